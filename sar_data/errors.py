@@ -1,0 +1,69 @@
+"""What can go wrong, in one tree: every message says what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SarDataError(Exception):
+    """Any failure that sar-data explains to its user."""
+
+
+class BadRecord(SarDataError, ValueError):
+    """One record of the source is wrong: `path` names the file, `reason` says expected and found."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[BadRecord], tuple[str, str]]:
+        # Exceptions cross process borders by their args, which here are the joined message.
+        return type(self), (self.path, self.reason)
+
+
+class SourceError(SarDataError, FileNotFoundError):
+    """The source as a whole is missing, empty or not the dataset that was asked for."""
+
+
+class MissingList(SourceError):
+    """A named list (an official split, an exclusion list, a name mapping) was not found."""
+
+
+class SplitError(SarDataError, ValueError):
+    """A split policy cannot be applied, or its result breaks a law (such as an empty train split)."""
+
+
+class TargetError(SarDataError, OSError):
+    """The target cannot be written: full, read-only, or held by another build."""
+
+
+class WorkerDied(SarDataError, RuntimeError):
+    """A worker process ended without an answer; the message names the item it held."""
+
+
+class BuildError(SarDataError, ValueError):
+    """A build on disk is not whole, not of this version, or cannot be used as asked."""
+
+
+class UsageError(SarDataError, ValueError):
+    """An option or a name that does not exist or does not fit."""
+
+
+class MissingExtra(SarDataError, ImportError):
+    """An optional package is not installed; the message names the extra."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that does not exist, with the nearest spelling and what exists."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), choices, n=1, cutoff=0.5)
+    near = near or difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {what} {name!r}.{hint} There are: {', '.join(choices) or 'none'}")
+
+
+def missing_extra(package: str, extra: str) -> MissingExtra:
+    """Return the error for an optional package that is not installed."""
+    return MissingExtra(f"{package} is not installed: pip install 'sar-data[{extra}]'")

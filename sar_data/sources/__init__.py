@@ -1,0 +1,1 @@
+"""Where raw data come from, presented as one read-only tree."""

@@ -1,0 +1,1 @@
+"""Split policies: pure functions of the index, and the score that tells how honest a split is."""

@@ -1,0 +1,44 @@
+"""What a split policy is: the walls between the policies and the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sar_data.record import Record
+
+SPLITS = ("train", "val", "test")
+UNUSED = "unused"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The outcome of a policy, aligned with the records it was given.
+
+    `split[i]` is train, val, test or unused; `reason[i]` is None unless unused. `bad` maps keys that the policy
+    cannot place to the reason, for the caller's stop-or-quarantine decision (their split is unused). `notes`
+    are facts for the manifest, such as the rows of each list.
+    """
+
+    split: Sequence[str]
+    reason: Sequence[str | None]
+    bad: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Lists(Protocol):
+    """Finds the named lists beside the data or in the folder given by --lists."""
+
+    def find(self, name: str) -> bytes | None:
+        """Return the list's bytes, or None where it is nowhere."""
+
+    def where(self) -> str:
+        """Say which folders were searched, for error messages."""
+
+
+class SplitPolicy(Protocol):
+    """A frozen value whose fields are the policy's parameters."""
+
+    def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
+        """Place every record; raise SplitError or MissingList where that cannot be done."""
