@@ -28,6 +28,9 @@ class Tree(Protocol):
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raise BadRecord where it cannot be read."""
 
+    def head(self, path: str, size: int) -> bytes:
+        """Return up to the first `size` bytes of a file, for headers; raise BadRecord where it cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -77,6 +80,16 @@ class Folder:
         except OSError as error:
             raise BadRecord(path, _reason(error)) from error
 
+    def head(self, path: str, size: int) -> bytes:
+        try:
+            descriptor = os.open(f"{self.root}/{path}", os.O_RDONLY)
+            try:
+                return os.read(descriptor, size)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise BadRecord(path, _reason(error)) from error
+
 
 def _reason(error: OSError) -> str:
     return "expected a file, found none" if isinstance(error, FileNotFoundError) else str(error.strerror)
@@ -102,3 +115,6 @@ class Witness:
         data = self.tree.read(path)
         self.seen[path] = xxhash.xxh3_128_hexdigest(data)
         return data
+
+    def head(self, path: str, size: int) -> bytes:
+        return self.tree.head(path, size)

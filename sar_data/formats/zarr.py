@@ -1,0 +1,181 @@
+"""Zarr v3: a group a split, `image` (sample, band, y, x), one chunk a shard.
+
+Uncompressed chunks are raw C-contiguous arrays, so they are written and read as plain files; zarr-python writes
+the metadata, and the chunks too where zstd was asked for (the sharding codec, inner chunks of 16 samples).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sar_data.durable import publish, write, write_all
+from sar_data.errors import BuildError
+from sar_data.formats.container import Entry, Layout, Place, Reader, Written
+from sar_data.plan import Shard
+from sar_data.record import Image
+
+if TYPE_CHECKING:
+    import zarr
+
+INNER = 16
+DIMENSIONS = ("sample", "band", "y", "x")
+
+
+def make(compression: str | None) -> Zarr:
+    return Zarr(compression)
+
+
+def _fill(layout: Layout) -> float | int:
+    return layout.missing if layout.missing is not None else float("nan") if "float" in layout.dtype else 0
+
+
+def _attributes(layout: Layout) -> dict[str, Any]:
+    """Return CF attributes: units, and the packing convention for scaled integers."""
+    cf: dict[str, Any] = {"units": layout.unit, "long_name": "; ".join(layout.descriptions)}
+    if layout.scale is not None:
+        cf |= {"scale_factor": 1 / layout.scale, "add_offset": 0.0, "_FillValue": int(layout.missing or 0)}
+    return cf
+
+
+class Zarr:
+    name = "zarr"
+    version = 1
+    spooled = False
+
+    def __init__(self, compression: str | None) -> None:
+        self.compression = compression
+        self.multiple = INNER if compression else 1
+
+    def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
+        import zarr
+
+        attributes = {"Conventions": "CF-1.11", "title": layout.title}
+        group = zarr.create_group(build / split, zarr_format=3, attributes=attributes, overwrite=False)
+        self._image(group.store_path.store, f"{group.path}/image".lstrip("/"), layout, slots, samples)
+        band = group.create_array("band", shape=(len(layout.bands),), dtype=str, dimension_names=("band",))
+        band[:] = np.array(layout.bands, dtype=object)
+
+    def _image(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
+        import zarr
+
+        whole = (slots, len(layout.bands), *layout.shape)
+        return zarr.create_array(
+            store,
+            name=name,
+            shape=(samples, *whole[1:]),
+            chunks=(INNER, *whole[1:]) if self.compression else whole,
+            shards=whole if self.compression else None,
+            dtype=layout.dtype,
+            filters=None,
+            compressors=zarr.codecs.ZstdCodec(level=3) if self.compression else None,
+            fill_value=_fill(layout),
+            dimension_names=DIMENSIONS,
+            attributes=_attributes(layout),
+        )
+
+    def file(self, shard: Shard) -> str:
+        return f"{shard.split}/image/c/{shard.number}/0/0/0"
+
+    def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
+        path = root / self.file(shard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        empty = np.full((len(layout.bands), *layout.shape), _fill(layout), layout.dtype)
+        images = (empty if entry.image is None else entry.image for entry in entries)
+        if self.compression:
+            data = self._encode(layout, shard, np.stack(list(images)))
+            write(path, data)
+            return Written(len(data), [None] * shard.count)
+        with publish(path) as file:
+            size = sum(write_all(file, image.data) for image in images)
+            for _ in range(shard.slots - shard.count):  # zarr stores the last chunk at full length
+                size += write_all(file, empty.data)
+        return Written(size, [i * empty.nbytes for i in range(shard.count)])
+
+    def _encode(self, layout: Layout, shard: Shard, images: Image) -> bytes:
+        """Return the bytes zarr itself gives a shard, by way of a one-shard array in memory."""
+        import zarr
+
+        store = zarr.storage.MemoryStore()
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            self._image(store, "image", layout, shard.slots, shard.count)[:] = images
+        return store._store_dict["image/c/0/0/0/0"].to_bytes()
+
+    def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
+        raise BuildError("zarr shards need no commit")
+
+    def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
+        import zarr
+
+        group = zarr.open_group(build / split, mode="r+")
+        chunk = max(len(keys), 1)
+        columns: dict[str, Any] = {
+            "key": np.array([key or "" for key in keys], dtype=object),
+            "valid": np.array([key is not None for key in keys], dtype=bool),
+        }
+        for name, values in columns.items():
+            kind = str if name == "key" else bool
+            array = group.create_array(
+                name, shape=values.shape, chunks=(chunk,), dtype=kind, dimension_names=("sample",), overwrite=True
+            )
+            array[:] = values
+        with warnings.catch_warnings():
+            # zarr warns that v3 does not specify consolidation yet; xarray warns where it is missing.
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(build / split)
+
+    def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
+        return _Compressed(build, slots) if self.compression else _Raw(build, layout)
+
+
+class _Raw:
+    """Reads samples of raw chunks by their offset."""
+
+    def __init__(self, build: Path, layout: Layout) -> None:
+        self._build, self._layout = build, layout
+
+    def read(self, place: Place) -> Image:
+        path = self._build / place.split / "image/c" / str(place.shard) / "0/0/0"
+        return read_at(path, place.offset or 0, self._layout)
+
+    def close(self) -> None:
+        return None
+
+
+def read_at(path: Path, offset: int, layout: Layout) -> Image:
+    """Return the image whose raw bytes begin at `offset`; raise BuildError where the file is missing or short."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = os.pread(file.fileno(), layout.image_bytes, offset)
+    except OSError as error:
+        raise BuildError(f"{path}: cannot read: {error.strerror}") from error
+    if len(data) != layout.image_bytes:
+        raise BuildError(f"{path}: expected {layout.image_bytes} bytes at offset {offset}, found {len(data)}")
+    return np.frombuffer(data, layout.dtype).reshape(len(layout.bands), *layout.shape)
+
+
+class _Compressed:
+    """Reads samples of zstd shards through zarr-python."""
+
+    def __init__(self, build: Path, slots: dict[str, int]) -> None:
+        self._build, self._slots = build, slots
+        self._arrays: dict[str, Any] = {}
+
+    def read(self, place: Place) -> Image:
+        import zarr
+
+        try:
+            if place.split not in self._arrays:
+                self._arrays[place.split] = zarr.open_array(self._build / place.split / "image", mode="r")
+            image: Image = self._arrays[place.split][place.shard * self._slots[place.split] + place.position]
+        except (OSError, ValueError, RuntimeError, IndexError) as error:
+            raise BuildError(f"{self._build}/{place.split}: shard {place.shard} does not decode: {error}") from error
+        return np.ascontiguousarray(image)
+
+    def close(self) -> None:
+        self._arrays.clear()

@@ -1,0 +1,193 @@
+"""manifest.json: the sealed document that says what a build holds and how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from sar_data.errors import BuildError
+
+NAME = "manifest.json"
+
+
+class Document(pydantic.BaseModel):
+    """A part of the manifest: frozen, and closed to fields it does not know."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class BandDocument(Document):
+    name: str
+    polarisation: str
+    unit: str
+    description: str
+
+
+class TaskDocument(Document):
+    name: str
+    kind: str
+    classes: list[str]
+
+
+class ShardDocument(Document):
+    """A shard's file below the build (in LMDB, the environment that holds it), its valid records and their bytes."""
+
+    name: str
+    file: str
+    count: int
+    bytes: int
+
+
+class SplitDocument(Document):
+    count: int
+    shard_length: int
+    class_shares: dict[str, float]
+    shards: list[ShardDocument]
+
+
+class DomainStatistics(Document):
+    """Figures of one band in one domain; null where there is no valid pixel."""
+
+    unit: str
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    percentiles: dict[str, float]
+
+
+class BandStatistics(Document):
+    """Figures of one band of one split, masked pixels excluded; std divides by the count."""
+
+    count: int
+    masked: dict[str, int]
+    stored: DomainStatistics
+    power: DomainStatistics | None
+
+
+class CoMoment(Document):
+    """Means and covariance of two bands over the pixels valid in both, in the stored unit."""
+
+    bands: tuple[str, str]
+    count: int
+    means: tuple[float, float]
+    covariance: float
+
+
+class SplitStatistics(Document):
+    bands: dict[str, BandStatistics]
+    co_moments: list[CoMoment]
+
+
+class Normalisation(Document):
+    """Mean and std (and min, max) of the train split alone, in the stored unit."""
+
+    unit: str
+    mean: dict[str, float]
+    std: dict[str, float]
+    min: dict[str, float]
+    max: dict[str, float]
+
+
+class Storage(Document):
+    """How numbers are stored: a stored integer is value / scale, `missing` marks a masked pixel."""
+
+    dtype: str
+    scale: float | None = None
+    missing: float | None = None
+
+
+class SplitPolicyDocument(Document):
+    policy: str
+    parameters: dict[str, Any]
+    seed: int
+    notes: dict[str, Any]
+    leakage: float | Literal["unknown"]
+
+
+class Quarantined(Document):
+    key: str | None
+    path: str
+    reason: str
+
+
+class Applied(Document):
+    """One step that changed the stored values since the lossless build, with its parameters."""
+
+    step: Literal["resize", "normalize", "dtype"]
+    parameters: dict[str, Any]
+
+
+class Parent(Document):
+    path: str
+    recipe_digest: str
+    content_digest: str
+
+
+class Manifest(Document):
+    """The whole document; `sums` is the sha256 of SHA256SUMS, which in turn covers the shards and the index."""
+
+    schema_version: Literal[1] = 1
+    sar_data_version: str
+    dataset: str
+    version: str
+    title: str
+    licence: str
+    citation: str
+    evidence: str
+    format: str
+    compression: str | None
+    bands: list[BandDocument]
+    shape: tuple[int, int]
+    pixel_size_m: float
+    storage: Storage
+    tasks: list[TaskDocument]
+    splits: dict[str, SplitDocument]
+    unused: dict[str, int]
+    split_policy: SplitPolicyDocument
+    normalisation: Normalisation | None
+    statistics: dict[str, SplitStatistics] | None
+    applied: list[Applied]
+    clipped: dict[str, int]
+    parent: Parent | None
+    quarantine: list[Quarantined]
+    fallback_reads: int
+    recipe: dict[str, Any]
+    recipe_digest: str
+    content_digest: str
+    sums: str
+
+    @classmethod
+    def load(cls, build: Path) -> Manifest:
+        """Read and check a build's manifest; raise BuildError where there is none or it is not whole."""
+        try:
+            return cls.model_validate_json((build / NAME).read_bytes())
+        except FileNotFoundError:
+            raise BuildError(f"{build}: expected a sealed build, found no {NAME}. Name the folder `build` printed.") from None
+        except (OSError, pydantic.ValidationError) as error:
+            raise BuildError(f"{build / NAME}: not a manifest this version can read: {error}") from error
+
+    def dump(self) -> bytes:
+        """Return the document's bytes, the same for the same manifest."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def recipe_digest(recipe: dict[str, Any]) -> str:
+    """Return the sha256 of a recipe's canonical JSON."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def content_digest(rows: Iterable[tuple[str, str, list[tuple[str, list[int]]], str]]) -> str:
+    """Return the sha256 over (key, split, targets, hash of the stored image), sorted by key.
+
+    It depends on what is stored alone: not on container, shards, order, workers or interruptions.
+    """
+    digest = hashlib.sha256()
+    for key, split, targets, image in sorted(rows):
+        digest.update(json.dumps([key, split, sorted(targets), image], separators=(",", ":")).encode() + b"\n")
+    return digest.hexdigest()

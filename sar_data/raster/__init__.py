@@ -1,0 +1,1 @@
+"""Rasters from bytes: nothing here opens a path, and nothing from outside is executed."""

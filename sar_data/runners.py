@@ -1,0 +1,172 @@
+"""Who computes: this process, processes of this machine, or a Dask cluster. The result is the same.
+
+A runner maps a picklable function over items and yields the results in the items' order, with a bounded number
+of items under way. A failure in an item is raised when its turn comes; items before it have been yielded.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from sar_data.errors import WorkerDied, missing_extra
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+AHEAD = 2  # items under way or waiting, a worker: enough to keep all busy, few enough to keep memory flat
+
+
+class Runner(Protocol):
+    workers: int
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Yield function(item) for every item, in order."""
+
+
+class Serial:
+    """Everything in this process."""
+
+    workers = 1
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        return map(function, items)
+
+
+def _end_with_parent() -> None:
+    """End this worker when its builder is gone: a killed builder must not leave workers behind."""
+    # Shards are threads' work here, not BLAS's: one worker a core is the whole parallelism.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def watch() -> None:
+            wait_for([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+class Processes:
+    """A pool of worker processes on this machine; use as a context manager.
+
+    One single-process pool a worker, so that a worker's death is known by the very item it held.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["sar_data.stages.pack", "sar_data.stages.scan"])
+        self._pools = [
+            ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)
+        ]
+        self._warm = [pool.submit(os.getpid) for pool in self._pools]
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        todo = iter(items)
+        results: deque[Future[R]] = deque()
+        held: dict[Future[R], tuple[int, T]] = {}
+        idle = list(range(self.workers))
+        exhausted = False
+        try:
+            while True:
+                while idle and not exhausted and len(results) < AHEAD * self.workers:
+                    try:
+                        item = next(todo)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    worker = idle.pop()
+                    future = self._pools[worker].submit(function, item)
+                    held[future] = (worker, item)
+                    results.append(future)
+                while results and results[0].done():
+                    yield self._result(results.popleft(), held)
+                done, _ = wait(held, return_when=FIRST_COMPLETED) if held else (set(), None)
+                for future in done:
+                    if not isinstance(future.exception(), BrokenProcessPool):
+                        idle.append(held.pop(future)[0])
+                    else:  # keep what it held for the message; its pool is gone
+                        self._result(future, held)
+                if exhausted and not results:
+                    return
+        finally:
+            for future in held:
+                future.cancel()
+            wait([future for future in held if not future.cancelled()])
+
+    @staticmethod
+    def _result(future: Future[R], held: dict[Future[R], tuple[int, T]]) -> R:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            item = held.pop(future)[1]
+            name = getattr(item, "name", None) or str(item)
+            raise WorkerDied(
+                f"a worker process died while it worked on {name} (killed by the system, perhaps out of memory). "
+                "What is finished is kept: run the same command again, with fewer --workers if memory was short."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for pool in self._pools:
+            pool.shutdown(wait=kind is None, cancel_futures=True)
+
+
+class Dask:
+    """A Dask cluster: a local one of `workers` processes, or the scheduler at `address`; use as a context manager.
+
+    Workers read the source and write the building folder, so both must be on a file system that all share.
+    """
+
+    def __init__(self, workers: int, address: str | None = None) -> None:
+        try:
+            from distributed import Client, LocalCluster
+        except ImportError as error:
+            raise missing_extra("dask[distributed]", "dask") from error
+        self._cluster: Any = None
+        if address is None:
+            self._cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        self._client: Any = Client(address or self._cluster)
+        self.workers = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        from distributed import KilledWorker
+
+        todo = iter(items)
+        results: deque[tuple[T, Any]] = deque()
+        try:
+            while True:
+                for item in todo:
+                    results.append((item, self._client.submit(function, item, pure=False)))
+                    if len(results) >= AHEAD * self.workers:
+                        break
+                if not results:
+                    return
+                item, future = results.popleft()
+                try:
+                    result = future.result()
+                except KilledWorker as error:
+                    name = getattr(item, "name", None) or str(item)
+                    raise WorkerDied(f"Dask workers died while they worked on {name}: {error}") from error
+                yield result
+        finally:
+            self._client.cancel([future for _, future in results])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()

@@ -1,0 +1,36 @@
+"""Named lists (official splits, exclusions, mappings), found beside the data or in a folder of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sar_data.errors import SourceError
+
+MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLists:
+    """Looks in `folders`, in order."""
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def beside(cls, source: Path, lists: Path | None) -> FolderLists:
+        """Return the lists of `lists` alone if given, else of the source folder and the folders directly below it."""
+        if lists is not None:
+            if not lists.is_dir():
+                raise SourceError(f"--lists {lists}: expected a folder of list files, found none")
+            return cls((lists,))
+        below = sorted(path for path in source.iterdir() if path.is_dir())
+        return cls((source, *(below if len(below) <= MOST_FOLDERS else [p for p in below if p.name == "lists"])))
+
+    def find(self, name: str) -> bytes | None:
+        for folder in self.folders:
+            if (folder / name).is_file():
+                return (folder / name).read_bytes()
+        return None
+
+    def where(self) -> str:
+        return ", ".join(str(folder) for folder in self.folders)

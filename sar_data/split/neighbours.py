@@ -1,0 +1,88 @@
+"""Neighbours among footprints: which boxes come near others, by a grid and without pairs in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import SplitError
+from sar_data.record import Record
+
+# Share of the extent by which two footprints may miss each other and still touch: corners that were computed
+# from an affine transform, or written in degrees, differ in their last digits.
+TOLERANCE = 1e-6
+
+Boxes = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def boxes_of(records: Sequence[Record]) -> Boxes:
+    """Return the footprints as [record, (min x, min y, max x, max y)]; every record must have one.
+
+    Raises SplitError where a footprint is empty, reversed or not finite.
+    """
+    flat = chain.from_iterable(record.footprint or () for record in records)
+    boxes = np.fromiter(flat, dtype=np.float64, count=4 * len(records)).reshape(-1, 4)
+    sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    if not sound.all():
+        record = records[int(np.flatnonzero(~sound)[0])]
+        raise SplitError(
+            f"record {record.key!r}: expected a footprint (min x, min y, max x, max y) with min < max, "
+            f"found {record.footprint}: correct the pipeline's scan"
+        )
+    return boxes
+
+
+def extent_of(boxes: Boxes) -> npt.NDArray[np.float64]:
+    """Return the usual (width, height) of a patch: the medians, so that no order and no outlier matters."""
+    return np.array(np.median(boxes[:, 2:] - boxes[:, :2], axis=0), dtype=np.float64)
+
+
+def near(queries: Boxes, targets: Boxes, gap: npt.ArrayLike = (0.0, 0.0)) -> Mask:
+    """Say for each query whether any target lies at most `gap` (x, y) away from it.
+
+    A gap of 0 means touching: boxes that intersect or share an edge or a corner, within 1e-6 of the pair's mean
+    extent. The answer for a pair depends on that pair alone. Cells are as large as the largest box plus the
+    gap, so boxes of similar size are fast, and one box of a hundred times the size is slow but right.
+    """
+    found = np.zeros(len(queries), dtype=np.bool_)
+    if not len(queries) or not len(targets):
+        return found
+    gaps = np.asarray(gap, dtype=np.float64)
+    everything = np.concatenate([queries, targets])
+    low, high = everything[:, :2].min(axis=0), everything[:, 2:].max(axis=0)
+    largest = (everything[:, 2:] - everything[:, :2]).max(axis=0)
+    # Centres of near boxes then differ by less than a cell, so by one row or column of the grid at most. The
+    # second bound keeps cell numbers within 64 bits when the boxes are tiny in a large area.
+    cell = np.maximum(largest * (1 + 4 * TOLERANCE) + gaps, (high - low) / 2**30)
+    columns, stride = _cells(queries, low, cell), int((high[1] - low[1]) / cell[1]) + 4
+    query_code = columns[:, 0] * stride + columns[:, 1]
+    cells = _cells(targets, low, cell)
+    target_code = cells[:, 0] * stride + cells[:, 1]
+    order = np.argsort(target_code, kind="stable")
+    target_code, ranked = target_code[order], targets[order]
+    for column in (-stride, 0, stride):
+        # Three cells one above the other have consecutive numbers: one run of the sorted targets.
+        start = np.searchsorted(target_code, query_code + column - 1, side="left")
+        stop = np.searchsorted(target_code, query_code + column + 1, side="right")
+        open_queries = np.flatnonzero(~found & (start < stop))
+        while len(open_queries):
+            hit = _within(queries[open_queries], ranked[start[open_queries]], gaps)
+            found[open_queries[hit]] = True
+            start[open_queries] += 1
+            open_queries = open_queries[~hit & (start[open_queries] < stop[open_queries])]
+    return found
+
+
+def _cells(boxes: Boxes, low: Boxes, cell: Boxes) -> npt.NDArray[np.int64]:
+    # From 1, so that the cell below the first does not run into the column to the left.
+    return np.floor(((boxes[:, :2] + boxes[:, 2:]) / 2 - low) / cell).astype(np.int64) + 1
+
+
+def _within(first: Boxes, second: Boxes, gaps: npt.NDArray[np.float64]) -> Mask:
+    extents = (first[:, 2:] - first[:, :2] + second[:, 2:] - second[:, :2]) / 2
+    apart = np.maximum(first[:, :2] - second[:, 2:], second[:, :2] - first[:, 2:])
+    return np.asarray((apart <= gaps + TOLERANCE * extents).all(axis=1), dtype=np.bool_)

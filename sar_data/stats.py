@@ -1,0 +1,221 @@
+"""Band statistics in the same pass that packs the pixels: tallied per shard, merged in shard order.
+
+Values are centred on the first sample's mean and accumulated in float64, so that a shard's sums depend on its
+pixels alone; shards are then merged in plan order (Chan, Golub & LeVeque 1983), so that the result has the same
+bits for any number of workers. BLAS is avoided on purpose: its order of summation depends on its threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import BuildError
+from sar_data.record import Image
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+REASONS = ("nan", "inf")
+DB_TO_NEPER = math.log(10) / 10  # power = exp(dB * ln 10 / 10)
+# First edge, bin width and number of bins, by unit; "1" is a z-score, "minmax" a fraction of the train range.
+HISTOGRAMS = {"dB": (-100.0, 0.01, 16000), "1": (-80.0, 0.01, 16000), "minmax": (-1.0, 0.0002, 15000)}
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, mean and centred co-moment of every pair of bands, over the pixels valid in both.
+
+    All are [band, band]; mean[i, j] is the mean of band i where band j is valid too, so the diagonals are the
+    bands' own figures.
+    """
+
+    count: Counts
+    mean: Floats
+    comoment: Floats
+
+    def __add__(self, other: Moments) -> Moments:
+        count = self.count + other.count
+        total = np.maximum(count, 1)
+        delta = other.mean - self.mean
+        weight = self.count * (other.count / total)
+        mean = np.where(self.count == 0, other.mean, self.mean + delta * (other.count / total))
+        return Moments(count, mean, self.comoment + other.comoment + delta * delta.T * weight)
+
+
+@dataclass(frozen=True, slots=True)
+class BandStats:
+    """Mergeable statistics of some samples: `power` is None unless the unit is dB.
+
+    `low`, `high` are [band]; `histogram` is [band, 1 + bins + 1] with under- and overflow at its ends;
+    `masked[reason]` counts pixels [band].
+    """
+
+    unit: str
+    samples: int
+    moments: Moments
+    power: Moments | None
+    low: Floats
+    high: Floats
+    histogram: Counts
+    masked: dict[str, Counts]
+
+    def __add__(self, other: BandStats) -> BandStats:
+        if self.unit != other.unit:
+            raise BuildError(f"cannot merge statistics in {self.unit} and {other.unit}")
+        return BandStats(
+            self.unit,
+            self.samples + other.samples,
+            self.moments + other.moments,
+            self.power + other.power if self.power is not None and other.power is not None else None,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            self.histogram + other.histogram,
+            {reason: self.masked[reason] + other.masked[reason] for reason in REASONS},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON document; floats survive exactly, the histogram is stored by its occupied bins."""
+        bins = [np.flatnonzero(row) for row in self.histogram]
+        parts: dict[str, Any] = {"unit": self.unit, "samples": self.samples}
+        for name, moments in (("moments", self.moments), ("power", self.power)):
+            parts[name] = moments and {k: getattr(moments, k).tolist() for k in ("count", "mean", "comoment")}
+        # JSON has no infinity, which is what a band without any valid pixel has for its extremes.
+        for name, extreme in (("low", self.low), ("high", self.high)):
+            parts[name] = [float(value) if np.isfinite(value) else None for value in extreme]
+        parts["histogram"] = [
+            {"bin": b.tolist(), "count": row[b].tolist()} for b, row in zip(bins, self.histogram, strict=True)
+        ]
+        parts["masked"] = {reason: counts.tolist() for reason, counts in self.masked.items()}
+        return parts
+
+    @classmethod
+    def from_json(cls, parts: dict[str, Any]) -> BandStats:
+        """Return what `to_json` was called on, to the last bit."""
+
+        def moments(part: dict[str, Any]) -> Moments:
+            return Moments(
+                np.array(part["count"], np.int64), np.array(part["mean"]), np.array(part["comoment"], np.float64)
+            )
+
+        histogram = np.zeros((len(parts["histogram"]), HISTOGRAMS[parts["unit"]][2] + 2), np.int64)
+        for row, sparse in zip(histogram, parts["histogram"], strict=True):
+            row[sparse["bin"]] = sparse["count"]
+        return cls(
+            parts["unit"],
+            parts["samples"],
+            moments(parts["moments"]),
+            moments(parts["power"]) if parts["power"] else None,
+            np.array([np.inf if v is None else v for v in parts["low"]], np.float64),
+            np.array([-np.inf if v is None else v for v in parts["high"]], np.float64),
+            histogram,
+            {reason: np.array(parts["masked"][reason], np.int64) for reason in REASONS},
+        )
+
+
+def merge(parts: list[BandStats], bands: int, unit: str) -> BandStats:
+    """Return the statistics of all parts, merged from first to last."""
+    return reduce(lambda a, b: a + b, parts, Tally(bands, unit).finish())
+
+
+class Tally:
+    """Adds up the statistics of one shard, a sample at a time, while its pixels are in the cache."""
+
+    def __init__(self, bands: int, unit: str) -> None:
+        self.unit = unit
+        self._first, self._width, self._bins = HISTOGRAMS[unit]
+        self._samples = 0
+        self._centre: Floats | None = None
+        self._count = np.zeros((bands, bands), np.int64)
+        self._sum, self._square = np.zeros((2, bands, bands))
+        self._power_sum, self._power_square = np.zeros((2, bands))
+        self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
+        self._histogram = np.zeros((bands, self._bins + 2), np.int64)
+        self._masked = {reason: np.zeros(bands, np.int64) for reason in REASONS}
+        self._work: Floats = np.empty((2, 0, 0))
+        self._scaled: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
+
+    def add(self, image: Image) -> dict[str, Counts] | None:
+        """Add one [band, y, x] floating-point image; return the masked pixels by reason and band, None if none."""
+        flat = image.reshape(len(image), -1)
+        if flat.dtype != np.float32:
+            flat = flat.astype(np.float32)
+        low, high = flat.min(axis=1), flat.max(axis=1)
+        valid, masked = None, None
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):  # a NaN anywhere is the minimum and the maximum
+            valid = np.isfinite(flat)
+            masked = {"nan": np.isnan(flat).sum(axis=1), "inf": np.isinf(flat).sum(axis=1)}
+            for reason in REASONS:
+                self._masked[reason] += masked[reason]
+            low = np.where(valid, flat, np.inf).min(axis=1)
+            high = np.where(valid, flat, -np.inf).max(axis=1)
+        self._samples += 1
+        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+        self._moments(flat, valid)
+        self._bin(flat, valid, low, high)
+        return masked
+
+    def _moments(self, flat: Image, valid: npt.NDArray[np.bool_] | None) -> None:
+        if self._centre is None:
+            filled = flat if valid is None else np.where(valid, flat, 0)
+            self._centre = filled.mean(axis=1, dtype=np.float64).astype(np.float32).astype(np.float64)[:, None]
+        if self._work.shape[1:] != flat.shape:
+            self._work = np.empty((2, *flat.shape))
+            self._scaled = np.empty(flat.shape, np.float32)
+        centred, power = self._work
+        if valid is None:
+            np.subtract(flat, self._centre, out=centred, dtype=np.float64)
+            self._count += flat.shape[1]
+            self._sum += centred.sum(axis=1)[:, None]
+        else:
+            centred[...] = np.where(valid, flat, self._centre) - self._centre
+            weight = valid.astype(np.float64)
+            self._count += np.einsum("ip,jp->ij", weight, weight).astype(np.int64)
+            self._sum += np.einsum("ip,jp->ij", centred, weight)
+        self._square += np.einsum("ip,jp->ij", centred, centred)
+        if self.unit == "dB":
+            # Power relative to the centre, minus one: small numbers, so nothing cancels in the sum of squares.
+            np.multiply(centred, DB_TO_NEPER, out=power)
+            np.expm1(power, out=power)
+            self._power_sum += power.sum(axis=1)
+            self._power_square += np.einsum("ip,ip->i", power, power)
+
+    def _bin(self, flat: Image, valid: npt.NDArray[np.bool_] | None, low: Image, high: Image) -> None:
+        last = self._first + self._width * self._bins
+        np.subtract(flat, np.float32(self._first), out=self._scaled)
+        np.multiply(self._scaled, np.float32(1 / self._width), out=self._scaled)
+        for band, (scaled, row) in enumerate(zip(self._scaled, self._histogram, strict=True)):
+            if valid is not None:
+                scaled = scaled[valid[band]]
+            if valid is not None or low[band] < self._first or high[band] >= last:
+                scaled = np.clip(scaled, -1, self._bins)
+            # Counting from the lowest occupied bin keeps the counters few and in the cache.
+            bins = np.floor(scaled, out=scaled).astype(np.intp)
+            start = int(bins.min(initial=self._bins))
+            counts = np.bincount(bins - start) if len(bins) else np.zeros(0, np.int64)
+            row[1 + start : 1 + start + len(counts)] += counts
+
+    def finish(self) -> BandStats:
+        """Return the statistics of what was added."""
+        bands = len(self._low)
+        centre = np.zeros((bands, 1)) if self._centre is None else self._centre
+        total = np.maximum(self._count, 1)
+        shift = self._sum / total
+        moments = Moments(self._count, centre + shift, self._square - self._sum * (self._sum / total).T)
+        power = None
+        if self.unit == "dB":
+            count, scale = np.diag(self._count), np.exp(centre[:, 0] * DB_TO_NEPER)
+            mean = self._power_sum / np.maximum(count, 1)
+            power = Moments(
+                np.diag(count),
+                np.diag(scale * (1 + mean)),
+                np.diag(scale**2 * (self._power_square - self._power_sum * mean)),
+            )
+        return BandStats(
+            self.unit, self._samples, moments, power, self._low, self._high, self._histogram, self._masked
+        )
