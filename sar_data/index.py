@@ -9,7 +9,6 @@ import pyarrow as pa
 import xxhash
 
 from sar_data.record import Record, SourceFile
-from sar_data.spec import Task
 
 FILE = pa.struct([pa.field("path", pa.string()), pa.field("size", pa.int64()), pa.field("xxh3", pa.string())])
 MASKED = pa.struct([("band", pa.string()), ("reason", pa.string()), ("count", pa.int32())])
@@ -94,10 +93,12 @@ def fingerprint(records: Sequence[Record]) -> str:
     return digest.hexdigest()
 
 
-def label_columns(targets: Sequence[Mapping[str, Sequence[int]]], task: Task) -> tuple[pa.Array, pa.Array]:
-    """Return the columns `labels` and `label_indices` of the default nomenclature."""
-    indices = [list(t[task.name]) for t in targets]
-    names = [[task.classes[i] for i in row] for row in indices]
+def label_columns(
+    targets: Sequence[Mapping[str, Sequence[int]]], task: str, classes: Sequence[str]
+) -> tuple[pa.Array, pa.Array]:
+    """Return the columns `labels` and `label_indices` of one nomenclature."""
+    indices = [list(target.get(task, ())) for target in targets]
+    names = [[classes[i] for i in row] for row in indices]
     return pa.array(names, pa.list_(pa.string())), pa.array(indices, pa.list_(pa.int16()))
 
 

@@ -11,8 +11,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -22,7 +23,7 @@ from sar_data.errors import WorkerDied, missing_extra
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD = 2  # items under way or waiting, a worker: enough to keep all busy, few enough to keep memory flat
+AHEAD = 3  # items under way or waiting, a worker: enough to keep all busy, few enough to keep memory flat
 
 
 class Runner(Protocol):
@@ -41,9 +42,38 @@ class Serial:
         return map(function, items)
 
 
+def _in_order(
+    submit: Callable[[T], Any],
+    cancel: Callable[[list[Any]], object],
+    items: Iterable[T],
+    window: int,
+    death: type[Exception],
+) -> Iterator[Any]:
+    """Keep `window` items submitted and yield their results in order; name the item a dead worker held."""
+    todo = iter(items)
+    waiting: deque[tuple[T, Any]] = deque()
+    try:
+        while True:
+            for item in islice(todo, window - len(waiting)):
+                waiting.append((item, submit(item)))
+            if not waiting:
+                return
+            item, future = waiting.popleft()
+            try:
+                result = future.result()
+            except death as error:
+                raise WorkerDied(
+                    f"a worker process died while it worked on {getattr(item, 'name', item)} (killed by the system, "
+                    "perhaps out of memory). What is finished is kept: run the same command again, with fewer "
+                    "--workers if memory was short."
+                ) from error
+            yield result
+    finally:
+        cancel([future for _, future in waiting])
+
+
 def _end_with_parent() -> None:
     """End this worker when its builder is gone: a killed builder must not leave workers behind."""
-    # Shards are threads' work here, not BLAS's: one worker a core is the whole parallelism.
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel
@@ -71,49 +101,19 @@ class Processes:
         self._warm = [pool.submit(os.getpid) for pool in self._pools]
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        todo = iter(items)
-        results: deque[Future[R]] = deque()
-        held: dict[Future[R], tuple[int, T]] = {}
-        idle = list(range(self.workers))
-        exhausted = False
-        try:
-            while True:
-                while idle and not exhausted and len(results) < AHEAD * self.workers:
-                    try:
-                        item = next(todo)
-                    except StopIteration:
-                        exhausted = True
-                        break
-                    worker = idle.pop()
-                    future = self._pools[worker].submit(function, item)
-                    held[future] = (worker, item)
-                    results.append(future)
-                while results and results[0].done():
-                    yield self._result(results.popleft(), held)
-                done, _ = wait(held, return_when=FIRST_COMPLETED) if held else (set(), None)
-                for future in done:
-                    if not isinstance(future.exception(), BrokenProcessPool):
-                        idle.append(held.pop(future)[0])
-                    else:  # keep what it held for the message; its pool is gone
-                        self._result(future, held)
-                if exhausted and not results:
-                    return
-        finally:
-            for future in held:
-                future.cancel()
-            wait([future for future in held if not future.cancelled()])
+        queues: list[list[Future[R]]] = [[] for _ in self._pools]
 
-    @staticmethod
-    def _result(future: Future[R], held: dict[Future[R], tuple[int, T]]) -> R:
-        try:
-            return future.result()
-        except BrokenProcessPool as error:
-            item = held.pop(future)[1]
-            name = getattr(item, "name", None) or str(item)
-            raise WorkerDied(
-                f"a worker process died while it worked on {name} (killed by the system, perhaps out of memory). "
-                "What is finished is kept: run the same command again, with fewer --workers if memory was short."
-            ) from error
+        def submit(item: T) -> Future[R]:
+            for queue in queues:
+                queue[:] = [future for future in queue if not future.done()]
+            shortest = min(range(self.workers), key=lambda worker: len(queues[worker]))
+            queues[shortest].append(self._pools[shortest].submit(function, item))
+            return queues[shortest][-1]
+
+        def cancel(futures: list[Future[R]]) -> None:
+            wait([future for future in futures if not future.cancel()])
+
+        yield from _in_order(submit, cancel, items, AHEAD * self.workers, BrokenProcessPool)
 
     def __enter__(self) -> Self:
         return self
@@ -143,25 +143,10 @@ class Dask:
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         from distributed import KilledWorker
 
-        todo = iter(items)
-        results: deque[tuple[T, Any]] = deque()
-        try:
-            while True:
-                for item in todo:
-                    results.append((item, self._client.submit(function, item, pure=False)))
-                    if len(results) >= AHEAD * self.workers:
-                        break
-                if not results:
-                    return
-                item, future = results.popleft()
-                try:
-                    result = future.result()
-                except KilledWorker as error:
-                    name = getattr(item, "name", None) or str(item)
-                    raise WorkerDied(f"Dask workers died while they worked on {name}: {error}") from error
-                yield result
-        finally:
-            self._client.cancel([future for _, future in results])
+        def submit(item: T) -> Any:
+            return self._client.submit(function, item, pure=False)
+
+        yield from _in_order(submit, self._client.cancel, items, AHEAD * self.workers, KilledWorker)
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ bits for any number of workers. BLAS is avoided on purpose: its order of summati
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -123,6 +123,32 @@ def merge(parts: list[BandStats], bands: int, unit: str) -> BandStats:
     return reduce(lambda a, b: a + b, parts, Tally(bands, unit).finish())
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The first look at an image: [band, pixel] values, the bands' extremes, and what is masked.
+
+    `valid` and `masked` (reason → pixels [band]) are empty where every pixel is valid, which costs two passes.
+    """
+
+    flat: Image
+    low: Image
+    high: Image
+    valid: npt.NDArray[np.bool_] | None = None
+    masked: dict[str, Counts] = field(default_factory=dict)
+
+
+def survey(image: Image) -> Survey:
+    """Look at one [band, y, x] floating-point image."""
+    flat = image.reshape(len(image), -1).astype(np.float32, copy=False)
+    low, high = flat.min(axis=1), flat.max(axis=1)
+    if np.isfinite(low).all() and np.isfinite(high).all():  # one NaN would be the minimum and the maximum
+        return Survey(flat, low, high)
+    valid = np.isfinite(flat)
+    low, high = np.where(valid, flat, np.inf).min(axis=1), np.where(valid, flat, -np.inf).max(axis=1)
+    masked = {"nan": np.isnan(flat).sum(axis=1), "inf": np.isinf(flat).sum(axis=1)}
+    return Survey(flat, low, high, valid, masked)
+
+
 class Tally:
     """Adds up the statistics of one shard, a sample at a time, while its pixels are in the cache."""
 
@@ -140,25 +166,14 @@ class Tally:
         self._work: Floats = np.empty((2, 0, 0))
         self._scaled: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
 
-    def add(self, image: Image) -> dict[str, Counts] | None:
-        """Add one [band, y, x] floating-point image; return the masked pixels by reason and band, None if none."""
-        flat = image.reshape(len(image), -1)
-        if flat.dtype != np.float32:
-            flat = flat.astype(np.float32)
-        low, high = flat.min(axis=1), flat.max(axis=1)
-        valid, masked = None, None
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):  # a NaN anywhere is the minimum and the maximum
-            valid = np.isfinite(flat)
-            masked = {"nan": np.isnan(flat).sum(axis=1), "inf": np.isinf(flat).sum(axis=1)}
-            for reason in REASONS:
-                self._masked[reason] += masked[reason]
-            low = np.where(valid, flat, np.inf).min(axis=1)
-            high = np.where(valid, flat, -np.inf).max(axis=1)
+    def add(self, survey: Survey) -> None:
+        """Add one surveyed image."""
+        for reason in REASONS if survey.masked else ():
+            self._masked[reason] += survey.masked[reason]
         self._samples += 1
-        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
-        self._moments(flat, valid)
-        self._bin(flat, valid, low, high)
-        return masked
+        self._low, self._high = np.minimum(self._low, survey.low), np.maximum(self._high, survey.high)
+        self._moments(survey.flat, survey.valid)
+        self._bin(survey)
 
     def _moments(self, flat: Image, valid: npt.NDArray[np.bool_] | None) -> None:
         if self._centre is None:
@@ -185,9 +200,10 @@ class Tally:
             self._power_sum += power.sum(axis=1)
             self._power_square += np.einsum("ip,ip->i", power, power)
 
-    def _bin(self, flat: Image, valid: npt.NDArray[np.bool_] | None, low: Image, high: Image) -> None:
+    def _bin(self, survey: Survey) -> None:
         last = self._first + self._width * self._bins
-        np.subtract(flat, np.float32(self._first), out=self._scaled)
+        valid, low, high = survey.valid, survey.low, survey.high
+        np.subtract(survey.flat, np.float32(self._first), out=self._scaled)
         np.multiply(self._scaled, np.float32(1 / self._width), out=self._scaled)
         for band, (scaled, row) in enumerate(zip(self._scaled, self._histogram, strict=True)):
             if valid is not None:

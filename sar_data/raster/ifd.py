@@ -5,10 +5,9 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-import numpy as np
-
 # Field types by their code; rationals and directories of other kinds say nothing that we need.
-KINDS = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 11: "f4", 12: "f8", 16: "u8"}
+KINDS = {1: ("B", 1), 2: ("B", 1), 3: ("H", 2), 4: ("I", 4), 6: ("b", 1), 7: ("B", 1), 8: ("h", 2), 9: ("i", 4)}
+KINDS |= {11: ("f", 4), 12: ("d", 8), 16: ("Q", 8)}
 
 
 class Malformed(Exception):
@@ -16,12 +15,13 @@ class Malformed(Exception):
 
 
 class Entry(NamedTuple):
-    """A tag: where in the file its values lie, their struct code with byte order, and their number."""
+    """A tag: where in the file its values lie, their byte order and struct code, and their number."""
 
     start: int
     stop: int
+    order: str
     code: str
-    count: int
+    length: int
 
 
 def directory(data: bytes) -> tuple[str, dict[int, Entry]]:
@@ -48,23 +48,22 @@ def directory(data: bytes) -> tuple[str, dict[int, Entry]]:
     start += struct.calcsize(count)
     if start + length * width > len(data):
         raise Malformed(f"truncated or malformed: a directory of {length} entries ends beyond {len(data):,} bytes")
-    entries = {}
+    entries: dict[int, Entry] = {}
     for at, (tag, kind, n, raw) in enumerate(struct.iter_unpack(entry, data[start : start + length * width])):
-        if (dtype := KINDS.get(kind)) is not None:
-            size = n * int(dtype[1])
+        if (field := KINDS.get(kind)) is not None:
+            code, size = field
             where = start + (at + 1) * width - inline
-            if size > inline:
+            if size * n > inline:
                 (where,) = struct.unpack(order + head, raw)
-            entries[tag] = Entry(order + dtype, n, where, where + size)
+            entries.setdefault(tag, Entry(where, where + size * n, order, code, n))
     return order, entries
 
 
-def numbers(data: bytes, entries: dict[int, Entry], tag: int) -> list[float]:
-    """Return the values of a tag, an empty list where it is absent; raise Malformed where they are cut off."""
+def numbers(data: bytes, entries: dict[int, Entry], tag: int) -> tuple[float, ...]:
+    """Return the values of a tag, none where it is absent; raise Malformed where they are cut off."""
     entry = entries.get(tag)
-    if entry is None or not entry.count:
-        return []
+    if entry is None:
+        return ()
     if entry.stop > len(data):
         raise Malformed(f"truncated or malformed: tag {tag} ends at {entry.stop:,}, the file at {len(data):,}")
-    numbers: list[float] = np.frombuffer(data, entry.dtype, entry.count, entry.start).tolist()
-    return numbers
+    return struct.unpack_from(f"{entry.order}{entry.length}{entry.code}", data, entry.start)

@@ -25,8 +25,8 @@ _STRIPS, _BANDS, _ROWS, _STRIP_SIZES, _PLANAR, _FORMAT = 273, 277, 278, 279, 284
 _TILES, _TILE_SIZES = 324, 325
 _SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT = 33550, 33922, 34264, 34735, 34736, 34737
 _GEO = (_SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT)
-_LAID = (_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER, _BANDS, _PLANAR, _FORMAT)
-_LAID += (_STRIPS, _ROWS, _STRIP_SIZES, _TILES, _TILE_SIZES)
+_LAID = frozenset((_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER, _BANDS, _PLANAR, _FORMAT))
+_LAID |= {_STRIPS, _ROWS, _STRIP_SIZES, _TILES, _TILE_SIZES}
 _DTYPES = {(f, b): f"{n}{b}" for f, n in ((1, "uint"), (2, "int")) for b in (8, 16, 32, 64)}
 _DTYPES |= {(3, b): f"float{b}" for b in (16, 32, 64)} | {(6, b): f"complex{b}" for b in (64, 128)}
 
@@ -146,7 +146,7 @@ def _parse(data: bytes) -> _Layout:
     order, entries = directory(data)
 
     def integers(tag: int, *default: int) -> list[int]:
-        values = numbers(data, entries, tag) or list(default)
+        values = numbers(data, entries, tag) or default
         if not values or any(not isinstance(value, int) or value < 0 for value in values):
             raise Malformed(f"malformed: tag {tag} is missing or no whole number")
         return [int(value) for value in values]
@@ -184,7 +184,7 @@ def _parse(data: bytes) -> _Layout:
         spans=spans,
         end=end,
         geo=_merged((entry.start, entry.stop) for _, entry in geo),
-        signature=b"".join(struct.pack("<HQ2s", tag, entry.count, entry.dtype[1:].encode()) for tag, entry in geo),
+        signature=b"".join(struct.pack("<HQs", tag, entry.length, entry.code.encode()) for tag, entry in geo),
         pinned=tuple((a, b, data[a:b]) for a, b in apart),
     )
 

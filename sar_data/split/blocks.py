@@ -22,9 +22,9 @@ TRAIN, VAL, TEST = range(3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """Place square blocks of `size` × `size` patches, then leave out a buffer of `buffer` patches.
+    """Place square blocks of `size` by `size` patches, then leave out a buffer of `buffer` patches.
 
-    A patch's block is (crs, floor(centre / (size × patch extent))), the extent being the median of its crs. A
+    A patch's block is (crs, floor(centre / (size * patch extent))), the extent being the median of its crs. A
     buffer of 1 leaves out what touches another split (intersects, or shares an edge or corner), so that leakage
     by neighbourhood is exactly 0; each further patch of buffer widens the strip by one extent. Evaluation stays
     as whole as can be: val gives way to test, train to both. On a full lattice split 80/20 this costs 13.1, 5.9,
@@ -111,4 +111,5 @@ def _lost(
 ) -> npt.NDArray[np.intp]:
     losers = members[codes[members] == loser]
     winners = members[codes[members] == winner]
-    return losers[near(boxes[losers], boxes[winners], gap)]
+    lost: npt.NDArray[np.intp] = losers[near(boxes[losers], boxes[winners], gap)]
+    return lost

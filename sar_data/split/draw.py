@@ -41,7 +41,7 @@ def approximate_mode(counts: Ints, draws: int, rng: np.random.RandomState) -> In
     Whole parts first, then one more for the largest remainders; among equal remainders the generator chooses.
     """
     expected = counts / counts.sum() * draws
-    quota = np.floor(expected)
+    quota: npt.NDArray[np.float64] = np.floor(expected)
     remainder = expected - quota
     missing = int(draws - quota.sum())
     for value in np.unique(remainder)[::-1]:
@@ -51,7 +51,8 @@ def approximate_mode(counts: Ints, draws: int, rng: np.random.RandomState) -> In
         picked = rng.choice(tied, size=min(len(tied), missing), replace=False)
         quota[picked] += 1
         missing -= len(picked)
-    return quota.astype(np.int64)
+    whole: Ints = quota.astype(np.int64)
+    return whole
 
 
 def _check(classes: Ints, counts: Ints, n_train: int, n_test: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +14,19 @@ from sar_data.errors import MissingList, SplitError, UsageError
 from sar_data.record import Record
 from sar_data.split.names import Row, read_names
 from sar_data.split.placing import OUT, assignment, usable
-from sar_data.split.policy import SPLITS, Assignment, Lists
+from sar_data.split.policy import Assignment, Lists
+
+UNLISTED = "in no official list"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Official:
-    """Place records by official lists of names; exclusion lists say which records the split leaves out, and why.
+    """Place records by official lists of names; exclusion lists say which records are left out, and why.
 
-    `train`, `val` (None: there is none) and `test` name the required lists; `exclude` maps the names of optional
-    exclusion lists to a reason. A list's names are keys, or aliases: the value of `attrs[alias_attr]`, or where a
-    record has none, the first column of the optional list `mapping`, whose second column is the key.
-    `id_pattern` is the form of every name; without a stricter one, a heading passes for a name without record.
+    `train`, `val` (None: there is none) and `test` name the required lists; `exclude` maps optional exclusion
+    lists to reasons. The names are keys, or aliases: `attrs[alias_attr]`, or where a record has none, the first
+    column of the optional list `mapping`, whose second column is the key. `id_pattern` is the form of every
+    name, on either side; with the loose default a heading passes for the name of an absent record.
     """
 
     train: str = "train.csv"
@@ -37,9 +38,12 @@ class Official:
     id_pattern: str = r"[^\s,]+"
 
     def __post_init__(self) -> None:
-        # A mapping is welcome but cannot be hashed, and could be changed from outside.
-        pairs = self.exclude.items() if isinstance(self.exclude, Mapping) else self.exclude
-        object.__setattr__(self, "exclude", tuple((name, reason) for name, reason in pairs))
+        # A mapping is welcome, but cannot be hashed and could be changed from outside.
+        object.__setattr__(self, "exclude", tuple(dict(self.exclude).items()))
+        names = [self.train, self.val, self.test, self.mapping, *dict(self.exclude)]
+        given = [name for name in names if name is not None]
+        if len(set(given)) != len(given):
+            raise UsageError(f"official lists: expected each name once, found {', '.join(given)}: name other lists")
         try:
             re.compile(self.id_pattern)
         except re.error as error:
@@ -48,25 +52,140 @@ class Official:
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record by the lists; the seed plays no part.
 
-        Raises MissingList where a required list is nowhere, and SplitError where lists are malformed, contradict
-        each other, or name none of the records.
+        A record in no list is bad where all exclusion lists are present, and otherwise unused: it may be one of
+        theirs. Raises MissingList where a required list is nowhere, and SplitError where lists are malformed,
+        contradict each other, or name none of the records.
         """
         shelf = _Shelf(lists, re.compile(self.id_pattern))
-        placed = self._placed(shelf)
-        excluded = self._excluded(shelf, placed)
-        absent = [name for name, _ in dict(self.exclude).items() if name not in shelf.notes]
+        required = {name: code for code, name in enumerate((self.train, self.val, self.test)) if name is not None}
+        reasons_of = dict(self.exclude)
+        placed = _placed(shelf, [name for name in (self.train, self.val, self.test) if name is not None])
+        excluded = _excluded(shelf, list(reasons_of), placed)
         positions = usable(records)
-        aliases = self._aliases([records[i] for i in positions], shelf)
-        missing = f"in none of the official lists {', '.join(self._splits().values())}"
+        aliases, mapped = self._aliases([records[i] for i in positions], shelf)
+        complete = all(name in shelf.notes for name in reasons_of)
+        matched = dict.fromkeys((*required, *reasons_of), 0)
         codes = np.full(len(positions), OUT, dtype=np.int8)
         reasons: dict[int, str] = {}
         bad: dict[str, str] = {}
-        matched: Counter[str] = Counter()
         for j, (i, alias) in enumerate(zip(positions, aliases, strict=True)):
             key = records[i].key
-            found = {source[name] for source in (placed,) for name in (key, alias) if name in source}
-            left_out = {name: reason for source in (key, alias) for name, reason in excluded.get(source, {}).items()}
-            if len(found) + bool(left_out) > 1:
-                raise SplitError(f"record {key!r}: expected in one list, found under its key and its alias in {found}")
-            ...
-        return assignment(records, positions, codes, reasons=reasons, bad=bad, notes={"lists": shelf.notes})
+            found = _found(key, alias, placed, excluded)
+            for name in found:
+                matched[name] += 1
+            if found and found[0] in required:
+                codes[j] = required[found[0]]
+            elif found:
+                reasons[i] = "; ".join(reasons_of[name] for name in found)
+            elif complete:
+                reasons[i] = bad[key] = f"in none of the official lists {', '.join(required)}{self._hint(alias)}"
+            else:
+                reasons[i] = UNLISTED
+        if positions and not any(matched.values()):
+            raise SplitError(
+                f"official lists: expected the names of {len(positions)} records such as "
+                f"{records[positions[0]].key!r}, found none, but names such as {next(iter(placed), None)!r}"
+                f"{self._hint(aliases[0])}: give this dataset's lists with --lists DIR, or use --split random"
+            )
+        notes = {name: {**note, "matched": matched.get(name, mapped)} for name, note in shelf.notes.items()}
+        return assignment(records, positions, codes, reasons=reasons, bad=bad, notes={"lists": notes})
+
+    def _aliases(self, records: Sequence[Record], shelf: _Shelf) -> tuple[list[str | None], int]:
+        """Return each record's other name, and how many of them only the mapping knew."""
+        aliases = [record.attrs.get(self.alias_attr) for record in records]
+        # The mapping has a row for every sample there is: it is read only where a record does not bring its own.
+        if self.mapping is None or None not in aliases:
+            return aliases, 0
+        alias_of: dict[str, str] = {}
+        for alias, key in shelf.read(self.mapping, columns=(2,)) or ():
+            if alias_of.setdefault(key, alias) != alias:
+                raise SplitError(
+                    f"{self.mapping}: expected one name beside {key!r}, found {alias_of[key]!r} and {alias!r}: "
+                    "fetch the list anew"
+                )
+        completed = [
+            alias_of.get(record.key) if alias is None else alias for record, alias in zip(records, aliases, strict=True)
+        ]
+        return completed, aliases.count(None) - completed.count(None)
+
+    def _hint(self, alias: str | None) -> str:
+        if alias is not None or self.mapping is None:
+            return ""
+        return f" (it has no {self.alias_attr}, and {self.mapping} does not give one)"
+
+
+class _Shelf:
+    """The lists that were opened, with the facts about each for the manifest."""
+
+    def __init__(self, lists: Lists, pattern: re.Pattern[str]) -> None:
+        self.lists = lists
+        self.pattern = pattern
+        self.notes: dict[str, dict[str, Any]] = {}
+
+    def read(self, name: str, *, columns: tuple[int, ...] = (1, 2)) -> list[Row] | None:
+        """Return the rows of a list, or None where it is nowhere."""
+        data = self.lists.find(name)
+        if data is None:
+            return None
+        rows = read_names(name, data, self.pattern, columns=columns)
+        self.notes[name] = {"rows": len(rows), "xxh3_128": xxhash.xxh3_128_hexdigest(data)}
+        return rows
+
+
+def _placed(shelf: _Shelf, required: Sequence[str]) -> dict[str, str]:
+    """Return for every name the required list that holds it."""
+    found = {name: shelf.read(name) for name in required}
+    absent = [name for name, rows in found.items() if rows is None]
+    if absent:
+        raise MissingList(
+            f"official split: expected the lists {', '.join(required)}, found no {', no '.join(absent)} in "
+            f"{shelf.lists.where()}: fetch them and say where with --lists DIR, or use --split random"
+        )
+    placed: dict[str, str] = {}
+    for name, rows in found.items():
+        own = {one: name for row in rows or () for one in row}
+        twice = placed.keys() & own.keys()
+        if twice:
+            one = min(twice)
+            raise SplitError(
+                f"official lists: expected {one!r} in one list, found it in {placed[one]} and {name} "
+                f"({len(twice)} such names): fetch the lists anew"
+            )
+        placed.update(own)
+    return placed
+
+
+def _excluded(shelf: _Shelf, optional: Sequence[str], placed: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return for every excluded name the exclusion lists that hold it, in their order."""
+    excluded: dict[str, tuple[str, ...]] = {}
+    for name in optional:
+        own = {one for row in shelf.read(name) or () for one in row}
+        twice = placed.keys() & own
+        if twice:
+            one = min(twice)
+            raise SplitError(
+                f"official lists: expected {one!r} in one list, found it in {placed[one]} and in the exclusion list "
+                f"{name} ({len(twice)} such names): fetch the lists anew"
+            )
+        for one in own:
+            excluded[one] = (*excluded.get(one, ()), name)
+    return excluded
+
+
+def _found(
+    key: str, alias: str | None, placed: Mapping[str, str], excluded: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Return the lists that name a record: one required list, or exclusion lists, or none."""
+    homes: list[str] = []
+    outs: list[str] = []
+    for name in (key, alias) if alias is not None else (key,):
+        if name in placed and placed[name] not in homes:
+            homes.append(placed[name])
+        if name in excluded:
+            outs += [out for out in excluded[name] if out not in outs]
+    if len(homes) + bool(outs) > 1:
+        raise SplitError(
+            f"record {key!r}, also named {alias!r}: expected in one list, found in {', '.join(homes + outs)}: "
+            "correct its other name, or fetch the lists anew"
+        )
+    return tuple(homes or outs)

@@ -18,7 +18,7 @@ from sar_data.split.policy import Assignment, Lists
 class Random:
     """Place every key by its salted hash alone.
 
-    The shares are met on average, not exactly: n records deviate by about sqrt(share × (1 − share) / n). Patches
+    The shares are met on average, not exactly: n records deviate by about sqrt(share * (1 - share) / n). Patches
     of one scene land in all splits, so a dataset with georeference is better served by Blocks or Group.
     """
 

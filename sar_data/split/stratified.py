@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -86,7 +85,7 @@ def _labels(record: Record) -> tuple[int, ...]:
 def _walk(record: Record) -> tuple[str, str, str]:
     if not record.files:
         raise SplitError(f"record {record.key!r}: expected a file to order it by, found none: use --split stratified")
-    folder, name = min(posixpath.split(file.path) for file in record.files)
+    folder, _, name = min(file.path.rpartition("/") for file in record.files)
     return folder, name, record.key
 
 
@@ -126,7 +125,7 @@ def _apportion(count: int, need: npt.NDArray[np.float64], room: npt.NDArray[np.f
     """Share `count` samples out by need; what rounding leaves goes by remainder, then to the emptiest split."""
     wanted = np.maximum(need, 0)
     exact = count * wanted / wanted.sum() if count else wanted * 0
-    quota = np.floor(exact).astype(np.int64)
+    quota: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
     remainder = np.round(exact - quota, 9)
     for split in np.lexsort((-room, -remainder))[: count - int(quota.sum())]:
         quota[split] += 1

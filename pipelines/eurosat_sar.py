@@ -1,0 +1,112 @@
+"""EuroSAT-SAR: 27,000 Sentinel-1 patches of the places of EuroSAT, one land use class each.
+
+A sample is one GeoTIFF <Class>/<Class>_<n>.tif with two bands, 1 = VV and 2 = VH, sigma0 in dB, 64x64 pixels of
+nearly 10 m. What is odd about the data:
+- The order of the classes is alphabetical here, as in FG-MAE; Copernicus-Bench numbers the same ten otherwise.
+- There is no official split. FG-MAE draws 80/20 with scikit-learn ("fgmae", no val; its seed 0 is the published
+  draw); "stratified" is a 60/20/20 of the sizes that Copernicus-Bench uses, but not its list.
+- The scene of a patch is not recorded, so no split can hold scenes apart: "blocks" holds places apart.
+- The statistics that circulate (VV -12.59, VH -20.26 dB) are those of SSL4EO-S12, not of these files.
+No real file was at hand: band order, unit, type and georeference are those of the documents, and `read` insists on
+them, except that a file may lack a georeference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sar_data.errors import BadRecord
+from sar_data.raster import tiff
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.sources.tree import Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.split import blocks, random, stratified
+
+CLASSES = (
+    "AnnualCrop",
+    "Forest",
+    "HerbaceousVegetation",
+    "Highway",
+    "Industrial",
+    "Pasture",
+    "PermanentCrop",
+    "Residential",
+    "River",
+    "SeaLake",
+)
+FILE = re.compile(r"(?P<cls>[A-Za-z]+)_(?P<n>\d+)\.tif")
+HEAD_BYTES = 1024  # GDAL writes directory and georeference first; where another writer does not, there is none
+
+
+def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
+    """Yield the GeoTIFFs of the class folders at the root or up to two levels below.
+
+    Folders beside a class folder count as such if they hold files named like patches: `scan` refuses those, for
+    an unknown class is no reason to leave samples out.
+    """
+    folders = tree.folders(path)
+    if set(CLASSES).isdisjoint(folders):
+        for name in folders if below else ():
+            yield from units(tree, f"{path}{name}/", below - 1)
+        return
+    for name in folders:
+        for file in tree.files(path + name):
+            if FILE.fullmatch(file) or (name in CLASSES and file.endswith(".tif") and file[0] != "."):
+                yield f"{path}{name}/{file}"
+
+
+def scan(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the file's record, from its name and its header."""
+    folder, name = unit.split("/")[-2:]
+    named = FILE.fullmatch(name)
+    if named is None or named["cls"] != folder:
+        raise BadRecord(unit, f"expected a name like {folder}_1.tif in the folder {folder}, found {name}")
+    if folder not in CLASSES:
+        raise BadRecord(unit, f"expected one of the classes {', '.join(CLASSES)}, found {folder}")
+    size = tree.size(unit)
+    crs, transform = tiff.georeference(tree.head(unit, HEAD_BYTES))
+    footprint = None
+    if crs and transform:
+        a, _, west, _, e, north = transform
+        footprint = (west, north + 64 * e, west + 64 * a, north)
+    yield Record(
+        key=name.removesuffix(".tif"),
+        files=(SourceFile(unit, size),),
+        labels={"landuse": (CLASSES.index(folder),)},
+        crs=crs,
+        transform=transform,
+        footprint=footprint,
+    )
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return [VV, VH] in dB, float32 [2, 64, 64]."""
+    path = record.files[0].path
+    raster = tiff.read(tree.read(path), path, shape=(64, 64), dtypes=("float32",), bands=2)
+    return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
+
+
+PIPELINE = Pipeline(
+    spec=DatasetSpec(
+        name="eurosat-sar", version="1.0", revision=1, title="EuroSAT-SAR", evidence="dossier",
+        bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+        shape=(64, 64), dtype="float32", pixel_size_m=10.0,
+        tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
+        sources=(
+            Source(
+                name="EuroSAT-SAR.zip", note="unpack it; 922 MB, no checksum is published",
+                url="https://huggingface.co/datasets/wangyi111/EuroSAT-SAR/resolve/main/EuroSAT-SAR.zip",
+            ),
+        ),
+        lists=(), licence="MIT",
+        citation="Wang et al. 2023, Feature Guided Masked Autoencoder, arXiv:2310.18653",
+    ),
+    units=units, scan=scan, read=read,
+    splits={
+        "fgmae": stratified.SklearnStratified(train=0.8),
+        "stratified": stratified.Stratified(train=0.6, val=0.2, test=0.2),
+        "random": random.Random(),
+        "blocks": blocks.Blocks(),
+    },
+)  # fmt: skip

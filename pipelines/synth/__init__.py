@@ -1,0 +1,1 @@
+"""Generators of miniature archives in the published layouts, found by their dataset's module name."""

@@ -1,0 +1,103 @@
+"""Baking: what `repack` does to stored values, one image at a time: resize, then normalise, then narrow the dtype.
+
+Resampling is cubic convolution (Keys 1981, a = -0.5), widened when shrinking; masked pixels (NaN) get no weight and
+the others' weights are renormalised; a pixel is masked in the result where its nearest source pixel is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.record import Image
+
+Normalize = Literal["zscore", "minmax"]
+SCALE = 500.0  # int16 stores dB x 500: steps of 0.002 dB over ±65.534 dB, rounding error at most 0.001 dB
+MISSING = -32768
+LEAST_WEIGHT = 0.05  # below this share of valid weight a cubic sum is not an average any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bake:
+    """What to do; `offset`, `divisor` are [band] and hold the train split's figures, both empty for none.
+
+    `scale` is that of the parent's stored integers, None where the parent stores floats.
+    """
+
+    resize: int | None = None
+    normalize: Normalize | None = None
+    offset: tuple[float, ...] = ()
+    divisor: tuple[float, ...] = ()
+    dtype: Literal["float32", "float16", "int16"] | None = None
+    scale: float | None = None
+
+    def apply(self, image: Image) -> tuple[Image, tuple[int, ...]]:
+        """Return the baked [band, y, x] image and the pixels clipped in each band."""
+        if self.resize is None and self.normalize is None and self.dtype is None:
+            return image, (0,) * len(image)
+        values = physical(image, self.scale).astype(np.float32)
+        if self.resize is not None:
+            values = np.stack([resize(band, self.resize, self.resize) for band in values])
+        if self.normalize is not None:
+            offset, divisor = (np.array(v, np.float32)[:, None, None] for v in (self.offset, self.divisor))
+            values = (values - offset) / divisor
+        if self.dtype == "int16":
+            return narrow(values)
+        return np.ascontiguousarray(values, self.dtype or np.float32), (0,) * len(image)
+
+
+def physical(image: Image, scale: float | None) -> Image:
+    """Return values in the declared unit: floats as they are, scaled integers divided out with NaN where missing."""
+    if scale is None:
+        return image
+    return np.where(image == MISSING, np.float32(np.nan), image.astype(np.float32) / np.float32(scale))
+
+
+def narrow(values: Image) -> tuple[Image, tuple[int, ...]]:
+    """Return dB as int16 steps of 1 / SCALE, MISSING for NaN, and the pixels [band] clipped to the range."""
+    scaled = np.rint(values * np.float32(SCALE))
+    clipped = (np.abs(scaled) > -MISSING - 1) & ~np.isnan(values)
+    bounded = np.clip(scaled, MISSING + 1, -MISSING - 1)
+    stored = np.ascontiguousarray(np.where(np.isnan(values), np.float32(MISSING), bounded), np.int16)
+    return stored, tuple(int(n) for n in clipped.sum(axis=(1, 2)))
+
+
+@lru_cache(maxsize=8)
+def _taps(size: int, wanted: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+    """Return for each wanted pixel its source pixels [wanted, tap], their weights, and the nearest one [wanted]."""
+    ratio = size / wanted
+    widening = max(ratio, 1.0)
+    centre = (np.arange(wanted) + 0.5) * ratio - 0.5
+    reach = int(np.ceil(2 * widening))
+    taps = np.floor(centre)[:, None].astype(np.intp) + np.arange(1 - reach, reach + 1)
+    x = np.abs(taps - centre[:, None]) / widening
+    weight = np.where(x <= 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0.0))
+    weight[(taps < 0) | (taps >= size)] = 0
+    weight /= weight.sum(axis=1, keepdims=True)
+    nearest = np.clip(np.floor((np.arange(wanted) + 0.5) * ratio).astype(np.intp), 0, size - 1)
+    return np.clip(taps, 0, size - 1), weight.astype(np.float32), nearest
+
+
+def _weighted(band: Image, height: int, width: int) -> Image:
+    rows, row_weight, _ = _taps(band.shape[0], height)
+    columns, column_weight, _ = _taps(band.shape[1], width)
+    # Sums over a few taps, not a matrix product: BLAS may sum in another order on another machine.
+    tall: Image = sum(band[rows[:, t]] * row_weight[:, t, None] for t in range(rows.shape[1]))  # type: ignore[assignment]
+    wide: Image = sum(tall[:, columns[:, t]] * column_weight[:, t] for t in range(columns.shape[1]))  # type: ignore[assignment]
+    return wide
+
+
+def resize(band: Image, height: int, width: int) -> Image:
+    """Return a [y, x] float32 band resampled by cubic convolution, NaN where the nearest source pixel is NaN."""
+    valid = np.isfinite(band)
+    if valid.all():
+        return _weighted(band, height, width)
+    total = _weighted(np.where(valid, band, np.float32(0)), height, width)
+    weight = _weighted(valid.astype(np.float32), height, width)
+    nearest = band[_taps(band.shape[0], height)[2][:, None], _taps(band.shape[1], width)[2]]
+    averaged = np.where(weight > LEAST_WEIGHT, total / np.maximum(weight, LEAST_WEIGHT), nearest)
+    return np.where(np.isfinite(nearest), averaged, np.float32(np.nan)).astype(np.float32)

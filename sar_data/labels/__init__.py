@@ -1,0 +1,1 @@
+"""Readers of annotation files and nomenclatures, shared by the pipelines."""

@@ -1,0 +1,102 @@
+"""CORINE Land Cover, level 3: the 43 classes of land and sea in their order, and their grouping into 19.
+
+The grouping is that of Sumbul et al. 2020 (arXiv:2001.06372), made for what a patch of 1.2 km can tell: it joins 32
+of the classes and drops 11. The orders are canonical, not alphabetical; other orders circulate with the same names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+CLASSES_19 = (
+    "Urban fabric",
+    "Industrial or commercial units",
+    "Arable land",
+    "Permanent crops",
+    "Pastures",
+    "Complex cultivation patterns",
+    "Land principally occupied by agriculture, with significant areas of natural vegetation",
+    "Agro-forestry areas",
+    "Broad-leaved forest",
+    "Coniferous forest",
+    "Mixed forest",
+    "Natural grassland and sparsely vegetated areas",
+    "Moors, heathland and sclerophyllous vegetation",
+    "Transitional woodland, shrub",
+    "Beaches, dunes, sands",
+    "Inland wetlands",
+    "Coastal wetlands",
+    "Inland waters",
+    "Marine waters",
+)
+# Each of the 43 names with its index among the 19; None is dropped.
+_GROUPING: tuple[tuple[str, int | None], ...] = (
+    ("Continuous urban fabric", 0),
+    ("Discontinuous urban fabric", 0),
+    ("Industrial or commercial units", 1),
+    ("Road and rail networks and associated land", None),
+    ("Port areas", None),
+    ("Airports", None),
+    ("Mineral extraction sites", None),
+    ("Dump sites", None),
+    ("Construction sites", None),
+    ("Green urban areas", None),
+    ("Sport and leisure facilities", None),
+    ("Non-irrigated arable land", 2),
+    ("Permanently irrigated land", 2),
+    ("Rice fields", 2),
+    ("Vineyards", 3),
+    ("Fruit trees and berry plantations", 3),
+    ("Olive groves", 3),
+    ("Pastures", 4),
+    ("Annual crops associated with permanent crops", 3),
+    ("Complex cultivation patterns", 5),
+    ("Land principally occupied by agriculture, with significant areas of natural vegetation", 6),
+    ("Agro-forestry areas", 7),
+    ("Broad-leaved forest", 8),
+    ("Coniferous forest", 9),
+    ("Mixed forest", 10),
+    ("Natural grassland", 11),
+    ("Moors and heathland", 12),
+    ("Sclerophyllous vegetation", 12),
+    ("Transitional woodland/shrub", 13),
+    ("Beaches, dunes, sands", 14),
+    ("Bare rock", None),
+    ("Sparsely vegetated areas", 11),
+    ("Burnt areas", None),
+    ("Inland marshes", 15),
+    ("Peatbogs", 15),
+    ("Salt marshes", 16),
+    ("Salines", 16),
+    ("Intertidal flats", None),
+    ("Water courses", 17),
+    ("Water bodies", 17),
+    ("Coastal lagoons", 18),
+    ("Estuaries", 18),
+    ("Sea and ocean", 18),
+)
+CLASSES_43 = tuple(name for name, _ in _GROUPING)
+TO_19 = tuple(index for _, index in _GROUPING)
+# One class is spelt with a slash in the one nomenclature and with a comma in the other; files mix them.
+_INDEX = {name: i for i, name in enumerate(CLASSES_43)} | {"Transitional woodland, shrub": 28}
+
+
+def indices(names: Iterable[str]) -> tuple[int, ...]:
+    """Return the indices among the 43, ascending; raise ValueError for an unknown name, or where there is none."""
+    found = set()
+    for name in names:
+        index = _INDEX.get(name) if isinstance(name, str) else None
+        if index is None:
+            near = difflib.get_close_matches(str(name), CLASSES_43, 1)
+            hint = f"; perhaps {near[0]!r}" if near else ""
+            raise ValueError(f"expected labels among the 43 CORINE level-3 classes, found {str(name)[:80]!r}{hint}")
+        found.add(index)
+    if not found:
+        raise ValueError("expected at least one label, found none")
+    return tuple(sorted(found))
+
+
+def grouped(classes: Iterable[int]) -> tuple[int, ...]:
+    """Return the indices among the 19, ascending; empty where all of the 43 classes given are dropped ones."""
+    return tuple(sorted({index for i in classes if (index := TO_19[i]) is not None}))

@@ -1,0 +1,39 @@
+"""What names and times of Sentinel-1 products say about the orbit."""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import datetime
+
+_PRODUCT = re.compile(r"(S1[AB])_\w\w_\w{4}_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_(\d{6})_[0-9A-F]{6}_[0-9A-F]{4}")
+# An absolute orbit number in which the satellite flew relative orbit 1 (ESA Sentinel-1 product definition).
+_FIRST = {"S1A": 73, "S1B": 27}
+
+
+@functools.lru_cache
+def relative_orbit(product: str) -> int:
+    """Return the relative orbit (1 to 175) of a product id; raise ValueError where it is none of S1A or S1B."""
+    found = _PRODUCT.fullmatch(product)
+    if found is None:
+        raise ValueError(f"expected the id of a Sentinel-1 A or B product, found {product[:120]!r}")
+    return (int(found[2]) - _FIRST[found[1]]) % 175 + 1
+
+
+def orbit_pass(time: datetime, longitude: float) -> str:
+    """Return "descending" or "ascending" from a UTC time and degrees east, right to some hours of local time.
+
+    The orbit is sun-synchronous: it crosses the equator southwards at 6 h and northwards at 18 h local solar time.
+    """
+    solar_hour = (time.hour + time.minute / 60 + longitude / 15) % 24
+    return "descending" if solar_hour < 12 else "ascending"
+
+
+@functools.lru_cache
+def utm_zone(wkt: str) -> tuple[str, int]:
+    """Return ("EPSG:32633", 15), the CRS and its central meridian in degrees east; raise ValueError if not UTM."""
+    # The last authority of a WKT is that of the whole; those before it are of the parts.
+    found = re.search(r'AUTHORITY\["EPSG","(32[67](\d\d))"\]\]\s*$', wkt)
+    if found is None:
+        raise ValueError(f"expected WKT that ends in the EPSG code of a UTM zone, found {wkt[-60:]!r}")
+    return f"EPSG:{found[1]}", 6 * int(found[2]) - 183

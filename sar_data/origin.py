@@ -1,0 +1,103 @@
+"""Where a build's pixels come from: a raw tree through its pipeline, or a sealed build through a bake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from sar_data.errors import BadRecord
+from sar_data.formats.container import Place, Reader
+from sar_data.record import Image, Record
+from sar_data.sources.tree import Tree, Witness
+from sar_data.spec import Pipeline
+
+if TYPE_CHECKING:
+    from sar_data.bake import Bake
+    from sar_data.sealed import Build
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """One image as it will be stored.
+
+    `files` holds the xxh3_128 of each of the record's files; `fallbacks` counts files the fast TIFF parser left to
+    rasterio; `clipped` counts the pixels [band] that a narrower dtype could not hold.
+    """
+
+    image: Image
+    files: list[str]
+    fallbacks: int = 0
+    clipped: tuple[int, ...] = ()
+
+
+class Opened(Protocol):
+    def pixels(self, record: Record, place: Place | None) -> Pixels:
+        """Return one record's pixels; raise BadRecord where they are wrong."""
+
+
+class Origin(Protocol):
+    def opened(self) -> AbstractContextManager[Opened]:
+        """Open what pixels are read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A raw tree, read by its pipeline."""
+
+    pipeline: Pipeline
+    tree: Tree
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        yield _RawOpened(self.pipeline, self.tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _RawOpened:
+    pipeline: Pipeline
+    tree: Tree
+
+    def pixels(self, record: Record, place: Place | None) -> Pixels:
+        seen = {file.path: file.xxh3 for file in record.files if file.xxh3 is not None}
+        known = dict(seen)
+        sample = self.pipeline.read(Witness(self.tree, seen), record)
+        spec = self.pipeline.spec
+        expected = (len(spec.bands), *spec.shape), np.dtype(spec.dtype)
+        if (sample.image.shape, sample.image.dtype) != expected:
+            found = f"{sample.image.shape} {sample.image.dtype}"
+            raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
+        for file in record.files:
+            if file.path not in seen:  # a file that holds labels only, and was not read by scan
+                Witness(self.tree, seen).read(file.path)
+            if file.path in known and known[file.path] != seen[file.path]:
+                raise BadRecord(file.path, "the file changed since it was scanned")
+        return Pixels(sample.image, [seen[file.path] for file in record.files], sample.fallbacks)
+
+
+@dataclass(frozen=True, slots=True)
+class Baked:
+    """A sealed build, each image passed through `bake`."""
+
+    build: Build
+    bake: Bake
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        with self.build.reader() as reader:
+            yield _BakedOpened(reader, self.bake)
+
+
+@dataclass(frozen=True, slots=True)
+class _BakedOpened:
+    reader: Reader
+    bake: Bake
+
+    def pixels(self, record: Record, place: Place | None) -> Pixels:
+        if place is None:
+            raise BadRecord(record.key, "expected a place in the parent build, found none")
+        image, clipped = self.bake.apply(self.reader.read(place))
+        return Pixels(image, [file.xxh3 or "" for file in record.files], clipped=clipped)

@@ -1,0 +1,29 @@
+"""One image from several single-band files of the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sar_data.errors import BadRecord
+from sar_data.raster import tiff
+from sar_data.record import Sample
+
+
+def stack(files: Sequence[tuple[str, bytes]], *, shape: tuple[int, int], dtype: str) -> Sample:
+    """Return the sample whose bands are the given (name, bytes) GeoTIFFs, [band, y, x] in their order.
+
+    Raise BadRecord for a file that `tiff.read` refuses, and for one whose georeference is not that of the first.
+    """
+    image = np.empty((len(files), *shape), dtype)
+    fallbacks = 0
+    first = None
+    for i, (name, data) in enumerate(files):
+        raster = tiff.read(data, name, shape=shape, dtypes=(dtype,), bands=1, out=image[i : i + 1])
+        fallbacks += raster.fallback
+        first = first or raster.geo
+        # Other bytes may still mean the same place, as in a file that was written anew.
+        if raster.geo != first and (found := tiff.georeference(data)) != (wanted := tiff.georeference(files[0][1])):
+            raise BadRecord(name, f"expected the georeference of {files[0][0]}, {wanted}, found {found}")
+    return Sample(image=image, fallbacks=fallbacks)

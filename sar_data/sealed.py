@@ -1,0 +1,75 @@
+"""A sealed build, opened for reading: its manifest, its index, its pixels. Nothing here knows any dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sar_data import formats
+from sar_data.errors import BuildError
+from sar_data.formats.container import Layout, Place, Reader
+from sar_data.manifest import Manifest
+
+INDEX_NAME = "index.parquet"
+SUMS_NAME = "SHA256SUMS"
+
+
+def layout_of(manifest: Manifest) -> Layout:
+    """Return what a container must know, from the manifest alone."""
+    return Layout(
+        title=manifest.title,
+        bands=tuple(band.name for band in manifest.bands),
+        descriptions=tuple(band.description for band in manifest.bands),
+        unit=manifest.bands[0].unit,
+        shape=manifest.shape,
+        dtype=manifest.storage.dtype,
+        scale=manifest.storage.scale,
+        missing=manifest.storage.missing,
+        classes={task.name: tuple(task.classes) for task in manifest.tasks},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A sealed build at `path`."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path) -> Build:
+        """Return the build at `path`; raise BuildError where there is none."""
+        return cls(path, Manifest.load(path))
+
+    def index(self) -> pa.Table:
+        """Return index.parquet, packed rows first, in shard order."""
+        try:
+            return pq.read_table(self.path / INDEX_NAME, memory_map=True)
+        except (OSError, pa.ArrowException) as error:
+            raise BuildError(f"{self.path / INDEX_NAME}: cannot read: {error}") from error
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Open the container; images come as stored."""
+        container = formats.get(self.manifest.format, self.manifest.compression)
+        slots = {name: split.shard_length for name, split in self.manifest.splits.items()}
+        reader = container.open(self.path, layout_of(self.manifest), slots)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+def places(index: pa.Table) -> list[Place]:
+    """Return where the packed rows of an index lie, in its order."""
+    packed = index.filter(pc.is_valid(index["shard"]))
+    columns = (packed[name].to_pylist() for name in ("split", "shard", "position", "offset", "key"))
+    return [Place(*row) for row in zip(*columns, strict=True)]
+
+

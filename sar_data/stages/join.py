@@ -1,0 +1,115 @@
+"""Join: what the plan intended and what the proofs found, as the index and the manifest's remaining facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.index import FILE, INDEX, label_columns
+from sar_data.manifest import Quarantined, content_digest
+from sar_data.split.policy import UNUSED
+from sar_data.stages.draft import Draft
+from sar_data.stages.pack import PLAN
+from sar_data.stages.proof import Proof
+from sar_data.stats import merge
+from sar_data.summary import normalisation, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """`index` in the INDEX schema; `keys` of every slot by split (None where quarantined); `facts` for the manifest."""
+
+    index: pa.Table
+    keys: dict[str, list[str | None]]
+    facts: dict[str, Any]
+
+
+def join(draft: Draft, proofs: Sequence[Proof]) -> Joined:
+    """Return the joined documents; `proofs` are in the order of the draft's shards."""
+    with pa.memory_map(str(draft.job.work / PLAN)) as source:
+        planned = pa.ipc.open_file(source).read_all()
+    slots = pa.concat_tables([proof.slots for proof in proofs]).replace_schema_metadata(None)
+    valid = slots["valid"]
+    lost = pc.invert(valid)
+    quarantined = [
+        Quarantined(key=key, path=slot["path"], reason=slot["reason"])
+        for key, slot in zip(planned["key"].filter(lost).to_pylist(), slots.filter(lost).to_pylist(), strict=True)
+    ]
+    keys = pc.if_else(valid, planned["key"], pa.scalar(None, pa.string())).to_pylist()
+    by_split: dict[str, list[str | None]] = {split: [] for split in draft.facts["splits"]}
+    for split, key in zip(planned["split"].to_pylist(), keys, strict=True):
+        by_split[split].append(key)
+    packed = _packed(planned.filter(valid), slots.filter(valid))
+    columns = [packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3")]
+    clipped = np.sum([proof.clipped for proof in proofs], axis=0)
+    facts = {
+        **_by_split(draft, proofs, by_split),
+        "content_digest": content_digest(zip(*columns, strict=True)),
+        "quarantine": [*draft.facts["quarantine"], *quarantined],
+        "fallback_reads": sum(proof.fallbacks for proof in proofs),
+        "clipped": {band: int(n) for band, n in zip(draft.job.layout.bands, clipped, strict=True)},
+    }
+    unused = draft.scanned.filter(pa.array([split == UNUSED for split in draft.split], pa.bool_()))
+    unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))
+    return Joined(_indexed([packed, unused], draft), by_split, facts)
+
+
+def _packed(planned: pa.Table, slots: pa.Table) -> pa.Table:
+    """Return the valid rows with what the pass found: offset, hashes, masked counts."""
+    files = planned["files"].combine_chunks()
+    hashes = slots["files"].combine_chunks().flatten()
+    values = files.flatten()
+    hashed = pa.StructArray.from_arrays([values.field("path"), values.field("size"), hashes], fields=list(FILE))
+    planned = planned.set_column(
+        planned.column_names.index("files"), "files", pa.ListArray.from_arrays(_offsets(files), hashed)
+    )
+    for name in ("xxh3", "offset", "masked"):
+        planned = planned.append_column(name, slots[name])
+    return planned
+
+
+def _offsets(lists: pa.ListArray) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int32))
+
+
+def _indexed(parts: list[pa.Table], draft: Draft) -> pa.Table:
+    """Return packed and unused rows in the INDEX schema; what an unused row cannot have is null."""
+    default = next(iter(draft.job.layout.classes))
+    whole = []
+    for part in parts:
+        targets = [dict(row) for row in part["targets"].to_pylist()]
+        names, indices = label_columns(targets, default, draft.job.layout.classes[default])
+        part = part.append_column("labels", names).append_column("label_indices", indices)
+        empty = {f.name: pa.nulls(len(part), f.type) for f in INDEX if f.name not in part.column_names}
+        columns = [empty.get(f.name) if f.name in empty else part[f.name].cast(f.type) for f in INDEX]
+        whole.append(pa.Table.from_arrays(columns, schema=INDEX))
+    return pa.concat_tables(whole)
+
+
+def _by_split(draft: Draft, proofs: Sequence[Proof], keys: dict[str, list[str | None]]) -> dict[str, Any]:
+    """Return the manifest's splits and statistics, each merged in shard order."""
+    job, bands = draft.job, draft.job.layout.bands
+    splits: dict[str, Any] = {}
+    statistics: dict[str, Any] = {}
+    normal = None
+    for split, planned in draft.facts["splits"].items():
+        shards, parts, at = [], [], 0
+        for shard, proof in zip(draft.shards, proofs, strict=True):
+            if shard.split == split:
+                count = sum(key is not None for key in keys[split][at : at + shard.count])
+                at += shard.count
+                file = job.container.file(shard)
+                shards.append({"name": shard.name, "file": file, "count": count, "bytes": proof.bytes})
+                parts += [proof.statistics] if proof.statistics else []
+        splits[split] = {**planned, "count": sum(shard["count"] for shard in shards), "shards": shards}
+        merged = merge(parts, len(bands), job.layout.unit)
+        statistics[split] = summarise(merged, bands)
+        normal = normalisation(merged, bands) if split == "train" else normal
+    if not job.statistics:
+        return {"splits": splits, "statistics": None, "normalisation": None}
+    return {"splits": splits, "statistics": statistics, "normalisation": normal}

@@ -1,0 +1,120 @@
+"""Open a draft: name the target after its recipe, take its lock, and write the plan beside it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import sar_data
+from sar_data import durable, formats
+from sar_data import plan as planning
+from sar_data.errors import BuildError, SplitError, TargetError
+from sar_data.manifest import NAME, Manifest, recipe_digest
+from sar_data.origin import Origin
+from sar_data.sealed import layout_of
+from sar_data.split.policy import SPLITS
+from sar_data.stages.draft import BUILDING, Draft, Job, hold
+from sar_data.stages.pack import PLAN, proven
+from sar_data.stages.scan import OnBad
+
+SCAN_NAME = "scan.parquet"
+SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
+
+
+def open_draft(
+    out: Path,
+    facts: Mapping[str, Any],
+    origin: Origin,
+    scanned: pa.Table,
+    split: list[str],
+    shares: Mapping[str, Mapping[str, float]],
+    *,
+    shard_length: int,
+    statistics: bool,
+    on_bad: OnBad,
+) -> Draft:
+    """Return the draft of a build below `out`; `facts` lacks only what the plan and the pixels decide.
+
+    Raises SplitError for an empty train split, TargetError where the target is held, unwritable or too small.
+    """
+    digest = recipe_digest(facts["recipe"])
+    container = formats.get(facts["format"], facts["compression"])
+    home = out.absolute() / facts["dataset"] / facts["version"]
+    target = home / f"{container.name}-{digest[:8]}"
+    if "train" not in split:
+        raise SplitError(
+            f"split {facts['split_policy']['policy']}: expected some train records, found none among {len(split)}. "
+            "Choose another --split or --seed, or a source that has them."
+        )
+    splits = {name: _split(split.count(name), shard_length, container.multiple, shares[name]) for name in SPLITS}
+    complete = {**facts, "sar_data_version": sar_data.__version__, "recipe_digest": digest, "splits": splits}
+    layout = layout_of(Manifest.model_construct(**complete))
+    job = Job(
+        work=home / f".{target.name}{BUILDING}",
+        recipe=digest,
+        origin=origin,
+        format=container.name,
+        compression=container.compression,
+        layout=layout,
+        on_bad=on_bad,
+        statistics=statistics,
+    )
+    shards, rows = planning.plan(scanned, split, shard_length, container.multiple)
+    draft = Draft(target, job, shards, complete, scanned, split)
+    draft.sealed = _sealed(target, digest)
+    if draft.sealed:
+        shutil.rmtree(job.work, ignore_errors=True)  # left by a builder that was killed after the rename
+        return draft
+    draft.lock = hold(target, job.work, digest)
+    if _sealed(target, digest):  # sealed by another builder while this one waited for nothing but luck
+        draft.sealed = True
+        return draft
+    _write_plan(draft, rows)
+    _check_space(draft)
+    return draft
+
+
+def _split(samples: int, most: int, multiple: int, shares: Mapping[str, float]) -> dict[str, Any]:
+    length = planning.shard_length(samples, most, multiple)
+    return {"count": samples, "shard_length": length, "class_shares": dict(shares), "shards": []}
+
+
+def _sealed(target: Path, digest: str) -> bool:
+    if not target.exists():
+        return False
+    found = Manifest.load(target)
+    if found.recipe_digest != digest:
+        raise BuildError(f"{target / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
+    return True
+
+
+def _write_plan(draft: Draft, rows: pa.Table) -> None:
+    """Write scan.parquet for people, and plan.arrow with one batch a shard for the workers."""
+    work = draft.job.work
+    sink = pa.BufferOutputStream()
+    pq.write_table(draft.scanned, sink, compression="zstd")
+    durable.write(work / SCAN_NAME, sink.getvalue())
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, rows.schema) as writer:
+        at = 0
+        for shard in draft.shards:
+            batch = rows.slice(at, shard.count).combine_chunks().to_batches(max_chunksize=shard.count)
+            writer.write_batch(batch[0])
+            at += shard.count
+    durable.write(work / PLAN, sink.getvalue())
+
+
+def _check_space(draft: Draft) -> None:
+    """Raise TargetError unless the disk has room for what is not packed yet."""
+    missing = sum(shard.count for shard in draft.shards if not proven(draft.job, shard))
+    need = int(missing * draft.job.layout.image_bytes * SPARE)
+    free = shutil.disk_usage(draft.job.work).free
+    if free < need:
+        raise TargetError(
+            f"{draft.target}: needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free. Free some space or choose another --out."
+        )

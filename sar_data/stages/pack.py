@@ -1,0 +1,161 @@
+"""Pack: read every planned record once, and in that pass store it, hash it and count it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from sar_data import durable
+from sar_data.bake import physical
+from sar_data.errors import BadRecord
+from sar_data.formats.container import Entry, Place
+from sar_data.index import to_records
+from sar_data.origin import Opened
+from sar_data.plan import Shard
+from sar_data.record import Record
+from sar_data.runners import Runner
+from sar_data.stages.draft import Draft, Job
+from sar_data.stages.proof import SLOTS, Proof
+from sar_data.stages.scan import Progress
+from sar_data.stats import Survey, Tally, survey
+
+PLAN = "plan.arrow"
+STARTED = "started"
+PENDING = ".pending"
+
+def pack(draft: Draft, runner: Runner, progress: Progress | None = None) -> None:
+    """Write every shard that has no valid proof yet; afterwards all have one.
+
+    Raises BadRecord for a record that is wrong under `stop`, TargetError where the target cannot be written.
+    """
+    if draft.sealed:
+        return
+    job, container = draft.job, draft.job.container
+    _start(draft)
+    todo = [shard for shard in draft.shards if not proven(job, shard)]
+    total = sum(shard.count for shard in draft.shards)
+    done = total - sum(shard.count for shard in todo)
+    for shard in runner.map(partial(pack_shard, job), todo):
+        if container.spooled:
+            pending = job.proof(shard).with_suffix(PENDING)
+            proof = Proof.load(pending)
+            rows = read_plan(job, shard)["key"].to_pylist()
+            valid = proof.slots["valid"].to_pylist() if proof else []
+            keys = [key if ok else None for key, ok in zip(rows, valid, strict=True)]
+            container.commit(job.build, job.layout, shard, keys, job.spool)
+            os.replace(pending, job.proof(shard))
+            (job.spool / shard.name).unlink()
+        done += shard.count
+        if progress:
+            progress("pack", done, total)
+
+
+def _start(draft: Draft) -> None:
+    """Lay out empty splits, once: what an interrupted start left is thrown away."""
+    job = draft.job
+    if (job.work / STARTED).exists():
+        return
+    with durable.explained(job.build):
+        shutil.rmtree(job.build, ignore_errors=True)
+        job.build.mkdir()
+        (job.work / "proofs").mkdir(exist_ok=True)
+        for split, document in draft.facts["splits"].items():
+            job.container.start(job.build, job.layout, split, document["shard_length"], document["count"])
+        durable.write(job.work / STARTED, b"")
+
+
+def proven(job: Job, shard: Shard) -> bool:
+    """Say whether a shard is on disk with a proof of this recipe, so that it need not be packed again."""
+    proof = Proof.load(job.proof(shard))
+    if proof is None or proof.recipe != job.recipe or (job.statistics and proof.statistics is None):
+        return False
+    path = job.build / job.container.file(shard)
+    return path.exists() and (job.container.spooled or path.stat().st_size == proof.bytes)
+
+
+def read_plan(job: Job, shard: Shard) -> pa.Table:
+    """Return the planned rows of one shard."""
+    with pa.memory_map(str(job.work / PLAN)) as file:
+        return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(shard.batch)])
+
+
+def pack_shard(job: Job, shard: Shard) -> Shard:
+    """Write one shard and its proof; runs in a worker."""
+    rows = read_plan(job, shard)
+    records = to_records(rows)
+    places: list[Place | None] = [None] * len(records)
+    if "parent" in rows.column_names:
+        places = [Place(**place) for place in rows["parent"].to_pylist()]
+    pass_ = _Pass(job)
+    root = job.spool if job.container.spooled else job.build
+    with job.origin.opened() as opened:
+        written = job.container.write(root, job.layout, shard, pass_.entries(opened, records, places))
+    pass_.slots["offset"] = [o if ok else None for o, ok in zip(written.offsets, pass_.slots["valid"], strict=True)]
+    proof = Proof(
+        job.recipe,
+        written.bytes,
+        pass_.fallbacks,
+        pass_.clipped.tolist(),
+        pass_.tally.finish() if pass_.tally else None,
+        pa.table(pass_.slots, schema=SLOTS),
+    )
+    path = job.proof(shard)
+    proof.save(path.with_suffix(PENDING) if job.container.spooled else path)
+    return shard
+
+
+class _Pass:
+    """The one pass over a shard's pixels."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.tally = Tally(len(job.layout.bands), job.layout.unit) if job.statistics else None
+        self.fallbacks = 0
+        self.clipped = np.zeros(len(job.layout.bands), np.int64)
+        self.slots: dict[str, list[Any]] = {name: [] for name in SLOTS.names}
+
+    def entries(self, opened: Opened, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
+        layout = self.job.layout
+        for record, place in zip(records, places, strict=True):
+            try:
+                pixels = opened.pixels(record, place)
+                seen = survey(physical(pixels.image, layout.scale))
+                self._refuse_empty(record, seen)
+            except BadRecord as error:
+                if self.job.on_bad == "stop":
+                    raise
+                self._slot(valid=False, path=error.path, reason=error.reason)
+                yield Entry(record, None)
+                continue
+            if self.tally:
+                self.tally.add(seen)
+            self.fallbacks += pixels.fallbacks
+            if pixels.clipped:
+                self.clipped += pixels.clipped
+            masked = [
+                {"band": band, "reason": reason, "count": int(count)}
+                for reason, counts in seen.masked.items()
+                for band, count in zip(layout.bands, counts, strict=True)
+                if count
+            ]
+            xxh3 = xxhash.xxh3_128_hexdigest(pixels.image.data)
+            self._slot(valid=True, xxh3=xxh3, files=pixels.files, masked=masked)
+            yield Entry(record, pixels.image)
+
+    def _refuse_empty(self, record: Record, seen: Survey) -> None:
+        if seen.valid is not None and not (any_valid := seen.valid.any(axis=1)).all():
+            band = self.job.layout.bands[int(np.argmin(any_valid))]
+            path = next((file.path for file in record.files if band in file.path.rsplit("/", 1)[-1]), record.files[0].path)
+            raise BadRecord(path, f"band {band}: expected some valid pixels, found every one masked (NaN or infinite)")
+
+    def _slot(self, **values: Any) -> None:
+        for name in SLOTS.names:
+            if name != "offset":
+                self.slots[name].append(values.get(name))

@@ -1,0 +1,167 @@
+"""Prepare: scan, split and plan a raw dataset, and open its draft; nothing here reads a pixel."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from sar_data import formats
+from sar_data.errors import BadRecord
+from sar_data.index import fingerprint, to_table
+from sar_data.manifest import BandDocument, Quarantined, Storage, TaskDocument
+from sar_data.origin import Raw
+from sar_data.record import Record
+from sar_data.runners import Runner
+from sar_data.sources.lists import FolderLists
+from sar_data.sources.tree import Folder
+from sar_data.spec import DatasetSpec, Pipeline
+from sar_data.split.leakage import touching_share
+from sar_data.split.parse import parse
+from sar_data.split.policy import SPLITS, Assignment, SplitPolicy
+from sar_data.split.shares import class_shares
+from sar_data.stages.draft import Draft
+from sar_data.stages.open import open_draft
+from sar_data.stages.scan import OnBad, Progress, scan
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a user chooses of a raw build; all but `on_bad` are part of the recipe.
+
+    `split` is a policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in
+    hash order; `lists` is a folder of official lists; `rehash` lets the fingerprint cover the files' contents;
+    `statistics=False` leaves them out, which only a benchmark should want.
+    """
+
+    format: str = "zarr"
+    compression: str | None = None
+    split: str | None = None
+    seed: int = 0
+    limit: int | None = None
+    lists: Path | None = None
+    shard_length: int = 256  # about 30 MB of BigEarthNet: long against a seek, short against a cache
+    rehash: bool = False
+    statistics: bool = True
+    on_bad: OnBad = "stop"
+
+
+def prepare(
+    pipeline: Pipeline,
+    *,
+    source: Path,
+    out: Path,
+    options: Options,
+    runner: Runner,
+    progress: Progress | None = None,
+) -> Draft:
+    """Return the draft of a raw build, its target locked; one that exists sealed is returned as such."""
+    container = formats.get(options.format, options.compression)
+    name, policy = parse(options.split or next(iter(pipeline.splits)), pipeline.splits)
+    tree, spec = Folder.at(source), pipeline.spec
+    scanned = scan(
+        pipeline,
+        tree,
+        runner=runner,
+        on_bad=options.on_bad,
+        limit=options.limit,
+        rehash=options.rehash,
+        progress=progress,
+    )
+    records = scanned.records
+    assignment = policy.assign(records, seed=options.seed, lists=FolderLists.beside(source, options.lists))
+    misplaced = _misplaced(records, assignment, options.on_bad)
+    chosen = {"policy": name, "parameters": _parameters(policy), "seed": options.seed}
+    leakage = touching_share(records, assignment.split)
+    facts: dict[str, Any] = {
+        **_of_spec(spec),
+        "format": container.name,
+        "compression": options.compression,
+        "storage": Storage(dtype=spec.dtype),
+        "split_policy": {
+            **chosen,
+            "notes": dict(assignment.notes),
+            "leakage": "unknown" if leakage is None else leakage,
+        },
+        "unused": dict(Counter(reason for reason in assignment.reason if reason is not None)),
+        "applied": [],
+        "parent": None,
+        "quarantine": [*scanned.quarantined, *misplaced],
+        "recipe": {
+            "dataset": [spec.name, spec.version, spec.revision],
+            "format": [container.name, container.version, options.compression],
+            "shard_length": options.shard_length,
+            "limit": options.limit,
+            "statistics": options.statistics,
+            "split": {**chosen, "outcome": _outcome(records, assignment)},
+            "source": fingerprint(records),
+        },
+    }
+    table = to_table(records)
+    reasons = pa.array(assignment.reason, pa.string())
+    return open_draft(
+        out,
+        facts,
+        Raw(pipeline, tree),
+        table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
+        list(assignment.split),
+        _shares(records, assignment, spec),
+        shard_length=options.shard_length,
+        statistics=options.statistics,
+        on_bad=options.on_bad,
+    )
+
+
+def _misplaced(records: Sequence[Record], assignment: Assignment, on_bad: OnBad) -> list[Quarantined]:
+    """Return the records that the policy could not place; under `stop` the first of them is an error."""
+    paths = {record.key: record.files[0].path for record in records if record.key in assignment.bad}
+    bad = [Quarantined(key=key, path=paths[key], reason=assignment.bad[key]) for key in sorted(assignment.bad)]
+    if bad and on_bad == "stop":
+        raise BadRecord(bad[0].path, f"{bad[0].key}: {bad[0].reason}")
+    return bad
+
+
+def _parameters(policy: SplitPolicy) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(policy):
+        return {}
+    return {field.name: _plain(getattr(policy, field.name)) for field in dataclasses.fields(policy)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter as JSON has it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _outcome(records: Sequence[Record], assignment: Assignment) -> str:
+    """Return the digest of who is where: lists and policies may change, the same outcome is the same recipe."""
+    digest = xxhash.xxh3_128()
+    for record, split in zip(records, assignment.split, strict=True):
+        digest.update(f"{record.key}\t{split}\n".encode())
+    return digest.hexdigest()
+
+
+def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec) -> dict[str, dict[str, float]]:
+    classes = spec.tasks[0].classes
+    shares = class_shares(records, assignment.split, classes)
+    return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
+
+
+def _of_spec(spec: DatasetSpec) -> dict[str, Any]:
+    """Return the manifest's fields that the declaration alone decides."""
+    same = ("version", "title", "licence", "citation", "evidence", "shape", "pixel_size_m")
+    return {
+        "dataset": spec.name,
+        **{name: getattr(spec, name) for name in same},
+        "bands": [
+            BandDocument(name=b.name, polarisation=b.polarisation, unit=b.unit, description=b.description)
+            for b in spec.bands
+        ],
+        "tasks": [TaskDocument(name=t.name, kind=t.kind, classes=list(t.classes)) for t in spec.tasks],
+    }

@@ -1,0 +1,59 @@
+"""A shard's proof: written after the shard itself, it says what the shard holds and makes it count as done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sar_data import durable
+from sar_data.index import MASKED
+from sar_data.stats import BandStats
+
+SLOTS = pa.schema(
+    [
+        ("valid", pa.bool_()),
+        ("path", pa.string()),
+        ("reason", pa.string()),
+        ("xxh3", pa.string()),
+        ("offset", pa.int64()),
+        ("files", pa.list_(pa.string())),
+        ("masked", pa.list_(MASKED)),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`slots` has one row a slot; `bytes` is the length of what was written for the shard."""
+
+    recipe: str
+    bytes: int
+    fallbacks: int
+    clipped: list[int]
+    statistics: BandStats | None
+    slots: pa.Table
+
+    def save(self, path: Path) -> None:
+        """Write the proof durably."""
+        facts: dict[str, Any] = {name: getattr(self, name) for name in ("recipe", "bytes", "fallbacks", "clipped")}
+        facts["statistics"] = self.statistics and self.statistics.to_json()
+        table = self.slots.replace_schema_metadata({"proof": json.dumps(facts)})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        durable.write(path, sink.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Proof | None:
+        """Return a proof, or None where there is none that can be read."""
+        try:
+            table = pa.ipc.open_file(path.read_bytes()).read_all()
+            facts = json.loads(table.schema.metadata[b"proof"])
+            statistics = facts.pop("statistics")
+            return cls(**facts, statistics=statistics and BandStats.from_json(statistics), slots=table)
+        except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
+            return None

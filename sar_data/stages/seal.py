@@ -1,0 +1,75 @@
+"""Seal: write the index, the sums and, last of all, the manifest; then rename the folder into place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sar_data import durable
+from sar_data.errors import BuildError, SplitError
+from sar_data.manifest import NAME, Manifest
+from sar_data.runners import Runner
+from sar_data.sealed import INDEX_NAME, SUMS_NAME, Build
+from sar_data.stages.draft import Draft
+from sar_data.stages.join import join
+from sar_data.stages.proof import Proof
+from sar_data.stages.scan import Progress
+
+BLOCK = 1 << 20
+
+
+def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Build:
+    """Complete a packed build and return it sealed; raise BuildError where a shard has no proof."""
+    if draft.sealed:
+        return Build.open(draft.target)
+    job = draft.job
+    proofs = []
+    for shard in draft.shards:
+        proof = Proof.load(job.proof(shard))
+        if proof is None:
+            raise BuildError(f"shard {shard.name} has no proof: pack it first")
+        proofs.append(proof)
+    joined = join(draft, proofs)
+    if not joined.facts["splits"]["train"]["count"]:
+        raise SplitError("every train record was quarantined: nothing is left to train on")
+    with durable.explained(job.build):
+        for split, document in draft.facts["splits"].items():
+            job.container.finish(job.build, job.layout, split, document["shard_length"], joined.keys[split])
+    sink = pa.BufferOutputStream()
+    pq.write_table(joined.index, sink, compression="zstd")
+    durable.write(job.build / INDEX_NAME, sink.getvalue())
+    sums = checksums(job.build, runner, progress)
+    durable.write(job.build / SUMS_NAME, sums)
+    manifest = Manifest.model_validate({**draft.facts, **joined.facts, "sums": hashlib.sha256(sums).hexdigest()})
+    durable.write(job.build / NAME, manifest.dump())
+    with durable.explained(draft.target):
+        os.rename(job.build, draft.target)
+        durable.sync_folder(draft.target.parent)
+    shutil.rmtree(job.work)
+    return Build(draft.target, manifest)
+
+
+def checksums(build: Path, runner: Runner, progress: Progress | None = None) -> bytes:
+    """Return the lines of SHA256SUMS, by path, for every file but the manifest and the sums themselves."""
+    files = [path for path in build.rglob("*") if path.is_file() and path.name not in (NAME, SUMS_NAME)]
+    names = sorted(path.relative_to(build).as_posix() for path in files)
+    lines = []
+    for name, digest in zip(names, runner.map(sha256, [str(build / name) for name in names]), strict=True):
+        lines.append(f"{digest}  {name}\n")
+        if progress:
+            progress("sums", len(lines), len(names))
+    return "".join(lines).encode()
+
+
+def sha256(path: str) -> str:
+    """Return a file's sha256, read in blocks."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
