@@ -1,8 +1,8 @@
 """Band statistics in the same pass that packs the pixels: tallied per shard, merged in shard order.
 
-Values are centred on the first sample's mean and accumulated in float64, so that a shard's sums depend on its
-pixels alone; shards are then merged in plan order (Chan, Golub & LeVeque 1983), so that the result has the same
-bits for any number of workers. BLAS is avoided on purpose: its order of summation depends on its threads.
+Values are centred on the first sample's mean, a float32, and accumulated in float64, so that a shard's sums depend
+on its pixels alone; shards are then merged in plan order (Chan, Golub & LeVeque 1983), so that the result has the
+same bits for any number of workers. BLAS is avoided on purpose: its order of summation depends on its threads.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Survey:
 
 def survey(image: Image) -> Survey:
     """Look at one [band, y, x] floating-point image."""
-    flat = image.reshape(len(image), -1).astype(np.float32, copy=False)
+    flat = np.ascontiguousarray(image, np.float32).reshape(len(image), -1)
     low, high = flat.min(axis=1), flat.max(axis=1)
     if np.isfinite(low).all() and np.isfinite(high).all():  # one NaN would be the minimum and the maximum
         return Survey(flat, low, high)
@@ -158,13 +158,11 @@ class Tally:
         self._samples = 0
         self._centre: Floats | None = None
         self._count = np.zeros((bands, bands), np.int64)
-        self._sum, self._square = np.zeros((2, bands, bands))
-        self._power_sum, self._power_square = np.zeros((2, bands))
+        self._sum, self._square = np.zeros((bands, bands)), np.zeros((bands, bands))
+        self._power_sum, self._power_square = np.zeros(bands), np.zeros(bands)
         self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
         self._histogram = np.zeros((bands, self._bins + 2), np.int64)
         self._masked = {reason: np.zeros(bands, np.int64) for reason in REASONS}
-        self._work: Floats = np.empty((2, 0, 0))
-        self._scaled: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
 
     def add(self, survey: Survey) -> None:
         """Add one surveyed image."""
@@ -172,60 +170,53 @@ class Tally:
             self._masked[reason] += survey.masked[reason]
         self._samples += 1
         self._low, self._high = np.minimum(self._low, survey.low), np.maximum(self._high, survey.high)
-        self._moments(survey.flat, survey.valid)
-        self._bin(survey)
-
-    def _moments(self, flat: Image, valid: npt.NDArray[np.bool_] | None) -> None:
         if self._centre is None:
-            filled = flat if valid is None else np.where(valid, flat, 0)
-            self._centre = filled.mean(axis=1, dtype=np.float64).astype(np.float32).astype(np.float64)[:, None]
-        if self._work.shape[1:] != flat.shape:
-            self._work = np.empty((2, *flat.shape))
-            self._scaled = np.empty(flat.shape, np.float32)
-        centred, power = self._work
-        if valid is None:
-            np.subtract(flat, self._centre, out=centred, dtype=np.float64)
-            self._count += flat.shape[1]
-            self._sum += centred.sum(axis=1)[:, None]
+            filled = survey.flat if survey.valid is None else np.where(survey.valid, survey.flat, 0)
+            self._centre = filled.mean(axis=1, dtype=np.float64).astype(np.float32).astype(np.float64)
+        inside = (survey.low >= self._first).all() and (survey.high < self._first + self._width * self._bins).all()
+        if survey.valid is None and inside:
+            self._add_whole(survey.flat, self._centre)
         else:
-            centred[...] = np.where(valid, flat, self._centre) - self._centre
-            weight = valid.astype(np.float64)
-            self._count += np.einsum("ip,jp->ij", weight, weight).astype(np.int64)
-            self._sum += np.einsum("ip,jp->ij", centred, weight)
+            valid = np.ones(survey.flat.shape, np.bool_) if survey.valid is None else survey.valid
+            self._add_masked(survey.flat, self._centre, valid)
+
+    def _add_whole(self, flat: Image, centre: Floats) -> None:
+        from sar_data import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
+
+        total = np.zeros(len(flat))
+        kernel.add_moments(flat, centre, total, self._square)
+        self._count += flat.shape[1]
+        self._sum += total[:, None]
+        if self.unit == "dB":
+            kernel.add_power(flat, centre, self._power_sum, self._power_square)
+        kernel.add_histogram(flat, np.float32(self._first), np.float32(1 / self._width), self._histogram)
+
+    def _add_masked(self, flat: Image, centre: Floats, valid: npt.NDArray[np.bool_]) -> None:
+        """Add an image with masked or extreme pixels, which is rare: plain numpy."""
+        centred = np.where(valid, flat, centre[:, None]) - centre[:, None]
+        weight = valid.astype(np.float64)
+        self._count += np.einsum("ip,jp->ij", weight, weight).astype(np.int64)
+        self._sum += np.einsum("ip,jp->ij", centred, weight)
         self._square += np.einsum("ip,jp->ij", centred, centred)
         if self.unit == "dB":
-            # Power relative to the centre, minus one: small numbers, so nothing cancels in the sum of squares.
-            np.multiply(centred, DB_TO_NEPER, out=power)
-            np.expm1(power, out=power)
+            power = np.expm1(centred * DB_TO_NEPER)
             self._power_sum += power.sum(axis=1)
             self._power_square += np.einsum("ip,ip->i", power, power)
-
-    def _bin(self, survey: Survey) -> None:
-        last = self._first + self._width * self._bins
-        valid, low, high = survey.valid, survey.low, survey.high
-        np.subtract(survey.flat, np.float32(self._first), out=self._scaled)
-        np.multiply(self._scaled, np.float32(1 / self._width), out=self._scaled)
-        for band, (scaled, row) in enumerate(zip(self._scaled, self._histogram, strict=True)):
-            if valid is not None:
-                scaled = scaled[valid[band]]
-            if valid is not None or low[band] < self._first or high[band] >= last:
-                scaled = np.clip(scaled, -1, self._bins)
-            # Counting from the lowest occupied bin keeps the counters few and in the cache.
-            bins = np.floor(scaled, out=scaled).astype(np.intp)
-            start = int(bins.min(initial=self._bins))
-            counts = np.bincount(bins - start) if len(bins) else np.zeros(0, np.int64)
-            row[1 + start : 1 + start + len(counts)] += counts
+        for values, mask, row in zip(flat, valid, self._histogram, strict=True):
+            scaled = (values[mask] - np.float32(self._first)) * np.float32(1 / self._width)
+            bins = np.floor(np.clip(scaled, -1, self._bins)).astype(np.intp) + 1
+            row += np.bincount(bins, minlength=self._bins + 2)
 
     def finish(self) -> BandStats:
         """Return the statistics of what was added."""
         bands = len(self._low)
-        centre = np.zeros((bands, 1)) if self._centre is None else self._centre
+        centre = np.zeros(bands) if self._centre is None else self._centre
         total = np.maximum(self._count, 1)
         shift = self._sum / total
-        moments = Moments(self._count, centre + shift, self._square - self._sum * (self._sum / total).T)
+        moments = Moments(self._count, centre[:, None] + shift, self._square - self._sum * (self._sum / total).T)
         power = None
         if self.unit == "dB":
-            count, scale = np.diag(self._count), np.exp(centre[:, 0] * DB_TO_NEPER)
+            count, scale = np.diag(self._count), np.exp(centre * DB_TO_NEPER)
             mean = self._power_sum / np.maximum(count, 1)
             power = Moments(
                 np.diag(count),

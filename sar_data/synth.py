@@ -43,12 +43,12 @@ def from_db(sigma0_db: npt.ArrayLike) -> Floats:
     return np.power(10.0, np.asarray(sigma0_db, np.float64) / 10).astype(np.float32)
 
 
-def mosaic(nodes: Floats, side: int, least: float = 0.04) -> tuple[Classes, list[int]]:
-    """Return a smooth class map [side, side] and the classes in it, ascending, each covering at least `least`.
+def mosaic(nodes: Floats, side: int, *, most: int = 5, least: float = 0.04) -> tuple[Classes, list[int]]:
+    """Return a smooth class map [side, side] and the at most `most` classes in it, ascending.
 
     `nodes` [class, y, x] are scores on a coarse grid whose first and last nodes lie on the patch's border, so that
     patches cut from one grid continue each other. The highest score after bilinear interpolation takes the pixel;
-    classes below `least` leave their pixels to the next.
+    the smallest class leaves its pixels to the others as long as it covers less than the share `least`.
     """
     rows, columns = _weights(nodes.shape[1], side), _weights(nodes.shape[2], side)
     kept = np.unique(nodes.argmax(0))
@@ -60,7 +60,7 @@ def mosaic(nodes: Floats, side: int, least: float = 0.04) -> tuple[Classes, list
             np.copyto(winners, place, where=scores[place] > best)
             best = np.maximum(best, scores[place])
         share = np.bincount(winners.ravel(), minlength=len(kept)) / winners.size
-        if len(kept) == 1 or share.min() >= least:
+        if len(kept) == 1 or (len(kept) <= most and share.min() >= least):
             return kept[winners], kept.tolist()
         kept = np.delete(kept, share.argmin())
 

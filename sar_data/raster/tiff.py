@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sar_data.errors import BadRecord
+from sar_data.raster.deflate import check_streams
 from sar_data.raster.ifd import Malformed, directory, numbers
 from sar_data.record import Image
 
@@ -24,6 +25,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
 _STRIPS, _BANDS, _ROWS, _STRIP_SIZES, _PLANAR, _FORMAT = 273, 277, 278, 279, 284, 339
 _TILES, _TILE_SIZES = 324, 325
 _SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT = 33550, 33922, 34264, 34735, 34736, 34737
+_DEFLATE = (8, 32946)
 _GEO = (_SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT)
 _LAID = frozenset((_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER, _BANDS, _PLANAR, _FORMAT))
 _LAID |= {_STRIPS, _ROWS, _STRIP_SIZES, _TILES, _TILE_SIZES}
@@ -53,6 +55,7 @@ class _Layout:
     fast: bool
     planar: bool
     spans: tuple[tuple[int, int], ...]
+    deflated: bool
     end: int
     geo: tuple[tuple[int, int], ...]
     signature: bytes
@@ -170,9 +173,9 @@ def _parse(data: bytes) -> _Layout:
         if any(size < wanted for size, wanted in zip(sizes, need, strict=True)):
             raise Malformed(f"malformed: strips hold {sum(sizes):,} bytes, expected {sum(need):,}")
         fast = sizes == need and order == "<" and data[2] == 42
-    spans = _merged((a, a + n) for a, n in zip(starts, sizes, strict=True))
+    blocks = [(a, a + n) for a, n in zip(starts, sizes, strict=True)]
     geo = [(tag, entries[tag]) for tag in _GEO if tag in entries]
-    end = max(b for _, b in (*spans, *((0, entry.stop) for _, entry in geo)))
+    end = max(b for _, b in (*blocks, *((0, entry.stop) for _, entry in geo)))
     # Values of up to four bytes lie within the directory, and so within the key.
     laid = sorted(entries[tag] for tag in _LAID if tag in entries)
     apart = _merged((entry.start, entry.stop) for entry in laid if entry.stop - entry.start > 4)
@@ -181,7 +184,8 @@ def _parse(data: bytes) -> _Layout:
         dtype=dtype or f"sample formats and bits {sorted(kinds)[:4]}",
         fast=fast,
         planar=planar,
-        spans=spans,
+        spans=_merged(blocks) if fast else tuple(blocks),
+        deflated=integers(_COMPRESSION, 1)[0] in _DEFLATE,
         end=end,
         geo=_merged((entry.start, entry.stop) for _, entry in geo),
         signature=b"".join(struct.pack("<HQs", tag, entry.length, entry.code.encode()) for tag, entry in geo),
@@ -214,6 +218,8 @@ def _pixels(data: bytes, layout: _Layout) -> Image:
 
 def _rasterio(data: bytes, name: str, layout: _Layout) -> Image:
     """Return what GDAL's GTiff driver decodes: no other driver is asked, and no file beside it is looked for."""
+    if layout.deflated:
+        check_streams(name, (data[a:b] for a, b in layout.spans))
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -222,9 +228,11 @@ def _rasterio(data: bytes, name: str, layout: _Layout) -> Image:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.MemoryFile(data) as memory, memory.open(driver="GTiff") as source:
                 found = (source.count, source.height, source.width)
-                if found != layout.shape or set(source.dtypes) != {layout.dtype}:
-                    raise BadRecord(name, f"expected {_say(layout.shape)}, GDAL finds {_say(found)} {source.dtypes}")
-                pixels: Image = source.read()
-                return pixels
-    except RasterioError as error:
+                types = set(source.dtypes)
+                pixels: Image | None = source.read() if (found, types) == (layout.shape, {layout.dtype}) else None
+    except (RasterioError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+        # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
         raise BadRecord(name, f"expected a readable TIFF, GDAL says: {error.__cause__ or error}") from error
+    if pixels is None:
+        raise BadRecord(name, f"expected {_say(layout.shape)}, GDAL finds {_say(found)} of {sorted(types)}")
+    return pixels

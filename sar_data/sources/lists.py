@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sar_data.errors import SourceError
@@ -23,8 +25,11 @@ class FolderLists:
             if not lists.is_dir():
                 raise SourceError(f"--lists {lists}: expected a folder of list files, found none")
             return cls((lists,))
-        below = sorted(path for path in source.iterdir() if path.is_dir())
-        return cls((source, *(below if len(below) <= MOST_FOLDERS else [p for p in below if p.name == "lists"])))
+        with os.scandir(source) as entries:
+            below = [entry.name for entry in islice(entries, MOST_FOLDERS + 1) if entry.is_dir()]
+        if len(below) > MOST_FOLDERS:
+            below = ["lists"]
+        return cls((source, *(source / name for name in sorted(below))))
 
     def find(self, name: str) -> bytes | None:
         for folder in self.folders:

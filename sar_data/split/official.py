@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,7 @@ def _placed(shelf: _Shelf, required: Sequence[str]) -> dict[str, str]:
         )
     placed: dict[str, str] = {}
     for name, rows in found.items():
-        own = {one: name for row in rows or () for one in row}
+        own = dict.fromkeys(chain.from_iterable(rows or ()), name)
         twice = placed.keys() & own.keys()
         if twice:
             one = min(twice)
@@ -159,7 +160,7 @@ def _excluded(shelf: _Shelf, optional: Sequence[str], placed: Mapping[str, str])
     """Return for every excluded name the exclusion lists that hold it, in their order."""
     excluded: dict[str, tuple[str, ...]] = {}
     for name in optional:
-        own = {one for row in shelf.read(name) or () for one in row}
+        own = set(chain.from_iterable(shelf.read(name) or ()))
         twice = placed.keys() & own
         if twice:
             one = min(twice)

@@ -13,7 +13,7 @@ import xxhash
 
 from sar_data import formats
 from sar_data.errors import BadRecord
-from sar_data.index import fingerprint, to_table
+from sar_data.index import fingerprint
 from sar_data.manifest import BandDocument, Quarantined, Storage, TaskDocument
 from sar_data.origin import Raw
 from sar_data.record import Record
@@ -102,7 +102,7 @@ def prepare(
             "source": fingerprint(records),
         },
     }
-    table = to_table(records)
+    table = scanned.table
     reasons = pa.array(assignment.reason, pa.string())
     return open_draft(
         out,

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.bulk import bulk
 from sar_data.errors import BadRecord, SourceError
+from sar_data.index import SCAN, to_records, to_table
 from sar_data.manifest import Quarantined
 from sar_data.plan import hash_order
 from sar_data.record import Record
@@ -24,9 +29,10 @@ CHUNK = 512  # units a task: long against the cost of a task, short against the 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """The sound records, sorted by key, and the unsound ones with their reasons."""
+    """The sound records, sorted by key, as values and as a table in the SCAN schema; the unsound with their reasons."""
 
     records: list[Record]
+    table: pa.Table
     quarantined: list[Quarantined]
 
 
@@ -49,42 +55,47 @@ def scan(
     if limit is not None:
         units = sorted(units[i] for i in hash_order(units)[:limit])
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
-    records: list[Record] = []
+    tables: list[pa.Table] = [SCAN.empty_table()]
     quarantined: list[Quarantined] = []
-    for found, bad in runner.map(partial(_scan_chunk, pipeline, tree, on_bad, rehash), chunks):
-        records += found
+    done = 0
+    for chunk, (found, bad) in zip(chunks, runner.map(partial(_scan_chunk, pipeline, tree, on_bad, rehash), chunks)):
+        tables.append(found)
         quarantined += bad
+        done += len(chunk)
         if progress:
-            progress("scan", len(records) + len(quarantined), len(units))
-    if not records:
+            progress("scan", done, len(units))
+    table = pa.concat_tables(tables)
+    if not len(table):
         why = f"; the first of {len(quarantined)} bad records: {quarantined[0].reason}" if quarantined else ""
         raise SourceError(
             f"no record of {pipeline.spec.name} found in the source{why}. Expected the published layout "
             f"(sar-data info {pipeline.spec.name} shows it)."
         )
-    records.sort(key=lambda record: (record.key, record.files[0].path))
-    records, twins = _without_twins(records)
+    kept, twins = _without_twins(table)
     if twins and on_bad == "stop":
         raise BadRecord(twins[0].path, twins[0].reason)
-    if limit is not None:
-        records = [records[i] for i in sorted(hash_order([r.key for r in records])[:limit])]
-    return Scanned(records, quarantined + twins)
+    if limit is not None and limit < len(kept):
+        names = table["key"].take(pa.array(kept)).to_pylist()
+        kept = [kept[i] for i in sorted(hash_order(names)[:limit])]
+    table = table.take(pa.array(kept, pa.int64()))
+    return Scanned(to_records(table), table, quarantined + twins)
 
 
 def _scan_chunk(
     pipeline: Pipeline, tree: Tree, on_bad: OnBad, rehash: bool, units: Sequence[str]
-) -> tuple[list[Record], list[Quarantined]]:
+) -> tuple[pa.Table, list[Quarantined]]:
     records: list[Record] = []
     bad: list[Quarantined] = []
-    for unit in units:
-        try:
-            found = list(pipeline.scan(tree, unit))
-            records += [_rehashed(tree, record) for record in found] if rehash else found
-        except BadRecord as error:
-            if on_bad == "stop":
-                raise
-            bad.append(Quarantined(key=None, path=error.path, reason=error.reason))
-    return records, bad
+    with bulk():
+        for unit in units:
+            try:
+                found = list(pipeline.scan(tree, unit))
+                records += [_rehashed(tree, record) for record in found] if rehash else found
+            except BadRecord as error:
+                if on_bad == "stop":
+                    raise
+                bad.append(Quarantined(key=None, path=error.path, reason=error.reason))
+    return to_table(records), bad
 
 
 def _rehashed(tree: Tree, record: Record) -> Record:
@@ -94,14 +105,16 @@ def _rehashed(tree: Tree, record: Record) -> Record:
     return replace(record, files=tuple(replace(file, xxh3=seen[file.path]) for file in record.files))
 
 
-def _without_twins(records: list[Record]) -> tuple[list[Record], list[Quarantined]]:
-    """Keep the first record of each key (by path) and return the others as quarantined."""
-    kept: list[Record] = []
+def _without_twins(table: pa.Table) -> tuple[list[int], list[Quarantined]]:
+    """Return the row of each key's first record (by path), sorted by key, and the others as quarantined."""
+    keys = table["key"].to_pylist()
+    first = pc.struct_field(pc.list_element(table["files"], 0), "path").to_pylist()
+    kept: list[int] = []
     twins: list[Quarantined] = []
-    for record in records:
-        if kept and kept[-1].key == record.key:
-            reason = f"duplicate key {record.key}: also in {kept[-1].files[0].path}"
-            twins.append(Quarantined(key=record.key, path=record.files[0].path, reason=reason))
+    for row in sorted(range(len(keys)), key=lambda row: (keys[row], first[row])):
+        if kept and keys[kept[-1]] == keys[row]:
+            reason = f"duplicate key {keys[row]}: also in {first[kept[-1]]}"
+            twins.append(Quarantined(key=keys[row], path=first[row], reason=reason))
         else:
-            kept.append(record)
+            kept.append(row)
     return kept, twins

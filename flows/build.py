@@ -1,0 +1,82 @@
+"""The flows that build datasets: one line a dataset, one itinerary for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, flow
+from prefect.utilities.annotations import quote
+
+from flows.crew import Crew, Kind
+from flows.tasks import pack, prepare, publish, seal
+from sar_data.errors import UsageError
+from sar_data.stages.prepare import Options
+from sar_data.stages.scan import OnBad
+
+
+def build_flow(name: str, dataset: str, description: str) -> Flow[..., dict[str, str]]:
+    """Return the flow `build-NAME`, which builds `dataset`."""
+
+    @flow(name=f"build-{name}", description=description, persist_result=False)
+    def build(
+        source: Path,
+        out: Path,
+        format: str = "zarr",
+        split: str | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        lists: Path | None = None,
+        workers: int = 0,
+        runner: Kind = "processes",
+        dask_address: str | None = None,
+        on_bad: OnBad = "stop",
+    ) -> dict[str, str]:
+        """Build a dataset from its raw files; return the sealed build's path and its two digests.
+
+        Args:
+            source: Folder of the raw files, absolute.
+            out: Folder below which the sealed build is placed, absolute.
+            format: zarr, webdataset or lmdb.
+            split: NAME or NAME:FIELD=VALUE,…; none for the dataset's default.
+            seed: Seed of split policies that draw.
+            limit: Take that many records, in hash order; none for all.
+            lists: Folder of the official lists, absolute; none to look beside the source.
+            workers: Worker processes; 0 for one a core.
+            runner: processes, dask or serial.
+            dask_address: Scheduler of a running Dask cluster; none for a local one.
+            on_bad: stop, or quarantine to go on without bad records.
+        """
+        options = Options(format=format, split=split, seed=seed, limit=limit, lists=lists, on_bad=on_bad)
+        crew = Crew(kind=runner, workers=workers, dask_address=dask_address)
+        return itinerary(dataset, source, out, options, crew)
+
+    return build
+
+
+def itinerary(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> dict[str, str]:
+    """Run the tasks of one build, its target's lock held from the plan to the seal. Raises SarDataError."""
+    for name, path in {"source": source, "out": out, "lists": options.lists}.items():
+        # A worker runs where it likes, so a relative path would silently mean another folder.
+        if path is not None and not path.is_absolute():
+            raise UsageError(f"{name}={path}: expected an absolute path, since a worker has a folder of its own")
+    with prepare(dataset, source, out, options, crew) as draft:
+        unseen: Any = quote(draft)  # else Prefect walks every planned record, looking for futures
+        pack(unseen, crew)
+        sealed = seal(unseen, crew)
+    unseen = quote(sealed)
+    publish(unseen)
+    manifest = sealed.manifest
+    return {
+        "path": str(sealed.path),
+        "content_digest": manifest.content_digest,
+        "recipe_digest": manifest.recipe_digest,
+    }
+
+
+build_bigearthnet = build_flow(
+    "bigearthnet", "bigearthnet-s1", "Build BigEarthNet-S1: Sentinel-1 patches over Europe with CORINE labels."
+)
+build_eurosat_sar = build_flow(
+    "eurosat-sar", "eurosat-sar", "Build EuroSAT-SAR: Sentinel-1 patches of ten land-cover classes."
+)

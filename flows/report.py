@@ -1,0 +1,51 @@
+"""What a flow shows of a sealed build: a table of its statistics, and a page of its facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sar_data.manifest import DomainStatistics, Manifest, SplitPolicyDocument
+from sar_data.sealed import Build
+
+FIGURES = ("mean", "std", "min", "max")
+
+
+def statistics_rows(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return one row a split, band and domain; empty for a build without statistics."""
+    return [
+        {"split": split, "band": name, "domain": domain.unit, **_figures(domain), "count": band.count}
+        for split, document in (manifest.statistics or {}).items()
+        for name, band in document.bands.items()
+        for domain in (band.stored, band.power)
+        if domain is not None
+    ]
+
+
+def page(build: Build) -> str:
+    """Return the build's facts as Markdown."""
+    manifest = build.manifest
+    facts = {
+        "content digest": f"`{manifest.content_digest}`",
+        "recipe digest": f"`{manifest.recipe_digest}`",
+        "records": _counts({name: split.count for name, split in manifest.splits.items()}),
+        "unused": _counts(manifest.unused),
+        "quarantined": str(len(manifest.quarantine)),
+        "split policy": _policy(manifest.split_policy),
+        "leakage": str(manifest.split_policy.leakage),
+    }
+    rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
+    head = f"# {manifest.title}\n\n{manifest.dataset} {manifest.version}, {manifest.format}\n\n`{build.path}`\n\n"
+    return f"{head}| | |\n|---|---|\n{rows}"
+
+
+def _figures(domain: DomainStatistics) -> dict[str, float | None]:
+    return {figure: getattr(domain, figure) for figure in FIGURES}
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+def _policy(policy: SplitPolicyDocument) -> str:
+    parameters = [f"{name}={value}" for name, value in policy.parameters.items()]
+    return ", ".join([policy.policy, f"seed {policy.seed}", *parameters]).replace("|", "\\|")

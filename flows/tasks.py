@@ -1,0 +1,107 @@
+"""The coarse tasks of a build: prepare, pack, seal, publish; four task runs however many records there are.
+
+A draft holds its target's lock, so tasks hand it on within one process: nothing here is cached or persisted.
+What makes a second attempt go on where the first one stopped is the evidence beside the shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from flows import report
+from flows.crew import Crew
+from sar_data import catalog
+from sar_data.errors import SarDataError, TargetError, WorkerDied
+from sar_data.sealed import Build
+from sar_data.stages import pack as packing
+from sar_data.stages import prepare as preparing
+from sar_data.stages import seal as sealing
+from sar_data.stages.draft import Draft
+from sar_data.stages.prepare import Options
+from sar_data.stages.scan import Progress
+
+RETRY_AFTER_S = [10, 60]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
+STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
+
+
+def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """Say whether a failed attempt may go better the next time: the disk or a worker failed, not the data.
+
+    A missing source is an OSError too, but one that waiting does not mend.
+    """
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, SarDataError):
+        return isinstance(error, (TargetError, WorkerDied))
+    return isinstance(error, OSError)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def prepare(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> Draft:
+    """Scan, split and plan; return the draft, its target locked."""
+    with crew.near() as runner:
+        draft = preparing.prepare(
+            catalog.pipeline(dataset), source=source, out=out, options=options, runner=runner, progress=_progress()
+        )
+    say = get_run_logger().info
+    if draft.sealed:
+        say("%s is sealed already: nothing to do", draft.target)
+    else:
+        counts = ", ".join(f"{name} {split['count']}" for name, split in draft.facts["splits"].items())
+        say("planned %s: %s, in %d shards", draft.target, counts, len(draft.shards))
+    return draft
+
+
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_AFTER_S),
+    retry_delay_seconds=RETRY_AFTER_S,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=transient,
+)
+def pack(draft: Draft, crew: Crew) -> None:
+    """Write every shard that has no proof yet, all of them fanned out from this one task."""
+    if not draft.sealed:  # nothing to do is no reason to start a cluster
+        with crew.whole() as runner:
+            packing.pack(draft, runner, _progress())
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def seal(draft: Draft, crew: Crew) -> Build:
+    """Write index, sums and manifest; rename the folder into place."""
+    with crew.near() as runner:
+        return sealing.seal(draft, runner, _progress())
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def publish(build: Build) -> None:
+    """Show the build's statistics and facts as artifacts; the page's description is the build's path."""
+    name = build.manifest.dataset
+    if rows := report.statistics_rows(build.manifest):
+        create_table_artifact(rows, key=f"{name}-statistics", description=f"Band statistics of `{build.path}`")
+    create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
+
+
+PAGE = "-build"  # how the key of a build's page ends
+
+
+def _progress() -> Progress:
+    """Return a progress that logs every tenth of a stage."""
+    info: Callable[..., None] = get_run_logger().info
+    reached: dict[str, int] = {}
+
+    def tell(stage: str, done: int, total: int) -> None:
+        step = STEPS * done // max(total, 1)
+        if step > reached.get(stage, 0):
+            reached[stage] = step
+            info("%s: %d of %d (%d %%)", stage, done, total, 100 * done // max(total, 1))
+
+    return tell
