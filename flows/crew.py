@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +30,7 @@ class Crew:
         if self.workers < 0:
             raise UsageError(f"workers={self.workers}: expected 0 for all cores, or a number of workers")
         if self.dask_address is not None and self.kind != "dask":
-            raise UsageError(f"dask_address={self.dask_address}: expected runner=dask with it, found runner={self.kind}")
+            raise UsageError(f"dask_address={self.dask_address}: expected runner=dask, found runner={self.kind}")
 
     @property
     def count(self) -> int:
@@ -43,4 +44,15 @@ class Crew:
 
     def whole(self) -> AbstractContextManager[Runner]:
         """Open the runner that was chosen, for what is long: packing pixels."""
-        return Dask(self.count, self.dask_address) if self.kind == "dask" else self.near()
+        if self.kind != "dask":
+            return self.near()
+        _hush()
+        return Dask(self.count, self.dask_address)
+
+
+def _hush() -> None:
+    """Keep a cluster's chatter about connections out of the log, which Prefect's root handler would print."""
+    with suppress(ImportError):  # which the runner explains
+        import distributed  # noqa: F401  # sets its loggers' levels when it is imported
+
+        logging.getLogger("distributed").setLevel(logging.WARNING)

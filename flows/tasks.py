@@ -28,7 +28,8 @@ from sar_data.stages.draft import Draft
 from sar_data.stages.prepare import Options
 from sar_data.stages.scan import Progress
 
-RETRY_AFTER_S = [10, 60]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
+RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
+PAGE = "-build"  # how the key of a build's page ends
 STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
 
 
@@ -88,9 +89,6 @@ def publish(build: Build) -> None:
     if rows := report.statistics_rows(build.manifest):
         create_table_artifact(rows, key=f"{name}-statistics", description=f"Band statistics of `{build.path}`")
     create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
-
-
-PAGE = "-build"  # how the key of a build's page ends
 
 
 def _progress() -> Progress:

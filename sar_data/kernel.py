@@ -16,24 +16,26 @@ import numpy as np
 DB_TO_OCTAVES = math.log2(10) / 10  # power = 2 ** (dB * this)
 LN2 = math.log(2)
 TAYLOR = tuple(1 / math.factorial(n) for n in range(12))  # |f| <= ln 2 / 2: the rest is below 4e-14
+PIXELS = numba.types.Array(numba.f4, 2, "C", readonly=True)  # images may be views of a file's bytes
+F8 = numba.f8[::1]
 BLOCK = 256  # bins of a few pixels at once: found in vector registers, counted one by one
 
 
-def _compiled(signature: str) -> Callable[[Callable[..., None]], Any]:
+def _compiled(*types: Any) -> Callable[[Callable[..., None]], Any]:
     """Compile for one signature at import, so that forked workers inherit the machine code."""
     # Sums may be reordered at compile time, never at run time: the same bits for any number of workers.
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contract"}}
 
     def decorate(function: Callable[..., None]) -> Any:
         try:
-            return numba.njit(signature, cache=True, **options)(function)
+            return numba.njit(numba.void(*types), cache=True, **options)(function)
         except RuntimeError:  # no folder to keep the cache in: compile in each process
-            return numba.njit(signature, **options)(function)
+            return numba.njit(numba.void(*types), **options)(function)
 
     return decorate
 
 
-@_compiled("void(f4[:,::1], f8[::1], f8[::1], f8[:,::1])")
+@_compiled(PIXELS, F8, F8, numba.f8[:, ::1])
 def add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
     """Add Σ(x - centre) to `total` [band] and Σ(x - centre)(y - centre) to `square` [band, band]; flat [band, pixel]."""
     bands, pixels = flat.shape
@@ -53,7 +55,7 @@ def add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
                 square[j, i] += product
 
 
-@_compiled("void(f4[:,::1], f8[::1], f8[::1], f8[::1])")
+@_compiled(PIXELS, F8, F8, F8)
 def add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
     """Add Σv and Σv² to `total` and `square` [band], where v = 10 ** ((x - centre) / 10) - 1 for x in dB."""
     bands, pixels = flat.shape
@@ -79,7 +81,7 @@ def add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
         square[i] += product
 
 
-@_compiled("void(f4[:,::1], f4, f4, i8[:,::1])")
+@_compiled(PIXELS, numba.f4, numba.f4, numba.i8[:, ::1])
 def add_histogram(flat: Any, first: Any, per_bin: Any, histogram: Any) -> None:
     """Count the pixels of `flat` [band, pixel], all inside the range, in `histogram` [band, 1 + bins + 1]."""
     bands, pixels = flat.shape

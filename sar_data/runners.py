@@ -131,13 +131,14 @@ class Dask:
 
     def __init__(self, workers: int, address: str | None = None) -> None:
         try:
-            from distributed import Client, LocalCluster
+            import distributed
         except ImportError as error:
             raise missing_extra("dask[distributed]", "dask") from error
+        made: Any = distributed  # its classes are not annotated
         self._cluster: Any = None
         if address is None:
-            self._cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-        self._client: Any = Client(address or self._cluster)
+            self._cluster = made.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        self._client: Any = made.Client(address or self._cluster)
         self.workers = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sar_data.manifest import (
     BandStatistics,
@@ -76,8 +75,7 @@ def _domain(unit: str, moments: Moments, stats: BandStats, i: int) -> DomainStat
 def _percentiles(stats: BandStats, i: int) -> list[float]:
     """Interpolate inside the histogram's bins; never outside the band's extremes."""
     first, width, bins = HISTOGRAMS[stats.unit]
-    edges: npt.NDArray[np.float64] = first + width * np.arange(bins + 1)
-    edges = np.concatenate([[stats.low[i]], edges, [stats.high[i]]])
+    edges = np.concatenate([[stats.low[i]], first + width * np.arange(bins + 1), [stats.high[i]]])
     edges = np.maximum.accumulate(np.clip(edges, stats.low[i], stats.high[i]))
     cumulative = np.concatenate([[0], np.cumsum(stats.histogram[i])])
     return [float(v) for v in np.interp(np.array(PERCENTILES) / 100 * cumulative[-1], cumulative, edges)]

@@ -16,7 +16,7 @@ from typing import Any
 import lmdb
 import numpy as np
 
-from sar_data.durable import explained, publish, write_all
+from sar_data.durable import explained, publish
 from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
 from sar_data.plan import Shard
@@ -75,7 +75,7 @@ class Lmdb:
                     continue
                 if len(entry.record.key.encode()) > MOST_KEY_BYTES:
                     raise BadRecord(entry.record.key, f"expected a key of at most {MOST_KEY_BYTES} bytes, as LMDB does")
-                size += write_all(file, head) + sum(write_all(file, entry.image[band].data) for band in order)
+                size += file.write(head) + sum(file.write(entry.image[band].data) for band in order)
         return Written(size, [None] * shard.count)
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sar_data.durable import publish, write_all
+from sar_data.durable import publish
 from sar_data.errors import BadRecord, BuildError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
-from sar_data.formats.zarr import read_at
+from sar_data.formats.raw import read_at
 from sar_data.plan import Shard
 from sar_data.record import Image, Record
 
@@ -109,11 +109,11 @@ class WebDataset:
                     raise BadRecord(key, "expected a key without dots and slashes, which webdataset gives a meaning")
                 data = card(entry.record, layout)
                 offsets.append(at + BLOCK + len(npy))
-                at += write_all(file, header(f"{key}.image.npy", size) + npy)
-                at += write_all(file, entry.image.data)
+                at += file.write(header(f"{key}.image.npy", size) + npy)
+                at += file.write(entry.image.data)
                 tail = (_padding(size), header(f"{key}.json", len(data)), data, _padding(len(data)))
-                at += write_all(file, b"".join(tail))
-            at += write_all(file, bytes(2 * BLOCK))
+                at += file.write(b"".join(tail))
+            at += file.write(bytes(2 * BLOCK))
         return Written(at, offsets)
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:

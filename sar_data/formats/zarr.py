@@ -6,7 +6,6 @@ the metadata, and the chunks too where zstd was asked for (the sharding codec, i
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sar_data.durable import publish, write, write_all
+from sar_data.durable import publish, write
 from sar_data.errors import BuildError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
+from sar_data.formats.raw import read_at
 from sar_data.plan import Shard
 from sar_data.record import Image
 
@@ -63,6 +63,7 @@ class Zarr:
 
     def _image(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
         import zarr
+        from zarr.codecs import ZstdCodec
 
         whole = (slots, len(layout.bands), *layout.shape)
         return zarr.create_array(
@@ -73,7 +74,7 @@ class Zarr:
             shards=whole if self.compression else None,
             dtype=layout.dtype,
             filters=None,
-            compressors=zarr.codecs.ZstdCodec(level=3) if self.compression else None,
+            compressors=ZstdCodec(level=3) if self.compression else None,
             fill_value=_fill(layout),
             dimension_names=DIMENSIONS,
             attributes=_attributes(layout),
@@ -92,9 +93,9 @@ class Zarr:
             write(path, data)
             return Written(len(data), [None] * shard.count)
         with publish(path) as file:
-            size = sum(write_all(file, image.data) for image in images)
+            size = sum(file.write(image.data) for image in images)
             for _ in range(shard.slots - shard.count):  # zarr stores the last chunk at full length
-                size += write_all(file, empty.data)
+                size += file.write(empty.data)
         return Written(size, [i * empty.nbytes for i in range(shard.count)])
 
     def _encode(self, layout: Layout, shard: Shard, images: Image) -> bytes:
@@ -145,18 +146,6 @@ class _Raw:
 
     def close(self) -> None:
         return None
-
-
-def read_at(path: Path, offset: int, layout: Layout) -> Image:
-    """Return the image whose raw bytes begin at `offset`; raise BuildError where the file is missing or short."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), layout.image_bytes, offset)
-    except OSError as error:
-        raise BuildError(f"{path}: cannot read: {error.strerror}") from error
-    if len(data) != layout.image_bytes:
-        raise BuildError(f"{path}: expected {layout.image_bytes} bytes at offset {offset}, found {len(data)}")
-    return np.frombuffer(data, layout.dtype).reshape(len(layout.bands), *layout.shape)
 
 
 class _Compressed:

@@ -1,0 +1,58 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAR := $(BIN)/sar-data
+# Prefect is to send nothing home.
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint bench kill schemas clean
+
+$(VENV)/core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,flows,webdataset,dev]'
+	$(BIN)/python -m pip check
+	touch $@ $(VENV)/core
+
+## demo: build a miniature BigEarthNet-S1 in all three formats, verify it, look at it (core only)
+demo: $(VENV)/core
+	rm -rf demo
+	$(SAR) synth bigearthnet-s1 --out demo/raw --count 600 --seed 1
+	set -e; for format in lmdb webdataset zarr; do \
+	  $(SAR) build bigearthnet-s1 --source demo/raw --out demo/builds --format $$format | tee demo/$$format.path; \
+	  $(SAR) verify --full "$$(cat demo/$$format.path)"; \
+	done
+	$(SAR) stats "$$(cat demo/zarr.path)" --split train --plot demo/histograms.png
+	$(SAR) show "$$(cat demo/zarr.path)" --out demo/contact-sheet.png
+	@echo; echo "Raw miniature archive  demo/raw"
+	@for format in lmdb webdataset zarr; do printf '%-22s %s\n' "Build ($$format)" "$$(cat demo/$$format.path)"; done
+	@echo "Histograms             demo/histograms.png"; echo "Contact sheet          demo/contact-sheet.png"
+
+## test: everything that must hold, but for the slow suites below
+test: $(VENV)/dev lint
+	$(BIN)/python -m pytest -m 'not kill' -n 2 --dist loadfile
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## kill: kill builds at watched file events, and let them go on
+kill: $(VENV)/dev
+	$(BIN)/python -m pytest -m kill -s tests/kill
+
+## bench: ratios to `cp -r`, in one run
+bench: $(VENV)/dev
+	$(BIN)/python -m tests.bench.build
+
+## schemas: write schemas/ anew from the models
+schemas: $(VENV)/dev
+	$(BIN)/python -m sar_data.schemas schemas
+
+clean:
+	rm -rf $(VENV) demo bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,168 @@
+"""Start a deployed flow by its bare name, and follow it to its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas import filters
+from prefect.client.schemas.objects import FlowRun, Log, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import get_current_settings
+from prefect.utilities.urls import url_for
+
+from flows.tasks import PAGE
+from sar_data.errors import SarDataError, UsageError, unknown
+
+Say = Callable[[str], None]
+
+POLL_S = 1.0
+PAGE_LOGS = 200  # the most a server gives at once
+OVERLAP_LOGS = 50  # logs of two processes may arrive out of order, so the last ones are asked for again
+
+
+def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
+    """Start the deployment `name` (or `flow/deployment`) with `KEY=VALUE` parameters.
+
+    Return the sealed build's path once a watched run has ended, else where to look at the run. Raises UsageError
+    for a name or a parameter that does not fit, SarDataError for a server out of reach and a run that failed.
+    """
+    with _server() as client:
+        label, deployment = _resolve(client, name)
+        values = parse(parameters, deployment.parameter_openapi_schema or {}, label)
+        try:
+            started = client.create_flow_run_from_deployment(deployment.id, parameters=values)
+        except PrefectHTTPStatusError as error:  # the server checks values against the flow's types
+            raise UsageError(f"{label}: {_detail(error)}") from error
+        where = url_for("flow-run", obj_id=started.id) or str(started.id)
+        say(f"started {label} as {started.name}: {where}")
+        if not watch:
+            return where
+        ended = _follow(client, started.id, say)
+        if ended.state is None or ended.state.type != StateType.COMPLETED:
+            state = f"{ended.state.name}: {ended.state.message}" if ended.state else "no state"
+            raise SarDataError(f"{label}: run {started.name} ended as {state}. See {where}")
+        return _path(client, started.id) or where
+
+
+def parse(parameters: Sequence[str], schema: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """Return the values of `KEY=VALUE` texts: JSON where it is JSON and the parameter is not text, else as typed.
+
+    Paths become absolute here, since the worker that reads them has a folder of its own.
+    """
+    known: Mapping[str, Any] = schema.get("properties", {})
+    values: dict[str, Any] = {}
+    for text in parameters:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"-p {text}: expected KEY=VALUE")
+        if key not in known:
+            raise unknown(f"parameter of {label}", key, known)
+        values[key] = _value(value, known[key])
+    missing = [key for key in schema.get("required", []) if key not in values]
+    if missing:
+        raise UsageError(f"{label} needs {' and '.join(f'-p {key}=…' for key in missing)}")
+    return values
+
+
+def _value(text: str, field: Mapping[str, Any]) -> Any:
+    kinds = [field, *field.get("anyOf", [])]
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if value is not None and not isinstance(value, str) and any(kind.get("type") == "string" for kind in kinds):
+        value = text  # a folder called 2017 is no number
+    if isinstance(value, str) and any(kind.get("format") == "path" for kind in kinds):
+        return str(Path(value).expanduser().absolute())
+    return value
+
+
+@contextmanager
+def _server() -> Iterator[SyncPrefectClient]:
+    """Connect to the configured server; never start one, which would end with this command."""
+    url = get_current_settings().api.url
+    remedy = "Start one (prefect server start) and name it (prefect config set PREFECT_API_URL=http://HOST:4200/api)"
+    if not url:
+        raise SarDataError(f"expected a Prefect server, found no PREFECT_API_URL. {remedy}.")
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()
+            yield client
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise SarDataError(f"expected a Prefect server at {url}, found none ({error}). {remedy}.") from error
+
+
+def _resolve(client: SyncPrefectClient, name: str) -> tuple[str, DeploymentResponse]:
+    """Return the one deployment of that name, labelled flow/deployment."""
+    flow, slash, deployment = name.rpartition("/")
+    found = client.read_deployments(
+        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=[flow])) if slash else None,
+        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[deployment])),
+    )
+    if len(found) == 1:
+        return _label(client, found[0]), found[0]
+    if found:
+        choices = ", ".join(sorted(_label(client, one) for one in found))
+        raise UsageError(f"{name} names {len(found)} deployments, expected one: say which of {choices}")
+    existing = client.read_deployments()
+    if not existing:
+        raise UsageError(f"unknown deployment {name!r}: the server has none: prefect deploy --all makes them")
+    raise unknown("deployment", name, [_label(client, one) if slash else one.name for one in existing])
+
+
+def _label(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
+    return f"{client.read_flow(deployment.flow_id).name}/{deployment.name}"
+
+
+def _follow(client: SyncPrefectClient, run_id: UUID, say: Say) -> FlowRun:
+    """Say a run's states and logs until it has ended."""
+    seen: set[UUID] = set()
+    state: str | None = None
+    while True:
+        current = client.read_flow_run(run_id)  # before the logs: those of a run that has ended are all there
+        name = current.state.name if current.state else "Unknown"
+        if name != state:
+            late = " (no worker has taken it: prefect worker start --pool sar-data)" if name == "Late" else ""
+            say(f"{name}{late}")
+            state = name
+        for log in _new_logs(client, run_id, seen):
+            say(f"{log.timestamp.astimezone():%H:%M:%S} {log.message}")
+        if current.state and current.state.is_final():
+            return current
+        time.sleep(POLL_S)
+
+
+def _new_logs(client: SyncPrefectClient, run_id: UUID, seen: set[UUID]) -> Iterator[Log]:
+    wanted = filters.LogFilter(flow_run_id=filters.LogFilterFlowRunId(any_=[run_id]))
+    while True:
+        logs = client.read_logs(wanted, limit=PAGE_LOGS, offset=max(0, len(seen) - OVERLAP_LOGS))
+        fresh = [log for log in logs if log.id not in seen]
+        if not fresh:
+            return
+        seen.update(log.id for log in fresh)
+        yield from fresh
+
+
+def _path(client: SyncPrefectClient, run_id: UUID) -> str | None:
+    """Return the build's path, which a flow publishes as its page's description."""
+    wanted = filters.ArtifactFilter(
+        flow_run_id=filters.ArtifactFilterFlowRunId(any_=[run_id]), key=filters.ArtifactFilterKey(like_=f"%{PAGE}")
+    )
+    pages = client.read_artifacts(artifact_filter=wanted)
+    return pages[0].description if pages else None
+
+
+def _detail(error: PrefectHTTPStatusError) -> str:
+    try:
+        return str(error.response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return str(error)

@@ -1,0 +1,132 @@
+"""sar-data build"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sar_data.cli.choices import DatasetName, Existing, OneOf, formats
+from sar_data.cli.crew import crew, runner_options
+from sar_data.cli.stop import Note
+from sar_data.errors import UsageError
+
+if TYPE_CHECKING:
+    from sar_data.spec import Pipeline
+
+ON_BAD = ("stop", "quarantine")
+PACKINGS = ("none", "zstd")
+DTYPES = ("float16", "int16")
+METHODS = ("zscore", "minmax")
+
+
+@click.command("build", short_help="Build a dataset from its raw files into a sealed folder.")
+@click.argument("name", type=DatasetName())
+@click.option("--source", type=Existing(), help="Folder of the raw files.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where builds are kept.")
+@click.option("--format", "format_", type=OneOf("format", formats), default="zarr", show_default=True,
+              help="lmdb, webdataset or zarr.")  # fmt: skip
+@click.option("--split", metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of splits that draw.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take this many records, in hash order.")
+@click.option("--on-bad", type=OneOf("--on-bad", lambda: ON_BAD), default="stop", show_default=True,
+              help="A bad record: stop, or quarantine.")  # fmt: skip
+@click.option("--lists", type=Existing(), help="Folder of official lists; without it they are sought beside the data.")
+@click.option("--compress", "--compression", "compress", type=OneOf("--compress", lambda: PACKINGS), default="none",
+              show_default=True, help="none, or zstd (zarr only).")  # fmt: skip
+@click.option("--shard-length", type=click.IntRange(min=1), default=256, show_default=True, metavar="N",
+              help="Samples a shard, at most.")  # fmt: skip
+@click.option("--rehash", is_flag=True, help="Let the recipe cover the files' contents, not only names and sizes.")
+@runner_options
+@click.option("--dtype", type=OneOf("--dtype", lambda: DTYPES), help="Bake: float16, or int16 (steps of 0.002 dB).")
+@click.option("--resize", type=click.IntRange(min=1), metavar="N", help="Bake: N×N pixels, cubic.")
+@click.option("--normalize", type=OneOf("--normalize", lambda: METHODS), help="Bake: zscore or minmax, by train.")
+@click.option("--drop-parent", is_flag=True, help="Remove the lossless build once the baked one is sealed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the path.")
+@click.pass_obj
+def command(
+    note: Note,
+    name: str,
+    source: Path | None,
+    out: Path,
+    format_: str,
+    split: str | None,
+    seed: int,
+    limit: int | None,
+    on_bad: Any,
+    lists: Path | None,
+    compress: str,
+    shard_length: int,
+    rehash: bool,
+    workers: int | None,
+    kind: str | None,
+    dask_address: str | None,
+    dtype: Any,
+    resize: int | None,
+    normalize: Any,
+    drop_parent: bool,
+    as_json: bool,
+) -> None:
+    """Build a dataset from its raw files into a sealed folder, whose path is the last line on stdout.
+
+    A build of the same recipe is made once: run again, the command finds it, or goes on where it was stopped. The
+    build is lossless; --dtype, --resize and --normalize bake a second one from it.
+    """
+    from sar_data import catalog
+    from sar_data import formats as containers
+    from sar_data.build import build, repack
+    from sar_data.cli.meter import Meter
+    from sar_data.cli.outcome import drop, said
+    from sar_data.repack import Changes
+    from sar_data.split.parse import parse
+    from sar_data.stages.prepare import Options
+
+    pipeline = catalog.pipeline(name)
+    compression = None if compress == "none" else compress
+    parse(split or next(iter(pipeline.splits)), pipeline.splits)  # a wrong name is said before anything starts
+    containers.get(format_, compression)
+    baking = bool(dtype or resize or normalize)
+    if dtype and normalize:
+        raise UsageError(f"--dtype {dtype} stores dB and --normalize {normalize} leaves no dB: choose one")
+    if drop_parent and not baking:
+        raise UsageError("--drop-parent: expected --dtype, --resize or --normalize with it, found none")
+    if source is None:
+        raise UsageError(_needs(pipeline))
+    options = Options(
+        format=format_,
+        compression=compression,
+        split=split,
+        seed=seed,
+        limit=limit,
+        lists=lists,
+        shard_length=shard_length,
+        rehash=rehash,
+        on_bad=on_bad,
+    )
+    spec = pipeline.spec
+    sample_bytes = len(spec.bands) * spec.shape[0] * spec.shape[1] * 4
+    with crew(workers, kind, dask_address) as runner:
+        with Meter(sample_bytes, shard_length) as meter:
+            note.kept = lambda: meter.kept(out)
+            made = build(pipeline, source=source, out=out, options=options, runner=runner, progress=meter)
+        said(made, reused="sums" not in meter.stages, as_json=as_json and not baking, last=not baking)
+        if baking:
+            changes = Changes(format=format_, compression=compression, resize=resize, normalize=normalize, dtype=dtype)
+            with Meter(sample_bytes, shard_length) as meter:
+                note.kept = lambda: meter.kept(out)
+                baked = repack(made.path, changes, runner=runner, progress=meter)
+            if drop_parent:
+                drop(made)
+            said(baked, reused="sums" not in meter.stages, as_json=as_json, parent=None if drop_parent else made.path)
+
+
+def _needs(pipeline: Pipeline) -> str:
+    """Return what to fetch, for who has not said where it is."""
+    spec = pipeline.spec
+    lines = [f"{spec.name} needs --source, the folder of its raw files. Fetch and unpack"]
+    for source in spec.sources:
+        what = "official list, for the split `official`" if source.name in spec.lists else source.note
+        lines.append(f"  {source.name}  ({what})\n    {source.url}")
+    lines.append(f"To try things without: sar-data synth {spec.name} --out DIR")
+    return "\n".join(lines)

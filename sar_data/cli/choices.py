@@ -1,0 +1,83 @@
+"""Parameter types that know what exists, so that a wrong name is answered with the nearest right one."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from sar_data.errors import UsageError, unknown
+
+MOST_NAMES = 12  # of a folder, in a message
+
+
+class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4, and 8.1 will do
+    """A name among `choices()`, which is called on use so that help imports nothing."""
+
+    def __init__(self, what: str, choices: Callable[[], Iterable[str]]) -> None:
+        self.name = what
+        self._choices = choices
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in (known := list(self._choices())):
+            raise unknown(self.name, value, known)
+        return value
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "NAME"
+
+
+class DatasetName(OneOf):
+    """A dataset, with hyphens or underscores."""
+
+    def __init__(self) -> None:
+        super().__init__("dataset", _datasets)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(value.replace("_", "-"), param, ctx)
+
+
+class Existing(click.ParamType):  # type: ignore[type-arg]
+    """A folder that exists."""
+
+    name = "folder"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if path.is_dir():
+            return path
+        what = param.opts[0] if param is not None and param.param_type_name == "option" else "path"
+        if path.exists():
+            raise UsageError(f"{what} {path}: expected a folder, found a file")
+        raise UsageError(f"{what} {path}: expected a folder, found nothing.{_nearest(path)}")
+
+
+def _datasets() -> list[str]:
+    from sar_data import catalog
+
+    return catalog.names()
+
+
+def formats() -> list[str]:
+    """Return the names of the containers."""
+    from sar_data.formats import FORMATS
+
+    return list(FORMATS)
+
+
+def _nearest(path: Path) -> str:
+    """Return what to try instead of a missing path: the nearest name in the deepest folder that exists."""
+    missing = Path(os.path.abspath(path))
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    try:
+        names = sorted(entry.name for entry in os.scandir(missing.parent) if entry.is_dir())
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(missing.name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {missing.parent / near[0]}?" if near else ""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{hint} {missing.parent} holds: {', '.join(names[:MOST_NAMES]) or 'no folders'}{more}"

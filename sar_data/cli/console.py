@@ -1,0 +1,18 @@
+"""Where tables are printed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 200  # columns, where no terminal limits them
+
+
+def console() -> Console:
+    """Return a console on stdout, as wide as the terminal, or wide enough for any table in a pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)

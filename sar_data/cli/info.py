@@ -1,0 +1,67 @@
+"""sar-data info"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from typing import Any
+
+import click
+
+from sar_data.cli.choices import DatasetName
+
+KNOWN = {
+    "real-files": "the layout was checked on real files",
+    "real-lists": "the layout was checked on real lists, not on real files",
+    "dossier": "the layout is known from documents alone",
+}
+
+
+@click.command("info", short_help="Show all that is known of a dataset.")
+@click.argument("name", type=DatasetName())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(name: str, as_json: bool) -> None:
+    """Show all that is known of a dataset: sources, licence, layout, classes, splits."""
+    from importlib import import_module
+
+    from sar_data import catalog
+
+    pipeline = catalog.pipeline(name)
+    spec = pipeline.spec
+    facts: dict[str, Any] = dataclasses.asdict(spec)
+    facts["splits"] = {
+        split: dataclasses.asdict(policy) if dataclasses.is_dataclass(policy) and not isinstance(policy, type) else {}
+        for split, policy in pipeline.splits.items()
+    }
+    facts["layout"] = inspect.cleandoc(import_module(catalog.modules()[name.replace("-", "_")]).__doc__ or "")
+    if as_json:
+        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    click.echo(f"{spec.title}  ({spec.name} {spec.version})\n\n{facts['layout']}\n")
+    shape = "×".join(map(str, (len(spec.bands), *spec.shape)))
+    bands = ", ".join(f"{band.name} ({band.description}, {band.unit})" for band in spec.bands)
+    for title, value in {
+        "sample": f"{shape} {spec.dtype}, pixels of {spec.pixel_size_m:g} m",
+        "bands": bands,
+        "evidence": f"{spec.evidence}: {KNOWN[spec.evidence]}",
+        "licence": spec.licence,
+        "citation": spec.citation,
+    }.items():
+        click.echo(f"{title:9} {value}")
+    click.echo("\nsources")
+    for source in spec.sources:
+        click.echo(f"  {source.name}{'  (official list)' if source.name in spec.lists else ''}\n    {source.url}")
+        click.echo("".join(f"    {line}\n" for line in (source.checksum, source.note) if line), nl=False)
+    for task in spec.tasks:
+        click.echo(f"\n{task.name}: {task.kind}, {len(task.classes)} classes")
+        click.echo("".join(f"  {i:3} {label}\n" for i, label in enumerate(task.classes)), nl=False)
+    click.echo("\nsplits (the first is the default; --split NAME:parameter=value,… changes parameters)")
+    for split, parameters in facts["splits"].items():
+        click.echo(f"  {split:11} {', '.join(f'{key}={_brief(value)}' for key, value in parameters.items())}".rstrip())
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, (tuple, list)) and all(isinstance(item, (tuple, list)) for item in value):
+        value = dict(value)
+    return "; ".join(f"{k} → {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

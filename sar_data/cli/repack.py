@@ -1,0 +1,70 @@
+"""sar-data repack"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sar_data.cli.choices import Existing, OneOf, formats
+from sar_data.cli.crew import crew, workers_option
+from sar_data.cli.stop import Note
+from sar_data.errors import UsageError
+
+PACKINGS = ("none", "zstd")
+DTYPES = ("float16", "int16")
+METHODS = ("zscore", "minmax")
+
+
+@click.command("repack", short_help="Bake a sealed build into another container, size, dtype or normalisation.")
+@click.argument("path", metavar="BUILD", type=Existing())
+@click.option("--format", "format_", type=OneOf("format", formats), help="lmdb, webdataset or zarr.")
+@click.option("--compress", "--compression", "compress", type=OneOf("--compress", lambda: PACKINGS),
+              help="none, or zstd (zarr only); without it as the parent.")  # fmt: skip
+@click.option("--dtype", type=OneOf("--dtype", lambda: DTYPES), help="float16, or int16 (steps of 0.002 dB).")
+@click.option("--resize", type=click.IntRange(min=1), metavar="N", help="N×N pixels, cubic.")
+@click.option("--normalize", type=OneOf("--normalize", lambda: METHODS), help="zscore or minmax, of the train split.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where builds are kept; the parent's.")
+@click.option("--drop-parent", is_flag=True, help="Remove the parent once the new build is sealed.")
+@workers_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the path.")
+@click.pass_obj
+def command(
+    note: Note,
+    path: Path,
+    format_: str | None,
+    compress: str | None,
+    dtype: Any,
+    resize: int | None,
+    normalize: Any,
+    out: Path | None,
+    drop_parent: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Bake a sealed build into another container, size, dtype or normalisation; the parent stays.
+
+    The new build's path is the last line on stdout.
+    """
+    from sar_data.build import repack
+    from sar_data.cli.meter import Meter
+    from sar_data.cli.outcome import drop, said
+    from sar_data.repack import Changes
+    from sar_data.sealed import Build, layout_of
+
+    parent = Build.open(path.absolute())
+    manifest = parent.manifest
+    container = format_ or manifest.format
+    kept = manifest.compression if container == manifest.format else None
+    compression = kept if compress is None else None if compress == "none" else compress
+    if (container, compression) == (manifest.format, manifest.compression) and not (dtype or resize or normalize):
+        raise UsageError("nothing to change: name another --format, --compress, --dtype, --resize or --normalize")
+    changes = Changes(format=container, compression=compression, dtype=dtype, resize=resize, normalize=normalize)
+    with crew(workers) as runner, Meter(layout_of(manifest).image_bytes) as meter:
+        note.kept = lambda: meter.kept(out or parent.path.parents[2])
+        made = repack(parent.path, changes, out=out, runner=runner, progress=meter)
+    if drop_parent:
+        drop(parent)
+    reused = "sums" not in meter.stages
+    said(made, reused=reused, as_json=as_json, parent=None if drop_parent else parent.path)

@@ -1,0 +1,24 @@
+"""sar-data show"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sar_data.cli.choices import Existing
+
+
+@click.command("show", short_help="Draw a contact sheet of a build.")
+@click.argument("path", metavar="BUILD", type=Existing())
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.png")
+@click.option("--split", default="train", show_default=True, metavar="NAME", help="train, val or test.")
+@click.option("--count", type=click.IntRange(1, 100), default=16, show_default=True, metavar="N", help="Patches.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the choice.")
+def command(path: Path, out: Path, split: str, count: int, seed: int) -> None:
+    """Draw a contact sheet of a build: some patches, stretched for the eye, with their labels."""
+    from sar_data.sealed import Build
+    from sar_data.show import contact_sheet
+
+    contact_sheet(Build.open(path), out, split=split, count=count, seed=seed)
+    click.echo(str(out.absolute()))

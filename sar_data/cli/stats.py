@@ -1,0 +1,137 @@
+"""sar-data stats"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sar_data.cli.choices import DatasetName, Existing
+from sar_data.cli.console import console
+from sar_data.cli.crew import crew, workers_option
+from sar_data.errors import BuildError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sar_data.manifest import SplitStatistics
+
+FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", "max")
+
+
+@click.command("stats", short_help="Show the band statistics of a build or of a raw folder.")
+@click.argument("path", type=Existing())
+@click.option("--split", metavar="NAME", help="One split; without it all of them. A raw folder has one: all.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw histograms.")
+@click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")
+@click.option("--dataset", type=DatasetName(), help="Of a raw folder: its dataset, where it cannot be told.")
+@workers_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    path: Path,
+    split: str | None,
+    plot: Path | None,
+    recompute: bool,
+    dataset: str | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Show the band statistics of a build or of a raw folder.
+
+    A build has them recorded; a raw folder, --recompute and --plot read every pixel. Masked pixels are counted and
+    left out. Mind that the mean of dB values is not the dB value of the mean power.
+    """
+    from sar_data.manifest import NAME
+
+    if plot and plot.suffix.lower() != ".png":
+        raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
+    read = _of_build if (path / NAME).exists() else _of_raw
+    title, statistics = read(path, split, plot, recompute, dataset, workers)
+    if as_json:
+        found = {name: document.model_dump(mode="json") for name, document in statistics.items()}
+        facts = {"path": str(path.absolute()), "title": title, "splits": found}
+        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    for name, document in statistics.items():
+        console().print(_table(f"{title} · {name}", document))
+
+
+def _of_build(
+    path: Path, split: str | None, plot: Path | None, recompute: bool, dataset: str | None, workers: int | None
+) -> tuple[str, dict[str, SplitStatistics]]:
+    from sar_data.cli.meter import Meter
+    from sar_data.recount import recount
+    from sar_data.sealed import Build, layout_of
+    from sar_data.summary import summarise
+
+    build = Build.open(path)
+    manifest = build.manifest
+    if split is not None and split not in manifest.splits:
+        raise unknown("split", split, manifest.splits)
+    if dataset is not None and dataset != manifest.dataset:
+        raise UsageError(f"--dataset {dataset}: expected {manifest.dataset}, of which this is a build")
+    wanted = [split] if split else list(manifest.splits)
+    if not (recompute or plot):
+        if manifest.statistics is None:
+            raise BuildError(f"{path}: this build has no statistics recorded. --recompute reads its pixels.")
+        return manifest.title, {name: manifest.statistics[name] for name in wanted}
+    layout = layout_of(manifest)
+    with crew(workers) as runner, Meter(layout.image_bytes) as meter:
+        counted = recount(build, wanted, runner, meter)
+    if plot:
+        from sar_data.plot import histograms
+
+        histograms(counted, layout.bands, manifest.title, plot)
+    return manifest.title, {name: summarise(stats, layout.bands) for name, stats in counted.items()}
+
+
+def _of_raw(
+    path: Path, split: str | None, plot: Path | None, recompute: bool, dataset: str | None, workers: int | None
+) -> tuple[str, dict[str, SplitStatistics]]:
+    from sar_data import catalog
+    from sar_data.cli.meter import Meter
+    from sar_data.rawstats import ALL, raw_statistics, recognise
+    from sar_data.summary import summarise
+
+    if split not in (None, ALL):
+        raise unknown("split of a raw folder", str(split), [ALL])
+    pipeline = catalog.pipeline(dataset) if dataset else recognise(path)
+    bands = tuple(band.name for band in pipeline.spec.bands)
+    sample_bytes = len(bands) * math.prod(pipeline.spec.shape) * 4
+    with crew(workers) as runner, Meter(sample_bytes) as meter:
+        stats = raw_statistics(pipeline, path, runner, meter)
+    if plot:
+        from sar_data.plot import histograms
+
+        histograms({ALL: stats}, bands, pipeline.spec.title, plot)
+    return pipeline.spec.title, {ALL: summarise(stats, bands)}
+
+
+def _table(title: str, statistics: SplitStatistics) -> Table:
+    """Return one split's figures downwards, bands and domains across."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    table.add_column("")
+    rows: dict[str, list[str]] = {name: [] for name in ("count", "masked", *FIGURES, "10·log10(mean)")}
+    for band, figures in statistics.bands.items():
+        for domain in (figures.stored, figures.power):
+            if domain is None:
+                continue
+            table.add_column(f"{band} {'' if domain.unit == '1' else domain.unit}".strip(), justify="right")
+            rows["count"].append(f"{figures.count:,}")
+            rows["masked"].append(", ".join(f"{n:,} {reason}" for reason, n in figures.masked.items() if n) or "0")
+            values = domain.percentiles | {name: getattr(domain, name) for name in ("mean", "std", "min", "max")}
+            linear = domain is figures.power
+            for name in FIGURES:
+                value = values.get(name)
+                rows[name].append("–" if value is None else f"{value:.4g}" if linear else f"{value:.3f}")
+            decibel = domain.mean and linear and f"{10 * math.log10(domain.mean):.3f} dB"
+            rows["10·log10(mean)"].append(decibel or "")
+    for name, cells in rows.items():
+        if any(cells):
+            table.add_row(name, *cells)
+    return table

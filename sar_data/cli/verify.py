@@ -1,0 +1,44 @@
+"""sar-data verify"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from sar_data.cli.choices import Existing
+from sar_data.cli.crew import crew, workers_option
+
+
+@click.command("verify", short_help="Check a sealed build against its manifest; list all that is wrong.")
+@click.argument("path", metavar="BUILD", type=Existing())
+@click.option("--full", is_flag=True, help="Read every byte: hashes of files and images, digest, statistics.")
+@workers_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, path: Path, full: bool, workers: int | None, as_json: bool) -> None:
+    """Check a sealed build against its manifest; list all that is wrong and exit with 1 if anything is.
+
+    Quick by default: documents, names and sizes.
+    """
+    from sar_data.cli.meter import Meter
+    from sar_data.sealed import Build, layout_of
+    from sar_data.verify import verify
+
+    size = layout_of(Build.open(path).manifest).image_bytes
+    with crew(workers if full else 1) as runner, Meter(size) as meter:
+        problems = verify(path, full=full, runner=runner, progress=meter)
+    if as_json:
+        found = [dataclasses.asdict(problem) for problem in problems]
+        facts = {"path": str(path.absolute()), "full": full, "sound": not problems, "problems": found}
+        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+    else:
+        for problem in problems:
+            click.echo(str(problem))
+        how = "every byte was read" if full else "quick: documents, names and sizes; --full reads every byte"
+        verdict = f"{len(problems)} problems" if problems else "sound"
+        click.echo(f"{path}: {verdict} ({how})", err=bool(problems))
+    if problems:
+        ctx.exit(1)

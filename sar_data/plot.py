@@ -1,0 +1,59 @@
+"""Histograms of the bands, one panel a band, one line a split."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sar_data import durable
+from sar_data.errors import UsageError
+from sar_data.stats import HISTOGRAMS, BandStats
+
+COARSER = 20  # fine bins in one that is drawn: 0.2 dB
+TAIL = 1e-4  # share of the pixels that may lie outside the drawn range, on either side
+COLOURS = {"train": "#1b6ca8", "val": "#e08e0b", "test": "#c0392b", "all": "#1b6ca8"}
+
+
+def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title: str, out: Path) -> None:
+    """Draw the distribution of every band to the PNG `out`, one line for each split that has pixels.
+
+    Raises UsageError for another kind of file, TargetError where `out` cannot be written.
+    """
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--plot {out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
+    filled = {split: stats for split, stats in statistics.items() if stats.histogram.any()}
+    figure = Figure(figsize=(4.4 * len(bands) + 0.4, 3.6), dpi=130, facecolor="white", layout="constrained")
+    figure.suptitle(title, fontsize=10, fontweight="bold")
+    unit = next(iter(statistics.values())).unit
+    first, width, bins = HISTOGRAMS[unit]
+    edges = first + width * COARSER * np.arange(bins // COARSER + 1)
+    label = {"dB": "dB", "1": "z-score", "minmax": "fraction of the train range"}[unit]
+    axes = np.atleast_1d(figure.subplots(1, len(bands), sharey=True))
+    for i, (band, ax) in enumerate(zip(bands, axes, strict=True)):
+        ends = []
+        for split, stats in filled.items():
+            counts = stats.histogram[i, 1:-1].reshape(-1, COARSER).sum(axis=1)
+            total = max(int(stats.histogram[i].sum()), 1)
+            ax.stairs(100 * counts / total, edges, color=COLOURS.get(split, "0.3"), label=split, linewidth=1.2)
+            inside = np.flatnonzero((np.cumsum(counts) > TAIL * total) & (np.cumsum(counts[::-1])[::-1] > TAIL * total))
+            ends += [edges[inside[0]], edges[inside[-1] + 1]] if len(inside) else []
+        if ends:
+            ax.set_xlim(min(ends), max(ends))
+        ax.set_title(band, fontsize=10)
+        ax.set_xlabel(label)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="y", color="0.9")
+        ax.set_axisbelow(True)
+    axes[0].set_ylabel(f"% of pixels in {width * COARSER:g} {'dB' if unit == 'dB' else 'steps'}")
+    axes[0].set_ylim(bottom=0)
+    if len(filled) > 1:
+        axes[-1].legend(frameon=False)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png")
+    durable.write(out, buffer.getvalue())

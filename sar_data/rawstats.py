@@ -1,0 +1,59 @@
+"""Band statistics of a raw folder, without building anything: scanned, read and tallied in chunks of fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from sar_data import catalog
+from sar_data.errors import SourceError, UsageError
+from sar_data.origin import Raw
+from sar_data.record import Record
+from sar_data.runners import Runner
+from sar_data.sources.tree import Folder
+from sar_data.spec import Pipeline
+from sar_data.stages.scan import Progress, scan
+from sar_data.stats import BandStats, Tally, merge, survey
+
+ALL = "all"  # a raw folder is not split: its one part
+CHUNK = 256  # records a task, as in a shard
+
+
+def recognise(source: Path) -> Pipeline:
+    """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
+    tree = Folder.at(source)
+    found = [p for p in map(catalog.pipeline, catalog.names()) if next(iter(p.units(tree)), None) is not None]
+    if not found:
+        raise SourceError(
+            f"{source}: expected a sealed build or the raw files of a dataset, found neither. "
+            f"There are: {', '.join(catalog.names())}"
+        )
+    if len(found) > 1:
+        raise UsageError(f"{source}: may be {' or '.join(p.spec.name for p in found)}: say which by --dataset")
+    return found[0]
+
+
+def raw_statistics(
+    pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None
+) -> BandStats:
+    """Return the statistics of all records below `source`; raise BadRecord for the first that is wrong."""
+    tree = Folder.at(source)
+    records = scan(pipeline, tree, runner=runner, progress=progress).records
+    chunks = [records[i : i + CHUNK] for i in range(0, len(records), CHUNK)]
+    spec = pipeline.spec
+    parts: list[BandStats] = []
+    for part in runner.map(partial(_tally, Raw(pipeline, tree)), chunks):
+        parts.append(part)
+        if progress:
+            progress("read", min(len(parts) * CHUNK, len(records)), len(records))
+    return merge(parts, len(spec.bands), spec.bands[0].unit)
+
+
+def _tally(raw: Raw, records: Sequence[Record]) -> BandStats:
+    spec = raw.pipeline.spec
+    tally = Tally(len(spec.bands), spec.bands[0].unit)
+    with raw.opened() as opened:
+        for record in records:
+            tally.add(survey(opened.pixels(record, None).image))
+    return tally.finish()

@@ -1,0 +1,95 @@
+"""Count a sealed build anew: every stored image read once, hashed and tallied, shard by shard as when it was packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from sar_data.bake import physical
+from sar_data.errors import BuildError
+from sar_data.formats.container import Place
+from sar_data.runners import Runner
+from sar_data.sealed import Build, layout_of, places
+from sar_data.stages.scan import Progress
+from sar_data.stats import BandStats, Tally, merge, survey
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The index rows of one shard: where its images lie and what they should hash to."""
+
+    split: str
+    name: str
+    places: list[Place]
+    hashes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one shard's images gave; `faults` maps a key to why its image could not be read or differs."""
+
+    rows: Rows
+    statistics: BandStats
+    faults: dict[str, tuple[str, str]]
+
+
+def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
+    """Return the rows of every shard of `splits`, in shard order; a shard may have none."""
+    packed = index.filter(pc.is_valid(index["shard"]))
+    by_shard: dict[str, Rows] = {}
+    for split in splits:
+        for shard in build.manifest.splits[split].shards:
+            by_shard[shard.name] = Rows(split, shard.name, [], [])
+    for place, xxh3 in zip(places(packed), packed["xxh3"].to_pylist(), strict=True):
+        if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):
+            rows.places.append(place)
+            rows.hashes.append(xxh3)
+    return list(by_shard.values())
+
+
+def counted(build: Build, todo: list[Rows], runner: Runner, progress: Progress | None = None) -> Iterator[Counted]:
+    """Yield what each shard's images give, in order; faults are collected, not raised."""
+    done, total = 0, sum(len(rows.places) for rows in todo)
+    for shard in runner.map(partial(_count, build.path), todo):
+        done += len(shard.rows.places)
+        if progress:
+            progress("read", done, total)
+        yield shard
+
+
+def recount(
+    build: Build, splits: Iterable[str], runner: Runner, progress: Progress | None = None
+) -> Mapping[str, BandStats]:
+    """Return the statistics of each split, from its pixels; raise BuildError for the first image that is not sound."""
+    parts: dict[str, list[BandStats]] = {split: [] for split in splits}
+    for shard in counted(build, shards(build, build.index(), parts), runner, progress):
+        for key, (expected, found) in shard.faults.items():
+            raise BuildError(f"{shard.rows.name}, {key}: expected {expected}, found {found}. verify --full lists all.")
+        parts[shard.rows.split].append(shard.statistics)
+    layout = layout_of(build.manifest)
+    return {split: merge(found, len(layout.bands), layout.unit) for split, found in parts.items()}
+
+
+def _count(path: Path, rows: Rows) -> Counted:
+    build = Build.open(path)
+    layout = layout_of(build.manifest)
+    tally = Tally(len(layout.bands), layout.unit)
+    faults: dict[str, tuple[str, str]] = {}
+    with build.reader() as reader:
+        for place, expected in zip(rows.places, rows.hashes, strict=True):
+            try:
+                image = reader.read(place)
+            except BuildError as error:
+                faults[place.key] = "an image", str(error)
+                continue
+            found = xxhash.xxh3_128_hexdigest(image.data)
+            if found != expected:
+                faults[place.key] = f"an image of xxh3 {expected}", found
+            tally.add(survey(physical(image, layout.scale)))
+    return Counted(rows, tally.finish(), faults)

@@ -1,0 +1,34 @@
+"""The contracts of the documents that leave the house, generated from the models: `python -m sar_data.schemas DIR`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sar_data import index
+from sar_data.manifest import Manifest
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """Return file name → document, for schemas/."""
+    manifest = Manifest.model_json_schema(mode="serialization")
+    manifest["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return {"manifest.schema.json": manifest, "index.arrow.json": index.document()}
+
+
+def write(folder: Path) -> None:
+    """Write every document into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in documents().items():
+        (folder / name).write_text(text(document), encoding="utf-8")
+
+
+def text(document: dict[str, Any]) -> str:
+    """Return a document as it is committed."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

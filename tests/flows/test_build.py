@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sar_data.errors import UsageError
+from sar_data.sealed import Build
+from tests.flows.conftest import Archive
+
+
+def _artifacts(path: str) -> dict[str, Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts()
+    return {one.key: one for one in found if one.key and path in (one.description or "")}
+
+
+@pytest.mark.parametrize(
+    ("runner", "workers"), [("serial", 1), ("processes", 2), pytest.param("dask", 2, marks=pytest.mark.dask)]
+)
+def test_every_runner_builds_what_the_library_builds(
+    server: str, archive: Archive, tmp_path: Path, runner: str, workers: int
+) -> None:
+    from flows.build import build_bigearthnet
+
+    found = build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner=runner, workers=workers)
+    manifest = Build.open(Path(found["path"])).manifest
+    assert found == {
+        "path": found["path"],
+        "content_digest": archive.digest,
+        "recipe_digest": manifest.recipe_digest,
+    }
+    assert json.loads(json.dumps(found)) == found
+    assert manifest.content_digest == archive.digest
+
+
+def test_a_build_shows_its_statistics_and_a_page_and_twice_is_nothing_to_do(
+    server: str, archive: Archive, tmp_path: Path
+) -> None:
+    from flows.build import build_bigearthnet
+
+    first = build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner="serial")
+    before = (Path(first["path"]) / "manifest.json").stat()
+    assert build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner="serial") == first
+    assert (Path(first["path"]) / "manifest.json").stat() == before
+
+    manifest = Build.open(Path(first["path"])).manifest
+    artifacts = _artifacts(first["path"])
+    assert set(artifacts) == {"bigearthnet-s1-statistics", "bigearthnet-s1-build"}
+    rows = json.loads(artifacts["bigearthnet-s1-statistics"].data)
+    assert {(row["split"], row["band"], row["domain"]) for row in rows} == {
+        (split, band, domain) for split in ("train", "val", "test") for band in ("VV", "VH") for domain in ("dB", "power")
+    }
+    train = next(row for row in rows if (row["split"], row["band"], row["domain"]) == ("train", "VV", "dB"))
+    assert manifest.normalisation is not None
+    assert train["mean"] == manifest.normalisation.mean["VV"]
+    assert train["count"] == manifest.splits["train"].count * 120 * 120
+    page = artifacts["bigearthnet-s1-build"]
+    assert page.description == first["path"]
+    for fact in (first["content_digest"], first["recipe_digest"], "official, seed 0", "leakage", "train "):
+        assert fact in page.data
+
+
+def test_eurosat_is_a_flow_of_its_own(server: str, tmp_path: Path) -> None:
+    from flows.build import build_eurosat_sar
+    from sar_data import catalog
+
+    catalog.synthesise("eurosat-sar")(tmp_path / "raw", count=40, seed=1)
+    found = build_eurosat_sar(source=tmp_path / "raw", out=tmp_path / "out", format="lmdb", limit=30, runner="serial")
+    manifest = Build.open(Path(found["path"])).manifest
+    assert (manifest.dataset, manifest.format) == ("eurosat-sar", "lmdb")
+    assert build_eurosat_sar.name == "build-eurosat-sar"
+
+
+def test_a_relative_path_is_refused(server: str, archive: Archive) -> None:
+    from flows.build import build_bigearthnet
+
+    with pytest.raises(UsageError, match="out=out: expected an absolute path"):
+        build_bigearthnet(source=archive.source, out=Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [({"workers": -1}, "expected 0 for all cores"), ({"dask_address": "tcp://x:1"}, "expected runner=dask")],
+)
+def test_a_crew_that_contradicts_itself_is_refused(choice: dict[str, Any], message: str) -> None:
+    from flows.crew import Crew
+
+    with pytest.raises(UsageError, match=message):
+        Crew(**choice)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sar_data.errors import BadRecord, BuildError, MissingList, SourceError, TargetError, WorkerDied
+from sar_data.sealed import Build
+from sar_data.stages.draft import Draft
+from sar_data.stages.prepare import Options
+from tests.flows.conftest import Archive
+
+PIXEL_BYTES = 120 * 120 * 4
+
+
+def _packed(source: Path, out: Path, before: Callable[[Draft], None], failed: Callable[[bool], None]) -> Build:
+    """Build in a flow; `before` is called before pack begins and `failed` with each verdict on an attempt."""
+    from prefect import flow
+    from prefect.utilities.annotations import quote
+
+    from flows.crew import Crew
+    from flows.tasks import pack, prepare, seal, transient
+
+    def judge(task: Any, run: Any, state: Any) -> bool:
+        verdict = transient(task, run, state)
+        failed(verdict)
+        return verdict
+
+    at_once = pack.with_options(retry_delay_seconds=0, retry_condition_fn=judge)
+    crew = Crew(kind="serial")
+
+    @flow
+    def attempt() -> Build:
+        with prepare("bigearthnet-s1", source, out, Options(split="official"), crew) as draft:
+            before(draft)
+            unseen: Any = quote(draft)
+            at_once(unseen, crew)
+            return seal(unseen, crew)
+
+    return attempt()
+
+
+def test_a_target_that_cannot_be_written_is_tried_again(server: str, archive: Archive, tmp_path: Path) -> None:
+    obstacles: list[Path] = []
+    verdicts: list[bool] = []
+
+    def block(draft: Draft) -> None:
+        draft.job.build.write_text("a file where a folder must be made")
+        obstacles.append(draft.job.build)
+
+    def clear(verdict: bool) -> None:
+        verdicts.append(verdict)
+        obstacles[0].unlink()
+
+    assert _packed(archive.source, tmp_path, block, clear).manifest.content_digest == archive.digest
+    assert verdicts == [True]
+
+
+def test_a_bad_record_is_not_tried_again(server: str, archive: Archive, tmp_path: Path) -> None:
+    shutil.copytree(archive.source, tmp_path / "raw")
+    (victim,) = (tmp_path / "raw").rglob(f"{archive.train}_VH.tif")
+    empty = struct.pack("<f", float("nan")) * (PIXEL_BYTES // 4)
+    victim.write_bytes(victim.read_bytes()[:-PIXEL_BYTES] + empty)
+    verdicts: list[bool] = []
+    with pytest.raises(BadRecord, match=f"{victim.name}: band VH: expected some valid pixels"):
+        _packed(tmp_path / "raw", tmp_path / "out", lambda draft: None, verdicts.append)
+    assert verdicts == [False]
+
+
+def test_a_held_target_ends_the_flow_and_names_who_holds_it(server: str, archive: Archive, tmp_path: Path) -> None:
+    from flows.build import build_bigearthnet
+    from sar_data import catalog
+    from sar_data.runners import Serial
+    from sar_data.stages.prepare import prepare
+
+    options = Options(split="official")
+    pipeline = catalog.pipeline("bigearthnet-s1")
+    with (
+        prepare(pipeline, source=archive.source, out=tmp_path, options=options, runner=Serial()),
+        pytest.raises(TargetError, match="another build is making it .*pid"),
+    ):
+        build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner="serial")
+    # The lock went with the draft, and what it planned is taken up.
+    found = build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner="serial")
+    assert found["content_digest"] == archive.digest
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (TargetError("disk full"), True),
+        (WorkerDied("killed"), True),
+        (OSError(5, "Input/output error"), True),
+        (ConnectionResetError(), True),
+        (BadRecord("a.tif", "torn"), False),
+        (SourceError("no such folder"), False),
+        (MissingList("train.csv"), False),
+        (BuildError("no proof"), False),
+        (ValueError("a mistake of ours"), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_only_what_waiting_may_mend_is_transient(error: Exception, verdict: bool) -> None:
+    from prefect.states import Failed
+
+    from flows.tasks import transient
+
+    nothing: Any = None
+    assert transient(nothing, nothing, Failed(data=error)) is verdict

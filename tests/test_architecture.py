@@ -1,0 +1,116 @@
+"""The walls of the house: who may import whom, how long a room may be, and what an import may cost."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(
+    path.relative_to(ROOT) for top in ("sar_data", "pipelines", "flows") for path in (ROOT / top).rglob("*.py")
+)
+HEAVY = ("torch", "prefect", "rasterio", "lmdb", "zarr", "xarray", "pandas", "dask", "distributed", "numba", "numpy",
+         "pyarrow", "pydantic", "rich", "matplotlib")  # fmt: skip
+EVERYONE = {"sar_data", "sar_data.spec", "sar_data.record", "sar_data.errors"}
+# What a room may know of the house, beyond EVERYONE; the first matching row is the room's law.
+LAWS: list[tuple[str, tuple[str, ...]]] = [
+    (r"pipelines\.synth", ("sar_data.synth", "sar_data.labels", "pipelines")),
+    (r"pipelines", ("sar_data.radiometry", "sar_data.raster", "sar_data.labels", "sar_data.split", "sar_data.sources.tree")),
+    (r"flows", ("sar_data", "flows")),
+    (r"sar_data\.cli\.run", ("flows", "sar_data.cli")),
+    (r"sar_data\.cli", ("sar_data",)),
+    (r"sar_data\.formats\.(lmdb|zarr|webdataset)", ("sar_data.formats.container", "sar_data.formats.raw", "sar_data.durable", "sar_data.plan")),
+    (r"sar_data\.formats", ("sar_data.formats", "sar_data.plan")),
+    (r"sar_data\.(errors|spec|record|bulk|durable)", ("sar_data.sources.tree", "sar_data.split.policy")),
+    (r"sar_data\.(raster|labels|synth|radiometry)", ("sar_data.raster", "sar_data.labels", "sar_data.sources.tree")),
+    (r"sar_data\.split", ("sar_data.split",)),
+    (r"sar_data\.sources", ("sar_data.sources",)),
+    (r"sar_data\.(stats|kernel|bake|plan|index|manifest|summary)",
+     ("sar_data.stats", "sar_data.kernel", "sar_data.manifest", "sar_data.bulk", "sar_data.split.policy")),
+    (r"sar_data", ("sar_data",)),
+]  # fmt: skip
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> set[str]:
+    """Return every module a file imports, at the top or inside a function, `from a import b` as a.b too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if (ROOT / Path(*name.split("."))).with_suffix(".py").exists() else node.module for name in whole}
+    return names
+
+
+def house(name: str) -> bool:
+    return name.split(".")[0] in ("sar_data", "pipelines", "flows")
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_room_knows_only_whom_it_may(path: Path) -> None:
+    module = module_of(path)
+    allowed = next(rooms for pattern, rooms in LAWS if re.match(rf"{pattern}(\.|$)", module))
+    strangers = {
+        name
+        for name in imported(path)
+        if house(name)
+        and name not in EVERYONE
+        and not any(name == room or name.startswith(room + ".") for room in allowed)
+    }
+    assert not strangers, f"{module} may know {allowed}, but imports {sorted(strangers)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_file_has_a_docstring_and_stays_within_the_wall(path: Path) -> None:
+    text = (ROOT / path).read_text()
+    wall = 120 if path.parts[0] == "pipelines" and len(path.parts) == 2 else 250
+    assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+    assert len(text.splitlines()) <= wall, f"{path} has {len(text.splitlines())} lines"
+
+
+def test_the_mechanism_names_no_dataset_and_never_imports_prefect_or_torch() -> None:
+    datasets = [path.stem.replace("_", "[-_]?") for path in (ROOT / "pipelines").glob("*.py") if path.stem != "__init__"]
+    for path in FILES:
+        if path.parts[0] == "sar_data":
+            tree = ast.parse((ROOT / path).read_text())
+            names = {name.split(".")[0] for name in imported(path)}
+            assert not names & {"prefect", "torch"}, path
+            literals = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            docs = {ast.get_docstring(n, clean=False) for n in ast.walk(tree)
+                    if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)}  # fmt: skip
+            named = [text for text in literals if text not in docs and any(re.search(d, text, re.I) for d in datasets)]
+            assert not named, f"{path} names a dataset: {named}"
+
+
+def test_rasterio_is_imported_in_one_file_only() -> None:
+    assert [str(path) for path in FILES if any(n.split(".")[0] == "rasterio" for n in imported(path))] == [
+        "sar_data/raster/tiff.py"
+    ]
+
+
+def test_flows_do_not_import_numpy() -> None:
+    assert not [path for path in FILES if path.parts[0] == "flows" and "numpy" in imported(path)]
+
+
+def test_no_room_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "util", "common", "base", "core", "helpers", "helper", "misc"}
+    assert not [path for path in FILES if empty & {part.removesuffix(".py") for part in path.parts}]
+
+
+@pytest.mark.parametrize(
+    "command", ["import sar_data", "from sar_data.cli import main; main(['--help'], standalone_mode=False)"]
+)
+def test_importing_the_package_and_asking_for_help_load_nothing_heavy(command: str) -> None:
+    script = f"import sys\n{command}\nprint('LOADED', *sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].strip() == "LOADED"

@@ -1,0 +1,35 @@
+"""schemas/ is what the models say, and a real manifest obeys it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from sar_data import catalog, schemas
+from sar_data.build import build
+from sar_data.stages.prepare import Options
+
+COMMITTED = Path(__file__).parents[1] / "schemas"
+
+
+@pytest.mark.parametrize("name", sorted(schemas.documents()))
+def test_the_committed_schema_is_the_one_the_models_generate(name: str) -> None:
+    assert (COMMITTED / name).read_text(encoding="utf-8") == schemas.text(schemas.documents()[name])
+
+
+def test_nothing_else_lies_in_schemas() -> None:
+    assert sorted(path.name for path in COMMITTED.iterdir()) == sorted(schemas.documents())
+
+
+def test_a_real_manifest_and_index_obey_the_committed_schemas(tmp_path: Path) -> None:
+    catalog.synthesise("eurosat-sar")(tmp_path / "raw", count=80, seed=0)
+    sealed = build(
+        catalog.pipeline("eurosat-sar"), source=tmp_path / "raw", out=tmp_path, options=Options(format="zarr")
+    )
+    schema = json.loads((COMMITTED / "manifest.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads((sealed.path / "manifest.json").read_text()))
+    fields = json.loads((COMMITTED / "index.arrow.json").read_text())["fields"]
+    assert [(f["name"], f["type"]) for f in fields] == [(f.name, str(f.type)) for f in sealed.index().schema]
