@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,9 @@ from sar_data import formats
 from sar_data.errors import BuildError
 from sar_data.formats.container import Layout, Place, Reader
 from sar_data.manifest import Manifest
+
+if TYPE_CHECKING:
+    import xarray
 
 INDEX_NAME = "index.parquet"
 SUMS_NAME = "SHA256SUMS"
@@ -53,6 +57,17 @@ class Build:
             return pq.read_table(self.path / INDEX_NAME, memory_map=True)
         except (OSError, pa.ArrowException) as error:
             raise BuildError(f"{self.path / INDEX_NAME}: cannot read: {error}") from error
+
+    def dataset(self, split: str) -> xarray.Dataset:
+        """Open one split of a Zarr build lazily in xarray: `image` (sample, band, y, x), `key`, `valid`, `band`.
+
+        Scaled integers arrive decoded, in the declared unit. Raises BuildError for the other containers.
+        """
+        if self.manifest.format != "zarr":
+            raise BuildError(f"{self.path}: xarray opens zarr, this is {self.manifest.format}: repack --format zarr")
+        import xarray
+
+        return xarray.open_zarr(self.path / split, consolidated=True)
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:

@@ -24,8 +24,8 @@ Floats = npt.NDArray[np.float32]
 STRETCH = (2, 98)  # percentiles
 PAIRS = (("VV", "VH"), ("HH", "HV"))  # co- and cross-polarised: their difference in dB is a ratio in power
 MASKED_GREY = 0.5
-CELL, GAP, LINE, TOP, SIDE = 2.1, 0.16, 0.125, 0.62, 0.2  # inches
-CHARACTERS, MOST_LINES = 40, 7  # of a label's line; of a patch's labels
+CELL, GAP, LINE, TOP, SIDE = 2.1, 0.16, 0.115, 0.62, 0.2  # inches
+CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
 
 
 def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int = 16, seed: int = 0) -> int:
@@ -47,7 +47,8 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
     rows = rows.take(np.sort(chosen))
     with build.reader() as reader:
         images = [physical(reader.read(place), manifest.storage.scale) for place in places(rows)]
-    pictures, note = stretched(np.stack(images).astype(np.float32), [band.name for band in manifest.bands], _unit(manifest))
+    bands = [band.name for band in manifest.bands]
+    pictures, note = stretched(np.stack(images).astype(np.float32), bands, _unit(manifest))
     head = f"{manifest.title} · {split}, {len(rows)} of {manifest.splits[split].count} patches, seed {seed}"
     figure = _sheet(pictures, [_wrapped(labels or []) for labels in rows["labels"].to_pylist()], head, note)
     buffer = io.BytesIO()
@@ -74,13 +75,13 @@ def stretched(images: Floats, bands: list[str], unit: str) -> tuple[Floats, str]
         low, high = np.percentile(values[valid], STRETCH) if valid.any() else (0.0, 1.0)
         scaled = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
         pictures.append(np.where(valid, scaled, MASKED_GREY))
-        notes.append(f"{name} {low:.1f} to {high:.1f} {unit}".rstrip().replace("-", "−"))
+        notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
     colours = " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True)) if pair else f"grey {notes[0]}"
     return np.stack(pictures, axis=-1).astype(np.float32), f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
 
 
 def _unit(manifest: Manifest) -> str:
-    return {"1": "(z-score)", "minmax": "of the train range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
+    return {"1": "σ", "minmax": "of the train range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
 
 
 def _wrapped(labels: list[str]) -> list[str]:
@@ -110,7 +111,8 @@ def _sheet(pictures: Floats, labels: list[list[str]], head: str, note: str) -> F
             left = SIDE + column * (CELL + GAP)
             axes = figure.add_axes((left / width, (top - CELL) / height, CELL / width, CELL / height))
             picture = pictures[row * columns + column]
-            axes.imshow(picture if picture.shape[-1] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            picture = picture if picture.shape[-1] == 3 else picture[..., 0]
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set_axis_off()
             text = "\n".join(lines)
             figure.text(left / width, (top - CELL - 0.05) / height, text, fontsize=6.5, linespacing=1.2, **style)

@@ -141,7 +141,7 @@ def survey(image: Image) -> Survey:
     """Look at one [band, y, x] floating-point image."""
     flat = np.ascontiguousarray(image, np.float32).reshape(len(image), -1)
     low, high = flat.min(axis=1), flat.max(axis=1)
-    if np.isfinite(low).all() and np.isfinite(high).all():  # one NaN would be the minimum and the maximum
+    if np.isfinite(low + high).all():  # one NaN would be the minimum and the maximum, an infinity one of them
         return Survey(flat, low, high)
     valid = np.isfinite(flat)
     low, high = np.where(valid, flat, np.inf).min(axis=1), np.where(valid, flat, -np.inf).max(axis=1)
@@ -169,11 +169,12 @@ class Tally:
         for reason in REASONS if survey.masked else ():
             self._masked[reason] += survey.masked[reason]
         self._samples += 1
-        self._low, self._high = np.minimum(self._low, survey.low), np.maximum(self._high, survey.high)
+        np.minimum(self._low, survey.low, out=self._low)
+        np.maximum(self._high, survey.high, out=self._high)
         if self._centre is None:
             filled = survey.flat if survey.valid is None else np.where(survey.valid, survey.flat, 0)
             self._centre = filled.mean(axis=1, dtype=np.float64).astype(np.float32).astype(np.float64)
-        inside = (survey.low >= self._first).all() and (survey.high < self._first + self._width * self._bins).all()
+        inside = self._first <= survey.low.min() and survey.high.max() < self._first + self._width * self._bins
         if survey.valid is None and inside:
             self._add_whole(survey.flat, self._centre)
         else:

@@ -62,20 +62,28 @@ class Commands(click.Group):
                 # Not standalone: click's own reports differ from ours, and it takes Ctrl-C for a failure.
                 name = prog_name or "sar-data"
                 code = super().main(args, name, complete_var, standalone_mode=False, obj=note, **extra)
-        except Stopped as stopped:
+        except (Exception, Stopped):
+            code = self._told(note)
+        sys.exit(code or 0)
+
+    @staticmethod
+    def _told(note: Note) -> int:
+        """Say the exception under way in one line and return the exit code; raise it where nobody foresaw it."""
+        if note.code is not None:  # whatever it is: a stop in the middle of an import may come as another error
             _say(f"stopped: {note.kept()}")
-            code = stopped.code
+            return note.code
+        try:
+            raise
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
-            code = error.exit_code
+            return error.exit_code
         except click.ClickException as error:
             context = error.ctx if isinstance(error, click.UsageError) else None
             _say(f"{error.format_message()}{f' (see {context.command_path} --help)' if context else ''}")
-            code = error.exit_code
+            return error.exit_code
         except SarDataError as error:
             _say(str(error))
-            code = USAGE if isinstance(error, UsageError) else FAILURE
-        sys.exit(code or 0)
+            return USAGE if isinstance(error, UsageError) else FAILURE
 
 
 def _say(message: str) -> None:

@@ -128,5 +128,5 @@ def _needs(pipeline: Pipeline) -> str:
     for source in spec.sources:
         what = "official list, for the split `official`" if source.name in spec.lists else source.note
         lines.append(f"  {source.name}  ({what})\n    {source.url}")
-    lines.append(f"To try things without: sar-data synth {spec.name} --out DIR")
+    lines.append(f"Checksums: sar-data info {spec.name}. To try things without: sar-data synth {spec.name} --out DIR")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ import click
 from sar_data.errors import UsageError, unknown
 
 MOST_NAMES = 12  # of a folder, in a message
+OF_BUILDS = ("manifest.json", "SHA256SUMS")
 
 
 class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4, and 8.1 will do
@@ -53,6 +54,21 @@ class Existing(click.ParamType):  # type: ignore[type-arg]
         if path.exists():
             raise UsageError(f"{what} {path}: expected a folder, found a file")
         raise UsageError(f"{what} {path}: expected a folder, found nothing.{_nearest(path)}")
+
+
+class BuildFolder(Existing):
+    """A folder that holds a sealed build, or what is left of one."""
+
+    name = "build"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = super().convert(value, param, ctx)
+        if any((path / name).exists() for name in OF_BUILDS):
+            return path
+        depths = (f"{'*/' * depth}{OF_BUILDS[0]}" for depth in (1, 2, 3))
+        below = sorted(str(found.parent) for depth in depths for found in path.glob(depth))
+        hint = f"builds below it are {', '.join(below[:MOST_NAMES])}" if below else "name the folder that `build` printed"
+        raise UsageError(f"{path}: expected a sealed build, found no {OF_BUILDS[0]}; {hint}")
 
 
 def _datasets() -> list[str]:

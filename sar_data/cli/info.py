@@ -10,12 +10,7 @@ from typing import Any
 import click
 
 from sar_data.cli.choices import DatasetName
-
-KNOWN = {
-    "real-files": "the layout was checked on real files",
-    "real-lists": "the layout was checked on real lists, not on real files",
-    "dossier": "the layout is known from documents alone",
-}
+from sar_data.cli.outcome import KNOWN
 
 
 @click.command("info", short_help="Show all that is known of a dataset.")

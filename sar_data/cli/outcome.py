@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sar_data.split.policy import SPLITS
+
 if TYPE_CHECKING:
     from sar_data.manifest import Manifest
     from sar_data.sealed import Build
 
+KNOWN = {
+    "real-files": "the layout was checked on real files",
+    "real-lists": "the layout was checked on real lists, not on real files",
+    "dossier": "the layout is known from documents alone",
+}
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
@@ -36,7 +43,7 @@ def said(build: Build, *, reused: bool, as_json: bool = False, last: bool = True
             "format": manifest.format,
             "content_digest": manifest.content_digest,
             "recipe_digest": manifest.recipe_digest,
-            "counts": {split: document.count for split, document in manifest.splits.items()},
+            "counts": {split: manifest.splits[split].count for split in SPLITS},
             "unused": manifest.unused,
             "quarantined": len(manifest.quarantine),
             "split": manifest.split_policy.policy,
@@ -49,12 +56,12 @@ def said(build: Build, *, reused: bool, as_json: bool = False, last: bool = True
 
 
 def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
-    counts = {split: document.count for split, document in manifest.splits.items()}
+    counts = {split: manifest.splits[split].count for split in SPLITS}
     unused, bad = sum(manifest.unused.values()), len(manifest.quarantine)
     found = ", ".join(f"{name} {n:,}" for name, n in {**counts, "unused": unused, "quarantined": bad}.items())
     dtype = manifest.storage.dtype
     shape = "×".join(map(str, (len(manifest.bands), *manifest.shape)))
-    yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}), evidence: {manifest.evidence}"
+    yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}); {KNOWN[manifest.evidence]}"
     packing = f", {manifest.compression}" if manifest.compression else ""
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
     yield "records", f"{sum(counts.values()) + unused + bad:,}: {found}"
@@ -70,11 +77,12 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         if bad > MOST:
             yield "", f"and {bad - MOST:,} more: see `quarantine` in manifest.json"
     for step in manifest.applied:
-        yield "baked", f"{step.step} {', '.join(f'{k}={v}' for k, v in step.parameters.items())}"
+        yield "baked", f"{step.step}: {', '.join(f'{name} {_brief(value)}' for name, value in step.parameters.items())}"
     if clipped := {band: n for band, n in manifest.clipped.items() if n}:
         yield "clipped", ", ".join(f"{band} {n:,} pixels" for band, n in clipped.items())
     if normal := manifest.normalisation:
-        figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in normal.mean)
+        bands = [band.name for band in manifest.bands]
+        figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in bands)
         yield "train", f"{'; '.join(figures)}  ({_unit(normal.unit)})"
 
 
@@ -82,6 +90,12 @@ def _leakage(share: float | str) -> str:
     if isinstance(share, str):
         return "unknown: some footprints are missing, or there is no test record"
     return f"{share:.1%} of the test patches touch a train patch".replace("%", " %")
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_brief, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _unit(unit: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sar_data.cli.choices import Existing, OneOf, formats
+from sar_data.cli.choices import BuildFolder, OneOf, formats
 from sar_data.cli.crew import crew, workers_option
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
@@ -18,7 +18,7 @@ METHODS = ("zscore", "minmax")
 
 
 @click.command("repack", short_help="Bake a sealed build into another container, size, dtype or normalisation.")
-@click.argument("path", metavar="BUILD", type=Existing())
+@click.argument("path", metavar="BUILD", type=BuildFolder())
 @click.option("--format", "format_", type=OneOf("format", formats), help="lmdb, webdataset or zarr.")
 @click.option("--compress", "--compression", "compress", type=OneOf("--compress", lambda: PACKINGS),
               help="none, or zstd (zarr only); without it as the parent.")  # fmt: skip

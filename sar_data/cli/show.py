@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from sar_data.cli.choices import Existing
+from sar_data.cli.choices import BuildFolder
 
 
 @click.command("show", short_help="Draw a contact sheet of a build.")
-@click.argument("path", metavar="BUILD", type=Existing())
+@click.argument("path", metavar="BUILD", type=BuildFolder())
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.png")
 @click.option("--split", default="train", show_default=True, metavar="NAME", help="train, val or test.")
 @click.option("--count", type=click.IntRange(1, 100), default=16, show_default=True, metavar="N", help="Patches.")

@@ -65,6 +65,7 @@ def _of_build(
     from sar_data.cli.meter import Meter
     from sar_data.recount import recount
     from sar_data.sealed import Build, layout_of
+    from sar_data.split.policy import SPLITS
     from sar_data.summary import summarise
 
     build = Build.open(path)
@@ -73,18 +74,22 @@ def _of_build(
         raise unknown("split", split, manifest.splits)
     if dataset is not None and dataset != manifest.dataset:
         raise UsageError(f"--dataset {dataset}: expected {manifest.dataset}, of which this is a build")
-    wanted = [split] if split else list(manifest.splits)
+    wanted = [split] if split else [name for name in SPLITS if name in manifest.splits]
+    layout = layout_of(manifest)
     if not (recompute or plot):
         if manifest.statistics is None:
             raise BuildError(f"{path}: this build has no statistics recorded. --recompute reads its pixels.")
-        return manifest.title, {name: manifest.statistics[name] for name in wanted}
-    layout = layout_of(manifest)
+        # JSON objects have no order, the bands do.
+        return manifest.title, {
+            name: recorded.model_copy(update={"bands": {band: recorded.bands[band] for band in layout.bands}})
+            for name, recorded in ((name, manifest.statistics[name]) for name in wanted)
+        }
     with crew(workers) as runner, Meter(layout.image_bytes) as meter:
         counted = recount(build, wanted, runner, meter)
     if plot:
         from sar_data.plot import histograms
 
-        histograms(counted, layout.bands, manifest.title, plot)
+        histograms(counted, layout.bands, f"{manifest.title} · {', '.join(wanted)}", plot)
     return manifest.title, {name: summarise(stats, layout.bands) for name, stats in counted.items()}
 
 

@@ -5,33 +5,32 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 GRACE_S = 4.0  # a shard under way is waited for this long; what has a proof is safe either way
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """A signal asked the command to stop; `code` is the exit code by the shell's convention."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.code = 128 + number
+    """A signal asked the command to stop."""
 
 
 def _nothing() -> str:
-    return "nothing was under way that needs to be resumed; the same command starts again"
+    return "nothing was begun that could be kept; the same command starts anew"
 
 
 @dataclass(slots=True)
 class Note:
-    """What is kept should the command be stopped now; a command that keeps something replaces `kept`."""
+    """What is kept should the command be stopped now; a command that keeps something replaces `kept`.
+
+    `code` is the exit code once a signal has come.
+    """
 
     kept: Callable[[], str] = _nothing
+    code: int | None = None
 
 
 @contextmanager
@@ -41,10 +40,11 @@ def stoppable(note: Note) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for other in SIGNALS:
             signal.signal(other, lambda again, frame: os._exit(128 + again))
-        timer = threading.Timer(GRACE_S, _end, (note, 128 + number))
+        note.code = 128 + number
+        timer = threading.Timer(GRACE_S, _end, (note,))
         timer.daemon = True
         timer.start()
-        raise Stopped(number)
+        raise Stopped(signal.Signals(number).name)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -56,31 +56,25 @@ def stoppable(note: Note) -> Iterator[None]:
             signal.signal(number, stop)
     try:
         yield
-    except Stopped:
-        raise  # the handlers stay: a second signal while the workers end must not show a traceback
-    except BaseException:
-        _restore(before)
-        raise
-    else:
-        _restore(before)
+    finally:
+        # Once stopped they stay: a second signal while the workers end must not show a traceback.
+        for number, handler in before.items() if note.code is None else ():
+            signal.signal(number, handler)
 
 
-def _restore(before: Mapping[signal.Signals, Any]) -> None:
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def _end(note: Note, code: int) -> None:
+def _end(note: Note) -> None:
     os.write(2, f"sar-data: stopped: {note.kept()}\n".encode())
-    os._exit(code)
+    os._exit(note.code or 1)
 
 
 @contextmanager
 def sheltered() -> Iterator[None]:
-    """Start child processes that ignore Ctrl-C, which a terminal sends to all: the parent alone ends them."""
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Start child processes that no stop signal reaches: a terminal sends it to all, and the parent ends its own.
+
+    Children inherit the mask; the parent gets what came meanwhile when the block ends.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

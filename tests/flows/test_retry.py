@@ -81,7 +81,7 @@ def test_a_held_target_ends_the_flow_and_names_who_holds_it(server: str, archive
     pipeline = catalog.pipeline("bigearthnet-s1")
     with (
         prepare(pipeline, source=archive.source, out=tmp_path, options=options, runner=Serial()),
-        pytest.raises(TargetError, match="another build is making it .*pid"),
+        pytest.raises(TargetError, match=r"another build is making it .*pid"),
     ):
         build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner="serial")
     # The lock went with the draft, and what it planned is taken up.

@@ -1,0 +1,1 @@
+"""Small sources, builds and readers that the suites share."""
