@@ -61,7 +61,7 @@ def itinerary(dataset: str, source: Path, out: Path, options: Options, crew: Cre
         if path is not None and not path.is_absolute():
             raise UsageError(f"{name}={path}: expected an absolute path, since a worker has a folder of its own")
     with prepare(dataset, source, out, options, crew) as draft:
-        unseen: Any = quote(draft)  # else Prefect walks every planned record, looking for futures
+        unseen: Any = quote(draft)  # else Prefect looks for futures in every planned record: 9 s for 590,000
         pack(unseen, crew)
         sealed = seal(unseen, crew)
     unseen = quote(sealed)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sar_data.record import Image
 
+Floats = npt.NDArray[np.float32]
 Normalize = Literal["zscore", "minmax"]
 SCALE = 500.0  # int16 stores dB x 500: steps of 0.002 dB over ±65.534 dB, rounding error at most 0.001 dB
 MISSING = -32768
@@ -50,14 +51,14 @@ class Bake:
         return np.ascontiguousarray(values, self.dtype or np.float32), (0,) * len(image)
 
 
-def physical(image: Image, scale: float | None) -> Image:
+def physical(image: Image, scale: float | None) -> Image | Floats:
     """Return values in the declared unit: floats as they are, scaled integers divided out with NaN where missing."""
     if scale is None:
         return image
     return np.where(image == MISSING, np.float32(np.nan), image.astype(np.float32) / np.float32(scale))
 
 
-def narrow(values: Image) -> tuple[Image, tuple[int, ...]]:
+def narrow(values: Floats) -> tuple[Image, tuple[int, ...]]:
     """Return dB as int16 steps of 1 / SCALE, MISSING for NaN, and the pixels [band] clipped to the range."""
     scaled = np.rint(values * np.float32(SCALE))
     clipped = (np.abs(scaled) > -MISSING - 1) & ~np.isnan(values)
@@ -82,16 +83,20 @@ def _taps(size: int, wanted: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
     return np.clip(taps, 0, size - 1), weight.astype(np.float32), nearest
 
 
-def _weighted(band: Image, height: int, width: int) -> Image:
+def _weighted(band: Floats, height: int, width: int) -> Floats:
     rows, row_weight, _ = _taps(band.shape[0], height)
     columns, column_weight, _ = _taps(band.shape[1], width)
     # Sums over a few taps, not a matrix product: BLAS may sum in another order on another machine.
-    tall: Image = sum(band[rows[:, t]] * row_weight[:, t, None] for t in range(rows.shape[1]))  # type: ignore[assignment]
-    wide: Image = sum(tall[:, columns[:, t]] * column_weight[:, t] for t in range(columns.shape[1]))  # type: ignore[assignment]
+    tall = np.zeros((height, band.shape[1]), np.float32)
+    for t in range(rows.shape[1]):
+        tall += band[rows[:, t]] * row_weight[:, t, None]
+    wide = np.zeros((height, width), np.float32)
+    for t in range(columns.shape[1]):
+        wide += tall[:, columns[:, t]] * column_weight[:, t]
     return wide
 
 
-def resize(band: Image, height: int, width: int) -> Image:
+def resize(band: Floats, height: int, width: int) -> Floats:
     """Return a [y, x] float32 band resampled by cubic convolution, NaN where the nearest source pixel is NaN."""
     valid = np.isfinite(band)
     if valid.all():

@@ -67,7 +67,8 @@ def publish(path: Path, *, sync: bool = True) -> Iterator[Partial]:
 
 @cache
 def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    function: Any = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    function: Callable[[int, int, int, int], int] | None
+    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
     if function is not None:
         function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
     return function

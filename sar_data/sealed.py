@@ -67,7 +67,8 @@ class Build:
             raise BuildError(f"{self.path}: xarray opens zarr, this is {self.manifest.format}: repack --format zarr")
         import xarray
 
-        return xarray.open_zarr(self.path / split, consolidated=True)
+        dataset: xarray.Dataset = xarray.open_zarr(self.path / split, consolidated=True)
+        return dataset
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:

@@ -8,6 +8,7 @@ same bits for any number of workers. BLAS is avoided on purpose: its order of su
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -118,8 +119,8 @@ class BandStats:
         )
 
 
-def merge(parts: list[BandStats], bands: int, unit: str) -> BandStats:
-    """Return the statistics of all parts, merged from first to last."""
+def merge(parts: Iterable[BandStats], bands: int, unit: str) -> BandStats:
+    """Return the statistics of all parts, merged from first to last; of none, those of no sample."""
     return reduce(lambda a, b: a + b, parts, Tally(bands, unit).finish())
 
 
@@ -141,7 +142,8 @@ def survey(image: Image) -> Survey:
     """Look at one [band, y, x] floating-point image."""
     flat = np.ascontiguousarray(image, np.float32).reshape(len(image), -1)
     low, high = flat.min(axis=1), flat.max(axis=1)
-    if np.isfinite(low + high).all():  # one NaN would be the minimum and the maximum, an infinity one of them
+    # One NaN would be the minimum and the maximum, an infinity one of them; both infinities may be there.
+    if (np.isfinite(low) & np.isfinite(high)).all():
         return Survey(flat, low, high)
     valid = np.isfinite(flat)
     low, high = np.where(valid, flat, np.inf).min(axis=1), np.where(valid, flat, -np.inf).max(axis=1)
@@ -172,8 +174,10 @@ class Tally:
         np.minimum(self._low, survey.low, out=self._low)
         np.maximum(self._high, survey.high, out=self._high)
         if self._centre is None:
-            filled = survey.flat if survey.valid is None else np.where(survey.valid, survey.flat, 0)
-            self._centre = filled.mean(axis=1, dtype=np.float64).astype(np.float32).astype(np.float64)
+            valid = np.True_ if survey.valid is None else survey.valid
+            count = np.maximum(np.broadcast_to(valid, survey.flat.shape).sum(axis=1), 1)
+            centre = np.where(valid, survey.flat, 0).sum(axis=1, dtype=np.float64) / count
+            self._centre = centre.astype(np.float32).astype(np.float64)
         inside = self._first <= survey.low.min() and survey.high.max() < self._first + self._width * self._bins
         if survey.valid is None and inside:
             self._add_whole(survey.flat, self._centre)
@@ -214,15 +218,17 @@ class Tally:
         centre = np.zeros(bands) if self._centre is None else self._centre
         total = np.maximum(self._count, 1)
         shift = self._sum / total
-        moments = Moments(self._count, centre[:, None] + shift, self._square - self._sum * (self._sum / total).T)
+        # Where no pixel was valid in both bands, the centre is no mean of anything.
+        mean = np.where(self._count, centre[:, None] + shift, 0.0)
+        moments = Moments(self._count, mean, self._square - self._sum * shift.T)
         power = None
         if self.unit == "dB":
             count, scale = np.diag(self._count), np.exp(centre * DB_TO_NEPER)
-            mean = self._power_sum / np.maximum(count, 1)
+            excess = self._power_sum / np.maximum(count, 1)
             power = Moments(
                 np.diag(count),
-                np.diag(scale * (1 + mean)),
-                np.diag(scale**2 * (self._power_square - self._power_sum * mean)),
+                np.diag(np.where(count, scale * (1 + excess), 0.0)),
+                np.diag(scale**2 * (self._power_square - self._power_sum * excess)),
             )
         return BandStats(
             self.unit, self._samples, moments, power, self._low, self._high, self._histogram, self._masked

@@ -62,28 +62,30 @@ class Commands(click.Group):
                 # Not standalone: click's own reports differ from ours, and it takes Ctrl-C for a failure.
                 name = prog_name or "sar-data"
                 code = super().main(args, name, complete_var, standalone_mode=False, obj=note, **extra)
-        except (Exception, Stopped):
-            code = self._told(note)
+        except (Exception, Stopped) as error:
+            told = _told(error, note)
+            if told is None:
+                raise
+            code = told
         sys.exit(code or 0)
 
-    @staticmethod
-    def _told(note: Note) -> int:
-        """Say the exception under way in one line and return the exit code; raise it where nobody foresaw it."""
-        if note.code is not None:  # whatever it is: a stop in the middle of an import may come as another error
-            _say(f"stopped: {note.kept()}")
-            return note.code
-        try:
-            raise
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            return error.exit_code
-        except click.ClickException as error:
-            context = error.ctx if isinstance(error, click.UsageError) else None
-            _say(f"{error.format_message()}{f' (see {context.command_path} --help)' if context else ''}")
-            return error.exit_code
-        except SarDataError as error:
-            _say(str(error))
-            return USAGE if isinstance(error, UsageError) else FAILURE
+
+def _told(error: BaseException, note: Note) -> int | None:
+    """Say an error in one line and return its exit code; None for one that nobody foresaw."""
+    if note.code is not None:  # whatever it is: a stop in the middle of an import may come as another error
+        _say(f"stopped: {note.kept()}")
+        return note.code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        _say(f"{error.format_message()}{f' (see {context.command_path} --help)' if context else ''}")
+        return error.exit_code
+    if isinstance(error, SarDataError):
+        _say(str(error))
+        return USAGE if isinstance(error, UsageError) else FAILURE
+    return None
 
 
 def _say(message: str) -> None:

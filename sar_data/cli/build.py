@@ -75,12 +75,15 @@ def command(
     """
     from sar_data import catalog
     from sar_data import formats as containers
-    from sar_data.build import build, repack
+    from sar_data.build import repack
+    from sar_data.cli.baked import baked_from
     from sar_data.cli.meter import Meter
     from sar_data.cli.outcome import drop, said
     from sar_data.repack import Changes
     from sar_data.split.parse import parse
-    from sar_data.stages.prepare import Options
+    from sar_data.stages.pack import pack
+    from sar_data.stages.prepare import Options, prepare
+    from sar_data.stages.seal import seal
 
     pipeline = catalog.pipeline(name)
     compression = None if compress == "none" else compress
@@ -106,19 +109,27 @@ def command(
     )
     spec = pipeline.spec
     sample_bytes = len(spec.bands) * spec.shape[0] * spec.shape[1] * 4
+    changes = Changes(format=format_, compression=compression, resize=resize, normalize=normalize, dtype=dtype)
     with crew(workers, kind, dask_address) as runner:
         with Meter(sample_bytes, shard_length) as meter:
             note.kept = lambda: meter.kept(out)
-            made = build(pipeline, source=source, out=out, options=options, runner=runner, progress=meter)
-        said(made, reused="sums" not in meter.stages, as_json=as_json and not baking, last=not baking)
-        if baking:
-            changes = Changes(format=format_, compression=compression, resize=resize, normalize=normalize, dtype=dtype)
-            with Meter(sample_bytes, shard_length) as meter:
-                note.kept = lambda: meter.kept(out)
-                baked = repack(made.path, changes, runner=runner, progress=meter)
-            if drop_parent:
-                drop(made)
-            said(baked, reused="sums" not in meter.stages, as_json=as_json, parent=None if drop_parent else made.path)
+            with prepare(pipeline, source=source, out=out, options=options, runner=runner, progress=meter) as draft:
+                if drop_parent and not draft.sealed and (found := baked_from(draft, changes)):
+                    said(found, reused=True, as_json=as_json)
+                    return
+                pack(draft, runner, meter)
+                made = seal(draft, runner, meter)
+        if not baking:
+            said(made, reused=draft.sealed, as_json=as_json)
+            return
+        said(made, reused=draft.sealed, last=False)
+        with Meter(sample_bytes, shard_length) as meter:
+            note.kept = lambda: meter.kept(out)
+            baked = repack(made.path, changes, runner=runner, progress=meter)
+        if drop_parent:
+            drop(made)
+        reused, parent = "sums" not in meter.stages, None if drop_parent else made.path
+        said(baked, reused=reused, as_json=as_json, parent=parent, brief=True)
 
 
 def _needs(pipeline: Pipeline) -> str:

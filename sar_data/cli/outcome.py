@@ -22,14 +22,25 @@ KNOWN = {
     "real-lists": "the layout was checked on real lists, not on real files",
     "dossier": "the layout is known from documents alone",
 }
+OF_BAKING = ("stored", "baked", "clipped", "train")
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
-def said(build: Build, *, reused: bool, as_json: bool = False, last: bool = True, parent: Path | None = None) -> None:
-    """Say what a build is; `last` ends with its path, or its JSON, on stdout."""
+def said(
+    build: Build,
+    *,
+    reused: bool,
+    as_json: bool = False,
+    last: bool = True,
+    parent: Path | None = None,
+    brief: bool = False,
+) -> None:
+    """Say what a build is; `last` ends with its path, or its JSON, on stdout; `brief` says what baking changed."""
     manifest = build.manifest
     click.echo(f"\n{build.path}: {'sealed already, nothing to do' if reused else 'sealed'}", err=True)
     for name, value in _lines(manifest, reused):
+        if brief and name not in OF_BAKING:
+            continue
         click.echo(f"  {name:12} {value}", err=True)
     if not last:
         return

@@ -77,6 +77,9 @@ class Format(Protocol):
     multiple: int  # shard lengths are multiples of this
     spooled: bool  # one process writes the container; `write` makes a spool file that `commit` consumes
 
+    def refuse(self, key: str) -> str | None:
+        """Say why a sample cannot have this key, or None where it can."""
+
     def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
         """Prepare a split's folder; harmless when done twice."""
 

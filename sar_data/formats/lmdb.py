@@ -17,7 +17,7 @@ import lmdb
 import numpy as np
 
 from sar_data.durable import explained, publish
-from sar_data.errors import BadRecord, BuildError, TargetError
+from sar_data.errors import BuildError, TargetError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
 from sar_data.plan import Shard
 from sar_data.record import Image
@@ -55,6 +55,10 @@ class Lmdb:
     multiple = 1
     spooled = True
 
+    def refuse(self, key: str) -> str | None:
+        size = len(key.encode())
+        return f"expected a key of at most {MOST_KEY_BYTES} bytes, found {size}" if size > MOST_KEY_BYTES else None
+
     def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
         (build / split).mkdir(parents=True, exist_ok=True)
         with explained(build / split):
@@ -73,8 +77,6 @@ class Lmdb:
             for entry in entries:
                 if entry.image is None:
                     continue
-                if len(entry.record.key.encode()) > MOST_KEY_BYTES:
-                    raise BadRecord(entry.record.key, f"expected a key of at most {MOST_KEY_BYTES} bytes, as LMDB does")
                 size += file.write(head) + sum(file.write(entry.image[band].data) for band in order)
         return Written(size, [None] * shard.count)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from sar_data.durable import publish
-from sar_data.errors import BadRecord, BuildError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
 from sar_data.formats.raw import read_at
 from sar_data.plan import Shard
@@ -32,8 +31,6 @@ def make(compression: str | None) -> WebDataset:
 def header(name: str, size: int) -> bytes:
     """Return the ustar header of a regular file: mode 0644, owner, group and time 0."""
     encoded = name.encode()
-    if len(encoded) > NAME_BYTES:
-        raise BadRecord(name, f"expected a member name of at most {NAME_BYTES} bytes, found {len(encoded)}")
     fields = (encoded.ljust(100, b"\0"), b"0000644\0", b"0000000\0", b"0000000\0", b"%011o\0" % size, b"00000000000\0")
     rest = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" + b"0000000\0" + bytes(167)
     start = b"".join(fields)
@@ -89,6 +86,12 @@ class WebDataset:
     multiple = 1
     spooled = False
 
+    def refuse(self, key: str) -> str | None:
+        if "." in key or "/" in key:
+            return "expected a key without dots and slashes, to which webdataset gives a meaning"
+        size = len(f"{key}.image.npy".encode())
+        return f"expected a member name of at most {NAME_BYTES} bytes, found {size}" if size > NAME_BYTES else None
+
     def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
         (build / split).mkdir(parents=True, exist_ok=True)
 
@@ -105,8 +108,6 @@ class WebDataset:
                     offsets.append(None)
                     continue
                 key = entry.record.key
-                if "." in key or "/" in key:
-                    raise BadRecord(key, "expected a key without dots and slashes, which webdataset gives a meaning")
                 data = card(entry.record, layout)
                 offsets.append(at + BLOCK + len(npy))
                 at += file.write(header(f"{key}.image.npy", size) + npy)
@@ -117,7 +118,7 @@ class WebDataset:
         return Written(at, offsets)
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
-        raise BuildError("webdataset shards need no commit")
+        return None  # written in place
 
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         return None

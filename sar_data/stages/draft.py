@@ -75,6 +75,10 @@ class Draft:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the target's lock back; what is done stays for the next builder."""
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None

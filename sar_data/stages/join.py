@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from sar_data.split.policy import UNUSED
 from sar_data.stages.draft import Draft
 from sar_data.stages.pack import PLAN
 from sar_data.stages.proof import Proof
-from sar_data.stats import merge
+from sar_data.stats import BandStats
 from sar_data.summary import normalisation, summarise
 
 
@@ -29,8 +29,8 @@ class Joined:
     facts: dict[str, Any]
 
 
-def join(draft: Draft, proofs: Sequence[Proof]) -> Joined:
-    """Return the joined documents; `proofs` are in the order of the draft's shards."""
+def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats]) -> Joined:
+    """Return the joined documents; `proofs` are in the order of the draft's shards, `merged` their statistics."""
     with pa.memory_map(str(draft.job.work / PLAN)) as source:
         planned = pa.ipc.open_file(source).read_all()
     slots = pa.concat_tables([proof.slots for proof in proofs]).replace_schema_metadata(None)
@@ -48,7 +48,8 @@ def join(draft: Draft, proofs: Sequence[Proof]) -> Joined:
     columns = [packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3")]
     clipped = np.sum([proof.clipped for proof in proofs], axis=0)
     facts = {
-        **_by_split(draft, proofs, by_split),
+        **_splits(draft, proofs, by_split),
+        **_statistics(draft, merged),
         "content_digest": content_digest(zip(*columns, strict=True)),
         "quarantine": [*draft.facts["quarantine"], *quarantined],
         "fallback_reads": sum(proof.fallbacks for proof in proofs),
@@ -91,25 +92,24 @@ def _indexed(parts: list[pa.Table], draft: Draft) -> pa.Table:
     return pa.concat_tables(whole)
 
 
-def _by_split(draft: Draft, proofs: Sequence[Proof], keys: dict[str, list[str | None]]) -> dict[str, Any]:
-    """Return the manifest's splits and statistics, each merged in shard order."""
-    job, bands = draft.job, draft.job.layout.bands
+def _splits(draft: Draft, proofs: Sequence[Proof], keys: dict[str, list[str | None]]) -> dict[str, Any]:
+    """Return the manifest's splits, with what each shard really holds."""
     splits: dict[str, Any] = {}
-    statistics: dict[str, Any] = {}
-    normal = None
     for split, planned in draft.facts["splits"].items():
-        shards, parts, at = [], [], 0
+        shards, at = [], 0
         for shard, proof in zip(draft.shards, proofs, strict=True):
             if shard.split == split:
                 count = sum(key is not None for key in keys[split][at : at + shard.count])
                 at += shard.count
-                file = job.container.file(shard)
+                file = draft.job.container.file(shard)
                 shards.append({"name": shard.name, "file": file, "count": count, "bytes": proof.bytes})
-                parts += [proof.statistics] if proof.statistics else []
         splits[split] = {**planned, "count": sum(shard["count"] for shard in shards), "shards": shards}
-        merged = merge(parts, len(bands), job.layout.unit)
-        statistics[split] = summarise(merged, bands)
-        normal = normalisation(merged, bands) if split == "train" else normal
-    if not job.statistics:
-        return {"splits": splits, "statistics": None, "normalisation": None}
-    return {"splits": splits, "statistics": statistics, "normalisation": normal}
+    return {"splits": splits}
+
+
+def _statistics(draft: Draft, merged: Mapping[str, BandStats]) -> dict[str, Any]:
+    if not draft.job.statistics:
+        return {"statistics": None, "normalisation": None}
+    bands = draft.job.layout.bands
+    statistics = {split: summarise(stats, bands) for split, stats in merged.items()}
+    return {"statistics": statistics, "normalisation": normalisation(merged["train"], bands)}

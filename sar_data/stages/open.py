@@ -74,8 +74,12 @@ def open_draft(
     if _sealed(target, digest):  # sealed by another builder while this one waited for nothing but luck
         draft.sealed = True
         return draft
-    _write_plan(draft, rows)
-    _check_space(draft)
+    try:
+        _write_plan(draft, rows)
+        _check_space(draft)
+    except BaseException:
+        draft.release()
+        raise
     return draft
 
 

@@ -116,6 +116,7 @@ class _Pass:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.refuse = job.container.refuse
         self.tally = Tally(len(job.layout.bands), job.layout.unit) if job.statistics else None
         self.fallbacks = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
@@ -125,6 +126,8 @@ class _Pass:
         layout = self.job.layout
         for record, place in zip(records, places, strict=True):
             try:
+                if reason := self.refuse(record.key):
+                    raise BadRecord(record.files[0].path, f"{record.key}: {reason}")
                 pixels = opened.pixels(record, place)
                 seen = survey(physical(pixels.image, layout.scale))
                 self._refuse_empty(record, seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from sar_data.stages.draft import Draft
 from sar_data.stages.join import join
 from sar_data.stages.proof import Proof
 from sar_data.stages.scan import Progress
+from sar_data.stats import merge
 
 BLOCK = 1 << 20
 
@@ -28,13 +30,16 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     if draft.sealed:
         return Build.open(draft.target)
     job = draft.job
-    proofs = []
+    proofs: list[Proof] = []
+    merged = {split: merge((), len(job.layout.bands), job.layout.unit) for split in draft.facts["splits"]}
     for shard in draft.shards:
         proof = Proof.load(job.proof(shard))
         if proof is None:
             raise BuildError(f"shard {shard.name} has no proof: pack it first")
-        proofs.append(proof)
-    joined = join(draft, proofs)
+        if proof.statistics is not None:
+            merged[shard.split] += proof.statistics
+        proofs.append(replace(proof, statistics=None))  # its histogram alone is 250 kB
+    joined = join(draft, proofs, merged)
     if not joined.facts["splits"]["train"]["count"]:
         raise SplitError("every train record was quarantined: nothing is left to train on")
     with durable.explained(job.build):

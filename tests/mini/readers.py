@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import tarfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,7 +68,11 @@ def decoded(sample: dict[str, Any]) -> dict[str, Any]:
 def webdataset_samples(split: Path) -> list[dict[str, Any]]:
     """Return the samples as the webdataset library finds them, in order."""
     urls = [str(path) for path in tars(split)]
-    return list(webdataset.WebDataset(urls, shardshuffle=False).map(decoded)) if urls else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the library leaves its last file to the collector
+        samples = list(webdataset.WebDataset(urls, shardshuffle=False).map(decoded)) if urls else []
+        gc.collect()
+    return samples
 
 
 def read_webdataset(split: Path) -> dict[str, Image]:

@@ -1,0 +1,35 @@
+"""Find what an earlier run baked from a lossless build that it then dropped."""
+
+from __future__ import annotations
+
+from sar_data.errors import BuildError
+from sar_data.manifest import NAME, Applied
+from sar_data.repack import Changes
+from sar_data.sealed import Build
+from sar_data.stages.draft import Draft
+
+ASKED = {"resize": "size", "normalize": "method", "dtype": "dtype"}  # the parameter of a step that the user names
+
+
+def baked_from(draft: Draft, changes: Changes) -> Build | None:
+    """Return the sealed build that `changes` made of the build that `draft` would become, or None."""
+    size = changes.resize and [changes.resize, changes.resize]
+    wanted = {"resize": size, "normalize": changes.normalize, "dtype": changes.dtype}
+    for path in sorted(draft.target.parent.glob(f"{changes.format}-*/{NAME}")):
+        try:
+            build = Build.open(path.parent)
+        except BuildError:
+            continue  # of another version, say
+        manifest = build.manifest
+        if (
+            manifest.parent is not None
+            and manifest.parent.recipe_digest == draft.job.recipe
+            and manifest.compression == changes.compression
+            and _asked(manifest.applied) == {step: value for step, value in wanted.items() if value is not None}
+        ):
+            return build
+    return None
+
+
+def _asked(applied: list[Applied]) -> dict[str, object]:
+    return {step.step: step.parameters[ASKED[step.step]] for step in applied}
