@@ -59,11 +59,12 @@ def physical(image: Image, scale: float | None) -> Image | Floats:
 
 
 def narrow(values: Floats) -> tuple[Image, tuple[int, ...]]:
-    """Return dB as int16 steps of 1 / SCALE, MISSING for NaN, and the pixels [band] clipped to the range."""
-    scaled = np.rint(values * np.float32(SCALE))
-    clipped = (np.abs(scaled) > -MISSING - 1) & ~np.isnan(values)
+    """Return dB as int16 steps of 1 / SCALE, MISSING where masked (NaN, ±inf), and the pixels [band] clipped."""
+    valid = np.isfinite(values)
+    scaled = np.rint(np.where(valid, values, np.float32(0)) * np.float32(SCALE))
+    clipped = np.abs(scaled) > -MISSING - 1
     bounded = np.clip(scaled, MISSING + 1, -MISSING - 1)
-    stored = np.ascontiguousarray(np.where(np.isnan(values), np.float32(MISSING), bounded), np.int16)
+    stored = np.ascontiguousarray(np.where(valid, bounded, np.float32(MISSING)), np.int16)
     return stored, tuple(int(n) for n in clipped.sum(axis=(1, 2)))
 
 

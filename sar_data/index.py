@@ -105,7 +105,7 @@ def to_records(table: pa.Table) -> list[Record]:
         map(tuple, _grouped(made, files)),
         map(dict, _grouped(list(labels), targets)),
         columns["group"].to_pylist(),
-        [t and EPOCH + timedelta(microseconds=t) for t in times],
+        [None if t is None else EPOCH + timedelta(microseconds=t) for t in times],
         columns["orbit_pass"].to_pylist(),
         columns["relative_orbit"].to_pylist(),
         columns["crs"].to_pylist(),

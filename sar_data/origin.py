@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import xxhash
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, BuildError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import Image, Record
 from sar_data.sources.tree import Tree, Witness
@@ -64,7 +65,9 @@ class _RawOpened:
     def pixels(self, record: Record, place: Place | None) -> Pixels:
         seen = {file.path: file.xxh3 for file in record.files if file.xxh3 is not None}
         known = dict(seen)
-        sample = self.pipeline.read(Witness(self.tree, seen), record)
+        sizes = {file.path: file.size for file in record.files}
+        witness = Witness(self.tree, seen, sizes)
+        sample = self.pipeline.read(witness, record)
         spec = self.pipeline.spec
         expected = (len(spec.bands), *spec.shape), np.dtype(spec.dtype)
         if (sample.image.shape, sample.image.dtype) != expected:
@@ -72,8 +75,8 @@ class _RawOpened:
             raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
         for file in record.files:
             if file.path not in seen:  # a file that holds labels only, and was not read by scan
-                Witness(self.tree, seen).read(file.path)
-            if file.path in known and known[file.path] != seen[file.path]:
+                witness.read(file.path)
+            if sizes[file.path] != file.size or known.get(file.path, seen[file.path]) != seen[file.path]:
                 raise BadRecord(file.path, "the file changed since it was scanned")
         return Pixels(sample.image, [seen[file.path] for file in record.files], sample.fallbacks)
 
@@ -99,5 +102,12 @@ class _BakedOpened:
     def pixels(self, record: Record, place: Place | None) -> Pixels:
         if place is None:
             raise BadRecord(record.key, "expected a place in the parent build, found none")
-        image, clipped = self.bake.apply(self.reader.read(place))
+        stored = self.reader.read(place)
+        found = xxhash.xxh3_128_hexdigest(stored.data)
+        if found != place.xxh3:
+            raise BuildError(
+                f"{place.split}/{place.shard:06d}, {place.key}: expected an image of xxh3 {place.xxh3}, found {found}: the "
+                "parent build is damaged (sar-data verify --full lists all). Build it anew, then repack."
+            )
+        image, clipped = self.bake.apply(stored)
         return Pixels(image, [file.xxh3 or "" for file in record.files], clipped=clipped)

@@ -147,6 +147,6 @@ def _scanned(index: pa.Table, manifest: Manifest, changes: Changes) -> pa.Table:
                   for t in table["transform"].to_pylist()]
         kind = table.schema.field("transform")
         table = table.set_column(table.column_names.index("transform"), kind, pa.array(scaled, kind.type))
-    names = ("split", "shard", "position", "offset", "key")
+    names = ("split", "shard", "position", "offset", "key", "xxh3")
     place = pa.StructArray.from_arrays([index[name].combine_chunks() for name in names], names)
     return table.append_column("parent", place)

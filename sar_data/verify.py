@@ -101,27 +101,30 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
             if shard.file in owners and shard.file in present:
                 size = present[shard.file].stat().st_size
                 problems += _differ(shard.file, f"{shard.bytes} bytes", f"{size} bytes", shard.name)
-    for name in _cut_short(build):
-        size = present[f"{name}/data.mdb"].stat().st_size
-        problems.append(Problem(None, None, f"{name}/data.mdb", "every page of the environment", f"only {size} bytes"))
+    broken = {f"{name}/data.mdb": found for name, found in _broken_environments(build).items()}
+    problems += [Problem(None, None, name, "a whole environment", broken[name]) for name in broken if name in present]
     return problems
 
 
-def _cut_short(build: Build) -> list[str]:
-    """Return the splits whose LMDB file lacks pages: it is mapped, so reading one would end the process (SIGBUS)."""
+def _broken_environments(build: Build) -> dict[str, str]:
+    """Return the splits whose LMDB file must not be read, with what was found.
+
+    It is mapped, so that touching a page that was cut off would end the process (SIGBUS).
+    """
     if build.manifest.format != "lmdb":
-        return []
+        return {}
     import lmdb
 
-    found = []
+    found = {}
     for split in build.manifest.splits:
         file = build.path / split / "data.mdb"
         try:
             with lmdb.open(str(file.parent), readonly=True, lock=False, create=False) as env:
-                if file.stat().st_size < (env.info()["last_pgno"] + 1) * env.stat()["psize"]:
-                    found.append(split)
-        except (lmdb.Error, OSError):
-            continue  # not an environment at all: its sum and its reader say so
+                size, need = file.stat().st_size, (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+                if size < need:
+                    found[split] = f"{size} of {need} bytes"
+        except (lmdb.Error, OSError) as error:
+            found[split] = str(error)
     return found
 
 
@@ -166,8 +169,8 @@ def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:
 def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | None) -> list[Problem]:
     """Read every image: compare its hash, then the content digest and the statistics."""
     manifest = build.manifest
-    cut = _cut_short(build)
-    parts: dict[str, list[BandStats]] = {split: [] for split in manifest.splits if split not in cut}
+    broken = _broken_environments(build)
+    parts: dict[str, list[BandStats]] = {split: [] for split in manifest.splits if split not in broken}
     damaged: set[str] = set()
     problems = []
     for shard in counted(build, shards(build, index, parts), runner, progress):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,7 @@ def command(
             note.kept = lambda: meter.kept(out)
             with prepare(pipeline, source=source, out=out, options=options, runner=runner, progress=meter) as draft:
                 if drop_parent and not draft.sealed and (found := baked_from(draft, changes)):
+                    shutil.rmtree(draft.job.work, ignore_errors=True)  # the plan of a build that is not needed
                     said(found, reused=True, as_json=as_json)
                     return
                 pack(draft, runner, meter)

@@ -67,7 +67,8 @@ class BuildFolder(Existing):
             return path
         depths = (f"{'*/' * depth}{OF_BUILDS[0]}" for depth in (1, 2, 3))
         below = sorted(str(found.parent) for depth in depths for found in path.glob(depth))
-        hint = f"builds below it are {', '.join(below[:MOST_NAMES])}" if below else "name the folder that `build` printed"
+        names = ", ".join(below[:MOST_NAMES])
+        hint = f"builds below it are {names}" if below else "name the folder that `build` printed"
         raise UsageError(f"{path}: expected a sealed build, found no {OF_BUILDS[0]}; {hint}")
 
 

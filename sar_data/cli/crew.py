@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -59,7 +59,7 @@ def crew(workers: int | None, kind: str | None = None, dask_address: str | None 
     elif kind == "serial" or count == 1:
         yield Serial()
     else:
-        with sheltered():
-            pool = Processes(count)
-        with pool:
+        with ExitStack() as stack:
+            with sheltered():
+                pool = stack.enter_context(Processes(count))
             yield pool

@@ -71,10 +71,20 @@ def _end(note: Note) -> None:
 def sheltered() -> Iterator[None]:
     """Start child processes that no stop signal reaches: a terminal sends it to all, and the parent ends its own.
 
-    Children inherit the mask; the parent gets what came meanwhile when the block ends.
+    Children inherit the mask. The parent's other threads may still take a signal, which is kept until the block ends:
+    a pool torn down while its workers start makes them complain.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its start would clear the mask (CPython 3.11)
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in SIGNALS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)

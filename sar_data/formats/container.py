@@ -51,13 +51,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one sample lies."""
+    """Where one sample lies; `xxh3` is that of the stored image, where a reader shall compare it."""
 
     split: str
     shard: int
     position: int
     offset: int | None
     key: str
+    xxh3: str | None = None
 
 
 class Reader(Protocol):

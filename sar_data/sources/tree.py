@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -97,10 +97,11 @@ def _reason(error: OSError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A tree that remembers the xxh3_128 of every file read through it, in `seen`."""
+    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`."""
 
     tree: Tree
     seen: dict[str, str]
+    sizes: dict[str, int] = field(default_factory=dict)
 
     def folders(self, path: str = "") -> list[str]:
         return self.tree.folders(path)
@@ -114,6 +115,7 @@ class Witness:
     def read(self, path: str) -> bytes:
         data = self.tree.read(path)
         self.seen[path] = xxhash.xxh3_128_hexdigest(data)
+        self.sizes[path] = len(data)
         return data
 
     def head(self, path: str, size: int) -> bytes:

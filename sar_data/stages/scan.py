@@ -56,10 +56,14 @@ def scan(
         units = sorted(units[i] for i in hash_order(units)[:limit])
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
     tables: list[pa.Table] = [SCAN.empty_table()]
+    records: list[Record] = []
     quarantined: list[Quarantined] = []
     done = 0
-    for chunk, (found, bad) in zip(chunks, runner.map(partial(_scan_chunk, pipeline, tree, on_bad, rehash), chunks)):
+    for chunk, (found, bad) in zip(
+        chunks, runner.map(partial(_scan_chunk, pipeline, tree, on_bad, rehash), chunks), strict=True
+    ):
         tables.append(found)
+        records += to_records(found)  # while the workers scan on
         quarantined += bad
         done += len(chunk)
         if progress:
@@ -77,8 +81,7 @@ def scan(
     if limit is not None and limit < len(kept):
         names = table["key"].take(pa.array(kept)).to_pylist()
         kept = [kept[i] for i in sorted(hash_order(names)[:limit])]
-    table = table.take(pa.array(kept, pa.int64()))
-    return Scanned(to_records(table), table, quarantined + twins)
+    return Scanned([records[i] for i in kept], table.take(pa.array(kept, pa.int64())), quarantined + twins)
 
 
 def _scan_chunk(

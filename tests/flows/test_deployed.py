@@ -116,7 +116,9 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
         deployed = here.run(ROOT, "prefect", "deploy", "--all")
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
         yield here
-    left = _using(home / "prefect")
+    end = time.monotonic() + 10
+    while (left := _using(home / "prefect")) and time.monotonic() < end:
+        time.sleep(0.2)
     assert not left, f"processes left behind: {left}"
 
 
