@@ -35,7 +35,12 @@ def build(
 
 
 def repack(
-    parent: Path, changes: Changes, *, out: Path | None = None, runner: Runner | None = None, progress: Progress | None = None
+    parent: Path,
+    changes: Changes,
+    *,
+    out: Path | None = None,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
 ) -> Build:
     """Bake `changes` into a new sealed build, beside its parent unless `out` says where; the parent stays as it is."""
     runner = runner or Serial()

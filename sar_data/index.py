@@ -21,21 +21,26 @@ FILE = pa.struct([pa.field("path", pa.string()), pa.field("size", pa.int64()), p
 MASKED = pa.struct([("band", pa.string()), ("reason", pa.string()), ("count", pa.int32())])
 
 
+def _list(kind: pa.DataType) -> pa.DataType:
+    """Return a list type whose child has the name that Parquet gives it, so that what is written is what is read."""
+    return pa.list_(pa.field("element", kind))
+
+
 def _field(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = True) -> pa.Field:
     return pa.field(name, kind, nullable=nullable, metadata={"description": meaning})
 
 
 RECORD_FIELDS = [
     _field("key", pa.string(), "the sample's name, unique in the dataset", nullable=False),
-    _field("files", pa.list_(FILE), "source files: path below the source, bytes, xxh3_128 of the contents"),
-    _field("targets", pa.map_(pa.string(), pa.list_(pa.int16())), "canonical class indices of every nomenclature"),
+    _field("files", _list(FILE), "source files: path below the source, bytes, xxh3_128 of the contents"),
+    _field("targets", pa.map_(pa.string(), _list(pa.int16())), "canonical class indices of every nomenclature"),
     _field("group", pa.string(), "what must not be torn apart by a group split, such as a scene"),
     _field("time", pa.timestamp("us", "UTC"), "acquisition time"),
     _field("orbit_pass", pa.string(), "ascending or descending"),
     _field("relative_orbit", pa.int16(), "relative orbit number"),
     _field("crs", pa.string(), "coordinate reference system of footprint and transform, such as EPSG:32633"),
-    _field("transform", pa.list_(pa.float64()), "affine terms a, b, c, d, e, f: x = a·col + b·row + c, y = d·col + ..."),
-    _field("footprint", pa.list_(pa.float64()), "min x, min y, max x, max y in the units of crs"),
+    _field("transform", _list(pa.float64()), "affine terms a, b, c, d, e, f: x = a·col + b·row + c, y = d·col + ..."),
+    _field("footprint", _list(pa.float64()), "min x, min y, max x, max y in the units of crs"),
     _field("attrs", pa.map_(pa.string(), pa.string()), "what else the dataset says of the sample"),
     _field("reason", pa.string(), "why an unused record is not packed"),
 ]
@@ -47,10 +52,10 @@ INDEX = pa.schema(
         _field("shard", pa.int32(), "number of the shard in its split; null where unused"),
         _field("position", pa.int32(), "slot in the shard as planned; null where unused"),
         _field("offset", pa.int64(), "byte offset of the image's payload in the shard file; null where there is none"),
-        _field("labels", pa.list_(pa.string()), "class names in the default nomenclature"),
-        _field("label_indices", pa.list_(pa.int16()), "canonical class indices in the default nomenclature"),
+        _field("labels", _list(pa.string()), "class names in the default nomenclature"),
+        _field("label_indices", _list(pa.int16()), "canonical class indices in the default nomenclature"),
         _field("xxh3", pa.string(), "xxh3_128 of the stored image's bytes, C-contiguous [band, y, x], little-endian"),
-        _field("masked", pa.list_(MASKED), "masked pixels by band and reason; only counts above zero"),
+        _field("masked", _list(MASKED), "masked pixels by band and reason; only counts above zero"),
         *RECORD_FIELDS[1:],
     ]
 )
@@ -154,9 +159,12 @@ def label_columns(
 def document() -> dict[str, Any]:
     """Return the index's Arrow schema as a JSON document for schemas/."""
     fields = [
-        {"name": f.name, "type": str(f.type), "nullable": f.nullable, "description": f.metadata[b"description"].decode()}
+        {
+            "name": f.name,
+            "type": str(f.type),
+            "nullable": f.nullable,
+            "description": f.metadata[b"description"].decode(),
+        }
         for f in INDEX
     ]
     return {"title": "index.parquet", "description": "One row a record, packed rows in shard order.", "fields": fields}
-
-

@@ -37,7 +37,7 @@ def _compiled(*types: Any) -> Callable[[Callable[..., None]], Any]:
 
 @_compiled(PIXELS, F8, F8, numba.f8[:, ::1])
 def add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
-    """Add Σ(x - centre) to `total` [band] and Σ(x - centre)(y - centre) to `square` [band, band]; flat [band, pixel]."""
+    """Add Σ(x - centre) to `total` [band] and Σ(x - centre)(y - centre) to `square` [band, band], for [band, pixel]."""
     bands, pixels = flat.shape
     for i in range(bands):
         for j in range(i, bands):

@@ -168,7 +168,9 @@ class Manifest(Document):
         try:
             return cls.model_validate_json((build / NAME).read_bytes())
         except FileNotFoundError:
-            raise BuildError(f"{build}: expected a sealed build, found no {NAME}. Name the folder `build` printed.") from None
+            raise BuildError(
+                f"{build}: expected a sealed build, found no {NAME}. Name the folder `build` printed."
+            ) from None
         except (OSError, pydantic.ValidationError) as error:
             raise BuildError(f"{build / NAME}: not a manifest this version can read: {error}") from error
 

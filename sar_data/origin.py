@@ -106,8 +106,8 @@ class _BakedOpened:
         found = xxhash.xxh3_128_hexdigest(stored.data)
         if found != place.xxh3:
             raise BuildError(
-                f"{place.split}/{place.shard:06d}, {place.key}: expected an image of xxh3 {place.xxh3}, found {found}: the "
-                "parent build is damaged (sar-data verify --full lists all). Build it anew, then repack."
+                f"{place.split}/{place.shard:06d}, {place.key}: expected an image of xxh3 {place.xxh3}, found {found}: "
+                "the parent build is damaged (sar-data verify --full lists all). Build it anew, then repack."
             )
         image, clipped = self.bake.apply(stored)
         return Pixels(image, [file.xxh3 or "" for file in record.files], clipped=clipped)

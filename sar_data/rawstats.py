@@ -34,9 +34,7 @@ def recognise(source: Path) -> Pipeline:
     return found[0]
 
 
-def raw_statistics(
-    pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None
-) -> BandStats:
+def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None) -> BandStats:
     """Return the statistics of all records below `source`; raise BadRecord for the first that is wrong."""
     tree = Folder.at(source)
     records = scan(pipeline, tree, runner=runner, progress=progress).records

@@ -27,7 +27,10 @@ NORMALISED_UNIT = {"zscore": "1", "minmax": "minmax"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a repack changes; None keeps the parent's. `resize` is the new height and width in pixels."""
+    """What a repack changes; None keeps the parent's, but for `compression`, where it means none.
+
+    `resize` is the new height and width in pixels.
+    """
 
     format: str | None = None
     compression: str | None = None
@@ -82,7 +85,9 @@ def _check(manifest: Manifest, changes: Changes) -> None:
         what = f"--dtype {changes.dtype}" if changes.dtype else f"--resize {changes.resize}"
         raise UsageError(f"{what}: expected values in dB, found unit {unit!r}; repack the parent, which is in dB")
     if changes.dtype and changes.normalize:
-        raise UsageError(f"--dtype {changes.dtype} stores dB and --normalize {changes.normalize} leaves no dB: choose one")
+        raise UsageError(
+            f"--dtype {changes.dtype} stores dB and --normalize {changes.normalize} leaves no dB: choose one"
+        )
     if changes.resize is not None and changes.resize < 1:
         raise UsageError(f"--resize {changes.resize}: expected at least 1 pixel")
 
@@ -143,8 +148,10 @@ def _scanned(index: pa.Table, manifest: Manifest, changes: Changes) -> pa.Table:
     table = index.select(SCAN.names)
     if changes.resize is not None:
         ratio = manifest.shape[0] / changes.resize, manifest.shape[1] / changes.resize
-        scaled = [t and [t[0] * ratio[1], t[1] * ratio[0], t[2], t[3] * ratio[1], t[4] * ratio[0], t[5]]
-                  for t in table["transform"].to_pylist()]
+        scaled = [
+            t and [t[0] * ratio[1], t[1] * ratio[0], t[2], t[3] * ratio[1], t[4] * ratio[0], t[5]]
+            for t in table["transform"].to_pylist()
+        ]
         kind = table.schema.field("transform")
         table = table.set_column(table.column_names.index("transform"), kind, pa.array(scaled, kind.type))
     names = ("split", "shard", "position", "offset", "key", "xxh3")

@@ -95,9 +95,7 @@ class Processes:
         self.workers = workers
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["sar_data.stages.pack", "sar_data.stages.scan", "sar_data.kernel"])
-        self._pools = [
-            ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)
-        ]
+        self._pools = [ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)]
         self._warm = [pool.submit(os.getpid) for pool in self._pools]
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -107,8 +105,13 @@ class Processes:
             for queue in queues:
                 queue[:] = [future for future in queue if not future.done()]
             shortest = min(range(self.workers), key=lambda worker: len(queues[worker]))
-            queues[shortest].append(self._pools[shortest].submit(function, item))
-            return queues[shortest][-1]
+            try:
+                future = self._pools[shortest].submit(function, item)
+            except BrokenProcessPool as error:  # its worker died a moment ago: said when an item's turn comes
+                future = Future()
+                future.set_exception(error)
+            queues[shortest].append(future)
+            return future
 
         def cancel(futures: list[Future[R]]) -> None:
             wait([future for future in futures if not future.cancel()])
@@ -118,9 +121,11 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for pool in self._pools:
-            pool.shutdown(wait=kind is None, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 class Dask:
@@ -152,7 +157,9 @@ class Dask:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()

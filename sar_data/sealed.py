@@ -87,5 +87,3 @@ def places(index: pa.Table) -> list[Place]:
     packed = index.filter(pc.is_valid(index["shard"]))
     columns = (packed[name].to_pylist() for name in ("split", "shard", "position", "offset", "key"))
     return [Place(*row) for row in zip(*columns, strict=True)]
-
-

@@ -230,6 +230,4 @@ class Tally:
                 np.diag(np.where(count, scale * (1 + excess), 0.0)),
                 np.diag(scale**2 * (self._power_square - self._power_sum * excess)),
             )
-        return BandStats(
-            self.unit, self._samples, moments, power, self._low, self._high, self._histogram, self._masked
-        )
+        return BandStats(self.unit, self._samples, moments, power, self._low, self._high, self._histogram, self._masked)

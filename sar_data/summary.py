@@ -41,7 +41,8 @@ def normalisation(stats: BandStats, bands: tuple[str, ...]) -> Normalisation | N
         return None
     figures = {name: _domain(stats.unit, stats.moments, stats, i) for i, name in enumerate(bands)}
     columns: dict[str, Any] = {
-        column: {name: getattr(figure, column) for name, figure in figures.items()} for column in ("mean", "std", "min", "max")
+        column: {name: getattr(figure, column) for name, figure in figures.items()}
+        for column in ("mean", "std", "min", "max")
     }
     return Normalisation(unit=stats.unit, **columns)
 

@@ -49,7 +49,9 @@ def eurosat_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sealed(tmp_path_factory: pytest.TempPathFactory, bigearthnet: Pipeline, bigearthnet_source: Path) -> dict[str, Build]:
+def sealed(
+    tmp_path_factory: pytest.TempPathFactory, bigearthnet: Pipeline, bigearthnet_source: Path
+) -> dict[str, Build]:
     """The sixty patches in every container, split at random, in shards of at most 16; read-only by agreement."""
     out = tmp_path_factory.mktemp("sealed")
     return {

@@ -116,7 +116,9 @@ def test_int16_errs_by_a_thousandth_of_a_db(values: list[float]) -> None:
 
 
 def test_int16_marks_masked_pixels_and_counts_those_it_clips() -> None:
-    image = np.array([[[np.nan, 65.534, 65.536, 80, -65.536, -65.534, 0, -0.0]], [[-90, 1, 2, 3, 4, 5, 6, 7]]], np.float32)
+    image = np.array(
+        [[[np.nan, 65.534, 65.536, 80, -65.536, -65.534, 0, -0.0]], [[-90, 1, 2, 3, 4, 5, 6, 7]]], np.float32
+    )
     stored, clipped = narrow(image)
     assert stored[0, 0].tolist() == [-32768, 32767, 32767, 32767, -32767, -32767, 0, 0]
     assert clipped == (3, 1)

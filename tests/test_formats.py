@@ -224,7 +224,9 @@ class TestZarrWithXarray:
             assert slots[1].image is not None
             assert data["image"].sel(band="VH").values[1].tobytes() == slots[1].image[1].tobytes()
 
-    def test_integers_decode_to_physical_values_by_the_cf_convention(self, tmp_path: Path, compression: str | None) -> None:
+    def test_integers_decode_to_physical_values_by_the_cf_convention(
+        self, tmp_path: Path, compression: str | None
+    ) -> None:
         plan = layout("int16")
         slots = entries(plan, 4, lost=[3])
         store(formats.get("zarr", compression), tmp_path, plan, "train", slots, 3)

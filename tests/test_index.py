@@ -59,7 +59,9 @@ def test_times_of_other_zones_are_the_same_moment() -> None:
 
 
 RECORD = Record(
-    key="a", files=(SourceFile("a/a.tif", 10, None), SourceFile("a/a.json", 3, "aa")), labels={"one": (1, 2), "two": (3,)}
+    key="a",
+    files=(SourceFile("a/a.tif", 10, None), SourceFile("a/a.json", 3, "aa")),
+    labels={"one": (1, 2), "two": (3,)},
 )
 
 

@@ -12,7 +12,9 @@ from sar_data.index import to_table
 from sar_data.plan import Shard, hash_order, plan, shard_length
 from tests.mini.slots import record
 
-placed = st.dictionaries(st.text(min_size=1, max_size=8), st.sampled_from(["train", "val", "test", "unused"]), max_size=40)
+placed = st.dictionaries(
+    st.text(min_size=1, max_size=8), st.sampled_from(["train", "val", "test", "unused"]), max_size=40
+)
 
 
 def planned(split_of: dict[str, str], most: int, multiple: int = 1) -> tuple[list[Shard], pa.Table]:
@@ -33,7 +35,9 @@ def test_every_key_has_one_slot_and_unused_keys_have_none(split_of: dict[str, st
 
 @settings(max_examples=60, deadline=None)
 @given(split_of=placed, most=st.integers(1, 12), multiple=st.sampled_from([1, 4, 16]))
-def test_shards_of_a_split_are_equally_long_but_for_the_last(split_of: dict[str, str], most: int, multiple: int) -> None:
+def test_shards_of_a_split_are_equally_long_but_for_the_last(
+    split_of: dict[str, str], most: int, multiple: int
+) -> None:
     shards, _ = planned(split_of, most, multiple)
     assert [shard.batch for shard in shards] == list(range(len(shards)))
     for split in ("train", "val", "test"):

@@ -51,7 +51,7 @@ def test_another_container_keeps_every_bit_and_the_content_digest(
     assert {split: {key: image.tobytes() for key, image in images.items()} for split, images in after.items()} == {
         split: {key: image.tobytes() for key, image in images.items()} for split, images in before.items()
     }
-    if {source, target} - {"zarr+zstd"} in (set(), {source, target}):  # else shards are of other lengths
+    if source == target or "zarr+zstd" not in (source, target):  # else shards are of other lengths
         assert child.manifest.normalisation == parent.manifest.normalisation
         assert child.manifest.statistics == parent.manifest.statistics
     for one, other in zip(normal(child), normal(parent), strict=True):
@@ -63,7 +63,19 @@ def test_another_container_keeps_every_bit_and_the_content_digest(
         "recipe_digest": parent.manifest.recipe_digest,
         "content_digest": parent.manifest.content_digest,
     }
-    kept = ["key", "split", "labels", "label_indices", "xxh3", "masked", "files", "targets", "attrs", "reason", "transform"]
+    kept = [
+        "key",
+        "split",
+        "labels",
+        "label_indices",
+        "xxh3",
+        "masked",
+        "files",
+        "targets",
+        "attrs",
+        "reason",
+        "transform",
+    ]
     one, two = (build.index().select(kept).sort_by("key") for build in (parent, child))
     assert one.equals(two)
 

@@ -10,24 +10,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from sar_data import catalog, show
-from sar_data.build import build, repack
+from sar_data import show
+from sar_data.build import repack
 from sar_data.cli import main
 from sar_data.errors import TargetError, UsageError
 from sar_data.plot import histograms
 from sar_data.repack import Changes
 from sar_data.sealed import Build
-from sar_data.stages.prepare import Options
 from sar_data.stats import Tally, survey
 
 
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    root = tmp_path_factory.mktemp("show")
-    catalog.synthesise("bigearthnet-s1")(root / "raw", count=60, seed=3)
-    return build(
-        catalog.pipeline("bigearthnet-s1"), source=root / "raw", out=root / "out", options=Options(split="official")
-    )
+@pytest.fixture
+def parent(sealed: dict[str, Build]) -> Build:
+    return sealed["zarr"]
 
 
 def drawn(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -35,9 +30,9 @@ def drawn(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return image
 
 
-def test_a_sheet_is_a_picture_that_the_seed_decides(sealed: Build, tmp_path: Path) -> None:
+def test_a_sheet_is_a_picture_that_the_seed_decides(parent: Build, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        assert show.contact_sheet(sealed, tmp_path / f"{name}.png", count=9, seed=seed) == 9
+        assert show.contact_sheet(parent, tmp_path / f"{name}.png", count=9, seed=seed) == 9
     a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
     assert a == b != c
     picture = drawn(tmp_path / "a.png")
@@ -45,23 +40,23 @@ def test_a_sheet_is_a_picture_that_the_seed_decides(sealed: Build, tmp_path: Pat
     assert picture[..., :3].std() > 0.1
 
 
-def test_a_split_smaller_than_the_sheet_is_shown_whole(sealed: Build, tmp_path: Path) -> None:
-    count = sealed.manifest.splits["val"].count
-    assert show.contact_sheet(sealed, tmp_path / "a.png", split="val", count=100) == count < 100
+def test_a_split_smaller_than_the_sheet_is_shown_whole(parent: Build, tmp_path: Path) -> None:
+    count = parent.manifest.splits["val"].count
+    assert show.contact_sheet(parent, tmp_path / "a.png", split="val", count=100) == count < 100
 
 
 @pytest.mark.parametrize(
     "changes",
     [Changes(dtype="int16"), Changes(dtype="float16", format="lmdb"), Changes(normalize="zscore"), Changes(resize=40)],
 )
-def test_baked_builds_look_as_their_parent_does(sealed: Build, tmp_path: Path, changes: Changes) -> None:
-    baked = repack(sealed.path, changes, out=tmp_path / "out")
-    for name, of in (("parent", sealed), ("baked", baked)):
+def test_baked_builds_look_as_their_parent_does(parent: Build, tmp_path: Path, changes: Changes) -> None:
+    baked = repack(parent.path, changes, out=tmp_path / "out")
+    for name, of in (("parent", parent), ("baked", baked)):
         show.contact_sheet(of, tmp_path / f"{name}.png", count=4)
-    parent, child = drawn(tmp_path / "parent.png"), drawn(tmp_path / "baked.png")
-    assert parent.shape == child.shape
+    first, second = drawn(tmp_path / "parent.png"), drawn(tmp_path / "baked.png")
+    assert first.shape == second.shape
     if changes.normalize is None:
-        assert abs(parent - child).mean() < (0.002 if changes.dtype else 0.1)
+        assert abs(first - second).mean() < (0.002 if changes.dtype else 0.1)
 
 
 def test_vv_and_vh_become_colours_stretched_over_the_whole_sheet() -> None:
@@ -95,14 +90,14 @@ def test_long_and_many_labels_are_wrapped_and_what_has_no_room_is_counted() -> N
     assert show._wrapped([f"class {i}" for i in range(7)])[-1] == "· class 6"
 
 
-def test_wrong_names_are_refused_with_what_exists(sealed: Build, tmp_path: Path) -> None:
+def test_wrong_names_are_refused_with_what_exists(parent: Build, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ending in \.png, found \.jpg"):
-        show.contact_sheet(sealed, tmp_path / "a.jpg")
+        show.contact_sheet(parent, tmp_path / "a.jpg")
     with pytest.raises(UsageError, match="Did you mean 'train'"):
-        show.contact_sheet(sealed, tmp_path / "a.png", split="trian")
+        show.contact_sheet(parent, tmp_path / "a.png", split="trian")
     with pytest.raises(TargetError, match="cannot write"):
-        show.contact_sheet(sealed, tmp_path / "nowhere" / "a.png", count=1)
-    result = CliRunner().invoke(main, ["show", str(sealed.path), "--out", str(tmp_path / "a.png"), "--count", "2"])
+        show.contact_sheet(parent, tmp_path / "nowhere" / "a.png", count=1)
+    result = CliRunner().invoke(main, ["show", str(parent.path), "--out", str(tmp_path / "a.png"), "--count", "2"])
     assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'a.png'}\n")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sar_data.stats import HISTOGRAMS, Tally
 from sar_data.summary import PERCENTILES, normalisation, summarise

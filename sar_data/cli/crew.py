@@ -11,7 +11,7 @@ import click
 
 from sar_data.cli.choices import OneOf
 from sar_data.cli.stop import sheltered
-from sar_data.errors import UsageError
+from sar_data.errors import SarDataError, UsageError
 
 if TYPE_CHECKING:
     from sar_data.runners import Runner
@@ -54,7 +54,12 @@ def crew(workers: int | None, kind: str | None = None, dask_address: str | None 
         raise UsageError(f"--runner serial works alone: expected no --workers with it, found --workers {workers}")
     count = workers or len(os.sched_getaffinity(0))
     if kind == "dask":
-        with Dask(count, dask_address) as cluster:
+        try:
+            cluster = Dask(count, dask_address)
+        except (OSError, ValueError) as error:
+            where = f"--dask-address {dask_address}" if dask_address else "--runner dask"
+            raise SarDataError(f"{where}: expected a Dask scheduler, found none that answers: {error}") from error
+        with cluster:
             yield cluster
     elif kind == "serial" or count == 1:
         yield Serial()

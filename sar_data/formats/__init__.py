@@ -7,7 +7,11 @@ from importlib import import_module
 from sar_data.errors import UsageError, unknown
 from sar_data.formats.container import Format
 
-FORMATS = {"lmdb": "sar_data.formats.lmdb", "webdataset": "sar_data.formats.webdataset", "zarr": "sar_data.formats.zarr"}
+FORMATS = {
+    "lmdb": "sar_data.formats.lmdb",
+    "webdataset": "sar_data.formats.webdataset",
+    "zarr": "sar_data.formats.zarr",
+}
 
 
 def get(name: str, compression: str | None = None) -> Format:

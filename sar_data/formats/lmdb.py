@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,11 @@ def value_header(layout: Layout) -> bytes:
     """Return the bytes before the tensors, the same for every value of a build."""
     size = layout.image_bytes // len(layout.bands)
     tensors = {
-        name: {"dtype": TENSOR_NAMES[layout.dtype], "shape": list(layout.shape), "data_offsets": [i * size, (i + 1) * size]}
+        name: {
+            "dtype": TENSOR_NAMES[layout.dtype],
+            "shape": list(layout.shape),
+            "data_offsets": [i * size, (i + 1) * size],
+        }
         for i, name in enumerate(sorted(layout.bands))
     }
     text = json.dumps(tensors, separators=(",", ":")).encode()
@@ -94,8 +99,9 @@ class Lmdb:
             except lmdb.Error as error:
                 # LMDB reports a full disk as an input/output error.
                 raise TargetError(
-                    f"{path}: LMDB could not commit shard {shard.name} ({error}); it needs {shard.count * length / 1e6:.0f} "
-                    "MB: is the disk full? Free some space and run the same command again: what is finished is kept."
+                    f"{path}: LMDB could not commit shard {shard.name} ({error}). It needs "
+                    f"{shard.count * length / 1e6:.1f} MB, {shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free. "
+                    "Free some space and run the same command again: what is finished is kept."
                 ) from error
             finally:
                 env.close()

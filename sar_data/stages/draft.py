@@ -74,7 +74,9 @@ class Draft:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
     def release(self) -> None:
@@ -106,6 +108,8 @@ def hold(target: Path, work: Path, recipe: str) -> int:
             shutil.rmtree(child) if child.is_dir() else child.unlink()
     for stale in work.rglob(f"*{durable.PARTIAL}"):
         stale.unlink(missing_ok=True)
-    durable.write(work / "owner.json", json.dumps({"pid": os.getpid(), "host": os.uname().nodename}).encode(), sync=False)
+    durable.write(
+        work / "owner.json", json.dumps({"pid": os.getpid(), "host": os.uname().nodename}).encode(), sync=False
+    )
     durable.write(marker, recipe.encode())
     return lock

@@ -120,5 +120,6 @@ def _check_space(draft: Draft) -> None:
     free = shutil.disk_usage(draft.job.work).free
     if free < need:
         raise TargetError(
-            f"{draft.target}: needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free. Free some space or choose another --out."
+            f"{draft.target}: needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free. "
+            "Free some space or choose another --out."
         )

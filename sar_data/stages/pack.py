@@ -29,6 +29,8 @@ from sar_data.stats import Survey, Tally, survey
 PLAN = "plan.arrow"
 STARTED = "started"
 PENDING = ".pending"
+MOST_DB = 450.0  # 10 log10 of float32's smallest and largest power are -449 and 385: beyond, values are no dB
+
 
 def pack(draft: Draft, runner: Runner, progress: Progress | None = None) -> None:
     """Write every shard that has no valid proof yet; afterwards all have one.
@@ -130,7 +132,7 @@ class _Pass:
                     raise BadRecord(record.files[0].path, f"{record.key}: {reason}")
                 pixels = opened.pixels(record, place)
                 seen = survey(physical(pixels.image, layout.scale))
-                self._refuse_empty(record, seen)
+                self._refuse_implausible(record, seen)
             except BadRecord as error:
                 if self.job.on_bad == "stop":
                     raise
@@ -152,11 +154,20 @@ class _Pass:
             self._slot(valid=True, xxh3=xxh3, files=pixels.files, masked=masked)
             yield Entry(record, pixels.image)
 
-    def _refuse_empty(self, record: Record, seen: Survey) -> None:
+    def _refuse_implausible(self, record: Record, seen: Survey) -> None:
+        layout = self.job.layout
+        beyond = np.maximum(np.abs(seen.low), np.abs(seen.high))
         if seen.valid is not None and not (any_valid := seen.valid.any(axis=1)).all():
-            band = self.job.layout.bands[int(np.argmin(any_valid))]
-            path = next((file.path for file in record.files if band in file.path.rsplit("/", 1)[-1]), record.files[0].path)
-            raise BadRecord(path, f"band {band}: expected some valid pixels, found every one masked (NaN or infinite)")
+            i = int(np.argmin(any_valid))
+            reason = "expected some valid pixels, found every one masked (NaN or infinite)"
+        elif layout.unit == "dB" and beyond.max() > MOST_DB:
+            i = int(np.argmax(beyond))
+            reason = f"expected values in dB, found {seen.low[i]:g} to {seen.high[i]:g}"
+        else:
+            return
+        band = layout.bands[i]
+        path = next((file.path for file in record.files if band in file.path.rsplit("/", 1)[-1]), record.files[0].path)
+        raise BadRecord(path, f"band {band}: {reason}")
 
     def _slot(self, **values: Any) -> None:
         for name in SLOTS.names:

@@ -18,7 +18,9 @@ CONTAINERS = ("lmdb", "webdataset", "zarr", "zarr+zstd")
 def options(container: str = "zarr", **chosen: Any) -> Options:
     """Return options for small shards and a random split; `container` may be "zarr+zstd"."""
     name, _, compression = container.partition("+")
-    return Options(**{"format": name, "compression": compression or None, "split": "random", "shard_length": 16, **chosen})
+    return Options(
+        **{"format": name, "compression": compression or None, "split": "random", "shard_length": 16, **chosen}
+    )
 
 
 def make(pipeline: Pipeline, source: Path, out: Path, *, runner: Runner | None = None, **chosen: Any) -> Build:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from sar_data.labels.corine import CLASSES_43
+
 Array = npt.NDArray[Any]
 
 
@@ -30,6 +32,11 @@ def tif(patch: Path, band: str = "VH") -> Path:
 
 def facts(patch: Path) -> Path:
     return patch / f"{patch.name}_labels_metadata.json"
+
+
+def labels(patch: Path) -> list[int]:
+    """Return a patch's labels among the 43 classes."""
+    return [CLASSES_43.index(name) for name in json.loads(facts(patch).read_text())["labels"]]
 
 
 class rewrite:

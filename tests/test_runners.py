@@ -1,0 +1,113 @@
+"""Each runner keeps its law; a worker's death is told by the item it held, and no worker outlives its builder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sar_data.errors import WorkerDied
+from sar_data.runners import Dask, Processes, Runner, Serial
+from tests.contract.runners import RunnerContract, die_at_two, slow_first, square, touch
+
+ROOT = Path(__file__).parents[1]
+
+
+class TestSerial(RunnerContract):
+    @classmethod
+    def opened(cls) -> AbstractContextManager[Runner]:
+        return nullcontext(Serial())
+
+
+class TestProcesses(RunnerContract):
+    @classmethod
+    def opened(cls) -> AbstractContextManager[Runner]:
+        return Processes(2)
+
+    def test_work_is_done_in_other_processes(self, runner: Runner, tmp_path: Path) -> None:
+        paths = [str(tmp_path / str(x)) for x in range(8)]
+        workers = {int(Path(path).read_text()) for path in runner.map(touch, paths)}
+        assert os.getpid() not in workers
+        assert 1 <= len(workers) <= 2
+
+
+@pytest.mark.dask
+class TestDask(RunnerContract):
+    @classmethod
+    def opened(cls) -> AbstractContextManager[Runner]:
+        return Dask(2)
+
+    def test_it_has_the_workers_that_were_asked_for(self, runner: Runner) -> None:
+        assert runner.workers == 2
+
+
+def test_a_workers_death_names_the_item_it_held_after_what_came_before() -> None:
+    with Processes(2) as runner:
+        results = runner.map(die_at_two, range(6))
+        assert [next(results), next(results)] == [0, 1]
+        with pytest.raises(WorkerDied, match=r"while it worked on 2 .*run the same command again"):
+            next(results)
+
+
+def test_workers_end_with_the_block_that_opened_them(tmp_path: Path) -> None:
+    with Processes(2) as runner:
+        pids = {int(Path(path).read_text()) for path in runner.map(touch, [str(tmp_path / str(x)) for x in range(6)])}
+        assert all(psutil.pid_exists(pid) for pid in pids)
+    deadline = time.monotonic() + 10
+    while any(psutil.pid_exists(pid) for pid in pids):
+        assert time.monotonic() < deadline, "workers outlived their runner"
+        time.sleep(0.05)
+
+
+def test_a_map_that_is_abandoned_leaves_the_runner_usable() -> None:
+    with Processes(2) as runner:
+        results = runner.map(slow_first, range(100))
+        assert next(results) == 0
+        results.close()  # type: ignore[attr-defined]
+        assert list(runner.map(square, range(4))) == [0, 1, 4, 9]
+
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+from sar_data.runners import Processes
+from tests.contract.runners import touch
+
+if __name__ == "__main__":
+    with Processes(2) as runner:
+        list(runner.map(touch, [str(Path(sys.argv[1], str(x))) for x in range(8)]))
+        print("ready", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_no_worker_outlives_a_killed_builder(tmp_path: Path) -> None:
+    script = tmp_path / "builder.py"
+    script.write_text(BUILDER)
+    (tmp_path / "pids").mkdir()
+    builder = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "pids")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == "ready\n"
+        workers = {int(path.read_text()) for path in (tmp_path / "pids").iterdir()}
+        assert all(psutil.pid_exists(pid) for pid in workers)
+    finally:
+        builder.send_signal(signal.SIGKILL)
+        builder.wait()
+        builder.stdout.close()  # type: ignore[union-attr]
+    deadline = time.monotonic() + 10
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in workers):
+        assert time.monotonic() < deadline, "workers outlived their builder"
+        time.sleep(0.05)
