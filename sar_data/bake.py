@@ -80,7 +80,7 @@ def _taps(size: int, wanted: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
     weight = np.where(x <= 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0.0))
     weight[(taps < 0) | (taps >= size)] = 0
     weight /= weight.sum(axis=1, keepdims=True)
-    nearest = np.clip(np.floor((np.arange(wanted) + 0.5) * ratio).astype(np.intp), 0, size - 1)
+    nearest = (2 * np.arange(wanted) + 1) * size // (2 * wanted)  # in integers, so that an edge goes one way
     return np.clip(taps, 0, size - 1), weight.astype(np.float32), nearest
 
 

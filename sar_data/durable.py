@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from sar_data.errors import TargetError
+from sar_data.errors import SarDataError, TargetError
 
 PARTIAL = ".partial"
 WRITEBACK = 4 << 20
@@ -44,8 +44,9 @@ def publish(path: Path, *, sync: bool = True) -> Iterator[Partial]:
     """Open a file that appears at `path` when the block ends well and leaves nothing when it does not.
 
     The partial name carries the process id, so that a worker outliving its killed builder cannot tear the file
-    of the next one. Raises TargetError where the disk is full or the folder cannot be written. `sync=False`
-    is for scratch that nothing relies on after a power cut.
+    of the next one. Raises TargetError where the disk is full or the folder cannot be written. The contents are
+    on the disk before the name is; the name itself is flushed by `write` and `sync_tree`. `sync=False` is for what is
+    checked when it is read, or flushed later.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     with explained(path):
@@ -60,8 +61,6 @@ def publish(path: Path, *, sync: bool = True) -> Iterator[Partial]:
             raise
         finally:
             os.close(descriptor)
-        if sync:
-            sync_folder(path.parent)
 
 
 @cache
@@ -80,14 +79,17 @@ def _start_writeback(descriptor: int, offset: int, size: int) -> None:
         function(descriptor, offset, size, SYNC_FILE_RANGE_WRITE)
 
 
-def write(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Publish `data` at `path`."""
+def write(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
+    """Publish `data` at `path`; unless `sync` is False, the file and its name survive a power cut from here on."""
     with publish(path, sync=sync) as file:
         file.write(data)
+    if sync:
+        with explained(path):
+            sync_path(path.parent)
 
 
-def sync_folder(path: Path) -> None:
-    """Flush a folder's entries, so that a rename survives a power cut."""
+def sync_path(path: Path) -> None:
+    """Flush a file's contents, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -95,16 +97,23 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Flush everything below a folder, which costs little where it is on the disk already."""
+    for path in folder.rglob("*"):
+        sync_path(path)
+    sync_path(folder)
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn the system's refusals to write at `path` into a TargetError that says what to do."""
     try:
         yield
-    except TargetError:
+    except SarDataError:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(path.parent).free
+            free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
             raise TargetError(
                 f"{path}: disk full, {free / 1e6:.1f} MB free. Free some space and run the same command again: "
                 "what is finished is kept."

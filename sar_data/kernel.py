@@ -81,10 +81,11 @@ def add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
         square[i] += product
 
 
-@_compiled(PIXELS, numba.f4, numba.f4, numba.i8[:, ::1])
+@_compiled(PIXELS, numba.f8, numba.f8, numba.i8[:, ::1])
 def add_histogram(flat: Any, first: Any, per_bin: Any, histogram: Any) -> None:
     """Count the pixels of `flat` [band, pixel], all inside the range, in `histogram` [band, 1 + bins + 1]."""
     bands, pixels = flat.shape
+    first, per_bin = np.float32(first), np.float32(per_bin)
     found = np.empty(BLOCK, np.int32)
     for i in range(bands):
         a, row = flat[i], histogram[i]

@@ -20,7 +20,7 @@ from sar_data.stages.open import open_draft
 
 KEPT = (
     *("dataset", "version", "title", "licence", "citation", "evidence", "bands", "shape", "pixel_size_m", "storage"),
-    *("tasks", "unused", "split_policy", "quarantine"),
+    *("tasks", "unused", "split_policy", "quarantine", "clipped"),
 )
 NORMALISED_UNIT = {"zscore": "1", "minmax": "minmax"}
 

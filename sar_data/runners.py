@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -29,8 +29,8 @@ AHEAD = 3  # items under way or waiting, a worker: enough to keep all busy, few 
 class Runner(Protocol):
     workers: int
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Yield function(item) for every item, in order."""
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+        """Yield function(item) for every item, in order; once closed, nothing is under way any more."""
 
 
 class Serial:
@@ -38,8 +38,8 @@ class Serial:
 
     workers = 1
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        return map(function, items)
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+        yield from map(function, items)
 
 
 def _in_order(
@@ -98,7 +98,7 @@ class Processes:
         self._pools = [ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)]
         self._warm = [pool.submit(os.getpid) for pool in self._pools]
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         queues: list[list[Future[R]]] = [[] for _ in self._pools]
 
         def submit(item: T) -> Future[R]:
@@ -146,7 +146,7 @@ class Dask:
         self._client: Any = made.Client(address or self._cluster)
         self.workers = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         from distributed import KilledWorker
 
         def submit(item: T) -> Any:

@@ -134,6 +134,8 @@ class Survey:
     flat: Image
     low: Image
     high: Image
+    least: float
+    most: float
     valid: npt.NDArray[np.bool_] | None = None
     masked: dict[str, Counts] = field(default_factory=dict)
 
@@ -142,13 +144,13 @@ def survey(image: Image) -> Survey:
     """Look at one [band, y, x] floating-point image."""
     flat = np.ascontiguousarray(image, np.float32).reshape(len(image), -1)
     low, high = flat.min(axis=1), flat.max(axis=1)
-    # One NaN would be the minimum and the maximum, an infinity one of them; both infinities may be there.
-    if (np.isfinite(low) & np.isfinite(high)).all():
-        return Survey(flat, low, high)
+    least, most = float(low.min()), float(high.max())
+    if math.isfinite(least) and math.isfinite(most):  # one NaN would be both of them, an infinity one
+        return Survey(flat, low, high, least, most)
     valid = np.isfinite(flat)
     low, high = np.where(valid, flat, np.inf).min(axis=1), np.where(valid, flat, -np.inf).max(axis=1)
     masked = {"nan": np.isnan(flat).sum(axis=1), "inf": np.isinf(flat).sum(axis=1)}
-    return Survey(flat, low, high, valid, masked)
+    return Survey(flat, low, high, float(low.min()), float(high.max()), valid, masked)
 
 
 class Tally:
@@ -160,6 +162,7 @@ class Tally:
         self._samples = 0
         self._centre: Floats | None = None
         self._count = np.zeros((bands, bands), np.int64)
+        self._pixels, self._linear = 0, np.zeros(bands)  # of whole images, where every pair of bands has every pixel
         self._sum, self._square = np.zeros((bands, bands)), np.zeros((bands, bands))
         self._power_sum, self._power_square = np.zeros(bands), np.zeros(bands)
         self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
@@ -178,7 +181,7 @@ class Tally:
             count = np.maximum(np.broadcast_to(valid, survey.flat.shape).sum(axis=1), 1)
             centre = np.where(valid, survey.flat, 0).sum(axis=1, dtype=np.float64) / count
             self._centre = centre.astype(np.float32).astype(np.float64)
-        inside = self._first <= survey.low.min() and survey.high.max() < self._first + self._width * self._bins
+        inside = self._first <= survey.least and survey.most < self._first + self._width * self._bins
         if survey.valid is None and inside:
             self._add_whole(survey.flat, self._centre)
         else:
@@ -188,13 +191,11 @@ class Tally:
     def _add_whole(self, flat: Image, centre: Floats) -> None:
         from sar_data import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
 
-        total = np.zeros(len(flat))
-        kernel.add_moments(flat, centre, total, self._square)
-        self._count += flat.shape[1]
-        self._sum += total[:, None]
+        self._pixels += flat.shape[1]
+        kernel.add_moments(flat, centre, self._linear, self._square)
         if self.unit == "dB":
             kernel.add_power(flat, centre, self._power_sum, self._power_square)
-        kernel.add_histogram(flat, np.float32(self._first), np.float32(1 / self._width), self._histogram)
+        kernel.add_histogram(flat, self._first, 1 / self._width, self._histogram)
 
     def _add_masked(self, flat: Image, centre: Floats, valid: npt.NDArray[np.bool_]) -> None:
         """Add an image with masked or extreme pixels, which is rare: plain numpy."""
@@ -216,14 +217,14 @@ class Tally:
         """Return the statistics of what was added."""
         bands = len(self._low)
         centre = np.zeros(bands) if self._centre is None else self._centre
-        total = np.maximum(self._count, 1)
-        shift = self._sum / total
+        counted, linear = self._count + self._pixels, self._sum + self._linear[:, None]
+        shift = linear / np.maximum(counted, 1)
         # Where no pixel was valid in both bands, the centre is no mean of anything.
-        mean = np.where(self._count, centre[:, None] + shift, 0.0)
-        moments = Moments(self._count, mean, self._square - self._sum * shift.T)
+        mean = np.where(counted, centre[:, None] + shift, 0.0)
+        moments = Moments(counted, mean, self._square - linear * shift.T)
         power = None
         if self.unit == "dB":
-            count, scale = np.diag(self._count), np.exp(centre * DB_TO_NEPER)
+            count, scale = np.diag(counted), np.exp(centre * DB_TO_NEPER)
             excess = self._power_sum / np.maximum(count, 1)
             power = Moments(
                 np.diag(count),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,11 @@ def resampled(band: Array, height: int, width: int) -> Array:
     valid = np.isfinite(band)
     total = rows @ np.where(valid, band, 0.0).astype(np.float64) @ columns.T
     share = rows @ valid.astype(np.float64) @ columns.T
-    nearest = band[
-        np.ix_(
-            ((np.arange(height) + 0.5) * band.shape[0] / height).astype(int),
-            ((np.arange(width) + 0.5) * band.shape[1] / width).astype(int),
-        )
+    source = [
+        [int(Fraction(2 * i + 1, 2 * new) * old) for i in range(new)]
+        for new, old in zip((height, width), band.shape, strict=True)
     ]
+    nearest = band[np.ix_(*source)]
     with np.errstate(divide="ignore", invalid="ignore"):
         averaged = np.where(share > 0.05, total / share, nearest)
     return np.where(np.isfinite(nearest), averaged, np.nan)

@@ -161,6 +161,7 @@ def holed(tmp_path_factory: pytest.TempPathFactory, bigearthnet: Pipeline, small
 def test_masked_pixels_are_minus_32768_and_clipped_pixels_are_counted(holed: Build, tmp_path: Path) -> None:
     child = changed(holed, tmp_path, dtype="int16")
     assert child.manifest.clipped == {"VV": 2, "VH": 0}
+    assert changed(child, tmp_path, format="lmdb").manifest.clipped == child.manifest.clipped
     before, after = flat(holed.path), flat(child.path)
     for key, image in after.items():
         assert ((image == -32768) == ~np.isfinite(before[key])).all()

@@ -65,9 +65,13 @@ class Lmdb:
         return f"expected a key of at most {MOST_KEY_BYTES} bytes, found {size}" if size > MOST_KEY_BYTES else None
 
     def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
-        (build / split).mkdir(parents=True, exist_ok=True)
-        with explained(build / split):
-            _environment(build, split).close()  # an empty split is an empty environment
+        path = build / split / "data.mdb"
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _environment(build, split).close()  # an empty split is an empty environment
+            except lmdb.Error as error:
+                raise TargetError(f"{path}: LMDB could not begin ({error}): is the disk full?") from error
 
     def file(self, shard: Shard) -> str:
         return f"{shard.split}/data.mdb"
@@ -76,7 +80,8 @@ class Lmdb:
         head = value_header(layout)
         order = [layout.bands.index(name) for name in sorted(layout.bands)]
         path = root / shard.name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         size = 0
         with publish(path, sync=False) as file:
             for entry in entries:
@@ -91,8 +96,9 @@ class Lmdb:
         with explained(path), open(spool / shard.name, "rb") as file:
             # Twice the need of this shard on top of what is there: a sparse promise, not disk space.
             room = path.stat().st_size + 2 * shard.count * (length + 2 * PAGE) + (64 << 20)
-            env = _environment(build, shard.split, map_size=room)
+            env = None
             try:
+                env = _environment(build, shard.split, map_size=room)
                 if shard.count and any(keys):
                     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as values, memoryview(values) as view:
                         self._put(env, view, length, [key for key in keys if key is not None])
@@ -100,11 +106,12 @@ class Lmdb:
                 # LMDB reports a full disk as an input/output error.
                 raise TargetError(
                     f"{path}: LMDB could not commit shard {shard.name} ({error}). It needs "
-                    f"{shard.count * length / 1e6:.1f} MB, {shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free. "
+                    f"{shard.count * length / 1e6:.1f} MB, {shutil.disk_usage(path.parent).free / 1e6:.1f} are free. "
                     "Free some space and run the same command again: what is finished is kept."
                 ) from error
             finally:
-                env.close()
+                if env is not None:
+                    env.close()
 
     @staticmethod
     def _put(env: lmdb.Environment, values: memoryview, length: int, keys: list[str]) -> None:

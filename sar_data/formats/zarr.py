@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sar_data.durable import publish, write
+from sar_data.durable import explained, publish, write
 from sar_data.errors import BuildError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
 from sar_data.formats.raw import read_at
@@ -88,7 +88,8 @@ class Zarr:
 
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
         path = root / self.file(shard)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         empty = np.full((len(layout.bands), *layout.shape), _fill(layout), layout.dtype)
         images = (empty if entry.image is None else entry.image for entry in entries)
         if self.compression:

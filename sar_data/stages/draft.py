@@ -93,15 +93,39 @@ def hold(target: Path, work: Path, recipe: str) -> int:
     A folder of another recipe under the same short name is emptied.
     """
     with durable.explained(work):
-        work.mkdir(parents=True, exist_ok=True)
+        while (lock := _lock(target, work)) is None:
+            continue
+        try:
+            _clear(work, recipe)
+        except BaseException:
+            os.close(lock)
+            raise
+    return lock
+
+
+def _lock(target: Path, work: Path) -> int | None:
+    """Return the lock, or None where the folder's owner sealed and removed it in the meantime."""
+    work.mkdir(parents=True, exist_ok=True)
+    ours = False
+    try:
         lock = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+        ours = work.exists() and os.path.samestat(os.fstat(lock), os.stat(work))
+    except BlockingIOError:
         owner = work / "owner.json"
-        who = owner.read_text() if owner.exists() else "unknown"
-        raise TargetError(f"{target}: another build is making it ({who.strip()}). Wait for it, or stop it.") from None
+        who = owner.read_text().strip() if owner.exists() else "unknown"
+        raise TargetError(f"{target}: another build is making it ({who}). Wait for it, or stop it.") from None
+    finally:
+        if not ours:
+            os.close(lock)
+    return lock if ours else None
+
+
+def _clear(work: Path, recipe: str) -> None:
+    """Sign a folder that is ours now; remove what is of another recipe or was never finished."""
     marker = work / "recipe"
     if marker.exists() and marker.read_text() != recipe:
         for child in work.iterdir():
@@ -112,4 +136,3 @@ def hold(target: Path, work: Path, recipe: str) -> int:
         work / "owner.json", json.dumps({"pid": os.getpid(), "host": os.uname().nodename}).encode(), sync=False
     )
     durable.write(marker, recipe.encode())
-    return lock

@@ -47,13 +47,16 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     packed = _packed(planned.filter(valid), slots.filter(valid))
     columns = [packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3")]
     clipped = np.sum([proof.clipped for proof in proofs], axis=0)
+    before = draft.facts.get("clipped", {})  # by the repacks that led here
     facts = {
         **_splits(draft, proofs, by_split),
         **_statistics(draft, merged),
         "content_digest": content_digest(zip(*columns, strict=True)),
         "quarantine": [*draft.facts["quarantine"], *quarantined],
         "fallback_reads": sum(proof.fallbacks for proof in proofs),
-        "clipped": {band: int(n) for band, n in zip(draft.job.layout.bands, clipped, strict=True)},
+        "clipped": {
+            band: int(n) + before.get(band, 0) for band, n in zip(draft.job.layout.bands, clipped, strict=True)
+        },
     }
     unused = draft.scanned.filter(pa.array([split == UNUSED for split in draft.split], pa.bool_()))
     unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))

@@ -19,11 +19,10 @@ from sar_data.origin import Origin
 from sar_data.sealed import layout_of
 from sar_data.split.policy import SPLITS
 from sar_data.stages.draft import BUILDING, Draft, Job, hold
-from sar_data.stages.pack import PLAN, proven
+from sar_data.stages.pack import PLAN, missing_bytes
 from sar_data.stages.scan import OnBad
 
 SCAN_NAME = "scan.parquet"
-SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
 
 
 def open_draft(
@@ -73,6 +72,7 @@ def open_draft(
     draft.lock = hold(target, job.work, digest)
     if _sealed(target, digest):  # sealed by another builder while this one waited for nothing but luck
         draft.sealed = True
+        shutil.rmtree(job.work, ignore_errors=True)
         return draft
     try:
         _write_plan(draft, rows)
@@ -115,8 +115,7 @@ def _write_plan(draft: Draft, rows: pa.Table) -> None:
 
 def _check_space(draft: Draft) -> None:
     """Raise TargetError unless the disk has room for what is not packed yet."""
-    missing = sum(shard.count for shard in draft.shards if not proven(draft.job, shard))
-    need = int(missing * draft.job.layout.image_bytes * SPARE)
+    need = missing_bytes(draft)
     free = shutil.disk_usage(draft.job.work).free
     if free < need:
         raise TargetError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,8 @@ import xxhash
 
 from sar_data import durable
 from sar_data.bake import physical
-from sar_data.errors import BadRecord
+from sar_data.bulk import bulk
+from sar_data.errors import BadRecord, TargetError
 from sar_data.formats.container import Entry, Place
 from sar_data.index import to_records
 from sar_data.origin import Opened
@@ -29,6 +31,7 @@ from sar_data.stats import Survey, Tally, survey
 PLAN = "plan.arrow"
 STARTED = "started"
 PENDING = ".pending"
+SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
 MOST_DB = 450.0  # 10 log10 of float32's smallest and largest power are -449 and 385: beyond, values are no dB
 
 
@@ -44,19 +47,44 @@ def pack(draft: Draft, runner: Runner, progress: Progress | None = None) -> None
     todo = [shard for shard in draft.shards if not proven(job, shard)]
     total = sum(shard.count for shard in draft.shards)
     done = total - sum(shard.count for shard in todo)
-    for shard in runner.map(partial(pack_shard, job), todo):
-        if container.spooled:
-            pending = job.proof(shard).with_suffix(PENDING)
-            proof = Proof.load(pending)
-            rows = read_plan(job, shard)["key"].to_pylist()
-            valid = proof.slots["valid"].to_pylist() if proof else []
-            keys = [key if ok else None for key, ok in zip(rows, valid, strict=True)]
-            container.commit(job.build, job.layout, shard, keys, job.spool)
-            os.replace(pending, job.proof(shard))
-            (job.spool / shard.name).unlink()
-        done += shard.count
-        if progress:
-            progress("pack", done, total)
+    # Closed at once on failure: the target's lock must not go before the workers have put down their shards.
+    with closing(runner.map(partial(pack_shard, job), todo)) as packed, _needs(draft):
+        for shard in packed:
+            if container.spooled:
+                _commit(job, shard)
+            done += shard.count
+            if progress:
+                progress("pack", done, total)
+
+
+def _commit(job: Job, shard: Shard) -> None:
+    pending = job.proof(shard).with_suffix(PENDING)
+    proof = Proof.load(pending)
+    rows = read_plan(job, shard)["key"].to_pylist()
+    valid = proof.slots["valid"].to_pylist() if proof else []
+    keys = [key if ok else None for key, ok in zip(rows, valid, strict=True)]
+    job.container.commit(job.build, job.layout, shard, keys, job.spool)
+    with durable.explained(pending):
+        os.replace(pending, job.proof(shard))
+        (job.spool / shard.name).unlink()
+
+
+def missing_bytes(draft: Draft) -> int:
+    """Return the disk space that the shards without a valid proof will take."""
+    missing = sum(shard.count for shard in draft.shards if not proven(draft.job, shard))
+    return int(missing * draft.job.layout.image_bytes * SPARE)
+
+
+@contextmanager
+def _needs(draft: Draft) -> Iterator[None]:
+    """Let a TargetError say what is needed, where the disk is too small for the rest."""
+    try:
+        yield
+    except TargetError as error:
+        need, free = missing_bytes(draft), shutil.disk_usage(draft.job.work).free
+        if free >= need:
+            raise
+        raise TargetError(f"{error} What is left needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free.") from error
 
 
 def _start(draft: Draft) -> None:
@@ -88,6 +116,7 @@ def read_plan(job: Job, shard: Shard) -> pa.Table:
         return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(shard.batch)])
 
 
+@bulk()
 def pack_shard(job: Job, shard: Shard) -> Shard:
     """Write one shard and its proof; runs in a worker."""
     rows = read_plan(job, shard)
@@ -99,14 +128,13 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
     root = job.spool if job.container.spooled else job.build
     with job.origin.opened() as opened:
         written = job.container.write(root, job.layout, shard, pass_.entries(opened, records, places))
-    pass_.slots["offset"] = [o if ok else None for o, ok in zip(written.offsets, pass_.slots["valid"], strict=True)]
     proof = Proof(
         job.recipe,
         written.bytes,
         pass_.fallbacks,
         pass_.clipped.tolist(),
         pass_.tally.finish() if pass_.tally else None,
-        pa.table(pass_.slots, schema=SLOTS),
+        pass_.table(written.offsets),
     )
     path = job.proof(shard)
     proof.save(path.with_suffix(PENDING) if job.container.spooled else path)
@@ -122,7 +150,7 @@ class _Pass:
         self.tally = Tally(len(job.layout.bands), job.layout.unit) if job.statistics else None
         self.fallbacks = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
-        self.slots: dict[str, list[Any]] = {name: [] for name in SLOTS.names}
+        self.slots: list[tuple[Any, ...]] = []  # SLOTS without the offset, which the container tells at the end
 
     def entries(self, opened: Opened, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
         layout = self.job.layout
@@ -136,7 +164,7 @@ class _Pass:
             except BadRecord as error:
                 if self.job.on_bad == "stop":
                     raise
-                self._slot(valid=False, path=error.path, reason=error.reason)
+                self.slots.append((False, error.path, error.reason, None, None, None))
                 yield Entry(record, None)
                 continue
             if self.tally:
@@ -151,25 +179,29 @@ class _Pass:
                 if count
             ]
             xxh3 = xxhash.xxh3_128_hexdigest(pixels.image.data)
-            self._slot(valid=True, xxh3=xxh3, files=pixels.files, masked=masked)
+            self.slots.append((True, None, None, xxh3, pixels.files, masked))
             yield Entry(record, pixels.image)
 
     def _refuse_implausible(self, record: Record, seen: Survey) -> None:
-        layout = self.job.layout
-        beyond = np.maximum(np.abs(seen.low), np.abs(seen.high))
-        if seen.valid is not None and not (any_valid := seen.valid.any(axis=1)).all():
-            i = int(np.argmin(any_valid))
-            reason = "expected some valid pixels, found every one masked (NaN or infinite)"
-        elif layout.unit == "dB" and beyond.max() > MOST_DB:
+        in_db = self.job.layout.unit == "dB"
+        if seen.valid is None and not (in_db and max(-seen.least, seen.most) > MOST_DB):
+            return
+        bands = self.job.layout.bands
+        empty = np.zeros(len(bands), np.bool_) if seen.valid is None else ~seen.valid.any(axis=1)
+        beyond = np.maximum(np.abs(seen.low), np.abs(seen.high)) > MOST_DB
+        if empty.any():
+            i, reason = int(np.argmax(empty)), "expected some valid pixels, found every one masked (NaN or infinite)"
+        elif in_db and beyond.any():
             i = int(np.argmax(beyond))
             reason = f"expected values in dB, found {seen.low[i]:g} to {seen.high[i]:g}"
         else:
             return
-        band = layout.bands[i]
-        path = next((file.path for file in record.files if band in file.path.rsplit("/", 1)[-1]), record.files[0].path)
-        raise BadRecord(path, f"band {band}: {reason}")
+        names = [file.path for file in record.files]
+        path = next((name for name in names if bands[i] in name.rsplit("/", 1)[-1]), names[0])
+        raise BadRecord(path, f"band {bands[i]}: {reason}")
 
-    def _slot(self, **values: Any) -> None:
-        for name in SLOTS.names:
-            if name != "offset":
-                self.slots[name].append(values.get(name))
+    def table(self, offsets: list[int | None]) -> pa.Table:
+        """Return the slots in the SLOTS schema; an empty slot has no offset."""
+        rows = [(*slot, offset if slot[0] else None) for slot, offset in zip(self.slots, offsets, strict=True)]
+        columns = list(zip(*rows, strict=True)) or [()] * len(SLOTS)
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, SLOTS, strict=True)], schema=SLOTS)

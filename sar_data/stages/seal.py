@@ -47,15 +47,17 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             job.container.finish(job.build, job.layout, split, document["shard_length"], joined.keys[split])
     sink = pa.BufferOutputStream()
     pq.write_table(joined.index, sink, compression="zstd")
-    durable.write(job.build / INDEX_NAME, sink.getvalue())
+    durable.write(job.build / INDEX_NAME, sink.getvalue(), sync=False)
     sums = checksums(job.build, runner, progress)
-    durable.write(job.build / SUMS_NAME, sums)
+    durable.write(job.build / SUMS_NAME, sums, sync=False)
+    with durable.explained(job.build):
+        durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
     manifest = Manifest.model_validate({**draft.facts, **joined.facts, "sums": hashlib.sha256(sums).hexdigest()})
     durable.write(job.build / NAME, manifest.dump())
     with durable.explained(draft.target):
         os.rename(job.build, draft.target)
-        durable.sync_folder(draft.target.parent)
-    shutil.rmtree(job.work)
+        durable.sync_path(draft.target.parent)
+    shutil.rmtree(job.work, ignore_errors=True)  # the build is sealed; what stays goes with the next run
     return Build(draft.target, manifest)
 
 
