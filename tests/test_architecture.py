@@ -48,7 +48,9 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= {name if (ROOT / Path(*name.split("."))).with_suffix(".py").exists() else node.module for name in whole}
+            names |= {
+                name if (ROOT / Path(*name.split("."))).with_suffix(".py").exists() else node.module for name in whole
+            }
     return names
 
 
@@ -79,7 +81,9 @@ def test_a_file_has_a_docstring_and_stays_within_the_wall(path: Path) -> None:
 
 
 def test_the_mechanism_names_no_dataset_and_never_imports_prefect_or_torch() -> None:
-    datasets = [path.stem.replace("_", "[-_]?") for path in (ROOT / "pipelines").glob("*.py") if path.stem != "__init__"]
+    datasets = [
+        path.stem.replace("_", "[-_]?") for path in (ROOT / "pipelines").glob("*.py") if path.stem != "__init__"
+    ]
     for path in FILES:
         if path.parts[0] == "sar_data":
             tree = ast.parse((ROOT / path).read_text())
@@ -108,7 +112,8 @@ def test_no_room_has_a_name_that_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["import sar_data", "from sar_data.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"]
+    "command",
+    ["import sar_data", "from sar_data.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"],
 )
 def test_importing_the_package_and_asking_for_help_load_nothing_heavy(command: str) -> None:
     script = f"import sys\n{command}\nprint('LOADED', *sorted(set({HEAVY!r}) & set(sys.modules)))"

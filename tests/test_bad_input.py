@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sar_data import synth
-from sar_data.errors import BadRecord, SarDataError, SourceError, SplitError, TargetError
+from sar_data.errors import BadRecord, BuildError, SarDataError, SourceError, SplitError, TargetError
 from sar_data.labels import corine
 from sar_data.runners import Processes, Serial
 from sar_data.sealed import Build
@@ -462,3 +462,29 @@ class TestSource:
             make(bigearthnet, source, tmp_path / "out")
         build = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
         assert [one.key for one in build.manifest.quarantine] == [patches(source)[5].name]
+
+
+def test_stop_does_not_accept_a_build_that_quarantine_sealed(
+    bigearthnet: Pipeline, small_source: Path, tmp_path: Path
+) -> None:
+    source, _ = damaged(small_source, tmp_path / "s", DAMAGES["a band all NaN"].act)
+    taken = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+    with pytest.raises(BuildError, match="sealed without 1 bad records.*_VH.tif|sealed without 1 bad records.*_VV.tif"):
+        make(bigearthnet, source, tmp_path / "out")
+    assert make(bigearthnet, source, tmp_path / "out", on_bad="quarantine").path == taken.path
+
+
+@pytest.mark.parametrize("container", ["zarr", "lmdb"])
+def test_stop_does_not_go_on_from_shards_that_quarantine_left_with_holes(
+    bigearthnet: Pipeline, small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str
+) -> None:
+    source, _ = damaged(small_source, tmp_path / "s", DAMAGES["a band all NaN"].act)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("sar_data.build.seal", interrupted)
+        make(bigearthnet, source, tmp_path / "out", container=container, on_bad="quarantine", shard_length=4)
+    with pytest.raises(BadRecord):
+        make(bigearthnet, source, tmp_path / "out", container=container, shard_length=4)

@@ -56,14 +56,14 @@ def test_a_second_builder_is_told_who_builds(
 def test_a_builder_that_failed_gives_its_lock_back(
     bigearthnet: Pipeline, bigearthnet_source: Path, tmp_path: Path, known: Undisturbed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: Any) -> None:
+    def failing(*_: Any, **__: Any) -> None:
         raise TargetError("no")
 
     for name in ("draft.durable.write", "open._write_plan", "open._check_space", "pack._start", "seal.checksums"):
         module, _, rest = name.partition(".")
         with monkeypatch.context() as patch:
             patch.setattr(f"sar_data.stages.{module}.{rest}", failing)
-            with pytest.raises(TargetError, match="^no$"):
+            with pytest.raises(TargetError, match=r"^no$"):
                 make(bigearthnet, bigearthnet_source, tmp_path, format="webdataset")
     known.check(make(bigearthnet, bigearthnet_source, tmp_path, format="webdataset").path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -262,6 +263,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     if mount.returncode:
         pytest.skip(f"no small disk can be mounted here: {mount.stderr.strip()}")
     yield folder
+    gc.collect()  # a traceback may hold what was open
     subprocess.run(["umount", str(folder)], check=True)
 
 

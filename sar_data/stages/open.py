@@ -65,12 +65,12 @@ def open_draft(
     )
     shards, rows = planning.plan(scanned, split, shard_length, container.multiple)
     draft = Draft(target, job, shards, complete, scanned, split)
-    draft.sealed = _sealed(target, digest)
+    draft.sealed = _sealed(draft)
     if draft.sealed:
         shutil.rmtree(job.work, ignore_errors=True)  # left by a builder that was killed after the rename
         return draft
     draft.lock = hold(target, job.work, digest)
-    if _sealed(target, digest):  # sealed by another builder while this one waited for nothing but luck
+    if _sealed(draft):  # sealed by another builder while this one waited for nothing but luck
         draft.sealed = True
         shutil.rmtree(job.work, ignore_errors=True)
         return draft
@@ -88,12 +88,20 @@ def _split(samples: int, most: int, multiple: int, shares: Mapping[str, float]) 
     return {"count": samples, "shard_length": length, "class_shares": dict(shares), "shards": []}
 
 
-def _sealed(target: Path, digest: str) -> bool:
-    if not target.exists():
+def _sealed(draft: Draft) -> bool:
+    """Say whether the target stands; raise BuildError where it is another build, or one that `stop` does not accept."""
+    if not draft.target.exists():
         return False
-    found = Manifest.load(target)
+    found, digest = Manifest.load(draft.target), draft.job.recipe
     if found.recipe_digest != digest:
-        raise BuildError(f"{target / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
+        raise BuildError(f"{draft.target / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
+    left_out = found.quarantine[len(draft.facts["quarantine"]) :]  # beyond what this run's scan or parent left out
+    if left_out and draft.job.on_bad == "stop":
+        raise BuildError(
+            f"{draft.target}: sealed without {len(left_out)} bad records, the first {left_out[0].path}: "
+            f"{left_out[0].reason}. Take it with --on-bad quarantine, or mend the source, move the build away and "
+            "build again."
+        )
     return True
 
 

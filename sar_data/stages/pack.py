@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from sar_data import durable
 from sar_data.bake import physical
 from sar_data.bulk import bulk
-from sar_data.errors import BadRecord, TargetError
+from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Place
 from sar_data.index import to_records
 from sar_data.origin import Opened
@@ -61,7 +62,9 @@ def _commit(job: Job, shard: Shard) -> None:
     pending = job.proof(shard).with_suffix(PENDING)
     proof = Proof.load(pending)
     rows = read_plan(job, shard)["key"].to_pylist()
-    valid = proof.slots["valid"].to_pylist() if proof else []
+    if proof is None:
+        raise BuildError(f"{pending}: expected the proof of shard {shard.name}, found none that is whole: run again")
+    valid = proof.slots["valid"].to_pylist()
     keys = [key if ok else None for key, ok in zip(rows, valid, strict=True)]
     job.container.commit(job.build, job.layout, shard, keys, job.spool)
     with durable.explained(pending):
@@ -106,6 +109,8 @@ def proven(job: Job, shard: Shard) -> bool:
     proof = Proof.load(job.proof(shard))
     if proof is None or proof.recipe != job.recipe or (job.statistics and proof.statistics is None):
         return False
+    if job.on_bad == "stop" and not pc.all(proof.slots["valid"]).as_py():
+        return False  # packed under quarantine, which this run does not accept
     path = job.build / job.container.file(shard)
     return path.exists() and (job.container.spooled or path.stat().st_size == proof.bytes)
 

@@ -156,8 +156,12 @@ def main() -> None:
             best = {name: min(best.get(name, s), s) for name, s in seconds.items()}
     slow = diary(patches) * count
     shutil.rmtree(OUT / "builds", ignore_errors=True)
-    print(f"\n{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, {count} patches, 2 processes")
-    print(f"raw read    {read:8.0f} patches/s a process, {read / loop:.2f} of open/read/close ({loop:.0f}); target 0.40")
+    print(
+        f"\n{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, {count} patches, 2 processes"
+    )
+    print(
+        f"raw read    {read:8.0f} patches/s a process, {read / loop:.2f} of open/read/close ({loop:.0f}); target 0.40"
+    )
     for name, seconds_ in (*best.items(), ("the diary's way", slow)):
         target = f"; target {TARGETS[name]}" if name in TARGETS else ""
         print(f"{name:20} {count / seconds_:8.0f} patches/s, {best['cp -r'] / seconds_:.2f} of cp -r{target}")
