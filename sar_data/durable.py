@@ -19,10 +19,11 @@ SYNC_FILE_RANGE_WRITE = 2
 
 
 class Partial:
-    """A file being written. Blocks go to the disk as they fill, so that the final fsync finds little left to do."""
+    """A file being written; `early` sends blocks to the disk as they fill, so that an fsync finds little left to do."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, early: bool) -> None:
         self.descriptor = descriptor
+        self._early = early
         self._size = 0
         self._flushed = 0
 
@@ -33,7 +34,7 @@ class Partial:
         while done < len(view):
             done += os.write(self.descriptor, view[done:] if done else view)
         self._size += done
-        if self._size - self._flushed >= WRITEBACK:
+        if self._early and self._size - self._flushed >= WRITEBACK:
             _start_writeback(self.descriptor, self._flushed, self._size - self._flushed)
             self._flushed = self._size
         return done
@@ -52,7 +53,7 @@ def publish(path: Path, *, sync: bool = True) -> Iterator[Partial]:
     with explained(path):
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
-            yield Partial(descriptor)
+            yield Partial(descriptor, early=sync)
             if sync:
                 os.fsync(descriptor)
             os.replace(partial, path)

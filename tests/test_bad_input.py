@@ -469,7 +469,7 @@ def test_stop_does_not_accept_a_build_that_quarantine_sealed(
 ) -> None:
     source, _ = damaged(small_source, tmp_path / "s", DAMAGES["a band all NaN"].act)
     taken = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
-    with pytest.raises(BuildError, match="sealed without 1 bad records.*_VH.tif|sealed without 1 bad records.*_VV.tif"):
+    with pytest.raises(BuildError, match=r"sealed without 1 bad records, the first .*_V[HV]\.tif"):
         make(bigearthnet, source, tmp_path / "out")
     assert make(bigearthnet, source, tmp_path / "out", on_bad="quarantine").path == taken.path
 
@@ -483,8 +483,8 @@ def test_stop_does_not_go_on_from_shards_that_quarantine_left_with_holes(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("sar_data.build.seal", interrupted)
+    monkeypatch.setattr("sar_data.build.seal", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         make(bigearthnet, source, tmp_path / "out", container=container, on_bad="quarantine", shard_length=4)
     with pytest.raises(BadRecord):
         make(bigearthnet, source, tmp_path / "out", container=container, shard_length=4)
