@@ -73,12 +73,15 @@ def test_a_bad_record_stops_the_build_and_a_quarantine_is_never_silent(tmp_path:
     assert (stopped.exit_code, stopped.stdout) == (1, "")
     assert victim in stopped.stderr
     args = (*BUILD, "--source", source, "--out", tmp_path / "other", "--on-bad")
-    kept, again = cli(*args, "quarantine"), cli(*args, "stop")
+    kept, again, strict = (cli(*args, policy) for policy in ("quarantine", "quarantine", "stop"))
     assert kept.exit_code == again.exit_code == 0
     assert kept.stdout == again.stdout
     assert "quarantined 1" in kept.stderr
     assert "1 bad records are missing from this build" in again.stderr
     assert victim in again.stderr
+    assert (strict.exit_code, strict.stdout) == (1, "")
+    assert "sealed without 1 bad records" in strict.stderr
+    assert victim in strict.stderr
 
 
 def test_a_dropped_parent_is_gone_only_for_good_and_not_built_again(archive: Path, tmp_path: Path) -> None:
