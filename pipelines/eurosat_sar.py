@@ -7,8 +7,8 @@ nearly 10 m. What is odd about the data:
   draw); "stratified" is a 60/20/20 of the sizes that Copernicus-Bench uses, but not its list.
 - The scene of a patch is not recorded, so no split can hold scenes apart: "blocks" holds places apart.
 - The statistics that circulate (VV -12.59, VH -20.26 dB) are those of SSL4EO-S12, not of these files.
-No real file was at hand: band order, unit, type and georeference are those of the documents, and `read` insists on
-them, except that a file may lack a georeference.
+No real file was at hand: band order, unit and georeference are those of the documents. A file may lack a
+georeference, and may hold float64 as its sibling DFC2020 does: it is narrowed to float32, and the manifest counts it.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
 
 
 def read(tree: Tree, record: Record) -> Sample:
-    """Return [VV, VH] in dB, float32 [2, 64, 64]."""
+    """Return [VV, VH] in dB, [2, 64, 64], in the float type of the file."""
     path = record.files[0].path
-    raster = tiff.read(tree.read(path), path, shape=(64, 64), dtypes=("float32",), bands=2)
+    raster = tiff.read(tree.read(path), path, shape=(64, 64), dtypes=("float32", "float64"), bands=2)
     return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
 
 
@@ -91,7 +91,7 @@ PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="eurosat-sar", version="1.0", revision=1, title="EuroSAT-SAR", evidence="dossier",
         bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
-        shape=(64, 64), dtype="float32", pixel_size_m=10.0,
+        shape=(64, 64), dtype="float32", wider=("float64",), pixel_size_m=10.0,
         tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
         sources=(
             Source(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from sar_data.bulk import bulk
@@ -147,13 +148,13 @@ def fingerprint(records: Sequence[Record]) -> str:
     return digest.hexdigest()
 
 
-def label_columns(
-    targets: Sequence[Mapping[str, Sequence[int]]], task: str, classes: Sequence[str]
-) -> tuple[pa.Array, pa.Array]:
-    """Return the columns `labels` and `label_indices` of one nomenclature."""
-    indices = [list(target.get(task, ())) for target in targets]
-    names = [[classes[i] for i in row] for row in indices]
-    return pa.array(names, pa.list_(pa.string())), pa.array(indices, pa.list_(pa.int16()))
+def label_columns(targets: pa.ChunkedArray, task: str, classes: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+    """Return the columns `labels` and `label_indices` of one nomenclature; a record without it has empty lists."""
+    found = pc.map_lookup(targets, pa.scalar(task), "first").combine_chunks()
+    indices = found.flatten()
+    offsets = _offsets(pc.fill_null(found.value_lengths(), 0).to_pylist())
+    names = pa.array(classes, pa.string()).take(indices)
+    return pa.ListArray.from_arrays(offsets, names), pa.ListArray.from_arrays(offsets, indices)
 
 
 def document() -> dict[str, Any]:

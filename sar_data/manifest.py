@@ -157,6 +157,7 @@ class Manifest(Document):
     parent: Parent | None
     quarantine: list[Quarantined]
     fallback_reads: int
+    narrowed_records: int
     recipe: dict[str, Any]
     recipe_digest: str
     content_digest: str
@@ -190,6 +191,7 @@ def content_digest(rows: Iterable[tuple[str, str, list[tuple[str, list[int]]], s
     It depends on what is stored alone: not on container, shards, order, workers or interruptions.
     """
     digest = hashlib.sha256()
+    encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
     for key, split, targets, image in sorted(rows):
-        digest.update(json.dumps([key, split, sorted(targets), image], separators=(",", ":")).encode() + b"\n")
+        digest.update(encode([key, split, sorted(targets), image]).encode() + b"\n")
     return digest.hexdigest()

@@ -26,12 +26,14 @@ class Pixels:
     """One image as it will be stored.
 
     `files` holds the xxh3_128 of each of the record's files; `fallbacks` counts files the fast TIFF parser left to
-    rasterio; `clipped` counts the pixels [band] that a narrower dtype could not hold.
+    rasterio; `narrowed` says that the source held wider floats; `clipped` counts the pixels [band] that a narrower
+    dtype could not hold.
     """
 
     image: Image
     files: list[str]
     fallbacks: int = 0
+    narrowed: bool = False
     clipped: tuple[int, ...] = ()
 
 
@@ -69,16 +71,19 @@ class _RawOpened:
         witness = Witness(self.tree, seen, sizes)
         sample = self.pipeline.read(witness, record)
         spec = self.pipeline.spec
+        image, narrowed = sample.image, sample.image.dtype.name in spec.wider
+        if narrowed:
+            image = image.astype(spec.dtype)
         expected = (len(spec.bands), *spec.shape), np.dtype(spec.dtype)
-        if (sample.image.shape, sample.image.dtype) != expected:
-            found = f"{sample.image.shape} {sample.image.dtype}"
+        if (image.shape, image.dtype) != expected:
+            found = f"{image.shape} {image.dtype}"
             raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
         for file in record.files:
             if file.path not in seen:  # a file that holds labels only, and was not read by scan
                 witness.read(file.path)
             if sizes[file.path] != file.size or known.get(file.path, seen[file.path]) != seen[file.path]:
                 raise BadRecord(file.path, "the file changed since it was scanned")
-        return Pixels(sample.image, [seen[file.path] for file in record.files], sample.fallbacks)
+        return Pixels(image, [seen[file.path] for file in record.files], sample.fallbacks, narrowed)
 
 
 @dataclass(frozen=True, slots=True)

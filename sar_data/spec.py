@@ -49,7 +49,8 @@ class DatasetSpec:
     """Everything that is true of a dataset before any file is opened.
 
     `shape` is (height, width) in pixels; `tasks[0]` is the default nomenclature; `lists` are the file names of
-    official lists; `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads
+    official lists; `wider` names floats that files may hold besides `dtype`, to which they are then narrowed, counted
+    in the manifest; `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads
     the same files differently, and so makes another recipe.
     """
 
@@ -60,6 +61,7 @@ class DatasetSpec:
     bands: tuple[Band, ...]
     shape: tuple[int, int]
     dtype: str
+    wider: tuple[str, ...] = ()
     pixel_size_m: float
     tasks: tuple[Task, ...]
     sources: tuple[Source, ...]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from pipelines.eurosat_sar import CLASSES
 from pipelines.eurosat_sar import PIPELINE as EUROSAT
 from pipelines.synth import eurosat_sar
-from sar_data import synth
+from sar_data import catalog, synth
+from sar_data.build import build
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -79,7 +81,7 @@ def test_a_eurosat_file_may_lack_its_georeference_but_not_its_form(tmp_path: Pat
     for pixels, reason in (
         (image, None),
         (image[:1], "expected 2 bands of 64x64 pixels, found 1 band"),
-        (image.astype(np.float64), "found float64"),
+        (image.astype(np.int16), "found int16"),
         (image[:, :32], "32x64"),
     ):
         path.write_bytes(synth.geotiff(pixels, epsg=None, transform=None, rows_per_strip=16))
@@ -90,3 +92,19 @@ def test_a_eurosat_file_may_lack_its_georeference_but_not_its_form(tmp_path: Pat
         else:
             with pytest.raises(BadRecord, match=reason):
                 EUROSAT.read(Folder.at(tmp_path), record)
+
+
+def test_wider_floats_are_narrowed_and_counted(tmp_path: Path) -> None:
+    source = tmp_path / "raw"
+    catalog.synthesise("eurosat-sar")(source, count=100, seed=0)
+    plain = build(EUROSAT, source=source, out=tmp_path / "plain")
+    path = source / "EuroSAT-SAR" / "Forest" / "Forest_1.tif"
+    with rasterio.open(path) as raster:
+        wide = raster.read().astype(np.float64)
+        # As GDAL writes float64: the same values, in another file.
+        profile = {**raster.profile, "dtype": "float64"}
+    with rasterio.open(path, "w", **profile) as raster:
+        raster.write(wide)
+    narrowed = build(EUROSAT, source=source, out=tmp_path / "narrowed")
+    assert (plain.manifest.narrowed_records, narrowed.manifest.narrowed_records) == (0, 1)
+    assert narrowed.manifest.content_digest == plain.manifest.content_digest

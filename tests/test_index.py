@@ -92,7 +92,11 @@ def test_the_fingerprint_does_not_see_order(order: list[Record]) -> None:
 
 
 def test_labels_are_the_names_of_their_indices() -> None:
-    labels, numbers = label_columns([{"one": (0, 2)}, {"two": (1,)}, {}], "one", ("a", "b", "c"))
+    rows = [[("one", [0, 2])], [("two", [1])], []]
+    targets = pa.chunked_array(
+        [pa.array(rows[:1], INDEX.field("targets").type), pa.array(rows[1:], INDEX.field("targets").type)]
+    )
+    labels, numbers = label_columns(targets, "one", ("a", "b", "c"))
     assert labels.to_pylist() == [["a", "c"], [], []]
     assert numbers.to_pylist() == [[0, 2], [], []]
 

@@ -239,7 +239,7 @@ FORMATS = ("lmdb", "webdataset", "zarr")
 def test_a_system_call_that_fails_once_is_explained_and_costs_nothing(
     bigearthnet: Pipeline, bigearthnet_source: Path, container: str
 ) -> None:
-    """One call of each kind on each kind of file, in zarr every third; the kill suite has them all."""
+    """A share of the kinds of calls and files, which differs from container to container; the kill suite has all."""
     chosen = options(container, limit=20)
     with memory() as folder:
 
@@ -248,7 +248,8 @@ def test_a_system_call_that_fails_once_is_explained_and_costs_nothing(
 
         undisturbed = Undisturbed.of(make(folder / "undisturbed"))
         first = {name: turn for turn, name in reversed(list(enumerate(sites(make, folder / "counted"))))}
-        turns = sorted(first.values())[:: 3 if container == "zarr" else 1]  # zarr-python takes its time
+        start, step = {"lmdb": (0, 2), "webdataset": (1, 2), "zarr": (0, 4)}[container]
+        turns = sorted(first.values())[start::step]
         explained = [fails_once(make, undisturbed, folder / f"out-{turn}", turn) for turn in turns]
     assert sum(explained) > len(turns) // 2
 

@@ -56,13 +56,8 @@ class Zarr:
         return None
 
     def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
-        import zarr
-
-        attributes = {"Conventions": "CF-1.11", "title": layout.title}
-        group = zarr.create_group(build / split, zarr_format=3, attributes=attributes, overwrite=False)
-        self._image(group.store_path.store, f"{group.path}/image".lstrip("/"), layout, slots, samples)
-        band = group.create_array("band", shape=(len(layout.bands),), dtype=str, dimension_names=("band",))
-        band[:] = np.array(layout.bands, dtype=object)
+        with explained(build / split):
+            (build / split).mkdir(parents=True, exist_ok=True)  # chunks need no metadata: `finish` writes it
 
     def _image(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
         import zarr
@@ -106,10 +101,12 @@ class Zarr:
         """Return the bytes zarr itself gives a shard, by way of a one-shard array in memory."""
         import zarr
 
-        store = zarr.storage.MemoryStore()
+        stored: dict[str, Any] = {}
+        store = zarr.storage.MemoryStore(stored)
         with zarr.config.set({"array.write_empty_chunks": True}):
             self._image(store, "image", layout, shard.slots, shard.count)[:] = images
-        return store._store_dict["image/c/0/0/0/0"].to_bytes()
+        encoded: bytes = stored["image/c/0/0/0/0"].to_bytes()
+        return encoded
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
         return None  # written in place
@@ -117,22 +114,31 @@ class Zarr:
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         import zarr
 
-        group = zarr.open_group(build / split, mode="r+")
-        chunk = max(len(keys), 1)
-        columns: dict[str, Any] = {
-            "key": np.array([key or "" for key in keys], dtype=object),
-            "valid": np.array([key is not None for key in keys], dtype=bool),
+        folder = build / split
+        for unfinished in [folder / "zarr.json", folder / "image" / "zarr.json"]:
+            unfinished.unlink(missing_ok=True)
+        attributes = {"Conventions": "CF-1.11", "title": layout.title}
+        group = zarr.create_group(folder, zarr_format=3, attributes=attributes)
+        self._image(zarr.storage.LocalStore(folder), "image", layout, slots, len(keys))
+        columns: dict[str, tuple[str, type, list[Any]]] = {
+            "band": ("band", str, list(layout.bands)),
+            "key": ("sample", str, [key or "" for key in keys]),
+            "valid": ("sample", bool, [key is not None for key in keys]),
         }
-        for name, values in columns.items():
-            kind = str if name == "key" else bool
+        for name, (dimension, kind, values) in columns.items():
             array = group.create_array(
-                name, shape=values.shape, chunks=(chunk,), dtype=kind, dimension_names=("sample",), overwrite=True
+                name,
+                shape=(len(values),),
+                chunks=(max(len(values), 1),),
+                dtype=kind,
+                dimension_names=(dimension,),
+                overwrite=True,
             )
-            array[:] = values
+            array[:] = np.array(values, dtype=object if kind is str else kind)
         with warnings.catch_warnings():
             # zarr warns that v3 does not specify consolidation yet; xarray warns where it is missing.
             warnings.simplefilter("ignore")
-            zarr.consolidate_metadata(build / split)
+            zarr.consolidate_metadata(folder)
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Compressed(build, slots) if self.compression else _Raw(build, layout)

@@ -54,6 +54,7 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         "content_digest": content_digest(zip(*columns, strict=True)),
         "quarantine": [*draft.facts["quarantine"], *quarantined],
         "fallback_reads": sum(proof.fallbacks for proof in proofs),
+        "narrowed_records": sum(proof.narrowed for proof in proofs),
         "clipped": {
             band: int(n) + before.get(band, 0) for band, n in zip(draft.job.layout.bands, clipped, strict=True)
         },
@@ -86,8 +87,7 @@ def _indexed(parts: list[pa.Table], draft: Draft) -> pa.Table:
     default = next(iter(draft.job.layout.classes))
     whole = []
     for part in parts:
-        targets = [dict(row) for row in part["targets"].to_pylist()]
-        names, indices = label_columns(targets, default, draft.job.layout.classes[default])
+        names, indices = label_columns(part["targets"], default, draft.job.layout.classes[default])
         part = part.append_column("labels", names).append_column("label_indices", indices)
         empty = {f.name: pa.nulls(len(part), f.type) for f in INDEX if f.name not in part.column_names}
         columns = [empty.get(f.name) if f.name in empty else part[f.name].cast(f.type) for f in INDEX]

@@ -110,7 +110,8 @@ def _write_plan(draft: Draft, rows: pa.Table) -> None:
     work = draft.job.work
     sink = pa.BufferOutputStream()
     pq.write_table(draft.scanned, sink, compression="zstd")
-    durable.write(work / SCAN_NAME, sink.getvalue())
+    # Both are written anew by every run, before any shard.
+    durable.write(work / SCAN_NAME, sink.getvalue(), sync=False)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, rows.schema) as writer:
         at = 0
@@ -118,7 +119,7 @@ def _write_plan(draft: Draft, rows: pa.Table) -> None:
             batch = rows.slice(at, shard.count).combine_chunks().to_batches(max_chunksize=shard.count)
             writer.write_batch(batch[0])
             at += shard.count
-    durable.write(work / PLAN, sink.getvalue())
+    durable.write(work / PLAN, sink.getvalue(), sync=False)
 
 
 def _check_space(draft: Draft) -> None:

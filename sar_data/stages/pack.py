@@ -101,7 +101,7 @@ def _start(draft: Draft) -> None:
         (job.work / "proofs").mkdir(exist_ok=True)
         for split, document in draft.facts["splits"].items():
             job.container.start(job.build, job.layout, split, document["shard_length"], document["count"])
-        durable.write(job.work / STARTED, b"")
+        durable.write(job.work / STARTED, b"", sync=False)
 
 
 def proven(job: Job, shard: Shard) -> bool:
@@ -137,6 +137,7 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
         job.recipe,
         written.bytes,
         pass_.fallbacks,
+        pass_.narrowed,
         pass_.clipped.tolist(),
         pass_.tally.finish() if pass_.tally else None,
         pass_.table(written.offsets),
@@ -154,6 +155,7 @@ class _Pass:
         self.refuse = job.container.refuse
         self.tally = Tally(len(job.layout.bands), job.layout.unit) if job.statistics else None
         self.fallbacks = 0
+        self.narrowed = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
         self.slots: list[tuple[Any, ...]] = []  # SLOTS without the offset, which the container tells at the end
 
@@ -175,6 +177,7 @@ class _Pass:
             if self.tally:
                 self.tally.add(seen)
             self.fallbacks += pixels.fallbacks
+            self.narrowed += pixels.narrowed
             if pixels.clipped:
                 self.clipped += pixels.clipped
             masked = [

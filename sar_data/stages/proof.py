@@ -35,13 +35,16 @@ class Proof:
     recipe: str
     bytes: int
     fallbacks: int
+    narrowed: int
     clipped: list[int]
     statistics: BandStats | None
     slots: pa.Table
 
     def save(self, path: Path) -> None:
         """Write the proof behind its own digest: no fsync, since one that a power cut tore is not believed."""
-        facts: dict[str, Any] = {name: getattr(self, name) for name in ("recipe", "bytes", "fallbacks", "clipped")}
+        facts: dict[str, Any] = {
+            name: getattr(self, name) for name in ("recipe", "bytes", "fallbacks", "narrowed", "clipped")
+        }
         facts["statistics"] = self.statistics and self.statistics.to_json()
         table = self.slots.replace_schema_metadata({"proof": json.dumps(facts)})
         sink = pa.BufferOutputStream()

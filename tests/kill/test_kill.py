@@ -210,3 +210,5 @@ def test_every_stage_was_hit(ledger: Ledger) -> None:
         assert sum(ledger.hits[stage, variant] for variant in VARIANTS) >= WANTED
     for variant in ("lmdb", "webdataset", "zarr"):
         assert ledger.hits["pack", variant] >= WANTED
+    # A rename is hit before it and after it.
+    assert 3 <= ledger.sealed <= ledger.hits.total() - 3
