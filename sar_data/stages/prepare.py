@@ -12,6 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from sar_data import formats
+from sar_data.bulk import bulk
 from sar_data.errors import BadRecord
 from sar_data.index import fingerprint
 from sar_data.manifest import BandDocument, Quarantined, Storage, TaskDocument
@@ -51,6 +52,7 @@ class Options:
     on_bad: OnBad = "stop"
 
 
+@bulk()
 def prepare(
     pipeline: Pipeline,
     *,

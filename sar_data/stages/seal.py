@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sar_data import durable
+from sar_data.bulk import bulk
 from sar_data.errors import BuildError, SplitError
 from sar_data.manifest import NAME, Manifest
 from sar_data.runners import Runner
@@ -25,6 +26,7 @@ from sar_data.stats import merge
 BLOCK = 1 << 20
 
 
+@bulk()
 def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Build:
     """Complete a packed build and return it sealed; raise BuildError where a shard has no proof."""
     if draft.sealed:
