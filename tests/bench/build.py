@@ -1,8 +1,9 @@
 """Build against `cp -r`, in one run on one machine: `make bench`. Quote the ratios, not the rates.
 
 Every contender starts from the same 10,000 patches in a warm page cache, after a sync; rounds alternate between them.
-Ratios are given for the medians and for the best rounds. A build's time is that of everything honest (labels, hashes of sources and samples,
-moments in dB and power, histogram, masks, an fsync a shard, index and manifest) but SHA256SUMS, which is timed apart.
+Ratios are given for the medians and for the best rounds. A build's time is that of everything honest (labels, hashes
+of sources and samples, moments in dB and power, histogram, masks, an fsync a shard, index and manifest) but SHA256SUMS,
+which is timed apart.
 """
 
 from __future__ import annotations
@@ -170,7 +171,8 @@ def main() -> None:
             for name, taken in seconds.items():
                 rounds.setdefault(name, []).append(taken)
     rounds["the diary's way"] = [diary(patches) * count]
-    shutil.rmtree(OUT / "builds", ignore_errors=True)
+    for left in (OUT / "builds", *OUT.glob("copy-*")):
+        shutil.rmtree(left, ignore_errors=True)
     print(
         f"\n{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, {count} patches, 2 processes"
     )
