@@ -71,10 +71,11 @@ class _RawOpened:
         witness = Witness(self.tree, seen, sizes)
         sample = self.pipeline.read(witness, record)
         spec = self.pipeline.spec
-        image, narrowed = sample.image, sample.image.dtype.name in spec.wider
-        if narrowed:
-            image = image.astype(spec.dtype)
+        image = sample.image
         expected = (len(spec.bands), *spec.shape), np.dtype(spec.dtype)
+        narrowed = image.dtype != expected[1] and image.dtype.name in spec.wider
+        if narrowed:
+            image = image.astype(expected[1])
         if (image.shape, image.dtype) != expected:
             found = f"{image.shape} {image.dtype}"
             raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
