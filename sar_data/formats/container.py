@@ -81,7 +81,7 @@ class Format(Protocol):
     def refuse(self, key: str) -> str | None:
         """Say why a sample cannot have this key, or None where it can."""
 
-    def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
+    def start(self, build: Path, split: str) -> None:
         """Prepare a split's folder; harmless when done twice."""
 
     def file(self, shard: Shard) -> str:

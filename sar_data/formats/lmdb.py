@@ -64,7 +64,7 @@ class Lmdb:
         size = len(key.encode())
         return f"expected a key of at most {MOST_KEY_BYTES} bytes, found {size}" if size > MOST_KEY_BYTES else None
 
-    def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
+    def start(self, build: Path, split: str) -> None:
         path = build / split / "data.mdb"
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -92,7 +92,7 @@ class WebDataset:
         size = len(f"{key}.image.npy".encode())
         return f"expected a member name of at most {NAME_BYTES} bytes, found {size}" if size > NAME_BYTES else None
 
-    def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
+    def start(self, build: Path, split: str) -> None:
         (build / split).mkdir(parents=True, exist_ok=True)
 
     def file(self, shard: Shard) -> str:

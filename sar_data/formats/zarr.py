@@ -55,7 +55,7 @@ class Zarr:
     def refuse(self, key: str) -> str | None:
         return None
 
-    def start(self, build: Path, layout: Layout, split: str, slots: int, samples: int) -> None:
+    def start(self, build: Path, split: str) -> None:
         with explained(build / split):
             (build / split).mkdir(parents=True, exist_ok=True)  # chunks need no metadata: `finish` writes it
 

@@ -99,8 +99,8 @@ def _start(draft: Draft) -> None:
         shutil.rmtree(job.build, ignore_errors=True)
         job.build.mkdir()
         (job.work / "proofs").mkdir(exist_ok=True)
-        for split, document in draft.facts["splits"].items():
-            job.container.start(job.build, job.layout, split, document["shard_length"], document["count"])
+        for split in draft.facts["splits"]:
+            job.container.start(job.build, split)
         durable.write(job.work / STARTED, b"", sync=False)
 
 

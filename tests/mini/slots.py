@@ -71,7 +71,7 @@ def store(
     """Write one split in shards of `length` and return where each valid sample lies."""
     length = -(-length // container.multiple) * container.multiple
     build, spool = root / "build", root / "spool"
-    container.start(build, plan, split, length, len(slots))
+    container.start(build, split)
     keys = [None if slot.image is None else slot.record.key for slot in slots]
     places: dict[str, Place] = {}
     for number, first in enumerate(range(0, len(slots), length)):
