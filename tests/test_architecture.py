@@ -28,7 +28,7 @@ LAWS: list[tuple[str, tuple[str, ...]]] = [
      ("sar_data.formats.container", "sar_data.formats.raw", "sar_data.durable", "sar_data.plan")),
     (r"sar_data\.formats", ("sar_data.formats", "sar_data.plan")),
     (r"sar_data\.(errors|spec|record|bulk|durable)", ("sar_data.sources.tree", "sar_data.split.policy")),
-    (r"sar_data\.(raster|labels|synth|radiometry)", ("sar_data.raster", "sar_data.labels", "sar_data.sources.tree")),
+    (r"sar_data\.(raster|labels|synth)", ("sar_data.raster", "sar_data.labels", "sar_data.sources.tree")),
     (r"sar_data\.split", ("sar_data.split",)),
     (r"sar_data\.sources", ("sar_data.sources",)),
     (r"sar_data\.(stats|kernel|bake|plan|index|manifest|summary)",
