@@ -1,7 +1,7 @@
 """The one compiled loop of the house: moments, power moments and histogram of an image whose pixels are all valid.
 
-numpy needs a dozen passes over memory for these sums; compiled, they take a third of the time, which decides whether
-a build keeps up with `cp -r` (docs/performance.md). Compiled once a machine and cached beside this file.
+numpy needs a dozen passes over memory for these sums; compiled, they take less than half the time, which is the largest
+single gain a build has had (docs/performance.md). Compiled once a machine and cached beside this file.
 """
 
 from __future__ import annotations
