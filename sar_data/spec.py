@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -12,32 +12,51 @@ if TYPE_CHECKING:
     from sar_data.split.policy import SplitPolicy
 
 Evidence = Literal["real-files", "real-lists", "dossier"]
-TaskKind = Literal["multiclass", "multilabel"]
+TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection"]
+Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
+"""Units of stored values. `power` is linear sigma0 or gamma0, `amplitude` its root or a detected DN, `DN` any number
+without a radiometric meaning (I and Q, an undocumented scale), `8-bit` a stretched picture, `phase` radians."""
+Symmetry = Literal["azimuth-flip", "range-flip", "quarter-turn"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A published file of the dataset: where it is, and how it is known to be the right one."""
+    """A published file of the dataset: where it is, and how it is known to be the right one.
+
+    `checksum` is "md5:…" or "sha256:…" as published, None where none is; `size` is in bytes as published; `mirrors` are
+    further URLs of the same bytes. `manual` says how a person gets the file where no plain download exists (a form, a
+    login, a share); it is empty for an automatic source.
+    """
 
     name: str
     url: str
     checksum: str | None = None
     note: str = ""
+    size: int | None = None
+    mirrors: tuple[str, ...] = ()
+    manual: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """A band, addressed by its polarisation name; `unit` is the unit of the stored values."""
+    """A band, addressed by its polarisation name; `unit` is the unit of the stored values.
+
+    `polarisation` is empty for what has none, such as a coherence.
+    """
 
     name: str
     polarisation: str
-    unit: Literal["dB"]
+    unit: Unit
     description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What can be learnt: a name, a kind and the classes in canonical order."""
+    """What can be learnt: a name, a kind and the classes in canonical order.
+
+    A segmentation's classes are the values 0, 1, … of the stored mask, in which 255 is ignored. A detection's are the
+    labels of the record's objects.
+    """
 
     name: str
     kind: TaskKind
@@ -48,10 +67,14 @@ class Task:
 class DatasetSpec:
     """Everything that is true of a dataset before any file is opened.
 
-    `shape` is (height, width) in pixels; `tasks[0]` is the default nomenclature; `lists` are the file names of
-    official lists; `wider` names floats that files may hold besides `dtype`, to which they are then narrowed, counted
-    in the manifest; `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads
-    the same files differently, and so makes another recipe.
+    `shape` is (height, width) in pixels, None where images differ in size; `frames` is the number of images of one
+    place and shape that make a sample (seasons). `tasks[0]` is the default nomenclature; without any task the dataset is
+    for self-supervised learning. `lists` are the file names of official lists; `wider` names floats that files may
+    hold besides `dtype`, to which they are then narrowed, counted in the manifest. `calibration` (sigma0, gamma0, DN,
+    stretched, …) and `terrain_corrected` (None: not known) describe the radiometry; `range_axis` is the image axis along
+    which the radar looks, and `symmetries` are the turns under which an image stays a possible one. `evidence` says how
+    well the layout is known; `revision` grows whenever the pipeline reads the same files differently, and so makes
+    another recipe.
     """
 
     name: str
@@ -59,15 +82,21 @@ class DatasetSpec:
     revision: int
     title: str
     bands: tuple[Band, ...]
-    shape: tuple[int, int]
+    shape: tuple[int, int] | None
+    frames: int = 1
     dtype: str
     wider: tuple[str, ...] = ()
-    pixel_size_m: float
+    pixel_size_m: float | None
     tasks: tuple[Task, ...]
     sources: tuple[Source, ...]
     lists: tuple[str, ...]
     licence: str
     citation: str
+    samples: int | None = None
+    calibration: str = "unknown"
+    terrain_corrected: bool | None = None
+    range_axis: Literal["x", "y", "mixed", "unknown"] = "unknown"
+    symmetries: tuple[Symmetry, ...] = ("azimuth-flip",)
     evidence: Evidence
 
 
@@ -79,6 +108,10 @@ class Pipeline:
     `scan(tree, unit)` yields the records of one unit from names, labels and headers, never from pixels;
     `read(tree, record)` returns the pixels. `scan` and `read` raise BadRecord. `splits` maps a policy's name to
     its default form; the first is the default.
+
+    `fit(tree)` looks at a source whose layout is not wholly known and returns the pipeline that fits it with what was
+    found, in sentences that the build prints and the manifest keeps; it raises SourceError where that is ambiguous.
+    `variants` are other forms of the same dataset (calibrated chips, whole scenes), by name.
     """
 
     spec: DatasetSpec
@@ -86,3 +119,5 @@ class Pipeline:
     scan: Callable[[Tree, str], Iterable[Record]]
     read: Callable[[Tree, Record], Sample]
     splits: Mapping[str, SplitPolicy]
+    fit: Callable[[Tree], tuple[Pipeline, tuple[str, ...]]] | None = None
+    variants: Mapping[str, Pipeline] = field(default_factory=dict)
