@@ -179,13 +179,12 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
             damaged.add(shard.rows.split)
             problems.append(Problem(shard.rows.name, key, "pixels", expected, found))
     packed = index.filter(pc.is_valid(index["shard"]))
-    columns = [packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3")]
-    problems += _differ("content digest", manifest.content_digest, content_digest(zip(*columns, strict=True)))
+    problems += _differ("content digest", manifest.content_digest, content_digest(packed))
     layout = layout_of(manifest)
     for split, recorded in (manifest.statistics or {}).items():
         if split not in parts or split in damaged:
             continue
-        merged = merge(parts[split], len(layout.bands), layout.unit)
+        merged = merge(parts[split], layout.units)
         problems += _figures(f"statistics of {split}", recorded, summarise(merged, layout.bands))
         if split == "train":
             problems += _figures("normalisation", manifest.normalisation, normalisation(merged, layout.bands))

@@ -1,0 +1,35 @@
+"""The one import of rasterio: a file in memory, decoded by the one GDAL driver that its bytes call for."""
+
+from __future__ import annotations
+
+import warnings
+
+from sar_data.errors import BadRecord
+from sar_data.record import Image
+
+NAMES = {"GTiff": "TIFF", "JPEG": "JPEG", "PNG": "PNG"}
+
+
+def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, int, int], str] | None = None) -> Image:
+    """Return [band, y, x] as `driver` decodes it: no other driver is asked, and no file beside it is looked for.
+
+    `expected` is the shape and dtype that the header promised. Raise BadRecord, naming `name`.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.MemoryFile(data) as memory, memory.open(driver=driver) as source:
+                shape, types = (source.count, source.height, source.width), set(source.dtypes)
+                fits = expected is None or (shape, types) == (expected[0], {expected[1]})
+                pixels: Image | None = source.read() if fits else None
+    except (RasterioError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+        # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
+        raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {error.__cause__ or error}") from error
+    if pixels is None:
+        raise BadRecord(
+            name, f"expected {expected and expected[0]} {expected and expected[1]}, GDAL finds {shape} {sorted(types)}"
+        )
+    return pixels
