@@ -29,7 +29,5 @@ def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, i
         # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
         raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {error.__cause__ or error}") from error
     if pixels is None:
-        raise BadRecord(
-            name, f"expected {expected and expected[0]} {expected and expected[1]}, GDAL finds {shape} {sorted(types)}"
-        )
+        raise BadRecord(name, f"expected {expected}, as its header says, GDAL finds {shape} of {sorted(types)}")
     return pixels

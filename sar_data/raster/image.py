@@ -36,9 +36,8 @@ def read(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Ima
     """
     found = dimensions(data, name)
     if shape is not None and found != shape:
-        raise BadRecord(
-            name, f"expected {shape[0]}x{shape[1]} pixels, as its annotation says, found {found[0]}x{found[1]}"
-        )
+        wanted = f"{shape[0]}x{shape[1]} pixels, as its annotation says"
+        raise BadRecord(name, f"expected {wanted}, found {found[0]}x{found[1]}")
     if found[0] * found[1] > MOST_PIXELS:
         raise BadRecord(name, f"expected an image, found a header that claims {found[0]:,}x{found[1]:,} pixels")
     from sar_data.raster.gdal import decoded
