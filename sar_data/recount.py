@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -14,6 +15,7 @@ import xxhash
 from sar_data.bake import physical
 from sar_data.errors import BuildError
 from sar_data.formats.container import Place
+from sar_data.record import IGNORE
 from sar_data.runners import Runner
 from sar_data.sealed import Build, layout_of, nodata, places
 from sar_data.stages.scan import Progress
@@ -32,10 +34,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one shard's images gave; `faults` maps a key to why its image could not be read or differs."""
+    """What one shard's samples gave; `faults` maps a key to why its image could not be read or differs.
+
+    `mask_pixels` counts each value of the masks.
+    """
 
     rows: Rows
     statistics: BandStats
+    mask_pixels: list[int]
     faults: dict[str, tuple[str, str]]
 
 
@@ -80,7 +86,7 @@ def recount(
 def _count(path: Path, rows: Rows) -> Counted:
     build = Build.open(path)
     layout = layout_of(build.manifest)
-    tally = Tally(layout.units)
+    tally, hidden = Tally(layout.units), np.zeros(IGNORE + 1, np.int64)
     faults: dict[str, tuple[str, str]] = {}
     with build.reader() as reader:
         for place in rows.places:
@@ -93,6 +99,8 @@ def _count(path: Path, rows: Rows) -> Counted:
             for what, array, expected in (("image", image, place.xxh3), ("mask", mask, place.mask_xxh3)):
                 if array is not None and (found := xxhash.xxh3_128_hexdigest(array.data)) != expected:
                     faults[place.key] = f"an {what} of xxh3 {expected}".replace("an m", "a m"), found
+            if mask is not None:
+                hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
             height, width = place.shape
             tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata))
-    return Counted(rows, tally.finish(), faults)
+    return Counted(rows, tally.finish(), hidden.tolist(), faults)

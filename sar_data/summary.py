@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from sar_data.manifest import BandStatistics, Circular, CoMoment, DomainStatistics, Normalisation, SplitStatistics
+from sar_data.record import IGNORE
 from sar_data.stats import BandStats, Moments
 from sar_data.units import DB_TO_NEPER, HISTOGRAMS, domains, off_axis
 
@@ -47,6 +48,12 @@ def normalisation(stats: BandStats, bands: tuple[str, ...]) -> Normalisation | N
         for column in ("mean", "std", "min", "max")
     }
     return Normalisation(units=dict(zip(bands, stats.units, strict=True)), **columns)
+
+
+def mask_pixels(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, int]:
+    """Return the pixels of each class and those ignored, from counts of every mask value, shard by shard."""
+    total = np.array(counts, np.int64).reshape(-1, IGNORE + 1).sum(axis=0)
+    return {**{name: int(total[i]) for i, name in enumerate(classes)}, "ignored": int(total[IGNORE])}
 
 
 def _band(stats: BandStats, i: int) -> BandStatistics:

@@ -12,13 +12,12 @@ import pyarrow.compute as pc
 
 from sar_data.index import FILE, INDEX, label_columns
 from sar_data.manifest import Quarantined, content_digest
-from sar_data.record import IGNORE
 from sar_data.split.policy import UNUSED
 from sar_data.stages.draft import Draft
 from sar_data.stages.pack import PLAN
 from sar_data.stages.proof import Proof
 from sar_data.stats import BandStats
-from sar_data.summary import normalisation, summarise
+from sar_data.summary import mask_pixels, normalisation, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +112,8 @@ def _splits(draft: Draft, proofs: Sequence[Proof], keys: dict[str, list[str | No
         splits[split] = {**planned, "count": sum(shard["count"] for shard in shards), "shards": shards}
         if draft.job.layout.mask:
             mine = [p.mask_pixels for s, p in zip(draft.shards, proofs, strict=True) if s.split == split]
-            splits[split]["mask_pixels"] = _mask_pixels(draft.job.layout.mask_classes, mine)
+            splits[split]["mask_pixels"] = mask_pixels(draft.job.layout.mask_classes, mine)
     return {"splits": splits}
-
-
-def _mask_pixels(classes: Sequence[str], counts: list[list[int]]) -> dict[str, int]:
-    """Return the pixels of each class, and those ignored."""
-    total = np.array(counts, np.int64).reshape(-1, IGNORE + 1).sum(axis=0)
-    return {**{name: int(total[i]) for i, name in enumerate(classes)}, "ignored": int(total[IGNORE])}
 
 
 def _statistics(draft: Draft, merged: Mapping[str, BandStats]) -> dict[str, Any]:
