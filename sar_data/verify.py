@@ -184,8 +184,8 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     problems += _differ("content digest", manifest.content_digest, content_digest(packed))
     layout = layout_of(manifest)
     for split in parts.keys() - damaged if layout.mask else ():
-        found = mask_pixels(layout.mask_classes, hidden[split])
-        problems += _differ(f"mask pixels of {split}", manifest.splits[split].mask_pixels, found)
+        pixels = mask_pixels(layout.mask_classes, hidden[split])
+        problems += _differ(f"mask pixels of {split}", manifest.splits[split].mask_pixels, pixels)
     for split, recorded in (manifest.statistics or {}).items():
         if split not in parts or split in damaged:
             continue
