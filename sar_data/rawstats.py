@@ -35,6 +35,11 @@ def recognise(source: Path) -> Pipeline:
     return found[0]
 
 
+def fitted(pipeline: Pipeline, source: Path) -> Pipeline:
+    """Return the pipeline as it fits a source whose layout documents leave open."""
+    return pipeline.fit(Folder.at(source))[0] if pipeline.fit else pipeline
+
+
 def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None) -> BandStats:
     """Return the statistics of all records below `source`; raise BadRecord for the first that is wrong."""
     tree = Folder.at(source)

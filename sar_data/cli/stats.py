@@ -98,12 +98,12 @@ def _of_raw(
 ) -> tuple[str, dict[str, SplitStatistics]]:
     from sar_data import catalog
     from sar_data.cli.meter import Meter
-    from sar_data.rawstats import ALL, raw_statistics, recognise
+    from sar_data.rawstats import ALL, fitted, raw_statistics, recognise
     from sar_data.summary import summarise
 
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
-    pipeline = catalog.pipeline(dataset) if dataset else recognise(path)
+    pipeline = fitted(catalog.pipeline(dataset) if dataset else recognise(path), path)
     bands = tuple(band.name for band in pipeline.spec.bands)
     with crew(workers) as runner, Meter() as meter:
         stats = raw_statistics(pipeline, path, runner, meter)

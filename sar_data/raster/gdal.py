@@ -1,11 +1,16 @@
-"""The one import of rasterio: a file in memory, decoded by the one GDAL driver that its bytes call for."""
+"""The one import of rasterio: files in memory, decoded by the one GDAL driver their bytes call for; polygons burnt."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
+
+import numpy as np
 
 from sar_data.errors import BadRecord
-from sar_data.record import Image
+from sar_data.record import Image, Mask
+
+Ring = tuple[float, ...]
 
 NAMES = {"GTiff": "TIFF", "JPEG": "JPEG", "PNG": "PNG"}
 
@@ -31,3 +36,25 @@ def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, i
     if pixels is None:
         raise BadRecord(name, f"expected {expected}, as its header says, GDAL finds {shape} of {sorted(types)}")
     return pixels
+
+
+def burnt(rings: Iterable[tuple[Iterable[Ring], Iterable[Ring], int]], shape: tuple[int, int]) -> Mask:
+    """Return the mask uint8 [y, x] of shapes in pixels (outer rings, holes, value); where none is, 0.
+
+    A pixel belongs to a shape that holds its centre; later shapes cover earlier ones.
+    """
+    import rasterio.features
+
+    mask = np.zeros(shape, np.uint8)
+    for outer, holes, value in rings:
+        geometry = {"type": "MultiPolygon", "coordinates": [[_closed(ring)] for ring in outer]}
+        inside = rasterio.features.rasterize([geometry], shape)
+        for hole in holes:
+            inside &= ~rasterio.features.rasterize([{"type": "Polygon", "coordinates": [_closed(hole)]}], shape)
+        mask[inside != 0] = value
+    return mask
+
+
+def _closed(ring: Ring) -> list[tuple[float, float]]:
+    points = list(zip(ring[::2], ring[1::2], strict=True))
+    return [*points, points[0]]
