@@ -99,7 +99,8 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     found = ", ".join(f"{names[split]} with {len(rows):,} lines" for split, rows in lines.items())
     scanned = partial(scan, classes=classes, one=len(shapes) == 1)
     return dataclasses.replace(PIPELINE, spec=spec, scan=scanned, fit=None), (
-        f"lists {found}", f"{count} band{'s' * (count > 1)} a sample, {sizes}, {dtype}, taken for {unit}", f"{len(classes)} classes",
+        f"lists {found}", f"{count} band{'s' * (count > 1)} a sample, {sizes}, {dtype}, taken for {unit}",
+        f"{len(classes)} classes",
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sar_data.errors import BadRecord
+from sar_data.record import Object
 
 Transform = tuple[float, float, float, float, float, float]
 Ring = tuple[float, ...]
@@ -15,18 +16,18 @@ Ring = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One feature: its outer rings and holes, each (x0, y0, x1, y1, …) in pixels without the closing point."""
+    """One feature: polygons of an outer ring and its holes, (x0, y0, x1, y1, …) in pixels without the closing point."""
 
-    outer: tuple[Ring, ...]
-    holes: tuple[Ring, ...]
+    polygons: tuple[tuple[Ring, ...], ...]
     properties: dict[str, Any]
 
-    def box(self, height: int, width: int) -> tuple[float, float, float, float] | None:
-        """Return the bounds inside an image, None where nothing of it lies there."""
-        xs = [min(max(x, 0.0), float(width)) for ring in self.outer for x in ring[::2]]
-        ys = [min(max(y, 0.0), float(height)) for ring in self.outer for y in ring[1::2]]
-        found = (min(xs), min(ys), max(xs), max(ys))
-        return found if found[0] < found[2] and found[1] < found[3] else None
+    def seen(self, height: int, width: int, label: int) -> Object | None:
+        """Return what an image shows of it, its outer rings as they are; None where nothing of it lies inside."""
+        outer = tuple(rings[0] for rings in self.polygons)
+        xs = [min(max(x, 0.0), float(width)) for ring in outer for x in ring[::2]]
+        ys = [min(max(y, 0.0), float(height)) for ring in outer for y in ring[1::2]]
+        box = (min(xs), min(ys), max(xs), max(ys))
+        return Object(label=label, box=box, polygons=outer) if box[0] < box[2] and box[1] < box[3] else None
 
 
 def shapes(data: bytes, name: str, transform: Transform) -> list[Shape]:
@@ -35,16 +36,15 @@ def shapes(data: bytes, name: str, transform: Transform) -> list[Shape]:
         features = json.loads(data)["features"]
         return [made for feature in features for made in _shape(feature, transform)]
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise BadRecord(name, f"expected a GeoJSON collection of polygons, found {type(error).__name__}: {error}") from None
+        reason = f"expected a GeoJSON collection of polygons, found {type(error).__name__}: {error}"
+        raise BadRecord(name, reason) from None
 
 
 def _shape(feature: dict[str, Any], transform: Transform) -> Iterator[Shape]:
     geometry = feature["geometry"] or {"type": "Polygon", "coordinates": []}
     parts = {"Polygon": [geometry["coordinates"]], "MultiPolygon": geometry["coordinates"]}[geometry["type"]]
-    rings = [[_ring(ring, transform) for ring in part] for part in parts if part]
-    if rings:
-        holes = tuple(hole for part in rings for hole in part[1:])
-        yield Shape(tuple(part[0] for part in rings), holes, dict(feature.get("properties") or {}))
+    if polygons := tuple(tuple(_ring(ring, transform) for ring in part) for part in parts if part):
+        yield Shape(polygons, dict(feature.get("properties") or {}))
 
 
 def _ring(ring: list[list[float]], transform: Transform) -> Ring:

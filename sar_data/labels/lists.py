@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
-from sar_data.errors import SourceError
+from sar_data.errors import BadRecord, SourceError
+from sar_data.sources.tree import Tree
 
 _LIST = re.compile(r"(?:.*[_-])?(train|val|valid|validation|test)\d*\.txt", re.I)
 _SPLITS = {"valid": "val", "validation": "val"}
@@ -59,3 +61,12 @@ def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -
             if exists(found := "/".join(parts[start:]) + ending):
                 return found
     return None
+
+
+@lru_cache(maxsize=8)
+def pairs(tree: Tree, path: str) -> dict[str, str]:
+    """Return first word → second of a file of two words a line; raise BadRecord where it is missing or not one."""
+    words = tree.read(path).decode("utf-8-sig", "replace").split()
+    if len(words) % 2:
+        raise BadRecord(path, f"expected two words a line, found {len(words)} words")
+    return dict(zip(words[::2], words[1::2], strict=True))

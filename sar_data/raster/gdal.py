@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -38,20 +38,20 @@ def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, i
     return pixels
 
 
-def burnt(rings: Iterable[tuple[Iterable[Ring], Iterable[Ring], int]], shape: tuple[int, int]) -> Mask:
-    """Return the mask uint8 [y, x] of shapes in pixels (outer rings, holes, value); where none is, 0.
+def burnt(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[int, int]) -> Mask:
+    """Return the mask uint8 [y, x] of (polygons, value); a polygon is an outer ring and its holes, in pixels.
 
-    A pixel belongs to a shape that holds its centre; later shapes cover earlier ones.
+    A pixel belongs to a polygon that holds its centre; later ones cover earlier ones, and where none is, the mask is 0.
     """
     import rasterio.features
 
-    mask = np.zeros(shape, np.uint8)
-    for outer, holes, value in rings:
-        geometry = {"type": "MultiPolygon", "coordinates": [[_closed(ring)] for ring in outer]}
-        inside = rasterio.features.rasterize([geometry], shape)
-        for hole in holes:
-            inside &= ~rasterio.features.rasterize([{"type": "Polygon", "coordinates": [_closed(hole)]}], shape)
-        mask[inside != 0] = value
+    geometries = [
+        ({"type": "MultiPolygon", "coordinates": [[_closed(ring) for ring in rings] for rings in polygons]}, value)
+        for polygons, value in shapes
+    ]
+    if not geometries:
+        return np.zeros(shape, np.uint8)
+    mask: Mask = rasterio.features.rasterize(geometries, shape, dtype="uint8")
     return mask
 
 
