@@ -129,3 +129,15 @@ def noted(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
     """Return a file with its digest, and its bytes: what scan reads must be the same when the record is read."""
     data = tree.read(path)
     return SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data)), data
+
+
+def home_of(tree: Tree, wanted: str, path: str = "", below: int = 2) -> str | None:
+    """Return the folder, ending in "/" unless it is the root, that holds a file or folder called `wanted`.
+
+    It is sought at the root and up to `below` levels deeper: archives are unpacked with and without their own folder.
+    """
+    folders = tree.folders(path)
+    if wanted in folders or wanted in tree.files(path):
+        return path
+    homes = (home_of(tree, wanted, f"{path}{name}/", below - 1) for name in sorted(folders) if below)
+    return next((home for home in homes if home is not None), None)
