@@ -449,7 +449,7 @@ class TestSource:
         with pytest.raises(SourceError, match="expected a folder or an archive, found nothing"):
             make(bigearthnet, tmp_path / "source", tmp_path / "out")
         (tmp_path / "source").write_bytes(b"tar")
-        with pytest.raises(SourceError, match="expected a folder, .tar, .*, found another file"):
+        with pytest.raises(SourceError, match="found another file"):
             make(bigearthnet, tmp_path / "source", tmp_path / "out")
 
     @pytest.mark.parametrize("level", [5000.0, -3000.0])

@@ -119,6 +119,8 @@ def _zip(gather: Gather, archive: str, descriptor: int, start: int, size: int, f
     """Add a zip's members below `folder`, which is not doubled where it is the zip's only one already."""
     found = list(walk_zip(archive, descriptor, start, size))
     above, _, own = folder.rpartition("/")
+    if own:
+        gather.folder(folder)
     if own and {member.name.partition("/")[0] for member in found} <= {own, MAC}:
         folder = above
     inner: list[Inner] = []
@@ -135,5 +137,7 @@ def _zip(gather: Gather, archive: str, descriptor: int, start: int, size: int, f
 
 
 def _is_zip(name: str) -> bool:
-    """Say whether a member is a zip of a dataset's files, not a file that a pipeline opens itself."""
-    return name[-4:].lower() == ".zip" and not name.lower().endswith(DATA) and name.count("/") <= NESTED
+    """Say whether a member is a zip of a dataset's files: no file that a pipeline opens itself, none of macOS's ghosts."""
+    if name[-4:].lower() != ".zip" or name.lower().endswith(DATA) or name.count("/") > NESTED:
+        return False
+    return name.rpartition("/")[2][0] != "."

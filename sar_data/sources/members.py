@@ -169,7 +169,10 @@ class Table:
 
     def find(self, path: str) -> int | None:
         """Return the row of a path, None where there is none."""
-        wanted = path.encode(errors="surrogatepass")
+        try:
+            wanted = path.encode()
+        except UnicodeEncodeError:  # a name that no member can have
+            return None
         key = xxh3_64_intdigest(wanted.lower() if path.isascii() else folded(path))
         at = bisect_left(self._keys, key)
         while at < len(self._keys) and self._keys[at] == key:

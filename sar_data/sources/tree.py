@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,10 +53,15 @@ class Folder:
 
     def _entries(self, path: str) -> Iterator[os.DirEntry[str]]:
         try:
-            with os.scandir(os.path.join(self.root, path)) as entries:
+            with os.scandir(self._below(path)) as entries:
                 yield from entries
         except OSError as error:
-            raise SourceError(f"cannot list {os.path.join(self.root, path)}: {error.strerror}") from error
+            raise SourceError(f"cannot list {path!r} in {self.root}: {error.strerror}") from error
+
+    def _below(self, path: str) -> str:
+        if ".." in path and ".." in path.split("/"):  # label files name images, and may name any
+            raise FileNotFoundError(errno.ENOENT, "expected a path below the source, found one that leads out of it")
+        return f"{self.root}/{path}"
 
     def folders(self, path: str = "") -> list[str]:
         return [entry.name for entry in self._entries(path) if entry.is_dir()]
@@ -64,9 +71,12 @@ class Folder:
 
     def size(self, path: str) -> int:
         try:
-            return os.stat(f"{self.root}/{path}").st_size
+            facts = os.stat(self._below(path))
         except OSError as error:
             raise BadRecord(path, _reason(error)) from error
+        if not stat.S_ISREG(facts.st_mode):
+            raise BadRecord(path, "expected a file, found a directory or a device")
+        return facts.st_size
 
     def read(self, path: str) -> bytes:
         return self._bytes(path, 0, None)
@@ -80,7 +90,7 @@ class Folder:
     def _bytes(self, path: str, offset: int, size: int | None) -> bytes:
         try:
             # Plain descriptors: io.open costs as much again as reading a 58 kB patch.
-            descriptor = os.open(f"{self.root}/{path}", os.O_RDONLY)
+            descriptor = os.open(self._below(path), os.O_RDONLY)
             try:
                 size = os.fstat(descriptor).st_size if size is None else size
                 data = os.pread(descriptor, size, offset)
@@ -94,7 +104,8 @@ class Folder:
 
 
 def _reason(error: OSError) -> str:
-    return "expected a file, found none" if isinstance(error, FileNotFoundError) else str(error.strerror)
+    missing = error.errno == errno.ENOENT and not str(error.strerror).startswith("expected")
+    return "expected a file, found none" if missing else str(error.strerror)
 
 
 @dataclass(frozen=True, slots=True)

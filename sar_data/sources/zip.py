@@ -83,7 +83,8 @@ def walk(archive: str, file: int, start: int, size: int) -> Iterator[Inside]:
         ) from error
     if sum(info.file_size for info in infos) > most_bytes(size):
         raise refused(archive, infos[0].filename, f"expected at most {most_bytes(size)} bytes of {size}, found a bomb")
-    for info, after in zip(infos, [*(info.header_offset for info in infos[1:]), end], strict=True):
+    starts = [info.header_offset for info in infos]
+    for info, after in zip(infos, [*starts[1:], end], strict=False):
         name, raw = _names(archive, info)
         folder = name.endswith("/")
         if reason := _strange(info, folder):
