@@ -47,11 +47,17 @@ def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def prepare(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> Draft:
     """Scan, split and plan; return the draft, its target locked."""
+    say: Callable[..., None] = get_run_logger().info
     with crew.near() as runner:
         draft = preparing.prepare(
-            catalog.pipeline(dataset), source=source, out=out, options=options, runner=runner, progress=_progress()
+            catalog.pipeline(dataset),
+            source=source,
+            out=out,
+            options=options,
+            runner=runner,
+            progress=_progress(),
+            tell=say,
         )
-    say = get_run_logger().info
     if draft.sealed:
         say("%s is sealed already: nothing to do", draft.target)
     else:

@@ -93,7 +93,7 @@ LISTS = {
 }
 NOTE = "put it, unpacked, beside the data or name its folder by --lists; lists of Sentinel-2 names alone do as well"
 DATA = Source(name="BigEarthNet-S1-v1.0.tar.gz", url="https://zenodo.org/records/12687186/files/BigEarthNet-S1-v1.0.tar.gz",
-              checksum="md5:94ced73440dea8c7b9645ee738c5a172", note="unpack it: 68.5 GB")  # fmt: skip
+              checksum="md5:94ced73440dea8c7b9645ee738c5a172", note="68.5 GB as a plain tar")  # fmt: skip
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(

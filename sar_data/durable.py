@@ -35,7 +35,7 @@ class Partial:
             done += os.write(self.descriptor, view[done:] if done else view)
         self._size += done
         if self._early and self._size - self._flushed >= WRITEBACK:
-            _start_writeback(self.descriptor, self._flushed, self._size - self._flushed)
+            start_writeback(self.descriptor, self._flushed, self._size - self._flushed)
             self._flushed = self._size
         return done
 
@@ -73,7 +73,7 @@ def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
     return function
 
 
-def _start_writeback(descriptor: int, offset: int, size: int) -> None:
+def start_writeback(descriptor: int, offset: int, size: int) -> None:
     """Ask the system to begin writing a range, without waiting; only a hint, and only Linux has it."""
     function = _sync_file_range()
     if function is not None:

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from sar_data.errors import SourceError
+from sar_data.errors import BadRecord, SourceError
+from sar_data.sources.tree import Folder, Tree
 
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
 
 
 @dataclass(frozen=True, slots=True)
-class FolderLists:
-    """Looks in `folders`, in order."""
+class FoundLists:
+    """Looks in folders of trees, in order; each comes with the words that name it."""
 
-    folders: tuple[Path, ...]
+    places: tuple[tuple[Tree, str, str], ...]
 
     @classmethod
-    def beside(cls, source: Path, lists: Path | None) -> FolderLists:
-        """Return the lists of `lists` alone if given, else of the source folder and the folders directly below it."""
+    def beside(cls, source: Path, lists: Path | None, tree: Tree) -> FoundLists:
+        """Return the lists of `lists` alone if given, else those at the root of the tree and in the folders below it.
+
+        Where the source is an archive, they may also lie beside it or in a folder `lists` there.
+        """
         if lists is not None:
             if not lists.is_dir():
                 raise SourceError(f"--lists {lists}: expected a folder of list files, found none")
-            return cls((lists,))
-        with os.scandir(source) as entries:
-            below = [entry.name for entry in islice(entries, MOST_FOLDERS + 1) if entry.is_dir()]
+            return cls(((Folder.at(lists), "", str(lists)),))
+        below = tree.folders()
         if len(below) > MOST_FOLDERS:
             below = ["lists"]
-        return cls((source, *(source / name for name in sorted(below))))
+        places = [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in sorted(below))]
+        if not source.is_dir():
+            beside: Tree = Folder.at(source.absolute().parent)
+            places += [(beside, "", str(source.parent)), (beside, "lists/", str(source.parent / "lists"))]
+        return cls(tuple(places))
 
     def find(self, name: str) -> bytes | None:
-        for folder in self.folders:
-            if (folder / name).is_file():
-                return (folder / name).read_bytes()
+        for tree, folder, _ in self.places:
+            try:
+                tree.size(folder + name)
+            except BadRecord:
+                continue
+            return tree.read(folder + name)
         return None
 
     def where(self) -> str:
-        return ", ".join(str(folder) for folder in self.folders)
+        return ", ".join(words for _, _, words in self.places)

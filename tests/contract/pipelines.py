@@ -64,6 +64,10 @@ class Listening:
         self.heads[path] = size
         return self.tree.head(path, size)
 
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        self.heads[path] = max(self.heads.get(path, 0), offset + size)
+        return self.tree.pread(path, offset, size)
+
 
 @dataclass(frozen=True)
 class ListsIn:
