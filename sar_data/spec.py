@@ -70,7 +70,8 @@ class DatasetSpec:
     `shape` is (height, width) in pixels, None where images differ in size; `frames` is the number of images of one
     place and shape that make a sample (seasons). `tasks[0]` is the default nomenclature; without any task the dataset
     is for self-supervised learning. `lists` are the file names of official lists; `wider` names floats that files may
-    hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count.
+    hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count;
+    `may_be_empty` says that a whole sample may be no data, as a tile at a scene's edge is.
 
     `calibration` (sigma0, gamma0, DN, stretched, …) and `terrain_corrected` (None: not known) describe the radiometry;
     `range_axis` is the image axis along which the radar looks, `symmetries` are the turns under which an image stays a
@@ -94,6 +95,7 @@ class DatasetSpec:
     licence: str
     citation: str
     samples: int | None = None
+    may_be_empty: bool = False
     calibration: str = "unknown"
     terrain_corrected: bool | None = None
     range_axis: Literal["x", "y", "mixed", "unknown"] = "unknown"

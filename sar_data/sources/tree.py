@@ -113,11 +113,15 @@ def _reason(error: OSError) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache
 class Witness:
-    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`."""
+    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`.
+
+    `parts` has the files of which only parts were read, as of a scene cut into tiles.
+    """
 
     tree: Tree
     seen: dict[str, str]
     sizes: dict[str, int] = field(default_factory=dict)
+    parts: set[str] = field(default_factory=set)
 
     def folders(self, path: str = "") -> list[str]:
         return self.tree.folders(path)
@@ -138,7 +142,9 @@ class Witness:
         return self.tree.head(path, size)
 
     def pread(self, path: str, offset: int, size: int) -> bytes:
+        self.parts.add(path)
         return self.tree.pread(path, offset, size)
+
 
 def noted(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
     """Return a file with its digest, and its bytes: what scan reads must be the same when the record is read."""
