@@ -5,8 +5,8 @@ bathymetry lie beside them, coarser, and are left alone. Scenes are cut into til
 read. What is odd about the data:
 - -32768 is no data, everywhere. Tiles at a scene's edge may hold nothing else; they and the padding of the last row
   and column are NaN, counted as no data, and stay in the build.
-- Detections are points (detect_scene_row, detect_scene_column) in train.csv, validation.csv, public.csv, not boxes:
-  an object's box is the pixel of its point. is_vessel and is_fishing may be empty, which is "unknown"; confidence LOW is
+- Detections are points (detect_scene_row, detect_scene_column) of train.csv, validation.csv, public.csv: no boxes, so
+  an object is the pixel of its point. is_vessel and is_fishing may be empty, which is "unknown"; confidence LOW is
   label noise and kept in the object's attributes.
 No real scene was at hand: compression, block size and the csv's further columns may be any.
 """
