@@ -1,0 +1,120 @@
+"""SSDD, official release: 1,160 radar images with 2,587 ships, each as box, as rotated box and as polygon.
+
+Images are 8-bit grey JPEGs (three equal channels) of 190 to 668 pixels a side, display-stretched, from RadarSat-2,
+TerraSAR-X and Sentinel-1 in several polarisations; which image is from where is not told. What is odd about them:
+- The release stores every image many times: in BBox_SSDD, RBox_SSDD and PSeg_SSDD, by split, inshore and offshore. Only
+  BBox_SSDD/voc_style/JPEGImages is read; the three kinds of XML of one name become one record, ship by ship.
+- Stems that end in 1 or 9 are test (232), the others train (928). Where ImageSets/Main is there too, it must agree.
+- Folders such as JPEGImages_test_inshore tell `scene`, inshore or offshore.
+- The OLD SSDD of 2017 has the same 1,160 names with about 2,456 coarser boxes. Many copies of "SSDD" are the old one: a
+  whole set whose ships are not 2,587 stops the build.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels import boxes, voc
+from sar_data.raster import image
+from sar_data.record import Object, Record, Sample, SourceFile
+from sar_data.sources.tree import Tree, home_of, noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.split import declared, random
+
+IMAGES, SHIPS = 1160, 2587
+BOXES, ROTATED, POLYGONS = (f"{kind}_SSDD/voc_style/" for kind in ("BBox", "RBox", "PSeg"))
+TEST_ENDS, CLASSES = ("1", "9"), ("ship",)
+
+
+def units(tree: Tree) -> Iterator[str]:
+    """Yield the annotations with horizontal boxes."""
+    if (home := home_of(tree, "BBox_SSDD")) is not None:
+        folder = f"{home}{BOXES}Annotations"
+        yield from (f"{folder}/{name}" for name in tree.files(folder) if name.endswith(".xml") and name[0] != ".")
+
+
+@functools.lru_cache(maxsize=4)
+def _told(tree: Tree, root: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return stem → split of the official lists, and stem → scene of the folders, as far as they are there."""
+    folders = set(tree.folders(root))
+    listed: dict[str, str] = {}
+    for split in ("train", "test") if "ImageSets" in folders else ():
+        stems = tree.read(f"{root}ImageSets/Main/{split}.txt").decode("utf-8-sig", "replace").split()
+        listed |= dict.fromkeys(stems, split)
+    parts = ((f"JPEGImages_{split}_{scene}", scene) for split in ("train", "test") for scene in ("inshore", "offshore"))
+    here = [(name, scene) for name, scene in parts if name in folders]
+    return listed, {file.rpartition(".")[0]: scene for name, scene in here for file in tree.files(root + name)}
+
+
+def scan(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the record of one image, its ships drawn in three ways."""
+    root, stem = unit.rpartition("Annotations/")[0], unit.rpartition("/")[2].removesuffix(".xml")
+    if len(stem) != 6 or not stem.isdecimal():
+        raise BadRecord(unit, f"expected a name of six digits, found {stem}")
+    listed, scenes = _told(tree, root)
+    split = "test" if stem.endswith(TEST_ENDS) else "train"
+    if listed and listed.get(stem) != split:
+        raise BadRecord(unit, f"expected {stem} in ImageSets/Main/{split}.txt (stems ending in 1 or 9 are test), "
+                              f"found it in {listed.get(stem, 'no list')}")  # fmt: skip
+    paths = [unit, *(unit.replace(BOXES, other) for other in (ROTATED, POLYGONS))]
+    read = [noted(tree, path) for path in paths]
+    plain, turned, drawn = (voc.parse(data, path, CLASSES) for path, (_, data) in zip(paths, read, strict=True))
+    if plain.shape is None or {turned.shape, drawn.shape} != {plain.shape}:
+        raise BadRecord(unit, f"expected one size in three files, found {plain.shape}, {turned.shape}, {drawn.shape}")
+    jpeg = f"{root}JPEGImages/{stem}.jpg"
+    yield Record(
+        key=stem, files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)), shape=plain.shape,
+        objects=(objects := _joined(plain, turned, drawn, paths)), official=split, group=stem,
+        labels={"ships": (0,) if objects else ()}, attrs={"scene": scenes[stem]} if stem in scenes else {},
+    )  # fmt: skip
+
+
+def _joined(
+    plain: voc.Annotation, turned: voc.Annotation, drawn: voc.Annotation, paths: list[str]
+) -> tuple[Object, ...]:
+    flat = [thing.box for thing in plain.things if thing.box]
+    oblique = [thing.rotated for thing in turned.things if thing.rotated]
+    rings = [thing.points for thing in drawn.things if len(thing.points) >= 6]
+    first = [boxes.fitted(box, plain.shape or (0, 0), paths[0])[0] for box in flat]
+    if len(first) != len(plain.things):
+        raise BadRecord(paths[0], f"expected a box of each of {len(plain.things)} ships, found {len(first)}")
+    second = boxes.matched(first, [boxes.around(boxes.corners(one)) for one in oblique], paths[1])
+    third = boxes.matched(first, [boxes.around(ring) for ring in rings], paths[2])
+    return tuple(
+        Object(label=0, box=box, rotated=oblique[i], polygons=(rings[j],), attrs=thing.attrs)
+        for box, i, j, thing in zip(first, second, third, plain.things, strict=True)
+    )
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return the one channel, uint8 [1, y, x], of the size that the annotations say."""
+    path = record.files[0].path
+    return Sample(image=image.grey(tree.read(path), path, shape=record.shape))
+
+
+def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
+    """Count images and ships; raise SourceError for a whole set that is not the official release."""
+    paths = list(units(tree))
+    ships = sum(tree.read(path).count(b"<object>") for path in paths)
+    if len(paths) == IMAGES and ships != SHIPS:
+        raise SourceError(f"expected the official SSDD of {SHIPS:,} ships in {IMAGES:,} images, found {ships:,} ships: "
+                          "perhaps the OLD SSDD of 2017 (2,456): get the official one (sar-data info ssdd)")  # fmt: skip
+    return PIPELINE, (f"{len(paths):,} of {IMAGES:,} images with {ships:,} of {SHIPS:,} ships",)
+
+
+SHARE = "open it in a browser, save the archive and unpack it; Baidu: 1Lpg28ZvMSgNXq00abHMZ5Q, password 2021"
+PIPELINE = Pipeline(
+    spec=DatasetSpec(
+        name="ssdd", version="1.0", revision=1, title="SSDD, official release", evidence="real-files", samples=IMAGES,
+        bands=(Band(name="grey", polarisation="", unit="8-bit", description="stretched amplitude, HH, HV, VV or VH"),),
+        shape=None, dtype="uint8", pixel_size_m=None, calibration="stretched", range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
+        sources=(Source(name="Official-SSDD-OPEN", manual=SHARE,
+                        url="https://drive.google.com/file/d/1glNJUGotrbEyk43twwB9556AdngJsynZ"),),
+        lists=(), licence="Apache-2.0 (repository TianwenZhang0825/Official-SSDD)",
+        citation="Zhang et al. 2021, SAR Ship Detection Dataset (SSDD), Remote Sensing 13(18):3690",
+    ),
+    units=units, scan=scan, read=read, fit=fit, splits={"official": declared.Declared(), "random": random.Random()},
+)  # fmt: skip

@@ -1,0 +1,72 @@
+"""Boxes that annotators drew, fitted to the image they are in and joined to each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sar_data.errors import BadRecord
+
+Box = tuple[float, float, float, float]
+"""Min x, min y, max x, max y."""
+
+SLACK = 1.0  # pixels: tools count edges from 0 or from 1, and round them either way
+
+
+def fitted(box: Box, shape: tuple[int, int], path: str, *, most: float = SLACK) -> tuple[Box, bool]:
+    """Return a box cut to the image of (height, width), and whether anything beyond the slack was cut off.
+
+    Raise BadRecord, naming `path`, for a box that is not finite, has no extent, lies outside, or reaches further out
+    than `most` pixels.
+    """
+    height, width = shape
+    left, top, right, bottom = box
+    cut = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
+    told = ", ".join(f"{v:.6g}" for v in box)
+    # Written so that NaN, which compares false with everything, is refused as well.
+    if not (left < right and top < bottom and all(map(math.isfinite, box))):
+        raise BadRecord(path, f"expected a box with min x < max x and min y < max y, found {told}")
+    over = max(-left, -top, right - width, bottom - height)
+    if not (cut[0] < cut[2] and cut[1] < cut[3]) or over > most:
+        raise BadRecord(
+            path, f"expected a box inside {height}x{width} pixels, found {told} (min x, min y, max x, max y)"
+        )
+    return cut, over > SLACK
+
+
+def around(points: Sequence[float]) -> Box:
+    """Return the box of a polygon (x0, y0, x1, y1, …)."""
+    return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
+
+
+def corners(rotated: tuple[float, float, float, float, float]) -> tuple[float, ...]:
+    """Return the four corners (x0, y0, …) of a box (centre x, centre y, width, height, degrees)."""
+    x, y, width, height, degrees = rotated
+    cos, sin = math.cos(math.radians(degrees)) / 2, math.sin(math.radians(degrees)) / 2
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return tuple(
+        v for a, b in signs for v in (x + a * width * cos - b * height * sin, y + a * width * sin + b * height * cos)
+    )
+
+
+def matched(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]:
+    """Return for each box which of `others` is the same thing drawn otherwise: the nearest centre, each once.
+
+    Raise BadRecord, naming the file of the others, where there are not as many, or one is nobody's.
+    """
+    if len(boxes) != len(others):
+        raise BadRecord(path, f"expected {len(boxes)} objects, as its sister file has, found {len(others)}")
+    places = [[((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in row] for row in (boxes, others)]
+    pairs = sorted((math.dist(a, b), i, j) for i, a in enumerate(places[0]) for j, b in enumerate(places[1]))
+    found: dict[int, int] = {}
+    for _, i, j in pairs:
+        if i not in found and j not in found.values():
+            found[i] = j
+    for i, j in found.items():
+        left, top, right, bottom = boxes[i]
+        x, y = places[1][j]
+        if not (left - SLACK <= x <= right + SLACK and top - SLACK <= y <= bottom + SLACK):
+            raise BadRecord(
+                path, f"expected an object in the box {boxes[i]} of its sister file, the nearest is at {x, y}"
+            )
+    return [found[i] for i in range(len(boxes))]

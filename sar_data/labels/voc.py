@@ -1,0 +1,97 @@
+"""Annotations in the XML of PASCAL VOC and its relatives: horizontal and rotated boxes and polygons, found by tag.
+
+No DTD, no entity and no reference to another file is accepted (defusedxml). Encodings are those the XML declares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sar_data.errors import BadRecord
+from sar_data.labels.boxes import Box
+
+Rotated = tuple[float, float, float, float, float]
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+_ROTATED = tuple(f"rotated_bbox_{name}" for name in ("cx", "cy", "w", "h", "theta"))
+_TOLD = ("truncated", "difficult")
+
+
+class Thing(NamedTuple):
+    """One object, with what its file says of it: edges, (centre x, centre y, width, height, degrees), points."""
+
+    label: int
+    box: Box | None
+    rotated: Rotated | None
+    points: tuple[float, ...]
+    attrs: dict[str, str]
+
+
+class Annotation(NamedTuple):
+    """One file: the (height, width) of its image, None where it does not say, and its objects."""
+
+    shape: tuple[int, int] | None
+    things: tuple[Thing, ...]
+
+
+def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
+    """Return what an annotation says of things of `classes`, in lower case.
+
+    Raise BadRecord, naming `path`, where it is broken or hostile or names another class.
+    """
+    import defusedxml.ElementTree
+    from defusedxml.common import DefusedXmlException
+
+    try:
+        root: Any = defusedxml.ElementTree.fromstring(data, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise BadRecord(path, f"expected XML without DTD and entities, found {error}") from None
+    except (defusedxml.ElementTree.ParseError, ValueError, LookupError) as error:
+        found = repr(data[:60]) if data else "an empty file"
+        raise BadRecord(path, f"expected XML, found {found}: {error}") from None
+    if root.tag != "annotation":
+        raise BadRecord(path, f"expected the root <annotation>, found <{root.tag:.40}>")
+    size = root.find("size")
+    shape = None
+    if size is not None:
+        height, width = (_number(size, tag, path) for tag in ("height", "width"))
+        if height < 1 or width < 1 or height % 1 or width % 1:
+            raise BadRecord(path, f"expected a size in whole pixels, found {height:g}x{width:g}")
+        shape = (int(height), int(width))
+    return Annotation(shape, tuple(_thing(element, path, classes) for element in root.iter("object")))
+
+
+def _thing(element: Any, path: str, classes: Sequence[str]) -> Thing:
+    name = (element.findtext("name") or element.findtext("possibleresult/name") or "").strip()
+    if name.lower() not in classes:
+        raise BadRecord(path, f"expected objects named {', '.join(classes)}, found {name[:40]!r}")
+    box, rotated, points = element.find("bndbox"), element.find("rotated_bndbox"), element.find("segm")
+    points = element.find("points") if points is None else points
+    drawn: list[float] = []
+    for point in () if points is None else points.iter("point"):
+        pair = (point.text or "").split(",")
+        if len(pair) != 2:
+            raise BadRecord(path, f"expected a <point> of x,y, found {(point.text or '')[:40]!r}")
+        drawn += [_finite(v, "point", path) for v in pair]
+    return Thing(
+        label=classes.index(name.lower()),
+        box=None if box is None else tuple(_number(box, tag, path) for tag in _EDGES),  # type: ignore[arg-type]
+        rotated=None if rotated is None else tuple(_number(rotated, tag, path) for tag in _ROTATED),  # type: ignore[arg-type]
+        points=tuple(drawn),
+        attrs={tag: text for tag in _TOLD if (text := (element.findtext(tag) or "0").strip()) != "0"},
+    )
+
+
+def _number(element: Any, tag: str, path: str) -> float:
+    return _finite(element.findtext(tag), tag, path)
+
+
+def _finite(text: str | None, tag: str, path: str) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadRecord(path, f"expected a number in <{tag}>, found {(text or 'none')[:40]!r}")
+    return value
