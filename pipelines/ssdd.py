@@ -30,6 +30,7 @@ TEST_ENDS, CLASSES = ("1", "9"), ("ship",)
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the annotations with horizontal boxes."""
+    _told.cache_clear()  # a build begins here: the source may have changed since the last
     if (home := home_of(tree, "BBox_SSDD")) is not None:
         folder = f"{home}{BOXES}Annotations"
         yield from (f"{folder}/{name}" for name in tree.files(folder) if name.endswith(".xml") and name[0] != ".")
@@ -38,8 +39,7 @@ def units(tree: Tree) -> Iterator[str]:
 @functools.lru_cache(maxsize=4)
 def _told(tree: Tree, root: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return stem → split of the official lists, and stem → scene of the folders, as far as they are there."""
-    folders = set(tree.folders(root))
-    listed: dict[str, str] = {}
+    folders, listed = set(tree.folders(root)), dict[str, str]()
     for split in ("train", "test") if "ImageSets" in folders else ():
         stems = tree.read(f"{root}ImageSets/Main/{split}.txt").decode("utf-8-sig", "replace").split()
         listed |= dict.fromkeys(stems, split)
@@ -99,8 +99,8 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     paths = list(units(tree))
     ships = sum(tree.read(path).count(b"<object>") for path in paths)
     if len(paths) == IMAGES and ships != SHIPS:
-        raise SourceError(f"expected the official SSDD of {SHIPS:,} ships in {IMAGES:,} images, found {ships:,} ships: "
-                          "perhaps the OLD SSDD of 2017 (2,456): get the official one (sar-data info ssdd)")  # fmt: skip
+        raise SourceError(f"expected {SHIPS:,} ships in {IMAGES:,} images, found {ships:,}: perhaps the OLD SSDD "
+                          "of 2017 (2,456 ships). Get the official release: sar-data info ssdd")  # fmt: skip
     return PIPELINE, (f"{len(paths):,} of {IMAGES:,} images with {ships:,} of {SHIPS:,} ships",)
 
 

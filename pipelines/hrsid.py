@@ -1,0 +1,100 @@
+"""HRSID: 5,604 windows of 800x800 pixels from 136 radar scenes, with 16,951 ships as polygons.
+
+Images are 8-bit grey (three equal channels), JPEG in one release and PNG in the other, from Sentinel-1B, TerraSAR-X and
+TanDEM-X at 0.5 to 3 m in HH, HV or VV; which is which is not told for an image. What is odd about them:
+- P0001_1200_2000_9600_10400.jpg is scene 1, rows 1200 to 2000, columns 9600 to 10400. Windows are 600 pixels apart, so
+  they overlap: the official split, which mixes scenes, leaks; "group" holds scenes apart. 109 tiles of P0137 tell no
+  window and come from unknown scenes; they are one group. Three pairs of scenes share byte-identical tiles.
+- annotations/train2017.json and test2017.json are the split. train_test2017.json disagrees with them on 26 images and
+  is not read. Images in neither (the 400 of pure background, for one) are unused.
+- inshore_offshore/*.json, in newer archives, tells `scene`. Some extractions nest HRSID_JPG in HRSID_JPG.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sar_data.errors import BadRecord
+from sar_data.labels import coco
+from sar_data.raster import image
+from sar_data.record import Object, Record, Sample, SourceFile
+from sar_data.sources.tree import Tree, home_of
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.split import declared, group, random
+
+NAME = re.compile(r"P(\d{4})_(\d+)_(\d+)_(\d+)_(\d+)\.(?:jpg|png)")
+NOWHERE = re.compile(r"P0137_\d+\.(?:jpg|png)")
+SIDE, CLASSES = 800, ("ship",)
+LISTS = {"train": "train2017.json", "test": "test2017.json"}
+WHERE = ("inshore", "offshore")
+
+
+def units(tree: Tree) -> Iterator[str]:
+    """Yield the images, those on disk and those that only an annotation names."""
+    home = home_of(tree, "JPEGImages")
+    if home is None or "annotations" not in tree.folders(home):
+        return
+    found = {name for name in tree.files(f"{home}JPEGImages") if name[0] != "." and name.endswith((".jpg", ".png"))}
+    for name in LISTS.values():
+        if name in tree.files(f"{home}annotations"):
+            found |= coco.load(tree, f"{home}annotations/{name}").images.keys()
+    yield from (f"{home}JPEGImages/{name}" for name in found)
+
+
+def scan(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the record of one image."""
+    home, name = unit.rpartition("JPEGImages/")[::2]
+    here = [split for split, file in LISTS.items() if name in coco.load(tree, f"{home}annotations/{file}").images]
+    if len(here) > 1:
+        raise BadRecord(unit, "expected an image in train2017.json or test2017.json, found it in both")
+    if (named := NAME.fullmatch(name)) is None and NOWHERE.fullmatch(name) is None and here:
+        raise BadRecord(unit, f"expected a name that matches {NAME.pattern}, found {name}")
+    window = tuple(map(int, named.groups()[1:])) if named else ()
+    if window and {window[1] - window[0], window[3] - window[2]} != {SIDE}:
+        raise BadRecord(unit, f"expected a window of {SIDE}x{SIDE} pixels, found rows and columns {window}")
+    files, attrs = [SourceFile(unit, tree.size(unit))], dict[str, str]()
+    objects: tuple[Object, ...] = ()
+    if window:
+        attrs = {"row": str(window[0]), "column": str(window[2])}
+    for split in here:
+        found = coco.load(tree, f"{home}annotations/{LISTS[split]}")
+        if (shape := found.shape(name)) != (SIDE, SIDE):
+            raise BadRecord(found.file.path, f"expected {name} of {SIDE}x{SIDE} pixels, found {shape}")
+        files.append(found.file)
+        objects = found.objects(name, CLASSES)
+    for place in WHERE if "inshore_offshore" in tree.folders(home) else ():
+        path = f"{home}inshore_offshore/{place}.json"
+        if name in coco.load(tree, path).images:
+            attrs["scene"] = place
+    yield Record(
+        key=name.rpartition(".")[0], files=tuple(files), objects=objects, official=here[0] if here else None,
+        labels={"ships": (0,) if objects else ()}, attrs=attrs, group=name[:5],
+        unused=None if here else "in no annotation file",
+    )  # fmt: skip
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return the one channel, uint8 [1, 800, 800]."""
+    path = record.files[0].path
+    return Sample(image=image.grey(tree.read(path), path, shape=(SIDE, SIDE)))
+
+
+SHARE = "open it in a browser, save and unpack it; Baidu has the same, 1z0-E3Lwdkg14feu1FwRf3g, password bs64"
+DRIVE = "https://drive.google.com/file/d/"
+PIPELINE = Pipeline(
+    spec=DatasetSpec(
+        name="hrsid", version="1.0", revision=1, title="HRSID", evidence="real-files", samples=5604,
+        bands=(Band(name="grey", polarisation="", unit="8-bit", description="stretched amplitude, HH, HV or VV"),),
+        shape=(SIDE, SIDE), dtype="uint8", pixel_size_m=None, calibration="stretched", range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
+        sources=(Source(name="HRSID_JPG", url=f"{DRIVE}1BZTU8Gyg20wqHXtBPFzRazn_lEdvhsbE", manual=SHARE),
+                 Source(name="HRSID_JPG with inshore and offshore", url=f"{DRIVE}1NY3ovgc-woDlNoQdyqzRB3t9McOBH5Ms",
+                        manual=SHARE),
+                 Source(name="HRSID_PNG", url=f"{DRIVE}1xgXi8KC3MDWuu7Yp4n2J-LOPYLRszHAc", manual=SHARE)),
+        lists=(), licence="GPL-3.0 (repository chaozhong2010/HRSID)",
+        citation="Wei et al. 2020, HRSID, IEEE Access 8:120234-120254",
+    ),
+    units=units, scan=scan, read=read,
+    splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
+)  # fmt: skip
