@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": "Show the band statistics of a build or of a raw folder.",
     "verify": "Check a sealed build against its manifest; list all that is wrong.",
     "show": "Draw a contact sheet of a build.",
+    "export": "Write what a build says as a document of another tool, such as COCO JSON.",
     "run": "Start a Prefect deployment by its bare name.",
 }
 USAGE, FAILURE = 2, 1  # exit codes

@@ -1,0 +1,31 @@
+"""sar-data export"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sar_data.cli.choices import BuildFolder
+
+
+@click.group("export", short_help="Write what a build says as a document of another tool.")
+def command() -> None:
+    """Write what a sealed build says as a document of another tool."""
+
+
+@command.command("coco", short_help="Detections as COCO JSON.")
+@click.argument("path", metavar="BUILD", type=BuildFolder())
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="FOLDER", help="For SPLIT.json."
+)
+def coco(path: Path, out: Path) -> None:
+    """Write the detections of a build as COCO JSON, one file a split.
+
+    Images are named as they lie below the source; rotated boxes are in the field `rotated` of an annotation.
+    """
+    from sar_data.export.coco import export
+    from sar_data.sealed import Build
+
+    for made in export(Build.open(path), out):
+        click.echo(str(made.absolute()))

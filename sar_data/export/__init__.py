@@ -1,0 +1,1 @@
+"""What a sealed build says, in the documents of other tools."""
