@@ -1,23 +1,30 @@
-"""Contact sheets: some patches of a build in one picture, with their labels."""
+"""Contact sheets: some patches of a build in one picture, with their labels, objects and masks."""
 
 from __future__ import annotations
 
 import io
 import math
 import textwrap
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sar_data import durable
 from sar_data.bake import physical
 from sar_data.errors import UsageError, unknown
+from sar_data.index import to_object
 from sar_data.manifest import Manifest
+from sar_data.overlay import draw_mask, draw_objects
+from sar_data.record import Mask, Object
 from sar_data.sealed import Build, places
+from sar_data.units import DOMAINS
 
 Floats = npt.NDArray[np.float32]
 
@@ -25,6 +32,7 @@ STRETCH = (2, 98)  # percentiles
 PAIRS = (("VV", "VH"), ("HH", "HV"))  # co- and cross-polarised: their difference in dB is a ratio in power
 MASKED_GREY = 0.5
 CELL, GAP, LINE, TOP, SIDE = 2.1, 0.16, 0.115, 0.62, 0.2  # inches
+MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
 CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
 
 
@@ -45,12 +53,23 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
     rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))
+    found, steps = places(rows), []
+    images: list[Floats] = []
+    masks: list[Mask | None] = []
     with build.reader() as reader:
-        images = [physical(reader.read(place), manifest.storage.scale) for place in places(rows)]
-    bands = [band.name for band in manifest.bands]
-    pictures, note = stretched(np.stack(images).astype(np.float32), bands, _unit(manifest))
+        for place in found:
+            image = physical(reader.read(place), manifest.storage.scale)
+            steps.append(max(1, -(-max(image.shape[-2:]) // MOST_PIXELS)))
+            thin = np.s_[..., :: steps[-1], :: steps[-1]]
+            # Of several frames the first is shown.
+            images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
+            masks.append(None if place.mask_offset is None else reader.mask(place)[thin])
+    pictures, note = stretched(images, [band.name for band in manifest.bands], _unit(manifest))
     head = f"{manifest.title} · {split}, {len(rows)} of {manifest.splits[split].count} patches, seed {seed}"
-    figure = _sheet(pictures, [_wrapped(labels or []) for labels in rows["labels"].to_pylist()], head, note)
+    objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
+    labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
+    cells = [Cell(*cell) for cell in zip(pictures, steps, masks, objects, labels, strict=True)]
+    figure = _sheet(cells, head, note)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png")
@@ -58,26 +77,51 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
     return len(rows)
 
 
-def stretched(images: Floats, bands: list[str], unit: str) -> tuple[Floats, str]:
-    """Return pictures [sample, y, x, 1 or 3] in 0–1 of images [sample, band, y, x], and what was done in words.
+class Cell(NamedTuple):
+    """One patch as it is drawn: every `step`-th pixel of the picture and the mask, what is in it, lines below it."""
 
-    Each channel is stretched by its 2–98 % over all samples together, so that patches compare. Masked is grey.
+    picture: Floats
+    step: int
+    mask: Mask | None
+    objects: list[Object]
+    lines: list[str]
+
+
+def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[list[Floats], str]:
+    """Return pictures [y, x, 1 or 3] in 0–1 of images [band, y, x], and what was done in words.
+
+    Each channel is stretched by its 2–98 % over all samples together, so that patches compare; power and amplitude are
+    shown in dB. Masked is grey.
     """
+    if unit in ("power", "amplitude"):
+        images, unit = [DOMAINS[unit]["dB"](image).astype(np.float32) for image in images], "dB"
     pair = next((pair for pair in PAIRS if set(pair) <= set(bands)), None)
     if pair is None:
-        channels = {bands[0]: images[:, 0]}
+        channels = {bands[0]: [image[0] for image in images]}
     else:
-        co, cross = (images[:, bands.index(name)] for name in pair)
-        channels = {pair[0]: co, pair[1]: cross, f"{pair[0]}−{pair[1]}": co - cross}
-    pictures, notes = [], []
-    for name, values in channels.items():
-        valid = np.isfinite(values)
-        low, high = np.percentile(values[valid], STRETCH) if valid.any() else (0.0, 1.0)
-        scaled = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-        pictures.append(np.where(valid, scaled, MASKED_GREY))
+        co, cross = ([image[bands.index(name)] for image in images] for name in pair)
+        ratio = [a - b for a, b in zip(co, cross, strict=True)]
+        channels = {pair[0]: co, pair[1]: cross, f"{pair[0]}−{pair[1]}": ratio}
+    scaled, notes = [], []
+    for name, planes in channels.items():
+        valid = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
+        low, high = np.percentile(valid, STRETCH) if valid.size else (0.0, 1.0)
+        span = max(high - low, 1e-6)
+        scaled.append([np.where(np.isfinite(p), np.clip((p - low) / span, 0, 1), MASKED_GREY) for p in planes])
         notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
-    colours = " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True)) if pair else f"grey {notes[0]}"
-    return np.stack(pictures, axis=-1).astype(np.float32), f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
+    colours = " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True)) if pair else f"grey {notes[0]}".replace("grey grey", "grey")
+    pictures = [np.stack(planes, axis=-1).astype(np.float32) for planes in zip(*scaled, strict=True)]
+    return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
+
+
+def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) -> list[str]:
+    """Return the lines under a patch: its labels, and how many objects of each class."""
+    detection = next((task for task in manifest.tasks if task.kind == "detection"), None)
+    if detection is None:
+        return _wrapped(labels or [])
+    counts = Counter(detection.classes[one.label] for one in objects)
+    counted = [f"{n} × {name}" for name, n in counts.items()]
+    return _wrapped([*(labels or [] if detection is not manifest.tasks[0] else []), *counted])
 
 
 def _unit(manifest: Manifest) -> str:
@@ -95,26 +139,36 @@ def _wrapped(labels: list[str]) -> list[str]:
     return lines
 
 
-def _sheet(pictures: Floats, labels: list[list[str]], head: str, note: str) -> Figure:
+def _sheet(cells: list[Cell], head: str, note: str) -> Figure:
     """Lay patches out in a near-square, every row as high as its longest labels need."""
-    columns = min(max(math.ceil(math.sqrt(len(pictures))), 3), 8)
-    rows = [labels[i : i + columns] for i in range(0, len(labels), columns)]
-    heights = [CELL + GAP + LINE * (1 + max(map(len, row))) for row in rows]
+    columns = min(max(math.ceil(math.sqrt(len(cells))), 3), 8)
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    heights = [CELL + GAP + LINE * (1 + max(len(cell.lines) for cell in row)) for row in rows]
     width, height = 2 * SIDE + columns * (CELL + GAP) - GAP, TOP + sum(heights)
     figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
     style: dict[str, Any] = {"ha": "left", "va": "top", "color": "0.1"}
     figure.text(SIDE / width, 1 - 0.14 / height, head, fontsize=10, fontweight="bold", **style)
     figure.text(SIDE / width, 1 - 0.36 / height, note, fontsize=7.5, **style)
     top = height - TOP
-    for row, (tall, cells) in enumerate(zip(heights, rows, strict=True)):
-        for column, lines in enumerate(cells):
+    for row, tall in zip(rows, heights, strict=True):
+        for column, cell in enumerate(row):
             left = SIDE + column * (CELL + GAP)
-            axes = figure.add_axes((left / width, (top - CELL) / height, CELL / width, CELL / height))
-            picture = pictures[row * columns + column]
-            picture = picture if picture.shape[-1] == 3 else picture[..., 0]
-            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set_axis_off()
-            text = "\n".join(lines)
+            axes = figure.add_axes((left / width, (top - CELL) / height, CELL / width, CELL / height), anchor="SW")
+            _draw(axes, cell)
+            text = "\n".join(cell.lines)
             figure.text(left / width, (top - CELL - 0.05) / height, text, fontsize=6.5, linespacing=1.2, **style)
         top -= tall
     return figure
+
+
+def _draw(axes: Axes, cell: Cell) -> None:
+    """Draw one patch in the pixels of the stored image, and what is in it."""
+    rows, columns, channels = cell.picture.shape
+    picture = cell.picture if channels == 3 else cell.picture[..., 0]
+    extent = (0, columns * cell.step, rows * cell.step, 0)
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
+    if cell.mask is not None:
+        draw_mask(axes, cell.mask, cell.step)
+    draw_objects(axes, cell.objects)
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+    axes.set_axis_off()

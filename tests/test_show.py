@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from sar_data import show
-from sar_data.build import repack
+from sar_data import catalog, overlay, show
+from sar_data.build import build, repack
 from sar_data.cli import main
 from sar_data.errors import TargetError, UsageError
 from sar_data.plot import histograms
 from sar_data.repack import Changes
 from sar_data.sealed import Build
+from sar_data.stages.prepare import Options
 from sar_data.tally import Tally, survey
 
 
@@ -62,9 +63,9 @@ def test_baked_builds_look_as_their_parent_does(parent: Build, tmp_path: Path, c
 def test_vv_and_vh_become_colours_stretched_over_the_whole_sheet() -> None:
     ramp = np.linspace(-25, -5, 200, dtype=np.float32).reshape(2, 1, 10, 10)
     images = np.concatenate([ramp - 7, ramp], axis=1)
-    pictures, note = show.stretched(images, ["VH", "VV"], "dB")
-    assert pictures.shape == (2, 10, 10, 3)
-    assert pictures[0, ..., 0].mean() < pictures[1, ..., 0].mean()  # not stretched each for itself
+    pictures, note = show.stretched(list(images), ["VH", "VV"], "dB")
+    assert [picture.shape for picture in pictures] == [(10, 10, 3)] * 2
+    assert pictures[0][..., 0].mean() < pictures[1][..., 0].mean()  # not stretched each for itself
     assert note.startswith("R VV −24.6 to −5.4 dB · G VH −31.6 to −12.4 dB · B VV−VH 7.0 to 7.0 dB")
     assert "2–98 %" in note
 
@@ -72,11 +73,19 @@ def test_vv_and_vh_become_colours_stretched_over_the_whole_sheet() -> None:
 def test_one_band_is_grey_and_masked_pixels_are_neither_dark_nor_bright() -> None:
     images = np.linspace(-25, -5, 100, dtype=np.float32).reshape(1, 1, 10, 10)
     images[0, 0, 0, 0] = np.nan
-    pictures, note = show.stretched(images, ["HH"], "dB")
-    assert pictures.shape == (1, 10, 10, 1)
-    assert pictures[0, 0, 0] == 0.5
+    (picture,), note = show.stretched(list(images), ["HH"], "dB")
+    assert picture.shape == (10, 10, 1)
+    assert picture[0, 0] == 0.5
     assert note.startswith("grey HH")
-    assert np.isfinite(show.stretched(np.full((1, 1, 4, 4), np.nan, np.float32), ["VV"], "dB")[0]).all()
+    assert np.isfinite(show.stretched([np.full((1, 4, 4), np.nan, np.float32)], ["VV"], "dB")[0]).all()
+
+
+def test_images_of_different_sizes_share_one_stretch_and_power_is_shown_in_db() -> None:
+    images = [np.full((1, 8, 9), 0.01, np.float32), np.full((1, 20, 5), 1.0, np.float32)]
+    pictures, note = show.stretched(images, ["VV"], "power")
+    assert [picture.shape for picture in pictures] == [(8, 9, 1), (20, 5, 1)]
+    assert (pictures[0].max(), pictures[1].min()) == (0, 1)
+    assert note.startswith("grey VV −20.0 to 0.0 dB")
 
 
 def test_long_and_many_labels_are_wrapped_and_what_has_no_room_is_counted() -> None:
@@ -99,6 +108,49 @@ def test_wrong_names_are_refused_with_what_exists(parent: Build, tmp_path: Path)
         show.contact_sheet(parent, tmp_path / "nowhere" / "a.png", count=1)
     result = CliRunner().invoke(main, ["show", str(parent.path), "--out", str(tmp_path / "a.png"), "--count", "2"])
     assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'a.png'}\n")
+
+
+def sheet(name: str, count: int, tmp_path: Path, **options: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return the contact sheet of a miniature's build."""
+    catalog.synthesise(name)(tmp_path / "raw", count=count, seed=0)
+    pipeline = catalog.pipeline(name, options.pop("variant", None))
+    made = build(pipeline, source=tmp_path / "raw", out=tmp_path, options=Options(format="webdataset", **options))
+    show.contact_sheet(made, tmp_path / "a.png")
+    return drawn(tmp_path / "a.png")[..., :3]
+
+
+def coloured(picture: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> int:
+    """Return how many pixels are of no grey."""
+    return int((np.ptp(picture, axis=-1) > 0.2).sum())
+
+
+def test_objects_are_outlined_on_grey_images_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_ships = sheet("ssdd", 6, tmp_path)
+    assert coloured(with_ships) > 500
+    monkeypatch.setattr(show, "draw_objects", lambda axes, objects: None)
+    made = next(tmp_path.glob("ssdd/*/webdataset-*"))
+    show.contact_sheet(Build.open(made), tmp_path / "b.png")
+    assert coloured(drawn(tmp_path / "b.png")[..., :3]) == 0
+
+
+def test_a_scene_larger_than_the_sheet_is_thinned_and_its_boxes_stay_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sheet("ls-ssdd", 1, tmp_path, variant="scenes")
+    monkeypatch.setattr(show, "MOST_PIXELS", 100)
+    made = next(tmp_path.glob("ls-ssdd/*/webdataset-*"))
+    show.contact_sheet(Build.open(made), tmp_path / "thin.png")
+    thin = drawn(tmp_path / "thin.png")[..., :3]
+    assert coloured(whole) == pytest.approx(coloured(thin), rel=0.1)
+
+
+def test_masks_are_outlined(tmp_path: Path) -> None:
+    assert coloured(sheet("hephaestus", 4, tmp_path, split="random")) > 300
+
+
+def test_each_class_has_its_colour_and_counts_are_told_below() -> None:
+    assert len({overlay.colour(label) for label in range(8)}) == 8
+    assert overlay.colour(9) == overlay.colour(1)
 
 
 @pytest.mark.parametrize("unit", ["dB", "1", "minmax"])
