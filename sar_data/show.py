@@ -109,7 +109,11 @@ def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[li
         span = max(high - low, 1e-6)
         scaled.append([np.where(np.isfinite(p), np.clip((p - low) / span, 0, 1), MASKED_GREY) for p in planes])
         notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
-    colours = " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True)) if pair else f"grey {notes[0]}".replace("grey grey", "grey")
+    colours = (
+        " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True))
+        if pair
+        else f"grey {notes[0]}".replace("grey grey", "grey")
+    )
     pictures = [np.stack(planes, axis=-1).astype(np.float32) for planes in zip(*scaled, strict=True)]
     return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
 
