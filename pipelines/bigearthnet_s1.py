@@ -58,7 +58,8 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         time = datetime.fromisoformat(facts["acquisition_time"]).replace(tzinfo=UTC)
     except (ValueError, TypeError) as error:
         raise BadRecord(path, str(error)) from None
-    attrs = {"scene": scene, "tile": tile, "column": column, "row": row, "orbit_pass_source": "derived"}
+    attrs = {"scene": scene, "product": facts["scene_source"],
+             "tile": tile, "column": column, "row": row, "orbit_pass_source": "derived"}  # fmt: skip
     if "corresponding_s2_patch" in facts:
         attrs["s2_name"] = str(facts["corresponding_s2_patch"])
     yield Record(
@@ -97,7 +98,7 @@ DATA = Source(name="BigEarthNet-S1-v1.0.tar.gz", url="https://zenodo.org/records
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="bigearthnet-s1", version="1.0", revision=1, title="BigEarthNet-S1 v1.0", evidence="real-files",
+        name="bigearthnet-s1", version="1.0", revision=2, title="BigEarthNet-S1 v1.0", evidence="real-files",
         bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
         shape=(120, 120), dtype="float32", pixel_size_m=10.0,
         tasks=(Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),

@@ -7,15 +7,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sar_data import index
 from sar_data.manifest import Manifest
+from sar_data.sources.scenes.listing import Listing
 
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return file name → document, for schemas/."""
     manifest = Manifest.model_json_schema(mode="serialization")
-    manifest["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return {"manifest.schema.json": manifest, "index.arrow.json": index.document()}
+    scenes = TypeAdapter(Listing).json_schema(mode="serialization")
+    for schema in (manifest, scenes):
+        schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return {"manifest.schema.json": manifest, "scenes.schema.json": scenes, "index.arrow.json": index.document()}
 
 
 def write(folder: Path) -> None:

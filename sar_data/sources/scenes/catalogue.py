@@ -1,0 +1,53 @@
+"""The catalogues that can be asked: each is a module with URL, BATCH and `opened(url)`, imported when it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from urllib.parse import urlsplit
+
+from sar_data.errors import UsageError, unknown
+from sar_data.sources.scenes.product import Product
+
+Search = Callable[[Sequence[str]], Iterable[Product]]
+"""Returns every product whose name begins with one of the names: its twins too, strangers allowed, in any order."""
+
+CATALOGUES = {
+    "cdse": "Copernicus Data Space, OData; the default, no login",
+    "asf": "Alaska Satellite Facility, by asf_search; no login",
+    "stac": "a STAC API, by pystac-client; Planetary Computer unless --url names another",
+    "dhus": "a national or private DHuS hub, by sentinelsat; needs --url (the Open Access Hub closed in 2023)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A catalogue at an address; `batch` names go into one query."""
+
+    name: str
+    url: str
+    batch: int
+    opened: Callable[[str], AbstractContextManager[Search]]
+
+
+def catalogue(name: str, url: str | None = None) -> Catalogue:
+    """Return a catalogue by its name, at its public address or at `url`; raise UsageError where one is wrong."""
+    if name not in CATALOGUES:
+        raise unknown("catalogue", name, CATALOGUES)
+    module = import_module(f"sar_data.sources.scenes.{name}")
+    url = url or module.URL
+    if url is None:
+        raise UsageError(f"--catalogue {name} has no public address: expected --url https://HUB/, found none")
+    return Catalogue(name, checked(url), module.BATCH, module.opened)
+
+
+def checked(url: str) -> str:
+    """Return an address without a slash at its end; raise UsageError unless it is http(s), without a password."""
+    parts = urlsplit(url)
+    if parts.username or parts.password:  # it would end up in every list, log and message
+        raise UsageError(f"an address at {parts.hostname} holds a user name: give it by ~/.netrc or the environment")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(f"{url}: expected an address such as https://HOST/PATH")
+    return url.rstrip("/")
