@@ -56,10 +56,7 @@ def build_flow(name: str, dataset: str, description: str) -> Flow[..., dict[str,
 
 def itinerary(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> dict[str, str]:
     """Run the tasks of one build, its target's lock held from the plan to the seal. Raises SarDataError."""
-    for name, path in {"source": source, "out": out, "lists": options.lists}.items():
-        # A worker runs where it likes, so a relative path would silently mean another folder.
-        if path is not None and not path.is_absolute():
-            raise UsageError(f"{name}={path}: expected an absolute path, since a worker has a folder of its own")
+    check_absolute(source=source, out=out, lists=options.lists)
     with prepare(dataset, source, out, options, crew) as draft:
         unseen: Any = quote(draft)  # else Prefect looks for futures in every planned record: 9 s for 590,000
         pack(unseen, crew)
@@ -72,6 +69,13 @@ def itinerary(dataset: str, source: Path, out: Path, options: Options, crew: Cre
         "content_digest": manifest.content_digest,
         "recipe_digest": manifest.recipe_digest,
     }
+
+
+def check_absolute(**paths: Path | None) -> None:
+    """Raise UsageError for a relative path: a worker runs where it likes, so it would silently mean another folder."""
+    for name, path in paths.items():
+        if path is not None and not path.is_absolute():
+            raise UsageError(f"{name}={path}: expected an absolute path, since a worker has a folder of its own")
 
 
 build_bigearthnet = build_flow(

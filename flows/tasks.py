@@ -49,7 +49,7 @@ def prepare(dataset: str, source: Path, out: Path, options: Options, crew: Crew)
     """Scan, split and plan; return the draft, its target locked."""
     with crew.near() as runner:
         draft = preparing.prepare(
-            catalog.pipeline(dataset), source=source, out=out, options=options, runner=runner, progress=_progress()
+            catalog.pipeline(dataset), source=source, out=out, options=options, runner=runner, progress=progress()
         )
     say = get_run_logger().info
     if draft.sealed:
@@ -72,14 +72,14 @@ def pack(draft: Draft, crew: Crew) -> None:
     """Write every shard that has no proof yet, all of them fanned out from this one task."""
     if not draft.sealed:  # nothing to do is no reason to start a cluster
         with crew.whole() as runner:
-            packing.pack(draft, runner, _progress())
+            packing.pack(draft, runner, progress())
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def seal(draft: Draft, crew: Crew) -> Build:
     """Write index, sums and manifest; rename the folder into place."""
     with crew.near() as runner:
-        return sealing.seal(draft, runner, _progress())
+        return sealing.seal(draft, runner, progress())
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -91,7 +91,7 @@ def publish(build: Build) -> None:
     create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
 
 
-def _progress() -> Progress:
+def progress() -> Progress:
     """Return a progress that logs every tenth of a stage."""
     info: Callable[..., None] = get_run_logger().info
     reached: dict[str, int] = {}

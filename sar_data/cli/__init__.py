@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": "Show the band statistics of a build or of a raw folder.",
     "verify": "Check a sealed build against its manifest; list all that is wrong.",
     "show": "Draw a contact sheet of a build.",
+    "scenes": "Find the satellite products a dataset was cut from, and fetch them.",
     "run": "Start a Prefect deployment by its bare name.",
 }
 USAGE, FAILURE = 2, 1  # exit codes

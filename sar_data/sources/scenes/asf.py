@@ -35,7 +35,7 @@ def opened(url: str) -> Iterator[Search]:
             whole = [name for name in names if is_whole(name)]
             for asked in (whole, [f"{name}*" for name in names if not is_whole(name)]):
                 if asked:
-                    with explained(url):
+                    with explained(url, asf_search.ASFSearchError):
                         granules = list(asf_search.granule_search(asked, opts=options))
                     yield from (product for granule in granules if (product := _product(granule.properties)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -91,6 +91,6 @@ def _links(path: Path) -> Iterator[tuple[str, str]]:
         raise SourceError(f"{path}: expected the CSV that `sar-data scenes` writes: {error}") from error
 
 
-def unmatched(listing: Listing) -> Iterable[Match]:
+def unmatched(listing: Listing) -> list[Match]:
     """Return the scenes without a product."""
     return [match for match in listing.scenes if match.product is None]

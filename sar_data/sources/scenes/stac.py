@@ -29,13 +29,14 @@ def opened(url: str) -> Iterator[Search]:
     try:
         import pystac_client
         from pystac import STACError
+        from pystac_client.errors import ClientTypeError
         from pystac_client.exceptions import APIError
         from pystac_client.stac_api_io import StacApiIO
     except ImportError as error:
         raise missing_extra("pystac-client", "scenes") from error
     from sar_data.sources.scenes.patience import explained, make_patient
 
-    kinds = (APIError, STACError, NotImplementedError)
+    kinds = (APIError, ClientTypeError, STACError, NotImplementedError)
     api = StacApiIO()
     with make_patient(api.session):
         with explained(url, *kinds):

@@ -1,0 +1,89 @@
+"""sar-data scenes"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sar_data.cli.choices import DatasetName, Existing, OneOf
+from sar_data.cli.crew import crew, workers_option
+from sar_data.cli.stop import Note
+from sar_data.errors import SourceError
+
+if TYPE_CHECKING:
+    from sar_data.sources.scenes.product import How
+
+MOST_SHOWN = 20  # scenes without a product, on a terminal; the JSON has all
+
+
+class Scenes(click.Group):
+    """A group whose first word may be a dataset: `scenes NAME` is `scenes find NAME`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["find", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("scenes", cls=Scenes, short_help="Find the satellite products a dataset was cut from, and fetch them.")
+def command() -> None:
+    """Find the satellite products that a dataset was cut from, and fetch them.
+
+    `sar-data scenes NAME --source PATH --out scenes.csv` is short for `sar-data scenes find NAME …`.
+    """
+
+
+def _catalogues() -> list[str]:
+    from sar_data.sources.scenes.catalogue import CATALOGUES
+
+    return list(CATALOGUES)
+
+
+@command.command("find", short_help="Look up the distinct scenes of a dataset's records; write a CSV.")
+@click.argument("name", type=DatasetName())
+@click.option("--source", type=Existing(), required=True, help="Folder of the raw files.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.csv",
+              help="The CSV; a JSON with all that is known of each scene is put beside it.")  # fmt: skip
+@click.option("--catalogue", type=OneOf("catalogue", _catalogues), default="cdse", show_default=True,
+              help="cdse (Copernicus Data Space), asf (Alaska Satellite Facility), stac, or dhus.")  # fmt: skip
+@click.option("--url", envvar="SAR_DATA_SCENES_URL", show_envvar=True, help="Another address of such a catalogue.")
+@workers_option
+@click.pass_obj
+def find(note: Note, name: str, source: Path, out: Path, catalogue: str, url: str | None, workers: int | None) -> None:
+    """Look up the distinct scenes of a dataset's records; write a row a patch: patch, scene file, link.
+
+    Each scene is asked for once, and what was answered is kept beside the CSV: the same command goes on where it was
+    stopped. Scenes without a product are listed with the reason; their patches have no link, and the exit code is 1.
+    """
+    from sar_data import catalog
+    from sar_data.cli.meter import Meter
+    from sar_data.sources.scenes.catalogue import catalogue as chosen
+    from sar_data.sources.scenes.listing import beside, unmatched
+    from sar_data.stages.scenes import find_scenes, kept
+
+    asked = chosen(catalogue, url)
+    note.kept = lambda: f"what was answered is kept in {kept(out)}; the same command goes on from there"
+    with crew(workers) as runner, Meter() as meter:
+        found = find_scenes(
+            catalog.pipeline(name), source=source, out=out, catalogue=asked, runner=runner, progress=meter
+        )
+    ways = Counter(match.how for match in found.scenes if match.how)
+    twins = sum(bool(match.twins) for match in found.scenes)
+    click.echo(f"{len(found.scenes)} scenes: {_counts(ways)}; {twins} with twins", err=True)
+    missing = unmatched(found)
+    for match in missing[:MOST_SHOWN]:
+        click.echo(f"  {match.scene}: {match.reason}", err=True)
+    if len(missing) > MOST_SHOWN:
+        click.echo(f"  and {len(missing) - MOST_SHOWN} more in {beside(out)}", err=True)
+    click.echo(str(out.absolute()))
+    if missing:
+        raise SourceError(f"{len(missing)} of {len(found.scenes)} scenes have no product: {out} has no link for them")
+
+
+def _counts(ways: Counter[How]) -> str:
+    from sar_data.sources.scenes.product import HOW
+
+    return ", ".join(f"{ways[how]} by {how}" for how in HOW if ways[how]) or "none found"
