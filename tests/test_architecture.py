@@ -30,7 +30,7 @@ LAWS: list[tuple[str, tuple[str, ...]]] = [
     (r"sar_data\.(errors|spec|record|bulk|durable)", ("sar_data.sources.tree", "sar_data.split.policy")),
     (r"sar_data\.(raster|labels|synth)", ("sar_data.raster", "sar_data.labels", "sar_data.sources.tree")),
     (r"sar_data\.split", ("sar_data.split",)),
-    (r"sar_data\.sources", ("sar_data.sources",)),
+    (r"sar_data\.sources", ("sar_data.sources", "sar_data.durable")),
     (r"sar_data\.(stats|kernel|bake|plan|index|manifest|summary)",
      ("sar_data.stats", "sar_data.kernel", "sar_data.manifest", "sar_data.bulk", "sar_data.split.policy")),
     (r"sar_data", ("sar_data",)),
