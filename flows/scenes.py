@@ -14,7 +14,7 @@ from flows.build import check_absolute
 from flows.crew import Crew
 from flows.tasks import progress
 from sar_data import catalog
-from sar_data.errors import CatalogueError
+from sar_data.errors import Unreachable
 from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, unmatched
 from sar_data.stages.scenes import find_scenes
@@ -24,7 +24,7 @@ RETRY_AFTER_S = [60.0, 600.0]  # a catalogue that is down for maintenance is bac
 
 def unanswered(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
     """Say whether it was the catalogue that failed; what it had answered by then is not asked for again."""
-    return isinstance(state.result(raise_on_failure=False), CatalogueError)
+    return isinstance(state.result(raise_on_failure=False), Unreachable)
 
 
 @task(

@@ -55,10 +55,6 @@ class BuildError(SarDataError, ValueError):
     """A build on disk is not whole, not of this version, or cannot be used as asked."""
 
 
-class CatalogueError(SarDataError, ConnectionError):
-    """A catalogue of satellite products did not answer, or not as its protocol says."""
-
-
 class UsageError(SarDataError, ValueError):
     """An option or a name that does not exist or does not fit."""
 

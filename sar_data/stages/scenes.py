@@ -27,7 +27,7 @@ def find_scenes(
     """Scan a source, look its distinct scenes up, write the CSV `out` and the JSON beside it; return the latter.
 
     Answers are kept in a hidden folder beside `out`, so that the same call goes on where one was interrupted. Raises
-    CatalogueError, SourceError for a dataset whose records name no scene, BadRecord.
+    Unreachable, FetchError, SourceError for a dataset whose records name no scene, BadRecord.
     """
     listing.beside(out)  # a wrong name is said before anything is asked
     records = scan(pipeline, Folder.at(source), runner=runner, progress=progress).records

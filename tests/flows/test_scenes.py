@@ -21,7 +21,7 @@ def test_the_flow_lists_products_and_survives_a_catalogue_that_is_down(
     gone, *stored = sorted(known)
     monkeypatch.setattr(look_up, "retry_delay_seconds", [0.0, 0.0])
     with OData([Stored(f"{name}.SAFE") for name in stored]) as site:
-        site.failing.append(Reply(404, b"maintenance"))
+        site.failing.append(Reply(503, b"maintenance", {"Retry-After": "3600"}))
         out = tmp_path / "scenes.csv"
         found = scenes(dataset="bigearthnet-s1", source=archive.source, out=out, url=site.url, workers=1)
     assert found["scenes"] == len(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sar_data.errors import CatalogueError, UsageError
+from sar_data.errors import FetchError, Unreachable, UsageError
+from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Catalogue, catalogue
 from sar_data.sources.scenes.lookup import look_up
 from tests.scenes.servers import Cmr, Dhus, OData, Stac
@@ -21,6 +23,7 @@ A = "S1A_IW_GRDH_1SDV_20170613T165043_20170613T165108_017018_01C579_7EEC"
 B = "S1A_IW_GRDH_1SDV_20170617T064724_20170617T064749_017070_01C70B_6A1F"
 C = "S1B_IW_GRDH_1SDV_20180204T043253_20180204T043318_009464_011054_12AB"
 GONE = "S1A_IW_GRDH_1SDV_20160101T000000_20160101T000025_009305_00D6F0_0000"
+QUICK = Patience(first_s=0.01, most_s=0.01)
 NAMES = ("cdse", "asf", "stac", "dhus")
 
 
@@ -41,7 +44,7 @@ def hub(
                 "dhus": lambda: Dhus(shelf),
             }
             site = stack.enter_context(kinds[request.param]())
-            return site, catalogue(request.param, site.url)  # type: ignore[attr-defined]
+            return site, catalogue(request.param, site.url, QUICK)  # type: ignore[attr-defined]
 
         yield start
 
@@ -125,7 +128,7 @@ def test_a_busy_catalogue_is_asked_again_when_it_says(hub: Any, tmp_path: Path, 
 def test_who_asks_to_come_back_tomorrow_is_told_to_the_user_at_once(hub: Any, tmp_path: Path) -> None:
     site, asked = hub(A)
     site.failing.append(Reply(429, b"", {"Retry-After": "86400"}))
-    with pytest.raises(CatalogueError, match="86400 s"):
+    with pytest.raises(Unreachable, match="86400 s"):
         look_up([A], asked, tmp_path)
     assert len(site.requests) == 1
 
@@ -145,21 +148,17 @@ def test_an_answer_that_is_not_of_the_protocol_is_an_error_that_names_the_catalo
 ) -> None:
     site, asked = hub(A)
     site.failing.extend([reply] * 20)
-    with pytest.raises(CatalogueError, match=f"127.0.0.1:{site.port}"):
+    with pytest.raises(FetchError, match=f"127.0.0.1:{site.port}"):
         look_up([A], asked, tmp_path)
 
 
-def test_a_catalogue_that_is_not_there_is_named(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sar_data.sources.scenes.ask.FIRST_WAIT_S", 0.0)
-    monkeypatch.setattr("urllib3.Retry.get_backoff_time", lambda self: 0.0)
-    site, asked = hub(A)
-    site.__exit__(None, None, None)
-    try:
-        with pytest.raises(CatalogueError, match=f"127.0.0.1:{site.port}"):
+def test_a_catalogue_that_is_not_there_is_named(tls: tuple[ssl.SSLContext, Path], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for name in NAMES:
+        asked = catalogue(name, f"https://127.0.0.1:{port}", QUICK)
+        with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*The same command goes on"):
             look_up([A], asked, tmp_path)
-    finally:
-        site._server.socket.close()
-        site.__exit__ = lambda *args: None
 
 
 @pytest.mark.parametrize("url", ["ftp://hub/", "hub", "https://", "https://hub/?q=1"])

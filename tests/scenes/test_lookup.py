@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.errors import CatalogueError
+from sar_data.errors import FetchError
 from sar_data.sources.scenes.catalogue import catalogue
 from sar_data.sources.scenes.lookup import look_up
 from tests.scenes.servers import OData
@@ -58,7 +58,7 @@ def test_what_was_found_before_a_failure_is_kept(tmp_path: Path) -> None:
             if done == 10:
                 site.failing.append(Reply(403, b"no"))
 
-        with pytest.raises(CatalogueError, match="HTTP 403"):
+        with pytest.raises(FetchError, match="status 403"):
             look_up(SCENES, asked, tmp_path, progress=break_down)
         assert len(list(tmp_path.rglob("*.json"))) == 10
         assert len(look_up(SCENES, asked, tmp_path)) == 25

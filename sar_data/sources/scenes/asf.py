@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from sar_data.errors import UsageError, missing_extra
+from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import Product, is_whole
 
@@ -15,8 +16,8 @@ BATCH = 100
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Search]:
-    """Open the granule search of a CMR. Raises CatalogueError, MissingExtra without asf_search."""
+def opened(url: str, patience: Patience) -> Iterator[Search]:
+    """Open the granule search of a CMR. Raises Unreachable, FetchError, MissingExtra without asf_search."""
     try:
         import asf_search
     except ImportError as error:
@@ -27,7 +28,7 @@ def opened(url: str) -> Iterator[Search]:
     if parts.scheme != "https" or parts.path:
         raise UsageError(f"--url {url}: asf_search speaks https only, to the root of a host: expected https://HOST")
     asf_search.REPORT_ERRORS = False  # else it tells its authors of every failed search, unasked
-    with make_patient(asf_search.ASFSession()) as session:
+    with make_patient(asf_search.ASFSession(), patience) as session:
         options = asf_search.ASFSearchOptions(host=parts.netloc, session=session)
 
         def search(names: Sequence[str]) -> Iterator[Product]:

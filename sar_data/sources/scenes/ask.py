@@ -1,66 +1,74 @@
-"""Ask a catalogue for JSON, patiently: busy servers are asked again, with full jitter or when they say so."""
+"""Ask a catalogue for JSON, patiently."""
 
 from __future__ import annotations
 
-import email.utils
-import random
-import time
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
-from sar_data.errors import CatalogueError
+from sar_data.errors import FetchError, Unreachable
+from sar_data.sources.answer import PASSING
+from sar_data.sources.http import Web
+from sar_data.sources.retry import asked_delay
 
-TIMEOUT_S = 60.0
-ATTEMPTS = 6
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 300.0  # whoever asks for more is told so at once, since the answers so far are kept
-BUSY = (429, 500, 502, 503, 504)
+MOST_BYTES = 64 << 20  # of an answer: a product takes about 2 kB
 SHOWN = 200  # characters of an answer, in a message
 
 
-def ask(client: httpx.Client, url: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the JSON object at an address; raise CatalogueError where there is none after some attempts."""
-    for attempt in range(ATTEMPTS):
-        wait: float | None = None
+def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the JSON object at an address; a busy server is asked again, as long as patience lasts.
+
+    Raises Unreachable where later may be better, FetchError where it will not.
+    """
+    patience = web.patience
+    for failed in range(1, patience.attempts + 1):
+        wait_s: float | None = None
         try:
-            response = client.get(url, params=dict(query))
-            if response.status_code == httpx.codes.OK:
-                answer = response.json()
-                if isinstance(answer, dict):
-                    return answer
-                raise malformed(url, "a JSON object", answer)
-            found = f"HTTP {response.status_code}: {response.text[:SHOWN]}"
-            if response.status_code not in BUSY:
-                raise CatalogueError(f"{url}: expected a catalogue's answer, found {found}")
-            wait = retry_after_s(response.headers.get("Retry-After"))
-            if wait is not None and wait > LONGEST_WAIT_S:
-                break
+            with web.get(f"{url}?{urlencode(query)}", {"accept": "application/json"}) as response:
+                status, body = response.status_code, _body(response)
+                wait_s = asked_delay(response.headers.get("retry-after"))
+            if status == httpx.codes.OK:
+                return _object(url, body)
+            found = f"status {status}: {body[:SHOWN].decode(errors='replace')}"
+            if status not in PASSING:
+                raise FetchError(f"{url}: expected a catalogue's answer, found {found}")
         except httpx.TransportError as error:
             found = f"no answer ({error or type(error).__name__})"
-        except ValueError:
-            found = f"no JSON: {response.text[:SHOWN]!r}"
-        if attempt < ATTEMPTS - 1:
-            time.sleep(random.uniform(0, FIRST_WAIT_S * 2**attempt) if wait is None else wait)
-    again = f"It asks to come back in {wait:.0f} s. " if wait is not None else ""
-    raise CatalogueError(f"{url}: expected a catalogue's answer, found {found}. {again}The same command goes on later.")
+        except json.JSONDecodeError:  # what stands before a busy server likes to answer with a page
+            found = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
+        if (wait_s or 0) > patience.obeyed_s:
+            raise unreachable(url, f"{found}; it asks to wait {wait_s:.0f} s")
+        if failed < patience.attempts:
+            web.pause(patience.delay(failed, wait_s))
+    raise unreachable(url, f"{found}, attempt {patience.attempts}")
 
 
-def retry_after_s(header: str | None) -> float | None:
-    """Return the seconds a Retry-After header asks to wait, in either of its forms; None without one that is sound."""
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        then = email.utils.parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(0.0, ((then if then.tzinfo else then.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+def unreachable(url: str, found: str) -> Unreachable:
+    """Return the error for a catalogue that may do better later."""
+    return Unreachable(
+        f"{url}: expected a catalogue's answer, found {found}. The same command goes on from here, later"
+    )
 
 
-def malformed(url: str, expected: str, found: object) -> CatalogueError:
+def malformed(url: str, expected: str, found: object) -> FetchError:
     """Return the error for an answer that is not what the protocol says."""
-    return CatalogueError(f"{url}: expected {expected}, found {str(found)[:SHOWN]}. Is this such a catalogue?")
+    return FetchError(f"{url}: expected {expected}, found {str(found)[:SHOWN]}. Is this such a catalogue?")
+
+
+def _body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    for block in response.iter_bytes():
+        body += block
+        if len(body) > MOST_BYTES:
+            raise malformed(str(response.url.copy_with(query=None)), f"at most {MOST_BYTES >> 20} MiB", "more")
+    return bytes(body)
+
+
+def _object(url: str, body: bytes) -> dict[str, Any]:
+    answer = json.loads(body)
+    if not isinstance(answer, dict):
+        raise malformed(url, "a JSON object", answer)
+    return answer

@@ -1,18 +1,22 @@
-"""The catalogues that can be asked: each is a module with URL, BATCH and `opened(url)`, imported when it is chosen."""
+"""The catalogues that can be asked: each a module with URL, BATCH and `opened(url, patience)`, imported when chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from urllib.parse import urlsplit
 
 from sar_data.errors import UsageError, unknown
+from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.product import Product
 
 Search = Callable[[Sequence[str]], Iterable[Product]]
 """Returns every product whose name begins with one of the names: its twins too, strangers allowed, in any order."""
+
+MOST = 1_000  # products of one query: a hub whose pages never end is not followed further
 
 CATALOGUES = {
     "cdse": "Copernicus Data Space, OData; the default, no login",
@@ -24,15 +28,15 @@ CATALOGUES = {
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A catalogue at an address; `batch` names go into one query."""
+    """A catalogue at an address; `batch` names go into one query. `searching` opens its search."""
 
     name: str
     url: str
     batch: int
-    opened: Callable[[str], AbstractContextManager[Search]]
+    searching: Callable[[], AbstractContextManager[Search]]
 
 
-def catalogue(name: str, url: str | None = None) -> Catalogue:
+def catalogue(name: str, url: str | None = None, patience: Patience | None = None) -> Catalogue:
     """Return a catalogue by its name, at its public address or at `url`; raise UsageError where one is wrong."""
     if name not in CATALOGUES:
         raise unknown("catalogue", name, CATALOGUES)
@@ -40,7 +44,8 @@ def catalogue(name: str, url: str | None = None) -> Catalogue:
     url = url or module.URL
     if url is None:
         raise UsageError(f"--catalogue {name} has no public address: expected --url https://HUB/, found none")
-    return Catalogue(name, checked(url), module.BATCH, module.opened)
+    url = checked(url)
+    return Catalogue(name, url, module.BATCH, partial(module.opened, url, patience or Patience()))
 
 
 def checked(url: str) -> str:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
-
-from sar_data.sources.scenes.ask import TIMEOUT_S, ask, malformed
+from sar_data.sources.http import Web
+from sar_data.sources.retry import Patience
+from sar_data.sources.scenes.ask import ask, malformed
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import Product, is_whole
 
@@ -21,18 +21,17 @@ URL = "https://catalogue.dataspace.copernicus.eu/odata/v1"
 DOWNLOAD = "https://download.dataspace.copernicus.eu/odata/v1"
 BATCH = 10  # a whole name makes two terms of the filter, and about 20 are taken well
 PAGE = 100
-MOST_PAGES = 50  # of one query: 5,000 products are no answer to ten names
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Search]:
-    """Open the search of an OData catalogue. Raises CatalogueError."""
+def opened(url: str, patience: Patience) -> Iterator[Search]:
+    """Open the search of an OData catalogue. Raises Unreachable, FetchError."""
     links = DOWNLOAD if url == URL else url
-    with httpx.Client(timeout=TIMEOUT_S) as client:
+    with Web(patience=patience) as web:
 
         def search(names: Sequence[str]) -> Iterator[Product]:
             terms = " or ".join(term for name in names for term in _terms(name))
-            yield from (_product(url, links, entry) for entry in _entries(client, url, terms))
+            yield from (_product(url, links, entry) for entry in _entries(web, url, terms))
 
         yield search
 
@@ -44,19 +43,19 @@ def _terms(name: str) -> tuple[str, ...]:
     return (f"startswith(Name,'{name}')",)
 
 
-def _entries(client: httpx.Client, url: str, terms: str) -> Iterator[Mapping[str, Any]]:
+def _entries(web: Web, url: str, terms: str) -> Iterator[Mapping[str, Any]]:
     query: dict[str, str] = {"$filter": terms, "$orderby": "Name", "$top": str(PAGE)}
-    for _ in range(MOST_PAGES):
-        answer = ask(client, f"{url}/Products", query)
+    while True:
+        answer = ask(web, f"{url}/Products", query)
         entries = answer.get("value")
         if not isinstance(entries, list):
             raise malformed(url, "a list `value`", answer)
         yield from entries
-        if not (following := answer.get("@odata.nextLink")):
+        following = answer.get("@odata.nextLink")
+        if not following or not entries:
             return
         # Its query alone: behind a proxy its host is often one that only the server knows.
         query = dict(parse_qsl(urlsplit(str(following)).query))
-    raise malformed(url, f"at most {MOST_PAGES} pages", {"@odata.nextLink": query})
 
 
 def _product(url: str, links: str, entry: Any) -> Product:

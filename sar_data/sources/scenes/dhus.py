@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sar_data.errors import missing_extra
-from sar_data.sources.scenes.catalogue import Search
+from sar_data.sources.retry import Patience
+from sar_data.sources.scenes.catalogue import MOST, Search
 from sar_data.sources.scenes.product import Product
 
 URL = None
@@ -19,8 +20,8 @@ BATCH = 10  # hubs take queries of about 3,900 characters, escaped
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Search]:
-    """Open the OpenSearch of a hub; who may search is in ~/.netrc. Raises CatalogueError, MissingExtra."""
+def opened(url: str, patience: Patience) -> Iterator[Search]:
+    """Open the OpenSearch of a hub; who may search is in ~/.netrc. Raises Unreachable, FetchError, MissingExtra."""
     try:
         import sentinelsat
     except ImportError as error:
@@ -28,11 +29,11 @@ def opened(url: str) -> Iterator[Search]:
     from sar_data.sources.scenes.patience import explained, make_patient
 
     hub = sentinelsat.SentinelAPI(None, None, url, show_progressbars=False)
-    with make_patient(hub.session):
+    with make_patient(hub.session, patience):
 
         def search(names: Sequence[str]) -> Iterator[Product]:
             with explained(url, sentinelsat.SentinelAPIError):
-                for identity in hub.query(filename={f"{name}*" for name in names}):
+                for identity in hub.query(filename={f"{name}*" for name in names}, limit=MOST + 1):
                     yield _product(hub.get_product_odata(identity))
 
         yield search

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import xxhash
 from pydantic import TypeAdapter
 
 from sar_data import durable
-from sar_data.sources.scenes.catalogue import Catalogue, Search
-from sar_data.sources.scenes.product import CRC, SCENE, Match, is_whole, match
+from sar_data.sources.scenes.ask import malformed
+from sar_data.sources.scenes.catalogue import MOST, Catalogue, Search
+from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_whole, match
 
 Progress = Callable[[str, int, int], None]
 """Called with "scenes", the scenes looked up and the scenes to look up."""
@@ -22,7 +24,8 @@ def look_up(
     """Return the match of every scene, one without a product where there is none; sorted.
 
     What was found is kept below `cache`, a file a scene, and not asked for again: an interrupted search goes on, and a
-    grown dataset asks for what is new. A scene without a product is asked for again. Raises CatalogueError.
+    grown dataset asks for what is new. A scene without a product is asked for again. Raises Unreachable,
+    FetchError.
     """
     wanted = sorted(set(scenes))
     folder = cache / f"{catalogue.name}-{xxhash.xxh3_64_hexdigest(catalogue.url.encode())}"
@@ -43,10 +46,10 @@ def _asked(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
         yield Match(scene=scene, reason="expected the name of a Sentinel-1 product, or its beginning up to a time")
     if not sound:
         return
-    with catalogue.opened(catalogue.url) as search:
+    with catalogue.searching() as search:
         for first in range(0, len(sound), catalogue.batch):
             batch = sound[first : first + catalogue.batch]
-            offered = list(search(batch))
+            offered = _offered(search, batch, catalogue)
             for scene in batch:
                 yield match(scene, offered) or _reprocessed(scene, search, catalogue)
 
@@ -54,11 +57,17 @@ def _asked(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
 def _reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
     """Return the scene's twin that was processed at another time, whose name ends in another CRC: the last resort."""
     if is_whole(scene):
-        offered = list(search([scene[:-CRC]]))
-        if found := match(scene, offered):
+        if found := match(scene, _offered(search, [scene[:-CRC]], catalogue)):
             return found
         return Match(scene=scene, reason=f"{catalogue.name} has no product of this name, and none but for its CRC")
     return Match(scene=scene, reason=f"{catalogue.name} has no product whose name begins so")
+
+
+def _offered(search: Search, names: Sequence[str], catalogue: Catalogue) -> list[Product]:
+    offered = list(islice(search(names), MOST + 1))
+    if len(offered) > MOST:
+        raise malformed(catalogue.url, f"at most {MOST} products for {len(names)} names", "more")
+    return offered
 
 
 def _keep(folder: Path, answer: Match) -> None:

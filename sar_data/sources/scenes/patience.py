@@ -1,4 +1,4 @@
-"""How long the libraries built on requests wait for a busy catalogue: without this two of three never give up."""
+"""Our patience for the libraries built on requests, of which two set no time limit and none waits as it is asked to."""
 
 from __future__ import annotations
 
@@ -9,66 +9,69 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import InvalidHeader
 
-from sar_data.errors import CatalogueError
-from sar_data.sources.scenes.ask import LONGEST_WAIT_S, SHOWN, TIMEOUT_S, malformed
+from sar_data.sources.retry import Patience, asked_delay
+from sar_data.sources.scenes.ask import SHOWN, malformed, unreachable
 
-RETRIES = 5
-BUSY = (429, 502, 503, 504)  # 500 comes with a message that the libraries read
+BUSY = (429, 502, 503, 504)  # a 500 comes with a message that the libraries read
+TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
-class Patience(urllib3.Retry):
-    """Retries what may go better the next time, searches by POST too; a bound on what Retry-After may ask."""
+class Retries(urllib3.Retry):
+    """Retries what may go better the next time, searches by POST too, after waits of `patience`."""
+
+    patience = Patience()
+
+    @classmethod
+    def of(cls, patience: Patience) -> Retries:
+        retries = cls(patience.attempts - 1, status_forcelist=BUSY, allowed_methods=None)
+        retries.patience = patience
+        return retries
+
+    def new(self, **changes: Any) -> Retries:
+        other: Retries = super().new(**changes)
+        other.patience = self.patience
+        return other
+
+    def get_backoff_time(self) -> float:
+        return self.patience.delay(max(1, len(self.history)), None)
 
     def get_retry_after(self, response: Any) -> float | None:
-        try:
-            asked = super().get_retry_after(response)
-        except InvalidHeader:
-            return None
-        if asked is not None and asked > LONGEST_WAIT_S:
-            raise urllib3.exceptions.HTTPError(f"HTTP {response.status}: come back in {asked:.0f} s")
-        return asked
+        asked_s = asked_delay(response.headers.get("Retry-After"))
+        if asked_s is not None and asked_s > self.patience.obeyed_s:
+            raise urllib3.exceptions.HTTPError(f"status {response.status}; it asks to wait {asked_s:.0f} s")
+        return asked_s
 
 
 class Patient(HTTPAdapter):
     """Gives every request a time limit, and retries."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            max_retries=Patience(
-                RETRIES, status_forcelist=BUSY, allowed_methods=None, backoff_factor=0.5, backoff_jitter=0.5
-            )
-        )
+    def __init__(self, patience: Patience) -> None:
+        super().__init__(max_retries=Retries.of(patience))
+        self._timeout = (patience.connect_s, patience.read_s)
 
     def send(self, request: Any, stream: Any = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return super().send(request, stream, timeout or TIMEOUT_S, *args, **kwargs)
+        return super().send(request, stream, timeout or self._timeout, *args, **kwargs)
 
 
-def make_patient(session: requests.Session) -> requests.Session:
+def make_patient(session: requests.Session, patience: Patience) -> requests.Session:
     """Mount the patient adapter on a session, and return it."""
     for scheme in ("http://", "https://"):
-        session.mount(scheme, Patient())
+        session.mount(scheme, Patient(patience))
     return session
 
 
 @contextmanager
 def explained(url: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn what a library raises while it searches at `url` into a CatalogueError.
+    """Turn what a library raises while it searches at `url` into Unreachable or FetchError.
 
     `kinds` are the library's own; a KeyError or a TypeError is how it meets an answer that is not of its protocol.
     """
-    foreseen: tuple[type[Exception], ...] = (requests.RequestException, urllib3.exceptions.HTTPError, *kinds)
+    foreseen: tuple[type[Exception], ...] = (*TROUBLE, *kinds, AttributeError, KeyError, TypeError, ValueError)
     try:
         yield
     except foreseen as error:
-        raise CatalogueError(
-            f"{url}: expected a catalogue's answer, found {_brief(error)}. The same command goes on later."
-        ) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise malformed(url, "an answer of its protocol", f"one without {_brief(error)}") from error
-
-
-def _brief(error: Exception) -> str:
-    lines = str(error).split() or [type(error).__name__]
-    return " ".join(lines)[:SHOWN]
+        found = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+        if isinstance(error, TROUBLE) or isinstance(error.__context__, TROUBLE):
+            raise unreachable(url, found) from error
+        raise malformed(url, "a catalogue's answer", found if isinstance(error, kinds) else repr(error)) from error

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sar_data.errors import missing_extra
+from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import CRC, Product, is_whole
 
@@ -24,8 +25,8 @@ ARCHIVES = ("product", "Product", "PRODUCT")  # the keys under which catalogues 
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Search]:
-    """Open the item search of a STAC API. Raises CatalogueError, MissingExtra without pystac-client."""
+def opened(url: str, patience: Patience) -> Iterator[Search]:
+    """Open the item search of a STAC API. Raises Unreachable, FetchError, MissingExtra without pystac-client."""
     try:
         import pystac_client
         from pystac import STACError
@@ -38,7 +39,7 @@ def opened(url: str) -> Iterator[Search]:
 
     kinds = (APIError, ClientTypeError, STACError, NotImplementedError)
     api = StacApiIO()
-    with make_patient(api.session):
+    with make_patient(api.session, patience):
         with explained(url, *kinds):
             client = pystac_client.Client.open(url, stac_io=api)
 
