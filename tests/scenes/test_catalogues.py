@@ -44,7 +44,7 @@ def hub(
                 "dhus": lambda: Dhus(shelf),
             }
             site = stack.enter_context(kinds[request.param]())
-            return site, catalogue(request.param, site.url, QUICK)  # type: ignore[attr-defined]
+            return site, catalogue(request.param, site.url, patience=QUICK)  # type: ignore[attr-defined]
 
         yield start
 
@@ -156,7 +156,7 @@ def test_a_catalogue_that_is_not_there_is_named(tls: tuple[ssl.SSLContext, Path]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     for name in NAMES:
-        asked = catalogue(name, f"https://127.0.0.1:{port}", QUICK)
+        asked = catalogue(name, f"https://127.0.0.1:{port}", patience=QUICK)
         with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*The same command goes on"):
             look_up([A], asked, tmp_path)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from sar_data.errors import UsageError, missing_extra
+from sar_data.sources.http import Authorise
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import Product, is_whole
@@ -16,19 +17,19 @@ BATCH = 100
 
 
 @contextmanager
-def opened(url: str, patience: Patience) -> Iterator[Search]:
+def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
     """Open the granule search of a CMR. Raises Unreachable, FetchError, MissingExtra without asf_search."""
     try:
         import asf_search
     except ImportError as error:
         raise missing_extra("asf_search", "scenes") from error
-    from sar_data.sources.scenes.patience import explained, make_patient
+    from sar_data.sources.scenes.session import explained, mannered
 
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.path:
         raise UsageError(f"--url {url}: asf_search speaks https only, to the root of a host: expected https://HOST")
     asf_search.REPORT_ERRORS = False  # else it tells its authors of every failed search, unasked
-    with make_patient(asf_search.ASFSession(), patience) as session:
+    with mannered(asf_search.ASFSession(), patience, authorise) as session:
         options = asf_search.ASFSearchOptions(host=parts.netloc, session=session)
 
         def search(names: Sequence[str]) -> Iterator[Product]:

@@ -1,4 +1,4 @@
-"""The catalogues that can be asked: each a module with URL, BATCH and `opened(url, patience)`, imported when chosen."""
+"""The catalogues to ask: each a module with URL, BATCH and `opened(url, patience, authorise)`, imported when chosen."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib import import_module
 from urllib.parse import urlsplit
 
 from sar_data.errors import UsageError, unknown
+from sar_data.sources.http import Authorise
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.product import Product
 
@@ -36,8 +37,13 @@ class Catalogue:
     searching: Callable[[], AbstractContextManager[Search]]
 
 
-def catalogue(name: str, url: str | None = None, patience: Patience | None = None) -> Catalogue:
-    """Return a catalogue by its name, at its public address or at `url`; raise UsageError where one is wrong."""
+def catalogue(
+    name: str, url: str | None = None, *, authorise: Authorise | None = None, patience: Patience | None = None
+) -> Catalogue:
+    """Return a catalogue by its name, at its public address or at `url`; raise UsageError where one is wrong.
+
+    `authorise` signs what is asked of each host: public catalogues want nothing, national and private hubs a login.
+    """
     if name not in CATALOGUES:
         raise unknown("catalogue", name, CATALOGUES)
     module = import_module(f"sar_data.sources.scenes.{name}")
@@ -45,7 +51,11 @@ def catalogue(name: str, url: str | None = None, patience: Patience | None = Non
     if url is None:
         raise UsageError(f"--catalogue {name} has no public address: expected --url https://HUB/, found none")
     url = checked(url)
-    return Catalogue(name, url, module.BATCH, partial(module.opened, url, patience or Patience()))
+    return Catalogue(name, url, module.BATCH, partial(module.opened, url, patience or Patience(), authorise or nobody))
+
+
+def nobody(host: str, refused: bool) -> None:
+    """Authorise nowhere."""
 
 
 def checked(url: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from sar_data.sources.http import Web
+from sar_data.sources.http import Authorise, Web
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.ask import ask, malformed
 from sar_data.sources.scenes.catalogue import Search
@@ -24,10 +24,10 @@ PAGE = 100
 
 
 @contextmanager
-def opened(url: str, patience: Patience) -> Iterator[Search]:
+def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
     """Open the search of an OData catalogue. Raises Unreachable, FetchError."""
     links = DOWNLOAD if url == URL else url
-    with Web(patience=patience) as web:
+    with Web(patience=patience, authorise=authorise) as web:
 
         def search(names: Sequence[str]) -> Iterator[Product]:
             terms = " or ".join(term for name in names for term in _terms(name))

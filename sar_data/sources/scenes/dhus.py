@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sar_data.errors import missing_extra
+from sar_data.sources.http import Authorise
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import MOST, Search
 from sar_data.sources.scenes.product import Product
@@ -20,16 +21,16 @@ BATCH = 10  # hubs take queries of about 3,900 characters, escaped
 
 
 @contextmanager
-def opened(url: str, patience: Patience) -> Iterator[Search]:
-    """Open the OpenSearch of a hub; who may search is in ~/.netrc. Raises Unreachable, FetchError, MissingExtra."""
+def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
+    """Open the OpenSearch of a hub. Raises Unreachable, FetchError, MissingExtra."""
     try:
         import sentinelsat
     except ImportError as error:
         raise missing_extra("sentinelsat", "scenes") from error
-    from sar_data.sources.scenes.patience import explained, make_patient
+    from sar_data.sources.scenes.session import explained, mannered
 
     hub = sentinelsat.SentinelAPI(None, None, url, show_progressbars=False)
-    with make_patient(hub.session, patience):
+    with mannered(hub.session, patience, authorise):
 
         def search(names: Sequence[str]) -> Iterator[Product]:
             with explained(url, sentinelsat.SentinelAPIError):

@@ -73,6 +73,8 @@ def match(scene: str, offered: Iterable[Product]) -> Match | None:
 def kinship(scene: str, name: str) -> How | None:
     """Return how a product's name tells that it is the scene, None if it does not."""
     stem, cog = _stem(name)
+    if not SCENE.fullmatch(stem):
+        return None  # a catalogue's text goes into file names, lists and messages
     if stem == scene:
         return "cog" if cog else "name"
     if not is_whole(scene):

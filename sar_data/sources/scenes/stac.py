@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sar_data.errors import missing_extra
+from sar_data.sources.http import Authorise
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import CRC, Product, is_whole
@@ -25,7 +26,7 @@ ARCHIVES = ("product", "Product", "PRODUCT")  # the keys under which catalogues 
 
 
 @contextmanager
-def opened(url: str, patience: Patience) -> Iterator[Search]:
+def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
     """Open the item search of a STAC API. Raises Unreachable, FetchError, MissingExtra without pystac-client."""
     try:
         import pystac_client
@@ -35,11 +36,11 @@ def opened(url: str, patience: Patience) -> Iterator[Search]:
         from pystac_client.stac_api_io import StacApiIO
     except ImportError as error:
         raise missing_extra("pystac-client", "scenes") from error
-    from sar_data.sources.scenes.patience import explained, make_patient
+    from sar_data.sources.scenes.session import explained, mannered
 
     kinds = (APIError, ClientTypeError, STACError, NotImplementedError)
     api = StacApiIO()
-    with make_patient(api.session, patience):
+    with mannered(api.session, patience, authorise):
         with explained(url, *kinds):
             client = pystac_client.Client.open(url, stac_io=api)
 

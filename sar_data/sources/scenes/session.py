@@ -1,15 +1,17 @@
-"""Our patience for the libraries built on requests, of which two set no time limit and none waits as it is asked to."""
+"""Our manners for the libraries built on requests, of which two set no time limit and none waits as it is asked to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from sar_data.sources.http import Authorise, safe
 from sar_data.sources.retry import Patience, asked_delay
 from sar_data.sources.scenes.ask import SHOWN, malformed, unreachable
 
@@ -54,10 +56,23 @@ class Patient(HTTPAdapter):
         return super().send(request, stream, timeout or self._timeout, *args, **kwargs)
 
 
-def make_patient(session: requests.Session, patience: Patience) -> requests.Session:
-    """Mount the patient adapter on a session, and return it."""
+class Signed(requests.auth.AuthBase):
+    """Gives each host its own header, as downloads do."""
+
+    def __init__(self, authorise: Authorise) -> None:
+        self._authorise = authorise
+
+    def __call__(self, request: Any) -> Any:
+        if safe(request.url) and (header := self._authorise(urlsplit(request.url).hostname or "", False)):
+            request.headers["Authorization"] = header
+        return request
+
+
+def mannered(session: requests.Session, patience: Patience, authorise: Authorise) -> requests.Session:
+    """Return a session that waits with patience and signs what it asks."""
     for scheme in ("http://", "https://"):
         session.mount(scheme, Patient(patience))
+    session.auth = Signed(authorise)
     return session
 
 
