@@ -17,6 +17,7 @@ from sar_data.errors import SarDataError, UsageError, unknown
 COMMANDS = {
     "datasets": "List the datasets that can be built.",
     "info": "Show all that is known of a dataset: sources, licence, layout, classes, splits.",
+    "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",
     "synth": "Write a miniature archive of a dataset, to try things on.",
     "build": "Build a dataset from its raw files into a sealed folder.",
     "repack": "Bake a sealed build into another container, size, dtype or normalisation.",

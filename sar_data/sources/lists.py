@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from sar_data.errors import SourceError
+from sar_data.spec import PACKED
 
+MOST_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
 
 
@@ -35,7 +38,20 @@ class FolderLists:
         for folder in self.folders:
             if (folder / name).is_file():
                 return (folder / name).read_bytes()
+            if (packed := folder / (name + PACKED)).is_file():
+                return _unpacked(packed)
         return None
 
     def where(self) -> str:
         return ", ".join(str(folder) for folder in self.folders)
+
+
+def _unpacked(path: Path) -> bytes:
+    reader = bz2.BZ2Decompressor()
+    try:
+        data = reader.decompress(path.read_bytes(), MOST_BYTES)
+    except OSError as error:
+        raise SourceError(f"{path}: expected a bzip2 file: {error}. Fetch it anew") from error
+    if not reader.eof:
+        raise SourceError(f"{path}: expected a whole list of at most {MOST_BYTES:,} bytes, found more or less of one")
+    return data

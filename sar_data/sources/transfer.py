@@ -36,12 +36,6 @@ def download(
     A file that another process is fetching is waited for. Raises Unreachable where every address failed in a way that
     may pass, TargetError where the disk is full, FetchError for all that asking again does not mend, and Stopped.
     """
-    for url in wanted.urls:
-        if wanted.checksum is None and not safe(web.address(url)):
-            raise FetchError(
-                f"{wanted.name}: expected https or a published checksum, found {shown(url)} and none: anyone on the "
-                f"way could change the file. Get it from a place you trust and put it into {folder}"
-            )
     target = folder / wanted.name
     tell = progress or (lambda name, have, total: None)
     say = say or (lambda line: None)
@@ -84,6 +78,11 @@ class _Transfer:
 
     def _from(self, url: str) -> Fetched:
         """Ask one address until the file is there, patience ends or the answer is final."""
+        if self._wanted.checksum is None and not safe(self._web.address(url)):
+            raise FetchError(
+                f"{self._wanted.name}: expected https or a published checksum, found {shown(url)} and none: anyone on "
+                f"the way could change the file. Get it from a place you trust, put it into {self._part.target.parent}"
+            )
         patience, part, failed, refused = self._web.patience, self._part, 0, False
         if not part.resumable(shown(url), self._wanted.expected):
             self._drop()

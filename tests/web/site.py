@@ -113,7 +113,18 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext] | None:
     if not (openssl := shutil.which("openssl")):
         return None
     key, cert = folder / "key.pem", folder / "cert.pem"
-    make = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    make = [
+        openssl,
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run([*make, "-keyout", key, "-out", cert, *subject], check=True, capture_output=True)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
