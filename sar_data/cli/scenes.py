@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ import click
 from sar_data.cli.choices import DatasetName, Existing, OneOf
 from sar_data.cli.crew import crew, workers_option
 from sar_data.cli.stop import Note
-from sar_data.errors import SourceError
+from sar_data.errors import SarDataError, SourceError
 
 if TYPE_CHECKING:
+    from sar_data.sources.credentials import Credentials
     from sar_data.sources.scenes.product import How
 
 MOST_SHOWN = 20  # scenes without a product, on a terminal; the JSON has all
@@ -64,7 +66,7 @@ def find(note: Note, name: str, source: Path, out: Path, catalogue: str, url: st
     from sar_data.sources.scenes.listing import beside, unmatched
     from sar_data.stages.scenes import find_scenes, kept
 
-    asked = chosen(catalogue, url)
+    asked = chosen(catalogue, url, authorise=_credentials())
     note.kept = lambda: f"what was answered is kept in {kept(out)}; the same command goes on from there"
     with crew(workers) as runner, Meter() as meter:
         found = find_scenes(
@@ -81,6 +83,63 @@ def find(note: Note, name: str, source: Path, out: Path, catalogue: str, url: st
     click.echo(str(out.absolute()))
     if missing:
         raise SourceError(f"{len(missing)} of {len(found.scenes)} scenes have no product: {out} has no link for them")
+
+
+@command.command("download", short_help="Fetch the products of a CSV that `scenes` wrote.")
+@click.argument("csv", type=click.Path(dir_okay=False, path_type=Path), metavar="SCENES.csv")
+@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR",
+              help="Where the archives are put, about 1 GB each.")  # fmt: skip
+@click.option("--identity", envvar="SAR_DATA_IDENTITY_URL", show_envvar=True, metavar="URL",
+              help="Where tokens are had, for another hub than the Data Space.")  # fmt: skip
+@click.pass_obj
+def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
+    """Fetch the products of a CSV that `scenes` wrote, and verify them; print their folder.
+
+    A download that was cut or stopped goes on where it ended. Sizes and checksums are those of the JSON beside the CSV.
+
+    The Data Space wants a free account: put `machine identity.dataspace.copernicus.eu login USER password PASSWORD`
+    into ~/.netrc; its tokens are renewed as they end. For other hosts see `sar-data fetch --help`.
+    """
+    from datetime import UTC, datetime
+
+    from sar_data.cli.transfers import Transfers
+    from sar_data.fetch import fetch
+    from sar_data.sources.http import Web
+    from sar_data.sources.scenes.archives import archives
+    from sar_data.sources.scenes.listing import read
+    from sar_data.sources.scenes.login import IDENTITY, Login
+
+    products = read(csv)
+    sources = archives(products)
+    credentials = _credentials()
+    login = Login(credentials.pair, credentials, identity=identity or IDENTITY)
+    size = sum(product.bytes or 0 for product in products)
+    click.echo(f"{len(products)} products, {size / 1e9:,.1f} GB, into {folder}", err=True)
+    for product in products:
+        if not product.online:
+            click.echo(f"{product.name} is in its hub's archive: asked for, it is there after hours", err=True)
+    note.kept = lambda: f"what came is kept in {folder}; the same command goes on from there"
+    with Web(authorise=login) as web, Transfers() as meter:
+        outcomes = fetch(
+            sources,
+            folder,
+            web=web,
+            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+            progress=meter,
+            say=meter.say,
+        )
+    failed = [outcome for outcome in outcomes if outcome.file is None]
+    for outcome in failed:
+        click.echo(f"{outcome.source.name}: {outcome.message}", err=True)
+    click.echo(str(folder.absolute()))
+    if failed:
+        raise SarDataError(f"{len(failed)} of {len(outcomes)} products failed; the same command goes on with them")
+
+
+def _credentials() -> Credentials:
+    from sar_data.sources.credentials import Credentials
+
+    return Credentials(os.environ, Path(os.environ.get("NETRC") or Path.home() / ".netrc"))
 
 
 def _counts(ways: Counter[How]) -> str:

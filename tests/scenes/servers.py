@@ -84,6 +84,39 @@ def _entry(stored: Stored) -> dict[str, Any]:
     }
 
 
+class Identity(Site):
+    """The Data Space's identity service (documentation.dataspace.copernicus.eu/APIs/Token.html), for one account."""
+
+    def __init__(self, user: str, password: str, *, lasts_s: float = 600) -> None:
+        super().__init__()
+        self.user, self.password, self.lasts_s = user, password, lasts_s
+        self.grants: list[str] = []
+        self.access: set[str] = set()
+        self.refresh: set[str] = set()
+        self.url = f"{self.origin}/auth/realms/CDSE/protocol/openid-connect/token"
+
+    def admits(self, header: str | None) -> bool:
+        return (header or "").removeprefix("Bearer ") in self.access
+
+    def respond(self, request: Request) -> Reply:
+        form = dict(request.form)
+        grant = form.get("grant_type", "")
+        good = {
+            "password": (form.get("username"), form.get("password")) == (self.user, self.password),
+            "refresh_token": form.get("refresh_token") in self.refresh,
+        }
+        if form.get("client_id") != "cdse-public" or not good.get(grant):
+            # Keycloak repeats nothing of what it was sent; this one does.
+            return as_json({"error": "invalid_grant", "error_description": f"no such {sorted(form.values())}"}, 401)
+        self.grants.append(grant)
+        number = len(self.grants)
+        access, refresh = f"canary-access-{number}", f"canary-refresh-{number}"
+        self.access.add(access)
+        self.refresh = {refresh}
+        answer = {"access_token": access, "expires_in": self.lasts_s, "refresh_expires_in": 3600}
+        return as_json({**answer, "refresh_token": refresh, "token_type": "Bearer", "scope": "profile email"})
+
+
 class Dhus(Site):
     """A DHuS hub: OpenSearch (Solr) and OData version 2, both in JSON, basic authentication.
 

@@ -55,6 +55,7 @@ class Site:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes, and the second would wait 40 ms
 
             def handle_one(self) -> None:
                 parts = urlsplit(self.path)

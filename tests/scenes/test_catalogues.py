@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sar_data.errors import FetchError, Unreachable, UsageError
+from sar_data.errors import FetchError, MissingExtra, Unreachable, UsageError
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Catalogue, catalogue
 from sar_data.sources.scenes.lookup import look_up
@@ -24,6 +26,7 @@ B = "S1A_IW_GRDH_1SDV_20170617T064724_20170617T064749_017070_01C70B_6A1F"
 C = "S1B_IW_GRDH_1SDV_20180204T043253_20180204T043318_009464_011054_12AB"
 GONE = "S1A_IW_GRDH_1SDV_20160101T000000_20160101T000025_009305_00D6F0_0000"
 QUICK = Patience(first_s=0.01, most_s=0.01)
+PACKAGES = {"asf": "asf_search", "stac": "pystac_client", "dhus": "sentinelsat"}
 NAMES = ("cdse", "asf", "stac", "dhus")
 
 
@@ -32,6 +35,8 @@ def hub(
     request: pytest.FixtureRequest, tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., tuple[Site, Catalogue]]]:
     """Puts products on the shelf of a hub of each kind."""
+    if needed := PACKAGES.get(request.param):
+        pytest.importorskip(needed, reason=f"{needed} is not installed: pip install 'sar-data[scenes]'")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls[1]))
     with ExitStack() as stack:
 
@@ -178,3 +183,32 @@ def test_a_dhus_hub_needs_an_address_and_a_wrong_name_is_answered_with_the_neare
         catalogue("dhus")
     with pytest.raises(UsageError, match="Did you mean 'cdse'"):
         catalogue("cdsee")
+
+
+@pytest.mark.parametrize("name", ["asf", "stac", "dhus"])
+def test_without_its_package_a_catalogue_names_the_extra(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, PACKAGES[name], None)
+    with pytest.raises(MissingExtra, match=r"sar-data\[scenes\]"):
+        look_up([A], catalogue(name, "https://127.0.0.1:9"), tmp_path)
+
+
+def test_choosing_a_catalogue_loads_no_other_ones_package() -> None:
+    code = (
+        "import sys\nfrom sar_data.sources.scenes.catalogue import catalogue\n"
+        "catalogue('cdse')\nprint(*sorted({'sentinelsat', 'html2text', 'asf_search', 'pystac_client', 'requests'}"
+        " & set(sys.modules)), 'only')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["only"]
+
+
+def test_a_hub_whose_pages_never_end_is_left(tmp_path: Path) -> None:
+    with OData([Stored(f"{A}.SAFE")]) as site:
+        more = "http://x/odata/v1/Products?$skip=1"
+        page = [{"Id": "1", "Name": f"{A[:-4]}{n:04X}.SAFE", "ContentLength": 5} for n in range(100)]
+        site.failing.extend([as_json({"value": page, "@odata.nextLink": more})] * 50)
+        with pytest.raises(FetchError, match="expected at most 1000 products"):
+            look_up([A], catalogue("cdse", site.url, patience=QUICK), tmp_path)
+        assert len(site.requests) < 15

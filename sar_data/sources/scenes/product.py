@@ -55,6 +55,11 @@ def is_whole(scene: str) -> bool:
     return WHOLE.fullmatch(scene) is not None
 
 
+def is_sound(name: str) -> bool:
+    """Say whether this is the name of a product, with or without its endings, and nothing else."""
+    return SCENE.fullmatch(_stem(name)[0]) is not None
+
+
 def match(scene: str, offered: Iterable[Product]) -> Match | None:
     """Return the scene's product among those offered, the others of the same acquisition as its twins; None for none.
 
@@ -73,7 +78,7 @@ def match(scene: str, offered: Iterable[Product]) -> Match | None:
 def kinship(scene: str, name: str) -> How | None:
     """Return how a product's name tells that it is the scene, None if it does not."""
     stem, cog = _stem(name)
-    if not SCENE.fullmatch(stem):
+    if not is_sound(name):
         return None  # a catalogue's text goes into file names, lists and messages
     if stem == scene:
         return "cog" if cog else "name"
