@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from flows.crew import Crew
 from flows.tasks import progress
 from sar_data import catalog
 from sar_data.errors import Unreachable
+from sar_data.sources.credentials import Credentials
 from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, unmatched
 from sar_data.stages.scenes import find_scenes
@@ -37,12 +39,13 @@ def unanswered(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
 )
 def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | None, crew: Crew) -> Listing:
     """Scan, ask and write the list."""
+    netrc_file = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
     with crew.near() as runner:
         return find_scenes(
             catalog.pipeline(dataset),
             source=source,
             out=out,
-            catalogue=chosen(catalogue, url),
+            catalogue=chosen(catalogue, url, authorise=Credentials(os.environ, netrc_file)),
             runner=runner,
             progress=progress(),
         )

@@ -45,8 +45,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     key = unit.rpartition("/")[2]
     scene, tile, column, row = key.rsplit("_", 3)
     vv, vh, path = (f"{unit}/{key}_{end}" for end in ("VV.tif", "VH.tif", "labels_metadata.json"))
-    raw = tree.read(path)
-    facts = read_fields(path, raw, KEYS)
+    facts = read_fields(path, raw := tree.read(path), KEYS)
     try:
         labels = corine.indices(facts["labels"])
         usual = corine.grouped(labels)

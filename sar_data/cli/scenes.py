@@ -75,6 +75,8 @@ def find(note: Note, name: str, source: Path, out: Path, catalogue: str, url: st
     ways = Counter(match.how for match in found.scenes if match.how)
     twins = sum(bool(match.twins) for match in found.scenes)
     click.echo(f"{len(found.scenes)} scenes: {_counts(ways)}; {twins} with twins", err=True)
+    if found.nameless:
+        click.echo(f"{found.nameless} patches name no scene: they have neither scene file nor link", err=True)
     missing = unmatched(found)
     for match in missing[:MOST_SHOWN]:
         click.echo(f"  {match.scene}: {match.reason}", err=True)
@@ -114,7 +116,9 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     credentials = _credentials()
     login = Login(credentials.pair, credentials, identity=identity or IDENTITY)
     size = sum(product.bytes or 0 for product in products)
-    click.echo(f"{len(products)} products, {size / 1e9:,.1f} GB, into {folder}", err=True)
+    unknown = sum(product.checksum is None for product in products)
+    checked = f"{unknown} without a published checksum" if unknown else "each with a published checksum"
+    click.echo(f"{len(products)} products, {size / 1e9:,.1f} GB, {checked}, into {folder}", err=True)
     for product in products:
         if not product.online:
             click.echo(f"{product.name} is in its hub's archive: asked for, it is there after hours", err=True)

@@ -30,7 +30,9 @@ def find_scenes(
     Unreachable, FetchError, SourceError for a dataset whose records name no scene, BadRecord.
     """
     listing.beside(out)  # a wrong name is said before anything is asked
-    records = scan(pipeline, Folder.at(source), runner=runner, progress=progress).records
+    tree = Folder.at(source)
+    pipeline = pipeline.fit(tree)[0] if pipeline.fit else pipeline
+    records = scan(pipeline, tree, runner=runner, progress=progress).records
     scenes = {record.key: listing.scene_of(record) for record in records}
     named = [scene for scene in scenes.values() if scene]
     if not named:
@@ -39,7 +41,8 @@ def find_scenes(
             "what they were cut from was not published with them"
         )
     matches = look_up(named, catalogue, kept(out), progress=progress)
-    found = Listing(catalogue=catalogue.name, url=catalogue.url, scenes=tuple(matches.values()))
+    nameless = len(scenes) - len(named)
+    found = Listing(catalogue=catalogue.name, url=catalogue.url, scenes=tuple(matches.values()), nameless=nameless)
     listing.write(out, scenes, found)
     return found
 

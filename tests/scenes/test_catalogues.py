@@ -144,6 +144,8 @@ def test_who_asks_to_come_back_tomorrow_is_told_to_the_user_at_once(hub: Any, tm
         as_json({"value": None, "feed": None, "features": [{}], "items": [{}], "type": "Catalog"}),
         as_json([1, 2, 3]),
         as_json({"value": [{"Name": 7}], "feed": {"opensearch:totalResults": "x"}, "items": 3}),
+        Reply(200, b"\xff\xfe{", {"Content-Type": "application/json"}),
+        Reply(200, b"not gzip", {"Content-Encoding": "gzip"}),
         Reply(404, b'{"errors": ["none of yours"]}'),
         Reply(400, b"<html>bad</html>"),
     ],
@@ -212,3 +214,15 @@ def test_a_hub_whose_pages_never_end_is_left(tmp_path: Path) -> None:
         with pytest.raises(FetchError, match="expected at most 1000 products"):
             look_up([A], catalogue("cdse", site.url, patience=QUICK), tmp_path)
         assert len(site.requests) < 15
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_server_that_cannot_prove_who_it_is_is_not_waited_for(
+    name: str, tls: tuple[ssl.SSLContext, Path], tmp_path: Path
+) -> None:
+    if needed := PACKAGES.get(name):
+        pytest.importorskip(needed)
+    with Cmr([], tls[0]) as site, pytest.raises(FetchError, match="CERTIFICATE_VERIFY_FAILED") as refused:
+        look_up([A], catalogue(name, site.url, patience=Patience(first_s=3600, most_s=3600)), tmp_path)
+    assert not isinstance(refused.value, Unreachable)
+    assert str(site.port) in str(refused.value)

@@ -18,14 +18,15 @@ from click.testing import CliRunner, Result
 from sar_data.cli import main
 from sar_data.errors import SourceError, UsageError
 from sar_data.fetch import Outcome, fetch
+from sar_data.record import Record
 from sar_data.sources.http import Web
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.archives import archives
 from sar_data.sources.scenes.catalogue import catalogue
-from sar_data.sources.scenes.listing import COLUMNS, Listing, read, write
+from sar_data.sources.scenes.listing import COLUMNS, Listing, read, scene_of, write
 from sar_data.sources.scenes.login import Login
 from sar_data.sources.scenes.lookup import look_up
-from sar_data.sources.scenes.product import Product
+from sar_data.sources.scenes.product import Match, Product
 from tests.scenes.servers import Identity, OData
 from tests.scenes.shelf import Stored
 from tests.scenes.site import Reply
@@ -75,7 +76,7 @@ def test_a_user_fetches_what_was_listed_with_one_login(tmp_path: Path) -> None:
         again = download(path, tmp_path / "to", identity)
     assert (result.exit_code, again.exit_code) == (0, 0)
     assert result.stdout.strip() == str(tmp_path / "to")
-    assert "2 products, 0.0 GB" in result.stderr
+    assert "2 products, 0.0 GB, each with a published checksum" in result.stderr
     for name in (A, B):
         assert (tmp_path / "to" / f"{name}.zip").read_bytes() == DATA + name.encode()
     assert identity.grants == ["password"]
@@ -258,6 +259,34 @@ def test_a_list_without_its_json_is_enough(tmp_path: Path) -> None:
         path.with_suffix(".json").unlink()
         [outcome] = fetched(read(path), tmp_path / "to", identity)
     assert (outcome.state, outcome.kind) == ("fetched", "observed")
+
+
+def test_a_json_that_cannot_be_read_or_two_links_for_one_product_are_not_passed_over(tmp_path: Path) -> None:
+    path = rows(tmp_path / "scenes.csv", COLUMNS, ("patch", A, "https://hub.example/1"))
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(SourceError, match=r"scenes\.json: expected the JSON"):
+        read(path)
+    two = rows(tmp_path / "two.csv", COLUMNS, ("one", A, "https://hub.example/1"), ("two", A, "https://hub.example/2"))
+    with pytest.raises(SourceError, match="expected one link"):
+        read(two)
+
+
+def test_patches_without_a_scene_or_a_product_keep_their_rows_but_are_not_fetched(tmp_path: Path) -> None:
+    found = Match(scene=A, how="name", product=Product(name=f"{A}.SAFE", link="https://hub.example/1"))
+    listing = Listing(catalogue="cdse", url="u", scenes=(found, Match(scene=B, reason="gone")), nameless=1)
+    write(tmp_path / "scenes.csv", {"c": None, "b": B, "a": A, 'd,"': A}, listing)
+    with (tmp_path / "scenes.csv").open(newline="") as file:
+        lines = list(csv.reader(file))
+    link = "https://hub.example/1"
+    assert lines == [list(COLUMNS), ["a", f"{A}.SAFE", link], ["b", B, ""], ["c", "", ""], ['d,"', f"{A}.SAFE", link]]
+    assert read(tmp_path / "scenes.csv") == [found.product]
+
+
+@pytest.mark.parametrize(
+    ("attrs", "scene"), [({"product": A, "scene": A[:32]}, A), ({"scene": A[:32]}, A[:32]), ({"tile": "33UUP"}, None)]
+)
+def test_a_record_names_its_product_or_at_least_when_it_was_taken(attrs: dict[str, str], scene: str | None) -> None:
+    assert scene_of(Record(key="patch", files=(), attrs=attrs)) == scene
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", f"{A}/../x", f"{A}\n", "", "S2A_MSIL2A.SAFE"])

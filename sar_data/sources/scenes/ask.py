@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -32,12 +33,14 @@ def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
                 wait_s = asked_delay(response.headers.get("retry-after"))
             if status == httpx.codes.OK:
                 return _object(url, body)
-            found = f"status {status}: {body[:SHOWN].decode(errors='replace')}"
+            found = f"status {status}: {body[:SHOWN].decode(errors='replace')!r}"
             if status not in PASSING:
                 raise FetchError(f"{url}: expected a catalogue's answer, found {found}")
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             found = f"no answer ({error or type(error).__name__})"
-        except json.JSONDecodeError:  # what stands before a busy server likes to answer with a page
+            if untrusted(error):
+                raise unproven(url, found) from None
+        except ValueError:  # what stands before a busy server likes to answer with a page
             found = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
         if (wait_s or 0) > patience.obeyed_s:
             raise unreachable(url, f"{found}; it asks to wait {wait_s:.0f} s")
@@ -51,6 +54,18 @@ def unreachable(url: str, found: str) -> Unreachable:
     return Unreachable(
         f"{url}: expected a catalogue's answer, found {found}. The same command goes on from here, later"
     )
+
+
+def untrusted(error: BaseException | None) -> bool:
+    """Say whether a server could not prove who it is, which no waiting mends."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def unproven(url: str, found: str) -> FetchError:
+    """Return the error for a server that could not prove who it is."""
+    return FetchError(f"{url}: expected a server that proves who it is, found {found}")
 
 
 def malformed(url: str, expected: str, found: object) -> FetchError:

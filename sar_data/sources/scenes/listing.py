@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -22,11 +22,15 @@ ROWS = 10_000  # a write
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Which catalogue was asked, and what it has of each scene; sorted by scene."""
+    """Which catalogue was asked, and what it has of each scene; sorted by scene.
+
+    `nameless` counts the patches whose record names no scene.
+    """
 
     catalogue: str
     url: str
     scenes: tuple[Match, ...]
+    nameless: int = 0
 
 
 def scene_of(record: Record) -> str | None:
@@ -48,7 +52,7 @@ def write(path: Path, scenes: Mapping[str, str | None], listing: Listing) -> Non
     """
     matches = {match.scene: match for match in listing.scenes}
     durable.write(beside(path), TypeAdapter(Listing).dump_json(listing, indent=1))
-    rows = iter((COLUMNS, *((patch, *_cells(scene, matches)) for patch, scene in sorted(scenes.items()))))
+    rows = chain((COLUMNS,), ((patch, *_cells(scene, matches)) for patch, scene in sorted(scenes.items())))
     with durable.publish(path) as file:
         while chunk := list(islice(rows, ROWS)):
             text = io.StringIO()
@@ -64,18 +68,26 @@ def _cells(scene: str | None, matches: Mapping[str, Match]) -> tuple[str, str]:
 def read(path: Path) -> list[Product]:
     """Return the distinct products of a CSV, sorted by name, with size and checksum where the JSON beside it has them.
 
-    Raises SourceError for a CSV that is missing or has other columns.
+    Raises SourceError for a CSV that is missing, has other columns or two links for one product, and for a JSON that
+    cannot be read.
     """
-    links = dict(_links(path))
+    links: dict[str, str] = {}
+    for name, link in _links(path):
+        if links.setdefault(name, link) != link:
+            raise SourceError(f"{path}: expected one link for {name}, found {links[name]} and {link}")
+    known = {(product.name, product.link): product for product in _known(beside(path))}
+    return [known.get(pair) or Product(name=pair[0], link=pair[1]) for pair in sorted(links.items())]
+
+
+def _known(path: Path) -> Iterator[Product]:
+    """Yield the products of the JSON; none where there is none, since a CSV may be handed on alone."""
     try:
-        listing = TypeAdapter(Listing).validate_json(beside(path).read_bytes())
-    except (FileNotFoundError, ValueError):  # the CSV alone was handed on
-        listing = Listing(catalogue="", url="", scenes=())
-    known = {match.product.name: match.product for match in listing.scenes if match.product}
-    return [
-        product if (product := known.get(name)) and product.link == link else Product(name=name, link=link)
-        for name, link in sorted(links.items())
-    ]
+        listing = TypeAdapter(Listing).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: expected the JSON that `sar-data scenes` writes: {error}") from error
+    yield from (match.product for match in listing.scenes if match.product)
 
 
 def _links(path: Path) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from sar_data.sources.http import Authorise, safe
 from sar_data.sources.retry import Patience, asked_delay
-from sar_data.sources.scenes.ask import SHOWN, malformed, unreachable
+from sar_data.sources.scenes.ask import SHOWN, malformed, unproven, unreachable, untrusted
 
 BUSY = (429, 502, 503, 504)  # a 500 comes with a message that the libraries read
 TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError)
@@ -34,6 +34,12 @@ class Retries(urllib3.Retry):
         other: Retries = super().new(**changes)
         other.patience = self.patience
         return other
+
+    def increment(self, *args: Any, **facts: Any) -> Any:
+        error: Any = facts.get("error")
+        if untrusted(error):
+            raise error
+        return super().increment(*args, **facts)
 
     def get_backoff_time(self) -> float:
         return self.patience.delay(max(1, len(self.history)), None)
@@ -87,6 +93,8 @@ def explained(url: str, *kinds: type[Exception]) -> Iterator[None]:
         yield
     except foreseen as error:
         found = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+        if untrusted(error):
+            raise unproven(url, found) from error
         if isinstance(error, TROUBLE) or isinstance(error.__context__, TROUBLE):
             raise unreachable(url, found) from error
         raise malformed(url, "a catalogue's answer", found if isinstance(error, kinds) else repr(error)) from error
