@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sar_data import durable
 from sar_data.errors import SourceError
 from sar_data.runners import Runner
 from sar_data.sources.scenes import listing
@@ -29,7 +30,9 @@ def find_scenes(
     Answers are kept in a hidden folder beside `out`, so that the same call goes on where one was interrupted. Raises
     Unreachable, FetchError, SourceError for a dataset whose records name no scene, BadRecord.
     """
-    listing.beside(out)  # a wrong name is said before anything is asked
+    listing.beside(out)  # a wrong name or place is said before anything is asked
+    with durable.explained(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     tree = Folder.at(source)
     pipeline = pipeline.fit(tree)[0] if pipeline.fit else pipeline
     records = scan(pipeline, tree, runner=runner, progress=progress).records

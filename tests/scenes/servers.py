@@ -312,7 +312,7 @@ def _umm(stored: Stored, metadata: bool = False) -> dict[str, Any]:
         "Platforms": [{"ShortName": "SENTINEL-1A"}],
         "TemporalExtent": {"RangeDateTime": {"EndingDateTime": f"{stored.start.isoformat()}Z"}},
     }
-    return {"meta": {"concept-id": f"G{abs(hash(stored.id)) % 10**6}-ASF"}, "umm": umm}
+    return {"meta": {"concept-id": f"G{stored.id[:8]}-ASF"}, "umm": umm}
 
 
 def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import jsonschema
@@ -12,11 +17,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sar_data.cli import main
+from tests.mini.sources import copied, patches, rewrite
 from tests.scenes.servers import OData
 from tests.scenes.shelf import Stored
+from tests.scenes.site import Reply, Request
 
 SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 REAL = SAMPLES / "bigearthnet-s1-v1.0" / "BigEarthNet-S1-Example"
+NAME = "S1A_IW_GRDH_1SDV_20170613T165043_20170613T165108_017018_01C579_7EEC"
 SCHEMA = Path(__file__).parents[2] / "schemas" / "scenes.schema.json"
 
 
@@ -87,6 +95,59 @@ def test_the_six_real_patches_find_their_products(tmp_path: Path) -> None:
     body = rows(out)[1:]
     assert len(body) == 6
     assert [(patch, name.removesuffix(".SAFE")) for patch, name, _ in body] == sorted(known.items())
+
+
+class Stalling(OData):
+    """Answers the first query, and lets the others wait."""
+
+    def __init__(self, shelf: Iterable[Stored]) -> None:
+        super().__init__(shelf)
+        self.going_on = threading.Event()
+        self.stalled = threading.Event()
+
+    def respond(self, request: Request) -> Reply:
+        if len(self.requests) > 1:
+            self.stalled.set()
+            self.going_on.wait(60)
+        return super().respond(request)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_search_that_is_stopped_or_killed_goes_on_where_it_was(
+    small_source: Path, tmp_path: Path, number: int
+) -> None:
+    source, out = copied(small_source, tmp_path / "raw"), tmp_path / "new" / "scenes.csv"
+    for index, patch in enumerate(patches(source)):  # sixteen scenes, which are two queries
+        rewrite.facts(patch, scene_source=f"{NAME[:-4]}{index:04X}")
+    names = sorted(set(sources(source).values()))
+    with Stalling(Stored(f"{name}.SAFE") for name in names) as site:
+        command = [sys.executable, "-c", "from sar_data.cli import main; main()", "scenes", "bigearthnet-s1"]
+        command += ["--source", str(source), "--out", str(out), "--url", site.url, "--workers", "1"]
+        heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731  (in the background it is not)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as running:
+            assert site.stalled.wait(60)
+            running.send_signal(number)
+            _, said = running.communicate()
+        site.going_on.set()
+        if number == signal.SIGINT:
+            assert running.returncode == 128 + number
+            assert said.splitlines()[-1].startswith("sar-data: stopped: what was answered is kept in ")
+        assert not out.exists()
+        assert scenes(source, out, site.url).exit_code == 0
+        queries = [request.query["$filter"] for request in site.requests]
+    assert len(rows(out)) == 17
+    assert sum(names[0] in query for query in queries) == 1
+    assert queries[1] == queries[2]
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_asked(
+    bigearthnet_source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with OData([]) as site:
+        result = scenes(bigearthnet_source, tmp_path / "file" / "scenes.csv", site.url)
+        assert (result.exit_code, site.requests) == (1, [])
+    assert "Choose another --out" in result.stderr
 
 
 def test_another_name_than_csv_is_refused_before_anything_is_asked(bigearthnet_source: Path, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def look_up(
     """Return the match of every scene, one without a product where there is none; sorted.
 
     What was found is kept below `cache`, a file a scene, and not asked for again: an interrupted search goes on, and a
-    grown dataset asks for what is new. A scene without a product is asked for again. Raises Unreachable,
-    FetchError.
+    grown dataset asks for what is new. A scene without a product is asked for again.
+    Raises Unreachable, FetchError.
     """
     wanted = sorted(set(scenes))
     folder = cache / f"{catalogue.name}-{xxhash.xxh3_64_hexdigest(catalogue.url.encode())}"
@@ -59,7 +59,10 @@ def _reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
     if is_whole(scene):
         if found := match(scene, _offered(search, [scene[:-CRC]], catalogue)):
             return found
-        return Match(scene=scene, reason=f"{catalogue.name} has no product of this name, and none but for its CRC")
+        return Match(
+            scene=scene,
+            reason=f"{catalogue.name} has no product of this name, nor of the same acquisition processed again",
+        )
     return Match(scene=scene, reason=f"{catalogue.name} has no product whose name begins so")
 
 
@@ -71,7 +74,8 @@ def _offered(search: Search, names: Sequence[str], catalogue: Catalogue) -> list
 
 
 def _keep(folder: Path, answer: Match) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    with durable.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     durable.write(folder / f"{answer.scene}.json", TypeAdapter(Match).dump_json(answer, indent=1))
 
 
