@@ -60,7 +60,10 @@ def nobody(host: str, refused: bool) -> None:
 
 def checked(url: str) -> str:
     """Return an address without a slash at its end; raise UsageError unless it is http(s), without a password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{url}: expected an address such as https://HOST/PATH: {error}") from None
     if parts.username or parts.password:  # it would end up in every list, log and message
         raise UsageError(f"an address at {parts.hostname} holds a user name: give it by ~/.netrc or the environment")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:

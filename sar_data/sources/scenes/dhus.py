@@ -43,8 +43,8 @@ def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Searc
 def _product(facts: Mapping[str, Any]) -> Product:
     return Product(
         name=f"{facts['title']}.SAFE",
-        link=facts["url"],
+        link=str(facts["url"]),
         bytes=facts["size"],
         checksum=f"md5:{facts['md5'].lower()}" if "md5" in facts else None,
-        online=facts["Online"],
+        online=bool(facts["Online"]),
     )

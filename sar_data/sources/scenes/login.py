@@ -20,6 +20,7 @@ from sar_data.errors import FetchError, UsageError
 from sar_data.sources.answer import PASSING, Again
 from sar_data.sources.http import Authorise, safe
 from sar_data.sources.retry import Patience, asked_delay
+from sar_data.sources.scenes.catalogue import checked
 
 IDENTITY = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
 CLIENT = "cdse-public"
@@ -39,7 +40,7 @@ class Login:
     def __init__(
         self, account: Account, otherwise: Authorise, *, identity: str = IDENTITY, patience: Patience | None = None
     ) -> None:
-        if not safe(identity):
+        if not safe(checked(identity)):
             raise UsageError(f"{identity}: expected an https address, since a password is sent there")
         self._account = account
         self._otherwise = otherwise

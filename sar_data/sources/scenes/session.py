@@ -11,6 +11,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from sar_data.sources.answer import PASSING
 from sar_data.sources.http import Authorise, safe
 from sar_data.sources.retry import Patience, asked_delay
 from sar_data.sources.scenes.ask import SHOWN, malformed, unproven, unreachable, untrusted
@@ -95,6 +96,13 @@ def explained(url: str, *kinds: type[Exception]) -> Iterator[None]:
         found = " ".join(str(error).split())[:SHOWN] or type(error).__name__
         if untrusted(error):
             raise unproven(url, found) from error
-        if isinstance(error, TROUBLE) or isinstance(error.__context__, TROUBLE):
+        if _may_pass(error) or _may_pass(error.__context__):
             raise unreachable(url, found) from error
         raise malformed(url, "a catalogue's answer", found if isinstance(error, kinds) else repr(error)) from error
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Say whether the way to the server failed, or the server failed in a way that may pass."""
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and error.response.status_code in PASSING
+    return isinstance(error, TROUBLE) and not isinstance(error, requests.exceptions.InvalidJSONError)
