@@ -9,13 +9,15 @@ from typing import Any
 
 from sar_data import index
 from sar_data.manifest import Manifest
+from sar_data.sources.ledger import Ledger
 
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return file name → document, for schemas/."""
     manifest = Manifest.model_json_schema(mode="serialization")
-    manifest["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return {"manifest.schema.json": manifest, "index.arrow.json": index.document()}
+    sources = Ledger.model_json_schema(mode="serialization")
+    manifest["$schema"] = sources["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return {"manifest.schema.json": manifest, "index.arrow.json": index.document(), "sources.schema.json": sources}
 
 
 def write(folder: Path) -> None:
