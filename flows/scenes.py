@@ -39,13 +39,12 @@ def unanswered(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
 )
 def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | None, crew: Crew) -> Listing:
     """Scan, ask and write the list."""
-    netrc_file = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
     with crew.near() as runner:
         return find_scenes(
             catalog.pipeline(dataset),
             source=source,
             out=out,
-            catalogue=chosen(catalogue, url, authorise=Credentials(os.environ, netrc_file)),
+            catalogue=chosen(catalogue, url, authorise=Credentials.of(os.environ)),
             runner=runner,
             progress=progress(),
         )

@@ -91,7 +91,7 @@ LISTS = {
     "patches_with_no_19_class_targets.csv": (f"{NAMES}/patches_with_no_19_class_targets.csv.bz2", None),
     "s1s2_mapping.csv": (f"{RSIM}_tools/-/raw/master/files/s1s2_mapping.csv", MAPPED),
 }
-NOTE = "put it, unpacked, beside the data or name its folder by --lists; lists of Sentinel-2 names alone do as well"
+NOTE = "sought beside the data, or in the folder of --lists; lists of Sentinel-2 names alone do as well"
 DATA = Source(name="BigEarthNet-S1-v1.0.tar.gz", url="https://zenodo.org/records/12687186/files/BigEarthNet-S1-v1.0.tar.gz",
               checksum="md5:94ced73440dea8c7b9645ee738c5a172", note="unpack it: 68.5 GB")  # fmt: skip
 

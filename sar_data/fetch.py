@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from sar_data.errors import SarDataError, TargetError, Unreachable, UsageError, unknown
+from sar_data.errors import FetchError, SarDataError, SourceError, TargetError, Unreachable, UsageError, unknown
 from sar_data.sources import ledger
+from sar_data.sources.credentials import Credentials
 from sar_data.sources.http import Stopped, Web, shown
 from sar_data.sources.ledger import Entry, Ledger
 from sar_data.sources.transfer import Progress, Say, download
@@ -54,6 +55,29 @@ def chosen(spec: DatasetSpec, only: Sequence[str]) -> tuple[Source, ...]:
 
 def _fits(source: Source, pattern: str) -> bool:
     return fnmatchcase(source.name, pattern) or fnmatchcase(source.file, pattern)
+
+
+def web_of(environ: Mapping[str, str]) -> Web:
+    """Return a client with the credentials of a user, and with AWS_ENDPOINT_URL_S3 for s3:// addresses."""
+    return Web(authorise=Credentials.of(environ), s3_endpoint=environ.get("AWS_ENDPOINT_URL_S3") or None)
+
+
+def needs_acceptance(spec: DatasetSpec, sources: Iterable[Source]) -> bool:
+    """Say whether the licence has to be agreed to first; for what is got by hand that was done there."""
+    return spec.licence not in OPEN and not all(source.manual for source in sources)
+
+
+def check(outcomes: Iterable[Outcome]) -> None:
+    """Raise unless every file is there: Unreachable where later may be better, SourceError where a person is needed."""
+    bad = [outcome for outcome in outcomes if outcome.file is None]
+    if not bad:
+        return
+    said = "; ".join(f"{one.source.file}: {one.state}: {one.message} ({one.source.url})" for one in bad)
+    if any(one.state == "failed" and not one.passing for one in bad):
+        raise FetchError(said)
+    if any(one.passing for one in bad):
+        raise Unreachable(said)
+    raise SourceError(said)
 
 
 def fetch(

@@ -55,22 +55,18 @@ def command(
     from sar_data import catalog
     from sar_data.cli.listing import listing
     from sar_data.cli.transfers import Transfers
-    from sar_data.fetch import OPEN, chosen, fetch
-    from sar_data.sources.credentials import Credentials
-    from sar_data.sources.http import Web
+    from sar_data.fetch import chosen, fetch, needs_acceptance, web_of
 
     spec = catalog.pipeline(name).spec
     sources = chosen(spec, only)
     folder = (folder or Path("raw") / spec.name).absolute()
     for line in listing(spec, sources, folder):
         click.echo(line, err=True)
-    if spec.licence not in OPEN and not accept_licence and any(not source.manual for source in sources):
+    if needs_acceptance(spec, sources) and not accept_licence:
         _accept(spec)
     note: Note = ctx.obj
     note.kept = lambda: f"what came is kept in {folder}; the same command goes on from there"
-    netrc_file = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
-    web = Web(authorise=Credentials(os.environ, netrc_file), s3_endpoint=os.environ.get("AWS_ENDPOINT_URL_S3") or None)
-    with web, Transfers() as meter:
+    with web_of(os.environ) as web, Transfers() as meter:
         outcomes = fetch(
             sources,
             folder,

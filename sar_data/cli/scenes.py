@@ -15,7 +15,6 @@ from sar_data.cli.stop import Note
 from sar_data.errors import SarDataError, SourceError
 
 if TYPE_CHECKING:
-    from sar_data.sources.credentials import Credentials
     from sar_data.sources.scenes.product import How
 
 MOST_SHOWN = 20  # scenes without a product, on a terminal; the JSON has all
@@ -62,11 +61,12 @@ def find(note: Note, name: str, source: Path, out: Path, catalogue: str, url: st
     """
     from sar_data import catalog
     from sar_data.cli.meter import Meter
+    from sar_data.sources.credentials import Credentials
     from sar_data.sources.scenes.catalogue import catalogue as chosen
     from sar_data.sources.scenes.listing import beside, unmatched
     from sar_data.stages.scenes import find_scenes, kept
 
-    asked = chosen(catalogue, url, authorise=_credentials())
+    asked = chosen(catalogue, url, authorise=Credentials.of(os.environ))
     note.kept = lambda: f"what was answered is kept in {kept(out)}; the same command goes on from there"
     with crew(workers) as runner, Meter() as meter:
         found = find_scenes(
@@ -106,6 +106,7 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
 
     from sar_data.cli.transfers import Transfers
     from sar_data.fetch import fetch
+    from sar_data.sources.credentials import Credentials
     from sar_data.sources.http import Web
     from sar_data.sources.scenes.archives import archives
     from sar_data.sources.scenes.listing import read
@@ -113,7 +114,7 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
 
     products = read(csv)
     sources = archives(products)
-    credentials = _credentials()
+    credentials = Credentials.of(os.environ)
     login = Login(credentials.pair, credentials, identity=identity or IDENTITY)
     size = sum(product.bytes or 0 for product in products)
     unknown = sum(product.checksum is None for product in products)
@@ -138,12 +139,6 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     click.echo(str(folder.absolute()))
     if failed:
         raise SarDataError(f"{len(failed)} of {len(outcomes)} products failed; the same command goes on with them")
-
-
-def _credentials() -> Credentials:
-    from sar_data.sources.credentials import Credentials
-
-    return Credentials(os.environ, Path(os.environ.get("NETRC") or Path.home() / ".netrc"))
 
 
 def _counts(ways: Counter[How]) -> str:

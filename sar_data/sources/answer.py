@@ -13,8 +13,8 @@ from sar_data.sources.retry import asked_delay
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 REFUSED = (401, 403)
-RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-WHOLE = re.compile(r"bytes \*/(\d+)")
+RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
+WHOLE = re.compile(r"bytes \*/([0-9]{1,18})")
 
 
 class Again(Exception):
@@ -53,7 +53,7 @@ def read(response: httpx.Response, have: int, validator: str, name: str) -> Offe
     """
     status, where = response.status_code, shown(str(response.url))
     if status in PASSING:
-        raise Again(f"{where}: {_status(response)}", asked_delay(response.headers.get("retry-after")))
+        raise Again(f"{where}: {_status(response)}", _asked(response))
     if status in REFUSED:
         raise Refused(f"{where}: {_status(response)}")
     if status == 416:
@@ -80,7 +80,7 @@ def _rest(response: httpx.Response, where: str, have: int, validator: str) -> Of
         raise Anew(f"{where}: expected the bytes from {have} on, found {text or 'no Content-Range'!r}")
     if validator and _validator(response) not in ("", validator):
         raise Anew(f"{where}: the file has changed since its first part was fetched")
-    return Offer(have, None if found[3] == "*" else int(found[3]), validator)
+    return Offer(have, None if found[2] == "*" else int(found[2]), validator)
 
 
 def _check_body(response: httpx.Response, where: str, name: str) -> None:
@@ -100,7 +100,12 @@ BY_HAND = "Open the address in a browser, save the file where it belongs and run
 def _validator(response: httpx.Response) -> str:
     """Return what If-Range may carry: a strong ETag, else the date (RFC 9110, 13.1.5); a weak ETag is not allowed."""
     etag: str = response.headers.get("etag", "")
-    return etag if etag and not etag.startswith("W/") else response.headers.get("last-modified", "")
+    found: str = etag if etag and not etag.startswith("W/") else response.headers.get("last-modified", "")
+    return found if found.isascii() and found.isprintable() else ""  # else it could not be sent back
+
+
+def _asked(response: httpx.Response) -> float | None:
+    return asked_delay(response.headers.get("retry-after"), response.headers.get("date"))
 
 
 def _status(response: httpx.Response) -> str:

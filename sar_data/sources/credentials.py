@@ -23,6 +23,11 @@ class Credentials:
         self._environ = environ
         self._netrc_file = netrc_file
 
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Credentials:
+        """Return the credentials of a user: the netrc file is NETRC, or .netrc in HOME."""
+        return cls(environ, Path(environ.get("NETRC") or Path(environ.get("HOME", "/")) / ".netrc"))
+
     def __call__(self, host: str, refused: bool) -> str | None:
         """Return the header for a host, None for none; `refused` says that the last one did not do."""
         if refused and (pair := _from_keyring(host)):

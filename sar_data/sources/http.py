@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +54,7 @@ class Web:
         # Bytes are wanted as they are stored: an encoded body has neither their length nor their ranges.
         headers = {"accept-encoding": "identity", "accept": "*/*", "user-agent": f"sar-data/{__version__}"}
         timeout = httpx.Timeout(self.patience.read_s, connect=self.patience.connect_s)
+        logging.getLogger("httpx").addFilter(_without_query)
         self._client = httpx.Client(headers=headers, timeout=timeout, verify=verify)
 
     def address(self, url: str) -> str:
@@ -139,3 +141,10 @@ def shown(url: str) -> str:
     """Return a URL as it may be printed and kept: without user, password and query, which may be a signature."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Let the client log addresses as they may be kept: one that a store has signed is a key to it for hours."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(shown(str(value)) if isinstance(value, httpx.URL) else value for value in record.args)
+    return True

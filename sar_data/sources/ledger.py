@@ -64,6 +64,8 @@ def record(folder: Path, name: str, entry: Entry) -> None:
         old = ledger.files.get(name)
         if old is not None and (old.bytes, old.checksum, old.kind) == (entry.bytes, entry.checksum, entry.kind):
             return
+        for stale in folder.glob(f"{NAME}.*{durable.PARTIAL}"):  # of a process that was killed
+            stale.unlink(missing_ok=True)
         files = {**ledger.files, name: entry}
         document = Ledger(files={key: files[key] for key in sorted(files)}).model_dump()
         durable.write(folder / NAME, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -62,6 +63,8 @@ class Part:
 
     def drop(self) -> None:
         """Forget what is kept."""
+        if not self.have:
+            return
         # Before the note: a killed process must not leave old bytes under a new file's name.
         os.ftruncate(self.descriptor, 0)
         os.lseek(self.descriptor, 0, os.SEEK_SET)
@@ -97,7 +100,7 @@ class Part:
             os.fsync(self.descriptor)
             os.replace(_part_path(self.target), self.target)
             durable.sync_path(self.target.parent)
-            _note_path(self.target).unlink(missing_ok=True)
+            _tidy(self.target)
 
     def sign(self) -> None:
         """Say in the note who holds the file."""
@@ -120,6 +123,8 @@ def held(target: Path, wait: Callable[[float], object], say: Callable[[str], Non
         target.parent.mkdir(parents=True, exist_ok=True)
     while True:
         if target.exists():
+            if not _part_path(target).exists():
+                _tidy(target)
             yield None
             return
         with durable.explained(target, "--to"):
@@ -127,6 +132,7 @@ def held(target: Path, wait: Callable[[float], object], say: Callable[[str], Non
         try:
             if _locked(target, descriptor):
                 part = Part(target, descriptor)
+                _sweep(target)
                 part.sign()
                 try:
                     yield part
@@ -162,6 +168,19 @@ def _leave(part: Part) -> None:
         if not part.have and os.path.samestat(os.fstat(part.descriptor), os.stat(path)):
             _note_path(part.target).unlink(missing_ok=True)
             path.unlink()
+
+
+def _tidy(target: Path) -> None:
+    """Remove the note of a file that is published."""
+    _note_path(target).unlink(missing_ok=True)
+    _sweep(target)
+
+
+def _sweep(target: Path) -> None:
+    """Remove the notes that killed processes did not finish."""
+    note = _note_path(target)
+    for path in note.parent.glob(f"{glob.escape(note.name)}.*{durable.PARTIAL}"):
+        path.unlink(missing_ok=True)
 
 
 def _part_path(target: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
@@ -31,15 +30,15 @@ class Patience:
         return jitter if asked_s is None else asked_s + min(jitter, self.first_s)
 
 
-def asked_delay(value: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as a number or a date (RFC 9110, 10.2.3); None if none."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
+def asked_delay(value: str | None, date: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None where it asks for nothing.
+
+    A point in time is taken from the answer's own Date, since the server's clock need not be ours.
+    """
+    if value is not None and value.strip().isdecimal():
         return float(value)
     try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
+        until, now = (parsedate_to_datetime(text or "") for text in (value, date))
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())

@@ -130,11 +130,15 @@ class _Transfer:
 
     def _most(self, offer: Offer, where: str) -> int:
         """Return how many bytes the file may have; raise where what is offered cannot be it."""
-        size, known = self._wanted.size, self._part.note.total
+        size, note = self._wanted.size, self._part.note
         if None not in (size, offer.total) and size != offer.total:
             raise FetchError(f"{where}: expected {size:,} bytes as published, the server offers {offer.total:,}")
-        if offer.start and None not in (known, offer.total) and known != offer.total:
-            raise Anew(f"{where}: expected {known:,} bytes as at first, the server offers {offer.total:,}")
+        if self._part.have and None not in (note.total, offer.total) and note.total != offer.total:
+            said = f"{where}: expected {note.total:,} bytes as at first, the server offers {offer.total:,}"
+            if note.url != where:
+                raise FetchError(said)  # what another address gave is not thrown away for this one
+            if offer.start:
+                raise Anew(said)
         total = size if offer.total is None else offer.total
         if total is None and not offer.framed and self._wanted.expected is None:
             raise FetchError(f"{where}: expected a length or a checksum, found none: where it ends would be a guess")
@@ -149,7 +153,8 @@ class _Transfer:
         for block in response.iter_raw():
             if part.have + len(block) > most:
                 self._drop()
-                raise FetchError(f"{where}: expected at most {most:,} bytes, and the server goes on sending")
+                why = "as it should have" if total is not None else "since nobody says how many it has"
+                raise FetchError(f"{where}: expected at most {most:,} bytes, {why}, and the server goes on sending")
             part.append(block)
             if part.have - told < TELL_BYTES and sniffed:
                 continue

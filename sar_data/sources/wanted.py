@@ -69,11 +69,16 @@ def verified(wanted: Wanted, target: Path, step: Callable[[int, int], None]) -> 
 
     `step` is told (bytes read, bytes in all).
     """
-    size, checksum = target.stat().st_size, "unread"
-    with target.open("rb") as file:
-        sniff.check(wanted.name, file.read(sniff.HEAD_BYTES))
-    if wanted.size in (None, size):  # else it need not be read
-        checksum = digest.of_file(target, wanted.algorithm, lambda have: step(have, size))
+    try:
+        size, checksum = target.stat().st_size, "unread"
+        with target.open("rb") as file:
+            sniff.check(wanted.name, file.read(sniff.HEAD_BYTES))
+        if wanted.size in (None, size):  # else it need not be read
+            checksum = digest.of_file(target, wanted.algorithm, lambda have: step(have, size))
+    except OSError as error:
+        if isinstance(error, FetchError):
+            raise
+        raise FetchError(f"{target}: expected a file that can be read: {error.strerror or error}") from error
     if problem := wanted.mismatch(size, checksum):
         raise FetchError(f"{target}: {problem}. Move it away and run the same command again")
     return Fetched(path=target, bytes=size, checksum=checksum, url=None)

@@ -133,6 +133,15 @@ CASES: dict[str, Case] = {
     "a 503 for ever": Case([status(503)], Unreachable, "status 503", asked=4),
     "a 503 for ever, and a mirror": Case([status(503)], b=[good(DATA)], asked=4),
     "a 503 for ever, after a part, and a mirror": Case([CUT, status(503)], b=[good(DATA)], asked=4),
+    "a part, and a mirror of another size": Case(
+        [CUT, status(503), status(503), status(503), good(DATA)], FetchError, "expected 300,000 bytes as at first",
+        b=[good(DATA + b"x")],
+    ),
+    "a tag that cannot be sent back": Case([cut(DATA, 100_000, tag='"\xe9"'), good(DATA)], asked=2),
+    "a range of very many digits": Case(
+        [CUT, answer(206, b"", content_range=f"bytes 100000-{'9' * 5000}/{'9' * 5000}"), good(DATA)], resent=100_000
+    ),
+    "a 429 that says nonsense": Case([status(429, retry_after="\xb2"), status(429, retry_after="soon"), good(DATA)]),
     "a 404": Case([status(404)], FetchError, "status 404 Not Found", asked=1),
     "a 404 and a mirror": Case([status(404)], b=[good(DATA)], asked=1),
     "two mirrors of another file": Case([good(OTHER)], FetchError, "; ", b=[good(OTHER)], asked=1),
@@ -196,3 +205,45 @@ def test_every_behaviour_has_its_verdict(
             assert not (tmp_path / case.name).exists()
     if case.asked is not None:
         assert len(here.of("/a")) == case.asked
+
+
+def test_a_part_survives_a_mirror_of_another_file(here: Site, tmp_path: Path) -> None:
+    here.answers = {"/a": [CUT, status(503)], "/b": [good(OTHER + b"x")]}
+    wanted = Wanted(name="a", urls=(f"{here.url}/a", f"{here.url}/b"), checksum=SHA256)
+    with Web(patience=HASTE) as client:
+        with pytest.raises(FetchError):
+            download(wanted, tmp_path, web=client)
+        assert (tmp_path / "a.part").read_bytes() == DATA[:100_000]
+        here.answers["/a"] = [good(DATA)]
+        assert download(wanted, tmp_path, web=client).path.read_bytes() == DATA
+    assert here.of("/a")[-1].start == 100_000
+
+
+def test_whatever_a_server_says_it_is_the_right_file_or_an_error_that_explains(here: Site, tmp_path: Path) -> None:
+    """Answers with bytes of their heads and lengths changed at random, to fresh and to resumed requests."""
+    draw = random.Random(7)
+    heads = [
+        b'HTTP/1.1 200 OK\r\nContent-Length: 300000\r\nETag: "1"\r\nContent-Type: a/b\r\n\r\n',
+        b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 100000-299999/300000\r\nContent-Length: 200000\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 429 Slow\r\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 416 Range\r\nContent-Range: bytes */300000\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nLast-Modified: Mon, 02 Nov 2026 00:00:00 GMT\r\n\r\n",
+    ]
+    quick = Patience(attempts=3, first_s=0.0001, most_s=0.0001, obeyed_s=0.01, connect_s=5.0, read_s=0.5)
+    explained = 0
+    for turn in range(150):
+        head = bytearray(draw.choice(heads))
+        for _ in range(draw.randrange(1, 4)):
+            head[draw.randrange(9, len(head))] = draw.choice(b'\x00\r\n \x80\xff0-9:,;/*"W' + bytes(range(256)))
+        body = DATA[100_000:] if b"206" in head[:16] else b"%x\r\n%b\r\n0\r\n\r\n" % (len(DATA), DATA)
+        here.answers = {"/a": [CUT, raw(bytes(head), body)], "/b": [good(DATA)]}
+        here.turns.clear()
+        wanted = Wanted(name="a", urls=(f"{here.url}/a",), checksum=SHA256)
+        with Web(patience=quick) as client:
+            try:
+                assert download(wanted, tmp_path / str(turn), web=client).path.read_bytes() == DATA
+            except (FetchError, TargetError) as error:
+                assert here.url in str(error) or isinstance(error, TargetError)
+                explained += 1
+    assert 20 < explained < 150
