@@ -8,37 +8,27 @@ from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import Task
 
 from flows.build import check_absolute
 from flows.crew import Crew
-from flows.tasks import progress
+from flows.tasks import SERVERS_AFTER_S, progress, transient
 from sar_data import catalog
-from sar_data.errors import Unreachable
 from sar_data.sources.credentials import Credentials
 from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, unmatched
 from sar_data.stages.scenes import find_scenes
 
-RETRY_AFTER_S = [60.0, 600.0]  # a catalogue that is down for maintenance is back after minutes, not seconds
-
-
-def unanswered(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    """Say whether it was the catalogue that failed; what it had answered by then is not asked for again."""
-    return isinstance(state.result(raise_on_failure=False), Unreachable)
-
 
 @task(
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=len(RETRY_AFTER_S),
-    retry_delay_seconds=RETRY_AFTER_S,
+    retries=len(SERVERS_AFTER_S),
+    retry_delay_seconds=SERVERS_AFTER_S,
     retry_jitter_factor=0.5,
-    retry_condition_fn=unanswered,
+    retry_condition_fn=transient,
 )
 def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | None, crew: Crew) -> Listing:
-    """Scan, ask and write the list."""
+    """Scan, ask and write the list; a second attempt asks for what was not answered."""
     with crew.near() as runner:
         return find_scenes(
             catalog.pipeline(dataset),

@@ -30,7 +30,7 @@ def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
         try:
             with web.get(f"{url}?{urlencode(query)}", {"accept": "application/json"}) as response:
                 status, body = response.status_code, _body(response)
-                wait_s = asked_delay(response.headers.get("retry-after"))
+                wait_s = asked_delay(response.headers.get("retry-after"), response.headers.get("date"))
             if status == httpx.codes.OK:
                 return _object(url, body)
             found = f"status {status}: {body[:SHOWN].decode(errors='replace')!r}"

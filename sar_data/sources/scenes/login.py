@@ -86,7 +86,8 @@ class Login:
         response = httpx.post(self._identity, data={"client_id": CLIENT, **grant}, timeout=timeout)
         status = response.status_code
         if status in PASSING:
-            raise Again(f"{self._host}: status {status}", asked_delay(response.headers.get("retry-after")))
+            headers = response.headers
+            raise Again(f"{self._host}: status {status}", asked_delay(headers.get("retry-after"), headers.get("date")))
         if status in (400, 401):
             return None
         try:

@@ -46,7 +46,7 @@ class Retries(urllib3.Retry):
         return self.patience.delay(max(1, len(self.history)), None)
 
     def get_retry_after(self, response: Any) -> float | None:
-        asked_s = asked_delay(response.headers.get("Retry-After"))
+        asked_s = asked_delay(response.headers.get("Retry-After"), response.headers.get("Date"))
         if asked_s is not None and asked_s > self.patience.obeyed_s:
             raise urllib3.exceptions.HTTPError(f"status {response.status}; it asks to wait {asked_s:.0f} s")
         return asked_s
