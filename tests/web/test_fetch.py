@@ -9,9 +9,11 @@ import pty
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +33,7 @@ from sar_data.sources.lists import FolderLists
 from sar_data.sources.retry import Patience
 from sar_data.spec import Source
 from tests.kill.builders import Command
+from tests.kill.watch import CREATE, MODIFY, MOVED_TO, Watch
 from tests.web import site as web
 from tests.web.site import Handler, Site, cut, good, redirect, status
 from tests.web.third_party import register
@@ -373,6 +376,44 @@ def test_of_eight_fetchers_of_one_file_one_fetches_and_the_others_find_it(here: 
     assert waited
     assert all("is fetching it: waiting for it" in line for line in waited)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "sources.json"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_command_says_what_it_kept_and_the_same_command_goes_on(
+    here: Site, tmp_path: Path, number: int, code: int
+) -> None:
+    data = b"PK\x03\x04" + DATA
+    sent, go_on = threading.Event(), threading.Event()
+
+    def halting(self: Handler) -> None:
+        self.head(200, {"content_length": len(data), "etag": web.etag(data)})
+        self.put(data[:200_000])
+        self.wfile.flush()
+        sent.set()
+        go_on.wait(60)
+
+    here.answers["/m/EuroSAT-SAR.zip"] = [halting, good(data)]
+    args = [*ENTRY, "fetch", "eurosat-sar", "--mirror", f"{here.url}/m", "--to", str(tmp_path / "to")]
+    running = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / "to" / "EuroSAT-SAR.zip.part"
+    with running, Watch(tmp_path, mask=MODIFY | CREATE | MOVED_TO) as watch:
+        ending = os.pidfd_open(running.pid)
+        assert sent.wait(60)
+        events = watch.events(ending, 60)
+        while not part.exists() or part.stat().st_size < 200_000:
+            next(events)
+        began = time.monotonic()
+        running.send_signal(number)
+        said = running.communicate(timeout=60)[1]
+        assert time.monotonic() - began < 6
+        os.close(ending)
+    go_on.set()
+    assert running.returncode == code
+    assert said.splitlines()[-1].endswith("the same command goes on from there")
+    assert "Traceback" not in said
+    assert part.stat().st_size == 200_000
+    assert subprocess.run(args, capture_output=True).returncode == 0
+    assert here.asked[-1].start == 200_000
 
 
 def _leads_to(link: Path, to: Path) -> bool:
