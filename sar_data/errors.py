@@ -36,7 +36,7 @@ class FetchError(SarDataError, OSError):
 
 
 class Unreachable(FetchError):
-    """A server did not answer, or not whole, for as long as patience lasted: what came is kept, later may be better."""
+    """A server did not give all of a file while patience lasted: what came is kept, and later may be better."""
 
 
 class SplitError(SarDataError, ValueError):

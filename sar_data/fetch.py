@@ -111,7 +111,7 @@ def fetch(
                           checksum=file.checksum, kind=outcome.kind, time=now())  # fmt: skip
             ledger.record(folder, want.name, entry)
         except (TargetError, Stopped):
-            web.stop.set()
+            web.halt()
             raise
         except SarDataError as error:
             return Outcome(source=source, state="failed", message=str(error), passing=isinstance(error, Unreachable))
@@ -123,7 +123,7 @@ def fetch(
             # The one that failed is told of, not those that it stopped.
             failed = [error for future in futures if (error := future.exception())]
         except BaseException:
-            web.stop.set()
+            web.halt()
             raise
     for error in sorted(failed, key=lambda error: isinstance(error, Stopped)):
         raise error

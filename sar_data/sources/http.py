@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from types import TracebackType
 from typing import Self
@@ -36,7 +37,7 @@ class Web:
 
     `authorise` gives each host its own header and is asked for the host at hand, so a redirect takes no credential
     along; nothing is sent in clear but to this machine. `s3_endpoint` replaces Amazon's for s3:// addresses, which
-    are read without signing. `stop` ends waiting and reading at once.
+    are read without signing. `halt` ends them all.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Web:
         self.patience = patience or Patience()
         self.stop = Event()
         self._s3_endpoint = s3_endpoint
+        self._lines: set[socket.socket] = set()
         # Bytes are wanted as they are stored: an encoded body has neither their length nor their ranges.
         headers = {"accept-encoding": "identity", "accept": "*/*", "user-agent": f"sar-data/{__version__}"}
         timeout = httpx.Timeout(self.patience.read_s, connect=self.patience.connect_s)
@@ -80,7 +82,8 @@ class Web:
             response = self._client.send(request, stream=True, follow_redirects=False)
             try:
                 if not response.has_redirect_location:
-                    yield response
+                    with self._stoppable(response):
+                        yield response
                     return
             finally:
                 response.close()
@@ -109,6 +112,23 @@ class Web:
         if safe(str(at)) and not safe(str(to)):
             raise FetchError(f"{shown(str(at))}: expected to stay with https, found a redirect to {shown(str(to))}")
         return to
+
+    @contextmanager
+    def _stoppable(self, response: httpx.Response) -> Iterator[None]:
+        line = response.extensions["network_stream"].get_extra_info("socket")
+        self._lines.add(line)
+        try:
+            yield
+        finally:
+            self._lines.discard(line)
+
+    def halt(self) -> None:
+        """End every transfer at once, those that wait for a server too; what came is kept."""
+        self.stop.set()
+        for line in tuple(self._lines):
+            with suppress(OSError):
+                # Not the method of a TLS socket, which would pull the session from under its reader.
+                socket.socket.shutdown(line, socket.SHUT_RDWR)
 
     def pause(self, seconds: float = 0.0) -> None:
         """Wait so long; raise Stopped where `stop` was or is set."""

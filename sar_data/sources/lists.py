@@ -53,5 +53,5 @@ def _unpacked(path: Path) -> bytes:
     except OSError as error:
         raise SourceError(f"{path}: expected a bzip2 file: {error}. Fetch it anew") from error
     if not reader.eof:
-        raise SourceError(f"{path}: expected a whole list of at most {MOST_BYTES:,} bytes, found more or less of one")
+        raise SourceError(f"{path}: expected a whole list of at most {MOST_BYTES:,} bytes, found one cut or longer")
     return data

@@ -12,8 +12,9 @@ from sar_data import durable
 from sar_data.errors import FetchError, Unreachable
 from sar_data.sources import answer, digest, sniff
 from sar_data.sources.answer import Again, Anew, Offer, Refused
+from sar_data.sources.hold import held
 from sar_data.sources.http import Web, safe, shown
-from sar_data.sources.part import Part, held
+from sar_data.sources.part import Part
 from sar_data.sources.wanted import Fetched, Wanted, verified
 
 Progress = Callable[[str, int, int | None], None]

@@ -75,9 +75,9 @@ def verified(wanted: Wanted, target: Path, step: Callable[[int, int], None]) -> 
             sniff.check(wanted.name, file.read(sniff.HEAD_BYTES))
         if wanted.size in (None, size):  # else it need not be read
             checksum = digest.of_file(target, wanted.algorithm, lambda have: step(have, size))
+    except FetchError:
+        raise
     except OSError as error:
-        if isinstance(error, FetchError):
-            raise
         raise FetchError(f"{target}: expected a file that can be read: {error.strerror or error}") from error
     if problem := wanted.mismatch(size, checksum):
         raise FetchError(f"{target}: {problem}. Move it away and run the same command again")

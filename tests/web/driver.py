@@ -16,6 +16,11 @@ def main() -> None:
 
     request = json.loads(sys.argv[1])
     said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        print(line, file=sys.stderr, flush=True)
+
     try:
         with Web(patience=Patience(attempts=3, first_s=0.001)) as web:
             outcomes = fetch(
@@ -23,7 +28,7 @@ def main() -> None:
                 Path(request["folder"]),
                 web=web,
                 now=lambda: "2026-11-02T00:00:00+00:00",
-                say=said.append,
+                say=say,
             )
         states = [outcome.state for outcome in outcomes]
         answer = {"states": states, "messages": [outcome.message for outcome in outcomes], "said": said}

@@ -9,11 +9,12 @@ import pty
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from sar_data.sources.http import Web
 from sar_data.sources.lists import FolderLists
 from sar_data.sources.retry import Patience
 from sar_data.spec import Source
-from tests.kill.builders import Command
+from tests.kill.builders import QUIET_S
+from tests.kill.watch import CREATE, MODIFY, MOVED_TO, Watch
 from tests.web import site as web
 from tests.web.site import Handler, Site, cut, good, redirect, status
 from tests.web.third_party import register
@@ -347,39 +349,66 @@ def test_a_file_that_may_not_grow_is_explained_and_kept(here: Site, tmp_path: Pa
 
 
 def test_of_eight_fetchers_of_one_file_one_fetches_and_the_others_find_it(here: Site, tmp_path: Path) -> None:
-    part, holders, running = tmp_path / "a.part", set[str](), [True]
+    told, running = tmp_path / "told", list[subprocess.Popen[str]]()
 
-    def slow(self: Handler) -> None:
-        while len(holders) < 8 and running:  # all have opened the part, so all but one wait for its lock
-            holders.update(path.parts[2] for path in Path("/proc").glob("[0-9]*/fd/*") if _leads_to(path, part))
+    def patient(self: Handler) -> None:
+        """Answer once all others wait."""
+        while told.read_text().count("is fetching it: waiting for it") < 7 and all(
+            one.poll() is None for one in running
+        ):
+            time.sleep(0.02)
         good(DATA)(self)
 
-    here.answers["/a"] = [slow]
-    request = {"folder": str(tmp_path), "sources": [{"name": "a", "url": f"{here.url}/a", "checksum": sha256(DATA)}]}
-
-    def run(_: int) -> dict[str, Any]:
-        with Command(sys.executable, "-m", "tests.web.driver", json.dumps(request)) as fetcher:
-            said, errors = fetcher.end()
-            running.clear() if not said else None
-            assert said, errors
-            answered: dict[str, Any] = json.loads(said)
-            return answered
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(run, range(8)))
+    here.answers["/a"] = [patient]
+    request = {"folder": str(tmp_path / "to"), "sources": [{"name": "a", "url": f"{here.url}/a"}]}
+    run = [sys.executable, "-m", "tests.web.driver", json.dumps(request)]
+    with told.open("a") as sink:
+        for _ in range(8):
+            running.append(subprocess.Popen(run, cwd=web.ROOT, stdout=subprocess.PIPE, stderr=sink, text=True))
+    answers = [json.loads(one.communicate(timeout=QUIET_S)[0]) for one in running]
     assert sorted(one["states"][0] for one in answers) == ["fetched"] + ["found"] * 7
     assert len(here.asked) == 1
-    waited = [line for one in answers for line in one["said"]]
-    assert waited
-    assert all("is fetching it: waiting for it" in line for line in waited)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "sources.json"]
+    (pid,) = {line.split()[2] for line in told.read_text().splitlines()}
+    assert int(pid) in [one.pid for one in running]
+    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == ["a", "sources.json"]
 
 
-def _leads_to(link: Path, to: Path) -> bool:
-    try:
-        return os.readlink(link) == str(to)
-    except OSError:
-        return False
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_command_says_what_it_kept_and_the_same_command_goes_on(
+    here: Site, tmp_path: Path, number: int, code: int
+) -> None:
+    data = b"PK\x03\x04" + DATA
+    sent, go_on = threading.Event(), threading.Event()
+
+    def halting(self: Handler) -> None:
+        self.head(200, {"content_length": len(data), "etag": web.etag(data)})
+        self.put(data[:200_000])
+        self.wfile.flush()
+        sent.set()
+        go_on.wait(60)
+
+    here.answers["/m/EuroSAT-SAR.zip"] = [halting, good(data)]
+    args = [*ENTRY, "fetch", "eurosat-sar", "--mirror", f"{here.url}/m", "--to", str(tmp_path / "to")]
+    running = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / "to" / "EuroSAT-SAR.zip.part"
+    with running, Watch(tmp_path, mask=MODIFY | CREATE | MOVED_TO) as watch:
+        ending = os.pidfd_open(running.pid)
+        assert sent.wait(60)
+        events = watch.events(ending, 60)
+        while not part.exists() or part.stat().st_size < 200_000:
+            next(events)
+        began = time.monotonic()
+        running.send_signal(number)
+        said = running.communicate(timeout=60)[1]
+        assert time.monotonic() - began < 6
+        os.close(ending)
+    go_on.set()
+    assert running.returncode == code
+    assert said.splitlines()[-1].endswith("the same command goes on from there")
+    assert "Traceback" not in said
+    assert part.stat().st_size == 200_000
+    assert subprocess.run(args, capture_output=True).returncode == 0
+    assert here.asked[-1].start == 200_000
 
 
 def test_an_answer_of_many_blocks_is_told_with_its_size(here: Site, tmp_path: Path) -> None:
