@@ -115,7 +115,7 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     products = read(csv)
     sources = archives(products)
     credentials = Credentials.of(os.environ)
-    login = Login(credentials.pair, credentials, identity=identity or IDENTITY)
+    login = Login(credentials.login, credentials, identity=identity or IDENTITY)
     size = sum(product.bytes or 0 for product in products)
     unknown = sum(product.checksum is None for product in products)
     checked = f"{unknown} without a published checksum" if unknown else "each with a published checksum"

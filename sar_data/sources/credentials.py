@@ -44,6 +44,10 @@ class Credentials:
             return user, password
         return self._from_netrc(host)
 
+    def login(self, host: str) -> tuple[str, str] | None:
+        """Return user and password for a host that is known to want them, so that the keyring is asked as well."""
+        return self.pair(host) or _from_keyring(host)
+
     def _from_netrc(self, host: str) -> tuple[str, str] | None:
         if self._netrc_file is None or not self._netrc_file.is_file():
             return None

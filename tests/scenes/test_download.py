@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +20,7 @@ from sar_data.cli import main
 from sar_data.errors import SourceError, UsageError
 from sar_data.fetch import Outcome, fetch
 from sar_data.record import Record
+from sar_data.sources.credentials import Credentials
 from sar_data.sources.http import Web
 from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.archives import archives
@@ -222,6 +224,31 @@ def test_without_an_account_the_user_is_told_where_to_get_one_and_where_to_put_i
     assert result.exit_code == 1
     assert "Register at dataspace.copernicus.eu" in result.stderr
     assert "machine 127.0.0.1 login" in result.stderr
+
+
+def test_the_systems_keyring_is_asked_for_an_account_that_is_nowhere_else() -> None:
+    keyring = pytest.importorskip("keyring", reason="the optional package keyring is not installed")
+    from keyring.backend import KeyringBackend
+
+    class Memory(KeyringBackend):
+        priority = 1
+
+        def get_password(self, service: str, username: str) -> str | None: ...
+
+        def set_password(self, service: str, username: str, password: str) -> None: ...
+
+        def get_credential(self, service: str, username: str | None) -> Any:
+            return keyring.credentials.SimpleCredential(USER, PASSWORD) if service == "127.0.0.1" else None
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Memory())
+    try:
+        with Identity(USER, PASSWORD) as identity:
+            credentials = Credentials({}, None)
+            assert Login(credentials.login, credentials, identity=identity.url)("127.0.0.1", False)
+        assert identity.grants == ["password"]
+    finally:
+        keyring.set_keyring(before)
 
 
 @pytest.mark.parametrize("right", [True, False])
