@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from sar_data.cli.choices import DatasetName, Existing, OneOf
 from sar_data.cli.crew import crew, workers_option
 from sar_data.cli.stop import Note
 from sar_data.errors import SarDataError, SourceError
-
-if TYPE_CHECKING:
-    from sar_data.sources.scenes.product import How
 
 MOST_SHOWN = 20  # scenes without a product, on a terminal; the JSON has all
 
@@ -49,7 +45,8 @@ def _catalogues() -> list[str]:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.csv",
               help="The CSV; a JSON with all that is known of each scene is put beside it.")  # fmt: skip
 @click.option("--catalogue", type=OneOf("catalogue", _catalogues), default="cdse", show_default=True,
-              help="cdse (Copernicus Data Space), asf (Alaska Satellite Facility), stac, or dhus.")  # fmt: skip
+              help="cdse (Copernicus Data Space), asf (Alaska Satellite Facility), stac (Planetary Computer, or "
+                   "another by --url) or dhus (a hub by --url).")  # fmt: skip
 @click.option("--url", envvar="SAR_DATA_SCENES_URL", show_envvar=True, help="Another address of such a catalogue.")
 @workers_option
 @click.pass_obj
@@ -64,6 +61,7 @@ def find(note: Note, name: str, source: Path, out: Path, catalogue: str, url: st
     from sar_data.sources.credentials import Credentials
     from sar_data.sources.scenes.catalogue import catalogue as chosen
     from sar_data.sources.scenes.listing import beside, unmatched
+    from sar_data.sources.scenes.product import HOW
     from sar_data.stages.scenes import find_scenes, kept
 
     asked = chosen(catalogue, url, authorise=Credentials.of(os.environ))
@@ -74,7 +72,10 @@ def find(note: Note, name: str, source: Path, out: Path, catalogue: str, url: st
         )
     ways = Counter(match.how for match in found.scenes if match.how)
     twins = sum(bool(match.twins) for match in found.scenes)
-    click.echo(f"{len(found.scenes)} scenes: {_counts(ways)}; {twins} with twins", err=True)
+    click.echo(f"{len(found.scenes)} scenes, {ways['name']} found by their whole name, {twins} with twins", err=True)
+    for how, count in sorted(ways.items()):
+        if how != "name":
+            click.echo(f"  {count} as {HOW[how]}", err=True)
     if found.nameless:
         click.echo(f"{found.nameless} patches name no scene: they have neither scene file nor link", err=True)
     missing = unmatched(found)
@@ -139,9 +140,3 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     click.echo(str(folder.absolute()))
     if failed:
         raise SarDataError(f"{len(failed)} of {len(outcomes)} products failed; the same command goes on with them")
-
-
-def _counts(ways: Counter[How]) -> str:
-    from sar_data.sources.scenes.product import HOW
-
-    return ", ".join(f"{ways[how]} by {how}" for how in HOW if ways[how]) or "none found"

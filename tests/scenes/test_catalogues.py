@@ -30,13 +30,18 @@ PACKAGES = {"asf": "asf_search", "stac": "pystac_client", "dhus": "sentinelsat"}
 NAMES = ("cdse", "asf", "stac", "dhus")
 
 
+def need(name: str) -> None:
+    """Skip where a catalogue's package is not installed."""
+    if package := PACKAGES.get(name):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'sar-data[scenes]'")
+
+
 @pytest.fixture(params=NAMES)
 def hub(
     request: pytest.FixtureRequest, tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., tuple[Site, Catalogue]]]:
     """Puts products on the shelf of a hub of each kind."""
-    if needed := PACKAGES.get(request.param):
-        pytest.importorskip(needed, reason=f"{needed} is not installed: pip install 'sar-data[scenes]'")
+    need(request.param)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls[1]))
     with ExitStack() as stack:
 
@@ -161,13 +166,14 @@ def test_an_answer_that_is_not_of_the_protocol_is_an_error_that_names_the_catalo
         assert not isinstance(refused.value, Unreachable)
 
 
-def test_a_catalogue_that_is_not_there_is_named(tls: tuple[ssl.SSLContext, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_catalogue_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+    need(name)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    for name in NAMES:
-        asked = catalogue(name, f"https://127.0.0.1:{port}", patience=QUICK)
-        with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*The same command goes on"):
-            look_up([A], asked, tmp_path)
+    asked = catalogue(name, f"https://127.0.0.1:{port}", patience=QUICK)
+    with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*The same command goes on"):
+        look_up([A], asked, tmp_path)
 
 
 @pytest.mark.parametrize("url", ["ftp://hub/", "hub", "https://", "https://hub/?q=1", "https://[hub"])
@@ -222,8 +228,7 @@ def test_a_hub_whose_pages_never_end_is_left(tmp_path: Path) -> None:
 def test_a_server_that_cannot_prove_who_it_is_is_not_waited_for(
     name: str, tls: tuple[ssl.SSLContext, Path], tmp_path: Path
 ) -> None:
-    if needed := PACKAGES.get(name):
-        pytest.importorskip(needed)
+    need(name)
     with Cmr([], tls[0]) as site, pytest.raises(FetchError, match="CERTIFICATE_VERIFY_FAILED") as refused:
         look_up([A], catalogue(name, site.url, patience=Patience(first_s=3600, most_s=3600)), tmp_path)
     assert not isinstance(refused.value, Unreachable)

@@ -54,7 +54,7 @@ def test_every_patch_of_a_synthetic_archive_finds_its_product(bigearthnet_source
         assert len(site.requests) == asked
     assert (result.exit_code, again.exit_code) == (0, 0)
     assert result.stdout.strip() == str(out)
-    assert f"{len(names)} scenes: {len(names)} by name; 0 with twins" in result.stderr
+    assert f"{len(names)} scenes, {len(names)} found by their whole name, 0 with twins" in result.stderr
     assert asked == -(-len(names) // 10)
     head, *body = rows(out)
     assert head == ["patch", "scene file", "link"]
@@ -73,7 +73,9 @@ def test_twins_and_what_is_missing_are_said_and_kept(bigearthnet_source: Path, t
     with OData([Stored(f"{name}.SAFE") for name in stored]) as site:
         result = scenes(bigearthnet_source, out, site.url)
     assert result.exit_code == 1
-    assert "1 by cog, 1 by reprocessed; 2 with twins" in result.stderr
+    assert f"{len(rest) + 1} found by their whole name, 2 with twins" in result.stderr
+    assert "1 as the cloud-optimised twin of that name" in result.stderr
+    assert "1 as the same acquisition, processed again" in result.stderr
     assert f"{gone}: cdse has no product of this name" in result.stderr
     assert "1 of " in result.stderr.splitlines()[-1]
     found = {patch: (name, link) for patch, name, link in rows(out)[1:]}

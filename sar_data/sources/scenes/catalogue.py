@@ -19,12 +19,7 @@ Search = Callable[[Sequence[str]], Iterable[Product]]
 
 MOST = 1_000  # products of one query: a hub whose pages never end is not followed further
 
-CATALOGUES = {
-    "cdse": "Copernicus Data Space, OData; the default, no login",
-    "asf": "Alaska Satellite Facility, by asf_search; no login",
-    "stac": "a STAC API, by pystac-client; Planetary Computer unless --url names another",
-    "dhus": "a national or private DHuS hub, by sentinelsat; needs --url (the Open Access Hub closed in 2023)",
-}
+CATALOGUES = ("cdse", "asf", "stac", "dhus")
 
 
 @dataclass(frozen=True, slots=True)
