@@ -1,13 +1,13 @@
 """SEN12MS: 180,662 places with Sentinel-1, Sentinel-2 and MODIS land cover; here radar and land cover.
 
-A sample is ROIs1158_spring/s1_<scene>/ROIs1158_spring_s1_<scene>_p<n>.tif, two bands VV and VH, sigma0 in dB, 256x256
+A sample is ROIs1158_spring/s1_<scene>/ROIs1158_spring_s1_<scene>_p<n>.tif, bands VV and VH, sigma0 in dB, 256x256
 pixels of 10 m in UTM, with the map of the same name and "lc" for "s1". What is odd about the data:
-- Patches overlap by half, so that only scenes can be held apart: "group" is the default, "official" holds out 26 scenes.
+- Patches overlap by half, so only scenes can be held apart: "group" is the default, "official" holds out 26 scenes.
 - The official lists name the Sentinel-2 files, and have no val. Their licence forbids to copy them: fetch them by md5.
 - A map has four bands; the first is IGBP in 17 classes at 500 m, resampled. Ten classes as in the Data Fusion Contest
   2020 are the default, the variant "igbp" keeps all 17. A map is a guess of a coarse sensor, not ground truth.
 - Documents call the pixels 16-bit, files are floats: float64 is narrowed to float32 and counted, integers refused.
-- One patch has NaN (ROIs1868_summer_s1_146_p202), and is in no list; others' statistics are of values clipped to -25 dB.
+- One patch has NaN (ROIs1868_summer_s1_146_p202), and is in no list. Others' statistics are of clipped values.
 - SEN12MS-CR has archives of the same names, but the season's folder once for each sensor: it is another dataset.
 """
 

@@ -1,4 +1,4 @@
-"""BigEarthNet v2.0 takes labels and split from its table, leaves snow and clouds out unless asked, and reads its maps."""
+"""BigEarthNet v2.0 has labels and split from its table, leaves snow and clouds out unless asked, and reads its maps."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_lists_of_sentinel_2_names_place_the_radar_and_the_patch_with_nan_is_in_
     made = build(PIPELINE, source=sen12ms_archive, out=tmp_path, options=options).manifest
     assert {split: made.splits[split].count for split in made.splits} == {"train": 19, "val": 0, "test": 4}
     assert made.unused == {"in no official list": 1}
-    with pytest.raises(MissingList, match="train_list.txt"):
+    with pytest.raises(MissingList, match=r"train_list\.txt"):
         build(PIPELINE, source=sen12ms_archive, out=tmp_path, options=Options(split="official", lists=tmp_path))
 
 
