@@ -15,7 +15,7 @@ from sar_data.sources.archive import Archive, Part
 from sar_data.sources.members import BARE, DEFLATED, STORED, Gather, verified
 from sar_data.sources.names import refused
 from sar_data.sources.packed import DATA, TABLE, Packed
-from sar_data.sources.plain import Progress, Tell, plain_tar
+from sar_data.sources.plain import Progress, Tell, plain_tar, writable
 from sar_data.sources.tar import IS_FOLDER
 from sar_data.sources.tar import walk as walk_tar
 from sar_data.sources.zip import walk as walk_zip
@@ -60,17 +60,6 @@ def gathered(mounts: Sequence[Mount], name: str, work: Path, progress: Progress,
     if known is None:
         raise TargetError(f"{table}: expected the table just written, found it damaged. Choose another --work.")
     return Archive(str(table.absolute()), known[0], parts)
-
-
-def writable(work: Path) -> None:
-    """Make the folder that work is kept in; raise TargetError where it cannot be written."""
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(work, os.W_OK | os.X_OK) else "it is read-only"
-    except OSError as error:
-        reason = str(error.strerror)
-    if reason:
-        raise TargetError(f"{work}: expected a folder to keep tables and plain tars in, but {reason}: choose a --work")
 
 
 def _walk(gather: Gather, mount: Mount, part: Part, progress: Progress) -> None:

@@ -65,12 +65,12 @@ class Gather:
         self._archives.append(archive)
         self._part += 1
 
-    def folder(self, path: str) -> int:
-        """Add a folder with all above it, once; return its number."""
+    def folder(self, path: str, member: str = "") -> int:
+        """Add a folder with all above it, once, for the sake of a member; return its number."""
         number = self._folders.get(path)
         if number is None:
             if reason := flaw(path):
-                raise refused(self.archive, path, reason)
+                raise refused(self.archive, member or path, reason)
             parent = self.folder(path.rpartition("/")[0])
             number = self._folders[path] = self._row(path, 0, 0, 0, 0, FOLDER, parent)
         return number
@@ -82,7 +82,7 @@ class Gather:
         """Add a file of the archive that was opened last."""
         folder, _, name = path.rpartition("/")
         if folder != self._above[0]:
-            self._above = folder, self.folder(folder)
+            self._above = folder, self.folder(folder, path)
         if not (PLAIN_NAME(name) and folder) and (reason := flaw(path)):
             raise refused(self.archive, path, reason)
         self._row(path, offset, size, packed, crc, kind, self._above[1])

@@ -70,7 +70,9 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
                 yield name, content, length
         elif kind == LONG_NAME:
             if long_name is not None or "path" in extended or length > NAME + 1:
-                raise refused(archive, name, f"expected one name of at most {NAME} bytes, found more")
+                raise refused(
+                    archive, name or _short_name(archive, head), f"expected one name up to {NAME} bytes, found more"
+                )
             text = window[content - start : content - start + length]
             if len(text) < length:
                 text = os.pread(file, length, content)

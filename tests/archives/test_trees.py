@@ -9,15 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sar_data.errors import SourceError
-from sar_data.runners import Processes
 from sar_data.sources.names import CONTROL, folded
 from sar_data.sources.opening import open_tree
 from sar_data.sources.packed import LIKELY
-from sar_data.spec import Pipeline
 from tests.contract.trees import FILES, TreeContract, walked, with_folders
-from tests.mini.archives import KINDS, files_of, folder, tar_bytes, zip_bytes, zips
-from tests.mini.builds import make
+from tests.mini.archives import KINDS
 
 
 class TestFolder(TreeContract):
