@@ -65,8 +65,6 @@ def gathered(mounts: Sequence[Mount], name: str, work: Path, progress: Progress,
 def _walk(gather: Gather, mount: Mount, part: Part, progress: Progress) -> None:
     descriptor = os.open(part.path, os.O_RDONLY)
     try:
-        if hasattr(os, "posix_fadvise"):  # else the system reads ahead, and so the whole archive
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         if mount.packed.kind == "zip":
             inner = _zip(gather, part.path, descriptor, 0, part.size, mount.folder)
         else:
@@ -126,7 +124,7 @@ def _zip(gather: Gather, archive: str, descriptor: int, start: int, size: int, f
 
 
 def _is_zip(name: str) -> bool:
-    """Say whether a member is a zip of a dataset's files: no file that a pipeline opens itself, none of macOS's ghosts."""
+    """Say whether a member is a zip of files: not one that a pipeline opens itself, and none of macOS's ghosts."""
     if name[-4:].lower() != ".zip" or name.lower().endswith(DATA) or name.count("/") > NESTED:
         return False
     return name.rpartition("/")[2][0] != "."
