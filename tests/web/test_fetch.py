@@ -25,8 +25,8 @@ from click.testing import CliRunner
 
 from sar_data import catalog, schemas
 from sar_data.cli import main
-from sar_data.errors import FetchError, TargetError, UsageError
-from sar_data.fetch import Outcome, fetch
+from sar_data.errors import FetchError, SourceError, TargetError, UsageError
+from sar_data.fetch import Outcome, check, fetch
 from sar_data.sources import ledger
 from sar_data.sources.http import Web
 from sar_data.sources.lists import FolderLists
@@ -452,6 +452,17 @@ def test_a_page_saved_by_hand_instead_of_the_file_is_seen(tmp_path: Path) -> Non
     (outcome,) = fetched([Source(name="a.zip", url="https://example.org", manual="log in")], tmp_path)
     assert outcome.state == "failed"
     assert "found an HTML page" in outcome.message
+
+
+def test_a_folder_got_by_hand_is_left_to_the_build(tmp_path: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    (outcome,) = fetched([Source(name="scenes", url="https://example.org", manual="register")], tmp_path)
+    assert outcome.there
+    assert outcome.file is None
+    check([outcome])
+    missing = Outcome(source=outcome.source, state="missing", message="register")
+    with pytest.raises(SourceError, match=r"scenes: missing: register \(https://example.org\)"):
+        check([outcome, missing])
 
 
 def test_help_names_where_credentials_come_from() -> None:
