@@ -73,7 +73,7 @@ def fetch(dataset: str, folder: Path, mirror: str | None, accept_licence: bool) 
             say=lambda line: say("%s", line),
         )
     for outcome in outcomes:
-        say("%s: %s", outcome.source.file, outcome.file.checksum if outcome.file else outcome.state)
+        say("%s: %s", outcome.source.file, outcome.file.checksum if outcome.file else outcome.message or outcome.state)
     check(outcomes)
 
 

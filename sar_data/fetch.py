@@ -38,6 +38,10 @@ class Outcome:
     passing: bool = False
 
     @property
+    def there(self) -> bool:
+        return self.state in ("fetched", "found")
+
+    @property
     def kind(self) -> Literal["published", "observed"]:
         return "published" if self.source.checksum else "observed"
 
@@ -69,7 +73,7 @@ def needs_acceptance(spec: DatasetSpec, sources: Iterable[Source]) -> bool:
 
 def check(outcomes: Iterable[Outcome]) -> None:
     """Raise unless every file is there: Unreachable where later may be better, SourceError where a person is needed."""
-    bad = [outcome for outcome in outcomes if outcome.file is None]
+    bad = [outcome for outcome in outcomes if not outcome.there]
     if not bad:
         return
     said = "; ".join(f"{one.source.file}: {one.state}: {one.message} ({one.source.url})" for one in bad)
@@ -104,6 +108,8 @@ def fetch(
         path = folder / want.name
         if source.manual and not path.exists():
             return Outcome(source=source, state="missing", message=source.manual)
+        if source.manual and path.is_dir():
+            return Outcome(source=source, state="found", message="a folder, whose files the build checks")
         try:
             file = download(want, folder, web=web, progress=progress, say=say)
             outcome = Outcome(source=source, state="fetched" if file.url else "found", file=file)

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def command(
     following = shlex.join(["sar-data", "build", spec.name, "--source", str(folder), "--out", "builds"])
     if as_json:
         click.echo(json.dumps(_facts(spec, folder, outcomes, following), indent=1, ensure_ascii=False))
-    elif all(outcome.file for outcome in outcomes):
+    elif all(outcome.there for outcome in outcomes):
         click.echo(following)
     states = {outcome.state for outcome in outcomes}
     ctx.exit(FAILED if "failed" in states else BY_HAND if "missing" in states else 0)
@@ -104,6 +104,8 @@ def _report(outcomes: Iterable[Outcome], folder: Path) -> None:
             what = "fetched" if outcome.state == "fetched" else "was there"
             how = "as published" if outcome.kind == "published" else "observed, none is published"
             click.echo(f"{name}: {what}, {outcome.file.bytes:,} bytes, {outcome.file.checksum} ({how})", err=True)
+        elif outcome.there:
+            click.echo(f"{name}: was there, {outcome.message}", err=True)
         elif outcome.state == "missing":
             click.echo(f"{name}: missing. {outcome.message}: {outcome.source.url}", err=True)
             click.echo(f"  put it at {folder / name} and run the same command again, which verifies it", err=True)
@@ -111,7 +113,7 @@ def _report(outcomes: Iterable[Outcome], folder: Path) -> None:
             click.echo(f"{name}: failed. {outcome.message}", err=True)
 
 
-def _facts(spec: DatasetSpec, folder: Path, outcomes: Iterable[Outcome], following: str) -> dict[str, Any]:
+def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[Outcome], following: str) -> dict[str, Any]:
     rows = [
         {
             "name": outcome.source.file,
@@ -119,12 +121,12 @@ def _facts(spec: DatasetSpec, folder: Path, outcomes: Iterable[Outcome], followi
             "url": outcome.source.url,
             "bytes": outcome.file and outcome.file.bytes,
             "checksum": outcome.file.checksum if outcome.file else outcome.source.checksum,
-            "kind": outcome.kind,
+            "kind": outcome.kind if outcome.file else None,
             "message": outcome.message,
         }
         for outcome in outcomes
     ]
-    whole = all(row["state"] in ("fetched", "found") for row in rows)
+    whole = all(outcome.there for outcome in outcomes)
     return {
         "dataset": spec.name,
         "folder": str(folder),

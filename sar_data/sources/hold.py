@@ -54,6 +54,9 @@ def _acquired(target: Path, wait: Callable[[float], object], say: Callable[[str]
         locked: bool | None = False
         try:
             locked = _locked(target, descriptor)
+            if locked and target.exists():  # published after it was looked for, so this part is a new one
+                part_path(target).unlink()
+                locked = False
         finally:
             if not locked:
                 os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -71,9 +72,11 @@ class Part:
         """Write a block behind the others; raise TargetError where the disk is full."""
         try:
             self._file.write(block)
-        except OSError:
+        except OSError as error:
             # A write cut short by a full disk may have left some of its bytes.
             self.have = os.fstat(self.descriptor).st_size
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) and self.note.total:
+                self.check_space(self.note.total - self.have)  # which knows what is needed
             with durable.explained(self.target, "--to"):
                 raise
         self.have += len(block)

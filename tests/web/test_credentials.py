@@ -219,6 +219,7 @@ def test_a_failing_download_tells_no_secret_in_logs_tracebacks_and_files(
     encoded = base64.b64encode(f"me:{CANARY}".encode()).decode()
     here.answers = {"/a": turns, "/b": [status(404)]}
     said: list[str] = []
+    wanted = Wanted(name="data.bin", urls=(f"{here.url}/a",), checksum=SHA256)
     # What a server answers with is httpcore's to log, and a signed address is part of it.
     level = logging.INFO if turns is FAILING["signed"] else logging.DEBUG
     with (
@@ -226,7 +227,6 @@ def test_a_failing_download_tells_no_secret_in_logs_tracebacks_and_files(
         pytest.raises(SarDataError) as caught,
         Web(authorise=Credentials({}, netrc_file), patience=HASTE) as client,
     ):
-        wanted = Wanted(name="data.bin", urls=(f"{here.url}/a",), checksum=SHA256)
         download(wanted, tmp_path / "to", web=client, say=said.append)
     assert any(header and encoded in header for header in authorizations(here))
     files = b"".join(path.read_bytes() for path in (tmp_path / "to").rglob("*") if path.is_file())

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import random
+import re
 import resource
 import shutil
 import signal
@@ -24,8 +25,8 @@ from click.testing import CliRunner
 
 from sar_data import catalog, schemas
 from sar_data.cli import main
-from sar_data.errors import FetchError, TargetError, UsageError
-from sar_data.fetch import Outcome, fetch
+from sar_data.errors import FetchError, SourceError, TargetError, UsageError
+from sar_data.fetch import Outcome, check, fetch
 from sar_data.sources import ledger
 from sar_data.sources.http import Web
 from sar_data.sources.lists import FolderLists
@@ -299,35 +300,60 @@ def test_a_size_that_no_disk_has_is_refused_before_the_first_byte(here: Site, tm
     assert not here.asked
 
 
-def test_a_disk_that_fills_is_explained_and_gone_on_from(here: Site, tmp_path: Path) -> None:
-    """A file system of 2 MiB, which a process of this user's own name space mounts."""
+@pytest.fixture
+def mounted(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Run a script in a name space of this user's own, where DISK is a file system of 2 MiB; return its lines."""
     disk = tmp_path / "disk"
     disk.mkdir()
+    alone = ["unshare", "-rm", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=2m tmpfs {disk}"
+    if shutil.which("unshare") is None or subprocess.run([*alone, mount], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+
+    def run(script: str) -> list[str]:
+        command = f"{mount} && {script.replace('DISK', str(disk))}"
+        done = subprocess.run([*alone, command], cwd=web.ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+def driver(*sources: Source) -> str:
+    wanted = [{"name": source.name, "url": source.url, "checksum": source.checksum} for source in sources]
+    return f"{sys.executable} -m tests.web.driver '{json.dumps({'folder': 'DISK', 'sources': wanted})}'"
+
+
+def test_a_disk_that_fills_is_explained_and_gone_on_from(here: Site, mounted: Callable[[str], list[str]]) -> None:
     data = random.Random(3).randbytes(3_000_000)
-
-    def unsized(self: Handler) -> None:  # else the shortage is seen before the first byte
-        start = self.asked.start
-        if start:
-            return good(data)(self)
-        return web.chunked(data, etag=web.etag(data))(self)
-
-    here.answers["/a"] = [unsized]
-    request = {"folder": str(disk), "sources": [{"name": "a", "url": f"{here.url}/a", "checksum": sha256(data)}]}
-    fetcher = f"{sys.executable} -m tests.web.driver '{json.dumps(request)}'"
-    script = f"mount -t tmpfs -o size=2m tmpfs {disk} && {fetcher} && ls -s {disk} && mount -o remount,size=8m {disk}"
-    script += f" && {fetcher} && sha256sum {disk}/a"
-    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], cwd=web.ROOT, capture_output=True, text=True)
-    if "driver" not in done.args[-1] or ("mount" in done.stderr + done.stdout and "denied" in done.stderr):
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    lines = done.stdout.splitlines()
-    first = json.loads(lines[0])
-    assert first["error"] == "TargetError", done.stderr
-    assert "disk full" in first["message"]
-    assert f"{disk}/a" in first["message"]
-    second = next(json.loads(line) for line in lines[1:] if line.startswith("{"))
+    here.answers["/a"] = [web.chunked(data, etag=web.etag(data)), good(data)]  # a known size is refused at once
+    fetch_it = driver(Source(name="a", url=f"{here.url}/a", checksum=sha256(data)))
+    lines = mounted(f"{fetch_it} && mount -o remount,size=8m DISK && {fetch_it} && sha256sum DISK/a")
+    first, second = (json.loads(line) for line in lines[:2])
+    assert first["error"] == "TargetError"
+    assert "/disk/a: disk full, 0.0 MB free" in first["message"]
     assert second["states"] == ["fetched"]
-    assert lines[-1].startswith(hashlib.sha256(data).hexdigest())
+    assert lines[2].startswith(hashlib.sha256(data).hexdigest())
     assert [asked.start > 1_000_000 for asked in here.asked] == [False, True]
+
+
+def test_files_that_fill_the_disk_together_say_what_is_needed(here: Site, mounted: Callable[[str], list[str]]) -> None:
+    data = random.Random(3).randbytes(1_500_000)
+    both = threading.Barrier(2)
+
+    def together(self: Handler) -> None:
+        both.wait(60)
+        good(data)(self)
+
+    here.answers = {"/a": [together, good(data)], "/b": [together, good(data)]}
+    fetch_them = driver(*(Source(name=name, url=f"{here.url}/{name}", checksum=sha256(data)) for name in "ab"))
+    lines = mounted(f"{fetch_them} && mount -o remount,size=8m DISK && {fetch_them} && sha256sum DISK/a DISK/b")
+    first, second = (json.loads(line) for line in lines[:2])
+    assert first["error"] == "TargetError"
+    # Where the last block is the record of a file that came whole, it is a few bytes that are missing.
+    assert re.search(r"/disk/[ab]: needs \d\.\d MB more, 0\.\d MB free|sources.json: disk full", first["message"])
+    assert set(second["states"]) <= {"fetched", "found"}
+    assert [line.split()[0] for line in lines[2:]] == [hashlib.sha256(data).hexdigest()] * 2
 
 
 def test_a_file_that_may_not_grow_is_explained_and_kept(here: Site, tmp_path: Path) -> None:
@@ -426,6 +452,17 @@ def test_a_page_saved_by_hand_instead_of_the_file_is_seen(tmp_path: Path) -> Non
     (outcome,) = fetched([Source(name="a.zip", url="https://example.org", manual="log in")], tmp_path)
     assert outcome.state == "failed"
     assert "found an HTML page" in outcome.message
+
+
+def test_a_folder_got_by_hand_is_left_to_the_build(tmp_path: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    (outcome,) = fetched([Source(name="scenes", url="https://example.org", manual="register")], tmp_path)
+    assert outcome.there
+    assert outcome.file is None
+    check([outcome])
+    missing = Outcome(source=outcome.source, state="missing", message="register")
+    with pytest.raises(SourceError, match=r"scenes: missing: register \(https://example.org\)"):
+        check([outcome, missing])
 
 
 def test_help_names_where_credentials_come_from() -> None:
