@@ -95,7 +95,7 @@ def _reason(error: OSError) -> str:
     return "expected a file, found none" if isinstance(error, FileNotFoundError) else str(error.strerror)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache
 class Witness:
     """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`."""
 

@@ -39,7 +39,7 @@ PLAUSIBLE = {
 _DIGESTS: dict[tuple[str, str, str, str], str] = {}  # by archive: every format must give the same
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Listening:
     """A tree that notes whose bytes were asked for, as a whole or in part."""
 
