@@ -14,7 +14,9 @@ from sar_data.errors import BadRecord, SourceError
 
 
 class Tree(Protocol):
-    """Names, sizes and bytes; paths are relative to the root and use forward slashes."""
+    """Names, sizes and bytes; paths are relative to the root and use forward slashes. A tree may key a cache."""
+
+    def __hash__(self) -> int: ...
 
     def folders(self, path: str = "") -> list[str]:
         """Return the names of the folders directly below `path`, in any order."""
