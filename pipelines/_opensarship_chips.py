@@ -39,7 +39,7 @@ def scan(tree: Tree, unit: str, kind: str, form: str) -> Iterator[Record]:
     when = ais.time(ship, scene.file.path)
     attrs = {"scene": scene.product, "type": named["type"], **ais.attributes(ship, scene.file.path)}
     turn = sentinel1.orbit_pass(when, float(attrs["longitude"])) if when and "longitude" in attrs else None
-    unused = f"a {scene.kind} product: {advice(scene.kind, form)}" if scene.kind != kind else None
+    unused = f"product of kind {scene.kind}: {advice(scene.kind, form)}" if scene.kind != kind else None
     yield Record(
         key=f"{scene.product}_x{named['x']}_y{named['y']}",
         files=(*files(tree, folder, chip, scene.kind, form), scene.file),

@@ -23,7 +23,7 @@ LAWS: list[tuple[str, tuple[str, ...]]] = [
     (r"pipelines",
      ("sar_data.raster", "sar_data.labels", "sar_data.split", "sar_data.sources.tree",
       "pipelines._opensarurban", "pipelines._opensarship", "pipelines._opensarship_chips",
-      "pipelines._opensarship_products", "pipelines._mstar")),
+      "pipelines._opensarship_products", "pipelines._fusar_ship", "pipelines._mstar")),
     (r"flows", ("sar_data", "flows")),
     (r"sar_data\.cli\.run", ("flows", "sar_data.cli")),
     (r"sar_data\.cli", ("sar_data",)),

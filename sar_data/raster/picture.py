@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sar_data.errors import SourceError
+from sar_data.errors import BadRecord, SourceError
 from sar_data.raster import image, tiff
 from sar_data.record import Image
 from sar_data.sources.tree import Tree
@@ -26,11 +26,18 @@ class Kind(NamedTuple):
 def read(
     tree: Tree, path: str, *, shape: tuple[int, int] | None = None, dtypes: tuple[str, ...] = DTYPES
 ) -> tuple[Image, bool]:
-    """Return [1, y, x] as it is stored, and whether the fast TIFF parser left it to GDAL; raise BadRecord."""
+    """Return [1, y, x] as it is stored, and whether the fast TIFF parser left it to GDAL; raise BadRecord.
+
+    Three channels are one where they are equal.
+    """
+    data = tree.read(path)
     if path.lower().endswith(".png"):
-        return image.grey(tree.read(path), path, shape=shape), False
-    raster = tiff.read(tree.read(path), path, shape=shape, dtypes=dtypes, bands=1)
-    return raster.pixels, raster.fallback
+        return image.grey(data, path, shape=shape), False
+    bands = 3 if tiff.header(data, path)[0][0] == 3 else 1
+    raster = tiff.read(data, path, shape=shape, dtypes=dtypes, bands=bands)
+    if any(not np.array_equal(raster.pixels[0], other) for other in raster.pixels[1:]):
+        raise BadRecord(path, "expected one channel, or three equal ones, found three that differ")
+    return np.ascontiguousarray(raster.pixels[:1]), raster.fallback
 
 
 def one_kind(tree: Tree, paths: Iterable[str]) -> Kind:

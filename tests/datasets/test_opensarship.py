@@ -225,18 +225,16 @@ def test_two_bands_are_vh_and_vv_or_i_and_q_as_the_product_says(second: Path) ->
     assert (units[""], units["slc-sv"], units["grd-dv-cal"]) == ({"amplitude"}, {"DN"}, {"power"})
     of_two = {r.attrs["scene"]: r.unused for r in scanned(SECOND, second)}
     assert of_two[GRD] is None
-    assert of_two[SLC] == "a slc-sv product: take --variant slc-sv"
+    assert of_two[SLC] == "product of kind slc-sv: take --variant slc-sv"
     assert {r.unused for r in scanned(SECOND.variants["slc-sv"], second) if r.attrs["scene"] == GRD} == {
-        "a grd-dv product: take no --variant"
+        "product of kind grd-dv: take no --variant"
     }
 
 
 def test_chips_of_other_products_are_unused_with_the_variant_to_take(second: Path, tmp_path: Path) -> None:
     manifest = build(SECOND, source=second, out=tmp_path, options=Options(format="lmdb")).manifest
-    reasons = {
-        f"a {kind} product: take --variant {kind}": 5 for kind in ("slc-sv", "slc-dv", "grd-sv", "grd-dh", "slc-dh")
-    }
-    assert manifest.unused == reasons
+    others = ("slc-sv", "slc-dv", "grd-sv", "grd-dh", "slc-dh")
+    assert manifest.unused == {f"product of kind {kind}: take --variant {kind}": 5 for kind in others}
     assert manifest.discovered == ["scenes by product: 1 grd-dh, 1 grd-dv, 1 grd-sv, 1 slc-dh, 1 slc-dv, 1 slc-sv"]
 
 
