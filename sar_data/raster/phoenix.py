@@ -57,7 +57,8 @@ def header(head: bytes, size: int, name: str) -> Header:
         if start in starts and rows and columns:
             return Header(fields, (rows, columns), start, dtype)
     raise BadRecord(
-        name, f"expected magnitude and phase of {rows}x{columns} float32 or uint16 from byte {min(starts):,} to the end, "
+        name,
+        f"expected magnitude and phase of {rows}x{columns} float32 or uint16 from byte {min(starts):,} on, "
         f"found a file of {size:,} bytes: truncated, or another format",
     )  # fmt: skip
 
@@ -72,7 +73,7 @@ def read(data: bytes, name: str) -> tuple[Header, Image]:
     try:
         factor = float(found.fields["SensorCalibrationFactor"])
     except (KeyError, ValueError):
-        raise BadRecord(name, "expected a number SensorCalibrationFactor in the header of a scene, found none") from None
+        raise BadRecord(name, "expected a number SensorCalibrationFactor in a scene's header, found none") from None
     return found, (stored[:1] * (factor / _STEPS)).astype(np.float32)
 
 
