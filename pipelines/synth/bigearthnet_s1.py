@@ -75,37 +75,85 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         (out / "lists" / name).write_bytes("".join(f"{line}\r\n" for line in sorted(names)).encode())
 
 
-def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
-    """Write one patch; return its name, its partner's name and its labels among the 43."""
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An overflight: names of it, of its partner and of the product, and its time."""
+
+    name: str
+    partner: str
+    product: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """One patch: its image [band, y, x] in dB, its classes [y, x] among the 43, and where and when it was seen."""
+
+    scene: Scene
+    tile: str
+    zone: int
+    column: int
+    row: int
+    west: int
+    north: int
+    image: synth.Floats
+    classes: synth.Classes
+
+    @property
+    def key(self) -> str:
+        return f"{self.scene.name}_{self.tile}_{self.column}_{self.row}"
+
+    @property
+    def labels(self) -> list[int]:
+        found: list[int] = np.unique(self.classes).tolist()
+        return found
+
+    def write(self, root: Path) -> Path:
+        """Write both GeoTIFFs into the patch's folder below `root`; return the folder."""
+        folder = root / self.key
+        folder.mkdir(parents=True, exist_ok=True)
+        place = (10, 0, self.west, 0, -10, self.north)
+        for band, name in zip(self.image, ("VV", "VH"), strict=True):
+            data = synth.geotiff(band[None], epsg=32600 + self.zone, transform=place, rows_per_strip=17)
+            (folder / f"{self.key}_{name}.tif").write_bytes(data)
+        return folder
+
+
+def patch(seed: int, index: int) -> Patch:
+    """Return one patch, a pure function of (seed, index)."""
     at = index % len(TILES)
     overflight, position = divmod(index // len(TILES), SIDE * SIDE)
     column, row = _square(position)
     tile, zone, square_x, square_y, _ = TILES[at]
-    image, labels = _pixels(seed, index, at, column, row)
-    scene = _scene(at, zone, (column // 4 + row // 4) % 3 + 3 * overflight)
-    # Sentinel-2's grid is that of multiples of 60 m, outwards from the 100 km square.
-    west = square_x // 60 * 60 + 1200 * column
-    north = -(-(square_y + 100_000) // 60) * 60 - 1200 * row
-    key = f"{scene.name}_{tile}_{column}_{row}"
-    partner = f"{scene.partner}_{column}_{row}"
-    folder = root / key
-    folder.mkdir(parents=True, exist_ok=True)
-    for band, name in zip(image, ("VV", "VH"), strict=True):
-        data = synth.geotiff(band[None], epsg=32600 + zone, transform=(10, 0, west, 0, -10, north), rows_per_strip=17)
-        (folder / f"{key}_{name}.tif").write_bytes(data)
+    image, classes = _pixels(seed, index, at, column, row)
+    return Patch(
+        scene=_scene(at, zone, (column // 4 + row // 4) % 3 + 3 * overflight),
+        tile=tile, zone=zone, column=column, row=row,
+        # Sentinel-2's grid is that of multiples of 60 m, outwards from the 100 km square.
+        west=square_x // 60 * 60 + 1200 * column,
+        north=-(-(square_y + 100_000) // 60) * 60 - 1200 * row,
+        image=image, classes=classes,
+    )  # fmt: skip
+
+
+def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
+    """Write one patch; return its name, its partner's name and its labels among the 43."""
+    made = patch(seed, index)
+    folder, labels = made.write(root), made.labels
+    partner = f"{made.scene.partner}_{made.column}_{made.row}"
     facts = {
         "labels": [corine.CLASSES_43[i] for i in labels],
-        "coordinates": {"ulx": west, "uly": north, "lrx": west + 1200, "lly": north - 1200},
-        "projection": WKT.format(zone=zone, meridian=6 * zone - 183),
+        "coordinates": {"ulx": made.west, "uly": made.north, "lrx": made.west + 1200, "lly": made.north - 1200},
+        "projection": WKT.format(zone=made.zone, meridian=6 * made.zone - 183),
         "corresponding_s2_patch": partner,
-        "scene_source": scene.product,
-        "acquisition_time": scene.time.isoformat(),
+        "scene_source": made.scene.product,
+        "acquisition_time": made.scene.time.isoformat(),
     }
-    (folder / f"{key}_labels_metadata.json").write_text(json.dumps(facts), encoding="utf-8")
-    return key, partner, labels
+    (folder / f"{made.key}_labels_metadata.json").write_text(json.dumps(facts), encoding="utf-8")
+    return made.key, partner, labels
 
 
-def _pixels(seed: int, index: int, at: int, column: int, row: int) -> tuple[synth.Floats, list[int]]:
+def _pixels(seed: int, index: int, at: int, column: int, row: int) -> tuple[synth.Floats, synth.Classes]:
     random = synth.generator(seed, 1, index)
     classes = np.array(TILES[at][4])
     if index % 97 == 41:  # rare as in the archive: a patch without any of the 19 classes
@@ -113,11 +161,11 @@ def _pixels(seed: int, index: int, at: int, column: int, row: int) -> tuple[synt
         nodes[random.integers(len(DROPPED))] = 1
     else:
         nodes = _landscape(seed, at)[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
-    winners, present = synth.mosaic(nodes, 120)
+    winners, _ = synth.mosaic(nodes, 120)
     # Incidence grows from near to far range, and no two overflights are equal.
     drift_db = 0.5 - column / SIDE + random.normal(0, 0.3)
     power = synth.from_db(np.array(SIGMA0_DB)[classes].T + drift_db)
-    return synth.speckle(np.take(power, winners, axis=1), LOOKS, random), sorted(classes[present].tolist())
+    return synth.speckle(np.take(power, winners, axis=1), LOOKS, random), classes[winners]
 
 
 @functools.lru_cache(len(TILES))
@@ -142,16 +190,8 @@ def _square(position: int) -> tuple[int, int]:
     return (side, rest) if rest <= side else (rest - side - 1, side)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    name: str
-    partner: str
-    product: str
-    time: datetime
-
-
 @functools.lru_cache(256)
-def _scene(at: int, zone: int, overflight: int) -> _Scene:
+def _scene(at: int, zone: int, overflight: int) -> Scene:
     """Return an overflight of a tile: 6 or 18 h local solar time, every 12 days, S1B six days apart from S1A."""
     satellite, first = ("S1B", 6122) if (at + overflight) % 3 == 2 else ("S1A", 17018)
     offset_h = (6 * zone - 183) / 15
@@ -166,7 +206,7 @@ def _scene(at: int, zone: int, overflight: int) -> _Scene:
     if zone != 35:
         clock = f"{clock[:4]}{21 + overflight % 30}"
     partner = f"S2{'AB'[overflight % 2]}_MSIL2A_{time + timedelta(days=1):%Y%m%d}T{clock}"
-    return _Scene(f"{satellite}_IW_GRDH_1SDV_{time:%Y%m%dT%H%M%S}", partner, product, time)
+    return Scene(f"{satellite}_IW_GRDH_1SDV_{time:%Y%m%dT%H%M%S}", partner, product, time)
 
 
 def _listed(seed: int, index: int, labels: list[int]) -> tuple[str, ...]:

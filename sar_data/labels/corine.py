@@ -7,7 +7,13 @@ of the classes and drops 11. The orders are canonical, not alphabetical; other o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.record import IGNORE, Image, Mask
 
 CLASSES_19 = (
     "Urban fabric",
@@ -80,17 +86,33 @@ CLASSES_43 = tuple(name for name, _ in _GROUPING)
 TO_19 = tuple(index for _, index in _GROUPING)
 # One class is spelt with a slash in the one nomenclature and with a comma in the other; files mix them.
 _INDEX = {name: i for i, name in enumerate(CLASSES_43)} | {"Transitional woodland, shrub": 28}
+_INDEX_19 = {name: i for i, name in enumerate(CLASSES_19)} | {"Transitional woodland/shrub": 13}
+# The map's codes of the 43 in their order (Bossard et al. 2000); the 44th class, glaciers, is none of them.
+CODES = (
+    *(111, 112, 121, 122, 123, 124, 131, 132, 133, 141, 142, 211, 212, 213, 221, 222, 223, 231, 241, 242, 243, 244),
+    *(311, 312, 313, 321, 322, 323, 324, 331, 332, 333, 334, 411, 412, 421, 422, 423, 511, 512, 521, 522, 523),
+)
+_GLACIERS, UNLABELLED = 335, (0, 999)
 
 
 def indices(names: Iterable[str]) -> tuple[int, ...]:
     """Return the indices among the 43, ascending; raise ValueError for an unknown name, or where there is none."""
+    return _indices(names, _INDEX, "the 43 CORINE level-3 classes")
+
+
+def indices_19(names: Iterable[str]) -> tuple[int, ...]:
+    """Return the indices among the 19, ascending; raise ValueError for an unknown name, or where there is none."""
+    return _indices(names, _INDEX_19, "the 19 classes grouped from CORINE")
+
+
+def _indices(names: Iterable[str], known: Mapping[str, int], what: str) -> tuple[int, ...]:
     found = set()
     for name in names:
-        index = _INDEX.get(name) if isinstance(name, str) else None
+        index = known.get(name) if isinstance(name, str) else None
         if index is None:
-            near = difflib.get_close_matches(str(name), CLASSES_43, 1)
+            near = difflib.get_close_matches(str(name), known, 1)
             hint = f"; perhaps {near[0]!r}" if near else ""
-            raise ValueError(f"expected labels among the 43 CORINE level-3 classes, found {str(name)[:80]!r}{hint}")
+            raise ValueError(f"expected labels among {what}, found {str(name)[:80]!r}{hint}")
         found.add(index)
     if not found:
         raise ValueError("expected at least one label, found none")
@@ -100,3 +122,23 @@ def indices(names: Iterable[str]) -> tuple[int, ...]:
 def grouped(classes: Iterable[int]) -> tuple[int, ...]:
     """Return the indices among the 19, ascending; empty where all of the 43 classes given are dropped ones."""
     return tuple(sorted({index for i in classes if (index := TO_19[i]) is not None}))
+
+
+@functools.cache
+def _by_code() -> npt.NDArray[np.int16]:
+    by_code = np.full(1000, -1, np.int16)
+    by_code[[*UNLABELLED, _GLACIERS]] = IGNORE
+    by_code[list(CODES)] = [IGNORE if index is None else index for index in TO_19]
+    return by_code
+
+
+def mask_19(codes: Image) -> Mask:
+    """Return the mask [y, x] of the 19 classes for a map of level-3 codes; dropped and unlabelled ones are ignored.
+
+    Raise ValueError for a code that the map does not know.
+    """
+    values = np.unique(codes)
+    if strange := [value for value in values.tolist() if not 0 <= value < 1000 or _by_code()[value] < 0]:
+        raise ValueError(f"expected CORINE level-3 codes such as 111 or 523, found {strange[:4]}")
+    mask: Mask = _by_code()[codes].astype(np.uint8)
+    return mask
