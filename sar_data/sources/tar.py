@@ -32,7 +32,7 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
     Raises SourceError, with the member's name, for anything but a sound archive of regular files and folders.
     """
     at = start = 0
-    # Headers lie closer than a disk can jump, so the whole archive is read ahead, but for what is not on the disk at all.
+    # Headers lie closer than a disk can jump, so the whole archive is read ahead, but for a sparse one.
     ahead = 0 if os.fstat(file).st_blocks * 512 > size // 2 else size
     window = b""
     long_name: str | None = None

@@ -103,5 +103,7 @@ def test_any_dataset_and_variant_is_built_by_its_name(server: str, tmp_path: Pat
 
     catalog.synthesise("bigearthnet-s1-v2")(tmp_path / "raw", count=20, seed=0)
     places: dict[str, Any] = {"source": tmp_path / "raw", "out": tmp_path / "out"}
-    found = build_dataset(dataset="bigearthnet-s1-v2", variant="segmentation", split="random", runner="serial", **places)
+    found = build_dataset(
+        dataset="bigearthnet-s1-v2", variant="segmentation", split="random", runner="serial", **places
+    )
     assert Manifest.load(Path(found["path"])).variant == "segmentation"
