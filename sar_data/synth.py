@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sar_data.raster.gdal import encoded
 from sar_data.record import Image
 
 Floats = npt.NDArray[np.float32]
@@ -31,6 +32,7 @@ def speckle(power: Floats, looks: float, random: np.random.Generator) -> Floats:
     and the mean in dB lies (10/ln 10)(psi(L) - ln L) lower: 0.51 dB for L = 4.4.
     """
     intensity = random.standard_gamma(looks, power.shape, dtype=np.float32)
+    np.maximum(intensity, np.float32(1e-7), out=intensity)  # of one look, float32 can draw a 0, which has no dB
     intensity *= power
     intensity *= np.float32(1 / looks)
     np.log10(intensity, out=intensity)
@@ -71,6 +73,16 @@ def _weights(nodes: int, side: int) -> Floats:
     place = (np.arange(side) + 0.5) / side * (nodes - 1)
     weights: Floats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(nodes))).astype(np.float32)
     return weights
+
+
+def png(grey: Image) -> bytes:
+    """Return an 8-bit picture [y, x] as PNG."""
+    return encoded(grey[None], "PNG")
+
+
+def jpeg(grey: Image, *, channels: int = 3) -> bytes:
+    """Return an 8-bit picture [y, x] as JPEG, its grey in each of 3 channels or in 1."""
+    return encoded(np.repeat(grey[None], channels, axis=0), "JPEG")
 
 
 def geotiff(

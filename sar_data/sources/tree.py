@@ -33,6 +33,9 @@ class Tree(Protocol):
     def head(self, path: str, size: int) -> bytes:
         """Return up to the first `size` bytes of a file, for headers; raise BadRecord where it cannot be read."""
 
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes of a file from `offset` on; raise BadRecord where they cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -83,10 +86,16 @@ class Folder:
             raise BadRecord(path, _reason(error)) from error
 
     def head(self, path: str, size: int) -> bytes:
+        return self.pread(path, 0, size)
+
+    def pread(self, path: str, offset: int, size: int) -> bytes:
         try:
             descriptor = os.open(f"{self.root}/{path}", os.O_RDONLY)
             try:
-                return os.read(descriptor, size)
+                data = os.pread(descriptor, size, offset)
+                while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
+                    data += more
+                return data
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -99,11 +108,15 @@ def _reason(error: OSError) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache
 class Witness:
-    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`."""
+    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`.
+
+    `parts` has the files of which only parts were read, as of a scene cut into tiles.
+    """
 
     tree: Tree
     seen: dict[str, str]
     sizes: dict[str, int] = field(default_factory=dict)
+    parts: set[str] = field(default_factory=set)
 
     def folders(self, path: str = "") -> list[str]:
         return self.tree.folders(path)
@@ -122,3 +135,7 @@ class Witness:
 
     def head(self, path: str, size: int) -> bytes:
         return self.tree.head(path, size)
+
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        self.parts.add(path)
+        return self.tree.pread(path, offset, size)
