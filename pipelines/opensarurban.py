@@ -86,9 +86,10 @@ def pipeline(form: str) -> Pipeline:
     """Return the pipeline of a form, before a source was looked at."""
     return Pipeline(
         spec=DatasetSpec(
-            name="opensarurban", version="1.0", revision=1, title="OpenSARUrban", evidence="real-lists",
-            variant="" if form == "original" else form, bands=bands(form, "amplitude"), shape=(100, 100),
-            dtype="float32", pixel_size_m=10.0, tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
+            name="opensarurban", version="1.0", revision=1, title=f"OpenSARUrban, {form} pictures",
+            evidence="real-lists", variant="" if form == "original" else form, bands=bands(form, "amplitude"),
+            shape=(100, 100), dtype="float32", pixel_size_m=10.0,
+            tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
             sources=(Source(name="OpenSARUrban", url="https://opensar.sjtu.edu.cn/", note="unpack into one folder",
                             manual=f"sign up at the site, or take {SHARE} (login of the share)"),
                      *(Source(name=name, url=HUB, note="in Pre-training/data/OSU; for the split sarhub only",

@@ -266,3 +266,10 @@ def test_the_published_lists_give_the_published_classes_and_split() -> None:
     for split, expected in (("train", [1063, 27, 401, 31, 121, 35]), ("test", [1051, 34, 388, 33, 127, 29])):
         found = Counter(labels[r.key] for r, s in zip(records, placed.split, strict=True) if s == split)
         assert [found[i] for i in range(6)] == expected
+
+
+def test_a_category_alone_is_no_source(made: Path) -> None:
+    with pytest.raises(
+        SourceError, match=r"expected chips below a folder such as Cargo or Tanker, found .*name the folder"
+    ):
+        fitted(made / "Cargo")
