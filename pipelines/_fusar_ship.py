@@ -58,6 +58,7 @@ def about(tree: Tree, path: str) -> Mapping[str, Mapping[str, str]]:
 
 def discover(tree: Tree) -> Layout:
     """Return how the chips lie; raise SourceError where there are none, or where codes and folders do not agree."""
+    about.cache_clear()  # the table may have been corrected since this process last read it
     files = sorted(walk(tree))
     chips = [path for path in files if FILE.fullmatch(posixpath.basename(path))]
     tables = [path for path in files if posixpath.basename(path).lower() in ("meta.csv", "meta.xls", "meta.xlsx")]
