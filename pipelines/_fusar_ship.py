@@ -58,6 +58,7 @@ def about(tree: Tree, path: str) -> Mapping[str, Mapping[str, str]]:
 
 def discover(tree: Tree) -> Layout:
     """Return how the chips lie; raise SourceError where there are none, or where codes and folders do not agree."""
+    about.cache_clear()  # the table may have been corrected since this process last read it
     files = sorted(walk(tree))
     chips = [path for path in files if FILE.fullmatch(posixpath.basename(path))]
     tables = [path for path in files if posixpath.basename(path).lower() in ("meta.csv", "meta.xls", "meta.xlsx")]
@@ -69,7 +70,12 @@ def discover(tree: Tree) -> Layout:
         )
     folders: dict[str, set[str]] = {}
     for path in chips:
-        folders.setdefault(posixpath.basename(path)[5:8], set()).add(category(path) or posixpath.dirname(path) or ".")
+        if (name := category(path)) is not None:
+            folders.setdefault(posixpath.basename(path)[5:8], set()).add(name)
+    if not folders:
+        raise SourceError(
+            f"expected chips below a folder such as Cargo or Tanker, found {chips[0]}: name the folder above"
+        )
     if torn := {code: sorted(found) for code, found in folders.items() if len(found) > 1}:
         raise SourceError(f"expected each code in one category, found {torn}: put the chips where they were")
     codes = ", ".join(f"{code} {min(found)}" for code, found in sorted(folders.items()))

@@ -8,26 +8,23 @@ from sar_data.split.group import Group
 from sar_data.split.policy import SplitPolicy
 from sar_data.split.random import Random
 from sar_data.split.stratified import Stratified
-from sar_data.split.where import Rule, Where
+from sar_data.split.where import Where
 
 LISTS = ("MSTAR_train.txt", "MSTAR_test.txt")
 
 
-def vehicles(depression: str, *targets: tuple[str, str]) -> tuple[Rule, ...]:
-    """Return rules of (class, serial numbers between blanks, "" for any) at one depression."""
-    return tuple(
-        {"depression": (depression,), "class": (name,), **({"serial": tuple(serials.split())} if serials else {})}
-        for name, serials in targets
-    )
+def vehicles(depression: str, *targets: str) -> tuple[str, ...]:
+    """Return the rules of targets at a depression, or at two."""
+    return tuple(f"depression={depression} class={target}" for target in targets)
 
 
-EIGHT = tuple((name, "") for name in CLASSES if name not in ("BMP2", "T72"))
-SOC = (*EIGHT, ("BMP2", "9563"), ("T72", "132"))
-VARIANTS = (*EIGHT, ("BMP2", "9563 9566 c21"), ("T72", "132 812 s7"))
-FOUR = (("2S1", ""), ("BRDM_2", ""), ("T72", "a64"), ("ZSU_23_4", ""))
-TRAINED = (("BMP2", "9563"), ("BRDM_2", ""), ("BTR70", ""), ("T72", "132"))
-CONFIGURATIONS = (("T72", "s7 a32 a62 a63 a64"),)
-VERSIONS = (("BMP2", "9566 c21"), ("T72", "812 a04 a05 a07 a10"))
+EIGHT = "|".join(name for name in CLASSES if name not in ("BMP2", "T72"))
+SOC = (EIGHT, "BMP2 serial=9563", "T72 serial=132")
+VARIANTS = (EIGHT, "BMP2 serial=9563|9566|c21", "T72 serial=132|812|s7")
+FOUR = ("2S1|BRDM_2|ZSU_23_4", "T72 serial=a64")
+TRAINED = ("BRDM_2|BTR70", "BMP2 serial=9563", "T72 serial=132")
+CONFIGURATIONS = ("T72 serial=s7|a32|a62|a63|a64",)
+VERSIONS = ("BMP2 serial=9566|c21", "T72 serial=812|a04|a05|a07|a10")
 OUT = "not in this protocol"
 
 
@@ -38,13 +35,9 @@ def protocols() -> dict[str, SplitPolicy]:
         "soc-variants": Where(train=vehicles("17", *SOC), test=vehicles("15", *VARIANTS), otherwise=OUT),
         "eoc-1": Where(train=vehicles("17", *FOUR), test=vehicles("30", *FOUR), otherwise=OUT),
         "eoc-2-configuration": Where(
-            train=vehicles("17", *TRAINED), otherwise=OUT,
-            test=(*vehicles("15", *CONFIGURATIONS), *vehicles("17", *CONFIGURATIONS)),
+            train=vehicles("17", *TRAINED), test=vehicles("15|17", *CONFIGURATIONS), otherwise=OUT
         ),
-        "eoc-2-version": Where(
-            train=vehicles("17", *TRAINED), otherwise=OUT,
-            test=(*vehicles("15", *VERSIONS), *vehicles("17", *VERSIONS)),
-        ),
+        "eoc-2-version": Where(train=vehicles("17", *TRAINED), test=vehicles("15|17", *VERSIONS), otherwise=OUT),
         "sarhub": ByPath(
             train=LISTS[0], val=None, test=LISTS[1], pattern=r"(train|test)/([\w-]+)/(HB\d{5}\.\d{3})"
         ),
@@ -55,10 +48,9 @@ def protocols() -> dict[str, SplitPolicy]:
 def folder_protocols() -> dict[str, SplitPolicy]:
     """Return the same protocols where a tree holds a folder of chips for each of them."""
 
-    def part(condition: str, name: str, *targets: tuple[str, str]) -> tuple[Rule, ...]:
-        where: Rule = {"condition": (condition,), "part": (name,)}
-        chosen = [{"class": (c,), **({"serial": tuple(s.split())} if s else {})} for c, s in targets]
-        return tuple({**where, **rule} for rule in chosen) or (where,)
+    def part(condition: str, name: str, *targets: str) -> tuple[str, ...]:
+        where = f"condition={condition} part={name}"
+        return tuple(f"{where} class={target}" for target in targets) or (where,)
 
     soc, angle, scene, version = "SOC", "EOC-Depression", "EOC-Scene", "EOC-Configuration-Version"
     train = part(soc, "TRAIN", *SOC)

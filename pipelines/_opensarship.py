@@ -49,9 +49,9 @@ def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
     own = bands(kind, form, POLARISATIONS[kind[4:]])
     dtype = "uint8" if form == "uint8" else "float32"
     spec = dataclasses.replace(
-        spec, bands=own, dtype=dtype, variant=variant(kind, form), evidence="real-files" if known else "dossier",
+        spec, title=", ".join(filter(None, (spec.title, variant(kind, form)))), variant=variant(kind, form), bands=own,
+        dtype=dtype, evidence="real-files" if known else "dossier", pixel_size_m=10.0 if kind[:3] == "grd" else None,
         calibration={"": "DN", "cal": "sigma0", "uint8": "stretched"}[form],
-        pixel_size_m=10.0 if kind.startswith("grd") else None,
     )  # fmt: skip
     made = Pipeline(
         spec=spec, units=partial(units, form=form), scan=partial(scan, kind=kind, form=form),

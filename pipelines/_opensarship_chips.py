@@ -17,6 +17,7 @@ from sar_data.sources.tree import Tree
 
 def units(tree: Tree, form: str) -> Iterator[str]:
     """Yield scene/folder/chip, without prefix, polarisation and ending; other files are no chips."""
+    opened.cache_clear()  # the source may have been corrected since this process last read it
     for scene in scenes(tree):
         folder = posixpath.join(scene, FOLDERS[form])
         if FOLDERS[form] not in tree.folders(scene):
@@ -32,7 +33,7 @@ def scan(tree: Tree, unit: str, kind: str, form: str) -> Iterator[Record]:
     named = CHIP.fullmatch(f"{chip}.tif")
     if named is None:
         raise BadRecord(unit, f"expected {FOLDERS[form]}/<Type>_x<X>_y<Y>.tif, found {chip}")
-    scene = opened(tree, posixpath.dirname(folder))
+    scene = opened(tree, at := posixpath.dirname(folder), tree.size(posixpath.join(at, "Ship.xml")))
     ship = scene.ships.get(place := (int(named["x"]), int(named["y"])))
     if ship is None:
         raise BadRecord(scene.file.path, f"expected a ship at the centre {place} of {chip}, found none")

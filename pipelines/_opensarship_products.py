@@ -92,8 +92,8 @@ def product(tree: Tree, scene: str) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=8)
-def opened(tree: Tree, scene: str) -> Scene:
-    """Return a scene, read once for all of its chips; raise BadRecord."""
+def opened(tree: Tree, scene: str, size: int) -> Scene:
+    """Return a scene with a list of `size` bytes, read once for all of its chips; raise BadRecord."""
     path = posixpath.join(scene, "Ship.xml")
     data = tree.read(path)
     file = SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data))
@@ -103,13 +103,15 @@ def opened(tree: Tree, scene: str) -> Scene:
 def order(tree: Tree, scene: str, kind: str, form: str) -> tuple[str, str]:
     """Return HV and HH in the order of a scene's bands: that in which they resemble the pictures named _hv and _hh."""
     at = posixpath.join(scene, FOLDERS[form])
-    path = f"{at}/{min(name for name in tree.files(at) if CHIP.fullmatch(name))}"
+    path = min((f"{at}/{name}" for name in tree.files(at) if CHIP.fullmatch(name)), default="")
+    if not path:
+        raise SourceError(f"{at}: expected chips named <Type>_x<X>_y<Y>.tif, found none: unpack the archive anew")
     parts = 2 if kind.startswith("slc") and not form else 1
     found = tiff.read(tree.read(path), path, shape=None, dtypes=("float32",), bands=2 * parts).pixels
     visual = posixpath.join(scene, FOLDERS["uint8"], "Visual_" + posixpath.basename(path).removesuffix(".tif"))
     named = [f"{visual}_{pol}.tif" for pol in ("hv", "hh")]
-    size = found.shape[1:]
-    pictures = [tiff.read(tree.read(p), p, shape=size, dtypes=("uint8",), bands=1).pixels.reshape(-1) for p in named]
+    shape = found.shape[1:]
+    pictures = [tiff.read(tree.read(p), p, shape=shape, dtypes=("uint8",), bands=1).pixels.reshape(-1) for p in named]
     likeness = np.corrcoef(np.vstack([np.linalg.norm(found.reshape(2, parts, -1), axis=1), *pictures]))[:2, 2:]
     polarisations = {(0, 1): ("HV", "HH"), (1, 0): ("HH", "HV")}.get(tuple(likeness.argmax(1).tolist()))
     if polarisations is None:

@@ -14,7 +14,7 @@ CLASSES = ("highbuildings", "StorageArea", "GeneralResidential", "denselow", "Sk
            "vegetation", "highway", "airport", "railway")  # fmt: skip
 LABELS = {name.lower().rstrip("s"): label for label, name in enumerate(CLASSES)}
 FILE = re.compile(r"((?P<cls>[A-Za-z]+)_x\d+_y\d+_Polygon(?P<n>\d+))_v[vh](?P<end>\.(?i:tiff?|png))")
-FORMS = {"calibrated": r"cal", "uint8": r"uint8|8.?bit|gr[ae]y|visual", "pseudo-colour": r"rgb|pseudo|colou?r"}
+FORMS = {"calibrated": r"calib", "uint8": r"uint8|8.?bit|gr[ae]y|visual", "pseudo-colour": r"rgb|pseudo|colou?r"}
 SPEAKING = re.compile("|".join(FORMS.values()) + r"|imag|orig|patch|^\.$", re.I)
 
 

@@ -76,9 +76,10 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     unit: Unit = "8-bit" if dtype == "uint8" else "DN"
     spec = PIPELINE.spec
     bands = (dataclasses.replace(spec.bands[0], unit=unit),)
+    calibration = "stretched" if unit == "8-bit" else "DN"
     return dataclasses.replace(
-        PIPELINE, spec=dataclasses.replace(spec, bands=bands, shape=shape, dtype=dtype), fit=None,
-        scan=partial(scan, table=layout.table), read=partial(read, shape=shape, dtype=dtype),
+        PIPELINE, scan=partial(scan, table=layout.table), read=partial(read, shape=shape, dtype=dtype), fit=None,
+        spec=dataclasses.replace(spec, bands=bands, shape=shape, dtype=dtype, calibration=calibration),
     ), (*layout.said, f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}")  # fmt: skip
 
 

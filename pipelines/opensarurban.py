@@ -69,29 +69,33 @@ def fit(tree: Tree, form: str = "original") -> tuple[Pipeline, tuple[str, ...]]:
     known: tuple[Unit, Unit] = ("power", "dB") if form == "calibrated" else ("amplitude", "DN")
     unit: Unit = "8-bit" if dtype == "uint8" else known[negative]
     found = pipeline(form)
+    calibration = "stretched" if dtype == "uint8" else found.spec.calibration
+    spec = dataclasses.replace(
+        found.spec, bands=bands(calibration, unit), shape=shape, dtype=dtype, calibration=calibration
+    )
     return dataclasses.replace(
-        found, spec=dataclasses.replace(found.spec, bands=bands(form, unit), shape=shape, dtype=dtype),
-        scan=partial(scan, top=layout.top), read=partial(read, shape=shape, dtype=dtype), fit=None,
+        found, spec=spec, scan=partial(scan, top=layout.top), read=partial(read, shape=shape, dtype=dtype), fit=None,
     ), (f"{len(layout.first)} folders of {form} pictures, the first {posixpath.dirname(layout.first[0]) or '.'}",
         f"{len(layout.packages)} packages" if layout.packages else "no packages: the polygons are the groups",
         f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}")  # fmt: skip
 
 
-def bands(form: str, unit: Unit) -> tuple[Band, ...]:
+def bands(calibration: str, unit: Unit) -> tuple[Band, ...]:
     """Return VV and VH in the unit that was found."""
-    return tuple(Band(name=p, polarisation=p, unit=unit, description=f"{p}, {CALIBRATION[form]}") for p in ("VV", "VH"))
+    return tuple(Band(name=p, polarisation=p, unit=unit, description=f"{p}, {calibration}") for p in ("VV", "VH"))
 
 
 def pipeline(form: str) -> Pipeline:
     """Return the pipeline of a form, before a source was looked at."""
     return Pipeline(
         spec=DatasetSpec(
-            name="opensarurban", version="1.0", revision=1, title="OpenSARUrban", evidence="real-lists",
-            variant="" if form == "original" else form, bands=bands(form, "amplitude"), shape=(100, 100),
-            dtype="float32", pixel_size_m=10.0, tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
+            name="opensarurban", version="1.0", revision=1, title=f"OpenSARUrban, {form} pictures",
+            evidence="real-lists", variant="" if form == "original" else form,
+            bands=bands(CALIBRATION[form], "amplitude"), shape=(100, 100), dtype="float32", pixel_size_m=10.0,
+            tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
             sources=(Source(name="OpenSARUrban", url="https://opensar.sjtu.edu.cn/", note="unpack into one folder",
                             manual=f"sign up at the site, or take {SHARE} (login of the share)"),
-                     *(Source(name=name, url=HUB, note="in Pre-training/data/OSU; for the split sarhub only",
+                     *(Source(name=name, url=HUB, note="for the split sarhub only",
                               manual="take it from the repository's folder Pre-training/data/OSU") for name in LISTS)),
             lists=LISTS, licence="none stated", citation="Zhao et al. 2020, doi:10.1109/JSTARS.2019.2954850",
             samples=16_679, calibration=CALIBRATION[form], symmetries=(),

@@ -12,17 +12,17 @@ from sar_data.record import Record
 from sar_data.split.placing import OUT, assignment, usable
 from sar_data.split.policy import SPLITS, Assignment, Lists
 
-Rule = Mapping[str, Sequence[str]]
-"""Attribute → the values that it may have; a record obeys a rule if all of its attributes do."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Place a record in the split of which it obeys any rule; one that obeys none is left out, with `otherwise`."""
+    """Place a record in the split of which it obeys any rule; one that obeys none is left out, with `otherwise`.
 
-    train: tuple[Rule, ...]
-    val: tuple[Rule, ...] = ()
-    test: tuple[Rule, ...] = ()
+    A rule is "class=BMP2 serial=9563|c21 depression=17": each attribute that it names has one of the values.
+    """
+
+    train: tuple[str, ...]
+    val: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
     otherwise: str
 
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
@@ -30,11 +30,15 @@ class Where:
         positions = usable(records)
         codes = np.full(len(positions), OUT, dtype=np.int8)
         reasons: dict[int, str] = {}
+        parsed = [[_parsed(rule) for rule in rules] for rules in (self.train, self.val, self.test)]
         for j, i in enumerate(positions):
-            homes = [code for code, rules in enumerate((self.train, self.val, self.test)) if _any(rules, records[i])]
+            attrs = records[i].attrs
+            homes = [code for code, rules in enumerate(parsed) if any(_obeys(attrs, rule) for rule in rules)]
             if len(homes) > 1:
                 found = ", ".join(SPLITS[code] for code in homes)
-                raise SplitError(f"record {records[i].key!r}: expected one split by its attributes, found {found}")
+                raise SplitError(
+                    f"record {records[i].key!r}: expected one split by its attributes, found {found}: correct the rules"
+                )
             if homes:
                 codes[j] = homes[0]
             else:
@@ -42,5 +46,12 @@ class Where:
         return assignment(records, positions, codes, reasons=reasons)
 
 
-def _any(rules: Sequence[Rule], record: Record) -> bool:
-    return any(all(record.attrs.get(name) in values for name, values in rule.items()) for rule in rules)
+def _parsed(rule: str) -> dict[str, list[str]]:
+    try:
+        return {name: values.split("|") for name, values in (part.split("=") for part in rule.split())}
+    except ValueError:
+        raise SplitError(f"rule: expected name=value|value …, found {rule!r}: correct it") from None
+
+
+def _obeys(attrs: Mapping[str, str], rule: Mapping[str, Sequence[str]]) -> bool:
+    return all(attrs.get(name) in values for name, values in rule.items())

@@ -78,6 +78,7 @@ def test_chips_of_another_size_and_dtype_are_understood_but_not_two_kinds(copied
         tif(path, np.full((1, 64, 80), 300, np.uint16))
     pipeline, found = fitted(copied)
     assert found[-1] == "uint16, 64x80, taken for DN"
+    assert pipeline.spec.calibration == "DN"
     tree = Folder.at(copied)
     record = next(record for record in scanned(copied) if record.unused is None)
     assert pipeline.read(tree, record).image.shape == (1, 64, 80)
@@ -266,3 +267,17 @@ def test_the_published_lists_give_the_published_classes_and_split() -> None:
     for split, expected in (("train", [1063, 27, 401, 31, 121, 35]), ("test", [1051, 34, 388, 33, 127, 29])):
         found = Counter(labels[r.key] for r, s in zip(records, placed.split, strict=True) if s == split)
         assert [found[i] for i in range(6)] == expected
+
+
+def test_a_category_alone_is_no_source(made: Path) -> None:
+    with pytest.raises(
+        SourceError, match=r"expected chips below a folder such as Cargo or Tanker, found .*name the folder"
+    ):
+        fitted(made / "Cargo")
+
+
+def test_a_table_that_was_corrected_is_read_anew_in_the_same_process(copied: Path) -> None:
+    before = {record.attrs.get("mmsi") for record in scanned(copied)}
+    text = (copied / "meta.csv").read_bytes().decode()
+    (copied / "meta.csv").write_bytes(text.replace("413000000", "413000999").encode())
+    assert {record.attrs.get("mmsi") for record in scanned(copied)} ^ before == {"413000000", "413000999"}

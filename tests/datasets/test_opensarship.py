@@ -460,3 +460,17 @@ def test_the_picture_of_a_single_polarisation_may_name_it(second: Path, tmp_path
     for path in list((tmp_path / SLC / "Patch_Uint8").iterdir()):
         path.rename(path.with_name(path.name.replace(".tif", "_vv.tif")))
     assert len(scanned(SECOND.variants["slc-sv-uint8"], tmp_path)) == 5
+
+
+def test_a_ship_list_that_was_corrected_is_read_anew_in_the_same_process(first: Path, tmp_path: Path) -> None:
+    shutil.copytree(first / GRD / GRD, tmp_path / GRD)
+    before = {record.attrs["mmsi"] for record in scanned(FIRST, tmp_path)}
+    _xml("<MMSI>413338000<", "<MMSI>413338999<")(tmp_path / GRD)
+    assert {record.attrs["mmsi"] for record in scanned(FIRST, tmp_path)} ^ before == {"413338000", "413338999"}
+
+
+def test_a_scene_without_chips_leaves_the_order_of_hv_and_hh_unknown_and_stops(tmp_path: Path) -> None:
+    product = next(p for p, _ in opensarship_2.SCENES if "GRDH_1SDH" in p)
+    (tmp_path / product / "Patch").mkdir(parents=True)
+    with pytest.raises(SourceError, match=r"Patch: expected chips named <Type>_x<X>_y<Y>\.tif, found none"):
+        fitted(SECOND.variants["grd-dh"], tmp_path)
