@@ -13,7 +13,7 @@ from sar_data.errors import UsageError
 from sar_data.sealed import INDEX_NAME
 from sar_data.stream import quantiles, targets
 from sar_data.stream.buffers import Buffers
-from sar_data.stream.normalise import normaliser
+from sar_data.stream.normalise import Normaliser, normaliser
 from sar_data.stream.rows import matching
 from sar_data.stream.source import Source
 from sar_data.stream.store import Integers
@@ -60,6 +60,10 @@ class Collection:
     def channels(self) -> tuple[str, ...]:
         """The names of the channels of an image."""
         return self._how[0].channels
+
+    def how(self, number: int) -> Normaliser:
+        """Return how the images of a build are normalised."""
+        return self._how[number]
 
     @property
     def digest(self) -> str:

@@ -12,7 +12,9 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from sar_data.stream.native import carray, compiled, pointer
+from sar_data.stream.native import carray, compiled, inlined, pointer
+
+STORED = ("f4", "u2", "i2", "u1")  # types of stored values; u2 are the bits of a float16
 
 # The system's own pread: the interpreter's would take its lock twice a sample.
 _pread: Any = numba.types.ExternalFunction(
@@ -41,7 +43,7 @@ def _as_float32(stored: Any) -> Any:
     return widen
 
 
-@compiled
+@inlined
 def _affine(first: Any, second: Any, paired: Any, terms: Any, fill: Any, missing: Any, out: Any) -> None:
     offset, scale = terms[0], terms[1]
     for p in range(len(out)):
@@ -56,7 +58,9 @@ def _affine(first: Any, second: Any, paired: Any, terms: Any, fill: Any, missing
         out[p] = value if valid and abs(value) < np.float32(np.inf) else fill
 
 
-@compiled
+@compiled(
+    *(f"void({t}[:, ::1], i8[::1], i8[::1], i8[::1], i8[::1], f4[:, ::1], f4, f4, f4[:, :, ::1])" for t in STORED)
+)
 def normalise(
     like: Any, addresses: Any, places: Any, first: Any, second: Any, terms: Any, fill: Any, missing: Any, out: Any
 ) -> None:
@@ -72,7 +76,7 @@ def normalise(
             _affine(image[first[c]], image[max(second[c], 0)], paired, terms[c], fill, missing, out[places[i], c])
 
 
-@compiled
+@compiled("i8(i4[::1], i8[::1], i8[::1], i8[::1])")
 def read(files: Any, offsets: Any, addresses: Any, lengths: Any) -> Any:
     """Read each sample from a file descriptor, at an offset, to an address.
 
@@ -88,7 +92,7 @@ def read(files: Any, offsets: Any, addresses: Any, lengths: Any) -> Any:
     return -1
 
 
-@compiled
+@compiled("void(i8[::1], i8[::1], i8[::1])")
 def copy(sources: Any, addresses: Any, lengths: Any) -> None:
     """Copy the bytes of each sample from one address to another."""
     for i in range(len(sources)):

@@ -35,7 +35,7 @@ def mixed(*parts: int) -> int:
     return state
 
 
-@compiled
+@compiled("void(i8[::1], u8)")
 def _shuffle(values: Any, state: Any) -> None:
     for i in range(len(values) - 1, 0, -1):
         bound = np.uint64(i + 1)

@@ -60,7 +60,8 @@ def load(index: Path, split: str, columns: Iterable[str]) -> Rows:
     """Read one split from an index; raise BuildError where it cannot be read."""
     names = list(dict.fromkeys([*COLUMNS, *columns]))
     try:
-        table = pq.read_table(index, columns=names, read_dictionary=["split"])
+        with pq.ParquetFile(index, read_dictionary=["split"]) as file:  # read_table would import pandas
+            table = file.read(columns=names)
     except (OSError, pa.ArrowException) as error:
         raise BuildError(f"{index}: cannot read the columns {', '.join(names)}: {error}") from error
     table = table.filter(pc.equal(table["split"], split)) if _mixed(table["split"], split) else table
