@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from sar_data.errors import BuildError, unknown
 from sar_data.manifest import Manifest, TaskDocument
-from sar_data.stream.rows import Integers, Rows
+from sar_data.stream.rows import Integers, Rows, numbers, ragged
 
 Array = npt.NDArray[Any]
 
@@ -39,8 +39,8 @@ def classes(task: TaskDocument, rows: Rows) -> Array:
         lists = rows.table["label_indices"].combine_chunks()
     else:
         lists = pc.map_lookup(rows.table["targets"], pa.scalar(task.name), "first").combine_chunks()
-    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
-    values: Array = lists.flatten().to_numpy().astype(np.int64)
+    edges, flat = ragged(lists)
+    counts, values = np.diff(edges), numbers(flat).astype(np.int64)
     if task.kind == "multilabel":
         several = np.zeros((len(rows), len(task.classes)), np.uint8)
         several[np.repeat(np.arange(len(rows)), counts), values] = 1

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sar_data.errors import BuildError
 from sar_data.stream import btree
 from sar_data.stream.files import Files
+from sar_data.stream.rows import indices
 from sar_data.stream.store import Integers, Raw
 
 
@@ -41,7 +42,7 @@ class Values(Raw):
         if not len(unknown):
             return
         tree, address = self._opened()
-        keys = self._keys.take(pa.array(unknown)).cast(pa.large_binary())
+        keys = self._keys.take(indices(unknown)).cast(pa.large_binary())
         _, edges, text = keys.buffers()
         at = np.frombuffer(edges, np.int64)[: len(unknown) + 1].copy()
         heads = [self._head(int(row)) for row in unknown]
