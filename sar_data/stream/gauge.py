@@ -50,7 +50,7 @@ def gauge(open_stream: Callable[[], Stream], *, rounds: int = 5, step_s: float =
         return Gauge(
             rate=median(rates),
             reference=median(references),
-            sample_bytes=stream.collection.sources[0].layout.image_bytes,
+            sample_bytes=stream.collection.sources[0].layout.image_bytes(),
             first_batch_s=first,
             step_s=step_s,
             waiting=_waiting(stream, step_s),
@@ -86,8 +86,8 @@ class Reference:
 
     def __init__(self, collection: Collection, descriptor: int, batch: int) -> None:
         layout = collection.sources[0].layout
-        shape = (len(layout.bands), *layout.shape)
-        count = max(min(len(collection), MOST_BYTES // layout.image_bytes), 1)
+        shape = (collection.sources[0].plane.size, *collection.shape[-2:])
+        count = max(min(len(collection), MOST_BYTES // layout.image_bytes()), 1)
         path = Path(f"/proc/self/fd/{descriptor}")
         images = np.memmap(path, layout.dtype, "w+", shape=(count, *shape))
         for low in range(0, count, batch):
@@ -96,8 +96,7 @@ class Reference:
         images.flush()
         self._images = np.memmap(path, layout.dtype, "r", shape=images.shape)
         self._batch = min(batch, count)
-        how = collection.how(0)
-        self._terms = how.terms[: len(layout.bands), :, None, None]
+        self._terms = np.resize(collection.hows[0].terms, (shape[0], 2))[:, :, None, None]
         self._out = np.empty((self._batch, *shape), np.float32)
         self._random = np.random.default_rng(0)
 

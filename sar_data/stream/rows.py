@@ -37,6 +37,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.key)
 
+    def column(self, name: str) -> pa.Array:
+        """Return a further column as one array."""
+        return self.table[name].combine_chunks()
+
+    def integers(self, name: str) -> Integers:
+        """Return a further column as int64, -1 where null."""
+        return _integers(self.column(name))
+
     def keys(self, rows: Integers) -> list[str]:
         """Return the keys of some rows."""
         names: list[str] = self.key.take(indices(rows)).to_pylist()
@@ -98,11 +106,15 @@ def indices(rows: Integers) -> pa.Array:
 def numbers(column: pa.Array) -> npt.NDArray[Any]:
     """Return the values of a column of numbers, of its own type; what is null there may be anything."""
     kind = np.dtype(str(column.type).replace("double", "float64"))
+    if not len(column):
+        return np.empty(0, kind)
     return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
 
 
 def ragged(column: pa.ListArray) -> tuple[Integers, pa.Array]:
     """Return the edges of a column's lists, one more than rows, and all their elements one after the other."""
+    if not len(column):
+        return np.zeros(1, np.int64), column.values.slice(0, 0)
     edges = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
     return edges.astype(np.int64) - edges[0], column.values.slice(int(edges[0]), int(edges[-1] - edges[0]))
 
