@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -184,11 +184,13 @@ class Stream:
         pool = self._pool = ThreadPoolExecutor(self._threads, "sar-data")
         try:
             for start in starts:
+                self._ask(turn)
                 pending.append((start, pool.submit(self._step, order, start)))
                 if len(pending) > self._ahead:
-                    yield self._handed(*pending.popleft(), turn)
+                    yield self._handed(*pending.popleft())
             while pending:
-                yield self._handed(*pending.popleft(), turn)
+                self._ask(turn)
+                yield self._handed(*pending.popleft())
             self._epoch, self._position, self._fresh = self._epoch + 1, 0, True
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -205,13 +207,14 @@ class Stream:
     def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
         return self.collection.batch(rows, seeds)
 
-    def _handed(self, start: int, made: Future[Batch], turn: int) -> Batch:
+    def _ask(self, turn: int) -> None:
+        """Raise UsageError where an iteration is not the loader's own any more."""
         if turn != self._turn:
-            raise UsageError("this iteration ended when another one of the same loader began, or a state was loaded")
-        try:
-            batch = made.result()
-        except CancelledError:
-            raise UsageError("this loader was closed while it was iterated") from None
+            raise UsageError("this iteration ended: the loader was closed, iterated anew, or a state was loaded")
+
+    def _handed(self, start: int, made: Future[Batch]) -> Batch:
+        """Return a finished batch, from which on the position is behind it."""
+        batch = made.result()
         self._position = min(start + self.pace.step, len(self._rows))
         return batch
 
