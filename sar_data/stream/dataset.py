@@ -72,7 +72,7 @@ class Stream:
         weights: str | Mapping[str, float] | None = None,
         mix: Sequence[float] | None = None,
         threads: int = 2,
-        ahead: int = 4,
+        ahead: int = 2,
         io: str = "auto",
         verify: bool = False,
     ) -> None:
@@ -83,6 +83,8 @@ class Stream:
         shuffle = training if shuffle is None else shuffle
         if shuffle not in SHUFFLES:
             raise UsageError(f"shuffle: expected True, 'shards' or False, found {shuffle!r}")
+        if not training and (weights is not None or mix is not None):
+            raise UsageError("weights and mix draw samples, an evaluation has each of them once: give shuffle=True")
         if threads < 1 or ahead < 1:
             raise UsageError(f"threads and ahead: expected at least 1, found {threads} and {ahead}")
         self.pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
@@ -136,6 +138,8 @@ class Stream:
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; the epoch the stream is in goes on, so that a resumed one does."""
+        if epoch < 0:
+            raise UsageError(f"epoch: expected at least 0, found {epoch}")
         if epoch != self.epoch:
             self._epoch, self._position, self._fresh = epoch, 0, True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import pickle
 import subprocess
@@ -23,6 +24,7 @@ from sar_data.stream.buffers import Buffers
 from sar_data.stream.dataset import Stream
 from sar_data.stream.gauge import gauge
 from tests.mini import invented
+from tests.test_cli import cli
 
 
 def keys(stream: Stream) -> list[str]:
@@ -190,14 +192,39 @@ def test_what_a_stream_is_can_be_read_off_it(zarr: Path) -> None:
 def test_options_that_cannot_be_are_refused(zarr: Path) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"shuffle": "yes"}, "shuffle: expected True, 'shards' or False, found 'yes'"),
-        ({"threads": 0}, "threads and ahead: expected at least 1, found 0 and 4"),
+        ({"threads": 0}, "threads and ahead: expected at least 1, found 0 and 2"),
         ({"batch_size": 0}, "batch_size: expected at least 1"),
         ({"crop": 4, "pad": 4}, "crop=4 and pad=4: choose one"),
         ({"crop": 0}, "crop: expected at least 1 pixel"),
+        ({"split": "val", "weights": "balanced"}, "weights and mix draw samples"),
     ]
     for options, words in wrong:
         with pytest.raises(UsageError, match=words):
             Stream(zarr, **{"batch_size": 4, **options})
+
+
+def test_a_closed_stream_opens_again_and_leaves_no_map_behind(zarr: Path) -> None:
+    stream = Stream(zarr, batch_size=8)
+    for _ in range(2):
+        assert len(keys(stream)) == len(keys(stream)) == 160
+        assert str(zarr) in Path("/proc/self/maps").read_text()
+        stream.close()
+        assert str(zarr) not in Path("/proc/self/maps").read_text()
+
+
+def test_an_epoch_below_zero_does_not_exist(zarr: Path) -> None:
+    with Stream(zarr, batch_size=8) as stream, pytest.raises(UsageError, match="epoch: expected at least 0, found -1"):
+        stream.set_epoch(-1)
+
+
+def test_the_command_prints_what_the_gauge_found(zarr: Path) -> None:
+    result = cli("bench-loader", zarr, "--batch-size", 32, "--rounds", 1, "--step-ms", 1)
+    assert result.exit_code == 0, result.stderr
+    for words in ("samples/s", "MB/s as stored; 2 threads, batches of 32", "of the reference", "to the first batch"):
+        assert words in result.stdout
+    facts = json.loads(cli("bench-loader", zarr, "--batch-size", 32, "--rounds", 1, "--step-ms", 1, "--json").stdout)
+    assert facts["ratio"] == facts["rate"] / facts["reference"]
+    assert cli("bench-loader", zarr, "--split", "tran").exit_code == 2
 
 
 def test_a_gauge_measures_beside_a_memory_map(zarr: Path) -> None:
