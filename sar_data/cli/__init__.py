@@ -17,6 +17,7 @@ from sar_data.errors import SarDataError, UsageError, unknown
 COMMANDS = {
     "datasets": "List the datasets that can be built.",
     "info": "Show all that is known of a dataset: sources, licence, layout, classes, splits.",
+    "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",
     "synth": "Write a miniature archive of a dataset, to try things on.",
     "build": "Build a dataset from its raw files into a sealed folder.",
     "repack": "Bake a sealed build into another container, size, dtype or normalisation.",
@@ -24,6 +25,7 @@ COMMANDS = {
     "verify": "Check a sealed build against its manifest; list all that is wrong.",
     "show": "Draw a contact sheet of a build.",
     "bench-loader": "Measure how fast a build streams on this machine.",
+    "scenes": "Find the satellite products a dataset was cut from, and fetch them.",
     "run": "Start a Prefect deployment by its bare name.",
 }
 USAGE, FAILURE = 2, 1  # exit codes
