@@ -1,0 +1,1 @@
+"""Streaming: the samples of sealed builds in training order, in plain numpy."""
