@@ -28,6 +28,9 @@ LAWS: list[tuple[str, tuple[str, ...]]] = [
      ("sar_data.formats.container", "sar_data.formats.raw", "sar_data.durable", "sar_data.plan")),
     (r"sar_data\.formats", ("sar_data.formats", "sar_data.plan")),
     (r"sar_data\.(errors|spec|record|bulk|durable)", ("sar_data.sources.tree", "sar_data.split.policy")),
+    (r"sar_data\.stream\.(order|native|kernels|quantiles|btree|buffers|memory|files|inner)",
+     ("sar_data.stream.native", "sar_data.stream.files", "sar_data.stream.store")),
+    (r"sar_data\.(stream|torch)", ("sar_data.stream", "sar_data.manifest", "sar_data.sealed", "sar_data.formats")),
     (r"sar_data\.(raster|labels|synth)", ("sar_data.raster", "sar_data.labels", "sar_data.sources.tree")),
     (r"sar_data\.split", ("sar_data.split",)),
     (r"sar_data\.sources", ("sar_data.sources",)),
@@ -84,7 +87,7 @@ def test_a_file_has_a_docstring_and_stays_within_the_wall(path: Path) -> None:
     assert len(text.splitlines()) <= wall, f"{path} has {len(text.splitlines())} lines"
 
 
-def test_the_mechanism_names_no_dataset_and_never_imports_prefect_or_torch() -> None:
+def test_the_mechanism_names_no_dataset_and_never_imports_prefect_and_torch_in_one_file_only() -> None:
     datasets = [
         path.stem.replace("_", "[-_]?") for path in (ROOT / "pipelines").glob("*.py") if path.stem != "__init__"
     ]
@@ -92,7 +95,8 @@ def test_the_mechanism_names_no_dataset_and_never_imports_prefect_or_torch() -> 
         if path.parts[0] == "sar_data":
             tree = ast.parse((ROOT / path).read_text())
             names = {name.split(".")[0] for name in imported(path)}
-            assert not names & {"prefect", "torch"}, path
+            assert "prefect" not in names, path
+            assert "torch" not in names or path == Path("sar_data/torch.py"), path
             literals = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
             docs = {ast.get_docstring(n, clean=False) for n in ast.walk(tree)
                     if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)}  # fmt: skip

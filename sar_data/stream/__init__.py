@@ -1,1 +1,1 @@
-"""Streaming: the samples of sealed builds in training order, in plain numpy."""
+"""Streaming: a sealed build as an endless, exactly resumable sequence of batches; numpy only."""
