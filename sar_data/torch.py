@@ -51,6 +51,8 @@ class Options(TypedDict, total=False):
     ahead: int
     io: str
     verify: bool
+    cache: Path | None
+    cache_bytes: int | None
 
 
 def loader(

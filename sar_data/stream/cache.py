@@ -25,7 +25,7 @@ from urllib.parse import quote
 from sar_data.errors import TargetError, UsageError
 
 PATIENCE = 60.0  # seconds to wait until others let go of what fills the cache
-POLL = 0.05
+POLL = 0.01
 SPARE = 10  # a clearance frees a tenth more than it must, so that the next one is far
 
 
@@ -110,10 +110,12 @@ class Cache:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError as error:
                 raise _explained(path, error) from error
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(descriptor, path):
+            # Not by waiting in flock: whoever is about to open the file, once it is whole, has a lock on it too.
+            while not (locked := _locked(descriptor)) and _is_at(descriptor, path):
+                time.sleep(POLL)
+            if locked and _is_at(descriptor, path):
                 return descriptor
-            release(descriptor)  # it was kept or given up while this one waited
+            release(descriptor)  # it was kept or given up meanwhile
 
     def take(self, descriptor: int, size: int, patience: float) -> None:
         """Give the file its full length once there is room for it, others' files being dropped as need be."""
@@ -178,13 +180,21 @@ def _drop(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _locked(descriptor):
+            return False
         if _is_at(descriptor, path):  # and not another file that took the name
             path.unlink()
-    except BlockingIOError:
-        return False
+        return True
     finally:
         release(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a file for oneself, unless somebody has a lock on it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True
 
 

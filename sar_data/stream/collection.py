@@ -36,12 +36,15 @@ class Collection:
         fill: float | None = 0.0,
         io: str = "auto",
         verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         paths = [builds] if isinstance(builds, str | Path) else list(builds)
         if not paths:
             raise UsageError("builds: expected at least one sealed build, found none")
-        self._arguments = (paths, split, bands, task, normalise, fill, io, verify)
-        self.sources = [Source(path, split, io=io, verify=verify, task=task) for path in paths]
+        self._arguments = (paths, split, bands, task, normalise, fill, io, verify, cache, cache_bytes)
+        how: dict[str, Any] = {"io": io, "verify": verify, "task": task, "cache": cache, "cache_bytes": cache_bytes}
+        self.sources = [Source(path, split, **how) for path in paths]
         self.split = split
         self._how = [normaliser(source.manifest, bands, normalise, fill=fill) for source in self.sources]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
@@ -179,13 +182,22 @@ class Collection:
             raise UsageError("weights: expected finite numbers, none below 0 and one above it")
         return weights
 
+    @property
+    def room(self) -> int | None:
+        """The bytes of the cache that remote builds come through, None where all are at hand."""
+        return min((source.files.room for source in self.sources if source.files.room is not None), default=None)
+
+    def prefetch(self, rows: Integers) -> None:
+        """Say which rows come next, in order."""
+        for number, places in self._parts(rows):
+            self.sources[number].prefetch(rows[places] - self.starts[number])
+
     def close(self) -> None:
         """Give back maps and files."""
         for source in self.sources:
             source.close()
 
 
-def _reopened(
-    builds: list[str | Path], split: str, bands: Any, task: Any, normalise: Any, fill: Any, io: str, verify: bool
-) -> Collection:
-    return Collection(builds, split=split, bands=bands, task=task, normalise=normalise, fill=fill, io=io, verify=verify)
+def _reopened(builds: list[str | Path], *options: Any) -> Collection:
+    names = ("split", "bands", "task", "normalise", "fill", "io", "verify", "cache", "cache_bytes")
+    return Collection(builds, **dict(zip(names, options, strict=True)))

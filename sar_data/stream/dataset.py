@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 
 from sar_data.errors import UsageError
+from sar_data.stream import coming
 from sar_data.stream.collection import Batch, Collection
 from sar_data.stream.order import Order, Pace, subset
 from sar_data.stream.store import Integers
@@ -43,6 +44,7 @@ class Stream:
     threads     that read and normalise, `ahead` batches in front of the consumer
     io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
     verify      compare every image with its recorded hash when it is first read
+    cache       folder that the files of a remote build come through, at most `cache_bytes` (sar_data/stream/files.py)
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Stream:
         ahead: int = 4,
         io: str = "auto",
         verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         if keys is not None:
@@ -81,13 +85,15 @@ class Stream:
             raise UsageError(f"threads and ahead: expected at least 1, found {threads} and {ahead}")
         self.pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
         self.collection = Collection(
-            builds, split=split, bands=bands, task=task, normalise=normalise, fill=fill, io=io, verify=verify
-        )
+            builds, split=split, bands=bands, task=task, normalise=normalise, fill=fill, io=io, verify=verify,
+            cache=cache, cache_bytes=cache_bytes,
+        )  # fmt: skip
         self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
         self._threads, self._ahead = threads, ahead
         self._rows = self.collection.select(keys, where)
         if fraction is not None:
             self._rows = self._rows[subset(len(self._rows), fraction, seed=0)]
+        coming.check(self.collection, self._order, len(self._rows))
         self._shards = self.collection.shards(self._rows)
         self._weights = self.collection.weights(self._rows, weights, mix)
         self._epoch = self._position = 0
@@ -187,6 +193,7 @@ class Stream:
         pool = self._pool = ThreadPoolExecutor(self._threads, "sar-data")
         try:
             for start in starts:
+                coming.announce(self.collection, self._order, order[start:])
                 pending.append((start, pool.submit(self._step, order, start)))
                 if len(pending) > self._ahead:
                     yield self._handed(*pending.popleft(), turn)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class Files(Protocol):
@@ -15,6 +15,10 @@ class Files(Protocol):
     @property
     def folder(self) -> Path:
         """The local folder that holds the build's documents: give it to `Build.open`."""
+
+    @property
+    def room(self) -> int | None:
+        """The bytes of the cache that files come through, None where they are at hand."""
 
     def path(self, name: str) -> Path:
         """Return a local path of the build-relative file `name`, fetched and verified where the build is remote.
@@ -27,7 +31,7 @@ class Files(Protocol):
         """Say which files come next, in order; replaces what was said before and returns at once."""
 
     def close(self) -> None:
-        """Stop fetching and let the cache drop what it likes; paths given out before may vanish."""
+        """Stop fetching and let the cache drop what it likes: paths may vanish. Whoever asks again begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Local:
     """A build in a folder: nothing to fetch."""
 
     folder: Path
+    room: ClassVar[None] = None
 
     def path(self, name: str) -> Path:
         return self.folder / name

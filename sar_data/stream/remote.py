@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pydantic
 
-from sar_data.errors import BuildError, UsageError
+from sar_data.errors import BuildError
 from sar_data.manifest import NAME, Manifest
 from sar_data.sealed import INDEX_NAME, SUMS_NAME
 from sar_data.stream.cache import PATIENCE, Cache, release
@@ -49,14 +52,13 @@ class _Life:
 
 
 class Remote:
-    """The build at `url`, with the sha256 of every file of it."""
+    """The build at `url`, with the sha256 of every file of it, and the bytes of its shards."""
 
-    def __init__(self, url: str, cache: Cache, folder: Path, sums: dict[str, str]) -> None:
+    def __init__(self, url: str, cache: Cache, folder: Path, sums: dict[str, str], sizes: dict[str, int]) -> None:
         self.url, self.folder = url, folder
-        self._cache, self._sums = cache, sums
+        self._cache, self._sums, self._sizes = cache, sums, sizes
         self._life: _Life | None = None
         self._birth = threading.Lock()
-        self._closed = False
 
     @classmethod
     def open(cls, url: str, cache: Cache) -> Remote:
@@ -68,7 +70,11 @@ class Remote:
         except pydantic.ValidationError as error:
             raise BuildError(f"{url}/{NAME}: not a manifest this version can read: {error}") from error
         digest = hashlib.sha256(data).hexdigest()
-        remote = cls(url, cache, cache.root / digest, {NAME: digest, SUMS_NAME: manifest.sums})
+        sizes: Counter[str] = Counter()
+        for split in manifest.splits.values():
+            for shard in split.shards:
+                sizes[shard.file] += shard.bytes
+        remote = cls(url, cache, cache.root / digest, {NAME: digest, SUMS_NAME: manifest.sums}, dict(sizes))
         try:
             remote._sums |= _listed(f"{url}/{SUMS_NAME}", remote.path(SUMS_NAME).read_text(errors="replace"))
             remote._hold_documents(remote._here())
@@ -76,6 +82,11 @@ class Remote:
             remote.close()
             raise
         return remote
+
+    @property
+    def room(self) -> int:
+        """The bytes of the whole cache."""
+        return self._cache.limit
 
     def path(self, name: str) -> Path:
         """Return the local path of a file (see `Files.path`).
@@ -88,7 +99,7 @@ class Remote:
             raise BuildError(f"{self.url}: expected a file that {SUMS_NAME} lists, found {name!r} asked for")
         life.prefetch.asked(name)
         life.let_go(threading.get_ident())
-        life.held[threading.get_ident()] = self._held(life, name, PATIENCE)
+        life.held[threading.get_ident()] = self._held(life.depot, name, PATIENCE)
         return self.folder / name
 
     def prefetch(self, names: Sequence[str]) -> None:
@@ -96,18 +107,16 @@ class Remote:
         self._here().prefetch.want([name for name in names if name in self._sums])
 
     def close(self) -> None:
-        """Stop fetching and let go of every file; harmless when done twice, and of no effect on other processes."""
-        self._closed = True
-        if self._life is not None and self._life.pid == os.getpid():
-            self._life.end()
+        """Stop fetching and let go of every file; whoever asks again begins anew. No other process notices."""
+        life, self._life = self._life, None
+        if life is not None and life.pid == os.getpid():
+            life.end()
 
-    def __reduce__(self) -> tuple[type[Remote], tuple[str, Cache, Path, dict[str, str]]]:
-        return type(self), (self.url, self._cache, self.folder, self._sums)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.url, self._cache, self.folder, self._sums, self._sizes)
 
     def _here(self) -> _Life:
         """Return this process's life, begun where there is none."""
-        if self._closed:
-            raise UsageError(f"{self.url}: closed. Open the build again.")
         life = self._life
         if life is None or life.pid != os.getpid():
             with self._birth:
@@ -115,7 +124,9 @@ class Remote:
                 if life is None or life.pid != os.getpid():
                     if life is not None:
                         life.forget()
-                    life = _Life(Depot(self.url), Prefetch(self._bring, self._cache.limit // 2))
+                    depot = Depot(self.url)
+                    prefetch = Prefetch(partial(self._bring, depot), self._sizes, self._cache.limit // 2)
+                    life = _Life(depot, prefetch)
                     self._hold_documents(life)
                     self._life = life
         return life
@@ -123,21 +134,17 @@ class Remote:
     def _hold_documents(self, life: _Life) -> None:
         for name in DOCUMENTS:
             if name in self._sums and name not in life.held:
-                life.held[name] = self._held(life, name, PATIENCE)
+                life.held[name] = self._held(life.depot, name, PATIENCE)
 
-    def _held(self, life: _Life, name: str, patience: float) -> int:
+    def _held(self, depot: Depot, name: str, patience: float) -> int:
         """Return a descriptor that holds a file in the cache, fetched where it is not there."""
         while (descriptor := self._cache.hold(self.folder / name)) is None:
-            self._fetch(life.depot, name, patience)
+            self._fetch(depot, name, patience)
         return descriptor
 
-    def _bring(self, name: str) -> int:
-        """Fetch a file that nobody has asked for yet, if the cache has room; return its bytes."""
-        descriptor = self._held(self._here(), name, 0)
-        try:
-            return os.fstat(descriptor).st_size
-        finally:
-            release(descriptor)
+    def _bring(self, depot: Depot, name: str) -> None:
+        """Fetch a file that nobody has asked for yet, if the cache has room."""
+        release(self._held(depot, name, 0))
 
     def _fetch(self, depot: Depot, name: str, patience: float) -> None:
         """Bring a file into the cache, unless another thread or process does while this one waits."""

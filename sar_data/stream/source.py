@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout
 from sar_data.formats.lmdb import value_header
 from sar_data.formats.zarr import INNER
-from sar_data.manifest import NAME, Manifest
+from sar_data.manifest import Manifest
 from sar_data.sealed import INDEX_NAME, layout_of
 from sar_data.stream import kernels, targets
 from sar_data.stream.files import Files, open_files
@@ -35,10 +36,18 @@ class Source:
     """The rows and the pixels of one split. `verify` compares every image with its recorded hash when first read."""
 
     def __init__(
-        self, build: str | Path, split: str, *, task: str | None = None, io: str = "auto", verify: bool = False
+        self,
+        build: str | Path,
+        split: str,
+        *,
+        task: str | None = None,
+        io: str = "auto",
+        verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
-        self.files: Files = open_files(build)
-        self.manifest = Manifest.load(self.files.path(NAME).parent)
+        self.files: Files = open_files(build, cache, cache_bytes)
+        self.manifest = Manifest.load(self.files.folder)
         if split not in self.manifest.splits:
             raise unknown("split", split, self.manifest.splits)
         if io not in IO:
@@ -49,7 +58,9 @@ class Source:
         columns = [*targets.columns(self.manifest, self.task), *(["xxh3"] if verify else [])]
         self.rows: Rows = load(self.files.path(INDEX_NAME), split, columns)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        fits = len(self.rows) * self.layout.image_bytes < SHARE * memory
+        # What is mapped stays on the disk although the cache has dropped it.
+        room = math.inf if self.files.room is None else self.files.room
+        fits = len(self.rows) * self.layout.image_bytes < min(SHARE * memory, room)
         self.store = self._stored(io == "mmap" or (io == "auto" and fits))
         self._unverified = np.full(len(self.rows), verify)
         bands = self.layout.bands
@@ -119,6 +130,11 @@ class Source:
                 "was sealed. `sar-data verify --full` lists all that is wrong."
             )
         self._unverified[row] = False
+
+    def prefetch(self, rows: Integers) -> None:
+        """Say which rows come next, in order."""
+        _, first = np.unique(self.rows.shard[rows], return_index=True)
+        self.files.prefetch(list(dict.fromkeys(self.store.name(int(row)) for row in rows[np.sort(first)])))
 
     def close(self) -> None:
         """Give back maps and files."""

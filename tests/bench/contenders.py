@@ -375,7 +375,7 @@ def fingerprint(images: Any) -> int:
 
 
 def resumed(contender: Contender, folder: Path) -> tuple[float, bool]:
-    """Stop in the middle of an epoch; return the seconds to the next batch in a new loader, and whether it is the one."""
+    """Stop in the middle of an epoch; return the seconds to the next batch of a new loader, and whether it is due."""
     before = contender.open(folder)
     batches = iter(before)
     for _ in range(contender.facts.count // BATCH // 2):
