@@ -13,10 +13,10 @@ FIGURES = ("mean", "std", "min", "max")
 def statistics_rows(manifest: Manifest) -> list[dict[str, Any]]:
     """Return one row a split, band and domain; empty for a build without statistics."""
     return [
-        {"split": split, "band": name, "domain": domain.unit, **_figures(domain), "count": band.count}
+        {"split": split, "band": name, "domain": domain.unit, **_figures(domain), "count": domain.count}
         for split, document in (manifest.statistics or {}).items()
         for name, band in document.bands.items()
-        for domain in (band.stored, band.power)
+        for domain in (band.stored, band.db, band.power)
         if domain is not None
     ]
 

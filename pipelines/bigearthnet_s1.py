@@ -104,7 +104,8 @@ PIPELINE = Pipeline(
                Task(name="clc43", kind="multilabel", classes=corine.CLASSES_43)),
         sources=(DATA, *(Source(name=name, url=url, checksum=checksum, note=NOTE)
                          for name, (url, checksum) in LISTS.items())),
-        lists=tuple(LISTS), licence="CDLA-Permissive-1.0",
+        lists=tuple(LISTS), licence="CDLA-Permissive-1.0", samples=590_326,
+        calibration="sigma0", range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
         citation="Sumbul et al. 2021, BigEarthNet-MM, doi:10.1109/MGRS.2021.3089174",
     ),
     units=units, scan=scan, read=read,

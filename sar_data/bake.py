@@ -1,4 +1,4 @@
-"""Baking: what `repack` does to stored values, one image at a time: resize, then normalise, then narrow the dtype.
+"""Baking: what `repack` does to stored values, one image at a time: cut to one size, resize, normalise, narrow.
 
 Resampling is cubic convolution (Keys 1981, a = -0.5), widened when shrinking; masked pixels (NaN) get no weight and
 the others' weights are renormalised; a pixel is masked in the result where its nearest source pixel is.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.record import Image
+from sar_data.crop import cut
+from sar_data.record import IGNORE, Image, Mask
 
 Floats = npt.NDArray[np.float32]
 Normalize = Literal["zscore", "minmax"]
@@ -22,33 +23,59 @@ MISSING = -32768
 LEAST_WEIGHT = 0.05  # below this share of valid weight a cubic sum is not an average any more
 
 
+class Baked(NamedTuple):
+    """A baked image, its mask, and the pixels clipped in each band."""
+
+    image: Image
+    mask: Mask | None
+    clipped: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bake:
     """What to do; `offset`, `divisor` are [band] and hold the train split's figures, both empty for none.
 
-    `scale` is that of the parent's stored integers, None where the parent stores floats.
+    `cut` is the side of the one size that all images get; `scale` is that of the parent's stored integers, None where
+    the parent stores floats; `fill` is the value of its missing pixels.
     """
 
+    cut: int | None = None
     resize: int | None = None
     normalize: Normalize | None = None
     offset: tuple[float, ...] = ()
     divisor: tuple[float, ...] = ()
     dtype: Literal["float32", "float16", "int16"] | None = None
     scale: float | None = None
+    fill: float = float("nan")
 
-    def apply(self, image: Image) -> tuple[Image, tuple[int, ...]]:
-        """Return the baked [band, y, x] image and the pixels clipped in each band."""
+    @property
+    def keeps_pixels(self) -> bool:
+        """Say whether every pixel is there afterwards, be it in other numbers."""
+        return self.cut is None and self.resize is None
+
+    def apply(self, image: Image, mask: Mask | None = None) -> Baked:
+        """Return the baked image [..., band, y, x] and mask [y, x]."""
+        bands = image.shape[-3]
+        if self.cut is not None:
+            image = cut(image, self.cut, self.fill)
+            mask = None if mask is None else cut(mask, self.cut, IGNORE)
         if self.resize is None and self.normalize is None and self.dtype is None:
-            return image, (0,) * len(image)
+            return Baked(image, mask, (0,) * bands)
         values = physical(image, self.scale).astype(np.float32)
         if self.resize is not None:
-            values = np.stack([resize(band, self.resize, self.resize) for band in values])
+            side = self.resize
+            planes = values.reshape(-1, *values.shape[-2:])
+            values = np.stack([resize(plane, side, side) for plane in planes]).reshape(*values.shape[:-2], side, side)
+            if mask is not None:
+                rows, columns = (_taps(size, side)[2] for size in mask.shape)
+                mask = np.ascontiguousarray(mask[rows[:, None], columns])
         if self.normalize is not None:
             offset, divisor = (np.array(v, np.float32)[:, None, None] for v in (self.offset, self.divisor))
             values = (values - offset) / divisor
         if self.dtype == "int16":
-            return narrow(values)
-        return np.ascontiguousarray(values, self.dtype or np.float32), (0,) * len(image)
+            stored, clipped = narrow(values)
+            return Baked(stored, mask, clipped)
+        return Baked(np.ascontiguousarray(values, self.dtype or np.float32), mask, (0,) * bands)
 
 
 def physical(image: Image, scale: float | None) -> Image | Floats:
@@ -65,7 +92,8 @@ def narrow(values: Floats) -> tuple[Image, tuple[int, ...]]:
     clipped = np.abs(scaled) > -MISSING - 1
     bounded = np.clip(scaled, MISSING + 1, -MISSING - 1)
     stored = np.ascontiguousarray(np.where(valid, bounded, np.float32(MISSING)), np.int16)
-    return stored, tuple(int(n) for n in clipped.sum(axis=(1, 2)))
+    summed = clipped.sum(axis=(-2, -1)).reshape(-1, values.shape[-3]).sum(axis=0)
+    return stored, tuple(int(n) for n in summed)
 
 
 @lru_cache(maxsize=8)

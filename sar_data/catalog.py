@@ -38,12 +38,17 @@ def names() -> list[str]:
     return sorted(name.replace("_", "-") for name in modules())
 
 
-def pipeline(name: str) -> Pipeline:
-    """Return a dataset's pipeline; `name` may be written with hyphens or underscores."""
+def pipeline(name: str, variant: str | None = None) -> Pipeline:
+    """Return a dataset's pipeline or a variant of it; `name` may be written with hyphens or underscores."""
     module = modules().get(name.replace("-", "_"))
     if module is None:
         raise unknown("dataset", name.replace("_", "-"), names())
-    return cast(Pipeline, import_module(module).PIPELINE)
+    found = cast(Pipeline, import_module(module).PIPELINE)
+    if variant is None:
+        return found
+    if variant not in found.variants:
+        raise unknown(f"variant of {found.spec.name}", variant, found.variants)
+    return found.variants[variant]
 
 
 def synthesise(name: str) -> Synthesise:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
 from sar_data.errors import BuildError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NAME = "manifest.json"
 
@@ -44,30 +47,46 @@ class ShardDocument(Document):
 
 
 class SplitDocument(Document):
+    """`class_shares` are of samples; `mask_pixels` counts the pixels of each class of a mask, and those ignored."""
+
     count: int
     shard_length: int
     class_shares: dict[str, float]
+    mask_pixels: dict[str, int] | None = None
     shards: list[ShardDocument]
 
 
 class DomainStatistics(Document):
-    """Figures of one band in one domain; null where there is no valid pixel."""
+    """Figures of one band in one domain, of the `count` pixels that have a value there; null where there is none."""
 
     unit: str
+    count: int
     mean: float | None
     std: float | None
     min: float | None
     max: float | None
-    percentiles: dict[str, float]
+    percentiles: dict[str, float | None]
+
+
+class Circular(Document):
+    """Mean direction in radians and resultant length (0: all directions, 1: one) of a phase."""
+
+    mean_direction: float
+    resultant_length: float
 
 
 class BandStatistics(Document):
-    """Figures of one band of one split, masked pixels excluded; std divides by the count."""
+    """Figures of one band of one split, masked pixels excluded; std divides by the count.
+
+    `power` and `db` are there for calibrated units, `circular` for a phase.
+    """
 
     count: int
     masked: dict[str, int]
     stored: DomainStatistics
-    power: DomainStatistics | None
+    power: DomainStatistics | None = None
+    db: DomainStatistics | None = None
+    circular: Circular | None = None
 
 
 class CoMoment(Document):
@@ -85,9 +104,9 @@ class SplitStatistics(Document):
 
 
 class Normalisation(Document):
-    """Mean and std (and min, max) of the train split alone, in the stored unit."""
+    """Mean and std (and min, max) of the train split alone, in the stored unit of each band."""
 
-    unit: str
+    units: dict[str, str]
     mean: dict[str, float]
     std: dict[str, float]
     min: dict[str, float]
@@ -119,7 +138,7 @@ class Quarantined(Document):
 class Applied(Document):
     """One step that changed the stored values since the lossless build, with its parameters."""
 
-    step: Literal["resize", "normalize", "dtype"]
+    step: Literal["crop", "pad", "resize", "normalize", "dtype"]
     parameters: dict[str, Any]
 
 
@@ -130,12 +149,17 @@ class Parent(Document):
 
 
 class Manifest(Document):
-    """The whole document; `sums` is the sha256 of SHA256SUMS, which in turn covers the shards and the index."""
+    """The whole document; `sums` is the sha256 of SHA256SUMS, which in turn covers the shards and the index.
+
+    `shape` is (height, width), null where images differ in size; `discovered` is what the source itself told of a
+    layout that documents leave open.
+    """
 
     schema_version: Literal[1] = 1
     sar_data_version: str
     dataset: str
     version: str
+    variant: str = ""
     title: str
     licence: str
     citation: str
@@ -143,8 +167,14 @@ class Manifest(Document):
     format: str
     compression: str | None
     bands: list[BandDocument]
-    shape: tuple[int, int]
-    pixel_size_m: float
+    shape: tuple[int, int] | None
+    frames: int = 1
+    pixel_size_m: float | None
+    calibration: str
+    terrain_corrected: bool | None
+    range_axis: str
+    symmetries: list[str]
+    discovered: list[str] = []
     storage: Storage
     tasks: list[TaskDocument]
     splits: dict[str, SplitDocument]
@@ -185,13 +215,17 @@ def recipe_digest(recipe: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def content_digest(rows: Iterable[tuple[str, str, list[tuple[str, list[int]]], str]]) -> str:
-    """Return the sha256 over (key, split, targets, hash of the stored image), sorted by key.
+def content_digest(packed: pa.Table) -> str:
+    """Return the sha256 over (key, split, targets, objects, hashes of image and mask) of packed rows, sorted by key.
 
     It depends on what is stored alone: not on container, shards, order, workers or interruptions.
     """
     digest = hashlib.sha256()
-    encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-    for key, split, targets, image in sorted(rows):
-        digest.update(encode([key, split, sorted(targets), image]).encode() + b"\n")
+    encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, sort_keys=True).encode
+    columns = (packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3", "mask_xxh3", "objects"))
+    for key, split, targets, image, mask, objects in sorted(zip(*columns, strict=True), key=itemgetter(0)):
+        row: list[Any] = [key, split, sorted(targets), image]
+        if mask or objects:
+            row += [mask, [{**found, "attrs": sorted(found["attrs"])} for found in objects or ()]]
+        digest.update(encode(row).encode() + b"\n")
     return digest.hexdigest()

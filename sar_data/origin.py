@@ -12,9 +12,9 @@ import xxhash
 
 from sar_data.errors import BadRecord, BuildError
 from sar_data.formats.container import Place, Reader
-from sar_data.record import Image, Record
+from sar_data.record import IGNORE, Image, Mask, Record
 from sar_data.sources.tree import Tree, Witness
-from sar_data.spec import Pipeline
+from sar_data.spec import DatasetSpec, Pipeline
 
 if TYPE_CHECKING:
     from sar_data.bake import Bake
@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """One image as it will be stored.
+    """One sample as it will be stored; `size` is the (height, width) of the image itself, without padding.
 
-    `files` holds the xxh3_128 of each of the record's files; `fallbacks` counts files the fast TIFF parser left to
-    rasterio; `narrowed` says that the source held wider floats; `clipped` counts the pixels [band] that a narrower
-    dtype could not hold.
+    `nodata` counts the pixels [band] that are NaN because the source marks them so; `files` holds the xxh3_128 of each
+    of the record's files; `fallbacks` counts files the fast TIFF parser left to rasterio; `narrowed` says that the
+    source held wider floats; `clipped` counts the pixels [band] that a narrower dtype could not hold.
     """
 
     image: Image
     files: list[str]
+    size: tuple[int, int]
+    mask: Mask | None = None
+    nodata: tuple[int, ...] = ()
     fallbacks: int = 0
     narrowed: bool = False
     clipped: tuple[int, ...] = ()
@@ -72,19 +75,34 @@ class _RawOpened:
         sample = self.pipeline.read(witness, record)
         spec = self.pipeline.spec
         image = sample.image
-        expected = (len(spec.bands), *spec.shape), np.dtype(spec.dtype)
+        size = record.shape or spec.shape or image.shape[-2:]
+        frames = (spec.frames,) if spec.frames > 1 else ()
+        expected = (*frames, len(spec.bands), *size), np.dtype(spec.dtype)
         narrowed = image.dtype != expected[1] and image.dtype.name in spec.wider
         if narrowed:
             image = image.astype(expected[1])
         if (image.shape, image.dtype) != expected:
             found = f"{image.shape} {image.dtype}"
             raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
+        if spec.mask:
+            _check_mask(sample.mask, size, spec, record.files[-1].path)
         for file in record.files:
             if file.path not in seen:  # a file that holds labels only, and was not read by scan
                 witness.read(file.path)
             if sizes[file.path] != file.size or known.get(file.path, seen[file.path]) != seen[file.path]:
                 raise BadRecord(file.path, "the file changed since it was scanned")
-        return Pixels(image, [seen[file.path] for file in record.files], sample.fallbacks, narrowed)
+        files = [seen[file.path] for file in record.files]
+        image = np.ascontiguousarray(image)
+        return Pixels(image, files, size, sample.mask, sample.nodata, sample.fallbacks, narrowed)
+
+
+def _check_mask(mask: Mask | None, size: tuple[int, int], spec: DatasetSpec, path: str) -> None:
+    classes = next(len(task.classes) for task in spec.tasks if task.kind == "segmentation")
+    if mask is None or (mask.shape, mask.dtype) != (size, np.dtype(np.uint8)):
+        found = "none" if mask is None else f"{mask.shape} {mask.dtype}"
+        raise BadRecord(path, f"expected a mask of {size} uint8, found {found}")
+    if mask.size and (outside := int(mask[mask != IGNORE].max(initial=0))) >= classes:
+        raise BadRecord(path, f"expected mask values below {classes} or {IGNORE}, found {outside}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +127,22 @@ class _BakedOpened:
         if place is None:
             raise BadRecord(record.key, "expected a place in the parent build, found none")
         stored = self.reader.read(place)
-        found = xxhash.xxh3_128_hexdigest(stored.data)
-        if found != place.xxh3:
-            raise BuildError(
-                f"{place.split}/{place.shard:06d}, {place.key}: expected an image of xxh3 {place.xxh3}, found {found}: "
-                "the parent build is damaged (sar-data verify --full lists all). Build it anew, then repack."
-            )
-        image, clipped = self.bake.apply(stored)
-        return Pixels(image, [file.xxh3 or "" for file in record.files], clipped=clipped)
+        _check_hash(place, "an image", stored, place.xxh3)
+        mask = None
+        if place.mask_xxh3 is not None:
+            mask = self.reader.mask(place)
+            _check_hash(place, "a mask", mask, place.mask_xxh3)
+        baked = self.bake.apply(stored, mask)
+        files = [file.xxh3 or "" for file in record.files]
+        size = record.shape or baked.image.shape[-2:]
+        nodata = place.nodata if self.bake.keeps_pixels else ()  # else they are among the NaN
+        return Pixels(baked.image, files, size, baked.mask, nodata, clipped=baked.clipped)
+
+
+def _check_hash(place: Place, what: str, stored: Image, expected: str | None) -> None:
+    found = xxhash.xxh3_128_hexdigest(stored.data)
+    if found != expected:
+        raise BuildError(
+            f"{place.split}/{place.shard:06d}, {place.key}: expected {what} of xxh3 {expected}, found {found}: "
+            "the parent build is damaged (sar-data verify --full lists all). Build it anew, then repack."
+        )

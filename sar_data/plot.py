@@ -12,10 +12,20 @@ from matplotlib.figure import Figure
 
 from sar_data import durable
 from sar_data.errors import UsageError
-from sar_data.stats import HISTOGRAMS, BandStats
+from sar_data.stats import BandStats
+from sar_data.units import HISTOGRAMS
 
 COARSER = 20  # fine bins in one that is drawn: 0.2 dB
+COARSEST = 1000  # bins that are drawn one by one
 TAIL = 1e-4  # share of the pixels that may lie outside the drawn range, on either side
+AXES = {
+    "1": "z-score",
+    "minmax": "fraction of the train range",
+    "power": "power in dB",
+    "amplitude": "amplitude in dB (20 log10)",
+    "DN": "asinh(DN)",
+    "phase": "radians",
+}
 COLOURS = {"train": "#1b6ca8", "val": "#e08e0b", "test": "#c0392b", "all": "#1b6ca8"}
 
 
@@ -29,15 +39,15 @@ def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title:
     filled = {split: stats for split, stats in statistics.items() if stats.histogram.any()}
     figure = Figure(figsize=(4.4 * len(bands) + 0.4, 3.6), dpi=130, facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold")
-    unit = next(iter(statistics.values())).unit
-    first, width, bins = HISTOGRAMS[unit]
-    edges = first + width * COARSER * np.arange(bins // COARSER + 1)
-    label = {"dB": "dB", "1": "z-score", "minmax": "fraction of the train range"}[unit]
+    units = next(iter(statistics.values())).units
     axes = np.atleast_1d(figure.subplots(1, len(bands), sharey=True))
     for i, (band, ax) in enumerate(zip(bands, axes, strict=True)):
         ends = []
+        first, width, bins = HISTOGRAMS[units[i]]
+        coarser = COARSER if bins > COARSEST else 1
+        edges = first + width * coarser * np.arange(bins // coarser + 1)
         for split, stats in filled.items():
-            counts = stats.histogram[i, 1:-1].reshape(-1, COARSER).sum(axis=1)
+            counts = stats.histogram[i, 1 : bins + 1].reshape(-1, coarser).sum(axis=1)
             total = max(int(stats.histogram[i].sum()), 1)
             ax.stairs(100 * counts / total, edges, color=COLOURS.get(split, "0.3"), label=split, linewidth=1.2)
             inside = np.flatnonzero((np.cumsum(counts) > TAIL * total) & (np.cumsum(counts[::-1])[::-1] > TAIL * total))
@@ -45,11 +55,11 @@ def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title:
         if ends:
             ax.set_xlim(min(ends), max(ends))
         ax.set_title(band, fontsize=10)
-        ax.set_xlabel(label)
+        ax.set_xlabel(AXES.get(units[i], units[i]))
+        ax.set_ylabel(f"% of pixels in {width * coarser:g} {'dB' if units[i] == 'dB' else 'steps'}")
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="0.9")
         ax.set_axisbelow(True)
-    axes[0].set_ylabel(f"% of pixels in {width * COARSER:g} {'dB' if unit == 'dB' else 'steps'}")
     axes[0].set_ylim(bottom=0)
     if len(filled) > 1:
         axes[-1].legend(frameon=False)

@@ -14,7 +14,8 @@ from sar_data.runners import Runner
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from sar_data.stages.scan import Progress, scan
-from sar_data.stats import BandStats, Tally, merge, survey
+from sar_data.stats import BandStats, merge
+from sar_data.tally import Tally, survey
 
 ALL = "all"  # a raw folder is not split: its one part
 CHUNK = 256  # records a task, as in a shard
@@ -34,6 +35,11 @@ def recognise(source: Path) -> Pipeline:
     return found[0]
 
 
+def fitted(pipeline: Pipeline, source: Path) -> Pipeline:
+    """Return the pipeline as it fits a source whose layout documents leave open."""
+    return pipeline.fit(Folder.at(source))[0] if pipeline.fit else pipeline
+
+
 def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None) -> BandStats:
     """Return the statistics of all records below `source`; raise BadRecord for the first that is wrong."""
     tree = Folder.at(source)
@@ -45,13 +51,13 @@ def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: P
         parts.append(part)
         if progress:
             progress("read", min(len(parts) * CHUNK, len(records)), len(records))
-    return merge(parts, len(spec.bands), spec.bands[0].unit)
+    return merge(parts, spec.units)
 
 
 def _tally(raw: Raw, records: Sequence[Record]) -> BandStats:
-    spec = raw.pipeline.spec
-    tally = Tally(len(spec.bands), spec.bands[0].unit)
+    tally = Tally(raw.pipeline.spec.units)
     with raw.opened() as opened:
         for record in records:
-            tally.add(survey(opened.pixels(record, None).image))
+            pixels = opened.pixels(record, None)
+            tally.add(survey(pixels.image, pixels.nodata))
     return tally.finish()

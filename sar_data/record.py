@@ -10,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.generic]
+Mask = Image
+"""uint8 [y, x]."""
+IGNORE = 255
+"""The value of a mask where there is nothing to learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +26,36 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """One thing in an image, in pixels of it: x to the right, y down, (0, 0) the corner of the first pixel.
+
+    `box` is (min x, min y, max x, max y); `rotated` is (centre x, centre y, width, height, degrees from the x axis
+    towards y, along which the width lies); each of `polygons` is (x0, y0, x1, y1, …).
+    """
+
+    label: int
+    box: tuple[float, float, float, float]
+    rotated: tuple[float, float, float, float, float] | None = None
+    polygons: tuple[tuple[float, ...], ...] = ()
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One sample before its pixels are read; what scan.parquet and index.parquet hold.
 
-    `labels` maps a task's name to canonical class indices, ascending. `footprint` is (min x, min y, max x,
-    max y) in `crs`; `transform` the six GDAL-style affine terms (a, b, c, d, e, f) of rasterio's Affine.
-    `time` is UTC. `unused` gives the reason why a record, though sound, belongs to no split.
+    `labels` maps a task's name to canonical class indices, ascending; of a detection task they are the classes present.
+    `official` is the split the publisher put the sample in. `shape` is (height, width), None for that of the spec.
+    `footprint` is (min x, min y, max x, max y) in `crs`; `transform` the six GDAL-style affine terms (a, b, c, d, e, f)
+    of rasterio's Affine. `time` is UTC. `unused` gives the reason why a record, though sound, belongs to no split.
     """
 
     key: str
     files: tuple[SourceFile, ...]
     labels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    objects: tuple[Object, ...] = ()
+    official: str | None = None
+    shape: tuple[int, int] | None = None
     group: str | None = None
     time: datetime | None = None
     orbit_pass: str | None = None
@@ -48,9 +71,13 @@ class Record:
 class Sample:
     """The pixels of one record.
 
-    `image` is C-contiguous [band, y, x] in the spec's band order, dtype and unit; missing pixels are NaN.
-    `fallbacks` counts the files that the fast TIFF parser left to rasterio.
+    `image` is C-contiguous [band, y, x], or [frame, band, y, x] where the spec has several frames, in the spec's band
+    order, dtype and unit; missing pixels are NaN, and so is a whole missing frame. `mask` is uint8 [y, x], the class of
+    each pixel, 255 where there is none to learn. `nodata` counts the pixels [band] that are NaN because the source
+    marks them as no data. `fallbacks` counts the files that the fast TIFF parser left to rasterio.
     """
 
     image: Image
+    mask: Mask | None = None
+    nodata: tuple[int, ...] = ()
     fallbacks: int = 0

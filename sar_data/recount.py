@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -14,28 +15,33 @@ import xxhash
 from sar_data.bake import physical
 from sar_data.errors import BuildError
 from sar_data.formats.container import Place
+from sar_data.record import IGNORE
 from sar_data.runners import Runner
-from sar_data.sealed import Build, layout_of, places
+from sar_data.sealed import Build, layout_of, nodata, places
 from sar_data.stages.scan import Progress
-from sar_data.stats import BandStats, Tally, merge, survey
+from sar_data.stats import BandStats, merge
+from sar_data.tally import Tally, survey
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The index rows of one shard: where its images lie and what they should hash to."""
+    """The index rows of one shard: where its samples lie and what they should hash to."""
 
     split: str
     name: str
     places: list[Place]
-    hashes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one shard's images gave; `faults` maps a key to why its image could not be read or differs."""
+    """What one shard's samples gave; `faults` maps a key to why its image could not be read or differs.
+
+    `mask_pixels` counts each value of the masks.
+    """
 
     rows: Rows
     statistics: BandStats
+    mask_pixels: list[int]
     faults: dict[str, tuple[str, str]]
 
 
@@ -45,11 +51,12 @@ def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
     by_shard: dict[str, Rows] = {}
     for split in splits:
         for shard in build.manifest.splits[split].shards:
-            by_shard[shard.name] = Rows(split, shard.name, [], [])
-    for place, xxh3 in zip(places(packed), packed["xxh3"].to_pylist(), strict=True):
+            by_shard[shard.name] = Rows(split, shard.name, [])
+    marked = nodata(packed, [band.name for band in build.manifest.bands])
+    hashes = zip(packed["xxh3"].to_pylist(), packed["mask_xxh3"].to_pylist(), marked, strict=True)
+    for place, (xxh3, mask, empty) in zip(places(packed), hashes, strict=True):
         if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):
-            rows.places.append(place)
-            rows.hashes.append(xxh3)
+            rows.places.append(replace(place, xxh3=xxh3, mask_xxh3=mask, nodata=tuple(empty)))
     return list(by_shard.values())
 
 
@@ -73,23 +80,27 @@ def recount(
             raise BuildError(f"{shard.rows.name}, {key}: expected {expected}, found {found}. verify --full lists all.")
         parts[shard.rows.split].append(shard.statistics)
     layout = layout_of(build.manifest)
-    return {split: merge(found, len(layout.bands), layout.unit) for split, found in parts.items()}
+    return {split: merge(found, layout.units) for split, found in parts.items()}
 
 
 def _count(path: Path, rows: Rows) -> Counted:
     build = Build.open(path)
     layout = layout_of(build.manifest)
-    tally = Tally(len(layout.bands), layout.unit)
+    tally, hidden = Tally(layout.units), np.zeros(IGNORE + 1, np.int64)
     faults: dict[str, tuple[str, str]] = {}
     with build.reader() as reader:
-        for place, expected in zip(rows.places, rows.hashes, strict=True):
+        for place in rows.places:
             try:
                 image = reader.read(place)
+                mask = reader.mask(place) if place.mask_xxh3 else None
             except BuildError as error:
                 faults[place.key] = "an image", str(error)
                 continue
-            found = xxhash.xxh3_128_hexdigest(image.data)
-            if found != expected:
-                faults[place.key] = f"an image of xxh3 {expected}", found
-            tally.add(survey(physical(image, layout.scale)))
-    return Counted(rows, tally.finish(), faults)
+            for what, array, expected in (("image", image, place.xxh3), ("mask", mask, place.mask_xxh3)):
+                if array is not None and (found := xxhash.xxh3_128_hexdigest(array.data)) != expected:
+                    faults[place.key] = f"an {what} of xxh3 {expected}".replace("an m", "a m"), found
+            if mask is not None:
+                hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
+            height, width = place.shape
+            tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata))
+    return Counted(rows, tally.finish(), hidden.tolist(), faults)

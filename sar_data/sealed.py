@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,10 @@ def layout_of(manifest: Manifest) -> Layout:
         title=manifest.title,
         bands=tuple(band.name for band in manifest.bands),
         descriptions=tuple(band.description for band in manifest.bands),
-        unit=manifest.bands[0].unit,
+        units=tuple(band.unit for band in manifest.bands),
         shape=manifest.shape,
+        frames=manifest.frames,
+        mask_classes=next((tuple(t.classes) for t in manifest.tasks if t.kind == "segmentation"), ()),
         dtype=manifest.storage.dtype,
         scale=manifest.storage.scale,
         missing=manifest.storage.missing,
@@ -82,8 +84,24 @@ class Build:
             reader.close()
 
 
+PLACE = ("split", "shard", "position", "offset", "key", "height", "width", "mask_offset")
+"""The columns of the index that say where a sample lies."""
+
+
 def places(index: pa.Table) -> list[Place]:
     """Return where the packed rows of an index lie, in its order."""
     packed = index.filter(pc.is_valid(index["shard"]))
-    columns = (packed[name].to_pylist() for name in ("split", "shard", "position", "offset", "key"))
-    return [Place(*row) for row in zip(*columns, strict=True)]
+    columns = (packed[name].to_pylist() for name in PLACE)
+    return [
+        Place(split, shard, position, offset, key, (height, width), mask_offset)
+        for split, shard, position, offset, key, height, width, mask_offset in zip(*columns, strict=True)
+    ]
+
+
+def nodata(index: pa.Table, bands: Sequence[str]) -> list[list[int]]:
+    """Return for every row the pixels [band] that the source marks as no data."""
+    counts = []
+    for row in index["masked"].to_pylist():
+        marked = {found["band"]: found["count"] for found in row or () if found["reason"] == "nodata"}
+        counts.append([marked.get(band, 0) for band in bands])
+    return counts

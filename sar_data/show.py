@@ -41,7 +41,7 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
     if not manifest.splits[split].count:
         full = [name for name, document in manifest.splits.items() if document.count]
         raise UsageError(f"split {split} of this build is empty. There are: {', '.join(full)}")
-    rows = build.index().select(["key", "split", "shard", "position", "offset", "labels"])
+    rows = build.index()
     rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))

@@ -68,13 +68,14 @@ class DatasetSpec:
     """Everything that is true of a dataset before any file is opened.
 
     `shape` is (height, width) in pixels, None where images differ in size; `frames` is the number of images of one
-    place and shape that make a sample (seasons). `tasks[0]` is the default nomenclature; without any task the dataset is
-    for self-supervised learning. `lists` are the file names of official lists; `wider` names floats that files may
-    hold besides `dtype`, to which they are then narrowed, counted in the manifest. `calibration` (sigma0, gamma0, DN,
-    stretched, …) and `terrain_corrected` (None: not known) describe the radiometry; `range_axis` is the image axis along
-    which the radar looks, and `symmetries` are the turns under which an image stays a possible one. `evidence` says how
-    well the layout is known; `revision` grows whenever the pipeline reads the same files differently, and so makes
-    another recipe.
+    place and shape that make a sample (seasons). `tasks[0]` is the default nomenclature; without any task the dataset
+    is for self-supervised learning. `lists` are the file names of official lists; `wider` names floats that files may
+    hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count.
+
+    `calibration` (sigma0, gamma0, DN, stretched, …) and `terrain_corrected` (None: not known) describe the radiometry;
+    `range_axis` is the image axis along which the radar looks, `symmetries` are the turns under which an image stays a
+    possible one. `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads the same
+    files differently, and so makes another recipe; `variant` names another form of the same dataset.
     """
 
     name: str
@@ -98,6 +99,17 @@ class DatasetSpec:
     range_axis: Literal["x", "y", "mixed", "unknown"] = "unknown"
     symmetries: tuple[Symmetry, ...] = ("azimuth-flip",)
     evidence: Evidence
+    variant: str = ""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The bands' units."""
+        return tuple(band.unit for band in self.bands)
+
+    @property
+    def mask(self) -> bool:
+        """Say whether samples have a mask."""
+        return any(task.kind == "segmentation" for task in self.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

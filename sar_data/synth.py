@@ -31,6 +31,7 @@ def speckle(power: Floats, looks: float, random: np.random.Generator) -> Floats:
     and the mean in dB lies (10/ln 10)(psi(L) - ln L) lower: 0.51 dB for L = 4.4.
     """
     intensity = random.standard_gamma(looks, power.shape, dtype=np.float32)
+    np.maximum(intensity, np.float32(1e-7), out=intensity)  # of one look, float32 can draw a 0, which has no dB
     intensity *= power
     intensity *= np.float32(1 / looks)
     np.log10(intensity, out=intensity)

@@ -23,7 +23,7 @@ from sar_data.split.policy import UNUSED
 from sar_data.stages.scan import Progress
 from sar_data.stages.seal import sha256
 from sar_data.stats import BandStats, merge
-from sar_data.summary import normalisation, summarise
+from sar_data.summary import mask_pixels, normalisation, summarise
 
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
 LEFT_BY_READERS = ("lock.mdb",)  # what LMDB leaves beside an environment that is opened with locks
@@ -171,21 +171,25 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     manifest = build.manifest
     broken = _broken_environments(build)
     parts: dict[str, list[BandStats]] = {split: [] for split in manifest.splits if split not in broken}
+    hidden: dict[str, list[list[int]]] = {split: [] for split in parts}
     damaged: set[str] = set()
     problems = []
     for shard in counted(build, shards(build, index, parts), runner, progress):
         parts[shard.rows.split].append(shard.statistics)
+        hidden[shard.rows.split].append(shard.mask_pixels)
         for key, (expected, found) in shard.faults.items():
             damaged.add(shard.rows.split)
             problems.append(Problem(shard.rows.name, key, "pixels", expected, found))
     packed = index.filter(pc.is_valid(index["shard"]))
-    columns = [packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3")]
-    problems += _differ("content digest", manifest.content_digest, content_digest(zip(*columns, strict=True)))
+    problems += _differ("content digest", manifest.content_digest, content_digest(packed))
     layout = layout_of(manifest)
+    for split in parts.keys() - damaged if layout.mask else ():
+        pixels = mask_pixels(layout.mask_classes, hidden[split])
+        problems += _differ(f"mask pixels of {split}", manifest.splits[split].mask_pixels, pixels)
     for split, recorded in (manifest.statistics or {}).items():
         if split not in parts or split in damaged:
             continue
-        merged = merge(parts[split], len(layout.bands), layout.unit)
+        merged = merge(parts[split], layout.units)
         problems += _figures(f"statistics of {split}", recorded, summarise(merged, layout.bands))
         if split == "train":
             problems += _figures("normalisation", manifest.normalisation, normalisation(merged, layout.bands))

@@ -134,7 +134,7 @@ def test_an_infinite_pixel_stays_masked_in_int16(value: float) -> None:
 
 def test_float16_is_the_nearest_half() -> None:
     image = np.stack([band(5, 8, 8, 0.2), band(6, 8, 8)])
-    baked, clipped = Bake(dtype="float16").apply(image)
+    baked, _, clipped = Bake(dtype="float16").apply(image)
     assert clipped == (0, 0)
     assert baked.tobytes() == image.astype(np.float16).tobytes()
     assert np.nanmax(abs(baked.astype(np.float64) - image)) <= 0.01
@@ -142,7 +142,7 @@ def test_float16_is_the_nearest_half() -> None:
 
 def test_z_scores_are_computed_band_by_band() -> None:
     image = np.stack([band(7, 8, 8), band(8, 8, 8, 0.2)])
-    baked, _ = Bake(normalize="zscore", offset=(-12.0, -19.0), divisor=(5.0, 4.0)).apply(image)
+    baked, *_ = Bake(normalize="zscore", offset=(-12.0, -19.0), divisor=(5.0, 4.0)).apply(image)
     expected = (image.astype(np.float64) - np.array([-12, -19])[:, None, None]) / np.array([5, 4])[:, None, None]
     assert baked.dtype == np.float32
     np.testing.assert_allclose(baked, expected, rtol=1e-5, atol=1e-6)
@@ -151,7 +151,7 @@ def test_z_scores_are_computed_band_by_band() -> None:
 def test_baking_nothing_gives_the_very_image() -> None:
     for dtype, scale in (("float32", None), ("int16", SCALE), ("float16", None)):
         image = np.arange(32).reshape(2, 4, 4).astype(dtype)
-        baked, clipped = Bake(scale=scale).apply(image)
+        baked, _, clipped = Bake(scale=scale).apply(image)
         assert baked is image
         assert clipped == (0, 0)
 
@@ -159,7 +159,7 @@ def test_baking_nothing_gives_the_very_image() -> None:
 def test_stored_integers_are_physical_again_before_they_are_resized() -> None:
     image = np.stack([band(9, 12, 12, 0.1), band(10, 12, 12)])
     stored, _ = narrow(image)
-    baked, _ = Bake(resize=6, scale=SCALE).apply(stored)
+    baked, *_ = Bake(resize=6, scale=SCALE).apply(stored)
     assert baked.dtype == np.float32
     for found, source in zip(baked, image, strict=True):
         expected = resampled(source, 6, 6)

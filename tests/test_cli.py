@@ -81,7 +81,7 @@ def test_help_names_every_command_and_each_explains_itself() -> None:
         ([*BUILD, "--out", "o", "--limit", "0"], "--limit"),
         ([*BUILD, "--out", "o", "--format", "lmdb", "--compress", "zstd"], "only zarr compresses"),
         ([*BUILD, "--out", "o", "--dtype", "int16", "--normalize", "zscore"], "choose one"),
-        ([*BUILD, "--out", "o", "--drop-parent"], "--drop-parent: expected --dtype"),
+        ([*BUILD, "--out", "o", "--drop-parent"], "--drop-parent: expected --crop"),
         ([*BUILD, "--limit", "3"], "Missing option '--out'"),
     ],
 )
@@ -123,16 +123,19 @@ def test_datasets_and_info_tell_all_of_the_spec() -> None:
     text = cli("datasets").stdout
     for name in catalog.names():
         spec, splits = catalog.pipeline(name).spec, catalog.pipeline(name).splits
-        assert rows[name]["shape"] == [len(spec.bands), *spec.shape]
+        assert rows[name]["samples"] == spec.samples
+        assert rows[name]["tasks"] == ([task.kind for task in spec.tasks] or ["none"])
+        assert rows[name]["units"] == list(dict.fromkeys(band.unit for band in spec.bands))
         assert rows[name]["splits"] == list(splits)
-        assert all(word in text for word in (name, spec.title, spec.evidence, *splits))
+        assert all(word in text for word in (name, spec.evidence, *splits))
         info = cli("info", name.replace("-", "_")).stdout
         facts = json.loads(cli("info", name, "--json").stdout)
         assert facts["layout"] in info
         for source in spec.sources:
             assert source.url in info
             assert (source.checksum or "") in info
-        for part in (spec.licence, spec.citation, *spec.tasks[0].classes, *splits):
+        classes = spec.tasks[0].classes if spec.tasks else ()
+        for part in (spec.licence, spec.citation, *classes, *splits):
             assert part in info
 
 

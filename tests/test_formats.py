@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.mini.slots import entries, layout, record, store
 
 class TestLmdb(FormatContract):
     name = "lmdb"
+    read_all = staticmethod(readers.lmdb_pairs)
 
     @staticmethod
     def read(split: Path) -> dict[str, Any]:
@@ -81,6 +83,7 @@ class TestLmdb(FormatContract):
 class TestWebDataset(FormatContract):
     name = "webdataset"
     read = staticmethod(readers.read_tar)
+    read_all = staticmethod(readers.tar_pairs)
 
     def shard_file(self, number: int) -> str:
         return f"{number:06d}.tar"
@@ -104,7 +107,7 @@ class TestWebDataset(FormatContract):
         assert json.loads(data) == {
             "key": "key_000",
             "bands": ["VV", "VH"],
-            "unit": "dB",
+            "units": ["dB", "dB"],
             "labels": ["water", "Ödland"],
             "label_indices": [0, 2],
             "targets": {"cover": [0, 2]},
@@ -167,6 +170,7 @@ class TestWebDataset(FormatContract):
 class TestZarr(FormatContract):
     name = "zarr"
     read = staticmethod(readers.read_zarr)
+    read_all = staticmethod(readers.zarr_pairs)
 
     def shard_file(self, number: int) -> str:
         return f"image/c/{number}/0/0/0"
@@ -195,6 +199,7 @@ class TestZarrZstd(FormatContract):
     name = "zarr"
     compression = "zstd"
     read = staticmethod(readers.read_zarr)
+    read_all = staticmethod(readers.zarr_pairs)
 
     def test_shards_hold_inner_chunks_of_16_samples_in_zstd(self, tmp_path: Path) -> None:
         plan = layout()
@@ -255,7 +260,7 @@ def test_a_sample_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     reader = formats.get("lmdb").open(tmp_path / "build", plan, {"train": 1})
     place = places["key_000"]
     with pytest.raises(BuildError, match="expected a value under other, found none"):
-        reader.read(type(place)("train", 0, 0, None, "other"))
+        reader.read(replace(place, key="other"))
     reader.close()
 
 

@@ -56,10 +56,13 @@ class TestRealBigEarthNet(PipelineContract):
             pytest.skip(f"no real BigEarthNet patches in {SAMPLES}: set SAR_DATA_SAMPLES")
         return root
 
-    def test_every_split_places_every_record(self, archive: Path, records: list[Record]) -> None:
-        folder = SAMPLES / "bigearthnet-v1.0-lists"
-        listed = {split: set((folder / f"{split}.csv").read_text().split()) for split in SPLITS}
-        made = BIGEARTHNET.splits["official"].assign(records, seed=0, lists=ListsIn(folder))
+    @pytest.fixture
+    def lists(self) -> Path:
+        return SAMPLES / "bigearthnet-v1.0-lists"
+
+    def test_every_split_places_every_record(self, lists: Path, records: list[Record]) -> None:
+        listed = {split: set((lists / f"{split}.csv").read_text().split()) for split in SPLITS}
+        made = BIGEARTHNET.splits["official"].assign(records, seed=0, lists=ListsIn(lists))
         assert not made.bad
         for record, found in zip(records, made.split, strict=True):
             expected = [split for split in SPLITS if record.attrs["s2_name"] in listed[split]]

@@ -17,7 +17,7 @@ from sar_data.errors import TargetError, UsageError
 from sar_data.plot import histograms
 from sar_data.repack import Changes
 from sar_data.sealed import Build
-from sar_data.stats import Tally, survey
+from sar_data.tally import Tally, survey
 
 
 @pytest.fixture
@@ -103,9 +103,9 @@ def test_wrong_names_are_refused_with_what_exists(parent: Build, tmp_path: Path)
 
 @pytest.mark.parametrize("unit", ["dB", "1", "minmax"])
 def test_histograms_are_drawn_in_every_unit_and_for_empty_splits(unit: str, tmp_path: Path) -> None:
-    tally = Tally(2, unit)
+    tally = Tally((unit, unit))
     tally.add(survey(np.random.default_rng(0).random((2, 32, 32), np.float32)))
-    parts = {"train": tally.finish(), "val": Tally(2, unit).finish()}
+    parts = {"train": tally.finish(), "val": Tally((unit, unit)).finish()}
     histograms(parts, ["VV", "VH"], "Title", tmp_path / "a.png")
     assert drawn(tmp_path / "a.png").shape[1] > 800
     with pytest.raises(UsageError, match=r"ending in \.png"):

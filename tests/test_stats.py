@@ -16,8 +16,10 @@ from scipy.special import digamma
 
 from sar_data import synth
 from sar_data.errors import BuildError
-from sar_data.stats import HISTOGRAMS, BandStats, Tally, merge, survey
+from sar_data.stats import BandStats, merge
 from sar_data.summary import normalisation, summarise
+from sar_data.tally import Tally, survey
+from sar_data.units import HISTOGRAMS, axis, off_axis
 
 Images = npt.NDArray[np.float32]
 BANDS = ("VV", "VH", "HH")
@@ -25,7 +27,7 @@ BANDS = ("VV", "VH", "HH")
 
 def tally(images: Images, unit: str = "dB") -> BandStats:
     """Return the statistics of [sample, band, y, x] as one shard."""
-    made = Tally(images.shape[1], unit)
+    made = Tally((unit,) * images.shape[1])
     for image in images:
         made.add(survey(image))
     return made.finish()
@@ -34,7 +36,7 @@ def tally(images: Images, unit: str = "dB") -> BandStats:
 def sharded(images: Images, cuts: list[int]) -> BandStats:
     """Return the statistics of shards that end before each of `cuts`, merged in order."""
     parts = [tally(part) for part in np.split(images, sorted(cuts)) if len(part)]
-    return merge(parts, images.shape[1], "dB")
+    return merge(parts, ("dB",) * images.shape[1])
 
 
 def scenes(seed: int, bands: int, samples: int, side: int, spread: float, masked: float) -> Images:
@@ -60,7 +62,11 @@ def check(found: BandStats, images: Images, relative: float = 1e-9) -> None:
         own = values[i, valid[i]]
         figures = summary.bands[name]
         assert figures.count == len(own)
-        assert figures.masked == {"nan": int(np.isnan(values[i]).sum()), "inf": int(np.isinf(values[i]).sum())}
+        assert figures.masked == {
+            "nodata": 0,
+            "nan": int(np.isnan(values[i]).sum()),
+            "inf": int(np.isinf(values[i]).sum()),
+        }
         if not len(own):
             assert figures.stored.mean is figures.stored.min is None
             continue
@@ -146,8 +152,8 @@ def test_merging_is_associative_within_rounding(**shape: Any) -> None:
 def test_shards_tallied_in_any_order_and_merged_in_theirs_have_the_same_bits(cuts: list[int], **shape: Any) -> None:
     images = scenes(**shape)
     parts = [part for part in np.split(images, sorted(cuts)) if len(part)]
-    forward = merge([tally(part) for part in parts], images.shape[1], "dB")
-    backward = merge([tally(part) for part in reversed(parts)][::-1], images.shape[1], "dB")
+    forward = merge([tally(part) for part in parts], ("dB",) * images.shape[1])
+    backward = merge([tally(part) for part in reversed(parts)][::-1], ("dB",) * images.shape[1])
     assert _exact(forward) == _exact(backward)
 
 
@@ -155,32 +161,27 @@ def test_shards_tallied_in_any_order_and_merged_in_theirs_have_the_same_bits(cut
 @given(**shapes)
 def test_an_empty_shard_is_neutral_to_the_last_bit(**shape: Any) -> None:
     images = scenes(**shape)
-    one, empty = tally(images), Tally(images.shape[1], "dB").finish()
+    one, empty = tally(images), Tally(("dB",) * images.shape[1]).finish()
     assert _exact(one + empty) == _exact(empty + one) == _exact(one)
-    assert _exact(merge([one], images.shape[1], "dB")) == _exact(one)
+    assert _exact(merge([one], ("dB",) * images.shape[1])) == _exact(one)
 
 
 @settings(max_examples=80, deadline=None)
 @given(**{**shapes, "masked": st.just(0.0)})
 def test_the_compiled_path_equals_the_masked_path(**shape: Any) -> None:
     images = scenes(**shape)
-    made = [Tally(images.shape[1], "dB") for _ in range(2)]
+    made = [Tally(("dB",) * images.shape[1]) for _ in range(2)]
     for image in images:
         seen = survey(image)
         made[0].add(seen)
-        centre = made[0]._centre
-        assert centre is not None
-        made[1]._centre = centre
-        made[1]._samples += 1
-        made[1]._low, made[1]._high = made[0]._low, made[0]._high
-        made[1]._add_masked(seen.flat, centre, np.ones(seen.flat.shape, np.bool_))
+        made[1]._range = (math.inf, -math.inf)  # nothing is compiled
+        made[1].add(seen)
     compiled, masked = (one.finish() for one in made)
     assert (compiled.histogram == masked.histogram).all()
-    assert compiled.power is not None
-    assert masked.power is not None
+    assert set(compiled.domains) == {"power"}
     np.testing.assert_allclose(compiled.moments.mean, masked.moments.mean, rtol=1e-12)
-    np.testing.assert_allclose(compiled.power.mean, masked.power.mean, rtol=1e-12)
-    for one, other in ((compiled.moments, masked.moments), (compiled.power, masked.power)):
+    np.testing.assert_allclose(compiled.domains["power"].mean, masked.domains["power"].mean, rtol=1e-12)
+    for one, other in ((compiled.moments, masked.moments), (compiled.domains["power"], masked.domains["power"])):
         # A co-moment near zero is measured against the bands' own.
         scale = np.sqrt(np.outer(np.diag(other.comoment), np.diag(other.comoment))) + 1e-30
         assert (abs(one.comoment - other.comoment) <= 1e-12 * np.maximum(scale, other.mean**2 * other.count)).all()
@@ -217,7 +218,7 @@ def test_percentiles_of_many_pixels_are_numpys_to_a_bin() -> None:
 @pytest.mark.parametrize("looks", [1.0, 2.0, 4.4, 10.0])
 def test_the_gap_between_mean_of_db_and_db_of_mean_is_that_of_gamma_speckle(looks: float) -> None:
     random = np.random.default_rng(0)
-    made = Tally(1, "dB")
+    made = Tally(("dB",))
     for _ in range(64):  # 4.2 million pixels
         power = random.gamma(looks, 0.1 / looks, (1, 256, 256))
         made.add(survey((10 * np.log10(power)).astype(np.float32)))
@@ -251,7 +252,7 @@ def test_json_keeps_every_bit(**shape: Any) -> None:
 
 
 def test_statistics_of_no_pixel_at_all_survive_json_too() -> None:
-    for made in (Tally(2, "dB").finish(), tally(np.full((1, 2, 3, 3), np.nan, np.float32))):
+    for made in (Tally(("dB", "dB")).finish(), tally(np.full((1, 2, 3, 3), np.nan, np.float32))):
         text = json.dumps(made.to_json(), allow_nan=False)
         assert _exact(BandStats.from_json(json.loads(text))) == _exact(made)
         assert summarise(made, ("VV", "VH")).bands["VV"].stored.mean is None
@@ -273,26 +274,116 @@ def test_values_beyond_the_histogram_are_counted_at_its_ends_and_in_the_moments(
 @pytest.mark.parametrize("unit", ["1", "minmax"])
 def test_a_normalised_unit_has_no_power(unit: str) -> None:
     made = tally(scenes(3, 2, 3, 8, 1.0, 0.1) / np.float32(60), unit)
-    assert made.power is None
+    assert made.domains == {}
     assert summarise(made, ("VV", "VH")).bands["VV"].power is None
     assert _exact(BandStats.from_json(json.loads(json.dumps(made.to_json())))) == _exact(made)
 
 
+LEVELS = {
+    "power": (1e-6, 1e2),
+    "amplitude": (0.5, 6e4),
+    "DN": (-3e4, 3e4),
+    "8-bit": (0, 255),
+    "phase": (-math.pi, math.pi),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    units=st.lists(st.sampled_from([*LEVELS, "dB"]), min_size=1, max_size=3),
+    seed=st.integers(0, 2**32 - 1),
+    samples=st.integers(1, 5),
+    masked=st.sampled_from([0.0, 0.2]),
+    cut=st.integers(1, 4),
+)
+def test_every_unit_is_told_in_its_domains_as_numpy_tells_it(
+    units: list[str], seed: int, samples: int, masked: float, cut: int
+) -> None:
+    random = np.random.default_rng(seed)
+    ranges = np.array([LEVELS.get(unit, (-40, 10)) for unit in units])[:, :, None, None]
+    images = random.uniform(ranges[:, 0], ranges[:, 1], (samples, len(units), 9, 7)).astype(np.float32)
+    images[0, :, 0, :2] = [[1.0, 0.0]]  # no dB, where the unit is one of power
+    images[random.random(images.shape) < masked] = np.nan
+    images[0, :, 0, 0] = 1.0
+    parts = []
+    for part in np.split(images, [cut]):
+        made = Tally(units)
+        for image in part:
+            made.add(survey(image))
+        parts.append(made.finish())
+    names = tuple(f"band {i}" for i in range(len(units)))
+    merged = merge(parts, units)
+    assert _exact(BandStats.from_json(json.loads(json.dumps(merged.to_json(), allow_nan=False)))) == _exact(merged)
+    for unit, values, figures in zip(
+        units, images.swapaxes(0, 1).astype(np.float64), summarise(merged, names).bands.values(), strict=True
+    ):
+        own = values[np.isfinite(values)]
+        told = {"stored": own}
+        if unit in ("power", "amplitude"):
+            told["db"] = (10 if unit == "power" else 20) * np.log10(own[own > 0])
+        if unit in ("dB", "amplitude"):
+            told["power"] = own**2 if unit == "amplitude" else 10 ** (own / 10)
+        for name in ("stored", "db", "power"):
+            domain = getattr(figures, name)
+            assert (domain is None) == (name not in told)
+            if domain is not None:
+                assert domain.count == told[name].size
+                assert domain.mean == pytest.approx(told[name].mean(), rel=1e-9, abs=1e-9)
+                assert domain.std == pytest.approx(told[name].std(), rel=1e-8, abs=1e-9 * abs(told[name]).max())
+        assert (figures.circular is None) == (unit != "phase")
+        if figures.circular is not None:
+            mean = np.exp(1j * own).mean()
+            assert figures.circular.resultant_length == pytest.approx(abs(mean), rel=1e-6, abs=1e-9)
+            assert math.cos(figures.circular.mean_direction) == pytest.approx(mean.real / abs(mean), abs=1e-6)
+
+
+@pytest.mark.parametrize("unit", list(HISTOGRAMS))
+def test_an_axis_leads_back_to_its_unit_and_its_bins_are_fine_enough_for_percentiles(unit: str) -> None:
+    low, high = LEVELS.get(unit, (-40.0, 10.0)) if unit not in ("1", "minmax") else (-0.9, 1.9)
+    values = np.random.default_rng(1).uniform(low, high, 5000).astype(np.float32)
+    for value in values[:50].tolist():
+        assert off_axis(float(axis(np.array([value], np.float64), unit)[0]), unit) == pytest.approx(
+            value, rel=1e-6, abs=1e-6
+        )
+    made = Tally((unit,))
+    made.add(survey(values.reshape(1, 50, 100)))
+    found = summarise(made.finish(), ("band",)).bands["band"].stored.percentiles["p50"]
+    assert found == pytest.approx(np.median(values), rel=5e-3, abs=1.0 if unit == "8-bit" else 5e-3 * high)
+
+
+def test_what_the_source_marks_as_no_data_is_told_apart_from_nan() -> None:
+    image = np.zeros((2, 4, 4), np.float32)
+    image[0, 0, :3] = np.nan
+    made = Tally(("dB", "dB"))
+    made.add(survey(image, (2, 0)))
+    figures = summarise(made.finish(), ("VV", "VH")).bands
+    assert figures["VV"].masked == {"nodata": 2, "nan": 1, "inf": 0}
+    assert figures["VH"].masked == {"nodata": 0, "nan": 0, "inf": 0}
+
+
+def test_frames_are_counted_as_pixels_of_their_bands() -> None:
+    frames = np.random.default_rng(0).normal(-12, 3, (4, 2, 5, 5)).astype(np.float32)
+    made = Tally(("dB", "dB"))
+    made.add(survey(frames))
+    found = summarise(made.finish(), ("VV", "VH")).bands["VH"].stored
+    assert found.count == 100
+    assert found.mean == pytest.approx(frames[:, 1].astype(np.float64).mean(), rel=1e-12)
+
+
 def test_units_are_never_merged() -> None:
     with pytest.raises(BuildError, match="cannot merge statistics in dB and 1"):
-        Tally(1, "dB").finish() + Tally(1, "1").finish()
+        Tally(("dB",)).finish() + Tally(("1",)).finish()
 
 
 def _figures(stats: BandStats) -> list[Any]:
-    assert stats.power is not None
-    parts = [stats.moments, stats.power]
+    parts = [stats.moments, *stats.domains.values()]
     figures = [array for part in parts for array in (part.count, part.mean, part.comoment)]
     return [*figures, stats.low, stats.high, stats.histogram, *stats.masked.values()]
 
 
 def _exact(stats: BandStats) -> tuple[object, ...]:
     """Return every bit but the sign of zero, which sums of nothing may have either way."""
-    parts = [stats.moments, *([stats.power] if stats.power else [])]
+    parts = [stats.moments, *stats.domains.values()]
     figures = [array for part in parts for array in (part.count, part.mean, part.comoment)]
     arrays = [*figures, stats.low, stats.high, stats.histogram, *stats.masked.values()]
-    return (stats.unit, stats.samples, *((array + 0).tobytes() for array in arrays))
+    return (stats.units, stats.samples, *((array + 0).tobytes() for array in arrays))

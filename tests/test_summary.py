@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from sar_data.stats import HISTOGRAMS, Tally
 from sar_data.summary import PERCENTILES, normalisation, summarise
+from sar_data.tally import Tally
+from sar_data.units import HISTOGRAMS
 from tests.test_stats import scenes, shapes, tally
 
 
@@ -41,7 +42,7 @@ def test_normalisation_repeats_the_stored_figures_of_every_band(**shape: Any) ->
         assert found is None
         return
     assert found is not None
-    assert found.unit == "dB"
+    assert found.units == dict.fromkeys(bands, "dB")
     for column in ("mean", "std", "min", "max"):
         assert getattr(found, column) == {name: getattr(figure, column) for name, figure in figures.items()}
 
@@ -73,7 +74,7 @@ def test_the_deviation_of_a_derived_band_follows_from_the_covariance() -> None:
 
 
 def test_nothing_measured_is_null_and_not_zero() -> None:
-    figures = summarise(Tally(1, "dB").finish(), ("VV",)).bands["VV"]
+    figures = summarise(Tally(("dB",)).finish(), ("VV",)).bands["VV"]
     assert figures.count == 0
     for domain in (figures.stored, figures.power):
         assert domain is not None

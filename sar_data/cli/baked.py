@@ -8,13 +8,23 @@ from sar_data.repack import Changes
 from sar_data.sealed import Build
 from sar_data.stages.draft import Draft
 
-ASKED = {"resize": "size", "normalize": "method", "dtype": "dtype"}  # the parameter of a step that the user names
+ASKED = {
+    "crop": "size",
+    "pad": "size",
+    "resize": "size",
+    "normalize": "method",
+    "dtype": "dtype",
+}  # the parameter of a step that the user names
 
 
 def baked_from(draft: Draft, changes: Changes) -> Build | None:
     """Return the sealed build that `changes` made of the build that `draft` would become, or None."""
-    size = changes.resize and [changes.resize, changes.resize]
-    wanted = {"resize": size, "normalize": changes.normalize, "dtype": changes.dtype}
+    sizes = {"crop": changes.crop, "pad": changes.pad, "resize": changes.resize}
+    wanted = {
+        **{step: side and [side, side] for step, side in sizes.items()},
+        "normalize": changes.normalize,
+        "dtype": changes.dtype,
+    }
     for path in sorted(draft.target.parent.glob(f"{changes.format}-*/{NAME}")):
         try:
             build = Build.open(path.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ METHODS = ("zscore", "minmax")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where builds are kept.")
 @click.option("--format", "format_", type=OneOf("format", formats), default="zarr", show_default=True,
               help="lmdb, webdataset or zarr.")  # fmt: skip
+@click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
 @click.option("--split", metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of splits that draw.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take this many records, in hash order.")
@@ -41,6 +43,8 @@ METHODS = ("zscore", "minmax")
 @click.option("--rehash", is_flag=True, help="Let the recipe cover the files' contents, not only names and sizes.")
 @runner_options
 @click.option("--dtype", type=OneOf("--dtype", lambda: DTYPES), help="Bake: float16, or int16 (steps of 0.002 dB).")
+@click.option("--crop", type=click.IntRange(min=1), metavar="N", help="Bake: N×N pixels, the centre of each image.")
+@click.option("--pad", type=click.IntRange(min=1), metavar="N", help="Bake: N×N pixels, padded below and on the right.")
 @click.option("--resize", type=click.IntRange(min=1), metavar="N", help="Bake: N×N pixels, cubic.")
 @click.option("--normalize", type=OneOf("--normalize", lambda: METHODS), help="Bake: zscore or minmax, by train.")
 @click.option("--drop-parent", is_flag=True, help="Remove the lossless build once the baked one is sealed.")
@@ -52,6 +56,7 @@ def command(
     source: Path | None,
     out: Path,
     format_: str,
+    variant: str | None,
     split: str | None,
     seed: int,
     limit: int | None,
@@ -64,6 +69,8 @@ def command(
     kind: str | None,
     dask_address: str | None,
     dtype: Any,
+    crop: int | None,
+    pad: int | None,
     resize: int | None,
     normalize: Any,
     drop_parent: bool,
@@ -72,8 +79,10 @@ def command(
     """Build a dataset from its raw files into a sealed folder, whose path is the last line on stdout.
 
     A build of the same recipe is made once: run again, the command finds it, or goes on where it was stopped. The
-    build is lossless; --dtype, --resize and --normalize bake a second one from it.
+    build is lossless; --crop, --pad, --resize, --normalize and --dtype bake a second one from it.
     """
+    import numpy as np
+
     from sar_data import catalog
     from sar_data import formats as containers
     from sar_data.build import repack
@@ -86,20 +95,23 @@ def command(
     from sar_data.stages.prepare import Options, prepare
     from sar_data.stages.seal import seal
 
-    pipeline = catalog.pipeline(name)
+    pipeline = catalog.pipeline(name, variant)
     compression = None if compress == "none" else compress
-    parse(split or next(iter(pipeline.splits)), pipeline.splits)  # a wrong name is said before anything starts
-    containers.get(format_, compression)
-    baking = bool(dtype or resize or normalize)
+    if not pipeline.fit:
+        parse(split or next(iter(pipeline.splits)), pipeline.splits)  # a wrong name is said before anything starts
+    container = containers.get(format_, compression)
+    baking = bool(dtype or crop or pad or resize or normalize)
+    # Images of several sizes get one on the way into a container that needs it: the lossless build is another.
+    detour = pipeline.spec.shape is None and container.one_shape and bool(crop or pad)
     if dtype and normalize:
         raise UsageError(f"--dtype {dtype} stores dB and --normalize {normalize} leaves no dB: choose one")
     if drop_parent and not baking:
-        raise UsageError("--drop-parent: expected --dtype, --resize or --normalize with it, found none")
+        raise UsageError("--drop-parent: expected --crop, --pad, --dtype, --resize or --normalize with it, found none")
     if source is None:
         raise UsageError(_needs(pipeline))
     options = Options(
-        format=format_,
-        compression=compression,
+        format="webdataset" if detour else format_,
+        compression=None if detour else compression,
         split=split,
         seed=seed,
         limit=limit,
@@ -109,12 +121,22 @@ def command(
         on_bad=on_bad,
     )
     spec = pipeline.spec
-    sample_bytes = len(spec.bands) * spec.shape[0] * spec.shape[1] * 4
-    changes = Changes(format=format_, compression=compression, resize=resize, normalize=normalize, dtype=dtype)
+    sample_bytes = spec.frames * len(spec.bands) * math.prod(spec.shape or (0,)) * np.dtype(spec.dtype).itemsize
+    changes = Changes(
+        format=format_,
+        compression=compression,
+        crop=crop,
+        pad=pad,
+        resize=resize,
+        normalize=normalize,
+        dtype=dtype,
+    )
     with crew(workers, kind, dask_address) as runner:
         with Meter(sample_bytes, shard_length) as meter:
             note.kept = lambda: meter.kept(out)
             with prepare(pipeline, source=source, out=out, options=options, runner=runner, progress=meter) as draft:
+                for line in draft.facts["discovered"]:
+                    click.echo(f"found: {line}", err=True)
                 if drop_parent and not draft.sealed and (found := baked_from(draft, changes)):
                     shutil.rmtree(draft.job.work, ignore_errors=True)  # the plan of a build that is not needed
                     said(found, reused=True, as_json=as_json)

@@ -71,10 +71,12 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     unused, bad = sum(manifest.unused.values()), len(manifest.quarantine)
     found = ", ".join(f"{name} {n:,}" for name, n in {**counts, "unused": unused, "quarantined": bad}.items())
     dtype = manifest.storage.dtype
-    shape = "×".join(map(str, (len(manifest.bands), *manifest.shape)))
-    yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}); {KNOWN[manifest.evidence]}"
+    shape = sample_shape(manifest.frames, len(manifest.bands), manifest.shape)
+    variant = f", {manifest.variant}" if manifest.variant else ""
+    yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}{variant}); {KNOWN[manifest.evidence]}"
     packing = f", {manifest.compression}" if manifest.compression else ""
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
+    yield from (("found", line) for line in manifest.discovered)
     yield "records", f"{sum(counts.values()) + unused + bad:,}: {found}"
     for reason, n in sorted(manifest.unused.items()):
         yield "unused", f"{n:,} {reason}"
@@ -94,7 +96,14 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     if normal := manifest.normalisation:
         bands = [band.name for band in manifest.bands]
         figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in bands)
-        yield "train", f"{'; '.join(figures)}  ({_unit(normal.unit)})"
+        units = ", ".join(dict.fromkeys(map(_unit, normal.units.values())))
+        yield "train", f"{'; '.join(figures)}  ({units})"
+
+
+def sample_shape(frames: int, bands: int, shape: tuple[int, int] | None) -> str:
+    """Return a sample's shape in words, such as 4×2×264×264."""
+    sizes = map(str, shape) if shape else ("sizes differ",)
+    return "×".join((*([str(frames)] if frames > 1 else []), str(bands), *sizes))
 
 
 def _leakage(share: float | str) -> str:

@@ -23,6 +23,8 @@ METHODS = ("zscore", "minmax")
 @click.option("--compress", "--compression", "compress", type=OneOf("--compress", lambda: PACKINGS),
               help="none, or zstd (zarr only); without it as the parent.")  # fmt: skip
 @click.option("--dtype", type=OneOf("--dtype", lambda: DTYPES), help="float16, or int16 (steps of 0.002 dB).")
+@click.option("--crop", type=click.IntRange(min=1), metavar="N", help="N×N pixels, the centre of each image.")
+@click.option("--pad", type=click.IntRange(min=1), metavar="N", help="N×N pixels, padded below and on the right.")
 @click.option("--resize", type=click.IntRange(min=1), metavar="N", help="N×N pixels, cubic.")
 @click.option("--normalize", type=OneOf("--normalize", lambda: METHODS), help="zscore or minmax, of the train split.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where builds are kept; the parent's.")
@@ -36,6 +38,8 @@ def command(
     format_: str | None,
     compress: str | None,
     dtype: Any,
+    crop: int | None,
+    pad: int | None,
     resize: int | None,
     normalize: Any,
     out: Path | None,
@@ -58,10 +62,12 @@ def command(
     container = format_ or manifest.format
     kept = manifest.compression if container == manifest.format else None
     compression = kept if compress is None else None if compress == "none" else compress
-    if (container, compression) == (manifest.format, manifest.compression) and not (dtype or resize or normalize):
-        raise UsageError("nothing to change: name another --format, --compress, --dtype, --resize or --normalize")
-    changes = Changes(format=container, compression=compression, dtype=dtype, resize=resize, normalize=normalize)
-    with crew(workers) as runner, Meter(layout_of(manifest).image_bytes) as meter:
+    baking: dict[str, Any] = {"crop": crop, "pad": pad, "resize": resize, "normalize": normalize, "dtype": dtype}
+    if (container, compression) == (manifest.format, manifest.compression) and not any(baking.values()):
+        names = ", ".join(f"--{name}" for name in baking)
+        raise UsageError(f"nothing to change: name another --format, --compress or one of {names}")
+    changes = Changes(format=container, compression=compression, **baking)
+    with crew(workers) as runner, Meter(layout_of(manifest).image_bytes()) as meter:
         note.kept = lambda: meter.kept(out or parent.path.parents[2])
         made = repack(parent.path, changes, out=out, runner=runner, progress=meter)
     if drop_parent:

@@ -84,7 +84,7 @@ def _of_build(
             name: recorded.model_copy(update={"bands": {band: recorded.bands[band] for band in layout.bands}})
             for name, recorded in ((name, manifest.statistics[name]) for name in wanted)
         }
-    with crew(workers) as runner, Meter(layout.image_bytes) as meter:
+    with crew(workers) as runner, Meter(layout.image_bytes()) as meter:
         counted = recount(build, wanted, runner, meter)
     if plot:
         from sar_data.plot import histograms
@@ -98,15 +98,14 @@ def _of_raw(
 ) -> tuple[str, dict[str, SplitStatistics]]:
     from sar_data import catalog
     from sar_data.cli.meter import Meter
-    from sar_data.rawstats import ALL, raw_statistics, recognise
+    from sar_data.rawstats import ALL, fitted, raw_statistics, recognise
     from sar_data.summary import summarise
 
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
-    pipeline = catalog.pipeline(dataset) if dataset else recognise(path)
+    pipeline = fitted(catalog.pipeline(dataset) if dataset else recognise(path), path)
     bands = tuple(band.name for band in pipeline.spec.bands)
-    sample_bytes = len(bands) * math.prod(pipeline.spec.shape) * 4
-    with crew(workers) as runner, Meter(sample_bytes) as meter:
+    with crew(workers) as runner, Meter() as meter:
         stats = raw_statistics(pipeline, path, runner, meter)
     if plot:
         from sar_data.plot import histograms
@@ -123,18 +122,18 @@ def _table(title: str, statistics: SplitStatistics) -> Table:
     table.add_column("")
     rows: dict[str, list[str]] = {name: [] for name in ("count", "masked", *FIGURES, "10·log10(mean)")}
     for band, figures in statistics.bands.items():
-        for domain in (figures.stored, figures.power):
+        for domain in (figures.stored, figures.db, figures.power):
             if domain is None:
                 continue
             table.add_column(f"{band} {'' if domain.unit == '1' else domain.unit}".strip(), justify="right")
             rows["count"].append(f"{figures.count:,}")
             rows["masked"].append(", ".join(f"{n:,} {reason}" for reason, n in figures.masked.items() if n) or "0")
             values = domain.percentiles | {name: getattr(domain, name) for name in ("mean", "std", "min", "max")}
-            linear = domain is figures.power
+            linear = domain.unit in ("power", "amplitude")
             for name in FIGURES:
                 value = values.get(name)
                 rows[name].append("–" if value is None else f"{value:.4g}" if linear else f"{value:.3f}")
-            decibel = domain.mean and linear and f"{10 * math.log10(domain.mean):.3f} dB"
+            decibel = domain.mean and domain.unit == "power" and f"{10 * math.log10(domain.mean):.3f} dB"
             rows["10·log10(mean)"].append(decibel or "")
     for name, cells in rows.items():
         if any(cells):

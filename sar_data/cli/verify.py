@@ -29,7 +29,7 @@ def command(ctx: click.Context, path: Path, full: bool, workers: int | None, as_
     from sar_data.verify import verify
 
     try:
-        size = layout_of(Build.open(path).manifest).image_bytes
+        size = layout_of(Build.open(path).manifest).image_bytes()
     except BuildError:
         size = 0  # which verify finds, too
     with crew(workers if full else 1) as runner, Meter(size) as meter:

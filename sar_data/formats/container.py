@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,60 +11,101 @@ from typing import Protocol
 import numpy as np
 
 from sar_data.plan import Shard
-from sar_data.record import Image, Record
+from sar_data.record import Image, Mask, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What a container must know of the samples: band names and descriptions, (height, width), how they are stored."""
+    """What a container must know of the samples: bands, their units, (height, width), how they are stored.
+
+    `shape` is None where images differ in size; `frames` above 1 gives images an axis before the bands; with
+    `mask_classes` each sample has a mask, uint8 [y, x].
+    """
 
     title: str
     bands: tuple[str, ...]
     descriptions: tuple[str, ...]
-    unit: str
-    shape: tuple[int, int]
+    units: tuple[str, ...]
+    shape: tuple[int, int] | None
+    frames: int
+    mask_classes: tuple[str, ...]
     dtype: str
     scale: float | None
     missing: float | None
     classes: dict[str, tuple[str, ...]]
 
     @property
-    def image_bytes(self) -> int:
-        """Bytes of one stored [band, y, x] image."""
-        return len(self.bands) * self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
+    def mask(self) -> bool:
+        return bool(self.mask_classes)
+
+    @property
+    def unit(self) -> str:
+        """The bands' unit, or all of them in words."""
+        return ", ".join(dict.fromkeys(self.units))
+
+    def image_shape(self, shape: tuple[int, int] | None = None) -> tuple[int, ...]:
+        """Return the shape of a stored image, [band, y, x] or [frame, band, y, x], given its own if they differ."""
+        height, width = self.shape or shape or (0, 0)
+        frames = (self.frames,) if self.frames > 1 else ()
+        return (*frames, len(self.bands), height, width)
+
+    def image_bytes(self, shape: tuple[int, int] | None = None) -> int:
+        """Return the bytes of one stored image."""
+        return math.prod(self.image_shape(shape)) * np.dtype(self.dtype).itemsize
+
+    def sample_bytes(self, shape: tuple[int, int] | None = None) -> int:
+        """Return the bytes of one stored image and its mask."""
+        return self.image_bytes(shape) + (math.prod(self.image_shape(shape)[-2:]) if self.mask else 0)
+
+    @property
+    def fill(self) -> float | int:
+        """The value of a missing pixel or an empty slot."""
+        return self.missing if self.missing is not None else float("nan") if "float" in self.dtype else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One slot of a shard: a record with its stored image, or None where the record was quarantined."""
+    """One slot of a shard: a record with what is stored of it, or None where the record was quarantined."""
 
     record: Record
     image: Image | None
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a shard became: bytes of its file, and each slot's payload offset where the container has one."""
+    """What a shard became: bytes of its file, and the offset of each slot's payloads where the container has one."""
 
     bytes: int
     offsets: list[int | None]
+    mask_offsets: list[int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one sample lies; `xxh3` is that of the stored image, where a reader shall compare it."""
+    """Where one sample lies, and its own (height, width).
+
+    The hashes are of what is stored; `nodata` [band] counts the pixels that the source marks so.
+    """
 
     split: str
     shard: int
     position: int
     offset: int | None
     key: str
+    shape: tuple[int, int]
+    mask_offset: int | None = None
     xxh3: str | None = None
+    mask_xxh3: str | None = None
+    nodata: tuple[int, ...] = ()
 
 
 class Reader(Protocol):
     def read(self, place: Place) -> Image:
-        """Return the stored [band, y, x] image; raise BuildError where it is not there or not whole."""
+        """Return the stored image; raise BuildError where it is not there or not whole."""
+
+    def mask(self, place: Place) -> Mask:
+        """Return the stored uint8 [y, x] mask; raise BuildError where it is not there or not whole."""
 
     def close(self) -> None:
         """Give back files and maps."""
@@ -76,6 +118,7 @@ class Format(Protocol):
     version: int
     compression: str | None
     multiple: int  # shard lengths are multiples of this
+    one_shape: bool  # images must have one size
     spooled: bool  # one process writes the container; `write` makes a spool file that `commit` consumes
 
     def refuse(self, key: str) -> str | None:
@@ -84,8 +127,11 @@ class Format(Protocol):
     def start(self, build: Path, split: str) -> None:
         """Prepare a split's folder; harmless when done twice."""
 
-    def file(self, shard: Shard) -> str:
-        """Return the path below the build of the file that holds a shard."""
+    def file(self, shard: Shard, layout: Layout) -> str:
+        """Return the path below the build of the file that holds a shard's images."""
+
+    def mask_file(self, shard: Shard, layout: Layout) -> str:
+        """Return the path below the build of the file that holds a shard's masks, which may be the same."""
 
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
         """Write one shard durably, below the build (or below the spool folder, where `spooled`)."""

@@ -1,5 +1,6 @@
 """LMDB: one environment a split, key = sample key, value = safetensors {band: (H, W)} with bands in name order.
 
+Several frames make it (frame, H, W); a mask is the last tensor, "mask", uint8 (H, W).
 The values are byte-equal to those rico-hdl writes: an 8-byte length, a JSON header padded with spaces to a
 multiple of 8, then the tensors (source: the safetensors format description). LMDB has one writer: workers spool
 finished values to a scratch file, and the builder puts a whole shard in one transaction, in plan order.
@@ -8,9 +9,12 @@ finished values to a scratch file, and the builder puts a whole shard in one tra
 from __future__ import annotations
 
 import json
+import math
 import mmap
+import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +25,48 @@ from sar_data.durable import explained, publish
 from sar_data.errors import BuildError, TargetError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
 from sar_data.plan import Shard
-from sar_data.record import Image
+from sar_data.record import Image, Mask
 
 PAGE = 4096
 MOST_KEY_BYTES = 511  # LMDB's compiled-in limit
-TENSOR_NAMES = {"float32": "F32", "float16": "F16", "int16": "I16"}
+TENSOR_NAMES = {"float32": "F32", "float16": "F16", "int16": "I16", "uint16": "U16", "uint8": "U8"}
+MASK = "mask"
 
 
 def make(compression: str | None) -> Lmdb:
     return Lmdb()
 
 
-def value_header(layout: Layout) -> bytes:
-    """Return the bytes before the tensors, the same for every value of a build."""
-    size = layout.image_bytes // len(layout.bands)
-    tensors = {
-        name: {
-            "dtype": TENSOR_NAMES[layout.dtype],
-            "shape": list(layout.shape),
-            "data_offsets": [i * size, (i + 1) * size],
-        }
-        for i, name in enumerate(sorted(layout.bands))
-    }
+@lru_cache(maxsize=256)
+def _header(bands: tuple[str, ...], shape: tuple[int, ...], dtype: str, mask: bool) -> bytes:
+    plane, at = math.prod(shape) * np.dtype(dtype).itemsize, 0
+    tensors: dict[str, Any] = {}
+    for name in bands:
+        tensors[name] = {"dtype": TENSOR_NAMES[dtype], "shape": list(shape), "data_offsets": [at, at + plane]}
+        at += plane
+    if mask:
+        end = at + math.prod(shape[-2:])
+        tensors[MASK] = {"dtype": "U8", "shape": list(shape[-2:]), "data_offsets": [at, end]}
     text = json.dumps(tensors, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
+
+
+def value_header(layout: Layout, shape: tuple[int, int] | None = None) -> bytes:
+    """Return the bytes before the tensors, the same for every value of one (height, width)."""
+    *frames, _, height, width = layout.image_shape(shape)
+    return _header(tuple(sorted(layout.bands)), (*frames, height, width), layout.dtype, layout.mask)
+
+
+def _length(values: memoryview) -> int:
+    """Return the bytes of the first value: its header says where the last tensor ends."""
+    size = 8 + int.from_bytes(values[:8], "little")
+    return size + _tensor_bytes(bytes(values[8:size]))
+
+
+@lru_cache(maxsize=256)
+def _tensor_bytes(text: bytes) -> int:
+    return max(int(tensor["data_offsets"][1]) for tensor in json.loads(text).values())
 
 
 def _environment(build: Path, split: str, **options: Any) -> lmdb.Environment:
@@ -58,6 +79,7 @@ class Lmdb:
     version = 1
     compression: str | None = None
     multiple = 1
+    one_shape = False
     spooled = True
 
     def refuse(self, key: str) -> str | None:
@@ -73,11 +95,12 @@ class Lmdb:
             except lmdb.Error as error:
                 raise TargetError(f"{path}: LMDB could not begin ({error}): is the disk full?") from error
 
-    def file(self, shard: Shard) -> str:
+    def file(self, shard: Shard, layout: Layout) -> str:
         return f"{shard.split}/data.mdb"
 
+    mask_file = file
+
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
-        head = value_header(layout)
         order = [layout.bands.index(name) for name in sorted(layout.bands)]
         path = root / shard.name
         with explained(path):
@@ -87,26 +110,31 @@ class Lmdb:
             for entry in entries:
                 if entry.image is None:
                     continue
-                size += file.write(head) + sum(file.write(entry.image[band].data) for band in order)
-        return Written(size, [None] * shard.count)
+                height, width = entry.image.shape[-2:]
+                size += file.write(value_header(layout, (height, width)))
+                for band in order:
+                    size += file.write(np.ascontiguousarray(entry.image[..., band, :, :]).data)
+                if entry.mask is not None:
+                    size += file.write(entry.mask.data)
+        return Written(size, [None] * shard.count, [None] * shard.count)
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
-        length = len(value_header(layout)) + layout.image_bytes
-        path = build / self.file(shard)
+        path = build / self.file(shard, layout)
         with explained(path), open(spool / shard.name, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
             # Twice the need of this shard on top of what is there: a sparse promise, not disk space.
-            room = path.stat().st_size + 2 * shard.count * (length + 2 * PAGE) + (64 << 20)
+            room = path.stat().st_size + 2 * (size + shard.count * 2 * PAGE) + (64 << 20)
             env = None
             try:
                 env = _environment(build, shard.split, map_size=room)
                 if shard.count and any(keys):
                     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as values, memoryview(values) as view:
-                        self._put(env, view, length, [key for key in keys if key is not None])
+                        self._put(env, view, [key for key in keys if key is not None])
             except lmdb.Error as error:
                 # LMDB reports a full disk as an input/output error.
                 raise TargetError(
                     f"{path}: LMDB could not commit shard {shard.name} ({error}). It needs "
-                    f"{shard.count * length / 1e6:.1f} MB, {shutil.disk_usage(path.parent).free / 1e6:.1f} are free. "
+                    f"{size / 1e6:.1f} MB, {shutil.disk_usage(path.parent).free / 1e6:.1f} are free. "
                     "Free some space and run the same command again: what is finished is kept."
                 ) from error
             finally:
@@ -114,11 +142,14 @@ class Lmdb:
                     env.close()
 
     @staticmethod
-    def _put(env: lmdb.Environment, values: memoryview, length: int, keys: list[str]) -> None:
+    def _put(env: lmdb.Environment, values: memoryview, keys: list[str]) -> None:
+        at = 0
         with env.begin(write=True) as transaction:
-            for i, key in enumerate(keys):
-                with values[i * length : (i + 1) * length] as value:
+            for key in keys:
+                end = at + _length(values[at:])
+                with values[at:end] as value:
                     transaction.put(key.encode(), value)
+                at = end
 
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         return None
@@ -133,25 +164,44 @@ class _Environments:
     def __init__(self, build: Path, layout: Layout) -> None:
         self._build, self._layout = build, layout
         self._open: dict[str, lmdb.Environment] = {}
-        self._head = value_header(layout)
 
-    def read(self, place: Place) -> Image:
+    def _value(self, place: Place, of: Callable[[bytes, memoryview], Image]) -> Image:
+        """Return what `of` takes from a value, given its header; the value is not there any more afterwards."""
+        head = value_header(self._layout, place.shape)
         try:
             if place.split not in self._open:
                 self._open[place.split] = _environment(self._build, place.split, readonly=True, readahead=False)
             with self._open[place.split].begin(buffers=True) as transaction:
                 value = transaction.get(place.key.encode())
-                if value is None or bytes(value[: len(self._head)]) != self._head:
+                if value is None or bytes(value[: len(head)]) != head:
                     found = "none" if value is None else "one with another header"
                     raise BuildError(f"{self._build / place.split}: expected a value under {place.key}, found {found}")
-                shape = (len(self._layout.bands), *self._layout.shape)
-                tensors = np.frombuffer(value, self._layout.dtype, offset=len(self._head)).reshape(shape)
-                names = sorted(self._layout.bands)
-                return tensors[[names.index(band) for band in self._layout.bands]]
+                return of(head, value)
         except (lmdb.Error, ValueError) as error:
             if isinstance(error, BuildError):
                 raise
             raise BuildError(f"{self._build / place.split}: {place.key} cannot be read: {error}") from error
+
+    def read(self, place: Place) -> Image:
+        layout, names = self._layout, sorted(self._layout.bands)
+        *frames, bands, height, width = layout.image_shape(place.shape)
+
+        def tensors(head: bytes, value: memoryview) -> Image:
+            count = layout.image_bytes(place.shape) // np.dtype(layout.dtype).itemsize
+            planes = np.frombuffer(value, layout.dtype, count, len(head)).reshape(bands, *frames, height, width)
+            planes = planes[[names.index(band) for band in layout.bands]]  # a copy, in the bands' order
+            return np.ascontiguousarray(planes.swapaxes(0, 1)) if frames else planes
+
+        return self._value(place, tensors)
+
+    def mask(self, place: Place) -> Mask:
+        shape = self._layout.image_shape(place.shape)[-2:]
+
+        def last(head: bytes, value: memoryview) -> Image:
+            offset = len(head) + self._layout.image_bytes(place.shape)
+            return np.frombuffer(value, np.uint8, math.prod(shape), offset).reshape(shape).copy()
+
+        return self._value(place, last)
 
     def close(self) -> None:
         for env in self._open.values():

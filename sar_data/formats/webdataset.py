@@ -1,4 +1,4 @@
-"""WebDataset: reproducible ustar shards, KEY.image.npy and KEY.json a sample.
+"""WebDataset: reproducible ustar shards, KEY.image.npy, KEY.mask.npy where there are masks, and KEY.json a sample.
 
 The tar is written by hand (headers from a template, one pass, no copies), because its members' offsets must be
 known: 512-byte aligned payloads let a loader map the shard and never parse a tar. mtime, uid and gid are 0.
@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from sar_data.durable import publish
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
 from sar_data.formats.raw import read_at
 from sar_data.plan import Shard
-from sar_data.record import Image, Record
+from sar_data.record import Image, Mask, Record
 
 BLOCK = 512
 NAME_BYTES = 100  # ustar's name field
@@ -37,32 +39,29 @@ def header(name: str, size: int) -> bytes:
     return start + b"%06o\0 " % (sum(start) + sum(rest) + 8 * 32) + rest
 
 
-def npy_header(layout: Layout) -> bytes:
-    """Return numpy's own header for a stored image, padded to a multiple of 64 bytes."""
+@lru_cache(maxsize=256)
+def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
+    """Return numpy's own header for a stored array, padded to a multiple of 64 bytes."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        stream,
-        {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(layout.dtype)),
-            "fortran_order": False,
-            "shape": (len(layout.bands), *layout.shape),
-        },
-    )
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
     return stream.getvalue()
 
 
 def card(record: Record, layout: Layout) -> bytes:
     """Return KEY.json: labels and everything else that must travel with a tar."""
-    task, classes = next(iter(layout.classes.items()))
+    task, classes = next(iter(layout.classes.items()), ("", ()))
     indices = record.labels.get(task, ())
+    objects = {"objects": [asdict(found) for found in record.objects]} if record.objects else {}
     return json.dumps(
         {
             "key": record.key,
             "bands": layout.bands,
-            "unit": layout.unit,
+            "units": layout.units,
             "labels": [classes[i] for i in indices],
             "label_indices": indices,
             "targets": dict(record.labels),
+            **objects,
             "group": record.group,
             "time": record.time and record.time.isoformat(),
             "orbit_pass": record.orbit_pass,
@@ -84,6 +83,7 @@ class WebDataset:
     version = 1
     compression: str | None = None
     multiple = 1
+    one_shape = False
     spooled = False
 
     def refuse(self, key: str) -> str | None:
@@ -95,27 +95,34 @@ class WebDataset:
     def start(self, build: Path, split: str) -> None:
         (build / split).mkdir(parents=True, exist_ok=True)
 
-    def file(self, shard: Shard) -> str:
+    def file(self, shard: Shard, layout: Layout) -> str:
         return f"{shard.name}.tar"
 
+    mask_file = file
+
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
-        npy = npy_header(layout)
-        size = len(npy) + layout.image_bytes
-        at, offsets = 0, list[int | None]()
-        with publish(root / self.file(shard)) as file:
+        at, gap, offsets, mask_offsets = 0, b"", list[int | None](), list[int | None]()
+        with publish(root / self.file(shard, layout)) as file:
+
+            def member(name: str, array: Image) -> int:
+                """Append an array; return where its payload begins."""
+                nonlocal at, gap
+                npy = npy_header(array.shape, array.dtype.name)
+                size = len(npy) + array.nbytes
+                begin = at + file.write(gap + header(name, size) + npy)
+                at, gap = begin + file.write(array.data), _padding(size)
+                return begin
+
             for entry in entries:
-                if entry.image is None:
-                    offsets.append(None)
-                    continue
                 key = entry.record.key
-                data = card(entry.record, layout)
-                offsets.append(at + BLOCK + len(npy))
-                at += file.write(header(f"{key}.image.npy", size) + npy)
-                at += file.write(entry.image.data)
-                tail = (_padding(size), header(f"{key}.json", len(data)), data, _padding(len(data)))
-                at += file.write(b"".join(tail))
+                offsets.append(None if entry.image is None else member(f"{key}.image.npy", entry.image))
+                mask_offsets.append(None if entry.mask is None else member(f"{key}.mask.npy", entry.mask))
+                if entry.image is not None:
+                    data = card(entry.record, layout)
+                    at += file.write(gap + header(f"{key}.json", len(data)) + data + _padding(len(data)))
+                    gap = b""
             at += file.write(bytes(2 * BLOCK))
-        return Written(at, offsets)
+        return Written(at, offsets, mask_offsets)
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
         return None  # written in place
@@ -133,8 +140,14 @@ class _Tar:
     def __init__(self, build: Path, layout: Layout) -> None:
         self._build, self._layout = build, layout
 
+    def _tar(self, place: Place) -> Path:
+        return self._build / place.split / f"{place.shard:06d}.tar"
+
     def read(self, place: Place) -> Image:
-        return read_at(self._build / place.split / f"{place.shard:06d}.tar", place.offset or 0, self._layout)
+        return read_at(self._tar(place), place.offset, self._layout.image_shape(place.shape), self._layout.dtype)
+
+    def mask(self, place: Place) -> Mask:
+        return read_at(self._tar(place), place.mask_offset, self._layout.image_shape(place.shape)[-2:], "uint8")
 
     def close(self) -> None:
         return None

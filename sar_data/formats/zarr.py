@@ -1,4 +1,4 @@
-"""Zarr v3: a group a split, `image` (sample, band, y, x), one chunk a shard.
+"""Zarr v3: a group a split, `image` (sample, [frame,] band, y, x) and `mask` (sample, y, x), one chunk a shard.
 
 Uncompressed chunks are raw C-contiguous arrays, so they are written and read as plain files; zarr-python writes
 the metadata, and the chunks too where zstd was asked for (the sharding codec, inner chunks of 16 samples).
@@ -7,7 +7,7 @@ the metadata, and the chunks too where zstd was asked for (the sharding codec, i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +18,16 @@ from sar_data.errors import BuildError
 from sar_data.formats.container import Entry, Layout, Place, Reader, Written
 from sar_data.formats.raw import read_at
 from sar_data.plan import Shard
-from sar_data.record import Image
+from sar_data.record import IGNORE, Image, Mask
 
 if TYPE_CHECKING:
     import zarr
 
 INNER = 16
-DIMENSIONS = ("sample", "band", "y", "x")
 
 
 def make(compression: str | None) -> Zarr:
     return Zarr(compression)
-
-
-def _fill(layout: Layout) -> float | int:
-    return layout.missing if layout.missing is not None else float("nan") if "float" in layout.dtype else 0
 
 
 def _attributes(layout: Layout) -> dict[str, Any]:
@@ -43,9 +38,15 @@ def _attributes(layout: Layout) -> dict[str, Any]:
     return cf
 
 
+def _meanings(layout: Layout) -> dict[str, Any]:
+    """Return CF attributes of a mask: what its values mean (CF conventions, flag_values)."""
+    return {"long_name": f"class of each pixel, {IGNORE} ignored", "flag_meanings": list(layout.mask_classes)}
+
+
 class Zarr:
     name = "zarr"
     version = 1
+    one_shape = True
     spooled = False
 
     def __init__(self, compression: str | None) -> None:
@@ -59,53 +60,78 @@ class Zarr:
         with explained(build / split):
             (build / split).mkdir(parents=True, exist_ok=True)  # chunks need no metadata: `finish` writes it
 
-    def _image(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
+    def _array(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
+        """Create `image` or `mask` in a store: metadata only."""
         import zarr
         from zarr.codecs import ZstdCodec
 
-        whole = (slots, len(layout.bands), *layout.shape)
+        image = name == "image"
+        shape = layout.image_shape()
+        shape = shape if image else shape[-2:]
+        whole = (slots, *shape)
         return zarr.create_array(
             store,
             name=name,
-            shape=(samples, *whole[1:]),
-            chunks=(INNER, *whole[1:]) if self.compression else whole,
+            shape=(samples, *shape),
+            chunks=(INNER, *shape) if self.compression else whole,
             shards=whole if self.compression else None,
-            dtype=layout.dtype,
+            dtype=layout.dtype if image else "uint8",
             filters=None,
             compressors=ZstdCodec(level=3) if self.compression else None,
-            fill_value=_fill(layout),
-            dimension_names=DIMENSIONS,
-            attributes=_attributes(layout),
+            fill_value=layout.fill if image else IGNORE,
+            dimension_names=("sample", *("frame", "band", "y", "x")[4 - len(shape) :])
+            if image
+            else ("sample", "y", "x"),
+            attributes=_attributes(layout) if image else _meanings(layout),
         )
 
-    def file(self, shard: Shard) -> str:
-        return f"{shard.split}/image/c/{shard.number}/0/0/0"
+    def file(self, shard: Shard, layout: Layout) -> str:
+        return f"{shard.split}/image/c/{shard.number}" + "/0" * len(layout.image_shape())
+
+    def mask_file(self, shard: Shard, layout: Layout) -> str:
+        return f"{shard.split}/mask/c/{shard.number}/0/0"
 
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
-        path = root / self.file(shard)
+        empty = np.full(layout.image_shape(), layout.fill, layout.dtype)
+        hidden = np.full(empty.shape[-2:], IGNORE, np.uint8)
+        masks: list[Image] = []
+
+        def images() -> Iterator[Image]:
+            for entry in entries:
+                masks.append(hidden if entry.mask is None else entry.mask)
+                yield empty if entry.image is None else entry.image
+
+        size = self._chunk(root / self.file(shard, layout), "image", layout, shard, images(), empty)
+        if layout.mask:
+            self._chunk(root / self.mask_file(shard, layout), "mask", layout, shard, masks, hidden)
+        if self.compression:
+            return Written(size, [None] * shard.count, [None] * shard.count)
+        offsets, mask_offsets = ([i * array.nbytes for i in range(shard.count)] for array in (empty, hidden))
+        return Written(size, list(offsets), list(mask_offsets) if layout.mask else [None] * shard.count)
+
+    def _chunk(self, path: Path, name: str, layout: Layout, shard: Shard, arrays: Iterable[Image], empty: Image) -> int:
+        """Write the chunk of one shard, at full length; return its bytes."""
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        empty = np.full((len(layout.bands), *layout.shape), _fill(layout), layout.dtype)
-        images = (empty if entry.image is None else entry.image for entry in entries)
         if self.compression:
-            data = self._encode(layout, shard, np.stack(list(images)))
+            data = self._encode(name, layout, shard, np.stack(list(arrays)))
             write(path, data)
-            return Written(len(data), [None] * shard.count)
+            return len(data)
         with publish(path) as file:
-            size = sum(file.write(image.data) for image in images)
-            for _ in range(shard.slots - shard.count):  # zarr stores the last chunk at full length
+            size = sum(file.write(array.data) for array in arrays)
+            for _ in range(shard.slots - shard.count):
                 size += file.write(empty.data)
-        return Written(size, [i * empty.nbytes for i in range(shard.count)])
+        return size
 
-    def _encode(self, layout: Layout, shard: Shard, images: Image) -> bytes:
+    def _encode(self, name: str, layout: Layout, shard: Shard, arrays: Image) -> bytes:
         """Return the bytes zarr itself gives a shard, by way of a one-shard array in memory."""
         import zarr
 
         stored: dict[str, Any] = {}
         store = zarr.storage.MemoryStore(stored)
         with zarr.config.set({"array.write_empty_chunks": True}):
-            self._image(store, "image", layout, shard.slots, shard.count)[:] = images
-        encoded: bytes = stored["image/c/0/0/0/0"].to_bytes()
+            self._array(store, name, layout, shard.slots, shard.count)[:] = arrays
+        encoded: bytes = stored[f"{name}/c" + "/0" * arrays.ndim].to_bytes()
         return encoded
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
@@ -115,11 +141,13 @@ class Zarr:
         import zarr
 
         folder = build / split
-        for unfinished in [folder / "zarr.json", folder / "image" / "zarr.json"]:
+        names = ["image", "mask"] if layout.mask else ["image"]
+        for unfinished in [folder / "zarr.json", *(folder / name / "zarr.json" for name in names)]:
             unfinished.unlink(missing_ok=True)
         attributes = {"Conventions": "CF-1.11", "title": layout.title}
         group = zarr.create_group(folder, zarr_format=3, attributes=attributes)
-        self._image(zarr.storage.LocalStore(folder), "image", layout, slots, len(keys))
+        for name in names:
+            self._array(zarr.storage.LocalStore(folder), name, layout, slots, len(keys))
         columns: dict[str, tuple[str, type, list[Any]]] = {
             "band": ("band", str, list(layout.bands)),
             "key": ("sample", str, [key or "" for key in keys]),
@@ -151,8 +179,13 @@ class _Raw:
         self._build, self._layout = build, layout
 
     def read(self, place: Place) -> Image:
-        path = self._build / place.split / "image/c" / str(place.shard) / "0/0/0"
-        return read_at(path, place.offset or 0, self._layout)
+        shape = self._layout.image_shape()
+        path = self._build / place.split / f"image/c/{place.shard}{'/0' * len(shape)}"
+        return read_at(path, place.offset, shape, self._layout.dtype)
+
+    def mask(self, place: Place) -> Mask:
+        path = self._build / place.split / f"mask/c/{place.shard}/0/0"
+        return read_at(path, place.mask_offset, self._layout.image_shape()[-2:], "uint8")
 
     def close(self) -> None:
         return None
@@ -163,18 +196,25 @@ class _Compressed:
 
     def __init__(self, build: Path, slots: dict[str, int]) -> None:
         self._build, self._slots = build, slots
-        self._arrays: dict[str, Any] = {}
+        self._arrays: dict[tuple[str, str], Any] = {}
 
-    def read(self, place: Place) -> Image:
+    def _read(self, name: str, place: Place) -> Image:
         import zarr
 
         try:
-            if place.split not in self._arrays:
-                self._arrays[place.split] = zarr.open_array(self._build / place.split / "image", mode="r")
-            image: Image = self._arrays[place.split][place.shard * self._slots[place.split] + place.position]
+            if (place.split, name) not in self._arrays:
+                self._arrays[place.split, name] = zarr.open_array(self._build / place.split / name, mode="r")
+            at = place.shard * self._slots[place.split] + place.position
+            array: Image = self._arrays[place.split, name][at]
         except (OSError, ValueError, RuntimeError, IndexError) as error:
             raise BuildError(f"{self._build}/{place.split}: shard {place.shard} does not decode: {error}") from error
-        return np.ascontiguousarray(image)
+        return np.ascontiguousarray(array)
+
+    def read(self, place: Place) -> Image:
+        return self._read("image", place)
+
+    def mask(self, place: Place) -> Mask:
+        return self._read("mask", place)
 
     def close(self) -> None:
         self._arrays.clear()

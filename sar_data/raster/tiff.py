@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import math
 import struct
-import warnings
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -68,9 +67,15 @@ _LAYOUTS_KEPT = 64
 
 
 def read(
-    data: bytes, name: str, *, shape: tuple[int, int], dtypes: Collection[str], bands: int, out: Image | None = None
+    data: bytes,
+    name: str,
+    *,
+    shape: tuple[int, int] | None,
+    dtypes: Collection[str],
+    bands: int,
+    out: Image | None = None,
 ) -> Raster:
-    """Return the pixels of a GeoTIFF of known (height, width), band count and accepted numpy dtype names.
+    """Return the pixels of a GeoTIFF of known (height, width) or any, band count and accepted numpy dtype names.
 
     `out`, an array [band, y, x] of the file's dtype, spares a copy where several files make one sample. Values are
     those of the file, bit for bit. Raise BadRecord, naming `name`, for anything that is not such a whole file.
@@ -79,8 +84,9 @@ def read(
         layout = _layout(data)
     except Malformed as error:
         raise BadRecord(name, str(error)) from None
-    if layout.shape != (bands, *shape):
-        raise BadRecord(name, f"expected {_say((bands, *shape))}, found {_say(layout.shape)}")
+    expected = (bands, *(shape or layout.shape[1:]))
+    if layout.shape != expected:
+        raise BadRecord(name, f"expected {_say(expected)}, found {_say(layout.shape)}")
     if layout.dtype not in dtypes:
         raise BadRecord(name, f"expected {' or '.join(sorted(dtypes))} pixels, found {layout.dtype}")
     if layout.end > len(data):
@@ -122,6 +128,20 @@ def georeference(data: bytes) -> tuple[str | None, Transform | None]:
     transform = (a, b, c, d, e, f)
     unit = (a, b, c, d, abs(e), f) == (1, 0, 0, 0, 1, 0)
     return crs, None if unit or not all(map(math.isfinite, transform)) else transform
+
+
+def header(data: bytes, name: str) -> tuple[tuple[int, int, int], str]:
+    """Return ((band, y, x), dtype) of a GeoTIFF, of its head too where the directory lies there; raise BadRecord."""
+    try:
+        _, entries = directory(data)
+        values = {tag: numbers(data, entries, tag) for tag in (_WIDTH, _HEIGHT, _BANDS, _FORMAT, _BITS)}
+    except Malformed as error:
+        raise BadRecord(name, str(error)) from None
+    if not values[_WIDTH] or not values[_HEIGHT]:
+        raise BadRecord(name, "expected a TIFF with width and height, found none")
+    bands, height, width = (int((values[tag] or (1,))[0]) for tag in (_BANDS, _HEIGHT, _WIDTH))
+    kind = int((values[_FORMAT] or (1,))[0]), int((values[_BITS] or (1,))[0])
+    return (bands, height, width), _DTYPES.get(kind, f"sample format {kind[0]} of {kind[1]} bits")
 
 
 def _say(shape: tuple[int, int, int]) -> str:
@@ -217,22 +237,9 @@ def _pixels(data: bytes, layout: _Layout) -> Image:
 
 
 def _rasterio(data: bytes, name: str, layout: _Layout) -> Image:
-    """Return what GDAL's GTiff driver decodes: no other driver is asked, and no file beside it is looked for."""
+    """Return what GDAL's GTiff driver decodes."""
     if layout.deflated:
         check_streams(name, (data[a:b] for a, b in layout.spans))
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from sar_data.raster.gdal import decoded
 
-    try:
-        with warnings.catch_warnings(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.MemoryFile(data) as memory, memory.open(driver="GTiff") as source:
-                found = (source.count, source.height, source.width)
-                types = set(source.dtypes)
-                pixels: Image | None = source.read() if (found, types) == (layout.shape, {layout.dtype}) else None
-    except (RasterioError, ValueError, TypeError, ArithmeticError, LookupError) as error:
-        # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
-        raise BadRecord(name, f"expected a readable TIFF, GDAL says: {error.__cause__ or error}") from error
-    if pixels is None:
-        raise BadRecord(name, f"expected {_say(layout.shape)}, GDAL finds {_say(found)} of {sorted(types)}")
-    return pixels
+    return decoded(data, name, "GTiff", expected=(layout.shape, layout.dtype))

@@ -11,10 +11,13 @@ from typing import Protocol
 import xxhash
 
 from sar_data.errors import BadRecord, SourceError
+from sar_data.record import SourceFile
 
 
 class Tree(Protocol):
-    """Names, sizes and bytes; paths are relative to the root and use forward slashes."""
+    """Names, sizes and bytes; paths are relative to the root and use forward slashes. A tree may key a cache."""
+
+    def __hash__(self) -> int: ...
 
     def folders(self, path: str = "") -> list[str]:
         """Return the names of the folders directly below `path`, in any order."""
@@ -95,7 +98,7 @@ def _reason(error: OSError) -> str:
     return "expected a file, found none" if isinstance(error, FileNotFoundError) else str(error.strerror)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache
 class Witness:
     """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`."""
 
@@ -120,3 +123,9 @@ class Witness:
 
     def head(self, path: str, size: int) -> bytes:
         return self.tree.head(path, size)
+
+
+def noted(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
+    """Return a file with its digest, and its bytes: what scan reads must be the same when the record is read."""
+    data = tree.read(path)
+    return SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data)), data

@@ -17,7 +17,7 @@ from sar_data.stages.draft import Draft
 from sar_data.stages.pack import PLAN
 from sar_data.stages.proof import Proof
 from sar_data.stats import BandStats
-from sar_data.summary import normalisation, summarise
+from sar_data.summary import mask_pixels, normalisation, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,12 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     for split, key in zip(planned["split"].to_pylist(), keys, strict=True):
         by_split[split].append(key)
     packed = _packed(planned.filter(valid), slots.filter(valid))
-    columns = [packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3")]
     clipped = np.sum([proof.clipped for proof in proofs], axis=0)
     before = draft.facts.get("clipped", {})  # by the repacks that led here
     facts = {
         **_splits(draft, proofs, by_split),
         **_statistics(draft, merged),
-        "content_digest": content_digest(zip(*columns, strict=True)),
+        "content_digest": content_digest(packed),
         "quarantine": [*draft.facts["quarantine"], *quarantined],
         "fallback_reads": sum(proof.fallbacks for proof in proofs),
         "narrowed_records": sum(proof.narrowed for proof in proofs),
@@ -73,7 +72,7 @@ def _packed(planned: pa.Table, slots: pa.Table) -> pa.Table:
     planned = planned.set_column(
         planned.column_names.index("files"), "files", pa.ListArray.from_arrays(_offsets(files), hashed)
     )
-    for name in ("xxh3", "offset", "masked"):
+    for name in ("xxh3", "mask_xxh3", "offset", "mask_offset", "masked"):
         planned = planned.append_column(name, slots[name])
     return planned
 
@@ -84,11 +83,15 @@ def _offsets(lists: pa.ListArray) -> pa.Array:
 
 def _indexed(parts: list[pa.Table], draft: Draft) -> pa.Table:
     """Return packed and unused rows in the INDEX schema; what an unused row cannot have is null."""
-    default = next(iter(draft.job.layout.classes))
+    layout = draft.job.layout
+    default, classes = next(iter(layout.classes.items()), (None, ()))
     whole = []
     for part in parts:
-        names, indices = label_columns(part["targets"], default, draft.job.layout.classes[default])
+        names, indices = label_columns(part["targets"], default, classes)
         part = part.append_column("labels", names).append_column("label_indices", indices)
+        for name, size in zip(("height", "width"), layout.shape or (), strict=False):
+            own = pc.fill_null(part[name], pa.scalar(size, pa.int32()))  # else all have the build's
+            part = part.set_column(part.column_names.index(name), name, own)
         empty = {f.name: pa.nulls(len(part), f.type) for f in INDEX if f.name not in part.column_names}
         columns = [empty.get(f.name) if f.name in empty else part[f.name].cast(f.type) for f in INDEX]
         whole.append(pa.Table.from_arrays(columns, schema=INDEX))
@@ -104,9 +107,12 @@ def _splits(draft: Draft, proofs: Sequence[Proof], keys: dict[str, list[str | No
             if shard.split == split:
                 count = sum(key is not None for key in keys[split][at : at + shard.count])
                 at += shard.count
-                file = draft.job.container.file(shard)
+                file = draft.job.container.file(shard, draft.job.layout)
                 shards.append({"name": shard.name, "file": file, "count": count, "bytes": proof.bytes})
         splits[split] = {**planned, "count": sum(shard["count"] for shard in shards), "shards": shards}
+        if draft.job.layout.mask:
+            mine = [p.mask_pixels for s, p in zip(draft.shards, proofs, strict=True) if s.split == split]
+            splits[split]["mask_pixels"] = mask_pixels(draft.job.layout.mask_classes, mine)
     return {"splits": splits}
 
 

@@ -18,7 +18,7 @@ from sar_data import durable
 from sar_data.bake import physical
 from sar_data.bulk import bulk
 from sar_data.errors import BadRecord, BuildError, TargetError
-from sar_data.formats.container import Entry, Place
+from sar_data.formats.container import Entry, Place, Written
 from sar_data.index import to_records
 from sar_data.origin import Opened
 from sar_data.plan import Shard
@@ -27,7 +27,7 @@ from sar_data.runners import Runner
 from sar_data.stages.draft import Draft, Job
 from sar_data.stages.proof import SLOTS, Proof
 from sar_data.stages.scan import Progress
-from sar_data.stats import Survey, Tally, survey
+from sar_data.tally import Survey, Tally, survey
 
 PLAN = "plan.arrow"
 STARTED = "started"
@@ -74,8 +74,17 @@ def _commit(job: Job, shard: Shard) -> None:
 
 def missing_bytes(draft: Draft) -> int:
     """Return the disk space that the shards without a valid proof will take."""
-    missing = sum(shard.count for shard in draft.shards if not proven(draft.job, shard))
-    return int(missing * draft.job.layout.image_bytes * SPARE)
+    job, need = draft.job, 0
+    for shard in draft.shards:
+        if proven(job, shard):
+            continue
+        if job.layout.shape is not None:
+            need += shard.count * job.layout.sample_bytes()
+        else:
+            rows = read_plan(job, shard)
+            sizes = zip(rows["height"].to_pylist(), rows["width"].to_pylist(), strict=True)
+            need += sum(job.layout.sample_bytes((h or 0, w or 0)) for h, w in sizes)
+    return int(need * SPARE)
 
 
 @contextmanager
@@ -111,8 +120,11 @@ def proven(job: Job, shard: Shard) -> bool:
         return False
     if job.on_bad == "stop" and not pc.all(proof.slots["valid"]).as_py():
         return False  # packed under quarantine, which this run does not accept
-    path = job.build / job.container.file(shard)
-    return path.exists() and (job.container.spooled or path.stat().st_size == proof.bytes)
+    container, layout = job.container, job.layout
+    path = job.build / container.file(shard, layout)
+    if layout.mask and not (job.build / container.mask_file(shard, layout)).exists():
+        return False
+    return path.exists() and (container.spooled or path.stat().st_size == proof.bytes)
 
 
 def read_plan(job: Job, shard: Shard) -> pa.Table:
@@ -128,7 +140,10 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
     records = to_records(rows)
     places: list[Place | None] = [None] * len(records)
     if "parent" in rows.column_names:
-        places = [Place(**place) for place in rows["parent"].to_pylist()]
+        places = [
+            Place(**{**place, "shape": tuple(place["shape"].values()), "nodata": tuple(place["nodata"])})
+            for place in rows["parent"].to_pylist()
+        ]
     pass_ = _Pass(job)
     root = job.spool if job.container.spooled else job.build
     with job.origin.opened() as opened:
@@ -139,8 +154,9 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
         pass_.fallbacks,
         pass_.narrowed,
         pass_.clipped.tolist(),
+        pass_.mask_pixels.tolist(),
         pass_.tally.finish() if pass_.tally else None,
-        pass_.table(written.offsets),
+        pass_.table(written),
     )
     path = job.proof(shard)
     proof.save(path.with_suffix(PENDING) if job.container.spooled else path)
@@ -153,11 +169,12 @@ class _Pass:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.refuse = job.container.refuse
-        self.tally = Tally(len(job.layout.bands), job.layout.unit) if job.statistics else None
+        self.tally = Tally(job.layout.units) if job.statistics else None
         self.fallbacks = 0
         self.narrowed = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
-        self.slots: list[tuple[Any, ...]] = []  # SLOTS without the offset, which the container tells at the end
+        self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
+        self.slots: list[tuple[Any, ...]] = []  # SLOTS without the offsets, which the container tells at the end
 
     def entries(self, opened: Opened, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
         layout = self.job.layout
@@ -166,12 +183,13 @@ class _Pass:
                 if reason := self.refuse(record.key):
                     raise BadRecord(record.files[0].path, f"{record.key}: {reason}")
                 pixels = opened.pixels(record, place)
-                seen = survey(physical(pixels.image, layout.scale))
+                height, width = pixels.size
+                seen = survey(physical(pixels.image[..., :height, :width], layout.scale), pixels.nodata)
                 self._refuse_implausible(record, seen)
             except BadRecord as error:
                 if self.job.on_bad == "stop":
                     raise
-                self.slots.append((False, error.path, error.reason, None, None, None))
+                self.slots.append((False, error.path, error.reason, None, None, None, None))
                 yield Entry(record, None)
                 continue
             if self.tally:
@@ -186,20 +204,24 @@ class _Pass:
                 for band, count in zip(layout.bands, counts, strict=True)
                 if count
             ]
+            hidden = None
+            if pixels.mask is not None:
+                hidden = xxhash.xxh3_128_hexdigest(pixels.mask.data)
+                self.mask_pixels += np.bincount(pixels.mask.ravel(), minlength=256)
             xxh3 = xxhash.xxh3_128_hexdigest(pixels.image.data)
-            self.slots.append((True, None, None, xxh3, pixels.files, masked))
-            yield Entry(record, pixels.image)
+            self.slots.append((True, None, None, xxh3, hidden, pixels.files, masked))
+            yield Entry(record, pixels.image, pixels.mask)
 
     def _refuse_implausible(self, record: Record, seen: Survey) -> None:
-        in_db = self.job.layout.unit == "dB"
-        if seen.valid is None and not (in_db and max(-seen.least, seen.most) > MOST_DB):
+        in_db = np.array([unit == "dB" for unit in self.job.layout.units])
+        if seen.valid is None and not (in_db.any() and max(-seen.least, seen.most) > MOST_DB):
             return
         bands = self.job.layout.bands
         empty = np.zeros(len(bands), np.bool_) if seen.valid is None else ~seen.valid.any(axis=1)
-        beyond = np.maximum(np.abs(seen.low), np.abs(seen.high)) > MOST_DB
+        beyond = in_db & (np.maximum(np.abs(seen.low), np.abs(seen.high)) > MOST_DB)
         if empty.any():
             i, reason = int(np.argmax(empty)), "expected some valid pixels, found every one masked (NaN or infinite)"
-        elif in_db and beyond.any():
+        elif beyond.any():
             i = int(np.argmax(beyond))
             reason = f"expected values in dB, found {seen.low[i]:g} to {seen.high[i]:g}"
         else:
@@ -208,8 +230,9 @@ class _Pass:
         path = next((name for name in names if bands[i] in name.rsplit("/", 1)[-1]), names[0])
         raise BadRecord(path, f"band {bands[i]}: {reason}")
 
-    def table(self, offsets: list[int | None]) -> pa.Table:
+    def table(self, written: Written) -> pa.Table:
         """Return the slots in the SLOTS schema; an empty slot has no offset."""
-        rows = [(*slot, offset if slot[0] else None) for slot, offset in zip(self.slots, offsets, strict=True)]
+        ends = zip(written.offsets, written.mask_offsets, strict=True)
+        rows = [(*slot, *(end if slot[0] else (None, None))) for slot, end in zip(self.slots, ends, strict=True)]
         columns = list(zip(*rows, strict=True)) or [()] * len(SLOTS)
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, SLOTS, strict=True)], schema=SLOTS)

@@ -13,7 +13,8 @@ import xxhash
 
 from sar_data import formats
 from sar_data.bulk import bulk
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, UsageError
+from sar_data.formats.container import Format
 from sar_data.index import fingerprint
 from sar_data.manifest import BandDocument, Quarantined, Storage, TaskDocument
 from sar_data.origin import Raw
@@ -64,8 +65,11 @@ def prepare(
 ) -> Draft:
     """Return the draft of a raw build, its target locked; one that exists sealed is returned as such."""
     container = formats.get(options.format, options.compression)
+    tree = Folder.at(source)
+    pipeline, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
+    spec = pipeline.spec
     name, policy = parse(options.split or next(iter(pipeline.splits)), pipeline.splits)
-    tree, spec = Folder.at(source), pipeline.spec
+    check_shape(spec, container)
     scanned = scan(
         pipeline,
         tree,
@@ -91,11 +95,13 @@ def prepare(
             "leakage": "unknown" if leakage is None else leakage,
         },
         "unused": dict(Counter(reason for reason in assignment.reason if reason is not None)),
+        "discovered": list(discovered),
         "applied": [],
         "parent": None,
         "quarantine": [*scanned.quarantined, *misplaced],
         "recipe": {
-            "dataset": [spec.name, spec.version, spec.revision],
+            "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
+            **({"fitted": [spec.dtype, spec.shape, spec.units]} if discovered else {}),
             "format": [container.name, container.version, options.compression],
             "shard_length": options.shard_length,
             "limit": options.limit,
@@ -117,6 +123,15 @@ def prepare(
         statistics=options.statistics,
         on_bad=options.on_bad,
     )
+
+
+def check_shape(spec: DatasetSpec, container: Format) -> None:
+    """Raise UsageError where images of several sizes meet a container that has one."""
+    if spec.shape is None and container.one_shape:
+        raise UsageError(
+            f"{spec.name} has images of several sizes, {container.name} needs one: use --format webdataset or lmdb, or "
+            "make them one size with --crop N or --pad N"
+        )
 
 
 def _misplaced(records: Sequence[Record], assignment: Assignment, on_bad: OnBad) -> list[Quarantined]:
@@ -150,17 +165,20 @@ def _outcome(records: Sequence[Record], assignment: Assignment) -> str:
 
 
 def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec) -> dict[str, dict[str, float]]:
-    classes = spec.tasks[0].classes
+    classes = spec.tasks[0].classes if spec.tasks else ()
     shares = class_shares(records, assignment.split, classes)
     return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
 
 
 def _of_spec(spec: DatasetSpec) -> dict[str, Any]:
     """Return the manifest's fields that the declaration alone decides."""
-    same = ("version", "title", "licence", "citation", "evidence", "shape", "pixel_size_m")
+    same = (
+        *("version", "variant", "title", "licence", "citation", "evidence", "shape", "frames", "pixel_size_m"),
+        *("calibration", "terrain_corrected", "range_axis", "symmetries"),
+    )
     return {
         "dataset": spec.name,
-        **{name: getattr(spec, name) for name in same},
+        **{name: _plain(getattr(spec, name)) for name in same},
         "bands": [
             BandDocument(name=b.name, polarisation=b.polarisation, unit=b.unit, description=b.description)
             for b in spec.bands

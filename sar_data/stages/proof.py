@@ -14,6 +14,7 @@ from sar_data import durable
 from sar_data.index import MASKED
 from sar_data.stats import BandStats
 
+FACTS = ("recipe", "bytes", "fallbacks", "narrowed", "clipped", "mask_pixels")
 DIGEST = 16  # bytes of xxh3_128
 SLOTS = pa.schema(
     [
@@ -21,30 +22,31 @@ SLOTS = pa.schema(
         ("path", pa.string()),
         ("reason", pa.string()),
         ("xxh3", pa.string()),
+        ("mask_xxh3", pa.string()),
         ("files", pa.list_(pa.string())),
         ("masked", pa.list_(MASKED)),
         ("offset", pa.int64()),
+        ("mask_offset", pa.int64()),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`slots` has one row a slot; `bytes` is the length of what was written for the shard."""
+    """`slots` has one row a slot; `bytes` is the length of the shard's file, `mask_pixels` counts each mask value."""
 
     recipe: str
     bytes: int
     fallbacks: int
     narrowed: int
     clipped: list[int]
+    mask_pixels: list[int]
     statistics: BandStats | None
     slots: pa.Table
 
     def save(self, path: Path) -> None:
         """Write the proof behind its own digest: no fsync, since one that a power cut tore is not believed."""
-        facts: dict[str, Any] = {
-            name: getattr(self, name) for name in ("recipe", "bytes", "fallbacks", "narrowed", "clipped")
-        }
+        facts: dict[str, Any] = {name: getattr(self, name) for name in FACTS}
         facts["statistics"] = self.statistics and self.statistics.to_json()
         table = self.slots.replace_schema_metadata({"proof": json.dumps(facts)})
         sink = pa.BufferOutputStream()

@@ -33,7 +33,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
         return Build.open(draft.target)
     job = draft.job
     proofs: list[Proof] = []
-    merged = {split: merge((), len(job.layout.bands), job.layout.unit) for split in draft.facts["splits"]}
+    merged = {split: merge((), job.layout.units) for split in draft.facts["splits"]}
     for shard in draft.shards:
         proof = Proof.load(job.proof(shard))
         if proof is None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sar_data.errors import BuildError
-from sar_data.stream.native import carray, compiled, pointer
+from sar_data.stream.native import carray, compiled, inlined, pointer
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 # A page's header, then MDB_meta, of whose two databases the second is the main one.
@@ -55,12 +55,12 @@ def tree(path: Path) -> Tree:
     return Tree(page, last + 1, -1 if root == NO_ROOT else root)
 
 
-@compiled
+@inlined
 def _u16(data: Any, at: Any) -> Any:
     return np.int64(data[at]) | np.int64(data[at + 1]) << 8
 
 
-@compiled
+@inlined
 def _below(data: Any, at: Any, size: Any, key: Any) -> Any:
     """Compare a node's key with `key`: below 0, 0 or above 0, as memcmp with the shorter key first."""
     for i in range(min(size, len(key))):
@@ -69,7 +69,7 @@ def _below(data: Any, at: Any, size: Any, key: Any) -> Any:
     return size - np.int64(len(key))
 
 
-@compiled
+@inlined
 def _descend(data: Any, page: Any, pages: Any, root: Any, key: Any) -> Any:
     """Return offset and length of a key's value."""
     number = root
@@ -122,7 +122,7 @@ def _descend(data: Any, page: Any, pages: Any, root: Any, key: Any) -> Any:
     return DAMAGED, 0
 
 
-@compiled
+@compiled("void(i8, i8, i8, i8, u1[::1], i8[::1], i8[::1], i8[::1])")
 def find(address: Any, page: Any, pages: Any, root: Any, text: Any, edges: Any, values: Any, lengths: Any) -> None:
     """Fill the offsets (or ABSENT, DAMAGED) and lengths of the values of the keys text[edges[i] : edges[i + 1]]."""
     data = carray(pointer(address), pages * page, np.uint8)

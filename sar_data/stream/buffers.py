@@ -29,7 +29,7 @@ class Buffers:
         kind = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
         try:
-            block = self._free.popleft()
+            block = self._free.pop()  # the last one freed is likely to be in the cache still
         except IndexError:
             block = self._allocate(size)
         if len(block) < size:

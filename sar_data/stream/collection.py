@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import UsageError
-from sar_data.sealed import INDEX_NAME
-from sar_data.stream import quantiles, targets
+from sar_data.record import IGNORE
+from sar_data.stream import quantiles
 from sar_data.stream.buffers import Buffers
-from sar_data.stream.normalise import normaliser
-from sar_data.stream.rows import matching
+from sar_data.stream.fit import Fit
+from sar_data.stream.normalise import Normaliser, normaliser
 from sar_data.stream.source import Source
 from sar_data.stream.store import Integers
+from sar_data.stream.targets import Boxes, Classes, Window
 
 Array = npt.NDArray[Any]
 Batch = dict[str, Any]
@@ -34,27 +35,31 @@ class Collection:
         task: str | None = None,
         normalise: str | None = "zscore",
         fill: float | None = 0.0,
+        crop: int | None = None,
+        pad: int | None = None,
         io: str = "auto",
         verify: bool = False,
         cache: Path | None = None,
         cache_bytes: int | None = None,
     ) -> None:
+        self._arguments = {name: value for name, value in locals().items() if name != "self"}
         paths = [builds] if isinstance(builds, str | Path) else list(builds)
         if not paths:
             raise UsageError("builds: expected at least one sealed build, found none")
-        self._arguments = (paths, split, bands, task, normalise, fill, io, verify, cache, cache_bytes)
-        how: dict[str, Any] = {"io": io, "verify": verify, "task": task, "cache": cache, "cache_bytes": cache_bytes}
+        self.split, self._fit, self.buffers = split, Fit(crop, pad), Buffers()
+        how: dict[str, Any] = {"task": task, "io": io, "verify": verify, "cache": cache, "cache_bytes": cache_bytes}
         self.sources = [Source(path, split, **how) for path in paths]
-        self.split = split
-        self._how = [normaliser(source.manifest, bands, normalise, fill=fill) for source in self.sources]
+        self.hows: list[Normaliser] = [normaliser(s.manifest, bands, normalise, fill=fill) for s in self.sources]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
-        self.buffers = Buffers()
-        self.task = self.sources[0].task
-        self._targets = [targets.classes(s.task, s.rows) if s.task else None for s in self.sources]
         self._agree()
+        first = self.sources[0]
+        self.fixed = first.layout.shape if self._fit.side is None else None
+        height, width = (self._fit.side,) * 2 if self._fit.side else self._largest()
+        frames = (first.layout.frames,) if first.layout.frames > 1 else ()
+        self.shape = (*frames, len(self.channels), height, width)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, self._arguments
+        return _reopened, (self._arguments,)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -62,7 +67,7 @@ class Collection:
     @property
     def channels(self) -> tuple[str, ...]:
         """The names of the channels of an image."""
-        return self._how[0].channels
+        return self.hows[0].channels
 
     @property
     def digest(self) -> str:
@@ -72,125 +77,121 @@ class Collection:
     def _agree(self) -> None:
         """Raise UsageError where the builds cannot make one batch."""
         first = self.sources[0]
-        for other in self.sources[1:]:
+        for source in self.sources:
+            self._fit.check(source.size, source.build)
             for what, a, b in (
-                ("image shape", first.layout.shape, other.layout.shape),
-                ("dtype", first.layout.dtype, other.layout.dtype),
-                ("task", first.task, other.task),
-                ("unit", first.layout.unit, other.layout.unit),
+                ("frames", first.layout.frames, source.layout.frames),
+                ("task", first.task, source.task),
+                ("unit", first.layout.unit, source.layout.unit),
+                ("dtype", first.layout.dtype, source.layout.dtype),
+                ("size", *(None if self._fit.side else s.size[:1].tolist() for s in (first, source))),
             ):
                 if a != b:
-                    raise UsageError(f"builds differ in {what}: {first.build} has {a}, {other.build} has {b}")
+                    raise UsageError(f"builds differ in {what}: {first.build} has {a}, {source.build} has {b}")
 
-    def _parts(self, rows: Integers) -> Iterable[tuple[int, Integers]]:
-        """Yield the number of each source that some rows are of, and their places among the rows."""
+    def _largest(self) -> tuple[int, int]:
+        height, width = (self.sources[0].layout.shape or self.sources[0].size[0]) if len(self) else (0, 0)
+        return int(height), int(width)
+
+    def parts(self, rows: Integers) -> Iterator[tuple[int, Integers, Integers]]:
+        """Yield the number of each source that some rows are of, those rows by its own count, and their places."""
+        if len(self.sources) == 1:
+            yield 0, rows, np.arange(len(rows))
+            return
         which = np.searchsorted(self.starts, rows, side="right") - 1
-        for number in np.unique(which) if len(self.sources) > 1 else [0]:
-            yield int(number), np.flatnonzero(which == number)
+        for number in np.unique(which):
+            places = np.flatnonzero(which == number)
+            yield int(number), rows[places] - self.starts[number], places
 
-    def batch(self, rows: Integers) -> Batch:
-        """Return image float32 [sample, channel, y, x], normalised; target and key of each."""
-        image = self.buffers.array((len(rows), len(self.channels), *self.sources[0].layout.shape), np.float32)
-        for number, places in self._parts(rows):
-            own = rows[places] - self.starts[number]
-            self.sources[number].gather(own, places, self._how[number], image)
-        how = self._how[0]
+    def batch(self, rows: Integers, seeds: Sequence[int] | None = None) -> Batch:
+        """Return image float32 [sample, (frame,) channel, y, x], normalised, target and key of some rows.
+
+        Of cropped images also window [sample, 4], as row, column, height and width; `seeds` draws it, one a sample.
+        """
+        image = self.buffers.array((len(rows), *self.shape), np.float32)
+        flat = image.reshape(len(rows), -1, *self.shape[-2:])
+        windows: list[Window] | None = None
+        if self._fit.side is None:
+            for number, own, places in self.parts(rows):
+                self.sources[number].gather(own, places, self.hows[number], flat)
+            self._stretch(flat)
+        else:
+            windows = self._windows(rows, seeds)
+            flat[:] = self.hows[0].fill
+            for i, patch in self._patches(rows):
+                y, x, height, width = windows[i]
+                flat[i, :, :height, :width] = patch[:, y : y + height, x : x + width]
+        return {"image": image, **self.labels(rows, windows)}
+
+    def _patches(self, rows: Integers) -> Iterator[tuple[int, Array]]:
+        """Yield whole normalised images one by one: quantiles are those of the patch before any crop."""
+        for number, own, places in self.parts(rows):
+            for row, place in zip(own, places, strict=True):
+                source = self.sources[number]
+                patch = np.empty((1, source.plane.shape[0] * len(self.channels), *source.size[row]), np.float32)
+                source.gather(np.array([row]), np.zeros(1, np.int64), self.hows[number], patch)
+                self._stretch(patch)
+                yield int(place), patch[0]
+
+    def _windows(self, rows: Integers, seeds: Sequence[int] | None) -> list[Window]:
+        size = np.empty((len(rows), 2), np.int64)
+        for number, own, places in self.parts(rows):
+            size[places] = self.sources[number].size[own]
+        return self._fit.windows(size, seeds)
+
+    def _stretch(self, images: Array) -> None:
+        how = self.hows[0]
         if how.stretch is not None:
-            quantiles.stretch(image.reshape(*image.shape[:2], -1), how.stretch == "grey", how.grey, how.fill)
-        return {"image": image, **self.labels(rows)}
+            frames = images.shape[1] // len(how.grey)
+            grey = np.tile(how.grey, (frames, 1))
+            quantiles.stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)
 
     def stored(self, rows: Integers) -> Batch:
         """Return the stored images [sample, plane, y, x], and how to normalise which of them on a device."""
-        layout = self.sources[0].layout
-        images = self.buffers.array((len(rows), len(layout.bands), *layout.shape), layout.dtype)
+        first = self.sources[0]
+        images = self.buffers.array((len(rows), first.plane.size, *self.shape[-2:]), first.layout.dtype)
         parts = []
-        for number, places in self._parts(rows):
-            source = self.sources[number]
-            source.copy(rows[places] - self.starts[number], places, images)
-            parts.append((self._how[number], source.plane, places))
+        for number, own, places in self.parts(rows):
+            self.sources[number].copy(own, places, images)
+            parts.append((self.hows[number], self.sources[number].plane, places))
         return {"stored": images, "parts": parts, **self.labels(rows)}
 
-    def labels(self, rows: Integers) -> Batch:
-        """Return target (where the build has a task) and key of some rows."""
-        found: Batch = {}
+    def labels(self, rows: Integers, windows: list[Window] | None = None) -> Batch:
+        """Return target (where the build has a task), key and window of some rows."""
         keys = np.empty(len(rows), object)
-        for number, places in self._parts(rows):
-            own = rows[places] - self.starts[number]
-            keys[places] = self.sources[number].rows.keys(own)
-            known = self._targets[number]
-            if known is not None:
-                part = targets.taken(known, own)
+        found: Batch = {}
+        for number, own, places in self.parts(rows):
+            source = self.sources[number]
+            keys[places] = source.rows.keys(own)
+            if isinstance(source.targets, Classes):
+                part = source.targets.take(own)
                 found.setdefault("target", np.empty((len(rows), *part.shape[1:]), part.dtype))[places] = part
+            elif isinstance(source.targets, Boxes):
+                boxes = found.setdefault("target", [None] * len(rows))
+                for row, place in zip(own, places, strict=True):
+                    boxes[place] = source.targets.take(int(row), windows[place] if windows else None)
+            elif source.task is not None:
+                masks = found.setdefault("target", np.full((len(rows), *self.shape[-2:]), IGNORE, np.uint8))
+                self._masks(source, own, places, windows, masks)
+        found |= {} if windows is None else {"window": np.array(windows, np.int64)}
         return found | {"key": keys.tolist()}
 
-    def shards(self, rows: Integers) -> Integers:
-        """Return the shard of each row, numbered through all builds."""
-        shards = np.empty(len(rows), np.int64)
-        before = 0
-        for number, source in enumerate(self.sources):
-            places = np.flatnonzero((rows >= self.starts[number]) & (rows < self.starts[number + 1]))
-            shards[places] = source.rows.shard[rows[places] - self.starts[number]] + before
-            before += len(source.manifest.splits[self.split].shards)
-        return shards
-
-    def select(self, keys: Iterable[str] | None, where: Any) -> Integers:
-        """Return the rows that have one of `keys` and fulfil `where`, ascending; all of them for None."""
-        rows = [np.arange(len(source)) for source in self.sources]
-        if where is not None:
-            rows = [s.rows.find(matching(s.files.path(INDEX_NAME), self.split, where)) for s in self.sources]
-        found = np.concatenate([own + start for own, start in zip(rows, self.starts, strict=False)])
-        if keys is None:
-            return found
-        return np.intersect1d(found, self._find(list(keys)))
-
-    def _find(self, keys: list[str]) -> Integers:
-        if len(self.sources) == 1:
-            return self.sources[0].rows.find(keys)
-        known = [set(source.rows.key.to_pylist()) for source in self.sources]
-        lost = [key for key in keys if not any(key in names for names in known)]
-        if lost:
-            raise UsageError(f"keys: {len(lost)} are in none of the builds' {self.split}, such as {lost[0]}")
-        parts = [s.rows.find(set(keys) & names) for s, names in zip(self.sources, known, strict=True)]
-        return np.concatenate([own + start for own, start in zip(parts, self.starts, strict=False)])
-
-    def weights(
-        self, rows: Integers, given: str | Mapping[str, float] | None, mix: Sequence[float] | None
-    ) -> npt.NDArray[np.float64] | None:
-        """Return how likely each row is drawn: by class, by key, and with `mix` each build's share of all draws."""
-        if given is None and mix is None:
-            return None
-        parts = [(number, places) for number, places in self._parts(rows)]
-        weights = np.ones(len(rows))
-        if given == "balanced":
-            found = [known for known in self._targets if known is not None]
-            if not found:
-                raise UsageError("weights='balanced': this build has no classes to balance")
-            weights = targets.balance(np.concatenate(found)[rows])
-        elif isinstance(given, Mapping):
-            try:
-                weights = np.array([given[key] for key in self.labels(rows)["key"]], np.float64)
-            except KeyError as error:
-                raise UsageError(f"weights: none for {error}; each sample that is selected needs one") from None
-        elif given is not None:
-            raise UsageError(f"weights: expected 'balanced' or a weight by key, found {given!r}")
-        if mix is not None:
-            if len(mix) != len(self.sources):
-                raise UsageError(f"mix: expected {len(self.sources)} shares, one a build, found {len(mix)}")
-            for number, places in parts:
-                weights[places] *= mix[number] / max(weights[places].sum(), 1e-300)
-        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
-            raise UsageError("weights: expected finite numbers, none below 0 and one above it")
-        return weights
-
-    @property
-    def room(self) -> int | None:
-        """The bytes of the cache that remote builds come through, None where all are at hand."""
-        return min((source.files.room for source in self.sources if source.files.room is not None), default=None)
+    def _masks(
+        self, source: Source, rows: Integers, places: Integers, windows: list[Window] | None, out: Array
+    ) -> None:
+        if windows is None:
+            source.mask(rows, places, out)
+            return
+        for row, place in zip(rows, places, strict=True):
+            whole = np.empty((1, *source.size[row]), np.uint8)
+            source.mask(np.array([row]), np.zeros(1, np.int64), whole)
+            y, x, height, width = windows[place]
+            out[place, :height, :width] = whole[0, y : y + height, x : x + width]
 
     def prefetch(self, rows: Integers) -> None:
         """Say which rows come next, in order."""
-        for number, places in self._parts(rows):
-            self.sources[number].prefetch(rows[places] - self.starts[number])
+        for number, own, _ in self.parts(rows):
+            self.sources[number].prefetch(own)
 
     def close(self) -> None:
         """Give back maps and files."""
@@ -198,6 +199,5 @@ class Collection:
             source.close()
 
 
-def _reopened(builds: list[str | Path], *options: Any) -> Collection:
-    names = ("split", "bands", "task", "normalise", "fill", "io", "verify", "cache", "cache_bytes")
-    return Collection(builds, **dict(zip(names, options, strict=True)))
+def _reopened(arguments: dict[str, Any]) -> Collection:
+    return Collection(**arguments)

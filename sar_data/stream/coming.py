@@ -10,23 +10,22 @@ WINDOWS = 2  # the one that is read and the one that is fetched
 
 
 def check(collection: Collection, order: Order, count: int) -> None:
-    """Raise UsageError where the cache is so small for the order of `count` samples that every step would fetch."""
-    room = collection.room
-    if room is None or order.shuffle is None:
-        return
-    sources = collection.sources
-    longest = max(source.manifest.splits[collection.split].shard_length for source in sources)
-    together = min(count, WINDOWS * (order.window + longest)) if order.shuffle == "shards" else count
-    need = together * max(source.layout.image_bytes for source in sources)
-    if need > room:
-        raise UsageError(
-            f"shuffle={order.shuffle!r} reads {together} samples together, {need / 1e6:.0f} MB, and the cache of "
-            f"this remote build has {room / 1e6:.0f} MB: give a larger cache_bytes, or shuffle='shards' with a smaller "
-            "window"
-        )
+    """Raise UsageError where a cache is so small for the order of `count` samples that every step would fetch."""
+    for source in collection.sources:
+        room = source.files.room
+        if room is None or order.shuffle is None:
+            continue
+        split = source.manifest.splits[collection.split]
+        together = WINDOWS * (order.window + split.shard_length) if order.shuffle == "shards" else count
+        need = source.bytes * min(together / max(split.count, 1), 1)
+        if need > room:
+            raise UsageError(
+                f"shuffle={order.shuffle!r} reads {need / 1e6:.0f} MB of {source.build} together, and its cache has "
+                f"{room / 1e6:.0f} MB: give a larger cache_bytes, or shuffle='shards' with a smaller window"
+            )
 
 
 def announce(collection: Collection, order: Order, rows: Rows) -> None:
-    """Let the cache fetch what the next of `rows` lie in."""
-    if collection.room is not None:
+    """Let the caches fetch what the next of `rows` lie in."""
+    if any(source.files.room is not None for source in collection.sources):
         collection.prefetch(rows[: WINDOWS * order.window])

@@ -14,12 +14,13 @@ import numpy as np
 import xxhash
 
 from sar_data.errors import UsageError
-from sar_data.stream import coming
+from sar_data.stream import coming, selection
 from sar_data.stream.collection import Batch, Collection
-from sar_data.stream.order import Order, Pace, subset
+from sar_data.stream.order import CROP, Order, Pace, mixed
 from sar_data.stream.store import Integers
 
 VERSION = 1  # of the state
+COLLECTED = ("split", "bands", "task", "normalise", "fill", "crop", "pad", "io", "verify", "cache", "cache_bytes")
 SHUFFLES: dict[object, str | None] = {True: "samples", "samples": "samples", "shards": "shards", False: None}
 
 
@@ -32,6 +33,8 @@ class Stream:
     `batch["weight"]` is 0 for at most world - 1 repetitions that fill up the last step, 1 otherwise.
 
     builds      path or URL of a sealed build, or several to be concatenated
+    crop        windows of this height and width: drawn in training, in the centre otherwise; small images are padded
+    pad         extend images below and on the right to this height and width
     bands       names, or differences such as "VV-VH"; default: all bands in the build's order
     task        nomenclature of the targets; default: the first
     normalise   "zscore", "minmax", "fgmae-uint8", "sarhub" or None (sar_data/stream/normalise.py)
@@ -44,7 +47,7 @@ class Stream:
     threads     that read and normalise, `ahead` batches in front of the consumer
     io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
     verify      compare every image with its recorded hash when it is first read
-    cache       folder that the files of a remote build come through, at most `cache_bytes` (sar_data/stream/files.py)
+    cache       folder that a remote build's files come through, at most `cache_bytes` (sar_data/stream/files.py)
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Stream:
         task: str | None = None,
         normalise: str | None = "zscore",
         fill: float | None = 0.0,
+        crop: int | None = None,
+        pad: int | None = None,
         seed: int = 0,
         shuffle: bool | str | None = None,
         window: int = 4096,
@@ -84,18 +89,13 @@ class Stream:
         if threads < 1 or ahead < 1:
             raise UsageError(f"threads and ahead: expected at least 1, found {threads} and {ahead}")
         self.pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
-        self.collection = Collection(
-            builds, split=split, bands=bands, task=task, normalise=normalise, fill=fill, io=io, verify=verify,
-            cache=cache, cache_bytes=cache_bytes,
-        )  # fmt: skip
+        self.collection = Collection(builds, **{name: self._arguments[name] for name in COLLECTED})
         self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
         self._threads, self._ahead = threads, ahead
-        self._rows = self.collection.select(keys, where)
-        if fraction is not None:
-            self._rows = self._rows[subset(len(self._rows), fraction, seed=0)]
+        self._rows = selection.select(self.collection, keys=keys, where=where, fraction=fraction)
         coming.check(self.collection, self._order, len(self._rows))
-        self._shards = self.collection.shards(self._rows)
-        self._weights = self.collection.weights(self._rows, weights, mix)
+        self._shards = selection.shards(self.collection, self._rows)
+        self._weights = selection.weights(self.collection, self._rows, weights, mix)
         self._epoch = self._position = 0
         self._fresh = True  # nothing was consumed since the beginning of an epoch or since a state was loaded
         self._pool: ThreadPoolExecutor | None = None
@@ -110,11 +110,6 @@ class Stream:
     def channels(self) -> tuple[str, ...]:
         """The names of the channels of an image."""
         return self.collection.channels
-
-    @property
-    def samples(self) -> int:
-        """How many samples are selected; an epoch has as many draws."""
-        return len(self._rows)
 
     @property
     def tail(self) -> int:
@@ -204,14 +199,16 @@ class Stream:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _step(self, order: Integers, start: int) -> Batch:
-        rows, real = self.pace.share(order, start)
-        batch = self._made(rows)
+        rows, first, real = self.pace.share(order, start)
+        draw = (self._order.seed, self._epoch)
+        seeds = None if self.pace.whole else [mixed(CROP, *draw, first + i) for i in range(len(rows))]
+        batch = self._made(rows, seeds)
         if self.pace.whole:
             batch["weight"] = (np.arange(len(rows)) < real).astype(np.float32)
         return batch
 
-    def _made(self, rows: Integers) -> Batch:
-        return self.collection.batch(rows)
+    def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
+        return self.collection.batch(rows, seeds)
 
     def _handed(self, start: int, made: Future[Batch], turn: int) -> Batch:
         if turn != self._turn:

@@ -10,16 +10,26 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile on first use for the types met, to run without the interpreter's lock; keep the result beside the file.
+def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compile for these signatures at import, to run without the interpreter's lock; keep the result beside the file.
 
-    No fused multiply-add and no reordering: the numbers are those of numpy and torch, one operation at a time.
+    No fused multiply-add and no reordering: the numbers are those of numpy and torch, one operation at a time. At
+    import, because the first compiled function of a process takes half a second, which is not to be the first batch's.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep the cache in: compile in each process
-        return numba.njit(**options)(function)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(list(signatures), cache=True, **options)(function)
+        except RuntimeError:  # no folder to keep the cache in: compile in each process
+            return numba.njit(list(signatures), **options)(function)
+
+    return decorate
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Mark a part of compiled functions, to be compiled with each of them."""
+    return numba.njit(error_model="numpy")(function)
 
 
 @intrinsic

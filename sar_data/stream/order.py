@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 U64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
-SHUFFLE, DRAW, SHARDS, SUBSET, OFFSET = range(1, 6)  # the streams of random numbers, one a purpose
+SHUFFLE, DRAW, SHARDS, SUBSET, OFFSET, CROP = range(1, 7)  # the streams of random numbers, one a purpose
 
 
 def mixed(*parts: int) -> int:
@@ -35,7 +35,7 @@ def mixed(*parts: int) -> int:
     return state
 
 
-@compiled
+@compiled("void(i8[::1], u8)")
 def _shuffle(values: Any, state: Any) -> None:
     for i in range(len(values) - 1, 0, -1):
         bound = np.uint64(i + 1)
@@ -153,9 +153,10 @@ class Pace:
         """Return how many of the `left` samples no step takes."""
         return 0 if self.whole else left % self.step
 
-    def share(self, order: Rows, position: int) -> tuple[Rows, int]:
-        """Return this rank's rows of the step that begins at `position`, and how many of them are not padding."""
+    def share(self, order: Rows, position: int) -> tuple[Rows, int, int]:
+        """Return this rank's rows of the step at `position`, where they begin, and how many are not padding."""
         taken = order[position : position + self.step]
         each = math.ceil(len(taken) / self.world)
         mine = taken[self.rank * each : (self.rank + 1) * each]
-        return np.r_[mine, np.repeat(taken[-1:], each - len(mine))], len(mine)
+        first = position + self.rank * each
+        return np.concatenate([mine, np.repeat(taken[-1:], each - len(mine))]), first, len(mine)

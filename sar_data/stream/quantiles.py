@@ -6,20 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from sar_data.stream.native import compiled
+from sar_data.stream.native import compiled, inlined
 
 LOW, HIGH = 0.01, 0.99
 SHIFT = 20  # the first look at a number is at its 12 leading bits
 LEVELS = 255
 
 
-@compiled
+@inlined
 def _ordered(bits: Any) -> Any:
     """Return an integer that is ordered as the float32 of these bits is."""
     return ~bits if bits >> np.uint32(31) else bits | np.uint32(0x80000000)
 
 
-@compiled
+@inlined
+def _value(bits: Any) -> Any:
+    return np.uint32(bits).view(np.float32)
+
+
+@inlined
 def _select(keys: Any, histogram: Any, rank: Any) -> Any:
     """Return the value of a rank, from ordered integers and the histogram of their leading bits."""
     bin, left = 0, rank
@@ -34,11 +39,10 @@ def _select(keys: Any, histogram: Any, rank: Any) -> Any:
             count += 1
     found.sort()
     key = np.uint32(found[left])
-    bits = np.uint32(key ^ np.uint32(0x80000000)) if key >> np.uint32(31) else np.uint32(~key)
-    return bits.view(np.float32)
+    return _value(np.uint32(key ^ np.uint32(0x80000000)) if key >> np.uint32(31) else np.uint32(~key))
 
 
-@compiled
+@inlined
 def _quantile(keys: Any, histogram: Any, share: Any) -> Any:
     """Interpolate between order statistics, as numpy's default does."""
     at = share * (len(keys) - 1)
@@ -48,7 +52,7 @@ def _quantile(keys: Any, histogram: Any, share: Any) -> Any:
     return np.float32(np.float64(low) + (np.float64(high) - np.float64(low)) * (at - rank))
 
 
-@compiled
+@inlined
 def _stretch(values: Any, grey: Any, floor: Any, span: Any, fill: Any) -> None:
     keys = np.empty(len(values), np.uint32)
     histogram = np.zeros(1 << (32 - SHIFT), np.int64)
@@ -78,7 +82,7 @@ def _stretch(values: Any, grey: Any, floor: Any, span: Any, fill: Any) -> None:
         values[p] = value
 
 
-@compiled
+@compiled("void(f4[:, :, ::1], b1, f4[:, ::1], f4)")
 def stretch(images: Any, grey: Any, terms: Any, fill: Any) -> None:
     """Stretch every channel of `images` [sample, channel, pixel] in place, clipped to its own two quantiles.
 

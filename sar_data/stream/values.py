@@ -10,6 +10,7 @@ import pyarrow as pa
 from sar_data.errors import BuildError
 from sar_data.stream import btree
 from sar_data.stream.files import Files
+from sar_data.stream.rows import indices
 from sar_data.stream.store import Integers, Raw
 
 
@@ -41,12 +42,12 @@ class Values(Raw):
         if not len(unknown):
             return
         tree, address = self._opened()
-        keys = self._keys.take(pa.array(unknown)).cast(pa.large_binary())
+        keys = self._keys.take(indices(unknown)).cast(pa.large_binary())
         _, edges, text = keys.buffers()
-        at = np.frombuffer(edges, np.int64)[: len(unknown) + 1]
+        at = np.frombuffer(edges, np.int64)[: len(unknown) + 1].copy()
         heads = [self._head(int(row)) for row in unknown]
         found, sizes = np.empty(len(unknown), np.int64), np.empty(len(unknown), np.int64)
-        btree.find(address, tree.page, tree.pages, tree.root, np.frombuffer(text, np.uint8), at, found, sizes)
+        btree.find(address, tree.page, tree.pages, tree.root, np.frombuffer(text, np.uint8).copy(), at, found, sizes)
         for i, row in enumerate(unknown):
             self._check(int(row), int(found[i]), int(sizes[i]), heads[i], address)
         self._offset[unknown] = found + [len(head) for head in heads] + self._skip[unknown]

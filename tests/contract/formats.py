@@ -22,11 +22,15 @@ DTYPES = ("float32", "float16", "int16")
 
 
 class FormatContract:
-    """Inherit, set `name`, `compression`, and `read`: a split's folder → {key: image}, by third-party code."""
+    """Inherit, set `name`, `compression`, and two readers of a split's folder, by third-party code.
+
+    `read` gives {key: image}, `read_all` {key: (image [frame, VV and VH, y, x], mask)} of samples that have both.
+    """
 
     name: str
     compression: str | None = None
     read: Callable[[Path], dict[str, npt.NDArray[Any]]]
+    read_all: Callable[[Path], dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]]
 
     @property
     def container(self) -> Format:
@@ -71,6 +75,48 @@ class FormatContract:
                 assert slot.image is not None
                 assert reader.read(places[slot.record.key]).tobytes() == slot.image.tobytes()
             reader.close()
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(
+        dtype=st.sampled_from([*DTYPES, "uint8", "uint16"]),
+        one_shape=st.booleans(),
+        frames=st.integers(1, 4),
+        bands=st.sampled_from([("VV", "VH"), ("HH",), ("VV", "HH", "VH")]),
+        masks=st.sampled_from([(), ("water", "wood", "town")]),
+        lost=st.sets(st.integers(0, 6), max_size=3),
+    )
+    def test_masks_frames_and_sizes_come_back_to_the_last_bit(
+        self, dtype: str, one_shape: bool, frames: int, bands: tuple[str, ...], masks: tuple[str, ...], lost: set[int]
+    ) -> None:
+        plan = layout(dtype, (5, 7) if one_shape or self.container.one_shape else None, bands, frames, masks)
+        slots = entries(plan, 7, lost=sorted(lost))
+        with tempfile.TemporaryDirectory() as folder:
+            places = store(self.container, Path(folder), plan, "train", slots, 3)
+            reader = self.container.open(Path(folder, "build"), plan, {"train": self.slots(3)})
+            for slot in slots:
+                if slot.image is None:
+                    assert slot.record.key not in places
+                    continue
+                found = reader.read(places[slot.record.key])
+                assert (found.shape, found.dtype) == (slot.image.shape, slot.image.dtype)
+                assert found.tobytes() == slot.image.tobytes()
+                if slot.mask is not None:
+                    hidden = reader.mask(places[slot.record.key])
+                    assert (hidden.shape, hidden.dtype) == (slot.mask.shape, np.dtype(np.uint8))
+                    assert hidden.tobytes() == slot.mask.tobytes()
+            reader.close()
+
+    def test_other_software_finds_masks_and_frames(self, tmp_path: Path) -> None:
+        plan = layout(frames=3, masks=("water", "wood", "town"))
+        slots = entries(plan, 4, lost=[1])
+        store(self.container, tmp_path, plan, "train", slots, 3)
+        found = type(self).read_all(tmp_path / "build/train")
+        assert found.keys() == {slot.record.key for slot in slots if slot.image is not None}
+        for slot in slots:
+            if slot.image is not None and slot.mask is not None:
+                image, mask = found[slot.record.key]
+                assert image.tobytes() == slot.image.tobytes()
+                assert mask.tobytes() == slot.mask.tobytes()
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_other_software_finds_the_same_bits_and_nan_payloads_infinities_and_denormals_among_them(

@@ -51,8 +51,33 @@ def read_tar(split: Path) -> dict[str, Image]:
         member.name.removesuffix(".image.npy"): np.load(io.BytesIO(data), allow_pickle=False)
         for path in tars(split)
         for member, data in tar_members(path)
+        if member.name.endswith(".image.npy")
+    }
+
+
+def tar_pairs(split: Path) -> dict[str, tuple[Image, Image]]:
+    """Return key → (image, mask) of samples with both."""
+    arrays = {
+        member.name: np.load(io.BytesIO(data), allow_pickle=False)
+        for path in tars(split)
+        for member, data in tar_members(path)
         if member.name.endswith(".npy")
     }
+    keys = [name.removesuffix(".image.npy") for name in arrays if name.endswith(".image.npy")]
+    return {key: (arrays[f"{key}.image.npy"], arrays[f"{key}.mask.npy"]) for key in keys}
+
+
+def lmdb_pairs(split: Path) -> dict[str, tuple[Image, Image]]:
+    """Return key → (image [frame, band, y, x], mask)."""
+    tensors = {key.decode(): safetensors.numpy.load(value) for key, value in lmdb_items(split)}
+    return {key: (np.stack([t[band] for band in BANDS], axis=1), t["mask"]) for key, t in tensors.items()}
+
+
+def zarr_pairs(split: Path) -> dict[str, tuple[Image, Image]]:
+    """Return key → (image, mask); a slot that is not valid is left out."""
+    group: Any = zarr.open_group(split, mode="r")
+    rows = zip(group["key"][:], group["valid"][:], group["image"][:], group["mask"][:], strict=True)
+    return {str(key): (image, mask) for key, valid, image, mask in rows if valid}
 
 
 def decoded(sample: dict[str, Any]) -> dict[str, Any]:

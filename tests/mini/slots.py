@@ -21,14 +21,22 @@ ODD = {
 }
 
 
-def layout(dtype: str = "float32", shape: tuple[int, int] = (5, 7), bands: tuple[str, ...] = ("VV", "VH")) -> Layout:
+def layout(
+    dtype: str = "float32",
+    shape: tuple[int, int] | None = (5, 7),
+    bands: tuple[str, ...] = ("VV", "VH"),
+    frames: int = 1,
+    masks: tuple[str, ...] = (),
+) -> Layout:
     integer = dtype == "int16"
     return Layout(
         title="a miniature",
         bands=bands,
         descriptions=tuple(f"sigma0 {band}" for band in bands),
-        unit="dB",
+        units=("dB",) * len(bands),
         shape=shape,
+        frames=frames,
+        mask_classes=masks,
         dtype=dtype,
         scale=500.0 if integer else None,
         missing=-32768 if integer else None,
@@ -36,19 +44,32 @@ def layout(dtype: str = "float32", shape: tuple[int, int] = (5, 7), bands: tuple
     )
 
 
+def size(plan: Layout, seed: int) -> tuple[int, int]:
+    """Return the size of a sample: the layout's, or one of its own."""
+    return plan.shape or (3 + seed % 4, 2 + seed % 5)
+
+
 def image(plan: Layout, seed: int) -> Image:
     """Return random bits as an image that begins with the odd values."""
-    shape = (len(plan.bands), *plan.shape)
-    bits = np.frombuffer(np.random.default_rng(seed).bytes(plan.image_bytes), plan.dtype).reshape(shape).copy()
-    odd = np.array(ODD[plan.dtype], f"u{bits.itemsize}").view(plan.dtype)[: bits.size]
+    own = size(plan, seed)
+    bits = np.frombuffer(np.random.default_rng(seed).bytes(plan.image_bytes(own)), plan.dtype).copy()
+    bits = bits.reshape(plan.image_shape(own))
+    odd = np.array(ODD.get(plan.dtype, (0, 255)), f"u{bits.itemsize}").view(plan.dtype)[: bits.size]
     bits.reshape(-1)[: len(odd)] = odd
     return bits
 
 
-def record(key: str) -> Record:
+def mask(plan: Layout, seed: int) -> Image | None:
+    if not plan.mask:
+        return None
+    return np.random.default_rng(seed).choice(np.array([0, 1, 2, 255], np.uint8), size(plan, seed))
+
+
+def record(key: str, shape: tuple[int, int] | None = None) -> Record:
     return Record(
         key=key,
         files=(SourceFile(f"{key}.tif", 1),),
+        shape=shape,
         labels={"cover": (0, 2)},
         group="scene",
         time=datetime(2017, 6, 13, 16, 50, 43, tzinfo=UTC),
@@ -62,7 +83,10 @@ def record(key: str) -> Record:
 
 def entries(plan: Layout, count: int, *, lost: Sequence[int] = ()) -> list[Entry]:
     """Return `count` slots; those in `lost` are quarantined."""
-    return [Entry(record(f"key_{i:03d}"), None if i in lost else image(plan, i)) for i in range(count)]
+    return [
+        Entry(record(f"key_{i:03d}", size(plan, i)), *((None, None) if i in lost else (image(plan, i), mask(plan, i))))
+        for i in range(count)
+    ]
 
 
 def store(
@@ -81,8 +105,10 @@ def store(
         if container.spooled:
             container.commit(build, plan, shard, keys[first : first + length], spool)
         assert len(written.offsets) == len(part)
-        for position, (slot, offset) in enumerate(zip(part, written.offsets, strict=True)):
+        ends = zip(written.offsets, written.mask_offsets, strict=True)
+        for position, (slot, (offset, hidden)) in enumerate(zip(part, ends, strict=True)):
             if slot.image is not None:
-                places[slot.record.key] = Place(split, number, position, offset, slot.record.key)
+                own = (slot.image.shape[-2], slot.image.shape[-1])
+                places[slot.record.key] = Place(split, number, position, offset, slot.record.key, own, hidden)
     container.finish(build, plan, split, length, keys)
     return places

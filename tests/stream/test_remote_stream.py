@@ -72,7 +72,7 @@ def test_a_cache_smaller_than_the_split_serves_every_epoch_and_stays_within_its_
 def test_an_order_that_a_cache_cannot_serve_is_refused(server: Web, sealed: dict[str, Build], tmp_path: Path) -> None:
     build = sealed["zarr"]
     for shuffle in (True, "shards"):
-        with pytest.raises(UsageError, match=r"samples together, .* the cache of this remote build has 2 MB"):
+        with pytest.raises(UsageError, match=r"reads .* MB of .* together, and its cache has 2 MB"):
             Stream(url(server, build), batch_size=8, shuffle=shuffle, cache=tmp_path, cache_bytes=2_000_000)
 
 

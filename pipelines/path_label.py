@@ -1,0 +1,116 @@
+"""Any image set that comes as lists: train.txt, val.txt and test.txt with a line `path label` each.
+
+TerraSAR-X chips, few-shot lists of SAR-HUB and most sets on a lab's own disk look like this; none of it is published
+under one name. The source folder holds the lists and, below it, the images: GeoTIFF, PNG, JPEG or .npy. What is odd:
+- Paths may lack their ending, begin with "/" or carry the folders of another machine: the longest end that exists wins.
+- Labels are numbers, or names; names need classes.txt, one a line in canonical order, for their order is a fact.
+- Nothing tells bands, unit and licence. `dataset.json` may: {"title", "bands", "unit", "licence", "citation"}. Without
+  it bands are numbered, 8-bit pictures have the unit "8-bit" and all else "DN": numbers of unknown meaning.
+The build says what it found. The lists are the split "official"; nothing is known of neighbours, so leakage is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels.lists import list_names, locate, read_lines
+from sar_data.raster import mixed
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.sources.tree import Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Task
+from sar_data.split import declared, random, stratified
+
+KNOWN = {"title": str, "bands": list, "unit": str, "licence": str, "citation": str}
+HEAD_BYTES = 4096
+
+
+def units(tree: Tree) -> list[str]:
+    """Return the lists at the root."""
+    try:
+        return list(list_names(tree.files(), "the source").values())
+    except SourceError:
+        return []
+
+
+def scan(tree: Tree, unit: str, classes: tuple[str, ...] = (), one: bool = False) -> Iterator[Record]:
+    """Yield the records of one list, from its lines and the heads of the images."""
+    split = next(name for name, listed in list_names(tree.files(), "the source").items() if listed == unit)
+    for line in read_lines(unit, tree.read(unit)):
+        path = locate(line.path, mixed.ENDINGS, partial(_exists, tree))
+        if path is None:
+            raise BadRecord(unit, f"{line.where}: expected an image, found no file that {line.path} could mean")
+        if line.label not in classes:
+            raise BadRecord(unit, f"{line.where}: expected one of {len(classes)} classes, found {line.label!r}")
+        (_, height, width), _ = mixed.header(tree.head(path, HEAD_BYTES), path)
+        yield Record(
+            key=re.sub(r"[^\w-]+", "_", path.rpartition(".")[0]), files=(SourceFile(path, tree.size(path)),),
+            labels={"class": (classes.index(line.label),)}, official=split, shape=None if one else (height, width),
+        )  # fmt: skip
+
+
+def _exists(tree: Tree, path: str) -> bool:
+    try:
+        return tree.size(path) >= 0
+    except BadRecord:
+        return False
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return the bands as they are stored, [band, y, x]."""
+    return mixed.read(tree.read(record.files[0].path), record.files[0].path)
+
+
+def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return the pipeline of the lists in `tree`; raise SourceError where they do not tell one dataset."""
+    names = list_names(tree.files(), "the source")
+    lines = {split: read_lines(name, tree.read(name)) for split, name in names.items()}
+    paths = [locate(line.path, mixed.ENDINGS, partial(_exists, tree)) for rows in lines.values() for line in rows]
+    headers = {mixed.header(tree.head(path, HEAD_BYTES), path) for path in paths if path is not None}
+    kinds = {(shape[0], dtype) for shape, dtype in headers}
+    if len(kinds) != 1:
+        raise SourceError(f"expected images of one number of bands and one dtype, found {sorted(kinds) or 'no image'}")
+    ((count, dtype),), shapes = kinds, {(shape[1], shape[2]) for shape, _ in headers}
+    labels = {line.label for rows in lines.values() for line in rows}
+    classes = tuple(tree.read("classes.txt").decode().split("\n")) if "classes.txt" in tree.files() else ()
+    classes = tuple(name.strip() for name in classes if name.strip())
+    if not classes:
+        if not all(label.isdecimal() for label in labels):
+            raise SourceError("expected labels that are numbers, or classes.txt with their names in canonical order")
+        classes = tuple(str(i) for i in range(max(map(int, labels)) + 1))
+    facts: dict[str, Any] = json.loads(tree.read("dataset.json")) if "dataset.json" in tree.files() else {}
+    if wrong := [key for key, value in facts.items() if not isinstance(value, KNOWN.get(key, ()))]:
+        raise SourceError(f"dataset.json: expected only {', '.join(KNOWN)}, found {', '.join(wrong)}")
+    unit = facts.get("unit", "8-bit" if dtype == "uint8" else "DN")
+    bands = facts.get("bands", [str(i + 1) for i in range(count)])
+    spec = dataclasses.replace(
+        PIPELINE.spec, dtype=dtype, shape=next(iter(shapes)) if len(shapes) == 1 else None,
+        bands=tuple(Band(name=b, polarisation=b if b in ("VV", "VH", "HH", "HV") else "", unit=unit,
+                         description=f"band {i} of the file") for i, b in enumerate(bands, 1)),
+        tasks=(Task(name="class", kind="multiclass", classes=classes),),
+        **{key: facts[key] for key in ("title", "licence", "citation") if key in facts},
+    )  # fmt: skip
+    sizes = f"{len(shapes)} sizes" if len(shapes) > 1 else "x".join(map(str, next(iter(shapes))))
+    found = ", ".join(f"{names[split]} with {len(rows):,} lines" for split, rows in lines.items())
+    scanned = partial(scan, classes=classes, one=len(shapes) == 1)
+    return dataclasses.replace(PIPELINE, spec=spec, scan=scanned, fit=None), (
+        f"lists {found}", f"{count} band{'s' * (count > 1)} a sample, {sizes}, {dtype}, taken for {unit}",
+        f"{len(classes)} classes",
+    )  # fmt: skip
+
+
+PIPELINE = Pipeline(
+    spec=DatasetSpec(
+        name="path-label", version="1.0", revision=1, title="Images by list", evidence="dossier",
+        bands=(Band(name="1", polarisation="", unit="DN", description="as the file has it"),),
+        shape=None, dtype="uint8", pixel_size_m=None, tasks=(), sources=(), lists=(),
+        licence="your own", citation="none", symmetries=(),
+    ),
+    units=units, scan=scan, read=read, fit=fit,
+    splits={"official": declared.Declared(), "random": random.Random(), "stratified": stratified.Stratified()},
+)  # fmt: skip

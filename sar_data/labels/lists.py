@@ -1,0 +1,72 @@
+"""Lists of `path label` lines, one file a split, as many image sets without a format of their own come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.sources.tree import Tree
+
+_LIST = re.compile(r"(?:.*[_-])?(train|val|valid|validation|test)\d*\.txt", re.I)
+_SPLITS = {"valid": "val", "validation": "val"}
+
+
+class Line(NamedTuple):
+    """One line: the path and the label as they are written, and where."""
+
+    path: str
+    label: str
+    where: str
+
+
+def list_names(files: list[str], where: str) -> dict[str, str]:
+    """Return split → file name among `files`; raise SourceError for none and for two of one split."""
+    found: dict[str, str] = {}
+    for name in sorted(files):
+        if match := _LIST.fullmatch(name):
+            split = _SPLITS.get(match[1].lower(), match[1].lower())
+            if split in found:
+                raise SourceError(f"{where}: expected one list of {split}, found {found[split]} and {name}: keep one")
+            found[split] = name
+    if "train" not in found:
+        raise SourceError(
+            f"{where}: expected lists such as train.txt and test.txt, found {sorted(files)[:6] or 'none'}"
+        )
+    return found
+
+
+def read_lines(name: str, data: bytes) -> list[Line]:
+    """Return the lines of a list; blank ones are passed over. Raise SourceError that names list and line."""
+    lines = []
+    for number, text in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+        if not text.strip():
+            continue
+        path, label = [*re.split(r"[\s,]+(?=[^\s,]+$)", text.strip(), maxsplit=1), ""][:2]
+        if not label:
+            raise SourceError(f"{name}, line {number}: expected `path label`, found {text[:120]!r}")
+        lines.append(Line(path.replace("\\", "/"), label.strip(), f"{name}, line {number}"))
+    return lines
+
+
+def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -> str | None:
+    """Return the file that a listed path means: as it is, with an ending, or without the folders of another machine."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        return None
+    for start in range(len(parts)):
+        for ending in ("", *endings):
+            if exists(found := "/".join(parts[start:]) + ending):
+                return found
+    return None
+
+
+@lru_cache(maxsize=8)
+def pairs(tree: Tree, path: str) -> dict[str, str]:
+    """Return first word → second of a file of two words a line; raise BadRecord where it is missing or not one."""
+    words = tree.read(path).decode("utf-8-sig", "replace").split()
+    if len(words) % 2:
+        raise BadRecord(path, f"expected two words a line, found {len(words)} words")
+    return dict(zip(words[::2], words[1::2], strict=True))
