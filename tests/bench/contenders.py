@@ -1,7 +1,8 @@
 """The loaders that `tests.bench.peers` compares, each behind the same three verbs; run in an interpreter of its own.
 
-    python tests/bench/contenders.py NAME FOLDER ROUNDS    → one JSON line of figures on stdout
+    python tests/bench/contenders.py NAME FOLDER WHAT ROUNDS    → one JSON line on stdout
 
+WHAT is one of the measurements below, each in a fresh process, so that none inherits another's caches, maps or threads.
 It imports numpy and the one library it measures, nothing of sar-data unless that is the one, so that any interpreter
 can run it. FOLDER holds facts.json and images.f32, the train images [sample, band, y, x] in float32, and what each
 contender has made of them. Every contender yields normalised float32 batches [256, band, y, x], shuffled, the last one
@@ -10,6 +11,7 @@ dropped; where it may, it normalises a whole batch in place in its workers, whic
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
 import json
@@ -199,25 +201,42 @@ def _npy(sample: dict[str, Any]) -> Any:
 
 
 class TensorStore(Contender):
-    """tensorstore on our own Zarr build: one indexed read a batch, its threads limited to two."""
+    """tensorstore on a Zarr of its own, a chunk a sample in shards of 256: one read a batch, the next one ahead."""
 
     needs = ("tensorstore",)
 
-    def files(self, folder: Path) -> Path:
-        return Path(self.facts.builds["zarr"]) / "train"
+    def make(self, folder: Path) -> None:
+        images = self.facts.images
+        inner = {
+            "chunk_shape": [1, *self.facts.shape],
+            "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        }
+        metadata = {
+            "shape": list(images.shape),
+            "data_type": "float32",
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [BATCH, *self.facts.shape]}},
+            "codecs": [{"name": "sharding_indexed", "configuration": inner}],
+        }
+        array = self._array(folder, metadata=metadata, create=True)
+        for low in range(0, self.facts.count, BATCH):
+            array[low : low + BATCH] = images[low : low + BATCH]
 
-    def open(self, folder: Path) -> Any:
-        return _TensorStoreBatches(self.facts, self.files(folder) / "image")
-
-
-class _TensorStoreBatches:
-    def __init__(self, facts: Facts, path: Path) -> None:
+    def _array(self, folder: Path, **options: Any) -> Any:
         import tensorstore
 
         limits = {"data_copy_concurrency": {"limit": WORKERS}, "file_io_concurrency": {"limit": 32}}
-        store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "context": limits}
-        self._facts, self._epoch = facts, 0
-        self._array = tensorstore.open(store, read=True).result()
+        store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder)}, "context": limits}
+        return tensorstore.open(
+            {**store, **({"metadata": options.pop("metadata")} if options else {})}, **options
+        ).result()
+
+    def open(self, folder: Path) -> Any:
+        return _TensorStoreBatches(self.facts, self._array(folder))
+
+
+class _TensorStoreBatches:
+    def __init__(self, facts: Facts, array: Any) -> None:
+        self._facts, self._array, self._epoch = facts, array, 0
 
     def __iter__(self) -> Iterator[Any]:
         order = np.random.default_rng([SEED, self._epoch]).permutation(self._facts.count)
@@ -370,82 +389,89 @@ def drained(contender: Contender, batches: Iterable[Any]) -> float:
     return count / (time.perf_counter() - start)
 
 
-def fingerprint(images: Any) -> int:
-    return hash(np.ascontiguousarray(images).tobytes())
+def rate(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
+    """Time warm epochs, each beside one of the reference."""
+    rates, ratios = [], []
+    batches = contender.open(data)
+    drained(contender, batches)  # warm, and the reference's pages mapped, before anything counts
+    reference(contender.facts, 0)
+    for epoch in range(rounds):
+        beside = reference(contender.facts, epoch)
+        rates.append(drained(contender, batches))
+        ratios.append(rates[-1] / beside)
+    return {"rate": statistics.median(rates), "ratio": statistics.median(ratios)}
 
 
-def resumed(contender: Contender, folder: Path) -> tuple[float, bool]:
-    """Stop in the middle of an epoch; return the seconds to the next batch of a new loader, and whether it is due."""
-    before = contender.open(folder)
-    batches = iter(before)
+def first(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
+    """Time the way from nothing but imports to the first batch."""
+    start = time.perf_counter()
+    next(iter(contender.open(data)))
+    return {"first": time.perf_counter() - start}
+
+
+def stop(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
+    """Stop in the middle of an epoch, and leave the state and what the next batch is."""
+    if not contender.resumes:
+        return {}
+    loader = contender.open(data)
+    batches = iter(loader)
     for _ in range(contender.facts.count // BATCH // 2):
         next(batches)
-    state = before.state_dict()
-    expected = fingerprint(contender.batch(next(batches)))
-    del batches, before
+    state = loader.state_dict()
+    (data.parent / "state").write_bytes(pickle.dumps((state, fingerprint(contender.batch(next(batches))))))
+    return {}
+
+
+def resume(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
+    """Time the way from a state to the next batch, and say whether it is the one that was due."""
+    if not contender.resumes:
+        return {}
+    state, due = pickle.loads((data.parent / "state").read_bytes())  # noqa: S301 (written by `stop`)
     start = time.perf_counter()
-    after = contender.open(folder)
-    after.load_state_dict(state)
-    batches = iter(after)
-    images = contender.batch(next(batches))
-    return time.perf_counter() - start, fingerprint(images) == expected
+    loader = contender.open(data)
+    loader.load_state_dict(state)
+    images = contender.batch(next(iter(loader)))
+    return {"resume": time.perf_counter() - start, "exact": fingerprint(images) == due}
 
 
-def first(contender: Contender, folder: Path) -> float:
-    """Return the seconds from nothing but imports to the first batch."""
-    start = time.perf_counter()
-    batches = iter(contender.open(folder))
-    next(batches)
-    return time.perf_counter() - start
+def fingerprint(images: Any) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
-def forget(path: Path) -> None:
-    """Drop a file's or a folder's pages from the page cache; the disk has them, so that they can go."""
+def cold(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
+    """Time an epoch whose files are not in the page cache; maps would hold them there, so nothing else comes before."""
+    path = contender.files(data)
     for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
         if file.is_file():
             descriptor = os.open(file, os.O_RDONLY)
             os.fdatasync(descriptor)
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(descriptor)
+    return {"cold": drained(contender, contender.open(data))}
 
 
-def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return the figures of one contender, or why there are none."""
-    facts = Facts(folder)
-    contender = CONTENDERS[name](facts)
+def made(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
+    """Write the samples the contender's own way, once; say what is missing where it cannot run."""
     try:
         for package in contender.needs:
             _imported(package)
     except ImportError as error:
         return {"missing": f"not installed ({error.name or error})"}
-    own = folder / "".join(c if c.isalnum() else "-" for c in name)
-    if not (own / "made").exists():
-        own.mkdir(exist_ok=True)
-        contender.make(own / "data")
-        (own / "made").touch()
-    data = own / "data"
-    starts = [first(contender, data) for _ in range(3)]
-    rates, ratios = [], []
-    batches = contender.open(data)
-    drained(contender, batches)  # warm, and the reference's pages mapped, before anything counts
-    reference(facts, 0)
-    for epoch in range(rounds):
-        beside = reference(facts, epoch)
-        rates.append(drained(contender, batches))
-        ratios.append(rates[-1] / beside)
-    figures: dict[str, Any] = {
-        "rate": statistics.median(rates),
-        "ratio": statistics.median(ratios),
-        "first": statistics.median(starts),
-    }
-    del batches
-    if contender.resumes:
-        figures["resume"], figures["exact"] = resumed(contender, data)
-    colds = []
-    for _ in range(3):
-        forget(contender.files(data))
-        colds.append(drained(contender, contender.open(data)))
-    return figures | {"cold": statistics.median(colds)}
+    if not (data.parent / "made").exists():
+        data.parent.mkdir(exist_ok=True)
+        contender.make(data)
+        (data.parent / "made").touch()
+    return {}
+
+
+MEASUREMENTS: dict[str, Callable[[Contender, Path, int], dict[str, Any]]] = {
+    "made": made,
+    "rate": rate,
+    "first": first,
+    "stop": stop,
+    "resume": resume,
+    "cold": cold,
+}
 
 
 def _imported(package: str) -> None:
@@ -465,6 +491,14 @@ def _without_torchvision_operators() -> None:
             torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
+def main(name: str, folder: str, what: str, rounds: str) -> None:
+    contender = CONTENDERS[name](Facts(Path(folder)))
+    data = Path(folder, "".join(c if c.isalnum() else "-" for c in name), "data")
+    if what != "made":
+        for package in contender.needs:
+            _imported(package)
+    print("\n" + json.dumps(MEASUREMENTS[what](contender, data, int(rounds))), flush=True)
+
+
 if __name__ == "__main__":
-    figures = measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
-    print("\n" + json.dumps(figures))
+    main(*sys.argv[1:])
