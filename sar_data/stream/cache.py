@@ -63,6 +63,19 @@ class Part:
         self.kept = True
 
 
+class Hold:
+    """A shared lock on a file in the cache, let go when nothing refers to it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._pid = descriptor, os.getpid()
+
+    def __del__(self) -> None:
+        if self._pid == os.getpid():
+            release(self._descriptor)
+        else:  # after a fork this is a copy, and the lock the parent's
+            os.close(self._descriptor)
+
+
 class Cache:
     """The folder `root`, of at most `limit` bytes, by default half of what is free there and what the cache has."""
 
@@ -77,19 +90,19 @@ class Cache:
         with self._room() as room:
             self.limit = limit if limit is not None else (shutil.disk_usage(root).free + _figure(room)) // 2
 
-    def hold(self, path: Path) -> int | None:
-        """Return a descriptor that keeps `path` from being dropped until `release`, or None where it is not there."""
+    def hold(self, path: Path) -> Hold | None:
+        """Keep `path` from being dropped for as long as the hold is kept; None where it is not there."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        hold = Hold(descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         if not os.fstat(descriptor).st_nlink:  # dropped between the two calls
-            os.close(descriptor)
             return None
         now = time.time_ns()  # the system's own stamps are too coarse to tell who was asked for last
         os.utime(descriptor, ns=(now, now))
-        return descriptor
+        return hold
 
     @contextmanager
     def turn(self, target: Path) -> Iterator[Part | None]:
@@ -132,7 +145,7 @@ class Cache:
                 os.pwrite(room, b"%020d" % taken, 0)
             if time.monotonic() >= deadline:
                 break
-            time.sleep(POLL)
+            time.sleep(10 * POLL)
         raise UsageError(
             f"{self.root}: expected room for a file of {size / 1e6:.1f} MB, found a cache of {self.limit / 1e6:.1f} MB"
             f"{' full of files in use' if size <= self.limit else ''}. Give a larger cache_bytes, or smaller shards."

@@ -30,7 +30,7 @@ class Depot:
         """Return the whole of a small file."""
 
         def whole() -> bytes:
-            self._files.invalidate_cache()
+            self._files.invalidate_cache(self._address(name))
             data: bytes = self._files.cat_file(self._address(name))
             return data
 

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pydantic
 
 from sar_data.errors import BuildError
 from sar_data.manifest import NAME, Manifest
 from sar_data.sealed import INDEX_NAME, SUMS_NAME
-from sar_data.stream.cache import PATIENCE, Cache, release
+from sar_data.stream.cache import PATIENCE, Cache, Hold
 from sar_data.stream.depot import Depot
 from sar_data.stream.prefetch import Prefetch
 
@@ -28,27 +29,19 @@ DOCUMENTS = (NAME, SUMS_NAME, INDEX_NAME)  # held for as long as the build is op
 
 
 class _Life:
-    """What a process has of its own: connections, threads and the descriptors that hold files in the cache."""
+    """What a process has of its own: connections, threads, and the files that it holds in the cache."""
 
     def __init__(self, depot: Depot, prefetch: Prefetch) -> None:
         self.pid = os.getpid()
         self.depot, self.prefetch = depot, prefetch
-        self.held: dict[int | str, int] = {}  # thread or document → the descriptor that holds its file
-
-    def let_go(self, holder: int | str) -> None:
-        if (descriptor := self.held.pop(holder, None)) is not None:
-            release(descriptor)
+        self.documents: dict[str, Hold] = {}
+        self.asked: WeakKeyDictionary[threading.Thread, Hold] = WeakKeyDictionary()  # by each thread, last
 
     def end(self) -> None:
         self.depot.close()
         self.prefetch.close()
-        for holder in list(self.held):
-            self.let_go(holder)
-
-    def forget(self) -> None:
-        """After a fork: close the copies; their locks, threads and connections are the parent's."""
-        while self.held:
-            os.close(self.held.popitem()[1])
+        self.documents.clear()
+        self.asked.clear()
 
 
 class Remote:
@@ -98,8 +91,8 @@ class Remote:
         if name not in self._sums:
             raise BuildError(f"{self.url}: expected a file that {SUMS_NAME} lists, found {name!r} asked for")
         life.prefetch.asked(name)
-        life.let_go(threading.get_ident())
-        life.held[threading.get_ident()] = self._held(life.depot, name, PATIENCE)
+        life.asked.pop(threading.current_thread(), None)
+        life.asked[threading.current_thread()] = self._held(life.depot, name, PATIENCE)
         return self.folder / name
 
     def prefetch(self, names: Sequence[str]) -> None:
@@ -122,8 +115,6 @@ class Remote:
             with self._birth:
                 life = self._life
                 if life is None or life.pid != os.getpid():
-                    if life is not None:
-                        life.forget()
                     depot = Depot(self.url)
                     prefetch = Prefetch(partial(self._bring, depot), self._sizes, self._cache.limit // 2)
                     life = _Life(depot, prefetch)
@@ -133,18 +124,18 @@ class Remote:
 
     def _hold_documents(self, life: _Life) -> None:
         for name in DOCUMENTS:
-            if name in self._sums and name not in life.held:
-                life.held[name] = self._held(life.depot, name, PATIENCE)
+            if name in self._sums and name not in life.documents:
+                life.documents[name] = self._held(life.depot, name, PATIENCE)
 
-    def _held(self, depot: Depot, name: str, patience: float) -> int:
-        """Return a descriptor that holds a file in the cache, fetched where it is not there."""
-        while (descriptor := self._cache.hold(self.folder / name)) is None:
+    def _held(self, depot: Depot, name: str, patience: float) -> Hold:
+        """Hold a file in the cache, fetched where it is not there."""
+        while (hold := self._cache.hold(self.folder / name)) is None:
             self._fetch(depot, name, patience)
-        return descriptor
+        return hold
 
     def _bring(self, depot: Depot, name: str) -> None:
         """Fetch a file that nobody has asked for yet, if the cache has room."""
-        release(self._held(depot, name, 0))
+        self._held(depot, name, 0)
 
     def _fetch(self, depot: Depot, name: str, patience: float) -> None:
         """Bring a file into the cache, unless another thread or process does while this one waits."""

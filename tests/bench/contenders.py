@@ -219,7 +219,8 @@ class TensorStore(Contender):
         }
         array = self._array(folder, metadata=metadata, create=True)
         for low in range(0, self.facts.count, BATCH):
-            array[low : low + BATCH] = images[low : low + BATCH]
+            high = min(low + BATCH, self.facts.count)
+            array[low:high] = images[low:high]
 
     def _array(self, folder: Path, **options: Any) -> Any:
         import tensorstore

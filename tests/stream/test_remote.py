@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import mmap
@@ -102,6 +103,12 @@ def until(holds: Callable[[], bool]) -> None:
 def reader(server: Web, cache: Path, limit: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.mini.one_reader", server.url, str(cache), str(limit)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def held(path: Path) -> int:
+    """Return how often this process has a file open."""
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return sum(os.path.exists(link) and os.path.samefile(link, path) for link in links)
 
 
 def digest_of(files: Files, name: str) -> str:
@@ -300,7 +307,11 @@ def test_threads_that_ask_for_the_same_file_get_it_at_once_and_each_holds_it(
         assert server.stalled.wait(60)
         server.go_on.set()
         assert {future.result(60) for future in asking} == {(build.path / name).read_bytes()}
+        assert held(files.folder / name) == 6
     assert server.gets[name] == 1
+    del pool, asking
+    gc.collect()
+    assert held(files.folder / name) == 0, "a thread that has ended holds nothing"
     files.close()
 
 
