@@ -9,6 +9,7 @@ from prefect import Flow, flow
 from prefect.utilities.annotations import quote
 
 from flows.crew import Crew, Kind
+from flows.tasks import fetch as fetching
 from flows.tasks import pack, prepare, publish, seal
 from sar_data.errors import UsageError
 from sar_data.stages.prepare import Options
@@ -27,39 +28,53 @@ def build_flow(name: str, dataset: str, description: str) -> Flow[..., dict[str,
         seed: int = 0,
         limit: int | None = None,
         lists: Path | None = None,
+        work: Path | None = None,
         workers: int = 0,
         runner: Kind = "processes",
         dask_address: str | None = None,
         on_bad: OnBad = "stop",
+        fetch: bool = False,
+        mirror: str | None = None,
+        accept_licence: bool = False,
     ) -> dict[str, str]:
         """Build a dataset from its raw files; return the sealed build's path and its two digests.
 
         Args:
-            source: Folder of the raw files, absolute.
+            source: Folder of the raw files or their archive, absolute.
             out: Folder below which the sealed build is placed, absolute.
             format: zarr, webdataset or lmdb.
             split: NAME or NAME:FIELD=VALUE,…; none for the dataset's default.
             seed: Seed of split policies that draw.
             limit: Take that many records, in hash order; none for all.
             lists: Folder of the official lists, absolute; none to look beside the source.
+            work: Folder for what reading an archive needs, absolute; none to keep it beside the archive.
             workers: Worker processes; 0 for one a core.
             runner: processes, dask or serial.
             dask_address: Scheduler of a running Dask cluster; none for a local one.
             on_bad: stop, or quarantine to go on without bad records.
+            fetch: Download into source first what it lacks.
+            mirror: Address of a folder that has the files, to be asked instead of their publishers.
+            accept_licence: Agree to the dataset's licence, where fetching needs that.
         """
-        options = Options(format=format, split=split, seed=seed, limit=limit, lists=lists, on_bad=on_bad)
+        options = Options(format=format, split=split, seed=seed, limit=limit, lists=lists, work=work, on_bad=on_bad)
         crew = Crew(kind=runner, workers=workers, dask_address=dask_address)
+        check_absolute(source=source, out=out, lists=lists, work=work)
+        if fetch:
+            fetching(dataset, source, mirror, accept_licence)
         return itinerary(dataset, source, out, options, crew)
 
     return build
 
 
-def itinerary(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> dict[str, str]:
-    """Run the tasks of one build, its target's lock held from the plan to the seal. Raises SarDataError."""
-    for name, path in {"source": source, "out": out, "lists": options.lists}.items():
-        # A worker runs where it likes, so a relative path would silently mean another folder.
+def check_absolute(**paths: Path | None) -> None:
+    """Raise UsageError for a relative path: a worker runs where it likes, and would silently take another folder."""
+    for name, path in paths.items():
         if path is not None and not path.is_absolute():
             raise UsageError(f"{name}={path}: expected an absolute path, since a worker has a folder of its own")
+
+
+def itinerary(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> dict[str, str]:
+    """Run the tasks of one build, its target's lock held from the plan to the seal. Raises SarDataError."""
     with prepare(dataset, source, out, options, crew) as draft:
         unseen: Any = quote(draft)  # else Prefect looks for futures in every planned record: 9 s for 590,000
         pack(unseen, crew)

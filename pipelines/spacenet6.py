@@ -51,7 +51,7 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
     places = (tiff.georeference(tree.head(unit, size)) for size in HEADS)
     crs, transform = next((place for place in places if place[1]), (None, None))
     if crs is None or transform is None:
-        raise BadRecord(unit, "expected a georeference, found none: footprints cannot be placed")
+        raise BadRecord(unit, "expected a georeference, found none")
     looks = f"{folder}SummaryData/SAR_orientations.txt"
     orientation = lists.pairs(tree, looks).get(strip) if "SummaryData" in tree.folders(folder) else None
     if turned and orientation is None:
@@ -85,8 +85,7 @@ def read(tree: Tree, record: Record, turned: bool = False) -> Sample:
     """Return [HH, HV, VH, VV], float32 [4, 900, 900], NaN in the wedge, and the mask of the footprints."""
     path, labels = (file.path for file in record.files[:2])
     raster = tiff.read(tree.read(path), path, shape=(SIDE, SIDE), dtypes=("float32",), bands=4)
-    wedge = ~raster.pixels.any(axis=0)
-    image = np.where(wedge, np.float32(np.nan), raster.pixels)
+    image = np.where(wedge := ~raster.pixels.any(axis=0), np.float32(np.nan), raster.pixels)
     shapes = geojson.shapes(tree.read(labels), labels, record.transform or (1, 0, 0, 0, 1, 0))
     mask = gdal.burnt(((shape.polygons, 1) for shape in shapes), (SIDE, SIDE))
     mask[wedge] = 255

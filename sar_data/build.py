@@ -7,6 +7,7 @@ from pathlib import Path
 from sar_data.repack import Changes, prepare_repack
 from sar_data.runners import Runner, Serial
 from sar_data.sealed import Build
+from sar_data.sources.plain import Tell
 from sar_data.spec import Pipeline
 from sar_data.stages.pack import pack
 from sar_data.stages.prepare import Options, prepare
@@ -22,14 +23,17 @@ def build(
     options: Options | None = None,
     runner: Runner | None = None,
     progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> Build:
-    """Build a dataset from its raw files below `source` and return the sealed build below `out`.
+    """Build a dataset from `source`, a folder or an archive of its raw files; return the sealed build below `out`.
 
     A sealed build of the same recipe is returned as it is; an interrupted one goes on. Raises SarDataError.
     """
     runner = runner or Serial()
     options = options or Options()
-    with prepare(pipeline, source=source, out=out, options=options, runner=runner, progress=progress) as draft:
+    with prepare(
+        pipeline, source=source, out=out, options=options, runner=runner, progress=progress, tell=tell
+    ) as draft:
         pack(draft, runner, progress)
         return seal(draft, runner, progress)
 

@@ -26,12 +26,13 @@ class Pixels:
     """One sample as it will be stored; `size` is the (height, width) of the image itself, without padding.
 
     `nodata` counts the pixels [band] that are NaN because the source marks them so; `files` holds the xxh3_128 of each
-    of the record's files; `fallbacks` counts files the fast TIFF parser left to rasterio; `narrowed` says that the
-    source held wider floats; `clipped` counts the pixels [band] that a narrower dtype could not hold.
+    of the record's files, None where only a part was read; `fallbacks` counts files the fast TIFF parser left to
+    rasterio; `narrowed` says that the source held wider floats; `clipped` counts the pixels [band] that a narrower
+    dtype could not hold.
     """
 
     image: Image
-    files: list[str]
+    files: list[str | None]
     size: tuple[int, int]
     mask: Mask | None = None
     nodata: tuple[int, ...] = ()
@@ -87,11 +88,11 @@ class _RawOpened:
         if spec.mask:
             _check_mask(sample.mask, size, spec, record.files[-1].path)
         for file in record.files:
-            if file.path not in seen:  # a file that holds labels only, and was not read by scan
+            if file.path not in seen and file.path not in witness.parts:  # labels only, not read by scan
                 witness.read(file.path)
-            if sizes[file.path] != file.size or known.get(file.path, seen[file.path]) != seen[file.path]:
+            if sizes[file.path] != file.size or known.get(file.path, seen.get(file.path)) != seen.get(file.path):
                 raise BadRecord(file.path, "the file changed since it was scanned")
-        files = [seen[file.path] for file in record.files]
+        files = [seen.get(file.path) for file in record.files]
         image = np.ascontiguousarray(image)
         return Pixels(image, files, size, sample.mask, sample.nodata, sample.fallbacks, narrowed)
 
@@ -133,7 +134,7 @@ class _BakedOpened:
             mask = self.reader.mask(place)
             _check_hash(place, "a mask", mask, place.mask_xxh3)
         baked = self.bake.apply(stored, mask)
-        files = [file.xxh3 or "" for file in record.files]
+        files = [file.xxh3 for file in record.files]
         size = record.shape or baked.image.shape[-2:]
         nodata = place.nodata if self.bake.keeps_pixels else ()  # else they are among the NaN
         return Pixels(baked.image, files, size, baked.mask, nodata, clipped=baked.clipped)

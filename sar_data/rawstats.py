@@ -11,7 +11,7 @@ from sar_data.errors import SourceError, UsageError
 from sar_data.origin import Raw
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sources.tree import Folder
+from sar_data.sources.opening import open_tree
 from sar_data.spec import Pipeline
 from sar_data.stages.scan import Progress, scan
 from sar_data.stats import BandStats, merge
@@ -23,7 +23,7 @@ CHUNK = 256  # records a task, as in a shard
 
 def recognise(source: Path) -> Pipeline:
     """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
-    tree = Folder.at(source)
+    tree = open_tree(source)
     found = [p for p in map(catalog.pipeline, catalog.names()) if next(iter(p.units(tree)), None) is not None]
     if not found:
         raise SourceError(
@@ -37,12 +37,12 @@ def recognise(source: Path) -> Pipeline:
 
 def fitted(pipeline: Pipeline, source: Path) -> Pipeline:
     """Return the pipeline as it fits a source whose layout documents leave open."""
-    return pipeline.fit(Folder.at(source))[0] if pipeline.fit else pipeline
+    return pipeline.fit(open_tree(source))[0] if pipeline.fit else pipeline
 
 
 def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None) -> BandStats:
     """Return the statistics of all records below `source`; raise BadRecord for the first that is wrong."""
-    tree = Folder.at(source)
+    tree = open_tree(source, named=[file.name for file in pipeline.spec.sources], progress=progress)
     records = scan(pipeline, tree, runner=runner, progress=progress).records
     chunks = [records[i : i + CHUNK] for i in range(0, len(records), CHUNK)]
     spec = pipeline.spec

@@ -37,7 +37,7 @@ LAWS: list[tuple[str, tuple[str, ...]]] = [
     (r"sar_data\.torch", ("sar_data.torch", "sar_data.stream", "sar_data.manifest")),
     (r"sar_data\.(raster|labels|synth)", ("sar_data.raster", "sar_data.labels", "sar_data.sources.tree")),
     (r"sar_data\.split", ("sar_data.split",)),
-    (r"sar_data\.sources", ("sar_data.sources",)),
+    (r"sar_data\.sources", ("sar_data.sources", "sar_data.durable")),
     (r"sar_data\.(stats|tally|units|kernel|bake|crop|plan|index|manifest|summary)",
      ("sar_data.stats", "sar_data.units", "sar_data.kernel", "sar_data.crop", "sar_data.manifest", "sar_data.bulk",
       "sar_data.split.policy")),

@@ -25,7 +25,9 @@ METHODS = ("zscore", "minmax")
 
 @click.command("build", short_help="Build a dataset from its raw files into a sealed folder.")
 @click.argument("name", type=DatasetName())
-@click.option("--source", type=Existing(), help="Folder of the raw files.")
+@click.option("--source", type=Existing(file=True), help="Folder of the raw files, or their archive.")
+@click.option("--work", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Where what reading an archive needs is kept; without it beside the archive.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where builds are kept.")
 @click.option("--format", "format_", type=OneOf("format", formats), default="zarr", show_default=True,
               help="lmdb, webdataset or zarr.")  # fmt: skip
@@ -54,6 +56,7 @@ def command(
     note: Note,
     name: str,
     source: Path | None,
+    work: Path | None,
     out: Path,
     format_: str,
     variant: str | None,
@@ -116,6 +119,7 @@ def command(
         seed=seed,
         limit=limit,
         lists=lists,
+        work=work,
         shard_length=shard_length,
         rehash=rehash,
         on_bad=on_bad,
@@ -134,9 +138,9 @@ def command(
     with crew(workers, kind, dask_address) as runner:
         with Meter(sample_bytes, shard_length) as meter:
             note.kept = lambda: meter.kept(out)
-            with prepare(pipeline, source=source, out=out, options=options, runner=runner, progress=meter) as draft:
-                for line in draft.facts["discovered"]:
-                    click.echo(f"found: {line}", err=True)
+            with prepare(
+                pipeline, source=source, out=out, options=options, runner=runner, progress=meter, tell=meter.say
+            ) as draft:
                 if drop_parent and not draft.sealed and (found := baked_from(draft, changes)):
                     shutil.rmtree(draft.job.work, ignore_errors=True)  # the plan of a build that is not needed
                     said(found, reused=True, as_json=as_json)
@@ -157,11 +161,14 @@ def command(
 
 
 def _needs(pipeline: Pipeline) -> str:
-    """Return what to fetch, for who has not said where it is."""
+    """Return what to fetch, in the words of `fetch`, for who has not said where it is."""
+    from sar_data.cli.listing import listing
+
     spec = pipeline.spec
-    lines = [f"{spec.name} needs --source, the folder of its raw files. Fetch and unpack"]
-    for source in spec.sources:
-        what = "official list, for the split `official`" if source.name in spec.lists else source.note
-        lines.append(f"  {source.name}  ({what})\n    {source.url}")
-    lines.append(f"Checksums: sar-data info {spec.name}. To try things without: sar-data synth {spec.name} --out DIR")
+    lines = [
+        f"{spec.name} needs --source, the folder of its raw files or their archive",
+        *listing(spec, spec.sources, "a folder of your choice"),
+        f"The command that does so: sar-data fetch {spec.name} --to DIR",
+        f"To try things without the data: sar-data synth {spec.name} --out DIR",
+    ]
     return "\n".join(lines)

@@ -42,13 +42,16 @@ class DatasetName(OneOf):
 
 
 class Existing(click.ParamType):  # type: ignore[type-arg]
-    """A folder that exists."""
+    """A folder that exists; or, where `file` is said, a file."""
 
     name = "folder"
 
+    def __init__(self, *, file: bool = False) -> None:
+        self._file = file
+
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = Path(value)
-        if path.is_dir():
+        if path.is_dir() or (self._file and path.is_file()):
             return path
         what = param.opts[0] if param is not None and param.param_type_name == "option" else "path"
         if path.exists():

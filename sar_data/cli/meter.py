@@ -50,6 +50,13 @@ class Meter:
             seconds = self._last - self._began
             click.echo(f"{stage}: {done - self._before:,} in {seconds:.1f} s, {rate}", err=True)
 
+    def say(self, text: str) -> None:
+        """Print a remark, above the bar where there is one."""
+        if self._live:
+            self._live.console.print(text, markup=False, highlight=False)
+        else:
+            click.echo(text, err=True)
+
     def _enter(self, stage: str, done: int, total: int) -> None:
         self.stage, self._began = stage, self._last
         self._before = max(done - self._shard_length, 0) if stage == "pack" else 0

@@ -23,7 +23,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 
 
 @click.command("stats", short_help="Show the band statistics of a build or of a raw folder.")
-@click.argument("path", type=Existing())
+@click.argument("path", type=Existing(file=True))
 @click.option("--split", metavar="NAME", help="One split; without it all of them. A raw folder has one: all.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw histograms.")
 @click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")

@@ -58,3 +58,18 @@ def burnt(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[i
 def _closed(ring: Ring) -> list[tuple[float, float]]:
     points = list(zip(ring[::2], ring[1::2], strict=True))
     return [*points, points[0]]
+
+
+def encoded(image: Image, driver: str) -> bytes:
+    """Return the file in which GDAL's JPEG or PNG driver stores an 8-bit image [band, y, x]."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    bands, height, width = image.shape
+    profile = {"driver": driver, "count": bands, "height": height, "width": width, "dtype": image.dtype.name}
+    with warnings.catch_warnings(), rasterio.MemoryFile() as memory:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with memory.open(**profile) as file:
+            file.write(image)
+        data: bytes = memory.read()
+        return data

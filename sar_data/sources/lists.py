@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
-import os
+import bz2
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from sar_data.errors import SourceError
+from sar_data.errors import BadRecord, SourceError
+from sar_data.sources.tree import Folder, Tree
+from sar_data.spec import PACKED
 
+MOST_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
 
 
 @dataclass(frozen=True, slots=True)
-class FolderLists:
-    """Looks in `folders`, in order."""
+class FoundLists:
+    """Looks in folders of trees, in order; each comes with the words that name it."""
 
-    folders: tuple[Path, ...]
+    places: tuple[tuple[Tree, str, str], ...]
 
     @classmethod
-    def beside(cls, source: Path, lists: Path | None) -> FolderLists:
-        """Return the lists of `lists` alone if given, else of the source folder and the folders directly below it."""
+    def beside(cls, source: Path, lists: Path | None, tree: Tree) -> FoundLists:
+        """Return the lists of `lists` alone if given, else those at the root of the tree and in the folders below it.
+
+        Where the source is an archive, they may also lie beside it or in a folder `lists` there.
+        """
         if lists is not None:
             if not lists.is_dir():
                 raise SourceError(f"--lists {lists}: expected a folder of list files, found none")
-            return cls((lists,))
-        with os.scandir(source) as entries:
-            below = [entry.name for entry in islice(entries, MOST_FOLDERS + 1) if entry.is_dir()]
+            return cls(((Folder.at(lists), "", str(lists)),))
+        below = tree.folders()
         if len(below) > MOST_FOLDERS:
             below = ["lists"]
-        return cls((source, *(source / name for name in sorted(below))))
+        places = [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in sorted(below))]
+        if not source.is_dir():
+            beside: Tree = Folder.at(source.absolute().parent)
+            places += [(beside, "", str(source.parent)), (beside, "lists/", str(source.parent / "lists"))]
+        return cls(tuple(places))
 
     def find(self, name: str) -> bytes | None:
-        for folder in self.folders:
-            if (folder / name).is_file():
-                return (folder / name).read_bytes()
+        for tree, folder, words in self.places:
+            for found, unpack in ((name, _plain), (name + PACKED, _unpacked)):
+                try:
+                    tree.size(folder + found)
+                except BadRecord:
+                    continue
+                return unpack(tree.read(folder + found), f"{words}/{found}")
         return None
 
     def where(self) -> str:
-        return ", ".join(str(folder) for folder in self.folders)
+        return ", ".join(words for _, _, words in self.places)
+
+
+def _plain(data: bytes, name: str) -> bytes:
+    return data
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    """Return the list in a bzip2 file, of at most MOST_BYTES; raise SourceError, naming the file."""
+    reader = bz2.BZ2Decompressor()
+    try:
+        unpacked = reader.decompress(data, MOST_BYTES)
+    except OSError as error:
+        raise SourceError(f"{name}: expected a bzip2 file: {error}. Fetch it anew") from error
+    if not reader.eof:
+        raise SourceError(f"{name}: expected a whole list of at most {MOST_BYTES:,} bytes, found one cut or longer")
+    return unpacked

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -34,27 +38,36 @@ class Tree(Protocol):
     def head(self, path: str, size: int) -> bytes:
         """Return up to the first `size` bytes of a file, for headers; raise BadRecord where it cannot be read."""
 
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes of a file from `offset` on; raise BadRecord where they cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A tree on a local file system."""
+    """A tree on a local file system; one that is opened again is another, so that what was cached of it is not."""
 
     root: str
+    opening: int = field(default_factory=lambda: secrets.randbits(64))
 
     @classmethod
     def at(cls, path: Path) -> Folder:
         """Return the tree below `path`; raise SourceError unless it is a folder."""
         if not path.is_dir():
             what = "a file" if path.exists() else "nothing"
-            raise SourceError(f"source {path}: expected a folder, found {what}. Unpack the archive, name its folder.")
+            raise SourceError(f"source {path}: expected a folder, found {what}")
         return cls(str(path.absolute()))
 
     def _entries(self, path: str) -> Iterator[os.DirEntry[str]]:
         try:
-            with os.scandir(os.path.join(self.root, path)) as entries:
+            with os.scandir(self._below(path)) as entries:
                 yield from entries
         except OSError as error:
-            raise SourceError(f"cannot list {os.path.join(self.root, path)}: {error.strerror}") from error
+            raise SourceError(f"cannot list {path!r} in {self.root}: {error.strerror}") from error
+
+    def _below(self, path: str) -> str:
+        if ".." in path and ".." in path.split("/"):  # label files name images, and may name any
+            raise FileNotFoundError(errno.ENOENT, "expected a path below the source, found one that leads out of it")
+        return f"{self.root}/{path}"
 
     def folders(self, path: str = "") -> list[str]:
         return [entry.name for entry in self._entries(path) if entry.is_dir()]
@@ -64,18 +77,30 @@ class Folder:
 
     def size(self, path: str) -> int:
         try:
-            return os.stat(f"{self.root}/{path}").st_size
+            facts = os.stat(self._below(path))
         except OSError as error:
             raise BadRecord(path, _reason(error)) from error
+        if not stat.S_ISREG(facts.st_mode):
+            raise BadRecord(path, "expected a file, found a directory or a device")
+        return facts.st_size
 
     def read(self, path: str) -> bytes:
+        return self._bytes(path, 0, None)
+
+    def head(self, path: str, size: int) -> bytes:
+        return self._bytes(path, 0, size)
+
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        return self._bytes(path, offset, size)
+
+    def _bytes(self, path: str, offset: int, size: int | None) -> bytes:
         try:
             # Plain descriptors: io.open costs as much again as reading a 58 kB patch.
-            descriptor = os.open(f"{self.root}/{path}", os.O_RDONLY)
+            descriptor = os.open(self._below(path), os.O_RDONLY)
             try:
-                size = os.fstat(descriptor).st_size
-                data = os.read(descriptor, size)
-                while len(data) < size and (more := os.read(descriptor, size - len(data))):
+                size = os.fstat(descriptor).st_size if size is None else size
+                data = os.pread(descriptor, size, offset)
+                while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
                     data += more
                 return data
             finally:
@@ -83,28 +108,23 @@ class Folder:
         except OSError as error:
             raise BadRecord(path, _reason(error)) from error
 
-    def head(self, path: str, size: int) -> bytes:
-        try:
-            descriptor = os.open(f"{self.root}/{path}", os.O_RDONLY)
-            try:
-                return os.read(descriptor, size)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise BadRecord(path, _reason(error)) from error
-
 
 def _reason(error: OSError) -> str:
-    return "expected a file, found none" if isinstance(error, FileNotFoundError) else str(error.strerror)
+    missing = error.errno == errno.ENOENT and not str(error.strerror).startswith("expected")
+    return "expected a file, found none" if missing else str(error.strerror)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache
 class Witness:
-    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`."""
+    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`.
+
+    `parts` has the files of which only parts were read, as of a scene cut into tiles.
+    """
 
     tree: Tree
     seen: dict[str, str]
     sizes: dict[str, int] = field(default_factory=dict)
+    parts: set[str] = field(default_factory=set)
 
     def folders(self, path: str = "") -> list[str]:
         return self.tree.folders(path)
@@ -124,8 +144,25 @@ class Witness:
     def head(self, path: str, size: int) -> bytes:
         return self.tree.head(path, size)
 
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        self.parts.add(path)
+        return self.tree.pread(path, offset, size)
+
 
 def noted(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
     """Return a file with its digest, and its bytes: what scan reads must be the same when the record is read."""
     data = tree.read(path)
     return SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data)), data
+
+
+@lru_cache(maxsize=64)
+def home_of(tree: Tree, wanted: str, path: str = "", below: int = 2) -> str | None:
+    """Return the folder, ending in "/" unless it is the root, that holds a file or folder called `wanted`.
+
+    It is sought at the root and up to `below` levels deeper: archives are unpacked with and without their own folder.
+    """
+    folders = tree.folders(path)
+    if wanted in folders or wanted in tree.files(path):
+        return path
+    homes = (home_of(tree, wanted, f"{path}{name}/", below - 1) for name in sorted(folders) if below)
+    return next((home for home in homes if home is not None), None)

@@ -53,8 +53,8 @@ class Official:
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record by the lists; the seed plays no part.
 
-        A record in no list is bad where all exclusion lists are present, and otherwise unused: it may be one of
-        theirs. Raises MissingList where a required list is nowhere, and SplitError where lists are malformed,
+        A record in no list is bad where there are exclusion lists, all of them present, and otherwise unused: it may
+        be one of theirs. Raises MissingList where a required list is nowhere, and SplitError where lists are malformed,
         contradict each other, or name none of the records.
         """
         shelf = _Shelf(lists, re.compile(self.id_pattern))
@@ -64,7 +64,7 @@ class Official:
         excluded = _excluded(shelf, list(reasons_of), placed)
         positions = usable(records)
         aliases, mapped = self._aliases([records[i] for i in positions], shelf)
-        complete = all(name in shelf.notes for name in reasons_of)
+        complete = bool(reasons_of) and all(name in shelf.notes for name in reasons_of)
         matched = dict.fromkeys((*required, *reasons_of), 0)
         codes = np.full(len(positions), OUT, dtype=np.int8)
         reasons: dict[int, str] = {}

@@ -35,6 +35,7 @@ class Job:
     layout: Layout
     on_bad: OnBad
     statistics: bool
+    may_be_empty: bool
 
     @property
     def container(self) -> Format:

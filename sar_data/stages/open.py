@@ -15,7 +15,7 @@ from sar_data import durable, formats
 from sar_data import plan as planning
 from sar_data.errors import BuildError, SplitError, TargetError
 from sar_data.manifest import NAME, Manifest, recipe_digest
-from sar_data.origin import Origin
+from sar_data.origin import Origin, Raw
 from sar_data.sealed import layout_of
 from sar_data.split.policy import SPLITS
 from sar_data.stages.draft import BUILDING, Draft, Job, hold
@@ -62,6 +62,8 @@ def open_draft(
         layout=layout,
         on_bad=on_bad,
         statistics=statistics,
+        # What a sealed build holds was judged when it was made.
+        may_be_empty=not isinstance(origin, Raw) or origin.pipeline.spec.may_be_empty,
     )
     shards, rows = planning.plan(scanned, split, shard_length, container.multiple)
     draft = Draft(target, job, shards, complete, scanned, split)

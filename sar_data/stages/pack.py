@@ -185,7 +185,9 @@ class _Pass:
                 pixels = opened.pixels(record, place)
                 height, width = pixels.size
                 seen = survey(physical(pixels.image[..., :height, :width], layout.scale), pixels.nodata)
-                self._refuse_implausible(record, seen)
+                marked = [n == height * width * layout.frames for n in pixels.nodata]
+                if not (self.job.may_be_empty and marked and all(marked)):
+                    self._refuse_implausible(record, seen)
             except BadRecord as error:
                 if self.job.on_bad == "stop":
                     raise

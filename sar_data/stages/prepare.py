@@ -20,8 +20,9 @@ from sar_data.manifest import BandDocument, Quarantined, Storage, TaskDocument
 from sar_data.origin import Raw
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sources.lists import FolderLists
-from sar_data.sources.tree import Folder
+from sar_data.sources.lists import FoundLists
+from sar_data.sources.opening import open_tree
+from sar_data.sources.plain import Tell
 from sar_data.spec import DatasetSpec, Pipeline
 from sar_data.split.leakage import touching_share
 from sar_data.split.parse import parse
@@ -34,10 +35,11 @@ from sar_data.stages.scan import OnBad, Progress, scan
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a user chooses of a raw build; all but `on_bad` are part of the recipe.
+    """What a user chooses of a raw build; all but `on_bad` and `work` are part of the recipe.
 
     `split` is a policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in
-    hash order; `lists` is a folder of official lists; `rehash` lets the fingerprint cover the files' contents;
+    hash order; `lists` is a folder of official lists; `work` is where what reading an archive needs is kept, beside the
+    archive without it; `rehash` lets the fingerprint cover the files' contents;
     `statistics=False` leaves them out, which only a benchmark should want.
     """
 
@@ -47,6 +49,7 @@ class Options:
     seed: int = 0
     limit: int | None = None
     lists: Path | None = None
+    work: Path | None = None
     shard_length: int = 256  # about 30 MB of BigEarthNet: long against a seek, short against a cache
     rehash: bool = False
     statistics: bool = True
@@ -62,11 +65,19 @@ def prepare(
     options: Options,
     runner: Runner,
     progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> Draft:
-    """Return the draft of a raw build, its target locked; one that exists sealed is returned as such."""
+    """Return the draft of a raw build, its target locked; one that exists sealed is returned as such.
+
+    `tell` is called with what a user should know of the source, such as the disk that a compressed archive needs.
+    """
     container = formats.get(options.format, options.compression)
-    tree = Folder.at(source)
+    named = [file.name for file in pipeline.spec.sources]
+    tree = open_tree(source, work=options.work, named=named, progress=progress, tell=tell)
     pipeline, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
+    if tell:
+        for line in discovered:
+            tell(f"found: {line}")
     spec = pipeline.spec
     name, policy = parse(options.split or next(iter(pipeline.splits)), pipeline.splits)
     check_shape(spec, container)
@@ -80,7 +91,7 @@ def prepare(
         progress=progress,
     )
     records = scanned.records
-    assignment = policy.assign(records, seed=options.seed, lists=FolderLists.beside(source, options.lists))
+    assignment = policy.assign(records, seed=options.seed, lists=FoundLists.beside(source, options.lists, tree))
     misplaced = _misplaced(records, assignment, options.on_bad)
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": options.seed}
     leakage = touching_share(records, assignment.split)

@@ -25,6 +25,7 @@ HEAD = 16  # bytes of a page's header
 BRANCH, LEAF, BIG = 0x01, 0x02, 0x01  # flags of pages, and of a node whose value has pages of its own
 DEEPEST = 32
 ABSENT, DAMAGED = -1, -2
+SMALLEST = 512  # bytes a page may have
 NO_ROOT = (1 << 64) - 1
 
 
@@ -48,7 +49,7 @@ def tree(path: Path) -> Tree:
     except (OSError, struct.error) as error:
         raise BuildError(f"{path}: expected an LMDB file, cannot read it: {error}") from error
     magic, version, *_, root, last, _ = max(metas, key=lambda meta: meta[-1])
-    if (magic, version) != (MAGIC, VERSION):
+    if (magic, version) != (MAGIC, VERSION) or page < SMALLEST:
         raise BuildError(f"{path}: expected LMDB's data version {VERSION}, found another file: was it damaged?")
     if (last + 1) * page > size:
         raise BuildError(f"{path}: expected {(last + 1) * page} bytes, found {size}: it was cut off, copy it again")
@@ -61,7 +62,7 @@ def _u16(data: Any, at: Any) -> Any:
 
 
 @inlined
-def _below(data: Any, at: Any, size: Any, key: Any) -> Any:
+def _compare(data: Any, at: Any, size: Any, key: Any) -> Any:
     """Compare a node's key with `key`: below 0, 0 or above 0, as memcmp with the shorter key first."""
     for i in range(min(size, len(key))):
         if data[at + i] != key[i]:
@@ -88,7 +89,7 @@ def _descend(data: Any, page: Any, pages: Any, root: Any, key: Any) -> Any:
             node = _u16(data, start + HEAD + 2 * middle)
             if node + 8 > page or node + 8 + _u16(data, start + node + 6) > page:
                 return DAMAGED, 0
-            order = _below(data, start + node + 8, _u16(data, start + node + 6), key)
+            order = _compare(data, start + node + 8, _u16(data, start + node + 6), key)
             if order == 0:
                 equal = True
                 low = middle + 1

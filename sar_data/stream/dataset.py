@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -73,7 +72,7 @@ class Stream:
         weights: str | Mapping[str, float] | None = None,
         mix: Sequence[float] | None = None,
         threads: int = 2,
-        ahead: int = 4,
+        ahead: int = 2,
         io: str = "auto",
         verify: bool = False,
         cache: Path | None = None,
@@ -86,6 +85,8 @@ class Stream:
         shuffle = training if shuffle is None else shuffle
         if shuffle not in SHUFFLES:
             raise UsageError(f"shuffle: expected True, 'shards' or False, found {shuffle!r}")
+        if not training and (weights is not None or mix is not None):
+            raise UsageError("weights and mix draw samples, an evaluation has each of them once: give shuffle=True")
         if threads < 1 or ahead < 1:
             raise UsageError(f"threads and ahead: expected at least 1, found {threads} and {ahead}")
         self.pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
@@ -140,6 +141,8 @@ class Stream:
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; the epoch the stream is in goes on, so that a resumed one does."""
+        if epoch < 0:
+            raise UsageError(f"epoch: expected at least 0, found {epoch}")
         if epoch != self.epoch:
             self._epoch, self._position, self._fresh = epoch, 0, True
 
@@ -188,12 +191,14 @@ class Stream:
         pool = self._pool = ThreadPoolExecutor(self._threads, "sar-data")
         try:
             for start in starts:
+                self._ask(turn)
                 coming.announce(self.collection, self._order, order[start:])
                 pending.append((start, pool.submit(self._step, order, start)))
                 if len(pending) > self._ahead:
-                    yield self._handed(*pending.popleft(), turn)
+                    yield self._handed(*pending.popleft())
             while pending:
-                yield self._handed(*pending.popleft(), turn)
+                self._ask(turn)
+                yield self._handed(*pending.popleft())
             self._epoch, self._position, self._fresh = self._epoch + 1, 0, True
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -210,13 +215,14 @@ class Stream:
     def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
         return self.collection.batch(rows, seeds)
 
-    def _handed(self, start: int, made: Future[Batch], turn: int) -> Batch:
+    def _ask(self, turn: int) -> None:
+        """Raise UsageError where an iteration is not the loader's own any more."""
         if turn != self._turn:
-            raise UsageError("this iteration ended when another one of the same loader began, or a state was loaded")
-        try:
-            batch = made.result()
-        except CancelledError:
-            raise UsageError("this loader was closed while it was iterated") from None
+            raise UsageError("this iteration ended: the loader was closed, iterated anew, or a state was loaded")
+
+    def _handed(self, start: int, made: Future[Batch]) -> Batch:
+        """Return a finished batch, from which on the position is behind it."""
+        batch = made.result()
         self._position = min(start + self.pace.step, len(self._rows))
         return batch
 
@@ -230,9 +236,7 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ class Maps:
         self._libc.munmap.argtypes = [ctypes.c_void_p, size]
         self._held: list[tuple[int, int]] = []
         self._lock = threading.Lock()
-        self.close = weakref.finalize(self, _unmap, self._libc, self._held)
+        weakref.finalize(self, _unmap, self._libc, self._held).atexit = False
 
     def map(self, path: Path) -> tuple[int, int]:
         """Return address and length of a file's bytes; raise BuildError where it cannot be mapped."""
@@ -47,6 +47,10 @@ class Maps:
         with self._lock:
             self._held.append((address, length))
         return address, length
+
+    def close(self) -> None:
+        """Unmap everything; no other thread may be reading."""
+        _unmap(self._libc, self._held)
 
 
 def _unmap(libc: ctypes.CDLL, held: list[tuple[int, int]]) -> None:

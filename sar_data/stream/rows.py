@@ -89,7 +89,8 @@ def matching(index: Path, split: str, where: Any) -> list[str]:
         found = pq.read_table(index, columns=["key"], filters=(pc.field("split") == split) & condition)
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         known = ", ".join(pq.read_schema(index).names)
-        raise UsageError(f"where: {error}. The index has the columns {known}") from error
+        wrong = str(error).partition(" in ")[0]  # the schema follows, which is long
+        raise UsageError(f"where: {wrong}. The index has the columns {known}") from error
     keys: list[str] = found["key"].to_pylist()
     return keys
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 
 import numpy as np
@@ -66,8 +67,6 @@ class Values(Raw):
             raise BuildError(f"{path}: expected a value under {key}, found none: this file is of another build")
         if at == btree.DAMAGED:
             raise BuildError(f"{path}: the page that leads to {key} is damaged. `sar-data verify` lists what is wrong.")
-        import ctypes
-
         if size != len(head) + self._size[row] or ctypes.string_at(address + at, len(head)) != head:
             raise BuildError(f"{path}: the value under {key} has another header or size than the manifest says")
 

@@ -97,8 +97,8 @@ class Loader(Stream):
             return super()._made(rows, seeds)
         return self.collection.stored(rows)
 
-    def _handed(self, start: int, made: Future[Batch], turn: int) -> Batch:
-        batch = super()._handed(start, made, turn)
+    def _handed(self, start: int, made: Future[Batch]) -> Batch:
+        batch = super()._handed(start, made)
         if "stored" not in batch:
             return tensors(batch, self._device)
         stored, parts = torch.from_numpy(batch.pop("stored")), batch.pop("parts")

@@ -1,0 +1,102 @@
+"""Hephaestus: 19,919 annotated interferograms of volcanoes (Sentinel-1, processed by LiCSAR) with deformation masks.
+
+A sample is a pair of 8-bit PNGs, <frame>/interferograms/<d1>_<d2>/<d1>_<d2>.geo.diff.png (wrapped phase, as grey) and
+.geo.cc.png (coherence), and annotations/<uid>.json. What is odd about it:
+- Frames differ in size. 8-bit grey is neither radians nor dB, so both bands have the unit "8-bit".
+- The README calls the pictures InSAR.png and Coherence.png; the loaders read the .geo.* names, which count here.
+- A segmentation_mask is a list of flat polygons [x, y, ...] or one flat polygon. Polygon i belongs to activity_type i;
+  one activity holds for all. Classes 1 to 6 of the masks are Mogi, Dyke, Sill, Spheroid, Earthquake, Unidentified.
+- Frames of one place recur with every pair of dates: only "group" (by frame) is honest.
+- The cropped patches that most papers train on are a dataset of their own: hephaestus-crops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sar_data.errors import BadRecord
+from sar_data.labels.fields import read_fields
+from sar_data.raster import gdal, image
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.sources.tree import Tree, home_of, noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.split import group, random
+
+ACTIVITIES = ("Background", "Mogi", "Dyke", "Sill", "Spheroid", "Earthquake", "Unidentified")
+LABELS = ("Non_Deformation", "Deformation", "Earthquake")
+KEYS = {"frameID": str, "label": list, "segmentation_mask": list}
+FRINGES = ("atmospheric_fringes", "glacier_fringes", "orbital_fringes")
+TOLD = (*FRINGES, "low_coherence", "phase", "intensity_level", "confidence")
+HEAD_BYTES = 4096
+
+
+def units(tree: Tree) -> Iterator[str]:
+    """Yield the annotations."""
+    if (home := home_of(tree, "annotations")) is not None:
+        yield from (f"{home}annotations/{name}" for name in tree.files(f"{home}annotations") if name.endswith(".json"))
+
+
+def scan(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the record of one annotation."""
+    file, data = noted(tree, unit)
+    facts = read_fields(unit, data, KEYS)
+    dates = "_".join(str(facts.get(key)) for key in ("primary_date", "secondary_date"))
+    home = unit.rpartition("annotations/")[0]
+    home += "Hephaestus_Raw/" if "Hephaestus_Raw" in tree.folders(home) else ""
+    stem = f"{home}{facts['frameID']}/interferograms/{dates}/{dates}.geo"
+    paths = [f"{stem}.diff.png", f"{stem}.cc.png"]
+    if unknown := [name for name in facts["label"] if name not in LABELS]:
+        raise BadRecord(unit, f"expected labels among {', '.join(LABELS)}, found {unknown}")
+    _shapes(unit, facts)  # a broken annotation is known before any pixel is read
+    yield Record(
+        key=str(facts.get("uniqueID", unit.rpartition("/")[2].removesuffix(".json"))), group=facts["frameID"],
+        shape=image.dimensions(tree.head(paths[0], HEAD_BYTES), paths[0]),
+        files=(*(SourceFile(path, tree.size(path)) for path in paths), file),
+        labels={"deformation": tuple(sorted({LABELS.index(name) for name in facts["label"]})), "activity": ()},
+        unused=next((f"marked {key}" for key in ("corrupted", "processing_error", "no_info") if facts.get(key)), None),
+        attrs={key: str(facts[key]) for key in TOLD if facts.get(key) not in (None, "", [])} | {"dates": dates},
+    )  # fmt: skip
+
+
+def _shapes(path: str, facts: dict[str, Any]) -> list[tuple[tuple[tuple[tuple[float, ...], ...], ...], int]]:
+    """Return (polygons, class) of an annotation, in its order."""
+    mask, activities = facts["segmentation_mask"], facts.get("activity_type") or []
+    polygons = [mask] if mask and not isinstance(mask[0], list) else mask
+    named = activities * len(polygons) if len(activities) == 1 else activities
+    if polygons and len(named) != len(polygons):
+        raise BadRecord(path, f"expected an activity_type for each of {len(polygons)} polygons, found {activities}")
+    try:
+        pairs = [(ring, name) for ring, name in zip(polygons, named, strict=False) if len(ring) >= 6]
+        return [(((tuple(map(float, ring)),),), ACTIVITIES.index(str(name).capitalize())) for ring, name in pairs]
+    except (ValueError, TypeError) as error:
+        raise BadRecord(path, f"expected polygons of numbers, activities of {ACTIVITIES[1:]}: {error}") from None
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return [InSAR, coherence], uint8 [2, y, x], and the mask of the activities, class 0 where there is none."""
+    pictures = [image.grey(tree.read(file.path), file.path, shape=record.shape) for file in record.files[:2]]
+    path, pixels = record.files[2].path, np.concatenate(pictures)
+    mask = gdal.burnt(_shapes(path, read_fields(path, tree.read(path), KEYS)), (pixels.shape[1], pixels.shape[2]))
+    return Sample(image=pixels, mask=mask)
+
+
+BY_HAND = "a Dropbox share: open it in a browser, save the zip and unpack it beside the others"
+DROPBOX = {"annotations_hephaestus": "i08mz5514gczksz", "Hephaestus_Raw": "uhyr4gefregqvdx"}
+BANDS = tuple(Band(name=name, polarisation="", unit="8-bit", description=text)
+              for name, text in (("InSAR", "wrapped phase as grey"), ("coherence", "coherence as grey")))  # fmt: skip
+SPEC = DatasetSpec(
+    name="hephaestus", version="1.0", revision=1, title="Hephaestus", evidence="dossier", samples=19_919,
+    bands=BANDS, shape=None, dtype="uint8", pixel_size_m=None, calibration="stretched phase and coherence",
+    tasks=(Task(name="deformation", kind="multilabel", classes=LABELS),
+           Task(name="activity", kind="segmentation", classes=ACTIVITIES)),
+    sources=tuple(Source(name=f"{name}.zip", url=f"https://www.dropbox.com/s/{share}/{name}.zip", manual=BY_HAND)
+                  for name, share in DROPBOX.items()),
+    lists=(), symmetries=(), licence="unverified (repository: MIT)",
+    citation="Bountos et al. 2022, Hephaestus, CVPR EarthVision, arXiv:2204.09435",
+)  # fmt: skip
+PIPELINE = Pipeline(
+    spec=SPEC, units=units, scan=scan, read=read, splits={"group": group.Group(), "random": random.Random()}
+)

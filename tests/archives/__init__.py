@@ -1,0 +1,1 @@
+"""Archives as trees: every kind, hostile ones, interrupted ones."""
