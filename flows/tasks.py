@@ -1,4 +1,4 @@
-"""The coarse tasks of a build: prepare, pack, seal, publish; four task runs however many records there are.
+"""The coarse tasks of a build: fetch, prepare, pack, seal, publish; five task runs however many records there are.
 
 A draft holds its target's lock, so tasks hand it on within one process: nothing here is cached or persisted.
 What makes a second attempt go on where the first one stopped is the evidence beside the shards.
@@ -6,7 +6,9 @@ What makes a second attempt go on where the first one stopped is the evidence be
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from prefect.tasks import Task
 from flows import report
 from flows.crew import Crew
 from sar_data import catalog
-from sar_data.errors import SarDataError, TargetError, WorkerDied
+from sar_data.errors import SarDataError, TargetError, Unreachable, UsageError, WorkerDied
+from sar_data.fetch import check, needs_acceptance, web_of
+from sar_data.fetch import fetch as fetching
 from sar_data.sealed import Build
 from sar_data.stages import pack as packing
 from sar_data.stages import prepare as preparing
@@ -29,6 +33,7 @@ from sar_data.stages.prepare import Options
 from sar_data.stages.scan import Progress
 
 RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
+SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself
 PAGE = "-build"  # how the key of a build's page ends
 STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
 
@@ -40,22 +45,50 @@ def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
     """
     error = state.result(raise_on_failure=False)
     if isinstance(error, SarDataError):
-        return isinstance(error, (TargetError, WorkerDied))
+        return isinstance(error, (TargetError, Unreachable, WorkerDied))
     return isinstance(error, OSError)
 
 
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(SERVERS_AFTER_S),
+    retry_delay_seconds=SERVERS_AFTER_S,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=transient,
+)
+def fetch(dataset: str, folder: Path, mirror: str | None, accept_licence: bool) -> None:
+    """Bring a dataset's sources into `folder`; credentials are those of the worker's user, and no parameter."""
+    spec = catalog.pipeline(dataset).spec
+    if needs_acceptance(spec, spec.sources) and not accept_licence:
+        raise UsageError(f"{spec.name} comes under {spec.licence or 'no stated licence'}: set accept_licence if you do")
+    say = get_run_logger().info
+    with web_of(os.environ) as web:
+        outcomes = fetching(
+            spec.sources,
+            folder,
+            web=web,
+            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+            mirror=mirror,
+            say=lambda line: say("%s", line),
+        )
+    for outcome in outcomes:
+        say("%s: %s", outcome.source.file, outcome.file.checksum if outcome.file else outcome.message or outcome.state)
+    check(outcomes)
+
+
 @task(cache_policy=NO_CACHE, persist_result=False)
-def prepare(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> Draft:
+def prepare(dataset: str, variant: str | None, source: Path, out: Path, options: Options, crew: Crew) -> Draft:
     """Scan, split and plan; return the draft, its target locked."""
     say: Callable[..., None] = get_run_logger().info
     with crew.near() as runner:
         draft = preparing.prepare(
-            catalog.pipeline(dataset),
+            catalog.pipeline(dataset, variant),
             source=source,
             out=out,
             options=options,
             runner=runner,
-            progress=_progress(),
+            progress=progress(),
             tell=say,
         )
     if draft.sealed:
@@ -78,14 +111,14 @@ def pack(draft: Draft, crew: Crew) -> None:
     """Write every shard that has no proof yet, all of them fanned out from this one task."""
     if not draft.sealed:  # nothing to do is no reason to start a cluster
         with crew.whole() as runner:
-            packing.pack(draft, runner, _progress())
+            packing.pack(draft, runner, progress())
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def seal(draft: Draft, crew: Crew) -> Build:
     """Write index, sums and manifest; rename the folder into place."""
     with crew.near() as runner:
-        return sealing.seal(draft, runner, _progress())
+        return sealing.seal(draft, runner, progress())
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -97,7 +130,7 @@ def publish(build: Build) -> None:
     create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
 
 
-def _progress() -> Progress:
+def progress() -> Progress:
     """Return a progress that logs every tenth of a stage."""
     info: Callable[..., None] = get_run_logger().info
     reached: dict[str, int] = {}

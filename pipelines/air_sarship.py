@@ -48,7 +48,7 @@ def scan(tree: Tree, unit: str, version: str = "1.0") -> Iterator[Record]:
         raise BadRecord(xml, f"expected an image of {SIDE}x{SIDE} pixels, found {shape[0]}x{shape[1]}")
     objects = tuple(_object(thing, shape, xml) for thing in known.things)
     yield Record(
-        key=stem, files=(SourceFile(unit, tree.size(unit)), file), objects=objects, group=stem,
+        key=stem, files=(SourceFile(unit, tree.size(unit)), file), objects=objects,
         shape=None if version == "2.0" else shape, labels={"ships": (0,) if objects else ()},
     )  # fmt: skip
 

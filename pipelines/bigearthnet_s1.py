@@ -45,8 +45,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     key = unit.rpartition("/")[2]
     scene, tile, column, row = key.rsplit("_", 3)
     vv, vh, path = (f"{unit}/{key}_{end}" for end in ("VV.tif", "VH.tif", "labels_metadata.json"))
-    raw = tree.read(path)
-    facts = read_fields(path, raw, KEYS)
+    facts = read_fields(path, raw := tree.read(path), KEYS)
     try:
         labels = corine.indices(facts["labels"])
         usual = corine.grouped(labels)
@@ -58,7 +57,8 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         time = datetime.fromisoformat(facts["acquisition_time"]).replace(tzinfo=UTC)
     except (ValueError, TypeError) as error:
         raise BadRecord(path, str(error)) from None
-    attrs = {"scene": scene, "tile": tile, "column": column, "row": row, "orbit_pass_source": "derived"}
+    attrs = {"scene": scene, "product": facts["scene_source"],
+             "tile": tile, "column": column, "row": row, "orbit_pass_source": "derived"}  # fmt: skip
     if "corresponding_s2_patch" in facts:
         attrs["s2_name"] = str(facts["corresponding_s2_patch"])
     yield Record(
@@ -91,13 +91,13 @@ LISTS = {
     "patches_with_no_19_class_targets.csv": (f"{NAMES}/patches_with_no_19_class_targets.csv.bz2", None),
     "s1s2_mapping.csv": (f"{RSIM}_tools/-/raw/master/files/s1s2_mapping.csv", MAPPED),
 }
-NOTE = "put it, unpacked, beside the data or name its folder by --lists; lists of Sentinel-2 names alone do as well"
+NOTE = "sought beside the data, or in the folder of --lists; lists of Sentinel-2 names alone do as well"
 DATA = Source(name="BigEarthNet-S1-v1.0.tar.gz", url="https://zenodo.org/records/12687186/files/BigEarthNet-S1-v1.0.tar.gz",
               checksum="md5:94ced73440dea8c7b9645ee738c5a172", note="68.5 GB as a plain tar")  # fmt: skip
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="bigearthnet-s1", version="1.0", revision=1, title="BigEarthNet-S1 v1.0", evidence="real-files",
+        name="bigearthnet-s1", version="1.0", revision=2, title="BigEarthNet-S1 v1.0", evidence="real-files",
         bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
         shape=(120, 120), dtype="float32", pixel_size_m=10.0,
         tasks=(Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),

@@ -95,7 +95,7 @@ PIPELINE = Pipeline(
         tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
         sources=(
             Source(
-                name="EuroSAT-SAR.zip", note="922 MB, no checksum is published",
+                name="EuroSAT-SAR.zip", note="922 MB; the address follows `main`, for no revision was verified",
                 url="https://huggingface.co/datasets/wangyi111/EuroSAT-SAR/resolve/main/EuroSAT-SAR.zip",
             ),
         ),

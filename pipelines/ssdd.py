@@ -66,7 +66,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     jpeg = f"{root}JPEGImages/{stem}.jpg"
     yield Record(
         key=stem, files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)), shape=plain.shape,
-        objects=(objects := _joined(plain, turned, drawn, paths)), official=split, group=stem,
+        objects=(objects := _joined(plain, turned, drawn, paths)), official=split,
         labels={"ships": (0,) if objects else ()}, attrs={"scene": scenes[stem]} if stem in scenes else {},
     )  # fmt: skip
 

@@ -19,13 +19,15 @@ SYNC_FILE_RANGE_WRITE = 2
 
 
 class Partial:
-    """A file being written; `early` sends blocks to the disk as they fill, so that an fsync finds little left to do."""
+    """A file being written; `early` sends blocks to the disk as they fill, so that an fsync finds little left to do.
 
-    def __init__(self, descriptor: int, *, early: bool) -> None:
+    `size` is what the file has already, for one that is gone on with.
+    """
+
+    def __init__(self, descriptor: int, *, early: bool, size: int = 0) -> None:
         self.descriptor = descriptor
         self._early = early
-        self._size = 0
-        self._flushed = 0
+        self._size = self._flushed = size
 
     def write(self, data: bytes | memoryview) -> int:
         """Write every byte, however short the system's writes are; return their number."""
@@ -106,8 +108,8 @@ def sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the system's refusals to write at `path` into a TargetError that says what to do."""
+def explained(path: Path, option: str = "--out") -> Iterator[None]:
+    """Turn the system's refusals to write at `path`, which `option` chose, into a TargetError that says what to do."""
     try:
         yield
     except SarDataError:
@@ -119,4 +121,4 @@ def explained(path: Path) -> Iterator[None]:
                 f"{path}: disk full, {free / 1e6:.1f} MB free. Free some space and run the same command again: "
                 "what is finished is kept."
             ) from error
-        raise TargetError(f"{path}: cannot write: {error.strerror or error}. Choose another --out.") from error
+        raise TargetError(f"{path}: cannot write: {error.strerror or error}. Choose another {option}.") from error

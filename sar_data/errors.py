@@ -31,6 +31,14 @@ class MissingList(SourceError):
     """A named list (an official split, an exclusion list, a name mapping) was not found."""
 
 
+class FetchError(SarDataError, OSError):
+    """A source cannot be fetched as asked, or is not what was published; trying again alone mends nothing."""
+
+
+class Unreachable(FetchError):
+    """A server did not give all of a file while patience lasted: what came is kept, and later may be better."""
+
+
 class SplitError(SarDataError, ValueError):
     """A split policy cannot be applied, or its result breaks a law (such as an empty train split)."""
 
@@ -45,6 +53,10 @@ class WorkerDied(SarDataError, RuntimeError):
 
 class BuildError(SarDataError, ValueError):
     """A build on disk is not whole, not of this version, or cannot be used as asked."""
+
+
+class RemoteError(SarDataError, ConnectionError):
+    """A remote build does not answer, or may not be read."""
 
 
 class UsageError(SarDataError, ValueError):

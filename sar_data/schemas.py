@@ -7,15 +7,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sar_data import index
 from sar_data.manifest import Manifest
+from sar_data.sources.ledger import Ledger
+from sar_data.sources.scenes.listing import Listing
 
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return file name → document, for schemas/."""
     manifest = Manifest.model_json_schema(mode="serialization")
-    manifest["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return {"manifest.schema.json": manifest, "index.arrow.json": index.document()}
+    sources = Ledger.model_json_schema(mode="serialization")
+    scenes = TypeAdapter(Listing).json_schema(mode="serialization")
+    for schema in (manifest, sources, scenes):
+        schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return {
+        "manifest.schema.json": manifest,
+        "index.arrow.json": index.document(),
+        "sources.schema.json": sources,
+        "scenes.schema.json": scenes,
+    }
 
 
 def write(folder: Path) -> None:

@@ -16,6 +16,7 @@ TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection"]
 Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
 """Units of stored values. `power` is linear sigma0 or gamma0, `amplitude` its root or a detected DN, `DN` any number
 without a radiometric meaning (I and Q, an undocumented scale), `8-bit` a stretched picture, `phase` radians."""
+PACKED = ".bz2"
 Symmetry = Literal["azimuth-flip", "range-flip", "quarter-turn"]
 
 
@@ -23,9 +24,10 @@ Symmetry = Literal["azimuth-flip", "range-flip", "quarter-turn"]
 class Source:
     """A published file of the dataset: where it is, and how it is known to be the right one.
 
-    `checksum` is "md5:…" or "sha256:…" as published, None where none is; `size` is in bytes as published; `mirrors` are
-    further URLs of the same bytes. `manual` says how a person gets the file where no plain download exists (a form, a
-    login, a share); it is empty for an automatic source.
+    `checksum` is "md5:…" or "sha256:…" as published, None where none is; `size` is in bytes as published, exactly;
+    `mirrors` are further URLs of the same bytes. `manual` says how a person gets the file where no plain download
+    exists (a form, a login, a share); it is empty for an automatic source. `url` is https, http with a checksum, or
+    s3 for a public bucket.
     """
 
     name: str
@@ -35,6 +37,11 @@ class Source:
     size: int | None = None
     mirrors: tuple[str, ...] = ()
     manual: str = ""
+
+    @property
+    def file(self) -> str:
+        """The name of the file as it is served: a list may be packed, and is read so."""
+        return self.name + PACKED if self.url.endswith(self.name + PACKED) else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

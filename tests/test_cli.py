@@ -62,7 +62,7 @@ def test_help_names_every_command_and_each_explains_itself() -> None:
         if name != "run":  # flows' own
             result = cli(name, "--help")
             assert result.exit_code == 0
-            assert import_module(f"sar_data.cli.{name}").command.short_help.rstrip(".") in short
+            assert import_module(f"sar_data.cli.{name.replace('-', '_')}").command.short_help.rstrip(".") in short
 
 
 @pytest.mark.parametrize(

@@ -66,13 +66,20 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
     lists: dict[str, list[str]] = {name: [] for name in LISTS}
     mapping = []
     for index in range(count):
-        key, partner, labels = _write(out / "BigEarthNet-S1-v1.0", seed, index)
+        name_of_patch, partner, labels = _write(out / "BigEarthNet-S1-v1.0", seed, index)
         for name in _listed(seed, index, labels):
             lists[name].append(partner)
-        mapping.append(f"{partner},{key}")
+        mapping.append(f"{partner},{name_of_patch}")
     (out / "lists").mkdir(parents=True, exist_ok=True)
     for name, names in {**lists, "s1s2_mapping.csv": mapping}.items():
         (out / "lists" / name).write_bytes("".join(f"{line}\r\n" for line in sorted(names)).encode())
+
+
+def key(seed: int, index: int) -> str:
+    """Return the name of a patch."""
+    at, (column, row) = index % len(TILES), _square(index // len(TILES) % (SIDE * SIDE))
+    overflight = (column // 4 + row // 4) % 3 + 3 * (index // len(TILES) // (SIDE * SIDE))
+    return f"{_scene(at, TILES[at][1], overflight).name}_{TILES[at][0]}_{column}_{row}"
 
 
 def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
@@ -81,7 +88,7 @@ def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
     overflight, position = divmod(index // len(TILES), SIDE * SIDE)
     column, row = _square(position)
     tile, zone, square_x, square_y, _ = TILES[at]
-    image, labels = _pixels(seed, index, at, column, row)
+    image, labels, _ = pixels(seed, index)
     scene = _scene(at, zone, (column // 4 + row // 4) % 3 + 3 * overflight)
     # Sentinel-2's grid is that of multiples of 60 m, outwards from the 100 km square.
     west = square_x // 60 * 60 + 1200 * column
@@ -105,7 +112,10 @@ def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
     return key, partner, labels
 
 
-def _pixels(seed: int, index: int, at: int, column: int, row: int) -> tuple[synth.Floats, list[int]]:
+def pixels(seed: int, index: int) -> tuple[synth.Floats, list[int], synth.Classes]:
+    """Return a patch in dB [VV and VH, y, x], its labels among the 43, and the class of each of its pixels [y, x]."""
+    at = index % len(TILES)
+    column, row = _square(index // len(TILES) % (SIDE * SIDE))
     random = synth.generator(seed, 1, index)
     classes = np.array(TILES[at][4])
     if index % 97 == 41:  # rare as in the archive: a patch without any of the 19 classes
@@ -117,7 +127,8 @@ def _pixels(seed: int, index: int, at: int, column: int, row: int) -> tuple[synt
     # Incidence grows from near to far range, and no two overflights are equal.
     drift_db = 0.5 - column / SIDE + random.normal(0, 0.3)
     power = synth.from_db(np.array(SIGMA0_DB)[classes].T + drift_db)
-    return synth.speckle(np.take(power, winners, axis=1), LOOKS, random), sorted(classes[present].tolist())
+    image = synth.speckle(np.take(power, winners, axis=1), LOOKS, random)
+    return image, sorted(classes[present].tolist()), classes[winners]
 
 
 @functools.lru_cache(len(TILES))

@@ -13,10 +13,11 @@ from sar_data import __version__
 from sar_data.cli.stop import Note, Stopped, stoppable
 from sar_data.errors import SarDataError, UsageError, unknown
 
-# Command → its help in one line; the module sar_data.cli.NAME exposes `command`.
+# Command → its help in one line; the module sar_data.cli.NAME, with underscores, exposes `command`.
 COMMANDS = {
     "datasets": "List the datasets that can be built.",
     "info": "Show all that is known of a dataset: sources, licence, layout, classes, splits.",
+    "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",
     "synth": "Write a miniature archive of a dataset, to try things on.",
     "build": "Build a dataset from its raw files into a sealed folder.",
     "repack": "Bake a sealed build into another container, size, dtype or normalisation.",
@@ -24,6 +25,8 @@ COMMANDS = {
     "verify": "Check a sealed build against its manifest; list all that is wrong.",
     "show": "Draw a contact sheet of a build.",
     "export": "Write what a build says as a document of another tool, such as COCO JSON.",
+    "bench-loader": "Measure how fast a build streams on this machine.",
+    "scenes": "Find the satellite products a dataset was cut from, and fetch them.",
     "run": "Start a Prefect deployment by its bare name.",
 }
 USAGE, FAILURE = 2, 1  # exit codes
@@ -40,7 +43,7 @@ class Commands(click.Group):
             if ctx.resilient_parsing:
                 return None
             raise unknown("command", cmd_name, COMMANDS)
-        command: click.Command = import_module(f"sar_data.cli.{cmd_name}").command
+        command: click.Command = import_module(f"sar_data.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

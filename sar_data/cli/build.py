@@ -161,11 +161,14 @@ def command(
 
 
 def _needs(pipeline: Pipeline) -> str:
-    """Return what to fetch, for who has not said where it is."""
+    """Return what to fetch, in the words of `fetch`, for who has not said where it is."""
+    from sar_data.cli.listing import listing
+
     spec = pipeline.spec
-    lines = [f"{spec.name} needs --source, the folder of its raw files or their archive. Fetch"]
-    for source in spec.sources:
-        what = "official list, for the split `official`" if source.name in spec.lists else source.note
-        lines.append(f"  {source.name}  ({what})\n    {source.url}")
-    lines.append(f"Checksums: sar-data info {spec.name}. To try things without: sar-data synth {spec.name} --out DIR")
+    lines = [
+        f"{spec.name} needs --source, the folder of its raw files or their archive",
+        *listing(spec, spec.sources, "a folder of your choice"),
+        f"The command that does so: sar-data fetch {spec.name} --to DIR",
+        f"To try things without the data: sar-data synth {spec.name} --out DIR",
+    ]
     return "\n".join(lines)

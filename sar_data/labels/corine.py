@@ -9,6 +9,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.record import IGNORE, Mask
+
 CLASSES_19 = (
     "Urban fabric",
     "Industrial or commercial units",
@@ -100,3 +105,26 @@ def indices(names: Iterable[str]) -> tuple[int, ...]:
 def grouped(classes: Iterable[int]) -> tuple[int, ...]:
     """Return the indices among the 19, ascending; empty where all of the 43 classes given are dropped ones."""
     return tuple(sorted({index for i in classes if (index := TO_19[i]) is not None}))
+
+
+# Level-3 codes of the 43 classes, in their order; 335 (glaciers) and 999 (unlabelled) occur in maps beside them.
+CODES = (
+    111, 112, 121, 122, 123, 124, 131, 132, 133, 141, 142, 211, 212, 213, 221, 222, 223, 231, 241, 242, 243, 244,
+    311, 312, 313, 321, 322, 323, 324, 331, 332, 333, 334, 411, 412, 421, 422, 423, 511, 512, 521, 522, 523,
+)  # fmt: skip
+UNLABELLED = (335, 999)
+
+
+def mask_19(codes: npt.NDArray[np.integer]) -> Mask:
+    """Return a map of level-3 codes as indices among the 19, 255 where a class is dropped or there is none.
+
+    Raise ValueError for a number that is no code.
+    """
+    table = np.full(1000, 254, np.uint8)
+    table[list(UNLABELLED)] = IGNORE
+    for code, index in zip(CODES, TO_19, strict=True):
+        table[code] = IGNORE if index is None else index
+    found: Mask = table[np.clip(codes, 0, 999)]
+    if (unknown := codes[(found == 254) | (codes > 999)]).size:
+        raise ValueError(f"expected CORINE level-3 codes or 999, found {int(unknown.flat[0])}")
+    return found

@@ -15,7 +15,7 @@ from sar_data.sources.archive import Archive, Part
 from sar_data.sources.members import BARE, DEFLATED, STORED, Gather, verified
 from sar_data.sources.names import refused
 from sar_data.sources.packed import DATA, TABLE, Packed
-from sar_data.sources.plain import Progress, Tell, plain_tar
+from sar_data.sources.plain import Progress, Tell, plain_tar, writable
 from sar_data.sources.tar import IS_FOLDER
 from sar_data.sources.tar import walk as walk_tar
 from sar_data.sources.zip import walk as walk_zip
@@ -62,22 +62,9 @@ def gathered(mounts: Sequence[Mount], name: str, work: Path, progress: Progress,
     return Archive(str(table.absolute()), known[0], parts)
 
 
-def writable(work: Path) -> None:
-    """Make the folder that work is kept in; raise TargetError where it cannot be written."""
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(work, os.W_OK | os.X_OK) else "it is read-only"
-    except OSError as error:
-        reason = str(error.strerror)
-    if reason:
-        raise TargetError(f"{work}: expected a folder to keep tables and plain tars in, but {reason}: choose a --work")
-
-
 def _walk(gather: Gather, mount: Mount, part: Part, progress: Progress) -> None:
     descriptor = os.open(part.path, os.O_RDONLY)
     try:
-        if hasattr(os, "posix_fadvise"):  # else the system reads ahead, and so the whole archive
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         if mount.packed.kind == "zip":
             inner = _zip(gather, part.path, descriptor, 0, part.size, mount.folder)
         else:
@@ -137,7 +124,7 @@ def _zip(gather: Gather, archive: str, descriptor: int, start: int, size: int, f
 
 
 def _is_zip(name: str) -> bool:
-    """Say whether a member is a zip of a dataset's files: no file that a pipeline opens itself, none of macOS's ghosts."""
+    """Say whether a member is a zip of files: not one that a pipeline opens itself, and none of macOS's ghosts."""
     if name[-4:].lower() != ".zip" or name.lower().endswith(DATA) or name.count("/") > NESTED:
         return False
     return name.rpartition("/")[2][0] != "."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 from dataclasses import dataclass
 from pathlib import Path
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.sources.tree import Folder, Tree
+from sar_data.spec import PACKED
 
+MOST_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
 
 
@@ -37,13 +40,30 @@ class FoundLists:
         return cls(tuple(places))
 
     def find(self, name: str) -> bytes | None:
-        for tree, folder, _ in self.places:
-            try:
-                tree.size(folder + name)
-            except BadRecord:
-                continue
-            return tree.read(folder + name)
+        for tree, folder, words in self.places:
+            for found, unpack in ((name, _plain), (name + PACKED, _unpacked)):
+                try:
+                    tree.size(folder + found)
+                except BadRecord:
+                    continue
+                return unpack(tree.read(folder + found), f"{words}/{found}")
         return None
 
     def where(self) -> str:
         return ", ".join(words for _, _, words in self.places)
+
+
+def _plain(data: bytes, name: str) -> bytes:
+    return data
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    """Return the list in a bzip2 file, of at most MOST_BYTES; raise SourceError, naming the file."""
+    reader = bz2.BZ2Decompressor()
+    try:
+        unpacked = reader.decompress(data, MOST_BYTES)
+    except OSError as error:
+        raise SourceError(f"{name}: expected a bzip2 file: {error}. Fetch it anew") from error
+    if not reader.eof:
+        raise SourceError(f"{name}: expected a whole list of at most {MOST_BYTES:,} bytes, found one cut or longer")
+    return unpacked

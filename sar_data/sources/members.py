@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import mmap
-import re
+import string
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import lru_cache
@@ -23,13 +23,13 @@ from xxhash import xxh3_64_intdigest
 
 from sar_data import durable
 from sar_data.errors import SourceError
-from sar_data.sources.bounds import MEMBERS
+from sar_data.sources.bounds import MEMBERS, PART
 from sar_data.sources.names import flaw, folded, refused
 
 VERSION = 1
 FOLDER, BARE, STORED, DEFLATED = 0, 1, 2, 3  # bare: in a tar, which has no checksum of contents
 DIGEST = 16  # bytes of xxh3_128, the file's end
-PLAIN_NAME = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII).fullmatch  # most names need no closer look
+PLAIN = (string.ascii_letters + string.digits + "-_./").encode()
 ROW = Struct("<QQQQQIIIB")
 COLUMNS = (
     ("end", "<u8"),  # of the path among all paths
@@ -57,7 +57,7 @@ class Gather:
         self.archive = ""  # whose members are added, for messages
         self._part = -1
         self._archives: list[str] = []
-        self._folders[""] = self._row("", 0, 0, 0, 0, FOLDER, 0)
+        self._folders[""] = self._row("", b"", 0, 0, 0, 0, FOLDER, 0)
 
     def open(self, archive: str) -> None:
         """Begin with the next file of members."""
@@ -65,14 +65,14 @@ class Gather:
         self._archives.append(archive)
         self._part += 1
 
-    def folder(self, path: str) -> int:
-        """Add a folder with all above it, once; return its number."""
+    def folder(self, path: str, member: str = "") -> int:
+        """Add a folder with all above it, once, for the sake of a member; return its number."""
         number = self._folders.get(path)
         if number is None:
             if reason := flaw(path):
-                raise refused(self.archive, path, reason)
+                raise refused(self.archive, member or path, reason)
             parent = self.folder(path.rpartition("/")[0])
-            number = self._folders[path] = self._row(path, 0, 0, 0, 0, FOLDER, parent)
+            number = self._folders[path] = self._row(path, path.encode(), 0, 0, 0, 0, FOLDER, parent)
         return number
 
     def has_folder(self, path: str) -> bool:
@@ -82,13 +82,14 @@ class Gather:
         """Add a file of the archive that was opened last."""
         folder, _, name = path.rpartition("/")
         if folder != self._above[0]:
-            self._above = folder, self.folder(folder)
-        if not (PLAIN_NAME(name) and folder) and (reason := flaw(path)):
-            raise refused(self.archive, path, reason)
-        self._row(path, offset, size, packed, crc, kind, self._above[1])
-
-    def _row(self, path: str, offset: int, size: int, packed: int, crc: int, kind: int, parent: int) -> int:
+            self._above = folder, self.folder(folder, path)
         raw = path.encode()
+        odd = raw.translate(None, PLAIN) or name in ("", ".", "..") or len(name) > PART
+        if odd and (reason := flaw(path)):  # most names need no closer look
+            raise refused(self.archive, path, reason)
+        self._row(path, raw, offset, size, packed, crc, kind, self._above[1])
+
+    def _row(self, path: str, raw: bytes, offset: int, size: int, packed: int, crc: int, kind: int, parent: int) -> int:
         self._paths += raw
         key = xxh3_64_intdigest(raw.lower() if path.isascii() else folded(path))
         self._rows += ROW.pack(len(self._paths), key, offset, size, packed, crc, parent, max(self._part, 0), kind)
@@ -100,25 +101,23 @@ class Gather:
     def save(self, path: Path, facts: Any) -> None:
         """Write the table, with JSON facts that say of what it is; raise SourceError for members of one name."""
         rows = np.frombuffer(self._rows, np.dtype(list(COLUMNS)))
-        columns = {name: rows[name].copy() for name, _ in COLUMNS}
-        parents = columns["parent"][1:]
-        order = np.concatenate([[0], 1 + np.argsort(parents, kind="stable")])
-        parents = columns["parent"][order[1:]]
+        order = np.concatenate([[0], 1 + np.argsort(rows["parent"][1:], kind="stable")])
+        parents = rows["parent"][order[1:]]
         numbers = np.fromiter(self._folders.values(), np.int64)
         first = np.searchsorted(parents, numbers, "left")
-        columns["offset"][numbers] = first + 1
-        columns["size"][numbers] = np.searchsorted(parents, numbers, "right") - first
-        ends = np.concatenate([np.zeros(1, np.int64), columns.pop("end").astype(np.int64)])
+        rows["offset"][numbers] = first + 1
+        rows["size"][numbers] = np.searchsorted(parents, numbers, "right") - first
+        ends = np.concatenate([np.zeros(1, np.int64), rows["end"].astype(np.int64)])
         paths = pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(self._paths))
         paths = paths.take(pa.array(order))
-        keys = columns["key"][order]
+        keys = rows["key"][order]
         by_key = np.argsort(keys)
-        self._refuse_twins(paths, keys, by_key, columns["part"][order])
+        self._refuse_twins(paths, keys, by_key, rows["part"][order])
         made = {"path": paths, "key": pa.array(keys[by_key]), "row": pa.array(by_key.astype(np.uint32))}
-        made |= {name: pa.array(columns[name][order]) for name in KEPT}
+        made |= {name: pa.array(rows[name][order]) for name in KEPT}
         facts = {"sar-data": json.dumps({"version": VERSION, "of": facts})}
         batch = pa.record_batch(made).replace_schema_metadata(facts)
-        with durable.publish(path) as file:
+        with durable.publish(path, sync=False) as file:  # its digest is checked when it is opened
             sink = _Hashing(file)
             with pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema) as writer:
                 writer.write_batch(batch)

@@ -87,7 +87,8 @@ class Packed:
 
     def _check_parts(self) -> None:
         numbers = [_part(path.name) for path in self.files]
-        for path, number, before in zip(self.files, numbers, [min(numbers[0], 1) - 1, *numbers], strict=False):
+        first = min(numbers[0], 1) if self.where[-1].isdigit() else 0  # aa, 00 or 01
+        for path, number, before in zip(self.files, numbers, [first - 1, *numbers], strict=False):
             if number != before + 1:
                 raise SourceError(f"{path}: expected the part before it beside it, found none. Fetch it.")
         if self.kind == "zip":

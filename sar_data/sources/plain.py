@@ -36,7 +36,8 @@ def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Tell) -> Pat
     if target.exists():
         return target
     partial = target.with_name(f"{target.name}{durable.PARTIAL}")
-    with durable.explained(partial), _held(partial, tell) as descriptor:
+    writable(work)
+    with durable.explained(partial, "--work"), _held(partial, tell) as descriptor:
         if target.exists():  # made by another process, while this one waited
             partial.unlink()
             return target
@@ -44,6 +45,17 @@ def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Tell) -> Pat
         os.replace(partial, target)
         durable.sync_path(work)
     return target
+
+
+def writable(work: Path) -> None:
+    """Make the folder that work is kept in; raise TargetError where it cannot be written."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(work, os.W_OK | os.X_OK) else "it is read-only"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise TargetError(f"{work}: expected a folder to keep tables and plain tars in, but {reason}: choose a --work")
 
 
 @contextmanager

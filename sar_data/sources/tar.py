@@ -7,7 +7,6 @@ contradict each other, readers differ in what they unpack, so such archives are 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from zlib import adler32
 
@@ -16,8 +15,8 @@ from sar_data.sources.names import refused
 
 BLOCK = 512
 WINDOW = 3 * BLOCK  # a long name's header, the name and the header it is for
-OCTAL = re.compile(rb"[0-7]+").fullmatch
 OLD_FILE, FILE, FOLDER, LONG_NAME, PAX, PAX_GLOBAL = b"\x0005Lxg"
+AHEAD = 8 << 20
 STRANGE = {
     "1": "a hard link", "2": "a symbolic link", "K": "a link with a long target", "3": "a character device",
     "4": "a block device", "6": "a pipe", "S": "a sparse file", "M": "a part of a split file", "D": "a GNU dump",
@@ -33,11 +32,17 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
     Raises SourceError, with the member's name, for anything but a sound archive of regular files and folders.
     """
     at = start = 0
+    # Headers lie closer than a disk can jump, so all is read ahead: but not what is not on the disk at all.
+    ahead = 0 if os.fstat(file).st_blocks * 512 > size // 2 else size
     window = b""
+    long_heads: dict[bytes, int] = {}
     long_name: str | None = None
     extended: dict[str, str] = {}
     while True:
         if not start <= at <= start + len(window) - BLOCK:
+            if at + AHEAD > ahead:
+                os.posix_fadvise(file, max(at, ahead), AHEAD, os.POSIX_FADV_WILLNEED)
+                ahead = max(at, ahead) + AHEAD
             start, window = at, os.pread(file, WINDOW, at)
         head = window[at - start : at - start + BLOCK]
         name = long_name or extended.get("path") or ""
@@ -50,12 +55,16 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
         kind = head[156]
         if not name and kind != LONG_NAME:
             name = _short_name(archive, head)
-        # The low half of adler32 is one plus the sum of the bytes, modulo 65521, at a fifth of the cost of sum();
-        # the checksum's own eight bytes count as blanks.
-        field = head[148:156]
-        if (_number(archive, name, field) + sum(field) - (adler32(head) & 0xFFFF) - 255) % 65521:
-            raise refused(archive, name, "expected a tar header whose checksum is right, found another")
-        length = _number(archive, name, head[124:136])
+        length = long_heads.get(head) if kind == LONG_NAME else None  # alike but for a few lengths
+        if length is None:
+            # The checksum is the sum of all bytes, its own eight taken for blanks. The low half of adler32 is one plus
+            # a sum, modulo 65521, and much faster than sum().
+            field = head[148:156]
+            if (_number(archive, name, field) + sum(field) - (adler32(head) & 0xFFFF) - 255) % 65521:
+                raise refused(archive, name, "expected a tar header whose checksum is right, found another")
+            length = _number(archive, name, head[124:136])
+            if kind == LONG_NAME and len(long_heads) < NAME:
+                long_heads[head] = length
         content = at + BLOCK
         at = content + (length + 511 & -BLOCK)
         if content + length > size:
@@ -70,7 +79,9 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
                 yield name, content, length
         elif kind == LONG_NAME:
             if long_name is not None or "path" in extended or length > NAME + 1:
-                raise refused(archive, name, f"expected one name of at most {NAME} bytes, found more")
+                raise refused(
+                    archive, name or _short_name(archive, head), f"expected one name up to {NAME} bytes, found more"
+                )
             text = window[content - start : content - start + length]
             if len(text) < length:
                 text = os.pread(file, length, content)
@@ -104,7 +115,7 @@ def _short_name(archive: str, head: bytes) -> str:
 
 def _number(archive: str, name: str, field: bytes) -> int:
     digits = field.strip(b" \0")
-    if OCTAL(digits):  # int() alone takes signs and underscores as well
+    if digits and not digits.translate(None, b"01234567"):  # int() alone takes signs and underscores as well
         return int(digits, 8)
     if field[0] == 0x80:  # GNU: beyond eleven octal digits, a binary number
         return int.from_bytes(field[1:], "big")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -42,9 +44,10 @@ class Tree(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A tree on a local file system."""
+    """A tree on a local file system; one that is opened again is another, so that what was cached of it is not."""
 
     root: str
+    opening: int = field(default_factory=lambda: secrets.randbits(64))
 
     @classmethod
     def at(cls, path: Path) -> Folder:
@@ -152,6 +155,7 @@ def noted(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
     return SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data)), data
 
 
+@lru_cache(maxsize=64)
 def home_of(tree: Tree, wanted: str, path: str = "", below: int = 2) -> str | None:
     """Return the folder, ending in "/" unless it is the root, that holds a file or folder called `wanted`.
 

@@ -19,7 +19,9 @@ from sar_data import catalog
 from sar_data.build import build
 from sar_data.errors import UsageError
 from sar_data.record import Record
+from sar_data.sources.http import Web, safe
 from sar_data.sources.tree import Folder, Tree, Witness
+from sar_data.sources.wanted import Wanted
 from sar_data.spec import Pipeline
 from sar_data.split.policy import SPLITS, UNUSED
 from sar_data.stages.prepare import Options
@@ -134,6 +136,15 @@ class PipelineContract:
         assert np.dtype(spec.dtype).isnative
         assert self.pipeline.splits
 
+    def test_every_source_can_be_fetched_or_says_how_a_person_gets_it(self) -> None:
+        sources = self.pipeline.spec.sources
+        assert len({source.file for source in sources}) == len(sources)
+        with Web() as web:
+            for source in sources:
+                Wanted(name=source.file, urls=(), checksum=source.checksum)  # which refuses paths and odd checksums
+                for url in () if source.manual else (source.url, *source.mirrors):
+                    assert safe(web.address(url)) or source.checksum, f"{url}: http alone needs a published checksum"
+
     def test_keys_are_unique_and_a_second_scan_repeats_the_records(self, tree: Folder, records: list[Record]) -> None:
         by_key = {record.key: record for record in records}
         assert len(by_key) == len(records) > 0
@@ -201,7 +212,7 @@ class PipelineContract:
             assert image.flags.c_contiguous
             for i, band in enumerate(spec.bands):
                 low, high = PLAUSIBLE[band.unit]
-                assert low <= np.nanmean(image[..., i, :, :]) <= high
+                assert low <= np.nanmean(image[..., i, :, :], dtype=np.float64) <= high
             assert (sample.mask is not None) == bool(masks)
             if sample.mask is not None:
                 assert (sample.mask.shape, sample.mask.dtype) == (shape, np.uint8)

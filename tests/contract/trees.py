@@ -57,7 +57,9 @@ class TreeContract:
         assert walked(tree) == with_folders(FILES)
 
     def test_names_come_once_and_sizes_are_right(self, tree: Tree) -> None:
-        assert sorted(tree.folders()) == sorted(name for name, data in with_folders(FILES).items() if data is None and "/" not in name)
+        assert sorted(tree.folders()) == sorted(
+            name for name, data in with_folders(FILES).items() if data is None and "/" not in name
+        )
         assert sorted(tree.files("deep/")) == ["1.tif"]
         for name, data in FILES.items():
             if data is not None:
@@ -75,7 +77,7 @@ class TreeContract:
                                       "deep/../readme.txt", "readme.txt/", "", "deep/1x", "\udcff"])  # fmt: skip
     def test_what_is_no_file_is_a_bad_record(self, tree: Tree, name: str) -> None:
         for act in (tree.read, tree.size, lambda path: tree.head(path, 4), lambda path: tree.pread(path, 1, 4)):
-            with pytest.raises(BadRecord, match="expected|outside|directory"):
+            with pytest.raises(BadRecord, match=r"expected|directory|found"):
                 act(name)
 
     @pytest.mark.parametrize("name", ["no such folder", "readme.txt", ".."])

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from sar_data.errors import BadRecord, BuildError, MissingList, SourceError, TargetError, WorkerDied
+from sar_data.errors import (
+    BadRecord,
+    BuildError,
+    FetchError,
+    MissingList,
+    SourceError,
+    TargetError,
+    Unreachable,
+    WorkerDied,
+)
 from sar_data.sealed import Build
 from sar_data.stages.draft import Draft
 from sar_data.stages.prepare import Options
@@ -94,6 +103,8 @@ def test_a_held_target_ends_the_flow_and_names_who_holds_it(server: str, archive
     [
         (TargetError("disk full"), True),
         (WorkerDied("killed"), True),
+        (Unreachable("503"), True),
+        (FetchError("another checksum"), False),
         (OSError(5, "Input/output error"), True),
         (ConnectionResetError(), True),
         (BadRecord("a.tif", "torn"), False),

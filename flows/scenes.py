@@ -1,0 +1,62 @@
+"""The flow that finds the satellite products a dataset was cut from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.build import check_absolute
+from flows.crew import Crew
+from flows.tasks import SERVERS_AFTER_S, progress, transient
+from sar_data import catalog
+from sar_data.sources.credentials import Credentials
+from sar_data.sources.scenes.catalogue import catalogue as chosen
+from sar_data.sources.scenes.listing import Listing, beside, unmatched
+from sar_data.stages.scenes import find_scenes
+
+
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(SERVERS_AFTER_S),
+    retry_delay_seconds=SERVERS_AFTER_S,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=transient,
+)
+def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | None, crew: Crew) -> Listing:
+    """Scan, ask and write the list; a second attempt asks for what was not answered."""
+    with crew.near() as runner:
+        return find_scenes(
+            catalog.pipeline(dataset),
+            source=source,
+            out=out,
+            catalogue=chosen(catalogue, url, authorise=Credentials.of(os.environ)),
+            runner=runner,
+            progress=progress(),
+        )
+
+
+@flow(name="scenes", description="Find the satellite products a dataset was cut from.", persist_result=False)
+def scenes(
+    dataset: str, source: Path, out: Path, catalogue: str = "cdse", url: str | None = None, workers: int = 0
+) -> dict[str, Any]:
+    """Look up the distinct scenes of a dataset; return the paths of the two lists and the scenes without a product.
+
+    Args:
+        dataset: Its name, as `sar-data datasets` lists it.
+        source: Folder of the raw files, absolute.
+        out: The CSV to write, absolute; a JSON is put beside it.
+        catalogue: cdse, asf, stac or dhus.
+        url: Another address of such a catalogue; none for the public one.
+        workers: Worker processes for the scan; 0 for one a core.
+    """
+    check_absolute(source=source, out=out)
+    found = look_up(dataset, source, out, catalogue, url, Crew(workers=workers))
+    missing = {match.scene: str(match.reason) for match in unmatched(found)}
+    for scene, reason in missing.items():
+        get_run_logger().warning("%s: %s", scene, reason)
+    return {"path": str(out), "details": str(beside(out)), "scenes": len(found.scenes), "missing": missing}

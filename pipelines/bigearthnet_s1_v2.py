@@ -1,0 +1,118 @@
+"""BigEarthNet v2.0 (reBEN), its Sentinel-1 half: the patches of v1.0 with new labels and a split by regions.
+
+A patch is BigEarthNet-S1/<scene>/<patch>/<patch>_VV.tif and _VH.tif, sigma0 in dB, 120x120 pixels of 10 m, UTM; the
+pixels are those of v1.0. All else is in metadata.parquet, beside that folder. What is odd about the data:
+- There are no JSON files, and names of patches have no leading zeros where those of Sentinel-2 partners have.
+- Labels in the table are sorted by the alphabet; here they are indices in the canonical order of the 19 classes.
+- The table says "validation" for val. Its split has nothing to do with that of v1.0: never mix the two.
+- 480,038 patches are recommended. Another 69,450, with snow or clouds over the Sentinel-2 partner, are in a table of
+  their own and unused here, although SAR sees through clouds: the variant "all" takes them, in their official splits.
+- The variant "segmentation" adds Reference_Maps, CORINE level-3 codes of every pixel, as a mask of the 19 classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels import corine, parquet, sentinel1
+from sar_data.raster import tiff
+from sar_data.raster.stack import stack
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.sources.tree import Tree, home_of
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.split import blocks, declared, group, random, stratified
+
+PATCH = re.compile(r"(S1[AB]_IW_GRDH_1SDV_(\d{8}T\d{6}))_(\d{2}[A-Z]{3})_(\d{1,2})_(\d{1,2})")
+TABLE, EXTRA = "metadata.parquet", "metadata_for_patches_with_snow_cloud_or_shadow.parquet"
+COLUMNS = ("patch_id", "labels", "split", "country", "contains_seasonal_snow", "contains_cloud_or_shadow")
+SPLITS = {"train": "train", "validation": "val", "test": "test"}
+NAMES = {name: i for i, name in enumerate(corine.CLASSES_19)}
+HEAD_BYTES = 1024
+
+
+def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
+    """Yield the patch folders, which lie in scene folders at the root or up to two levels below."""
+    for name in tree.folders(path):
+        if PATCH.fullmatch(name):
+            yield path + name
+        elif below and not name.startswith(("BigEarthNet-S2", "Reference_Maps")):
+            yield from units(tree, f"{path}{name}/", below - 1)
+
+
+def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iterator[Record]:
+    """Yield the patch's record, from its name, its header and its row of the table."""
+    key = unit.rpartition("/")[2]
+    if (home := home_of(tree, TABLE)) is None:
+        raise SourceError(f"expected {TABLE} beside the folder BigEarthNet-S1, found none: it has labels and split")
+    row = parquet.table(tree, home + TABLE, "s1_name", COLUMNS).get(key)
+    if extra := row is None and EXTRA in tree.files(home):
+        row = parquet.table(tree, home + EXTRA, "s1_name", COLUMNS).get(key)
+    paths = [f"{unit}/{key}_{band}.tif" for band in ("VV", "VH")]
+    if row is None:
+        where = f"{TABLE} and {EXTRA}" if extra else f"{TABLE}, and there is no {EXTRA}"
+        raise BadRecord(paths[0], f"expected {key} in a table, found it in none of {where}")
+    if unknown := [name for name in row["labels"] if name not in NAMES]:
+        raise BadRecord(paths[0], f"expected labels among the 19 classes, found {unknown}")
+    if row["split"] not in SPLITS:
+        raise BadRecord(paths[0], f"expected a split of {', '.join(SPLITS)}, found {row['split']!r}")
+    scene, start, tile, column, number = PATCH.fullmatch(key).groups()  # type: ignore[union-attr]  # `units` matched it
+    crs, transform = tiff.georeference(tree.head(paths[0], HEAD_BYTES))
+    footprint = crs and transform and (transform[2], transform[5] - 1200, transform[2] + 1200, transform[5])
+    if maps:
+        folder = f"{home}Reference_Maps/{row['patch_id'].rsplit('_', 2)[0]}/{row['patch_id']}"
+        paths.append(f"{folder}/{row['patch_id']}_reference_map.tif")
+    time = datetime.strptime(f"{start}+0000", "%Y%m%dT%H%M%S%z")
+    flags = [text for text in ("seasonal_snow", "cloud_or_shadow") if row[f"contains_{text}"]]
+    reason = "; ".join(text.replace("_", " ") for text in flags) if flags and not union else None
+    yield Record(
+        key=key, files=tuple(SourceFile(path, tree.size(path)) for path in paths), official=SPLITS[row["split"]],
+        labels={"clc19": tuple(sorted(NAMES[name] for name in row["labels"]))} | ({"clc19_map": ()} if maps else {}),
+        group=scene, time=time, crs=crs, transform=transform, footprint=footprint or None, unused=reason,
+        orbit_pass=sentinel1.orbit_pass(time, 6 * int(tile[:2]) - 183),
+        attrs={"scene": scene, "tile": tile, "column": column, "row": number, "s2_name": row["patch_id"],
+               "country": row["country"], "orbit_pass_source": "derived"},
+    )  # fmt: skip
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return [VV, VH] in dB, float32 [2, 120, 120], and with a third file the mask of the 19 classes."""
+    files = [(file.path, tree.read(file.path)) for file in record.files]
+    sample = stack(files[:2], shape=(120, 120), dtype="float32")
+    if len(files) < 3:
+        return sample
+    raster = tiff.read(files[2][1], files[2][0], shape=(120, 120), dtypes=("uint16",), bands=1)
+    try:
+        return dataclasses.replace(sample, mask=corine.mask_19(raster.pixels[0]))
+    except ValueError as error:
+        raise BadRecord(files[2][0], str(error)) from None
+
+
+HOME = "https://zenodo.org/records/10891137/files/"
+MD5 = {"BigEarthNet-S1.tar.zst": "a55eaa2cdf6a917e296bd6601ec1e348", TABLE: "55687065e77b6d0b0f1ff604a6e7b49c",
+       EXTRA: "fe31856f4986d446c9468b59d6387c91",
+       "Reference_Maps.tar.zst": "95d85a222fa983faddcac51a19f28917"}  # fmt: skip
+SPEC = DatasetSpec(
+    name="bigearthnet-s1-v2", version="2.0", revision=1, title="BigEarthNet-S1 v2.0 (reBEN)", evidence="real-lists",
+    bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+    shape=(120, 120), dtype="float32", pixel_size_m=10.0, samples=480_038, calibration="sigma0", range_axis="mixed",
+    symmetries=("azimuth-flip", "range-flip"),
+    tasks=(Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),), lists=(),
+    licence="CDLA-Permissive-1.0",
+    sources=tuple(Source(name=name, url=HOME + name, checksum=f"md5:{md5}") for name, md5 in MD5.items()),
+    citation="Clasen et al. 2024, reBEN: Refined BigEarthNet, arXiv:2407.03653",
+)  # fmt: skip
+MAPPED = (*SPEC.tasks, Task(name="clc19_map", kind="segmentation", classes=corine.CLASSES_19))
+BASE = Pipeline(spec=SPEC, units=units, scan=scan, read=read, splits={
+    "official": declared.Declared(), "random": random.Random(), "stratified": stratified.Stratified(),
+    "group": group.Group(), "blocks": blocks.Blocks()})  # fmt: skip
+PIPELINE = dataclasses.replace(BASE, variants={
+    "all": dataclasses.replace(BASE, scan=partial(scan, union=True), spec=dataclasses.replace(
+        SPEC, variant="all", samples=549_488, title=f"{SPEC.title}, with snow and clouds")),
+    "segmentation": dataclasses.replace(BASE, scan=partial(scan, maps=True), spec=dataclasses.replace(
+        SPEC, variant="segmentation", tasks=MAPPED, title=f"{SPEC.title}, with maps")),
+})  # fmt: skip

@@ -1,0 +1,136 @@
+"""sar-data fetch"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sar_data.cli.choices import DatasetName
+from sar_data.cli.stop import Note
+from sar_data.errors import UsageError
+
+if TYPE_CHECKING:
+    from sar_data.fetch import Outcome
+    from sar_data.spec import DatasetSpec
+
+FAILED, BY_HAND = 1, 3  # exit codes: something went wrong; all went well, but files are missing that no program gets
+
+
+@click.command("fetch", short_help="Download a dataset's sources, verify them, say what is to be got by hand.")
+@click.argument("name", type=DatasetName())
+@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: raw/NAME]")
+@click.option("--mirror", metavar="URL", help="Folder on the web that has the files, to be asked instead.")
+@click.option("--only", multiple=True, metavar="PART", help="Sources whose name is PART or fits it (*); repeatable.")
+@click.option("--accept-licence", "--accept-license", is_flag=True, help="Agree to the dataset's licence.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the next command.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    name: str,
+    folder: Path | None,
+    mirror: str | None,
+    only: tuple[str, ...],
+    accept_licence: bool,
+    as_json: bool,
+) -> None:
+    """Download a dataset's sources and verify them; print the command that builds from them.
+
+    A download that was cut or stopped goes on where it ended, also after days. What has to be got by hand is listed
+    with where to get it and where to put it, and verified once it is there. sources.json records every checksum.
+
+    Exits with 0 if every file is there and right, 1 if one failed, 3 if only files to be got by hand are missing.
+
+    Where a host wants a login, it is taken from ~/.netrc (or $NETRC), from SAR_DATA_TOKEN_HOST, from SAR_DATA_USER_HOST
+    and SAR_DATA_PASSWORD_HOST (HOST in capitals with _ for dots), or from the system's keyring.
+    """
+    from datetime import UTC, datetime
+
+    from sar_data import catalog
+    from sar_data.cli.listing import listing
+    from sar_data.cli.transfers import Transfers
+    from sar_data.fetch import chosen, fetch, needs_acceptance, web_of
+
+    spec = catalog.pipeline(name).spec
+    sources = chosen(spec, only)
+    folder = (folder or Path("raw") / spec.name).absolute()
+    for line in listing(spec, sources, folder):
+        click.echo(line, err=True)
+    if needs_acceptance(spec, sources) and not accept_licence:
+        _accept(spec)
+    note: Note = ctx.obj
+    note.kept = lambda: f"what came is kept in {folder}; the same command goes on from there"
+    with web_of(os.environ) as web, Transfers() as meter:
+        outcomes = fetch(
+            sources,
+            folder,
+            web=web,
+            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+            mirror=mirror,
+            progress=meter,
+            say=meter.say,
+        )
+    _report(outcomes, folder)
+    following = shlex.join(["sar-data", "build", spec.name, "--source", str(folder), "--out", "builds"])
+    if as_json:
+        click.echo(json.dumps(_facts(spec, folder, outcomes, following), indent=1, ensure_ascii=False))
+    elif all(outcome.there for outcome in outcomes):
+        click.echo(following)
+    states = {outcome.state for outcome in outcomes}
+    ctx.exit(FAILED if "failed" in states else BY_HAND if "missing" in states else 0)
+
+
+def _accept(spec: DatasetSpec) -> None:
+    """Ask whether the licence is accepted; raise UsageError unless it is."""
+    terms = spec.licence or "no stated licence: ask its publisher what you may do with it"
+    if sys.stdin.isatty() and click.confirm(f"The data come under {terms}. Do you accept this?", err=True):
+        return
+    raise UsageError(
+        f"{spec.name} comes under {terms}. Nothing was fetched: read the terms where the data are published, then add "
+        "--accept-licence"
+    )
+
+
+def _report(outcomes: Iterable[Outcome], folder: Path) -> None:
+    for outcome in outcomes:
+        name = outcome.source.file
+        if outcome.file:
+            what = "fetched" if outcome.state == "fetched" else "was there"
+            how = "as published" if outcome.kind == "published" else "observed, none is published"
+            click.echo(f"{name}: {what}, {outcome.file.bytes:,} bytes, {outcome.file.checksum} ({how})", err=True)
+        elif outcome.there:
+            click.echo(f"{name}: was there, {outcome.message}", err=True)
+        elif outcome.state == "missing":
+            click.echo(f"{name}: missing. {outcome.message}: {outcome.source.url}", err=True)
+            click.echo(f"  put it at {folder / name} and run the same command again, which verifies it", err=True)
+        else:
+            click.echo(f"{name}: failed. {outcome.message}", err=True)
+
+
+def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[Outcome], following: str) -> dict[str, Any]:
+    rows = [
+        {
+            "name": outcome.source.file,
+            "state": outcome.state,
+            "url": outcome.source.url,
+            "bytes": outcome.file and outcome.file.bytes,
+            "checksum": outcome.file.checksum if outcome.file else outcome.source.checksum,
+            "kind": outcome.kind if outcome.file else None,
+            "message": outcome.message,
+        }
+        for outcome in outcomes
+    ]
+    whole = all(outcome.there for outcome in outcomes)
+    return {
+        "dataset": spec.name,
+        "folder": str(folder),
+        "licence": spec.licence,
+        "sources": rows,
+        "next": following if whole else None,
+    }

@@ -1,0 +1,42 @@
+"""A Parquet table beside the data that says something of every sample, looked up by the sample's name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sar_data.errors import SourceError
+from sar_data.sources.tree import Tree
+
+
+class Table:
+    """Rows by the value of one column; half a million take some 200 MB."""
+
+    def __init__(self, table: pa.Table, key: str) -> None:
+        self._columns = {name: table[name].combine_chunks() for name in table.column_names}
+        self._row = {name: i for i, name in enumerate(table[key].to_pylist())}
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Return the row of a sample, or None where there is none."""
+        row = self._row.get(name)
+        return None if row is None else {column: values[row].as_py() for column, values in self._columns.items()}
+
+
+@lru_cache(maxsize=4)
+def table(tree: Tree, path: str, key: str, columns: tuple[str, ...]) -> Table:
+    """Return the table at `path` by its column `key`, read once a process; raise SourceError for another one."""
+    try:
+        found = pq.read_table(pa.BufferReader(tree.read(path)))
+    except pa.ArrowException as error:
+        raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {error}") from error
+    if missing := [name for name in (key, *columns) if name not in found.column_names]:
+        raise SourceError(f"{path}: expected the columns {', '.join((key, *columns))}, found no {', '.join(missing)}")
+    if len(set(found[key].to_pylist())) != len(found):
+        raise SourceError(f"{path}: expected one row for each {key}, found some twice")
+    return Table(found.select([key, *columns]), key)

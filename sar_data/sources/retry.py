@@ -1,0 +1,44 @@
+"""When to ask a server again: full jitter, and what the server itself asks for."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a server is waited for, in seconds; `attempts` counts failures in a row without a new byte.
+
+    A Retry-After beyond `obeyed_s` ends the attempts, since nobody watches a terminal for that long.
+    """
+
+    attempts: int = 8
+    first_s: float = 1.0
+    most_s: float = 60.0
+    obeyed_s: float = 300.0
+    connect_s: float = 20.0
+    read_s: float = 60.0
+
+    def delay(self, failures: int, asked_s: float | None) -> float:
+        """Return how long to wait after so many failures in a row.
+
+        Full jitter spreads clients that failed together (M. Brooker, "Exponential Backoff And Jitter", AWS 2015).
+        """
+        jitter = random.uniform(0, min(self.most_s, self.first_s * 2 ** (failures - 1)))
+        return jitter if asked_s is None else asked_s + min(jitter, self.first_s)
+
+
+def asked_delay(value: str | None, date: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None where it asks for nothing.
+
+    A point in time is taken from the answer's own Date, since the server's clock need not be ours.
+    """
+    if value is not None and value.strip().isdecimal():
+        return float(value)
+    try:
+        until, now = (parsedate_to_datetime(text or "") for text in (value, date))
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None

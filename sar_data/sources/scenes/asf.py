@@ -1,0 +1,57 @@
+"""The Alaska Satellite Facility, by asf_search: NASA's Common Metadata Repository, searched without login."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from sar_data.errors import UsageError, missing_extra
+from sar_data.sources.http import Authorise
+from sar_data.sources.retry import Patience
+from sar_data.sources.scenes.catalogue import Search
+from sar_data.sources.scenes.product import Product, is_whole
+
+URL = "https://cmr.earthdata.nasa.gov"
+BATCH = 100
+
+
+@contextmanager
+def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
+    """Open the granule search of a CMR. Raises Unreachable, FetchError, MissingExtra without asf_search."""
+    try:
+        import asf_search
+    except ImportError as error:
+        raise missing_extra("asf_search", "scenes") from error
+    from sar_data.sources.scenes.session import explained, mannered
+
+    parts = urlsplit(url)
+    if parts.scheme != "https" or parts.path:
+        raise UsageError(f"--url {url}: asf_search speaks https only, to the root of a host: expected https://HOST")
+    asf_search.REPORT_ERRORS = False  # else it tells its authors of every failed search, unasked
+    with mannered(asf_search.ASFSession(), patience, authorise) as session:
+        options = asf_search.ASFSearchOptions(host=parts.netloc, session=session)
+
+        def search(names: Sequence[str]) -> Iterator[Product]:
+            # Whole names are answered from an index; a pattern makes patterns of all the names beside it.
+            whole = [name for name in names if is_whole(name)]
+            for asked in (whole, [f"{name}*" for name in names if not is_whole(name)]):
+                if asked:
+                    with explained(url, asf_search.ASFSearchError):
+                        granules = list(asf_search.granule_search(asked, opts=options))
+                    yield from (product for granule in granules if (product := _product(granule.properties)))
+
+        yield search
+
+
+def _product(facts: dict[str, object]) -> Product | None:
+    """Return a granule as a product; None for its metadata, which are granules of their own there."""
+    link, size, md5 = facts.get("url"), facts.get("bytes"), facts.get("md5sum")
+    if not isinstance(link, str) or "METADATA" in str(facts.get("processingLevel")):
+        return None
+    return Product(
+        name=str(facts["sceneName"]),
+        link=link,
+        bytes=int(size) if isinstance(size, (int, float)) and size > 0 else None,
+        checksum=f"md5:{md5.lower()}" if isinstance(md5, str) else None,
+    )

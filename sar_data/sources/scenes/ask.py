@@ -1,0 +1,89 @@
+"""Ask a catalogue for JSON, patiently."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from sar_data.errors import FetchError, Unreachable
+from sar_data.sources.answer import PASSING
+from sar_data.sources.http import Web
+from sar_data.sources.retry import asked_delay
+
+MOST_BYTES = 64 << 20  # of an answer: a product takes about 2 kB
+SHOWN = 200  # characters of an answer, in a message
+
+
+def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the JSON object at an address; a busy server is asked again, as long as patience lasts.
+
+    Raises Unreachable where later may be better, FetchError where it will not.
+    """
+    patience = web.patience
+    for failed in range(1, patience.attempts + 1):
+        wait_s: float | None = None
+        try:
+            with web.get(f"{url}?{urlencode(query)}", {"accept": "application/json"}) as response:
+                status, body = response.status_code, _body(response)
+                wait_s = asked_delay(response.headers.get("retry-after"), response.headers.get("date"))
+            if status == httpx.codes.OK:
+                return _object(url, body)
+            found = f"status {status}: {body[:SHOWN].decode(errors='replace')!r}"
+            if status not in PASSING:
+                raise FetchError(f"{url}: expected a catalogue's answer, found {found}")
+        except httpx.RequestError as error:
+            found = f"no answer ({error or type(error).__name__})"
+            if untrusted(error):
+                raise unproven(url, found) from None
+        except ValueError:  # what stands before a busy server likes to answer with a page
+            found = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
+        if (wait_s or 0) > patience.obeyed_s:
+            raise unreachable(url, f"{found}; it asks to wait {wait_s:.0f} s")
+        if failed < patience.attempts:
+            web.pause(patience.delay(failed, wait_s))
+    raise unreachable(url, f"{found}, attempt {patience.attempts}")
+
+
+def unreachable(url: str, found: str) -> Unreachable:
+    """Return the error for a catalogue that may do better later."""
+    return Unreachable(
+        f"{url}: expected a catalogue's answer, found {found}. The same command goes on from here, later"
+    )
+
+
+def untrusted(error: BaseException | None) -> bool:
+    """Say whether a server could not prove who it is, which no waiting mends."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def unproven(url: str, found: str) -> FetchError:
+    """Return the error for a server that could not prove who it is."""
+    return FetchError(f"{url}: expected a server that proves who it is, found {found}")
+
+
+def malformed(url: str, expected: str, found: object) -> FetchError:
+    """Return the error for an answer that is not what the protocol says."""
+    return FetchError(f"{url}: expected {expected}, found {str(found)[:SHOWN]}. Is this such a catalogue?")
+
+
+def _body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    for block in response.iter_bytes():
+        body += block
+        if len(body) > MOST_BYTES:
+            raise malformed(str(response.url.copy_with(query=None)), f"at most {MOST_BYTES >> 20} MiB", "more")
+    return bytes(body)
+
+
+def _object(url: str, body: bytes) -> dict[str, Any]:
+    answer = json.loads(body)
+    if not isinstance(answer, dict):
+        raise malformed(url, "a JSON object", answer)
+    return answer

@@ -1,0 +1,66 @@
+"""The catalogues to ask: each a module with URL, BATCH and `opened(url, patience, authorise)`, imported when chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from urllib.parse import urlsplit
+
+from sar_data.errors import UsageError, unknown
+from sar_data.sources.http import Authorise
+from sar_data.sources.retry import Patience
+from sar_data.sources.scenes.product import Product
+
+Search = Callable[[Sequence[str]], Iterable[Product]]
+"""Returns every product whose name begins with one of the names: its twins too, strangers allowed, in any order."""
+
+MOST = 1_000  # products of one query: a hub whose pages never end is not followed further
+
+CATALOGUES = ("cdse", "asf", "stac", "dhus")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A catalogue at an address; `batch` names go into one query. `searching` opens its search."""
+
+    name: str
+    url: str
+    batch: int
+    searching: Callable[[], AbstractContextManager[Search]]
+
+
+def catalogue(
+    name: str, url: str | None = None, *, authorise: Authorise | None = None, patience: Patience | None = None
+) -> Catalogue:
+    """Return a catalogue by its name, at its public address or at `url`; raise UsageError where one is wrong.
+
+    `authorise` signs what is asked of each host: public catalogues want nothing, national and private hubs a login.
+    """
+    if name not in CATALOGUES:
+        raise unknown("catalogue", name, CATALOGUES)
+    module = import_module(f"sar_data.sources.scenes.{name}")
+    url = url or module.URL
+    if url is None:
+        raise UsageError(f"--catalogue {name} has no public address: expected --url https://HUB/, found none")
+    url = checked(url)
+    return Catalogue(name, url, module.BATCH, partial(module.opened, url, patience or Patience(), authorise or nobody))
+
+
+def nobody(host: str, refused: bool) -> None:
+    """Authorise nowhere."""
+
+
+def checked(url: str) -> str:
+    """Return an address without a slash at its end; raise UsageError unless it is http(s), without a password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{url}: expected an address such as https://HOST/PATH: {error}") from None
+    if parts.username or parts.password:  # it would end up in every list, log and message
+        raise UsageError(f"an address at {parts.hostname} holds a user name: give it by ~/.netrc or the environment")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(f"{url}: expected an address such as https://HOST/PATH")
+    return url.rstrip("/")

@@ -1,0 +1,80 @@
+"""The Copernicus Data Space: OData version 4, searched without login.
+
+Documented at https://documentation.dataspace.copernicus.eu/APIs/OData.html: Products?$filter, at most 1,000 a page,
+`@odata.nextLink` to the next; an archive is Products(Id)/$value, which wants a token (login.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from sar_data.sources.http import Authorise, Web
+from sar_data.sources.retry import Patience
+from sar_data.sources.scenes.ask import ask, malformed
+from sar_data.sources.scenes.catalogue import Search
+from sar_data.sources.scenes.product import Product, is_whole
+
+URL = "https://catalogue.dataspace.copernicus.eu/odata/v1"
+DOWNLOAD = "https://download.dataspace.copernicus.eu/odata/v1"
+BATCH = 10  # a whole name makes two terms of the filter, and about 20 are taken well
+PAGE = 100
+
+
+@contextmanager
+def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
+    """Open the search of an OData catalogue. Raises Unreachable, FetchError."""
+    links = DOWNLOAD if url == URL else url
+    with Web(patience=patience, authorise=authorise) as web:
+
+        def search(names: Sequence[str]) -> Iterator[Product]:
+            terms = " or ".join(term for name in names for term in _terms(name))
+            yield from (_product(url, links, entry) for entry in _entries(web, url, terms))
+
+        yield search
+
+
+def _terms(name: str) -> tuple[str, ...]:
+    """Return the filter's terms for a name; equality is answered from an index, `startswith` is not."""
+    if is_whole(name):
+        return f"Name eq '{name}.SAFE'", f"Name eq '{name}_COG.SAFE'"
+    return (f"startswith(Name,'{name}')",)
+
+
+def _entries(web: Web, url: str, terms: str) -> Iterator[Mapping[str, Any]]:
+    query: dict[str, str] = {"$filter": terms, "$orderby": "Name", "$top": str(PAGE)}
+    while True:
+        answer = ask(web, f"{url}/Products", query)
+        entries = answer.get("value")
+        if not isinstance(entries, list):
+            raise malformed(url, "a list `value`", answer)
+        yield from entries
+        following = answer.get("@odata.nextLink")
+        if not following or not entries:
+            return
+        # Its query alone: behind a proxy its host is often one that only the server knows.
+        query = dict(parse_qsl(urlsplit(str(following)).query))
+
+
+def _product(url: str, links: str, entry: Any) -> Product:
+    try:
+        size = int(entry.get("ContentLength") or 0)
+        return Product(
+            name=str(entry["Name"]),
+            link=f"{links}/Products({entry['Id']})/$value",
+            bytes=size or None,  # the catalogue says 0 where it does not know
+            checksum=_md5(entry.get("Checksum")),
+            online=bool(entry.get("Online", True)),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise malformed(url, "products with Id, Name and ContentLength", entry) from None
+
+
+def _md5(checksums: Any) -> str | None:
+    """Return "md5:…" of a list that holds BLAKE3 beside it, or is empty."""
+    for one in checksums or ():
+        if one.get("Algorithm") == "MD5" and one.get("Value"):
+            return f"md5:{one['Value'].lower()}"
+    return None

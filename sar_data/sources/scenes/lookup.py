@@ -1,0 +1,90 @@
+"""Look scenes up: in what was answered before, then in the catalogue, batch by batch; every answer is kept at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import xxhash
+from pydantic import TypeAdapter
+
+from sar_data import durable
+from sar_data.sources.scenes.ask import malformed
+from sar_data.sources.scenes.catalogue import MOST, Catalogue, Search
+from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_whole, match
+
+Progress = Callable[[str, int, int], None]
+"""Called with "scenes", the scenes looked up and the scenes to look up."""
+
+
+def look_up(
+    scenes: Iterable[str], catalogue: Catalogue, cache: Path, *, progress: Progress | None = None
+) -> dict[str, Match]:
+    """Return the match of every scene, one without a product where there is none; sorted.
+
+    What was found is kept below `cache`, a file a scene, and not asked for again: an interrupted search goes on, and a
+    grown dataset asks for what is new. A scene without a product is asked for again.
+    Raises Unreachable, FetchError.
+    """
+    wanted = sorted(set(scenes))
+    folder = cache / f"{catalogue.name}-{xxhash.xxh3_64_hexdigest(catalogue.url.encode())}"
+    found = {scene: answer for scene in wanted if (answer := _load(folder, scene))}
+    tell = progress or (lambda stage, done, total: None)
+    tell("scenes", len(found), len(wanted))
+    for answer in _asked([scene for scene in wanted if scene not in found], catalogue):
+        found[answer.scene] = answer
+        if answer.product:
+            _keep(folder, answer)
+        tell("scenes", len(found), len(wanted))
+    return {scene: found[scene] for scene in wanted}
+
+
+def _asked(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
+    sound = [scene for scene in scenes if SCENE.fullmatch(scene)]
+    for scene in sorted(set(scenes) - set(sound)):
+        yield Match(scene=scene, reason="expected the name of a Sentinel-1 product, or its beginning up to a time")
+    if not sound:
+        return
+    with catalogue.searching() as search:
+        for first in range(0, len(sound), catalogue.batch):
+            batch = sound[first : first + catalogue.batch]
+            offered = _offered(search, batch, catalogue)
+            for scene in batch:
+                yield match(scene, offered) or _reprocessed(scene, search, catalogue)
+
+
+def _reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
+    """Return the scene's twin that was processed at another time, whose name ends in another CRC: the last resort."""
+    if is_whole(scene):
+        if found := match(scene, _offered(search, [scene[:-CRC]], catalogue)):
+            return found
+        return Match(
+            scene=scene,
+            reason=f"{catalogue.name} has no product of this name, nor of the same acquisition processed again",
+        )
+    return Match(scene=scene, reason=f"{catalogue.name} has no product whose name begins so")
+
+
+def _offered(search: Search, names: Sequence[str], catalogue: Catalogue) -> list[Product]:
+    offered = list(islice(search(names), MOST + 1))
+    if len(offered) > MOST:
+        raise malformed(catalogue.url, f"at most {MOST} products for {len(names)} names", "more")
+    return offered
+
+
+def _keep(folder: Path, answer: Match) -> None:
+    with durable.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    durable.write(folder / f"{answer.scene}.json", TypeAdapter(Match).dump_json(answer, indent=1))
+
+
+def _load(folder: Path, scene: str) -> Match | None:
+    """Return the kept answer for a scene; None where there is none, or none that can be read: it is asked again."""
+    if not SCENE.fullmatch(scene):
+        return None  # a name from outside, which might lead elsewhere
+    try:
+        answer = TypeAdapter(Match).validate_json((folder / f"{scene}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return answer if answer.scene == scene and answer.product else None

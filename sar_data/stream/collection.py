@@ -1,0 +1,203 @@
+"""Samples of one split of one or more builds, numbered through, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import UsageError
+from sar_data.record import IGNORE
+from sar_data.stream import quantiles
+from sar_data.stream.buffers import Buffers
+from sar_data.stream.fit import Fit
+from sar_data.stream.normalise import Normaliser, normaliser
+from sar_data.stream.source import Source
+from sar_data.stream.store import Integers
+from sar_data.stream.targets import Boxes, Classes, Window
+
+Array = npt.NDArray[Any]
+Batch = dict[str, Any]
+
+
+class Collection:
+    """One split of some builds, concatenated. Fork-safe; pickled by its arguments and opened again where it arrives."""
+
+    def __init__(
+        self,
+        builds: str | Path | Sequence[str | Path],
+        *,
+        split: str = "train",
+        bands: Sequence[str] | None = None,
+        task: str | None = None,
+        normalise: str | None = "zscore",
+        fill: float | None = 0.0,
+        crop: int | None = None,
+        pad: int | None = None,
+        io: str = "auto",
+        verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
+    ) -> None:
+        self._arguments = {name: value for name, value in locals().items() if name != "self"}
+        paths = [builds] if isinstance(builds, str | Path) else list(builds)
+        if not paths:
+            raise UsageError("builds: expected at least one sealed build, found none")
+        self.split, self._fit, self.buffers = split, Fit(crop, pad), Buffers()
+        how: dict[str, Any] = {"task": task, "io": io, "verify": verify, "cache": cache, "cache_bytes": cache_bytes}
+        self.sources = [Source(path, split, **how) for path in paths]
+        self.hows: list[Normaliser] = [normaliser(s.manifest, bands, normalise, fill=fill) for s in self.sources]
+        self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
+        self._agree()
+        first = self.sources[0]
+        self.fixed = first.layout.shape if self._fit.side is None else None
+        height, width = (self._fit.side,) * 2 if self._fit.side else self._largest()
+        frames = (first.layout.frames,) if first.layout.frames > 1 else ()
+        self.shape = (*frames, len(self.channels), height, width)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self._arguments,)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels of an image."""
+        return self.hows[0].channels
+
+    @property
+    def digest(self) -> str:
+        """What the builds hold, whatever their containers."""
+        return "+".join(source.manifest.content_digest for source in self.sources)
+
+    def _agree(self) -> None:
+        """Raise UsageError where the builds cannot make one batch."""
+        first = self.sources[0]
+        for source in self.sources:
+            self._fit.check(source.size, source.build)
+            for what, a, b in (
+                ("frames", first.layout.frames, source.layout.frames),
+                ("task", first.task, source.task),
+                ("unit", first.layout.unit, source.layout.unit),
+                ("dtype", first.layout.dtype, source.layout.dtype),
+                ("size", *(None if self._fit.side else s.size[:1].tolist() for s in (first, source))),
+            ):
+                if a != b:
+                    raise UsageError(f"builds differ in {what}: {first.build} has {a}, {source.build} has {b}")
+
+    def _largest(self) -> tuple[int, int]:
+        height, width = (self.sources[0].layout.shape or self.sources[0].size[0]) if len(self) else (0, 0)
+        return int(height), int(width)
+
+    def parts(self, rows: Integers) -> Iterator[tuple[int, Integers, Integers]]:
+        """Yield the number of each source that some rows are of, those rows by its own count, and their places."""
+        if len(self.sources) == 1:
+            yield 0, rows, np.arange(len(rows))
+            return
+        which = np.searchsorted(self.starts, rows, side="right") - 1
+        for number in np.unique(which):
+            places = np.flatnonzero(which == number)
+            yield int(number), rows[places] - self.starts[number], places
+
+    def batch(self, rows: Integers, seeds: Sequence[int] | None = None) -> Batch:
+        """Return image float32 [sample, (frame,) channel, y, x], normalised, target and key of some rows.
+
+        Of cropped images also window [sample, 4], as row, column, height and width; `seeds` draws it, one a sample.
+        """
+        image = self.buffers.array((len(rows), *self.shape), np.float32)
+        flat = image.reshape(len(rows), -1, *self.shape[-2:])
+        windows: list[Window] | None = None
+        if self._fit.side is None:
+            for number, own, places in self.parts(rows):
+                self.sources[number].gather(own, places, self.hows[number], flat)
+            self._stretch(flat)
+        else:
+            windows = self._windows(rows, seeds)
+            flat[:] = self.hows[0].fill
+            for i, patch in self._patches(rows):
+                y, x, height, width = windows[i]
+                flat[i, :, :height, :width] = patch[:, y : y + height, x : x + width]
+        return {"image": image, **self.labels(rows, windows)}
+
+    def _patches(self, rows: Integers) -> Iterator[tuple[int, Array]]:
+        """Yield whole normalised images one by one: quantiles are those of the patch before any crop."""
+        for number, own, places in self.parts(rows):
+            for row, place in zip(own, places, strict=True):
+                source = self.sources[number]
+                patch = np.empty((1, source.plane.shape[0] * len(self.channels), *source.size[row]), np.float32)
+                source.gather(np.array([row]), np.zeros(1, np.int64), self.hows[number], patch)
+                self._stretch(patch)
+                yield int(place), patch[0]
+
+    def _windows(self, rows: Integers, seeds: Sequence[int] | None) -> list[Window]:
+        size = np.empty((len(rows), 2), np.int64)
+        for number, own, places in self.parts(rows):
+            size[places] = self.sources[number].size[own]
+        return self._fit.windows(size, seeds)
+
+    def _stretch(self, images: Array) -> None:
+        how = self.hows[0]
+        if how.stretch is not None:
+            frames = images.shape[1] // len(how.grey)
+            grey = np.tile(how.grey, (frames, 1))
+            quantiles.stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)
+
+    def stored(self, rows: Integers) -> Batch:
+        """Return the stored images [sample, plane, y, x], and how to normalise which of them on a device."""
+        first = self.sources[0]
+        images = self.buffers.array((len(rows), first.plane.size, *self.shape[-2:]), first.layout.dtype)
+        parts = []
+        for number, own, places in self.parts(rows):
+            self.sources[number].copy(own, places, images)
+            parts.append((self.hows[number], self.sources[number].plane, places))
+        return {"stored": images, "parts": parts, **self.labels(rows)}
+
+    def labels(self, rows: Integers, windows: list[Window] | None = None) -> Batch:
+        """Return target (where the build has a task), key and window of some rows."""
+        keys = np.empty(len(rows), object)
+        found: Batch = {}
+        for number, own, places in self.parts(rows):
+            source = self.sources[number]
+            keys[places] = source.rows.keys(own)
+            if isinstance(source.targets, Classes):
+                part = source.targets.take(own)
+                found.setdefault("target", np.empty((len(rows), *part.shape[1:]), part.dtype))[places] = part
+            elif isinstance(source.targets, Boxes):
+                boxes = found.setdefault("target", [None] * len(rows))
+                for row, place in zip(own, places, strict=True):
+                    boxes[place] = source.targets.take(int(row), windows[place] if windows else None)
+            elif source.task is not None:
+                masks = found.setdefault("target", np.full((len(rows), *self.shape[-2:]), IGNORE, np.uint8))
+                self._masks(source, own, places, windows, masks)
+        found |= {} if windows is None else {"window": np.array(windows, np.int64)}
+        return found | {"key": keys.tolist()}
+
+    def _masks(
+        self, source: Source, rows: Integers, places: Integers, windows: list[Window] | None, out: Array
+    ) -> None:
+        if windows is None:
+            source.mask(rows, places, out)
+            return
+        for row, place in zip(rows, places, strict=True):
+            whole = np.empty((1, *source.size[row]), np.uint8)
+            source.mask(np.array([row]), np.zeros(1, np.int64), whole)
+            y, x, height, width = windows[place]
+            out[place, :height, :width] = whole[0, y : y + height, x : x + width]
+
+    def prefetch(self, rows: Integers) -> None:
+        """Say which rows come next, in order."""
+        for number, own, _ in self.parts(rows):
+            self.sources[number].prefetch(own)
+
+    def close(self) -> None:
+        """Give back maps and files."""
+        for source in self.sources:
+            source.close()
+
+
+def _reopened(arguments: dict[str, Any]) -> Collection:
+    return Collection(**arguments)

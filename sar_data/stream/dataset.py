@@ -1,0 +1,249 @@
+"""The stream of batches: ordered by a pure function, read by threads, resumed to the sample."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xxhash
+
+from sar_data.errors import UsageError
+from sar_data.stream import coming, selection
+from sar_data.stream.collection import Batch, Collection
+from sar_data.stream.order import CROP, Order, Pace, mixed
+from sar_data.stream.store import Integers
+
+VERSION = 1  # of the state
+COLLECTED = ("split", "bands", "task", "normalise", "fill", "crop", "pad", "io", "verify", "cache", "cache_bytes")
+SHUFFLES: dict[object, str | None] = {True: "samples", "samples": "samples", "shards": "shards", False: None}
+
+
+class Stream:
+    """Batches of one split, as {"image", "target", "key"} of numpy arrays; iterate it, once an epoch.
+
+    A training stream (split="train" or shuffle=True) gives every rank equally many full batches and leaves out the
+    tail; it goes on where it stopped, also inside an epoch, and after an epoch's end with the next. Any other stream
+    evaluates: each iteration is one whole pass in stored order, each sample exactly once over all ranks;
+    `batch["weight"]` is 0 for at most world - 1 repetitions that fill up the last step, 1 otherwise.
+
+    builds      path or URL of a sealed build, or several to be concatenated
+    crop        windows of this height and width: drawn in training, in the centre otherwise; small images are padded
+    pad         extend images below and on the right to this height and width
+    bands       names, or differences such as "VV-VH"; default: all bands in the build's order
+    task        nomenclature of the targets; default: the first
+    normalise   "zscore", "minmax", "fgmae-uint8", "sarhub" or None (sar_data/stream/normalise.py)
+    fill        what a masked pixel becomes, after normalisation; None leaves NaN
+    shuffle     True (every sample anywhere), "shards" (neighbours within `window` samples: few files at once) or False
+    fraction    random share of the samples, without repetition; smaller shares are parts of larger ones
+    keys, where only these samples: by key; by a pyarrow expression or filter list over index.parquet's columns
+    weights     "balanced" (every class equally often) or weights by key: samples are drawn in proportion
+    mix         of several builds: each one's share of the draws
+    threads     that read and normalise, `ahead` batches in front of the consumer
+    io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
+    verify      compare every image with its recorded hash when it is first read
+    cache       folder that a remote build's files come through, at most `cache_bytes` (sar_data/stream/files.py)
+    """
+
+    def __init__(
+        self,
+        builds: str | Path | Sequence[str | Path],
+        *,
+        split: str = "train",
+        batch_size: int = 256,
+        bands: Sequence[str] | None = None,
+        task: str | None = None,
+        normalise: str | None = "zscore",
+        fill: float | None = 0.0,
+        crop: int | None = None,
+        pad: int | None = None,
+        seed: int = 0,
+        shuffle: bool | str | None = None,
+        window: int = 4096,
+        rank: int = 0,
+        world: int = 1,
+        fraction: float | None = None,
+        keys: Iterable[str] | None = None,
+        where: Any = None,
+        weights: str | Mapping[str, float] | None = None,
+        mix: Sequence[float] | None = None,
+        threads: int = 2,
+        ahead: int = 2,
+        io: str = "auto",
+        verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
+    ) -> None:
+        self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        if keys is not None:
+            keys = self._arguments["keys"] = list(keys)
+        training = split == "train" if shuffle is None else bool(shuffle)
+        shuffle = training if shuffle is None else shuffle
+        if shuffle not in SHUFFLES:
+            raise UsageError(f"shuffle: expected True, 'shards' or False, found {shuffle!r}")
+        if not training and (weights is not None or mix is not None):
+            raise UsageError("weights and mix draw samples, an evaluation has each of them once: give shuffle=True")
+        if threads < 1 or ahead < 1:
+            raise UsageError(f"threads and ahead: expected at least 1, found {threads} and {ahead}")
+        self.pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
+        self.collection = Collection(builds, **{name: self._arguments[name] for name in COLLECTED})
+        self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
+        self._threads, self._ahead = threads, ahead
+        self._rows = selection.select(self.collection, keys=keys, where=where, fraction=fraction)
+        coming.check(self.collection, self._order, len(self._rows))
+        self._shards = selection.shards(self.collection, self._rows)
+        self._weights = selection.weights(self.collection, self._rows, weights, mix)
+        self._epoch = self._position = 0
+        self._fresh = True  # nothing was consumed since the beginning of an epoch or since a state was loaded
+        self._pool: ThreadPoolExecutor | None = None
+        self._turn = 0
+        if training and not self.pace.steps(len(self._rows)):
+            raise UsageError(
+                f"{split}: {len(self._rows)} samples are selected, fewer than one step of batch_size {batch_size} × "
+                f"world {world}: choose a smaller batch_size"
+            )
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels of an image."""
+        return self.collection.channels
+
+    @property
+    def tail(self) -> int:
+        """How many samples of this epoch no step takes, from where the stream is."""
+        return self.pace.tail(len(self._rows) - self._position)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next batch."""
+        return self._epoch + self._over()
+
+    def __len__(self) -> int:
+        """Return the batches of a whole epoch, the same number on every rank."""
+        return self.pace.steps(len(self._rows))
+
+    def __repr__(self) -> str:
+        left = self.pace.tail(len(self._rows))
+        out = f", {left} left out each epoch" if left else ""
+        builds = ", ".join(source.build for source in self.collection.sources)
+        return (
+            f"<{type(self).__name__} of {builds} {self.collection.split}: {len(self._rows)} samples, "
+            f"{len(self)} steps of {self.pace.batch} × {self.pace.world}{out}>"
+        )
+
+    def _over(self) -> bool:
+        """Say whether this epoch has been begun and has no step left."""
+        return self._position > 0 and not self.pace.steps(len(self._rows) - self._position)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch; the epoch the stream is in goes on, so that a resumed one does."""
+        if epoch < 0:
+            raise UsageError(f"epoch: expected at least 0, found {epoch}")
+        if epoch != self.epoch:
+            self._epoch, self._position, self._fresh = epoch, 0, True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is: small, the same on every rank, for any world and batch size."""
+        return {**self._identity, "epoch": self._epoch, "position": self._position}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go where a state was taken; raise UsageError for one of another build, split, seed, selection or version."""
+        for name, own in self._identity.items():
+            if state.get(name) != own:
+                raise UsageError(f"state: expected {name} {own!r}, found {state.get(name)!r}: it is of another stream")
+        epoch, position = state.get("epoch"), state.get("position")
+        if not (isinstance(epoch, int) and isinstance(position, int) and 0 <= position <= len(self._rows)):
+            raise UsageError(
+                f"state: expected an epoch and a position up to {len(self._rows)}, found {epoch}, {position}"
+            )
+        self._epoch, self._position, self._fresh = epoch, position, True
+        self._turn += 1
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        """Return what a position refers to."""
+        order = xxhash.xxh3_64(repr((self._order.shuffle, self._order.window)).encode())
+        order.update(self._rows.tobytes() if self._weights is None else self._rows.tobytes() + self._weights.tobytes())
+        return {
+            "version": VERSION,
+            "digest": self.collection.digest,
+            "split": self.collection.split,
+            "seed": self._order.seed,
+            "order": order.hexdigest(),
+        }
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of this epoch from where the stream is; the position moves as a batch is handed over."""
+        if self._over():
+            self._epoch, self._position = self._epoch + 1, 0
+        elif self.pace.whole and not self._fresh:
+            self._position = 0
+        self._turn += 1
+        turn, self._fresh = self._turn, False
+        order = self._order.epoch(self._epoch, self._rows, self._shards, self._weights)
+        steps = self.pace.steps(len(order) - self._position)
+        starts = range(self._position, self._position + steps * self.pace.step, self.pace.step)
+        pending: deque[tuple[int, Future[Batch]]] = deque()
+        pool = self._pool = ThreadPoolExecutor(self._threads, "sar-data")
+        try:
+            for start in starts:
+                self._ask(turn)
+                coming.announce(self.collection, self._order, order[start:])
+                pending.append((start, pool.submit(self._step, order, start)))
+                if len(pending) > self._ahead:
+                    yield self._handed(*pending.popleft())
+            while pending:
+                self._ask(turn)
+                yield self._handed(*pending.popleft())
+            self._epoch, self._position, self._fresh = self._epoch + 1, 0, True
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _step(self, order: Integers, start: int) -> Batch:
+        rows, first, real = self.pace.share(order, start)
+        draw = (self._order.seed, self._epoch)
+        seeds = None if self.pace.whole else [mixed(CROP, *draw, first + i) for i in range(len(rows))]
+        batch = self._made(rows, seeds)
+        if self.pace.whole:
+            batch["weight"] = (np.arange(len(rows)) < real).astype(np.float32)
+        return batch
+
+    def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
+        return self.collection.batch(rows, seeds)
+
+    def _ask(self, turn: int) -> None:
+        """Raise UsageError where an iteration is not the loader's own any more."""
+        if turn != self._turn:
+            raise UsageError("this iteration ended: the loader was closed, iterated anew, or a state was loaded")
+
+    def _handed(self, start: int, made: Future[Batch]) -> Batch:
+        """Return a finished batch, from which on the position is behind it."""
+        batch = made.result()
+        self._position = min(start + self.pace.step, len(self._rows))
+        return batch
+
+    def close(self) -> None:
+        """End the threads and give back maps and files. A closed stream opens again when it is iterated."""
+        self._turn += 1
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self.collection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (type(self), self._arguments, self._epoch, self._position)
+
+
+def _reopened(kind: type[Stream], arguments: dict[str, Any], epoch: int, position: int) -> Stream:
+    made = kind(**arguments)
+    made._epoch, made._position = epoch, position
+    return made

@@ -1,0 +1,52 @@
+"""From a manifest and an index to where the bytes of images and masks are, container by container."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sar_data.formats.container import Layout
+from sar_data.formats.lmdb import value_header
+from sar_data.formats.zarr import INNER
+from sar_data.manifest import Manifest
+from sar_data.stream.files import Files
+from sar_data.stream.inner import Inner
+from sar_data.stream.rows import Rows
+from sar_data.stream.store import Integers, Raw, Store
+from sar_data.stream.values import Values
+
+
+def sizes(layout: Layout, rows: Rows) -> Integers:
+    """Return int64 [sample, 2]: height and width of every stored image."""
+    if layout.shape:
+        return np.broadcast_to(np.array(layout.shape, np.int64), (len(rows), 2))
+    return np.stack([rows.integers("height"), rows.integers("width")], axis=1)
+
+
+def stores(
+    files: Files, manifest: Manifest, layout: Layout, split: str, rows: Rows, size: Integers, *, mapped: bool
+) -> tuple[Store, Store | None]:
+    """Return where the images of a split are, and its masks where it has any."""
+    document, pixels = manifest.splits[split], size[:, 0] * size[:, 1]
+    images = pixels * layout.image_bytes((1, 1)) if layout.shape is None else np.full(len(rows), layout.image_bytes())
+    lengths = {"image": images.astype(np.int64), **({"mask": pixels} if layout.mask else {})}
+    found: dict[str, Store] = {}
+    for what, length in lengths.items():
+        # A mask's file is named like the image's, but has fewer axes.
+        names = [shard.file for shard in document.shards]
+        if manifest.format == "zarr" and what == "mask":
+            names = [f"{split}/mask/c/{number}/0/0" for number in range(len(names))]
+        if manifest.format == "lmdb":
+            found[what] = Values(
+                files, f"{split}/data.mdb", rows.key,
+                lambda row: value_header(layout, (int(size[row, 0]), int(size[row, 1]))), length,
+                skip=images * (what == "mask"), size=images + pixels * layout.mask, mapped=mapped,
+            )  # fmt: skip
+        elif manifest.compression:
+            found[what] = Inner(
+                files, names, rows.shard, rows.position,
+                slots=document.shard_length, inner=INNER, length=int(length[0]) if len(length) else 0,
+            )  # fmt: skip
+        else:
+            offset = rows.offset if what == "image" else rows.integers("mask_offset")
+            found[what] = Raw(files, names, rows.shard, offset, length, mapped=mapped)
+    return found["image"], found.get("mask")

@@ -1,0 +1,162 @@
+"""The order of samples: a pure function of seed and epoch, cut into steps by batch size, world and rank.
+
+Nothing here depends on numpy's random streams, which may change between its versions: random bits are SplitMix64
+(Steele, Lea & Flood 2014), integers below a bound are Lemire's (2019), the shuffle is Fisher and Yates'.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import UsageError
+from sar_data.stream.native import compiled
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+U64 = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+SHUFFLE, DRAW, SHARDS, SUBSET, OFFSET, CROP = range(1, 7)  # the streams of random numbers, one a purpose
+
+
+def mixed(*parts: int) -> int:
+    """Return 64 well mixed bits of some integers."""
+    state = 0
+    for part in parts:
+        z = (state + GOLDEN + (part & U64)) & U64
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & U64
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & U64
+        state = z ^ (z >> 31)
+    return state
+
+
+@compiled("void(i8[::1], u8)")
+def _shuffle(values: Any, state: Any) -> None:
+    for i in range(len(values) - 1, 0, -1):
+        bound = np.uint64(i + 1)
+        while True:
+            state += np.uint64(0x9E3779B97F4A7C15)
+            z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            product = (z >> np.uint64(32)) * bound
+            low = product & np.uint64(0xFFFFFFFF)
+            if low >= bound or low >= (np.uint64(1 << 32) - bound) % bound:
+                break
+        j = np.int64(product >> np.uint64(32))
+        values[i], values[j] = values[j], values[i]
+
+
+def permutation(count: int, *stream: int) -> Rows:
+    """Return a random permutation of 0 … count - 1; another one for other integers in `stream`."""
+    values = np.arange(count, dtype=np.int64)
+    _shuffle(values, np.uint64(mixed(*stream)))
+    return values
+
+
+def subset(count: int, fraction: float, seed: int) -> Rows:
+    """Return a random share of 0 … count - 1, ascending and without repetition; a smaller share is part of a larger."""
+    if not 0 < fraction <= 1:
+        raise UsageError(f"fraction: expected a number above 0 and at most 1, found {fraction}")
+    return np.sort(permutation(count, SUBSET, seed)[: max(round(fraction * count), min(count, 1))])
+
+
+def drawn(weights: Floats, *stream: int) -> Rows:
+    """Return as many indices as there are weights, each drawn in proportion to its weight, rounded up or down.
+
+    Systematic sampling (Madow 1949): no sample comes more than one time more or less often than its share, and neither
+    do all the samples of one weight, such as those of a class, together.
+    """
+    count = len(weights)
+    first = permutation(count, DRAW, *stream)
+    first = first[np.argsort(weights[first], kind="stable")]
+    edges = np.cumsum(weights[first])
+    start = mixed(OFFSET, *stream) / (U64 + 1)
+    ticks = (np.arange(count) + start) * (edges[-1] / count)
+    chosen: Rows = first[np.minimum(np.searchsorted(edges, ticks, side="right"), count - 1)]
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How an epoch is ordered.
+
+    `shuffle` is "samples" (a true permutation), "shards" (shards in random order, samples shuffled among neighbouring
+    shards that hold `window` samples together: little memory, few files at once) or None (as stored).
+    """
+
+    seed: int = 0
+    shuffle: str | None = "samples"
+    window: int = 4096
+
+    def epoch(self, epoch: int, rows: Rows, shards: Rows, weights: Floats | None = None) -> Rows:
+        """Return `rows` in this epoch's order, drawn by `weights` if there are any; `shards` has the shard of each."""
+        taken = np.arange(len(rows)) if weights is None or not len(rows) else drawn(weights, self.seed, epoch)
+        if self.shuffle == "samples":
+            return rows[taken[permutation(len(taken), SHUFFLE, self.seed, epoch)]]
+        taken.sort()
+        if self.shuffle == "shards":
+            taken = self._by_shards(epoch, taken, shards[taken])
+        return rows[taken]
+
+    def _by_shards(self, epoch: int, taken: Rows, shards: Rows) -> Rows:
+        """Shuffle what is `taken`, whose shards ascend."""
+        starts = np.flatnonzero(np.r_[True, shards[1:] != shards[:-1]][: len(shards)])
+        parts = np.split(taken, starts[1:])
+        windows: list[list[Rows]] = []
+        room = 0
+        for i in permutation(len(starts), SHARDS, self.seed, epoch):
+            if room < len(parts[i]):
+                windows.append([])
+                room = self.window
+            windows[-1].append(parts[i])
+            room -= len(parts[i])
+        mixes = [np.concatenate(window) for window in windows]
+        shuffled = [mix[permutation(len(mix), SHUFFLE, self.seed, epoch, i)] for i, mix in enumerate(mixes)]
+        return np.concatenate([np.empty(0, np.int64), *shuffled])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How an order is cut into steps: `batch` samples a rank and step.
+
+    In training every rank takes `batch` samples in every step, and the tail that does not fill a step is left out. In
+    evaluation (`whole`) every sample comes once; the last step is shared out evenly, padded with weight 0 by at most
+    world - 1 repetitions.
+    """
+
+    batch: int
+    rank: int = 0
+    world: int = 1
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UsageError(f"batch_size: expected at least 1, found {self.batch}")
+        if not 0 <= self.rank < self.world:
+            raise UsageError(f"rank {self.rank} of world {self.world}: expected 0 <= rank < world")
+
+    @property
+    def step(self) -> int:
+        """Samples that all ranks take together in one step."""
+        return self.batch * self.world
+
+    def steps(self, left: int) -> int:
+        """Return how many steps the `left` samples make."""
+        return math.ceil(left / self.step) if self.whole else left // self.step
+
+    def tail(self, left: int) -> int:
+        """Return how many of the `left` samples no step takes."""
+        return 0 if self.whole else left % self.step
+
+    def share(self, order: Rows, position: int) -> tuple[Rows, int, int]:
+        """Return this rank's rows of the step at `position`, where they begin, and how many are not padding."""
+        taken = order[position : position + self.step]
+        each = math.ceil(len(taken) / self.world)
+        mine = taken[self.rank * each : (self.rank + 1) * each]
+        first = position + self.rank * each
+        return np.concatenate([mine, np.repeat(taken[-1:], each - len(mine))]), first, len(mine)

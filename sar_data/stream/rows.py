@@ -1,0 +1,137 @@
+"""The rows of one split as columns: what a loader needs of index.parquet, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sar_data.errors import BuildError, UsageError
+
+Integers = npt.NDArray[np.int64]
+COLUMNS = ("key", "split", "shard", "position", "offset")
+MOST_NAMES = 3  # of missing keys, in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One split's packed rows in shard order, which is the same in every container of the same content.
+
+    `shard`, `position` and `offset` (-1 where the container has none) say where a sample lies; `table` has the other
+    columns that were asked for.
+    """
+
+    key: pa.StringArray
+    shard: Integers
+    position: Integers
+    offset: Integers
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def column(self, name: str) -> pa.Array:
+        """Return a further column as one array."""
+        return self.table[name].combine_chunks()
+
+    def integers(self, name: str) -> Integers:
+        """Return a further column as int64, -1 where null."""
+        return _integers(self.column(name))
+
+    def keys(self, rows: Integers) -> list[str]:
+        """Return the keys of some rows."""
+        names: list[str] = self.key.take(indices(rows)).to_pylist()
+        return names
+
+    def find(self, keys: Iterable[str]) -> Integers:
+        """Return the rows that have these keys, ascending; raise UsageError for a key that is not there."""
+        wanted = pa.array(list(dict.fromkeys(keys)), pa.string())
+        found = pc.index_in(wanted, value_set=self.key)
+        if found.null_count:
+            missing = wanted.filter(pc.is_null(found)).to_pylist()
+            names = ", ".join(missing[:MOST_NAMES])
+            raise UsageError(
+                f"keys: {len(missing)} of {len(wanted)} are not in this split, such as {names}. "
+                "Keys are those of index.parquet."
+            )
+        return np.sort(found.to_numpy().astype(np.int64))
+
+
+def load(index: Path, split: str, columns: Iterable[str]) -> Rows:
+    """Read one split from an index; raise BuildError where it cannot be read."""
+    names = list(dict.fromkeys([*COLUMNS, *columns]))
+    try:
+        with pq.ParquetFile(index, read_dictionary=["split"]) as file:  # read_table would import pandas
+            table = file.read(columns=names)
+    except (OSError, pa.ArrowException) as error:
+        raise BuildError(f"{index}: cannot read the columns {', '.join(names)}: {error}") from error
+    members = _members(table["split"], split)
+    first, count = (int(members[0]), len(members)) if len(members) else (0, 0)
+    if count and members[-1] - first + 1 != count:
+        raise BuildError(f"{index}: the rows of {split} do not lie together")
+    table = table.slice(first, count)
+    found = {name: table[name].combine_chunks() for name in COLUMNS if name != "split"}
+    shard, position, offset = (_integers(found[name]) for name in ("shard", "position", "offset"))
+    return Rows(found["key"], shard, position, offset, table.drop_columns(list(COLUMNS)))
+
+
+def matching(index: Path, split: str, where: Any) -> list[str]:
+    """Return the keys of the split's rows for which a pyarrow expression or filter list holds."""
+    try:
+        condition = where if isinstance(where, pc.Expression) else pq.filters_to_expression(where)
+        found = pq.read_table(index, columns=["key"], filters=(pc.field("split") == split) & condition)
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        known = ", ".join(pq.read_schema(index).names)
+        wrong = str(error).partition(" in ")[0]  # the schema follows, which is long
+        raise UsageError(f"where: {wrong}. The index has the columns {known}") from error
+    keys: list[str] = found["key"].to_pylist()
+    return keys
+
+
+def indices(rows: Integers) -> pa.Array:
+    """Return row numbers as Arrow takes them.
+
+    Here and below, buffers are handed over as they are: Arrow's own conversions import pandas first, where it is
+    installed, which takes longer than all the rest of opening a build.
+    """
+    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows, np.int64))])
+
+
+def numbers(column: pa.Array) -> npt.NDArray[Any]:
+    """Return the values of a column of numbers, of its own type; what is null there may be anything."""
+    kind = np.dtype(str(column.type).replace("double", "float64"))
+    if not len(column):
+        return np.empty(0, kind)
+    return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
+
+
+def ragged(column: pa.ListArray) -> tuple[Integers, pa.Array]:
+    """Return the edges of a column's lists, one more than rows, and all their elements one after the other."""
+    if not len(column):
+        return np.zeros(1, np.int64), column.values.slice(0, 0)
+    edges = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    return edges.astype(np.int64) - edges[0], column.values.slice(int(edges[0]), int(edges[-1] - edges[0]))
+
+
+def _integers(column: pa.Array) -> Integers:
+    """Return int64, -1 where null."""
+    found = numbers(column).astype(np.int64)
+    if column.null_count:
+        bits = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
+        found[bits[column.offset : column.offset + len(column)] == 0] = -1
+    return found
+
+
+def _members(splits: pa.ChunkedArray, split: str) -> Integers:
+    parts = [np.empty(0, np.bool_)]
+    for part in splits.chunks:
+        names = np.array(part.dictionary.to_pylist(), object)
+        parts.append((names == split)[numbers(part.indices)])
+    return np.flatnonzero(np.concatenate(parts))

@@ -1,0 +1,91 @@
+"""Which samples of a collection are used, and how likely each is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import UsageError
+from sar_data.sealed import INDEX_NAME
+from sar_data.stream.collection import Collection
+from sar_data.stream.order import subset
+from sar_data.stream.rows import matching
+from sar_data.stream.store import Integers
+from sar_data.stream.targets import Classes
+
+Weights = npt.NDArray[np.float64]
+SUBSET_SEED = 0  # of nested shares, the same for every training seed
+
+
+def select(
+    samples: Collection, *, keys: Iterable[str] | None = None, where: Any = None, fraction: float | None = None
+) -> Integers:
+    """Return the rows that have one of `keys` and fulfil `where`, ascending; of them a random `fraction`."""
+    rows = [np.arange(len(source)) for source in samples.sources]
+    if where is not None:
+        rows = [s.rows.find(matching(s.files.path(INDEX_NAME), samples.split, where)) for s in samples.sources]
+    found = _numbered(samples, rows)
+    if keys is not None:
+        found = np.intersect1d(found, _with_keys(samples, list(keys)))
+    return found if fraction is None else found[subset(len(found), fraction, SUBSET_SEED)]
+
+
+def _numbered(samples: Collection, rows: Sequence[Integers]) -> Integers:
+    """Return rows of each source as rows of the collection."""
+    return np.concatenate([own + start for own, start in zip(rows, samples.starts, strict=False)])
+
+
+def _with_keys(samples: Collection, keys: list[str]) -> Integers:
+    if len(samples.sources) == 1:
+        return samples.sources[0].rows.find(keys)
+    known = [set(source.rows.key.to_pylist()) for source in samples.sources]
+    lost = [key for key in keys if not any(key in names for names in known)]
+    if lost:
+        raise UsageError(f"keys: {len(lost)} are in none of the builds' {samples.split}, such as {lost[0]}")
+    return _numbered(samples, [s.rows.find(set(keys) & names) for s, names in zip(samples.sources, known, strict=True)])
+
+
+def shards(samples: Collection, rows: Integers) -> Integers:
+    """Return the shard of each row, numbered through all builds."""
+    found = np.empty(len(rows), np.int64)
+    before = 0
+    for number, own, places in samples.parts(rows):
+        source = samples.sources[number]
+        found[places] = source.rows.shard[own] + before
+        before += len(source.manifest.splits[samples.split].shards)
+    return found
+
+
+def weights(
+    samples: Collection, rows: Integers, given: str | Mapping[str, float] | None, mix: Sequence[float] | None
+) -> Weights | None:
+    """Return how likely each row is drawn: by class, by key, and with `mix` each build's share of all draws."""
+    if given is None and mix is None:
+        return None
+    found = np.ones(len(rows)) if given is None else _given(samples, rows, given)
+    if mix is not None:
+        if len(mix) != len(samples.sources):
+            raise UsageError(f"mix: expected {len(samples.sources)} shares, one a build, found {len(mix)}")
+        for number, _, places in samples.parts(rows):
+            found[places] *= mix[number] / max(found[places].sum(), np.finfo(np.float64).tiny)
+    if not (np.isfinite(found).all() and (found >= 0).all() and found.sum() > 0):
+        raise UsageError("weights: expected finite numbers, none below 0 and one above it")
+    return found
+
+
+def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]) -> Weights:
+    if isinstance(given, Mapping):
+        try:
+            keys = [key for n, own, _ in samples.parts(rows) for key in samples.sources[n].rows.keys(own)]
+            return np.array([given[key] for key in keys], np.float64)
+        except KeyError as error:
+            raise UsageError(f"weights: none for {error}; each sample that is selected needs one") from None
+    if given != "balanced":
+        raise UsageError(f"weights: expected 'balanced' or a weight by key, found {given!r}")
+    classes = [source.targets for source in samples.sources if isinstance(source.targets, Classes)]
+    if not classes:
+        raise UsageError("weights='balanced': this build has no classes to balance")
+    return Classes.balance(np.concatenate([part.found for part in classes])[rows])

@@ -1,0 +1,120 @@
+"""What is to be learnt, as arrays: a class number, a row of zeros and ones, or boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.errors import BuildError, unknown
+from sar_data.manifest import Manifest, TaskDocument
+from sar_data.stream.rows import Integers, Rows, numbers, ragged
+
+Array = npt.NDArray[Any]
+Window = tuple[int, int, int, int]  # row, column, height, width: what of an image is in the batch
+LABELS = ("multiclass", "multilabel")
+
+
+def task_of(manifest: Manifest, name: str | None) -> TaskDocument | None:
+    """Return a build's task by name, the first by default, None where there is none."""
+    tasks = {task.name: task for task in manifest.tasks}
+    if name is None:
+        return next(iter(tasks.values()), None)
+    if name not in tasks:
+        raise unknown("task", name, tasks)
+    return tasks[name]
+
+
+def columns(manifest: Manifest, task: TaskDocument | None) -> list[str]:
+    """Return the columns of the index that a task's targets are made of."""
+    if task is None or task.kind == "segmentation":
+        return []
+    if task.kind == "detection":
+        return ["objects"]
+    return ["label_indices"] if task == manifest.tasks[0] else ["targets"]
+
+
+def of(task: TaskDocument | None, rows: Rows) -> Classes | Boxes | None:
+    """Return the targets of a split that the index holds; a segmentation's are in the shards."""
+    if task is None or task.kind == "segmentation":
+        return None
+    return Boxes(rows.column("objects")) if task.kind == "detection" else Classes(task, rows)
+
+
+class Classes:
+    """int64 [sample] class numbers, or uint8 [sample, class] with 1 where a sample has the class."""
+
+    def __init__(self, task: TaskDocument, rows: Rows) -> None:
+        if "label_indices" in rows.table.column_names:
+            lists = rows.column("label_indices")
+        else:
+            lists = pc.map_lookup(rows.column("targets"), pa.scalar(task.name), "first")
+        edges, flat = ragged(lists)
+        counts, values = np.diff(edges), numbers(flat).astype(np.int64)
+        if task.kind == "multilabel":
+            self.found: Array = np.zeros((len(rows), len(task.classes)), np.uint8)
+            self.found[np.repeat(np.arange(len(rows)), counts), values] = 1
+            return
+        wrong = np.flatnonzero(counts != 1)
+        if len(wrong):
+            key, found = rows.keys(wrong[:1])[0], counts[wrong[0]]
+            raise BuildError(f"{key}: expected one class of {task.name}, found {found}; {len(wrong)} are like it")
+        self.found = values
+
+    def take(self, rows: Integers) -> Array:
+        """Return the targets of some rows: int64 [sample], or float32 [sample, class]."""
+        return self.found[rows] if self.found.ndim == 1 else self.found[rows].astype(np.float32)
+
+    @staticmethod
+    def balance(found: Array) -> npt.NDArray[np.float64]:
+        """Return weights under which every class is drawn as often as any other; a sample of several gets their mean.
+
+        A sample without any class is as likely as one of the most frequent class.
+        """
+        if found.ndim == 1:
+            counts = np.bincount(found)
+            weights: npt.NDArray[np.float64] = 1.0 / counts[found]
+            return weights
+        counts = np.maximum(found.sum(axis=0, dtype=np.int64), 1)
+        several = found.sum(axis=1)
+        shares = (found / counts).sum(axis=1) / np.maximum(several, 1)
+        balanced: npt.NDArray[np.float64] = np.where(several > 0, shares, 1.0 / counts.max())
+        return balanced
+
+
+class Boxes:
+    """The objects of every sample, ragged: labels int64 [object], boxes and rotated boxes float32 [object, 4 and 5]."""
+
+    def __init__(self, column: pa.ListArray) -> None:
+        self._edges, objects = ragged(column)
+        self._labels = numbers(objects.field("label")).astype(np.int64)
+        self._boxes = _table(objects.field("box"), 4)
+        self._rotated = _table(objects.field("rotated"), 5)
+
+    def take(self, row: int, window: Window | None = None) -> dict[str, Array]:
+        """Return one sample's {"boxes": x0, y0, x1, y1, "labels", "rotated": x, y, w, h, degrees or NaN}.
+
+        Of a window only the objects whose centres lie in it, relative to it, the boxes clipped to it.
+        """
+        part = slice(self._edges[row], self._edges[row + 1])
+        boxes, labels, rotated = self._boxes[part].copy(), self._labels[part], self._rotated[part].copy()
+        if window is not None:
+            top, left, height, width = window
+            boxes -= np.array([left, top, left, top], np.float32)
+            rotated[:, :2] -= np.array([left, top], np.float32)
+            x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+            kept = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+            boxes, labels, rotated = boxes[kept], labels[kept], rotated[kept]
+            np.clip(boxes, 0, np.array([width, height, width, height], np.float32), out=boxes)
+        return {"boxes": boxes, "labels": labels.copy(), "rotated": rotated}
+
+
+def _table(lists: pa.ListArray, width: int) -> npt.NDArray[np.float32]:
+    """Return float32 [row, width] of lists of that length, NaN where a list is null."""
+    edges, flat = ragged(lists)
+    table = np.full((len(lists), width), np.nan, np.float32)
+    table[np.diff(edges) == width] = numbers(flat).reshape(-1, width)
+    return table

@@ -1,0 +1,129 @@
+"""The loader: a Stream whose batches are tensors, on the device they are wanted on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.stream.buffers import Buffers
+from sar_data.stream.collection import Batch
+from sar_data.stream.dataset import Stream
+from sar_data.stream.store import Integers
+from sar_data.torch.device import normalised, tensors
+
+
+class Options(TypedDict, total=False):
+    """What `loader` takes besides its own arguments; see sar_data.stream.dataset.Stream."""
+
+    task: str | None
+    normalise: str | None
+    fill: float | None
+    crop: int | None
+    pad: int | None
+    shuffle: bool | str | None
+    window: int
+    fraction: float | None
+    keys: Iterable[str] | None
+    where: Any
+    weights: str | Mapping[str, float] | None
+    mix: Sequence[float] | None
+    threads: int
+    ahead: int
+    io: str
+    verify: bool
+    cache: Path | None
+    cache_bytes: int | None
+
+
+def loader(
+    path: str | Path | Sequence[str | Path],
+    *,
+    split: str = "train",
+    batch_size: int = 256,
+    bands: Sequence[str] | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    rank: int | None = None,
+    world: int | None = None,
+    **options: Unpack[Options],
+) -> Loader:
+    """Return an iterable over one split of a sealed build, or of several.
+
+    Each batch is {"image": float32 [B, C, H, W], normalised with the build's train statistics, "target": int64 [B] or
+    float32 [B, classes], "key": list of str}; outside of training also "weight", float32 [B]. With `device` the stored
+    bytes are sent there and normalised there. `rank` and `world` default to those of torch.distributed where it is
+    initialised. Further options, and what an epoch is, are explained by sar_data.stream.dataset.Stream.
+    """
+    if rank is None and world is None:
+        initialised = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank, world = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if initialised else (0, 1)
+    if rank is None or world is None:
+        raise UsageError(f"rank and world belong together: found rank {rank}, world {world}")
+    return Loader(
+        path,
+        split=split,
+        batch_size=batch_size,
+        bands=bands,
+        seed=seed,
+        device=device,
+        rank=rank,
+        world=world,
+        **options,
+    )
+
+
+class Loader(Stream):
+    """A Stream whose batches are tensors; see `loader`."""
+
+    def __init__(self, builds: Any, *, device: str | torch.device | None = None, **options: Any) -> None:
+        super().__init__(builds, **options)
+        self._arguments = {"builds": builds, "device": device, **options, "keys": self._arguments["keys"]}
+        self._device = None if device is None else torch.device(device)
+        self._flying: deque[tuple[Any, Tensor]] = deque()
+        if self._device is not None and self._device.type == "cuda":
+            self.collection.buffers = Buffers(_pinned)
+
+    def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
+        # Windows are cut on the CPU, which must not send what is thrown away.
+        if self._device is None or self.collection.fixed is None:
+            return super()._made(rows, seeds)
+        return self.collection.stored(rows)
+
+    def _handed(self, start: int, made: Future[Batch]) -> Batch:
+        batch = super()._handed(start, made)
+        if "stored" not in batch:
+            return tensors(batch, self._device)
+        stored, parts = torch.from_numpy(batch.pop("stored")), batch.pop("parts")
+        there = self._sent(stored)
+        images = [
+            normalised(there if len(parts) == 1 else there[torch.from_numpy(places).to(self._device)], how, planes)
+            for how, planes, places in parts
+        ]
+        image = images[0]
+        if len(parts) > 1:
+            back = np.argsort(np.concatenate([places for _, _, places in parts]))
+            image = torch.cat(images)[torch.from_numpy(back).to(self._device)]
+        return {"image": image, **tensors(batch, self._device)}
+
+    def _sent(self, stored: Tensor) -> Tensor:
+        """Send a batch; from pinned memory without waiting, and keep that memory until it has arrived."""
+        there = stored.to(self._device, non_blocking=True)
+        if there.is_cuda:
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record(torch.cuda.current_stream(there.device))
+            self._flying.append((arrived, stored))
+            while len(self._flying) > 2:
+                self._flying.popleft()[0].synchronize()
+        return there
+
+
+def _pinned(size: int) -> Any:
+    return torch.empty(size, dtype=torch.uint8, pin_memory=True).numpy()

@@ -1,0 +1,39 @@
+"""A rank of a training job: python -m torch.distributed.run --nproc-per-node 2 -m tests.stream.ddp BUILD OUT DIE."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from sar_data.torch import loader
+
+
+def main(build: str, out: str, die: str) -> None:
+    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+    rank = dist.get_rank()
+    seen: dict[str, list[str]] = {"train": [], "val": []}
+    with loader(build, batch_size=5, seed=1) as train, loader(build, split="val", batch_size=7) as val:
+        for epoch in range(3):
+            for step, batch in enumerate(train):
+                total = batch["image"].sum()
+                dist.all_reduce(total)  # hangs if ranks had different numbers of batches
+                seen["train"] += batch["key"]
+                if die == "die" and rank == 1 and (epoch, step) == (1, 2):
+                    os.kill(os.getpid(), signal.SIGKILL)
+            for batch in val:
+                right = torch.stack([(batch["target"] == 0).float() @ batch["weight"], batch["weight"].sum()])
+                dist.all_reduce(right)
+                seen["val"] += [k for k, weight in zip(batch["key"], batch["weight"].tolist(), strict=True) if weight]
+    Path(out, f"{rank}.json").write_text(json.dumps(seen))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,231 @@
+"""The loaders as a training job meets them: tensors, devices, DataLoaders, ranks, and a loop that resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sar_data.build import repack
+from sar_data.errors import BuildError, UsageError
+from sar_data.repack import Changes
+from sar_data.sealed import Build
+from sar_data.stream.dataset import Stream
+from tests.mini import invented
+
+torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
+from torch.utils.data import DataLoader, RandomSampler  # noqa: E402
+
+from sar_data.torch import Samples, loader, tars  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_five_lines_train(sealed: dict[str, Build]) -> None:
+    train = loader(str(sealed["zarr"].path), split="train", batch_size=8, bands=("VV", "VH"), seed=0)
+    for batch in train:
+        assert batch["image"].shape == (8, 2, 120, 120)
+        assert batch["image"].dtype == torch.float32
+        assert batch["target"].shape == (8, 19)
+        assert isinstance(batch["key"][0], str)
+    state = train.state_dict()
+    assert len(json.dumps(state)) < 400
+    assert state["epoch"] == 1
+    train.close()
+
+
+def test_tensors_are_the_stream_s_own_arrays(zarr: Path) -> None:
+    with Stream(zarr, batch_size=8) as expected, loader(zarr, batch_size=8) as found:
+        for one, other in zip(expected, found, strict=True):
+            assert one["key"] == other["key"]
+            assert one["image"].tobytes() == other["image"].numpy().tobytes()
+            assert other["target"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("how", ["zscore", "minmax", "sarhub", "fgmae-uint8", None])
+@pytest.mark.parametrize("container", ["zarr", "lmdb", "float16", "int16"])
+def test_a_device_gives_the_numbers_of_the_cpu(
+    sealed: dict[str, Build], tmp_path: Path, container: str, how: str | None
+) -> None:
+    build = sealed[container if container in sealed else "zarr"]
+    if container not in sealed:
+        build = repack(build.path, Changes(dtype=container), out=tmp_path)  # type: ignore[arg-type]
+    bands = ("VH", "VV") if how in ("minmax", "fgmae-uint8") else ("VH", "VV-VH", "VV")
+    options: dict[str, Any] = {"batch_size": 8, "bands": bands, "normalise": how}
+    with loader(build.path, **options) as here, loader(build.path, device="cpu", **options) as there:
+        for one, other in zip(here, there, strict=True):
+            assert one["key"] == other["key"]
+            assert torch.equal(one["target"], other["target"])
+            if how == "fgmae-uint8":
+                levels = (one["image"] - other["image"]).abs() * 255
+                assert levels.max() <= 1.001
+                assert (levels > 0.5).float().mean() <= 1e-4
+            else:
+                torch.testing.assert_close(one["image"], other["image"], rtol=1e-6, atol=1e-6)
+
+
+def test_masked_pixels_frames_and_several_builds_are_normalised_there_too(tmp_path: Path) -> None:
+    source = invented.archive(tmp_path / "raw", 40)
+    made = invented.pipeline("segmentation", frames=2)
+    builds = [invented.sealed(made, source, tmp_path / "out", format=name).path for name in ("zarr", "lmdb")]
+    for fill in (0.5, None):
+        options: dict[str, Any] = {"batch_size": 6, "fill": fill, "bands": ("VV-VH", "VH"), "seed": 3}
+        with loader(builds, **options) as here, loader(builds, device="cpu", **options) as there:
+            for one, other in zip(here, there, strict=True):
+                assert one["target"].dtype == torch.int64
+                assert torch.equal(one["target"], other["target"])
+                torch.testing.assert_close(one["image"], other["image"], rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+def test_windows_and_boxes_arrive_as_tensors(tmp_path: Path) -> None:
+    source = invented.archive(tmp_path / "raw", 40, ragged=True)
+    build = invented.sealed(invented.pipeline("detection", shape=None), source, tmp_path / "out", format="lmdb")
+    for device in (None, "cpu"):
+        with loader(build.path, batch_size=4, crop=5, device=device) as stream:
+            batch = next(iter(stream))
+        assert batch["image"].shape == (4, 2, 5, 5)
+        assert batch["window"].dtype == torch.int64
+        assert [target["boxes"].shape[1] for target in batch["target"]] == [4] * 4
+
+
+def test_rank_and_world_belong_together(zarr: Path) -> None:
+    with pytest.raises(UsageError, match="rank and world belong together: found rank 1, world None"):
+        loader(zarr, rank=1)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("container", ["zarr", "lmdb"])
+def test_a_dataloader_of_one_s_own_may_have_workers(small: dict[str, Build], container: str, method: str) -> None:
+    dataset = Samples(small[container].path, bands=("VH",))
+    expected = {}
+    with loader(small[container].path, bands=("VH",), batch_size=1) as stream:
+        for batch in stream:
+            expected[batch["key"][0]] = batch["image"][0]
+    data = DataLoader(
+        dataset, batch_size=16, sampler=RandomSampler(dataset), num_workers=2, collate_fn=Samples.collate,
+        multiprocessing_context=method,
+    )  # fmt: skip
+    for _ in range(2):
+        seen: Counter[str] = Counter()
+        for batch in data:
+            seen.update(batch["key"])
+            for key, image in zip(batch["key"], batch["image"], strict=True):
+                assert torch.equal(expected[key], image)
+        assert seen == Counter(list(expected))
+    # Of descriptors, torch's queues have some that come and go; ours would name the build.
+    assert not [link for link in map(_target, os.listdir("/proc/self/fd")) if str(small[container].path) in link]
+
+
+def _target(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # that of the listing itself
+        return ""
+
+
+def test_a_map_style_dataset_gives_one_sample_or_a_batch_and_survives_pickle(zarr: Path) -> None:
+    dataset = Samples(zarr, keys=["s0003", "s0004", "s0010", "s0011"], split="train")
+    copy = pickle.loads(pickle.dumps(dataset))  # noqa: S301 (our own)
+    assert len(copy) == len(dataset) == 4
+    one, many = copy[1], dataset.__getitems__([3, 1])
+    assert torch.equal(one["image"], many[1]["image"])
+    assert Samples.collate(many) is many.batch
+    stacked = Samples.collate([dataset[3], dataset[1]])
+    assert torch.equal(stacked["image"], many.batch["image"])
+    assert stacked["key"] == many.batch["key"]
+
+
+def test_the_webdataset_library_reads_the_same_samples_with_safe_decoders_only(small: dict[str, Build]) -> None:
+    pytest.importorskip("webdataset")
+    build = small["webdataset"]
+    with loader(build.path, batch_size=1) as stream:
+        expected = {batch["key"][0]: batch["image"][0] for batch in stream}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the library leaves its last file to the collector
+        samples = list(tars(build.path))
+    assert {sample["key"] for sample in samples} == set(expected)
+    assert all(torch.equal(sample["image"], expected[sample["key"]]) for sample in samples)
+    assert [s["key"] for s in samples] != sorted(s["key"] for s in samples)
+    from sar_data.stream.normalise import normaliser
+    from sar_data.torch.tars import decoded
+
+    how = normaliser(build.manifest, None, "zscore")
+    for name in ("pyd", "pkl", "pth", "cls", "image.pickle"):
+        with pytest.raises(BuildError, match=f"k.{name}: expected an image, a mask or JSON"):
+            decoded({"__key__": "k", name: b"cos\nsystem\n(S'true'\ntR."}, how)
+    with pytest.raises(UsageError, match="expected a webdataset build, found zarr"):
+        tars(small["zarr"].path)
+
+
+def torchrun(zarr: Path, out: Path, die: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, "tests.stream.ddp", zarr, out, die], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_two_ranks_on_uneven_data_never_wait_for_each_other(zarr: Path, tmp_path: Path) -> None:
+    done = torchrun(zarr, tmp_path, "live")
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert len(first["train"]) == len(second["train"]) == 3 * 16 * 5
+    assert not set(first["train"][:80]) & set(second["train"][:80])
+    count = Build.open(zarr).manifest.splits["val"].count
+    counts = Counter(first["val"] + second["val"])
+    assert len(counts) == count
+    assert set(counts.values()) == {3}
+
+
+def test_when_a_rank_is_killed_the_others_end_within_a_minute(zarr: Path, tmp_path: Path) -> None:
+    done = torchrun(zarr, tmp_path, "die")
+    assert done.returncode != 0
+    assert not list(tmp_path.iterdir())
+
+
+def train(build: Path, epochs: int, *, stop: int | None = None, checkpoint: Any = None) -> tuple[list[float], Any]:
+    """Train a tiny classifier as a newcomer would; stop after some steps, or go on from a checkpoint."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 8, 5, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(8, 19),
+    )  # fmt: skip
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    losses: list[float] = []
+    with loader(build, batch_size=8, bands=("VV", "VH"), seed=0) as batches:
+        if checkpoint is not None:
+            model.load_state_dict(checkpoint["model"])
+            optimiser.load_state_dict(checkpoint["optimiser"])
+            batches.load_state_dict(checkpoint["loader"])
+        for _ in range(batches.epoch, epochs):
+            for batch in batches:
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch["image"]), batch["target"])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                losses.append(loss.item())
+                if len(losses) == stop:
+                    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+                    return losses, {**state, "loader": batches.state_dict()}
+    return losses, None
+
+
+def test_a_training_loop_reaches_a_stable_loss_and_resumes_to_the_last_bit(
+    sealed: dict[str, Build], tmp_path: Path
+) -> None:
+    whole, _ = train(sealed["zarr"].path, 12)
+    assert np.mean(whole[-8:]) < 0.6 * np.mean(whole[:2])
+    assert np.std(whole[-8:]) < 0.05
+    first, checkpoint = train(sealed["zarr"].path, 12, stop=23)
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    second, _ = train(sealed["lmdb"].path, 12, checkpoint=torch.load(tmp_path / "checkpoint.pt", weights_only=True))
+    assert first + second == whole
