@@ -52,7 +52,7 @@ def _scene(seed: int, place: int) -> tuple[synth.Floats, Image]:
     """Return a scene of 5 by 5 km: its power [band, y, x], and its IGBP codes in coarse pixels."""
     random = synth.generator(seed, 0, place)
     side = SIDE + 3 * STEP
-    winners, _ = synth.mosaic(random.standard_normal((len(SIGMA0_DB), 9, 9), np.float32), side, least=0.01)
+    winners, _ = synth.mosaic(random.standard_normal((len(SIGMA0_DB), 9, 9), np.float32), side, most=10, least=0)
     coarse = np.kron(winners[16::32, 16::32], np.ones((32, 32), winners.dtype))
     codes = np.array([igbp.TO_DFC.index(code) for code in range(1, 11)], np.uint16)[coarse]
     return np.take(synth.from_db(np.array(SIGMA0_DB).T), winners, axis=1), codes

@@ -122,6 +122,14 @@ def test_any_float_is_read_and_none_is_changed(copy: Path, dtype: type[np.floati
     assert found.tobytes() == image.tobytes()
 
 
+def test_half_floats_are_widened(copy: Path) -> None:
+    image = np.random.default_rng(0).normal(-12, 3, (2, 256, 256)).astype(np.float16)
+    write(copy, "s1", image)
+    found = PIPELINE.read(Folder.at(copy), records(copy)["ROIs1158_spring_s1_1_p30"]).image
+    assert found.dtype == np.float32
+    assert np.array_equal(found, image)
+
+
 def test_codes_of_igbp_become_ten_classes_or_stay_seventeen_and_none_is_ignored(copy: Path) -> None:
     codes = np.zeros((4, 256, 256), np.uint16)
     codes[0, 0, :19] = [*range(18), 255]
