@@ -5,6 +5,8 @@ Sizes after ITU-T T.81 (JPEG, frame header SOF) and the PNG specification (ISO/I
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
 from sar_data.errors import BadRecord
@@ -42,7 +44,22 @@ def read(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Ima
         raise BadRecord(name, f"expected an image, found a header that claims {found[0]:,}x{found[1]:,} pixels")
     from sar_data.raster.gdal import decoded
 
+    if data[:8] == PNG:
+        _check_chunks(data, name)
     return decoded(data, name, "PNG" if data[:8] == PNG else "JPEG")
+
+
+def _check_chunks(data: bytes, name: str) -> None:
+    """Raise BadRecord unless every chunk of a PNG is whole: GDAL decodes a cut or damaged one without a word."""
+    at, kind = 8, b""
+    while kind != b"IEND":
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 12 + size
+        if end > len(data):
+            raise BadRecord(name, f"truncated: expected at least {end:,} bytes of PNG, found {len(data):,}")
+        if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise BadRecord(name, f"expected a whole PNG, found a wrong CRC-32 in its chunk {kind!r} at byte {at:,}")
+        at = end
 
 
 def grey(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Image:

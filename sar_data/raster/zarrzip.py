@@ -90,7 +90,7 @@ class ZarrZip:
             ranges[0] = range(first // form.chunks[0], first // form.chunks[0] + 1)
         start = ranges[0].start * form.chunks[0] if ranges else 0
         shape = (min(form.chunks[0], form.shape[0] - start), *form.shape[1:]) if first is not None else form.shape
-        if math.prod(shape) * 8 > MOST_BYTES:
+        if math.prod(shape) * np.dtype(form.dtype).itemsize > MOST_BYTES:
             raise BadRecord(self.path, f"{name}: expected an array to hold in memory, found one of {shape}")
         out: Array = np.empty(shape, object if form.text else form.dtype)
         for place in itertools.product(*ranges):
@@ -134,7 +134,9 @@ class ZarrZip:
             raise BadRecord(
                 self.path, f"{name}: expected a zarr v2 array of blosc or zlib chunks, found {found}"
             ) from None
-        return _Form(shape, chunks, dtype, codec, text, facts.get("fill_value"), facts.get("dimension_separator", "."))
+        return _Form(
+            shape, chunks, dtype, codec, text, facts.get("fill_value"), str(facts.get("dimension_separator", "."))
+        )
 
     def _chunk(self, name: str, form: _Form) -> Array:
         size = math.prod(form.chunks) * (64 if form.text else np.dtype(form.dtype).itemsize)
