@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench kill schemas clean
+.PHONY: demo test lint bench bench-loader kill schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,7 +16,8 @@ $(VENV)/core: pyproject.toml constraints.txt
 
 $(VENV)/dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,flows,webdataset,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  --editable '.[dask,flows,keyring,remote,scenes,train,webdataset,dev]'
 	$(BIN)/python -m pip check
 	touch $@ $(VENV)/core
 
@@ -42,13 +43,20 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-## kill: kill builds at watched file events, and let them go on
+## kill: kill builds and downloads at watched events, and let them go on
 kill: $(VENV)/dev
-	$(BIN)/python -m pytest -m kill -s tests/kill
+	$(BIN)/python -m pytest -m kill -s tests/kill tests/web
 
-## bench: ratios to `cp -r`, in one run
+## bench: builds and archives as ratios to `cp -r`, downloads to curl, each in one run
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench.build
+	$(BIN)/python -m tests.bench.archives
+	$(BIN)/python -m tests.bench.download
+
+## bench-loader: our loader as ratios to a memory map, and its peers on the same samples (tests/bench/peers.py says how)
+bench-loader: $(VENV)/dev
+	$(BIN)/python -m tests.bench.loader
+	$(BIN)/python -m tests.bench.peers
 
 ## schemas: write schemas/ anew from the models
 schemas: $(VENV)/dev

@@ -78,12 +78,12 @@ def fetch(dataset: str, folder: Path, mirror: str | None, accept_licence: bool) 
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def prepare(dataset: str, source: Path, out: Path, options: Options, crew: Crew) -> Draft:
+def prepare(dataset: str, variant: str | None, source: Path, out: Path, options: Options, crew: Crew) -> Draft:
     """Scan, split and plan; return the draft, its target locked."""
     say: Callable[..., None] = get_run_logger().info
     with crew.near() as runner:
         draft = preparing.prepare(
-            catalog.pipeline(dataset),
+            catalog.pipeline(dataset, variant),
             source=source,
             out=out,
             options=options,

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.labels import corine, sentinel1, tables
+from sar_data.labels import corine, parquet, sentinel1
 from sar_data.raster import tiff
 from sar_data.raster.stack import stack
 from sar_data.record import Record, Sample, SourceFile
@@ -49,9 +49,9 @@ def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iter
     key = unit.rpartition("/")[2]
     if (home := home_of(tree, TABLE)) is None:
         raise SourceError(f"expected {TABLE} beside the folder BigEarthNet-S1, found none: it has labels and split")
-    row = tables.table(tree, home + TABLE, "s1_name", COLUMNS).get(key)
+    row = parquet.table(tree, home + TABLE, "s1_name", COLUMNS).get(key)
     if extra := row is None and EXTRA in tree.files(home):
-        row = tables.table(tree, home + EXTRA, "s1_name", COLUMNS).get(key)
+        row = parquet.table(tree, home + EXTRA, "s1_name", COLUMNS).get(key)
     paths = [f"{unit}/{key}_{band}.tif" for band in ("VV", "VH")]
     if row is None:
         where = f"{TABLE} and {EXTRA}" if extra else f"{TABLE}, and there is no {EXTRA}"

@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
+
 from sar_data.errors import BadRecord
 from sar_data.labels import igbp
 from sar_data.raster import tiff
@@ -29,8 +31,6 @@ from sar_data.split import blocks, group, official, random
 SEASON = re.compile(r"ROIs(?:1158_spring|1868_summer|1970_fall|2017_winter)")
 PATCH = re.compile(rf"({SEASON.pattern})_s1_(\d+)_p(\d+)\.tif")
 SHAPE, HEAD_BYTES = (256, 256), 4096
-SIMPLE = tuple(i - 1 if i else None for i in igbp.TO_SIMPLE)
-WHOLE = (None, *range(len(igbp.IGBP)))
 
 
 def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
@@ -65,15 +65,13 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     )  # fmt: skip
 
 
-def read(tree: Tree, record: Record, classes: tuple[int | None, ...] = SIMPLE) -> Sample:
+def read(tree: Tree, record: Record, whole: bool = False) -> Sample:
     """Return [VV, VH] in dB, [2, 256, 256] in the float type of the file, and the mask of the first band of the map."""
     path, lc = (file.path for file in record.files)
     raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=("float32", "float64"), bands=2)
-    cover = tiff.read(tree.read(lc), lc, shape=SHAPE, dtypes=("uint8", "uint16"), bands=4)
-    try:
-        mask = igbp.mask(cover.pixels[0], classes)
-    except ValueError as error:
-        raise BadRecord(lc, str(error)) from None
+    cover = tiff.read(tree.read(lc), lc, shape=SHAPE, dtypes=igbp.INTEGERS, bands=4).pixels[0]
+    codes = igbp.codes(cover, lc) if whole else igbp.simplified(cover, lc)
+    mask = np.asarray(codes, np.uint8) - np.uint8(1)  # classes begin at 0, and code 0, which is none, becomes 255
     return Sample(image=raster.pixels, mask=mask, fallbacks=int(raster.fallback))
 
 
@@ -91,7 +89,7 @@ SPEC = DatasetSpec(
     bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
     shape=SHAPE, dtype="float32", wider=("float64",), pixel_size_m=10.0, samples=180_662, calibration="sigma0",
     range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
-    tasks=(Task(name="landcover", kind="segmentation", classes=igbp.SIMPLE),), lists=tuple(LISTS),
+    tasks=(Task(name="landcover", kind="segmentation", classes=igbp.DFC),), lists=tuple(LISTS),
     sources=(*(Source(name=f"{name}.tar.gz", url=PAGE, checksum=f"md5:{md5}", manual=HOW) for name, md5 in MD5.items()),
              *(Source(name=name, url="https://github.com/schmitt-muc/SEN12MS", checksum=f"md5:{md5}",
                       manual="splits/ of the repository; research use only") for name, md5 in LISTS.items())),
@@ -99,9 +97,9 @@ SPEC = DatasetSpec(
 )  # fmt: skip
 BASE = Pipeline(spec=SPEC, units=units, scan=scan, read=read, splits={
     "group": group.Group(), "blocks": blocks.Blocks(), "random": random.Random(),
-    "official": official.Official(train="train_list.txt", val=None, test="test_list.txt", mapping=None,
+    "official": official.Official(train="train_list.txt", val=None, test="test_list.txt", mapping=None, subset=True,
                                   id_pattern=PATCH.pattern.replace("_s1_", "_s[12]_"))})  # fmt: skip
 PIPELINE = dataclasses.replace(BASE, variants={"igbp": dataclasses.replace(
-    BASE, read=partial(read, classes=WHOLE), spec=dataclasses.replace(
+    BASE, read=partial(read, whole=True), spec=dataclasses.replace(
         SPEC, variant="igbp", title="SEN12MS, radar and 17 classes of land cover",
         tasks=(Task(name="landcover", kind="segmentation", classes=igbp.IGBP),)))})  # fmt: skip

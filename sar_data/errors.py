@@ -55,6 +55,10 @@ class BuildError(SarDataError, ValueError):
     """A build on disk is not whole, not of this version, or cannot be used as asked."""
 
 
+class RemoteError(SarDataError, ConnectionError):
+    """A remote build does not answer, or may not be read."""
+
+
 class UsageError(SarDataError, ValueError):
     """An option or a name that does not exist or does not fit."""
 

@@ -23,8 +23,9 @@ CHUNK = 256  # records a task, as in a shard
 
 def recognise(source: Path) -> Pipeline:
     """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
-    tree = open_tree(source)
-    found = [p for p in map(catalog.pipeline, catalog.names()) if next(iter(p.units(tree)), None) is not None]
+    known = [catalog.pipeline(name) for name in catalog.names()]
+    tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
+    found = [p for p in known if next(iter(p.units(tree)), None) is not None]
     if not found:
         raise SourceError(
             f"{source}: expected a sealed build or the raw files of a dataset, found neither. "

@@ -1,35 +1,36 @@
-"""The land cover classes of MODIS (IGBP) and the ten that the Data Fusion Contest 2020 makes of them.
+"""The IGBP land cover of MODIS (17 classes) and its simplification to the ten of the data fusion contest 2020.
 
-Grouping after the contest's baseline: https://github.com/lukasliebel/dfc2020_baseline (Schmitt et al. 2020).
+Codes after Friedl & Sulla-Menashe 2019 (MCD12Q1, LC_Type1); the simplification after Schmitt et al. 2020 (contest).
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from sar_data.record import IGNORE, Mask
+from sar_data.errors import BadRecord
+from sar_data.record import Image, Mask
 
 IGBP = (
-    "Evergreen Needleleaf Forests",
-    "Evergreen Broadleaf Forests",
-    "Deciduous Needleleaf Forests",
-    "Deciduous Broadleaf Forests",
-    "Mixed Forests",
-    "Closed Shrublands",
-    "Open Shrublands",
-    "Woody Savannas",
+    "Evergreen needleleaf forest",
+    "Evergreen broadleaf forest",
+    "Deciduous needleleaf forest",
+    "Deciduous broadleaf forest",
+    "Mixed forest",
+    "Closed shrublands",
+    "Open shrublands",
+    "Woody savannas",
     "Savannas",
     "Grasslands",
-    "Permanent Wetlands",
+    "Permanent wetlands",
     "Croplands",
-    "Urban and Built-up Lands",
-    "Cropland/Natural Vegetation Mosaics",
-    "Permanent Snow and Ice",
+    "Urban and built-up",
+    "Cropland and natural vegetation mosaics",
+    "Permanent snow and ice",
     "Barren",
-    "Water Bodies",
+    "Water bodies",
 )
-SIMPLE = (
+"""Codes 1 to 17 in their order."""
+DFC = (
     "Forest",
     "Shrubland",
     "Savanna",
@@ -41,13 +42,23 @@ SIMPLE = (
     "Barren",
     "Water",
 )
-TO_SIMPLE = (0, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 6, 8, 9, 10)  # by IGBP code; codes begin at 1, 0 is nothing
+"""Codes 1 to 10 in their order."""
+TO_DFC = (0, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 6, 8, 9, 10)
+"""The contest's code of each of the codes 0 (none) to 17."""
+INTEGERS = ("uint8", "uint16", "int16", "int32")
+"""The types in which files hold codes; documents disagree."""
+_FILL = 255
 
 
-def mask(codes: npt.NDArray[np.integer], classes: tuple[int | None, ...]) -> Mask:
-    """Return codes as classes[code], 255 where that is None; raise ValueError for a code beyond them."""
-    if (outside := codes[(codes < 0) | (codes >= len(classes))]).size:
-        raise ValueError(f"expected land cover codes of 0 to {len(classes) - 1}, found {int(outside.flat[0])}")
-    table = np.array([IGNORE if index is None else index for index in classes], np.uint8)
-    found: Mask = table[codes]
+def codes(pixels: Image, path: str) -> Mask:
+    """Return IGBP codes uint8 [y, x], 0 for none and for MODIS' fill; raise BadRecord for what is no such code."""
+    if len(strange := np.setdiff1d(pixels, (*range(len(TO_DFC)), _FILL))):
+        raise BadRecord(path, f"expected IGBP codes 0 to 17, or {_FILL} for none, found {strange[:4].tolist()}")
+    found: Mask = np.where(pixels == _FILL, 0, pixels).astype(np.uint8)
+    return found
+
+
+def simplified(pixels: Image, path: str) -> Mask:
+    """Return the contest's codes, 0 for none, of IGBP codes."""
+    found: Mask = np.array(TO_DFC, np.uint8)[codes(pixels, path)]
     return found

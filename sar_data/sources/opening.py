@@ -33,9 +33,10 @@ def open_tree(
 ) -> Tree:
     """Return the read-only tree of a source: of an archive, that of a folder into which it was unpacked.
 
-    In a folder, a tar is as if unpacked where it lies and a zip as if into a folder of its name; where some are `named`
-    as the dataset's, the others are left alone. `work` keeps tables of members and what compressed archives are turned
-    into; without it they lie beside the archives. Raises SourceError, and TargetError where `work` is of no use.
+    In a folder, a tar is as if unpacked where it lies and a zip as if into a folder of its name. Where some are called
+    as in `named`, the others are left alone; where none is, the compressed ones are. `work` keeps tables of members and
+    what compressed archives are turned into; without it they lie beside the archives. Raises SourceError, and
+    TargetError where `work` is of no use.
     """
     progress, tell = progress or _nobody, tell or _nobody
     if source.is_dir():
@@ -60,9 +61,14 @@ def _mounts(source: Path, named: Collection[str], tell: Tell) -> list[Mount]:
         below = sorted(islice((entry.name for entry in entries if entry.is_dir()), MOST_FOLDERS + 1))
     folders = ["", *below] if len(below) <= MOST_FOLDERS else [""]
     found = [(folder, packed) for folder in folders for packed in packing.among(source / folder)]
-    stems = {packing.stem(name) for name in named}
+    stems = {packing.stem(name) for name in named if packing.NAME.fullmatch(name)}
+    mine = [(folder, packed) for folder, packed in found if packed.stem in stems]
+    # Where it is known what the dataset's archives are called, tens of gigabytes of another's are not unpacked.
+    mine = mine or [(folder, packed) for folder, packed in found if not (stems and packed.compressed)]
+    for _, packed in (other for other in found if other not in mine):
+        tell(f"{packed.where} is left alone: the dataset's are called {', '.join(sorted(stems))}")
     mounts = []
-    for folder, packed in [(f, p) for f, p in found if p.stem in stems] or found:
+    for folder, packed in mine:
         own = f"{folder}/{packed.stem}".removeprefix("/")
         beside = f"{folder}/{_first(packed)}".removeprefix("/") if packed.is_tar else own
         if (source / beside).exists():

@@ -27,7 +27,8 @@ class Official:
     `train`, `val` (None: there is none) and `test` name the required lists; `exclude` maps optional exclusion
     lists to reasons. The names are keys, or aliases: `attrs[alias_attr]`, or where a record has none, the first
     column of the optional list `mapping`, whose second column is the key. `id_pattern` is the form of every
-    name, on either side; with the loose default a heading passes for the name of an absent record.
+    name, on either side; with the loose default a heading passes for the name of an absent record. `subset` says
+    that the lists were drawn from a part of the dataset, so that a record in none of them is no mistake.
     """
 
     train: str = "train.csv"
@@ -37,6 +38,7 @@ class Official:
     alias_attr: str = "s2_name"
     mapping: str | None = "s1s2_mapping.csv"
     id_pattern: str = r"[^\s,]+"
+    subset: bool = False
 
     def __post_init__(self) -> None:
         # A mapping is welcome, but cannot be hashed and could be changed from outside.
@@ -53,9 +55,9 @@ class Official:
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record by the lists; the seed plays no part.
 
-        A record in no list is bad where there are exclusion lists, all of them present, and otherwise unused: it may
-        be one of theirs. Raises MissingList where a required list is nowhere, and SplitError where lists are malformed,
-        contradict each other, or name none of the records.
+        A record in no list is unused, for it may be in an absent exclusion list, or outside the `subset`; where
+        neither can be it is bad. Raises MissingList where a required list is nowhere, and SplitError where lists are
+        malformed, contradict each other, or name none of the records.
         """
         shelf = _Shelf(lists, re.compile(self.id_pattern))
         required = {name: code for code, name in enumerate((self.train, self.val, self.test)) if name is not None}
@@ -64,7 +66,7 @@ class Official:
         excluded = _excluded(shelf, list(reasons_of), placed)
         positions = usable(records)
         aliases, mapped = self._aliases([records[i] for i in positions], shelf)
-        complete = bool(reasons_of) and all(name in shelf.notes for name in reasons_of)
+        complete = not self.subset and all(name in shelf.notes for name in reasons_of)
         matched = dict.fromkeys((*required, *reasons_of), 0)
         codes = np.full(len(positions), OUT, dtype=np.int8)
         reasons: dict[int, str] = {}

@@ -39,13 +39,16 @@ class Collection:
         pad: int | None = None,
         io: str = "auto",
         verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
         paths = [builds] if isinstance(builds, str | Path) else list(builds)
         if not paths:
             raise UsageError("builds: expected at least one sealed build, found none")
         self.split, self._fit, self.buffers = split, Fit(crop, pad), Buffers()
-        self.sources = [Source(path, split, task=task, io=io, verify=verify) for path in paths]
+        how: dict[str, Any] = {"task": task, "io": io, "verify": verify, "cache": cache, "cache_bytes": cache_bytes}
+        self.sources = [Source(path, split, **how) for path in paths]
         self.hows: list[Normaliser] = [normaliser(s.manifest, bands, normalise, fill=fill) for s in self.sources]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
         self._agree()
@@ -184,6 +187,11 @@ class Collection:
             source.mask(np.array([row]), np.zeros(1, np.int64), whole)
             y, x, height, width = windows[place]
             out[place, :height, :width] = whole[0, y : y + height, x : x + width]
+
+    def prefetch(self, rows: Integers) -> None:
+        """Say which rows come next, in order."""
+        for number, own, _ in self.parts(rows):
+            self.sources[number].prefetch(own)
 
     def close(self) -> None:
         """Give back maps and files."""

@@ -12,13 +12,13 @@ from typing import Any, Self
 import numpy as np
 
 from sar_data.errors import UsageError
-from sar_data.stream import selection
+from sar_data.stream import coming, selection
 from sar_data.stream.collection import Batch, Collection
 from sar_data.stream.order import CROP, Order, Pace, mixed
 from sar_data.stream.store import Integers
 
 VERSION = 1  # of the state
-COLLECTED = ("split", "bands", "task", "normalise", "fill", "crop", "pad", "io", "verify")
+COLLECTED = ("split", "bands", "task", "normalise", "fill", "crop", "pad", "io", "verify", "cache", "cache_bytes")
 SHUFFLES: dict[object, str | None] = {True: "samples", "samples": "samples", "shards": "shards", False: None}
 
 
@@ -45,6 +45,7 @@ class Stream:
     threads     that read and normalise, `ahead` batches in front of the consumer
     io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
     verify      compare every image with its recorded hash when it is first read
+    cache       folder that a remote build's files come through, at most `cache_bytes` (sar_data/stream/files.py)
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class Stream:
         ahead: int = 2,
         io: str = "auto",
         verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         if keys is not None:
@@ -90,6 +93,7 @@ class Stream:
         self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
         self._threads, self._ahead = threads, ahead
         self._rows = selection.select(self.collection, keys=keys, where=where, fraction=fraction)
+        coming.check(self.collection, self._order, len(self._rows))
         self._shards = selection.shards(self.collection, self._rows)
         self._weights = selection.weights(self.collection, self._rows, weights, mix)
         self._epoch = self._position = 0
@@ -185,6 +189,7 @@ class Stream:
         try:
             for start in starts:
                 self._ask(turn)
+                coming.announce(self.collection, self._order, order[start:])
                 pending.append((start, pool.submit(self._step, order, self._epoch, start)))
                 if len(pending) > self._ahead:
                     yield self._handed(*pending.popleft())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import xxhash
 
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout
-from sar_data.manifest import NAME, Manifest
+from sar_data.manifest import Manifest
 from sar_data.sealed import INDEX_NAME, layout_of
 from sar_data.stream import kernels, opening, targets
 from sar_data.stream.files import Files, open_files
@@ -35,12 +36,20 @@ class Source:
     """
 
     def __init__(
-        self, build: str | Path, split: str, *, task: str | None = None, io: str = "auto", verify: bool = False
+        self,
+        build: str | Path,
+        split: str,
+        *,
+        task: str | None = None,
+        io: str = "auto",
+        verify: bool = False,
+        cache: Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         if io not in IO:
             raise unknown("io", io, IO)
-        self.files: Files = open_files(build)
-        self.manifest = Manifest.load(self.files.path(NAME).parent)
+        self.files: Files = open_files(build, cache, cache_bytes)
+        self.manifest = Manifest.load(self.files.folder)
         if split not in self.manifest.splits:
             raise unknown("split", split, self.manifest.splits)
         self.build, self.split = str(build), split
@@ -52,7 +61,10 @@ class Source:
         self.targets = targets.of(self.task, self.rows)
         self.size = opening.sizes(self.layout, self.rows)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        fits = sum(shard.bytes for shard in self.manifest.splits[split].shards) < SHARE * memory
+        self.bytes = sum(shard.bytes for shard in self.manifest.splits[split].shards)
+        # What is mapped stays on the disk although the cache may have dropped it.
+        room = math.inf if self.files.room is None else self.files.room
+        fits = self.bytes < min(SHARE * memory, room)
         self._images, self._masks = opening.stores(
             self.files,
             self.manifest,
@@ -128,6 +140,13 @@ class Source:
                 "was sealed. `sar-data verify --full` lists all that is wrong."
             )
         self._unverified[row] = False
+
+    def prefetch(self, rows: Integers) -> None:
+        """Say which rows come next, in order."""
+        _, first = np.unique(self.rows.shard[rows], return_index=True)
+        stores = [self._images] if self._masks is None else [self._images, self._masks]
+        names = [store.name(int(row)) for row in rows[np.sort(first)] for store in stores]
+        self.files.prefetch(list(dict.fromkeys(names)))
 
     def close(self) -> None:
         """Give back maps and files."""

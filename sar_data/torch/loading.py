@@ -39,6 +39,8 @@ class Options(TypedDict, total=False):
     ahead: int
     io: str
     verify: bool
+    cache: Path | None
+    cache_bytes: int | None
 
 
 def loader(

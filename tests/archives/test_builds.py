@@ -83,6 +83,10 @@ def test_of_a_folder_only_archives_of_the_dataset_are_read(
     (tmp_path / "source" / "Reference_Maps.rar").write_bytes(b"Rar!")
     made = make(bigearthnet, tmp_path / "source", tmp_path / "out", split="official")
     assert made.path.name == known.path.name
+    # Unpacked by hand, and its archive thrown away: another dataset's is still not unpacked in its stead.
+    KINDS["folder"](data, tmp_path / "source")
+    (tmp_path / "source" / named).unlink()
+    assert make(bigearthnet, tmp_path / "source", tmp_path / "out", split="official").path == made.path
 
 
 def test_an_archive_that_lies_unpacked_beside_itself_is_left_alone_and_said_so(

@@ -212,7 +212,7 @@ class PipelineContract:
             assert image.flags.c_contiguous
             for i, band in enumerate(spec.bands):
                 low, high = PLAUSIBLE[band.unit]
-                assert low <= np.nanmean(image[..., i, :, :]) <= high
+                assert low <= np.nanmean(image[..., i, :, :], dtype=np.float64) <= high
             assert (sample.mask is not None) == bool(masks)
             if sample.mask is not None:
                 assert (sample.mask.shape, sample.mask.dtype) == (shape, np.uint8)

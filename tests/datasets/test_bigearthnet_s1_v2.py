@@ -19,7 +19,7 @@ from pipelines.bigearthnet_s1_v2 import COLUMNS, EXTRA, PATCH, PIPELINE, SPLITS,
 from pipelines.synth import bigearthnet_s1_v2
 from sar_data.build import build
 from sar_data.errors import BadRecord, SourceError
-from sar_data.labels import corine, tables
+from sar_data.labels import corine, parquet
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
@@ -173,15 +173,15 @@ def test_a_table_that_was_mended_is_read_anew(copy: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def real() -> dict[str, tables.Table]:
+def real() -> dict[str, parquet.Table]:
     folder = SAMPLES / "bigearthnet-v2.0"
     if not folder.is_dir():
         pytest.skip(f"no real tables in {SAMPLES}: set SAR_DATA_SAMPLES")
     tree = Folder.at(folder)
-    return {name: tables.table(tree, name, "s1_name", COLUMNS) for name in (TABLE, EXTRA)}
+    return {name: parquet.table(tree, name, "s1_name", COLUMNS) for name in (TABLE, EXTRA)}
 
 
-def test_the_real_tables_give_the_published_splits(real: dict[str, tables.Table]) -> None:
+def test_the_real_tables_give_the_published_splits(real: dict[str, parquet.Table]) -> None:
     published = {TABLE: (237_871, 122_342, 119_825), EXTRA: None}
     assert [len(real[name]) for name in (TABLE, EXTRA)] == [480_038, 69_450]
     for name, sizes in published.items():

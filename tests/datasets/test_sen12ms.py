@@ -63,12 +63,12 @@ def test_the_masks_are_the_first_band_of_the_map_in_ten_classes_or_in_seventeen(
         assert whole is not None
         for code in np.unique(codes).tolist():
             assert set(whole[codes == code].tolist()) == {code - 1 if code else 255}
-            assert set(simple[codes == code].tolist()) == {igbp.TO_SIMPLE[code] - 1 if code else 255}
+            assert set(simple[codes == code].tolist()) == {igbp.TO_DFC[code] - 1 if code else 255}
         assert (simple == 255).any()
 
 
 def test_the_grouping_is_that_of_the_contest() -> None:
-    grouped = [igbp.SIMPLE[i - 1] for i in igbp.TO_SIMPLE[1:]]
+    grouped = [igbp.DFC[i - 1] for i in igbp.TO_DFC[1:]]
     assert len(igbp.IGBP) == len(grouped) == 17
     assert grouped[:5] == ["Forest"] * 5
     assert [grouped[i - 1] for i in (6, 7, 8, 9, 10, 11, 12, 14, 13, 15, 16, 17)] == [
@@ -116,7 +116,7 @@ def test_the_sibling_with_clouds_has_other_folders_and_is_refused(copy: Path) ->
         ("s1", np.zeros((1, 256, 256), np.float32), "expected 2 bands"),
         ("s1", np.zeros((2, 128, 256), np.float32), "256x256"),
         ("lc", np.zeros((1, 256, 256), np.uint16), "expected 4 bands"),
-        ("lc", np.full((4, 256, 256), 18, np.uint16), "land cover codes of 0 to 17, found 18"),
+        ("lc", np.full((4, 256, 256), 18, np.uint16), "expected IGBP codes 0 to 17"),
     ],
 )
 def test_a_file_that_is_none_of_this_dataset_is_named(

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from sar_data import catalog
 from sar_data.errors import UsageError
+from sar_data.manifest import Manifest
 from sar_data.sealed import Build
 from tests.flows.conftest import Archive
 
@@ -94,3 +96,14 @@ def test_a_crew_that_contradicts_itself_is_refused(choice: dict[str, Any], messa
 
     with pytest.raises(UsageError, match=message):
         Crew(**choice)
+
+
+def test_any_dataset_and_variant_is_built_by_its_name(server: str, tmp_path: Path) -> None:
+    from flows.build import build_dataset
+
+    catalog.synthesise("bigearthnet-s1-v2")(tmp_path / "raw", count=20, seed=0)
+    places: dict[str, Any] = {"source": tmp_path / "raw", "out": tmp_path / "out"}
+    found = build_dataset(
+        dataset="bigearthnet-s1-v2", variant="segmentation", split="random", runner="serial", **places
+    )
+    assert Manifest.load(Path(found["path"])).variant == "segmentation"

@@ -9,6 +9,8 @@ import xxhash
 
 from sar_data.errors import MissingList, SplitError, UsageError
 from sar_data.record import Record
+from sar_data.sources.lists import FoundLists
+from sar_data.sources.tree import Folder
 from sar_data.split.names import read_names
 from sar_data.split.official import Official
 
@@ -214,3 +216,13 @@ def test_the_real_lists_are_disjoint_and_place_every_patch(real_lists: dict[str,
     for named, home in zip(REAL, ("train", "val", "test", "unused", "unused", "unused"), strict=True):
         assert {homes[name] for (name,) in rows[named] if name in homes} <= {home}
     assert {name: note["rows"] for name, note in result.notes["lists"].items()} == REAL
+
+
+def test_a_record_outside_the_subset_that_lists_were_drawn_from_is_unused_and_not_bad(tmp_path: Path) -> None:
+    for name, key in (("train.csv", "a"), ("val.csv", "b"), ("test.csv", "c")):
+        (tmp_path / name).write_text(f"{key}\n")
+    made = [Record(key=key, files=()) for key in "abcd"]
+    lists = FoundLists.beside(tmp_path, tmp_path, Folder.at(tmp_path))
+    assert Official(mapping=None).assign(made, seed=0, lists=lists).bad.keys() == {"d"}
+    found = Official(mapping=None, subset=True).assign(made, seed=0, lists=lists)
+    assert (found.bad, found.split[3], found.reason[3]) == ({}, "unused", "in no official list")

@@ -1,0 +1,65 @@
+"""How OpenSARUrban may lie on a disk: where its formats and packages are is told by the names of folders alone."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from itertools import combinations
+from typing import NamedTuple
+
+from sar_data.errors import SourceError
+from sar_data.sources.tree import Tree
+
+CLASSES = ("highbuildings", "StorageArea", "GeneralResidential", "denselow", "Skyscraper", "SingleBuilding",
+           "vegetation", "highway", "airport", "railway")  # fmt: skip
+LABELS = {name.lower().rstrip("s"): label for label, name in enumerate(CLASSES)}
+FILE = re.compile(r"((?P<cls>[A-Za-z]+)_x\d+_y\d+_Polygon(?P<n>\d+))_v[vh](?P<end>\.(?i:tiff?|png))")
+FORMS = {"calibrated": r"calib", "uint8": r"uint8|8.?bit|gr[ae]y|visual", "pseudo-colour": r"rgb|pseudo|colou?r"}
+SPEAKING = re.compile("|".join(FORMS.values()) + r"|imag|orig|patch|^\.$", re.I)
+
+
+class Layout(NamedTuple):
+    """The folder above all others, the packages (none: the files say nothing of them) and a file of each folder."""
+
+    top: str
+    packages: tuple[str, ...]
+    first: tuple[str, ...]
+
+
+def folders(tree: Tree, form: str, path: str = "", below: int = 4) -> dict[str, list[str]]:
+    """Return folder → names of pictures for the folders whose path speaks of a form; "original" is that of no other."""
+    names = [name for name in tree.files(path) if FILE.fullmatch(name)]
+    spoken = next((other for other, hint in FORMS.items() if re.search(hint, path, re.I)), "original")
+    found = {path: names} if names and spoken == form else {}
+    for name in tree.folders(path) if below else ():
+        found |= folders(tree, form, posixpath.join(path, name), below - 1)
+    return found
+
+
+def package(folder: str, top: str) -> str:
+    """Return what is left of a folder's path without the common top, the form and the class: a city or a package."""
+    parts = posixpath.relpath(folder or ".", top or ".").split("/")
+    return "_".join(part for part in parts if part.lower().rstrip("s") not in LABELS and not SPEAKING.search(part))
+
+
+def discover(tree: Tree, form: str) -> Layout:
+    """Return how the pictures of a form lie; raise SourceError where there are none, or two answers."""
+    found = folders(tree, form)
+    if not found:
+        others = ", ".join(other for other in ("original", *FORMS) if folders(tree, other))
+        raise SourceError(
+            f"expected {form} pictures named <Class>_x<X>_y<Y>_Polygon<N>_vv.tif, found "
+            f"{f'only {others}: take that --variant' if others else 'no form of them: name the top folder'}"
+        )
+    top = posixpath.commonpath(list(found)) if "" not in found else ""
+    places: dict[str, set[str]] = {}
+    for folder, names in found.items():
+        places.setdefault(package(folder, top), set()).update(names)
+    for (one, a), (two, b) in combinations(sorted(places.items()), 2):
+        if 2 * len(a & b) > min(len(a), len(b)):
+            raise SourceError(
+                f"expected {one or 'the rest'} and {two} to be packages of different places, found {len(a & b)} names "
+                "in both: these may be two formats; keep the one you mean, or name its folder as --source"
+            )
+    first = tuple(posixpath.join(folder, min(names)) for folder, names in sorted(found.items()))
+    return Layout(top, tuple(sorted(filter(None, places))), first)

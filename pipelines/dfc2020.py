@@ -1,0 +1,120 @@
+"""DFC2020: 6,114 Sentinel-1 patches of the IEEE GRSS data fusion contest 2020, with land cover for every pixel.
+
+A patch is a GeoTIFF ROIs0000_<part>_s1_0_p<N>.tif of two bands, 1 = VV and 2 = VH, sigma0 in dB, 256x256 pixels of
+10 m; files of the same name with "dfc" hold its classes, "lc" the MODIS maps, "s2" the optical image. What is odd:
+- The files hold float64, which is narrowed to float32, and an identity transform, which is no georeference.
+- dfc codes are 1 to 10, of which 3 (savanna) and 8 (snow) never occur: eight classes remain, all else is ignored.
+- The variant "lc" learns from the coarse maps instead: band 1 is IGBP, which is translated into the same classes.
+- Folders say s1_validation, or s1_0; files always say _0. Archives wrap a folder of their name, or do not, and bring
+  __MACOSX junk: files are known by their names alone, wherever they lie.
+- "official" trains on the 986 validation patches and tests on 5,128, as the contest's baseline does; there is no val.
+  "copernicus-bench" draws all three from the 5,128: 3,156/986/986, the others are unused.
+- Where a patch was is not told, so no split can hold places apart, and leakage is unknown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels import igbp
+from sar_data.raster import tiff
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.sources.tree import Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.split import declared, official, random
+
+FILE = re.compile(r"ROIs0000_(?P<part>validation|test)_(?P<kind>s1|s2|lc|dfc)_(?P<scene>\d+)_p(?P<n>\d+)\.tif")
+KEPT = (1, 2, 4, 5, 6, 7, 9, 10)  # the codes that occur, in the order of their contiguous indices
+CLASSES = tuple(igbp.DFC[code - 1] for code in KEPT)
+SHAPE, OFFICIAL = (256, 256), {"validation": "train", "test": "test"}
+
+
+def _tiffs(tree: Tree, path: str = "", below: int = 4) -> Iterator[str]:
+    for name in tree.files(path):
+        if name.endswith(".tif") and name[0] != ".":
+            yield path + name
+    for name in tree.folders(path) if below else ():
+        if name != "__MACOSX":
+            yield from _tiffs(tree, f"{path}{name}/", below - 1)
+
+
+def units(tree: Tree) -> Iterator[str]:
+    """Yield the radar images at any place, up to four levels down, and TIFFs of strange names, which `scan` refuses."""
+    for path in _tiffs(tree):
+        named = FILE.fullmatch(path.rpartition("/")[2])
+        if named is None or named["kind"] == "s1":
+            yield path
+
+
+@functools.lru_cache(maxsize=2)
+def _labels(tree: Tree) -> dict[str, str]:
+    """Return the path of every file of labels, by its name."""
+    found: dict[str, str] = {}
+    for path in _tiffs(tree):
+        name = path.rpartition("/")[2]
+        if "_s1_" not in name and found.setdefault(name, path) != path:
+            raise SourceError(f"expected {name} once, found {found[name]} and {path}: remove one of the copies")
+    return found
+
+
+def scan(tree: Tree, unit: str, kind: str = "dfc") -> Iterator[Record]:
+    """Yield the patch's record, from its name and the place of its labels."""
+    name = unit.rpartition("/")[2]
+    if (named := FILE.fullmatch(name)) is None:
+        raise BadRecord(unit, f"expected a name that matches {FILE.pattern}, found {name}")
+    partner = name.replace("_s1_", f"_{kind}_")
+    if (labels := _labels(tree).get(partner)) is None:
+        raise BadRecord(unit, f"expected {partner} in the source, found none")
+    yield Record(
+        key=name.removesuffix(".tif"),
+        files=(SourceFile(unit, tree.size(unit)), SourceFile(labels, tree.size(labels))),
+        labels={"landcover": ()},
+        official=OFFICIAL[named["part"]],
+        attrs={"part": named["part"], "dfc_name": name.replace("_s1_", "_dfc_")},
+    )
+
+
+def read(tree: Tree, record: Record, kind: str = "dfc") -> Sample:
+    """Return [VV, VH] in dB, [2, 256, 256] in the float type of the file, and the mask of the eight classes."""
+    path, labels = (file.path for file in record.files)
+    raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=("float32", "float64"), bands=2)
+    found = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=1 if kind == "dfc" else 4)
+    codes = found.pixels[0] if kind == "dfc" else igbp.simplified(found.pixels[0], labels)
+    if len(strange := np.setdiff1d(codes, np.arange(11))):
+        raise BadRecord(labels, f"expected classes 1 to 10, or 0 for none, found {strange[:4].tolist()}")
+    mask = np.full(11, 255, np.uint8)
+    mask[list(KEPT)] = np.arange(len(KEPT))
+    return Sample(image=raster.pixels, mask=mask[codes], fallbacks=raster.fallback + found.fallback)
+
+
+HOME = "https://ieee-dataport.org/competitions/2020-ieee-grss-data-fusion-contest"
+HOW = "log in at IEEE DataPort, download it from the contest's page and unpack it; no checksum is published"
+BENCH = "unpack it from dfc2020_s1s2.zip (md5 f10ba017dab6f38b7a6857b169ea924b) of Copernicus-Bench; name it by --lists"
+ZIPS = {"s1_validation": 948, "dfc_validation": 6, "s1_0": 4960, "dfc_0": 36}  # MB, as one user found them
+LISTS = ("dfc-train-new.csv", "dfc-val-new.csv", "dfc-test-new.csv")
+SPEC = DatasetSpec(
+    name="dfc2020", version="1.0", revision=1, title="DFC2020", evidence="dossier", samples=6114,
+    bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+    shape=SHAPE, dtype="float32", wider=("float64",), pixel_size_m=10.0, calibration="sigma0", terrain_corrected=True,
+    range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
+    tasks=(Task(name="landcover", kind="segmentation", classes=CLASSES),),
+    sources=(*(Source(name=f"{name}.zip", url=HOME, note=f"{mb} MB", manual=HOW) for name, mb in ZIPS.items()),
+             *(Source(name=name, url="https://huggingface.co/datasets/wangyi111/Copernicus-Bench", manual=BENCH)
+               for name in LISTS)),
+    lists=LISTS, licence="CC-BY-4.0", citation="Robinson et al. 2021, DFC2020, doi:10.21227/rha7-m332",
+)  # fmt: skip
+PLAIN = Pipeline(
+    spec=SPEC, units=units, scan=scan, read=read,
+    splits={"official": declared.Declared(), "random": random.Random(),
+            "copernicus-bench": official.Official(train=LISTS[0], val=LISTS[1], test=LISTS[2], alias_attr="dfc_name",
+                                                  mapping=None, id_pattern=FILE.pattern, subset=True)},
+)  # fmt: skip
+COARSE = dataclasses.replace(SPEC, variant="lc", title="DFC2020 with the MODIS maps as labels")
+PIPELINE = dataclasses.replace(PLAIN, variants={"lc": dataclasses.replace(
+    PLAIN, spec=COARSE, scan=functools.partial(scan, kind="lc"), read=functools.partial(read, kind="lc"))})  # fmt: skip

@@ -1,0 +1,109 @@
+"""MSTAR: chips of ten military vehicles seen by an X-band radar at 15 to 45 degrees of depression, HH, 0.3 m.
+
+The discs hold Phoenix files HB<number>.<code> (sar_data/raster/phoenix.py): magnitude and phase, both kept. Class,
+serial number and depression are those of the folders, and the header must agree with them. What is odd:
+- Chips are not all 128x128: each class has its size, from 128x128 to 193x192. Crop them at the centre.
+- A file's name is not unique: 2S1 and BMP2 share HB numbers and code. Keys carry class, serial and depression.
+- "soc" trains on one BMP2 (9563) and one T72 (132), 2,747 chips at 17 degrees, and tests on the same vehicles,
+  2,425 chips at 15; "soc-variants" tests on their other serials too, which training has never seen. "eoc-1" changes
+  the depression to 30, "eoc-2-…" configuration and version of the T72. "sarhub" is the lists of SAR-HUB.
+- SLICY is a calibration target, of no class. Clutter scenes are uint16 with a factor, without labels: a variant.
+- --variant jpeg reads the tree of SAR-ATR-HDANet: 8-bit pictures, a folder for each protocol, chips repeated in
+  several. There the classes' folders alone tell the serial. The radar looks up the image: shadows lie above targets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, key_of, walk
+from pipelines._mstar_pictures import PICTURE, read_picture, scan_pictures
+from pipelines._mstar_protocols import LISTS, folder_protocols, protocols
+from sar_data.raster import phoenix
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.sources.tree import Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.split.random import Random
+
+SDMS = "https://www.sdms.afrl.af.mil/index.php?collection=mstar"
+
+
+def scan(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the record of a chip, from its folders and its header; scenes of clutter are unused."""
+    header = phoenix.header(tree.head(unit, phoenix.HEAD_BYTES), size := tree.size(unit), unit)
+    files = (SourceFile(unit, size),)
+    if header.dtype != ">f4":
+        yield Record(key=key_of(unit), files=files, labels={"target": ()}, shape=header.shape,
+                     unused="a scene of clutter: take --variant clutter")  # fmt: skip
+        return
+    chip, file = agreed(unit, header), unit.rpartition("/")[2]
+    attrs = {"class": chip.name or "", "serial": chip.serial, "depression": chip.depression}
+    if header.fields.get("TargetAz"):
+        attrs["azimuth_degrees"] = header.fields["TargetAz"]
+    label = () if chip.name == SLICY else (CLASSES.index(attrs["class"]),)
+    if label and chip.depression in ("15", "17"):
+        attrs["list_name"] = f"{'train' if chip.depression == '17' else 'test'}/{LISTED[label[0]]}/{file}"
+    collected = re.findall(r"\b(?:COL|SCENE)\d", unit)  # of the mixed targets, which were imaged more than once
+    yield Record(
+        key=key_of(chip.name, chip.serial, chip.depression, *collected, file),
+        files=files, labels={"target": label}, shape=header.shape,
+        group=key_of(chip.name, chip.serial, chip.depression), attrs=attrs,
+        unused=None if label else "SLICY, a calibration target of none of the classes",
+    )  # fmt: skip
+
+
+def scan_scenes(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the record of a scene of clutter; chips are unused."""
+    header = phoenix.header(tree.head(unit, phoenix.HEAD_BYTES), size := tree.size(unit), unit)
+    unused = "a chip of a target: take no --variant" if header.dtype == ">f4" else None
+    yield Record(key=key_of(unit), files=(SourceFile(unit, size),), shape=header.shape, unused=unused)
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return magnitude and phase of a chip, or the calibrated magnitude of a scene, float32."""
+    return Sample(image=phoenix.read(tree.read(path := record.files[0].path), path)[1])
+
+
+HH = Band(name="HH", polarisation="HH", unit="amplitude", description="magnitude")
+PHASE = Band(name="HH_phase", polarisation="HH", unit="phase", description="phase in radians")
+DISCS = Source(
+    name="MSTAR public discs",
+    url=SDMS,
+    note="targets, mixed targets 1 and 2, T-72 variants 1 and 2, clutter 1 and 2",
+    manual="register at the Sensor Data Management System, take the discs and copy them into one folder",
+)
+HUB = "https://github.com/XAI4SAR/SAR-HUB"
+LISTED_BY_HUB = tuple(
+    Source(name=name, url=HUB, note="for the split sarhub only", manual="take it from the repository") for name in LISTS
+)
+JPEGS = Source(
+    name="MSTAR_JPEG_E", url="https://github.com/waterdisappear/SAR-ATR-HDANet", note="CC BY-NC 4.0",
+    manual="clone the repository and name its folder Data/MSTAR_JPEG_E",
+)  # fmt: skip
+SPEC = DatasetSpec(
+    name="mstar", version="1.0", revision=1, title="MSTAR", evidence="real-lists", bands=(HH, PHASE), shape=None,
+    dtype="float32", pixel_size_m=None, tasks=(Task(name="target", kind="multiclass", classes=CLASSES),), lists=LISTS,
+    sources=(DISCS, *LISTED_BY_HUB), licence="public release of the Air Force Research Laboratory, after registration",
+    citation="Ross et al. 1998, doi:10.1117/12.321859", calibration="calibrated amplitude", terrain_corrected=False,
+    range_axis="y",
+)  # fmt: skip
+CLUTTER = dataclasses.replace(
+    SPEC, variant="clutter", title="MSTAR, scenes of clutter", bands=(HH,), tasks=(), sources=(DISCS,), lists=(),
+    evidence="dossier",
+)  # fmt: skip
+JPEG = dataclasses.replace(
+    SPEC, variant="jpeg", title="MSTAR as JPEG", bands=(dataclasses.replace(HH, unit="8-bit"),), dtype="uint8",
+    sources=(JPEGS,), lists=(), evidence="real-files", calibration="stretched", licence="CC BY-NC 4.0",
+)  # fmt: skip
+PIPELINE = Pipeline(
+    spec=SPEC, units=partial(walk, pattern=CHIP), scan=scan, read=read, splits=protocols(),
+    variants={
+        "clutter": Pipeline(spec=CLUTTER, units=partial(walk, pattern=CHIP), scan=scan_scenes, read=read,
+                            splits={"random": Random()}),
+        "jpeg": Pipeline(spec=JPEG, units=partial(walk, pattern=PICTURE), scan=scan_pictures, read=read_picture,
+                         splits=folder_protocols()),
+    },
+)  # fmt: skip

@@ -1,0 +1,135 @@
+"""Ship types of the Automatic Identification System, and the ShipList documents that join its reports to SAR chips.
+
+Type codes after ITU-R M.1371-5, table 53; the document as the ReadMe of its publisher describes it (23 March 2017).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sar_data.errors import BadRecord
+
+CLASSES = (
+    "Cargo", "Tanker", "Passenger", "Fishing", "Towing", "Dredging", "Diving", "Military", "Sailing", "Pleasure Craft",
+    "High Speed Craft", "Pilot Vessel", "Search and Rescue", "Tug", "Port Tender", "Anti-Pollution", "Law Enforcement",
+    "Medical", "Wing in Ground", "Other Type",
+)  # fmt: skip
+_TENS = {2: "Wing in Ground", 4: "High Speed Craft", 6: "Passenger", 7: "Cargo", 8: "Tanker"}
+_CODES = {
+    30: "Fishing", 31: "Towing", 32: "Towing", 33: "Dredging", 34: "Diving", 35: "Military", 36: "Sailing",
+    37: "Pleasure Craft", 50: "Pilot Vessel", 51: "Search and Rescue", 52: "Tug", 53: "Port Tender",
+    54: "Anti-Pollution", 55: "Law Enforcement", 58: "Medical",
+}  # fmt: skip
+# Tag → attribute and the factor that brings it to the unit in the attribute's name.
+_NUMBERS = {
+    "Sog": ("sog_knots", 0.1), "Cog": ("cog_degrees", 0.1), "Draught": ("draught_m", 0.1), "Length": ("length_m", 1.0),
+    "Width": ("width_m", 1.0), "True_Head": ("heading_degrees", 1.0), "Incidence": ("incidence_degrees", 1.0),
+    "Elevation": ("elevation_degrees", 1.0), "Manual_Length": ("length_in_image_m", 1.0),
+    "Center_longitude": ("longitude", 1.0), "Center_latitude": ("latitude", 1.0),
+    "Slant_Range_Time": ("slant_range_time_ns", 1.0), "SlantRangeTime": ("slant_range_time_ns", 1.0),
+}  # fmt: skip
+_WORDS = {
+    "MMSI": "mmsi", "IMO": "imo", "Name": "ship", "Ship_Type": "ais_type", "Elaborated_type": "elaborated_type",
+    "Interference": "interference", "Multi_ship": "multi_ship", "Port": "port",
+}  # fmt: skip
+_NAMED = {"".join(filter(str.isalpha, name.lower())): label for label, name in enumerate(CLASSES)}
+_NO_HEADING = 511.0
+_TIME = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})\.(\d{1,2}):(\d{1,2}):(\d{1,2})")
+
+Place = tuple[int, int]
+Ship = Mapping[str, str]
+
+
+def label(code: str | None) -> int | None:
+    """Return the class of a ship type code; None for none ("NaN"), Other Type for 0, 90–99 and what is reserved."""
+    try:
+        number = float(code or "nan")
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    name = _CODES.get(int(number)) or _TENS.get(int(number) // 10, "Other Type")
+    return CLASSES.index(name)
+
+
+def agreed(name: str, code: str | None, path: str) -> int:
+    """Return the class on which a chip's name and a type code agree; raise BadRecord, naming `path`, if they do not.
+
+    A spelling that nobody knows leaves it to the code. "Law_Enforcement_vessel" is Law Enforcement.
+    """
+    letters = "".join(filter(str.isalpha, name.lower()))
+    named = next((found for known, found in _NAMED.items() if letters.startswith(known)), None)
+    coded = label(code)
+    if named is None and coded is None:
+        raise BadRecord(path, f"expected one of the classes {', '.join(CLASSES)}, found {name!r} and type code {code}")
+    if named is not None and coded is not None and named != coded:
+        raise BadRecord(path, f"expected a type code of {CLASSES[named]}, found {code}: {CLASSES[coded]}")
+    return named if named is not None else coded or 0
+
+
+def read_ships(data: bytes, path: str) -> dict[Place, Ship]:
+    """Return (centre x, centre y) → tag → text of a ShipList; raise BadRecord, naming `path`.
+
+    Any DTD or entity is refused. Line ends are anyone's; `NaN` and empty tags are absent.
+    """
+    import defusedxml.ElementTree
+    from defusedxml.common import DefusedXmlException
+
+    try:
+        root: Any = defusedxml.ElementTree.fromstring(data, forbid_dtd=True)
+    except (defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise BadRecord(path, f"expected XML without a DTD, found {data[:40]!r}: {error!r:.120}") from None
+    if root.tag != "ShipList":
+        raise BadRecord(path, f"expected <ShipList>, found <{root.tag:.40}>")
+    ships: dict[Place, Ship] = {}
+    for element in root.iter("ship"):
+        texts = ((found.tag, " ".join((found.text or "").split())) for found in element.iter())
+        ship = {tag: text for tag, text in texts if text and text != "NaN"}
+        try:
+            place = int(ship["Center_x"]), int(ship["Center_y"])
+        except (KeyError, ValueError):
+            raise BadRecord(path, f"expected whole numbers Center_x and Center_y of each ship, found {ship}") from None
+        if place in ships:
+            raise BadRecord(path, f"expected one ship at the centre {place}, found two")
+        ships[place] = ship
+    return ships
+
+
+def shape(ship: Ship, path: str) -> tuple[int, int]:
+    """Return (height, width) of a ship's chip from its corners, of which either may be the greater."""
+    try:
+        width, height = (abs(int(ship[f"UpperLeft_{axis}"]) - int(ship[f"LowerRight_{axis}"])) + 1 for axis in "xy")
+    except (KeyError, ValueError):
+        raise BadRecord(path, f"expected whole numbers UpperLeft and LowerRight of each ship, found {ship}") from None
+    return height, width
+
+
+def time(ship: Ship, path: str) -> datetime | None:
+    """Return the time of a ship's image: 2015/8/23.22:12:45, without padding, is 22:12:45 UTC of 23 August."""
+    text = ship.get("Time_UTC")
+    if text is None:
+        return None
+    try:
+        year, month, day, hour, minute, second = map(int, ((found := _TIME.fullmatch(text)) and found.groups()) or ())
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        raise BadRecord(path, f"expected a Time_UTC such as 2015/8/23.22:12:45, found {text!r}") from None
+
+
+def attributes(ship: Ship, path: str) -> dict[str, str]:
+    """Return the attributes of a ship, in the units their names say; those that it lacks are left out."""
+    found = {name: ship[tag] for tag, name in _WORDS.items() if tag in ship}
+    for tag, (name, factor) in _NUMBERS.items():
+        if tag not in ship:
+            continue
+        try:
+            value = float(ship[tag])
+        except ValueError:
+            raise BadRecord(path, f"expected a number in <{tag}>, found {ship[tag]!r:.60}") from None
+        if math.isfinite(value) and not (tag == "True_Head" and value == _NO_HEADING):
+            found[name] = f"{value * factor:.10g}"
+    return found

@@ -1,0 +1,37 @@
+"""Tables of text with a heading, whatever separates their columns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+
+from sar_data.errors import BadRecord
+
+SEPARATORS = "\t,;|"
+
+
+def read_table(path: str, data: bytes, columns: Collection[str]) -> list[dict[str, str]]:
+    """Return the rows of a table that has at least `columns`; raise BadRecord, naming `path` and the line.
+
+    UTF-8 with or without a mark, or GB 18030; any line ends; the separator that splits the heading into most columns.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("gb18030", "replace")
+    lines = text.splitlines()
+    first = lines[0] if lines else ""
+    separator = max(SEPARATORS, key=first.count)
+    heading = [name.strip() for name in first.split(separator)]
+    if missing := [name for name in columns if name not in heading]:
+        raise BadRecord(
+            path, f"expected the columns {', '.join(columns)}, found no {', '.join(missing)} in {first[:120]!r}"
+        )
+    rows = []
+    for number, cells in enumerate(csv.reader(lines[1:], delimiter=separator), 2):
+        if not "".join(cells).strip():
+            continue
+        if len(cells) != len(heading):
+            raise BadRecord(path, f"line {number}: expected {len(heading)} columns, found {len(cells)}: {cells!r:.120}")
+        rows.append(dict(zip(heading, (cell.strip() for cell in cells), strict=True)))
+    return rows

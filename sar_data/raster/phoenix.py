@@ -1,0 +1,87 @@
+"""Phoenix files of the Air Force Research Laboratory: a header of text, then all magnitudes, then all phases.
+
+The file begins with [PhoenixHeaderVer01.04] (or 01.05), after a blank line in some; lines `key= value` follow up to
+[EndofPhoenixHeader]. A native header of the radar may come next. Chips hold big-endian float32, magnitude and phase in
+radians; whole scenes big-endian uint16, whose magnitude is brought to the scale of the chips by
+SensorCalibrationFactor / 65536. What unit their phase has is not documented, so it is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sar_data.errors import BadRecord
+from sar_data.record import Image
+
+HEAD_BYTES = 4096  # the headers of the public files end well before
+_BEGIN = re.compile(rb"\[PhoenixHeaderVer[\d.]+\]")
+_END = re.compile(rb"\[EndofPhoenixHeader\][ \t]*\r?\n?")
+_LINE = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*(.*?)\s*")
+_STEPS = 65536  # of a scene's magnitude
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The lines of a header, and where the pixels are: (rows, columns) from byte `start` on, `dtype` big-endian."""
+
+    fields: Mapping[str, str]
+    shape: tuple[int, int]
+    start: int
+    dtype: str
+
+
+def header(head: bytes, size: int, name: str) -> Header:
+    """Return the header of a file of `size` bytes, from its first ones; raise BadRecord, naming `name`.
+
+    Where a header's declared length and its end mark disagree, the file's size decides.
+    """
+    begin = _BEGIN.search(head)
+    if begin is None or head[: begin.start()].strip():
+        raise BadRecord(name, f"expected a Phoenix file, found {head[:40]!r}")
+    end = _END.search(head, begin.end())
+    if end is None:
+        raise BadRecord(name, f"expected [EndofPhoenixHeader] in the first {HEAD_BYTES} bytes, found none: truncated?")
+    text = head[begin.end() : end.start()].decode("latin-1")
+    fields = {found[1]: found[2] for line in text.splitlines() if (found := _LINE.fullmatch(line))}
+    rows, columns = (_whole(fields, key, name) for key in ("NumberOfRows", "NumberOfColumns"))
+    native = _whole(fields, "native_header_length", name) if "native_header_length" in fields else 0
+    starts = {end.end() + native}
+    if "PhoenixHeaderLength" in fields:
+        starts.add(_whole(fields, "PhoenixHeaderLength", name) + native)
+    for dtype in (">f4", ">u2"):
+        start = size - 2 * rows * columns * np.dtype(dtype).itemsize
+        if start in starts and rows and columns:
+            return Header(fields, (rows, columns), start, dtype)
+    raise BadRecord(
+        name,
+        f"expected magnitude and phase of {rows}x{columns} float32 or uint16 from byte {min(starts):,} on, "
+        f"found a file of {size:,} bytes: truncated, or another format",
+    )  # fmt: skip
+
+
+def read(data: bytes, name: str) -> tuple[Header, Image]:
+    """Return the header and float32 pixels: [magnitude and phase, y, x] of a chip, [magnitude, y, x] of a scene."""
+    found = header(data[:HEAD_BYTES], len(data), name)
+    rows, columns = found.shape
+    stored = np.frombuffer(data, found.dtype, offset=found.start).reshape(2, rows, columns)
+    if found.dtype == ">f4":
+        return found, stored.astype(np.float32)
+    try:
+        factor = float(found.fields["SensorCalibrationFactor"])
+    except (KeyError, ValueError):
+        raise BadRecord(name, "expected a number SensorCalibrationFactor in a scene's header, found none") from None
+    return found, (stored[:1] * (factor / _STEPS)).astype(np.float32)
+
+
+def _whole(fields: Mapping[str, str], key: str, name: str) -> int:
+    try:
+        value = int(fields.get(key, ""))
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise BadRecord(name, f"expected a whole number {key} in the header, found {fields.get(key)!r:.60}")
+    return value

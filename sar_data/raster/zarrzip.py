@@ -1,0 +1,176 @@
+"""Arrays of zarr v2 in a zip file, read in parts: the directory, small arrays, and of large ones what is asked for.
+
+Layout after the zarr v2 specification; chunks are stored or deflated members, compressed by blosc, zlib or not at all.
+Codecs are picked from those two by name: a file can ask for no other, least of all for pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import BadRecord
+from sar_data.sources.tree import Tree
+
+Array = npt.NDArray[Any]
+MOST_BYTES = 1 << 28  # of one chunk; a header that claims more is not believed
+
+
+class _File(io.RawIOBase):
+    """A file of a tree, for zipfile, which seeks in it."""
+
+    def __init__(self, tree: Tree, path: str) -> None:
+        self.tree, self.path, self.at, self.size = tree, path, 0, tree.size(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
+        if self.at < 0:
+            raise OSError("a place before the file")
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def read(self, size: int | None = -1) -> bytes:
+        wanted = self.size - self.at if size is None or size < 0 else size
+        data = self.tree.pread(self.path, self.at, max(0, min(wanted, self.size - self.at)))
+        self.at += len(data)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: str
+    codec: str | None
+    text: bool
+    fill: Any
+    separator: str
+
+
+class ZarrZip:
+    """A zip of zarr v2 arrays at a path of a tree; raise BadRecord, naming it, for what is no such whole file."""
+
+    def __init__(self, tree: Tree, path: str) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(_File(tree, path))
+            self._names = frozenset(self._zip.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise BadRecord(path, f"expected a whole zip file, found: {error}") from None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return an array's shape."""
+        return self._form(name).shape
+
+    def read(self, name: str, first: int | None = None) -> Array:
+        """Return an array as it is stored, or only its element `first` along the first axis."""
+        form = self._form(name)
+        if first is not None and not 0 <= first < form.shape[0]:
+            raise BadRecord(self.path, f"{name}: expected an element below {form.shape[0]}, found {first}")
+        ranges = [range(-(-size // chunk)) for size, chunk in zip(form.shape, form.chunks, strict=True)]
+        if first is not None:
+            ranges[0] = range(first // form.chunks[0], first // form.chunks[0] + 1)
+        start = ranges[0].start * form.chunks[0] if ranges else 0
+        shape = (min(form.chunks[0], form.shape[0] - start), *form.shape[1:]) if first is not None else form.shape
+        if math.prod(shape) * 8 > MOST_BYTES:
+            raise BadRecord(self.path, f"{name}: expected an array to hold in memory, found one of {shape}")
+        out: Array = np.empty(shape, object if form.text else form.dtype)
+        for place in itertools.product(*ranges):
+            corner = [p * chunk for p, chunk in zip(place, form.chunks, strict=True)]
+            if corner:
+                corner[0] -= start
+            target = tuple(slice(c, c + n) for c, n in zip(corner, form.chunks, strict=True))
+            chunk = self._chunk(f"{name}/{form.separator.join(map(str, place)) or '0'}", form)
+            out[target] = chunk[tuple(slice(n) for n in out[target].shape)]  # chunks at an edge are padded
+        return out if first is None else out[first - start]
+
+    def _member(self, name: str, most: int) -> bytes:
+        try:
+            info = self._zip.getinfo(name)
+            if info.file_size > most:
+                raise BadRecord(self.path, f"{name}: expected at most {most:,} bytes, found {info.file_size:,}")
+            with self._zip.open(info) as file:
+                data = file.read(most)
+        except KeyError:
+            raise BadRecord(self.path, f"expected the member {name}, found none") from None
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+            raise BadRecord(self.path, f"{name}: expected a whole member, found: {error}") from None
+        return data
+
+    def _form(self, name: str) -> _Form:
+        raw = self._member(f"{name}/.zarray", 1 << 16)
+        try:
+            facts = json.loads(raw)
+            filters = [f["id"] for f in facts.get("filters") or ()]
+            codec = facts["compressor"] and facts["compressor"]["id"]
+            shape, chunks = (tuple(map(int, facts[key])) for key in ("shape", "chunks"))
+            text = facts["dtype"] == "|O" and filters == ["vlen-utf8"]
+            dtype = "|O" if text else np.dtype(facts["dtype"]).str
+            sound = len(shape) == len(chunks) and all(c > 0 for c in chunks) and all(s >= 0 for s in shape)
+            if facts["zarr_format"] != 2 or facts["order"] != "C" or not sound or (filters and not text):
+                raise ValueError("another form")
+            if codec not in (None, "blosc", "zlib") or (np.dtype(dtype).hasobject and not text):
+                raise ValueError(f"codec {codec}, dtype {facts['dtype']}")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            found = f"{raw[:120]!r} ({error})"
+            raise BadRecord(
+                self.path, f"{name}: expected a zarr v2 array of blosc or zlib chunks, found {found}"
+            ) from None
+        return _Form(shape, chunks, dtype, codec, text, facts.get("fill_value"), facts.get("dimension_separator", "."))
+
+    def _chunk(self, name: str, form: _Form) -> Array:
+        size = math.prod(form.chunks) * (64 if form.text else np.dtype(form.dtype).itemsize)
+        if size > MOST_BYTES:
+            raise BadRecord(self.path, f"{name}: expected chunks of at most {MOST_BYTES:,} bytes, found {form.chunks}")
+        try:
+            if name not in self._names:  # zarr leaves chunks out that hold the fill value alone
+                if form.fill is None or form.text:
+                    raise ValueError("none, nor a fill value")
+                return np.full(form.chunks, form.fill, form.dtype)
+            data = _decoded(self._member(name, size + (1 << 16)), form.codec, size)
+            if form.text:
+                from numcodecs import VLenUTF8
+
+                found: Array = VLenUTF8().decode(data)
+            else:
+                found = np.frombuffer(data, form.dtype)
+            return found.reshape(form.chunks)
+        except (ValueError, TypeError, RuntimeError, zlib.error) as error:
+            wanted = f"a chunk of {form.chunks} {form.dtype}"
+            raise BadRecord(self.path, f"{name}: expected {wanted}, found {error}") from None
+
+
+def _decoded(data: bytes, codec: str | None, most: int) -> bytes:
+    """Return what a chunk holds; raise ValueError where that is more than `most` bytes."""
+    if codec == "zlib":
+        return zlib.decompressobj().decompress(data, most + 1)
+    if codec is None:
+        return data
+    if len(data) < 16 or int.from_bytes(data[4:8], "little") > most:
+        raise ValueError(f"a blosc header that promises more than {most:,} bytes, or none")
+    from numcodecs import blosc
+
+    return bytes(blosc.decompress(data))
+
+
+def texts(values: Array) -> Sequence[str]:
+    """Return an array of names as text; whole numbers become themselves."""
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel().tolist()]

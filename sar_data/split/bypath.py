@@ -1,0 +1,80 @@
+"""Split by lists of `path label` lines that were written for another copy of the files, on another machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+
+from sar_data.errors import MissingList, SplitError
+from sar_data.record import Record
+from sar_data.split.placing import OUT, assignment, usable
+from sar_data.split.policy import SPLITS, Assignment, Lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByPath:
+    """Place records by what `pattern` finds in each line of the lists `train`, `val` (None: there is none) and `test`.
+
+    A line's name is made of the pattern's groups, joined by "/"; a record's is `attrs[alias_attr]`, or its key where
+    it has none. A record in no list is left out.
+    """
+
+    train: str
+    val: str | None
+    test: str
+    pattern: str
+    alias_attr: str = "list_name"
+
+    def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
+        """Place every usable record; the seed plays no part.
+
+        Raise MissingList where a list is nowhere, SplitError where a line holds no name, where a name is in two lists,
+        and where the lists name none of the records.
+        """
+        code_of: dict[str, int] = {}
+        notes: dict[str, dict[str, int | str]] = {}
+        for code, file in enumerate((self.train, self.val, self.test)):
+            if file is None:
+                continue
+            data = lists.find(file)
+            if data is None:
+                raise MissingList(
+                    f"expected the list {file}, found none in {lists.where()}: fetch it and say where with "
+                    "--lists DIR, or use --split random"
+                )
+            names = _names(file, data, self.pattern)
+            for name in names:
+                if code_of.setdefault(name, code) != code:
+                    raise SplitError(
+                        f"{file}: expected {name!r} in one list, found it in that of {SPLITS[code_of[name]]} too: "
+                        "fetch the lists anew"
+                    )
+            notes[file] = {"rows": len(names), "xxh3_128": xxhash.xxh3_128_hexdigest(data)}
+        positions = usable(records)
+        named = [records[i].attrs.get(self.alias_attr, records[i].key) for i in positions]
+        codes = np.array([code_of.get(name, OUT) for name in named], dtype=np.int8)
+        if len(named) and (codes == OUT).all():
+            raise SplitError(
+                f"lists of {len(code_of)} names such as {next(iter(code_of), None)!r}: expected to find records by "
+                f"them, found only others such as {named[0]!r}: give this dataset's lists with --lists DIR"
+            )
+        reasons = {i: "in no list" for i, code in zip(positions, codes.tolist(), strict=True) if code == OUT}
+        absent = len(code_of.keys() - set(named))
+        return assignment(records, positions, codes, reasons=reasons, notes={"lists": notes, "names_absent": absent})
+
+
+def _names(file: str, data: bytes, pattern: str) -> list[str]:
+    """Return the name in each line that is not blank."""
+    names = []
+    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        found = re.search(pattern, line)
+        if found is None:
+            raise SplitError(f"{file}, line {number}: expected a name that {pattern} finds, found {line[:120]!r}")
+        names.append("/".join(found.groups()))
+    return names

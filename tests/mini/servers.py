@@ -1,0 +1,76 @@
+"""Real servers on loopback for what lies below a folder: plain HTTP with faults to order, and the S3 API."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+
+class Web(ThreadingHTTPServer):
+    """Serves `folder`; `faults[name]` are met by the coming GETs of a file, one each: a status, or a way to go wrong.
+
+    "short" says and sends half, "cut" says all and sends half, "changed" flips the last byte, "stall" sends half, and
+    the rest when `go_on` is set. `gets` counts what was asked for, `order` has it in order.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.faults: dict[str, deque[int | str]] = defaultdict(deque)
+        self.gets: Counter[str] = Counter()
+        self.order: list[str] = []
+        self.stalled, self.go_on = threading.Event(), threading.Event()
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    server: Web
+
+    def do_GET(self) -> None:
+        name = unquote(self.path).lstrip("/")
+        self.server.gets[name] += 1
+        self.server.order.append(name)
+        faults = self.server.faults[name]
+        fault = faults.popleft() if faults else None
+        path = Path(self.translate_path(self.path))
+        if fault is None or isinstance(fault, int) or not path.is_file():
+            return self.send_error(fault) if fault is not None else super().do_GET()
+        data = path.read_bytes()
+        if fault == "changed":
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        half = len(data) // 2
+        self.send_response(200)
+        self.send_header("Content-Length", str(half if fault == "short" else len(data)))
+        self.end_headers()
+        with suppress(ConnectionError):  # the other side may have been killed
+            self.wfile.write(data if fault == "changed" else data[:half])
+            if fault == "stall":
+                self.wfile.flush()
+                self.server.stalled.set()
+                self.server.go_on.wait(60)
+                self.wfile.write(data[half:])
+        return None
+
+    def log_message(self, format: str, *args: object) -> None:
+        return None
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[Web]:
+    """Serve a folder over HTTP/1.0 without ranges, as `python -m http.server` does."""
+    with Web(folder) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.go_on.set()
+            server.shutdown()
+            thread.join()
