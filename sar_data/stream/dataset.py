@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import xxhash
 
 from sar_data.errors import UsageError
 from sar_data.stream import coming, selection
@@ -144,7 +143,7 @@ class Stream:
         if epoch < 0:
             raise UsageError(f"epoch: expected at least 0, found {epoch}")
         if epoch != self.epoch:
-            self._epoch, self._position, self._fresh = epoch, 0, True
+            self._go(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is: small, the same on every rank, for any world and batch size."""
@@ -160,21 +159,19 @@ class Stream:
             raise UsageError(
                 f"state: expected an epoch and a position up to {len(self._rows)}, found {epoch}, {position}"
             )
+        self._go(epoch, position)
+
+    def _go(self, epoch: int, position: int) -> None:
+        """Continue there; an iteration that runs is not the stream's own any more."""
         self._epoch, self._position, self._fresh = epoch, position, True
         self._turn += 1
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
         """Return what a position refers to."""
-        order = xxhash.xxh3_64(repr((self._order.shuffle, self._order.window)).encode())
-        order.update(self._rows.tobytes() if self._weights is None else self._rows.tobytes() + self._weights.tobytes())
-        return {
-            "version": VERSION,
-            "digest": self.collection.digest,
-            "split": self.collection.split,
-            "seed": self._order.seed,
-            "order": order.hexdigest(),
-        }
+        order = selection.digest(self._rows, self._weights, self._order)
+        samples, seed = self.collection, self._order.seed
+        return {"version": VERSION, "digest": samples.digest, "split": samples.split, "seed": seed, "order": order}
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of this epoch from where the stream is; the position moves as a batch is handed over."""
@@ -193,20 +190,21 @@ class Stream:
             for start in starts:
                 self._ask(turn)
                 coming.announce(self.collection, self._order, order[start:])
-                pending.append((start, pool.submit(self._step, order, start)))
+                pending.append((start, pool.submit(self._step, order, self._epoch, start)))
                 if len(pending) > self._ahead:
                     yield self._handed(*pending.popleft())
             while pending:
                 self._ask(turn)
                 yield self._handed(*pending.popleft())
-            self._epoch, self._position, self._fresh = self._epoch + 1, 0, True
+            if turn == self._turn:
+                self._go(self._epoch + 1, 0)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _step(self, order: Integers, start: int) -> Batch:
+    def _step(self, order: Integers, epoch: int, start: int) -> Batch:
         rows, first, real = self.pace.share(order, start)
-        draw = (self._order.seed, self._epoch)
-        seeds = None if self.pace.whole else [mixed(CROP, *draw, first + i) for i in range(len(rows))]
+        draws = range(first, first + len(rows))
+        seeds = None if self.pace.whole else [mixed(CROP, self._order.seed, epoch, draw) for draw in draws]
         batch = self._made(rows, seeds)
         if self.pace.whole:
             batch["weight"] = (np.arange(len(rows)) < real).astype(np.float32)
@@ -245,5 +243,5 @@ class Stream:
 
 def _reopened(kind: type[Stream], arguments: dict[str, Any], epoch: int, position: int) -> Stream:
     made = kind(**arguments)
-    made._epoch, made._position = epoch, position
+    made._go(epoch, position)
     return made

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from sar_data.errors import UsageError
 from sar_data.sealed import INDEX_NAME
 from sar_data.stream.collection import Collection
-from sar_data.stream.order import subset
+from sar_data.stream.order import Order, subset
 from sar_data.stream.rows import matching
 from sar_data.stream.store import Integers
 from sar_data.stream.targets import Classes
@@ -89,3 +90,10 @@ def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]
     if not classes:
         raise UsageError("weights='balanced': this build has no classes to balance")
     return Classes.balance(np.concatenate([part.found for part in classes])[rows])
+
+
+def digest(rows: Integers, weights: Weights | None, order: Order) -> str:
+    """Return a digest of what is drawn and how it is shuffled: a position in one order says nothing of another."""
+    found = xxhash.xxh3_64(repr((order.shuffle, order.window)).encode() + rows.tobytes())
+    found.update(b"" if weights is None else weights.tobytes())
+    return found.hexdigest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def tars(
         webdataset.split_by_worker,
         webdataset.tarfile_to_samples(),
         *([webdataset.shuffle(shuffle, seed=seed)] if shuffle else []),
-        webdataset.map(lambda sample: decoded(sample, how)),
+        webdataset.map(partial(decoded, how=how)),
     ]
     return webdataset.DataPipeline(*stages)
 

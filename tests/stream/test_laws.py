@@ -29,8 +29,8 @@ def together(streams: list[Stream]) -> list[str]:
     return [key for step in zip(*ranks, strict=True) for batch in step for key in batch]
 
 
-def epoch_order(path: Path, epoch: int) -> list[str]:
-    with Stream(path, batch_size=1, seed=5) as stream:
+def epoch_order(path: Path, epoch: int, seed: int = 5) -> list[str]:
+    with Stream(path, batch_size=1, seed=seed) as stream:
         stream.set_epoch(epoch)
         return keys(stream)
 
@@ -191,6 +191,17 @@ def test_an_older_iteration_ends_when_another_begins(zarr: Path) -> None:
         next(iter(stream))
         with pytest.raises(UsageError, match="this iteration ended"):
             next(older)
+
+
+def test_a_state_loaded_at_the_last_batch_is_where_the_stream_goes_on(zarr: Path) -> None:
+    with Stream(zarr, batch_size=80, seed=2) as stream:
+        state = {**stream.state_dict(), "epoch": 7, "position": 80}
+        for step, _ in enumerate(stream):
+            if step == 1:
+                stream.load_state_dict(state)
+        assert stream.state_dict() == state
+        (batch,) = stream
+        assert batch["key"] == epoch_order(zarr, 7, seed=2)[80:160]
 
 
 def test_set_epoch_lets_the_running_epoch_go_on_and_any_other_begin(zarr: Path) -> None:
