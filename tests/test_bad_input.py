@@ -96,7 +96,7 @@ DAMAGES = {
     "a band all infinite": Damage(
         lambda p: rewrite.write(p, "VV", np.full((120, 120), -np.inf)), "VV.tif", "band VV: expected some valid pixels"
     ),
-    "a folder for a file": Damage(lambda p: as_folder(tif(p)), "VH.tif", "directory"),
+    "a folder for a file": Damage(lambda p: as_folder(tif(p)), "VH.tif", "directory", at_scan=True),
     "not to be opened": Damage(lambda p: loop(tif(p)), "VH.tif", "symbolic links", at_scan=True),
     "band missing": Damage(lambda p: tif(p, "VV").unlink(), "VV.tif", "expected a file, found none", at_scan=True),
     "json missing": Damage(lambda p: facts(p).unlink(), "metadata.json", "expected a file, found none", at_scan=True),
