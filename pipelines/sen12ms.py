@@ -1,22 +1,22 @@
-"""SEN12MS: 180,662 places with Sentinel-1, Sentinel-2 and MODIS land cover; here radar and land cover.
+"""SEN12MS: 180,662 Sentinel-1 patches of 252 scenes all over the world, in four seasons, with MODIS land cover.
 
-A sample is ROIs1158_spring/s1_<scene>/ROIs1158_spring_s1_<scene>_p<n>.tif, bands VV and VH, sigma0 in dB, 256x256
-pixels of 10 m in UTM, with the map of the same name and "lc" for "s1". What is odd about the data:
-- Patches overlap by half, so only scenes can be held apart: "group" is the default, "official" holds out 26 scenes.
-- The official lists name the Sentinel-2 files, and have no val. Their licence forbids to copy them: fetch them by md5.
-- A map has four bands; the first is IGBP in 17 classes at 500 m, resampled. Ten classes as in the Data Fusion Contest
-  2020 are the default, the variant "igbp" keeps all 17. A map is a guess of a coarse sensor, not ground truth.
-- Documents call the pixels 16-bit, files are floats: float64 is narrowed to float32 and counted, integers refused.
-- One patch has NaN (ROIs1868_summer_s1_146_p202), and is in no list. Others' statistics are of clipped values.
-- SEN12MS-CR has archives of the same names, but the season's folder once for each sensor: it is another dataset.
+A patch is a GeoTIFF <season>/s1_<scene>/<season>_s1_<scene>_p<n>.tif of two bands, 1 = VV and 2 = VH, sigma0 in dB,
+256x256 pixels of 10 m; in lc_<scene>/ lies a file of four bands of MODIS classes (500 m, resampled). What is odd:
+- Patches of a scene overlap by half: no split may part a scene ("group" does not, and "random" is for comparison).
+- The official lists name the Sentinel-2 partners, hold out 26 scenes for test and know no val; "official-val" takes
+  whole scenes of train for it. Their licence forbids to copy them: they are fetched, and their md5 is known.
+- ROIs1868_summer_s1_146_p202.tif holds NaN; it is in no list, and unused here.
+- Documents do not agree on the type of the values: any float is read, and stored as float32.
+- Band 1 of lc is IGBP (17 classes). Labels are the ten of the contest of 2020; the variant "igbp" keeps the 17.
+- SEN12MS-CR has the same archive names in another tree; it is another dataset.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -26,57 +26,58 @@ from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import Tree
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
-from sar_data.split import blocks, group, official, random
+from sar_data.split import blocks, carved, group, official, random
 
-SEASON = re.compile(r"ROIs(?:1158_spring|1868_summer|1970_fall|2017_winter)")
-PATCH = re.compile(rf"({SEASON.pattern})_s1_(\d+)_p(\d+)\.tif")
-SHAPE, HEAD_BYTES = (256, 256), 4096
+SEASONS = "1158_spring|1868_summer|1970_fall|2017_winter"
+FOLDER = re.compile(r"s1_(\d+)")
+FILE = re.compile(rf"(?P<season>ROIs(?:{SEASONS}))_s1_(?P<scene>\d+)_p(?P<patch>\d+)\.tif")
+PARTNER = re.compile(rf"ROIs(?:{SEASONS})_s2_\d+_p\d+\.tif")
+BROKEN = {"ROIs1868_summer_s1_146_p202": "holds NaN, and is in no official list"}
+SHAPE, FLOATS = (256, 256), ("float16", "float32", "float64")
 
 
-def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
-    """Yield the radar files of the season folders at the root or up to two levels below."""
+def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
+    """Yield the radar images of all scene folders up to three levels below the root."""
     for name in tree.folders(path):
-        if SEASON.fullmatch(name):
-            for scene in tree.folders(path + name):
-                if scene.startswith("s1_"):
-                    folder = f"{path}{name}/{scene}"
-                    yield from (f"{folder}/{file}" for file in tree.files(folder) if file.endswith(".tif"))
+        if FOLDER.fullmatch(name):
+            yield from (f"{path}{name}/{file}" for file in tree.files(path + name) if file[0] != ".")
         elif below:
             yield from units(tree, f"{path}{name}/", below - 1)
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the patch's record, from its name and its header."""
-    root, folder, name = unit.rsplit("/", 2)
-    named = PATCH.fullmatch(name)
-    if named is None or folder != f"s1_{named[2]}" or named[1] != root.rpartition("/")[2]:
-        raise BadRecord(unit, f"expected a name like ROIs1158_spring_s1_1_p30.tif in its folders, found {name}")
-    lc = f"{root}/lc_{named[2]}/{name.replace('_s1_', '_lc_')}"
-    crs, transform = tiff.georeference(tree.head(unit, HEAD_BYTES))
+    folder, name = unit.split("/")[-2:]
+    named = FILE.fullmatch(name)
+    if named is None or folder != f"s1_{named['scene']}":
+        raise BadRecord(unit, f"expected a patch of {folder} whose name matches {FILE.pattern}, found {name}")
+    labels = unit.removesuffix(f"{folder}/{name}") + f"lc_{named['scene']}/{name.replace('_s1_', '_lc_')}"
+    crs, transform = tiff.georeference(tree.head(unit, 4096))
     footprint = None
     if crs and transform:
         a, _, west, _, e, north = transform
-        footprint = (west, north + 256 * e, west + 256 * a, north)
+        footprint = (west, north + SHAPE[0] * e, west + SHAPE[1] * a, north)
+    key = name.removesuffix(".tif")
     yield Record(
-        key=name.removesuffix(".tif"), files=(SourceFile(unit, tree.size(unit)), SourceFile(lc, tree.size(lc))),
-        labels={"landcover": ()}, group=f"{named[1]}_{named[2]}", crs=crs, transform=transform, footprint=footprint,
-        attrs={"season": named[1].partition("_")[2], "scene": f"{named[1]}_{named[2]}", "patch": named[3],
+        key=key, files=(SourceFile(unit, tree.size(unit)), SourceFile(labels, tree.size(labels))),
+        labels={"landcover": ()}, group=f"{named['season']}_{named['scene']}", unused=BROKEN.get(key),
+        crs=crs, transform=transform, footprint=footprint,
+        attrs={"season": named["season"].partition("_")[2], "scene": named["scene"], "patch": named["patch"],
                "s2_name": name.replace("_s1_", "_s2_")},
     )  # fmt: skip
 
 
-def read(tree: Tree, record: Record, whole: bool = False) -> Sample:
-    """Return [VV, VH] in dB, [2, 256, 256] in the float type of the file, and the mask of the first band of the map."""
-    path, lc = (file.path for file in record.files)
-    raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=("float32", "float64"), bands=2)
-    cover = tiff.read(tree.read(lc), lc, shape=SHAPE, dtypes=igbp.INTEGERS, bands=4).pixels[0]
-    codes = igbp.codes(cover, lc) if whole else igbp.simplified(cover, lc)
-    mask = np.asarray(codes, np.uint8) - np.uint8(1)  # classes begin at 0, and code 0, which is none, becomes 255
-    return Sample(image=raster.pixels, mask=mask, fallbacks=int(raster.fallback))
+def read(tree: Tree, record: Record, ten: bool = True) -> Sample:
+    """Return [VV, VH] in dB, float [2, 256, 256], and the mask of the ten classes, or of the 17 of IGBP."""
+    path, labels = (file.path for file in record.files)
+    raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=FLOATS, bands=2)
+    found = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=4)
+    codes = (igbp.simplified if ten else igbp.codes)(found.pixels[0], labels)
+    image = raster.pixels.astype(np.float32) if raster.pixels.dtype == np.float16 else raster.pixels
+    mask = np.where(codes == 0, 255, codes - 1).astype(np.uint8)  # codes count from 1, indices from 0
+    return Sample(image=image, mask=mask, fallbacks=raster.fallback + found.fallback)
 
 
-PAGE = "https://mediatum.ub.tum.de/1474000"
-HOW = "rsync -av rsync://m1474000@dataserv.ub.tum.de/m1474000/ (password m1474000), or the page; 510 GB with Sentinel-2"
 MD5 = {
     "ROIs1158_spring_lc": "6e2e8fa8b8cba77ddab49fd20ff5c37b", "ROIs1158_spring_s1": "fba019bb27a08c1db96b31f718c34d79",
     "ROIs1868_summer_lc": "2c5bd80244440b6f9d54957c6b1f23d4", "ROIs1868_summer_s1": "01044b7f58d33570c6b57fec28a3d449",
@@ -84,22 +85,29 @@ MD5 = {
     "ROIs2017_winter_lc": "0fa0420ef7bcfe4387c7e6fe226dc728", "ROIs2017_winter_s1": "bb8cbfc16b95a4f054a3d5380e0130ed",
 }  # fmt: skip
 LISTS = {"train_list.txt": "0a68d4e1eb24f128fccdb930000b2546", "test_list.txt": "c7faad064001e646445c4c634169484d"}
+TOOLBOX = "https://raw.githubusercontent.com/schmitt-muc/SEN12MS/master/splits"
+HOME = "https://mediatum.ub.tum.de/1474000"
+HOW = "get it by rsync://m1474000@dataserv.ub.tum.de/m1474000/ (password m1474000) and unpack it"
 SPEC = DatasetSpec(
-    name="sen12ms", version="1.0", revision=1, title="SEN12MS, radar and land cover", evidence="dossier",
+    name="sen12ms", version="1.0", revision=1, title="SEN12MS, Sentinel-1", evidence="dossier", samples=180_662,
     bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
-    shape=SHAPE, dtype="float32", wider=("float64",), pixel_size_m=10.0, samples=180_662, calibration="sigma0",
-    range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
-    tasks=(Task(name="landcover", kind="segmentation", classes=igbp.DFC),), lists=tuple(LISTS),
-    sources=(*(Source(name=f"{name}.tar.gz", url=PAGE, checksum=f"md5:{md5}", manual=HOW) for name, md5 in MD5.items()),
-             *(Source(name=name, url="https://github.com/schmitt-muc/SEN12MS", checksum=f"md5:{md5}",
-                      manual="splits/ of the repository; research use only") for name, md5 in LISTS.items())),
-    licence="CC-BY-4.0", citation="Schmitt et al. 2019, SEN12MS, arXiv:1906.07789",
+    shape=SHAPE, dtype="float32", wider=("float64",), pixel_size_m=10.0, calibration="sigma0", terrain_corrected=True,
+    range_axis="mixed", symmetries=("azimuth-flip", "range-flip"), lists=tuple(LISTS),
+    tasks=(Task(name="landcover", kind="segmentation", classes=igbp.DFC),),
+    sources=(*(Source(name=f"{name}.tar.gz", url=HOME, checksum=f"md5:{md5}", manual=HOW)
+               for name, md5 in MD5.items()),
+             *(Source(name=name, url=f"{TOOLBOX}/{name}", checksum=f"md5:{md5}") for name, md5 in LISTS.items())),
+    licence="CC-BY-4.0", citation="Schmitt et al. 2019, SEN12MS, doi:10.14459/2019mp1474000",
 )  # fmt: skip
-BASE = Pipeline(spec=SPEC, units=units, scan=scan, read=read, splits={
-    "group": group.Group(), "blocks": blocks.Blocks(), "random": random.Random(),
-    "official": official.Official(train="train_list.txt", val=None, test="test_list.txt", mapping=None, subset=True,
-                                  id_pattern=PATCH.pattern.replace("_s1_", "_s[12]_"))})  # fmt: skip
-PIPELINE = dataclasses.replace(BASE, variants={"igbp": dataclasses.replace(
-    BASE, read=partial(read, whole=True), spec=dataclasses.replace(
-        SPEC, variant="igbp", title="SEN12MS, radar and 17 classes of land cover",
-        tasks=(Task(name="landcover", kind="segmentation", classes=igbp.IGBP),)))})  # fmt: skip
+PLAIN = Pipeline(
+    spec=SPEC, units=units, scan=scan, read=read,
+    splits={"official": official.Official(train="train_list.txt", val=None, test="test_list.txt", mapping=None,
+                                          id_pattern=PARTNER.pattern),
+            "official-val": carved.Carved(train="train_list.txt", val=None, test="test_list.txt", mapping=None,
+                                          id_pattern=PARTNER.pattern),
+            "group": group.Group(), "blocks": blocks.Blocks(), "random": random.Random()},
+)  # fmt: skip
+WHOLE = dataclasses.replace(SPEC, variant="igbp", title="SEN12MS, Sentinel-1, with the 17 classes of IGBP",
+                            tasks=(Task(name="landcover", kind="segmentation", classes=igbp.IGBP),))  # fmt: skip
+SEVENTEEN = dataclasses.replace(PLAIN, spec=WHOLE, read=functools.partial(read, ten=False))
+PIPELINE = dataclasses.replace(PLAIN, variants={"igbp": SEVENTEEN})

@@ -1,13 +1,13 @@
-"""SEN1-2: 282,384 pairs of Sentinel-1 and Sentinel-2 pictures from all over the world, for learning without labels.
+"""SEN1-2: 282,384 pairs of Sentinel-1 and Sentinel-2 patches, four seasons, as 8-bit pictures.
 
-A sample here is the radar half, ROIs1158_spring/s1_<scene>/ROIs1158_spring_s1_<scene>_p<n>.png, 256x256 pixels of 10 m,
-in four such folders of seasons. What is odd about the data:
-- The pictures are stretched to 8 bits and the stretch is not recorded: no dB can be recovered, and the unit says so.
-- They have one channel, VV; a picture with three is taken if they are equal. No coordinates, no labels, no dates.
-- Patches of a scene overlap by half, so that only scenes can be held apart: "group" is the default.
-- Scenes are numbered from 0, and the numbers of different seasons are different places: season and scene are one group.
-- SEN12MS has folders of the same names, with GeoTIFFs in them: those are another dataset.
-No real picture was at hand: the layout is that of other people's loaders.
+A patch is a PNG <season>/s1_<scene>/<season>_s1_<scene>_p<n>.png of 256x256 pixels of 10 m; its optical partner lies in
+s2_<scene>/ and is not read here. There are no labels, no georeference and no official split. What is odd:
+- Values were stretched to 8 bits by their publishers, and the stretch is not told: no dB can be recovered, and the
+  unit says so. Do not mix them with calibrated sets, and do not add multiplicative speckle to them.
+- There is one polarisation, VV. A picture of three equal channels is read as one; one of colours is refused.
+- Names are those of SEN12MS, whose patches come with dB, VH and a place: prefer it. Scenes count from 0 here.
+- Patches of one scene overlap by half, as in SEN12MS: "group" holds scenes apart, "random" is for comparison.
+No real file was at hand: channels and bit depth are those of secondary documents, and what differs stops the build.
 """
 
 from __future__ import annotations
@@ -22,49 +22,50 @@ from sar_data.sources.tree import Tree
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source
 from sar_data.split import group, random
 
-SEASON = re.compile(r"ROIs(1158_spring|1868_summer|1970_fall|2017_winter)")
-PATCH = re.compile(rf"({SEASON.pattern})_s1_(\d+)_p(\d+)\.png")
+FOLDER = re.compile(r"s1_\d+")
+FILE = re.compile(r"(ROIs\d{4}_(spring|summer|fall|winter))_s1_(\d+)_p(\d+)\.png")
 SHAPE = (256, 256)
 
 
-def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
-    """Yield the radar pictures of the season folders at the root or up to two levels below."""
+def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
+    """Yield the radar pictures of all scene folders up to three levels below the root."""
     for name in tree.folders(path):
-        if SEASON.fullmatch(name):
-            for scene in tree.folders(path + name):
-                if scene.startswith("s1_"):
-                    folder = f"{path}{name}/{scene}"
-                    yield from (f"{folder}/{file}" for file in tree.files(folder) if file.endswith(".png"))
+        if FOLDER.fullmatch(name):
+            yield from (f"{path}{name}/{file}" for file in tree.files(path + name) if file[0] != ".")
         elif below:
             yield from units(tree, f"{path}{name}/", below - 1)
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
-    """Yield the picture's record, from its name."""
+    """Yield the patch's record, from its name and the head of its PNG."""
     folder, name = unit.split("/")[-2:]
-    named = PATCH.fullmatch(name)
+    named = FILE.fullmatch(name)
     if named is None or folder != f"s1_{named[3]}":
-        raise BadRecord(unit, f"expected a name like ROIs1158_spring_s1_0_p30.png in its folder s1_0, found {name}")
+        raise BadRecord(unit, f"expected a patch of {folder} whose name matches {FILE.pattern}, found {name}")
+    if (found := image.dimensions(tree.head(unit, 64), unit)) != SHAPE:
+        raise BadRecord(unit, f"expected 256x256 pixels, found {found[0]}x{found[1]}")
     yield Record(
         key=name.removesuffix(".png"), files=(SourceFile(unit, tree.size(unit)),), group=f"{named[1]}_{named[3]}",
-        attrs={"season": named[2].partition("_")[2], "scene": f"{named[1]}_{named[3]}", "patch": named[4]},
+        attrs={"season": named[2], "scene": named[3], "patch": named[4], "s2_name": name.replace("_s1_", "_s2_")},
     )  # fmt: skip
 
 
 def read(tree: Tree, record: Record) -> Sample:
-    """Return [VV], uint8 [1, 256, 256]."""
+    """Return the stretched VV, uint8 [1, 256, 256]."""
     path = record.files[0].path
     return Sample(image=image.grey(tree.read(path), path, shape=SHAPE))
 
 
+HOW = "download the archives from mediaTUM by hand and unpack them; neither size nor checksum is known"
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="sen1-2", version="1.0", revision=1, title="SEN1-2, radar half", evidence="dossier", samples=282_384,
-        bands=(Band(name="VV", polarisation="VV", unit="8-bit", description="VV, by an unknown stretch"),),
+        name="sen1-2", version="1.0", revision=1, title="SEN1-2, Sentinel-1", evidence="dossier", samples=282_384,
+        bands=(Band(name="VV", polarisation="VV", unit="8-bit", description="VV, stretched to 8 bits"),),
         shape=SHAPE, dtype="uint8", pixel_size_m=10.0, tasks=(), lists=(), calibration="stretched",
         range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
-        sources=(Source(name="SEN1-2", url="https://mediatum.ub.tum.de/1436631", manual="download it there"),),
-        licence="unverified", citation="Schmitt et al. 2018, The SEN1-2 Dataset, arXiv:1807.01569",
+        sources=(Source(name="SEN1-2", url="https://mediatum.ub.tum.de/1436631", manual=HOW),),
+        licence="unknown: see the publisher's page",
+        citation="Schmitt et al. 2018, The SEN1-2 Dataset for Deep Learning in SAR-Optical Fusion, arXiv:1807.01569",
     ),
     units=units, scan=scan, read=read, splits={"group": group.Group(), "random": random.Random()},
 )  # fmt: skip

@@ -1,53 +1,66 @@
-"""A miniature SEN12MS: scenes whose patches overlap by half, coarse maps of four bands, lists of S2 names."""
+"""A miniature SEN12MS: scenes of four seasons in patches that overlap by half, MODIS maps, and one broken patch."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
 
 from sar_data import synth
+from sar_data.labels import igbp
+from sar_data.record import Image
 
-SEASONS = ("ROIs1158_spring", "ROIs1868_summer", "ROIs1970_fall", "ROIs2017_winter")
-SIDE, PATCHES = 256, 4
-CODES = (5, 10, 12, 13, 17)  # IGBP: mixed forests, grasslands, croplands, urban, water
-SIGMA0_DB = ((-9.2, -14.4), (-12.5, -19.5), (-11.0, -17.8), (-5.5, -13.0), (-20.0, -27.5))
-BAD = ("ROIs1868_summer", 1, 1)  # season, scene and patch in the row of the one with NaN, which no list names
+LOOKS, SIDE, STEP = 4.4, 256, 128  # looks of a Sentinel-1 IW GRDH product; pixels of a patch, and between two
+ACROSS = 3  # patches of a scene in a row
+SCENES = (("ROIs1158_spring", 1), ("ROIs1868_summer", 146), ("ROIs1970_fall", 22), ("ROIs2017_winter", 8),
+          ("ROIs1158_spring", 106), ("ROIs1970_fall", 7))  # fmt: skip
+HELD_OUT = {("ROIs1158_spring", 106)}
+BROKEN = ("ROIs1868_summer", 146, 202)
+# VV and VH in dB of each of the contest's ten classes.
+SIGMA0_DB = ((-9.5, -14.6), (-12.5, -19), (-12, -18.5), (-13, -20.5), (-11.5, -18.5), (-11, -17.8), (-5.5, -13),
+             (-12, -20), (-15, -24), (-20.5, -29))  # fmt: skip
 
 
 def synthesise(out: Path, *, count: int, seed: int) -> None:
-    """Write `count` patches, four a scene, float64 in every second scene, and the lists to OUT/lists."""
-    listed: dict[str, list[str]] = {"train": [], "test": []}
+    """Write `count` patches to OUT/<season>/, the scenes in turn, and the official lists to OUT/lists."""
+    lists: dict[str, list[str]] = {"train_list.txt": [], "test_list.txt": []}
     for index in range(count):
-        place, patch = divmod(index, PATCHES)
-        season, scene = SEASONS[place % len(SEASONS)], 1 + place // len(SEASONS)
-        image, cover = _patch(seed, place, patch)
-        bad = (season, scene, patch) == BAD
-        if bad:
-            image[0, :9, :9] = np.nan
-        if place % 2:
-            image = image.astype(np.float64)
-        transform = (10.0, 0.0, 400000.37 + place * 1e4 + patch * SIDE * 5, 0.0, -10.0, 5400000.81)
-        for kind, pixels in (("s1", image), ("lc", cover)):
+        place, number = index % len(SCENES), index // len(SCENES)
+        season, scene = SCENES[place]
+        patch = BROKEN[2] if (season, scene) == BROKEN[:2] and number == 0 else 30 + number
+        image, codes = _pixels(seed, place, number)
+        if (season, scene, patch) == BROKEN:
+            image[0, 10:20, 10:20] = np.nan
+        else:
+            name = "test_list.txt" if (season, scene) in HELD_OUT else "train_list.txt"
+            lists[name].append(f"{season}_s2_{scene}_p{patch}.tif")
+        west, north = 400_000.5 + 10 * STEP * (number % ACROSS), 5_000_000.25 - 10 * STEP * (number // ACROSS)
+        for kind, pixels in (("s1", image.astype(np.float64) if index % 7 == 3 else image), ("lc", codes)):
             folder = out / season / f"{kind}_{scene}"
             folder.mkdir(parents=True, exist_ok=True)
-            data = synth.geotiff(pixels, epsg=32633, transform=transform, rows_per_strip=32, planar=kind == "lc")
-            (folder / f"{season}_{kind}_{scene}_p{30 + patch}.tif").write_bytes(data)
-        if not bad:
-            listed["test" if place % 5 == 4 else "train"].append(f"{season}_s2_{scene}_p{30 + patch}.tif")
-    (out / "lists").mkdir(exist_ok=True)
-    for name, lines in listed.items():
-        (out / "lists" / f"{name}_list.txt").write_text("".join(f"{line}\n" for line in lines))
+            transform = (10.0, 0.0, west, 0.0, -10.0, north)
+            data = synth.geotiff(pixels, epsg=32737 - place, transform=transform, rows_per_strip=16)
+            (folder / f"{season}_{kind}_{scene}_p{patch}.tif").write_bytes(data)
+    (out / "lists").mkdir(parents=True, exist_ok=True)
+    for name, names in lists.items():
+        (out / "lists" / name).write_text("".join(f"{line}\n" for line in names))
 
 
-def _patch(seed: int, place: int, patch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return [VV, VH] in dB and the map [IGBP, LCCS land cover, use, hydrology], coarse as its sensor."""
-    ground = synth.generator(seed, place).standard_normal((len(CODES), 9, 9), np.float32)
-    winners, _ = synth.mosaic(ground[:, :3, patch : patch + 3], SIDE)
-    power = np.take(synth.from_db(np.array(SIGMA0_DB).T), winners, axis=1)
-    image = synth.speckle(power, 4.4, synth.generator(seed, place, patch))
-    coarse = np.repeat(np.repeat(winners[25::50, 25::50], 50, 0), 50, 1)
-    coarse = np.pad(coarse, ((0, SIDE - len(coarse)), (0, SIDE - len(coarse))), mode="edge")
-    code = np.array(CODES, np.uint16)[coarse]
-    code[:2, :2] = 0  # nothing known
-    return image, np.stack([code, code + 10, code + 20, code + 30])
+@functools.lru_cache(len(SCENES))
+def _scene(seed: int, place: int) -> tuple[synth.Floats, Image]:
+    """Return a scene of 5 by 5 km: its power [band, y, x], and its IGBP codes in coarse pixels."""
+    random = synth.generator(seed, 0, place)
+    side = SIDE + 3 * STEP
+    winners, _ = synth.mosaic(random.standard_normal((len(SIGMA0_DB), 9, 9), np.float32), side, most=10, least=0)
+    coarse = np.kron(winners[16::32, 16::32], np.ones((32, 32), winners.dtype))
+    codes = np.array([igbp.TO_DFC.index(code) for code in range(1, 11)], np.uint16)[coarse]
+    return np.take(synth.from_db(np.array(SIGMA0_DB).T), winners, axis=1), codes
+
+
+def _pixels(seed: int, place: int, number: int) -> tuple[Image, Image]:
+    power, codes = _scene(seed, place)
+    y, x = STEP * (number // ACROSS % ACROSS), STEP * (number % ACROSS)
+    window = np.s_[..., y : y + SIDE, x : x + SIDE]
+    image = synth.speckle(power[window], LOOKS, synth.generator(seed, 1, place, number))
+    return image, np.stack([codes[window]] * 4)

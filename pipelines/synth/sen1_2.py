@@ -1,4 +1,4 @@
-"""A miniature SEN1-2: scenes of land and water whose patches overlap by half, stretched to 8 bits."""
+"""A miniature SEN1-2: stretched VV pictures of scenes that count from 0, beside optical ones that nothing reads."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import numpy as np
 
 from sar_data import synth
 
+LOOKS, SIDE = 4.4, 256  # equivalent looks of a Sentinel-1 IW GRDH product
 SEASONS = ("ROIs1158_spring", "ROIs1868_summer", "ROIs1970_fall", "ROIs2017_winter")
-SIDE, PATCHES = 256, 4  # patches of a scene lie side by side, each over half of the one before
-SIGMA0_DB = (-8.0, -13.0, -20.0)
+SIGMA0_DB = np.array([(-5.5,), (-9.5,), (-11.0,), (-13.0,), (-20.5,)])  # VV
+SCENES = 3  # a season
 
 
 def synthesise(out: Path, *, count: int, seed: int) -> None:
-    """Write `count` pictures to OUT/<season>/s1_<scene>, four a scene, scenes numbered from 0."""
+    """Write `count` pairs to OUT/<season>/{s1,s2}_<scene>, seasons and scenes in turn."""
     for index in range(count):
-        season = SEASONS[index // PATCHES % len(SEASONS)]
-        scene, patch = index // PATCHES // len(SEASONS), index % PATCHES
-        folder = out / season / f"s1_{scene}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (out / season / f"s2_{scene}").mkdir(exist_ok=True)
-        ground = synth.generator(seed, index // PATCHES).standard_normal((3, 9, 9), np.float32)
-        winners, _ = synth.mosaic(ground[:, :3, patch : patch + 3], SIDE)
-        image = synth.speckle(np.take(synth.from_db(SIGMA0_DB), winners), 4.4, synth.generator(seed, index, 1))
-        grey = np.clip((image + 25) / 25 * 255, 0, 255).astype(np.uint8)
-        (folder / f"{season}_s1_{scene}_p{30 + patch}.png").write_bytes(synth.png(grey))
+        season, scene = SEASONS[index % 4], index // 4 % SCENES
+        random = synth.generator(seed, index)
+        winners, _ = synth.mosaic(random.standard_normal((len(SIGMA0_DB), 6, 6), np.float32), SIDE)
+        image = synth.speckle(np.take(synth.from_db(SIGMA0_DB.T), winners, axis=1), LOOKS, random)[0]
+        low, high = np.percentile(image, (1, 99))  # each picture by a stretch of its own
+        grey = np.clip((image - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+        for kind, pixels in (("s1", grey), ("s2", 255 - grey)):
+            folder = out / season / f"{kind}_{scene}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{season}_{kind}_{scene}_p{30 + index}.png").write_bytes(synth.png(pixels))

@@ -1,35 +1,49 @@
-"""SEN12MS patches come with land cover in ten classes or seventeen, held apart by scene, split by lists of S2 names."""
+"""SEN12MS is split by whole scenes, and its MODIS maps become ten classes, or stay the 17 of IGBP."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import rasterio
 
-from pipelines.sen12ms import PIPELINE
+from pipelines.sen12ms import FILE, PARTNER, PIPELINE
 from pipelines.synth import sen12ms
 from sar_data import synth
 from sar_data.build import build
-from sar_data.errors import BadRecord, MissingList
+from sar_data.errors import BadRecord, MissingList, SplitError
 from sar_data.labels import igbp
-from sar_data.record import Record
+from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
+from sar_data.spec import Pipeline
 from sar_data.stages.prepare import Options
-from tests.contract.pipelines import PipelineContract
+from tests.contract.pipelines import ListsIn, PipelineContract
 
 WHOLE = PIPELINE.variants["igbp"]
+
+
+def records(root: Path, pipeline: Pipeline = PIPELINE) -> dict[str, Record]:
+    tree = Folder.at(root)
+    return {record.key: record for unit in pipeline.units(tree) for record in pipeline.scan(tree, unit)}
 
 
 @pytest.fixture(scope="module")
 def sen12ms_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sen12ms")
-    sen12ms.synthesise(out, count=24, seed=0)
+    sen12ms.synthesise(out, count=14, seed=0)
     return out
+
+
+@pytest.fixture
+def copy(sen12ms_archive: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sen12ms_archive, tmp_path / "raw"))
 
 
 class TestSen12ms(PipelineContract):
@@ -40,96 +54,114 @@ class TestSen12ms(PipelineContract):
         return sen12ms_archive
 
     def raw_bands(self, root: Path, record: Record) -> npt.NDArray[Any]:
-        return super().raw_bands(root, record)[:2]
+        return super().raw_bands(root, replace(record, files=record.files[:1]))
 
 
-def records(root: Path) -> dict[str, Record]:
-    tree = Folder.at(root)
-    return {record.key: record for unit in PIPELINE.units(tree) for record in PIPELINE.scan(tree, unit)}
+class TestIgbp(TestSen12ms):
+    pipeline = WHOLE
 
 
-@pytest.fixture
-def copy(sen12ms_archive: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(sen12ms_archive, tmp_path / "raw"))
+def test_the_patch_that_holds_nan_is_unused_and_says_why(sen12ms_archive: Path) -> None:
+    unused = {key: record.unused for key, record in records(sen12ms_archive).items() if record.unused}
+    assert unused == {"ROIs1868_summer_s1_146_p202": "holds NaN, and is in no official list"}
 
 
-def test_the_masks_are_the_first_band_of_the_map_in_ten_classes_or_in_seventeen(sen12ms_archive: Path) -> None:
-    tree = Folder.at(sen12ms_archive)
-    for record in list(records(sen12ms_archive).values())[::6]:
-        with rasterio.open(sen12ms_archive / record.files[1].path) as source:
-            codes = source.read(1)
-        simple, whole = PIPELINE.read(tree, record).mask, WHOLE.read(tree, record).mask
-        assert simple is not None
-        assert whole is not None
-        for code in np.unique(codes).tolist():
-            assert set(whole[codes == code].tolist()) == {code - 1 if code else 255}
-            assert set(simple[codes == code].tolist()) == {igbp.TO_DFC[code] - 1 if code else 255}
-        assert (simple == 255).any()
+def test_the_lists_name_sentinel_2_and_hold_whole_scenes_out(sen12ms_archive: Path) -> None:
+    found = list(records(sen12ms_archive).values())
+    made = PIPELINE.splits["official"].assign(found, seed=0, lists=ListsIn(sen12ms_archive / "lists"))
+    assert not made.bad
+    assert Counter(made.split) == {"train": 11, "test": 2, "unused": 1}
+    tested = {record.group for record, split in zip(found, made.split, strict=True) if split == "test"}
+    assert tested == {"ROIs1158_spring_106"}
 
 
-def test_the_grouping_is_that_of_the_contest() -> None:
-    grouped = [igbp.DFC[i - 1] for i in igbp.TO_DFC[1:]]
-    assert len(igbp.IGBP) == len(grouped) == 17
-    assert grouped[:5] == ["Forest"] * 5
-    assert [grouped[i - 1] for i in (6, 7, 8, 9, 10, 11, 12, 14, 13, 15, 16, 17)] == [
-        *("Shrubland", "Shrubland", "Savanna", "Savanna", "Grassland", "Wetlands", "Croplands", "Croplands"),
-        *("Urban/Built-up", "Snow/Ice", "Barren", "Water"),
-    ]
+def test_val_is_carved_from_train_by_whole_scenes_and_test_stays(sen12ms_archive: Path) -> None:
+    found, lists = list(records(sen12ms_archive).values()), ListsIn(sen12ms_archive / "lists")
+    official = PIPELINE.splits["official"].assign(found, seed=0, lists=lists)
+    for seed in range(4):
+        made = PIPELINE.splits["official-val"].assign(found, seed=seed, lists=lists)
+        assert {"train", "val", "test"} <= set(made.split)
+        homes: dict[str | None, set[str]] = {}
+        for record, split, before in zip(found, made.split, official.split, strict=True):
+            assert split == before or (before, split) == ("train", "val")
+            if split != "unused":
+                homes.setdefault(record.group, set()).add(split)
+        assert all(len(splits) == 1 for splits in homes.values())
+    with pytest.raises(SplitError, match="expected a group, found none"):
+        PIPELINE.splits["official-val"].assign([replace(r, group=None) for r in found], seed=0, lists=lists)
 
 
-def test_lists_of_sentinel_2_names_place_the_radar_and_the_patch_with_nan_is_in_none(
-    sen12ms_archive: Path, tmp_path: Path
-) -> None:
-    options = Options(split="official", lists=sen12ms_archive / "lists")
-    made = build(PIPELINE, source=sen12ms_archive, out=tmp_path, options=options).manifest
-    assert {split: made.splits[split].count for split in made.splits} == {"train": 19, "val": 0, "test": 4}
-    assert made.unused == {"in no official list": 1}
-    with pytest.raises(MissingList, match=r"train_list\.txt"):
-        build(PIPELINE, source=sen12ms_archive, out=tmp_path, options=Options(split="official", lists=tmp_path))
+def test_without_the_lists_the_build_stops_and_says_what_to_fetch(sen12ms_archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingList, match=r"expected the lists train_list.txt, test_list.txt, found no train_list.txt"):
+        build(PIPELINE, source=sen12ms_archive, out=tmp_path / "out", options=Options(lists=tmp_path))
+    known = {source.name: source.checksum for source in PIPELINE.spec.sources}
+    assert known["train_list.txt"] == "md5:0a68d4e1eb24f128fccdb930000b2546"
+    assert known["test_list.txt"] == "md5:c7faad064001e646445c4c634169484d"
 
 
-def test_nan_is_counted_and_wider_floats_are_narrowed_and_counted(sen12ms_archive: Path, tmp_path: Path) -> None:
-    made = build(PIPELINE, source=sen12ms_archive, out=tmp_path, options=Options(split="random")).manifest
-    assert made.statistics is not None
-    masked = [figures.bands["VV"].masked for figures in made.statistics.values()]
-    assert sum(found["nan"] for found in masked) == 81
-    assert sum(found["nodata"] for found in masked) == 0
-    assert made.narrowed_records == 12
+def test_published_counts_of_the_lists_fill_the_dataset() -> None:
+    """162,555 and 18,106 patches are listed; the one that holds NaN is the only other."""
+    broken = Record(key="ROIs1868_summer_s1_146_p202", files=(SourceFile("x", 1),), unused="NaN")
+    assert 162_555 + 18_106 + 1 == 62_201 + 45_753 + 40_883 + 31_825 == PIPELINE.spec.samples
+    assert FILE.fullmatch(f"{broken.key}.tif")
+    assert PARTNER.fullmatch("ROIs1970_fall_s2_22_p30.tif")
+    assert not PARTNER.fullmatch("ROIs1158_spring_s2_cloudy_1_p30.tif")
 
 
-def test_patches_of_a_scene_overlap_and_stay_together(sen12ms_archive: Path, tmp_path: Path) -> None:
-    index = build(PIPELINE, source=sen12ms_archive, out=tmp_path, options=Options()).index()
-    pairs = set(zip(index["group"].to_pylist(), index["split"].to_pylist(), strict=True))
-    assert len(pairs) == len({group for group, _ in pairs}) == 6
+def write(root: Path, kind: str, pixels: Any) -> None:
+    path = root / "ROIs1158_spring" / f"{kind}_1" / f"ROIs1158_spring_{kind}_1_p30.tif"
+    place = (10.0, 0.0, 400_000.5, 0.0, -10.0, 5_000_000.25)
+    path.write_bytes(synth.geotiff(pixels, epsg=32737, transform=place, rows_per_strip=16))
 
 
-def test_the_sibling_with_clouds_has_other_folders_and_is_refused(copy: Path) -> None:
-    (copy / "ROIs1158_spring_s1").mkdir()
-    shutil.move(copy / "ROIs1158_spring/s1_1", copy / "ROIs1158_spring_s1/s1_1")
-    assert not [key for key in records(copy) if key.startswith("ROIs1158_spring_s1_1_")]
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_float_is_read_and_none_is_changed(copy: Path, dtype: type[np.floating]) -> None:
+    image = np.random.default_rng(0).normal(-12, 3, (2, 256, 256)).astype(dtype)
+    write(copy, "s1", image)
+    found = PIPELINE.read(Folder.at(copy), records(copy)["ROIs1158_spring_s1_1_p30"]).image
+    assert found.tobytes() == image.tobytes()
+
+
+def test_half_floats_are_widened(copy: Path) -> None:
+    image = np.random.default_rng(0).normal(-12, 3, (2, 256, 256)).astype(np.float16)
+    write(copy, "s1", image)
+    found = PIPELINE.read(Folder.at(copy), records(copy)["ROIs1158_spring_s1_1_p30"]).image
+    assert found.dtype == np.float32
+    assert np.array_equal(found, image)
+
+
+def test_codes_of_igbp_become_ten_classes_or_stay_seventeen_and_none_is_ignored(copy: Path) -> None:
+    codes = np.zeros((4, 256, 256), np.uint16)
+    codes[0, 0, :19] = [*range(18), 255]
+    write(copy, "lc", codes)
+    tree = Folder.at(copy)
+    ten, whole = (p.read(tree, records(copy, p)["ROIs1158_spring_s1_1_p30"]).mask for p in (PIPELINE, WHOLE))
+    assert ten is not None
+    assert whole is not None
+    assert ten[0, :19].tolist() == [255, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 5, 7, 8, 9, 255]
+    assert whole[0, :19].tolist() == [255, *range(17), 255]
+    assert (len(igbp.DFC), len(igbp.IGBP), len(igbp.TO_DFC)) == (10, 17, 18)
+
+
+FIRST = Path("ROIs1158_spring/s1_1/ROIs1158_spring_s1_1_p30.tif")
 
 
 @pytest.mark.parametrize(
-    ("kind", "pixels", "reason"),
+    ("damage", "reason"),
     [
-        ("s1", np.zeros((2, 256, 256), np.int16), "expected float32 or float64 pixels, found int16"),
-        ("s1", np.zeros((1, 256, 256), np.float32), "expected 2 bands"),
-        ("s1", np.zeros((2, 128, 256), np.float32), "256x256"),
-        ("lc", np.zeros((1, 256, 256), np.uint16), "expected 4 bands"),
-        ("lc", np.full((4, 256, 256), 18, np.uint16), "expected IGBP codes 0 to 17"),
+        (lambda root: write(root, "s1", np.zeros((2, 256, 256), np.int16)), "found int16"),
+        (lambda root: write(root, "s1", np.zeros((1, 256, 256), np.float32)), "found 1 band"),
+        (lambda root: write(root, "s1", np.zeros((2, 256, 128), np.float32)), "256x128"),
+        (lambda root: write(root, "lc", np.zeros((1, 256, 256), np.uint16)), "expected 4 bands"),
+        (lambda root: write(root, "lc", np.full((4, 256, 256), 18, np.uint16)), r"IGBP codes 0 to 17.*found \[18\]"),
+        (lambda root: os.truncate(root / FIRST, 9000), "truncated"),
+        (lambda root: (root / FIRST).write_text("<!DOCTYPE html>"), "DOCTYPE"),
+        (lambda root: (root / FIRST).rename(root / FIRST.parent / "ROIs1158_spring_s1_2_p30.tif"),
+         "expected a patch of s1_1"),
+        (lambda root: (root / "ROIs1158_spring/lc_1/ROIs1158_spring_lc_1_p30.tif").unlink(), "found none"),
     ],
-)
-def test_a_file_that_is_none_of_this_dataset_is_named(
-    copy: Path, kind: str, pixels: npt.NDArray[Any], reason: str
-) -> None:
-    path = copy / f"ROIs1158_spring/{kind}_1/ROIs1158_spring_{kind}_1_p30.tif"
-    path.write_bytes(synth.geotiff(pixels, epsg=32633, transform=(10, 0, 4e5, 0, -10, 5e6), rows_per_strip=32))
-    with pytest.raises(BadRecord, match=reason) as raised:
+)  # fmt: skip
+def test_a_damaged_file_is_a_bad_record(copy: Path, damage: Callable[[Path], Any], reason: str) -> None:
+    damage(copy)
+    with pytest.raises(BadRecord, match=reason):
         PIPELINE.read(Folder.at(copy), records(copy)["ROIs1158_spring_s1_1_p30"])
-    assert raised.value.path.endswith(path.name)
-
-
-def test_a_patch_without_its_map_is_named(copy: Path) -> None:
-    (copy / "ROIs1158_spring/lc_1/ROIs1158_spring_lc_1_p30.tif").unlink()
-    with pytest.raises(BadRecord, match=r"lc_1_p30\.tif: expected a file, found none"):
-        records(copy)

@@ -1,30 +1,38 @@
-"""SEN1-2 pictures are 8-bit and stay so; patches of a scene stay together."""
+"""SEN1-2 stays what it is: stretched pictures of one polarisation, told by their unit and split by scenes."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipelines.sen1_2 import PIPELINE
 from pipelines.synth import sen1_2
+from sar_data import synth
 from sar_data.build import build
 from sar_data.errors import BadRecord
 from sar_data.raster.gdal import encoded
 from sar_data.record import Record
-from sar_data.repack import Changes, prepare_repack
-from sar_data.sealed import Build
 from sar_data.sources.tree import Folder
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import PipelineContract
+
+FIRST = "ROIs1158_spring_s1_0_p30"
+
+
+def records(root: Path) -> dict[str, Record]:
+    tree = Folder.at(root)
+    return {record.key: record for unit in PIPELINE.units(tree) for record in PIPELINE.scan(tree, unit)}
 
 
 @pytest.fixture(scope="module")
 def sen1_2_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("sen1_2")
-    sen1_2.synthesise(out, count=32, seed=0)
+    out = tmp_path_factory.mktemp("sen1-2")
+    sen1_2.synthesise(out, count=16, seed=0)
     return out
 
 
@@ -36,79 +44,59 @@ class TestSen12(PipelineContract):
         return sen1_2_archive
 
 
-def records(root: Path) -> list[Record]:
-    tree = Folder.at(root)
-    return [record for unit in PIPELINE.units(tree) for record in PIPELINE.scan(tree, unit)]
+def test_scenes_count_from_0_and_belong_together_by_season(sen1_2_archive: Path) -> None:
+    found = records(sen1_2_archive)
+    assert found[FIRST].group == "ROIs1158_spring_0"
+    assert len({record.group for record in found.values()}) == 12
 
 
-@pytest.fixture(scope="module")
-def sealed(sen1_2_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    return build(PIPELINE, source=sen1_2_archive, out=tmp_path_factory.mktemp("out"), options=Options())
+def test_no_db_is_told_of_a_stretched_picture(sen1_2_archive: Path, tmp_path: Path) -> None:
+    made = build(PIPELINE, source=sen1_2_archive, out=tmp_path)
+    assert made.manifest.statistics is not None
+    band = made.manifest.statistics["train"].bands["VV"]
+    assert "dB" not in band.model_dump_json()
+    assert [band.unit for band in PIPELINE.spec.bands] == ["8-bit"]
 
 
-def test_no_db_is_recoverable_and_the_statistics_are_of_the_picture_alone(sealed: Build) -> None:
-    assert [band.unit for band in sealed.manifest.bands] == ["8-bit"]
-    assert sealed.manifest.statistics is not None
-    figures = sealed.manifest.statistics["train"].bands["VV"]
-    assert figures.power is figures.db is None
-    assert figures.stored.unit == "8-bit"
-    images = np.concatenate([sealed.dataset(split).image.values for split in ("train",)])
-    assert figures.stored.mean == pytest.approx(images.mean(), rel=1e-12)
-    with pytest.raises(ValueError, match="expected values in dB, found unit '8-bit'"):
-        prepare_repack(sealed, Changes(dtype="int16"))
+def test_the_optical_partner_is_named_and_not_read(sen1_2_archive: Path) -> None:
+    record = records(sen1_2_archive)[FIRST]
+    assert record.attrs["s2_name"] == "ROIs1158_spring_s2_0_p30.png"
+    assert [file.path for file in record.files] == [f"ROIs1158_spring/s1_0/{FIRST}.png"]
 
 
-def test_it_has_no_labels_and_says_so(sealed: Build) -> None:
-    assert sealed.manifest.tasks == []
-    assert set(map(tuple, sealed.index()["labels"].to_pylist())) == {()}
+GREY = np.arange(256, dtype=np.uint8) * np.ones((256, 1), np.uint8)
 
 
-def test_patches_of_one_scene_and_season_are_never_in_two_splits(sealed: Build) -> None:
-    index = sealed.index()
-    pairs = set(zip(index["group"].to_pylist(), index["split"].to_pylist(), strict=True))
-    assert len(pairs) == len({group for group, _ in pairs}) == 8
+def test_three_equal_channels_are_one(sen1_2_archive: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(sen1_2_archive, tmp_path / "raw"))
+    (root / "ROIs1158_spring" / "s1_0" / f"{FIRST}.png").write_bytes(encoded(np.stack([GREY] * 3), "PNG"))
+    image = PIPELINE.read(Folder.at(root), records(root)[FIRST]).image
+    assert np.array_equal(image, GREY[None])
 
 
-def test_scenes_are_numbered_from_0_and_seasons_are_places_of_their_own(sen1_2_archive: Path) -> None:
-    groups = {record.group for record in records(sen1_2_archive)}
-    assert {"ROIs1158_spring_0", "ROIs2017_winter_0", "ROIs1158_spring_1"} <= groups
-
-
-def test_optical_folders_and_geotiffs_of_the_sibling_dataset_are_no_samples(
-    sen1_2_archive: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(sen1_2_archive, tmp_path / "raw")
-    (tmp_path / "raw/ROIs1158_spring/s2_0/ROIs1158_spring_s2_0_p30.png").write_bytes(b"optical")
-    (tmp_path / "raw/ROIs1158_spring/s1_0/ROIs1158_spring_s1_0_p30.tif").write_bytes(b"a tif")
-    assert len(records(tmp_path / "raw")) == 32
-
-
-@pytest.mark.parametrize("name", ["ROIs1158_spring_s1_1_p30.png", "ROIs1158_spring_s1_0.png"])
-def test_a_picture_of_another_name_or_folder_is_named(sen1_2_archive: Path, tmp_path: Path, name: str) -> None:
-    shutil.copytree(sen1_2_archive, tmp_path / "raw")
-    folder = tmp_path / "raw/ROIs1158_spring/s1_0"
-    (folder / "ROIs1158_spring_s1_0_p30.png").rename(folder / name)
-    with pytest.raises(BadRecord, match="expected a name like"):
-        records(tmp_path / "raw")
+def flipped(data: bytes) -> bytes:
+    return data[:2000] + bytes([data[2000] ^ 1]) + data[2001:]
 
 
 @pytest.mark.parametrize(
-    ("pixels", "reason"),
+    ("damage", "reason"),
     [
-        (np.zeros((1, 128, 256), np.uint8), "256x256 pixels"),
-        (np.stack([np.full((256, 256), v, np.uint8) for v in (1, 2, 3)]), "three equal ones"),
-        (np.zeros((1, 256, 256), np.uint16), "8-bit pixels"),
+        (lambda path: path.write_bytes(encoded(np.stack([GREY, GREY, 255 - GREY]), "PNG")), "found 3 that differ"),
+        (lambda path: path.write_bytes(encoded(GREY[None].astype(np.uint16), "PNG")), "expected 8-bit pixels"),
+        (lambda path: path.write_bytes(synth.png(GREY[:128])), "expected 256x256 pixels, found 128x256"),
+        (lambda path: path.write_bytes(b""), "expected a JPEG or PNG, found b''"),
+        (lambda path: path.write_text("<!DOCTYPE html>"), "DOCTYPE"),
+        (lambda path: os.truncate(path, 3000), "truncated: expected at least"),
+        (lambda path: os.truncate(path, path.stat().st_size - 12), "truncated: expected at least"),
+        (lambda path: path.write_bytes(flipped(path.read_bytes())), "wrong CRC-32 in its chunk b'IDAT'"),
+        (lambda path: path.rename(path.with_name("ROIs1158_spring_s1_9_p30.png")), "expected a patch of s1_0"),
+        (lambda path: path.with_name("notes.txt").write_text("?"), "expected a patch of s1_0"),
     ],
 )
-def test_a_picture_that_is_no_radar_patch_is_named(
-    sen1_2_archive: Path,
-    tmp_path: Path,
-    pixels: np.ndarray,
-    reason: str,  # type: ignore[type-arg]
+def test_a_picture_that_is_not_as_documented_is_a_bad_record(
+    sen1_2_archive: Path, tmp_path: Path, damage: Callable[[Path], Any], reason: str
 ) -> None:
-    shutil.copytree(sen1_2_archive, tmp_path / "raw")
-    path = tmp_path / "raw/ROIs1158_spring/s1_0/ROIs1158_spring_s1_0_p30.png"
-    path.write_bytes(encoded(pixels, "PNG"))
-    found = next(record for record in records(tmp_path / "raw") if record.files[0].path.endswith(path.name))
+    root = Path(shutil.copytree(sen1_2_archive, tmp_path / "raw"))
+    damage(root / "ROIs1158_spring" / "s1_0" / f"{FIRST}.png")
     with pytest.raises(BadRecord, match=reason):
-        PIPELINE.read(Folder.at(tmp_path / "raw"), found)
+        PIPELINE.read(Folder.at(root), records(root)[FIRST])
