@@ -3,7 +3,7 @@
 Images are 8-bit grey JPEGs (three equal channels) of 190 to 668 pixels a side, display-stretched, from RadarSat-2,
 TerraSAR-X and Sentinel-1 in several polarisations; which image is from where is not told. What is odd about them:
 - The release stores every image many times: in BBox_SSDD, RBox_SSDD and PSeg_SSDD, by split, inshore and offshore. Only
-  BBox_SSDD/voc_style/JPEGImages is read; the three kinds of XML of one name become one record, ship by ship.
+  BBox_SSDD/voc_style/JPEGImages is read; the kinds of XML there are of one name become one record, ship by ship.
 - Stems that end in 1 or 9 are test (232), the others train (928). Where ImageSets/Main is there too, it must agree.
 - Folders such as JPEGImages_test_inshore tell `scene`, inshore or offshore.
 - The OLD SSDD of 2017 has the same 1,160 names with about 2,456 coarser boxes. Many copies of "SSDD" are the old one: a
@@ -16,9 +16,9 @@ import functools
 from collections.abc import Iterator
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.labels import boxes, voc
+from sar_data.labels import voc
 from sar_data.raster import image
-from sar_data.record import Object, Record, Sample, SourceFile
+from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import Tree, home_of, noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
 from sar_data.split import declared, random
@@ -58,34 +58,19 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if listed and listed.get(stem) != split:
         raise BadRecord(unit, f"expected {stem} in ImageSets/Main/{split}.txt (stems ending in 1 or 9 are test), "
                               f"found it in {listed.get(stem, 'no list')}")  # fmt: skip
-    paths = [unit, *(unit.replace(BOXES, other) for other in (ROTATED, POLYGONS))]
+    there = tree.folders(unit.partition(BOXES)[0])
+    paths = [unit.replace(BOXES, kind) for kind in (BOXES, ROTATED, POLYGONS) if kind.partition("/")[0] in there]
     read = [noted(tree, path) for path in paths]
-    plain, turned, drawn = (voc.parse(data, path, CLASSES) for path, (_, data) in zip(paths, read, strict=True))
-    if plain.shape is None or {turned.shape, drawn.shape} != {plain.shape}:
-        raise BadRecord(unit, f"expected one size in three files, found {plain.shape}, {turned.shape}, {drawn.shape}")
+    drawn = {path: voc.parse(data, path, CLASSES) for path, (_, data) in zip(paths, read, strict=True)}
+    shapes = {annotation.shape for annotation in drawn.values()}
+    if None in shapes or len(shapes) != 1:
+        raise BadRecord(unit, f"expected one size in all of its files, found {sorted(map(str, shapes))}")
     jpeg = f"{root}JPEGImages/{stem}.jpg"
     yield Record(
-        key=stem, files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)), shape=plain.shape,
-        objects=(objects := _joined(plain, turned, drawn, paths)), official=split,
+        key=stem, files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)), shape=drawn[unit].shape,
+        objects=(objects := voc.joined(drawn)), official=split,
         labels={"ships": (0,) if objects else ()}, attrs={"scene": scenes[stem]} if stem in scenes else {},
     )  # fmt: skip
-
-
-def _joined(
-    plain: voc.Annotation, turned: voc.Annotation, drawn: voc.Annotation, paths: list[str]
-) -> tuple[Object, ...]:
-    flat = [thing.box for thing in plain.things if thing.box]
-    oblique = [thing.rotated for thing in turned.things if thing.rotated]
-    rings = [thing.points for thing in drawn.things if len(thing.points) >= 6]
-    first = [boxes.fitted(box, plain.shape or (0, 0), paths[0])[0] for box in flat]
-    if len(first) != len(plain.things):
-        raise BadRecord(paths[0], f"expected a box of each of {len(plain.things)} ships, found {len(first)}")
-    second = boxes.matched(first, [boxes.around(boxes.corners(one)) for one in oblique], paths[1])
-    third = boxes.matched(first, [boxes.around(ring) for ring in rings], paths[2])
-    return tuple(
-        Object(label=0, box=box, rotated=oblique[i], polygons=(rings[j],), attrs=thing.attrs)
-        for box, i, j, thing in zip(first, second, third, plain.things, strict=True)
-    )
 
 
 def read(tree: Tree, record: Record) -> Sample:

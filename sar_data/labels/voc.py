@@ -6,11 +6,13 @@ No DTD, no entity and no reference to another file is accepted (defusedxml). Enc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sar_data.errors import BadRecord
-from sar_data.labels.boxes import Box
+from sar_data.labels.boxes import Box, around, corners, fitted, matched
+from sar_data.record import Object
 
 Rotated = tuple[float, float, float, float, float]
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -95,3 +97,24 @@ def _finite(text: str | None, tag: str, path: str) -> float:
     if not math.isfinite(value):
         raise BadRecord(path, f"expected a number in <{tag}>, found {(text or 'none')[:40]!r}")
     return value
+
+
+def joined(drawn: Mapping[str, Annotation]) -> tuple[Object, ...]:
+    """Return the objects of the first annotation, each with what the others draw of it: a rotated box or a polygon.
+
+    `drawn` is by path. Objects belong together where their boxes overlap most. Raise BadRecord where they do not pair.
+    """
+    (path, plain), *others = drawn.items()
+    flat = [fitted(thing.box, plain.shape or (0, 0), path)[0] for thing in plain.things if thing.box]
+    if len(flat) != len(plain.things):
+        raise BadRecord(path, f"expected a box of each of {len(plain.things)} objects, found {len(flat)}")
+    found = [
+        Object(label=thing.label, box=box, attrs=thing.attrs) for box, thing in zip(flat, plain.things, strict=True)
+    ]
+    for path, annotation in others:
+        oblique = [thing.rotated for thing in annotation.things if thing.rotated]
+        rings = [thing.points for thing in annotation.things if len(thing.points) >= 6]
+        edges = [around(corners(one)) for one in oblique] or list(map(around, rings))
+        for i, j in enumerate(matched(flat, edges, path)):
+            found[i] = replace(found[i], rotated=oblique[j]) if oblique else replace(found[i], polygons=(rings[j],))
+    return tuple(found)

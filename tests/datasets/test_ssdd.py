@@ -138,7 +138,7 @@ def test_the_old_ssdd_is_told_by_its_ships(ssdd_archive: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("kind", "old", "new", "reason"),
     [
-        ("BBox", b"<height>", b"<height>9", "expected one size in three files"),
+        ("BBox", b"<height>", b"<height>9", "expected one size in all"),
         ("BBox", b"<name>ship", b"<name>boat", "expected objects named ship, found 'boat'"),
         ("BBox", b"<xmin>", b"<xmin>-", "expected a box inside"),
         ("BBox", b"<xmax>", b"<xmax>9", "expected a box inside"),
@@ -175,3 +175,16 @@ def test_an_image_of_another_size_than_its_annotation_says_is_named(copy: Path) 
     (record,) = (record for record in scan(copy) if record.key == "000002")
     with pytest.raises(BadRecord, match=r"000002\.jpg: expected .* as its annotation says"):
         ssdd.read(Folder.at(copy), record)
+
+
+@pytest.mark.parametrize("left_out", [("RBox_SSDD",), ("PSeg_SSDD",), ("RBox_SSDD", "PSeg_SSDD")])
+def test_a_copy_without_rotated_boxes_or_polygons_is_read_as_far_as_it_goes(
+    ssdd_archive: Path, tmp_path: Path, left_out: tuple[str, ...]
+) -> None:
+    shutil.copytree(ssdd_archive, tmp_path / "raw")
+    for kind in left_out:
+        shutil.rmtree(next((tmp_path / "raw").rglob(kind)))
+    things = [thing for record in scan(tmp_path / "raw") for thing in record.objects]
+    assert things
+    assert all((thing.rotated is None) == ("RBox_SSDD" in left_out) for thing in things)
+    assert all(bool(thing.polygons) != ("PSeg_SSDD" in left_out) for thing in things)
