@@ -73,6 +73,8 @@ def _compare(data: Any, at: Any, size: Any, key: Any) -> Any:
 @inlined
 def _descend(data: Any, page: Any, pages: Any, root: Any, key: Any) -> Any:
     """Return offset and length of a key's value."""
+    if root < 0:
+        return ABSENT, 0
     number = root
     for _ in range(DEEPEST):
         if number < 0 or number >= pages:
@@ -80,7 +82,7 @@ def _descend(data: Any, page: Any, pages: Any, root: Any, key: Any) -> Any:
         start = number * page
         flags, count = _u16(data, start + 10), (_u16(data, start + 12) - HEAD) >> 1
         leaf = flags & LEAF != 0
-        if (not leaf and flags & BRANCH == 0) or count < 1 or count > page >> 1:
+        if (not leaf and flags & BRANCH == 0) or count < 1 or count > (page - HEAD) >> 1:
             return DAMAGED, 0
         # The last node whose key is not above the wanted one; a branch's first key counts as below all.
         low, high, equal = (0 if leaf else 1), count, False

@@ -102,6 +102,16 @@ def test_every_container_gives_the_same_batches_in_the_same_order(
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
+def test_patches_of_their_real_size_are_the_same_from_every_container(sealed: dict[str, Build], container: str) -> None:
+    with Stream(sealed["zarr"].path, batch_size=5) as expected, Stream(sealed[container].path, batch_size=5) as stream:
+        for _ in range(2):
+            for one, other in zip(expected, stream, strict=True):
+                assert one["key"] == other["key"]
+                assert one["image"].tobytes() == other["image"].tobytes()
+                assert one["target"].tobytes() == other["target"].tobytes()
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
 def test_a_batch_is_what_the_container_s_own_reader_reads(small: dict[str, Build], container: str) -> None:
     build = small[container]
     from sar_data.sealed import places
