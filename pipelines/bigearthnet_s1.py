@@ -32,10 +32,10 @@ KEYS = {"labels": list, "coordinates": dict, "projection": str, "scene_source": 
 
 
 def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
-    """Yield the patch folders at the root or up to two levels below; other folders, such as lists, hold none."""
+    """Yield the patch folders at the root or up to two levels below; those in folders of their scenes are of v2.0."""
     for name in tree.folders(path):
-        if PATCH.fullmatch(name):
-            yield path + name
+        if named := PATCH.fullmatch(name):
+            yield from [] if path.endswith(f"{named[1]}/") else [path + name]
         elif below:
             yield from units(tree, f"{path}{name}/", below - 1)
 

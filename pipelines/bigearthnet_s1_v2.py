@@ -36,10 +36,10 @@ HEAD_BYTES = 1024
 
 
 def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
-    """Yield the patch folders, which lie in scene folders at the root or up to two levels below."""
+    """Yield the patch folders, which lie in folders of their scenes (those of v1.0 do not), two levels down or less."""
     for name in tree.folders(path):
-        if PATCH.fullmatch(name):
-            yield path + name
+        if named := PATCH.fullmatch(name):
+            yield from [path + name] if path.endswith(f"{named[1]}/") else []
         elif below and not name.startswith(("BigEarthNet-S2", "Reference_Maps")):
             yield from units(tree, f"{path}{name}/", below - 1)
 

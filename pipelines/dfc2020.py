@@ -45,11 +45,9 @@ def _tiffs(tree: Tree, path: str = "", below: int = 4) -> Iterator[str]:
 
 
 def units(tree: Tree) -> Iterator[str]:
-    """Yield the radar images at any place, up to four levels down, and TIFFs of strange names, which `scan` refuses."""
-    for path in _tiffs(tree):
-        named = FILE.fullmatch(path.rpartition("/")[2])
-        if named is None or named["kind"] == "s1":
-            yield path
+    """Yield the radar images, up to four levels down, and beside such TIFFs of strange names, which `scan` refuses."""
+    named = {path: FILE.fullmatch(path.rpartition("/")[2]) for path in _tiffs(tree)}
+    yield from (p for p, name in named.items() if any(named.values()) and (name is None or name["kind"] == "s1"))
 
 
 @functools.lru_cache(maxsize=2)

@@ -33,8 +33,9 @@ HUB = "https://github.com/XAI4SAR/SAR-HUB"
 
 
 def units(tree: Tree) -> Iterator[str]:
-    """Yield the chips, those without a ship as well."""
-    yield from (path for path in walk(tree) if path.lower().endswith((".tif", ".tiff")))
+    """Yield the chips, those without a ship as well; nothing where no name is that of a chip with a ship."""
+    chips = [path for path in walk(tree) if path.lower().endswith((".tif", ".tiff"))]
+    yield from chips if any(FILE.fullmatch(posixpath.basename(path)) for path in chips) else ()
 
 
 def scan(tree: Tree, unit: str, table: str = "") -> Iterator[Record]:

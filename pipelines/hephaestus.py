@@ -12,6 +12,7 @@ A sample is a pair of 8-bit PNGs, <frame>/interferograms/<d1>_<d2>/<d1>_<d2>.geo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,11 +32,17 @@ KEYS = {"frameID": str, "label": list, "segmentation_mask": list}
 FRINGES = ("atmospheric_fringes", "glacier_fringes", "orbital_fringes")
 TOLD = (*FRINGES, "low_coherence", "phase", "intensity_level", "confidence")
 HEAD_BYTES = 4096
+FRAME = re.compile(r"\d{3}[AD]_.+")
+
+
+def _frames(tree: Tree, home: str) -> list[str]:
+    return tree.folders(f"{home}Hephaestus_Raw") if "Hephaestus_Raw" in tree.folders(home) else []
 
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the annotations."""
-    if (home := home_of(tree, "annotations")) is not None:
+    home = home_of(tree, "annotations")
+    if home is not None and any(FRAME.fullmatch(name) for name in (*tree.folders(home), *_frames(tree, home))):
         yield from (f"{home}annotations/{name}" for name in tree.files(f"{home}annotations") if name.endswith(".json"))
 
 

@@ -29,7 +29,7 @@ from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
 from sar_data.split import blocks, carved, group, official, random
 
 SEASONS = "1158_spring|1868_summer|1970_fall|2017_winter"
-FOLDER = re.compile(r"s1_(\d+)")
+FOLDER, SEASON = re.compile(r"s1_(\d+)"), re.compile(rf"ROIs(?:{SEASONS})/$")
 FILE = re.compile(rf"(?P<season>ROIs(?:{SEASONS}))_s1_(?P<scene>\d+)_p(?P<patch>\d+)\.tif")
 PARTNER = re.compile(rf"ROIs(?:{SEASONS})_s2_\d+_p\d+\.tif")
 BROKEN = {"ROIs1868_summer_s1_146_p202": "holds NaN, and is in no official list"}
@@ -39,8 +39,8 @@ SHAPE, FLOATS = (256, 256), ("float16", "float32", "float64")
 def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
     """Yield the radar images of all scene folders up to three levels below the root."""
     for name in tree.folders(path):
-        if FOLDER.fullmatch(name):
-            yield from (f"{path}{name}/{file}" for file in tree.files(path + name) if file[0] != ".")
+        if FOLDER.fullmatch(name) and SEASON.search(path):
+            yield from (f"{path}{name}/{file}" for file in tree.files(path + name) if file.endswith(".tif"))
         elif below:
             yield from units(tree, f"{path}{name}/", below - 1)
 

@@ -80,7 +80,7 @@ PIPELINE = Pipeline(
         bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in BANDS), tasks=(),
         shape=(SIDE, SIDE), frames=FRAMES, dtype="float16", pixel_size_m=10.0, samples=246_144, calibration="sigma0",
         terrain_corrected=True, range_axis="mixed", symmetries=("azimuth-flip", "range-flip"), lists=(),
-        sources=tuple(Source(name=f"{split}/S1GRD", manual=HOW.format(split), note=NOTE.format(count),
+        sources=tuple(Source(name=f"{split}_S1GRD", manual=HOW.format(split), note=NOTE.format(count),
                              url="https://huggingface.co/datasets/embed2scale/SSL4EO-S12-v1.1")
                       for split, count in (("train", "3,812"), ("val", 34))),
         licence="CC-BY-4.0", citation="Blumenstiel et al. 2025, SSL4EO-S12 v1.1, arXiv:2503.00168",

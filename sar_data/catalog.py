@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from sar_data.errors import UsageError, unknown
 from sar_data.spec import Pipeline
 
-GROUP = "sar_data.pipelines"
+GROUP, OWN = "sar_data.pipelines", "pipelines"
 
 
 class Synthesise(Protocol):
@@ -23,14 +23,34 @@ class Synthesise(Protocol):
 
 
 @cache
+def _found() -> tuple[dict[str, str], list[str]]:
+    """Return dataset file name → module, without importing any of them, and what is wrong with entry points."""
+    found: dict[str, str] = {}
+    wrong: list[str] = []
+    # Our own come first: a third party cannot take a name that is there.
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.value != OWN, point.name)):
+        try:
+            folders = import_module(point.value).__path__
+        except (ImportError, AttributeError, ValueError) as error:
+            wrong.append(f"entry point {point.name} = {point.value!r}: expected a package of pipelines ({error})")
+            continue
+        for module in pkgutil.iter_modules(folders):
+            if module.ispkg or module.name.startswith("_"):
+                continue
+            name = f"{point.value}.{module.name}"
+            if found.setdefault(module.name, name) != name:
+                wrong.append(f"{name}: there is a dataset of that name already, {found[module.name]}")
+    return found, wrong
+
+
 def modules() -> dict[str, str]:
     """Return dataset file name → module, without importing any of them."""
-    found: dict[str, str] = {}
-    for point in entry_points(group=GROUP):
-        for module in pkgutil.iter_modules(import_module(point.value).__path__):
-            if not module.ispkg and not module.name.startswith("_"):
-                found.setdefault(module.name, f"{point.value}.{module.name}")
-    return found
+    return _found()[0]
+
+
+def wrong() -> list[str]:
+    """Return what is wrong with the entry points of the environment, in sentences."""
+    return _found()[1]
 
 
 def names() -> list[str]:
@@ -39,11 +59,22 @@ def names() -> list[str]:
 
 
 def pipeline(name: str, variant: str | None = None) -> Pipeline:
-    """Return a dataset's pipeline or a variant of it; `name` may be written with hyphens or underscores."""
+    """Return a dataset's pipeline or a variant of it; `name` may be written with hyphens or underscores.
+
+    Raise UsageError for a name that is not there, and for a module that is no pipeline of its name.
+    """
     module = modules().get(name.replace("-", "_"))
     if module is None:
         raise unknown("dataset", name.replace("_", "-"), names())
-    found = cast(Pipeline, import_module(module).PIPELINE)
+    try:
+        found = import_module(module).PIPELINE
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"{module}: expected a module with PIPELINE, found none ({error}). Helpers begin with _"
+        ) from error
+    if not isinstance(found, Pipeline) or found.spec.name.replace("-", "_") != module.rpartition(".")[2]:
+        told = found.spec.name if isinstance(found, Pipeline) else type(found).__name__
+        raise UsageError(f"{module}: expected the pipeline of a dataset of that name, found {told}")
     if variant is None:
         return found
     if variant not in found.variants:

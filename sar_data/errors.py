@@ -23,6 +23,17 @@ class BadRecord(SarDataError, ValueError):
         return type(self), (self.path, self.reason)
 
 
+class PipelineFault(SarDataError, RuntimeError):
+    """The code of a pipeline failed, or broke a promise: no file is wrong, and quarantine does not help."""
+
+    def __init__(self, dataset: str, act: str, what: str, error: object) -> None:
+        super().__init__(f"{dataset}: {act} failed at {what}: {type(error).__name__}: {error}: a fault of the pipeline")
+        self.arguments = dataset, act, what, str(error)
+
+    def __reduce__(self) -> tuple[type[PipelineFault], tuple[str, str, str, str]]:
+        return type(self), self.arguments
+
+
 class SourceError(SarDataError, FileNotFoundError):
     """The source as a whole is missing, empty or not the dataset that was asked for."""
 

@@ -155,7 +155,7 @@ class Manifest(Document):
     layout that documents leave open.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     sar_data_version: str
     dataset: str
     version: str
@@ -203,7 +203,12 @@ class Manifest(Document):
                 f"{build}: expected a sealed build, found no {NAME}. Name the folder `build` printed."
             ) from None
         except (OSError, pydantic.ValidationError) as error:
-            raise BuildError(f"{build / NAME}: not a manifest this version can read: {error}") from error
+            why = str(error)
+            if isinstance(error, pydantic.ValidationError) and ("schema_version",) in {
+                e["loc"] for e in error.errors()
+            }:
+                why = "it is of another version of sar-data. Build anew, or read it with that version"
+            raise BuildError(f"{build / NAME}: not a manifest this version can read: {why}") from error
 
     def dump(self) -> bytes:
         """Return the document's bytes, the same for the same manifest."""

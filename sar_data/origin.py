@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import xxhash
 
-from sar_data.errors import BadRecord, BuildError
+from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
 from sar_data.sources.tree import Tree, Witness
@@ -73,8 +73,13 @@ class _RawOpened:
         known = dict(seen)
         sizes = {file.path: file.size for file in record.files}
         witness = Witness(self.tree, seen, sizes)
-        sample = self.pipeline.read(witness, record)
         spec = self.pipeline.spec
+        try:
+            sample = self.pipeline.read(witness, record)
+        except SarDataError:
+            raise
+        except Exception as error:
+            raise PipelineFault(spec.name, "read", record.key, error) from error
         image = sample.image
         size = record.shape or spec.shape or image.shape[-2:]
         frames = (spec.frames,) if spec.frames > 1 else ()

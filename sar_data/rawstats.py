@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,10 @@ CHUNK = 256  # records a task, as in a shard
 
 def recognise(source: Path) -> Pipeline:
     """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
-    known = [catalog.pipeline(name) for name in catalog.names()]
+    known = []
+    for name in catalog.names():
+        with suppress(UsageError):  # a module that is no pipeline: `datasets` says so
+            known.append(catalog.pipeline(name))
     tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
     found = [p for p in known if next(iter(p.units(tree)), None) is not None]
     if not found:

@@ -68,7 +68,7 @@ class TestRecipe:
     ) -> None:
         found = {
             recipe(replace(bigearthnet, spec=replace(bigearthnet.spec, **changes)), small_source, tmp_path)
-            for changes in ({}, {"revision": 2}, {"version": "2.0"}, {"name": "other"})
+            for changes in ({}, {"revision": 99}, {"version": "2.0"}, {"name": "other"})
         }
         assert len(found) == 4
 

@@ -19,9 +19,7 @@ import click
     help="How long a training step takes, for the share of time waiting.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(
-    path: str, split: str, batch_size: int, threads: int, rounds: int, step_ms: float, as_json: bool
-) -> None:
+def command(path: str, split: str, batch_size: int, threads: int, rounds: int, step_ms: float, as_json: bool) -> None:
     """Measure how fast a build (a folder, or a URL) streams on this machine: normalised float32 batches, shuffled.
 
     The reference is a memory map of some of the same samples, gathered and normalised by numpy in one thread.

@@ -9,6 +9,7 @@ import click
 
 from sar_data.cli.console import console
 from sar_data.cli.outcome import sample_shape
+from sar_data.errors import UsageError
 
 if TYPE_CHECKING:
     from sar_data.spec import DatasetSpec
@@ -20,7 +21,14 @@ def command(as_json: bool) -> None:
     """List the datasets that can be built: task, bands and unit, size, licence, source, evidence, splits."""
     from sar_data import catalog
 
-    pipelines = {name: catalog.pipeline(name) for name in catalog.names()}
+    pipelines, wrong = {}, catalog.wrong()
+    for name in catalog.names():
+        try:
+            pipelines[name] = catalog.pipeline(name)
+        except UsageError as error:
+            wrong = [*wrong, str(error)]
+    for line in wrong:
+        click.echo(f"left out: {line}", err=True)
     rows = [
         {
             "name": name,

@@ -82,7 +82,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "unused", f"{n:,} {reason}"
     policy = manifest.split_policy
     yield "split", f"{policy.policy}, seed {policy.seed}"
-    yield "leakage", _leakage(policy.leakage)
+    yield "leakage", _leakage(policy.leakage, counts["test"])
     if bad:
         yield "quarantined", f"{bad:,} bad records are {'missing from this build' if reused else 'left out'}:"
         for record in manifest.quarantine[:MOST]:
@@ -106,9 +106,9 @@ def sample_shape(frames: int, bands: int, shape: tuple[int, int] | None) -> str:
     return "×".join((*([str(frames)] if frames > 1 else []), str(bands), *sizes))
 
 
-def _leakage(share: float | str) -> str:
+def _leakage(share: float | str, tests: int) -> str:
     if isinstance(share, str):
-        return "unknown: some footprints are missing, or there is no test record"
+        return f"unknown: {'footprints are missing' if tests else 'there is no test record'}"
     return f"{share:.1%} of the test patches touch a train patch".replace("%", " %")
 
 

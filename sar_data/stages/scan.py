@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.bulk import bulk
-from sar_data.errors import BadRecord, SourceError
+from sar_data.errors import BadRecord, PipelineFault, SarDataError, SourceError
 from sar_data.index import SCAN, to_records, to_table
 from sar_data.manifest import Quarantined
 from sar_data.plan import hash_order
@@ -92,13 +92,26 @@ def _scan_chunk(
     with bulk():
         for unit in units:
             try:
-                found = list(pipeline.scan(tree, unit))
+                found = [_sound(pipeline, record) for record in pipeline.scan(tree, unit)]
                 records += [_rehashed(tree, record) for record in found] if rehash else found
             except BadRecord as error:
                 if on_bad == "stop":
                     raise
                 bad.append(Quarantined(key=None, path=error.path, reason=error.reason))
+            except SarDataError:
+                raise
+            except Exception as error:
+                raise PipelineFault(pipeline.spec.name, "scan", unit, error) from error
     return to_table(records), bad
+
+
+def _sound(pipeline: Pipeline, record: Record) -> Record:
+    """Return a record that keeps what every pipeline promises of records; else the fault is the pipeline's."""
+    if record.time is not None and record.time.tzinfo is None:
+        raise ValueError(f"{record.key}: expected a time with a time zone, found {record.time}")
+    if missing := [task.name for task in pipeline.spec.tasks if task.name not in record.labels]:
+        raise ValueError(f"{record.key}: expected labels of each task, found none of {', '.join(missing)}")
+    return record
 
 
 def _rehashed(tree: Tree, record: Record) -> Record:

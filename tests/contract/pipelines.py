@@ -148,6 +148,7 @@ class PipelineContract:
     def test_keys_are_unique_and_a_second_scan_repeats_the_records(self, tree: Folder, records: list[Record]) -> None:
         by_key = {record.key: record for record in records}
         assert len(by_key) == len(records) > 0
+        assert not [key for key in by_key if "." in key or "/" in key]
         assert {record.key: record for record in self.scanned(tree)} == by_key
 
     def test_scan_reads_no_pixels(self, tree: Folder) -> None:
