@@ -106,7 +106,6 @@ def indexed() -> None:
     done = subprocess.run([sys.executable, "-c", INDEX, SPARSE, work], capture_output=True, text=True, check=True)
     seconds, gigabytes, patches, listed, looked = map(float, done.stdout.split())
     size = sum(path.stat().st_size for path in work.iterdir()) / 1e6
-    shutil.rmtree(work)
     print(
         f"index of a plain tar of {MEMBERS:,} members, {SPARSE.stat().st_size / 1e9:.0f} GB: {seconds:.1f} s, target 20"
     )
