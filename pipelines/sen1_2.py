@@ -31,7 +31,8 @@ def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
     """Yield the radar pictures of all scene folders up to three levels below the root."""
     for name in tree.folders(path):
         if FOLDER.fullmatch(name):
-            yield from (f"{path}{name}/{file}" for file in tree.files(path + name) if file[0] != "." and file[-4:] != ".tif")
+            pictures = (file for file in tree.files(path + name) if file[0] != "." and not file.endswith(".tif"))
+            yield from (f"{path}{name}/{file}" for file in pictures)
         elif below:
             yield from units(tree, f"{path}{name}/", below - 1)
 
