@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from sar_data import synth
-from sar_data.errors import BadRecord, BuildError, SarDataError, SourceError, SplitError, TargetError
+from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError, SourceError, SplitError, TargetError
 from sar_data.labels import corine
 from sar_data.runners import Processes, Serial
 from sar_data.sealed import Build
@@ -488,3 +490,35 @@ def test_stop_does_not_go_on_from_shards_that_quarantine_left_with_holes(
         make(bigearthnet, source, tmp_path / "out", container=container, on_bad="quarantine", shard_length=4)
     with pytest.raises(BadRecord):
         make(bigearthnet, source, tmp_path / "out", container=container, shard_length=4)
+
+
+class TestPipelineFaults:
+    """Code that fails is no bad record: it stops the build whatever the policy, and names the dataset and the unit."""
+
+    @pytest.mark.parametrize("on_bad", ["stop", "quarantine"])
+    @pytest.mark.parametrize("act", ["scan", "read"])
+    def test_an_exception_names_the_unit_and_is_not_quarantined(
+        self, bigearthnet: Pipeline, small_source: Path, tmp_path: Path, act: str, on_bad: str
+    ) -> None:
+        broken = replace(bigearthnet, **{act: _broken})
+        with pytest.raises(PipelineFault, match=f"bigearthnet-s1: {act} failed at .*S1.*KeyError: 'acquird'"):
+            make(broken, small_source, tmp_path / "out", on_bad=on_bad)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [({"time": datetime(2020, 1, 1)}, "a time with a time zone"), ({"labels": {}}, "labels of each task")],
+    )
+    def test_a_record_that_breaks_a_promise_is_the_pipeline_s_fault(
+        self, bigearthnet: Pipeline, small_source: Path, tmp_path: Path, change: dict[str, Any], message: str
+    ) -> None:
+        broken = replace(bigearthnet, scan=partial(_changed, bigearthnet, change))
+        with pytest.raises(PipelineFault, match=f"expected {message}"):
+            make(broken, small_source, tmp_path / "out")
+
+
+def _broken(tree: Any, unit: Any) -> Any:
+    return {}["acquird"]
+
+
+def _changed(pipeline: Pipeline, change: dict[str, Any], tree: Any, unit: str) -> Any:
+    return [replace(record, **change) for record in pipeline.scan(tree, unit)]

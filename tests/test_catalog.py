@@ -1,0 +1,70 @@
+"""A third party's package is found by its entry point; what is wrong with one is said and breaks nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PIPELINE = """
+import dataclasses
+from pipelines.eurosat_sar import PIPELINE as OTHER
+PIPELINE = dataclasses.replace(OTHER, spec=dataclasses.replace(OTHER.spec, name="{name}"))
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder of installed packages with one package of pipelines in it."""
+    info = tmp_path / "kiel_sar-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kiel-sar\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sar_data.pipelines]\nkiel = kiel_sar\n")
+    (tmp_path / "kiel_sar").mkdir()
+    (tmp_path / "kiel_sar/__init__.py").write_text("")
+    (tmp_path / "kiel_sar/_tables.py").write_text("")
+    (tmp_path / "kiel_sar/quay_sar.py").write_text(PIPELINE.format(name="quay-sar"))
+    return tmp_path
+
+
+def sar_data(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    script = f"import sys; sys.path.insert(0, {str(site)!r}); from sar_data.cli import main; main({list(words)!r})"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+
+def test_a_dataset_of_a_package_of_one_s_own_is_listed_and_shown(site: Path) -> None:
+    assert "quay-sar" in sar_data(site, "datasets").stdout
+    shown = sar_data(site, "info", "quay-sar")
+    assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.parametrize("value", ["kiel_sar.quay_sar:PIPELINE", "kiel_sar.quay_sar", "kiel_sarr"])
+def test_a_wrong_entry_point_is_named_and_the_other_datasets_are_there(site: Path, value: str) -> None:
+    (site / "kiel_sar-1.0.dist-info/entry_points.txt").write_text(f"[sar_data.pipelines]\nkiel = {value}\n")
+    listed = sar_data(site, "datasets")
+    assert listed.returncode == 0
+    assert "bigearthnet-s1" in listed.stdout
+    assert f"entry point kiel = {value!r}: expected a package" in listed.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("tools.py", "x = 1", "kiel_sar.tools: expected a module with PIPELINE"),
+        ("tools.py", "import no_such_module", "kiel_sar.tools: expected a module with PIPELINE"),
+        ("tools.py", "PIPELINE = 1", "expected the pipeline of a dataset of that name, found int"),
+        ("pier_sar.py", PIPELINE.format(name="quay-sar"), "of that name, found quay-sar"),
+        ("mstar.py", PIPELINE.format(name="mstar"), "kiel_sar.mstar: there is a dataset of that name already"),
+    ],
+)
+def test_a_module_that_is_no_pipeline_of_its_name_is_left_out_and_named(
+    site: Path, name: str, text: str, message: str
+) -> None:
+    (site / "kiel_sar" / name).write_text(text)
+    listed = sar_data(site, "datasets")
+    assert listed.returncode == 0
+    assert "quay-sar" in listed.stdout
+    assert message in listed.stderr
+    assert "MSTAR" in sar_data(site, "info", "mstar").stdout
