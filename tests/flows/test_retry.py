@@ -44,7 +44,7 @@ def _packed(source: Path, out: Path, before: Callable[[Draft], None], failed: Ca
 
     @flow
     def attempt() -> Build:
-        with prepare("bigearthnet-s1", source, out, Options(split="official"), crew) as draft:
+        with prepare("bigearthnet-s1", None, source, out, Options(split="official"), crew) as draft:
             before(draft)
             unseen: Any = quote(draft)
             at_once(unseen, crew)
