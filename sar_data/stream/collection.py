@@ -39,7 +39,7 @@ class Collection:
         pad: int | None = None,
         io: str = "auto",
         verify: bool = False,
-        cache: Path | None = None,
+        cache: str | Path | None = None,
         cache_bytes: int | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}

@@ -74,7 +74,7 @@ class Stream:
         ahead: int = 2,
         io: str = "auto",
         verify: bool = False,
-        cache: Path | None = None,
+        cache: str | Path | None = None,
         cache_bytes: int | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}

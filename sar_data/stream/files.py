@@ -51,7 +51,7 @@ class Local:
         return None
 
 
-def open_files(build: str | Path, cache: Path | None = None, cache_bytes: int | None = None) -> Files:
+def open_files(build: str | Path, cache: str | Path | None = None, cache_bytes: int | None = None) -> Files:
     """Return the files of the build at a path or at any fsspec URL (s3://, https://, memory://).
 
     A remote build comes through `cache`, by default `sar-data` below XDG_CACHE_HOME or ~/.cache, of at most
@@ -64,4 +64,4 @@ def open_files(build: str | Path, cache: Path | None = None, cache_bytes: int | 
     from sar_data.stream.remote import Remote
 
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sar-data"
-    return Remote.open(build, Cache(cache or default, cache_bytes))
+    return Remote.open(build, Cache(Path(cache or default), cache_bytes))

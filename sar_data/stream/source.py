@@ -43,7 +43,7 @@ class Source:
         task: str | None = None,
         io: str = "auto",
         verify: bool = False,
-        cache: Path | None = None,
+        cache: str | Path | None = None,
         cache_bytes: int | None = None,
     ) -> None:
         if io not in IO:

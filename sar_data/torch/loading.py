@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
     ahead: int
     io: str
     verify: bool
-    cache: Path | None
+    cache: str | Path | None
     cache_bytes: int | None
 
 
