@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.synth._matlab_tiff import write
 from sar_data import synth
 from sar_data.record import Image
 
@@ -43,12 +43,12 @@ def scene(out: Path, made: Scene, *, count: int, seed: int) -> None:
         amplitude = np.abs(values).round().clip(1).astype(np.float32)
         parts = np.stack([part for v in values for part in (v.real, v.imag)]).round().astype(np.float32)
         cal = np.square(np.abs(values) if complex_ else amplitude) / np.float32(CALIBRATION**2)
-        _write(out / "Patch" / f"{chip}.tif", parts if complex_ else amplitude)
-        _write(out / "Patch_Cal" / f"{chip}.tif", cal.astype(np.float32))
+        write(out / "Patch" / f"{chip}.tif", parts if complex_ else amplitude)
+        write(out / "Patch_Cal" / f"{chip}.tif", cal.astype(np.float32))
         for pol, plane in zip(made.polarisations, amplitude, strict=True):
             suffix = "" if made.version == 2 and len(made.polarisations) == 1 else f"_{pol.lower()}"
             grey = (plane / plane.max() * 255).round().astype(np.uint8)
-            _write(out / "Patch_Uint8" / f"Visual_{chip}{suffix}.tif", grey[None])
+            write(out / "Patch_Uint8" / f"Visual_{chip}{suffix}.tif", grey[None])
             figure = out / "Patch_RGB" / f"{chip}{suffix}{'.tif' if made.version == 1 else '.png'}"
             figure.parent.mkdir(parents=True, exist_ok=True)
             figure.write_bytes(FIGURE)
@@ -100,28 +100,3 @@ def _ship(version: int, index: int, centre: tuple[int, int], side: int, what: tu
         for section, tags in facts.items()
     )
     return "\t<ship>\n" + "".join(sections) + "\t</ship>\n"
-
-
-def _write(path: Path, image: Image) -> None:
-    """Write a TIFF [band, y, x] with its directory behind the pixels; bytes are packed in runs (PackBits)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    bands, height, width = image.shape
-    rows = [np.ascontiguousarray(row).tobytes() for row in image.transpose(1, 2, 0)]
-    packed = image.dtype == np.uint8
-    pixels = b"".join(map(_packed, rows) if packed else rows)
-    start = 8 + len(pixels) + len(pixels) % 2
-    bits, kind, more = image.itemsize * 8, 1 if packed else 3, start + 2 + 12 * 10 + 4
-    tags: Sequence[tuple[int, int, int, int]] = (
-        (256, 3, 1, width), (257, 3, 1, height),
-        (258, 3, bands, (bits, bits | bits << 16, 0, more)[bands - 1]),
-        (259, 3, 1, 32773 if packed else 1), (262, 3, 1, 1), (273, 4, 1, 8), (277, 3, 1, bands), (278, 3, 1, height),
-        (279, 4, 1, len(pixels)), (339, 3, bands, (kind, kind | kind << 16, 0, more + 8)[bands - 1]),
-    )  # fmt: skip
-    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
-    extra = struct.pack("<8H", *[bits] * 4, *[kind] * 4) if bands == 4 else b""
-    path.write_bytes(struct.pack("<2sHI", b"II", 42, start) + pixels + bytes(len(pixels) % 2) + directory + extra)
-
-
-def _packed(row: bytes) -> bytes:
-    """Return a row as literal runs of at most 128 bytes (TIFF 6.0, section 9)."""
-    return b"".join(bytes([len(run) - 1]) + run for run in (row[i : i + 128] for i in range(0, len(row), 128)))

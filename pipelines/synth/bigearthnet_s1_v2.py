@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.synth import bigearthnet_s1 as first
+from pipelines.synth._bigearthnet_landscape import pixels
 from sar_data import synth
 from sar_data.labels import corine
 from sar_data.labels.corine import CLASSES_19, CODES
@@ -68,7 +69,7 @@ def _patches(draft: Path, count: int, seed: int) -> list[tuple[str, str]]:
 
 
 def _map(out: Path, patch_id: str, seed: int, index: int, corner: tuple[float, float], zone: int) -> None:
-    cover = np.array(CODES, np.uint16)[first.pixels(seed, index)[2]]
+    cover = np.array(CODES, np.uint16)[pixels(seed, index)[2]]
     if index % 9 == 0:
         cover[:20, :30] = 999
     folder = out / "Reference_Maps" / patch_id.rsplit("_", 2)[0] / patch_id

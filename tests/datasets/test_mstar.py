@@ -19,7 +19,7 @@ import rasterio
 from pipelines._mstar import CLASSES, LISTED, by_folders
 from pipelines._mstar_protocols import LISTS
 from pipelines.mstar import PIPELINE
-from pipelines.synth import mstar
+from pipelines.synth import _phoenix, mstar
 from sar_data import synth
 from sar_data.build import build
 from sar_data.errors import BadRecord
@@ -252,7 +252,7 @@ def test_magnitudes_and_phases_are_both_kept_and_have_their_own_units(made: Path
     tree = Folder.at(made)
     record = next(record for record in scanned(made) if record.key == "BMP2_9563_17_HB03787_000")
     magnitude, phase = PIPELINE.read(tree, record).image
-    expected = mstar.chip(synth.generator(0, 0), 128, 128)
+    expected = _phoenix.chip(synth.generator(0, 0), 128, 128)
     assert np.array_equal(magnitude, expected[0])
     assert np.array_equal(phase, expected[1])
 
@@ -336,9 +336,9 @@ def test_a_chip_of_which_nothing_tells_the_class_is_a_bad_record(made: Path, tmp
 
 @pytest.mark.parametrize("field", ["", "SensorCalibrationFactor= many\n"])
 def test_a_scene_without_its_factor_is_a_bad_record(tmp_path: Path, field: str) -> None:
-    data = mstar.phoenix(np.ones((2, 4, 6)), {}, dtype=">u2", odd_line=False)
+    data = _phoenix.phoenix(np.ones((2, 4, 6)), {}, dtype=">u2", odd_line=False)
     if field:
-        data = mstar.phoenix(np.ones((2, 4, 6)), {"SensorCalibrationFactor": "many"}, dtype=">u2", odd_line=False)
+        data = _phoenix.phoenix(np.ones((2, 4, 6)), {"SensorCalibrationFactor": "many"}, dtype=">u2", odd_line=False)
     (tmp_path / "HB06158.000").write_bytes(data)
     records = scanned(tmp_path, CLUTTER)
     assert records[0].shape == (4, 6)
@@ -376,6 +376,6 @@ def test_a_picture_of_colours_or_cut_short_is_refused(made: Path, tmp_path: Path
 
 def test_a_chip_that_was_written_anew_in_the_other_byte_order_is_seen_by_its_values() -> None:
     """Big-endian is a fact of the format: the bytes 3f 80 00 00 are one."""
-    data = mstar.phoenix(np.ones((2, 1, 1), np.float32), {}, dtype=">f4", odd_line=False)
+    data = _phoenix.phoenix(np.ones((2, 1, 1), np.float32), {}, dtype=">f4", odd_line=False)
     assert data.endswith(b"\x3f\x80\x00\x00" * 2)
     assert phoenix.read(data, "chip")[1].tolist() == [[[1.0]], [[1.0]]]
