@@ -1,0 +1,120 @@
+"""Every option of a training job, declared once: the command line, the presets and config.json come from here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+Names = tuple[str, ...]
+
+
+class Settings(pydantic.BaseModel):
+    """What all jobs have in common. A field's description is its help; `None` means: as the build or the job has it."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    model: str = pydantic.Field("resnet18", description="Encoder: vit-s, resnet50, swin-t, … or any name of timm.")
+    weights: str | None = pydantic.Field(
+        None, description="Start from PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG; else from random numbers."
+    )
+    bands: Names | None = pydantic.Field(None, description="Bands by name, such as VV,VH or VV,VV-VH.")
+    task: str | None = pydantic.Field(None, description="Nomenclature of the targets, where the build has several.")
+    normalise: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")
+    crop: int | None = pydantic.Field(None, description="Windows of this side, where images differ in size or are large.")
+    pad: int | None = pydantic.Field(None, description="Extend images to this side.")
+    image_size: int | None = pydantic.Field(None, description="Side that images are resized to.")
+    centre: float = pydantic.Field(
+        1.0, gt=0, le=1, description="Share of the side that evaluation keeps: 0.875 is resize 256, centre-crop 224."
+    )
+    augment: Names = pydantic.Field(("flips",), description="Steps such as flips,crop,speckle; none for none.")
+    fraction: float | None = pydantic.Field(None, gt=0, le=1, description="Share of the train split, nested.")
+    batch_size: int = pydantic.Field(64, ge=1, description="Samples a step, of each rank and before accumulation.")
+    epochs: int = pydantic.Field(10, ge=1, description="Passes over the train split.")
+    seed: int = pydantic.Field(0, ge=0, description="Decides order, augmentation and initial values.")
+    optimiser: Literal["sgd", "adamw"] = pydantic.Field("adamw", description="SGD with momentum 0.9, or AdamW.")
+    lr: float = pydantic.Field(1e-3, gt=0, description="Highest learning rate.")
+    min_lr: float = pydantic.Field(0.0, ge=0, description="Learning rate that the cosine ends at.")
+    weight_decay: float = pydantic.Field(0.05, ge=0, description="Of weights; biases and norms have none with AdamW.")
+    warmup: float = pydantic.Field(0.0, ge=0, description="Epochs of linear warm-up.")
+    accumulate: int = pydantic.Field(1, ge=1, description="Batches whose gradients make one step.")
+    amp: Literal["none", "bf16", "fp16"] = pydantic.Field("none", description="Precision of the forward pass.")
+    channels_last: bool = pydantic.Field(False, description="Memory layout that convolutions like on a GPU.")
+    compile: bool = pydantic.Field(False, description="Compile the model with torch.compile.")
+    sync_bn: bool = pydantic.Field(False, description="Batch statistics over all ranks; on GPUs only.")
+    select: Literal["val", "test", "last"] = pydantic.Field(
+        "val", description="Split that the best epoch is chosen on; test only to repeat what was published."
+    )
+    eval_every: int = pydantic.Field(1, ge=1, description="Epochs between evaluations of the split chosen on.")
+    metrics: Literal["whole", "fgmae-batched"] = pydantic.Field(
+        "whole", description="fgmae-batched adds the means of per-batch figures that FG-MAE reports."
+    )
+    checkpoint_every: int = pydantic.Field(0, ge=0, description="Steps between checkpoints inside an epoch; 0: none.")
+    threads: int = pydantic.Field(2, ge=1, description="Threads that read and normalise.")
+    device: str | None = pydantic.Field(None, description="cpu or cuda; by default a GPU where there is one.")
+    control: Literal["none", "shuffled-labels"] = pydantic.Field(
+        "none", description="shuffled-labels: train on permuted targets, to see what chance gives."
+    )
+
+
+class Tuned(Settings):
+    """What jobs that train an encoder add."""
+
+    freeze: bool = pydantic.Field(False, description="Train the head alone.")
+    layer_decay: float = pydantic.Field(1.0, gt=0, le=1, description="Factor of the learning rate from layer to layer.")
+    drop_path: float = pydantic.Field(0.0, ge=0, lt=1, description="Stochastic depth of the last layer.")
+
+
+class Finetune(Tuned):
+    """Train encoder and head on classes."""
+
+    loss: str | None = pydantic.Field(
+        None, description="ce, soft-margin, bce, focal, mini-cbl or mini-cbl-focal; by default what the task asks for."
+    )
+    pooling: str | None = pydantic.Field(None, description="cls, mean or last4; by default the encoder's first.")
+    head: Literal["linear", "bn-linear"] = pydantic.Field("linear", description="bn-linear is FG-MAE's.")
+
+
+class Probe(Settings):
+    """Encode once, then train many heads on the features."""
+
+    views: int = pydantic.Field(1, ge=1, description="Augmented views of each train image that are encoded.")
+    epochs: int = pydantic.Field(50, ge=1, description="Passes of the heads over the features.")
+    batch_size: int = pydantic.Field(256, ge=1, description="Features a step of the heads, and images of the encoder.")
+    optimiser: Literal["sgd", "adamw"] = pydantic.Field("sgd", description="SGD with momentum 0.9, or AdamW.")
+    augment: Names = pydantic.Field((), description="Steps for the views; the first view is the image itself.")
+    lrs: tuple[float, ...] = pydantic.Field(
+        (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), description="Learning rates of the heads."
+    )
+    weight_decays: tuple[float, ...] = pydantic.Field((0.0, 1e-4), description="Weight decays of the heads.")
+    poolings: Names | None = pydantic.Field(None, description="cls, mean, last4; by default all that the encoder has.")
+    heads: Names = pydantic.Field(("linear", "bn-linear"), description="Heads with and without BatchNorm.")
+    knn: tuple[int, ...] = pydantic.Field((5, 20), description="Neighbours of the kNN classifiers; none for none.")
+    temperature: float = pydantic.Field(0.07, gt=0, description="Of the kNN's votes.")
+    logistic: tuple[float, ...] = pydantic.Field(
+        (0.01, 1.0, 100.0), description="Inverse penalties C of logistic regression by L-BFGS."
+    )
+
+
+class Segment(Tuned):
+    """Train encoder and decoder on masks."""
+
+    loss: str | None = pydantic.Field(None, description="ce, focal, dice or ce-dice; by default ce.")
+    decoder: str = pydantic.Field("upernet", description="upernet, upernet-diary, fpn or deeplabv3.")
+    channels: int = pydantic.Field(256, ge=16, description="Channels of the decoder.")
+    auxiliary: float = pydantic.Field(0.0, ge=0, description="Weight of the auxiliary head's loss; 0: no such head.")
+    tile: int | None = pydantic.Field(None, ge=32, description="Side of the sliding window in evaluation.")
+    overlap: float = pydantic.Field(0.5, ge=0, lt=1, description="Share by which windows overlap.")
+
+
+class Detect(Tuned):
+    """Train a detector of horizontal boxes."""
+
+    detector: Literal["fcos", "faster-rcnn"] = pydantic.Field("fcos", description="Detector on top of the pyramid.")
+    max_detections: int = pydantic.Field(100, ge=1, description="Boxes an image.")
+    score_threshold: float = pydantic.Field(0.05, ge=0, le=1, description="Lowest score that is kept.")
+    tile: int | None = pydantic.Field(None, ge=32, description="Side of the tiles in evaluation of large images.")
+    overlap: float = pydantic.Field(0.25, ge=0, lt=1, description="Share by which tiles overlap.")
+
+
+JOBS: dict[str, type[Settings]] = {"probe": Probe, "finetune": Finetune, "segment": Segment, "detect": Detect}
