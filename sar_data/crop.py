@@ -37,7 +37,7 @@ def cut_objects(objects: Iterable[Object], shape: tuple[int, int], size: int) ->
         left, top, right, bottom = (v - o for v, o in zip(found.box, (x, y, x, y), strict=True))
         if not (0 <= (left + right) / 2 <= width and 0 <= (top + bottom) / 2 <= height):
             continue
-        polygons = (_clipped(_moved(polygon, x, y), width, height) for polygon in found.polygons)
+        polygons = (clipped(_moved(polygon, x, y), width, height) for polygon in found.polygons)
         rotated = found.rotated and (found.rotated[0] - x, found.rotated[1] - y, *found.rotated[2:])
         box = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
         kept.append(replace(found, box=box, rotated=rotated, polygons=tuple(p for p in polygons if p)))
@@ -48,7 +48,7 @@ def _moved(polygon: Polygon, x: int, y: int) -> Polygon:
     return tuple(v - (y if i % 2 else x) for i, v in enumerate(polygon))
 
 
-def _clipped(polygon: Polygon, width: float, height: float) -> Polygon:
+def clipped(polygon: Polygon, width: float, height: float) -> Polygon:
     """Return a polygon clipped to the window, side by side (Sutherland and Hodgman 1974); () where nothing is left."""
     points = list(zip(polygon[::2], polygon[1::2], strict=True))
     for side in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):

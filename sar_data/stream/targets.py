@@ -9,11 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sar_data.crop import clipped
 from sar_data.errors import BuildError, unknown
 from sar_data.manifest import Manifest, TaskDocument
 from sar_data.stream.rows import Integers, Rows, numbers, ragged
 
 Array = npt.NDArray[Any]
+Objects = dict[str, Any]
 Window = tuple[int, int, int, int]  # row, column, height, width: what of an image is in the batch
 LABELS = ("multiclass", "multilabel")
 
@@ -86,30 +88,59 @@ class Classes:
 
 
 class Boxes:
-    """The objects of every sample, ragged: labels int64 [object], boxes and rotated boxes float32 [object, 4 and 5]."""
+    """The objects of every sample, ragged: labels int64 [object], boxes and rotated boxes float32 [object, 4 and 5].
+
+    Of polygons the column's own buffers are kept: edges of every object's rings, edges of every ring's numbers.
+    """
 
     def __init__(self, column: pa.ListArray) -> None:
         self._edges, objects = ragged(column)
         self._labels = numbers(objects.field("label")).astype(np.int64)
         self._boxes = _table(objects.field("box"), 4)
         self._rotated = _table(objects.field("rotated"), 5)
+        self._rings, rings = ragged(objects.field("polygons"))
+        self._ends, values = ragged(rings)
+        self._points = numbers(values)
 
-    def take(self, row: int, window: Window | None = None) -> dict[str, Array]:
-        """Return one sample's {"boxes": x0, y0, x1, y1, "labels", "rotated": x, y, w, h, degrees or NaN}.
+    def take(self, row: int, window: Window | None = None) -> Objects:
+        """Return one sample's {"boxes": x0, y0, x1, y1, "labels", "rotated": x, y, w, h, degrees or NaN, "polygons"}.
 
-        Of a window only the objects whose centres lie in it, relative to it, the boxes clipped to it.
+        Polygons are a list of outlines for each object, float32 [point, (x, y)]. Of a window only the objects whose
+        centres lie in it, relative to it, boxes and polygons clipped to it, rotated boxes whole.
         """
         part = slice(self._edges[row], self._edges[row + 1])
         boxes, labels, rotated = self._boxes[part].copy(), self._labels[part], self._rotated[part].copy()
+        objects = np.arange(part.start, part.stop)
         if window is not None:
             top, left, height, width = window
             boxes -= np.array([left, top, left, top], np.float32)
             rotated[:, :2] -= np.array([left, top], np.float32)
             x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
             kept = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
-            boxes, labels, rotated = boxes[kept], labels[kept], rotated[kept]
+            boxes, labels, rotated, objects = boxes[kept], labels[kept], rotated[kept], objects[kept]
             np.clip(boxes, 0, np.array([width, height, width, height], np.float32), out=boxes)
-        return {"boxes": boxes, "labels": labels.copy(), "rotated": rotated}
+        polygons = [self._polygons(number, window) for number in objects.tolist()]
+        return {"boxes": boxes, "labels": labels.copy(), "rotated": rotated, "polygons": polygons}
+
+    def _polygons(self, number: int, window: Window | None) -> list[npt.NDArray[np.float32]]:
+        found = []
+        for ring in range(self._rings[number], self._rings[number + 1]):
+            points = self._points[self._ends[ring] : self._ends[ring + 1]].reshape(-1, 2)
+            if window is not None:
+                points = _within(points, window)
+            if len(points):
+                found.append(points.astype(np.float32))
+        return found
+
+
+def _within(points: Array, window: Window) -> Array:
+    """Return an outline as a window shows it, cut as in a build that is cropped; empty where nothing is left."""
+    top, left, height, width = window
+    moved = points - np.array([left, top])
+    if (moved >= 0).all() and (moved <= (width, height)).all():
+        return moved
+    inside = np.array(clipped(tuple(moved.ravel().tolist()), width, height)).reshape(-1, 2)
+    return inside.clip(0, (width, height))  # a corner made by the cut may be off by a rounding error
 
 
 def _table(lists: pa.ListArray, width: int) -> npt.NDArray[np.float32]:

@@ -82,7 +82,10 @@ def _object(random: np.random.Generator, size: tuple[int, int]) -> Object:
     y, x = random.uniform(0, size[0] - 2), random.uniform(0, size[1] - 2)
     height, width = random.uniform(1, size[0] - y), random.uniform(1, size[1] - x)
     rotated = (x + width / 2, y + height / 2, width, height, 30.0) if random.random() < 0.5 else None
-    return Object(label=int(random.integers(0, 4)), box=(x, y, x + width, y + height), rotated=rotated)
+    label = int(random.integers(0, 4))
+    outlines = ((x, y, x + width, y, x, y + height), (x + width, y, x + width, y + height, x + width / 2, y + height))
+    box = (x, y, x + width, y + height)
+    return Object(label=label, box=box, rotated=rotated, polygons=outlines[: label % 3])
 
 
 def archive(out: Path, count: int, *, ragged: bool = False) -> Path:

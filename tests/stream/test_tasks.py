@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from sar_data.build import repack
 from sar_data.errors import BuildError, UsageError
+from sar_data.repack import Changes
 from sar_data.sealed import Build
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
@@ -36,6 +39,10 @@ def raw(key: str, *, ragged: bool = False, **kind: Any) -> tuple[Array, Any, tup
     random.integers(0, 4, 3)
     objects = tuple(invented._object(random, size) for _ in range(seed % 4))
     return invented.image(spec, seed, size), invented.mask("segmentation", seed, size), objects
+
+
+def outlines(target: dict[str, Any]) -> list[list[Any]]:
+    return [[ring.tolist() for ring in rings] for rings in target["polygons"]]
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -92,6 +99,10 @@ def test_boxes_are_as_ragged_as_they_are(tmp_path: Path, container: str) -> None
                 )
                 rotated = [o.rotated or (np.nan,) * 5 for o in objects]
                 np.testing.assert_allclose(target["rotated"], np.array(rotated).reshape(-1, 5), rtol=1e-6)
+                assert outlines(target) == [
+                    [np.array(ring, np.float32).reshape(-1, 2).tolist() for ring in thing.polygons] for thing in objects
+                ]
+                assert all(ring.dtype == np.float32 for rings in target["polygons"] for ring in rings)
     assert counts == {0, 1, 2, 3}
 
 
@@ -135,6 +146,81 @@ def test_windows_are_drawn_in_training_and_centred_in_evaluation(tmp_path: Path,
                     assert target["labels"].tolist() == kept
                     assert ((target["boxes"] >= 0) & (target["boxes"] <= 5)).all()
     assert len(corners) > 8
+
+
+def test_a_window_cuts_objects_as_a_build_that_is_cropped_has_them_cut(tmp_path: Path) -> None:
+    build = built(tmp_path, "webdataset", ragged=True, kind="detection")
+    cropped = repack(build.path, Changes(crop=5), out=tmp_path / "cropped")
+    cut = 0
+    with (
+        Stream(build.path, split="val", batch_size=2, crop=5) as windows,
+        Stream(cropped.path, split="val", batch_size=2) as whole,
+    ):
+        for one, other in zip(windows, whole, strict=True):
+            assert one["key"] == other["key"]
+            for key, drawn, stored in zip(one["key"], one["target"], other["target"], strict=True):
+                for name in ("boxes", "labels", "rotated"):
+                    np.testing.assert_allclose(drawn[name], stored[name], rtol=1e-6, atol=1e-6)
+                for ours, theirs in zip(drawn["polygons"], stored["polygons"], strict=True):
+                    for ring, expected in zip(ours, theirs, strict=True):
+                        np.testing.assert_allclose(ring, expected, rtol=1e-6, atol=1e-6)
+                _, _, objects = raw(key, ragged=True)
+                cut += sum(len(ring) for rings in drawn["polygons"] for ring in rings) != sum(
+                    len(ring) // 2 for thing in objects for ring in thing.polygons
+                )
+    assert cut
+
+
+def test_a_window_drawn_anywhere_moves_the_outlines_along_and_holds_them(tmp_path: Path) -> None:
+    build = built(tmp_path, "lmdb", ragged=True, kind="detection")
+    inside = 0
+    with Stream(build.path, batch_size=4, crop=5) as stream:
+        for batch in (b for _ in range(2) for b in stream):
+            for key, (y, x, height, width), target in zip(
+                batch["key"], batch["window"].tolist(), batch["target"], strict=True
+            ):
+                assert len(target["polygons"]) == len(target["boxes"])
+                moved = [
+                    (np.array(ring).reshape(-1, 2) - (x, y)).astype(np.float32)
+                    for thing in raw(key, ragged=True)[2]
+                    for ring in thing.polygons
+                ]
+                found = [ring.tolist() for rings in target["polygons"] for ring in rings]
+                assert all(0 <= a <= width and 0 <= b <= height for ring in found for a, b in ring)
+                uncut = [ring.tolist() for ring in moved if ((ring > 0) & (ring < (width, height))).all()]
+                assert all(ring in found for ring in uncut)
+                inside += len(uncut)
+    assert inside
+
+
+def test_padding_leaves_outlines_where_they_are(tmp_path: Path) -> None:
+    build = built(tmp_path, "webdataset", ragged=True, kind="detection")
+    with Stream(build.path, split="val", batch_size=2, pad=12) as stream:
+        for batch in stream:
+            for key, target in zip(batch["key"], batch["target"], strict=True):
+                expected = [thing.polygons for thing in raw(key, ragged=True)[2]]
+                assert [len(rings) for rings in target["polygons"]] == [len(rings) for rings in expected]
+                for ring, numbers in zip(
+                    (ring for rings in target["polygons"] for ring in rings),
+                    (ring for rings in expected for ring in rings),
+                    strict=True,
+                ):
+                    np.testing.assert_allclose(ring.ravel(), numbers, rtol=1e-6)
+
+
+def test_several_builds_of_objects_are_one_batch(tmp_path: Path) -> None:
+    build = built(tmp_path, "zarr", kind="detection")
+    other = repack(build.path, Changes(format="lmdb"), out=tmp_path / "other")
+    sources: Counter[str] = Counter()
+    with Stream([build.path, other.path], batch_size=6, mix=(1, 1)) as stream:
+        for batch in stream:
+            for key, target in zip(batch["key"], batch["target"], strict=True):
+                sources[key] += 1
+                assert outlines(target) == [
+                    [np.array(ring, np.float32).reshape(-1, 2).tolist() for ring in thing.polygons]
+                    for thing in raw(key)[2]
+                ]
+    assert max(sources.values()) > 1
 
 
 def test_windows_are_the_same_after_a_resume_and_at_another_world_size(tmp_path: Path) -> None:
