@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,46 @@ from sar_data.stream.store import Integers
 
 
 def tensors(batch: Mapping[str, Any], device: torch.device | None = None) -> Batch:
-    """Return a batch with tensors for its arrays, of the same memory where they stay on the CPU; masks become int64."""
+    """Return a batch with tensors for its arrays, masks as int64; without a device they are the arrays' own memory."""
+    return {name: _tensors(value, device) for name, value in batch.items()}
 
-    def tensor(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            found = torch.from_numpy(value).to(device, non_blocking=True)
-            return found.long() if found.dtype == torch.uint8 else found
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            return [{name: tensor(part) for name, part in item.items()} for item in value]
-        return value
 
-    return {name: tensor(value) for name, value in batch.items()}
+def _tensors(value: Any, device: torch.device | None) -> Any:
+    if isinstance(value, np.ndarray):
+        found = torch.from_numpy(value).to(device, non_blocking=True)
+        return found.long() if found.dtype == torch.uint8 else found
+    return _filled(value, iter(_sent([torch.from_numpy(array) for array in _arrays(value)], device)))
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    """Yield the arrays of nested lists and dicts."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _arrays(part)
+
+
+def _filled(value: Any, found: Iterator[Tensor]) -> Any:
+    """Return nested lists and dicts with the next of `found` for each of their arrays."""
+    if isinstance(value, np.ndarray):
+        return next(found)
+    if isinstance(value, dict):
+        return {name: _filled(part, found) for name, part in value.items()}
+    return [_filled(part, found) for part in value] if isinstance(value, list) else value
+
+
+def _sent(parts: list[Tensor], device: torch.device | None) -> list[Tensor]:
+    """Send many small tensors as one buffer a type: a transfer takes longer than what it carries."""
+    if device is None:
+        return parts
+    found = list(parts)
+    for kind in {part.dtype for part in parts}:
+        places = [i for i, part in enumerate(parts) if part.dtype == kind]
+        there = torch.cat([parts[i].ravel() for i in places]).to(device, non_blocking=True)
+        for i, flat in zip(places, there.split([parts[i].numel() for i in places]), strict=True):
+            found[i] = flat.view(parts[i].shape)
+    return found
 
 
 def normalised(stored: Tensor, how: Normaliser, planes: Integers) -> Tensor:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,31 @@ def test_windows_and_boxes_arrive_as_tensors(tmp_path: Path) -> None:
         assert batch["image"].shape == (4, 2, 5, 5)
         assert batch["window"].dtype == torch.int64
         assert [target["boxes"].shape[1] for target in batch["target"]] == [4] * 4
+
+
+def test_boxes_and_polygons_arrive_the_same_from_a_loader_a_device_and_a_dataloader_s_worker(tmp_path: Path) -> None:
+    source = invented.archive(tmp_path / "raw", 24)
+    build = invented.sealed(invented.pipeline("detection"), source, tmp_path / "out")
+    samples = Samples(build.path, split="val")
+    data = DataLoader(samples, batch_size=2, num_workers=1, collate_fn=Samples.collate, multiprocessing_context="fork")
+    rings = 0
+    with (
+        Stream(build.path, split="val", batch_size=2) as expected,
+        loader(build.path, split="val", batch_size=2) as here,
+        loader(build.path, split="val", batch_size=2, device="cpu") as there,
+    ):
+        for arrays, *batches in zip(expected, here, there, data, strict=True):
+            for batch in batches:
+                assert batch["key"] == arrays["key"]
+                for found, target in zip(batch["target"], arrays["target"], strict=True):
+                    assert sorted(found) == ["boxes", "labels", "polygons", "rotated"]
+                    for name in ("boxes", "labels", "rotated"):
+                        torch.testing.assert_close(found[name], torch.from_numpy(target[name]), equal_nan=True)
+                    assert [len(part) for part in found["polygons"]] == [len(part) for part in target["polygons"]]
+                    for ours, theirs in zip(chain(*found["polygons"]), chain(*target["polygons"]), strict=True):
+                        assert torch.equal(ours, torch.from_numpy(theirs))
+                        rings += 1
+    assert rings
 
 
 def test_rank_and_world_belong_together(zarr: Path) -> None:
