@@ -66,6 +66,10 @@ class BuildError(SarDataError, ValueError):
     """A build on disk is not whole, not of this version, or cannot be used as asked."""
 
 
+class RunError(SarDataError, ValueError):
+    """A training run, or what it left on disk, is not whole or cannot be used as asked."""
+
+
 class RemoteError(SarDataError, ConnectionError):
     """A remote build does not answer, or may not be read."""
 

@@ -1,0 +1,54 @@
+"""Segmentation: confusion counts of pixels, which add up over tiles, batches and ranks, and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import UsageError
+from sar_data.record import IGNORE
+from sar_data.train.shares import absent, by_class, mean, number, share
+
+Integers = npt.NDArray[np.int64]
+
+
+def counted(target: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: int) -> Integers:
+    """Return confusion counts int64 [B, target, predicted] of masks [B, H, W]; a target of 255 is not counted.
+
+    Raises UsageError for masks of different shapes and for classes out of range.
+    """
+    if target.shape != predicted.shape or target.ndim != 3:
+        raise UsageError(f"masks: expected two of one shape [B, H, W], found {target.shape} and {predicted.shape}")
+    known = target != IGNORE
+    for name, values in (("targets", target[known]), ("predictions", predicted[known])):
+        if values.size and not 0 <= values.min() <= values.max() < classes:
+            raise UsageError(f"{name}: expected classes 0 to {classes - 1}, found {values.min()} to {values.max()}")
+    cells = target.astype(np.int64) * classes + predicted.astype(np.int64)
+    # One more cell takes what is ignored, so that images with different numbers of known pixels count in one pass.
+    size = classes * classes
+    cells[~known] = size
+    cells += np.arange(len(target)).reshape(-1, 1, 1) * (size + 1)
+    counts = np.bincount(cells.ravel(), minlength=len(target) * (size + 1)).reshape(len(target), size + 1)
+    return counts[:, :size].reshape(len(target), classes, classes)
+
+
+def segmentation(counts: Integers, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of confusion counts [target, predicted] of a whole split.
+
+    `miou` is the mean intersection over union of the classes with support (pixels that are it), `f1_macro` their mean
+    F1, `pixel_accuracy` the share of right pixels; by class IoU, F1 and support in pixels.
+    """
+    right, support, claimed = (values.astype(np.float64) for values in
+                               (np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)))  # fmt: skip
+    iou, f1 = share(right, support + claimed - right), share(2 * right, support + claimed)
+    there = support > 0
+    return {
+        "miou": mean(iou[there]),
+        "f1_macro": mean(f1[there]),
+        "pixel_accuracy": number(share(right.sum(), support.sum())),
+        "without_support": absent(support, classes),
+        "per_class": by_class(classes, iou=iou, f1=f1, support=support),
+    }

@@ -1,0 +1,220 @@
+"""What a model answered, sample by sample: one row a key, gathered from all ranks, kept as predictions.parquet."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sar_data import durable
+from sar_data.errors import RunError, UsageError
+
+Array = npt.NDArray[Any]
+NAME = "predictions.parquet"
+TARGETS = {"multiclass": pa.int64(), "multilabel": pa.list_(pa.int8())}
+MOST_NAMES = 3  # of keys, in a message
+APART = 0.01  # of the larger score: half precision rounds that much, another model differs by more
+
+
+def schema(kind: str) -> pa.Schema:
+    """Return the columns of what one rank saw: key, target, scores, group.
+
+    `kind` is multiclass (target int64), multilabel (target list<int8> of 0 and 1) or segmentation (no target and no
+    scores: `pixels`, list<int64>, is the sample's confusion counts, row by row). `group` is the scene, tile or block
+    that the sample is of, null where none is known.
+    """
+    if kind == "segmentation":
+        answer = [pa.field("pixels", pa.list_(pa.int64()))]
+    elif kind in TARGETS:
+        answer = [pa.field("target", TARGETS[kind]), pa.field("scores", pa.list_(pa.float32()))]
+    else:
+        raise UsageError(f"predictions of kind {kind!r}: expected segmentation, {' or '.join(TARGETS)}")
+    return pa.schema([pa.field("key", pa.string()), *answer, pa.field("group", pa.string())])
+
+
+def nothing(kind: str) -> pa.Table:
+    """Return the table of a rank that saw no sample."""
+    return schema(kind).empty_table()
+
+
+def part(
+    keys: Sequence[str],
+    target: Array,
+    scores: Array,
+    *,
+    weight: Array | None = None,
+    groups: Sequence[str | None] | None = None,
+) -> pa.Table:
+    """Return the rows of one batch; what has weight 0, which only pads the batch, is left out.
+
+    `target` is integers [B], or [B, classes] of 0 and 1; `scores` are the logits as given, [B, classes]; `groups` is a
+    name or None a sample. Raises UsageError where lengths differ.
+    """
+    target, scores = np.asarray(target), np.asarray(scores)
+    several = target.ndim == 2
+    if scores.ndim != 2 or target.shape != (scores.shape if several else (len(scores),)) or len(keys) != len(scores):
+        raise UsageError(
+            f"predictions: expected targets [B] or [B, classes] and scores [B, classes] for {len(keys)} keys, "
+            f"found {target.shape} and {scores.shape}"
+        )
+    answer = {"target": _lists(target, np.int8) if several else pa.array(target.astype(np.int64))}
+    return _rows(keys, {**answer, "scores": _lists(scores, np.float32)}, weight, groups)
+
+
+def pixels(
+    keys: Sequence[str],
+    counts: npt.NDArray[np.int64],
+    *,
+    weight: Array | None = None,
+    groups: Sequence[str | None] | None = None,
+) -> pa.Table:
+    """Return the rows of one batch of segmented images; `counts` are confusion counts [B, target, predicted].
+
+    What has weight 0 is left out. Raises UsageError where lengths differ.
+    """
+    if counts.ndim != 3 or len(counts) != len(keys):
+        raise UsageError(f"pixels: expected counts [B, classes, classes] for {len(keys)} keys, found {counts.shape}")
+    return _rows(keys, {"pixels": _lists(counts.reshape(len(counts), counts.shape[1] ** 2), np.int64)}, weight, groups)
+
+
+def gathered(parts: Iterable[pa.Table], expected: Iterable[str] | None = None) -> pa.Table:
+    """Return one table of what all ranks saw: sorted by key, every key once.
+
+    `expected` are the keys that must be there, in the order of evaluation, which the column `position` (int64) keeps;
+    without it, position counts the sorted keys. Raises RunError for keys that are missing or strange, for a key that
+    two parts answer differently, and for scores that are no numbers.
+    """
+    tables = list(parts)
+    if not tables:
+        raise UsageError("predictions: expected a part of every rank, found none; a rank without samples has nothing()")
+    table = pa.concat_tables([one.drop_columns(["position"]) if "position" in one.column_names else one
+                              for one in tables])  # fmt: skip
+    order = pc.sort_indices(table, sort_keys=[("key", "ascending")])  # stable, so that the first rank's row stays first
+    table = table.take(order).combine_chunks()
+    keys = np.array(table["key"].to_pylist(), dtype=object)
+    again = np.concatenate([[False], keys[1:] == keys[:-1]]) if len(keys) else np.zeros(0, bool)
+    for row in np.flatnonzero(again):
+        _agree(table.slice(row - 1, 2).to_pylist())
+    table = table.filter(pa.array(~again))
+    if "scores" in table.column_names:
+        _numbers(table)
+    keys = keys[~again]
+    position = np.arange(len(keys)) if expected is None else _positions(keys, list(expected))
+    return table.append_column("position", pa.array(position, pa.int64()))
+
+
+def scores(table: pa.Table) -> npt.NDArray[np.float32]:
+    """Return the logits [sample, class] of a table."""
+    return _matrix(table["scores"]).astype(np.float32)
+
+
+def targets(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Return class numbers [sample], or zeros and ones [sample, class]."""
+    column = table["target"]
+    found = _matrix(column) if multilabel(table) else column.to_numpy()
+    return np.asarray(found, np.int64)
+
+
+def confusions(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Return the confusion counts [sample, target, predicted] of segmented images."""
+    flat = _matrix(table["pixels"])
+    classes = math.isqrt(flat.shape[1])
+    return flat.reshape(len(flat), classes, classes).astype(np.int64)
+
+
+def multilabel(table: pa.Table) -> bool:
+    """Say whether a sample may have several classes."""
+    return bool(pa.types.is_list(table.schema.field("target").type))
+
+
+def write(path: Path, splits: Mapping[str, pa.Table], classes: Sequence[str]) -> None:
+    """Write gathered tables to one Parquet file, with the column `split` and, as metadata, the classes' names."""
+    tables = [table.append_column("split", pa.array([name] * len(table), pa.string()).dictionary_encode())
+              for name, table in splits.items()]  # fmt: skip
+    sink = io.BytesIO()
+    whole = pa.concat_tables(tables).replace_schema_metadata({"classes": "\n".join(classes)})
+    pq.write_table(whole, sink, compression="zstd")
+    durable.write(path, sink.getvalue())
+
+
+def read(path: Path) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
+    """Return the tables of a predictions.parquet by split, and the classes' names; raise RunError where it is none."""
+    try:
+        with pq.ParquetFile(path) as file:  # read_table would import pandas
+            table = file.read()
+        classes = tuple((table.schema.metadata or {})[b"classes"].decode().split("\n"))
+        names = table["split"].unique().to_pylist()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise RunError(f"{path}: expected the predictions of a run, cannot read them: {error}") from error
+    return {name: table.filter(pc.equal(table["split"], name)).drop_columns(["split"]) for name in names}, classes
+
+
+def _rows(keys: Sequence[str], answer: dict[str, pa.Array], weight: Array | None, groups: Any) -> pa.Table:
+    """Return a table of the rows that have weight."""
+    named = [None] * len(keys) if groups is None else list(groups)
+    if len(named) != len(keys) or (weight is not None and len(weight) != len(keys)):
+        raise UsageError(f"predictions: expected a weight and a group for each of {len(keys)} keys")
+    columns = {"key": pa.array(keys, pa.string()), **answer, "group": pa.array(named, pa.string())}
+    table = pa.table(columns)
+    return table if weight is None else table.filter(pa.array(np.asarray(weight) > 0))
+
+
+def _lists(rows: Array, dtype: Any) -> pa.Array:
+    count, width = rows.shape
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * np.int32(width))
+    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(rows, dtype).reshape(-1)))
+
+
+def _matrix(column: pa.ChunkedArray) -> Array:
+    """Return [row, width] of lists of one length; raise RunError where they differ."""
+    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    if len(lengths) > 1:
+        raise RunError(f"predictions: expected rows of one length, found {sorted(lengths)}: classes differ")
+    flat: Array = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), lengths[0] if lengths else 0)
+
+
+def _agree(rows: list[dict[str, Any]]) -> None:
+    """Raise RunError where two rows of a key differ by more than rounding."""
+    first, second = rows
+    for name, value in first.items():
+        other = second[name]
+        if name == "scores":
+            a, b = np.asarray(value, np.float64), np.asarray(other, np.float64)
+            same = a.shape == b.shape and bool((np.abs(a - b) <= APART * np.maximum(np.abs(a).max(initial=1), 1)).all())
+        else:
+            same = value == other
+        if not same:
+            raise RunError(
+                f"{first['key']}: two ranks disagree on its {name}: {value} and {other}. "
+                "Ranks must evaluate the same weights on the same build"
+            )
+
+
+def _numbers(table: pa.Table) -> None:
+    """Raise RunError where a score is NaN or infinite."""
+    wrong = np.flatnonzero(~np.isfinite(scores(table)).all(axis=1))
+    if len(wrong):
+        names = ", ".join(table["key"].take(pa.array(wrong[:MOST_NAMES])).to_pylist())
+        raise RunError(f"scores: expected numbers, found NaN or infinity for {len(wrong)} samples, such as {names}")
+
+
+def _positions(keys: Array, expected: list[str]) -> npt.NDArray[np.int64]:
+    """Return where each key comes in evaluation; raise RunError unless the keys are those expected."""
+    place = {key: i for i, key in enumerate(expected)}
+    missing, strange = sorted(place.keys() - set(keys)), sorted(set(keys) - place.keys())
+    for what, names in (("are missing", missing), ("are not of the split", strange)):
+        if names:
+            raise RunError(
+                f"predictions: expected {len(place)} keys, found {len(keys)}: {len(names)} {what}, "
+                f"such as {', '.join(names[:MOST_NAMES])}"
+            )
+    return np.array([place[key] for key in keys], np.int64)

@@ -1,0 +1,39 @@
+"""Shares and means that may have nothing to divide by, and how they are told: as a number or as None."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def share(part: Any, whole: Any) -> Any:
+    """Return part / whole, NaN where the whole is nothing."""
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+
+
+def mean(values: Floats) -> float | None:
+    """Return the mean, None of nothing."""
+    return float(values.mean()) if values.size else None
+
+
+def number(value: Any) -> float | None:
+    """Return a plain float, None where it is not defined."""
+    return float(value) if np.isfinite(value) else None
+
+
+def by_class(classes: Sequence[str], *, support: Floats, **columns: Floats) -> dict[str, dict[str, Any]]:
+    """Return {class: {name: value}} of arrays by class, with each class's count of samples or pixels."""
+    return {
+        name: {**{what: number(values[i]) for what, values in columns.items()}, "support": int(support[i])}
+        for i, name in enumerate(classes)
+    }
+
+
+def absent(support: Floats, classes: Sequence[str]) -> list[str]:
+    """Return the names of the classes without support."""
+    return [name for name, count in zip(classes, support, strict=True) if not count]
