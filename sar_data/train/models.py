@@ -1,0 +1,99 @@
+"""Networks by name: an encoder for any bands, and a classifier on one of its poolings.
+
+Short names stand for timm's, `MODELS`; any other name of timm is taken as it is. A network is made without weights:
+sar_data.train.weights loads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import timm
+from torch import Tensor, nn
+
+from sar_data.errors import UsageError, unknown
+from sar_data.train.encoder import Backbone
+
+MODELS = {
+    "vit-s": "vit_small_patch16_224",
+    "vit-b": "vit_base_patch16_224",
+    "vit-l": "vit_large_patch16_224",
+    "vit-h": "vit_huge_patch14_224",
+    "vit-s14": "vit_small_patch14_dinov2",
+    "vit-b14": "vit_base_patch14_dinov2",
+    "resnet18": "resnet18",
+    "resnet50": "resnet50",
+    "resnet101": "resnet101",
+    "se-resnet50": "seresnet50",
+    "mobilenetv3-small": "mobilenetv3_small_100",
+    "mobilenetv3-large": "mobilenetv3_large_100",
+    "densenet121": "densenet121",
+    "swin-t": "swin_tiny_patch4_window7_224",
+    "swin-b": "swin_base_patch4_window7_224",
+    "swin-v2-b": "swinv2_base_window8_256",
+    "convnext-t": "convnext_tiny",
+    "convnext-s": "convnext_small",
+    "convnext-b": "convnext_base",
+}
+HEADS = ("linear", "bn-linear")
+
+
+def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: float = 0.0) -> Backbone:
+    """Make an encoder by a name of MODELS or of timm, for images of these bands, `image_size` pixels a side.
+
+    `drop_path` is the last block's rate, as timm counts it. Raises UsageError for an unknown name, a network that this
+    house cannot use, an image that patches do not tile, and a drop path where the network has none.
+    """
+    timm_name = MODELS.get(name, name)
+    if not timm.is_model(timm_name):
+        raise unknown("model", name, [*MODELS, *timm.list_models(module="vision_transformer")])
+    if not channels:
+        raise UsageError(f"{name}: expected at least one channel, found none")
+    options: dict[str, object] = {"drop_path_rate": drop_path} if drop_path else {}
+    if timm.get_pretrained_cfg(timm_name).fixed_input_size:
+        options["img_size"] = image_size
+    try:
+        net = timm.create_model(timm_name, in_chans=len(channels), num_classes=0, **options)
+    except TypeError as error:
+        raise UsageError(f"{name}: expected a network that takes {', '.join(options)}, found {error}") from None
+    encoder = Backbone(net, name, channels, image_size)
+    if encoder.patch and image_size % encoder.patch:
+        near = max(1, round(image_size / encoder.patch)) * encoder.patch
+        raise UsageError(
+            f"{name}: expected an image size that patches of {encoder.patch} pixels tile, found {image_size}: "
+            f"take {near}"
+        )
+    return encoder
+
+
+class Classifier(nn.Module):
+    """Give logits [B, classes] of images [B, C, H, W]: a head on one pooling of an encoder."""
+
+    def __init__(self, encoder: Backbone, head: nn.Module, pooling: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.pooling = pooling
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits [B, classes]."""
+        logits: Tensor = self.head(self.encoder(images, (self.pooling,))[self.pooling])
+        return logits
+
+
+def classifier(encoder: Backbone, classes: int, *, pooling: str, head: str = "linear") -> Classifier:
+    """Put a fresh head on an encoder, which is settled on the pooling.
+
+    `head` is "linear", or "bn-linear" as FG-MAE probes and fine-tunes: a BatchNorm without weights (eps 1e-6) before
+    the linear layer. Linear weights are drawn with a standard deviation of 0.01, biases are 0. Raises UsageError for
+    an unknown head or pooling.
+    """
+    if head not in HEADS:
+        raise unknown("head", head, HEADS)
+    width = encoder.size(pooling)
+    encoder.settle(pooling)
+    linear = nn.Linear(width, classes)
+    nn.init.trunc_normal_(linear.weight, std=0.01)
+    nn.init.zeros_(linear.bias)
+    layers = [linear] if head == "linear" else [nn.BatchNorm1d(width, affine=False, eps=1e-6), linear]
+    return Classifier(encoder, nn.Sequential(*layers), pooling)
