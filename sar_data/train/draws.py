@@ -1,0 +1,45 @@
+"""Random numbers of augmentation: a pure function of seed, epoch and a sample's global position.
+
+Nothing is carried from batch to batch, so a resumed epoch draws what the uninterrupted one would have drawn, and a
+sample is augmented alike in whatever batch, on whatever rank it comes. Bits are SplitMix64's (Steele, Lea & Flood
+2014), as those of the order of samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sar_data.stream.order import GOLDEN, mixed
+
+COLUMNS = 32  # numbers a sample; sar_data/train/augment.py says which is whose
+AUGMENT = 101  # this purpose's stream, apart from those of sar_data/stream/order.py
+
+
+def draws(seed: int, epoch: int, position: int, count: int, columns: int = COLUMNS) -> Tensor:
+    """Return float32 [count, columns] on the CPU, uniform in [0, 1), for the samples from `position` on.
+
+    Multiples of 2**-24. `position` counts the samples that all ranks have taken since the epoch began. A number depends
+    on seed, epoch, position and its column alone: not on `count`, nor on how many columns are asked for.
+    """
+    step = np.uint64(GOLDEN)
+    start = np.uint64(mixed(AUGMENT, seed, epoch))
+    positions = np.arange(position + 1, position + count + 1, dtype=np.uint64)
+    states = _mixed(start + step * positions)
+    bits = _mixed(states[:, None] + step * np.arange(1, columns + 1, dtype=np.uint64))
+    return torch.from_numpy((bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24))
+
+
+def whole(draw: Tensor, bits: int = 24) -> Tensor:
+    """Return int64 in 0 … 2**bits - 1 of uniform numbers, at most all the 24 bits they have."""
+    return (draw.double() * 2.0**bits).long()
+
+
+def _mixed(
+    states: np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+    """Return SplitMix64's output for each state."""
+    z = (states ^ (states >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
