@@ -1,0 +1,60 @@
+"""Sliding windows: images of any size through a model of one size, blended where windows overlap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def starts(length: int, tile: int, overlap: float) -> list[int]:
+    """Return where windows of `tile` pixels begin along `length`: evenly, overlapping by the share `overlap` or more.
+
+    The first begins at 0 and the last ends at `length`, unless that is shorter than a tile.
+    """
+    room = length - tile
+    if room <= 0:
+        return [0]
+    most = max(1, math.floor(tile * (1 - overlap)))
+    count = math.ceil(room / most)
+    return [round(room * i / count) for i in range(count + 1)]
+
+
+def weights(tile: int) -> Tensor:
+    """Return float32 [tile, tile]: a raised cosine, 1 in the middle, small but not 0 at the border.
+
+    Of two windows that overlap by half the sum is the same everywhere, so that one passes smoothly into the other.
+    """
+    place = (torch.arange(tile, dtype=torch.float64) + 0.5) / tile
+    along = torch.sin(math.pi * place) ** 2
+    return torch.outer(along, along).float()
+
+
+def blended(model: Callable[[Tensor], Tensor], images: Tensor, tile: int, overlap: float) -> Tensor:
+    """Return the model's logits [B, classes, H, W] of images [B, C, H, W], from windows of tile × tile pixels.
+
+    The model sees [B, C, tile, tile] each time, every image at the same window, and answers [B, classes, tile, tile].
+    Images smaller than a tile are extended by zeros below and on the right. Memory grows with the image, not with the
+    number of windows.
+    """
+    height, width = images.shape[-2:]
+    images = F.pad(images, (0, max(tile - width, 0), 0, max(tile - height, 0)))
+    rows, columns = (starts(length, tile, overlap) for length in images.shape[-2:])
+    if len(rows) == len(columns) == 1:
+        return model(images)[..., :height, :width]
+    weight = weights(tile).to(images.device)
+    total: Tensor | None = None
+    count = images.new_zeros(images.shape[-2:])
+    for top in rows:
+        for left in columns:
+            part = (..., slice(top, top + tile), slice(left, left + tile))
+            logits = model(images[part]).float()
+            if total is None:
+                total = logits.new_zeros(*logits.shape[:2], *images.shape[-2:])
+            total[part] += logits * weight
+            count[part] += weight
+    found: Tensor = total / count  # type: ignore[operator]  # there is at least one window
+    return found[..., :height, :width]
