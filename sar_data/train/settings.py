@@ -21,7 +21,9 @@ class Settings(pydantic.BaseModel):
     bands: Names | None = pydantic.Field(None, description="Bands by name, such as VV,VH or VV,VV-VH.")
     task: str | None = pydantic.Field(None, description="Nomenclature of the targets, where the build has several.")
     normalise: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")
-    crop: int | None = pydantic.Field(None, description="Windows of this side, where images differ in size or are large.")
+    crop: int | None = pydantic.Field(
+        None, description="Windows of this side, where images differ in size or are large."
+    )
     pad: int | None = pydantic.Field(None, description="Extend images to this side.")
     image_size: int | None = pydantic.Field(None, description="Side that images are resized to.")
     centre: float = pydantic.Field(
@@ -99,8 +101,10 @@ class Probe(Settings):
 class Segment(Tuned):
     """Train encoder and decoder on masks."""
 
-    loss: str | None = pydantic.Field(None, description="ce, focal, dice or ce-dice; by default ce.")
-    decoder: str = pydantic.Field("upernet", description="upernet, upernet-diary, fpn or deeplabv3.")
+    loss: str | None = pydantic.Field(None, description="ce, focal, dice, or a sum such as ce+0.5dice; by default ce.")
+    head: str = pydantic.Field(
+        "upernet", description="Decoder: upernet (as mmseg has it), upernet-diary, upernet-smp, fpn or deeplabv3."
+    )
     channels: int = pydantic.Field(256, ge=16, description="Channels of the decoder.")
     auxiliary: float = pydantic.Field(0.0, ge=0, description="Weight of the auxiliary head's loss; 0: no such head.")
     tile: int | None = pydantic.Field(None, ge=32, description="Side of the sliding window in evaluation.")
