@@ -1,0 +1,144 @@
+"""Many linear heads on the same features, trained together: a learning rate and a weight decay each.
+
+Heads that share their input share its reading, its batch statistics and one matrix product a step, forwards and
+backwards. They meet nowhere else: what a head becomes does not depend on those beside it. Numbers lie [features,
+classes, heads], so that a softmax runs along whole vector registers; with the classes last it takes 16 times as long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sar_data.stream.order import mixed
+
+INITIAL = 105  # the stream of random numbers that weights are drawn from
+MOMENTUM = 0.9
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as torch has them
+BATCH_EPSILON, BATCH_MOMENTUM = 1e-6, 0.1  # FG-MAE's BatchNorm1d(affine=False, eps=1e-6)
+
+
+class Linear(NamedTuple):
+    """One trained head: logits are features · weight + bias, batch statistics folded in."""
+
+    weight: Tensor  # [features, classes]
+    bias: Tensor  # [classes]
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits [B, classes] of features [B, features]."""
+        return torch.addmm(self.bias, features, self.weight)
+
+
+class Heads:
+    """Heads on one pooling, one for each pair of `lrs` and `decays`, all from the same first weights.
+
+    norm       batch statistics (BatchNorm without weights) before the linear layer
+    several    classes do not exclude each other: multi-label soft margin, otherwise cross-entropy
+    optimiser  "sgd" with momentum 0.9, which decays weights and biases as published probes do, or "adamw", which decays
+               weights alone
+    """
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        lrs: Sequence[float],
+        decays: Sequence[float],
+        *,
+        norm: bool,
+        several: bool,
+        optimiser: str = "sgd",
+        seed: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        first = torch.empty(features, classes, 1)
+        draw = torch.Generator().manual_seed(mixed(INITIAL, seed) >> 1)
+        nn.init.trunc_normal_(first, std=0.01, generator=draw)
+        self.weight = first.repeat(1, 1, len(lrs)).to(device)
+        self.bias = torch.zeros(classes, len(lrs), device=device)
+        self._lrs = torch.tensor(lrs, dtype=torch.float32, device=device)
+        self._decays = torch.tensor(decays, dtype=torch.float32, device=device)
+        self._several = several
+        self._adam = optimiser == "adamw"
+        self._moments = [torch.zeros_like(value) for value in (self.weight, self.bias) for _ in range(1 + self._adam)]
+        self._steps = 0
+        self._mean = torch.zeros(features, device=device) if norm else None
+        self._var = torch.ones(features, device=device)
+
+    def step(self, features: Tensor, target: Tensor, scale: float) -> Tensor:
+        """Take one step of every head at `scale` of its learning rate; return the losses [heads] before it.
+
+        features float32 [B, features]; target int64 [B], or float32 [B, classes] where classes do not exclude each other.
+        """
+        inputs = self._standardised(features)
+        losses, slope = self._loss(self._product(inputs, self.weight, self.bias), target)
+        flat = slope.view(len(features), -1)
+        gradients = (inputs.t() @ flat).view_as(self.weight), flat.sum(dim=0).view_as(self.bias)
+        self._steps += 1
+        move = self._adamw if self._adam else self._sgd
+        each = len(self._moments) // 2
+        for i, (value, gradient) in enumerate(zip((self.weight, self.bias), gradients, strict=True)):
+            move(value, gradient, self._moments[i * each : (i + 1) * each], self._lrs * scale)
+        return losses
+
+    def losses(self, features: Tensor, target: Tensor) -> Tensor:
+        """Return the loss [heads] of a batch, by the heads as they are used after training."""
+        return self._loss(self.logits(features), target)[0]
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits [B, classes, heads] by the heads as they are used after training."""
+        if self._mean is not None:
+            features = (features - self._mean) * (self._var + BATCH_EPSILON).rsqrt()
+        return self._product(features, self.weight, self.bias)
+
+    def linear(self, number: int) -> Linear:
+        """Return one head, its batch statistics folded into weight and bias."""
+        weight, bias = self.weight[:, :, number].double(), self.bias[:, number].double()
+        if self._mean is not None:
+            weight = weight * (self._var.double() + BATCH_EPSILON).rsqrt()[:, None]
+            bias = bias - self._mean.double() @ weight
+        return Linear(weight.float().contiguous(), bias.float())
+
+    def _product(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return torch.addmm(bias.view(-1), inputs, weight.view(len(weight), -1)).view(len(inputs), *bias.shape)
+
+    def _standardised(self, features: Tensor) -> Tensor:
+        """Return features by the batch's own mean and variance, which are remembered, as BatchNorm1d does."""
+        if self._mean is None:
+            return features
+        var, mean = torch.var_mean(features, dim=0, correction=0)
+        count = len(features)
+        self._mean.lerp_(mean, BATCH_MOMENTUM)
+        self._var.lerp_(var * (count / max(count - 1, 1)), BATCH_MOMENTUM)
+        return (features - mean) * (var + BATCH_EPSILON).rsqrt()
+
+    def _loss(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean loss [heads] and its slope [B, classes, heads] at the logits."""
+        count, classes, _ = logits.shape
+        if self._several:
+            wanted = target[:, :, None]
+            losses = (nn.functional.softplus(logits) - logits * wanted).mean(dim=(0, 1))
+            return losses, logits.sigmoid_().sub_(wanted).div_(count * classes)
+        place = target[:, None, None].expand(-1, 1, logits.shape[2])
+        likely = logits.log_softmax(dim=1)
+        losses = -likely.gather(1, place).mean(dim=0)[0]
+        slope = likely.exp_().scatter_add_(1, place, logits.new_full((), -1.0).expand(place.shape))
+        return losses, slope.div_(count)
+
+    def _sgd(self, value: Tensor, gradient: Tensor, moments: list[Tensor], lrs: Tensor) -> None:
+        gradient.addcmul_(value, self._decays)
+        moments[0].mul_(MOMENTUM).add_(gradient)
+        value.addcmul_(moments[0], lrs, value=-1)
+
+    def _adamw(self, value: Tensor, gradient: Tensor, moments: list[Tensor], lrs: Tensor) -> None:
+        if value is self.weight:
+            value.mul_(1 - lrs * self._decays)
+        first, second = moments
+        first.lerp_(gradient, 1 - BETAS[0])
+        second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        flat = 1 - BETAS[0] ** self._steps, math.sqrt(1 - BETAS[1] ** self._steps)
+        value.sub_(first / (second.sqrt() / flat[1]).add_(EPSILON) * (lrs / flat[0]))

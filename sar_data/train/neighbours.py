@@ -1,0 +1,49 @@
+"""k nearest neighbours by cosine, with weighted votes: the one classifier that learns nothing.
+
+A neighbour of similarity s votes with exp(s / temperature) (Wu et al. 2018, arXiv 1805.01978, eq. of their kNN; DINO
+probes so). For classes that do not exclude each other, a class's score is the share of the votes that have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sar_data.errors import UsageError
+
+MOST_CELLS = 1 << 25  # similarities held at once: 128 MiB
+LEAST_SHARE = 1e-6  # of the votes, so that no logit is infinite
+
+
+def shares(
+    known: Tensor, targets: Tensor, asked: Tensor, counts: Sequence[int], *, classes: int, temperature: float
+) -> list[Tensor]:
+    """Return for each k of `counts` the share of the votes [asked, classes] that every class has.
+
+    known, asked  float32 features [n, D] and [m, D] on one device, of any length of the vectors
+    targets       of `known`: int64 [n], or zeros and ones [n, classes]
+    Raises UsageError where there are fewer than k neighbours.
+    """
+    most = max(counts)
+    if most > len(known):
+        raise UsageError(f"knn {most}: expected at most the {len(known)} train samples: choose a smaller --knn")
+    has = F.one_hot(targets, classes).float() if targets.ndim == 1 else targets.float()
+    table = F.normalize(known, dim=1).t()
+    rows = max(1, MOST_CELLS // len(known))
+    found: list[list[Tensor]] = [[] for _ in counts]
+    for part in asked.split(rows):
+        near, which = (F.normalize(part, dim=1) @ table).topk(most, dim=1)
+        votes = ((near - near[:, :1]) / temperature).exp()
+        for one, k in zip(found, counts, strict=True):
+            weighed = torch.einsum("qk,qkc->qc", votes[:, :k], has[which[:, :k]])
+            one.append(weighed / votes[:, :k].sum(dim=1, keepdim=True))
+    return [torch.cat(one) for one in found]
+
+
+def logits(share: Tensor, *, several: bool) -> Tensor:
+    """Return scores whose softmax, or with `several` whose sigmoid, is the share of the votes."""
+    share = share.clamp(LEAST_SHARE, 1 - LEAST_SHARE)
+    return share.logit() if several else share.log()
