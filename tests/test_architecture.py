@@ -37,6 +37,7 @@ LAWS: list[tuple[str, tuple[str, ...]]] = [
     (r"sar_data\.stream",
      ("sar_data.stream", "sar_data.manifest", "sar_data.sealed", "sar_data.formats", "sar_data.crop")),
     (r"sar_data\.torch", ("sar_data.torch", "sar_data.stream", "sar_data.manifest")),
+    (r"sar_data\.train\.__main__", ("sar_data.cli",)),
     (r"sar_data\.train",
      ("sar_data.train", "sar_data.torch", "sar_data.stream", "sar_data.manifest", "sar_data.sealed",
       "sar_data.durable")),

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "Draw a contact sheet of a build.",
     "export": "Write what a build says as a document of another tool, such as COCO JSON.",
     "bench-loader": "Measure how fast a build streams on this machine.",
+    "train": "Train on a build: probe, finetune, segment, detect.",
     "scenes": "Find the satellite products a dataset was cut from, and fetch them.",
     "run": "Start a Prefect deployment by its bare name.",
 }

@@ -6,10 +6,10 @@
 The only seam with the rest of sar-data is the build on disk, read through `sar_data.torch`.
 """
 
+from importlib.util import find_spec
+
 from sar_data.errors import missing_extra
 
-try:
-    import timm  # noqa: F401 (so that its absence is told here)
-    import torch  # noqa: F401
-except ImportError as error:
-    raise missing_extra(error.name or "torch", "train") from None
+for _package in ("torch", "timm"):  # told here; imported where they are used, for help must not wait for them
+    if find_spec(_package) is None:
+        raise missing_extra(_package, "train")

@@ -1,0 +1,138 @@
+"""sar-data train"""
+
+from __future__ import annotations
+
+import json
+import signal
+import types
+from collections.abc import Callable
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+from sar_data.cli.choices import OneOf
+from sar_data.cli.stop import Note
+
+JOBS = {
+    "probe": "Encode once, then train many heads on the features.",
+    "finetune": "Train an encoder and a head on classes.",
+    "segment": "Train an encoder and a decoder on masks.",
+    "detect": "Train a detector of boxes.",
+}
+
+
+class Jobs(click.Group):
+    """The jobs, whose options are the fields of their settings, and what looks at finished runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*JOBS, "presets", "compare"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _job(cmd_name) if cmd_name in JOBS else super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        others = {name: found.get_short_help_str() for name, found in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(list({**JOBS, **others}.items()))
+
+
+@click.group("train", cls=Jobs, short_help="Train on a build: probe, finetune, segment, detect.")
+def command() -> None:
+    """Train on a sealed build, on one process, or under torchrun on many:
+
+    torchrun --nproc-per-node N -m sar_data.train JOB BUILD --out RUN
+    """
+
+
+def _job(name: str) -> click.Command:
+    """Return a job's command: one option for each field of its settings."""
+    from sar_data.train.settings import JOBS as settings
+
+    options: list[click.Parameter] = [
+        click.Argument(["build"], metavar="BUILD"),
+        click.Option(["--out"], required=True, metavar="RUN", help="Folder of this run; an unfinished one goes on."),
+        click.Option(["--preset"], metavar="NAME", help="Options under a name, or from a .toml file (train presets)."),
+    ]
+    for field, info in settings[name].model_fields.items():
+        options.append(_option(field, info.annotation, info.default, info.description or ""))
+    return click.Command(name, params=options, callback=_runs(name), help=JOBS[name], short_help=JOBS[name])
+
+
+def _option(field: str, annotation: Any, default: Any, text: str) -> click.Option:
+    """Return the option of a field; what is not given is left to the preset and to the field's default."""
+    flag = f"--{field.replace('_', '-')}"
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not types.NoneType]
+    if get_origin(annotation) is tuple:
+        shown = ",".join(map(str, default)) or "none"
+        return click.Option([flag], callback=_listed, metavar="A,B,…", help=f"{text}  [{shown}]")
+    tuples = [kind for kind in kinds if get_origin(kind) is tuple]
+    if tuples:
+        return click.Option([flag], callback=_listed, metavar="A,B,…", help=text)
+    if annotation is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
+    if get_origin(annotation) is Literal:
+        choices = [str(kind) for kind in kinds]
+        return click.Option([flag], type=OneOf(field, lambda: choices), help=f"{text}  [{default}]")
+    kind = kinds[0]
+    shown = "" if default is None else f"  [{default}]"
+    metavar = {int: "N", float: "X"}.get(kind, "TEXT")
+    return click.Option([flag], type=kind, metavar=metavar, help=text + shown)
+
+
+def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    return () if value in ("", "none") else tuple(part.strip() for part in value.split(","))
+
+
+def _runs(job: str) -> Callable[..., None]:
+    @click.pass_obj
+    def callback(note: Note, build: str, out: str, preset: str | None, **options: Any) -> None:
+        from sar_data.train.halt import Halted
+        from sar_data.train.preset import find, resolved
+        from sar_data.train.run import run
+
+        given = {name: value for name, value in options.items() if value is not None}
+        chosen = None if preset is None else find(preset)
+        settings = resolved(job, chosen, given)
+        note.kept = lambda: f"what the last checkpoint holds is kept in {out}; the same command goes on from there"
+        try:
+            metrics = run(job, build, out, settings, preset=chosen.name if chosen else None, say=_say)
+        except Halted as halted:
+            text = str(halted)
+            note.kept = lambda: text
+            signal.raise_signal(halted.number)
+            raise
+        _show(metrics, settings.select)
+
+    return callback
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _show(metrics: dict[str, Any], select: str) -> None:
+    """Print each split's figures, one a line, with the label of a test that was chosen on."""
+    for split, figures in metrics.items():
+        if not isinstance(figures, dict):
+            continue
+        label = f"{split} (chosen on, as published)" if split == "test" and select == "test" else split
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float))
+        click.echo(f"{label:<6}{shown}")
+
+
+@command.command("presets", short_help="List the presets, or show one.")
+@click.argument("name", required=False)
+def presets(name: str | None) -> None:
+    """List the presets, or show what one sets and what it repeats."""
+    from sar_data.train.preset import find, names
+
+    if name is not None:
+        preset = find(name)
+        click.echo(f"{preset.name}, for `sar-data train {preset.job}`\n\n{preset.about.strip()}\n")
+        click.echo(json.dumps(preset.settings, indent=1))
+        return
+    for known in names():
+        preset = find(known)
+        click.echo(f"{known:<32}{preset.job:<10}{preset.about.strip().splitlines()[0]}")

@@ -1,0 +1,71 @@
+"""Classes of whole images, one or several: the job behind `finetune`, and behind a probe without a cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor, nn
+
+from sar_data.errors import UsageError
+from sar_data.train.data import Data
+from sar_data.train.encoder import Backbone
+from sar_data.train.images import Images
+from sar_data.train.jobs import Batch, Forward
+from sar_data.train.losses import loss
+from sar_data.train.metrics import figures
+from sar_data.train.models import classifier
+from sar_data.train.settings import Finetune
+
+LOSSES = {"multiclass": "ce", "multilabel": "soft-margin"}
+CHOSEN_BY = {"multiclass": "oa", "multilabel": "map_micro"}
+
+
+class Classification:
+    """Train and evaluate a classifier; see sar_data.train.jobs.Job."""
+
+    def __init__(self, encoder: Backbone, data: Data, settings: Finetune) -> None:
+        kind = data.task.kind
+        if kind not in LOSSES:
+            raise UsageError(
+                f"task {data.task.name} is a {kind}: finetune and probe take classes; there is `{_job(kind)}`"
+            )
+        self.encoder, self._classes, self._kind = encoder, data.classes, kind
+        self.model: nn.Module = classifier(
+            encoder, len(data.classes), pooling=settings.pooling or encoder.poolings[0], head=settings.head
+        )
+        self._loss = loss(settings.loss or LOSSES[kind], len(data.classes), kind)
+        self.linear, self.chosen_by = self._loss.linear, CHOSEN_BY[kind]
+
+    def sums(self, model: Forward, batch: Batch) -> Tensor:
+        return self._loss.sums(model(batch["image"]), batch["target"])
+
+    def known(self, batch: Batch) -> Tensor:
+        return self._loss.known(batch["target"])
+
+    def value(self, sums: Tensor) -> Tensor:
+        return self._loss.value(sums)
+
+    def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
+        """Return target and logits of each sample."""
+        target = batch["target"].cpu().numpy()
+        several = target.ndim == 2
+        return {
+            "target": pa.array(list(target.astype(np.int8)) if several else target, _TARGET[several]),
+            "scores": pa.array(list(model(batch["image"]).float().cpu().numpy()), pa.list_(pa.float32())),
+        }
+
+    def score(self, predictions: pa.Table) -> dict[str, Any]:
+        return figures(predictions, self._classes)
+
+    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+        """Write a confusion matrix and a sheet of predictions."""
+
+
+_TARGET = {False: pa.int64(), True: pa.list_(pa.int8())}
+
+
+def _job(kind: str) -> str:
+    return {"segmentation": "segment", "detection": "detect"}[kind]

@@ -1,0 +1,179 @@
+"""What a job reads: the splits of one build, augmented for training, of one shape for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.sealed import INDEX_NAME
+from sar_data.stream.collection import Collection
+from sar_data.stream.order import permutation
+from sar_data.stream.targets import Classes
+from sar_data.torch import Loader, loader
+from sar_data.train.augment import Augment
+from sar_data.train.draws import draws
+from sar_data.train.jobs import Batch
+from sar_data.train.ranks import Ranks
+from sar_data.train.settings import Probe, Settings
+
+CONTROL = 102  # the stream of random numbers that permutes labels
+
+
+class Data:
+    """One build as a job sees it. `build` is a path or a URL; options and errors are those of sar_data.torch.loader."""
+
+    def __init__(self, build: str, settings: Settings, ranks: Ranks) -> None:
+        self.build, self.settings, self.ranks = build, settings, ranks
+        self._open: dict[str, Loader] = {}
+        first = self.loader("train")
+        source = first.collection.sources[0]
+        self.manifest, self.task = source.manifest, source.task
+        self.channels = first.channels
+        if source.layout.frames > 1:
+            raise UsageError(f"{build}: has {source.layout.frames} images a sample; training takes builds of one")
+        if self.task is None:
+            raise UsageError(f"{build}: has no task to train; it is for self-supervised learning")
+        self.classes = tuple(self.task.classes)
+        height, width = first.collection.shape[-2:]
+        self.side = settings.image_size or max(height, width)
+        self.resized = (height, width) != (self.side, self.side)
+        self._augment = Augment(
+            settings.augment, self.manifest, self.channels, normalise=settings.normalise, image_size=settings.image_size
+        )
+
+    def loader(self, split: str) -> Loader:
+        """Return the loader of a split, opened once; raise UsageError where the split does not exist or is empty."""
+        if split not in self._open:
+            self._open[split] = self._opened(split)
+        return self._open[split]
+
+    def _opened(self, split: str) -> Loader:
+        told = self.settings
+        training = split == "train"
+        found = loader(
+            self.build,
+            split=split,
+            batch_size=told.batch_size,
+            bands=told.bands,
+            task=told.task,
+            seed=told.seed,
+            normalise=told.normalise,
+            crop=told.crop,
+            pad=told.pad,
+            fraction=told.fraction if training else None,
+            shuffle=False if isinstance(told, Probe) else None,  # a probe encodes every split as it is stored
+            threads=told.threads,
+            device=self.ranks.device,
+            rank=self.ranks.rank,
+            world=self.ranks.world,
+        )
+        if training and told.control == "shuffled-labels":
+            _permute(found.collection, told.seed)
+        return found
+
+    def has(self, split: str) -> bool:
+        """Say whether a split holds samples."""
+        return split in self.manifest.splits and self.manifest.splits[split].count > 0
+
+    def training(self) -> Iterator[tuple[int, Batch]]:
+        """Yield this epoch's batches, augmented, each with the global position of this rank's first sample."""
+        train = self.loader("train")
+        epoch, batch_size, rank, world = train.epoch, self.settings.batch_size, self.ranks.rank, self.ranks.world
+        for batch in train:
+            first = train.state_dict()["position"] - batch_size * (world - rank)
+            chances = draws(self.settings.seed, epoch, first, batch_size).to(self.ranks.device)
+            yield first, self._augment(batch, chances)
+
+    def evaluation(self, split: str) -> Iterator[Batch]:
+        """Yield a split's batches in stored order, all of the full batch size: the last is filled up with weight 0.
+
+        One shape for every batch and world size, so that kernels choose alike and a sample's answer does not depend on
+        how many processes share the work.
+        """
+        for batch in self.loader(split):
+            yield _filled(self._augment.fitted(batch, self.settings.centre), self.settings.batch_size)
+
+    def encoding(self, split: str, view: int = 0) -> Iterator[tuple[int, Batch]]:
+        """Yield a split's batches as `evaluation` does, each with the number of its first sample in stored order.
+
+        View 0 is the image as it is evaluated; every other one is augmented by random numbers of its own.
+        """
+        stream = self.loader(split)
+        for step, batch in enumerate(stream):
+            first = step * stream.pace.step + self.ranks.rank * len(batch["key"])
+            if view:
+                chances = draws(self.settings.seed, view, first, len(batch["key"])).to(self.ranks.device)
+                fitted = self._augment(batch, chances)
+            else:
+                fitted = self._augment.fitted(batch, self.settings.centre)
+            yield first, _filled(fitted, self.settings.batch_size)
+
+    def keys(self, split: str) -> list[str]:
+        """Return a split's keys in stored order."""
+        found: list[str] = self.loader(split).collection.sources[0].rows.key.to_pylist()
+        return found
+
+    @cached_property
+    def groups(self) -> dict[str, str | None]:
+        """The scene, tile or block of each key, None where the build knows none."""
+        path = self.loader("train").collection.sources[0].files.path(INDEX_NAME)
+        with pq.ParquetFile(path) as file:  # read_table would import pandas
+            table = file.read(columns=["key", "group"])
+        return dict(zip(table["key"].to_pylist(), table["group"].to_pylist(), strict=True))
+
+    def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
+        """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""
+        told = self.settings
+        stored = Collection(
+            self.build,
+            split=split,
+            bands=told.bands,
+            task=told.task,
+            normalise=None,
+            fill=None,
+            crop=told.crop,
+            pad=told.pad,
+        )
+        try:
+            rows = [int(stored.sources[0].rows.find([key])[0]) for key in keys]
+            batches = [stored.batch(np.array([row])) for row in rows]
+            return [(batch["image"][0].copy(), batch["target"][0]) for batch in batches]
+        finally:
+            stored.close()
+
+    def close(self) -> None:
+        """Give back threads, maps and files."""
+        for one in self._open.values():
+            one.close()
+
+
+def _filled(batch: Batch, size: int) -> Batch:
+    """Return a batch of `size` samples: the last one repeated with weight 0."""
+    missing = size - len(batch["key"])
+    if missing <= 0:
+        return batch
+
+    def more(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return torch.cat([value, value[-1:].expand(missing, *value.shape[1:])])
+        return [*value, *value[-1:] * missing]
+
+    found = {name: more(value) for name, value in batch.items()}
+    found["weight"][size - missing :] = 0
+    return found
+
+
+def _permute(samples: Collection, seed: int) -> None:
+    """Give every sample the target of another one, so that nothing is left to be learnt."""
+    targets = samples.sources[0].targets
+    if not isinstance(targets, Classes):
+        raise UsageError("control shuffled-labels: expected a task of classes")
+    targets.found = targets.found[permutation(len(targets.found), CONTROL, seed)]

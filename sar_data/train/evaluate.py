@@ -1,0 +1,29 @@
+"""A split's predictions: every sample once, gathered from all ranks by key."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from sar_data.train.data import Data
+from sar_data.train.jobs import Job
+from sar_data.train.predictions import gathered
+from sar_data.train.ranks import Ranks
+
+
+def evaluated(job: Job, data: Data, split: str, ranks: Ranks) -> pa.Table:
+    """Return the predictions of a split on every rank, sorted by key, with each sample's group and position.
+
+    The model must be in evaluation mode. It is called as it is, without the wrapper that ranks train through, which
+    would wait for the others. Raises RunError where keys are missing or answers are no numbers.
+    """
+    parts: list[pa.Table] = []
+    with torch.inference_mode():
+        for batch in data.evaluation(split):
+            columns = job.predict(job.model, batch)
+            groups = [data.groups[key] for key in batch["key"]]
+            part = pa.table({"key": batch["key"], **columns, "group": pa.array(groups, pa.string())})
+            parts.append(part.filter(pa.array(np.asarray(batch["weight"].cpu()) > 0)))
+    everything = [part for one in ranks.gather(parts) for part in one]
+    return gathered(everything, data.keys(split))

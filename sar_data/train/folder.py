@@ -1,0 +1,137 @@
+"""A run's folder: what was asked, what came out, and the state to go on from.
+
+config.json          every resolved option, the build and its digests, the weights and their hash, the environment
+metrics.json         split → metric → value
+predictions.parquet  one row a sample and split
+log.jsonl            one row an epoch; curves.png and tensorboard/ show it
+checkpoints/         last.pt, best.pt
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sar_data import __version__, durable
+from sar_data.errors import RunError, UsageError
+from sar_data.train.data import Data
+from sar_data.train.settings import Settings
+
+CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
+FREE = ("threads", "device", "checkpoint_every")  # may change when a run goes on: they do not change what comes out
+EVERY_S = 10.0  # between lines about an epoch under way
+PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
+
+
+class Folder:
+    """The folder of one run at `path`; `say` is told in a line how the training goes."""
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self.path, self.say = path, say
+        self.checkpoints = path / "checkpoints"
+        self._board: Any = None
+        self._told = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        """Say whether the run ended and has its metrics."""
+        return (self.path / METRICS).is_file()
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Write config.json, or check that the run that is there was asked for the same; raise UsageError otherwise."""
+        path = self.path / CONFIG
+        if path.exists():
+            self._same(read(path), config)
+            return
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise UsageError(f"--out {self.path}: expected a run or an empty folder, found other files")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write(path, config)
+
+    def _same(self, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        told = {**before["settings"], "job": before["job"], "build": before["build"]["content_digest"]}
+        asked = {**config["settings"], "job": config["job"], "build": config["build"]["content_digest"]}
+        asked = json.loads(json.dumps(asked))
+        other = [f"{name} was {told.get(name)}, now {asked.get(name)}" for name in sorted(told.keys() | asked.keys())
+                 if name not in FREE and told.get(name) != asked.get(name)]  # fmt: skip
+        if other:
+            raise UsageError(f"--out {self.path} holds another run: {'; '.join(other)}. Take another --out")
+
+    def tell(self, done: float, epochs: int, losses: Sequence[float]) -> None:
+        """Say how far the training is, every few seconds."""
+        if time.monotonic() - self._told < EVERY_S:
+            return
+        self._told = time.monotonic()
+        self.say(f"epoch {done:.2f} of {epochs}{f', loss {losses[-1]:.4f}' if losses else ''}")
+
+    def log(self, rows: Sequence[Mapping[str, Any]], epochs: int) -> None:
+        """Write the log so far, its last row to TensorBoard, and say it."""
+        durable.write(self.path / LOG, "".join(f"{json.dumps(row)}\n" for row in rows).encode(), sync=False)
+        row = dict(rows[-1])
+        self._scalars(row)
+        shown = " ".join(f"{name} {value:.4f}" for name, value in row.items()
+                         if isinstance(value, float) and name not in ("lr", "samples_s", "waiting"))  # fmt: skip
+        self.say(
+            f"epoch {row['epoch']} of {epochs}: {shown}; {row['samples_s']:,.0f} samples/s, "
+            f"{row['waiting']:.1%} waiting for data"
+        )
+
+    def _scalars(self, row: Mapping[str, Any]) -> None:
+        if self._board is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=row["epoch"])  # type: ignore[no-untyped-call]
+        for name, value in row.items():
+            if isinstance(value, float):
+                self._board.add_scalar(name, value, row["epoch"])
+        self._board.flush()
+
+    def close(self) -> None:
+        """End the TensorBoard file."""
+        if self._board is not None:
+            self._board.close()
+
+
+def configuration(job: str, preset: str | None, settings: Settings, data: Data, **more: Any) -> dict[str, Any]:
+    """Return what config.json says; `more` are the weights' provenance and the numbers of parameters."""
+    manifest, ranks = data.manifest, data.ranks
+    return {
+        "job": job,
+        "preset": preset,
+        "settings": settings.model_dump(mode="json"),
+        "build": {
+            "path": data.build,
+            **{name: getattr(manifest, name) for name in
+               ("dataset", "version", "variant", "format", "evidence", "recipe_digest", "content_digest")},
+            "split_policy": manifest.split_policy.policy,
+            "samples": {name: split.count for name, split in manifest.splits.items()},
+        },
+        **more,
+        "environment": {
+            "sar-data": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+            "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else platform.machine(),
+            "ranks": ranks.world,
+        },
+    }  # fmt: skip
+
+
+def write(path: Path, document: Any) -> None:
+    """Write a JSON document atomically."""
+    durable.write(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read(path: Path) -> Any:
+    """Return a JSON document; raise RunError where it is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: expected the document of a run, cannot read it: {error}") from error

@@ -1,0 +1,55 @@
+"""What differs between kinds of training, as one protocol; loop, evaluation and run folder know only this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+from torch import Tensor, nn
+
+from sar_data.train.encoder import Backbone
+from sar_data.train.images import Images
+
+Batch = dict[str, Any]
+Forward = Callable[..., Any]
+"""The job's model as the loop wraps it: compiled, or shared among ranks."""
+
+
+class Job(Protocol):
+    """One kind of training of one model.
+
+    `model` lies on the device and holds `encoder`. The loss is sums that add up over samples, batches and ranks, and a
+    value of their totals; `linear` says that it is linear in those sums that depend on the model, and that all others
+    are `known` from the targets. `chosen_by` names the score, higher is better, by which the best epoch is chosen.
+    """
+
+    model: nn.Module
+    encoder: Backbone
+    linear: bool
+    chosen_by: str
+
+    def sums(self, model: Forward, batch: Batch) -> Tensor:
+        """Return the differentiable sums [K] of one batch, from one forward pass."""
+        ...
+
+    def known(self, batch: Batch) -> Tensor:
+        """Return the sums [K] that targets alone decide, 0 elsewhere."""
+        ...
+
+    def value(self, sums: Tensor) -> Tensor:
+        """Return the loss of totals [K] over all batches and ranks of a step."""
+        ...
+
+    def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
+        """Return columns of the predictions, an entry a sample of the batch, padding included."""
+        ...
+
+    def score(self, predictions: pa.Table) -> dict[str, Any]:
+        """Return the metrics of a whole split from its predictions, sorted by key, every key once."""
+        ...
+
+    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+        """Write pictures of a split into the run's folder."""
+        ...

@@ -1,0 +1,32 @@
+"""What a run leaves: metrics.json with intervals, predictions.parquet, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from sar_data.train.bootstrap import intervals
+from sar_data.train.data import Data
+from sar_data.train.folder import METRICS, Folder, write
+from sar_data.train.jobs import Job
+from sar_data.train.predictions import NAME
+from sar_data.train.predictions import write as keep
+
+
+def leave(folder: Folder, job: Job, data: Data, tables: Mapping[str, pa.Table], **more: Any) -> dict[str, Any]:
+    """Score each split's predictions and write all of it; return the metrics. `more` goes into metrics.json as it is.
+
+    metrics.json comes last: a run that has it is finished.
+    """
+    found: dict[str, Any] = {}
+    for split, table in tables.items():
+        found[split] = job.score(table)
+        found[split]["intervals"] = intervals(table, data.classes)
+        job.draw(folder.path, split, table, found[split], partial(data.images, split))
+    keep(folder.path / NAME, tables, data.classes)
+    found |= more
+    write(folder.path / METRICS, found)
+    return found
