@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
-from sar_data.train.shares import absent, by_class, mean, number, share
+from sar_data.train.shares import absent, by_class, margins, mean, number, share
 
 Integers = npt.NDArray[np.int64]
 
@@ -35,20 +35,26 @@ def counted(target: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: int)
     return counts[:, :size].reshape(len(target), classes, classes)
 
 
+def overlaps(counts: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return miou, f1_macro and pixel_accuracy [...] of confusion counts [..., target, predicted]."""
+    right, support, claimed = margins(counts)
+    return {
+        "miou": mean(share(right, support + claimed - right), support > 0),
+        "f1_macro": mean(share(2 * right, support + claimed), support > 0),
+        "pixel_accuracy": share(right.sum(axis=-1), support.sum(axis=-1)),
+    }
+
+
 def segmentation(counts: Integers, classes: Sequence[str]) -> dict[str, Any]:
     """Return the figures of confusion counts [target, predicted] of a whole split.
 
     `miou` is the mean intersection over union of the classes with support (pixels that are it), `f1_macro` their mean
     F1, `pixel_accuracy` the share of right pixels; by class IoU, F1 and support in pixels.
     """
-    right, support, claimed = (values.astype(np.float64) for values in
-                               (np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)))  # fmt: skip
+    right, support, claimed = margins(counts)
     iou, f1 = share(right, support + claimed - right), share(2 * right, support + claimed)
-    there = support > 0
     return {
-        "miou": mean(iou[there]),
-        "f1_macro": mean(f1[there]),
-        "pixel_accuracy": number(share(right.sum(), support.sum())),
+        **{name: number(value) for name, value in overlaps(counts).items()},
         "without_support": absent(support, classes),
         "per_class": by_class(classes, iou=iou, f1=f1, support=support),
     }

@@ -16,7 +16,8 @@ import pyarrow as pa
 from sar_data.errors import UsageError
 from sar_data.train import areas
 from sar_data.train.predictions import confusions, multilabel, scores, targets
-from sar_data.train.shares import absent, by_class, mean, number, share
+from sar_data.train.ranking import average_precision
+from sar_data.train.shares import absent, by_class, margins, mean, number, share
 
 Integers = npt.NDArray[np.int64]
 Figures = dict[str, Any]
@@ -46,26 +47,44 @@ def confusion(target: Integers, predicted: Integers, classes: int) -> Integers:
     return cells.reshape(classes, classes)
 
 
+def accuracies(counts: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return oa, aa, f1_macro and f1_micro [...] of confusion counts [..., target, predicted]."""
+    right, support, claimed = margins(counts)
+    whole = share(right.sum(axis=-1), support.sum(axis=-1))
+    return {
+        "oa": whole,
+        "aa": mean(share(right, support), support > 0),
+        "f1_macro": mean(share(2 * right, support + claimed), support > 0),
+        "f1_micro": whole,
+    }
+
+
 def multiclass(counts: Integers, classes: Sequence[str]) -> Figures:
     """Return the figures of confusion counts [target, predicted].
 
     `oa`, overall accuracy, which is also F1 micro; `aa`, average accuracy, the mean recall of the classes with support;
     `f1_macro`; and by class precision, recall, F1 and support. Precision is None for a class never predicted.
     """
-    right, support, claimed = (values.astype(np.float64) for values in
-                               (np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)))  # fmt: skip
-    recall, precision = share(right, support), share(right, claimed)
-    f1 = share(2 * right, support + claimed)
-    there = support > 0
-    whole = number(share(right.sum(), support.sum()))
+    right, support, claimed = margins(counts)
     return {
         "count": int(support.sum()),
-        "oa": whole,
-        "aa": mean(recall[there]),
-        "f1_macro": mean(f1[there]),
-        "f1_micro": whole,
+        **{name: number(value) for name, value in accuracies(counts).items()},
         "without_support": absent(support, classes),
-        "per_class": by_class(classes, precision=precision, recall=recall, f1=f1, support=support),
+        "per_class": by_class(
+            classes,
+            precision=share(right, claimed),
+            recall=share(right, support),
+            f1=share(2 * right, support + claimed),
+            support=support,
+        ),
+    }
+
+
+def agreements(right: npt.NDArray[Any], support: npt.NDArray[Any], claimed: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return f1_micro and f1_macro [...] of counts [..., class] of right positives, positives and claims."""
+    return {
+        "f1_micro": share(2 * right.sum(axis=-1), support.sum(axis=-1) + claimed.sum(axis=-1)),
+        "f1_macro": mean(share(2 * right, support + claimed), support > 0),
     }
 
 
@@ -76,37 +95,23 @@ def several(target: Integers, logits: npt.NDArray[np.float32], classes: Sequence
     sigmoid; by class AP, precision, recall, F1 and support.
     """
     precisions = np.array([average_precision(target[:, i], logits[:, i]) for i in range(len(classes))])
-    positive, answered = target == 1, logits > 0
-    right, support, claimed = (values.sum(axis=0).astype(np.float64) for values in
-                               (positive & answered, positive, answered))  # fmt: skip
-    f1, there = share(2 * right, support + claimed), support > 0
+    positive, claim = target == 1, logits > 0
+    right, support, claimed = (values.sum(axis=0).astype(np.float64) for values in (positive & claim, positive, claim))
     return {
         "count": len(target),
         "map_micro": number(average_precision(target.ravel(), logits.ravel())),
-        "map_macro": mean(precisions[there]),
-        "f1_micro": number(share(2 * right.sum(), support.sum() + claimed.sum())),
-        "f1_macro": mean(f1[there]),
+        "map_macro": number(mean(precisions, support > 0)),
+        **{name: number(value) for name, value in agreements(right, support, claimed).items()},
         "without_support": absent(support, classes),
         "per_class": by_class(
-            classes, ap=precisions, precision=share(right, claimed), recall=share(right, support), f1=f1,
+            classes,
+            ap=precisions,
+            precision=share(right, claimed),
+            recall=share(right, support),
+            f1=share(2 * right, support + claimed),
             support=support,
         ),
-    }  # fmt: skip
-
-
-def average_precision(target: npt.NDArray[Any], values: npt.NDArray[Any]) -> float:
-    """Return Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct values as thresholds, NaN without positives.
-
-    That is the definition of scikit-learn's average_precision_score: no interpolation, and equal values share a
-    threshold, so that their order does not matter.
-    """
-    positives = int(target.sum())
-    if not positives:
-        return float("nan")
-    order = np.argsort(-values, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
-    found = np.cumsum(target[order], dtype=np.int64)[ends]
-    return float(np.sum(np.diff(found, prepend=0) * (found / (ends + 1))) / positives)
+    }
 
 
 def _fitting(found: npt.NDArray[Any], classes: int) -> npt.NDArray[Any]:

@@ -16,9 +16,18 @@ def share(part: Any, whole: Any) -> Any:
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
 
 
-def mean(values: Floats) -> float | None:
-    """Return the mean, None of nothing."""
-    return float(values.mean()) if values.size else None
+def mean(values: Any, there: npt.NDArray[np.bool_]) -> Any:
+    """Return the mean along the last axis of the values that are there, NaN of nothing."""
+    return share(np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1))
+
+
+def margins(counts: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+    """Return what is right, what there is and what was claimed, by class, of confusion counts [..., target, predicted].
+
+    Leading axes stay: one matrix gives [class], resampled ones [resample, class].
+    """
+    found = counts.astype(np.float64)
+    return np.diagonal(found, axis1=-2, axis2=-1), found.sum(axis=-1), found.sum(axis=-2)
 
 
 def number(value: Any) -> float | None:

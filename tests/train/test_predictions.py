@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from sar_data.errors import RunError, UsageError
 from sar_data.train import predictions
 
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 KEYS = [f"sample-{i:02d}" for i in range(24)]
 
 
@@ -155,3 +158,12 @@ def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1")
     with pytest.raises(RunError, match="expected the predictions of a run"):
         predictions.read(path)
+
+
+def test_what_the_page_shows_runs(tmp_path: Path) -> None:
+    table = predictions.gathered([rows(range(24))])
+    predictions.write(tmp_path / predictions.NAME, {"test": table}, ("wood", "water", "field"))
+    (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"run": tmp_path}
+    exec(compile(snippet, str(PAGE), "exec"), names)
+    assert names["test"]["count"] == 24
