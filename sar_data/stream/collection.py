@@ -147,14 +147,20 @@ class Collection:
             quantiles.stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)
 
     def stored(self, rows: Integers) -> Batch:
-        """Return the stored images [sample, plane, y, x], and how to normalise which of them on a device."""
+        """Return the stored images [sample, plane, y, x], the `parts` (source, count) they lie in, and their labels.
+
+        Of several parts also `places`, where in the batch each image belongs.
+        """
         first = self.sources[0]
         images = self.buffers.array((len(rows), first.plane.size, *self.shape[-2:]), first.layout.dtype)
-        parts = []
+        parts, together, low = [], [], 0
         for number, own, places in self.parts(rows):
-            self.sources[number].copy(own, places, images)
-            parts.append((self.hows[number], self.sources[number].plane, places))
-        return {"stored": images, "parts": parts, **self.labels(rows)}
+            self.sources[number].copy(own, np.arange(low, low + len(own)), images)
+            parts.append((number, len(own)))
+            together.append(places)
+            low += len(own)
+        places = {"places": np.concatenate(together)} if len(parts) > 1 else {}
+        return {"stored": images, "parts": parts, **places, **self.labels(rows)}
 
     def labels(self, rows: Integers, windows: list[Window] | None = None) -> Batch:
         """Return target (where the build has a task), key and window of some rows."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +17,8 @@ from sar_data.stream.buffers import Buffers
 from sar_data.stream.collection import Batch
 from sar_data.stream.dataset import Stream
 from sar_data.stream.store import Integers
-from sar_data.torch.device import normalised, tensors
+from sar_data.torch.device import tensors
+from sar_data.torch.normalising import Normalising
 
 
 class Options(TypedDict, total=False):
@@ -101,17 +102,22 @@ class Loader(Stream):
         batch = super()._handed(start, made)
         if "stored" not in batch:
             return tensors(batch, self._device)
-        stored, parts = torch.from_numpy(batch.pop("stored")), batch.pop("parts")
-        there = self._sent(stored)
-        images = [
-            normalised(there if len(parts) == 1 else there[torch.from_numpy(places).to(self._device)], how, planes)
-            for how, planes, places in parts
-        ]
+        there, parts = self._sent(torch.from_numpy(batch.pop("stored"))), batch.pop("parts")
+        counts = [count for _, count in parts]
+        images = [self._normalising[n](part) for (n, _), part in zip(parts, there.split(counts), strict=True)]
         image = images[0]
-        if len(parts) > 1:
-            back = np.argsort(np.concatenate([places for _, _, places in parts]))
-            image = torch.cat(images)[torch.from_numpy(back).to(self._device)]
+        if len(images) > 1:
+            places = torch.from_numpy(batch.pop("places")).to(self._device, non_blocking=True)
+            image = image.new_empty((len(there), *image.shape[1:]))
+            for where, part in zip(places.split(counts), images, strict=True):
+                image.index_copy_(0, where, part)
         return {"image": image, **tensors(batch, self._device)}
+
+    @cached_property
+    def _normalising(self) -> list[Normalising]:
+        """What to do with the stored images of each source; made when they have arrived, not before a fork."""
+        samples, device = self.collection, self._device or torch.device("cpu")
+        return [Normalising(how, s.plane, device) for how, s in zip(samples.hows, samples.sources, strict=True)]
 
     def _sent(self, stored: Tensor) -> Tensor:
         """Send a batch; from pinned memory without waiting, and keep that memory until it has arrived."""

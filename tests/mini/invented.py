@@ -64,8 +64,8 @@ def image(spec: DatasetSpec, seed: int, size: tuple[int, int]) -> Image:
     """Return [(frame,) band, y, x]; in the first sample some pixels are masked."""
     shape = (*((spec.frames,) if spec.frames > 1 else ()), len(spec.bands), *size)
     random = np.random.default_rng(1000 + seed)
-    if spec.dtype == "uint8":
-        return random.integers(0, 256, shape, np.uint8)
+    if spec.dtype.startswith("uint"):
+        return random.integers(0, np.iinfo(spec.dtype).max + 1, shape, spec.dtype)
     values = random.normal(-15, 5, shape).astype(spec.dtype)
     if seed % 7 == 0:
         values[..., 0, 0] = np.nan

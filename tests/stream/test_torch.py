@@ -24,6 +24,7 @@ from sar_data.stream.dataset import Stream
 from tests.mini import invented
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils.data import DataLoader, RandomSampler  # noqa: E402
 
 from sar_data.torch import Samples, loader, tars  # noqa: E402
@@ -85,6 +86,54 @@ def test_masked_pixels_frames_and_several_builds_are_normalised_there_too(tmp_pa
                 assert one["target"].dtype == torch.int64
                 assert torch.equal(one["target"], other["target"])
                 torch.testing.assert_close(one["image"], other["image"], rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_integers_of_every_type_are_normalised_there(tmp_path: Path, dtype: str) -> None:
+    made = invented.pipeline(dtype=dtype, unit="8-bit")
+    build = invented.sealed(made, invented.archive(tmp_path / "raw", 20), tmp_path / "out")
+    assert build.manifest.storage.dtype == dtype
+    for how, bands in (("zscore", ("VH", "VV-VH")), ("sarhub", ("VH", "VV")), (None, None)):
+        options: dict[str, Any] = {"batch_size": 4, "bands": bands, "normalise": how}
+        with loader(build.path, **options) as here, loader(build.path, device="cpu", **options) as there:
+            for one, other in zip(here, there, strict=True):
+                torch.testing.assert_close(one["image"], other["image"], rtol=1e-6, atol=1e-6)
+
+
+class Operations(TorchDispatchMode):
+    """What is done to tensors, without what only looks at them in another way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not func.is_view and func is not torch.ops.aten._unsafe_view.default:
+            self.seen.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("container", "bands", "steps"),
+    [
+        ("zarr", ("VV", "VH"), ["sub", "mul_", "nan_to_num_"]),
+        ("lmdb", ("VV", "VH"), ["index_select", "sub", "mul_", "nan_to_num_"]),
+        ("zarr", ("VV", "VV-VH"), ["index_select", "index_select", "addcmul", "sub", "mul_", "nan_to_num_"]),
+        ("int16", ("VV", "VH"), ["eq", "sub", "mul_", "masked_fill_"]),
+    ],
+)
+def test_an_affine_preset_takes_a_handful_of_passes_and_sends_no_figures_along(
+    sealed: dict[str, Build], tmp_path: Path, container: str, bands: tuple[str, ...], steps: list[str]
+) -> None:
+    build = sealed[container if container in sealed else "zarr"]
+    if container not in sealed:
+        build = repack(build.path, Changes(dtype=container), out=tmp_path)  # type: ignore[arg-type]
+    with loader(build.path, batch_size=8, bands=bands, device="cpu") as stream:
+        batches = iter(stream)
+        next(batches)
+        with Operations() as done:
+            next(batches)
+    assert done.seen == steps
 
 
 def test_windows_and_boxes_arrive_as_tensors(tmp_path: Path) -> None:
