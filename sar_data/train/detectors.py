@@ -1,0 +1,193 @@
+"""torchvision's FCOS and Faster R-CNN on any encoder: images go in as they come, losses come out as sums.
+
+torchvision's detectors normalise and resize what they are given, read strides off the sizes of padded maps, and divide
+their losses by counts of their own batch. Here the batch is the encoder's input to the bit, strides are the encoder's,
+and the counts come out beside the sums, so that they may be added up over micro-batches and ranks before anything is
+divided. In training a detector returns sums [K], otherwise a list of {"boxes" [n, 4], "scores" [n], "labels" [n]}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, FasterRCNN
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RPNHead
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
+
+from sar_data.errors import UsageError
+from sar_data.train.encoder import Backbone
+from sar_data.train.necks import Pyramid
+
+Targets = Sequence[dict[str, Tensor]]
+OCTAVES = 8  # side of an anchor in strides of its level (Lin et al. 2017): 32 pixels on the finest
+RATIOS = (0.5, 1.0, 2.0)
+RPN_SAMPLES, ROI_SAMPLES = (256, 0.5), (512, 0.25)  # an image, and the share of them that may be positive
+FCOS_NMS, RCNN_NMS = 0.6, 0.5
+
+
+class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
+    """FCOS (Tian et al. 2020) with GIoU, normalised box distances and centre sampling, on strides 8 to 128.
+
+    Sums are those of the focal, box and centre-ness losses, and the number of positive places, by which all three are
+    divided; that number is a matter of the targets alone.
+    """
+
+    linear = True
+    overlap = FCOS_NMS
+
+    def __init__(self, encoder: Backbone, classes: int, *, channels: int, threshold: float, most: int) -> None:
+        neck = Pyramid(encoder, channels, first=1, above=LastLevelP6P7(channels, channels))
+        grid = Grid(tuple((stride,) for stride in neck.strides), ((1.0,),) * len(neck.strides), neck.strides)
+        super().__init__(
+            neck, classes, anchor_generator=grid, head=_Places(channels, 1, classes), score_thresh=threshold,
+            nms_thresh=self.overlap, detections_per_img=most,
+        )  # fmt: skip
+        self.transform = Untouched()
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
+        found = super().forward(images, targets)
+        return found["sums"] if self.training else found
+
+    def known(self, images: Tensor, targets: Targets) -> Tensor:
+        """Return the sums [4] that targets alone decide: no loss, and the number of positive places."""
+        maps = self.backbone.blank(images)
+        anchors = self.anchor_generator(ImageList(images, []), maps)
+        found: Tensor = self.compute_loss(targets, {}, anchors, [one.shape[2] * one.shape[3] for one in maps])["sums"]
+        return found
+
+    @staticmethod
+    def value(sums: Tensor) -> Tensor:
+        """Return the loss of totals."""
+        return sums[:3].sum() / sums[3].clamp(min=1)
+
+
+class _Places(FCOSHead):  # type: ignore[misc]
+    """The head of FCOS, its losses as sums."""
+
+    def forward(self, maps: list[Tensor]) -> dict[str, Tensor]:
+        return {name: _full(values) for name, values in super().forward(maps).items()}
+
+    def compute_loss(
+        self, targets: Targets, outputs: dict[str, Tensor], anchors: list[Tensor], matched: list[Tensor]
+    ) -> dict[str, Tensor]:
+        positives = torch.cat(matched).ge(0).sum().to(anchors[0].dtype)
+        if not outputs:
+            return {"sums": torch.stack([torch.zeros_like(positives)] * 3 + [positives])}
+        means = super().compute_loss(targets, outputs, anchors, matched)
+        # torchvision has divided by this very number, which is not yet that of all ranks.
+        return {"sums": torch.stack([*(mean * positives.clamp(min=1) for mean in means.values()), positives])}
+
+
+class FasterRcnn(FasterRCNN):  # type: ignore[misc]
+    """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017) on strides 4 to 64.
+
+    Sums are, of the anchors sampled, both losses and their number, and the same of the proposals sampled. The sampling
+    is random, an image at a time, from torch's generator, and how many proposals there are is up to the model: nothing
+    is known from the targets alone.
+    """
+
+    linear = False
+    overlap = RCNN_NMS
+
+    def __init__(self, encoder: Backbone, classes: int, *, channels: int, threshold: float, most: int) -> None:
+        if encoder.patch and encoder.patch & (encoder.patch - 1):
+            raise UsageError(
+                f"{encoder.name}: Faster R-CNN pools from maps whose strides are powers of two, found patches of "
+                f"{encoder.patch} pixels: take --detector fcos, or a ViT with patches of 16"
+            )
+        neck = Pyramid(encoder, channels, first=0, above=LastLevelMaxPool())
+        grid = Grid(tuple((OCTAVES * stride,) for stride in neck.strides), (RATIOS,) * len(neck.strides), neck.strides)
+        super().__init__(
+            neck, rpn_anchor_generator=grid, rpn_head=_Objectness(channels, len(RATIOS)),
+            box_predictor=_Classes(1024, classes + 1), box_score_thresh=threshold, box_nms_thresh=self.overlap,
+            box_detections_per_img=most,
+        )  # fmt: skip
+        self.transform = Untouched()
+        self.rpn.fg_bg_sampler = Counted(*RPN_SAMPLES)
+        self.roi_heads.fg_bg_sampler = Counted(*ROI_SAMPLES)
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
+        if not self.training:  # background is class 0 inside
+            return [{**found, "labels": found["labels"] - 1} for found in super().forward(images)]
+        inside = [{"boxes": one["boxes"], "labels": one["labels"] + 1} for one in targets or ()]
+        means = super().forward(images, inside)
+        sums: list[Tensor] = []
+        for names, head in (
+            (("loss_objectness", "loss_rpn_box_reg"), self.rpn),
+            (("loss_classifier", "loss_box_reg"), self.roi_heads),
+        ):
+            count = head.fg_bg_sampler.count.to(means[names[0]].dtype)
+            sums += [*(means[name] * count for name in names), count]
+        return torch.stack(sums)
+
+    def known(self, images: Tensor, targets: Targets) -> Tensor:
+        """Return zeros [6]: targets alone decide none of the sums."""
+        return images.new_zeros(6)
+
+    @staticmethod
+    def value(sums: Tensor) -> Tensor:
+        """Return the loss of totals."""
+        return sums[:2].sum() / sums[2].clamp(min=1) + sums[3:5].sum() / sums[5].clamp(min=1)
+
+
+class _Objectness(RPNHead):  # type: ignore[misc]
+    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        logits, deltas = super().forward(maps)
+        return [_full(one) for one in logits], [_full(one) for one in deltas]
+
+
+class _Classes(FastRCNNPredictor):  # type: ignore[misc]
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        logits, deltas = super().forward(features)
+        return _full(logits), _full(deltas)
+
+
+class Counted(BalancedPositiveNegativeSampler):  # type: ignore[misc]
+    """A sampler that remembers how many it took."""
+
+    count: Tensor
+
+    def __call__(self, matched: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        positive, negative = super().__call__(matched)
+        self.count = torch.stack([one.sum() for one in (*positive, *negative)]).sum()
+        return positive, negative
+
+
+class Grid(AnchorGenerator):  # type: ignore[misc]
+    """Anchors at the strides that the maps have, whatever the size of the images, and never in half precision."""
+
+    def __init__(self, sizes: Any, ratios: Any, strides: Sequence[float]) -> None:
+        super().__init__(sizes, ratios)
+        self._strides = [[stride, stride] for stride in strides]
+
+    def forward(self, images: ImageList, maps: list[Tensor]) -> list[Tensor]:
+        self.set_cell_anchors(torch.promote_types(maps[0].dtype, torch.float32), maps[0].device)
+        anchors = torch.cat(self.grid_anchors([list(one.shape[-2:]) for one in maps], self._strides))
+        return [anchors] * len(images.tensors)
+
+
+class Untouched(nn.Module):
+    """What torchvision's detectors call to normalise, resize and pad: a batch as it is."""
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> tuple[ImageList, Targets | None]:
+        return ImageList(images, [(images.shape[-2], images.shape[-1])] * len(images)), targets
+
+    def postprocess(self, found: Any, sizes: Any, original: Any) -> Any:
+        """Return what was found as it is."""
+        return found
+
+
+DETECTORS: dict[str, type[Fcos | FasterRcnn]] = {"fcos": Fcos, "faster-rcnn": FasterRcnn}
+
+
+def _full(values: Tensor) -> Tensor:
+    """Return values in single precision at least: half of it cannot tell pixel 257 from 258."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

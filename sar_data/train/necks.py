@@ -1,0 +1,67 @@
+"""A feature pyramid on any encoder, as torchvision's detectors take it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelP6P7
+
+from sar_data.train.encoder import LEVELS, Backbone
+from sar_data.train.pyramid import Feature2Pyramid
+
+RESCALED = (0.25, 0.5, 1.0, 2.0)  # strides that Feature2Pyramid gives, in patches
+
+
+class Pyramid(nn.Module):
+    """Give maps of `out_channels` at `strides`, by name, finest first, of images [B, C, H, W].
+
+    A feature pyramid network (Lin et al. 2017) over the encoder's levels from `first` on, with what `above` adds. A
+    plain ViT's levels, all at one stride, are brought to four first. The encoder is settled on its levels.
+    """
+
+    def __init__(self, encoder: Backbone, channels: int, *, first: int, above: ExtraFPNBlock) -> None:
+        super().__init__()
+        encoder.settle(LEVELS)
+        self.encoder = encoder
+        if encoder.kind == "vit":
+            self.scales, factors = Feature2Pyramid(encoder.width).scales[first:], RESCALED
+        else:
+            self.scales, factors = nn.ModuleList(nn.Identity() for _ in encoder.strides[first:]), (1.0,) * 4
+        strides = [stride * factor for stride, factor in zip(encoder.strides, factors, strict=True)][first:]
+        more = 2 if isinstance(above, LastLevelP6P7) else 1
+        self.strides = (*strides, *(strides[-1] * 2**power for power in range(1, more + 1)))
+        self.out_channels, self._first = channels, first
+        self.fpn = FeaturePyramidNetwork(list(encoder.level_channels[first:]), channels, above)
+        self._sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        levels = self.encoder.levels(images)[self._first :]
+        scaled = [scale(level) for scale, level in zip(self.scales, levels, strict=True)]
+        found: OrderedDict[str, Tensor] = self.fpn(OrderedDict((str(i), level) for i, level in enumerate(scaled)))
+        return found
+
+    def blank(self, images: Tensor) -> list[Tensor]:
+        """Return empty maps [0, channels, h, w] of the sizes that images of this shape give; tried out once."""
+        shape = tuple(images.shape[1:])
+        if shape not in self._sizes:
+            with _evaluating(self), torch.no_grad():
+                maps = self(images.new_zeros(1, *shape)).values()
+            self._sizes[shape] = [(one.shape[2], one.shape[3]) for one in maps]
+        return [images.new_empty(0, self.out_channels, *size) for size in self._sizes[shape]]
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and each of its parts back into the mode it was in."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
