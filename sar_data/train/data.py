@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from sar_data.train.draws import draws
 from sar_data.train.jobs import Batch
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
+from sar_data.train.steps import physical
 
 CONTROL = 102  # the stream of random numbers that permutes labels
 
@@ -46,7 +48,12 @@ class Data:
         self.side = settings.image_size or max(height, width)
         self.resized = (height, width) != (self.side, self.side)
         self._augment = Augment(
-            settings.augment, self.manifest, self.channels, normalise=settings.normalise, image_size=settings.image_size
+            settings.augment,
+            self.manifest,
+            self.channels,
+            normalise=settings.normalise,
+            image_size=settings.image_size,
+            task=settings.task,
         )
 
     def loader(self, split: str) -> Loader:
@@ -58,6 +65,7 @@ class Data:
     def _opened(self, split: str) -> Loader:
         told = self.settings
         training = split == "train"
+        later = physical(told.augment, told.normalise)  # some steps need the values before they are normalised
         found = loader(
             self.build,
             split=split,
@@ -65,9 +73,9 @@ class Data:
             bands=told.bands,
             task=told.task,
             seed=told.seed,
-            normalise=told.normalise,
-            crop=told.crop,
-            pad=told.pad,
+            normalise=None if later else told.normalise,
+            fill=None if later else 0.0,
+            **self._fit(split),
             fraction=told.fraction if training else None,
             shuffle=False if isinstance(told, Probe) else None,  # a probe encodes every split as it is stored
             threads=told.threads,
@@ -79,6 +87,19 @@ class Data:
             _permute(found.collection, told.seed)
         return found
 
+    def _fit(self, split: str) -> dict[str, int | None]:
+        """Return crop and pad of a split: as asked for, but whole images where evaluation sees them in windows."""
+        told = self.settings
+        if split == "train" or told.tiles is None:
+            return {"crop": told.crop, "pad": told.pad}
+        source = self.loader("train").collection.sources[0]
+        if source.layout.shape is not None:
+            return {"crop": None, "pad": None}
+        with pq.ParquetFile(source.files.path(INDEX_NAME)) as file:
+            table = file.read(columns=["split", "height", "width"])
+        sizes = table.filter(pc.equal(table["split"], split))
+        return {"crop": None, "pad": max(pc.max(sizes[axis]).as_py() or 1 for axis in ("height", "width"))}
+
     def has(self, split: str) -> bool:
         """Say whether a split holds samples."""
         return split in self.manifest.splits and self.manifest.splits[split].count > 0
@@ -89,8 +110,7 @@ class Data:
         epoch, batch_size, rank, world = train.epoch, self.settings.batch_size, self.ranks.rank, self.ranks.world
         for batch in train:
             first = train.state_dict()["position"] - batch_size * (world - rank)
-            chances = draws(self.settings.seed, epoch, first, batch_size).to(self.ranks.device)
-            yield first, self._augment(batch, chances)
+            yield first, self._augment(batch, draws(self.settings.seed, epoch, first, batch_size))
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yield a split's batches in stored order, all of the full batch size: the last is filled up with weight 0.
@@ -139,8 +159,7 @@ class Data:
             task=told.task,
             normalise=None,
             fill=None,
-            crop=told.crop,
-            pad=told.pad,
+            **self._fit(split),
         )
         try:
             rows = [int(stored.sources[0].rows.find([key])[0]) for key in keys]

@@ -1,0 +1,67 @@
+"""Two real ranks under torchrun on gloo: the same answers as one, and no rank left waiting for a dead one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sar_data.train import checkpoint
+from sar_data.train.predictions import read, scores
+from tests.train.conftest import TINY
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.distributed
+
+
+def torchrun(*arguments: str, ranks: int = 2) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def options(**chosen: Any) -> list[str]:
+    told = {**TINY, **chosen}
+    return [
+        part
+        for name, value in told.items()
+        for part in (f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, tuple) else str(value))
+    ]
+
+
+@pytest.fixture(scope="module")
+def both(classes: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The same job on one rank of 16 samples a step, and on two of 8."""
+    folder = tmp_path_factory.mktemp("ranks")
+    for ranks in (1, 2):
+        done = torchrun("-m", "sar_data.train", "finetune", classes, "--out", str(folder / str(ranks)),
+                        *options(batch_size=16 // ranks, optimiser="sgd", augment=("flips",)), ranks=ranks)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    return {ranks: folder / str(ranks) for ranks in (1, 2)}
+
+
+def test_two_ranks_train_to_the_weights_of_one(both: dict[int, Path]) -> None:
+    states = [checkpoint.load(both[ranks] / "checkpoints" / "last.pt") for ranks in (1, 2)]
+    assert states[0] is not None and states[1] is not None
+    for name, value in states[0]["model"].items():
+        torch.testing.assert_close(value, states[1]["model"][name], atol=1e-6, rtol=1e-5)
+
+
+def test_two_ranks_answer_every_key_once_as_one_does(both: dict[int, Path]) -> None:
+    one, two = (read(both[ranks] / "predictions.parquet")[0] for ranks in (1, 2))
+    for split in ("val", "test"):
+        assert one[split]["key"].to_pylist() == two[split]["key"].to_pylist()
+        np.testing.assert_allclose(scores(one[split]), scores(two[split]), atol=1e-5)
+
+
+def test_a_killed_rank_ends_the_others(classes: str, tmp_path: Path) -> None:
+    done = torchrun("-m", "tests.train.cut", classes, str(tmp_path / "run"))
+    assert done.returncode != 0
+    assert "Signal 9" in done.stderr or "SIGKILL" in done.stderr
+    assert not (tmp_path / "run" / "metrics.json").exists()

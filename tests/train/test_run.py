@@ -1,0 +1,164 @@
+"""A run from first to last, cut and gone on with, refused and repeated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sar_data.errors import RunError, UsageError
+from sar_data.train import checkpoint, run
+from sar_data.train.halt import Halted
+from sar_data.train.predictions import read
+from sar_data.train.settings import Finetune
+from tests.train import cut
+from tests.train.conftest import TINY
+
+
+def trained(build: str, out: Path, **chosen: Any) -> dict[str, Any]:
+    return run.run("finetune", build, out, Finetune(**{**TINY, **chosen}), say=lambda line: None)
+
+
+def weights(out: Path, name: str = checkpoint.LAST) -> dict[str, Any]:
+    state = checkpoint.load(out / "checkpoints" / name)
+    assert state is not None
+    return state
+
+
+def assert_same(a: Any, b: Any) -> None:
+    """Compare two states to the last bit."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for name in a:
+            if name not in ("samples_s", "waiting"):
+                assert_same(a[name], b[name])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b
+
+
+def test_a_run_leaves_its_options_metrics_predictions_log_and_checkpoints(classes: str, out: Path) -> None:
+    metrics = trained(classes, out)
+    config = json.loads((out / "config.json").read_text())
+    assert config["settings"]["model"] == "test_vit"
+    assert config["build"]["samples"] == {"train": 87, "val": 8, "test": 8}
+    assert config["parameters"]["trained"] == config["parameters"]["total"] > 0
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    tables, names = read(out / "predictions.parquet")
+    assert {split: len(table) for split, table in tables.items()} == {"val": 8, "test": 8}
+    assert names == ("water", "wood", "field", "town")
+    assert [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()] == [1, 2]
+    assert metrics["test"]["count"] == 7
+
+
+def test_a_finished_run_is_left_as_it_is(classes: str, out: Path) -> None:
+    first = trained(classes, out)
+    before = (out / "checkpoints" / "last.pt").stat().st_mtime_ns
+    assert trained(classes, out) == first
+    assert (out / "checkpoints" / "last.pt").stat().st_mtime_ns == before
+
+
+def test_other_options_in_the_same_folder_are_refused_by_name(classes: str, out: Path) -> None:
+    trained(classes, out)
+    with pytest.raises(UsageError, match=r"lr was 0\.01, now 0\.02"):
+        trained(classes, out, lr=0.02)
+
+
+def test_a_folder_of_other_files_is_not_written_into(classes: str, out: Path) -> None:
+    out.mkdir()
+    (out / "thesis.tex").write_text("precious")
+    with pytest.raises(UsageError, match="found other files"):
+        trained(classes, out)
+    assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("step", range(11))
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(
+    classes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[int, Path], step: int, accumulate: int
+) -> None:
+    out = tmp_path / "run"
+    told = {"accumulate": accumulate, "drop_path": 0.2}
+    if step < 10:
+        with monkeypatch.context() as patch, pytest.raises(Halted):
+            patch.setattr(run, "Data", cut.at(step, cut.stop))
+            trained(classes, out, **told)
+        assert not (out / "metrics.json").exists()
+    trained(classes, out, **told)
+    assert_same(weights(out), weights(whole[accumulate]))
+    assert_same(weights(out, checkpoint.BEST), weights(whole[accumulate], checkpoint.BEST))
+    for name in ("metrics.json", "predictions.parquet"):
+        assert (out / name).read_bytes() == (whole[accumulate] / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(classes: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Uninterrupted runs of 10 batches, by how many make a step."""
+    found = {count: tmp_path_factory.mktemp("whole") / "run" for count in (1, 2)}
+    for count, out in found.items():
+        trained(classes, out, accumulate=count, drop_path=0.2)
+    return found
+
+
+def test_a_checkpoint_inside_an_epoch_is_gone_on_from(classes: str, out: Path, whole: dict[int, Path],
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    def fail(batch: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "Data", cut.at(4, fail))
+        trained(classes, out, drop_path=0.2, checkpoint_every=3)
+    assert weights(out)["progress"]["step"] == 3
+    trained(classes, out, drop_path=0.2, checkpoint_every=3)
+    assert_same(weights(out)["model"], weights(whole[1])["model"])
+
+
+def test_a_loss_that_is_no_number_stops_with_the_keys_of_its_samples(
+    classes: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "Data", cut.at(3, cut.poison))
+    with pytest.raises(RunError, match=r"loss became nan in step 4: .*s00\d\d") as raised:
+        trained(classes, out)
+    assert str(raised.value).count("s00") >= 10
+    assert weights(out)["progress"]["step"] == 0 if (out / "checkpoints" / "last.pt").exists() else True
+
+
+def test_a_torn_checkpoint_is_named(classes: str, out: Path) -> None:
+    trained(classes, out)
+    path = out / "checkpoints" / "last.pt"
+    (out / "metrics.json").unlink()
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"last\.pt: expected a checkpoint"):
+        trained(classes, out)
+
+
+def test_several_classes_are_learnt_with_a_figure_of_precision(several: str, out: Path) -> None:
+    metrics = trained(several, out, select="val")
+    assert 0 <= metrics["val"]["map_micro"] <= 1
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_statistics(classes: str, out: Path) -> None:
+    trained(classes, out, model="test_resnet", freeze=True, epochs=1, head="bn-linear")
+    config = json.loads((out / "config.json").read_text())
+    assert config["parameters"]["trained"] == 4 * (96 + 1)
+    state = weights(out)["model"]
+    tracked = [value for name, value in state.items() if name.startswith("encoder") and name.endswith("running_mean")]
+    assert tracked and all(not value.any() for value in tracked)
+
+
+def test_no_split_to_choose_on_is_an_error_with_the_remedy(classes: str, out: Path, tmp_path: Path) -> None:
+    from tests.mini import invented
+
+    made = invented.sealed(invented.pipeline(), invented.archive(tmp_path / "raw", 40), tmp_path / "b",
+                           split="random:train=0.8,val=0,test=0.2")  # fmt: skip
+    with pytest.raises(UsageError, match="--select last"):
+        trained(str(made.path), out)
+    assert trained(str(made.path), out.with_name("other"), select="last")["test"]["count"] == 7
