@@ -46,8 +46,9 @@ class Dice:
         return (lost * present).sum() / present.sum().clamp_min(1)
 
     def _true(self, target: Tensor) -> Tensor:
-        classes = torch.arange(self.classes, device=target.device)
-        return target.unsqueeze(1) == classes.view(-1, *[1] * (target.ndim - 1))
+        classes = torch.arange(self.classes, device=target.device).view(-1, *[1] * (target.ndim - 1))
+        true: Tensor = target.unsqueeze(1) == classes
+        return true
 
 
 def _over(values: Tensor) -> Tensor:

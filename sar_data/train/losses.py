@@ -61,7 +61,7 @@ class Weighted:
         return torch.cat([part.known(target) for _, part in self.parts])
 
     def value(self, sums: Tensor) -> Tensor:
-        pieces = sums.split([part.length for _, part in self.parts])
+        pieces = torch.split(sums, [part.length for _, part in self.parts])
         values = [weight * part.value(piece) for (weight, part), piece in zip(self.parts, pieces, strict=True)]
         return torch.stack(values).sum()
 
@@ -74,10 +74,10 @@ LOSSES: dict[str, dict[str, Callable[[int], Loss]]] = {
         "segmentation": lambda classes: CrossEntropy(classes, FOCUS),
         "multilabel": lambda classes: BinaryCrossEntropy(FOCUS),
     },
-    "mini-cbl-ce": {"multiclass": ClassBalanced},
+    "mini-cbl": {"multiclass": ClassBalanced},
     "mini-cbl-focal": {"multiclass": lambda classes: ClassBalanced(classes, FOCUS)},
     "dice": {"segmentation": Dice},
-    "multilabel-soft-margin": {"multilabel": lambda classes: BinaryCrossEntropy()},
+    "soft-margin": {"multilabel": lambda classes: BinaryCrossEntropy()},
     "bce": {"multilabel": lambda classes: BinaryCrossEntropy()},
 }
 PART = re.compile(r"(?P<weight>\d*\.?\d+)?(?P<name>[a-z].*)")

@@ -21,13 +21,13 @@ CLASSES = 5
 CASES = [
     ("ce", "multiclass"),
     ("focal", "multiclass"),
-    ("mini-cbl-ce", "multiclass"),
+    ("mini-cbl", "multiclass"),
     ("mini-cbl-focal", "multiclass"),
     ("ce", "mixed"),
     ("focal", "mixed"),
-    ("mini-cbl-ce", "mixed"),
+    ("mini-cbl", "mixed"),
     ("mini-cbl-focal", "mixed"),
-    ("multilabel-soft-margin", "multilabel"),
+    ("soft-margin", "multilabel"),
     ("bce", "multilabel"),
     ("focal", "multilabel"),
     ("ce", "segmentation"),
@@ -119,7 +119,7 @@ def expected_value(name: str, kind: str, logits: Tensor, target: Tensor) -> Tens
     """Return the value by torch's, torchvision's and smp's own functions, or in the words of the definition."""
     if name == "ce":
         return F.cross_entropy(logits, target, ignore_index=-100 if kind == "mixed" else 255)
-    if name == "multilabel-soft-margin":
+    if name == "soft-margin":
         return torch.nn.MultiLabelSoftMarginLoss()(logits, target)
     if name == "bce":
         return torch.nn.BCEWithLogitsLoss()(logits, target)
@@ -154,7 +154,7 @@ def test_values_are_those_of_the_definitions(name: str, kind: str) -> None:
 
 
 def test_mini_cbl_gives_a_rare_sample_its_own_weight_once() -> None:
-    how = loss("mini-cbl-ce", 2, "multiclass")
+    how = loss("mini-cbl", 2, "multiclass")
     target = torch.tensor([0] * 200 + [1])
     logits = torch.zeros(201, 2)
     counted = torch.tensor([200.0, 1.0], dtype=torch.float64)
@@ -203,7 +203,7 @@ def test_a_class_numbered_255_is_learnt_where_there_are_so_many() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("mini-cbl-ce", "multilabel", "found one for multiclass.*bce, focal, multilabel-soft-margin"),
+        ("mini-cbl", "multilabel", "found one for multiclass.*bce, focal, soft-margin"),
         ("mini-cbl-focal", "segmentation", "found one for multiclass"),
         ("ce", "detection", "There are: none"),
         ("dise", "segmentation", "Did you mean 'dice'.*ce, dice, focal"),

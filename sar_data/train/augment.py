@@ -1,0 +1,201 @@
+"""Augmentation of whole batches on their device, by named steps, without any state.
+
+Every choice is a function of a sample's own random numbers (sar_data/train/draws.py), but for mixup, which pairs
+neighbours. Steps are taken in one order, whatever the order of their names: speckle in physical units and of the
+original pixels, tone mapping or normalisation of the whole image, the window, flips and turns, rotation, mixup. Masks
+and boxes move along.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.manifest import Manifest
+from sar_data.stream.normalise import Normaliser, normaliser
+from sar_data.stream.targets import task_of
+from sar_data.torch.normalising import Normalising
+from sar_data.train import objects, resample, steps, symmetry, tone
+from sar_data.train.draws import whole
+from sar_data.train.mixup import Mixup, mixed
+from sar_data.train.rotation import rotated, rotated_masks
+from sar_data.train.speckle import Speckle
+
+LOG = logging.getLogger(__name__)
+Batch = dict[str, Any]
+# Whose column of a sample's random numbers is whose: a step more or less changes no other's.
+TURNS, CROP, ROTATE, SPECKLE, TONE, MIXUP = slice(0, 3), slice(3, 25), 25, slice(26, 28), 28, slice(29, 31)
+CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest values frame Reinhard-Devlin's
+
+
+class Augment:
+    """Steps by name for the batches of one build's loader.
+
+    `channels` and `normalise` are the loader's. Where `physical` is true, the loader must have normalise=None and
+    fill=None, and images are normalised here. Otherwise `fill` is the loader's: pixels of that value are masked, and
+    get no speckle and no tone. `image_size` is the side of the output, None that of the input. `notes` says which steps
+    go beyond what the build declares; they are logged as warnings, too.
+
+    UsageError for steps that do not exist or do not fit the build, its units or its task.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        manifest: Manifest,
+        channels: Sequence[str],
+        *,
+        normalise: str | None = "zscore",
+        image_size: int | None = None,
+        fill: float = 0.0,
+        task: str | None = None,
+    ) -> None:
+        names = tuple(names)
+        self.steps = steps.parsed(names)
+        self.physical = steps.physical(names, normalise)
+        self._size, self._fill = image_size, fill
+        self._task = task_of(manifest, task)
+        self._how = normaliser(manifest, channels, normalise, fill=fill)
+        self._normalising: Normalising | None = None
+        self._axes, notes = symmetry.flipped_axes(self.steps, manifest)
+        self._speckle: Speckle | None = None
+        if "speckle" in self.steps:
+            affine = None if self.physical else self._how
+            self._speckle = Speckle(manifest, channels, self.steps["speckle"], affine, fill)
+        if "drae" in self.steps:
+            _refuse_tone(manifest, channels, normalise)
+        kind = "" if self._task is None else self._task.kind
+        if "mixup" in self.steps and kind not in ("multiclass", "multilabel"):
+            raise UsageError(f"mixup: expected a task of classes, found {kind or 'none'}: leave mixup out")
+        if "rotate" in self.steps:
+            if kind == "detection":
+                raise UsageError("rotate: boxes have no sides to turn by a few degrees: leave rotate out")
+            notes.append("rotate: as published recipes have it, whatever the build declares")
+        self._mixup = Mixup(self.steps["mixup"]) if "mixup" in self.steps else None
+        self.notes = tuple(notes)
+        for note in notes:
+            LOG.warning(note)
+
+    def __call__(self, batch: Batch, draws: Tensor) -> Batch:
+        """Return a batch for training; `draws` float32 [B, columns] on the CPU are those of the batch's samples.
+
+        The image is normalised float32 [B, C, H, W]; with mixup, targets are float32 [B, classes].
+        """
+        chance = draws.cpu()
+        image = batch["image"]
+        if self._speckle is not None:
+            upper, lower = whole(chance[:, SPECKLE]).unbind(1)
+            image = self._speckle(image, (upper << 24) | lower)
+        found = batch | {"image": self._toned(image, chance[:, TONE])}
+        source = (image.shape[-2], image.shape[-1])
+        if "crop" in self.steps:
+            size = source if self._size is None else (self._size, self._size)
+            windows = resample.drawn(chance[:, CROP], source, size, (self.steps["crop"], 1.0))
+            found = _windowed(found, windows)
+        elif self._size is not None:
+            found = self._fitted(found, 1.0)
+        turn = symmetry.TURN in self.steps
+        if turn or self._axes:
+            size = (found["image"].shape[-2], found["image"].shape[-1])
+            found = _turned(found, symmetry.orientation(chance[:, TURNS], self._axes, turn, size), size)
+        if "rotate" in self.steps:
+            found = self._rotated(found, (2 * chance[:, ROTATE] - 1) * self.steps["rotate"])
+        return found if self._mixup is None else self._mixed(found, self._mixup.shares(chance[:, MIXUP]))
+
+    def fitted(self, batch: Batch, centre: float = 1.0) -> Batch:
+        """Return a batch for evaluation, without any chance: normalised or toned, resized, the central part cut out.
+
+        The shorter side becomes image_size / centre, of which the central image_size × image_size stay.
+        """
+        image = batch["image"]
+        return self._fitted(batch | {"image": self._toned(image, torch.full((len(image),), 0.5))}, centre)
+
+    def _toned(self, image: Tensor, chance: Tensor) -> Tensor:
+        """Do what is to be done to values: tone mapping, or the normalisation that was put off."""
+        if "drae" in self.steps:
+            if self.physical:
+                return tone.stretched(image, chance, self.steps["drae"], self._fill)
+            return tone.compressed(image, chance, self._fill)
+        if not self.physical:
+            return image
+        if self._normalising is None:
+            self._normalising = Normalising(_of_channels(self._how), np.arange(image.shape[1])[None], image.device)
+        return self._normalising(image)
+
+    def _fitted(self, batch: Batch, centre: float) -> Batch:
+        source = (batch["image"].shape[-2], batch["image"].shape[-1])
+        if centre == 1 and (self._size is None or source == (self._size, self._size)):
+            return batch
+        side = min(source) if self._size is None else self._size
+        return _windowed(batch, resample.centred(len(batch["image"]), source, side, centre))
+
+    def _rotated(self, batch: Batch, degrees: Tensor) -> Batch:
+        found = batch | {"image": rotated(batch["image"], degrees, self._fill)}
+        if _masks(batch):
+            found["target"] = rotated_masks(batch["target"], degrees)
+        return found
+
+    def _mixed(self, batch: Batch, shares: Tensor) -> Batch:
+        target = batch["target"]
+        if self._task is not None and not target.is_floating_point():
+            target = F.one_hot(target, len(self._task.classes)).float()
+        return batch | {"image": mixed(batch["image"], shares), "target": mixed(target, shares)}
+
+
+def _windowed(batch: Batch, windows: resample.Windows) -> Batch:
+    found = batch | {"image": windows.images(batch["image"])}
+    target = batch.get("target")
+    if _masks(batch):
+        found["target"] = windows.masks(batch["target"])
+    elif isinstance(target, list):
+        places = zip(target, windows.start, windows.step, strict=True)
+        found["target"] = [objects.windowed(one, start, step, windows.size) for one, start, step in places]
+    return found
+
+
+def _turned(batch: Batch, how: Tensor, size: tuple[int, int]) -> Batch:
+    found = batch | {"image": symmetry.turned(batch["image"], how)}
+    target = batch.get("target")
+    if _masks(batch):
+        found["target"] = symmetry.turned(batch["target"], how)
+    elif isinstance(target, list):
+        found["target"] = [objects.turned(one, turn, size) for one, turn in zip(target, how.tolist(), strict=True)]
+    return found
+
+
+def _masks(batch: Batch) -> bool:
+    target = batch.get("target")
+    return isinstance(target, Tensor) and target.ndim == 3
+
+
+def _of_channels(how: Normaliser) -> Normaliser:
+    """Return what remains to be done to images that are channels in physical units already."""
+    count = len(how.channels)
+    return dataclasses.replace(
+        how,
+        first=np.arange(count),
+        second=np.full(count, -1),
+        terms=np.tile(np.array([[0, 1]], np.float32), (count, 1)),
+        missing=np.float32(np.nan),
+    )
+
+
+def _refuse_tone(manifest: Manifest, channels: Sequence[str], normalise: str | None) -> None:
+    """Raise UsageError where tone mapping does not fit a build or its normalisation."""
+    if any(step.step == "normalize" for step in manifest.applied):
+        raise UsageError("drae: this build is normalised already: take its parent")
+    units = {band.name: band.unit for band in manifest.bands}
+    if normalise == "sarhub" or (normalise == "minmax" and all(units.get(name) in CONTRASTS for name in channels)):
+        return
+    raise UsageError(
+        f"drae: expected normalise 'sarhub' (percentile stretch) or, for {', '.join(CONTRASTS)}, 'minmax'"
+        f" (Reinhard-Devlin), found {normalise!r} for {', '.join(f'{n} in {units.get(n)}' for n in channels)}"
+    )

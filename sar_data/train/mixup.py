@@ -1,0 +1,40 @@
+"""Mixup of neighbours: two samples of a batch become two mixtures, and so do their targets; Zhang et al. 2018.
+
+Partners are the samples at an even and the next odd place of a batch, with a share of their own: the mixtures are the
+same however an epoch is cut into batches of even size. The last sample of an odd batch stays as it is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sar_data.train.chance import log_gamma_quantiles, looked_up
+
+
+class Mixup:
+    """Mixtures whose share is drawn of Beta(alpha, alpha)."""
+
+    def __init__(self, alpha: float) -> None:
+        self._table = log_gamma_quantiles(alpha)
+
+    def shares(self, chance: Tensor) -> Tensor:
+        """Return float32 [B]: how much of itself each sample keeps, by two uniform numbers [B, 2] of the even ones.
+
+        Beta(a, a) is G / (G + G′) of two numbers of Gamma(a).
+        """
+        even = chance[::2].double().add(2.0**-25)  # above 0
+        first, second = looked_up(self._table, even).unbind(1)
+        share = torch.sigmoid(first - second).float().repeat_interleave(2)[: len(chance)]
+        if len(chance) % 2:
+            share[-1] = 1
+        return share
+
+
+def mixed(values: Tensor, shares: Tensor) -> Tensor:
+    """Return each sample's share of itself and the rest of its partner, of values [B, …] and shares [B]."""
+    paired = len(values) // 2 * 2
+    partners = torch.cat(
+        [values[:paired].view(-1, 2, *values.shape[1:]).flip(1).view(-1, *values.shape[1:]), values[paired:]]
+    )
+    return torch.lerp(partners, values, shares.to(values.device).view(-1, *[1] * (values.ndim - 1)))

@@ -1,0 +1,62 @@
+"""Boxes, rotated boxes and outlines of one image, moved as its pixels are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Objects = dict[str, Any]
+
+
+def turned(objects: Objects, how: Sequence[bool], size: tuple[int, int]) -> Objects:
+    """Return objects of an image that was turned by (transpose, flip y, flip x); `size` is its (height, width) then."""
+    boxes, rotated = objects["boxes"].clone(), objects["rotated"].clone()
+    outlines = [[ring.clone() for ring in rings] for rings in objects.get("polygons", [])]
+    corners = boxes.view(-1, 2, 2)
+    moved = [corners, *[ring for rings in outlines for ring in rings]]
+    transpose, *flips = how
+    if transpose:
+        for points in moved:
+            points.copy_(points.flip(-1))
+        rotated[:, :2] = rotated[:, :2].flip(-1)
+        rotated[:, 4] = 90 - rotated[:, 4]
+    for flip, axis, length in zip(flips, (1, 0), size, strict=True):
+        if flip:
+            for points in moved:
+                points[..., axis] = length - points[..., axis]
+            rotated[:, axis] = length - rotated[:, axis]
+            rotated[:, 4] = -rotated[:, 4]
+    boxes = torch.cat([corners.amin(1), corners.amax(1)], dim=1)
+    return objects | {"boxes": boxes, "rotated": rotated} | ({"polygons": outlines} if outlines else {})
+
+
+def windowed(objects: Objects, start: Tensor, step: Tensor, size: tuple[int, int]) -> Objects:
+    """Return the objects of a window whose output has `size` (height, width): those whose centres lie in it.
+
+    `start` and `step` [2] (y, x) are where it begins and how many source pixels an output pixel has. Boxes are clipped
+    to the window, outlines moved whole; a rotated box becomes NaN where the scales of the axes differ, for it is none
+    there any more.
+    """
+    device = objects["boxes"].device
+    origin, scale = (part.flip(0).to(device, torch.float32) for part in (start, step))
+    far = torch.tensor(size[::-1], dtype=torch.float32, device=device)
+    corners = (objects["boxes"].view(-1, 2, 2) - origin) / scale
+    centres = corners.mean(1)
+    kept = ((centres >= 0) & (centres <= far)).all(1)
+    rotated = objects["rotated"].clone()
+    rotated[:, :2] = (rotated[:, :2] - origin) / scale
+    rotated[:, 2:4] /= scale
+    if step[0] != step[1]:
+        rotated[:] = torch.nan
+    found = objects | {
+        "boxes": corners[kept].clamp_min(0).minimum(far).view(-1, 4),
+        "labels": objects["labels"][kept],
+        "rotated": rotated[kept],
+    }
+    if "polygons" in objects:
+        outlines = zip(objects["polygons"], kept.tolist(), strict=True)
+        found["polygons"] = [[(ring - origin) / scale for ring in rings] for rings, here in outlines if here]
+    return found

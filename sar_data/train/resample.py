@@ -1,0 +1,130 @@
+"""Windows of images at another size: bilinear, antialiased as torchvision's, each sample its own window.
+
+An output pixel is a weighted sum of a few rows, then of a few columns. The sums are taken tap by tap, elementwise: a
+sample's numbers are the same in every batch, and no matrix unit rounds them. Where an image grows this is plain
+bilinear interpolation; where it shrinks, the triangle is as wide as an output pixel, as torch's antialias=True has it.
+Masks take the nearest pixel. Masked pixels count as what they hold: edges of masked areas are blended like any other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sar_data.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """float64 [B, 2] of (y, x), on the CPU, in pixels of the source with (0, 0) the corner of the first.
+
+    Output pixel j is centred at start + (j + 0.5) step, and is made of source pixels low … high - 1. `size` is (height,
+    width) of the output.
+    """
+
+    start: Tensor
+    step: Tensor
+    low: Tensor
+    high: Tensor
+    size: tuple[int, int]
+
+    def images(self, images: Tensor) -> Tensor:
+        """Return float32 [B, C, height, width] of images [B, C, H, W]."""
+        for axis, size in enumerate(self.size):
+            # Rows, then columns; each tap is an index and a weight for every output row or column.
+            taken = [images.shape[0], images.shape[1], *images.shape[2:]]
+            taken[2 + axis] = size
+            shape = (len(images), 1, size, 1) if axis == 0 else (len(images), 1, 1, size)
+            total = None
+            for index, weight in self._taps(axis, images.device):
+                tap = images.gather(2 + axis, index.view(shape).expand(taken)).mul_(weight.view(shape))
+                total = tap if total is None else total.add_(tap)
+            images = images if total is None else total
+        return images
+
+    def masks(self, masks: Tensor) -> Tensor:
+        """Return [B, height, width] of masks [B, H, W], of the nearest pixels."""
+        for axis, size in enumerate(self.size):
+            index = self._centres(axis, masks.device).floor().long()
+            index = torch.minimum(
+                torch.maximum(index, self._at(self.low, axis, masks)), self._at(self.high, axis, masks) - 1
+            )
+            taken = [*masks.shape]
+            taken[1 + axis] = size
+            masks = masks.gather(1 + axis, index.unsqueeze(2 - axis).expand(taken))
+        return masks
+
+    def _taps(self, axis: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+        """Return int64 indices and float32 weights [B, size], as many as the widest triangle of the batch needs."""
+        reach = self.step[:, axis].clamp_min(1)
+        count = math.ceil(2 * float(reach.max())) if len(reach) else 1
+        centre = self._centres(axis, device)
+        reach = reach.to(device).unsqueeze(1)
+        low, high = (self._at(edge, axis, centre) for edge in (self.low, self.high))
+        first = (centre - reach - 0.5).floor().long() + 1
+        places = [first + tap for tap in range(count)]
+        weights = [
+            (1 - (place + 0.5 - centre).abs() / reach).clamp_min(0) * ((place >= low) & (place < high))
+            for place in places
+        ]
+        whole = torch.stack(weights).sum(0)
+        kept = [torch.minimum(torch.maximum(place, low), high - 1) for place in places]
+        return [(place, (weight / whole).float()) for place, weight in zip(kept, weights, strict=True)]
+
+    def _centres(self, axis: int, device: torch.device) -> Tensor:
+        """Return float64 [B, size]: where the output pixels are centred."""
+        places = torch.arange(self.size[axis], dtype=torch.float64, device=device) + 0.5
+        start, step = (part[:, axis, None].to(device) for part in (self.start, self.step))
+        return start + step * places
+
+    @staticmethod
+    def _at(edge: Tensor, axis: int, like: Tensor) -> Tensor:
+        return edge[:, axis, None].to(like.device).long()
+
+
+def drawn(chance: Tensor, source: tuple[int, int], size: tuple[int, int], scale: tuple[float, float]) -> Windows:
+    """Return random windows of torchvision's RandomResizedCrop, by 22 uniform numbers [B, 22] a sample.
+
+    A share of the area within `scale` and a ratio of 3/4 … 4/3, log-uniform, are drawn up to ten times until they fit;
+    failing that, the largest centred window of a ratio within these bounds.
+    """
+    height, width = source
+    area = height * width * (scale[0] + (scale[1] - scale[0]) * chance[:, :10].double())
+    least, most = 3 / 4, 4 / 3
+    ratio = (math.log(least) + (math.log(most) - math.log(least)) * chance[:, 10:20].double()).exp()
+    tall, wide = (area / ratio).sqrt().round(), (area * ratio).sqrt().round()
+    fits = (tall > 0) & (tall <= height) & (wide > 0) & (wide <= width)
+    first = fits.int().argmax(1, keepdim=True)
+    some = fits.any(1)
+    fallback_tall, fallback_wide = height, width
+    if width / height < least:
+        fallback_tall = round(width / least)
+    elif width / height > most:
+        fallback_wide = round(height * most)
+    tall = torch.where(some, tall.gather(1, first)[:, 0], float(fallback_tall))
+    wide = torch.where(some, wide.gather(1, first)[:, 0], float(fallback_wide))
+    extent = torch.stack([tall, wide], dim=1)
+    room = torch.tensor([height, width], dtype=torch.float64) - extent
+    centred = (room / 2).round()
+    low = torch.where(some[:, None], (chance[:, 20:22].double() * (room + 1)).floor(), centred)
+    return Windows(low, extent / torch.tensor(size, dtype=torch.float64), low, low + extent, size)
+
+
+def centred(count: int, source: tuple[int, int], side: int, share: float) -> Windows:
+    """Return the windows of evaluation: the shorter side resized to side / share, then the central side × side cut out.
+
+    With a share of 0.875 that is Resize(256), CenterCrop(224); with 1 the largest centred square, resized. Rounded to
+    whole pixels as torchvision rounds them.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(f"centre: expected a share above 0 and at most 1, found {share}")
+    shorter, resized = min(source), round(side / share)
+    whole = [resized if length == shorter else int(resized * length / shorter) for length in source]
+    step = torch.tensor([length / to for length, to in zip(source, whole, strict=True)], dtype=torch.float64)
+    start = step * torch.tensor([round((to - side) / 2) for to in whole], dtype=torch.float64)
+    every = torch.ones(count, 1, dtype=torch.float64)
+    high = torch.tensor(source, dtype=torch.float64)
+    return Windows(every * start, every * step, every * torch.zeros(2), every * high, (side, side))

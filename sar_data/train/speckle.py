@@ -1,0 +1,89 @@
+"""Added speckle: linear power times Gamma(L′, 1/L′), as if the image had been taken with fewer looks.
+
+An image of L looks becomes one of L_eff looks, 1/L_eff = 1/L + 1/L′ + 1/(L L′), with the same mean power. The factor is
+exact in physical units only, so the step undoes what an affine normalisation did, or works before one that is not
+affine. Every pixel of every channel has its own factor: neighbours in real images are correlated, added speckle is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.manifest import Manifest
+from sar_data.stream.normalise import Normaliser
+from sar_data.train.chance import log_gamma_quantiles, looked_up
+
+# What a factor of power does to a value: dB adds 10 log10 of it, amplitude takes its root.
+UNITS = ("dB", "power", "amplitude")
+GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15  # SplitMix64's, signed
+
+
+class Speckle:
+    """Speckle of `looks` L′ for images of some channels, normalised by `how` or (None) in physical units."""
+
+    def __init__(
+        self, manifest: Manifest, channels: Sequence[str], looks: float, how: Normaliser | None, fill: float
+    ) -> None:
+        units = _units(manifest, channels)
+        decibel = torch.tensor([unit == "dB" for unit in units])
+        # log of the power factor → what is added (dB), or the log of what the value is multiplied by.
+        slope = {"dB": 10 / math.log(10), "power": 1.0, "amplitude": 0.5}
+        terms = np.tile(np.array([[0.0, 1.0]], np.float32), (len(units), 1)) if how is None else how.terms
+        scale = 1.0 if how is None else manifest.storage.scale or 1.0
+        self._table = (log_gamma_quantiles(looks) - math.log(looks)).float()
+        self._decibel = decibel[:, None, None]
+        self._slope = torch.tensor([slope[unit] for unit in units])[:, None, None]
+        self._offset = torch.from_numpy(terms[:, 0] / np.float32(scale))[:, None, None]
+        self._factor = torch.from_numpy(terms[:, 1] * np.float32(scale))[:, None, None]
+        self._fill = fill
+
+    def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
+        """Return speckled images [B, C, H, W]; masked pixels stay. `seeds` int64 [B] decide every factor."""
+        if self._table.device != images.device:
+            for name in ("_table", "_decibel", "_slope", "_offset", "_factor"):
+                setattr(self, name, getattr(self, name).to(images.device))
+        logs = looked_up(self._table, uniform(seeds.to(images.device), images[0].shape)).mul_(self._slope)
+        # (x - offset) * factor, x being what it was times exp(logs); in dB a sum, which no offset matters to.
+        added = logs * self._factor
+        raised = (images + self._offset * self._factor).mul_(logs.exp_()).sub_(self._offset * self._factor)
+        found = torch.where(self._decibel, images + added, raised)
+        return torch.where(images == self._fill, images, found)
+
+
+def uniform(seeds: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return float32 [B, *shape] above 0 and below 1: the 23 upper bits of SplitMix64's numbers from each seed on."""
+    count = math.prod(shape)
+    states = seeds[:, None] + torch.arange(1, count + 1, device=seeds.device) * GOLDEN  # int64 wraps as uint64 does
+    states = (states ^ _shifted(states, 30)).mul_(FIRST)
+    states = (states ^ _shifted(states, 27)).mul_(SECOND)
+    bits = _shifted(states.bitwise_xor_(_shifted(states, 31)), 41)
+    return bits.float().add_(0.5).mul_(2.0**-23).view(len(seeds), *shape)
+
+
+def _shifted(states: Tensor, by: int) -> Tensor:
+    """Return a logical shift to the right, which int64 has not."""
+    return (states >> by).bitwise_and_((1 << (64 - by)) - 1)
+
+
+def _units(manifest: Manifest, channels: Sequence[str]) -> list[str]:
+    """Return the channels' units; raise UsageError where they know no added speckle."""
+    known = {band.name: band.unit for band in manifest.bands}
+    if any(step.step == "normalize" for step in manifest.applied):
+        raise UsageError("speckle: this build is normalised already, its units are gone: take its parent")
+    for name in channels:
+        if name not in known:
+            raise UsageError(
+                f"speckle: {name} is derived of two bands, which would need a factor each: take the bands themselves"
+            )
+        if known[name] not in UNITS:
+            raise UsageError(
+                f"speckle: expected bands in {', '.join(UNITS)}, found {name} in {known[name]}; stretched pictures,"
+                " phases, complex and interferometric values have no linear power to multiply: leave speckle out"
+            )
+    return [known[name] for name in channels]

@@ -1,0 +1,106 @@
+"""Windows are torchvision's, sample by sample, and the same in every batch."""
+
+from __future__ import annotations
+
+import pytest
+
+from sar_data.errors import UsageError
+
+torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
+torchvision = pytest.importorskip("torchvision", reason="it is in the extra train")
+
+from torchvision.transforms import RandomResizedCrop  # noqa: E402
+from torchvision.transforms.v2 import functional as TF  # noqa: E402
+
+from sar_data.train.draws import draws  # noqa: E402
+from sar_data.train.resample import Windows, centred, drawn  # noqa: E402
+
+SIZES = [((64, 64), (224, 224)), ((96, 70), (40, 48)), ((30, 200), (64, 64))]
+
+
+def random_windows(count: int, source: tuple[int, int], size: tuple[int, int], least: float = 0.08) -> Windows:
+    return drawn(draws(0, 0, 0, count)[:, :22], source, size, (least, 1.0))
+
+
+@pytest.mark.parametrize(("source", "size"), SIZES, ids=str)
+def test_a_window_is_resized_as_torchvision_does_it_with_antialiasing(
+    source: tuple[int, int], size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(12, 2, *source)
+    windows = random_windows(12, source, size)
+    found = windows.images(images)
+    for image, mine, low, high in zip(images, found, windows.low.int(), windows.high.int(), strict=True):
+        (top, left), (height, width) = low.tolist(), (high - low).tolist()
+        expected = TF.resized_crop(image, top, left, height, width, list(size), antialias=True)
+        torch.testing.assert_close(mine, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("source", "size"), SIZES, ids=str)
+def test_a_mask_s_window_takes_the_nearest_pixels(source: tuple[int, int], size: tuple[int, int]) -> None:
+    masks = torch.randint(0, 9, (12, *source), generator=torch.Generator().manual_seed(0))
+    windows = random_windows(12, source, size)
+    found = windows.masks(masks)
+    for mask, mine, low, high in zip(masks, found, windows.low.int(), windows.high.int(), strict=True):
+        (top, left), (bottom, right) = low.tolist(), high.tolist()
+        cut = mask[None, None, top:bottom, left:right].float()
+        assert torch.equal(mine, torch.nn.functional.interpolate(cut, size, mode="nearest-exact")[0, 0].long())
+
+
+@pytest.mark.parametrize("source", [(64, 64), (128, 90), (60, 250)], ids=str)
+@pytest.mark.parametrize(("side", "share"), [(56, 0.875), (224, 0.875), (33, 1.0), (40, 0.9)])
+def test_evaluation_resizes_the_shorter_side_and_cuts_the_centre_out_as_torchvision_does(
+    source: tuple[int, int], side: int, share: float
+) -> None:
+    images = torch.randn(2, 2, *source, generator=torch.Generator().manual_seed(0))
+    found = centred(2, source, side, share).images(images)
+    expected = TF.center_crop(TF.resize(images, [round(side / share)], antialias=True), [side, side])
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
+
+
+def test_nothing_changes_where_nothing_is_to_be_done() -> None:
+    images = torch.randn(3, 2, 9, 9)
+    assert torch.equal(centred(3, (9, 9), 9, 1.0).images(images), images)
+
+
+def test_a_sample_s_window_is_the_same_in_every_batch() -> None:
+    images, chance = torch.randn(9, 2, 70, 50), draws(3, 1, 0, 9)[:, :22]
+    whole = drawn(chance, (70, 50), (32, 32), (0.08, 1.0)).images(images)
+    parts = [
+        drawn(chance[part], (70, 50), (32, 32), (0.08, 1.0)).images(images[part])
+        for part in (slice(0, 1), slice(1, 4), slice(4, 9))
+    ]
+    assert torch.equal(whole, torch.cat(parts))
+
+
+@pytest.mark.parametrize(("source", "least"), [((64, 64), 0.08), ((50, 80), 0.8), ((40, 41), 0.2)])
+def test_windows_are_distributed_as_random_resized_crop_s(source: tuple[int, int], least: float) -> None:
+    count = 4000
+    windows = random_windows(count, source, (32, 32), least)
+    found = torch.cat([windows.low, windows.high - windows.low], dim=1)
+    assert (windows.low >= 0).all()
+    assert (windows.high <= torch.tensor(source)).all()
+    assert torch.equal(found, found.round())
+    torch.manual_seed(1)
+    image = torch.empty(1, *source)
+    expected = torch.tensor([RandomResizedCrop.get_params(image, (least, 1.0), (3 / 4, 4 / 3)) for _ in range(count)])
+    spread = (found.var(0) / count + expected.double().var(0) / count).sqrt()
+    assert ((found.mean(0) - expected.double().mean(0)).abs() < 5 * spread).all()
+    for share in (0.1, 0.5, 0.9):
+        gap = (found.quantile(share, dim=0) - expected.double().quantile(share, dim=0)).abs()
+        assert (gap <= 2).all()
+
+
+@pytest.mark.parametrize(("source", "window"), [((10, 300), (10, 13)), ((300, 10), (13, 10))])
+def test_where_no_window_fits_the_largest_of_an_allowed_ratio_is_cut_from_the_centre(
+    source: tuple[int, int], window: tuple[int, int]
+) -> None:
+    windows = random_windows(3, source, (8, 8), 0.99)
+    assert (windows.high - windows.low).unique(dim=0).tolist() == [list(window)]
+    middle = (windows.high + windows.low) / 2 - torch.tensor(source) / 2
+    assert middle.abs().max() <= 0.5
+
+
+def test_a_share_beyond_the_image_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"above 0 and at most 1, found 1\.2"):
+        centred(1, (9, 9), 9, 1.2)
