@@ -16,6 +16,7 @@ from sar_data.train.detectors import DETECTORS, Counted, Grid
 from sar_data.train.losses import backward
 from sar_data.train.models import backbone
 
+Batch = tuple[Tensor, list[dict[str, Tensor]]]
 BANDS = ("VV", "VH")
 SIDE = 64
 ENCODERS = [
@@ -45,9 +46,7 @@ def steady(model: nn.Module) -> nn.Module:
     return model
 
 
-def batch(
-    count: int, *, boxes: tuple[int, ...] = (2, 0, 1, 3), side: int = SIDE
-) -> tuple[Tensor, list[dict[str, Tensor]]]:
+def batch(count: int, *, boxes: tuple[int, ...] = (2, 0, 1, 3), side: int = SIDE) -> Batch:
     random = torch.Generator().manual_seed(1)
     targets = []
     for image in range(count):
@@ -58,7 +57,7 @@ def batch(
     return torch.randn((count, 2, side, side), generator=random, dtype=torch.float64), targets
 
 
-def gradients(model: Any, halves: list[tuple[Tensor, list[dict[str, Tensor]]]]) -> list[Tensor]:
+def gradients(model: Any, halves: list[Batch]) -> list[Tensor]:
     """Return the mean over ranks of the gradients, each rank with one of the halves: what DDP makes of them."""
     totals = torch.stack([model(*half).detach() for half in halves]).sum(dim=0)
     model.zero_grad()
@@ -229,8 +228,6 @@ def test_half_precision_gives_sums_in_single_precision_near_those_of_single_prec
 
 
 def test_a_vit_whose_patches_are_no_power_of_two_is_refused_by_faster_rcnn_with_a_way_out() -> None:
-    with pytest.raises(
-        UsageError, match=r"found patches of 14 pixels: take --detector fcos, or a ViT with patches of 16"
-    ):
+    with pytest.raises(UsageError, match=r"patches of 14 pixels: take --detector fcos, or a ViT with patches of 16"):
         detector("faster-rcnn", "vit_small_patch14_dinov2", side=56)
     assert detector("fcos", "vit_small_patch14_dinov2", side=56).backbone.strides == (7, 14, 28, 56, 112)

@@ -1,0 +1,141 @@
+"""COCO's average precision of boxes, over all predictions of a split at once.
+
+pycocotools does the matching; nothing is written to disk and nothing is printed. An image without objects counts: what
+is found there is wrong. Sizes are COCO's: small below 32 × 32 pixels as stored, large from 96 × 96 on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.errors import missing_extra
+
+SIZES = ("small", "medium", "large")  # after "all", in the order of pycocotools
+FEWEST, SOME = 1, 10  # detections an image that recall is told at, beside all of them
+MOST_VALUES = 8  # of an attribute, to be told one by one
+Floats = npt.NDArray[np.float64]
+
+
+def figures(table: pa.Table, classes: Sequence[str], *, most: int = 100, by: str | None = None) -> dict[str, Any]:
+    """Return COCO's figures of a split: a row of `table` an image, as sar_data.train.detect makes them.
+
+    `ap` is the mean over the overlaps 0.50, 0.55, …, 0.95 and the classes that there are objects of, `ap50` and `ap75`
+    at one overlap, `ap_small`, `ap_medium` and `ap_large` by size of the object; `ar1`, `ar10` and `arN` the recall at
+    so many detections an image, N being `most`. None where there is no such object. `by` names a column, such as where
+    an image lies: if it has at most eight values, all of that is told of each under `by_…`. Raises MissingExtra without
+    pycocotools.
+    """
+    found = _whole(table, classes, most)
+    values = [] if by is None else sorted(value for value in pc.unique(table[by]).to_pylist() if value is not None)
+    if by is not None and 0 < len(values) <= MOST_VALUES:
+        parts = {value: table.filter(pc.equal(table[by], value)) for value in values}
+        found[f"by_{by}"] = {value: _whole(part, classes, most) for value, part in parts.items()}
+    return found
+
+
+def _whole(table: pa.Table, classes: Sequence[str], most: int) -> dict[str, Any]:
+    precision, recall, limits = _evaluated(table, len(classes), most)
+    labels, crowds = (_flat(table[name], np.int64) for name in ("true_labels", "true_crowds"))
+    support = np.bincount(labels[crowds == 0], minlength=len(classes))
+    return {
+        "count": len(table),
+        "objects": int(support.sum()),
+        "empty_images": int(pc.sum(pc.equal(pc.list_value_length(table["true_labels"]), 0)).as_py() or 0),
+        "ap": _mean(precision[:, :, :, 0, -1]),
+        "ap50": _mean(precision[0, :, :, 0, -1]),
+        "ap75": _mean(precision[5, :, :, 0, -1]),
+        **{f"ap_{size}": _mean(precision[:, :, :, i, -1]) for i, size in enumerate(SIZES, 1)},
+        **{f"ar{limit}": _mean(recall[:, :, 0, i]) for i, limit in enumerate(limits)},
+        **{f"ar_{size}": _mean(recall[:, :, i, -1]) for i, size in enumerate(SIZES, 1)},
+        "without_support": [name for name, count in zip(classes, support, strict=True) if not count],
+        "per_class": {
+            name: {
+                "ap": _mean(precision[:, :, i, 0, -1]),
+                "ap50": _mean(precision[0, :, i, 0, -1]),
+                "recall": _mean(recall[:, i, 0, -1]),
+                "support": int(support[i]),
+            }
+            for i, name in enumerate(classes)
+        },
+    }
+
+
+def _evaluated(table: pa.Table, classes: int, most: int) -> tuple[Floats, Floats, list[int]]:
+    """Return precision [overlap, recall, class, size, limit], recall [overlap, class, size, limit] and the limits.
+
+    -1 where there is no object to find.
+    """
+    limits = sorted({FEWEST, min(SOME, most), most})
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError:
+        raise missing_extra("pycocotools", "train") from None
+    documents = truth_document(table, classes), _found_document(table, classes)
+    with contextlib.redirect_stdout(io.StringIO()):
+        sides = []
+        for document in documents:
+            side = COCO()
+            side.dataset = document
+            side.createIndex()
+            sides.append(side)
+        matching = COCOeval(*sides, "bbox")
+        matching.params.maxDets = limits
+        matching.evaluate()
+        matching.accumulate()
+    return matching.eval["precision"], matching.eval["recall"], limits
+
+
+def truth_document(table: pa.Table, classes: int) -> dict[str, Any]:
+    """Return the true boxes as a COCO document; ids begin at 1, since pycocotools takes an object 0 for no match."""
+    annotations: list[dict[str, Any]] = []
+    names = ("true_boxes", "true_labels", "true_areas", "true_crowds")
+    for image, *row in zip(range(1, len(table) + 1), *(table[name].to_pylist() for name in names), strict=True):
+        for box, label, area, crowd in zip(*row, strict=True):
+            annotations.append(
+                _annotation(len(annotations) + 1, image, box, label) | {"area": area, "iscrowd": int(crowd)}
+            )
+    return _document(table, classes, annotations)
+
+
+def _found_document(table: pa.Table, classes: int) -> dict[str, Any]:
+    annotations: list[dict[str, Any]] = []
+    names = ("boxes", "labels", "box_scores")
+    for image, *row in zip(range(1, len(table) + 1), *(table[name].to_pylist() for name in names), strict=True):
+        for box, label, score in zip(*row, strict=True):
+            annotations.append(_annotation(len(annotations) + 1, image, box, label) | {"score": score})
+    return _document(table, classes, annotations)
+
+
+def _document(table: pa.Table, classes: int, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "info": {},
+        "images": [{"id": i} for i in range(1, len(table) + 1)],
+        "categories": [{"id": i} for i in range(1, classes + 1)],
+        "annotations": annotations,
+    }
+
+
+def _annotation(number: int, image: int, box: Sequence[float], label: int) -> dict[str, Any]:
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    facts = {"id": number, "image_id": image, "category_id": label + 1, "iscrowd": 0}
+    return facts | {"bbox": [left, top, width, height], "area": width * height}
+
+
+def _flat(column: pa.ChunkedArray, dtype: Any) -> npt.NDArray[Any]:
+    return np.array([value for row in column.to_pylist() for value in row], dtype)
+
+
+def _mean(values: Floats) -> float | None:
+    """Return the mean of what is defined."""
+    there = values[values > -1]
+    return float(there.mean()) if there.size else None

@@ -1,0 +1,120 @@
+"""Horizontal boxes in images: the job behind `detect`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from torch import Tensor, nn
+
+from sar_data.errors import UsageError
+from sar_data.sealed import INDEX_NAME
+from sar_data.train.average_precision import figures
+from sar_data.train.data import Data
+from sar_data.train.detectors import DETECTORS
+from sar_data.train.encoder import Backbone
+from sar_data.train.images import Images
+from sar_data.train.jobs import Batch, Forward
+from sar_data.train.settings import Detect
+from sar_data.train.sightings import sheet
+from sar_data.train.tiles import tiled, within
+from sar_data.train.truth import BOXES, Truth
+
+LEARNT = ("boxes", "labels")
+
+
+class Detection:
+    """Train and evaluate a detector; see sar_data.train.jobs.Job.
+
+    Evaluation is of whole images, at once or in tiles, and in pixels as stored: predictions and truth compare with
+    what `sar-data export --format coco` writes. Raises UsageError for a build without boxes, and options that would
+    evaluate parts of images.
+    """
+
+    chosen_by = "ap50"
+
+    def __init__(self, encoder: Backbone, data: Data, settings: Detect) -> None:
+        if data.task.kind != "detection":
+            raise UsageError(f"task {data.task.name} is of kind {data.task.kind}: detect takes boxes")
+        self._settings, self._classes, self._tile = settings, data.classes, settings.tiles
+        samples = data.loader("train").collection
+        self._zoom = _zoom(samples.shape[-2:], settings)
+        self._truth = Truth(samples.sources[0].files.path(INDEX_NAME), settings.by)
+        if self._truth.rotated and data.ranks.first:
+            logging.getLogger("sar_data.train").warning(
+                "%d objects of this build have a rotated box: not trained yet, their horizontal boxes are",
+                self._truth.rotated,
+            )
+        self.encoder = encoder
+        self._detector = DETECTORS[settings.detector](
+            encoder, len(data.classes), channels=settings.channels, threshold=settings.score_threshold,
+            most=settings.max_detections,
+        )  # fmt: skip
+        self.model: nn.Module = self._detector
+        self.linear = self._detector.linear
+
+    def sums(self, model: Forward, batch: Batch) -> Tensor:
+        found: Tensor = model(batch["image"], _targets(batch))
+        return found
+
+    def known(self, batch: Batch) -> Tensor:
+        return self._detector.known(batch["image"], _targets(batch))
+
+    def value(self, sums: Tensor) -> Tensor:
+        return self._detector.value(sums)
+
+    def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
+        """Return each image's boxes, best first, with scores and labels, and what the index says is there."""
+        images, most = batch["image"], self._settings.max_detections
+        sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * len(images)
+        if "window" in batch:
+            windows = batch["window"].tolist()
+            sizes = [(round(height * self._zoom), round(width * self._zoom)) for *_, height, width in windows]
+        if self._tile:
+            overlap, nms = self._settings.overlap, self._detector.overlap
+            found = tiled(model, images, sizes, tile=self._tile, overlap=overlap, nms=nms, most=most)
+        else:
+            found = [within(one, size, most) for one, size in zip(model(images), sizes, strict=True)]
+        return {
+            "boxes": pa.array([(one["boxes"] / self._zoom).tolist() for one in found], BOXES),
+            "box_scores": pa.array([one["scores"].tolist() for one in found], pa.list_(pa.float64())),
+            "labels": pa.array([one["labels"].tolist() for one in found], pa.list_(pa.int64())),
+            **self._truth.columns(batch["key"]),
+        }
+
+    def score(self, predictions: pa.Table) -> dict[str, Any]:
+        settings = self._settings
+        return figures(predictions, self._classes, most=settings.max_detections, by=settings.by)
+
+    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+        """Write a sheet of images with the boxes that were found and those that are there."""
+        told = "nothing to find" if metrics["ap50"] is None else f"AP50 {metrics['ap50']:.3f}"
+        title = f"{split}, {len(predictions):,} images, {told}"
+        sheet(folder / f"boxes-{split}.png", predictions, self._classes, images, title=title)
+
+
+def _zoom(stored: Sequence[int], settings: Detect) -> float:
+    """Return how many pixels the model sees for one that is stored; UsageError where it would see parts of images."""
+    if settings.centre != 1:
+        raise UsageError(f"centre {settings.centre}: detect evaluates whole images: expected 1")
+    if settings.image_size is None:
+        return 1.0
+    if settings.tiles:
+        raise UsageError(
+            f"image_size {settings.image_size} and tiles of {settings.tiles} pixels: tiles are of images as stored: "
+            "give one of both"
+        )
+    height, width = stored
+    if height != width:
+        raise UsageError(
+            f"image_size {settings.image_size}: expected square images, found {height} × {width}, which would lose "
+            f"what lies beyond a square: give --pad {max(height, width)}, too"
+        )
+    return settings.image_size / height
+
+
+def _targets(batch: Batch) -> list[dict[str, Tensor]]:
+    return [{name: one[name] for name in LEARNT} for one in batch["target"]]

@@ -1,0 +1,85 @@
+"""Detection in tiles: images larger than a detector was trained on, looked at part by part and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import batched_nms, box_area, clip_boxes_to_image
+
+from sar_data.train.windows import starts
+
+Found = dict[str, Tensor]
+TOUCH = 2.0  # pixels from a border within which a box counts as cut by it
+HELD = 0.5  # share of a cut box that a whole one holds, from which on both are of one object
+
+
+def tiled(
+    detect: Callable[[Tensor], Sequence[Found]],
+    images: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    tile: int,
+    overlap: float,
+    nms: float,
+    most: int,
+) -> list[Found]:
+    """Return what `detect` finds in images [B, C, H, W], of which only the first (height, width) pixels are image.
+
+    The detector sees [B, C, tile, tile] each time, every image at the same place, so that its answers do not depend on
+    the other images; places that lie beyond every image are left out, and images smaller than a tile are extended by
+    zeros. A box that an inner border cuts yields to a whole one that holds at least half of it, and of boxes of one
+    class that overlap by more than `nms` the best stays. Objects should be smaller than the overlap, a share of the
+    tile: one that no tile sees whole is found in pieces.
+    """
+    room = [max(tile - length, 0) for length in images.shape[-2:]]
+    images = F.pad(images, (0, room[1], 0, room[0]))
+    parts: list[list[Found]] = [[] for _ in sizes]
+    for top in starts(images.shape[-2], tile, overlap):
+        for left in starts(images.shape[-1], tile, overlap):
+            if not any(top < height and left < width for height, width in sizes):
+                continue
+            for one, size, found in zip(
+                parts, sizes, detect(images[..., top : top + tile, left : left + tile]), strict=True
+            ):
+                one.append(_placed(found, (top, left), size, tile))
+    return [_merged(one, nms, most) for one in parts]
+
+
+def within(found: Found, size: tuple[int, int], most: int) -> Found:
+    """Return the boxes of an image cut to its (height, width), without those that lie beyond it."""
+    boxes = clip_boxes_to_image(found["boxes"], size)
+    kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
+    return {name: values[kept][:most] for name, values in {**found, "boxes": boxes}.items()}
+
+
+def _placed(found: Found, corner: tuple[int, int], size: tuple[int, int], tile: int) -> Found:
+    """Return a tile's boxes where they lie in the image, and which of them an inner border cuts."""
+    top, left = corner
+    lower = found["boxes"].new_tensor([left, top])
+    upper = lower + tile
+    boxes = found["boxes"] + lower.repeat(2)
+    ends = boxes.new_tensor([size[1], size[0]])
+    cut = ((boxes[:, :2] <= lower + TOUCH) & (lower > 0)) | ((boxes[:, 2:] >= upper - TOUCH) & (upper < ends))
+    return within({**found, "boxes": boxes, "cut": cut.any(dim=1)}, size, len(boxes))
+
+
+def _merged(parts: Sequence[Found], nms: float, most: int) -> Found:
+    """Return the boxes of all tiles of an image, every object once as far as can be told, best first."""
+    found = {name: torch.cat([part[name] for part in parts]) for name in ("boxes", "scores", "labels", "cut")}
+    kept = ~(found["cut"] & _held(found))
+    found = {name: values[kept] for name, values in found.items() if name != "cut"}
+    best = batched_nms(found["boxes"], found["scores"], found["labels"], nms)[:most]
+    return {name: values[best] for name, values in found.items()}
+
+
+def _held(found: Found) -> Tensor:
+    """Say of each box whether a box that is not cut, of the same class, holds enough of it."""
+    boxes, whole = found["boxes"], ~found["cut"]
+    lower = torch.maximum(boxes[:, None, :2], boxes[None, whole, :2])
+    upper = torch.minimum(boxes[:, None, 2:], boxes[None, whole, 2:])
+    shared = (upper - lower).clamp(min=0).prod(dim=2)
+    held = (shared >= HELD * box_area(boxes)[:, None]) & (found["labels"][:, None] == found["labels"][None, whole])
+    return held.any(dim=1)

@@ -1,0 +1,76 @@
+"""What is in each image, as the index says it: whole and in pixels as stored, whatever is cropped or resized later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sar_data.errors import BuildError
+
+BOXES = pa.list_(pa.list_(pa.float64()))
+COLUMNS = {
+    "true_boxes": BOXES,
+    "true_labels": pa.list_(pa.int64()),
+    "true_areas": pa.list_(pa.float64()),
+    "true_crowds": pa.list_(pa.bool_()),
+}
+
+
+class Truth:
+    """The objects of every image of a build, and one attribute of the images, by key.
+
+    `rotated` counts the objects that have a rotated box. Raises BuildError for an index that cannot be read.
+    """
+
+    def __init__(self, index: Path, attribute: str) -> None:
+        try:
+            with pq.ParquetFile(index) as file:  # read_table would import pandas
+                table = file.read(columns=["key", "objects", "attrs"])
+        except (OSError, pa.ArrowException) as error:
+            raise BuildError(f"{index}: cannot read the objects: {error}") from error
+        self.attribute = attribute
+        self._rows = {key: row for row, key in enumerate(table["key"].to_pylist())}
+        self._objects = table["objects"].combine_chunks()
+        self._attributes = pc.map_lookup(table["attrs"], pa.scalar(attribute), "first").to_pylist()
+        flat = self._objects.flatten()
+        self.rotated = len(flat) - flat.field("rotated").null_count if len(flat) else 0
+
+    def columns(self, keys: Iterable[str]) -> dict[str, pa.Array]:
+        """Return a row a key: boxes (x0, y0, x1, y1), labels, areas and crowd marks of its objects, and its attribute.
+
+        An area is that of what is drawn most exactly, polygons, rotated box or box, as COCO files of ours and of
+        publishers have it; it decides which objects are small, medium and large.
+        """
+        rows = [self._rows[key] for key in keys]
+        objects = self._objects.take(pa.array(rows, pa.int64())).to_pylist()
+        found = {
+            "true_boxes": [[one["box"] for one in image or ()] for image in objects],
+            "true_labels": [[one["label"] for one in image or ()] for image in objects],
+            "true_areas": [[_area(one) for one in image or ()] for image in objects],
+            "true_crowds": [[_crowd(one) for one in image or ()] for image in objects],
+        }
+        columns = {name: pa.array(values, COLUMNS[name]) for name, values in found.items()}
+        return columns | {self.attribute: pa.array([self._attributes[row] for row in rows], pa.string())}
+
+
+def _area(found: dict[str, Any]) -> float:
+    if found["polygons"]:
+        return sum(map(_shoelace, found["polygons"]))
+    if found["rotated"]:
+        return float(found["rotated"][2] * found["rotated"][3])
+    left, top, right, bottom = found["box"]
+    return float((right - left) * (bottom - top))
+
+
+def _shoelace(ring: Sequence[float]) -> float:
+    xs, ys = ring[::2], ring[1::2]
+    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
+
+
+def _crowd(found: dict[str, Any]) -> bool:
+    return ("crowd", "1") in (found["attrs"] or ())

@@ -1,0 +1,130 @@
+"""Tiles: every object once, wherever it lies, and the same answers whatever else is in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sar_data.train.tiles import Found, tiled, within
+
+TILE, OVERLAP, NMS = 32, 0.5, 0.5
+Box = tuple[int, int, int, int]
+
+
+def drawn(boxes: Sequence[Box], height: int = 100, width: int = 90) -> Tensor:
+    """Return an image [1, 1, H, W] in which each box has a value of its own, from 1 on."""
+    image = torch.zeros(1, 1, height, width)
+    for value, (left, top, right, bottom) in enumerate(boxes, 1):
+        image[..., top:bottom, left:right] = value
+    return image
+
+
+def oracle(images: Tensor) -> list[Found]:
+    """Find what is drawn in each tile, as far as it reaches; a piece is as sure of itself as a whole."""
+    found = []
+    for image in images[:, 0]:
+        boxes, labels, scores = [], [], []
+        for value in image.unique().tolist():
+            if value:
+                y, x = torch.nonzero(image == value, as_tuple=True)
+                boxes.append([int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1])
+                labels.append(int(value) % 2)
+                scores.append(0.5 + 0.4 / len(y))  # pieces even more
+        found.append({
+            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            "scores": torch.tensor(scores), "labels": torch.tensor(labels, dtype=torch.int64),
+        })  # fmt: skip
+    return found
+
+
+def looked(images: Tensor, sizes: Sequence[tuple[int, int]] | None = None, most: int = 100) -> list[Found]:
+    sizes = sizes or [(images.shape[2], images.shape[3])] * len(images)
+    return tiled(oracle, images, sizes, tile=TILE, overlap=OVERLAP, nms=NMS, most=most)
+
+
+@st.composite
+def apart(draw: st.DrawFn) -> list[Box]:
+    """Return boxes of up to 12 pixels a side, one in each of some cells of 15."""
+    cells = draw(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))
+    found = []
+    for row, column in sorted(cells):
+        height, width = draw(st.integers(3, 12)), draw(st.integers(3, 12))
+        top = row * 15 + draw(st.integers(0, 14 - height))
+        left = column * 15 + draw(st.integers(0, 14 - width))
+        found.append((left, top, left + width, top + height))
+    return found
+
+
+@given(apart())
+@settings(max_examples=40, deadline=None)
+def test_every_object_smaller_than_the_overlap_is_found_once_and_whole(boxes: list[Box]) -> None:
+    (found,) = looked(drawn(boxes))
+    assert sorted(map(tuple, found["boxes"].int().tolist())) == sorted(boxes)
+    assert set(found) == {"boxes", "scores", "labels"}
+
+
+def test_a_piece_of_another_class_stays() -> None:
+    image = drawn([(24, 8, 40, 16)])
+
+    def confused(images: Tensor) -> list[Found]:
+        return [
+            {**one, "labels": torch.where(one["boxes"][:, 2] - one["boxes"][:, 0] < 16, 7, one["labels"])}
+            for one in oracle(images)
+        ]
+
+    (found,) = tiled(confused, image, [(100, 90)], tile=TILE, overlap=OVERLAP, nms=NMS, most=9)
+    assert sorted(set(found["labels"].tolist())) == [1, 7]
+
+
+def test_what_lies_in_the_padding_is_not_in_the_image_and_what_reaches_into_it_is_cut() -> None:
+    image = drawn([(5, 5, 12, 12), (40, 60, 52, 70), (70, 80, 80, 90)])
+    (found,) = looked(image, [(64, 60)])
+    assert sorted(map(tuple, found["boxes"].int().tolist())) == [(5, 5, 12, 12), (40, 60, 52, 64)]
+
+
+def test_places_beyond_every_image_are_not_looked_at_and_all_others_have_one_shape() -> None:
+    shapes = []
+
+    def seen(images: Tensor) -> list[Found]:
+        shapes.append(tuple(images.shape))
+        return oracle(images)
+
+    images = torch.zeros(2, 1, 100, 100)
+    tiled(seen, images, [(30, 30), (30, 40)], tile=TILE, overlap=OVERLAP, nms=NMS, most=9)
+    assert set(shapes) == {(2, 1, TILE, TILE)}
+    few = len(shapes)
+    tiled(seen, images, [(100, 100), (30, 40)], tile=TILE, overlap=OVERLAP, nms=NMS, most=9)
+    assert len(shapes) - few > few
+
+
+def test_an_image_s_boxes_do_not_depend_on_the_others_in_the_batch() -> None:
+    one, other = drawn([(20, 20, 30, 30)]), drawn([(60, 70, 72, 82), (3, 3, 9, 9)])
+    alone = looked(one, [(50, 50)])[0]
+    together = looked(torch.cat([one, other]), [(50, 50), (100, 90)])[0]
+    assert all(torch.equal(alone[name], together[name]) for name in alone)
+
+
+def test_an_image_smaller_than_a_tile_is_extended() -> None:
+    (found,) = looked(drawn([(2, 3, 9, 10)], height=20, width=25))
+    assert found["boxes"].tolist() == [[2, 3, 9, 10]]
+
+
+def test_no_more_than_the_best_are_kept() -> None:
+    boxes = [(15 * i, 15 * j, 15 * i + 4 + i, 15 * j + 5) for i in range(3) for j in range(2)]
+    (found,) = looked(drawn(boxes), most=2)
+    (everything,) = looked(drawn(boxes))
+    assert torch.equal(found["scores"], everything["scores"][:2])
+    assert everything["scores"].tolist() == sorted(everything["scores"].tolist(), reverse=True)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_boxes_are_cut_to_the_image_and_those_beyond_it_are_dropped(count: int) -> None:
+    boxes = torch.tensor([[-5.0, 2, 10, 12], [8, 8, 30, 30], [20, 20, 30, 30]])[:count]
+    found = within({"boxes": boxes, "scores": torch.tensor([0.9, 0.8, 0.7])[:count]}, (15, 20), 10)
+    assert found["boxes"].tolist() == [[0, 2, 10, 12], [8, 8, 20, 15]][: max(count - 1, 0)]
+    assert len(found["scores"]) == len(found["boxes"])
