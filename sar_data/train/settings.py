@@ -58,6 +58,11 @@ class Settings(pydantic.BaseModel):
         "none", description="shuffled-labels: train on permuted targets, to see what chance gives."
     )
 
+    @property
+    def tiles(self) -> int | None:
+        """Side of the windows in which whole images are evaluated, None where they are fed as they are in training."""
+        return None
+
 
 class Tuned(Settings):
     """What jobs that train an encoder add."""
@@ -80,11 +85,14 @@ class Finetune(Tuned):
 class Probe(Settings):
     """Encode once, then train many heads on the features."""
 
-    views: int = pydantic.Field(1, ge=1, description="Augmented views of each train image that are encoded.")
+    features: str | None = pydantic.Field(
+        None, description="Folder of encoded features, which runs may share; by default one in the run's."
+    )
+    views: int = pydantic.Field(1, ge=1, description="Encoded views of each train image; the first is not augmented.")
     epochs: int = pydantic.Field(50, ge=1, description="Passes of the heads over the features.")
     batch_size: int = pydantic.Field(256, ge=1, description="Features a step of the heads, and images of the encoder.")
     optimiser: Literal["sgd", "adamw"] = pydantic.Field("sgd", description="SGD with momentum 0.9, or AdamW.")
-    augment: Names = pydantic.Field((), description="Steps for the views; the first view is the image itself.")
+    augment: Names = pydantic.Field((), description="Steps such as flips,crop for all views but the first.")
     lrs: tuple[float, ...] = pydantic.Field(
         (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), description="Learning rates of the heads."
     )
@@ -107,18 +115,36 @@ class Segment(Tuned):
     )
     channels: int = pydantic.Field(256, ge=16, description="Channels of the decoder.")
     auxiliary: float = pydantic.Field(0.0, ge=0, description="Weight of the auxiliary head's loss; 0: no such head.")
-    tile: int | None = pydantic.Field(None, ge=32, description="Side of the sliding window in evaluation.")
+    tile: int | None = pydantic.Field(
+        None, ge=32, description="Side of the sliding window of evaluation; by default that of crop, if any."
+    )
     overlap: float = pydantic.Field(0.5, ge=0, lt=1, description="Share by which windows overlap.")
+
+    @property
+    def tiles(self) -> int | None:
+        """Side of the sliding window of evaluation, None where images are seen whole."""
+        return self.tile or self.crop
 
 
 class Detect(Tuned):
     """Train a detector of horizontal boxes."""
 
     detector: Literal["fcos", "faster-rcnn"] = pydantic.Field("fcos", description="Detector on top of the pyramid.")
+    channels: int = pydantic.Field(256, ge=32, multiple_of=32, description="Channels of the pyramid and of FCOS's head.")
     max_detections: int = pydantic.Field(100, ge=1, description="Boxes an image.")
     score_threshold: float = pydantic.Field(0.05, ge=0, le=1, description="Lowest score that is kept.")
-    tile: int | None = pydantic.Field(None, ge=32, description="Side of the tiles in evaluation of large images.")
+    tile: int | None = pydantic.Field(
+        None, ge=32, description="Side of the tiles that whole images are evaluated in; by default that of crop, if any."
+    )
     overlap: float = pydantic.Field(0.25, ge=0, lt=1, description="Share by which tiles overlap.")
+    by: str = pydantic.Field(
+        "scene", description="Attribute of the index; figures are told for each of its values, too, if they are few."
+    )
+
+    @property
+    def tiles(self) -> int | None:
+        """Side of the tiles of evaluation, None where images are seen whole."""
+        return self.tile or self.crop
 
 
 JOBS: dict[str, type[Settings]] = {"probe": Probe, "finetune": Finetune, "segment": Segment, "detect": Detect}
