@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,43 @@ import pyarrow as pa
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
+from sar_data.train import pictures, sheets
 from sar_data.train.data import Data
 from sar_data.train.encoder import Backbone
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
-from sar_data.train.metrics import figures
+from sar_data.train.metrics import confusion, figures, titled
 from sar_data.train.models import classifier
+from sar_data.train.predictions import multilabel, scores, targets
 from sar_data.train.settings import Finetune
 
 LOSSES = {"multiclass": "ce", "multilabel": "soft-margin"}
 CHOSEN_BY = {"multiclass": "oa", "multilabel": "map_micro"}
 
 
-class Classification:
+class Verdict:
+    """What is told and drawn of predicted classes, whoever predicted them."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = tuple(classes)
+
+    def score(self, predictions: pa.Table) -> dict[str, Any]:
+        return figures(predictions, self._classes)
+
+    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+        """Write a sheet of predictions and, where a sample has one class, the confusion matrix."""
+        several = multilabel(predictions)
+        figure = CHOSEN_BY["multilabel" if several else "multiclass"]
+        value = metrics[figure]
+        title = split if value is None else f"{split}: {titled(figure)} {value:.3f}"
+        sheets.answers(folder / f"predictions-{split}.png", predictions, self._classes, images, title=title)
+        if not several:
+            counts = confusion(targets(predictions), scores(predictions).argmax(axis=1), len(self._classes))
+            pictures.confusion(folder / f"confusion-{split}.png", counts, self._classes, title)
+
+
+class Classification(Verdict):
     """Train and evaluate a classifier; see sar_data.train.jobs.Job."""
 
     def __init__(self, encoder: Backbone, data: Data, settings: Finetune) -> None:
@@ -32,7 +56,8 @@ class Classification:
             raise UsageError(
                 f"task {data.task.name} is a {kind}: finetune and probe take classes; there is `{_job(kind)}`"
             )
-        self.encoder, self._classes, self._kind = encoder, data.classes, kind
+        super().__init__(data.classes)
+        self.encoder = encoder
         self.model: nn.Module = classifier(
             encoder, len(data.classes), pooling=settings.pooling or encoder.poolings[0], head=settings.head
         )
@@ -56,12 +81,6 @@ class Classification:
             "target": pa.array(list(target.astype(np.int8)) if several else target, _TARGET[several]),
             "scores": pa.array(list(model(batch["image"]).float().cpu().numpy()), pa.list_(pa.float32())),
         }
-
-    def score(self, predictions: pa.Table) -> dict[str, Any]:
-        return figures(predictions, self._classes)
-
-    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
-        """Write a confusion matrix and a sheet of predictions."""
 
 
 _TARGET = {False: pa.int64(), True: pa.list_(pa.int8())}

@@ -25,7 +25,8 @@ from sar_data.train.data import Data
 from sar_data.train.settings import Settings
 
 CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
-FREE = ("threads", "device", "checkpoint_every")  # may change when a run goes on: they do not change what comes out
+# What may change when a run goes on, for it does not change what comes out.
+FREE = ("threads", "device", "checkpoint_every", "features")
 EVERY_S = 10.0  # between lines about an epoch under way
 PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
 
@@ -73,15 +74,24 @@ class Folder:
 
     def log(self, rows: Sequence[Mapping[str, Any]], epochs: int) -> None:
         """Write the log so far, its last row to TensorBoard, and say it."""
-        durable.write(self.path / LOG, "".join(f"{json.dumps(row)}\n" for row in rows).encode(), sync=False)
-        row = dict(rows[-1])
-        self._scalars(row)
+        self.record(rows)
+        row = rows[-1]
         shown = " ".join(f"{name} {value:.4f}" for name, value in row.items()
                          if isinstance(value, float) and name not in ("lr", "samples_s", "waiting"))  # fmt: skip
         self.say(
             f"epoch {row['epoch']} of {epochs}: {shown}; {row['samples_s']:,.0f} samples/s, "
             f"{row['waiting']:.1%} waiting for data"
         )
+
+    def record(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the log so far, and its last row to TensorBoard."""
+        durable.write(self.path / LOG, "".join(f"{json.dumps(row)}\n" for row in rows).encode(), sync=False)
+        self._scalars(rows[-1])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the log."""
+        path = self.path / LOG
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def _scalars(self, row: Mapping[str, Any]) -> None:
         if self._board is None:

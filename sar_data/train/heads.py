@@ -72,7 +72,7 @@ class Heads:
     def step(self, features: Tensor, target: Tensor, scale: float) -> Tensor:
         """Take one step of every head at `scale` of its learning rate; return the losses [heads] before it.
 
-        features float32 [B, features]; target int64 [B], or float32 [B, classes] where classes do not exclude each other.
+        features float32 [B, features]; target int64 [B], or float32 [B, classes] with `several`.
         """
         inputs = self._standardised(features)
         losses, slope = self._loss(self._product(inputs, self.weight, self.bias), target)

@@ -17,7 +17,19 @@ Forward = Callable[..., Any]
 """The job's model as the loop wraps it: compiled, or shared among ranks."""
 
 
-class Job(Protocol):
+class Judge(Protocol):
+    """What is told and drawn of predictions."""
+
+    def score(self, predictions: pa.Table) -> dict[str, Any]:
+        """Return the metrics of a whole split from its predictions, sorted by key, every key once."""
+        ...
+
+    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+        """Write pictures of a split into the run's folder."""
+        ...
+
+
+class Job(Judge, Protocol):
     """One kind of training of one model.
 
     `model` lies on the device and holds `encoder`. The loss is sums that add up over samples, batches and ranks, and a
@@ -44,12 +56,4 @@ class Job(Protocol):
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return columns of the predictions, an entry a sample of the batch, padding included."""
-        ...
-
-    def score(self, predictions: pa.Table) -> dict[str, Any]:
-        """Return the metrics of a whole split from its predictions, sorted by key, every key once."""
-        ...
-
-    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
-        """Write pictures of a split into the run's folder."""
         ...

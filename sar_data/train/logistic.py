@@ -16,7 +16,7 @@ from torch import Tensor
 from sar_data.train.heads import Linear
 
 ITERATIONS = 300
-FLAT = 1e-5  # the largest slope that counts as none
+FLAT = 1e-4  # the largest slope that counts as none, scikit-learn's default
 SMALLEST = 1e-6  # deviation of a feature, below which it is a constant and says nothing
 
 _log = logging.getLogger("sar_data.train")

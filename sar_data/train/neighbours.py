@@ -34,7 +34,7 @@ def shares(
     table = F.normalize(known, dim=1).t()
     rows = max(1, MOST_CELLS // len(known))
     found: list[list[Tensor]] = [[] for _ in counts]
-    for part in asked.split(rows):
+    for part in torch.split(asked, rows):
         near, which = (F.normalize(part, dim=1) @ table).topk(most, dim=1)
         votes = ((near - near[:, :1]) / temperature).exp()
         for one, k in zip(found, counts, strict=True):

@@ -8,15 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from sar_data.train.batched import rescored
 from sar_data.train.bootstrap import intervals
 from sar_data.train.data import Data
 from sar_data.train.folder import METRICS, Folder, write
-from sar_data.train.jobs import Job
+from sar_data.train.jobs import Judge
+from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
 from sar_data.train.predictions import write as keep
 
 
-def leave(folder: Folder, job: Job, data: Data, tables: Mapping[str, pa.Table], **more: Any) -> dict[str, Any]:
+def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], **more: Any) -> dict[str, Any]:
     """Score each split's predictions and write all of it; return the metrics. `more` goes into metrics.json as it is.
 
     metrics.json comes last: a run that has it is finished.
@@ -25,7 +27,12 @@ def leave(folder: Folder, job: Job, data: Data, tables: Mapping[str, pa.Table], 
     for split, table in tables.items():
         found[split] = job.score(table)
         found[split]["intervals"] = intervals(table, data.classes)
+        if data.settings.metrics == "fgmae-batched":
+            found[split]["fgmae_batched"] = rescored(table, data.classes, data.settings.batch_size)
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
+    rows = folder.rows()
+    if rows:
+        curves(folder.path / "curves.png", rows, folder.path.name)
     keep(folder.path / NAME, tables, data.classes)
     found |= more
     write(folder.path / METRICS, found)

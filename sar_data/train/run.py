@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sar_data.errors import unknown
 from sar_data.stream.order import mixed
 from sar_data.train import folder as documents
 from sar_data.train.data import Data
@@ -18,7 +19,7 @@ from sar_data.train.loop import Training, settle
 from sar_data.train.models import backbone
 from sar_data.train.outcome import leave
 from sar_data.train.ranks import Ranks, started
-from sar_data.train.settings import Settings, Tuned
+from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 
 INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
 
@@ -78,10 +79,12 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
     if folder.finished:
         folder.say(f"{folder.path} is finished; to train anew take another --out")
         return documents.read(folder.path / documents.METRICS)
-    if made is None or tuned is None:
+    if isinstance(settings, Probe):
         from sar_data.train.probe import probe
 
-        return probe(encoder.to(ranks.device), settings, data, folder, ranks, weights)
+        return probe(encoder.to(ranks.device), settings, data, folder, ranks)
+    if made is None or tuned is None:
+        raise unknown("job", job, JOBS)
     made.model.to(ranks.device)
     with halting() as halt:
         training = Training(made, data, tuned, ranks, folder, halt)

@@ -1,0 +1,75 @@
+"""Encoded features as heads read them: rows of mapped files, float32 on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+CHUNK = 4096  # rows that are handed out together where all are wanted
+ROOM = 0.25  # of a GPU's free memory, for one file that is kept there
+
+
+class Features:
+    """The vectors of one split, by pooling and view, with targets and keys.
+
+    files     pooling → an .npy file of each view
+    rows      which rows of the files are used, of as many samples
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, Sequence[Path]],
+        rows: npt.NDArray[np.int64],
+        target: npt.NDArray[Any],
+        keys: Sequence[str],
+        device: torch.device,
+    ) -> None:
+        self._files, self._device = files, device
+        self._rows = torch.from_numpy(rows)
+        self._open: dict[tuple[str, int], Tensor] = {}
+        self.target = torch.from_numpy(target).to(device)
+        self.keys = list(keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def views(self) -> int:
+        """How many views there are of each sample."""
+        return len(next(iter(self._files.values())))
+
+    def width(self, pooling: str) -> int:
+        """Return the length of a vector."""
+        return int(self._vectors(pooling, 0).shape[1])
+
+    def take(self, pooling: str, which: Tensor, view: int = 0) -> Tensor:
+        """Return float32 [len(which), width] of some samples, by their numbers on the CPU."""
+        vectors = self._vectors(pooling, view)
+        found = vectors.index_select(0, self._rows[which].to(vectors.device))
+        return found.to(self._device).float()
+
+    def chunks(self, pooling: str) -> Iterator[tuple[slice, Tensor]]:
+        """Yield all samples' vectors of view 0, some thousand at a time, and which they are."""
+        for start in range(0, len(self), CHUNK):
+            part = torch.arange(start, min(start + CHUNK, len(self)))
+            yield slice(start, start + len(part)), self.take(pooling, part)
+
+    def whole(self, pooling: str) -> Tensor:
+        """Return float32 [sample, width] of view 0."""
+        return self.take(pooling, torch.arange(len(self)))
+
+    def _vectors(self, pooling: str, view: int) -> Tensor:
+        """Return a file's vectors: mapped, or on a GPU that has room for them."""
+        if (pooling, view) not in self._open:
+            # "c" maps privately and writable, which torch wants; nothing is ever written.
+            found = torch.from_numpy(np.load(self._files[pooling][view], mmap_mode="c", allow_pickle=False))
+            if self._device.type == "cuda" and found.nbytes < ROOM * torch.cuda.mem_get_info(self._device)[0]:
+                found = found.to(self._device)
+            self._open[pooling, view] = found
+        return self._open[pooling, view]

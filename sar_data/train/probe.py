@@ -1,0 +1,143 @@
+"""The probe: encode each split once, try many classifiers on the features, choose one, test it once.
+
+    RUN/features/          what was encoded (or the folder that --features names, which runs may share)
+    RUN/heads.csv          every candidate with its figures on the split that the best was chosen on
+    RUN/head.safetensors   the chosen one where it is linear: logits are features · weight + bias
+
+Groups of candidates are dealt out to the ranks. Each reads the features that all have written, and no group depends on
+another, so that the outcome is the same for any number of ranks; gradients need not cross between them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from safetensors.torch import save
+
+from sar_data import durable
+from sar_data.errors import RunError, UsageError
+from sar_data.train.classification import CHOSEN_BY, Verdict
+from sar_data.train.contest import Tried, answers, groups, tried
+from sar_data.train.data import Data
+from sar_data.train.encode import Encoding
+from sar_data.train.encoder import Backbone
+from sar_data.train.features import Features
+from sar_data.train.folder import Folder
+from sar_data.train.halt import Halt, halting
+from sar_data.train.outcome import leave
+from sar_data.train.predictions import gathered, part
+from sar_data.train.ranks import Ranks
+from sar_data.train.settings import Probe
+
+TABLE, HEAD, FEATURES = "heads.csv", "head.safetensors", "features"
+
+
+def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks: Ranks) -> dict[str, Any]:
+    """Probe an encoder, which is on the ranks' device, and return the metrics (on the first rank, nothing elsewhere).
+
+    The best candidate is that of the highest figure (OA, or mAP micro for several classes) on `settings.select`; the
+    first in heads.csv of those that are equal. Raises UsageError for settings that do not fit the build or the encoder.
+    """
+    _check(settings, data)
+    poolings = settings.poolings or encoder.poolings
+    tasks = groups(settings, poolings)
+    with halting() as halt:
+        kept = Path(settings.features) if settings.features else folder.path / FEATURES
+        encoding = Encoding(encoder, data, settings, kept, ranks, folder.say, halt)
+        train = encoding.split("train", poolings, views=settings.views)
+        features = {settings.select: encoding.split(settings.select, poolings)}
+        found = _contest(tasks, train, features[settings.select], settings, data, ranks, folder, halt)
+        for split in ("val", "test"):
+            if split not in features and data.has(split):
+                features[split] = encoding.split(split, poolings)
+    best = _best(found, CHOSEN_BY[data.task.kind], settings.select)
+    if not ranks.first:
+        return {}
+    folder.say(f"chosen on {settings.select} of {len(found)}: {best.candidate}")
+    _write(folder, settings, found, best)
+    shown: list[str] = [split for split in ("val", "test") if split in features]
+    tables = {split: _predictions(best, train, features[split], settings, data) for split in shown}
+    chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
+    facts = {"chosen": chosen, "chosen_on": settings.select, "candidates": len(found), "encoded": encoding.images}
+    return leave(folder, Verdict(data.classes), data, tables, probe=facts)
+
+
+def _check(settings: Probe, data: Data) -> None:
+    """Raise UsageError where a probe cannot be had."""
+    if data.task.kind not in CHOSEN_BY:
+        raise UsageError(f"task {data.task.name} is a {data.task.kind}: a probe takes classes of whole images")
+    if settings.select == "last":
+        raise UsageError("select last: a probe must choose one: on val, or on test to repeat what was published")
+    if not data.has(settings.select):
+        raise UsageError(
+            f"select {settings.select}: this build has no such samples to choose on; build it with a val split"
+        )
+    if settings.views > 1 and not settings.augment:
+        raise UsageError(f"views {settings.views}: without --augment all views would be the same")
+    if any(step.startswith("mixup") for step in settings.augment):
+        raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune --freeze`")
+
+
+def _contest(
+    tasks: list[tuple[str, str]],
+    train: Features,
+    judged: Features,
+    settings: Probe,
+    data: Data,
+    ranks: Ranks,
+    folder: Folder,
+    halt: Halt,
+) -> list[Tried]:
+    """Return all candidates, on every rank; each rank tries some groups of them."""
+    mine: dict[int, list[Tried]] = {}
+    for number in range(ranks.rank, len(tasks), ranks.world):
+        head, pooling = tasks[number]
+        mine[number] = tried(head, pooling, train, judged, settings, data.classes, lambda: _leave(halt))
+        folder.say(f"{len(mine[number])} × {head} on {pooling}: tried")
+    everything = {number: found for one in ranks.gather(mine) for number, found in one.items()}
+    return [one for number in range(len(tasks)) for one in everything[number]]
+
+
+def _leave(halt: Halt) -> None:
+    if halt.asked:
+        halt.leave("what was encoded is kept")
+
+
+def _best(found: list[Tried], figure: str, split: str) -> Tried:
+    """Return the candidate of the highest figure; raise RunError where all have diverged."""
+    able = [one for one in found if figure in one.figures]
+    if not able:
+        raise RunError(
+            f"none of {len(found)} candidates has a {figure} on {split}: take smaller --lrs, and see that the split "
+            "holds samples of the classes"
+        )
+    return max(able, key=lambda one: one.figures[figure])
+
+
+def _predictions(best: Tried, train: Features, asked: Features, settings: Probe, data: Data) -> pa.Table:
+    """Return the chosen candidate's answers for a split."""
+    logits = answers(best, train, asked, settings, len(data.classes))
+    named = [data.groups[key] for key in asked.keys]
+    return gathered([part(asked.keys, asked.target.cpu().numpy(), logits.cpu().numpy(), groups=named)], asked.keys)
+
+
+def _write(folder: Folder, settings: Probe, found: list[Tried], best: Tried) -> None:
+    """Write the table of candidates, the chosen head, and how the best trained one was trained."""
+    names = sorted({name for one in found for name in one.figures})
+    sink = io.StringIO()
+    table = csv.writer(sink, lineterminator="\n")
+    table.writerow([*asdict(best.candidate), *(f"{settings.select}_{name}" for name in names), "chosen"])
+    for one in found:
+        told = asdict(one.candidate).values()
+        table.writerow([*told, *(one.figures.get(name) for name in names), "*" if one is best else ""])
+    durable.write(folder.path / TABLE, sink.getvalue().encode())
+    if best.linear is not None:
+        tensors = {"weight": best.linear.weight.cpu().contiguous(), "bias": best.linear.bias.cpu().contiguous()}
+        durable.write(folder.path / HEAD, save(tensors, {"pooling": best.candidate.pooling}))
+    for row in range(len(best.log)):
+        folder.record(best.log[: row + 1])
