@@ -20,9 +20,10 @@ def rotated(images: Tensor, degrees: Tensor, fill: float) -> Tensor:
     # Both axes of the grid run from -1 to 1, so that the ratio of the sides comes in.
     rows = [torch.stack([cos, -sin * height / width, zero], 1), torch.stack([sin * width / height, cos, zero], 1)]
     grid = F.affine_grid(torch.stack(rows, 1).float(), [len(images), 1, height, width], align_corners=False)
-    # What lies outside is read as 0: images are shifted so that this is the fill.
-    found = F.grid_sample(images - fill, grid.to(images.device), mode="nearest", align_corners=False)
-    return found.add_(fill)
+    # What lies outside is read as 0; a channel of ones tells where that is.
+    told = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
+    found = F.grid_sample(told, grid.to(images.device), mode="nearest", align_corners=False)
+    return torch.where(found[:, -1:] > 0, found[:, :-1], fill)
 
 
 def rotated_masks(masks: Tensor, degrees: Tensor) -> Tensor:
