@@ -1,0 +1,140 @@
+"""A class for every pixel: the job behind `segment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from sar_data import durable
+from sar_data.errors import UsageError
+from sar_data.train import masks
+from sar_data.train.areas import counted
+from sar_data.train.data import Data
+from sar_data.train.decoders import segmenter
+from sar_data.train.encoder import Backbone
+from sar_data.train.images import Images
+from sar_data.train.jobs import Batch, Forward
+from sar_data.train.losses import loss
+from sar_data.train.metrics import figures
+from sar_data.train.settings import Segment
+from sar_data.train.sheets import segments, spread
+from sar_data.train.windows import blended
+
+POOLED = ("upernet", "upernet-diary", "upernet-smp", "deeplabv3")  # they see the whole image as one pixel
+FOLDER, SHOWN = "masks", 12
+
+
+class Segmentation:
+    """Train and evaluate a segmentation model; see sar_data.train.jobs.Job.
+
+    Predictions are confusion counts of each image's pixels, which add up, and its predicted mask as PNG. With the
+    auxiliary head there are twice as many sums: those of the main logits, then those of the auxiliary ones.
+    """
+
+    chosen_by = "miou"
+
+    def __init__(self, encoder: Backbone, data: Data, settings: Segment) -> None:
+        _check(encoder, data, settings)
+        self.encoder, self._classes, self._channels, self._settings = encoder, data.classes, data.channels, settings
+        self._resized = _resized(data, settings)
+        self.model: nn.Module = segmenter(
+            encoder,
+            len(data.classes),
+            head=settings.head,
+            channels=settings.channels,
+            auxiliary=settings.auxiliary > 0,
+        )
+        self._loss = loss(settings.loss or "ce", len(data.classes), data.task.kind)
+        self.linear = self._loss.linear
+        self._weights = (1.0, settings.auxiliary)[: 2 if settings.auxiliary else 1]
+
+    def sums(self, model: Forward, batch: Batch) -> Tensor:
+        return torch.cat([self._loss.sums(logits, batch["target"]) for logits in model(batch["image"])])
+
+    def known(self, batch: Batch) -> Tensor:
+        return self._loss.known(batch["target"]).repeat(len(self._weights))
+
+    def value(self, sums: Tensor) -> Tensor:
+        values = [self._loss.value(part) for part in sums.chunk(len(self._weights))]
+        return torch.stack([weight * value for weight, value in zip(self._weights, values, strict=True)]).sum()
+
+    def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
+        """Return confusion counts [target, predicted] and mask of each sample."""
+        predicted = self._logits(model, batch["image"]).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        count, shape = len(self._classes), predicted.shape[1:]
+        counts = counted(batch["target"].cpu().numpy(), predicted, count)
+        padded = "window" in batch and not self._resized
+        sizes = batch["window"][:, 2:].tolist() if padded else [shape] * len(predicted)
+        pictures = [masks.encoded(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
+        return {
+            "pixels": pa.array(list(counts.reshape(len(counts), -1)), pa.list_(pa.int64())),
+            "mask": pa.array(pictures, pa.binary()),
+        }
+
+    def score(self, predictions: pa.Table) -> dict[str, Any]:
+        return figures(predictions, self._classes)
+
+    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+        """Write every mask to masks/SPLIT/KEY.png, and a sheet of some images with their true and predicted masks."""
+        where = folder / FOLDER / split
+        where.mkdir(parents=True, exist_ok=True)
+        for key, png in zip(predictions["key"].to_pylist(), predictions["mask"].to_pylist(), strict=True):
+            durable.write(where / f"{quote(key, safe='')}.png", png, sync=False)
+        part = predictions.take(pa.array(spread(len(predictions), SHOWN), pa.int64()))
+        keys, rows = part["key"].to_pylist(), []
+        for (image, true), png in zip(images(keys), part["mask"].to_pylist(), strict=True):
+            mask = masks.decoded(png)
+            if self._resized and true is not None:
+                mask = masks.resized(mask, true.shape)
+            height, width = mask.shape
+            rows.append((image[:, :height, :width], np.asarray(true)[:height, :width], mask))
+        title = f"{split}, {len(keys)} of {len(predictions):,} images, mIoU {metrics['miou'] or 0:.3f}"
+        pictures, true_masks, found = ([row[place] for row in rows] for place in range(3))
+        path = folder / f"{FOLDER}-{split}.png"
+        segments(path, keys, pictures, true_masks, found, self._classes, bands=self._channels, title=title)
+
+    def _logits(self, model: Forward, images: Tensor) -> Tensor:
+        tile = self._settings.tiles
+        if tile is None:
+            found: Tensor = model(images)[0]
+            return found
+        return blended(lambda part: model(part)[0], images, tile, self._settings.overlap)
+
+
+def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
+    """Raise UsageError where build, encoder and settings do not go together."""
+    if data.task.kind != "segmentation":
+        raise UsageError(f"task {data.task.name} is a {data.task.kind}: segment takes masks; choose another --task")
+    if settings.head in POOLED and settings.batch_size == 1:
+        raise UsageError(
+            f"head {settings.head}: expected at least 2 samples a batch, for it normalises the means of images, found "
+            "--batch-size 1. Take more, or --head fpn"
+        )
+    if settings.centre != 1:
+        raise UsageError(f"centre {settings.centre}: segment evaluates whole images, and takes 1")
+    height, width = data.loader("train").collection.shape[-2:]
+    if settings.image_size is not None and height != width:
+        raise UsageError(f"image_size: expected square images, found {height} × {width}: --crop makes them so")
+    if settings.tiles is None:
+        return
+    if _resized(data, settings):
+        raise UsageError(
+            f"image_size {data.side}: evaluation slides windows of {settings.tiles} pixels over images as stored; omit "
+            "--image-size, which resizes them, or --crop and --tile"
+        )
+    if encoder.kind != "cnn" and settings.tiles != data.side:
+        raise UsageError(
+            f"tile: {encoder.name} takes images of the size it is trained on only: expected --tile {data.side}, "
+            f"found {settings.tiles}"
+        )
+
+
+def _resized(data: Data, settings: Segment) -> bool:
+    """Say whether the model sees images at another size than they are stored at."""
+    return settings.image_size is not None and data.loader("train").collection.shape[-1] != settings.image_size
