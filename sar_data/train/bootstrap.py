@@ -34,8 +34,11 @@ def intervals(
     """Return {metric: [low, high]}, 95 % percentile intervals, with how they were made in `method`.
 
     `over` is what a group of this build is, in the plural (scenes, tiles, blocks). A class that a resample has no
-    sample of is left out of that resample's means. Of fewer than two units there is no interval; `method` says so.
+    sample of is left out of that resample's means. Of fewer than two units there is no interval, nor of boxes, whose
+    matching would have to be repeated; `method` says so.
     """
+    if not {"pixels", "scores"} & set(table.column_names):
+        return {"method": "no interval: figures of boxes are not resampled"}
     units, count, method = unit_of(table, over)
     made: dict[str, Any] = {"method": method, "level": LEVEL, "resamples": resamples, "seed": seed}
     if count < 2:

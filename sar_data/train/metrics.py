@@ -27,6 +27,11 @@ TITLES = {
 }  # fmt: skip
 
 
+def titled(name: str) -> str:
+    """Return a metric's name as it is printed: map_micro is mAP micro, ap50 is AP50."""
+    return TITLES.get(name, name.replace("_", " ").upper() if name.startswith("ap") else name.replace("_", " "))
+
+
 def figures(table: pa.Table, classes: Sequence[str]) -> Figures:
     """Return the figures of a split's gathered predictions; which ones follows from its columns."""
     if "pixels" in table.column_names:

@@ -194,7 +194,7 @@ def _agree(rows: list[dict[str, Any]]) -> None:
             same = value == other
         if not same:
             raise RunError(
-                f"{first['key']}: two ranks disagree on its {name}: {value} and {other}. "
+                f"{first['key']}: two ranks disagree on its {name}: {str(value)[:60]} and {str(other)[:60]}. "
                 "Ranks must evaluate the same weights on the same build"
             )
 

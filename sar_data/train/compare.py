@@ -1,0 +1,160 @@
+"""Several runs as one table: what they were asked for where that differs, and what came out.
+
+A number whose epoch or head was chosen on the test split itself is marked wherever it is shown.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sar_data.errors import RunError, UsageError
+from sar_data.train.metrics import titled
+
+CONFIG, METRICS = "config.json", "metrics.json"
+SHOWN = ("oa", "aa", "map_micro", "map_macro", "f1_macro", "miou", "pixel_accuracy", "ap", "ap50", "ap75")
+MARK, NOTE = "†", "† chosen on test (as published): biased upwards"
+FIXED = ("run", "job", "preset", "model", "weights", "build", "chosen on")
+DIGITS = 8  # of a digest
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run: its name in the table, its config.json and its metrics.json."""
+
+    name: str
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+    @property
+    def marked(self) -> bool:
+        """Say whether the test split chose."""
+        return self.setting("select") == "test"
+
+    def setting(self, name: str) -> Any:
+        """Return an option, None where the job has none of that name."""
+        return self.config["settings"].get(name)
+
+    def about(self) -> dict[str, str]:
+        """Return what the run is, a text for each of FIXED."""
+        build = self.config["build"]
+        facts = (build["dataset"], build.get("variant"), build["version"], build["content_digest"][:DIGITS])
+        chosen = "test (as published)" if self.marked else self.setting("select")
+        texts = (self.name, self.config["job"], self.config.get("preset"), self.setting("model"),
+                 self.setting("weights"), " ".join(fact for fact in facts if fact), chosen)  # fmt: skip
+        return {name: "–" if text is None else str(text) for name, text in zip(FIXED, texts, strict=True)}
+
+
+def opened(paths: Iterable[Path]) -> list[Run]:
+    """Return the runs in some folders; raise RunError for a folder that is none or is not finished."""
+    found = [(path, *(_read(path, name) for name in (CONFIG, METRICS))) for path in paths]
+    if not found:
+        raise UsageError("compare: expected the folders of runs, found none")
+    names = [path.name for path, *_ in found]
+    alike = len(set(names)) < len(names)
+    return [Run(str(path) if alike else path.name, config, metrics) for path, config, metrics in found]
+
+
+def markdown(runs: Sequence[Run], split: str = "test") -> str:
+    """Return a Markdown table of the runs with the figures of a split, then one of the options that differ."""
+    figures = _figures(runs, split)
+    head = [*FIXED, *(f"{split} {titled(name)}" for name in figures)]
+    lines = _table(head, [[*run.about().values(), *(_cell(run, split, name) for name in figures)] for run in runs])
+    notes = [NOTE] if split == "test" and any(run.marked for run in runs) and figures else []
+    notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
+    differing = differences(runs)
+    if differing:
+        lines += ["", "What differs", ""]
+        lines += _table(
+            ["option", *(run.name for run in runs)], [[name, *values] for name, values in differing.items()]
+        )
+    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def as_csv(runs: Sequence[Run], split: str = "test") -> str:
+    """Return a line a run: what it is, figures with the ends of their intervals, and the options that differ."""
+    figures, differing = _figures(runs, split), differences(runs)
+    names = [name + end for name in figures for end in ("", "_low", "_high")]
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([*FIXED, "split", *names, *differing])
+    for i, run in enumerate(runs):
+        values = [value for name in figures for value in (_value(run, split, name), *_interval(run, split, name))]
+        lines.writerow([*run.about().values(), split, *values, *(found[i] for found in differing.values())])
+    return text.getvalue()
+
+
+def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return {option: a text a run} of what is not the same in all runs, but for what the table shows and paths."""
+    flat = [dict(_flat({name: part for name, part in run.config.items() if name not in ("job", "preset")}))
+            for run in runs]  # fmt: skip
+    names = list(dict.fromkeys(name for one in flat for name in one))
+    hidden = {"settings.model", "settings.weights", "settings.select", "build.path"}
+    found = {name: [_text(one.get(name)) for one in flat] for name in names if name not in hidden}
+    return {name.removeprefix("settings."): texts for name, texts in found.items() if len(set(texts)) > 1}
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads((path / name).read_bytes())
+    except (OSError, ValueError) as error:
+        what = "not finished" if name == METRICS and (path / CONFIG).is_file() else f"no run ({error})"
+        raise RunError(f"{path}: expected the folder of a finished run, found {what}") from error
+    if not isinstance(found, dict) or (name == CONFIG and not {"job", "settings", "build"} <= found.keys()):
+        raise RunError(f"{path / name}: expected the document of a run, found another one")
+    return found
+
+
+def _figures(runs: Sequence[Run], split: str) -> list[str]:
+    """Return the metrics that some run has of a split; raise UsageError where none has the split."""
+    splits = sorted({name for run in runs for name, found in run.metrics.items() if "count" in found})
+    if split not in splits:
+        raise UsageError(f"compare: no run has figures of {split!r}; there are: {', '.join(splits) or 'none'}")
+    return [name for name in SHOWN if any(_value(run, split, name) is not None for run in runs)]
+
+
+def _value(run: Run, split: str, name: str) -> float | None:
+    found = run.metrics.get(split, {}).get(name)
+    return found if isinstance(found, float) else None
+
+
+def _interval(run: Run, split: str, name: str) -> tuple[float | None, float | None]:
+    found = run.metrics.get(split, {}).get("intervals", {}).get(name)
+    return (found[0], found[1]) if found else (None, None)
+
+
+def _method(run: Run, split: str) -> str | None:
+    found: str | None = run.metrics.get(split, {}).get("intervals", {}).get("method")
+    return found
+
+
+def _cell(run: Run, split: str, name: str) -> str:
+    value, (low, high) = _value(run, split, name), _interval(run, split, name)
+    if value is None:
+        return "–"
+    shown = f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return shown + MARK * (run.marked and split == "test")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+
+
+def _flat(document: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "none"
+    return "–" if value is None else str(value)

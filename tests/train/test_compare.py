@@ -1,0 +1,135 @@
+"""Runs stand beside each other with what differs between them, and what was chosen on test says so everywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sar_data.errors import RunError, UsageError
+from sar_data.train import bootstrap, compare, metrics, predictions
+
+CLASSES = ("wood", "water")
+
+
+def run(path: Path, *, seed: int = 0, score: float = 1.0, **settings: Any) -> Path:
+    """Leave what a run leaves: documents whose figures are computed from predictions."""
+    random = np.random.default_rng(seed)
+    target = random.integers(0, 2, 200)
+    scores = random.normal(size=(200, 2)) + score * np.eye(2)[target]
+    keys, groups = [f"{i:03d}" for i in range(200)], [f"scene {i % 9}" for i in range(200)]
+    table = predictions.gathered([predictions.part(keys, target, scores, groups=groups)])
+    figures = metrics.figures(table, CLASSES)
+    figures["intervals"] = bootstrap.intervals(table, CLASSES, resamples=50, over="scenes")
+    path.mkdir(parents=True)
+    (path / "metrics.json").write_text(json.dumps({"val": figures, "test": figures, "probe": {"candidates": 3}}))
+    build = {"path": str(path), "dataset": "invented", "version": "1", "variant": "", "content_digest": "0123456789ab"}
+    config = {
+        "job": "finetune",
+        "preset": None,
+        "settings": {"model": "resnet18", "weights": None, "select": "val", "lr": 0.1, "seed": seed} | settings,
+        "build": build,
+        "environment": {"torch": "2.15.0", "ranks": 1},
+    }
+    (path / "config.json").write_text(json.dumps(config))
+    return path
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_each_run_has_a_line_with_its_figures_and_intervals(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / "a"), run(tmp_path / "b", seed=1, score=3.0)])
+    text = compare.markdown(runs)
+    head, _, first, second = text.splitlines()[:4]
+    assert cells(head) == [*compare.FIXED, "test OA", "test AA", "test F1 macro"]
+    assert cells(first)[:7] == ["a", "finetune", "–", "resnet18", "–", "invented 1 01234567", "val"]
+    for line, one in zip((first, second), runs, strict=True):
+        test = one.metrics["test"]
+        low, high = test["intervals"]["oa"]
+        assert cells(line)[7] == f"{test['oa']:.3f} [{low:.3f}, {high:.3f}]"
+    assert "Intervals: group bootstrap over 9 scenes" in text
+    assert compare.MARK not in text
+
+
+def test_only_options_that_differ_are_listed_and_paths_never(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / "a", augment=[]), run(tmp_path / "b", seed=1, augment=["flips", "crop"])])
+    assert compare.differences(runs) == {"seed": ["0", "1"], "augment": ["none", "flips, crop"]}
+    assert "| augment | none | flips, crop |" in compare.markdown(runs)
+    same = compare.opened([run(tmp_path / "c"), run(tmp_path / "d")])
+    assert compare.differences(same) == {}
+    assert "What differs" not in compare.markdown(same)
+
+
+def test_an_option_that_one_job_lacks_differs(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / "a"), run(tmp_path / "b", views=4)])
+    assert compare.differences(runs) == {"views": ["–", "4"]}
+
+
+def test_what_was_chosen_on_test_is_marked_at_every_number(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / "a", select="test"), run(tmp_path / "b")])
+    text = compare.markdown(runs)
+    _, _, first, second = text.splitlines()[:4]
+    assert cells(first)[6] == "test (as published)"
+    assert all(cell.endswith(compare.MARK) for cell in cells(first)[7:])
+    assert compare.MARK not in second
+    assert compare.NOTE in text
+    assert compare.NOTE not in compare.markdown(runs, "val")
+    assert [row["chosen on"] for row in csv.DictReader(io.StringIO(compare.as_csv(runs)))] == [
+        "test (as published)", "val"
+    ]  # fmt: skip
+
+
+def test_csv_has_numbers_in_full(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / "a", note="x, y"), run(tmp_path / "b", seed=1, note="|")])
+    rows = list(csv.DictReader(io.StringIO(compare.as_csv(runs))))
+    assert [row["run"] for row in rows] == ["a", "b"]
+    for row, one in zip(rows, runs, strict=True):
+        test = one.metrics["test"]
+        assert float(row["oa"]) == test["oa"]
+        assert [float(row["aa_low"]), float(row["aa_high"])] == test["intervals"]["aa"]
+    assert [row["note"] for row in rows] == ["x, y", "|"]
+    assert r"| note | x, y | \| |" in compare.markdown(runs)
+
+
+def test_a_run_without_a_figure_has_a_dash(tmp_path: Path) -> None:
+    paths = [run(tmp_path / "a"), run(tmp_path / "b")]
+    (paths[1] / "metrics.json").write_text(json.dumps({"test": {"count": 4, "miou": 0.5, "oa": None}}))
+    lines = compare.markdown(compare.opened(paths)).splitlines()
+    assert cells(lines[0])[7:] == ["test OA", "test AA", "test F1 macro", "test mIoU"]
+    assert cells(lines[3])[7:] == ["–", "–", "–", "0.500"]
+    assert "–" in cells(lines[2])[-1]
+
+
+def test_runs_of_one_name_are_told_by_their_paths(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / "x" / "a"), run(tmp_path / "y" / "a")])
+    assert [one.name for one in runs] == [str(tmp_path / "x" / "a"), str(tmp_path / "y" / "a")]
+
+
+def test_folders_that_are_no_finished_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="expected the folder of a finished run, found no run"):
+        compare.opened([tmp_path / "nowhere"])
+    going = run(tmp_path / "going")
+    (going / "metrics.json").unlink()
+    with pytest.raises(RunError, match="found not finished"):
+        compare.opened([going])
+    other = run(tmp_path / "other")
+    (other / "config.json").write_text('{"name": "something else"}')
+    with pytest.raises(RunError, match="expected the document of a run, found another one"):
+        compare.opened([other])
+    (other / "config.json").write_text("{")
+    with pytest.raises(RunError, match="found no run"):
+        compare.opened([other])
+    with pytest.raises(UsageError, match="expected the folders of runs, found none"):
+        compare.opened([])
+
+
+def test_a_split_that_no_run_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run has figures of 'tset'; there are: test, val"):
+        compare.markdown(compare.opened([run(tmp_path / "a")]), "tset")
