@@ -56,7 +56,7 @@ def test_a_run_leaves_its_options_metrics_predictions_log_and_checkpoints(classe
     assert {split: len(table) for split, table in tables.items()} == {"val": 8, "test": 8}
     assert names == ("water", "wood", "field", "town")
     assert [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()] == [1, 2]
-    assert metrics["test"]["count"] == 7
+    assert metrics["test"]["count"] == 8
 
 
 def test_a_finished_run_is_left_as_it_is(classes: str, out: Path) -> None:
