@@ -27,7 +27,7 @@ STRIDES = (4, 8, 16, 32)
 # The blocks that dense heads read: PANGAEA and Copernicus-Bench for S, B and L, Copernicus-Bench for H.
 TAPS = {12: (3, 5, 7, 11), 24: (7, 11, 15, 23), 32: (7, 15, 23, 31)}
 # What comes after the last block of a network, as timm names it: it learns at the head's rate.
-_FINAL = ("norm.", "fc_norm.", "head.", "conv_head.", "norm_head.", "features.norm5.", "bn2.")
+FINAL = ("norm.", "fc_norm.", "head.", "conv_head.", "norm_head.", "features.norm5.", "bn2.")
 
 
 class Backbone(nn.Module):
@@ -144,8 +144,8 @@ class Backbone(nn.Module):
         """
         groups = group_parameters(self.net, self.net.group_matcher(coarse=False), reverse=False)
         found: dict[str, nn.Parameter] = dict(self.net.named_parameters())
-        blocks = [[found[name] for name in names if not name.startswith(_FINAL)] for _, names in sorted(groups.items())]
-        final = [parameter for name, parameter in found.items() if name.startswith(_FINAL)]
+        blocks = [[found[name] for name in names if not name.startswith(FINAL)] for _, names in sorted(groups.items())]
+        final = [parameter for name, parameter in found.items() if name.startswith(FINAL)]
         return [*(group for group in blocks if group), final]
 
     def _fits(self, images: Tensor) -> None:

@@ -1,18 +1,20 @@
 """Networks by name: an encoder for any bands, and a classifier on one of its poolings.
 
-Short names stand for timm's, `MODELS`; any other name of timm is taken as it is. A network is made without weights:
-sar_data.train.weights loads them.
+Short names stand for timm's, `MODELS`; any other name of timm is taken as it is. `VARIANTS` are networks that published
+weights need and timm does not have. A network is made without weights: sar_data.train.weights loads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import timm
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError, unknown
 from sar_data.train.encoder import Backbone
+from sar_data.train.variants import squeeze_first, stride_first
 
 MODELS = {
     "vit-s": "vit_small_patch16_224",
@@ -35,27 +37,39 @@ MODELS = {
     "convnext-s": "convnext_small",
     "convnext-b": "convnext_base",
 }
+_NO_CLASS_TOKEN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
+# Name → name in timm, options there, what is changed afterwards.
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any], Callable[[Any], None] | None]] = {
+    "vit-b-gap": ("vit_base_patch16_224", _NO_CLASS_TOKEN, None),
+    "vit-l-gap": ("vit_large_patch16_224", _NO_CLASS_TOKEN, None),
+    "swin-t-window4": ("swin_tiny_patch4_window7_224", {"window_size": 4}, None),
+    "swin-b-window4": ("swin_base_patch4_window7_224", {"window_size": 4}, None),
+    "se-resnet50-sarhub": ("seresnet50", {}, stride_first),
+    "mobilenetv3-small-sarhub": ("mobilenetv3_small_100", {}, squeeze_first),
+}
 HEADS = ("linear", "bn-linear")
 
 
 def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: float = 0.0) -> Backbone:
-    """Make an encoder by a name of MODELS or of timm, for images of these bands, `image_size` pixels a side.
+    """Make an encoder by a name of MODELS, VARIANTS or timm, for images of these bands, `image_size` pixels a side.
 
     `drop_path` is the last block's rate, as timm counts it. Raises UsageError for an unknown name, a network that this
     house cannot use, an image that patches do not tile, and a drop path where the network has none.
     """
-    timm_name = MODELS.get(name, name)
+    timm_name, given, change = VARIANTS.get(name, (MODELS.get(name, name), {}, None))
     if not timm.is_model(timm_name):
-        raise unknown("model", name, [*MODELS, *timm.list_models(module="vision_transformer")])
+        raise unknown("model", name, [*MODELS, *VARIANTS, *timm.list_models(module="vision_transformer")])
     if not channels:
         raise UsageError(f"{name}: expected at least one channel, found none")
-    options: dict[str, object] = {"drop_path_rate": drop_path} if drop_path else {}
+    options = {**given, **({"drop_path_rate": drop_path} if drop_path else {})}
     if timm.get_pretrained_cfg(timm_name).fixed_input_size:
         options["img_size"] = image_size
     try:
         net = timm.create_model(timm_name, in_chans=len(channels), num_classes=0, **options)
     except TypeError as error:
         raise UsageError(f"{name}: expected a network that takes {', '.join(options)}, found {error}") from None
+    if change:
+        change(net)
     encoder = Backbone(net, name, channels, image_size)
     if encoder.patch and image_size % encoder.patch:
         near = max(1, round(image_size / encoder.patch)) * encoder.patch

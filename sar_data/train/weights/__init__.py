@@ -1,0 +1,135 @@
+"""Published weights into an encoder, whatever the family's names for them, or an error that lists what does not fit.
+
+    encoder = backbone("vit-s", ("VV", "VH"), image_size=224)
+    provenance = load(encoder, "B2_vits16_fgmae_ep99.pth", pooling="cls", normalise="fgmae-uint8")
+
+source.py finds the file, reading.py reads it safely, known.py knows its bands, layout.py its names; stem.py and fit.py
+bring the tensors into the encoder's shapes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.train.encoder import Backbone
+from sar_data.train.weights import stem as stems
+from sar_data.train.weights.fit import fit, stem_of
+from sar_data.train.weights.known import Known
+from sar_data.train.weights.layout import layout_of
+from sar_data.train.weights.reading import read
+from sar_data.train.weights.source import find
+
+log = logging.getLogger("sar_data.train")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an encoder's weights came from and what was done to them, for config.json.
+
+    `part` is the entry of the file that they lay under, `family` what the file is known as (None where it is not),
+    `layout` how it names its tensors. `channels` is the run's band → what of the checkpoint it was made of. `normalise`
+    are the normalisations that the weights expect, the family's own first (() where nobody knows), `figures` band →
+    mean and std of theirs. `dropped`, `fresh` and `resized` tell every tensor that was not simply copied.
+    """
+
+    source: str
+    file: str
+    sha256: str
+    part: str
+    family: str | None
+    layout: str
+    checkpoint_channels: tuple[str, ...]
+    channels: Mapping[str, str]
+    normalise: tuple[str, ...]
+    figures: Mapping[str, tuple[float, float]]
+    dropped: tuple[str, ...]
+    fresh: tuple[str, ...]
+    resized: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return dataclasses.asdict(self)
+
+
+def load(
+    encoder: Backbone, spec: str, *, pooling: str | None, normalise: str | None, stem: str | None = None
+) -> Provenance:
+    """Load weights into an encoder, which is settled on `pooling`, and tell where they came from.
+
+    `spec` is PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG. `pooling` is what the encoder will be used for, a
+    pooling or "levels"; None keeps it fit for every pooling, as a probe wants it. `normalise` is the run's, and a
+    warning is logged where the weights expect another. `stem` says what the bands of the checkpoint's first layer are
+    where it is not known ("VV,VH", "rgb" or "grey"), or "adapt" to use them for any band.
+
+    Raises UsageError for weights that do not fit, with every name that is missing or left over (only a ViT's fc_norm
+    may start afresh), BuildError for a file that is no checkpoint or not a safe one, FetchError where a server did not
+    answer, and MissingExtra where a library is missing.
+    """
+    found = find(spec)
+    if pooling is not None:
+        encoder.settle(pooling)
+    contents = read(found.path)
+    row = found.known
+    try:
+        layout = layout_of(contents.tensors, encoder)
+        tensors = layout.renamed(contents.tensors, encoder.net)
+        first = tensors.get(stem_of(encoder))
+        count = first.shape[1] if first is not None and first.ndim == 4 else 0
+        told = contents.channels or (row.channels if row else None)
+        seen = stems.seen_channels(stem, told, count, encoder.channels) if count else ()
+        made: dict[str, str] = {}
+
+        def fitted(weight: Tensor) -> Tensor:
+            if weight.ndim != 4:
+                return weight
+            adapted, what = stems.fitted(weight, seen, encoder.channels, adapt=stem == stems.ADAPT)
+            made.update(what)
+            return adapted
+
+        computed = row is not None and row.family == "scale-mae"
+        done = fit(encoder, tensors, fitted, computed=computed)
+    except UsageError as error:
+        raise UsageError(f"{spec}: {error}") from None
+    expected = (contents.normalise,) if contents.normalise else row.normalise if row else ()
+    _compare(spec, expected, normalise)
+    return Provenance(
+        source=spec,
+        file=found.path.name,
+        sha256=_sha256(found.path),
+        part=contents.part,
+        family=row.family if row else None,
+        layout=layout.name,
+        checkpoint_channels=seen,
+        channels=made,
+        normalise=expected,
+        figures=_figures(row),
+        dropped=tuple(sorted((*contents.dropped, *done.dropped))),
+        fresh=tuple(done.fresh),
+        resized=dict(sorted(done.resized.items())),
+    )
+
+
+def _compare(spec: str, expected: tuple[str, ...], normalise: str | None) -> None:
+    if expected and normalise not in expected:
+        log.warning(
+            "%s: these weights expect images normalised by %s, this run normalises by %s: results may suffer",
+            spec, " or ".join(expected), normalise,
+        )  # fmt: skip
+
+
+def _figures(row: Known | None) -> dict[str, tuple[float, float]]:
+    return dict(row.figures) if row and row.figures else {}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

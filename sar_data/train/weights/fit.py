@@ -1,0 +1,132 @@
+"""A checkpoint's tensors in the shapes of an encoder, every one of them or none.
+
+Position embeddings are interpolated bicubically without anti-aliasing, as MAE's authors do, the class token's kept.
+Scale-MAE computes them from the grid and the size of a pixel (util/pos_embed.py of its repository); here they are
+computed afresh for the encoder's grid, with a relative pixel size of 1. A Swin's tables of relative positions are
+interpolated bicubically to another window, as Microsoft's code and SAR-HUB's do.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from sar_data.errors import UsageError
+from sar_data.train.encoder import FINAL, Backbone
+
+# What lies beside an encoder: decoders and heads, what is computed anyhow, and RVSA's rotated windows (MTP).
+BESIDE = re.compile(
+    r"(decoder|mask_token|hog|heads?[._]|fc\.|classifier\.|fpn|fcn|pos_emb_projection|intermediates\.|upsample|queue)"
+    r"|.*(relative_position_index|relative_coords_table|attn_mask|attn\.k_bias)$"
+    r"|blocks\.\d+\.attn\.(sampling_\w+|(full_attn_)?rel_pos_[hw])"
+)
+COMPUTED = "mask_token_decoder"  # only Scale-MAE's files have it
+FRESH = ("fc_norm.weight", "fc_norm.bias")
+
+
+@dataclass
+class Fit:
+    """What was done to a checkpoint: names dropped, begun afresh, and resized (name → from and to)."""
+
+    dropped: list[str]
+    fresh: list[str]
+    resized: dict[str, str]
+
+
+def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], Tensor], *, computed: bool) -> Fit:
+    """Load tensors named as timm names them; raise UsageError with all names that are missing, left over or misshapen.
+
+    `stem` makes the first layer's weight for the encoder's bands; `computed`: position embeddings are, as Scale-MAE's.
+    """
+    target: dict[str, Tensor] = encoder.net.state_dict()
+    done = Fit([], [], {})
+    done.dropped += [name for name in tensors if name not in target and (BESIDE.match(name) or name.startswith(FINAL))]
+    own = {name: value for name, value in tensors.items() if name not in done.dropped}
+    first = stem_of(encoder)
+    if first in own:
+        own[first] = stem(own[first])
+    if "pos_embed" in target and (computed or COMPUTED in tensors):
+        own["pos_embed"] = _computed(target["pos_embed"], encoder.net)
+        done.resized["pos_embed"] = f"computed for {tuple(encoder.net.patch_embed.grid_size)}"
+    for name in own.keys() & target.keys():
+        own[name] = _shaped(name, own[name], target[name], encoder.net, done)
+    done.fresh += [name for name in FRESH if name in target and name not in own]
+    # Files from before PyTorch 0.4.1 do not count a norm's batches.
+    counts = [name for name in target if name.endswith("num_batches_tracked") and name not in own]
+    _complete(encoder, own, target, {*done.fresh, *counts})
+    with torch.no_grad():
+        encoder.net.load_state_dict({**{name: target[name] for name in (*done.fresh, *counts)}, **own})
+    return done
+
+
+def stem_of(encoder: Backbone) -> str:
+    """Return the name of the first layer's weight."""
+    first = encoder.net.pretrained_cfg["first_conv"]
+    return f"{first if isinstance(first, str) else first[0]}.weight"
+
+
+def _shaped(name: str, value: Tensor, like: Tensor, net: Any, done: Fit) -> Tensor:
+    if value.shape == like.shape:
+        return value
+    before = tuple(value.shape)
+    if name == "pos_embed" and value.ndim == 3 and value.shape[2] == like.shape[2]:
+        prefix = like.shape[1] - math.prod(net.patch_embed.grid_size)
+        if math.isqrt(value.shape[1] - prefix) ** 2 == value.shape[1] - prefix:
+            value = resample_abs_pos_embed(value, net.patch_embed.grid_size, None, prefix, antialias=False)
+    elif name.endswith("relative_position_bias_table") and value.shape[1:] == like.shape[1:]:
+        before_side, side = math.isqrt(len(value)), math.isqrt(len(like))
+        table = value.T.reshape(1, -1, before_side, before_side).float()
+        value = interpolate(table, size=(side, side), mode="bicubic").reshape(-1, side * side).T.contiguous()
+    elif value.numel() == like.numel() and value.shape == like.shape[: value.ndim]:
+        return value.reshape(like.shape)  # a linear layer where timm has a 1 × 1 convolution
+    if value.shape == like.shape:
+        done.resized[name] = f"{before} → {tuple(like.shape)}"
+    return value
+
+
+def _computed(like: Tensor, net: Any) -> Tensor:
+    """Return sine-cosine position embeddings as MAE's and Scale-MAE's code has them, zero for the class token."""
+    height, width = net.patch_embed.grid_size
+    dim = like.shape[2]
+    rate = 10000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    # The first half of the vector is of the column, the second of the row.
+    angles = [place.reshape(-1, 1).double() * rate for place in (columns, rows)]
+    grid = torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1)
+    prefix = torch.zeros(like.shape[1] - height * width, dim, dtype=grid.dtype)
+    return torch.cat([prefix, grid])[None].to(like)
+
+
+def _complete(encoder: Backbone, own: dict[str, Tensor], target: dict[str, Tensor], spared: Collection[str]) -> None:
+    missing = [name for name in target if name not in own and name not in spared]
+    if len(missing) == len(target):
+        raise UsageError(
+            f"expected weights of {encoder.name}, found a checkpoint of another kind of network: it has "
+            f"{', '.join(sorted(own)[:4])} …, not {', '.join(missing[:4])} …"
+        )
+    extra = [name for name in own if name not in target]
+    shapes = [f"{name} {tuple(own[name].shape)} for {tuple(target[name].shape)}"
+              for name in own if name in target and own[name].shape != target[name].shape]  # fmt: skip
+    found = [
+        f"{what}: {', '.join(sorted(names))}"
+        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", shapes))
+        if names
+    ]
+    if found:
+        raise UsageError(f"expected every weight of {encoder.name}, found {'; '.join(found)}: {_remedy(encoder, own)}")
+
+
+def _remedy(encoder: Backbone, own: dict[str, Tensor]) -> str:
+    if encoder.kind == "vit" and "cls_token" not in own and encoder.net.cls_token is not None:
+        return "it has no class token, so take a ViT without one, such as vit-b-gap"
+    if encoder.kind == "vit" and "norm.weight" not in own and encoder.settled is None:
+        return "it was trained on the mean of its tokens, so take pooling='mean'"
+    return "take the model that the checkpoint was trained in"

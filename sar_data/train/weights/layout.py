@@ -1,0 +1,171 @@
+"""How families of checkpoints name their tensors, and the names that timm's networks have for the same.
+
+A layout is found out from the names alone, by one that no other layout has:
+
+- vit: timm's own, which MAE's, FG-MAE's, SatMAE's, Scale-MAE's and MTP's files share; resnet and densenet likewise, in
+  torchvision too.
+- swin-microsoft (RSP, SAR-HUB): Microsoft's code merges patches at the end of a stage, timm's at the start of the next.
+- swin-torchvision (Satlas) and mobilenet-torchvision: torchvision numbers its layers; its Swin V2 keeps the biases of
+  query, key and value in one, and sets the key's to zero when it computes.
+- mobilenet-sarhub and senet-sarhub: SAR-HUB's own networks (github.com/XAI4SAR/SAR-HUB at 01f4ddc, models/network.py).
+  They compute another function than timm's, so a model of VARIANTS goes with them.
+- timm: whatever else timm makes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.train.encoder import Backbone
+
+Tensors = Mapping[str, Tensor]
+_TORCHVISION_EPS = 1e-3  # of MobileNetV3's batch norms
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way to name tensors: one name that only it has, and how its names become timm's."""
+
+    name: str
+    marker: str
+    renamed: Callable[[Tensors, Any], dict[str, Tensor]]
+    model: str | None = None  # the model of VARIANTS that it goes with
+
+
+def layout_of(tensors: Tensors, encoder: Backbone) -> Layout:
+    """Return the layout of a checkpoint; raise UsageError for one that its encoder cannot take."""
+    if "patch_embed.0.proj.weight" in tensors:
+        raise UsageError(
+            "the checkpoint embeds groups of channels (SatMAE for several spectral bands), which a plain ViT does not "
+            "have: expected a file with one patch embedding, such as SatMAE's for red, green and blue"
+        )
+    found = next(layout for layout in LAYOUTS if layout.marker in tensors or not layout.marker)
+    if found.model and found.model != encoder.name:
+        raise UsageError(
+            f"the checkpoint is of a network that timm does not have: expected --model {found.model}, found "
+            f"{encoder.name}"
+        )
+    return found
+
+
+def _kept(tensors: Tensors, net: Any) -> dict[str, Tensor]:
+    return dict(tensors)
+
+
+def _densenet(tensors: Tensors, net: Any) -> dict[str, Tensor]:
+    """Files from before names could not hold dots have norm.1 for norm1."""
+    return {re.sub(r"\.(norm|conv)\.(\d)\.", r".\1\2.", name): value for name, value in tensors.items()}
+
+
+def _swin_microsoft(tensors: Tensors, net: Any) -> dict[str, Tensor]:
+    def later(name: re.Match[str]) -> str:
+        return f"layers.{int(name[1]) + 1}.downsample."
+
+    return {re.sub(r"^layers\.(\d+)\.downsample\.", later, name): value for name, value in tensors.items()}
+
+
+def _swin_torchvision(tensors: Tensors, net: Any) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        name = re.sub(r"^features\.0\.0\.", "patch_embed.proj.", name)
+        name = re.sub(r"^features\.0\.2\.", "patch_embed.norm.", name)
+        if stage := re.match(r"features\.(\d+)\.(.*)", name):
+            place, rest = divmod(int(stage[1]), 2), stage[2]
+            name = f"layers.{place[0]}.blocks.{rest}" if place[1] else f"layers.{place[0]}.downsample.{rest}"
+            name = re.sub(r"\.mlp\.0\.", ".mlp.fc1.", name)
+            name = re.sub(r"\.mlp\.3\.", ".mlp.fc2.", name)
+        if name.endswith("attn.qkv.bias") and f"{name.removesuffix('qkv.bias')}q_bias" in net.state_dict():
+            home = name.removesuffix("qkv.bias")
+            found[f"{home}q_bias"], _, found[f"{home}v_bias"] = value.chunk(3)
+        else:
+            found[name] = value
+    return found
+
+
+def _mobilenet_torchvision(tensors: Tensors, net: Any) -> dict[str, Tensor]:
+    last = max(int(name.split(".")[1]) for name in tensors if name.startswith("features."))
+    named = {"features.0.0": "conv_stem", "features.0.1": "bn1", "classifier.0": "conv_head"}
+    homes = _homes(net)
+    named |= {f"features.{last}.0": f"{homes[-1]}.conv", f"features.{last}.1": f"{homes[-1]}.bn1"}
+    for block, home in enumerate(homes[:-1], start=1):
+        numbers = _numbers(tensors, rf"features\.{block}\.block\.(\d+)\.0\.weight$")
+        for number, (convolution, norm) in zip(numbers, _STEPS.get(len(numbers), ()), strict=False):
+            named[f"features.{block}.block.{number}.0"] = f"{home}.{convolution}"
+            named[f"features.{block}.block.{number}.1"] = f"{home}.{norm}"
+        for number in _numbers(tensors, rf"features\.{block}\.block\.(\d+)\.fc1\.weight$"):
+            named[f"features.{block}.block.{number}.fc1"] = f"{home}.se.conv_reduce"
+            named[f"features.{block}.block.{number}.fc2"] = f"{home}.se.conv_expand"
+    found = _by_module(tensors, named)
+    # A norm adds eps to the variance: what timm's adds less is put into the variance, for the same function.
+    missing = _TORCHVISION_EPS - getattr(getattr(net, "bn1", None), "eps", _TORCHVISION_EPS)
+    return {name: value + missing if name.endswith("running_var") else value for name, value in found.items()}
+
+
+def _mobilenet_sarhub(tensors: Tensors, net: Any) -> dict[str, Tensor]:
+    homes = _homes(net)
+    named = {"features.0.0": "conv_stem", "features.0.1": "bn1", "classifier.0": "conv_head"}
+    named |= {"conv.0": f"{homes[-1]}.conv", "conv.1": f"{homes[-1]}.bn1"}
+    for block, home in enumerate(homes[:-1], start=1):
+        start = f"features.{block}.conv"
+        numbers = [n for n in _numbers(tensors, rf"features\.{block}\.conv\.(\d+)\.weight$")
+                   if tensors[f"{start}.{n}.weight"].ndim == 4]  # fmt: skip
+        for number, (convolution, norm) in zip(numbers, _STEPS.get(len(numbers), ()), strict=False):
+            named[f"{start}.{number}"], named[f"{start}.{number + 1}"] = f"{home}.{convolution}", f"{home}.{norm}"
+        for number in _numbers(tensors, rf"features\.{block}\.conv\.(\d+)\.fc\.0\.weight$"):
+            named[f"{start}.{number}.fc.0"] = f"{home}.se.conv_reduce"
+            named[f"{start}.{number}.fc.2"] = f"{home}.se.conv_expand"
+    return _by_module(tensors, named)
+
+
+def _senet_sarhub(tensors: Tensors, net: Any) -> dict[str, Tensor]:
+    inner = {"conv1.0": "conv1", "conv1.1": "bn1", "conv2.0": "conv2", "conv2.1": "bn2", "conv3.0": "conv3",
+             "conv3.1": "bn3", "shortcut.0": "downsample.0", "shortcut.1": "downsample.1", "se.1": "se.fc1",
+             "se.3": "se.fc2"}  # fmt: skip
+    named = {"conv1.0": "conv1", "conv1.1": "bn1"}
+    for module in {name.rpartition(".")[0] for name in tensors}:
+        if block := re.match(r"conv([2-5])\.(\d+)\.(.*)", module):
+            named[module] = f"layer{int(block[1]) - 1}.{block[2]}.{inner.get(block[3], block[3])}"
+    return _by_module(tensors, named)
+
+
+# The convolutions of a block of MobileNetV3 with their norms, by their number: without and with an expansion.
+_STEPS = {
+    2: (("conv_dw", "bn1"), ("conv_pw", "bn2")),
+    3: (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3")),
+}
+
+
+def _homes(net: Any) -> list[str]:
+    """Return the names of all blocks of timm's MobileNetV3 in order; [""] for a network that is none."""
+    blocks = getattr(net, "blocks", [])
+    return [f"blocks.{i}.{j}" for i, s in enumerate(blocks) if hasattr(s, "__len__") for j in range(len(s))] or [""]
+
+
+def _numbers(tensors: Tensors, pattern: str) -> list[int]:
+    return sorted(int(found[1]) for name in tensors if (found := re.match(pattern, name)))
+
+
+def _by_module(tensors: Tensors, named: Mapping[str, str]) -> dict[str, Tensor]:
+    """Rename the modules that are named, and leave the others as they are."""
+    split = {name: name.rpartition(".") for name in tensors}
+    return {f"{named.get(module, module)}.{leaf}": tensors[name] for name, (module, _, leaf) in split.items()}
+
+
+LAYOUTS = (
+    Layout("vit", "blocks.0.attn.qkv.weight", _kept),
+    Layout("swin-microsoft", "layers.0.downsample.reduction.weight", _swin_microsoft),
+    Layout("swin-torchvision", "features.1.0.attn.qkv.weight", _swin_torchvision),
+    Layout("mobilenet-torchvision", "features.1.block.0.0.weight", _mobilenet_torchvision),
+    Layout("mobilenet-sarhub", "features.1.conv.0.weight", _mobilenet_sarhub, "mobilenetv3-small-sarhub"),
+    Layout("senet-sarhub", "conv2.0.conv1.0.weight", _senet_sarhub, "se-resnet50-sarhub"),
+    Layout("densenet", "features.denseblock1.denselayer1.norm1.weight", _densenet),
+    Layout("densenet", "features.denseblock1.denselayer1.norm.1.weight", _densenet),
+    Layout("resnet", "layer1.0.conv1.weight", _kept),
+    Layout("timm", "", _kept),
+)

@@ -1,0 +1,119 @@
+"""Tensors out of a checkpoint file, without executing anything that it says.
+
+safetensors are read as such. Everything else goes through PyTorch's restricted unpickler, to which are added the plain
+values that published files carry beside their tensors: MAE's and FG-MAE's `args` are an argparse.Namespace, others keep
+numbers as numpy's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from sar_data.errors import BuildError
+
+# Where weights lie in a file that holds more than them; a teacher is what self-distillation publishes.
+PARTS = ("model", "state_dict", "teacher", "student", "module", "encoder")
+PREFIXES = ("module.", "backbone.", "encoder.", "model.", "net.", "encoder_q.", "base_encoder.")
+_SCALARS = [type(np.dtype(code)) for code in "?bBhHiIlLqQefd"]
+# numpy 1 and 2 keep these in modules of different names, and a file names the one it was written with.
+_ARRAYS: list[Any] = [
+    (getattr(np._core.multiarray, name), f"{home}.multiarray.{name}")
+    for name in ("scalar", "_reconstruct")
+    for home in ("numpy.core", "numpy._core")
+]
+_ALLOWED: list[Any] = [argparse.Namespace, np.dtype, np.ndarray, *_SCALARS, *_ARRAYS]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Tensors by their names without prefixes, and what else a file tells.
+
+    `part` is the entry that they were found under (parts of parts by dots), "" for a file that is nothing but tensors.
+    `dropped` are the names that lie beside the encoder. `channels` and `normalise` are what a checkpoint of this house
+    says of the images it was trained on, None elsewhere.
+    """
+
+    tensors: dict[str, Tensor]
+    part: str
+    dropped: tuple[str, ...]
+    channels: tuple[str, ...] | None
+    normalise: str | None
+
+
+def read(path: Path) -> Contents:
+    """Read a checkpoint onto the CPU; raise BuildError for a file without weights, or one that wants to run code."""
+    found = _loaded(path)
+    state: Any = found
+    parts: list[str] = []
+    while part := next((name for name in PARTS if isinstance(state.get(name), Mapping)), None):
+        parts.append(part)
+        state = state[part]
+    tensors = {str(name): value.detach() for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise BuildError(
+            f"{path}: expected weights, found {', '.join(map(str, state)) or 'nothing'}: a checkpoint has its tensors "
+            f"by name, alone or under one of {', '.join(PARTS)}"
+        )
+    kept, dropped = _bare(tensors)
+    channels, normalise = found.get("channels"), found.get("normalise")
+    return Contents(
+        kept,
+        ".".join(parts),
+        dropped,
+        tuple(map(str, channels)) if isinstance(channels, list | tuple) else None,
+        normalise if isinstance(normalise, str) else None,
+    )
+
+
+def _loaded(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        # A safetensors file begins with the length of its header, which is JSON.
+        if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+            found: Any = safetensors.torch.load_file(path)
+        else:
+            with torch.serialization.safe_globals(_ALLOWED):
+                found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        what = str(error).partition("Please file an issue")[0].strip().splitlines()
+        raise BuildError(
+            f"{path}: expected tensors and plain values, found a pickle that asks for more, and nothing of it was "
+            f"executed: {_named(what)}: convert it to safetensors where you trust it"
+        ) from None
+    except FileNotFoundError:
+        raise BuildError(f"{path}: expected a checkpoint, found no such file: check the path of --weights") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
+        raise BuildError(
+            f"{path}: expected safetensors or a PyTorch checkpoint, cannot read it: {error}: fetch the file again"
+        ) from error
+    if not isinstance(found, Mapping):
+        raise BuildError(
+            f"{path}: expected weights by name, found {type(found).__name__}: save the model's state_dict()"
+        )
+    return found
+
+
+def _named(lines: list[str]) -> str:
+    """Return the line of PyTorch's refusal that names what was asked for."""
+    return next((line.strip() for line in lines if "GLOBAL" in line or "nsupported" in line), lines[0] if lines else "")
+
+
+def _bare(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Strip what wraps an encoder off its names, and part it from what lies beside it."""
+    dropped: list[str] = []
+    while prefix := next((p for p in PREFIXES if any(name.startswith(p) for name in tensors)), None):
+        dropped += [name for name in tensors if not name.startswith(prefix)]
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return tensors, tuple(dropped)
