@@ -94,7 +94,8 @@ class Stream:
         self._threads, self._ahead = threads, ahead
         self._rows = selection.select(self.collection, keys=keys, where=where, fraction=fraction)
         coming.check(self.collection, self._order, len(self._rows))
-        self._shards = selection.shards(self.collection, self._rows)
+        by_shards = self._order.shuffle == "shards"
+        self._shards = selection.shards(self.collection, self._rows) if by_shards else self._rows[:0]
         self._weights = selection.weights(self.collection, self._rows, weights, mix)
         self._epoch = self._position = 0
         self._fresh = True  # nothing was consumed since the beginning of an epoch or since a state was loaded

@@ -22,6 +22,16 @@ def sizes(layout: Layout, rows: Rows) -> Integers:
     return np.stack([rows.integers("height"), rows.integers("width")], axis=1)
 
 
+def columns(manifest: Manifest, layout: Layout) -> list[str]:
+    """Return the columns of the index that say where the bytes of samples are; LMDB finds them by key."""
+    found = [] if layout.shape else ["height", "width"]
+    if manifest.format == "lmdb":
+        return found
+    if manifest.compression:
+        return [*found, "position"]
+    return [*found, "offset", *["mask_offset"] * layout.mask]
+
+
 def stores(
     files: Files, manifest: Manifest, layout: Layout, split: str, rows: Rows, size: Integers, *, mapped: bool
 ) -> tuple[Store, Store | None]:
@@ -43,10 +53,10 @@ def stores(
             )  # fmt: skip
         elif manifest.compression:
             found[what] = Inner(
-                files, names, rows.shard, rows.position,
+                files, names, rows.shard, rows.integers("position"),
                 slots=document.shard_length, inner=INNER, length=int(length[0]) if len(length) else 0,
             )  # fmt: skip
         else:
-            offset = rows.offset if what == "image" else rows.integers("mask_offset")
+            offset = rows.integers("offset" if what == "image" else "mask_offset")
             found[what] = Raw(files, names, rows.shard, offset, length, mapped=mapped)
     return found["image"], found.get("mask")

@@ -94,7 +94,10 @@ class Order:
     window: int = 4096
 
     def epoch(self, epoch: int, rows: Rows, shards: Rows, weights: Floats | None = None) -> Rows:
-        """Return `rows` in this epoch's order, drawn by `weights` if there are any; `shards` has the shard of each."""
+        """Return `rows` in this epoch's order, drawn by `weights` if there are any.
+
+        `shards` has the shard of each, which only the order by shards needs.
+        """
         taken = np.arange(len(rows)) if weights is None or not len(rows) else drawn(weights, self.seed, epoch)
         if self.shuffle == "samples":
             return rows[taken[permutation(len(taken), SHUFFLE, self.seed, epoch)]]

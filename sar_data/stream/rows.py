@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from sar_data.errors import BuildError, UsageError
 
 Integers = npt.NDArray[np.int64]
-COLUMNS = ("key", "split", "shard", "position", "offset")
+COLUMNS = ("key", "split", "shard")
 MOST_NAMES = 3  # of missing keys, in a message
 
 
@@ -24,14 +24,11 @@ MOST_NAMES = 3  # of missing keys, in a message
 class Rows:
     """One split's packed rows in shard order, which is the same in every container of the same content.
 
-    `shard`, `position` and `offset` (-1 where the container has none) say where a sample lies; `table` has the other
-    columns that were asked for.
+    `shard` says in which a sample lies; `table` has the other columns that were asked for.
     """
 
     key: pa.StringArray
     shard: Integers
-    position: Integers
-    offset: Integers
     table: pa.Table
 
     def __len__(self) -> int:
@@ -39,7 +36,7 @@ class Rows:
 
     def column(self, name: str) -> pa.Array:
         """Return a further column as one array."""
-        return self.table[name].combine_chunks()
+        return _whole(self.table[name])
 
     def integers(self, name: str) -> Integers:
         """Return a further column as int64, -1 where null."""
@@ -73,13 +70,11 @@ def load(index: Path, split: str, columns: Iterable[str]) -> Rows:
     except (OSError, pa.ArrowException) as error:
         raise BuildError(f"{index}: cannot read the columns {', '.join(names)}: {error}") from error
     members = _members(table["split"], split)
-    first, count = (int(members[0]), len(members)) if len(members) else (0, 0)
-    if count and members[-1] - first + 1 != count:
+    first, count = int(members.argmax()) if len(members) else 0, int(np.count_nonzero(members))
+    if not members[first : first + count].all():
         raise BuildError(f"{index}: the rows of {split} do not lie together")
     table = table.slice(first, count)
-    found = {name: table[name].combine_chunks() for name in COLUMNS if name != "split"}
-    shard, position, offset = (_integers(found[name]) for name in ("shard", "position", "offset"))
-    return Rows(found["key"], shard, position, offset, table.drop_columns(list(COLUMNS)))
+    return Rows(_whole(table["key"]), _integers(_whole(table["shard"])), table.drop_columns(list(COLUMNS)))
 
 
 def matching(index: Path, split: str, where: Any) -> list[str]:
@@ -120,6 +115,11 @@ def ragged(column: pa.ListArray) -> tuple[Integers, pa.Array]:
     return edges.astype(np.int64) - edges[0], column.values.slice(int(edges[0]), int(edges[-1] - edges[0]))
 
 
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, without the copy that Arrow makes even of a single one."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def _integers(column: pa.Array) -> Integers:
     """Return int64, -1 where null."""
     found = numbers(column).astype(np.int64)
@@ -129,9 +129,9 @@ def _integers(column: pa.Array) -> Integers:
     return found
 
 
-def _members(splits: pa.ChunkedArray, split: str) -> Integers:
+def _members(splits: pa.ChunkedArray, split: str) -> npt.NDArray[np.bool_]:
     parts = [np.empty(0, np.bool_)]
     for part in splits.chunks:
         names = np.array(part.dictionary.to_pylist(), object)
         parts.append((names == split)[numbers(part.indices)])
-    return np.flatnonzero(np.concatenate(parts))
+    return np.concatenate(parts)

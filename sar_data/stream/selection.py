@@ -25,10 +25,11 @@ def select(
     samples: Collection, *, keys: Iterable[str] | None = None, where: Any = None, fraction: float | None = None
 ) -> Integers:
     """Return the rows that have one of `keys` and fulfil `where`, ascending; of them a random `fraction`."""
-    rows = [np.arange(len(source)) for source in samples.sources]
+    found = np.arange(len(samples))
     if where is not None:
-        rows = [s.rows.find(matching(s.files.path(INDEX_NAME), samples.split, where)) for s in samples.sources]
-    found = _numbered(samples, rows)
+        paths = [source.files.path(INDEX_NAME) for source in samples.sources]
+        matched = [matching(path, samples.split, where) for path in paths]
+        found = _numbered(samples, [s.rows.find(own) for s, own in zip(samples.sources, matched, strict=True)])
     if keys is not None:
         found = np.intersect1d(found, _with_keys(samples, list(keys)))
     return found if fraction is None else found[subset(len(found), fraction, SUBSET_SEED)]
@@ -89,7 +90,7 @@ def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]
     classes = [source.targets for source in samples.sources if isinstance(source.targets, Classes)]
     if not classes:
         raise UsageError("weights='balanced': this build has no classes to balance")
-    return Classes.balance(np.concatenate([part.found for part in classes])[rows])
+    return Classes.balance(np.concatenate([part.whole() for part in classes])[rows])
 
 
 def digest(rows: Integers, weights: Weights | None, order: Order) -> str:

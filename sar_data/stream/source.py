@@ -55,9 +55,8 @@ class Source:
         self.build, self.split = str(build), split
         self.layout: Layout = layout_of(self.manifest)
         self.task = targets.task_of(self.manifest, task)
-        columns = targets.columns(self.manifest, self.task) + ([] if self.layout.shape else ["height", "width"])
-        columns += ["xxh3"] * verify + ["mask_offset"] * self.layout.mask
-        self.rows: Rows = load(self.files.path(INDEX_NAME), split, columns)
+        columns = targets.columns(self.manifest, self.task) + opening.columns(self.manifest, self.layout)
+        self.rows: Rows = load(self.files.path(INDEX_NAME), split, columns + ["xxh3"] * verify)
         self.targets = targets.of(self.task, self.rows)
         self.size = opening.sizes(self.layout, self.rows)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -47,28 +47,41 @@ def of(task: TaskDocument | None, rows: Rows) -> Classes | Boxes | None:
 
 
 class Classes:
-    """int64 [sample] class numbers, or uint8 [sample, class] with 1 where a sample has the class."""
+    """The classes of every sample, ragged as they are stored: a table of half a million samples takes time to fill."""
 
     def __init__(self, task: TaskDocument, rows: Rows) -> None:
         if "label_indices" in rows.table.column_names:
             lists = rows.column("label_indices")
         else:
             lists = pc.map_lookup(rows.column("targets"), pa.scalar(task.name), "first")
-        edges, flat = ragged(lists)
-        counts, values = np.diff(edges), numbers(flat).astype(np.int64)
-        if task.kind == "multilabel":
-            self.found: Array = np.zeros((len(rows), len(task.classes)), np.uint8)
-            self.found[np.repeat(np.arange(len(rows)), counts), values] = 1
-            return
-        wrong = np.flatnonzero(counts != 1)
-        if len(wrong):
-            key, found = rows.keys(wrong[:1])[0], counts[wrong[0]]
-            raise BuildError(f"{key}: expected one class of {task.name}, found {found}; {len(wrong)} are like it")
-        self.found = values
+        self._edges, flat = ragged(lists)
+        self._values, self._width = numbers(flat), len(task.classes) if task.kind == "multilabel" else None
+        if self._width is None:
+            counts = np.diff(self._edges)
+            wrong = np.flatnonzero(counts != 1)
+            if len(wrong):
+                key, found = rows.keys(wrong[:1])[0], counts[wrong[0]]
+                raise BuildError(f"{key}: expected one class of {task.name}, found {found}; {len(wrong)} are like it")
 
     def take(self, rows: Integers) -> Array:
         """Return the targets of some rows: int64 [sample], or float32 [sample, class]."""
-        return self.found[rows] if self.found.ndim == 1 else self.found[rows].astype(np.float32)
+        return self._found(rows, np.float32)
+
+    def whole(self) -> Array:
+        """Return the targets of all rows: int64 [sample], or uint8 [sample, class]."""
+        return self._found(np.arange(len(self._edges) - 1), np.uint8)
+
+    def _found(self, rows: Integers, kind: npt.DTypeLike) -> Array:
+        """Return int64 [sample] class numbers, or [sample, class] with 1 where a sample has the class."""
+        starts = self._edges[rows]
+        if self._width is None:
+            return self._values[starts].astype(np.int64)
+        counts = self._edges[rows + 1] - starts
+        before = np.cumsum(counts) - counts  # of the labels of all rows, how many come before this row's
+        labels = self._values[np.repeat(starts - before, counts) + np.arange(counts.sum())]
+        found = np.zeros((len(rows), self._width), kind)
+        found[np.repeat(np.arange(len(rows)), counts), labels] = 1
+        return found
 
     @staticmethod
     def balance(found: Array) -> npt.NDArray[np.float64]:
