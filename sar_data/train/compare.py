@@ -34,7 +34,7 @@ class Run:
     @property
     def marked(self) -> bool:
         """Say whether the test split chose."""
-        return self.setting("select") == "test"
+        return bool(self.setting("select") == "test")
 
     def setting(self, name: str) -> Any:
         """Return an option, None where the job has none of that name."""
@@ -52,12 +52,11 @@ class Run:
 
 def opened(paths: Iterable[Path]) -> list[Run]:
     """Return the runs in some folders; raise RunError for a folder that is none or is not finished."""
-    found = [(path, *(_read(path, name) for name in (CONFIG, METRICS))) for path in paths]
-    if not found:
+    folders = list(paths)
+    if not folders:
         raise UsageError("compare: expected the folders of runs, found none")
-    names = [path.name for path, *_ in found]
-    alike = len(set(names)) < len(names)
-    return [Run(str(path) if alike else path.name, config, metrics) for path, config, metrics in found]
+    alike = len({path.name for path in folders}) < len(folders)
+    return [Run(str(path) if alike else path.name, _read(path, CONFIG), _read(path, METRICS)) for path in folders]
 
 
 def markdown(runs: Sequence[Run], split: str = "test") -> str:

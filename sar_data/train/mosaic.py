@@ -71,7 +71,8 @@ def _fitted(lines: list[Line], characters: int) -> list[Line]:
 
 def _height(row: list[Cell]) -> float:
     """Return the height in inches of a row's tallest picture."""
-    return CELL * min(1.0, max(one.shape[0] / one.shape[1] for cell in row for one in cell.pictures))
+    shapes = [picture.shape for cell in row for picture in cell.pictures]
+    return CELL * float(min(1.0, max(shape[0] / shape[1] for shape in shapes)))
 
 
 def _place(figure: Figure, cell: Cell, corner: tuple[float, float], size: tuple[float, float]) -> None:

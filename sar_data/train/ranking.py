@@ -39,7 +39,9 @@ class Ranking:
         seen = _running(weights, self._units, self._seen)
         gains = np.diff(found, axis=1, prepend=np.int32(0)) * (found / np.maximum(seen, 1))
         positives = found[:, -1].astype(np.float64)
-        return np.divide(gains.sum(axis=1), positives, out=np.full(len(weights), np.nan), where=positives > 0)
+        nothing = np.full(len(weights), np.nan)
+        precision: npt.NDArray[np.float64] = np.divide(gains.sum(axis=1), positives, out=nothing, where=positives > 0)
+        return precision
 
 
 def _running(weights: npt.NDArray[np.int32], units: Array, at: Array) -> npt.NDArray[np.int32]:

@@ -67,11 +67,15 @@ def segments(
     pictures, note = stretched(images, bands)
     colours = palette(len(classes)).astype(np.float32) / 255
     cells = []
-    for key, picture, *both in zip(keys, pictures, true, predicted, strict=True):
-        known = (both[0] != IGNORE) & (both[0] < len(classes))
-        right = f"{(both[0] == both[1])[known].mean():.0%} of its pixels right" if known.any() else "no known pixel"
-        drawn = [picture, *(colours[thinned(mask).astype(np.uint8)] for mask in both)]
-        cells.append(Cell(drawn, [("key", key[-2 * CHARACTERS :]), ("right", f"image · truth · prediction: {right}")]))
+    for key, picture, truth, said in zip(keys, pictures, true, predicted, strict=True):
+        known = truth != IGNORE
+        right = f"{(truth == said)[known].mean():.0%} of its pixels right" if known.any() else "no known pixel"
+        masks: list[Floats] = [colours[thinned(mask).astype(np.uint8)] for mask in (truth, said)]
+        cells.append(
+            Cell(
+                [picture, *masks], [("key", key[-2 * CHARACTERS :]), ("right", f"image · truth · prediction: {right}")]
+            )
+        )
     present = sorted({int(label) for mask in (*true, *predicted) for label in np.unique(mask)})
     legend = [
         ("ignored" if label == IGNORE else classes[label], tuple(map(float, colours[label]))) for label in present
