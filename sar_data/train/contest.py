@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from sar_data.train.features import Features
 from sar_data.train.heads import Heads, Linear
 from sar_data.train.metrics import confusion, multiclass, several
 from sar_data.train.models import HEADS
+from sar_data.train.schedule import rate
 from sar_data.train.settings import Probe
 
 SHUFFLE = 106  # the stream of random numbers that features are ordered by
@@ -119,14 +119,6 @@ def scored(logits: Tensor, target: Tensor, classes: Sequence[str]) -> dict[str, 
     return {name: value for name, value in figures.items() if isinstance(value, float)}
 
 
-def rate(settings: Probe, epochs: float) -> float:
-    """Return the share of its learning rate that every head takes after so many epochs: warm-up, half a cosine."""
-    if epochs < settings.warmup:
-        return epochs / settings.warmup
-    left = max(settings.epochs - settings.warmup, 1e-9)
-    return 0.5 * (1 + math.cos(math.pi * min((epochs - settings.warmup) / left, 1.0)))
-
-
 def _heads(
     head: str,
     pooling: str,
@@ -154,7 +146,7 @@ def _heads(
         losses: list[Tensor] = []
         for number, total, which in _batches(len(train), epoch, settings):
             vectors = train.take(pooling, which, epoch % train.views)
-            scale = rate(settings, epoch + number / total)
+            scale = rate(settings, epoch + number / total) / settings.lr
             losses.append(heads.step(vectors, train.target[which.to(train.target.device)], scale))
             step += 1
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs

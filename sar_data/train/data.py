@@ -190,9 +190,19 @@ def _filled(batch: Batch, size: int) -> Batch:
     return found
 
 
+class _Permuted(Classes):
+    """The targets of other samples of the split, so that nothing is left to be learnt."""
+
+    def __init__(self, targets: Classes, order: npt.NDArray[np.int64]) -> None:
+        self._targets, self._order = targets, order
+
+    def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        return self._targets.take(self._order[rows])
+
+
 def _permute(samples: Collection, seed: int) -> None:
-    """Give every sample the target of another one, so that nothing is left to be learnt."""
+    """Give every sample the target of another one."""
     targets = samples.sources[0].targets
     if not isinstance(targets, Classes):
         raise UsageError("control shuffled-labels: expected a task of classes")
-    targets.found = targets.found[permutation(len(targets.found), CONTROL, seed)]
+    samples.sources[0].targets = _Permuted(targets, permutation(len(samples), CONTROL, seed))

@@ -1,0 +1,208 @@
+"""A probe from first to last: many candidates, one choice, one test."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from sar_data import catalog
+from sar_data.errors import RunError, UsageError
+from sar_data.train.contest import Candidate, groups
+from sar_data.train.predictions import read, scores, targets
+from sar_data.train.run import run
+from sar_data.train.settings import Probe
+from tests.mini import builds, invented
+from tests.train.test_ranks import torchrun
+
+TINY: dict[str, Any] = {
+    "model": "test_vit", "image_size": 32, "batch_size": 16, "epochs": 3, "threads": 1, "device": "cpu",
+    "lrs": (0.01, 0.3), "weight_decays": (0.0, 1e-3), "knn": (5,), "logistic": (0.1, 1.0),
+}  # fmt: skip
+EACH = 2 * 2 * 2 + 1 + 2  # heads with and without BatchNorm, kNN, logistic regressions, of each pooling
+
+
+def probed(build: str, out: Path, **chosen: Any) -> dict[str, Any]:
+    return run("probe", build, out, Probe(**{**TINY, **chosen}), say=lambda line: None)
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "heads.csv").read_text().splitlines()))
+
+
+@pytest.fixture(scope="module")
+def urban(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Land cover that texture tells apart: 200 images of ten classes."""
+    folder = tmp_path_factory.mktemp("urban")
+    catalog.synthesise("eurosat-sar")(folder / "raw", count=200, seed=0)
+    made = catalog.pipeline("eurosat-sar")
+    split = "random:train=0.5,val=0.25,test=0.25"
+    return str(builds.make(made, folder / "raw", folder / "builds", split=split).path)
+
+
+def test_a_probe_leaves_what_every_run_leaves_and_a_row_for_every_candidate(classes: str, out: Path) -> None:
+    metrics = probed(classes, out)
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    assert json.loads((out / "config.json").read_text())["job"] == "probe"
+    rows = table(out)
+    assert len(rows) == metrics["probe"]["candidates"] == 3 * EACH
+    assert {row["pooling"] for row in rows} == {"cls", "mean", "last4"}
+    assert metrics["probe"]["encoded"] == 103
+    tables, names = read(out / "predictions.parquet")
+    assert {split: len(one) for split, one in tables.items()} == {"val": 8, "test": 8}
+    assert names == invented.CLASSES
+
+
+def test_the_best_is_chosen_on_val_and_its_figures_are_those_of_its_predictions(urban: str, out: Path) -> None:
+    metrics = probed(urban, out, model="test_resnet", epochs=10)
+    rows = table(out)
+    (chosen,) = [row for row in rows if row["chosen"]]
+    best = max(float(row["val_oa"]) for row in rows if row["val_oa"])
+    assert float(chosen["val_oa"]) == best == metrics["val"]["oa"]
+    assert rows.index(chosen) == min(i for i, row in enumerate(rows) if row["val_oa"] == chosen["val_oa"])
+    assert not any(name.startswith("test") for name in chosen)
+    found = read(out / "predictions.parquet")[0]["test"]
+    assert metrics["test"]["oa"] == pytest.approx(np.mean(scores(found).argmax(axis=1) == targets(found)))
+
+
+def test_a_probe_learns_texture_and_a_shuffled_control_does_not(urban: str, tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {"model": "test_resnet", "epochs": 20, "features": str(tmp_path / "kept")}
+    learnt = probed(urban, tmp_path / "a", **chosen)
+    chance = probed(urban, tmp_path / "b", **chosen, control="shuffled-labels")
+    assert learnt["test"]["oa"] > 0.35
+    assert chance["test"]["oa"] < 0.25
+    assert (learnt["probe"]["encoded"], chance["probe"]["encoded"]) == (200, 0)
+
+
+def test_the_chosen_head_is_kept_and_gives_the_predictions(urban: str, out: Path) -> None:
+    probed(urban, out, model="test_resnet", knn=(), logistic=())
+    with safe_open(out / "head.safetensors", "pt") as file:
+        weight, bias, told = file.get_tensor("weight"), file.get_tensor("bias"), file.metadata()
+    (path,) = (out / "features").glob("test-0-*/mean.npy")
+    tables, _ = read(out / "predictions.parquet")
+    order = np.argsort(tables["test"]["position"].to_numpy())
+    logits = torch.from_numpy(np.load(path)) @ weight + bias
+    assert told == {"pooling": "mean"}
+    np.testing.assert_allclose(logits.numpy(), scores(tables["test"])[order], atol=1e-4)
+
+
+def test_samples_of_several_classes_are_probed_by_mean_average_precision(several: str, out: Path) -> None:
+    metrics = probed(several, out, poolings=("cls",))
+    rows = table(out)
+    assert len(rows) == EACH
+    assert metrics["val"]["map_micro"] == max(float(row["val_map_micro"]) for row in rows)
+    assert metrics["test"]["count"] == 8
+
+
+def test_neighbours_that_win_leave_no_head(classes: str, out: Path) -> None:
+    metrics = probed(classes, out, lrs=(), logistic=(), knn=(3, 9), poolings=("cls",))
+    assert metrics["probe"]["chosen"]["head"] == "knn"
+    assert [row["k"] for row in table(out)] == ["3", "9"]
+    assert not (out / "head.safetensors").exists()
+    assert not (out / "log.jsonl").exists()
+
+
+def test_the_log_is_of_the_chosen_heads_training(classes: str, out: Path) -> None:
+    probed(classes, out, knn=(), logistic=(), poolings=("mean",), eval_every=2, epochs=5)
+    (chosen,) = [row for row in table(out) if row["chosen"]]
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["epoch"] for row in rows if "val_loss" in row] == [2, 4, 5]
+    assert all(0 < row["lr"] <= float(chosen["lr"]) for row in rows)
+    assert [row["step"] for row in rows] == [5, 10, 15, 20, 25]  # 87 samples are 5 batches of 16
+
+
+def test_views_and_shares_change_what_heads_are_trained_on(classes: str, tmp_path: Path) -> None:
+    few = probed(classes, tmp_path / "few", fraction=0.2, poolings=("cls",), knn=())
+    many = probed(classes, tmp_path / "many", views=3, augment=("crop",), poolings=("cls",), knn=())
+    assert few["probe"]["encoded"] == 17 + 8 + 8
+    assert many["probe"]["encoded"] == 3 * 87 + 8 + 8
+
+
+def test_choosing_on_test_is_written_wherever_a_figure_is(classes: str, out: Path) -> None:
+    metrics = probed(classes, out, select="test", poolings=("cls",))
+    assert metrics["probe"]["chosen_on"] == "test"
+    assert "test_oa" in table(out)[0]
+    assert "val" in metrics
+
+
+def test_a_finished_probe_is_left_as_it_is(classes: str, out: Path) -> None:
+    first = probed(classes, out, poolings=("cls",))
+    made = (out / "heads.csv").stat().st_mtime_ns
+    assert probed(classes, out, poolings=("cls",)) == first
+    assert (out / "heads.csv").stat().st_mtime_ns == made
+
+
+def test_candidates_that_all_diverged_are_an_error(classes: str, out: Path) -> None:
+    with pytest.raises(RunError, match="none of 4 candidates has a oa on val: take smaller --lrs"):
+        probed(classes, out, lrs=(1e30,), weight_decays=(1e8, 1e9), knn=(), logistic=(), poolings=("cls",))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"select": "last"}, "a probe must choose one"),
+        ({"views": 2}, "without --augment all views would be the same"),
+        ({"views": 2, "augment": ("mixup",)}, "mixes targets"),
+        ({"poolings": ("max",)}, "unknown pooling of test_vit 'max'"),
+        ({"heads": ("mlp",)}, "unknown head 'mlp'"),
+        ({"lrs": (), "knn": (), "logistic": ()}, "nothing to try"),
+        ({"knn": (500,)}, "at most the 87 train samples"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_are_told(classes: str, out: Path, chosen: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        probed(classes, out, **chosen)
+
+
+def test_a_build_without_val_has_nothing_to_choose_on(tmp_path: Path) -> None:
+    split = "random:train=0.8,val=0,test=0.2"
+    build = invented.sealed(
+        invented.pipeline(), invented.archive(tmp_path / "raw", 40), tmp_path / "builds", split=split
+    )
+    with pytest.raises(UsageError, match="no such samples to choose on"):
+        probed(str(build.path), tmp_path / "run")
+
+
+def test_masks_are_not_for_probes(tmp_path: Path) -> None:
+    build = invented.sealed(
+        invented.pipeline("segmentation"), invented.archive(tmp_path / "raw", 40), tmp_path / "builds"
+    )
+    with pytest.raises(UsageError, match="a probe takes classes of whole images"):
+        probed(str(build.path), tmp_path / "run")
+
+
+def test_what_is_tried_is_listed_by_pooling() -> None:
+    found = groups(Probe(knn=(), logistic=(1.0,)), ("cls", "mean"))
+    assert found == [(head, pooling) for pooling in ("cls", "mean") for head in ("linear", "bn-linear", "logistic")]
+    assert str(Candidate("bn-linear", "cls", 0.1, 0.0)) == "bn-linear on cls, lr 0.1, weight decay 0"
+
+
+@pytest.mark.distributed
+def test_two_ranks_give_the_features_the_choice_and_the_answers_of_one(classes: str, tmp_path: Path) -> None:
+    found = {}
+    for ranks in (1, 2):
+        out = tmp_path / str(ranks)
+        told = {"poolings": "cls,mean", "knn": "5", "logistic": "1", "lrs": "0.01,0.3"}
+        told |= {name: str(TINY[name]) for name in ("model", "image_size", "batch_size", "epochs", "threads", "device")}
+        options = [part for name, value in told.items() for part in (f"--{name.replace('_', '-')}", value)]
+        done = torchrun("-m", "sar_data.train", "probe", classes, "--out", str(out), *options, ranks=ranks)
+        assert done.returncode == 0, done.stderr
+        files = {path.parent.name + path.name: np.load(path) for path in out.glob("features/*/*.npy")}
+        tables, _ = read(out / "predictions.parquet")
+        found[ranks] = files, table(out), tables, json.loads((out / "metrics.json").read_text())["probe"]["chosen"]
+    one, two = found[1], found[2]
+    assert one[0].keys() == two[0].keys()
+    for name, vectors in one[0].items():
+        np.testing.assert_allclose(vectors, two[0][name], atol=1e-5)
+    assert one[3] == two[3]
+    for split, answers in one[2].items():
+        assert answers["key"].to_pylist() == two[2][split]["key"].to_pylist()
+        np.testing.assert_allclose(scores(answers), scores(two[2][split]), atol=1e-4)
