@@ -43,7 +43,8 @@ class Dice:
         both, predicted, true = sums.view(3, self.classes)
         present = true > 0
         lost = 1 - 2 * both / torch.where(present, predicted + true, 1.0)
-        return (lost * present).sum() / present.sum().clamp_min(1)
+        mean: Tensor = (lost * present).sum() / present.sum().clamp_min(1)
+        return mean
 
     def _true(self, target: Tensor) -> Tensor:
         classes = torch.arange(self.classes, device=target.device).view(-1, *[1] * (target.ndim - 1))

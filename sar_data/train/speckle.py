@@ -22,6 +22,7 @@ from sar_data.train.chance import log_gamma_quantiles, looked_up
 # What a factor of power does to a value: dB adds 10 log10 of it, amplitude takes its root.
 UNITS = ("dB", "power", "amplitude")
 GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15  # SplitMix64's, signed
+CACHED = 1 << 16  # pixels whose 64-bit states fit a processor's cache
 
 
 class Speckle:
@@ -31,29 +32,39 @@ class Speckle:
         self, manifest: Manifest, channels: Sequence[str], looks: float, how: Normaliser | None, fill: float
     ) -> None:
         units = _units(manifest, channels)
-        decibel = torch.tensor([unit == "dB" for unit in units])
         # log of the power factor → what is added (dB), or the log of what the value is multiplied by.
         slope = {"dB": 10 / math.log(10), "power": 1.0, "amplitude": 0.5}
         terms = np.tile(np.array([[0.0, 1.0]], np.float32), (len(units), 1)) if how is None else how.terms
         scale = 1.0 if how is None else manifest.storage.scale or 1.0
+        by_channel = (
+            torch.tensor([unit == "dB" for unit in units]),
+            torch.tensor([slope[unit] for unit in units]),
+            torch.from_numpy(terms[:, 0] / np.float32(scale)),
+            torch.from_numpy(terms[:, 1] * np.float32(scale)),
+        )
         self._table = (log_gamma_quantiles(looks) - math.log(looks)).float()
-        self._decibel = decibel[:, None, None]
-        self._slope = torch.tensor([slope[unit] for unit in units])[:, None, None]
-        self._offset = torch.from_numpy(terms[:, 0] / np.float32(scale))[:, None, None]
-        self._factor = torch.from_numpy(terms[:, 1] * np.float32(scale))[:, None, None]
+        self._figures = [figures[:, None, None] for figures in by_channel]
         self._fill = fill
 
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
         """Return speckled images [B, C, H, W]; masked pixels stay. `seeds` int64 [B] decide every factor."""
         if self._table.device != images.device:
-            for name in ("_table", "_decibel", "_slope", "_offset", "_factor"):
-                setattr(self, name, getattr(self, name).to(images.device))
-        logs = looked_up(self._table, uniform(seeds.to(images.device), images[0].shape)).mul_(self._slope)
+            self._table = self._table.to(images.device)
+            self._figures = [figures.to(images.device) for figures in self._figures]
+        if images.is_cuda or not len(images):
+            return self._speckled(images, seeds.to(images.device))
+        # A processor's caches are small beside a batch: a few samples at a time take a third of the time.
+        size = max(1, CACHED // images[0].numel())
+        pieces = zip(torch.split(images, size), torch.split(seeds, size), strict=True)
+        return torch.cat([self._speckled(*piece) for piece in pieces])
+
+    def _speckled(self, images: Tensor, seeds: Tensor) -> Tensor:
+        decibel, slope, offset, factor = self._figures
+        logs = looked_up(self._table, uniform(seeds, images.shape[1:])).mul_(slope)
         # (x - offset) * factor, x being what it was times exp(logs); in dB a sum, which no offset matters to.
-        added = logs * self._factor
-        raised = (images + self._offset * self._factor).mul_(logs.exp_()).sub_(self._offset * self._factor)
-        found = torch.where(self._decibel, images + added, raised)
-        return torch.where(images == self._fill, images, found)
+        added = images + logs * factor
+        raised = (images + offset * factor).mul_(logs.exp_()).sub_(offset * factor)
+        return torch.where(images == self._fill, images, torch.where(decibel, added, raised))
 
 
 def uniform(seeds: Tensor, shape: Sequence[int]) -> Tensor:
