@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sar_data import catalog
 from sar_data.errors import UsageError
 from sar_data.manifest import Manifest
 
@@ -74,6 +75,19 @@ def test_what_is_not_declared_is_done_when_asked_and_said(declared: Any, names: 
     assert len(told) == published + wrong
     assert any("as published" in note for note in told) == published
     assert any("declares azimuth-flip, range axis y: this makes images" in note for note in told) == wrong
+
+
+@pytest.mark.parametrize(
+    ("dataset", "undeclared"), [("mstar", "vflip"), ("spacenet6", "hflip"), ("spacenet6", "vflip")]
+)
+def test_sets_of_one_look_direction_warn_of_turns_and_flips_along_range(
+    declared: Any, dataset: str, undeclared: str
+) -> None:
+    spec = catalog.pipeline(dataset).spec
+    manifest = declared(spec.range_axis, list(spec.symmetries)).model_copy(update={"dataset": dataset})
+    for name in ("quarter-turn", undeclared):
+        assert any(f"{name}: {dataset} declares" in note for note in flipped_axes([name], manifest)[1])
+    assert flipped_axes(["flips"], manifest)[0] == ({"x"} if dataset == "mstar" else set())
 
 
 @pytest.mark.parametrize("range_axis", ["unknown", "mixed"])
