@@ -205,7 +205,8 @@ class Stream:
     def _step(self, order: Integers, epoch: int, start: int) -> Batch:
         rows, first, real = self.pace.share(order, start)
         draws = range(first, first + len(rows))
-        seeds = None if self.pace.whole else [mixed(CROP, self._order.seed, epoch, draw) for draw in draws]
+        drawing = self.collection.fixed is None and not self.pace.whole
+        seeds = [mixed(CROP, self._order.seed, epoch, draw) for draw in draws] if drawing else None
         batch = self._made(rows, seeds)
         if self.pace.whole:
             batch["weight"] = (np.arange(len(rows)) < real).astype(np.float32)

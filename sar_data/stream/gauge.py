@@ -37,9 +37,10 @@ def gauge(open_stream: Callable[[], Stream], *, rounds: int = 5, step_s: float =
     """Measure a training stream: medians over rounds; the files are in the page cache after the first."""
     began = time.perf_counter()
     with open_stream() as stream:
-        next(iter(stream))
+        batches = iter(stream)
+        next(batches)
         first = time.perf_counter() - began
-        for _ in stream:
+        for _ in batches:
             pass
         references, rates = [], []
         with tempfile.TemporaryFile() as file:

@@ -406,7 +406,8 @@ def rate(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
 def first(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
     """Time the way from nothing but imports to the first batch."""
     start = time.perf_counter()
-    next(iter(contender.open(data)))
+    batches = iter(contender.open(data))  # kept: what is read ahead is thrown away after the clock is read
+    next(batches)
     return {"first": time.perf_counter() - start}
 
 
@@ -431,7 +432,8 @@ def resume(contender: Contender, data: Path, rounds: int) -> dict[str, Any]:
     start = time.perf_counter()
     loader = contender.open(data)
     loader.load_state_dict(state)
-    images = contender.batch(next(iter(loader)))
+    batches = iter(loader)
+    images = contender.batch(next(batches))
     return {"resume": time.perf_counter() - start, "exact": fingerprint(images) == due}
 
 

@@ -112,7 +112,8 @@ stream = Stream(sys.argv[1])
 opened = time.perf_counter()
 if sys.argv[2:]:
     stream.load_state_dict({**stream.state_dict(), "epoch": int(sys.argv[2]), "position": int(sys.argv[3])})
-next(iter(stream))
+batches = iter(stream)
+next(batches)
 print(time.perf_counter() - began, time.perf_counter() - opened)
 """
 
