@@ -33,16 +33,14 @@ class Windows:
 
     def images(self, images: Tensor) -> Tensor:
         """Return float32 [B, C, height, width] of images [B, C, H, W]."""
-        for axis, size in enumerate(self.size):
-            # Rows, then columns; each tap is an index and a weight for every output row or column.
-            taken = [images.shape[0], images.shape[1], *images.shape[2:]]
+        for axis, size in enumerate(self.size):  # rows, then columns
+            taken = list(images.shape)
             taken[2 + axis] = size
             shape = (len(images), 1, size, 1) if axis == 0 else (len(images), 1, 1, size)
-            total = None
+            total = torch.zeros((), device=images.device)
             for index, weight in self._taps(axis, images.device):
-                tap = images.gather(2 + axis, index.view(shape).expand(taken)).mul_(weight.view(shape))
-                total = tap if total is None else total.add_(tap)
-            images = images if total is None else total
+                total = total + images.gather(2 + axis, index.view(shape).expand(taken)).mul_(weight.view(shape))
+            images = total
         return images
 
     def masks(self, masks: Tensor) -> Tensor:
@@ -52,7 +50,7 @@ class Windows:
             index = torch.minimum(
                 torch.maximum(index, self._at(self.low, axis, masks)), self._at(self.high, axis, masks) - 1
             )
-            taken = [*masks.shape]
+            taken = list(masks.shape)
             taken[1 + axis] = size
             masks = masks.gather(1 + axis, index.unsqueeze(2 - axis).expand(taken))
         return masks
