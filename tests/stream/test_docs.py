@@ -26,14 +26,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
     return {name: make(pipeline, root / "raw", root / "builds", format=name) for name in ("zarr", "webdataset")}
 
 
-def test_every_snippet_of_the_page_runs_from_top_to_bottom(demo: dict[str, Build]) -> None:
+def test_every_snippet_of_the_page_runs_from_top_to_bottom(
+    demo: dict[str, Build], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names: dict[str, Any] = {"build": str(demo["zarr"].path), "webdataset_build": str(demo["webdataset"].path)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the webdataset library leaves its last file to the collector
         for snippet in snippets:
             exec(compile(snippet, str(PAGE), "exec"), names)
-    assert len(snippets) == 9
+    assert len(snippets) == 10
     assert names["seen"] == demo["zarr"].manifest.splits["val"].count
     assert names["resumed"].epoch == 3
     assert names["image"].shape == (2, 120, 120)

@@ -1,4 +1,4 @@
-"""The loaders as a training job meets them: tensors, devices, DataLoaders, ranks, and a loop that resumes."""
+"""The loaders as a training job meets them: tensors, devices, DataLoaders and ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from sar_data.build import repack
@@ -265,42 +264,3 @@ def test_when_a_rank_is_killed_the_others_end_within_a_minute(zarr: Path, tmp_pa
     done = torchrun(zarr, tmp_path, "die")
     assert done.returncode != 0
     assert not list(tmp_path.iterdir())
-
-
-def train(build: Path, epochs: int, *, stop: int | None = None, checkpoint: Any = None) -> tuple[list[float], Any]:
-    """Train a tiny classifier as a newcomer would; stop after some steps, or go on from a checkpoint."""
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(
-        torch.nn.Conv2d(2, 8, 5, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
-        torch.nn.Linear(8, 19),
-    )  # fmt: skip
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    losses: list[float] = []
-    with loader(build, batch_size=8, bands=("VV", "VH"), seed=0) as batches:
-        if checkpoint is not None:
-            model.load_state_dict(checkpoint["model"])
-            optimiser.load_state_dict(checkpoint["optimiser"])
-            batches.load_state_dict(checkpoint["loader"])
-        for _ in range(batches.epoch, epochs):
-            for batch in batches:
-                loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch["image"]), batch["target"])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                losses.append(loss.item())
-                if len(losses) == stop:
-                    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
-                    return losses, {**state, "loader": batches.state_dict()}
-    return losses, None
-
-
-def test_a_training_loop_reaches_a_stable_loss_and_resumes_to_the_last_bit(
-    sealed: dict[str, Build], tmp_path: Path
-) -> None:
-    whole, _ = train(sealed["zarr"].path, 12)
-    assert np.mean(whole[-8:]) < 0.6 * np.mean(whole[:2])
-    assert np.std(whole[-8:]) < 0.05
-    first, checkpoint = train(sealed["zarr"].path, 12, stop=23)
-    torch.save(checkpoint, tmp_path / "checkpoint.pt")
-    second, _ = train(sealed["lmdb"].path, 12, checkpoint=torch.load(tmp_path / "checkpoint.pt", weights_only=True))
-    assert first + second == whole
