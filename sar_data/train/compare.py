@@ -18,6 +18,7 @@ from sar_data.train.metrics import titled
 
 CONFIG, METRICS = "config.json", "metrics.json"
 SHOWN = ("oa", "aa", "map_micro", "map_macro", "f1_macro", "miou", "pixel_accuracy", "ap", "ap50", "ap75")
+BATCHED = "fgmae_batched"  # figures that are means over batches, beside those of the whole split
 MARK, NOTE = "†", "† chosen on test (as published): biased upwards"
 FIXED = ("run", "job", "preset", "model", "weights", "build", "chosen on")
 DIGITS = 8  # of a digest
@@ -62,7 +63,7 @@ def opened(paths: Iterable[Path]) -> list[Run]:
 def markdown(runs: Sequence[Run], split: str = "test") -> str:
     """Return a Markdown table of the runs with the figures of a split, then one of the options that differ."""
     figures = _figures(runs, split)
-    head = [*FIXED, *(f"{split} {titled(name)}" for name in figures)]
+    head = [*FIXED, *(f"{split} {_titled(name)}" for name in figures)]
     lines = _table(head, [[*run.about().values(), *(_cell(run, split, name) for name in figures)] for run in runs])
     notes = [NOTE] if split == "test" and any(run.marked for run in runs) and figures else []
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
@@ -114,11 +115,20 @@ def _figures(runs: Sequence[Run], split: str) -> list[str]:
     splits = sorted({name for run in runs for name, found in run.metrics.items() if "count" in found})
     if split not in splits:
         raise UsageError(f"compare: no run has figures of {split!r}; there are: {', '.join(splits) or 'none'}")
-    return [name for name in SHOWN if any(_value(run, split, name) is not None for run in runs)]
+    names = [*SHOWN, *(f"{BATCHED}.{name}" for name in SHOWN)]
+    return [name for name in names if any(_value(run, split, name) is not None for run in runs)]
+
+
+def _titled(name: str) -> str:
+    return (
+        f"{titled(name.removeprefix(f'{BATCHED}.'))}, batched as FG-MAE" if name.startswith(BATCHED) else titled(name)
+    )
 
 
 def _value(run: Run, split: str, name: str) -> float | None:
-    found = run.metrics.get(split, {}).get(name)
+    found = run.metrics.get(split, {})
+    for part in name.split("."):
+        found = found.get(part, {})
     return found if isinstance(found, float) else None
 
 

@@ -65,17 +65,14 @@ def segments(
     Colours are those of the masks' files; what is ignored is black in the truth. `spread` chooses some ten images.
     """
     pictures, note = stretched(images, bands)
-    colours = palette(len(classes)).astype(np.float32) / 255
+    colours: Floats = (palette(len(classes)) / 255).astype(np.float32)
     cells = []
     for key, picture, truth, said in zip(keys, pictures, true, predicted, strict=True):
         known = truth != IGNORE
         right = f"{(truth == said)[known].mean():.0%} of its pixels right" if known.any() else "no known pixel"
-        masks: list[Floats] = [colours[thinned(mask).astype(np.uint8)] for mask in (truth, said)]
-        cells.append(
-            Cell(
-                [picture, *masks], [("key", key[-2 * CHARACTERS :]), ("right", f"image · truth · prediction: {right}")]
-            )
-        )
+        drawn = [picture, *(colours[thinned(mask).astype(np.uint8)] for mask in (truth, said))]
+        lines = [("key", key[-2 * CHARACTERS :]), ("right", f"image · truth · prediction: {right}")]
+        cells.append(Cell(drawn, lines))
     present = sorted({int(label) for mask in (*true, *predicted) for label in np.unique(mask)})
     legend = [
         ("ignored" if label == IGNORE else classes[label], tuple(map(float, colours[label]))) for label in present

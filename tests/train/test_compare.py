@@ -98,6 +98,16 @@ def test_csv_has_numbers_in_full(tmp_path: Path) -> None:
     assert r"| note | x, y | \| |" in compare.markdown(runs)
 
 
+def test_figures_of_batches_stand_beside_those_of_the_whole_split(tmp_path: Path) -> None:
+    path = run(tmp_path / "a", select="test")
+    document = json.loads((path / "metrics.json").read_text())
+    document["test"]["fgmae_batched"] = {"count": 200, "batch": 16, "method": "means", "oa": 0.8, "aa": 0.625}
+    (path / "metrics.json").write_text(json.dumps(document))
+    lines = compare.markdown(compare.opened([path])).splitlines()
+    assert cells(lines[0])[10:] == ["test OA, batched as FG-MAE", "test AA, batched as FG-MAE"]
+    assert cells(lines[2])[10:] == [f"0.800{compare.MARK}", f"0.625{compare.MARK}"]
+
+
 def test_a_run_without_a_figure_has_a_dash(tmp_path: Path) -> None:
     paths = [run(tmp_path / "a"), run(tmp_path / "b")]
     (paths[1] / "metrics.json").write_text(json.dumps({"test": {"count": 4, "miou": 0.5, "oa": None}}))
