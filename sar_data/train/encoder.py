@@ -38,13 +38,13 @@ class Backbone(nn.Module):
     tokens nor stages at strides 4, 8, 16 and 32.
     """
 
-    def __init__(self, net: nn.Module, name: str, channels: Sequence[str], image_size: int) -> None:
+    def __init__(self, net: Any, name: str, channels: Sequence[str], image_size: int) -> None:
         super().__init__()
-        self.net: Any = net
+        self.net = net
         self.name = name
         self.channels = tuple(channels)
         self.image_size = image_size
-        self.width = int(self.net.head_hidden_size)
+        self.width = int(net.head_hidden_size)
         self.kind: Kind = "cnn"
         self.patch: int | None = None
         self.poolings: tuple[str, ...] = ("mean",)

@@ -62,7 +62,8 @@ def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: 
     if not channels:
         raise UsageError(f"{name}: expected at least one channel, found none")
     options = {**given, **({"drop_path_rate": drop_path} if drop_path else {})}
-    if timm.get_pretrained_cfg(timm_name).fixed_input_size:
+    config = timm.get_pretrained_cfg(timm_name)
+    if config is not None and config.fixed_input_size:
         options["img_size"] = image_size
     try:
         net = timm.create_model(timm_name, in_chans=len(channels), num_classes=0, **options)

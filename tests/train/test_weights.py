@@ -126,42 +126,71 @@ def test_a_bare_resnet_is_loaded_whole(tmp_path: Path) -> None:
     assert (told.family, told.layout, told.dropped) == ("ssl4eo", "resnet", ())
 
 
+SMALL = {"embed_dim": 16, "depths": (2, 2, 2, 2), "num_heads": (1, 2, 4, 8), "num_classes": 0}
+
+
+def swin(name: str, size: int, channels: int = 3, **options: Any) -> Any:
+    return lively(timm.create_model(name, in_chans=channels, img_size=size, **SMALL, **options))
+
+
+def small(name: str, spec: str, channels: Sequence[str], size: int, **options: Any) -> tuple[Backbone, Provenance]:
+    encoder = Backbone(swin(name, size, len(channels), **options), name, channels, size).eval()
+    return encoder, load(encoder, spec, pooling=None, normalise=None)
+
+
+def torchvision_swin(window: int, **blocks: Any) -> Any:
+    """Return torchvision's Swin, as small as the one above."""
+    return torchvision.models.SwinTransformer(
+        [4, 4], 16, [2, 2, 2, 2], [1, 2, 4, 8], [window, window], stochastic_depth_prob=0.0, num_classes=3, **blocks
+    )
+
+
 def without(net: Any, last: str) -> Any:
     setattr(net, last, nn.Identity())
     return net
 
 
-TORCHVISION: list[tuple[str, str, int, Callable[[], Any], Callable[[Any], Any]]] = [
-    ("resnet18", "resnet", 32, torchvision.models.resnet18, lambda net: without(net, "fc")),
-    ("densenet121", "densenet", 32, torchvision.models.densenet121, lambda net: without(net, "classifier")),
-    ("mobilenetv3-small", "mobilenet-torchvision", 32, torchvision.models.mobilenet_v3_small,
+TORCHVISION: list[tuple[str, str, Callable[[], Any], Callable[[Any], Any]]] = [
+    ("resnet18", "resnet", torchvision.models.resnet18, lambda net: without(net, "fc")),
+    ("densenet121", "densenet", torchvision.models.densenet121, lambda net: without(net, "classifier")),
+    ("mobilenetv3-small", "mobilenet-torchvision", torchvision.models.mobilenet_v3_small,
      lambda net: nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:2])),
-    ("mobilenetv3-large", "mobilenet-torchvision", 32, torchvision.models.mobilenet_v3_large,
+    ("mobilenetv3-large", "mobilenet-torchvision", torchvision.models.mobilenet_v3_large,
      lambda net: nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:2])),
-    ("swin-t", "swin-torchvision", 224, torchvision.models.swin_t, lambda net: without(net, "head")),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "layout", "size", "make", "cut"), TORCHVISION, ids=[row[0] for row in TORCHVISION])
+@pytest.mark.parametrize(("name", "layout", "make", "cut"), TORCHVISION, ids=[row[0] for row in TORCHVISION])
 def test_torchvision_s_names_give_the_same_function(
-    tmp_path: Path, name: str, layout: str, size: int, make: Callable[[], Any], cut: Callable[[Any], Any]
+    tmp_path: Path, name: str, layout: str, make: Callable[[], Any], cut: Callable[[Any], Any]
 ) -> None:
     source = lively(make())
     spec = saved(tmp_path, "gersp.pth", {"state_dict": source.state_dict()})
-    encoder, told = into(name, spec, ("R", "G", "B"), size)
-    torch.testing.assert_close(
-        given_by(encoder, images(3, size)), feature(cut(source), images(3, size)), rtol=1e-4, atol=1e-4
-    )
+    encoder, told = into(name, spec, ("R", "G", "B"))
+    torch.testing.assert_close(given_by(encoder, images(3)), feature(cut(source), images(3)), rtol=1e-4, atol=1e-4)
     assert (told.layout, told.family) == (layout, "gersp")
 
 
+def test_torchvision_s_swin_gives_the_same_function(tmp_path: Path) -> None:
+    source = lively(torchvision_swin(7))
+    spec = saved(tmp_path, "gersp.pth", source.state_dict())
+    encoder, told = small("swin_tiny_patch4_window7_224", spec, ("R", "G", "B"), 224)
+    x = images(3, 224)
+    torch.testing.assert_close(given_by(encoder, x), feature(without(source, "head"), x), rtol=1e-4, atol=1e-4)
+    assert told.layout == "swin-torchvision"
+
+
 def test_satlas_gives_its_swin_with_the_bands_in_the_run_s_order(tmp_path: Path) -> None:
-    source = torchvision.models.swin_v2_t()
-    source.features[0][0] = nn.Conv2d(2, 96, 4, 4)
+    source = torchvision_swin(
+        8,
+        block=torchvision.models.swin_transformer.SwinTransformerBlockV2,
+        downsample_layer=torchvision.models.swin_transformer.PatchMergingV2,
+    )
+    source.features[0][0] = nn.Conv2d(2, 16, 4, 4)
     state = {f"backbone.backbone.{name}": value for name, value in lively(source).state_dict().items()}
     state["intermediates.0.fpn.0.weight"] = torch.zeros(2)
-    encoder, told = into("swinv2_tiny_window8_256", saved(tmp_path, "sentinel1_swinb_si.pth", state), DUAL, 256)
-    x = images(2, 256)[:1]
+    encoder, told = small("swinv2_tiny_window8_256", saved(tmp_path, "sentinel1_swinb_si.pth", state), DUAL, 256)
+    x = images(2, 256)
     torch.testing.assert_close(
         given_by(encoder, x), feature(without(source, "head"), x[:, [1, 0]]), rtol=1e-4, atol=1e-4
     )
@@ -183,23 +212,30 @@ def microsoft(net: Any) -> dict[str, Tensor]:
 
 
 def test_rsp_s_swin_is_read_from_microsoft_s_names(tmp_path: Path) -> None:
-    source = lively(timm.create_model("swin_tiny_patch4_window7_224", num_classes=0, img_size=64))
+    source = swin("swin_tiny_patch4_window7_224", 64)
     spec = saved(tmp_path, "rsp-swin-t-ckpt.pth", {"model": microsoft(source)})
-    encoder, told = into("swin-t", spec, ("R", "G", "B"), 64)
+    encoder, told = small("swin_tiny_patch4_window7_224", spec, ("R", "G", "B"), 64)
     torch.testing.assert_close(given_by(encoder, images(3, 64)), feature(source, images(3, 64)))
     assert (told.family, told.layout) == ("rsp", "swin-microsoft")
 
 
+@pytest.mark.parametrize("name", ["swin-t-window4", "swin-b-window4"])
+def test_a_swin_with_windows_of_four_has_their_tables(name: str) -> None:
+    with torch.device("meta"):
+        table = backbone(name, DUAL, image_size=128).net.layers[0].blocks[0].attn.relative_position_bias_table
+    assert len(table) == (2 * 4 - 1) ** 2
+
+
 def test_sarhub_s_swin_keeps_its_windows_of_four(tmp_path: Path) -> None:
-    options = {"num_classes": 0, "img_size": 128, "window_size": 4}
-    source = lively(timm.create_model("swin_tiny_patch4_window7_224", **options))
+    name = "swin_tiny_patch4_window7_224"
+    source = swin(name, 128, window_size=4)
     spec = saved(tmp_path, "Swin-T_TSX.pth", microsoft(source))
-    encoder, told = into("swin-t-window4", spec, ("HH",), 128)
+    encoder, told = small(name, spec, ("HH",), 128, window_size=4)
     x = images(1, 128)
     torch.testing.assert_close(given_by(encoder, x), feature(source, x.repeat(1, 3, 1, 1)), rtol=1e-4, atol=1e-4)
     assert (told.family, told.resized) == ("sar-hub", {})
-    wider, told = into("swin-t", spec, ("HH",), 128)
-    assert told.resized["layers.0.blocks.0.attn.relative_position_bias_table"] == "(49, 3) → (169, 3)"
+    wider, told = small(name, spec, ("HH",), 128)
+    assert told.resized["layers.0.blocks.0.attn.relative_position_bias_table"] == "(49, 1) → (169, 1)"
     assert given_by(wider, x).isfinite().all()
 
 

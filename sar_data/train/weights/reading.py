@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,17 +88,15 @@ def _loaded(path: Path) -> Mapping[str, Any]:
             with torch.serialization.safe_globals(_ALLOWED):
                 found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        what = str(error).partition("Please file an issue")[0].strip().splitlines()
+        asked = re.search(r"GLOBAL ([\w.]+)|got <class '([\w.]+)'>", str(error))
+        if asked is None:
+            raise _unreadable(path, "it is no pickle of tensors, or a torn one") from None
         raise BuildError(
-            f"{path}: expected tensors and plain values, found a pickle that asks for more, and nothing of it was "
-            f"executed: {_named(what)}: convert it to safetensors where you trust it"
+            f"{path}: expected tensors and plain values, found a pickle that asks for {asked[1] or asked[2]}, and "
+            "nothing of it was executed: convert it to safetensors where you trust it"
         ) from None
-    except FileNotFoundError:
-        raise BuildError(f"{path}: expected a checkpoint, found no such file: check the path of --weights") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
-        raise BuildError(
-            f"{path}: expected safetensors or a PyTorch checkpoint, cannot read it: {error}: fetch the file again"
-        ) from error
+        raise _unreadable(path, error) from error
     if not isinstance(found, Mapping):
         raise BuildError(
             f"{path}: expected weights by name, found {type(found).__name__}: save the model's state_dict()"
@@ -105,9 +104,10 @@ def _loaded(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _named(lines: list[str]) -> str:
-    """Return the line of PyTorch's refusal that names what was asked for."""
-    return next((line.strip() for line in lines if "GLOBAL" in line or "nsupported" in line), lines[0] if lines else "")
+def _unreadable(path: Path, reason: object) -> BuildError:
+    return BuildError(
+        f"{path}: expected safetensors or a PyTorch checkpoint, cannot read it: {reason}: fetch the file again"
+    )
 
 
 def _bare(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
