@@ -1,4 +1,4 @@
-"""A miniature EuroSAT-SAR in its documented layout: one class a patch, most of it of one texture."""
+"""A miniature EuroSAT-SAR in its documented layout: one class a patch, told by its contrasts and their grain."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ SIGMA0_DB = {
     "River": ((-18.0, -26.0), (-10.5, -16.8)),
     "SeaLake": ((-20.5, -28.0), (-19.5, -27.5)),
 }
+# Nodes across a patch of each class's mosaic: from a lake in one piece to a block every 40 m.
+GRAIN = {
+    "AnnualCrop": 5, "Forest": 3, "HerbaceousVegetation": 8, "Highway": 12, "Industrial": 8, "Pasture": 4,
+    "PermanentCrop": 12, "Residential": 16, "River": 4, "SeaLake": 2,
+}  # fmt: skip
+# Moisture, season and incidence move both bands, and each a little by itself: means tell classes apart in part only.
+COMMON_DB, OWN_DB = 2.0, 0.8
 UTM_ZONES = (30, 31, 32, 33, 34)
 PIXEL_M = (9.895, 9.787)  # as found in a patch: EuroSAT's pixels are not quite 10 m
 
@@ -39,10 +46,11 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
 
 def _file(seed: int, index: int, name: str) -> bytes:
     random = synth.generator(seed, index)
-    nodes = random.standard_normal((2, 5, 5), np.float32)
+    nodes = random.standard_normal((2, GRAIN[name], GRAIN[name]), np.float32)
     nodes[0] += 1.2  # the class itself holds most of its patch
     winners, _ = synth.mosaic(nodes, 64)
-    power = synth.from_db(np.array(SIGMA0_DB[name]).T + random.normal(0, 0.4))
+    drift_db = random.normal(0, COMMON_DB) + random.normal(0, OWN_DB, (2, 1))
+    power = synth.from_db(np.array(SIGMA0_DB[name]).T + drift_db)
     image = synth.speckle(np.take(power, winners, axis=1), LOOKS, random)
     # Patches lie beside each other in rows of 40 within a zone, which is what makes places worth holding apart.
     zone, place = UTM_ZONES[index % len(UTM_ZONES)], index // len(UTM_ZONES)

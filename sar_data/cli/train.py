@@ -6,11 +6,12 @@ import json
 import signal
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sar_data.cli.choices import OneOf
+from sar_data.cli.choices import Existing, OneOf
 from sar_data.cli.stop import Note
 
 JOBS = {
@@ -115,11 +116,11 @@ def _say(line: str) -> None:
 def _show(metrics: dict[str, Any], select: str) -> None:
     """Print each split's figures, one a line, with the label of a test that was chosen on."""
     for split, figures in metrics.items():
-        if not isinstance(figures, dict):
+        if "count" not in figures:  # what is told of the run as a whole
             continue
         label = f"{split} (chosen on, as published)" if split == "test" and select == "test" else split
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float))
-        click.echo(f"{label:<6}{shown}")
+        click.echo(f"{label:<6}{shown}  of {figures['count']}")
 
 
 @command.command("presets", short_help="List the presets, or show one.")
@@ -136,3 +137,15 @@ def presets(name: str | None) -> None:
     for known in names():
         preset = find(known)
         click.echo(f"{known:<32}{preset.job:<10}{preset.about.strip().splitlines()[0]}")
+
+
+@command.command("compare", short_help="Set finished runs beside each other.")
+@click.argument("runs", nargs=-1, required=True, type=Existing(), metavar="RUN…")
+@click.option("--split", default="test", show_default=True, metavar="NAME")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of Markdown.")
+def compare(runs: tuple[Path, ...], split: str, as_csv: bool) -> None:
+    """Print a table of finished runs: what they were asked for where that differs, and what came out."""
+    from sar_data.train import compare as comparing
+
+    found = comparing.opened(runs)
+    click.echo(comparing.as_csv(found, split) if as_csv else comparing.markdown(found, split), nl=False)
