@@ -20,11 +20,11 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from sar_data.errors import UsageError
 from sar_data.train.encoder import Backbone
-from sar_data.train.necks import Pyramid
+from sar_data.train.necks import Coarsest, Pyramid
 
 Targets = Sequence[dict[str, Tensor]]
 OCTAVES = 8  # side of an anchor in strides of its level (Lin et al. 2017): 32 pixels on the finest
@@ -44,7 +44,7 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
     overlap = FCOS_NMS
 
     def __init__(self, encoder: Backbone, classes: int, *, channels: int, threshold: float, most: int) -> None:
-        neck = Pyramid(encoder, channels, first=1, above=LastLevelP6P7(channels, channels))
+        neck = Pyramid(encoder, channels, first=1, above=Coarsest(channels, channels))
         grid = Grid(tuple((stride,) for stride in neck.strides), ((1.0,),) * len(neck.strides), neck.strides)
         super().__init__(
             neck, classes, anchor_generator=grid, head=_Places(channels, 1, classes), score_thresh=threshold,

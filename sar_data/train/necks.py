@@ -33,7 +33,7 @@ class Pyramid(nn.Module):
         else:
             self.scales, factors = nn.ModuleList(nn.Identity() for _ in encoder.strides[first:]), (1.0,) * 4
         strides = [stride * factor for stride, factor in zip(encoder.strides, factors, strict=True)][first:]
-        more = 2 if isinstance(above, LastLevelP6P7) else 1
+        more = 2 if isinstance(above, Coarsest) else 1
         self.strides = (*strides, *(strides[-1] * 2**power for power in range(1, more + 1)))
         self.out_channels, self._first = channels, first
         self.fpn = FeaturePyramidNetwork(list(encoder.level_channels[first:]), channels, above)
@@ -53,6 +53,20 @@ class Pyramid(nn.Module):
                 maps = self(images.new_zeros(1, *shape)).values()
             self._sizes[shape] = [(one.shape[2], one.shape[3]) for one in maps]
         return [images.new_empty(0, self.out_channels, *size) for size in self._sizes[shape]]
+
+
+class Coarsest(LastLevelP6P7):  # type: ignore[misc]  # torchvision is untyped
+    """The two levels above a pyramid, always in single precision.
+
+    On processors torch 2.15 leaves the weights' gradient of a bfloat16 convolution of a map of one pixel uninitialised,
+    which is what the last level of a small image is.
+    """
+
+    def forward(self, maps: list[Tensor], levels: list[Tensor], names: list[str]) -> tuple[list[Tensor], list[str]]:
+        with torch.autocast(maps[-1].device.type, enabled=False):
+            last = maps[-1].to(self.p6.weight.dtype)
+            found, names = super().forward([last], levels, names)
+        return [*maps, *found[1:]], names
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def sheet(path: Path, table: pa.Table, classes: Sequence[str], images: Images, *
     left = SIDE
     for name, text in (
         ("found", f"found (score ≥ {SHOWN:g}, overlap ≥ {ENOUGH:g})"),
-        ("wrong", "found, nothing there"),
+        ("wrong", "found wrongly"),
         ("missed", "there, not found"),
     ):
         mark = (left / width, 1 - 0.52 / height)

@@ -15,6 +15,7 @@ from sar_data.errors import UsageError
 from sar_data.train.detectors import DETECTORS, Counted, Grid
 from sar_data.train.losses import backward
 from sar_data.train.models import backbone
+from sar_data.train.necks import Coarsest
 
 Batch = tuple[Tensor, list[dict[str, Tensor]]]
 BANDS = ("VV", "VH")
@@ -225,6 +226,22 @@ def test_half_precision_gives_sums_in_single_precision_near_those_of_single_prec
         half = model(*given)
     assert half.dtype == torch.float32
     assert float(model.value(half).detach()) == pytest.approx(float(exact.detach()), rel=0.1)
+
+
+def test_half_precision_gives_the_last_level_of_one_pixel_the_gradient_of_single_precision() -> None:
+    coarsest = Coarsest(32, 32)
+    below = torch.randn(4, 32, 2, 2)
+    found = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            maps, names = coarsest([below], [below], ["5"])
+        assert [tuple(one.shape[2:]) for one in maps] == [(2, 2), (1, 1), (1, 1)]
+        coarsest.zero_grad()
+        torch.stack([one.square().sum() for one in maps[1:]]).sum().backward()
+        found.append([parameter.grad.clone() for parameter in trained(coarsest)])
+    assert names == ["5", "p6", "p7"]
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert all(float(one.abs().max()) > 0 for one in found[0])
 
 
 def test_a_vit_whose_patches_are_no_power_of_two_is_refused_by_faster_rcnn_with_a_way_out() -> None:
