@@ -92,9 +92,9 @@ def test_the_tables_of_the_page_are_what_its_command_prints() -> None:
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     lines = list(page.lines())
     assert "\n".join(lines) in text
-    diary = {"0.798 / 0.786": (2, 0.644), "0.853 / 0.846": (3, 0.818)}
-    for line in lines[2:4]:
+    diary = {"0.798 / 0.786": (2, 0.644), "0.853 / 0.846": (3, 0.818), "0.755 / 0.741": (1, 0.431)}
+    for line in lines[2:5]:
         cells = line.strip("| ").split(" | ")
         column, printed = diary[cells[0]]
         middle, spread = map(float, cells[column].split(" ± "))
-        assert abs(middle - printed) <= 2 * spread
+        assert abs(middle - printed) <= max(2 * spread, 0.01)
