@@ -21,7 +21,9 @@ from sar_data.train.encoder import Backbone
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
-from sar_data.train.metrics import figures
+from sar_data.train.metrics import figures, titled
+from sar_data.train.pictures import confusion
+from sar_data.train.predictions import confusions
 from sar_data.train.settings import Segment
 from sar_data.train.sheets import segments, spread
 from sar_data.train.windows import blended
@@ -81,23 +83,25 @@ class Segmentation:
         return figures(predictions, self._classes)
 
     def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
-        """Write every mask to masks/SPLIT/KEY.png, and a sheet of some images with their true and predicted masks."""
+        """Write every mask to masks/SPLIT/KEY.png, a sheet of some of them with image and truth, and the confusions."""
         where = folder / FOLDER / split
         where.mkdir(parents=True, exist_ok=True)
         for key, png in zip(predictions["key"].to_pylist(), predictions["mask"].to_pylist(), strict=True):
             durable.write(where / f"{quote(key, safe='')}.png", png, sync=False)
+        value = metrics[self.chosen_by]
+        title = split if value is None else f"{split}: {titled(self.chosen_by)} {value:.3f}"
+        confusion(folder / f"confusion-{split}.png", confusions(predictions).sum(axis=0), self._classes, title)
         part = predictions.take(pa.array(spread(len(predictions), SHOWN), pa.int64()))
         keys, rows = part["key"].to_pylist(), []
         for (image, true), png in zip(images(keys), part["mask"].to_pylist(), strict=True):
-            mask = masks.decoded(png)
-            if self._resized and true is not None:
-                mask = masks.resized(mask, true.shape)
+            truth, mask = np.asarray(true), masks.decoded(png)
+            if self._resized:
+                mask = masks.resized(mask, (truth.shape[0], truth.shape[1]))
             height, width = mask.shape
-            rows.append((image[:, :height, :width], np.asarray(true)[:height, :width], mask))
-        title = f"{split}, {len(keys)} of {len(predictions):,} images, mIoU {metrics['miou'] or 0:.3f}"
-        pictures, true_masks, found = ([row[place] for row in rows] for place in range(3))
-        path = folder / f"{FOLDER}-{split}.png"
-        segments(path, keys, pictures, true_masks, found, self._classes, bands=self._channels, title=title)
+            rows.append((image[:, :height, :width], truth[:height, :width], mask))
+        pictures, truths, found = ([row[place] for row in rows] for place in range(3))
+        path = folder / f"predictions-{split}.png"
+        segments(path, keys, pictures, truths, found, self._classes, bands=self._channels, title=title)
 
     def _logits(self, model: Forward, images: Tensor) -> Tensor:
         tile = self._settings.tiles
