@@ -192,7 +192,8 @@ class Training:
         """Write a checkpoint on the first rank, whose batch statistics all ranks take."""
         self._ranks.share(list(self._job.model.buffers()))
         if self._ranks.first:
-            checkpoint.save(self._folder.checkpoints / name, **state)
+            about = {"channels": list(self._job.encoder.channels), "normalise": self._settings.normalise}
+            checkpoint.save(self._folder.checkpoints / name, **about, **state)
         self._ranks.wait()
 
     def _restore(self) -> None:

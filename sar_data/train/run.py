@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +55,22 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
     torch.manual_seed(mixed(INITIAL, settings.seed) >> 1)
     tuned = settings if isinstance(settings, Tuned) else None
     encoder = backbone(settings.model, data.channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
+    made = None if tuned is None else _job(job)(encoder, data, tuned)
     weights = None
     if settings.weights is not None:
         from sar_data.train.weights import load
 
-        weights = load(encoder, settings.weights, normalise=settings.normalise)
+        weights = load(
+            encoder, settings.weights, pooling=encoder.settled, normalise=settings.normalise, stem=settings.stem
+        )
     encoder.requires_grad_(tuned is not None and not tuned.freeze)
-    made = None if tuned is None else _job(job)(encoder, data, tuned)
     parameters = list((encoder if made is None else made.model).parameters())
     config = configuration(
         job,
         preset,
         settings,
         data,
-        weights=None if weights is None else weights.document(),
+        weights=None if weights is None else asdict(weights),
         parameters={
             "total": sum(parameter.numel() for parameter in parameters),
             "trained": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),

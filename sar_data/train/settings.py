@@ -18,6 +18,9 @@ class Settings(pydantic.BaseModel):
     weights: str | None = pydantic.Field(
         None, description="Start from PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG; else from random numbers."
     )
+    stem: str | None = pydantic.Field(
+        None, description="Bands of the weights' first layer where nothing tells (VV,VH; rgb; grey), or adapt."
+    )
     bands: Names | None = pydantic.Field(None, description="Bands by name, such as VV,VH or VV,VV-VH.")
     task: str | None = pydantic.Field(None, description="Nomenclature of the targets, where the build has several.")
     normalise: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")

@@ -162,3 +162,17 @@ def test_no_split_to_choose_on_is_an_error_with_the_remedy(classes: str, out: Pa
     with pytest.raises(UsageError, match="--select last"):
         trained(str(made.path), out)
     assert trained(str(made.path), out.with_name("other"), select="last")["test"]["count"] == 7
+
+
+def test_a_runs_checkpoint_is_another_runs_weights(classes: str, several: str, out: Path) -> None:
+    trained(classes, out, pooling="cls")
+    made = out.with_name("again")
+    trained(several, made, weights=str(out / "checkpoints" / "best.pt"), freeze=True, bands=("VH", "VV"), epochs=1)
+    told = json.loads((made / "config.json").read_text())["weights"]
+    assert told["checkpoint_channels"] == ["VV", "VH"]
+    before, after = weights(out, checkpoint.BEST)["model"], weights(made)["model"]
+    stem = "encoder.net.patch_embed.proj.weight"
+    torch.testing.assert_close(after.pop(stem), before.pop(stem)[:, [1, 0]])
+    for name, value in after.items():
+        if name.startswith("encoder"):
+            assert torch.equal(value, before[name]), name

@@ -1,0 +1,108 @@
+"""The command `sar-data train`, as it is typed, rightly and wrongly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sar_data.cli import main
+from sar_data.train.preset import find, names, resolved
+from sar_data.train.settings import JOBS
+
+TINY = ("--model", "test_vit", "--image-size", "32", "--batch-size", "16", "--epochs", "1", "--augment", "none",
+        "--device", "cpu", "--threads", "1")  # fmt: skip
+
+
+def typed(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *words])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_option_of_a_job_is_a_field_of_its_settings(job: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = typed(job, "--help", capsys=capsys)
+    assert code == 0
+    for field in JOBS[job].model_fields:
+        assert f"--{field.replace('_', '-')}" in out
+
+
+def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = typed("finetune", classes, "--out", str(tmp_path / "run"), *TINY, capsys=capsys)
+    assert code == 0, err
+    assert out.splitlines()[-1].startswith("test  oa 0.")
+    assert "% waiting for data" in err
+    code, out, _ = typed("compare", str(tmp_path / "run"), capsys=capsys)
+    assert code == 0
+    assert "test_vit" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--model", "resnet19"), "unknown model 'resnet19'. Did you mean"),
+        (("--augment", "flip"), "There are: azimuth-flip, crop"),
+        (("--loss", "dice"), "expected one for a multiclass task"),
+        (("--select", "best"), "unknown select 'best'"),
+        (("--preset", "fgmae-eurosat"), "Did you mean 'fgmae_eurosat"),
+        (("--preset", "dfc2020-upernet"), "is for `segment`, not for `finetune`"),
+        (("--epochs", "0"), "epochs: Input should be greater than or equal to 1, found 0"),
+        (("--batch-size", "500"), "choose a smaller batch_size"),
+        (("--bands", "VV,HH"), "unknown band 'HH'"),
+        (("--pooling", "max"), "unknown pooling of test_vit 'max'"),
+        (("--device", "cuda:9"), "--device cpu"),
+        (("--amp", "fp16"), "expected a GPU"),
+        (("--sync-bn",), "need GPUs"),
+        (("--weights", "nowhere.pth"), "nowhere.pth"),
+    ],
+)
+def test_what_is_typed_wrongly_is_answered_in_one_line(
+    words: tuple[str, ...], said: str, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = typed("finetune", classes, "--out", str(tmp_path / "run"), *TINY, *words, capsys=capsys)
+    assert code in (1, 2)
+    assert said.replace("_", "-") in err.replace("_", "-"), err
+    assert "Traceback" not in err
+    assert not out
+
+
+def test_a_task_of_another_kind_names_its_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.mini import invented
+
+    build = invented.sealed(invented.pipeline("segmentation"), invented.archive(tmp_path / "raw", 40), tmp_path / "b")
+    code, _, err = typed("finetune", str(build.path), "--out", str(tmp_path / "run"), *TINY, capsys=capsys)
+    assert code == 2
+    assert "there is `segment`" in err
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_preset_is_whole_and_says_what_it_repeats(name: str) -> None:
+    preset = find(name)
+    assert resolved(preset.job, preset, {}).model_dump()
+    assert len(preset.about) > 200
+    chosen_on_test = preset.settings.get("select") == "test"
+    assert ("select=test, as published" in preset.about) is chosen_on_test
+
+
+def test_what_is_typed_goes_before_the_preset() -> None:
+    settings = resolved("finetune", find("fgmae-eurosat-lp"), {"epochs": 3})
+    assert (settings.epochs, settings.batch_size, settings.select) == (3, 256, "test")
+
+
+def test_a_preset_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('job = "finetune"\nabout = "mine"\n[settings]\nepochs = 7\n')
+    assert resolved("finetune", find(str(path)), {}).epochs == 7
+
+
+def test_help_waits_for_no_heavy_package() -> None:
+    script = (
+        "import sys\nfrom sar_data.cli import main\ntry:\n    main(['train', 'finetune', '--help'])\n"
+        "except SystemExit:\n    pass\nprint('LOADED', *sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].strip() == "LOADED"
