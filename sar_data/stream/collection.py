@@ -159,8 +159,8 @@ class Collection:
             parts.append((number, len(own)))
             together.append(places)
             low += len(own)
-        places = {"places": np.concatenate(together)} if len(parts) > 1 else {}
-        return {"stored": images, "parts": parts, **places, **self.labels(rows)}
+        where = {"places": np.concatenate(together)} if len(parts) > 1 else {}
+        return {"stored": images, "parts": parts, **where, **self.labels(rows)}
 
     def labels(self, rows: Integers, windows: list[Window] | None = None) -> Batch:
         """Return target (where the build has a task), key and window of some rows."""

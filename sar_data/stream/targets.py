@@ -149,11 +149,12 @@ class Boxes:
 def _within(points: Array, window: Window) -> Array:
     """Return an outline as a window shows it, cut as in a build that is cropped; empty where nothing is left."""
     top, left, height, width = window
-    moved = points - np.array([left, top])
+    moved: Array = points - np.array([left, top])
     if (moved >= 0).all() and (moved <= (width, height)).all():
         return moved
-    inside = np.array(clipped(tuple(moved.ravel().tolist()), width, height)).reshape(-1, 2)
-    return inside.clip(0, (width, height))  # a corner made by the cut may be off by a rounding error
+    inside: Array = np.array(clipped(tuple(moved.ravel().tolist()), width, height)).reshape(-1, 2)
+    np.clip(inside, 0, (width, height), out=inside)  # a corner made by the cut may be off by a rounding error
+    return inside
 
 
 def _table(lists: pa.ListArray, width: int) -> npt.NDArray[np.float32]:

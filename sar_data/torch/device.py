@@ -50,6 +50,6 @@ def _sent(parts: list[Tensor], device: torch.device | None) -> list[Tensor]:
     for kind in {part.dtype for part in parts}:
         places = [i for i, part in enumerate(parts) if part.dtype == kind]
         there = torch.cat([parts[i].ravel() for i in places]).to(device, non_blocking=True)
-        for i, flat in zip(places, there.split([parts[i].numel() for i in places]), strict=True):
+        for i, flat in zip(places, torch.split(there, [parts[i].numel() for i in places]), strict=True):
             found[i] = flat.view(parts[i].shape)
     return found

@@ -104,12 +104,12 @@ class Loader(Stream):
             return tensors(batch, self._device)
         there, parts = self._sent(torch.from_numpy(batch.pop("stored"))), batch.pop("parts")
         counts = [count for _, count in parts]
-        images = [self._normalising[n](part) for (n, _), part in zip(parts, there.split(counts), strict=True)]
+        images = [self._normalising[n](part) for (n, _), part in zip(parts, torch.split(there, counts), strict=True)]
         image = images[0]
         if len(images) > 1:
             places = torch.from_numpy(batch.pop("places")).to(self._device, non_blocking=True)
             image = image.new_empty((len(there), *image.shape[1:]))
-            for where, part in zip(places.split(counts), images, strict=True):
+            for where, part in zip(torch.split(places, counts), images, strict=True):
                 image.index_copy_(0, where, part)
         return {"image": image, **tensors(batch, self._device)}
 
