@@ -81,6 +81,20 @@ def feature(net: Any, x: Tensor) -> Tensor:
 
 # Layouts: each as its family writes it.
 
+BLOCK = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "tokens"), [("vit-s", 12, 197), ("vit-b", 12, 197), ("vit-l", 24, 197), ("vit-h", 32, 257)]
+)
+def test_every_size_of_mae_has_the_names_and_shapes_of_its_encoder(name: str, depth: int, tokens: int) -> None:
+    with torch.device("meta"):
+        own = backbone(name, DUAL, image_size=224).net.state_dict()
+    modules = ["patch_embed.proj", "norm", *(f"blocks.{i}.{part}" for i in range(depth) for part in BLOCK)]
+    published = {"cls_token", "pos_embed", *(f"{m}.{leaf}" for m in modules for leaf in ("weight", "bias"))}
+    assert set(own) == published
+    assert own["pos_embed"].shape[1] == tokens
+
 
 def test_a_file_of_fgmae_gives_the_encoder_and_drops_the_decoder(tmp_path: Path) -> None:
     source = vit()

@@ -284,6 +284,8 @@ def test_a_server_of_torchgeo_that_does_not_answer_leaves_nothing_behind(torchge
         ("rsp-resnet-50-ckpt.pth", "rsp", ("rgb",) * 3, ()),
         ("aid_28-rsp-swin-t-ckpt.pth", "rsp", ("rgb",) * 3, ()),
         ("scalemae-vitlarge-800.pth", "scale-mae", ("rgb",) * 3, ()),
+        ("vit_large_patch16_224_fmow_rgb_scalemae-98ed9821.pth", "scale-mae", ("rgb",) * 3, ()),
+        ("fmow_pretrain.pth", "satmae", ("rgb",) * 3, ()),
         ("last_vit_l_rvsa_ss_is_rd_pretrn_model_encoder.pth", "mtp", ("rgb",) * 3, ()),
     ],
 )

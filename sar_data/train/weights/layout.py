@@ -7,6 +7,8 @@ A layout is found out from the names alone, by one that no other layout has:
 - swin-microsoft (RSP, SAR-HUB): Microsoft's code merges patches at the end of a stage, timm's at the start of the next.
 - swin-torchvision (Satlas) and mobilenet-torchvision: torchvision numbers its layers; its Swin V2 keeps the biases of
   query, key and value in one, and sets the key's to zero when it computes.
+  Where a map is smaller than a window, timm shrinks the window and torchvision pads the map: the function is the same
+  for images from 32 windows a side (256 pixels for Satlas).
 - mobilenet-sarhub and senet-sarhub: SAR-HUB's own networks (github.com/XAI4SAR/SAR-HUB at 01f4ddc, models/network.py).
   They compute another function than timm's, so a model of VARIANTS goes with them.
 - timm: whatever else timm makes.
