@@ -88,7 +88,7 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
-    def callback(note: Note, build: str, out: str, preset: str | None, **options: Any) -> None:
+    def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
         from sar_data.train.halt import Halted
         from sar_data.train.preset import find, resolved
         from sar_data.train.run import run

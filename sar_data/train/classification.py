@@ -29,8 +29,8 @@ CHOSEN_BY = {"multiclass": "oa", "multilabel": "map_micro"}
 class Verdict:
     """What is told and drawn of predicted classes, whoever predicted them."""
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._classes = tuple(classes)
+    def __init__(self, classes: Sequence[str], bands: Sequence[str]) -> None:
+        self._classes, self._bands = tuple(classes), tuple(bands)
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
         return figures(predictions, self._classes)
@@ -41,7 +41,8 @@ class Verdict:
         figure = CHOSEN_BY["multilabel" if several else "multiclass"]
         value = metrics[figure]
         title = split if value is None else f"{split}: {titled(figure)} {value:.3f}"
-        sheets.answers(folder / f"predictions-{split}.png", predictions, self._classes, images, title=title)
+        path = folder / f"predictions-{split}.png"
+        sheets.answers(path, predictions, self._classes, images, bands=self._bands, title=title)
         if not several:
             counts = confusion(targets(predictions), scores(predictions).argmax(axis=1), len(self._classes))
             pictures.confusion(folder / f"confusion-{split}.png", counts, self._classes, title)
@@ -56,7 +57,7 @@ class Classification(Verdict):
             raise UsageError(
                 f"task {data.task.name} is a {kind}: finetune and probe take classes; there is `{_job(kind)}`"
             )
-        super().__init__(data.classes)
+        super().__init__(data.classes, data.channels)
         self.encoder = encoder
         self.model: nn.Module = classifier(
             encoder, len(data.classes), pooling=settings.pooling or encoder.poolings[0], head=settings.head

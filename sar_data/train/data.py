@@ -37,16 +37,15 @@ class Data:
         self._open: dict[str, Loader] = {}
         first = self.loader("train")
         source = first.collection.sources[0]
-        self.manifest, self.task = source.manifest, source.task
+        self.manifest = source.manifest
         self.channels = first.channels
         if source.layout.frames > 1:
             raise UsageError(f"{build}: has {source.layout.frames} images a sample; training takes builds of one")
-        if self.task is None:
+        if source.task is None:
             raise UsageError(f"{build}: has no task to train; it is for self-supervised learning")
+        self.task = source.task
         self.classes = tuple(self.task.classes)
-        height, width = first.collection.shape[-2:]
-        self.side = settings.image_size or max(height, width)
-        self.resized = (height, width) != (self.side, self.side)
+        self.side = settings.image_size or max(first.collection.shape[-2:])
         self._augment = Augment(
             settings.augment,
             self.manifest,
@@ -87,7 +86,7 @@ class Data:
             _permute(found.collection, told.seed)
         return found
 
-    def _fit(self, split: str) -> dict[str, int | None]:
+    def _fit(self, split: str) -> dict[str, Any]:
         """Return crop and pad of a split: as asked for, but whole images where evaluation sees them in windows."""
         told = self.settings
         if split == "train" or told.tiles is None:
@@ -104,13 +103,13 @@ class Data:
         """Say whether a split holds samples."""
         return split in self.manifest.splits and self.manifest.splits[split].count > 0
 
-    def training(self) -> Iterator[tuple[int, Batch]]:
-        """Yield this epoch's batches, augmented, each with the global position of this rank's first sample."""
+    def training(self) -> Iterator[Batch]:
+        """Yield this epoch's batches from where the loader is, augmented by each sample's own random numbers."""
         train = self.loader("train")
         epoch, batch_size, rank, world = train.epoch, self.settings.batch_size, self.ranks.rank, self.ranks.world
         for batch in train:
             first = train.state_dict()["position"] - batch_size * (world - rank)
-            yield first, self._augment(batch, draws(self.settings.seed, epoch, first, batch_size))
+            yield self._augment(batch, draws(self.settings.seed, epoch, first, batch_size))
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yield a split's batches in stored order, all of the full batch size: the last is filled up with weight 0.
@@ -130,8 +129,7 @@ class Data:
         for step, batch in enumerate(stream):
             first = step * stream.pace.step + self.ranks.rank * len(batch["key"])
             if view:
-                chances = draws(self.settings.seed, view, first, len(batch["key"])).to(self.ranks.device)
-                fitted = self._augment(batch, chances)
+                fitted = self._augment(batch, draws(self.settings.seed, view, first, len(batch["key"])))
             else:
                 fitted = self._augment.fitted(batch, self.settings.centre)
             yield first, _filled(fitted, self.settings.batch_size)

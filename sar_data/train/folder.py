@@ -97,7 +97,7 @@ class Folder:
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=row["epoch"])  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=row["epoch"])
         for name, value in row.items():
             if isinstance(value, float):
                 self._board.add_scalar(name, value, row["epoch"])

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while training: the step is finished, all is saved, then the signal does what it would have done."""
+"""SIGTERM and Ctrl-C while training: the step is finished, all is saved, then the signal does what it always did."""
 
 from __future__ import annotations
 

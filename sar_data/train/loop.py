@@ -35,7 +35,7 @@ class Progress:
 
 
 class Training:
-    """One training of one job. It goes on from the folder's last checkpoint, and ends with the best weights in place."""
+    """One training of one job, which goes on from the folder's last checkpoint and ends with the best weights."""
 
     def __init__(self, job: Job, data: Data, settings: Tuned, ranks: Ranks, folder: Folder, halt: Halt) -> None:
         self._job, self._data, self._settings, self._ranks = job, data, settings, ranks
@@ -70,7 +70,7 @@ class Training:
         done = self._steps_done()
         batches = self._timed(self._data.training())
         while group := list(islice(batches, self._settings.accumulate)):
-            self._step([batch for _, batch in group])
+            self._step(group)
             done += 1
             every = self._settings.checkpoint_every
             if self._loader.epoch == epoch and (self._halt.agreed or (every and done % every == 0)):
@@ -168,7 +168,7 @@ class Training:
         )
         return int(position // (self._loader.pace.step * self._settings.accumulate))
 
-    def _timed(self, batches: Iterator[tuple[int, Batch]]) -> Iterator[tuple[int, Batch]]:
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
             before = time.monotonic()
             batch = next(batches, None)

@@ -64,7 +64,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
     tables = {split: _predictions(best, train, features[split], settings, data) for split in shown}
     chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
     facts = {"chosen": chosen, "chosen_on": settings.select, "candidates": len(found), "encoded": encoding.images}
-    return leave(folder, Verdict(data.classes), data, tables, probe=facts)
+    return leave(folder, Verdict(data.classes, data.channels), data, tables, probe=facts)
 
 
 def _check(settings: Probe, data: Data) -> None:

@@ -81,7 +81,8 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
     ranks.wait()
     if folder.finished:
         folder.say(f"{folder.path} is finished; to train anew take another --out")
-        return documents.read(folder.path / documents.METRICS)
+        found: dict[str, Any] = documents.read(folder.path / documents.METRICS)
+        return found
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe
 

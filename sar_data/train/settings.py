@@ -112,6 +112,7 @@ class Probe(Settings):
 class Segment(Tuned):
     """Train encoder and decoder on masks."""
 
+    metrics: Literal["whole"] = pydantic.Field("whole", description="Figures are those of the whole split.")
     loss: str | None = pydantic.Field(None, description="ce, focal, dice, or a sum such as ce+0.5dice; by default ce.")
     head: str = pydantic.Field(
         "upernet", description="Decoder: upernet (as mmseg has it), upernet-diary, upernet-smp, fpn or deeplabv3."
@@ -132,12 +133,13 @@ class Segment(Tuned):
 class Detect(Tuned):
     """Train a detector of horizontal boxes."""
 
+    metrics: Literal["whole"] = pydantic.Field("whole", description="Figures are those of the whole split.")
     detector: Literal["fcos", "faster-rcnn"] = pydantic.Field("fcos", description="Detector on top of the pyramid.")
-    channels: int = pydantic.Field(256, ge=32, multiple_of=32, description="Channels of the pyramid and of FCOS's head.")
+    channels: int = pydantic.Field(256, ge=32, multiple_of=32, description="Channels of the pyramid and FCOS's head.")
     max_detections: int = pydantic.Field(100, ge=1, description="Boxes an image.")
     score_threshold: float = pydantic.Field(0.05, ge=0, le=1, description="Lowest score that is kept.")
     tile: int | None = pydantic.Field(
-        None, ge=32, description="Side of the tiles that whole images are evaluated in; by default that of crop, if any."
+        None, ge=32, description="Side of the tiles that whole images are evaluated in; by default that of crop."
     )
     overlap: float = pydantic.Field(0.25, ge=0, lt=1, description="Share by which tiles overlap.")
     by: str = pydantic.Field(

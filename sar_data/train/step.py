@@ -35,7 +35,7 @@ class Stepper:
         if settings.sync_bn:
             if kind != "cuda":
                 raise UsageError("sync_bn: batch statistics over ranks need GPUs, torch has none for processors")
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         if settings.channels_last:
             model = model.to(memory_format=torch.channels_last)
         if settings.compile:
@@ -69,7 +69,7 @@ class Stepper:
                 # Alone, the batch's own sums are the step's: one message of a few numbers holds all that ranks share.
                 totals = self._ranks.total(torch.cat([found[0], asked])) if known is None else known
                 total = totals[:-1] if known is None else totals
-                self.scaler.scale(backward(sums, total, self._job.value, self._ranks.world)).backward()
+                self.scaler.scale(backward(sums, total, self._job.value, self._ranks.world)).backward()  # type: ignore[no-untyped-call]
         if known is not None:
             totals = self._ranks.total(torch.cat([torch.stack(found).sum(dim=0), asked]))
         self.scaler.step(self.optimiser)

@@ -24,12 +24,12 @@ def at(step: int, act: Callable[[Batch], None]) -> type[Data]:
     class Cut(Data):
         count = 0
 
-        def training(self) -> Iterator[tuple[int, Batch]]:
-            for first, batch in super().training():
+        def training(self) -> Iterator[Batch]:
+            for batch in super().training():
                 if Cut.count == step:
                     act(batch)
                 Cut.count += 1
-                yield first, batch
+                yield batch
 
     return Cut
 

@@ -21,9 +21,11 @@ pytestmark = pytest.mark.distributed
 
 
 def torchrun(*arguments: str, ranks: int = 2) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *arguments]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+    )
 
 
 def options(**chosen: Any) -> list[str]:
@@ -48,9 +50,9 @@ def both(classes: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Pa
 
 def test_two_ranks_train_to_the_weights_of_one(both: dict[int, Path]) -> None:
     states = [checkpoint.load(both[ranks] / "checkpoints" / "last.pt") for ranks in (1, 2)]
-    assert states[0] is not None and states[1] is not None
-    for name, value in states[0]["model"].items():
-        torch.testing.assert_close(value, states[1]["model"][name], atol=1e-6, rtol=1e-5)
+    one, two = (state["model"] for state in states if state is not None)
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], atol=1e-6, rtol=1e-5)
 
 
 def test_two_ranks_answer_every_key_once_as_one_does(both: dict[int, Path]) -> None:

@@ -88,9 +88,10 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(
     out = tmp_path / "run"
     told = {"accumulate": accumulate, "drop_path": 0.2}
     if step < 10:
-        with monkeypatch.context() as patch, pytest.raises(Halted):
+        with monkeypatch.context() as patch:
             patch.setattr(run, "Data", cut.at(step, cut.stop))
-            trained(classes, out, **told)
+            with pytest.raises(Halted):
+                trained(classes, out, **told)
         assert not (out / "metrics.json").exists()
     trained(classes, out, **told)
     assert_same(weights(out), weights(whole[accumulate]))
@@ -113,9 +114,10 @@ def test_a_checkpoint_inside_an_epoch_is_gone_on_from(classes: str, out: Path, w
     def fail(batch: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(run, "Data", cut.at(4, fail))
-        trained(classes, out, drop_path=0.2, checkpoint_every=3)
+        with pytest.raises(KeyboardInterrupt):
+            trained(classes, out, drop_path=0.2, checkpoint_every=3)
     assert weights(out)["progress"]["step"] == 3
     trained(classes, out, drop_path=0.2, checkpoint_every=3)
     assert_same(weights(out)["model"], weights(whole[1])["model"])
