@@ -153,7 +153,8 @@ def test_a_frozen_encoder_keeps_its_weights_and_statistics(classes: str, out: Pa
     assert config["parameters"]["trained"] == 4 * (96 + 1)
     state = weights(out)["model"]
     tracked = [value for name, value in state.items() if name.startswith("encoder") and name.endswith("running_mean")]
-    assert tracked and all(not value.any() for value in tracked)
+    assert tracked
+    assert not any(value.any() for value in tracked)
 
 
 def test_no_split_to_choose_on_is_an_error_with_the_remedy(classes: str, out: Path, tmp_path: Path) -> None:
