@@ -68,21 +68,17 @@ def _whole(table: pa.Table, classes: Sequence[str], most: int) -> dict[str, Any]
     }
 
 
-def _evaluated(table: pa.Table, classes: int, most: int) -> tuple[Floats, Floats, list[int]]:
-    """Return precision [overlap, recall, class, size, limit], recall [overlap, class, size, limit] and the limits.
-
-    -1 where there is no object to find.
-    """
+def matched(table: pa.Table, classes: int, most: int) -> tuple[Any, list[int]]:
+    """Return pycocotools' evaluation with the boxes of every image matched, and the numbers of them it looks at."""
     limits = sorted({FEWEST, min(SOME, most), most})
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError:
         raise missing_extra("pycocotools", "train") from None
-    documents = truth_document(table, classes), _found_document(table, classes)
     with contextlib.redirect_stdout(io.StringIO()):
         sides = []
-        for document in documents:
+        for document in (truth_document(table, classes), _found_document(table, classes)):
             side = COCO()
             side.dataset = document
             side.createIndex()
@@ -90,6 +86,16 @@ def _evaluated(table: pa.Table, classes: int, most: int) -> tuple[Floats, Floats
         matching = COCOeval(*sides, "bbox")
         matching.params.maxDets = limits
         matching.evaluate()
+    return matching, limits
+
+
+def _evaluated(table: pa.Table, classes: int, most: int) -> tuple[Floats, Floats, list[int]]:
+    """Return precision [overlap, recall, class, size, limit], recall [overlap, class, size, limit] and the limits.
+
+    -1 where there is no object to find.
+    """
+    matching, limits = matched(table, classes, most)
+    with contextlib.redirect_stdout(io.StringIO()):
         matching.accumulate()
     return matching.eval["precision"], matching.eval["recall"], limits
 

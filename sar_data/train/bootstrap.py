@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sar_data.train import box_intervals
 from sar_data.train.areas import overlaps
 from sar_data.train.metrics import accuracies, agreements
 from sar_data.train.predictions import confusions, multilabel, scores, targets
@@ -34,11 +35,9 @@ def intervals(
     """Return {metric: [low, high]}, 95 % percentile intervals, with how they were made in `method`.
 
     `over` is what a group of this build is, in the plural (scenes, tiles, blocks). A class that a resample has no
-    sample of is left out of that resample's means. Of fewer than two units there is no interval, nor of boxes, whose
-    matching would have to be repeated; `method` says so.
+    sample of is left out of that resample's means. Of boxes there is an interval of AP50. Of fewer than two units there
+    is none; `method` says so.
     """
-    if not {"pixels", "scores"} & set(table.column_names):
-        return {"method": "no interval: figures of boxes are not resampled"}
     units, count, method = unit_of(table, over)
     made: dict[str, Any] = {"method": method, "level": LEVEL, "resamples": resamples, "seed": seed}
     if count < 2:
@@ -82,6 +81,8 @@ def _measure(table: pa.Table, classes: int, units: Integers, count: int) -> tupl
     """Return what turns weights into figures, and the cells that one resample takes."""
     if "pixels" in table.column_names:
         return _pixels(confusions(table).reshape(-1, classes * classes), classes, units, count), count
+    if "true_boxes" in table.column_names:
+        return box_intervals.measure(table, classes, units, count)
     if multilabel(table):
         return _labels(targets(table), scores(table), units, count), max(count, len(table) * classes)
     return _classes(targets(table) * classes + scores(table).argmax(axis=1), classes, units), len(table)

@@ -42,6 +42,11 @@ class Detection:
         self._settings, self._classes, self._tile = settings, data.classes, settings.tiles
         samples = data.loader("train").collection
         self._zoom = _zoom(samples.shape[-2:], settings)
+        if self._tile and encoder.kind != "cnn" and self._tile != data.side:
+            raise UsageError(
+                f"tile: {encoder.name} takes images of the size it is trained on only: expected --tile {data.side}, "
+                f"found {self._tile}"
+            )
         self._truth = Truth(samples.sources[0].files.path(INDEX_NAME), settings.by)
         if self._truth.rotated and data.ranks.first:
             logging.getLogger("sar_data.train").warning(

@@ -81,5 +81,7 @@ def _held(found: Found) -> Tensor:
     lower = torch.maximum(boxes[:, None, :2], boxes[None, whole, :2])
     upper = torch.minimum(boxes[:, None, 2:], boxes[None, whole, 2:])
     shared = (upper - lower).clamp(min=0).prod(dim=2)
-    held = (shared >= HELD * box_area(boxes)[:, None]) & (found["labels"][:, None] == found["labels"][None, whole])
+    held: Tensor = (shared >= HELD * box_area(boxes)[:, None]) & (
+        found["labels"][:, None] == found["labels"][None, whole]
+    )
     return held.any(dim=1)

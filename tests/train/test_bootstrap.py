@@ -141,8 +141,3 @@ def test_weighted_precision_is_scikit_learns_with_sample_weights(seed: int) -> N
     for row, value in zip(weights, found, strict=True):
         assert value == pytest.approx(average_precision_score(target, values, sample_weight=row[units]))
     assert np.isnan(Ranking(target, values, units).precision(np.zeros((1, 9), np.int32))).all()
-
-
-def test_boxes_have_no_interval_and_that_is_told() -> None:
-    table = pa.table({"key": ["a", "b"], "boxes": [[], []], "group": ["x", "y"]})
-    assert bootstrap.intervals(table, CLASSES) == {"method": "no interval: figures of boxes are not resampled"}

@@ -21,6 +21,8 @@ from sar_data.errors import BuildError
 from sar_data.export import coco
 from sar_data.sealed import Build
 from sar_data.train.average_precision import MOST_VALUES, figures
+from sar_data.train.bootstrap import intervals
+from sar_data.train.box_intervals import measure
 from sar_data.train.truth import BOXES, COLUMNS, Truth
 from tests.mini import invented
 from tests.mini.builds import make
@@ -134,6 +136,55 @@ def test_figures_are_told_of_each_value_of_an_attribute_if_they_are_few() -> Non
     many = [{"there": [(SMALL, 0)]}] * (MOST_VALUES + 1)
     names = [str(i) for i in range(len(many))]
     assert "by_tile" not in figures(table(*many, tile=names), ["ship"], by="tile")
+
+
+def scattered(seed: int, count: int = 12) -> list[dict[str, Any]]:
+    """Return images with objects of three classes, some of them found, some twice, some somewhere else."""
+    random = np.random.default_rng(seed)
+    images = []
+    for _ in range(count):
+        there = [([float(x), 0.0, float(x) + 20, 20.0], int(random.integers(3))) for x in range(0, 100, 25)]
+        there = [one for one in there if random.random() < 0.6]
+        found = []
+        for box, label in there:
+            for _ in range(int(random.integers(0, 3))):
+                shift = float(random.normal(0, 5))
+                found.append(([box[0] + shift, 0.0, box[2] + shift, 20.0], label, float(random.random())))
+        found += [(FAR, int(random.integers(3)), float(random.random()))] * int(random.integers(0, 2))
+        images.append({"there": there, "found": found})
+    return images
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_drawing_an_image_twice_is_having_it_twice(seed: int) -> None:
+    images, classes = scattered(seed), ["ship", "buoy", "wharf"]
+    weights = np.random.default_rng(seed).integers(0, 3, (4, len(images))).astype(np.int32)
+    weights[0] = 1
+    measured, cells = measure(table(*images), len(classes), np.arange(len(images)), len(images))
+    found = measured(weights)["ap50"]
+    for row, value in zip(weights, found, strict=True):
+        repeated = [image for image, times in zip(images, row, strict=True) for _ in range(times)]
+        assert value == pytest.approx(figures(table(*repeated), classes)["ap50"], abs=1e-9)
+    assert cells >= len(images)
+
+
+def test_images_of_one_scene_are_drawn_together_and_a_draw_without_objects_has_no_figure() -> None:
+    ship = {"there": [(SMALL, 0)], "found": [(SMALL, 0, 0.5)]}
+    measured, _ = measure(table(ship, {"found": [(FAR, 0, 0.9)]}, {}), 1, np.array([0, 0, 1]), 2)
+    found = measured(np.array([[1, 0], [0, 1], [1, 1]], np.int32))["ap50"]
+    np.testing.assert_allclose(found, [0.5, np.nan, 0.5])
+
+
+def test_a_run_s_intervals_are_of_groups_and_hold_the_figure() -> None:
+    images, classes = scattered(7, 60), ["ship", "buoy", "wharf"]
+    grouped = table(*images, group=[f"scene-{i % 12}" for i in range(len(images))])
+    found = intervals(grouped, classes, resamples=200, over="scenes")
+    low, high = found["ap50"]
+    assert found["method"] == "group bootstrap over 12 scenes"
+    assert 0 < low < figures(grouped, classes)["ap50"] < high < 1
+    assert intervals(table(group=[]), classes)["method"].startswith("no interval")
+    nothing = intervals(table({}, {}, group=["a", "b"]), classes)
+    assert nothing["ap50"] is None
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
