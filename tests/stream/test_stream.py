@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from sar_data.errors import UsageError
@@ -34,6 +36,27 @@ def keys(stream: Stream) -> list[str]:
 def train_keys(zarr: Path) -> list[str]:
     with Stream(zarr, shuffle=False, batch_size=50) as stream:
         return keys(stream)
+
+
+@pytest.mark.parametrize(
+    ("container", "where"),
+    [("zarr", ["offset"]), ("webdataset", ["offset"]), ("zarr+zstd", ["position"]), ("lmdb", [])],
+)
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_opening_needs_of_the_index_only_where_samples_lie_and_what_they_are(
+    small: dict[str, Build], tmp_path: Path, container: str, where: list[str], split: str
+) -> None:
+    copy = Path(shutil.copytree(small[container].path, tmp_path / "copy"))
+    bare = small[container].index().select(["key", "split", "shard", "label_indices", *where])
+    pq.write_table(bare, copy / "index.parquet", row_group_size=50)
+    with (
+        Stream(small[container].path, split=split, batch_size=8) as whole,
+        Stream(copy, split=split, batch_size=8) as found,
+    ):
+        for one, other in zip(whole, found, strict=True):
+            assert one["key"] == other["key"]
+            assert one["image"].tobytes() == other["image"].tobytes()
+            assert one["target"].tolist() == other["target"].tolist()
 
 
 def test_the_samples_asked_for_by_key_are_those_that_come(zarr: Path) -> None:
