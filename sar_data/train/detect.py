@@ -39,7 +39,8 @@ class Detection:
     def __init__(self, encoder: Backbone, data: Data, settings: Detect) -> None:
         if data.task.kind != "detection":
             raise UsageError(f"task {data.task.name} is of kind {data.task.kind}: detect takes boxes")
-        self._settings, self._classes, self._tile = settings, data.classes, settings.tiles
+        self._settings, self._tile = settings, settings.tiles
+        self._classes, self._channels = data.classes, data.channels
         samples = data.loader("train").collection
         self._zoom = _zoom(samples.shape[-2:], settings)
         if self._tile and encoder.kind != "cnn" and self._tile != data.side:
@@ -98,7 +99,8 @@ class Detection:
         """Write a sheet of images with the boxes that were found and those that are there."""
         told = "nothing to find" if metrics["ap50"] is None else f"AP50 {metrics['ap50']:.3f}"
         title = f"{split}, {len(predictions):,} images, {told}"
-        sheet(folder / f"boxes-{split}.png", predictions, self._classes, images, title=title)
+        path = folder / f"boxes-{split}.png"
+        sheet(path, predictions, self._classes, images, bands=self._channels, title=title)
 
 
 def _zoom(stored: Sequence[int], settings: Detect) -> float:

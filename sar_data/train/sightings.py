@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,31 +11,32 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sar_data import durable
 from sar_data.train.images import Images
+from sar_data.train.pictures import save
+from sar_data.train.sheets import spread, stretched
 
 Floats = npt.NDArray[np.float64]
 # Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008).
 COLOURS = {"found": "#2ee6a8", "wrong": "#ff7847", "missed": "#f0e442"}
 SHOWN, ENOUGH = 0.3, 0.5  # lowest score that is drawn; overlap from which a box is right
-MOST_IMAGES, MOST_PIXELS = 12, 1024
-STRETCH = (2, 98)  # percentiles
+MOST_IMAGES = 12
 CELL, GAP, TOP, SIDE, LINE = 2.6, 0.14, 0.72, 0.2, 0.2  # inches
 
 
-def sheet(path: Path, table: pa.Table, classes: Sequence[str], images: Images, *, title: str) -> None:
+def sheet(
+    path: Path, table: pa.Table, classes: Sequence[str], images: Images, *, bands: Sequence[str], title: str
+) -> None:
     """Draw up to twelve images of a split to the PNG `path`, spread evenly over its keys.
 
     A box found is right where it overlaps a true one of its class by half, which no better box has taken; true boxes
     without such a one are missed. Scores stand at the boxes, class names where there are several.
     """
-    chosen = np.unique(np.linspace(0, len(table) - 1, min(MOST_IMAGES, len(table))).round().astype(np.int64))
-    rows = table.take(pa.array(chosen)).to_pylist()
-    pictures = [image for image, _ in images([row["key"] for row in rows])]
+    rows = table.take(pa.array(spread(len(table), MOST_IMAGES), pa.int64())).to_pylist()
+    whole = [_trimmed(image) for image, _ in images([row["key"] for row in rows])]
+    pictures, note = stretched(whole, bands)
     columns = min(max(math.ceil(math.sqrt(len(rows))), 3), 4)
     lines = -(-len(rows) // columns)
     width = 2 * SIDE + columns * (CELL + GAP) - GAP
@@ -54,18 +54,16 @@ def sheet(path: Path, table: pa.Table, classes: Sequence[str], images: Images, *
             Rectangle(mark, 0.14 / width, 0.1 / height, transform=figure.transFigure, color=COLOURS[name])
         )
         figure.text((left + 0.2) / width, mark[1], text, fontsize=7.5, va="bottom", color="0.1")
-        left += 0.45 + 0.062 * len(text)
-    for number, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+        left += 0.45 + 0.056 * len(text)
+    figure.text(SIDE / width, 0, note, fontsize=6.5, va="bottom", color="0.4")
+    for number, (row, picture, image) in enumerate(zip(rows, pictures, whole, strict=True)):
         x = SIDE + (number % columns) * (CELL + GAP)
         y = height - TOP - (number // columns + 1) * (CELL + LINE + GAP) + GAP
         axes = figure.add_axes((x / width, (y + LINE) / height, CELL / width, CELL / height), anchor="SW")
-        _draw(axes, picture, row, classes)
+        _draw(axes, picture, (image.shape[1], image.shape[2]), row, classes)
         text = f"{row['key'][-40:]}   {len(row['true_boxes'])} there"
         figure.text(x / width, (y + LINE - 0.04) / height, text, fontsize=6.5, va="top", color="0.1")
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png")
-    durable.write(path, buffer.getvalue())
+    save(figure, path)
 
 
 def sorted_out(row: dict[str, Any]) -> dict[str, list[int]]:
@@ -94,18 +92,21 @@ def _overlaps(boxes: Floats, others: Floats) -> Floats:
     return found
 
 
-def _draw(axes: Axes, image: npt.NDArray[np.float32], row: dict[str, Any], classes: Sequence[str]) -> None:
-    plane = image[0]
-    there = np.isfinite(plane)
-    if there.any():  # what is padding below and on the right is not drawn
-        plane = plane[
-            : int(np.flatnonzero(there.any(axis=1))[-1]) + 1, : int(np.flatnonzero(there.any(axis=0))[-1]) + 1
-        ]
-    height, width = plane.shape
-    step = max(1, -(-max(plane.shape) // MOST_PIXELS))
-    low, high = np.percentile(plane[np.isfinite(plane)], STRETCH) if there.any() else (0.0, 1.0)
-    axes.imshow(plane[::step, ::step], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest",
-                extent=(0, width, height, 0))  # fmt: skip
+def _trimmed(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return an image [C, H, W] without the padding below and on the right, where all is NaN."""
+    there = np.isfinite(image).any(axis=0)
+    if not there.any():
+        return image
+    height, width = (int(np.flatnonzero(there.any(axis=axis))[-1]) + 1 for axis in (1, 0))
+    return image[:, :height, :width]
+
+
+def _draw(
+    axes: Axes, picture: npt.NDArray[np.float32], size: tuple[int, int], row: dict[str, Any], classes: Sequence[str]
+) -> None:
+    """Draw one image in its own pixels, and its boxes."""
+    height, width = size
+    axes.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
     for name, numbers in sorted_out(row).items():
         kind = "true_" if name == "missed" else ""
         for i in numbers:

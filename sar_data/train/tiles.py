@@ -28,23 +28,26 @@ def tiled(
 ) -> list[Found]:
     """Return what `detect` finds in images [B, C, H, W], of which only the first (height, width) pixels are image.
 
-    The detector sees [B, C, tile, tile] each time, every image at the same place, so that its answers do not depend on
-    the other images; places that lie beyond every image are left out, and images smaller than a tile are extended by
-    zeros. A box that an inner border cuts yields to a whole one that holds at least half of it, and of boxes of one
-    class that overlap by more than `nms` the best stays. Objects should be smaller than the overlap, a share of the
-    tile: one that no tile sees whole is found in pieces.
+    The detector sees [B, C, tile, tile] each time, of each image the next of its own tiles, which end where it ends: no
+    padding is looked at but that of images smaller than a tile, and an image's answers do not depend on the others. A
+    box that an inner border cuts yields to a whole one that holds at least half of it, and of boxes of one class that
+    overlap by more than `nms` the best stays. Objects should be smaller than the overlap, a share of the tile: one that
+    no tile sees whole is found in pieces.
     """
     room = [max(tile - length, 0) for length in images.shape[-2:]]
     images = F.pad(images, (0, room[1], 0, room[0]))
+    places = [
+        [(top, left) for top in starts(height, tile, overlap) for left in starts(width, tile, overlap)]
+        for height, width in sizes
+    ]
     parts: list[list[Found]] = [[] for _ in sizes]
-    for top in starts(images.shape[-2], tile, overlap):
-        for left in starts(images.shape[-1], tile, overlap):
-            if not any(top < height and left < width for height, width in sizes):
-                continue
-            for one, size, found in zip(
-                parts, sizes, detect(images[..., top : top + tile, left : left + tile]), strict=True
-            ):
-                one.append(_placed(found, (top, left), size, tile))
+    for number in range(max(map(len, places), default=0)):
+        # An image that has no tile left shows its last again, so that all batches have one shape.
+        corners = [own[min(number, len(own) - 1)] for own in places]
+        seen = [image[:, y : y + tile, x : x + tile] for image, (y, x) in zip(images, corners, strict=True)]
+        for i, found in enumerate(detect(torch.stack(seen))):
+            if number < len(places[i]):
+                parts[i].append(_placed(found, corners[i], sizes[i], tile))
     return [_merged(one, nms, most) for one in parts]
 
 
