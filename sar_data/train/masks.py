@@ -45,4 +45,5 @@ def decoded(png: bytes) -> npt.NDArray[np.uint8]:
 def resized(mask: Array, shape: tuple[int, int]) -> Array:
     """Return a mask at another height and width, of the nearest pixels."""
     rows, columns = ((np.arange(to) + 0.5) * length // to for to, length in zip(shape, mask.shape, strict=True))
-    return mask[rows.astype(np.intp)[:, None], columns.astype(np.intp)]
+    found: Array = mask[rows.astype(np.intp)[:, None], columns.astype(np.intp)]
+    return found

@@ -92,14 +92,14 @@ class Segmentation:
         title = split if value is None else f"{split}: {titled(self.chosen_by)} {value:.3f}"
         confusion(folder / f"confusion-{split}.png", confusions(predictions).sum(axis=0), self._classes, title)
         part = predictions.take(pa.array(spread(len(predictions), SHOWN), pa.int64()))
-        keys, rows = part["key"].to_pylist(), []
+        keys, rows = part["key"].to_pylist(), list[tuple[Any, Any, Any]]()
         for (image, true), png in zip(images(keys), part["mask"].to_pylist(), strict=True):
             truth, mask = np.asarray(true), masks.decoded(png)
             if self._resized:
                 mask = masks.resized(mask, (truth.shape[0], truth.shape[1]))
             height, width = mask.shape
             rows.append((image[:, :height, :width], truth[:height, :width], mask))
-        pictures, truths, found = ([row[place] for row in rows] for place in range(3))
+        pictures, truths, found = zip(*rows, strict=True)
         path = folder / f"predictions-{split}.png"
         segments(path, keys, pictures, truths, found, self._classes, bands=self._channels, title=title)
 

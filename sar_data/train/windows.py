@@ -46,15 +46,14 @@ def blended(model: Callable[[Tensor], Tensor], images: Tensor, tile: int, overla
     if len(rows) == len(columns) == 1:
         return model(images)[..., :height, :width]
     weight = weights(tile).to(images.device)
-    total: Tensor | None = None
+    total = images.new_zeros(0)
     count = images.new_zeros(images.shape[-2:])
     for top in rows:
         for left in columns:
             part = (..., slice(top, top + tile), slice(left, left + tile))
             logits = model(images[part]).float()
-            if total is None:
+            if not total.numel():  # how many classes there are, the model tells
                 total = logits.new_zeros(*logits.shape[:2], *images.shape[-2:])
             total[part] += logits * weight
             count[part] += weight
-    found: Tensor = total / count  # type: ignore[operator]  # there is at least one window
-    return found[..., :height, :width]
+    return (total / count)[..., :height, :width]
