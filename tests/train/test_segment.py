@@ -180,7 +180,7 @@ def test_gradients_of_two_halves_are_those_of_the_whole_batch(
     for module in made.model.modules():  # batch statistics differ between halves, as dropout does
         if isinstance(module, torch.nn.BatchNorm2d | torch.nn.Dropout2d):
             module.eval()
-    _, batch = next(data.training())
+    batch = next(data.training())
     batch["image"] = batch["image"].double()
     batch["target"][:3, 8:] = IGNORE  # one half knows more pixels than the other
     whole = made.sums(made.model, batch)
@@ -205,7 +205,7 @@ def test_the_loss_is_torchs_and_the_auxiliary_one_counts_by_its_weight(squares: 
     made, data = job(squares, auxiliary=0.4)
     opened.append(data)
     made.model.train()
-    _, batch = next(data.training())
+    batch = next(data.training())
     torch.manual_seed(1)
     found = made.value(made.sums(made.model, batch))
     torch.manual_seed(1)
