@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench bench-loader kill schemas clean
+.PHONY: demo test lint bench bench-loader bench-train kill learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,7 +37,7 @@ demo: $(VENV)/core
 
 ## test: everything that must hold, but for the slow suites below
 test: $(VENV)/dev lint
-	$(BIN)/python -m pytest -m 'not kill' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not kill and not learn' -n 2 --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -46,6 +46,10 @@ lint: $(VENV)/dev
 ## kill: kill builds and downloads at watched events, and let them go on
 kill: $(VENV)/dev
 	$(BIN)/python -m pytest -m kill -s tests/kill tests/web
+
+## learn: train on miniatures and real chips until what was learnt, or was not to be, shows
+learn: $(VENV)/dev
+	$(BIN)/python -m pytest -m learn -s tests/train
 
 ## bench: builds and archives as ratios to `cp -r`, downloads to curl, each in one run
 bench: $(VENV)/dev
@@ -57,6 +61,11 @@ bench: $(VENV)/dev
 bench-loader: $(VENV)/dev
 	$(BIN)/python -m tests.bench.loader
 	$(BIN)/python -m tests.bench.peers
+
+## bench-train: the probe against encoding in every epoch, many heads against one, waiting for data
+bench-train: $(VENV)/dev
+	$(BIN)/python -m tests.bench.train
+	$(BIN)/python -m tests.bench.train_segment
 
 ## schemas: write schemas/ anew from the models
 schemas: $(VENV)/dev

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
         preset,
         settings,
         data,
-        weights=None if weights is None else asdict(weights),
+        weights=None if weights is None else weights.to_json(),
         parameters={
             "total": sum(parameter.numel() for parameter in parameters),
             "trained": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
