@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sar_data.formats.container import Layout
@@ -36,9 +38,10 @@ def stores(
     files: Files, manifest: Manifest, layout: Layout, split: str, rows: Rows, size: Integers, *, mapped: bool
 ) -> tuple[Store, Store | None]:
     """Return where the images of a split are, and its masks where it has any."""
-    document, pixels = manifest.splits[split], size[:, 0] * size[:, 1]
-    images = pixels * layout.image_bytes((1, 1)) if layout.shape is None else np.full(len(rows), layout.image_bytes())
-    lengths = {"image": images.astype(np.int64), **({"mask": pixels} if layout.mask else {})}
+    document = manifest.splits[split]
+    pixels = _all(len(rows), math.prod(layout.shape)) if layout.shape else size[:, 0] * size[:, 1]
+    images = _all(len(rows), layout.image_bytes()) if layout.shape else pixels * layout.image_bytes((1, 1))
+    lengths = {"image": images, **({"mask": pixels} if layout.mask else {})}
     found: dict[str, Store] = {}
     for what, length in lengths.items():
         # A mask's file is named like the image's, but has fewer axes.
@@ -60,3 +63,8 @@ def stores(
             offset = rows.integers("offset" if what == "image" else "mask_offset")
             found[what] = Raw(files, names, rows.shard, offset, length, mapped=mapped)
     return found["image"], found.get("mask")
+
+
+def _all(count: int, number: int) -> Integers:
+    """Return a number for each of `count` samples, without memory for each."""
+    return np.broadcast_to(np.int64(number), count)

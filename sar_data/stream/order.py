@@ -98,10 +98,11 @@ class Order:
 
         `shards` has the shard of each, which only the order by shards needs.
         """
-        taken = np.arange(len(rows)) if weights is None or not len(rows) else drawn(weights, self.seed, epoch)
+        taken = None if weights is None or not len(rows) else drawn(weights, self.seed, epoch)
         if self.shuffle == "samples":
-            return rows[taken[permutation(len(taken), SHUFFLE, self.seed, epoch)]]
-        taken.sort()
+            places = permutation(len(rows), SHUFFLE, self.seed, epoch)
+            return rows[places if taken is None else taken[places]]
+        taken = np.arange(len(rows)) if taken is None else np.sort(taken)
         if self.shuffle == "shards":
             taken = self._by_shards(epoch, taken, shards[taken])
         return rows[taken]

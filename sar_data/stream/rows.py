@@ -112,7 +112,7 @@ def ragged(column: pa.ListArray) -> tuple[Integers, pa.Array]:
     if not len(column):
         return np.zeros(1, np.int64), column.values.slice(0, 0)
     edges = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
-    return edges.astype(np.int64) - edges[0], column.values.slice(int(edges[0]), int(edges[-1] - edges[0]))
+    return np.subtract(edges, edges[0], dtype=np.int64), column.values.slice(int(edges[0]), int(edges[-1] - edges[0]))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -122,7 +122,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def _integers(column: pa.Array) -> Integers:
     """Return int64, -1 where null."""
-    found = numbers(column).astype(np.int64)
+    found: Integers = numbers(column).astype(np.int64, copy=bool(column.null_count))
     if column.null_count:
         bits = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
         found[bits[column.offset : column.offset + len(column)] == 0] = -1
