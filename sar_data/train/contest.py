@@ -86,6 +86,7 @@ def tried(
     else:
         found = _heads(head, pooling, train, judged, settings, classes, look)
     for one in found:
+        one.linear = one.linear and one.linear.to(torch.device("cpu"))  # it may cross to other ranks
         one.figures = scored(answers(one, train, judged, settings, len(classes)), judged.target, classes)
     return found
 
@@ -94,7 +95,7 @@ def answers(one: Tried, train: Features, asked: Features, settings: Probe, class
     """Return a candidate's logits [sample, class] of a split."""
     pooling = one.candidate.pooling
     if one.linear is not None:
-        line = one.linear
+        line = one.linear.to(asked.target.device)
         return torch.cat([line.logits(vectors) for _, vectors in asked.chunks(pooling)])
     share = neighbours.shares(
         train.whole(pooling),

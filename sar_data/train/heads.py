@@ -29,6 +29,10 @@ class Linear(NamedTuple):
     weight: Tensor  # [features, classes]
     bias: Tensor  # [classes]
 
+    def to(self, device: torch.device) -> Linear:
+        """Return the head on a device."""
+        return Linear(self.weight.to(device), self.bias.to(device))
+
     def logits(self, features: Tensor) -> Tensor:
         """Return logits [B, classes] of features [B, features]."""
         return torch.addmm(self.bias, features, self.weight)

@@ -50,7 +50,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
         kept = Path(settings.features) if settings.features else folder.path / FEATURES
         encoding = Encoding(encoder, data, settings, kept, ranks, folder.say, halt)
         train = encoding.split("train", poolings, views=settings.views)
-        features = {settings.select: encoding.split(settings.select, poolings)}
+        features: dict[str, Features] = {settings.select: encoding.split(settings.select, poolings)}
         found = _contest(tasks, train, features[settings.select], settings, data, ranks, folder, halt)
         for split in ("val", "test"):
             if split not in features and data.has(split):
@@ -60,7 +60,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
         return {}
     folder.say(f"chosen on {settings.select} of {len(found)}: {best.candidate}")
     _write(folder, settings, found, best)
-    shown: list[str] = [split for split in ("val", "test") if split in features]
+    shown = [split for split in ("val", "test") if split in features]
     tables = {split: _predictions(best, train, features[split], settings, data) for split in shown}
     chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
     facts = {"chosen": chosen, "chosen_on": settings.select, "candidates": len(found), "encoded": encoding.images}

@@ -1,0 +1,122 @@
+"""Training against doing it the plain way, in one run on one machine: `make bench-train`. Quote the ratios.
+
+Rounds alternate between contenders; medians are compared. Features are of ViT-S, at random weights: what it costs does
+not depend on what was learnt. Both ways train on all of train and look at all of val in every epoch; an encoding in
+every epoch is one encoding times the epochs, which flatters the plain way: it would train its head besides.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from sar_data import catalog
+from sar_data.train.contest import groups, tried
+from sar_data.train.data import Data
+from sar_data.train.encode import Encoding
+from sar_data.train.features import Features
+from sar_data.train.halt import Halt
+from sar_data.train.models import backbone
+from sar_data.train.ranks import Ranks
+from sar_data.train.settings import Probe
+from tests.bench.train_segment import segmenting
+from tests.mini.builds import make
+
+IMAGES = int(os.environ.get("BENCH_IMAGES", "640"))
+SIDE = int(os.environ.get("BENCH_SIDE", "224"))
+SAMPLES = int(os.environ.get("BENCH_SAMPLES", "16200"))  # EuroSAT's train split, as Copernicus-Bench has it
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+EPOCHS = 50
+ALONE = Ranks(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+RATES = tuple(round(10 ** (-3 + i / 4), 6) for i in range(13))
+CLASSES = tuple(f"class {i}" for i in range(10))
+PLAIN: dict[str, Any] = {"model": "vit-s", "epochs": EPOCHS, "knn": (), "logistic": (), "poolings": ("cls",)}
+ONE = Probe(**PLAIN, lrs=(0.1,), weight_decays=(0.0,), heads=("linear",))
+MANY = Probe(**PLAIN, lrs=RATES, weight_decays=(0.0, 1e-4))  # × with and without BatchNorm: 52 heads
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if ALONE.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def heads(settings: Probe, train: Features, judged: Features) -> int:
+    """Train and score a grid; return how many heads it has."""
+    found = [tried(head, pooling, train, judged, settings, CLASSES, lambda: None)
+             for head, pooling in groups(settings, ("cls",))]  # fmt: skip
+    return sum(map(len, found))
+
+
+def invented(folder: Path, name: str, count: int) -> Features:
+    """Return features of ViT-S's length, on the disk."""
+    random = np.random.default_rng(len(name))
+    path = folder / f"{name}.npy"
+    np.save(path, random.normal(size=(count, 384)).astype(np.float32))
+    target = random.integers(0, len(CLASSES), count)
+    return Features({"cls": [path]}, np.arange(count), target, [f"{i}" for i in range(count)], ALONE.device)
+
+
+def encoding(folder: Path) -> tuple[list[float], list[float], list[float]]:
+    """Return the seconds of one encoding of train and val, and of probes of one and of 52 heads that do it once."""
+    catalog.synthesise("eurosat-sar")(folder / "raw", count=IMAGES, seed=0)
+    split = "random:train=0.8,val=0.2,test=0"
+    build = make(catalog.pipeline("eurosat-sar"), folder / "raw", folder / "builds", split=split)
+    told = MANY.model_copy(update={"image_size": SIDE, "batch_size": 64})
+    data = Data(str(build.path), told, ALONE)
+    encoder = backbone("vit-s", data.channels, image_size=SIDE).to(ALONE.device)
+    passes: list[float] = []
+    probes: dict[int, list[float]] = {1: [], 52: []}
+    for _ in range(ROUNDS):
+        for settings in (ONE, MANY):
+            shutil.rmtree(folder / "features", ignore_errors=True)
+            work = Encoding(encoder, data, told, folder / "features", ALONE, lambda line: None, Halt())
+            start = time.perf_counter()
+            train = work.split("train", ("cls",))
+            count = heads(settings, train, work.split("val", ("cls",)))
+            probes[count].append(time.perf_counter() - start)
+            passes.append(work.seconds)
+    data.close()
+    return passes, probes[1], probes[52]
+
+
+def probing() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        train, judged = invented(folder, "train", SAMPLES), invented(folder, "judged", SAMPLES // 3)
+        alone: dict[int, list[float]] = {1: [], 52: []}
+        for _ in range(ROUNDS):
+            for settings in (ONE, MANY):
+                count = heads(settings.model_copy(update={"epochs": 1}), train, judged)  # warm
+                alone[count].append(timed(lambda settings=settings: heads(settings, train, judged)))
+        one, many = median(alone[1]), median(alone[52])
+        print(f"heads alone, {EPOCHS} epochs of {SAMPLES:,} features: one {one:.2f} s, 52 {many:.2f} s")
+        print(f"    {many / one:.2f} ×; target 6", flush=True)
+        passes, single, grid = encoding(folder)
+    print(f"encoding {IMAGES} images of {SIDE} px by ViT-S, train and val: {median(passes):.1f} s")
+    for name, probe in (("one head", single), ("52 heads", grid)):
+        share = EPOCHS * median(passes) / median(probe)
+        print(f"    {EPOCHS}-epoch probe of {name} with it: {median(probe):.1f} s, 1/{share:.1f} of encoding "
+              "in every epoch; target 1/40")  # fmt: skip
+    print(f"52 heads with their encoding: {median(grid) / median(single):.3f} × one head with its own; target 1.5")
+
+
+def main() -> None:
+    print(f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {ALONE.device}")
+    probing()
+    segmenting()
+
+
+if __name__ == "__main__":
+    main()
