@@ -97,7 +97,7 @@ def _trimmed(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     there = np.isfinite(image).any(axis=0)
     if not there.any():
         return image
-    height, width = (int(np.flatnonzero(there.any(axis=axis))[-1]) + 1 for axis in (1, 0))
+    height, width = (int(places.max()) + 1 for places in np.nonzero(there))
     return image[:, :height, :width]
 
 
