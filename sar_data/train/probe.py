@@ -60,8 +60,8 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
         return {}
     folder.say(f"chosen on {settings.select} of {len(found)}: {best.candidate}")
     _write(folder, settings, found, best)
-    shown = [split for split in ("val", "test") if split in features]
-    tables = {split: _predictions(best, train, features[split], settings, data) for split in shown}
+    shown: tuple[str, ...] = tuple(split for split in ("val", "test") if split in features)
+    tables: dict[str, pa.Table] = {s: _predictions(best, train, features[s], settings, data) for s in shown}
     chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
     facts = {"chosen": chosen, "chosen_on": settings.select, "candidates": len(found), "encoded": encoding.images}
     return leave(folder, Verdict(data.classes, data.channels), data, tables, probe=facts)
