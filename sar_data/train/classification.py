@@ -11,14 +11,15 @@ import pyarrow as pa
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
-from sar_data.train import pictures, sheets
+from sar_data.train import pictures
 from sar_data.train.data import Data
-from sar_data.train.encoder import Backbone
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import confusion, figures, titled
 from sar_data.train.models import classifier
+from sar_data.train.models.encoder import Backbone
+from sar_data.train.pictures import sheets
 from sar_data.train.predictions import multilabel, scores, targets
 from sar_data.train.settings import Finetune
 

@@ -20,11 +20,11 @@ from sar_data.stream.order import permutation
 from sar_data.stream.targets import Classes
 from sar_data.torch import Loader, loader
 from sar_data.train.augment import Augment
-from sar_data.train.draws import draws
+from sar_data.train.augment.draws import draws
+from sar_data.train.augment.steps import physical
 from sar_data.train.jobs import Batch
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
-from sar_data.train.steps import physical
 
 CONTROL = 102  # the stream of random numbers that permutes labels
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from sar_data.train.batched import rescored
-from sar_data.train.bootstrap import intervals
 from sar_data.train.data import Data
 from sar_data.train.folder import METRICS, Folder, write
 from sar_data.train.jobs import Judge
+from sar_data.train.metrics.batched import rescored
+from sar_data.train.metrics.bootstrap import intervals
 from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
 from sar_data.train.predictions import write as keep

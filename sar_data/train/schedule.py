@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import Backbone
+from sar_data.train.models.encoder import Backbone
 from sar_data.train.settings import Settings, Tuned
 
 MOMENTUM = 0.9

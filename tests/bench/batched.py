@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sar_data.train import batched, metrics, predictions
+from sar_data.train import metrics, predictions
+from sar_data.train.metrics import batched
 
 SHARES = (3000, 3000, 3000, 2500, 2500, 2000, 2500, 3000, 2500, 3000)  # of 27,000 (Helber et al. 2019)
 CLASSES = tuple(f"class {i}" for i in range(len(SHARES)))

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 from sar_data import catalog
-from sar_data.train.contest import groups, tried
 from sar_data.train.data import Data
-from sar_data.train.encode import Encoding
-from sar_data.train.features import Features
 from sar_data.train.halt import Halt
 from sar_data.train.models import backbone
+from sar_data.train.probe.contest import groups, tried
+from sar_data.train.probe.encode import Encoding
+from sar_data.train.probe.features import Features
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe
 from tests.bench.train_segment import segmenting

@@ -21,9 +21,9 @@ from torch import Tensor  # noqa: E402
 
 from sar_data.torch import loader  # noqa: E402
 from sar_data.train.augment import Augment  # noqa: E402
-from sar_data.train.draws import draws  # noqa: E402
-from sar_data.train.mixup import Mixup, mixed  # noqa: E402
-from sar_data.train.steps import parsed, physical  # noqa: E402
+from sar_data.train.augment.draws import draws  # noqa: E402
+from sar_data.train.augment.mixup import Mixup, mixed  # noqa: E402
+from sar_data.train.augment.steps import parsed, physical  # noqa: E402
 
 CHANNELS = ("VV", "VH")
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sar_data.errors import UsageError
-from sar_data.train import batched, metrics, predictions
+from sar_data.train import metrics, predictions
+from sar_data.train.metrics import batched
 from tests.bench import batched as page
 
 NUMBERS = np.arange(50)

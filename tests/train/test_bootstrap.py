@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import average_precision_score
 
-from sar_data.train import bootstrap, metrics, predictions
-from sar_data.train.ranking import Ranking
+from sar_data.train import metrics, predictions
+from sar_data.train.metrics import bootstrap
+from sar_data.train.metrics.ranking import Ranking
 
 CLASSES = ("water", "wood", "field")
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from sar_data.errors import RunError, UsageError
-from sar_data.train import bootstrap, compare, metrics, predictions
+from sar_data.train import compare, metrics, predictions
+from sar_data.train.metrics import bootstrap
 
 CLASSES = ("wood", "water")
 

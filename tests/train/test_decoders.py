@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from sar_data.errors import UsageError
-from sar_data.train.decoders import DECODERS, Segmenter, segmenter
-from sar_data.train.dilation import dilate
 from sar_data.train.models import backbone
+from sar_data.train.segment.decoders import DECODERS, Segmenter, segmenter
+from sar_data.train.segment.dilation import dilate
 
 BANDS = ("VV", "VH")
 # The smallest of each family: name, image size, whether it can be dilated.

@@ -24,10 +24,10 @@ from sar_data.train.data import Data
 from sar_data.train.detect import Detection
 from sar_data.train.halt import Halted
 from sar_data.train.models import backbone
+from sar_data.train.pictures.sightings import sorted_out
 from sar_data.train.predictions import read
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Detect
-from sar_data.train.sightings import sorted_out
 from tests.mini import invented
 from tests.mini.builds import make
 from tests.train import cut

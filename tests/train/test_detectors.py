@@ -12,10 +12,10 @@ from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from sar_data.errors import UsageError
-from sar_data.train.detectors import DETECTORS, Counted, Grid
+from sar_data.train.detect.detectors import DETECTORS, Counted, Grid
+from sar_data.train.detect.necks import Coarsest
 from sar_data.train.losses import backward
 from sar_data.train.models import backbone
-from sar_data.train.necks import Coarsest
 
 Batch = tuple[Tensor, list[dict[str, Tensor]]]
 BANDS = ("VV", "VH")

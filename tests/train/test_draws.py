@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
 
-from sar_data.train.draws import draws, whole  # noqa: E402
+from sar_data.train.augment.draws import draws, whole  # noqa: E402
 
 
 @settings(max_examples=50, deadline=None)

@@ -15,10 +15,10 @@ import torch
 from sar_data.errors import RunError, TargetError
 from sar_data.sealed import Build
 from sar_data.train.data import Data
-from sar_data.train.encode import Encoding, digest
-from sar_data.train.features import Features
 from sar_data.train.halt import Halt, Halted
 from sar_data.train.models import backbone
+from sar_data.train.probe.encode import Encoding, digest
+from sar_data.train.probe.features import Features
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe
 from tests.mini.invented import archive, pipeline, sealed

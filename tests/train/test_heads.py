@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sar_data.train.heads import Heads, Linear
+from sar_data.train.probe.heads import Heads, Linear
 
 GRID = [(0.01, 0.0), (0.1, 0.001), (0.3, 0.0), (0.1, 0.1)]
 STEPS = 12

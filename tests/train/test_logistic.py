@@ -12,7 +12,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sar_data.train import logistic
+from sar_data.train.probe import logistic
 
 PENALTIES = (10.0, 0.01, 1.0)  # out of order: each must come back at its own place
 

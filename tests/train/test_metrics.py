@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from sar_data.errors import UsageError
-from sar_data.train import areas, metrics, predictions
+from sar_data.train import metrics, predictions
+from sar_data.train.metrics import areas
 
 CLASSES = ("water", "wood", "field", "town", "never seen")
 WIDTH = len(CLASSES)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import Backbone
 from sar_data.train.models import HEADS, MODELS, backbone, classifier
+from sar_data.train.models.encoder import Backbone
 
 BANDS = ("VV", "VH")
 # The smallest of each family: name, image size.

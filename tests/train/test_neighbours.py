@@ -9,7 +9,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from sar_data.errors import UsageError
-from sar_data.train import neighbours
+from sar_data.train.probe import neighbours
 
 
 def cloud(count: int, seed: int) -> torch.Tensor:

@@ -14,8 +14,8 @@ from safetensors import safe_open
 
 from sar_data import catalog
 from sar_data.errors import RunError, UsageError
-from sar_data.train.contest import Candidate, groups
 from sar_data.train.predictions import read, scores, targets
+from sar_data.train.probe.contest import Candidate, groups
 from sar_data.train.run import run
 from sar_data.train.settings import Probe
 from tests.mini import builds, invented

@@ -12,8 +12,8 @@ torchvision = pytest.importorskip("torchvision", reason="it is in the extra trai
 from torchvision.transforms import RandomResizedCrop  # noqa: E402
 from torchvision.transforms.v2 import functional as TF  # noqa: E402
 
-from sar_data.train.draws import draws  # noqa: E402
-from sar_data.train.resample import Windows, centred, drawn  # noqa: E402
+from sar_data.train.augment.draws import draws  # noqa: E402
+from sar_data.train.augment.resample import Windows, centred, drawn  # noqa: E402
 
 SIZES = [((64, 64), (224, 224)), ((96, 70), (40, 48)), ((30, 200), (64, 64))]
 

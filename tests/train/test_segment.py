@@ -19,14 +19,14 @@ from sar_data import catalog
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
 from sar_data.stream.dataset import Stream
-from sar_data.train import checkpoint, losses, masks, preset, run
-from sar_data.train.areas import counted, segmentation
+from sar_data.train import checkpoint, losses, preset, run
 from sar_data.train.data import Data
 from sar_data.train.halt import Halted
+from sar_data.train.metrics.areas import counted, segmentation
 from sar_data.train.models import backbone
 from sar_data.train.predictions import confusions, read
 from sar_data.train.ranks import Ranks
-from sar_data.train.segment import Segmentation
+from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Segment
 from tests.mini import invented
 from tests.mini.builds import make

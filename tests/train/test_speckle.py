@@ -18,8 +18,8 @@ stats = pytest.importorskip("scipy.stats", reason="scipy comes with scikit-learn
 
 from torch import Tensor  # noqa: E402
 
-from sar_data.train.chance import log_gamma_quantiles, looked_up  # noqa: E402
-from sar_data.train.speckle import Speckle, uniform  # noqa: E402
+from sar_data.train.augment.chance import log_gamma_quantiles, looked_up  # noqa: E402
+from sar_data.train.augment.speckle import Speckle, uniform  # noqa: E402
 
 LOOKS, ADDED = 4.4, 6.5
 

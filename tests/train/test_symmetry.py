@@ -18,9 +18,9 @@ torch = pytest.importorskip("torch", reason="torch is in the extra train: pip in
 from torch import Tensor  # noqa: E402
 
 from sar_data.train import objects  # noqa: E402
-from sar_data.train.draws import draws  # noqa: E402
-from sar_data.train.resample import Windows  # noqa: E402
-from sar_data.train.symmetry import flipped_axes, orientation, turned  # noqa: E402
+from sar_data.train.augment.draws import draws  # noqa: E402
+from sar_data.train.augment.resample import Windows  # noqa: E402
+from sar_data.train.augment.symmetry import flipped_axes, orientation, turned  # noqa: E402
 
 BOTH = ["azimuth-flip", "range-flip"]
 # Transpose, flip y, flip x: all eight ways to lay a square down.

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sar_data.train.tiles import Found, tiled, within
+from sar_data.train.detect.tiles import Found, tiled, within
 
 TILE, OVERLAP, NMS = 32, 0.5, 0.5
 Box = tuple[int, int, int, int]

@@ -10,8 +10,8 @@ torchvision = pytest.importorskip("torchvision", reason="it is in the extra trai
 
 from torchvision.transforms import functional as TF  # noqa: E402
 
-from sar_data.train.rotation import rotated, rotated_masks  # noqa: E402
-from sar_data.train.tone import compressed, stretched  # noqa: E402
+from sar_data.train.augment.rotation import rotated, rotated_masks  # noqa: E402
+from sar_data.train.augment.tone import compressed, stretched  # noqa: E402
 
 
 @pytest.mark.parametrize(("percent", "chance"), [(2.0, 0.5), (2.0, 0.9), (3.0, 0.1), (2.0, 0.0)])

@@ -7,10 +7,10 @@ import torch
 from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import Tensor, nn
 
-from sar_data.train.decoders import segmenter
 from sar_data.train.models import backbone
-from sar_data.train.pyramid import Feature2Pyramid
-from sar_data.train.upernet import diary_form, mmseg_form
+from sar_data.train.segment.decoders import segmenter
+from sar_data.train.segment.pyramid import Feature2Pyramid
+from sar_data.train.segment.upernet import diary_form, mmseg_form
 
 
 def count(module: nn.Module) -> int:

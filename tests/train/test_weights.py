@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import Backbone
 from sar_data.train.models import backbone
+from sar_data.train.models.encoder import Backbone
 from sar_data.train.weights import Provenance, load
 from tests.train.sarhub import MobileNetV3Small, SENet50
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sar_data.train.windows import blended, starts, weights
+from sar_data.train.segment.windows import blended, starts, weights
 
 
 @given(length=st.integers(1, 3000), tile=st.integers(1, 800), overlap=st.floats(0, 0.99))

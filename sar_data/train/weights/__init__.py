@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import Backbone
+from sar_data.train.models.encoder import Backbone
 from sar_data.train.weights import stem as stems
 from sar_data.train.weights.fit import fit, stem_of
 from sar_data.train.weights.known import Known

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import FINAL, Backbone
+from sar_data.train.models.encoder import FINAL, Backbone
 
 # What lies beside an encoder: decoders and heads, what is computed anyhow, and RVSA's rotated windows (MTP).
 BESIDE = re.compile(

@@ -24,7 +24,7 @@ from typing import Any
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import Backbone
+from sar_data.train.models.encoder import Backbone
 
 Tensors = Mapping[str, Tensor]
 _TORCHVISION_EPS = 1e-3  # of MobileNetV3's batch norms

@@ -1,6 +1,6 @@
 """Segmentation models: an encoder's levels, a neck for plain ViTs, a decoder by name, and a class for every pixel.
 
-    upernet        UPerNet as mmseg has it (sar_data/train/upernet.py)
+    upernet        UPerNet as mmseg has it (sar_data/train/segment/upernet.py)
     upernet-diary  UPerNet as the diary has it
     upernet-smp    UPerNet of segmentation_models_pytorch: mmseg's, with a LayerNorm on every level first
     fpn            its FPN (Kirillov et al. 2019): GroupNorm, half as many channels at the end
@@ -18,10 +18,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError, unknown
-from sar_data.train.dilation import dilate
-from sar_data.train.encoder import LEVELS, Backbone
-from sar_data.train.pyramid import Feature2Pyramid
-from sar_data.train.upernet import DROPOUT, convolution, diary_form, mmseg_form, resized
+from sar_data.train.models.encoder import LEVELS, Backbone
+from sar_data.train.segment.dilation import dilate
+from sar_data.train.segment.pyramid import Feature2Pyramid
+from sar_data.train.segment.upernet import DROPOUT, convolution, diary_form, mmseg_form, resized
 
 GROUPS = 32  # of channels, which smp's FPN normalises together
 RATES, RATE_DROPOUT = (12, 24, 36), 0.5

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelP6P7
 
-from sar_data.train.encoder import LEVELS, Backbone
-from sar_data.train.pyramid import Feature2Pyramid
+from sar_data.train.models.encoder import LEVELS, Backbone
+from sar_data.train.segment.pyramid import Feature2Pyramid
 
 RESCALED = (0.25, 0.5, 1.0, 2.0)  # strides that Feature2Pyramid gives, in patches
 

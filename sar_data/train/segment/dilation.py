@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import Backbone
+from sar_data.train.models.encoder import Backbone
 
 STRIDE = 8
 SIDE = 64  # of the image that is sent through to see which module works at which stride

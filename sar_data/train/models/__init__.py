@@ -13,8 +13,8 @@ import timm
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError, unknown
-from sar_data.train.encoder import Backbone
-from sar_data.train.variants import squeeze_first, stride_first
+from sar_data.train.models.encoder import Backbone
+from sar_data.train.models.variants import squeeze_first, stride_first
 
 MODELS = {
     "vit-s": "vit_small_patch16_224",

@@ -17,7 +17,7 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.manifest import Manifest
 from sar_data.stream.normalise import Normaliser
-from sar_data.train.chance import log_gamma_quantiles, looked_up
+from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
 
 # What a factor of power does to a value: dB adds 10 log10 of it, amplitude takes its root.
 UNITS = ("dB", "power", "amplitude")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sar_data.train.chance import log_gamma_quantiles, looked_up
+from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
 
 
 class Mixup:

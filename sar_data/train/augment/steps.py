@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sar_data.errors import UsageError, unknown
-from sar_data.train import symmetry
+from sar_data.train.augment import symmetry
 
 # What a step's number is, and what it is by default.
 NUMBERS = {

@@ -12,16 +12,16 @@ from torch import Tensor, nn
 
 from sar_data.errors import UsageError
 from sar_data.sealed import INDEX_NAME
-from sar_data.train.average_precision import figures
 from sar_data.train.data import Data
-from sar_data.train.detectors import DETECTORS
-from sar_data.train.encoder import Backbone
+from sar_data.train.detect.detectors import DETECTORS
+from sar_data.train.detect.tiles import tiled, within
+from sar_data.train.detect.truth import BOXES, Truth
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
+from sar_data.train.metrics.average_precision import figures
+from sar_data.train.models.encoder import Backbone
+from sar_data.train.pictures.sightings import sheet
 from sar_data.train.settings import Detect
-from sar_data.train.sightings import sheet
-from sar_data.train.tiles import tiled, within
-from sar_data.train.truth import BOXES, Truth
 
 LEARNT = ("boxes", "labels")
 

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sar_data.train import box_intervals
-from sar_data.train.areas import overlaps
-from sar_data.train.metrics import accuracies, agreements
+from sar_data.train.metrics import accuracies, agreements, box_intervals
+from sar_data.train.metrics.areas import overlaps
+from sar_data.train.metrics.ranking import Ranking
+from sar_data.train.metrics.shares import mean
 from sar_data.train.predictions import confusions, multilabel, scores, targets
-from sar_data.train.ranking import Ranking
-from sar_data.train.shares import mean
 
 Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]

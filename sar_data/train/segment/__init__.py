@@ -13,20 +13,20 @@ from torch import Tensor, nn
 
 from sar_data import durable
 from sar_data.errors import UsageError
-from sar_data.train import masks
-from sar_data.train.areas import counted
 from sar_data.train.data import Data
-from sar_data.train.decoders import segmenter
-from sar_data.train.encoder import Backbone
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import figures, titled
+from sar_data.train.metrics.areas import counted
+from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion
+from sar_data.train.pictures.sheets import segments, spread
 from sar_data.train.predictions import confusions
+from sar_data.train.segment import masks
+from sar_data.train.segment.decoders import segmenter
+from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Segment
-from sar_data.train.sheets import segments, spread
-from sar_data.train.windows import blended
 
 POOLED = ("upernet", "upernet-diary", "upernet-smp", "deeplabv3")  # they see the whole image as one pixel
 FOLDER, SHOWN = "masks", 12

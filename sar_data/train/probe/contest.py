@@ -12,11 +12,11 @@ from torch import Tensor
 
 from sar_data.errors import UsageError, unknown
 from sar_data.stream.order import permutation
-from sar_data.train import logistic, neighbours
-from sar_data.train.features import Features
-from sar_data.train.heads import Heads, Linear
 from sar_data.train.metrics import confusion, multiclass, several
 from sar_data.train.models import HEADS
+from sar_data.train.probe import logistic, neighbours
+from sar_data.train.probe.features import Features
+from sar_data.train.probe.heads import Heads, Linear
 from sar_data.train.schedule import rate
 from sar_data.train.settings import Probe
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError, unknown
-from sar_data.train.dice import Dice
-from sar_data.train.sigmoid import BinaryCrossEntropy
-from sar_data.train.softmax import ClassBalanced, CrossEntropy
+from sar_data.train.losses.dice import Dice
+from sar_data.train.losses.sigmoid import BinaryCrossEntropy
+from sar_data.train.losses.softmax import ClassBalanced, CrossEntropy
 
 FOCUS = 2.0  # gamma of the focal forms: Lin et al. 2017, SAR-HUB
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.train.average_precision import matched
-from sar_data.train.shares import mean
+from sar_data.train.metrics.average_precision import matched
+from sar_data.train.metrics.shares import mean
 
 Floats = npt.NDArray[np.float64]
 RECALLS = np.linspace(0, 1, 101)  # at which COCO reads the precision off

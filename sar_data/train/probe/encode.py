@@ -20,13 +20,13 @@ import xxhash
 from sar_data.errors import RunError
 from sar_data.stream.selection import select
 from sar_data.train.data import Data
-from sar_data.train.encoder import Backbone
-from sar_data.train.features import Features
 from sar_data.train.halt import Halt
 from sar_data.train.jobs import Batch
+from sar_data.train.models.encoder import Backbone
+from sar_data.train.probe.features import Features
+from sar_data.train.probe.shelf import Put, Shelf, Vectors
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe
-from sar_data.train.shelf import Put, Shelf, Vectors
 from sar_data.train.step import PRECISIONS
 
 VERSION = 1  # of the files

@@ -23,8 +23,8 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from sar_data.errors import UsageError
-from sar_data.train.encoder import Backbone
-from sar_data.train.necks import Coarsest, Pyramid
+from sar_data.train.detect.necks import Coarsest, Pyramid
+from sar_data.train.models.encoder import Backbone
 
 Targets = Sequence[dict[str, Tensor]]
 OCTAVES = 8  # side of an anchor in strides of its level (Lin et al. 2017): 32 pixels on the finest

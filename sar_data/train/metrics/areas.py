@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
-from sar_data.train.shares import absent, by_class, margins, mean, number, share
+from sar_data.train.metrics.shares import absent, by_class, margins, mean, number, share
 
 Integers = npt.NDArray[np.int64]
 

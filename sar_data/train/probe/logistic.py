@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sar_data.train.heads import Linear
+from sar_data.train.probe.heads import Linear
 
 ITERATIONS = 300
 FLAT = 1e-4  # the largest slope that counts as none, scikit-learn's default

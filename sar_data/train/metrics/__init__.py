@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sar_data.errors import UsageError
-from sar_data.train import areas
+from sar_data.train.metrics import areas
+from sar_data.train.metrics.ranking import average_precision
+from sar_data.train.metrics.shares import absent, by_class, margins, mean, number, share
 from sar_data.train.predictions import confusions, multilabel, scores, targets
-from sar_data.train.ranking import average_precision
-from sar_data.train.shares import absent, by_class, margins, mean, number, share
 
 Integers = npt.NDArray[np.int64]
 Figures = dict[str, Any]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import batched_nms, box_area, clip_boxes_to_image
 
-from sar_data.train.windows import starts
+from sar_data.train.segment.windows import starts
 
 Found = dict[str, Tensor]
 TOUCH = 2.0  # pixels from a border within which a box counts as cut by it

@@ -1,7 +1,6 @@
 """Augmentation of whole batches on their device, by named steps, without any state.
 
-Every choice is a function of a sample's own random numbers (sar_data/train/draws.py), but for mixup, which pairs
-neighbours. Steps are taken in one order, whatever the order of their names: speckle in physical units and of the
+Every choice is a function of a sample's own random numbers (draws.py), but for mixup, which pairs neighbours. Steps are taken in one order, whatever the order of their names: speckle in physical units and of the
 original pixels, tone mapping or normalisation of the whole image, the window, flips and turns, rotation, mixup. Masks
 and boxes move along.
 """
@@ -23,11 +22,11 @@ from sar_data.manifest import Manifest
 from sar_data.stream.normalise import Normaliser, normaliser
 from sar_data.stream.targets import task_of
 from sar_data.torch.normalising import Normalising
-from sar_data.train import objects, resample, steps, symmetry, tone
-from sar_data.train.draws import whole
-from sar_data.train.mixup import Mixup, mixed
-from sar_data.train.rotation import rotated, rotated_masks
-from sar_data.train.speckle import Speckle
+from sar_data.train.augment import objects, resample, steps, symmetry, tone
+from sar_data.train.augment.draws import whole
+from sar_data.train.augment.mixup import Mixup, mixed
+from sar_data.train.augment.rotation import rotated, rotated_masks
+from sar_data.train.augment.speckle import Speckle
 
 LOG = logging.getLogger(__name__)
 Batch = dict[str, Any]

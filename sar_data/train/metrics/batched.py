@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.errors import UsageError
+from sar_data.train.metrics.ranking import average_precision
+from sar_data.train.metrics.shares import margins, mean, number, share
 from sar_data.train.predictions import multilabel, scores, targets
-from sar_data.train.ranking import average_precision
-from sar_data.train.shares import margins, mean, number, share
 
 Integers = npt.NDArray[np.int64]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sar_data.stream.order import GOLDEN, mixed
 
-COLUMNS = 32  # numbers a sample; sar_data/train/augment.py says which is whose
+COLUMNS = 32  # numbers a sample; sar_data/train/augment/__init__.py says which is whose
 AUGMENT = 101  # this purpose's stream, apart from those of sar_data/stream/order.py
 
 

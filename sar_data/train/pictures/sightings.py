@@ -16,8 +16,8 @@ from matplotlib.patches import Rectangle
 
 from sar_data.train.images import Images
 from sar_data.train.pictures import save
-from sar_data.train.sheets import spread
-from sar_data.train.stretch import stretched
+from sar_data.train.pictures.sheets import spread
+from sar_data.train.pictures.stretch import stretched
 
 Floats = npt.NDArray[np.float64]
 # Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008).

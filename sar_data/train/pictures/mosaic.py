@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sar_data.train.pictures import save
-from sar_data.train.stretch import Floats
+from sar_data.train.pictures.stretch import Floats
 
 MOST_LINES, CHARACTERS = 7, 32  # below a picture
 CELL, BETWEEN, GAP, LINE, TOP, SIDE = 1.9, 0.05, 0.16, 0.125, 0.62, 0.2  # inches

@@ -22,15 +22,15 @@ from safetensors.torch import save
 from sar_data import durable
 from sar_data.errors import RunError, UsageError
 from sar_data.train.classification import CHOSEN_BY, Verdict
-from sar_data.train.contest import Tried, answers, groups, tried
 from sar_data.train.data import Data
-from sar_data.train.encode import Encoding
-from sar_data.train.encoder import Backbone
-from sar_data.train.features import Features
 from sar_data.train.folder import Folder
 from sar_data.train.halt import Halt, halting
+from sar_data.train.models.encoder import Backbone
 from sar_data.train.outcome import leave
 from sar_data.train.predictions import gathered, part
+from sar_data.train.probe.contest import Tried, answers, groups, tried
+from sar_data.train.probe.encode import Encoding
+from sar_data.train.probe.features import Features
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe
 
