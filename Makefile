@@ -65,7 +65,6 @@ bench-loader: $(VENV)/dev
 ## bench-train: the probe against encoding in every epoch, many heads against one, waiting for data
 bench-train: $(VENV)/dev
 	$(BIN)/python -m tests.bench.train
-	$(BIN)/python -m tests.bench.train_segment
 
 ## schemas: write schemas/ anew from the models
 schemas: $(VENV)/dev
