@@ -16,7 +16,7 @@ import pytest
 from sar_data.errors import TargetError
 from sar_data.train import pictures, predictions
 from sar_data.train.pictures import mosaic, sheets, stretch
-from sar_data.train.segment.masks import palette
+from sar_data.train.pictures.masks import palette
 
 CLASSES = ("wood", "open water", "a class whose name is so long that no margin would hold it")
 RED = (0xC0, 0x39, 0x2B)  # of the frame

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from sar_data.record import IGNORE
 from sar_data.train.images import Images
+from sar_data.train.pictures.masks import palette
 from sar_data.train.pictures.mosaic import CHARACTERS, Cell, Line, draw
 from sar_data.train.pictures.stretch import Floats, stretched, thinned
 from sar_data.train.predictions import multilabel, scores, targets
-from sar_data.train.segment.masks import palette
 
 Mask = npt.NDArray[Any]
 MOST_CELLS = 24

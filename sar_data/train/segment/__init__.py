@@ -20,10 +20,9 @@ from sar_data.train.losses import loss
 from sar_data.train.metrics import figures, titled
 from sar_data.train.metrics.areas import counted
 from sar_data.train.models.encoder import Backbone
-from sar_data.train.pictures import confusion
+from sar_data.train.pictures import confusion, masks
 from sar_data.train.pictures.sheets import segments, spread
 from sar_data.train.predictions import confusions
-from sar_data.train.segment import masks
 from sar_data.train.segment.decoders import segmenter
 from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Segment
