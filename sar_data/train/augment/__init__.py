@@ -1,7 +1,7 @@
 """Augmentation of whole batches on their device, by named steps, without any state.
 
 Every choice is a function of a sample's own random numbers (draws.py), but for mixup, which pairs neighbours. Steps are
-taken in one order, whatever the order of their names: speckle in physical units and of the original pixels, tone mapping
+taken in one order, whatever the order of their names: speckle in physical units and of original pixels, tone mapping
 or normalisation of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along.
 """
 
