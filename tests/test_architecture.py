@@ -123,6 +123,20 @@ def test_flows_do_not_import_numpy() -> None:
     assert not [path for path in FILES if path.parts[0] == "flows" and "numpy" in imported(path)]
 
 
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=str)
+def test_a_package_gives_no_name_to_something_else_that_a_room_in_it_has(path: Path) -> None:
+    rooms = {room.stem for room in (ROOT / path).parent.iterdir()}
+    package, taken = module_of(path), set()
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            taken |= {node.name} & rooms
+        elif isinstance(node, ast.ImportFrom):
+            names = {alias.asname or alias.name for alias in node.names} & rooms
+            taken |= set() if node.module == package else {name for name in names if node.module != f"{package}.{name}"}
+    # The first import of the room, wherever it is, would put the module in the place of what the package gave.
+    assert not taken, f"{package} means two things by {sorted(taken)}"
+
+
 def test_no_room_has_a_name_that_says_nothing() -> None:
     empty = {"utils", "util", "common", "base", "core", "helpers", "helper", "misc"}
     assert not [path for path in FILES if empty & {part.removesuffix(".py") for part in path.parts}]

@@ -21,9 +21,9 @@ from sar_data.errors import BuildError
 from sar_data.export import coco
 from sar_data.sealed import Build
 from sar_data.train.detect.truth import BOXES, COLUMNS, Truth
-from sar_data.train.metrics.average_precision import MOST_VALUES, figures
 from sar_data.train.metrics.bootstrap import intervals
 from sar_data.train.metrics.box_intervals import measure
+from sar_data.train.metrics.boxes import MOST_VALUES, figures
 from tests.mini import invented
 from tests.mini.builds import make
 

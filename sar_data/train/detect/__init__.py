@@ -18,7 +18,7 @@ from sar_data.train.detect.tiles import tiled, within
 from sar_data.train.detect.truth import BOXES, Truth
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
-from sar_data.train.metrics.average_precision import figures
+from sar_data.train.metrics.boxes import figures
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures.sightings import sheet
 from sar_data.train.settings import Detect

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.train.metrics.average_precision import matched
+from sar_data.train.metrics.boxes import matched
 from sar_data.train.metrics.shares import mean
 
 Floats = npt.NDArray[np.float64]
