@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="torch is in the extra train: pip in
 
 from torch import Tensor  # noqa: E402
 
-from sar_data.train import objects  # noqa: E402
+from sar_data.train.augment import objects  # noqa: E402
 from sar_data.train.augment.draws import draws  # noqa: E402
 from sar_data.train.augment.resample import Windows  # noqa: E402
 from sar_data.train.augment.symmetry import flipped_axes, orientation, turned  # noqa: E402
