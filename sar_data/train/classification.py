@@ -17,11 +17,12 @@ from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import confusion, figures, titled
+from sar_data.train.metrics.batched import rescored
 from sar_data.train.models import classifier
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import sheets
 from sar_data.train.predictions import multilabel, scores, targets
-from sar_data.train.settings import Finetune
+from sar_data.train.settings import Classes, Finetune
 
 LOSSES = {"multiclass": "ce", "multilabel": "soft-margin"}
 CHOSEN_BY = {"multiclass": "oa", "multilabel": "map_micro"}
@@ -30,11 +31,16 @@ CHOSEN_BY = {"multiclass": "oa", "multilabel": "map_micro"}
 class Verdict:
     """What is told and drawn of predicted classes, whoever predicted them."""
 
-    def __init__(self, classes: Sequence[str], bands: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str], bands: Sequence[str], settings: Classes) -> None:
         self._classes, self._bands = tuple(classes), tuple(bands)
+        self._batched = settings.batch_size if settings.metrics == "fgmae-batched" else None
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
-        return figures(predictions, self._classes)
+        """Return the figures of the whole split and, where they are asked for, FG-MAE's means over batches."""
+        found = figures(predictions, self._classes)
+        if self._batched is not None:
+            found["fgmae_batched"] = rescored(predictions, self._classes, self._batched)
+        return found
 
     def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
         """Write a sheet of predictions and, where a sample has one class, the confusion matrix."""
@@ -58,7 +64,9 @@ class Classification(Verdict):
             raise UsageError(
                 f"task {data.task.name} is a {kind}: finetune and probe take classes; there is `{_job(kind)}`"
             )
-        super().__init__(data.classes, data.channels)
+        super().__init__(data.classes, data.channels, settings)
+        if settings.head == "bn-linear" and settings.batch_size == 1:
+            raise UsageError("head bn-linear: has no statistics of batches of one: take more, or --head linear")
         self.encoder = encoder
         self.model: nn.Module = classifier(
             encoder, len(data.classes), pooling=settings.pooling or encoder.poolings[0], head=settings.head

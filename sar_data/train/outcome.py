@@ -11,7 +11,6 @@ import pyarrow as pa
 from sar_data.train.data import Data
 from sar_data.train.folder import METRICS, Folder, write
 from sar_data.train.jobs import Judge
-from sar_data.train.metrics.batched import rescored
 from sar_data.train.metrics.bootstrap import intervals
 from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
@@ -27,8 +26,6 @@ def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table]
     for split, table in tables.items():
         found[split] = job.score(table)
         found[split]["intervals"] = intervals(table, data.classes)
-        if data.settings.metrics == "fgmae-batched":
-            found[split]["fgmae_batched"] = rescored(table, data.classes, data.settings.batch_size)
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
     rows = folder.rows()
     if rows:

@@ -33,9 +33,9 @@ def find(name: str) -> Preset:
     if name.endswith(".toml"):
         path = Path(name)
         try:
-            text = path.read_text()
-        except OSError as error:
-            raise UsageError(f"preset {name}: expected a file, {error.strerror or error}") from None
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"preset {name}: expected a text file, {error}") from None
         name = path.stem
     elif name in names():
         text = (files("sar_data.train") / "presets" / f"{name}.toml").read_text()
@@ -43,9 +43,12 @@ def find(name: str) -> Preset:
         raise unknown("preset", name, names())
     try:
         document = tomllib.loads(text)
-        return Preset(name, document["job"], document["about"], document["settings"])
-    except (tomllib.TOMLDecodeError, KeyError) as error:
-        raise UsageError(f"preset {name}: expected job, about and [settings] in TOML, found {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"preset {name}: expected TOML, found {error}") from None
+    wanted = {"job": str, "about": str, "settings": dict}
+    if wrong := [key for key, kind in wanted.items() if not isinstance(document.get(key), kind)]:
+        raise UsageError(f"preset {name}: expected job and about as text and [settings], {wrong[0]} is not there so")
+    return Preset(name, document["job"], document["about"], document["settings"])
 
 
 def resolved(job: str, preset: Preset | None, given: dict[str, Any]) -> Settings:
@@ -55,6 +58,11 @@ def resolved(job: str, preset: Preset | None, given: dict[str, Any]) -> Settings
     try:
         return JOBS[job](**{**(preset.settings if preset else {}), **given})
     except pydantic.ValidationError as error:
-        wrong = [(".".join(map(str, one["loc"])), one["msg"], one["input"]) for one in error.errors()]
-        found = "; ".join(f"{name}: {message}, found {value!r}" for name, message, value in wrong)
-        raise UsageError(f"{job}: {found}") from None
+        raise UsageError(f"{job}: {'; '.join(map(_wrong, error.errors()))}") from None
+
+
+def _wrong(error: Any) -> str:
+    """Say what is wrong with one option, or with several together."""
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    return f"{'.'.join(map(str, error['loc']))}: {error['msg']}, found {error['input']!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import pydantic
 
@@ -12,7 +12,7 @@ Names = tuple[str, ...]
 class Settings(pydantic.BaseModel):
     """What all jobs have in common. A field's description is its help; `None` means: as the build or the job has it."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = pydantic.Field("resnet18", description="Encoder: vit-s, resnet50, swin-t, … or any name of timm.")
     weights: str | None = pydantic.Field(
@@ -25,10 +25,10 @@ class Settings(pydantic.BaseModel):
     task: str | None = pydantic.Field(None, description="Nomenclature of the targets, where the build has several.")
     normalise: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")
     crop: int | None = pydantic.Field(
-        None, description="Windows of this side, where images differ in size or are large."
+        None, ge=1, description="Windows of this side, where images differ in size or are large."
     )
-    pad: int | None = pydantic.Field(None, description="Extend images to this side.")
-    image_size: int | None = pydantic.Field(None, description="Side that images are resized to.")
+    pad: int | None = pydantic.Field(None, ge=1, description="Extend images to this side.")
+    image_size: int | None = pydantic.Field(None, ge=1, description="Side that images are resized to.")
     centre: float = pydantic.Field(
         1.0, gt=0, le=1, description="Share of the side that evaluation keeps: 0.875 is resize 256, centre-crop 224."
     )
@@ -38,28 +38,28 @@ class Settings(pydantic.BaseModel):
     epochs: int = pydantic.Field(10, ge=1, description="Passes over the train split.")
     seed: int = pydantic.Field(0, ge=0, description="Decides order, augmentation and initial values.")
     optimiser: Literal["sgd", "adamw"] = pydantic.Field("adamw", description="SGD with momentum 0.9, or AdamW.")
-    lr: float = pydantic.Field(1e-3, gt=0, description="Highest learning rate.")
-    min_lr: float = pydantic.Field(0.0, ge=0, description="Learning rate that the cosine ends at.")
-    weight_decay: float = pydantic.Field(0.05, ge=0, description="Of weights; biases and norms have none with AdamW.")
     warmup: float = pydantic.Field(0.0, ge=0, description="Epochs of linear warm-up.")
-    accumulate: int = pydantic.Field(1, ge=1, description="Batches whose gradients make one step.")
     amp: Literal["none", "bf16", "fp16"] = pydantic.Field("none", description="Precision of the forward pass.")
     channels_last: bool = pydantic.Field(False, description="Memory layout that convolutions like on a GPU.")
     compile: bool = pydantic.Field(False, description="Compile the model with torch.compile.")
-    sync_bn: bool = pydantic.Field(False, description="Batch statistics over all ranks; on GPUs only.")
     select: Literal["val", "test", "last"] = pydantic.Field(
         "val", description="Split that the best epoch is chosen on; test only to repeat what was published."
     )
     eval_every: int = pydantic.Field(1, ge=1, description="Epochs between evaluations of the split chosen on.")
-    metrics: Literal["whole", "fgmae-batched"] = pydantic.Field(
-        "whole", description="fgmae-batched adds the means of per-batch figures that FG-MAE reports."
-    )
-    checkpoint_every: int = pydantic.Field(0, ge=0, description="Steps between checkpoints inside an epoch; 0: none.")
     threads: int = pydantic.Field(2, ge=1, description="Threads that read and normalise.")
     device: str | None = pydantic.Field(None, description="cpu or cuda; by default a GPU where there is one.")
     control: Literal["none", "shuffled-labels"] = pydantic.Field(
         "none", description="shuffled-labels: train on permuted targets, to see what chance gives."
     )
+
+    @pydantic.model_validator(mode="after")
+    def _heard(self) -> Self:
+        """Refuse what would be ignored in silence."""
+        if self.stem is not None and self.weights is None:
+            raise ValueError(f"stem {self.stem}: is of --weights, which are not given")
+        if self.warmup > self.epochs:
+            raise ValueError(f"warmup {self.warmup:g}: expected at most the {self.epochs} epochs")
+        return self
 
     @property
     def tiles(self) -> int | None:
@@ -67,15 +67,40 @@ class Settings(pydantic.BaseModel):
         return None
 
 
+class Classes(Settings):
+    """What jobs on classes of whole images add."""
+
+    metrics: Literal["whole", "fgmae-batched"] = pydantic.Field(
+        "whole", description="fgmae-batched adds the means of per-batch figures that FG-MAE reports."
+    )
+
+
 class Tuned(Settings):
     """What jobs that train an encoder add."""
 
+    lr: float = pydantic.Field(1e-3, gt=0, description="Highest learning rate.")
+    min_lr: float = pydantic.Field(0.0, ge=0, description="Learning rate that the cosine ends at.")
+    weight_decay: float = pydantic.Field(
+        0.05, ge=0, description="Of weights; with AdamW not of biases, norms, tokens and positions."
+    )
+    accumulate: int = pydantic.Field(1, ge=1, description="Batches whose gradients make one step.")
+    sync_bn: bool = pydantic.Field(False, description="Batch statistics over all ranks; on GPUs only.")
+    checkpoint_every: int = pydantic.Field(0, ge=0, description="Steps between checkpoints inside an epoch; 0: none.")
     freeze: bool = pydantic.Field(False, description="Train the head alone.")
     layer_decay: float = pydantic.Field(1.0, gt=0, le=1, description="Factor of the learning rate from layer to layer.")
     drop_path: float = pydantic.Field(0.0, ge=0, lt=1, description="Stochastic depth of the last layer.")
 
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse what contradicts itself."""
+        if self.min_lr > self.lr:
+            raise ValueError(f"min_lr {self.min_lr:g}: expected at most lr, {self.lr:g}")
+        if self.freeze and (self.drop_path or self.layer_decay != 1):
+            raise ValueError("freeze: the encoder is not trained: leave drop_path and layer_decay out")
+        return self
 
-class Finetune(Tuned):
+
+class Finetune(Tuned, Classes):
     """Train encoder and head on classes."""
 
     loss: str | None = pydantic.Field(
@@ -85,7 +110,7 @@ class Finetune(Tuned):
     head: Literal["linear", "bn-linear"] = pydantic.Field("linear", description="bn-linear is FG-MAE's.")
 
 
-class Probe(Settings):
+class Probe(Classes):
     """Encode once, then train many heads on the features."""
 
     features: str | None = pydantic.Field(
@@ -96,15 +121,19 @@ class Probe(Settings):
     batch_size: int = pydantic.Field(256, ge=1, description="Features a step of the heads, and images of the encoder.")
     optimiser: Literal["sgd", "adamw"] = pydantic.Field("sgd", description="SGD with momentum 0.9, or AdamW.")
     augment: Names = pydantic.Field((), description="Steps such as flips,crop for all views but the first.")
-    lrs: tuple[float, ...] = pydantic.Field(
+    lrs: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
         (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), description="Learning rates of the heads."
     )
-    weight_decays: tuple[float, ...] = pydantic.Field((0.0, 1e-4), description="Weight decays of the heads.")
+    weight_decays: tuple[pydantic.NonNegativeFloat, ...] = pydantic.Field(
+        (0.0, 1e-4), description="Weight decays of the heads."
+    )
     poolings: Names | None = pydantic.Field(None, description="cls, mean, last4; by default all that the encoder has.")
     heads: Names = pydantic.Field(("linear", "bn-linear"), description="Heads with and without BatchNorm.")
-    knn: tuple[int, ...] = pydantic.Field((5, 20), description="Neighbours of the kNN classifiers; none for none.")
+    knn: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
+        (5, 20), description="Neighbours of the kNN classifiers; none for none."
+    )
     temperature: float = pydantic.Field(0.07, gt=0, description="Of the kNN's votes.")
-    logistic: tuple[float, ...] = pydantic.Field(
+    logistic: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
         (0.01, 1.0, 100.0), description="Inverse penalties C of logistic regression by L-BFGS."
     )
 
@@ -112,7 +141,6 @@ class Probe(Settings):
 class Segment(Tuned):
     """Train encoder and decoder on masks."""
 
-    metrics: Literal["whole"] = pydantic.Field("whole", description="Figures are those of the whole split.")
     loss: str | None = pydantic.Field(None, description="ce, focal, dice, or a sum such as ce+0.5dice; by default ce.")
     head: str = pydantic.Field(
         "upernet", description="Decoder: upernet (as mmseg has it), upernet-diary, upernet-smp, fpn or deeplabv3."
@@ -133,7 +161,6 @@ class Segment(Tuned):
 class Detect(Tuned):
     """Train a detector of horizontal boxes."""
 
-    metrics: Literal["whole"] = pydantic.Field("whole", description="Figures are those of the whole split.")
     detector: Literal["fcos", "faster-rcnn"] = pydantic.Field("fcos", description="Detector on top of the pyramid.")
     channels: int = pydantic.Field(256, ge=32, multiple_of=32, description="Channels of the pyramid and FCOS's head.")
     max_detections: int = pydantic.Field(100, ge=1, description="Boxes an image.")

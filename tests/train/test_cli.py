@@ -58,6 +58,14 @@ def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: 
         (("--amp", "fp16"), "expected a GPU"),
         (("--sync-bn",), "need GPUs"),
         (("--weights", "nowhere.pth"), "nowhere.pth"),
+        (("--device", "banana"), "expected cpu, cuda or cuda:N"),
+        (("--image-size", "0"), "image_size: Input should be greater than or equal to 1"),
+        (("--lr", "inf"), "lr: Input should be a finite number"),
+        (("--warmup", "5"), "finetune: warmup 5: expected at most the 1 epochs"),
+        (("--min-lr", "5"), "min_lr 5: expected at most lr, 0.001"),
+        (("--freeze", "--drop-path", "0.1"), "leave drop_path and layer_decay out"),
+        (("--stem", "rgb"), "stem rgb: is of --weights"),
+        (("--head", "bn-linear", "--batch-size", "1"), "has no statistics of batches of one"),
     ],
 )
 def test_what_is_typed_wrongly_is_answered_in_one_line(
@@ -68,6 +76,50 @@ def test_what_is_typed_wrongly_is_answered_in_one_line(
     assert said.replace("_", "-") in err.replace("_", "-"), err
     assert "Traceback" not in err
     assert not out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--lr", "3"), "No such option"),
+        (("--weight-decay", "1"), "No such option"),
+        (("--accumulate", "4"), "No such option"),
+        (("--sync-bn",), "No such option"),
+        (("--lrs", "0.1,-1"), "lrs.1: Input should be greater than 0"),
+        (("--knn", "0"), "knn.0: Input should be greater than 0"),
+        (("--logistic", "0"), "logistic.0: Input should be greater than 0"),
+    ],
+)
+def test_a_probe_takes_no_option_that_it_would_not_heed(
+    words: tuple[str, ...], said: str, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = typed("probe", classes, "--out", str(tmp_path / "run"), *TINY, *words, capsys=capsys)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize("place", ["file", "file/run", "/proc/run"])
+def test_an_out_that_cannot_be_written_is_told(
+    place: str, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    code, _, err = typed("finetune", classes, "--out", str(tmp_path / place), *TINY, capsys=capsys)
+    assert code == 1
+    assert "Choose another --out" in err
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff\xfe", b"job = 3", b"job = 'finetune'\nabout = ''\nsettings = 3", b"job = 'finetune'\nsettings = 3"]
+)
+def test_a_preset_file_that_is_none_is_told(
+    text: bytes, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.toml").write_bytes(text)
+    given = ("--out", str(tmp_path / "run"), "--preset", str(tmp_path / "own.toml"))
+    code, _, err = typed("finetune", classes, *given, capsys=capsys)
+    assert code == 2
+    assert "own" in err
+    assert "expected" in err
 
 
 def test_a_task_of_another_kind_names_its_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
     tables: dict[str, pa.Table] = {s: _predictions(best, train, features[s], settings, data) for s in shown}
     chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
     facts = {"chosen": chosen, "chosen_on": settings.select, "candidates": len(found), "encoded": encoding.images}
-    return leave(folder, Verdict(data.classes, data.channels), data, tables, probe=facts)
+    return leave(folder, Verdict(data.classes, data.channels, settings), data, tables, probe=facts)
 
 
 def _check(settings: Probe, data: Data) -> None:

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from sar_data.errors import UsageError, unknown
 from sar_data.stream.order import permutation
+from sar_data.train import schedule
 from sar_data.train.metrics import confusion, multiclass, several
 from sar_data.train.models import HEADS
 from sar_data.train.probe import logistic, neighbours
 from sar_data.train.probe.features import Features
 from sar_data.train.probe.heads import Heads, Linear
-from sar_data.train.schedule import rate
 from sar_data.train.settings import Probe
 
 SHUFFLE = 106  # the stream of random numbers that features are ordered by
@@ -147,7 +147,7 @@ def _heads(
         losses: list[Tensor] = []
         for number, total, which in _batches(len(train), epoch, settings):
             vectors = train.take(pooling, which, epoch % train.views)
-            scale = rate(settings, epoch + number / total) / settings.lr
+            scale = schedule.share(settings, epoch + number / total)
             losses.append(heads.step(vectors, train.target[which.to(train.target.device)], scale))
             step += 1
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs
