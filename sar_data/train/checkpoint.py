@@ -20,7 +20,8 @@ def save(path: Path, **state: Any) -> None:
     """Write a checkpoint atomically; raise TargetError where the disk refuses."""
     sink = io.BytesIO()
     torch.save({"version": VERSION, **state}, sink)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with durable.explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     durable.write(path, sink.getbuffer())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import torch
@@ -12,18 +14,20 @@ from sar_data.train.predictions import gathered
 from sar_data.train.ranks import Ranks
 
 
-def evaluated(job: Job, data: Data, split: str, ranks: Ranks) -> pa.Table:
+def evaluated(job: Job, data: Data, split: str, ranks: Ranks, look: Callable[[], None]) -> pa.Table:
     """Return the predictions of a split on every rank, sorted by key, with each sample's group and position.
 
     The model must be in evaluation mode. It is called as it is, without the wrapper that ranks train through, which
-    would wait for the others. Raises RunError where keys are missing or answers are no numbers.
+    would wait for the others. `look` is called before each batch, on all ranks, and may raise. Raises RunError
+    where keys are missing or answers are no numbers.
     """
     parts: list[pa.Table] = []
-    with torch.inference_mode():
-        for batch in data.evaluation(split):
+    for batch in data.evaluation(split):
+        look()
+        with torch.inference_mode():
             columns = job.predict(job.model, batch)
-            groups = [data.groups[key] for key in batch["key"]]
-            part = pa.table({"key": batch["key"], **columns, "group": pa.array(groups, pa.string())})
-            parts.append(part.filter(pa.array(np.asarray(batch["weight"].cpu()) > 0)))
+        groups = [data.groups[key] for key in batch["key"]]
+        part = pa.table({"key": batch["key"], **columns, "group": pa.array(groups, pa.string())})
+        parts.append(part.filter(pa.array(np.asarray(batch["weight"].cpu()) > 0)))
     everything = [part for one in ranks.gather(parts) for part in one]
     return gathered(everything, data.keys(split))

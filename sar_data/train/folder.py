@@ -9,7 +9,9 @@ checkpoints/         last.pt, best.pt
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +40,13 @@ class Folder:
         self.path, self.say = path, say
         self.checkpoints = path / "checkpoints"
         self._board: Any = None
+        self._lock: int | None = None
         self._told = time.monotonic()
+
+    @property
+    def begun(self) -> bool:
+        """Say whether the run is there, seen from this machine."""
+        return (self.path / CONFIG).is_file()
 
     @property
     def finished(self) -> bool:
@@ -46,24 +54,52 @@ class Folder:
         return (self.path / METRICS).is_file()
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Write config.json, or check that the run that is there was asked for the same; raise UsageError otherwise."""
-        path = self.path / CONFIG
-        if path.exists():
-            self._same(read(path), config)
-            return
-        if self.path.is_dir() and any(self.path.iterdir()):
+        """Write config.json, or check that the run that is there was asked for the same; raise UsageError otherwise.
+
+        A run that was refused before its first checkpoint has left config.json alone, and begins anew. Raises RunError
+        while another process is at work in the folder.
+        """
+        with durable.explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._hold()
+            there = {entry.name for entry in self.path.iterdir() if not entry.name.endswith(durable.PARTIAL)}
+        if there and CONFIG not in there:
             raise UsageError(f"--out {self.path}: expected a run or an empty folder, found other files")
-        self.path.mkdir(parents=True, exist_ok=True)
-        write(path, config)
+        if len(there) > 1:
+            self._same(read(self.path / CONFIG), config)
+        else:
+            write(self.path / CONFIG, config)
+        for torn in (*self.path.glob(f"{CONFIG}.*"), *self.checkpoints.glob(f"*{durable.PARTIAL}")):
+            torn.unlink()  # of a process that was killed while it wrote
+
+    def _hold(self) -> None:
+        """Keep other processes out until `close`, or the end of this one."""
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"--out {self.path}: another process is at work on this run: wait for it, or take another --out; "
+                "several ranks are started by torchrun"
+            ) from None
+        except OSError:
+            return  # some shared file systems have no locks
 
     def _same(self, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         told = {**before["settings"], "job": before["job"], "build": before["build"]["content_digest"]}
         asked = {**config["settings"], "job": config["job"], "build": config["build"]["content_digest"]}
         asked = json.loads(json.dumps(asked))
+        for one, document in ((told, before), (asked, config)):
+            one["contents of weights"] = document["weights"] and document["weights"]["sha256"]
         other = [f"{name} was {told.get(name)}, now {asked.get(name)}" for name in sorted(told.keys() | asked.keys())
                  if name not in FREE and told.get(name) != asked.get(name)]  # fmt: skip
         if other:
             raise UsageError(f"--out {self.path} holds another run: {'; '.join(other)}. Take another --out")
+        ranks = [document["environment"]["ranks"] for document in (before, config)]
+        if ranks[0] != ranks[1]:
+            self.say(
+                f"{ranks[1]} ranks go on with what {ranks[0]} began: a step has as many times --batch-size samples"
+            )
 
     def tell(self, done: float, epochs: int, losses: Sequence[float]) -> None:
         """Say how far the training is, every few seconds."""
@@ -104,9 +140,12 @@ class Folder:
         self._board.flush()
 
     def close(self) -> None:
-        """End the TensorBoard file."""
+        """End the TensorBoard file, and let others in."""
         if self._board is not None:
             self._board.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def configuration(job: str, preset: str | None, settings: Settings, data: Data, **more: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +13,7 @@ from typing import Any
 from sar_data.errors import SarDataError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ECHO_S = 2.0  # a scheduler signals all processes, and torchrun hands on what it got: that is one signal, not two
 
 
 class Halted(SarDataError):
@@ -36,16 +38,24 @@ class Halt:
 
 @contextmanager
 def halting() -> Iterator[Halt]:
-    """Note signals instead of obeying them; a second one of the same kind does what it always did."""
+    """Note signals instead of obeying them; a second one, ECHO_S later, does what it always did.
+
+    So does one that nobody had time to heed, once the block has ended well.
+    """
     halt = Halt()
     if threading.current_thread() is not threading.main_thread():
         yield halt
         return
     before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    since = 0.0
 
     def note(number: int, frame: FrameType | None) -> None:
-        halt.asked, halt.number = True, number
-        signal.signal(number, before[number])
+        nonlocal since
+        if not halt.asked:
+            halt.asked, halt.number, since = True, number, time.monotonic()
+        elif time.monotonic() - since > ECHO_S:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # nohup and background jobs expect it to stay so
@@ -55,3 +65,5 @@ def halting() -> Iterator[Halt]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if halt.asked:
+        signal.raise_signal(halt.number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,12 +26,15 @@ from sar_data.train.step import Late, Stepper
 
 @dataclass(slots=True)
 class Progress:
-    """Where a training is; all of it is in every checkpoint. `rows` is the log, one row an epoch."""
+    """Where a training is; all of it is in every checkpoint. `rows` is the log, one row an epoch that is closed."""
 
     step: int = 0
     best: float | None = None
     best_epoch: int = 0
+    lr: float = 0.0
     losses: list[float] = field(default_factory=list)  # of this epoch's steps
+    seconds: float = 0.0  # that this epoch took so far
+    waited: float = 0.0  # of them, for data
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -45,18 +49,20 @@ class Training:
                 f"select {settings.select}: this build has no such samples to choose the best epoch on; "
                 "build it with a val split, or take --select last"
             )
-        job.encoder.requires_grad_(not settings.freeze)
         self._loader = data.loader("train")
         self._stepper = Stepper(job, optimiser(job.model, job.encoder, settings), settings, ranks)
         self._progress = Progress()
         self._late: Late | None = None
-        self._waited = self._began = self._lr = 0.0
+        self._began = 0.0
         self._restore()
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last epoch and return the log; raise Halted at a signal once all is saved."""
-        while self._loader.epoch < self._settings.epochs:
-            self._epoch(self._loader.epoch)
+        while (epoch := len(self._progress.rows)) < self._settings.epochs:
+            if self._loader.epoch == epoch:  # or else all its steps are done, and it waits to be evaluated
+                self._epoch(epoch)
+            self._finish(epoch)
+            self._leave()
         if self._settings.select != "last":
             best = checkpoint.load(self._folder.checkpoints / checkpoint.BEST)
             if best is None:
@@ -66,19 +72,21 @@ class Training:
 
     def _epoch(self, epoch: int) -> None:
         self._mode(training=True)
-        self._began, self._waited = time.monotonic(), 0.0
-        done = self._steps_done()
+        self._began = time.monotonic() - self._progress.seconds
         batches = self._timed(self._data.training())
         while group := list(islice(batches, self._settings.accumulate)):
             self._step(group)
-            done += 1
             every = self._settings.checkpoint_every
-            if self._loader.epoch == epoch and (self._halt.agreed or (every and done % every == 0)):
-                self._look()
-                self._save()
-                self._leave()
+            if self._loader.epoch == epoch and (self._halt.agreed or (every and self._progress.step % every == 0)):
+                self._pause()
+        self._pause(save=False)
+
+    def _pause(self, *, save: bool = True) -> None:
+        """Wait for the last step, count the time, save; raise Halted where a signal came."""
         self._look()
-        self._finish(epoch)
+        self._progress.seconds = time.monotonic() - self._began
+        if save or self._halt.agreed:
+            self._save()
         self._leave()
 
     def _leave(self) -> None:
@@ -87,9 +95,9 @@ class Training:
 
     def _step(self, batches: list[Batch]) -> None:
         progress, settings = self._progress, self._settings
-        self._lr = rate(settings, self._consumed(len(batches)))
+        progress.lr = rate(settings, self._consumed(len(batches)))
         for group in self._stepper.optimiser.param_groups:
-            group["lr"] = self._lr * group["scale"]
+            group["lr"] = progress.lr * group["scale"]
         found = self._stepper.step(batches, progress.step, self._halt.asked)
         self._look()
         self._late = Late(found, [key for batch in batches for key in batch["key"]])
@@ -118,39 +126,46 @@ class Training:
     def _finish(self, epoch: int) -> None:
         """Close an epoch: evaluate where it is due, log, save, keep the best."""
         settings, progress = self._settings, self._progress
-        seconds = time.monotonic() - self._began
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             "step": progress.step,
-            "lr": self._lr,
+            "lr": progress.lr,
             "loss": sum(progress.losses) / max(len(progress.losses), 1),
-            "samples_s": len(self._loader) * self._loader.pace.step / seconds,
-            "waiting": self._waited / seconds,
+            "samples_s": len(self._loader) * self._loader.pace.step / progress.seconds,
+            "waiting": progress.waited / progress.seconds,
         }
         better = False
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 >= settings.epochs
         if settings.select != "last" and due:
-            score = self.score(settings.select)[1]
+            score = self.score(settings.select, save=True)[1]
             row |= {f"{settings.select}_{name}": value for name, value in score.items() if isinstance(value, float)}
             value = score[self._job.chosen_by]
             better = value is not None and (progress.best is None or value > progress.best)
             if better:
                 progress.best, progress.best_epoch = value, epoch + 1
         progress.rows.append(row)
-        progress.losses = []
+        progress.losses, progress.seconds, progress.waited = [], 0.0, 0.0
         if better or (progress.best is None and settings.select != "last" and due):
             self._write(checkpoint.BEST, model=self._job.model.state_dict(), epoch=epoch + 1)
         self._save()
         if self._ranks.first:
             self._folder.log(progress.rows, settings.epochs)
 
-    def score(self, split: str) -> tuple[Any, dict[str, Any]]:
-        """Return the predictions and the metrics of a split, with the model as it is."""
+    def score(self, split: str, *, save: bool = False) -> tuple[Any, dict[str, Any]]:
+        """Return the predictions and the metrics of a split, with the model as it is; raise Halted at a signal."""
         self._ranks.share(list(self._job.model.buffers()))
         self._mode(training=False)
         with self._stepper.precision():
-            table = evaluated(self._job, self._data, split, self._ranks)
+            table = evaluated(self._job, self._data, split, self._ranks, partial(self._heed, save))
         return table, self._job.score(table)
+
+    def _heed(self, save: bool) -> None:
+        """Ask all ranks whether a signal came; if so, save where that is not done, and raise Halted."""
+        asked = self._ranks.total(torch.tensor(float(self._halt.asked), device=self._ranks.device))
+        self._halt.agreed = bool(asked > 0)
+        if self._halt.agreed and save:
+            self._save()
+        self._leave()
 
     def _mode(self, *, training: bool) -> None:
         self._job.model.train(training)
@@ -162,17 +177,11 @@ class Training:
         state, total = self._loader.state_dict(), len(self._loader) * self._loader.pace.step
         return float(state["epoch"] + (state["position"] - micro * self._loader.pace.step) / total)
 
-    def _steps_done(self) -> int:
-        position = (
-            self._loader.state_dict()["position"] if self._loader.state_dict()["epoch"] == self._loader.epoch else 0
-        )
-        return int(position // (self._loader.pace.step * self._settings.accumulate))
-
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
             before = time.monotonic()
             batch = next(batches, None)
-            self._waited += time.monotonic() - before
+            self._progress.waited += time.monotonic() - before
             if batch is None:
                 return
             yield batch

@@ -62,15 +62,13 @@ class Ranks:
 def started(device: str | None, environment: Mapping[str, str] | None = None) -> Iterator[Ranks]:
     """Join the processes that torchrun started (it says so in the environment), or be the only one.
 
-    `device` None takes a GPU where there is one. NCCL connects GPUs, gloo processors.
+    `device` None takes a GPU where there is one. NCCL connects GPUs, gloo processors. UsageError for a device that is
+    neither, or not here.
     """
     told = os.environ if environment is None else environment
     rank, world, local = (int(told.get(name, default)) for name, default in
                           (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))  # fmt: skip
-    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if kind.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"device {kind}: torch {torch.__version__} finds no GPU here; --device cpu")
-    where = torch.device("cuda", local) if kind == "cuda" else torch.device(kind)
+    where = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"), local)
     if where.type == "cuda":
         torch.cuda.set_device(where)
     if world == 1:
@@ -81,3 +79,17 @@ def started(device: str | None, environment: Mapping[str, str] | None = None) ->
         yield Ranks(rank, world, where)
     finally:
         dist.destroy_process_group()
+
+
+def _device(name: str, local: int) -> torch.device:
+    """Return a device by name; "cuda" is the GPU of this rank among those of its machine."""
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise UsageError(f"device {name}: expected cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return torch.device("cpu")
+    place, there = int(number or local), torch.cuda.device_count()
+    if place >= there:
+        found = f"{there} GPUs" if there else "no GPU"
+        raise UsageError(f"device {kind}:{place}: torch {torch.__version__} finds {found} here; --device cpu")
+    return torch.device("cuda", place)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sar_data.errors import unknown
+from sar_data.errors import UsageError, unknown
 from sar_data.stream.order import mixed
 from sar_data.train import folder as documents
 from sar_data.train.data import Data
@@ -78,9 +78,11 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
     if ranks.first:
         folder.begin(config)
     ranks.wait()
-    if folder.finished:
+    if not all(ranks.gather(folder.begun)):
+        raise UsageError(f"--out {folder.path}: expected a folder that all ranks see, on a disk that they share")
+    if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to train anew take another --out")
-        found: dict[str, Any] = documents.read(folder.path / documents.METRICS)
+        found: dict[str, Any] = documents.read(folder.path / documents.METRICS) if ranks.first else {}
         return found
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe

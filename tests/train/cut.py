@@ -5,11 +5,13 @@ As a program: python -m torch.distributed.run --nproc-per-node 2 -m tests.train.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from sar_data.train import run as runs
 from sar_data.train.data import Data
@@ -32,6 +34,35 @@ def at(step: int, act: Callable[[Batch], None]) -> type[Data]:
                 yield batch
 
     return Cut
+
+
+def judging(number: int, act: Callable[[Batch], None]) -> type[Data]:
+    """Return Data that call `act` with the first batch of an evaluation, counted over all splits."""
+
+    class Cut(Data):
+        count = 0
+
+        def evaluation(self, split: str) -> Iterator[Batch]:
+            for place, batch in enumerate(super().evaluation(split)):
+                if Cut.count == number and not place:
+                    act(batch)
+                Cut.count += not place
+                yield batch
+
+    return Cut
+
+
+def larger_steps(times: int) -> type[Data]:
+    """Return Data whose train split comes in larger steps, as with more ranks."""
+
+    class Larger(Data):
+        def _opened(self, split: str) -> Any:
+            found = super()._opened(split)
+            if split == "train":
+                found.pace = dataclasses.replace(found.pace, batch=times * found.pace.batch)
+            return found
+
+    return Larger
 
 
 def stop(batch: Batch) -> None:

@@ -1,0 +1,134 @@
+"""A run that is stopped, killed, refused or begun twice: nothing is lost, nothing is mixed up."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from sar_data.errors import RunError, UsageError
+from sar_data.train import checkpoint, run
+from sar_data.train.folder import Folder
+from sar_data.train.halt import Halted, halting
+from sar_data.train.models import backbone
+from sar_data.train.schedule import optimiser
+from sar_data.train.settings import Finetune
+from tests.train import cut
+from tests.train.test_run import assert_same, trained, weights, whole
+
+__all__ = ["whole"]
+
+
+@pytest.mark.parametrize("pass_", range(4))
+def test_a_run_stopped_while_it_evaluates_goes_on_to_the_same_bits(
+    classes: str, out: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[int, Path], pass_: int
+) -> None:
+    """Passes 0 and 1 are of val, after each epoch; 2 and 3 of val and test, at the end."""
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Data", cut.judging(pass_, cut.stop))
+        with pytest.raises(Halted):
+            trained(classes, out, drop_path=0.2)
+    state = weights(out)
+    assert state["progress"]["step"] == (5 if pass_ == 0 else 10)
+    assert len(state["progress"]["rows"]) == min(pass_, 2)  # what was not evaluated yet is not closed
+    trained(classes, out, drop_path=0.2)
+    assert_same(weights(out), weights(whole[1]))
+    assert_same(weights(out, checkpoint.BEST), weights(whole[1], checkpoint.BEST))
+    assert (out / "metrics.json").read_bytes() == (whole[1] / "metrics.json").read_bytes()
+
+
+def test_an_interrupted_epoch_tells_the_throughput_of_all_its_time(
+    classes: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Data", cut.at(3, cut.stop))
+        with pytest.raises(Halted):
+            trained(classes, out, epochs=1)
+    state = torch.load(out / "checkpoints" / "last.pt", weights_only=True)
+    assert state["progress"]["seconds"] > 0
+    state["progress"] |= {"seconds": 1000.0, "waited": 500.0}
+    torch.save(state, out / "checkpoints" / "last.pt")
+    trained(classes, out, epochs=1)
+    (row,) = weights(out)["progress"]["rows"]
+    assert row["samples_s"] < 80 / 1000
+    assert 0.4 < row["waiting"] <= 0.5 + 1e-3
+
+
+def test_an_epoch_whose_rest_other_ranks_cannot_share_is_closed_all_the_same(
+    classes: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """87 samples in steps of 16: after 4 of them 23 are left, no step of 2 × 16."""
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Data", cut.at(3, cut.stop))
+        with pytest.raises(Halted):
+            trained(classes, out, epochs=1)
+    monkeypatch.setattr(run, "Data", cut.larger_steps(2))
+    assert trained(classes, out, epochs=1)["test"]["count"] == 8
+    assert [row["epoch"] for row in weights(out)["progress"]["rows"]] == [1]
+    assert (out / "checkpoints" / "best.pt").is_file()
+
+
+def test_a_signal_that_comes_twice_at_once_is_one_and_later_is_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    with halting() as halt:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # as a scheduler and torchrun do
+        assert halt.asked
+        monkeypatch.setattr("sar_data.train.halt.ECHO_S", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        halt.asked = False
+
+
+def test_a_signal_that_nobody_heeded_is_not_lost() -> None:
+    with pytest.raises(KeyboardInterrupt), halting():
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_options_that_were_refused_do_not_occupy_the_folder(classes: str, out: Path) -> None:
+    with pytest.raises(UsageError, match="expected a GPU"):
+        trained(classes, out, amp="fp16")
+    assert trained(classes, out, epochs=1)["test"]["count"] == 8
+
+
+def test_two_processes_do_not_share_a_folder(classes: str, out: Path) -> None:
+    other = Folder(out, print)
+    config = {"settings": {}}
+    other.begin(config)
+    with pytest.raises(RunError, match="another process is at work"):
+        trained(classes, out)
+    other.close()
+    assert trained(classes, out, epochs=1)["test"]["count"] == 8
+
+
+def test_weights_that_changed_under_their_name_are_another_run(
+    classes: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(classes, tmp_path / "first", epochs=1)
+    file = tmp_path / "first" / "checkpoints" / "best.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Data", cut.at(1, cut.stop))
+        with pytest.raises(Halted):
+            trained(classes, out, weights=str(file))
+    state = torch.load(file, weights_only=True)
+    torch.save({**state, "epoch": 7}, file)
+    with pytest.raises(UsageError, match="contents of weights was"):
+        trained(classes, out, weights=str(file))
+
+
+def test_a_killed_process_leaves_no_part_of_a_file_for_ever(classes: str, out: Path) -> None:
+    trained(classes, out, epochs=1)
+    torn = out / "checkpoints" / "last.pt.123.partial"
+    torn.write_bytes(b"torn")
+    trained(classes, out, epochs=1)
+    assert not torn.exists()
+
+
+def test_tokens_and_positions_do_not_decay_with_adamw() -> None:
+    encoder = backbone("test_vit", ("VV",), image_size=32)
+    adam = optimiser(encoder, encoder, Finetune(optimiser="adamw"))
+    decayed = {id(one) for group in adam.param_groups if group["weight_decay"] for one in group["params"]}
+    spared = {name for name, one in encoder.net.named_parameters() if id(one) not in decayed}
+    assert {"cls_token", "pos_embed", "norm.weight", "blocks.0.attn.qkv.bias"} <= spared
+    assert not spared & {"patch_embed.proj.weight", "blocks.0.attn.qkv.weight"}
