@@ -68,10 +68,10 @@ class Classification(Verdict):
         if settings.head == "bn-linear" and settings.batch_size == 1:
             raise UsageError("head bn-linear: has no statistics of batches of one: take more, or --head linear")
         self.encoder = encoder
-        self.model: nn.Module = classifier(
-            encoder, len(data.classes), pooling=settings.pooling or encoder.poolings[0], head=settings.head
-        )
-        self._loss = loss(settings.loss or LOSSES[kind], len(data.classes), kind)
+        pooling, name = settings.pooling or encoder.poolings[0], settings.loss or LOSSES[kind]
+        self.resolved: dict[str, Any] = {"pooling": pooling, "loss": name}
+        self.model: nn.Module = classifier(encoder, len(data.classes), pooling=pooling, head=settings.head)
+        self._loss = loss(name, len(data.classes), kind)
         self.linear, self.chosen_by = self._loss.linear, CHOSEN_BY[kind]
 
     def sums(self, model: Forward, batch: Batch) -> Tensor:

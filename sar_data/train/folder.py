@@ -27,8 +27,8 @@ from sar_data.train.data import Data
 from sar_data.train.settings import Settings
 
 CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
-# What may change when a run goes on, for it does not change what comes out.
-FREE = ("threads", "device", "checkpoint_every", "features")
+# What may change when a run goes on, for it changes neither weights nor predictions.
+FREE = ("threads", "device", "checkpoint_every", "features", "metrics")
 EVERY_S = 10.0  # between lines about an epoch under way
 PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
 
@@ -148,13 +148,21 @@ class Folder:
             self._lock = None
 
 
-def configuration(job: str, preset: str | None, settings: Settings, data: Data, **more: Any) -> dict[str, Any]:
-    """Return what config.json says; `more` are the weights' provenance and the numbers of parameters."""
+def configuration(
+    job: str, preset: str | None, settings: Settings, data: Data, *, resolved: Mapping[str, Any], **more: Any
+) -> dict[str, Any]:
+    """Return what config.json says: `resolved` is what the job took for options that were left to it.
+
+    `more` are the weights' provenance and the numbers of parameters.
+    """
     manifest, ranks = data.manifest, data.ranks
+    left = {**resolved, "bands": data.channels, "task": data.task.name, "image_size": data.side,
+            "device": ranks.device.type}  # fmt: skip
+    asked = settings.model_dump(mode="json")
     return {
         "job": job,
         "preset": preset,
-        "settings": settings.model_dump(mode="json"),
+        "settings": {name: left.get(name) if value is None else value for name, value in asked.items()},
         "build": {
             "path": data.build,
             **{name: getattr(manifest, name) for name in

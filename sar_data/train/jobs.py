@@ -34,13 +34,15 @@ class Job(Judge, Protocol):
 
     `model` lies on the device and holds `encoder`. The loss is sums that add up over samples, batches and ranks, and a
     value of their totals; `linear` says that it is linear in those sums that depend on the model, and that all others
-    are `known` from the targets. `chosen_by` names the score, higher is better, by which the best epoch is chosen.
+    are `known` from the targets. `chosen_by` names the score, higher is better, by which the best epoch is chosen;
+    `resolved` are options that were left to the job, as it took them.
     """
 
     model: nn.Module
     encoder: Backbone
     linear: bool
     chosen_by: str
+    resolved: dict[str, Any]
 
     def sums(self, model: Forward, batch: Batch) -> Tensor:
         """Return the differentiable sums [K] of one batch, from one forward pass."""

@@ -9,12 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from sar_data.train.data import Data
-from sar_data.train.folder import METRICS, Folder, write
+from sar_data.train.folder import METRICS, Folder, read, write
 from sar_data.train.jobs import Judge
+from sar_data.train.metrics.batched import rescored
 from sar_data.train.metrics.bootstrap import intervals
 from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
+from sar_data.train.predictions import read as kept
 from sar_data.train.predictions import write as keep
+from sar_data.train.settings import Classes, Settings
 
 
 def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], **more: Any) -> dict[str, Any]:
@@ -33,4 +36,15 @@ def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table]
     keep(folder.path / NAME, tables, data.classes)
     found |= more
     write(folder.path / METRICS, found)
+    return found
+
+
+def again(folder: Folder, settings: Settings) -> dict[str, Any]:
+    """Return the metrics of a finished run; FG-MAE's figures from its predictions, where they are asked for by now."""
+    found: dict[str, Any] = read(folder.path / METRICS)
+    if isinstance(settings, Classes) and settings.metrics == "fgmae-batched":
+        tables, classes = kept(folder.path / NAME)
+        for split, table in tables.items():
+            found[split]["fgmae_batched"] = rescored(table, classes, settings.batch_size)
+        write(folder.path / METRICS, found)
     return found

@@ -10,14 +10,13 @@ import torch
 
 from sar_data.errors import UsageError, unknown
 from sar_data.stream.order import mixed
-from sar_data.train import folder as documents
 from sar_data.train.data import Data
 from sar_data.train.folder import Folder, configuration
 from sar_data.train.halt import halting
 from sar_data.train.jobs import Job
 from sar_data.train.loop import Training, settle
 from sar_data.train.models import backbone
-from sar_data.train.outcome import leave
+from sar_data.train.outcome import again, leave
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 
@@ -69,6 +68,7 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
         preset,
         settings,
         data,
+        resolved={"poolings": encoder.poolings} if made is None else made.resolved,
         weights=None if weights is None else weights.to_json(),
         parameters={
             "total": sum(parameter.numel() for parameter in parameters),
@@ -82,8 +82,7 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
         raise UsageError(f"--out {folder.path}: expected a folder that all ranks see, on a disk that they share")
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to train anew take another --out")
-        found: dict[str, Any] = documents.read(folder.path / documents.METRICS) if ranks.first else {}
-        return found
+        return again(folder, settings) if ranks.first else {}
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe
 

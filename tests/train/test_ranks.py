@@ -39,17 +39,20 @@ def options(**chosen: Any) -> list[str]:
 
 @pytest.fixture(scope="module")
 def both(classes: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """The same job on one rank of 16 samples a step, and on two of 8."""
+    """The same job on one rank of 16 samples a step, on two of 8, and (as 4) on two of 4 that accumulate 2 batches."""
     folder = tmp_path_factory.mktemp("ranks")
-    for ranks in (1, 2):
-        done = torchrun("-m", "sar_data.train", "finetune", classes, "--out", str(folder / str(ranks)),
-                        *options(batch_size=16 // ranks, optimiser="sgd", augment=("flips",)), ranks=ranks)  # fmt: skip
+    for parts in (1, 2, 4):
+        told = options(batch_size=16 // parts, accumulate=max(parts // 2, 1), optimiser="sgd", augment=("flips",))
+        done = torchrun(
+            "-m", "sar_data.train", "finetune", classes, "--out", str(folder / str(parts)), *told, ranks=min(parts, 2)
+        )
         assert done.returncode == 0, done.stderr
-    return {ranks: folder / str(ranks) for ranks in (1, 2)}
+    return {parts: folder / str(parts) for parts in (1, 2, 4)}
 
 
-def test_two_ranks_train_to_the_weights_of_one(both: dict[int, Path]) -> None:
-    states = [checkpoint.load(both[ranks] / "checkpoints" / "last.pt") for ranks in (1, 2)]
+@pytest.mark.parametrize("parts", [2, 4])
+def test_two_ranks_train_to_the_weights_of_one(both: dict[int, Path], parts: int) -> None:
+    states = [checkpoint.load(both[of] / "checkpoints" / "last.pt") for of in (1, parts)]
     one, two = (state["model"] for state in states if state is not None)
     for name, value in one.items():
         torch.testing.assert_close(value, two[name], atol=1e-6, rtol=1e-5)

@@ -49,6 +49,8 @@ def test_a_run_leaves_its_options_metrics_predictions_log_and_checkpoints(classe
     metrics = trained(classes, out)
     config = json.loads((out / "config.json").read_text())
     assert config["settings"]["model"] == "test_vit"
+    left = {name: config["settings"][name] for name in ("bands", "task", "pooling", "loss", "device")}
+    assert left == {"bands": ["VV", "VH"], "task": "cover", "pooling": "cls", "loss": "ce", "device": "cpu"}
     assert config["build"]["samples"] == {"train": 87, "val": 8, "test": 8}
     assert config["parameters"]["trained"] == config["parameters"]["total"] > 0
     assert json.loads((out / "metrics.json").read_text()) == metrics
@@ -70,6 +72,18 @@ def test_other_options_in_the_same_folder_are_refused_by_name(classes: str, out:
     trained(classes, out)
     with pytest.raises(UsageError, match=r"lr was 0\.01, now 0\.02"):
         trained(classes, out, lr=0.02)
+
+
+def test_a_finished_run_is_scored_as_fgmae_does_from_its_predictions(classes: str, out: Path) -> None:
+    before = trained(classes, out, epochs=1)
+    assert "fgmae_batched" not in before["test"]
+    after = trained(classes, out, epochs=1, metrics="fgmae-batched")
+    assert after == json.loads((out / "metrics.json").read_text())
+    whole = trained(classes, out.with_name("other"), epochs=1, metrics="fgmae-batched")
+    assert after == whole
+    for found in after.values():
+        assert found.pop("fgmae_batched")["batch"] == 16
+    assert after == before
 
 
 def test_a_folder_of_other_files_is_not_written_into(classes: str, out: Path) -> None:

@@ -40,6 +40,7 @@ class Detection:
         if data.task.kind != "detection":
             raise UsageError(f"task {data.task.name} is of kind {data.task.kind}: detect takes boxes")
         self._settings, self._tile = settings, settings.tiles
+        self.resolved: dict[str, Any] = {"tile": self._tile}
         self._classes, self._channels = data.classes, data.channels
         samples = data.loader("train").collection
         self._zoom = _zoom(samples.shape[-2:], settings)

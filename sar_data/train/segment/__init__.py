@@ -51,7 +51,8 @@ class Segmentation:
             channels=settings.channels,
             auxiliary=settings.auxiliary > 0,
         )
-        self._loss = loss(settings.loss or "ce", len(data.classes), data.task.kind)
+        self.resolved: dict[str, Any] = {"loss": settings.loss or "ce", "tile": settings.tiles}
+        self._loss = loss(self.resolved["loss"], len(data.classes), data.task.kind)
         self.linear = self._loss.linear
         self._weights = (1.0, settings.auxiliary)[: 2 if settings.auxiliary else 1]
 
