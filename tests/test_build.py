@@ -523,14 +523,19 @@ def test_nothing_from_outside_is_executed(path: Path) -> None:
         if isinstance(node, ast.Import):
             assert not {alias.name.partition(".")[0] for alias in node.names} & MODULES
         elif isinstance(node, ast.ImportFrom):
-            assert (node.module or "").partition(".")[0] not in MODULES
+            harmless = {alias.name for alias in node.names} <= {"UnpicklingError"}  # to be caught, it executes nothing
+            assert (node.module or "").partition(".")[0] not in MODULES or harmless
         elif isinstance(node, ast.Call):
             function = node.func
             name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-            regular = isinstance(function, ast.Attribute) and getattr(function.value, "id", "") == "re"
-            assert name not in CALLS or regular, f"line {node.lineno}: {name}"
+            owner = getattr(function.value, "id", "") if isinstance(function, ast.Attribute) else ""
+            mode = name == "eval" and isinstance(function, ast.Attribute) and not node.args  # of a network
+            assert name not in CALLS or mode or (owner, name) in {("re", "compile"), ("torch", "compile")}, (
+                f"line {node.lineno}: {name}"
+            )
             for keyword in node.keywords:
                 value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
                 assert (keyword.arg, value) not in {("shell", True), ("allow_pickle", True), ("weights_only", False)}
-            owner = getattr(function.value, "id", "") if isinstance(function, ast.Attribute) else ""
-            assert (owner, name) not in {("yaml", "load"), ("torch", "load"), ("pickle", "loads"), ("os", "execv")}
+            assert (owner, name) not in {("yaml", "load"), ("pickle", "loads"), ("os", "execv")}
+            told = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
+            assert (owner, name) != ("torch", "load") or told.get("weights_only") is True

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ def load(path: Path) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         return None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise RunError(
             f"{path}: expected a checkpoint of a run, cannot read it: {error}; remove it to go on"
         ) from error

@@ -8,11 +8,11 @@ numbers as numpy's.
 from __future__ import annotations
 
 import argparse
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ def _loaded(path: Path) -> Mapping[str, Any]:
         else:
             with torch.serialization.safe_globals(_ALLOWED):
                 found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         asked = re.search(r"GLOBAL ([\w.]+)|got <class '([\w.]+)'>", str(error))
         if asked is None:
             raise _unreadable(path, "it is no pickle of tensors, or a torn one") from None
