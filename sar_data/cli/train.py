@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import types
 from collections.abc import Callable
@@ -134,9 +135,11 @@ def presets(name: str | None) -> None:
         click.echo(f"{preset.name}, for `sar-data train {preset.job}`\n\n{preset.about.strip()}\n")
         click.echo(json.dumps(preset.settings, indent=1))
         return
-    for known in names():
-        preset = find(known)
-        click.echo(f"{known:<32}{preset.job:<10}{preset.about.strip().splitlines()[0]}")
+    known = [find(name) for name in names()]
+    width = max(len(preset.name) for preset in known) + 2
+    for preset in known:
+        title = re.split(r"[.:] | \(", " ".join(preset.about.split()))[0]
+        click.echo(f"{preset.name:<{width}}{preset.job:<10}{title}")
 
 
 @command.command("compare", short_help="Set finished runs beside each other.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def run(
     """
     with started(settings.device) as ranks:
         settle(ranks.device)
+        if not ranks.first:
+            logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
         folder = Folder(Path(out), say if ranks.first else lambda line: None)
         data = Data(build, settings, ranks)
         try:

@@ -50,7 +50,7 @@ class Detection:
                 f"found {self._tile}"
             )
         self._truth = Truth(samples.sources[0].files.path(INDEX_NAME), settings.by)
-        if self._truth.rotated and data.ranks.first:
+        if self._truth.rotated:
             logging.getLogger("sar_data.train").warning(
                 "%d objects of this build have a rotated box: not trained yet, their horizontal boxes are",
                 self._truth.rotated,
