@@ -130,6 +130,13 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -
         read(tmp_path / "B2_rn50_moco.pth")
 
 
+@pytest.mark.parametrize("content", [b"", b"hello, I am weights\n"])
+def test_an_empty_or_a_text_file_is_told_to_be_no_pickle(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(BuildError, match="cannot read it: it is no pickle of tensors"):
+        read(tmp_path / "w.pth")
+
+
 def test_a_torn_checkpoint_is_named(tmp_path: Path) -> None:
     torch.save(state(), tmp_path / "x.pth")
     whole = (tmp_path / "x.pth").read_bytes()
@@ -144,6 +151,15 @@ def test_a_torn_checkpoint_is_named(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_is_told_with_what_may_be_given(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected PATH, hf:REPO/FILE@REVISION"):
         loaded(str(tmp_path / "none.pth"))
+
+
+def test_a_folder_is_told_to_be_one_and_that_of_a_run_names_its_best_weights(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="found a folder"):
+        loaded(str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best.pt").touch()
+    with pytest.raises(UsageError, match=r"found the folder of a run: its weights are .*checkpoints/best\.pt"):
+        loaded(str(tmp_path))
 
 
 @pytest.fixture

@@ -95,7 +95,9 @@ def _loaded(path: Path) -> Mapping[str, Any]:
             f"{path}: expected tensors and plain values, found a pickle that asks for {asked[1] or asked[2]}, and "
             "nothing of it was executed: convert it to safetensors where you trust it"
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
+    except (EOFError, KeyError):  # what an empty or a text file makes of the unpickler says nothing to anyone
+        raise _unreadable(path, "it is no pickle of tensors, or a torn one") from None
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(found, Mapping):
         raise BuildError(

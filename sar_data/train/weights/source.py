@@ -12,6 +12,7 @@ from sar_data.errors import FetchError, MissingExtra, UsageError
 from sar_data.train.weights.known import OPTICAL, Known, known
 
 _RGB = ("B4", "B3", "B2")  # Sentinel-2's, as torchgeo names them
+CHECKPOINT = Path("checkpoints", "best.pt")  # of a run's folder
 SPECS = "PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG"
 
 
@@ -33,7 +34,10 @@ def find(spec: str) -> Found:
     if not colon or kind not in ("hf", "torchgeo", "timm"):
         path = Path(spec).expanduser()
         if not path.is_file():
-            raise UsageError(f"--weights {spec}: expected {SPECS}, found no file of that name")
+            found = "a folder: name the file in it" if path.is_dir() else "no file of that name"
+            if (best := path / CHECKPOINT).is_file():
+                found = f"the folder of a run: its weights are {best}"
+            raise UsageError(f"--weights {spec}: expected {SPECS}, found {found}")
         return Found(path, known(path.name))
     return {"hf": _hub, "torchgeo": _torchgeo, "timm": _timm}[kind](rest)
 
