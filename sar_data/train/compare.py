@@ -21,6 +21,7 @@ SHOWN = ("oa", "aa", "map_micro", "map_macro", "f1_macro", "miou", "pixel_accura
 BATCHED = "fgmae_batched"  # figures that are means over batches, beside those of the whole split
 MARK, NOTE = "†", "† chosen on test (as published): biased upwards"
 FIXED = ("run", "job", "preset", "model", "weights", "build", "chosen on")
+NAMING = ("path", "dataset", "variant", "version", "recipe_digest", "content_digest")  # of a build, which FIXED has
 DIGITS = 8  # of a digest
 
 
@@ -91,10 +92,10 @@ def as_csv(runs: Sequence[Run], split: str = "test") -> str:
 
 def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return {option: a text a run} of what is not the same in all runs, but for what the table shows and paths."""
-    flat = [dict(_flat({name: part for name, part in run.config.items() if name not in ("job", "preset")}))
-            for run in runs]  # fmt: skip
+    flat = [dict(_flat({name: part for name, part in run.config.items() if name not in ("job", "preset")}
+                       | {"chosen": run.metrics.get("probe", {}).get("chosen", {})})) for run in runs]  # fmt: skip
     names = list(dict.fromkeys(name for one in flat for name in one))
-    hidden = {"settings.model", "settings.weights", "settings.select", "build.path"}
+    hidden = {"settings.model", "settings.weights", "settings.select", *(f"build.{name}" for name in NAMING)}
     found = {name: [_text(one.get(name)) for one in flat] for name in names if name not in hidden}
     return {name.removeprefix("settings."): texts for name, texts in found.items() if len(set(texts)) > 1}
 

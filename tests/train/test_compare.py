@@ -73,6 +73,21 @@ def test_an_option_that_one_job_lacks_differs(tmp_path: Path) -> None:
     assert compare.differences(runs) == {"views": ["–", "4"]}
 
 
+def test_builds_differ_by_name_alone_and_the_head_that_a_probe_chose_is_told(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a"), run(tmp_path / "b")
+    document = json.loads((b / "config.json").read_text())
+    document["build"] |= {"dataset": "other", "content_digest": "ba9876543210"}
+    (b / "config.json").write_text(json.dumps(document))
+    document = json.loads((b / "metrics.json").read_text())
+    document["probe"] = {"chosen": {"head": "linear", "pooling": "cls", "lr": 0.1}}
+    (b / "metrics.json").write_text(json.dumps(document))
+    runs = compare.opened([a, b])
+    assert compare.differences(runs) == {
+        "chosen.head": ["–", "linear"], "chosen.pooling": ["–", "cls"], "chosen.lr": ["–", "0.1"]
+    }  # fmt: skip
+    assert "other 1 ba987654" in compare.markdown(runs)
+
+
 def test_what_was_chosen_on_test_is_marked_at_every_number(tmp_path: Path) -> None:
     runs = compare.opened([run(tmp_path / "a", select="test"), run(tmp_path / "b")])
     text = compare.markdown(runs)
