@@ -134,6 +134,11 @@ def test_lines_that_have_no_room_are_counted() -> None:
     assert max(len(text) for _, text in mosaic._fitted([("right", " ".join(["word"] * 20))], 32)) <= 32
 
 
+def test_a_long_key_is_told_by_its_end_and_says_so() -> None:
+    assert sheets._end("S1A_IW_GRDH_33UUP_0_0", 32) == "S1A_IW_GRDH_33UUP_0_0"
+    assert sheets._end("S1A_IW_GRDH_33UUP_0_0", 10) == "…33UUP_0_0"
+
+
 def test_a_sheet_is_spread_evenly_over_the_keys_and_fetches_no_more(tmp_path: Path) -> None:
     asked: list[str] = []
 

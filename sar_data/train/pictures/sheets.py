@@ -41,7 +41,7 @@ def answers(
     lines = [(_labels if several else _class)(*row, classes) for row in zip(logits, true, strict=True)]
     pictures, note = stretched([image for image, _ in images(keys)], bands)
     cells = [
-        Cell([picture], [("key", key[-CHARACTERS:]), *below], any(kind in ("wrong", "missed") for kind, _ in below))
+        Cell([picture], [("key", _end(key, CHARACTERS)), *below], any(kind in ("wrong", "missed") for kind, _ in below))
         for picture, key, below in zip(pictures, keys, lines, strict=True)
     ]
     wrong = sum(cell.framed for cell in cells)
@@ -71,13 +71,18 @@ def segments(
         known = truth != IGNORE
         right = f"{(truth == said)[known].mean():.0%} of its pixels right" if known.any() else "no known pixel"
         drawn = [picture, *(colours[thinned(mask).astype(np.uint8)] for mask in (truth, said))]
-        lines = [("key", key[-2 * CHARACTERS :]), ("right", f"image · truth · prediction: {right}")]
+        lines = [("key", _end(key, 2 * CHARACTERS)), ("key", f"image · truth · prediction: {right}")]
         cells.append(Cell(drawn, lines))
     present = sorted({int(label) for mask in (*true, *predicted) for label in np.unique(mask)})
     legend = [
         ("ignored" if label == IGNORE else classes[label], tuple(map(float, colours[label]))) for label in present
     ]
     draw(path, cells, title, note, legend)
+
+
+def _end(key: str, most: int) -> str:
+    """Return a key, of a long one its end, which tells it from its neighbours."""
+    return key if len(key) <= most else f"…{key[1 - most :]}"
 
 
 def _class(logits: npt.NDArray[np.float64], true: int, classes: Sequence[str]) -> list[Line]:
