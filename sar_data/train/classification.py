@@ -16,7 +16,7 @@ from sar_data.train.data import Data
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
-from sar_data.train.metrics import confusion, figures, titled
+from sar_data.train.metrics import confusion, figures, headline
 from sar_data.train.metrics.batched import rescored
 from sar_data.train.models import classifier
 from sar_data.train.models.encoder import Backbone
@@ -45,9 +45,7 @@ class Verdict:
     def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
         """Write a sheet of predictions and, where a sample has one class, the confusion matrix."""
         several = multilabel(predictions)
-        figure = CHOSEN_BY["multilabel" if several else "multiclass"]
-        value = metrics[figure]
-        title = split if value is None else f"{split}: {titled(figure)} {value:.3f}"
+        title = headline(split, CHOSEN_BY["multilabel" if several else "multiclass"], metrics)
         path = folder / f"predictions-{split}.png"
         sheets.answers(path, predictions, self._classes, images, bands=self._bands, title=title)
         if not several:

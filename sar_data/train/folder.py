@@ -91,7 +91,8 @@ class Folder:
         asked = json.loads(json.dumps(asked))
         for one, document in ((told, before), (asked, config)):
             one["contents of weights"] = document["weights"] and document["weights"]["sha256"]
-        other = [f"{name} was {told.get(name)}, now {asked.get(name)}" for name in sorted(told.keys() | asked.keys())
+        names = sorted(told.keys() | asked.keys()) if told["job"] == asked["job"] else ["job"]
+        other = [f"{name} was {told.get(name)}, now {asked.get(name)}" for name in names
                  if name not in FREE and told.get(name) != asked.get(name)]  # fmt: skip
         if other:
             raise UsageError(f"--out {self.path} holds another run: {'; '.join(other)}. Take another --out")
@@ -112,11 +113,12 @@ class Folder:
         """Write the log so far, its last row to TensorBoard, and say it."""
         self.record(rows)
         row = rows[-1]
+        told = "; test chooses the epoch, as published" if any(name.startswith("test_") for name in row) else ""
         shown = " ".join(f"{name} {value:.4f}" for name, value in row.items()
                          if isinstance(value, float) and name not in ("lr", "samples_s", "waiting"))  # fmt: skip
         self.say(
             f"epoch {row['epoch']} of {epochs}: {shown}; {row['samples_s']:,.0f} samples/s, "
-            f"{row['waiting']:.1%} waiting for data"
+            f"{row['waiting']:.1%} waiting for data{told}"
         )
 
     def record(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -19,6 +19,8 @@ from sar_data.train.predictions import read as kept
 from sar_data.train.predictions import write as keep
 from sar_data.train.settings import Classes, Settings
 
+PUBLISHED = "test (as published)"  # what is said wherever a figure is shown that its own split was chosen by
+
 
 def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], **more: Any) -> dict[str, Any]:
     """Score each split's predictions and write all of it; return the metrics. `more` goes into metrics.json as it is.
@@ -28,11 +30,14 @@ def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table]
     found: dict[str, Any] = {}
     for split, table in tables.items():
         found[split] = job.score(table)
+        if split == data.settings.select == "test":
+            found[split]["chosen_on"] = PUBLISHED
         found[split]["intervals"] = intervals(table, data.classes)
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
     rows = folder.rows()
     if rows:
-        curves(folder.path / "curves.png", rows, folder.path.name)
+        told = f", chosen on {PUBLISHED}" if data.settings.select == "test" else ""
+        curves(folder.path / "curves.png", rows, folder.path.name + told)
     keep(folder.path / NAME, tables, data.classes)
     found |= more
     write(folder.path / METRICS, found)

@@ -12,8 +12,9 @@ import torch
 from sar_data.errors import RunError, UsageError
 from sar_data.train import checkpoint, run
 from sar_data.train.halt import Halted
+from sar_data.train.metrics import headline
 from sar_data.train.predictions import read
-from sar_data.train.settings import Finetune
+from sar_data.train.settings import Finetune, Probe
 from tests.train import cut
 from tests.train.conftest import TINY
 
@@ -84,6 +85,23 @@ def test_a_finished_run_is_scored_as_fgmae_does_from_its_predictions(classes: st
     for found in after.values():
         assert found.pop("fgmae_batched")["batch"] == 16
     assert after == before
+
+
+def test_a_figure_that_was_chosen_on_test_says_so_wherever_it_is_shown(classes: str, out: Path) -> None:
+    told: list[str] = []
+    settings = Finetune(**{**TINY, "select": "test", "epochs": 1})
+    metrics = run.run("finetune", classes, out, settings, say=told.append)
+    assert metrics["test"]["chosen_on"] == "test (as published)"
+    assert "chosen_on" not in metrics["val"]
+    assert any("test_oa" in line and "as published" in line for line in told)
+    assert headline("test", "oa", metrics["test"]).endswith(", chosen on test (as published)")
+    assert headline("val", "oa", metrics["val"]) == f"val: OA {metrics['val']['oa']:.3f}"
+
+
+def test_another_job_in_the_same_folder_is_told_as_that(classes: str, out: Path) -> None:
+    trained(classes, out, epochs=1)
+    with pytest.raises(UsageError, match="another run: job was finetune, now probe"):
+        run.run("probe", classes, out, Probe(model="test_vit", image_size=32, device="cpu"), say=print)
 
 
 def test_a_folder_of_other_files_is_not_written_into(classes: str, out: Path) -> None:

@@ -18,6 +18,7 @@ from sar_data.train.detect.tiles import tiled, within
 from sar_data.train.detect.truth import BOXES, Truth
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
+from sar_data.train.metrics import headline
 from sar_data.train.metrics.boxes import figures
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures.sightings import sheet
@@ -98,8 +99,7 @@ class Detection:
 
     def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
         """Write a sheet of images with the boxes that were found and those that are there."""
-        told = "nothing to find" if metrics["ap50"] is None else f"AP50 {metrics['ap50']:.3f}"
-        title = f"{split}, {len(predictions):,} images, {told}"
+        title = f"{headline(split, self.chosen_by, metrics)}, {len(predictions):,} images"
         path = folder / f"boxes-{split}.png"
         sheet(path, predictions, self._classes, images, bands=self._channels, title=title)
 

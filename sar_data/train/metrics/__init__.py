@@ -27,6 +27,12 @@ TITLES = {
 }  # fmt: skip
 
 
+def headline(split: str, name: str, found: Figures) -> str:
+    """Return a picture's title: the split, its figure of that name, and whether the split itself was chosen on."""
+    value, chosen = found[name], f", chosen on {found['chosen_on']}" if "chosen_on" in found else ""
+    return split if value is None else f"{split}: {titled(name)} {value:.3f}{chosen}"
+
+
 def titled(name: str) -> str:
     """Return a metric's name as it is printed: map_micro is mAP micro, ap50 is AP50."""
     return TITLES.get(name, name.replace("_", " ").upper() if name.startswith("ap") else name.replace("_", " "))

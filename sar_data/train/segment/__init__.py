@@ -17,7 +17,7 @@ from sar_data.train.data import Data
 from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
-from sar_data.train.metrics import figures, titled
+from sar_data.train.metrics import figures, headline
 from sar_data.train.metrics.areas import counted
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion, masks
@@ -88,8 +88,7 @@ class Segmentation:
         where.mkdir(parents=True, exist_ok=True)
         for key, png in zip(predictions["key"].to_pylist(), predictions["mask"].to_pylist(), strict=True):
             durable.write(where / f"{quote(key, safe='')}.png", png, sync=False)
-        value = metrics[self.chosen_by]
-        title = split if value is None else f"{split}: {titled(self.chosen_by)} {value:.3f}"
+        title = headline(split, self.chosen_by, metrics)
         confusion(folder / f"confusion-{split}.png", confusions(predictions).sum(axis=0), self._classes, title)
         part = predictions.take(pa.array(spread(len(predictions), SHOWN), pa.int64()))
         keys, rows = part["key"].to_pylist(), list[tuple[Any, Any, Any]]()
