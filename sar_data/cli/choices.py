@@ -75,6 +75,15 @@ class BuildFolder(Existing):
         raise UsageError(f"{path}: expected a sealed build, found no {OF_BUILDS[0]}; {hint}")
 
 
+class BuildPlace(BuildFolder):
+    """A folder that holds a sealed build, or a URL, which is left to what opens it; as it was typed."""
+
+    def convert(  # type: ignore[override]  # a URL is no path
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        return str(value) if "://" in str(value) else str(super().convert(value, param, ctx))
+
+
 def _datasets() -> list[str]:
     from sar_data import catalog
 

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sar_data.cli.choices import Existing, OneOf
+from sar_data.cli.choices import BuildPlace, Existing, OneOf
 from sar_data.cli.stop import Note
+from sar_data.errors import unknown
 
 JOBS = {
     "probe": "Encode once, then train many heads on the features.",
@@ -30,7 +31,10 @@ class Jobs(click.Group):
         return [*JOBS, "presets", "compare"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _job(cmd_name) if cmd_name in JOBS else super().get_command(ctx, cmd_name)
+        found = _job(cmd_name) if cmd_name in JOBS else super().get_command(ctx, cmd_name)
+        if found is None and not ctx.resilient_parsing:
+            raise unknown("job", cmd_name, self.list_commands(ctx))
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         others = {name: found.get_short_help_str() for name, found in self.commands.items()}
@@ -51,7 +55,7 @@ def _job(name: str) -> click.Command:
     from sar_data.train.settings import JOBS as settings
 
     options: list[click.Parameter] = [
-        click.Argument(["build"], metavar="BUILD"),
+        click.Argument(["build"], type=BuildPlace(), metavar="BUILD"),
         click.Option(["--out"], required=True, metavar="RUN", help="Folder of this run; an unfinished one goes on."),
         click.Option(["--preset"], metavar="NAME", help="Options under a name, or from a .toml file (train presets)."),
     ]
@@ -74,7 +78,8 @@ def _option(field: str, annotation: Any, default: Any, text: str) -> click.Optio
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
     if get_origin(annotation) is Literal:
         choices = [str(kind) for kind in kinds]
-        return click.Option([flag], type=OneOf(field, lambda: choices), help=f"{text}  [{default}]")
+        shown = "|".join(choices)
+        return click.Option([flag], type=OneOf(field, lambda: choices), metavar=shown, help=f"{text}  [{default}]")
     kind = kinds[0]
     shown = "" if default is None else f"  [{default}]"
     metavar = {int: "N", float: "X"}.get(kind, "TEXT")
@@ -121,7 +126,7 @@ def _show(metrics: dict[str, Any], select: str) -> None:
             continue
         label = f"{split} (chosen on, as published)" if split == "test" and select == "test" else split
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float))
-        click.echo(f"{label:<6}{shown}  of {figures['count']}")
+        click.echo(f"{label:<4}  {shown}  of {figures['count']}")
 
 
 @command.command("presets", short_help="List the presets, or show one.")

@@ -31,6 +31,39 @@ def test_every_option_of_a_job_is_a_field_of_its_settings(job: str, capsys: pyte
         assert f"--{field.replace('_', '-')}" in out
 
 
+def test_help_names_the_choices_of_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = typed("finetune", "--help", capsys=capsys)
+    for choices in ("none|bf16|fp16", "sgd|adamw", "linear|bn-linear", "val|test|last"):
+        assert choices in out
+
+
+def test_a_wrong_job_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = typed("finetun", "build", capsys=capsys)
+    assert code == 2
+    assert "unknown job 'finetun'. Did you mean 'finetune'?" in err
+
+
+def test_a_wrong_build_is_answered_with_those_below_it_or_near_it(
+    classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build, given = Path(classes), ("--out", str(tmp_path / "run"), *TINY)
+    for wrong, said in ((build.parent, f"builds below it are {build}"), (build / "manifest.json", "found a file"),
+                        (build.with_name(build.name + "0"), f"Did you mean {build}?")):  # fmt: skip
+        code, _, err = typed("finetune", str(wrong), *given, capsys=capsys)
+        assert code == 2
+        assert said in err
+    code, _, err = typed("finetune", "memory://nowhere", *given, capsys=capsys)
+    assert "memory://nowhere" in err
+
+
+def test_a_test_that_was_chosen_on_is_printed_so(
+    classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--out", str(tmp_path / "run"), "--select", "test", *TINY)
+    _, out, _ = typed("finetune", classes, *given, capsys=capsys)
+    assert "test (chosen on, as published)  oa 0." in out
+
+
 def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = typed("finetune", classes, "--out", str(tmp_path / "run"), *TINY, capsys=capsys)
     assert code == 0, err
