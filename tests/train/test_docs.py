@@ -1,0 +1,102 @@
+"""What README.md and docs/ tell about training can be typed as it stands there, and its snippets run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from sar_data import cli
+from sar_data.cli.train import command
+from sar_data.train.preset import find, resolved
+from sar_data.train.settings import JOBS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TYPED = re.compile(r"(?:^|\s)(?:sar-data train|-m sar_data\.train)(?=\s|$)")
+BUILDS, RUNS = ("BUILD", "$B", "$SSDD", "$DFC2020"), re.compile(r"RUN|runs/[\w-]+")
+ELSEWHERE = {"--nproc-per-node", "--help"}  # of torchrun, and of all
+
+
+def commands() -> list[tuple[str, str]]:
+    """Return (page, what follows `sar-data train`) of every command in a block or within a line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        blocks = "\n".join(block for language, block in FENCED.findall(text) if not language)
+        lines = re.sub(r" +#.*", "", re.sub(r"\\\n\s*", "", blocks)).splitlines()
+        inline = re.findall(r"`([^`]+)`", FENCED.sub("", text))
+        typed = [" ".join(one.split()) for one in (*lines, *inline)]
+        found += [(page.name, TYPED.split(one, maxsplit=1)[1].strip()) for one in typed if TYPED.search(one)]
+    return [(page, words) for page, words in found if words]
+
+
+def options(group: click.Group) -> set[str]:
+    """Return the options of all commands of a group, and of those below them."""
+    context, found = click.Context(group), set[str]()
+    for name in group.list_commands(context):
+        one = group.get_command(context, name)
+        assert one is not None
+        found |= {word for param in one.params for word in (*param.opts, *param.secondary_opts)}
+        found |= options(one) if isinstance(one, click.Group) else set()
+    return found
+
+
+def test_each_job_is_shown_and_the_pages_that_show_it_are_read() -> None:
+    assert {words.split()[0] for _, words in commands()} >= {*JOBS, "compare", "presets"}
+    assert {page for page, _ in commands()} >= {"README.md", "training.md", "from-the-diary.md", "metrics.md"}
+
+
+@pytest.mark.parametrize(("page", "words"), commands())
+def test_a_command_is_one_that_can_be_typed(
+    page: str, words: str, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = click.Context(command)
+    name, *rest = shlex.split(words)
+    if name not in ("compare", *JOBS) or not rest:
+        assert command.get_command(group, name) is not None
+        return
+    given = [classes if word in BUILDS else str(tmp_path) if RUNS.fullmatch(word) else word for word in rest]
+    one = command.get_command(group, name)
+    assert one is not None
+    if "--help" in given:
+        with pytest.raises(click.exceptions.Exit):
+            one.make_context(name, given, help_option_names=["--help"])
+        return
+    told = one.make_context(name, [word for word in given if name != "compare" or word != "…"]).params
+    if name in JOBS:
+        assert (told.pop("build"), told.pop("out")) == (classes, str(tmp_path))
+        preset = told.pop("preset")
+        chosen = None if preset is None else find(preset)
+        resolved(name, chosen, {key: value for key, value in told.items() if value is not None})
+
+
+def test_every_option_that_the_pages_of_training_name_exists() -> None:
+    known = options(cli.main) | ELSEWHERE
+    for page in ("training.md", "metrics.md"):
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", (ROOT / "docs" / page).read_text()))
+        assert named
+        assert not named - known, page
+
+
+def test_the_presets_that_the_pages_name_exist() -> None:
+    for page in PAGES:
+        for name in re.findall(r"--preset ([a-z][\w-]+)", page.read_text()):
+            find(name)
+
+
+def test_the_snippets_run_one_after_the_other(classes: str, tmp_path: Path) -> None:
+    names: dict[str, Any] = {"build": classes, "out": str(tmp_path / "run"), "run": tmp_path / "run"}
+    for page, count in (("training.md", 1), ("metrics.md", 1)):
+        text = (ROOT / "docs" / page).read_text()
+        snippets = [block for language, block in FENCED.findall(text) if language == "python"]
+        assert len(snippets) == count
+        for snippet in snippets:
+            exec(compile(snippet, page, "exec"), names)
+            names["run"] = tmp_path / "run"  # the first snippet imports a function of that name
+    assert names["test"]["oa"] == names["metrics"].figures(names["splits"]["test"], names["classes"])["oa"]
