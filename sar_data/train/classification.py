@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from sar_data.train.metrics.batched import rescored
 from sar_data.train.models import classifier
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import sheets
-from sar_data.train.predictions import multilabel, scores, targets
+from sar_data.train.predictions import labelled, multilabel, scores, targets
 from sar_data.train.settings import Classes, Finetune
 
 LOSSES = {"multiclass": "ce", "multilabel": "soft-margin"}
@@ -83,15 +82,7 @@ class Classification(Verdict):
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return target and logits of each sample."""
-        target = batch["target"].cpu().numpy()
-        several = target.ndim == 2
-        return {
-            "target": pa.array(list(target.astype(np.int8)) if several else target, _TARGET[several]),
-            "scores": pa.array(list(model(batch["image"]).float().cpu().numpy()), pa.list_(pa.float32())),
-        }
-
-
-_TARGET = {False: pa.int64(), True: pa.list_(pa.int8())}
+        return labelled(batch["target"].cpu().numpy(), model(batch["image"]).float().cpu().numpy())
 
 
 def _job(kind: str) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
-from sar_data.train.predictions import gathered
+from sar_data.train.predictions import gathered, rows
 from sar_data.train.ranks import Ranks
 
 
@@ -27,7 +26,6 @@ def evaluated(job: Job, data: Data, split: str, ranks: Ranks, look: Callable[[],
         with torch.inference_mode():
             columns = job.predict(job.model, batch)
         groups = [data.groups[key] for key in batch["key"]]
-        part = pa.table({"key": batch["key"], **columns, "group": pa.array(groups, pa.string())})
-        parts.append(part.filter(pa.array(np.asarray(batch["weight"].cpu()) > 0)))
+        parts.append(rows(batch["key"], columns, weight=batch["weight"].cpu().numpy(), groups=groups))
     everything = [part for one in ranks.gather(parts) for part in one]
     return gathered(everything, data.keys(split))

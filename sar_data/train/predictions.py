@@ -19,70 +19,49 @@ from sar_data.errors import RunError, UsageError
 
 Array = npt.NDArray[Any]
 NAME = "predictions.parquet"
-TARGETS = {"multiclass": pa.int64(), "multilabel": pa.list_(pa.int8())}
 MOST_NAMES = 3  # of keys, in a message
 APART = 0.01  # of the larger score: half precision rounds that much, another model differs by more
 
 
-def schema(kind: str) -> pa.Schema:
-    """Return the columns of what one rank saw: key, target, scores, group.
+def labelled(target: Array, scores: Array) -> dict[str, pa.Array]:
+    """Return the columns target and scores of a batch.
 
-    `kind` is multiclass (target int64), multilabel (target list<int8> of 0 and 1) or segmentation (no target and no
-    scores: `pixels`, list<int64>, is the sample's confusion counts, row by row). `group` is the scene, tile or block
-    that the sample is of, null where none is known.
-    """
-    if kind == "segmentation":
-        answer = [pa.field("pixels", pa.list_(pa.int64()))]
-    elif kind in TARGETS:
-        answer = [pa.field("target", TARGETS[kind]), pa.field("scores", pa.list_(pa.float32()))]
-    else:
-        raise UsageError(f"predictions of kind {kind!r}: expected segmentation, {' or '.join(TARGETS)}")
-    return pa.schema([pa.field("key", pa.string()), *answer, pa.field("group", pa.string())])
-
-
-def nothing(kind: str) -> pa.Table:
-    """Return the table of a rank that saw no sample."""
-    return schema(kind).empty_table()
-
-
-def part(
-    keys: Sequence[str],
-    target: Array,
-    scores: Array,
-    *,
-    weight: Array | None = None,
-    groups: Sequence[str | None] | None = None,
-) -> pa.Table:
-    """Return the rows of one batch; what has weight 0, which only pads the batch, is left out.
-
-    `target` is integers [B], or [B, classes] of 0 and 1; `scores` are the logits as given, [B, classes]; `groups` is a
-    name or None a sample. Raises UsageError where lengths differ.
+    `target` is integers [B], or [B, classes] of 0 and 1; `scores` are the logits as given, [B, classes]. Raises
+    UsageError where shapes differ.
     """
     target, scores = np.asarray(target), np.asarray(scores)
     several = target.ndim == 2
-    if scores.ndim != 2 or target.shape != (scores.shape if several else (len(scores),)) or len(keys) != len(scores):
+    if scores.ndim != 2 or target.shape != (scores.shape if several else (len(scores),)):
         raise UsageError(
-            f"predictions: expected targets [B] or [B, classes] and scores [B, classes] for {len(keys)} keys, "
+            "predictions: expected targets [B] or [B, classes] and scores [B, classes], "
             f"found {target.shape} and {scores.shape}"
         )
-    answer = {"target": _lists(target, np.int8) if several else pa.array(target.astype(np.int64))}
-    return _rows(keys, {**answer, "scores": _lists(scores, np.float32)}, weight, groups)
+    column = _lists(target, np.int8) if several else pa.array(target.astype(np.int64))
+    return {"target": column, "scores": _lists(scores, np.float32)}
 
 
-def pixels(
+def pixels(counts: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
+    """Return the column pixels of a batch of segmented images: confusion counts [B, target, predicted], row by row."""
+    return {"pixels": _lists(counts.reshape(len(counts), counts.shape[1] * counts.shape[2]), np.int64)}
+
+
+def rows(
     keys: Sequence[str],
-    counts: npt.NDArray[np.int64],
+    columns: Mapping[str, pa.Array],
     *,
     weight: Array | None = None,
     groups: Sequence[str | None] | None = None,
 ) -> pa.Table:
-    """Return the rows of one batch of segmented images; `counts` are confusion counts [B, target, predicted].
+    """Return the rows of one batch: key, the columns, and group (a scene, tile or block, or None) of each sample.
 
-    What has weight 0 is left out. Raises UsageError where lengths differ.
+    What has weight 0, which only pads the batch, is left out. Raises UsageError where lengths differ.
     """
-    if counts.ndim != 3 or len(counts) != len(keys):
-        raise UsageError(f"pixels: expected counts [B, classes, classes] for {len(keys)} keys, found {counts.shape}")
-    return _rows(keys, {"pixels": _lists(counts.reshape(len(counts), counts.shape[1] ** 2), np.int64)}, weight, groups)
+    named = [None] * len(keys) if groups is None else list(groups)
+    lengths = {len(named), *map(len, columns.values()), len(keys if weight is None else weight)}
+    if lengths != {len(keys)}:
+        raise UsageError(f"predictions: expected {len(keys)} values a column, one a key, found {sorted(lengths)}")
+    table = pa.table({"key": pa.array(keys, pa.string()), **columns, "group": pa.array(named, pa.string())})
+    return table if weight is None else table.filter(pa.array(np.asarray(weight) > 0))
 
 
 def gathered(parts: Iterable[pa.Table], expected: Iterable[str] | None = None) -> pa.Table:
@@ -94,7 +73,7 @@ def gathered(parts: Iterable[pa.Table], expected: Iterable[str] | None = None) -
     """
     tables = list(parts)
     if not tables:
-        raise UsageError("predictions: expected a part of every rank, found none; a rank without samples has nothing()")
+        raise UsageError("predictions: expected a part of every rank, found none")
     table = pa.concat_tables([one.drop_columns(["position"]) if "position" in one.column_names else one
                               for one in tables])  # fmt: skip
     order = pc.sort_indices(table, sort_keys=[("key", "ascending")])  # stable, so that the first rank's row stays first
@@ -155,16 +134,6 @@ def read(path: Path) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RunError(f"{path}: expected the predictions of a run, cannot read them: {error}") from error
     return {name: table.filter(pc.equal(table["split"], name)).drop_columns(["split"]) for name in names}, classes
-
-
-def _rows(keys: Sequence[str], answer: dict[str, pa.Array], weight: Array | None, groups: Any) -> pa.Table:
-    """Return a table of the rows that have weight."""
-    named = [None] * len(keys) if groups is None else list(groups)
-    if len(named) != len(keys) or (weight is not None and len(weight) != len(keys)):
-        raise UsageError(f"predictions: expected a weight and a group for each of {len(keys)} keys")
-    columns = {"key": pa.array(keys, pa.string()), **answer, "group": pa.array(named, pa.string())}
-    table = pa.table(columns)
-    return table if weight is None else table.filter(pa.array(np.asarray(weight) > 0))
 
 
 def _lists(rows: Array, dtype: Any) -> pa.Array:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sar_data.train import metrics, predictions
 from sar_data.train.metrics import batched
+from tests.train import predicted
 
 SHARES = (3000, 3000, 3000, 2500, 2500, 2000, 2500, 3000, 2500, 3000)  # of 27,000 (Helber et al. 2019)
 CLASSES = tuple(f"class {i}" for i in range(len(SHARES)))
@@ -77,7 +78,7 @@ def _row(tables: list[pa.Table], name: str, classes: tuple[str, ...]) -> str:
 
 def _gathered(target: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> pa.Table:
     keys = [f"{i:05d}" for i in range(len(target))]
-    return predictions.gathered([predictions.part(keys, target, scores)], expected=keys)
+    return predictions.gathered([predicted.part(keys, target, scores)], expected=keys)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from sar_data.errors import UsageError
 from sar_data.train import metrics, predictions
 from sar_data.train.metrics import batched
 from tests.bench import batched as page
+from tests.train import predicted
 
 NUMBERS = np.arange(50)
 SINGLE = tuple("abcdefg")
@@ -32,7 +33,7 @@ def several() -> tuple[np.ndarray, np.ndarray]:
 
 def gathered(target: np.ndarray, scores: np.ndarray, keys: list[str] | None = None) -> predictions.pa.Table:
     keys = keys or [f"{i:02d}" for i in range(len(target))]
-    return predictions.gathered([predictions.part(keys, target, scores)], expected=keys)
+    return predictions.gathered([predicted.part(keys, target, scores)], expected=keys)
 
 
 # Expected: multiclass_accuracy, multilabel_average_precision and multilabel_f1_score of torchmetrics 0.11.4, a batch
@@ -81,10 +82,10 @@ def test_labels_that_a_batch_has_no_positive_of_are_left_out_of_its_mean() -> No
 
 def test_an_empty_split_has_no_figures_and_segmentation_is_refused() -> None:
     for kind in ("multiclass", "multilabel"):
-        found = batched.rescored(predictions.gathered([predictions.nothing(kind)]), SINGLE, 16)
+        found = batched.rescored(predictions.gathered([predicted.nothing(kind)]), SINGLE, 16)
         assert {value for name, value in found.items() if name in metrics.TITLES} == {None}
     with pytest.raises(UsageError, match="expected class predictions"):
-        batched.rescored(predictions.gathered([predictions.nothing("segmentation")]), SINGLE, 16)
+        batched.rescored(predictions.gathered([predicted.nothing("segmentation")]), SINGLE, 16)
     with pytest.raises(UsageError, match="found batch 0"):
         batched.rescored(gathered(*single()), SINGLE, 0)
 

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from sar_data.train import metrics, predictions
 from sar_data.train.metrics import bootstrap
 from sar_data.train.metrics.ranking import Ranking
+from tests.train import predicted
 
 CLASSES = ("water", "wood", "field")
 
@@ -26,7 +27,7 @@ def answers(kind: str, count: int = 90, groups: int | None = 7, seed: int = 0) -
     names = None if groups is None else [f"scene {g}" for g in of]
     if kind == "segmentation":
         counts = random.integers(0, 9, (count, 3, 3)) + 20 * np.eye(3, dtype=np.int64) * (of % 2).reshape(-1, 1, 1)
-        return predictions.gathered([predictions.pixels(keys, counts, groups=names)])
+        return predictions.gathered([predicted.pixels(keys, counts, groups=names)])
     scores = random.normal(size=(count, 3))
     if kind == "multilabel":
         target = random.integers(0, 2, (count, 3))
@@ -34,7 +35,7 @@ def answers(kind: str, count: int = 90, groups: int | None = 7, seed: int = 0) -
     else:
         target = random.integers(0, 3, count)
         scores[np.arange(count), target] += of % 3
-    return predictions.gathered([predictions.part(keys, target, scores, groups=names)])
+    return predictions.gathered([predicted.part(keys, target, scores, groups=names)])
 
 
 def repeated(table: pa.Table, weights: npt.NDArray[np.int32], units: npt.NDArray[np.int64]) -> pa.Table:
@@ -90,7 +91,7 @@ def test_what_was_resampled_is_told_and_patches_are_called_too_narrow() -> None:
 @pytest.mark.parametrize(("count", "groups"), [(0, None), (1, None), (30, 1)])
 def test_of_one_unit_there_is_no_interval(count: int, groups: int | None) -> None:
     table = answers("multiclass", count=count, groups=groups) if count else predictions.gathered(
-        [predictions.nothing("multiclass")]
+        [predicted.nothing("multiclass")]
     )  # fmt: skip
     found = bootstrap.intervals(table, CLASSES)
     assert found["method"].startswith("no interval")
@@ -102,7 +103,7 @@ def test_patches_alone_give_the_binomial_interval() -> None:
     right = random.random(4000) < 0.8
     scores = np.stack([right, ~right], axis=1).astype(np.float32)
     keys = [f"{i:05d}" for i in range(4000)]
-    table = predictions.gathered([predictions.part(keys, np.zeros(4000, np.int64), scores)])
+    table = predictions.gathered([predicted.part(keys, np.zeros(4000, np.int64), scores)])
     low, high = bootstrap.intervals(table, ("a", "b"))["oa"]
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 4000), rel=0.1)
     assert low < right.mean() < high
@@ -125,7 +126,7 @@ def test_intervals_are_the_same_for_one_seed_and_go_into_json() -> None:
 
 def test_a_figure_that_no_resample_has_is_null() -> None:
     keys = [f"{i}" for i in range(6)]
-    table = predictions.gathered([predictions.part(keys, np.zeros((6, 2), int), np.ones((6, 2)))])
+    table = predictions.gathered([predicted.part(keys, np.zeros((6, 2), int), np.ones((6, 2)))])
     found: dict[str, Any] = bootstrap.intervals(table, ("a", "b"), resamples=10)
     assert (found["map_micro"], found["map_macro"]) == (None, None)
     assert found["f1_micro"] == [0.0, 0.0]

@@ -14,6 +14,7 @@ import pytest
 from sar_data.errors import RunError, UsageError
 from sar_data.train import compare, metrics, predictions
 from sar_data.train.metrics import bootstrap
+from tests.train import predicted
 
 CLASSES = ("wood", "water")
 
@@ -24,7 +25,7 @@ def run(path: Path, *, seed: int = 0, score: float = 1.0, **settings: Any) -> Pa
     target = random.integers(0, 2, 200)
     scores = random.normal(size=(200, 2)) + score * np.eye(2)[target]
     keys, groups = [f"{i:03d}" for i in range(200)], [f"scene {i % 9}" for i in range(200)]
-    table = predictions.gathered([predictions.part(keys, target, scores, groups=groups)])
+    table = predictions.gathered([predicted.part(keys, target, scores, groups=groups)])
     figures = metrics.figures(table, CLASSES)
     figures["intervals"] = bootstrap.intervals(table, CLASSES, resamples=50, over="scenes")
     path.mkdir(parents=True)

@@ -16,6 +16,7 @@ from sklearn import metrics as oracle
 from sar_data.errors import UsageError
 from sar_data.train import metrics, predictions
 from sar_data.train.metrics import areas
+from tests.train import predicted
 
 CLASSES = ("water", "wood", "field", "town", "never seen")
 WIDTH = len(CLASSES)
@@ -34,7 +35,7 @@ def table(count: int, seed: int, *, several: bool = False, ties: bool = False) -
         scores[np.arange(count), target] += 1
     if ties:
         scores = np.round(scores)
-    return predictions.part([f"{i:04d}" for i in range(count)], target, scores)
+    return predicted.part([f"{i:04d}" for i in range(count)], target, scores)
 
 
 def dealt(whole: pa.Table, seed: int) -> pa.Table:
@@ -42,7 +43,7 @@ def dealt(whole: pa.Table, seed: int) -> pa.Table:
     owner = np.random.default_rng(seed).choice(3, len(whole), p=(0.7, 0.2, 0.1))
     parts = [whole.take(pa.array(np.flatnonzero(owner == rank))) for rank in range(3)]
     kind = "multilabel" if predictions.multilabel(whole) else "multiclass"
-    return predictions.gathered([*parts, predictions.nothing(kind), whole.slice(0, 1)])
+    return predictions.gathered([*parts, predicted.nothing(kind), whole.slice(0, 1)])
 
 
 @settings(deadline=None, max_examples=25)
@@ -103,7 +104,7 @@ def test_a_class_that_is_claimed_but_absent_does_not_lower_the_average_accuracy(
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "segmentation"])
 def test_an_empty_split_has_no_figures_and_says_so_in_json(kind: str) -> None:
-    found = metrics.figures(predictions.gathered([predictions.nothing(kind)] * 2), CLASSES)
+    found = metrics.figures(predictions.gathered([predicted.nothing(kind)] * 2), CLASSES)
     assert found["count"] == 0
     assert found["without_support"] == list(CLASSES)
     values = [value for name, value in found.items() if name in metrics.TITLES]
@@ -113,7 +114,7 @@ def test_an_empty_split_has_no_figures_and_says_so_in_json(kind: str) -> None:
 
 
 def test_one_sample_is_enough_and_equal_scores_go_to_the_first_class() -> None:
-    one = predictions.gathered([predictions.part(["a"], np.array([0]), np.zeros((1, WIDTH)))])
+    one = predictions.gathered([predicted.part(["a"], np.array([0]), np.zeros((1, WIDTH)))])
     assert metrics.figures(one, CLASSES)["oa"] == 1.0
 
 
@@ -136,7 +137,7 @@ def test_areas_are_those_of_scikit_learn_and_add_up_over_ranks(seed: int) -> Non
     truth, guess = masks(seed)
     keys = [f"{i}" for i in range(len(truth))]
     counts = areas.counted(truth, guess, 4)
-    parts = [predictions.pixels(keys[a:b], counts[a:b]) for a, b in ((0, 1), (1, 1), (1, 6), (0, 2))]
+    parts = [predicted.pixels(keys[a:b], counts[a:b]) for a, b in ((0, 1), (1, 1), (1, 6), (0, 2))]
     found = metrics.figures(predictions.gathered(parts), ("a", "b", "c", "nowhere"))
     true, claimed = truth[truth != 255], guess[truth != 255]
     assert counts.sum(axis=0).tolist() == oracle.confusion_matrix(true, claimed, labels=range(4)).tolist()

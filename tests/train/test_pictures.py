@@ -17,6 +17,7 @@ from sar_data.errors import TargetError
 from sar_data.train import pictures, predictions
 from sar_data.train.pictures import mosaic, sheets, stretch
 from sar_data.train.pictures.masks import palette
+from tests.train import predicted
 
 CLASSES = ("wood", "open water", "a class whose name is so long that no margin would hold it")
 RED = (0xC0, 0x39, 0x2B)  # of the frame
@@ -106,7 +107,7 @@ def single(count: int, wrong: int) -> predictions.pa.Table:
     target = np.arange(count) % 3
     said = np.where(np.arange(count) < wrong, (target + 1) % 3, target)
     keys = [f"sample-{i:03d}" for i in range(count)]
-    return predictions.gathered([predictions.part(keys, target, 4.0 * np.eye(3)[said])])
+    return predictions.gathered([predicted.part(keys, target, 4.0 * np.eye(3)[said])])
 
 
 def test_wrong_answers_are_framed_and_right_ones_are_not(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_sheet_is_spread_evenly_over_the_keys_and_fetches_no_more(tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
 def test_an_empty_split_gives_an_empty_sheet(kind: str, tmp_path: Path) -> None:
-    empty = predictions.gathered([predictions.nothing(kind)])
+    empty = predictions.gathered([predicted.nothing(kind)])
     sheets.answers(tmp_path / "sheet.png", empty, CLASSES, invented)
     assert drawn(tmp_path / "sheet.png").size
 
@@ -164,7 +165,7 @@ def test_an_empty_split_gives_an_empty_sheet(kind: str, tmp_path: Path) -> None:
 def test_images_of_any_shape_and_number_of_bands_are_drawn(shape: tuple[int, ...], tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     table = predictions.gathered(
-        [predictions.part(["a", "b"], random.integers(0, 2, (2, 3)), random.normal(size=(2, 3)))]
+        [predicted.part(["a", "b"], random.integers(0, 2, (2, 3)), random.normal(size=(2, 3)))]
     )
     sheets.answers(tmp_path / "sheet.png", table, CLASSES, lambda keys: invented(keys, shape))
     assert drawn(tmp_path / "sheet.png").std() > 10

@@ -27,7 +27,7 @@ from sar_data.train.folder import Folder
 from sar_data.train.halt import Halt, halting
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.outcome import leave
-from sar_data.train.predictions import gathered, part
+from sar_data.train.predictions import gathered, labelled, rows
 from sar_data.train.probe.contest import Tried, answers, groups, tried
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
@@ -123,7 +123,9 @@ def _predictions(best: Tried, train: Features, asked: Features, settings: Probe,
     """Return the chosen candidate's answers for a split."""
     logits = answers(best, train, asked, settings, len(data.classes))
     named = [data.groups[key] for key in asked.keys]
-    return gathered([part(asked.keys, asked.target.cpu().numpy(), logits.cpu().numpy(), groups=named)], asked.keys)
+    return gathered(
+        [rows(asked.keys, labelled(asked.target.cpu().numpy(), logits.cpu().numpy()), groups=named)], asked.keys
+    )
 
 
 def _write(folder: Folder, settings: Probe, found: list[Tried], best: Tried) -> None:

@@ -22,7 +22,7 @@ from sar_data.train.metrics.areas import counted
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion, masks
 from sar_data.train.pictures.sheets import segments, spread
-from sar_data.train.predictions import confusions
+from sar_data.train.predictions import confusions, pixels
 from sar_data.train.segment.decoders import segmenter
 from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Segment
@@ -74,10 +74,7 @@ class Segmentation:
         padded = "window" in batch and not self._resized
         sizes = batch["window"][:, 2:].tolist() if padded else [shape] * len(predicted)
         pictures = [masks.encoded(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
-        return {
-            "pixels": pa.array(list(counts.reshape(len(counts), -1)), pa.list_(pa.int64())),
-            "mask": pa.array(pictures, pa.binary()),
-        }
+        return {**pixels(counts), "mask": pa.array(pictures, pa.binary())}
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
         return figures(predictions, self._classes)
