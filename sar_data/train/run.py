@@ -57,6 +57,8 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
     tuned = settings if isinstance(settings, Tuned) else None
     encoder = backbone(settings.model, data.channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
     made = None if tuned is None else _job(job)(encoder, data, tuned)
+    for split in filter(data.has, ("val", "test")):
+        data.loader(split)  # what cannot be evaluated is told before the training, not after it
     weights = None
     if settings.weights is not None:
         from sar_data.train.weights import load

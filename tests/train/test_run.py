@@ -15,6 +15,7 @@ from sar_data.train.halt import Halted
 from sar_data.train.metrics import headline
 from sar_data.train.predictions import read
 from sar_data.train.settings import Finetune, Probe
+from tests.mini import invented
 from tests.train import cut
 from tests.train.conftest import TINY
 
@@ -190,8 +191,6 @@ def test_a_frozen_encoder_keeps_its_weights_and_statistics(classes: str, out: Pa
 
 
 def test_no_split_to_choose_on_is_an_error_with_the_remedy(classes: str, out: Path, tmp_path: Path) -> None:
-    from tests.mini import invented
-
     made = invented.sealed(invented.pipeline(), invented.archive(tmp_path / "raw", 40), tmp_path / "b",
                            split="random:train=0.8,val=0,test=0.2")  # fmt: skip
     with pytest.raises(UsageError, match="--select last"):
@@ -211,3 +210,15 @@ def test_a_runs_checkpoint_is_another_runs_weights(classes: str, several: str, o
     for name, value in after.items():
         if name.startswith("encoder"):
             assert torch.equal(value, before[name]), name
+
+
+def test_an_image_that_only_the_test_has_too_large_is_told_before_training(out: Path, tmp_path: Path) -> None:
+    made, raw = invented.pipeline(shape=None), invented.archive(tmp_path / "raw", 60)
+    rows = invented.sealed(made, raw, tmp_path / "even", format="lmdb").index().to_pylist()
+    key = next(row["key"] for row in rows if row["split"] == "test")
+    facts = json.loads((raw / f"{key}.json").read_text())
+    (raw / f"{key}.json").write_text(json.dumps({**facts, "height": 40}))
+    build = str(invented.sealed(made, raw, tmp_path / "uneven", format="lmdb").path)
+    with pytest.raises(UsageError, match="take 40"):
+        trained(build, out, pad=32)
+    assert not out.exists()
