@@ -65,6 +65,17 @@ def test_two_ranks_answer_every_key_once_as_one_does(both: dict[int, Path]) -> N
         np.testing.assert_allclose(scores(one[split]), scores(two[split]), atol=1e-5)
 
 
+def test_two_ranks_count_alike_but_for_near_ties(both: dict[int, Path]) -> None:
+    one, two = (read(both[ranks] / "predictions.parquet")[0] for ranks in (1, 2))
+    for split in ("val", "test"):
+        first, second = scores(one[split]), scores(two[split])
+        ordered = np.sort(first, axis=1)
+        near = ordered[:, -1] - ordered[:, -2] < 2e-5
+        ties = [key for key, tie in zip(one[split]["key"].to_pylist(), near, strict=True) if tie]
+        print(f"{split}: near-ties {ties or 'none'}")
+        assert ((first.argmax(axis=1) == second.argmax(axis=1)) | near).all()
+
+
 def test_a_killed_rank_ends_the_others(classes: str, tmp_path: Path) -> None:
     done = torchrun("-m", "tests.train.cut", classes, str(tmp_path / "run"))
     assert done.returncode != 0
