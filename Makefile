@@ -37,7 +37,7 @@ demo: $(VENV)/core
 
 ## test: everything that must hold, but for the slow suites below
 test: $(VENV)/dev lint
-	$(BIN)/python -m pytest -m 'not kill and not learn' -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not kill and not learn' -n 2 --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
