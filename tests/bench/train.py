@@ -97,14 +97,16 @@ def probing() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         train, judged = invented(folder, "train", SAMPLES), invented(folder, "judged", SAMPLES // 3)
-        alone: dict[int, list[float]] = {1: [], 52: []}
-        for _ in range(ROUNDS):
-            for settings in (ONE, MANY):
-                count = heads(settings.model_copy(update={"epochs": 1}), train, judged)  # warm
-                alone[count].append(timed(lambda settings=settings: heads(settings, train, judged)))
-        one, many = median(alone[1]), median(alone[52])
-        print(f"heads alone, {EPOCHS} epochs of {SAMPLES:,} features: one {one:.2f} s, 52 {many:.2f} s")
-        print(f"    {many / one:.2f} ×; target 6", flush=True)
+        for amp in ("none", "bf16"):
+            alone: dict[int, list[float]] = {1: [], 52: []}
+            for _ in range(ROUNDS):
+                for plain in (ONE, MANY):
+                    settings = plain.model_copy(update={"amp": amp})
+                    count = heads(settings.model_copy(update={"epochs": 1}), train, judged)  # warm
+                    alone[count].append(timed(lambda settings=settings: heads(settings, train, judged)))
+            one, many = median(alone[1]), median(alone[52])
+            print(f"heads alone, {EPOCHS} epochs of {SAMPLES:,} features, amp {amp}: one {one:.2f} s, 52 {many:.2f} s")
+            print(f"    {many / one:.2f} ×; target 6", flush=True)
         passes, single, grid = encoding(folder)
     print(f"encoding {IMAGES} images of {SIDE} px by ViT-S, train and val: {median(passes):.1f} s")
     for name, probe in (("one head", single), ("52 heads", grid)):

@@ -24,9 +24,9 @@ def scale(step: int) -> float:
     return 1 - step / STEPS
 
 
-def made(norm: bool, several: bool, optimiser: str, grid: list[tuple[float, float]]) -> Heads:
+def made(norm: bool, several: bool, optimiser: str, grid: list[tuple[float, float]], *, half: bool = False) -> Heads:
     lrs, decays = zip(*grid, strict=True)
-    return Heads(7, 4, lrs, decays, norm=norm, several=several, optimiser=optimiser, seed=3)
+    return Heads(7, 4, lrs, decays, norm=norm, several=several, optimiser=optimiser, seed=3, half=half)
 
 
 def by_torch(first: Linear, norm: bool, several: bool, optimiser: str, lr: float, decay: float) -> nn.Module:
@@ -113,3 +113,17 @@ def test_a_batch_of_one_sample_keeps_batch_statistics_finite() -> None:
     inputs, target = samples(False, count=1)
     heads.step(inputs, target, 1.0)
     assert heads.logits(inputs).isfinite().all()
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("norm", [False, True])
+def test_products_in_bfloat16_train_to_nearly_the_same_heads(norm: bool, several: bool, optimiser: str) -> None:
+    grid = GRID[:2]
+    whole, half = (made(norm, several, optimiser, grid, half=half) for half in (False, True))
+    losses, rounded = train(whole, several), train(half, several)
+    assert not torch.equal(losses, rounded)
+    torch.testing.assert_close(rounded, losses, atol=0.03, rtol=0.03)
+    inputs, _ = samples(several)
+    assert (half.logits(inputs) - whole.logits(inputs)).abs().median() < 0.05  # AdamW's first steps are mere signs
+    assert half.weight.dtype == torch.float32

@@ -139,6 +139,7 @@ def _heads(
         optimiser=settings.optimiser,
         seed=settings.seed,
         device=train.target.device,
+        half=settings.amp == "bf16",
     )
     found = [Tried(Candidate(head, pooling, lr, decay), {}) for lr, decay in grid]
     step = 0

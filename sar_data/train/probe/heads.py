@@ -45,6 +45,7 @@ class Heads:
     several    classes do not exclude each other: multi-label soft margin, otherwise cross-entropy
     optimiser  "sgd" with momentum 0.9, which decays weights and biases as published probes do, or "adamw", which decays
                weights alone
+    half       products in bfloat16 while training, which most of the time goes into; what is kept stays float32
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Heads:
         optimiser: str = "sgd",
         seed: int = 0,
         device: torch.device | None = None,
+        half: bool = False,
     ) -> None:
+        self._dtype = torch.bfloat16 if half else torch.float32
         first = torch.empty(features, classes, 1)
         draw = torch.Generator().manual_seed(mixed(INITIAL, seed) >> 1)
         nn.init.trunc_normal_(first, std=0.01, generator=draw)
@@ -80,7 +83,7 @@ class Heads:
 
         features float32 [B, features]; target int64 [B], or float32 [B, classes] with `several`.
         """
-        inputs = self._standardised(features)
+        inputs = self._standardised(features).to(self._dtype)
         losses, slope = self._loss(self._product(inputs, self.weight, self.bias), target)
         self._steps += 1
         (self._adamw if self._adam else self._sgd)(inputs.t(), slope.view(len(features), -1), self._lrs * scale)
@@ -105,7 +108,8 @@ class Heads:
         return Linear(weight.float().contiguous(), bias.float())
 
     def _product(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return torch.addmm(bias.view(-1), inputs, weight.view(len(weight), -1)).view(len(inputs), *bias.shape)
+        flat = weight.view(len(weight), -1).to(inputs.dtype)
+        return torch.addmm(bias.view(-1).to(inputs.dtype), inputs, flat).float().view(len(inputs), *bias.shape)
 
     def _standardised(self, features: Tensor) -> Tensor:
         """Return features by the batch's own mean and variance, which are remembered, as BatchNorm1d does."""
@@ -137,7 +141,10 @@ class Heads:
     def _sgd(self, inputs: Tensor, slope: Tensor, lrs: Tensor) -> None:
         share = self._share(len(slope))
         weights, biases = self._moments
-        weights.view(len(inputs), -1).addmm_(inputs, slope, beta=MOMENTUM, alpha=share)
+        if inputs.dtype == slope.dtype:
+            weights.view(len(inputs), -1).addmm_(inputs, slope, beta=MOMENTUM, alpha=share)
+        else:
+            weights.mul_(MOMENTUM).add_((inputs @ slope.to(inputs.dtype)).view_as(weights), alpha=share)
         biases.view(-1).mul_(MOMENTUM).add_(slope.sum(dim=0), alpha=share)
         for value, moment in ((self.weight, weights), (self.bias, biases)):
             if self._decaying:
@@ -147,7 +154,8 @@ class Heads:
     def _adamw(self, inputs: Tensor, slope: Tensor, lrs: Tensor) -> None:
         self.weight.mul_(1 - lrs * self._decays)
         share = self._share(len(slope))
-        gradients = (inputs @ slope).mul_(share).view_as(self.weight), slope.sum(dim=0).mul_(share).view_as(self.bias)
+        product = (inputs @ slope.to(inputs.dtype)).float()
+        gradients = product.mul_(share).view_as(self.weight), slope.sum(dim=0).mul_(share).view_as(self.bias)
         flat = 1 - BETAS[0] ** self._steps, math.sqrt(1 - BETAS[1] ** self._steps)
         moments = self._moments[:2], self._moments[2:]
         for value, gradient, (first, second) in zip((self.weight, self.bias), gradients, moments, strict=True):
