@@ -24,7 +24,8 @@ from sar_data.train.data import Data
 from sar_data.train.folder import Folder
 from sar_data.train.halt import Halt
 from sar_data.train.models import backbone
-from sar_data.train.probe.contest import groups, tried
+from sar_data.train.probe.abreast import abreast
+from sar_data.train.probe.contest import Tried, groups, tried
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
 from sar_data.train.ranks import Ranks
@@ -56,9 +57,11 @@ def timed(work: Callable[[], object]) -> float:
 
 def heads(settings: Probe, train: Features, judged: Features) -> int:
     """Train and score a grid; return how many heads it has."""
-    found = [tried(head, pooling, train, judged, settings, CLASSES, lambda: None)
-             for head, pooling in groups(settings, ("cls",))]  # fmt: skip
-    return sum(map(len, found))
+
+    def one(group: tuple[str, str]) -> list[Tried]:
+        return tried(*group, train, judged, settings, CLASSES, lambda: None)
+
+    return sum(map(len, abreast(one, groups(settings, ("cls",)), ALONE.device)))
 
 
 def invented(folder: Path, name: str, count: int) -> Features:

@@ -4,8 +4,9 @@
     RUN/heads.csv          every candidate with its figures on the split that the best was chosen on
     RUN/head.safetensors   the chosen one where it is linear: logits are features · weight + bias
 
-Groups of candidates are dealt out to the ranks. Each reads the features that all have written, and no group depends on
-another, so that the outcome is the same for any number of ranks; gradients need not cross between them.
+Groups of candidates are dealt out to the ranks, and there to the cores. Each reads the features that all have written,
+and no group depends on another, so that the outcome is the same for any number of ranks; gradients need not cross
+between them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sar_data.train.halt import Halt, halting
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.outcome import leave
 from sar_data.train.predictions import gathered, labelled, rows
+from sar_data.train.probe.abreast import abreast
 from sar_data.train.probe.contest import Tried, answers, groups, tried
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
@@ -94,12 +96,16 @@ def _contest(
     halt: Halt,
 ) -> list[Tried]:
     """Return all candidates, on every rank; each rank tries some groups of them."""
-    mine: dict[int, list[Tried]] = {}
-    for number in range(ranks.rank, len(tasks), ranks.world):
+
+    def one(number: int) -> list[Tried]:
         head, pooling = tasks[number]
-        mine[number] = tried(head, pooling, train, judged, settings, data.classes, lambda: _leave(halt))
-        folder.say(f"{len(mine[number])} × {head} on {pooling}: tried")
-    everything = {number: found for one in ranks.gather(mine) for number, found in one.items()}
+        found = tried(head, pooling, train, judged, settings, data.classes, lambda: _leave(halt))
+        folder.say(f"{len(found)} × {head} on {pooling}: tried")
+        return found
+
+    numbers = range(ranks.rank, len(tasks), ranks.world)
+    mine = dict(zip(numbers, abreast(one, numbers, ranks.device), strict=True))
+    everything = {number: found for part in ranks.gather(mine) for number, found in part.items()}
     return [one for number in range(len(tasks)) for one in everything[number]]
 
 
