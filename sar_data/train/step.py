@@ -7,7 +7,8 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from timm.layers import convert_sync_batchnorm
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from sar_data.errors import UsageError
@@ -35,7 +36,7 @@ class Stepper:
         if settings.sync_bn:
             if kind != "cuda":
                 raise UsageError("sync_bn: batch statistics over ranks need GPUs, torch has none for processors")
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+            model = convert_sync_batchnorm(model)  # timm's: torch's own drops the activations in timm's norms
         if settings.channels_last:
             model = model.to(memory_format=torch.channels_last)
         if settings.compile:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
+from sar_data.train.models import backbone, classifier
 from sar_data.train.ranks import Ranks
-from sar_data.train.settings import Segment
+from sar_data.train.settings import Finetune, Segment
 from sar_data.train.step import Stepper
 
 CLASSES = 3
@@ -64,3 +65,19 @@ def test_accumulated_batches_have_the_gradient_and_the_loss_of_one(name: str, cu
         assert one.abs().max() > 1e-3
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
     assert seen.num_batches_tracked == len(cuts)  # a loss that needs two passes keeps statistics of one
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3-small", "densenet121"])
+def test_shared_batch_statistics_change_nothing_else_of_a_network(name: str) -> None:
+    torch.manual_seed(0)
+    job: Any = Masks("ce")
+    job.model = classifier(backbone(name, ("VV", "VH"), image_size=64), CLASSES, pooling="mean", head="bn-linear")
+    images = torch.randn(2, 2, 64, 64)
+    before = job.model.eval()(images)
+    optimiser = torch.optim.SGD(job.model.parameters(), lr=0.1)
+    stepper = Stepper(job, optimiser, Finetune(sync_bn=True), Ranks(0, 1, torch.device("cuda")))
+    norms = [one for one in stepper.model.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    assert norms and all(isinstance(one, nn.SyncBatchNorm) for one in norms)
+    torch.testing.assert_close(stepper.model(images), before)
+    held = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
+    assert held == {id(parameter) for parameter in stepper.model.parameters()}
