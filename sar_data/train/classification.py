@@ -62,8 +62,6 @@ class Classification(Verdict):
                 f"task {data.task.name} is a {kind}: finetune and probe take classes; there is `{_job(kind)}`"
             )
         super().__init__(data.classes, data.channels, settings)
-        if settings.head == "bn-linear" and settings.batch_size == 1:
-            raise UsageError("head bn-linear: has no statistics of batches of one: take more, or --head linear")
         self.encoder = encoder
         pooling, name = settings.pooling or encoder.poolings[0], settings.loss or LOSSES[kind]
         self.resolved: dict[str, Any] = {"pooling": pooling, "loss": name}

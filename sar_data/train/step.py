@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
-from timm.layers import convert_sync_batchnorm
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -36,7 +36,8 @@ class Stepper:
         if settings.sync_bn:
             if kind != "cuda":
                 raise UsageError("sync_bn: batch statistics over ranks need GPUs, torch has none for processors")
-            model = convert_sync_batchnorm(model)  # timm's: torch's own drops the activations in timm's norms
+            # torch's own would drop the activations that timm has in its norms
+            model = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         if settings.channels_last:
             model = model.to(memory_format=torch.channels_last)
         if settings.compile:
@@ -82,7 +83,15 @@ class Stepper:
         if self._settings.channels_last:
             batch = {**batch, "image": batch["image"].contiguous(memory_format=torch.channels_last)}
         with self.precision():
-            return self._job.sums(self.model, batch).double()
+            try:
+                return self._job.sums(self.model, batch).double()
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise UsageError(
+                    f"batch_size {len(batch['image'])}: a norm of this network has a single value a channel and no "
+                    "statistics of it: take more samples a batch"
+                ) from None
 
     def _known(self, batches: Sequence[Batch], number: int) -> Tensor:
         """Return totals at which the loss's gradient is that of the whole step, before any of it is back-propagated.

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def poison(batch: Batch) -> None:
 
 def die(batch: Batch) -> None:
     if os.environ["RANK"] == "1":
+        print(f"dies at {time.time()}", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

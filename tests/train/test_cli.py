@@ -98,7 +98,8 @@ def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: 
         (("--min-lr", "5"), "min_lr 5: expected at most lr, 0.001"),
         (("--freeze", "--drop-path", "0.1"), "leave drop_path and layer_decay out"),
         (("--stem", "rgb"), "stem rgb: is of --weights"),
-        (("--head", "bn-linear", "--batch-size", "1"), "has no statistics of batches of one"),
+        (("--head", "bn-linear", "--batch-size", "1"), "batch_size 1: a norm of this network"),
+        (("--model", "test_resnet", "--batch-size", "1"), "take more samples a batch"),
     ],
 )
 def test_what_is_typed_wrongly_is_answered_in_one_line(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +78,12 @@ def test_two_ranks_count_alike_but_for_near_ties(both: dict[int, Path]) -> None:
         assert ((first.argmax(axis=1) == second.argmax(axis=1)) | near).all()
 
 
-def test_a_killed_rank_ends_the_others(classes: str, tmp_path: Path) -> None:
+def test_a_killed_rank_ends_all_within_a_minute(classes: str, tmp_path: Path) -> None:
     done = torchrun("-m", "tests.train.cut", classes, str(tmp_path / "run"))
+    ended = time.time()
     assert done.returncode != 0
+    died = re.search(r"dies at ([\d.]+)", done.stdout)
+    assert died is not None
+    assert ended - float(died[1]) < 60  # a rank that waited for the dead one would do so for half an hour
     assert "Signal 9" in done.stderr or "SIGKILL" in done.stderr
     assert not (tmp_path / "run" / "metrics.json").exists()

@@ -77,7 +77,8 @@ def test_shared_batch_statistics_change_nothing_else_of_a_network(name: str) -> 
     optimiser = torch.optim.SGD(job.model.parameters(), lr=0.1)
     stepper = Stepper(job, optimiser, Finetune(sync_bn=True), Ranks(0, 1, torch.device("cuda")))
     norms = [one for one in stepper.model.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
-    assert norms and all(isinstance(one, nn.SyncBatchNorm) for one in norms)
+    assert norms
+    assert all(isinstance(one, nn.SyncBatchNorm) for one in norms)
     torch.testing.assert_close(stepper.model(images), before)
     held = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
     assert held == {id(parameter) for parameter in stepper.model.parameters()}
