@@ -4,9 +4,9 @@
     RUN/heads.csv          every candidate with its figures on the split that the best was chosen on
     RUN/head.safetensors   the chosen one where it is linear: logits are features · weight + bias
 
-Groups of candidates are dealt out to the ranks, and there to the cores. Each reads the features that all have written,
-and no group depends on another, so that the outcome is the same for any number of ranks; gradients need not cross
-between them.
+Groups of candidates are dealt out to the ranks, and there groups of heads to the cores. Each reads the features that all
+have written, and no group depends on another, so that the outcome is the same for any number of ranks; gradients need
+not cross between them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sar_data.train.classification import CHOSEN_BY, Verdict
 from sar_data.train.data import Data
 from sar_data.train.folder import Folder
 from sar_data.train.halt import Halt, halting
+from sar_data.train.models import HEADS
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.outcome import leave
 from sar_data.train.predictions import gathered, labelled, rows
@@ -104,7 +105,10 @@ def _contest(
         return found
 
     numbers = range(ranks.rank, len(tasks), ranks.world)
-    mine = dict(zip(numbers, abreast(one, numbers, ranks.device), strict=True))
+    # kNN and regression hold all features and fill all cores by themselves; heads read a batch at a time.
+    alone = {number: one(number) for number in numbers if tasks[number][0] not in HEADS}
+    many = [number for number in numbers if number not in alone]
+    mine = alone | dict(zip(many, abreast(one, many, ranks.device), strict=True))
     everything = {number: found for part in ranks.gather(mine) for number, found in part.items()}
     return [one for number in range(len(tasks)) for one in everything[number]]
 
