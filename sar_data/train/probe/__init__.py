@@ -4,9 +4,9 @@
     RUN/heads.csv          every candidate with its figures on the split that the best was chosen on
     RUN/head.safetensors   the chosen one where it is linear: logits are features · weight + bias
 
-Groups of candidates are dealt out to the ranks, and there groups of heads to the cores. Each reads the features that all
-have written, and no group depends on another, so that the outcome is the same for any number of ranks; gradients need
-not cross between them.
+Groups of candidates are dealt out to the ranks, and there groups of heads to the cores. Each reads the features that
+all have written, and no group depends on another, so that the outcome is the same for any number of ranks; gradients
+need not cross between them.
 """
 
 from __future__ import annotations
