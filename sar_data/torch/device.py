@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sar_data.stream.collection import Batch
+from sar_data.torch.pinned import sent
 
 
 def tensors(batch: Mapping[str, Any], device: torch.device | None = None) -> Batch:
@@ -19,7 +20,7 @@ def tensors(batch: Mapping[str, Any], device: torch.device | None = None) -> Bat
 
 def _tensors(value: Any, device: torch.device | None) -> Any:
     if isinstance(value, np.ndarray):
-        found = torch.from_numpy(value).to(device, non_blocking=True)
+        found = sent(torch.from_numpy(value), device)
         return found.long() if found.dtype == torch.uint8 else found
     return _filled(value, iter(_sent([torch.from_numpy(array) for array in _arrays(value)], device)))
 
@@ -49,7 +50,7 @@ def _sent(parts: list[Tensor], device: torch.device | None) -> list[Tensor]:
     found = list(parts)
     for kind in {part.dtype for part in parts}:
         places = [i for i, part in enumerate(parts) if part.dtype == kind]
-        there = torch.cat([parts[i].ravel() for i in places]).to(device, non_blocking=True)
+        there = sent(torch.cat([parts[i].ravel() for i in places]), device)
         for i, flat in zip(places, torch.split(there, [parts[i].numel() for i in places]), strict=True):
             found[i] = flat.view(parts[i].shape)
     return found

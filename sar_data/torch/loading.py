@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
@@ -19,6 +18,7 @@ from sar_data.stream.dataset import Stream
 from sar_data.stream.store import Integers
 from sar_data.torch.device import tensors
 from sar_data.torch.normalising import Normalising
+from sar_data.torch.pinned import Flights, block, sent
 
 
 class Options(TypedDict, total=False):
@@ -88,9 +88,9 @@ class Loader(Stream):
         super().__init__(builds, **options)
         self._arguments = {"builds": builds, "device": device, **options, "keys": self._arguments["keys"]}
         self._device = None if device is None else torch.device(device)
-        self._flying: deque[tuple[Any, Tensor]] = deque()
+        self._flights: Flights | None = None
         if self._device is not None and self._device.type == "cuda":
-            self.collection.buffers = Buffers(_pinned)
+            self.collection.buffers, self._flights = Buffers(block), Flights(self._device)
 
     def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
         # Windows are cut on the CPU, which must not send what is thrown away.
@@ -100,14 +100,15 @@ class Loader(Stream):
 
     def _handed(self, start: int, made: Future[Batch]) -> Batch:
         batch = super()._handed(start, made)
-        if "stored" not in batch:
-            return tensors(batch, self._device)
-        there, parts = self._sent(torch.from_numpy(batch.pop("stored"))), batch.pop("parts")
+        found = {name: self._sent(batch.pop(name)) for name in ("image", "stored") if name in batch}
+        if "image" in found:
+            return found | tensors(batch, self._device)
+        there, parts = found["stored"], batch.pop("parts")
         counts = [count for _, count in parts]
         images = [self._normalising[n](part) for (n, _), part in zip(parts, torch.split(there, counts), strict=True)]
         image = images[0]
         if len(images) > 1:
-            places = torch.from_numpy(batch.pop("places")).to(self._device, non_blocking=True)
+            places = sent(torch.from_numpy(batch.pop("places")), self._device)
             image = image.new_empty((len(there), *image.shape[1:]))
             for where, part in zip(torch.split(places, counts), images, strict=True):
                 image.index_copy_(0, where, part)
@@ -119,17 +120,9 @@ class Loader(Stream):
         samples, device = self.collection, self._device or torch.device("cpu")
         return [Normalising(how, s.plane, device) for how, s in zip(samples.hows, samples.sources, strict=True)]
 
-    def _sent(self, stored: Tensor) -> Tensor:
-        """Send a batch; from pinned memory without waiting, and keep that memory until it has arrived."""
-        there = stored.to(self._device, non_blocking=True)
-        if there.is_cuda:
-            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            arrived.record(torch.cuda.current_stream(there.device))
-            self._flying.append((arrived, stored))
-            while len(self._flying) > 2:
-                self._flying.popleft()[0].synchronize()
+    def _sent(self, images: Any) -> Tensor:
+        """Send the images of a batch; from pinned memory without waiting, and keep that memory until they arrived."""
+        there = torch.from_numpy(images).to(self._device, non_blocking=True)
+        if self._flights is not None:
+            self._flights.hold(images)
         return there
-
-
-def _pinned(size: int) -> Any:
-    return torch.empty(size, dtype=torch.uint8, pin_memory=True).numpy()

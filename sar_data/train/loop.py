@@ -214,10 +214,3 @@ class Training:
         self._stepper.scaler.load_state_dict(state["scaler"])
         self._loader.load_state_dict(state["loader"])
         self._progress = Progress(**state["progress"])
-
-
-def settle(device: torch.device) -> None:
-    """Let a GPU's matrix units take float32 as TF32; processors compute exactly, and the same each time."""
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True

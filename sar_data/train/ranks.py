@@ -55,7 +55,7 @@ class Ranks:
     def wait(self) -> None:
         """Wait until every rank is here."""
         if self.world > 1:
-            dist.barrier()
+            dist.barrier(device_ids=None if self.device.index is None else [self.device.index])
 
 
 @contextmanager
@@ -75,10 +75,13 @@ def started(device: str | None, environment: Mapping[str, str] | None = None) ->
         yield Ranks(0, 1, where)
         return
     dist.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=PATIENCE)
+    well = False
     try:
         yield Ranks(rank, world, where)
+        well = True
     finally:
-        dist.destroy_process_group()
+        if well or where.type != "cuda":  # NCCL's are left together: a rank that fails alone would wait for the others
+            dist.destroy_process_group()
 
 
 def _device(name: str, local: int) -> torch.device:

@@ -15,9 +15,10 @@ from sar_data.train.data import Data
 from sar_data.train.folder import Folder, configuration
 from sar_data.train.halt import halting
 from sar_data.train.jobs import Job
-from sar_data.train.loop import Training, settle
+from sar_data.train.loop import Training
 from sar_data.train.models import backbone
 from sar_data.train.outcome import again, leave
+from sar_data.train.precision import settle
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 

@@ -15,11 +15,11 @@ from sar_data.errors import UsageError
 from sar_data.stream.order import mixed
 from sar_data.train.jobs import Batch, Job
 from sar_data.train.losses import backward
+from sar_data.train.precision import AUTOCAST
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Tuned
 
 CHANCE = 103  # the stream of random numbers of dropout and stochastic depth
-PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Stepper:
@@ -48,7 +48,7 @@ class Stepper:
 
     def precision(self) -> Any:
         """Return the context that a forward pass runs in."""
-        kind, dtype = self._ranks.device.type, PRECISIONS.get(self._settings.amp)
+        kind, dtype = self._ranks.device.type, AUTOCAST.get(self._settings.amp)
         return nullcontext() if dtype is None else torch.autocast(kind, dtype)
 
     def step(self, batches: Sequence[Batch], number: int, stop: bool) -> Tensor:
@@ -57,7 +57,7 @@ class Stepper:
         The gradient is that of the loss over all ranks and micro-batches, not of a mean of their losses. Dropout and
         stochastic depth draw from the seed, the step and the rank alone, so that no state of theirs is to be kept.
         """
-        asked = torch.tensor([float(stop)], dtype=torch.float64, device=self._ranks.device)
+        asked = torch.full((1,), float(stop), dtype=torch.float64, device=self._ranks.device)  # which waits for nothing
         known = self._known(batches, number) if len(batches) > 1 else None
         self._seed(number)
         self.optimiser.zero_grad(set_to_none=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sar_data.torch.pinned import sent
 from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
 
 
@@ -37,4 +38,4 @@ def mixed(values: Tensor, shares: Tensor) -> Tensor:
     partners = torch.cat(
         [values[:paired].view(-1, 2, *values.shape[1:]).flip(1).view(-1, *values.shape[1:]), values[paired:]]
     )
-    return torch.lerp(partners, values, shares.to(values.device).view(-1, *[1] * (values.ndim - 1)))
+    return torch.lerp(partners, values, sent(shares, values.device).view(-1, *[1] * (values.ndim - 1)))

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sar_data.torch.pinned import sent
+
 Objects = dict[str, Any]
 
 
@@ -41,8 +43,8 @@ def windowed(objects: Objects, start: Tensor, step: Tensor, size: tuple[int, int
     there any more.
     """
     device = objects["boxes"].device
-    origin, scale = (part.flip(0).to(device, torch.float32) for part in (start, step))
-    far = torch.tensor(size[::-1], dtype=torch.float32, device=device)
+    origin, scale = (sent(part.flip(0).float(), device) for part in (start, step))
+    far = sent(torch.tensor(size[::-1], dtype=torch.float32), device)
     corners = (objects["boxes"].view(-1, 2, 2) - origin) / scale
     centres = corners.mean(1)
     kept = ((centres >= 0) & (centres <= far)).all(1)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
+from sar_data.torch.pinned import sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Windows:
         reach = self.step[:, axis].clamp_min(1)
         count = math.ceil(2 * float(reach.max())) if len(reach) else 1
         centre = self._centres(axis, device)
-        reach = reach.to(device).unsqueeze(1)
+        reach = sent(reach, device).unsqueeze(1)
         low, high = (self._at(edge, axis, centre) for edge in (self.low, self.high))
         first = (centre - reach - 0.5).floor().long() + 1
         places = [first + tap for tap in range(count)]
@@ -75,12 +76,12 @@ class Windows:
     def _centres(self, axis: int, device: torch.device) -> Tensor:
         """Return float64 [B, size]: where the output pixels are centred."""
         places = torch.arange(self.size[axis], dtype=torch.float64, device=device) + 0.5
-        start, step = (part[:, axis, None].to(device) for part in (self.start, self.step))
+        start, step = (sent(part[:, axis, None], device) for part in (self.start, self.step))
         return start + step * places
 
     @staticmethod
     def _at(edge: Tensor, axis: int, like: Tensor) -> Tensor:
-        return edge[:, axis, None].to(like.device).long()
+        return sent(edge[:, axis, None], like.device).long()
 
 
 def drawn(chance: Tensor, source: tuple[int, int], size: tuple[int, int], scale: tuple[float, float]) -> Windows:

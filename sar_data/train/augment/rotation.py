@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sar_data.record import IGNORE
+from sar_data.torch.pinned import sent
 
 
 def rotated(images: Tensor, degrees: Tensor, fill: float) -> Tensor:
@@ -22,7 +23,7 @@ def rotated(images: Tensor, degrees: Tensor, fill: float) -> Tensor:
     grid = F.affine_grid(torch.stack(rows, 1).float(), [len(images), 1, height, width], align_corners=False)
     # What lies outside is read as 0; a channel of ones tells where that is.
     told = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
-    found = F.grid_sample(told, grid.to(images.device), mode="nearest", align_corners=False)
+    found = F.grid_sample(told, sent(grid, images.device), mode="nearest", align_corners=False)
     return torch.where(found[:, -1:] > 0, found[:, :-1], fill)
 
 

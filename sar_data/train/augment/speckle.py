@@ -17,6 +17,7 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.manifest import Manifest
 from sar_data.stream.normalise import Normaliser
+from sar_data.torch.pinned import sent
 from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
 
 # What a factor of power does to a value: dB adds 10 log10 of it, amplitude takes its root.
@@ -52,7 +53,7 @@ class Speckle:
             self._table = self._table.to(images.device)
             self._figures = [figures.to(images.device) for figures in self._figures]
         if images.is_cuda or not len(images):
-            return self._speckled(images, seeds.to(images.device))
+            return self._speckled(images, sent(seeds, images.device))
         # A processor's caches are small beside a batch: a few samples at a time take a third of the time.
         size = max(1, CACHED // images[0].numel())
         pieces = zip(torch.split(images, size), torch.split(seeds, size), strict=True)

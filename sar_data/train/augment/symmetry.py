@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.manifest import Manifest
+from sar_data.torch.pinned import sent
 
 FLIPS = ("azimuth-flip", "range-flip")
 PUBLISHED = {"hflip": "x", "vflip": "y"}  # by image axis, as optical recipes name them
@@ -73,7 +74,7 @@ def turned(images: Tensor, how: Tensor) -> Tensor:
     """Return images or masks [B, …, H, W] turned as `orientation` says."""
     for number, column in enumerate(how.T):
         if bool(column.any()):
-            chosen = column.to(images.device).view(-1, *[1] * (images.ndim - 1))
+            chosen = sent(column, images.device).view(-1, *[1] * (images.ndim - 1))
             images = torch.where(chosen, images.flip(number - 3) if number else images.transpose(-1, -2), images)
     return images
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sar_data.torch.pinned import sent
+
 MEAN, ADAPTATION = 0.169, 1e-4  # Reinhard-Devlin: u and l
 EXPOSURE = (3.5, 4.5)  # Reinhard-Devlin: b
 
@@ -23,7 +25,7 @@ def stretched(images: Tensor, chance: Tensor, percent: float, fill: float) -> Te
     values = images.flatten(2)
     last = values.isfinite().sum(-1, keepdim=True).sub_(1).clamp_min_(0)
     ascending = torch.where(values.isfinite(), values, torch.nan).sort(-1).values
-    share = (chance.to(images.device).double() * percent / 100).view(-1, 1, 1)
+    share = (sent(chance, images.device).double() * percent / 100).view(-1, 1, 1)
     low, high = (_at(ascending, last, part).unsqueeze(-1) for part in (share, 1 - share))
     span = torch.where(high > low, high - low, 1.0)
     return (images.clamp(low, high) - low).div_(span).nan_to_num_(nan=fill)
@@ -43,7 +45,7 @@ def compressed(images: Tensor, chance: Tensor, fill: float) -> Tensor:
     I / (I + (b Ia)**m) with Ia = l I + (1 - l) u and m = 0.3 + 0.7 ((1 - u) / (1 - min I))**1.4. `chance` [B] in 0 … 1
     is where within EXPOSURE b is drawn; 0.5 is the published test transform.
     """
-    exposure = EXPOSURE[0] + (EXPOSURE[1] - EXPOSURE[0]) * chance.to(images.device).view(-1, 1, 1, 1)
+    exposure = EXPOSURE[0] + (EXPOSURE[1] - EXPOSURE[0]) * sent(chance, images.device).view(-1, 1, 1, 1)
     masked = images == fill
     amplitude = images.clamp(0, 1)
     least = torch.where(masked, 1.0, amplitude).amin((2, 3), keepdim=True).clamp_max(0.999)

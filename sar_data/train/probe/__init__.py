@@ -29,6 +29,7 @@ from sar_data.train.halt import Halt, halting
 from sar_data.train.models import HEADS
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.outcome import leave
+from sar_data.train.precision import exact
 from sar_data.train.predictions import gathered, labelled, rows
 from sar_data.train.probe.abreast import abreast
 from sar_data.train.probe.contest import Tried, answers, groups, tried
@@ -54,7 +55,8 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
         encoding = Encoding(encoder, data, settings, kept, ranks, folder.say, halt)
         train = encoding.split("train", poolings, views=settings.views)
         features: dict[str, Features] = {settings.select: encoding.split(settings.select, poolings)}
-        found = _contest(tasks, train, features[settings.select], settings, data, ranks, folder, halt)
+        with exact():
+            found = _contest(tasks, train, features[settings.select], settings, data, ranks, folder, halt)
         for split in ("val", "test"):
             if split not in features and data.has(split):
                 features[split] = encoding.split(split, poolings)
@@ -131,7 +133,8 @@ def _best(found: list[Tried], figure: str, split: str) -> Tried:
 
 def _predictions(best: Tried, train: Features, asked: Features, settings: Probe, data: Data) -> pa.Table:
     """Return the chosen candidate's answers for a split."""
-    logits = answers(best, train, asked, settings, len(data.classes))
+    with exact():
+        logits = answers(best, train, asked, settings, len(data.classes))
     named = [data.groups[key] for key in asked.keys]
     return gathered(
         [rows(asked.keys, labelled(asked.target.cpu().numpy(), logits.cpu().numpy()), groups=named)], asked.keys

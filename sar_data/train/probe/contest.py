@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError, unknown
 from sar_data.stream.order import permutation
+from sar_data.torch.pinned import sent
 from sar_data.train import schedule
 from sar_data.train.metrics import confusion, multiclass, several
 from sar_data.train.models import HEADS
@@ -149,7 +150,7 @@ def _heads(
         for number, total, which in _batches(len(train), epoch, settings):
             vectors = train.take(pooling, which, epoch % train.views)
             scale = schedule.share(settings, epoch + number / total)
-            losses.append(heads.step(vectors, train.target[which.to(train.target.device)], scale))
+            losses.append(heads.step(vectors, train.target[sent(which, train.target.device)], scale))
             step += 1
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs
         seen = _loss(heads, judged, pooling).tolist() if due else []

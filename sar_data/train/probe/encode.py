@@ -23,11 +23,11 @@ from sar_data.train.data import Data
 from sar_data.train.halt import Halt
 from sar_data.train.jobs import Batch
 from sar_data.train.models.encoder import Backbone
+from sar_data.train.precision import AUTOCAST
 from sar_data.train.probe.features import Features
 from sar_data.train.probe.shelf import Put, Shelf, Vectors
 from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe
-from sar_data.train.step import PRECISIONS
 
 VERSION = 1  # of the files
 
@@ -122,7 +122,7 @@ class Encoding:
         images = batch["image"]
         if self._settings.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        dtype = PRECISIONS.get(self._settings.amp)
+        dtype = AUTOCAST.get(self._settings.amp)
         with torch.inference_mode(), torch.autocast(images.device.type, dtype) if dtype else nullcontext():
             pooled = self._model(images, poolings)
         found = {}

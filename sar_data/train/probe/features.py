@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sar_data.torch.pinned import sent
+
 CHUNK = 1024  # rows that are handed out together where all are wanted: logits of 50 heads stay in a cache
 ROOM = 0.25  # of a GPU's free memory, for one file that is kept there
 
@@ -52,7 +54,7 @@ class Features:
     def take(self, pooling: str, which: Tensor, view: int = 0) -> Tensor:
         """Return float32 [len(which), width] of some samples, by their numbers on the CPU."""
         vectors = self._vectors(pooling, view)
-        found = vectors.index_select(0, self._rows[which].to(vectors.device))
+        found = vectors.index_select(0, sent(self._rows[which], vectors.device))
         return found.to(self._device).float()
 
     def chunks(self, pooling: str) -> Iterator[tuple[slice, Tensor]]:

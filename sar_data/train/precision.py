@@ -1,0 +1,28 @@
+"""The precision that numbers are computed in, on processors and on a GPU's matrix units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}  # what --amp takes the forward pass in
+
+
+def settle(device: torch.device) -> None:
+    """Let a GPU's matrix units take float32 as TF32; processors compute exactly, and the same each time."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Multiply float32 as such: TF32's ten bits find other neighbours where features have large means."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
