@@ -78,7 +78,7 @@ class Collection:
         """Raise UsageError where the builds cannot make one batch."""
         first = self.sources[0]
         for source in self.sources:
-            self._fit.check(source.size, source.build)
+            self._fit.check(source.size, source.build, source.layout.shape)
             for what, a, b in (
                 ("frames", first.layout.frames, source.layout.frames),
                 ("task", first.task, source.task),

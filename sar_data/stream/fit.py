@@ -28,8 +28,13 @@ class Fit:
         if self.crop and self.pad:
             raise UsageError(f"crop={self.crop} and pad={self.pad}: choose one")
 
-    def check(self, size: Integers, build: str) -> None:
-        """Raise UsageError where images of these [sample, 2] sizes cannot make one batch."""
+    def check(self, size: Integers, build: str, shape: tuple[int, int] | None = None) -> None:
+        """Raise UsageError where images of these [sample, 2] sizes cannot make one batch; `shape` is that of all."""
+        if self.crop is not None and shape is not None and self.crop > max(shape):
+            raise UsageError(
+                f"crop={self.crop}: all images of {build} are {shape[0]}×{shape[1]}, there is nothing to cut: "
+                f"pad={self.crop} extends them"
+            )
         if not len(size):
             return
         low, high = size.min(axis=0), size.max(axis=0)
