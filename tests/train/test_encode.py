@@ -116,6 +116,13 @@ def test_whatever_changes_a_vector_is_encoded_anew(build: Build, tmp_path: Path,
     assert desk.encoding.images == len(found)
 
 
+def test_tone_mapping_is_of_the_plain_image_too_and_encoded_anew(build: Build, tmp_path: Path) -> None:
+    for number, drae in enumerate(("drae:2", "drae:40")):
+        desk = Desk(build, tmp_path, normalise="sarhub", augment=(drae,))
+        assert desk.split().views == 1
+        assert desk.encoding.images > 0, number
+
+
 @pytest.mark.parametrize("damage", ["cut short", "emptied", "no array", "another shape"])
 def test_a_torn_file_is_made_anew(build: Build, tmp_path: Path, damage: str) -> None:
     whole = Desk(build, tmp_path).split().whole("mean").clone()

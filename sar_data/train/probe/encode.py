@@ -19,6 +19,7 @@ import xxhash
 
 from sar_data.errors import RunError
 from sar_data.stream.selection import select
+from sar_data.train.augment.steps import parsed
 from sar_data.train.data import Data
 from sar_data.train.halt import Halt
 from sar_data.train.jobs import Batch
@@ -91,6 +92,7 @@ class Encoding:
             "encoder": [self._encoder.name, self._digest],
             "precision": told.amp,
             "images": [data.channels, told.normalise, told.crop, told.pad, data.side, told.centre],
+            "tone": parsed(told.augment).get("drae"),  # which is done to the plain image, too
             "view": [told.augment, told.seed, view] if view else None,
         }
         return Shelf(self._folder, identity, split, view, count, _dtype(self._kept))

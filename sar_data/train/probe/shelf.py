@@ -80,7 +80,8 @@ class Shelf:
             def put(first: int, found: Mapping[str, Vectors]) -> None:
                 for pooling, (descriptor, offset) in files.items():
                     rows = np.ascontiguousarray(found[pooling], self.dtype)
-                    _put(descriptor, rows, offset + first * widths[pooling] * self.dtype.itemsize)
+                    if len(rows):  # a rank's share of the last step may be padding alone
+                        _put(descriptor, rows, offset + first * widths[pooling] * self.dtype.itemsize)
 
             yield put
             for descriptor, _ in files.values():
