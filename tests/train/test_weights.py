@@ -412,8 +412,23 @@ def test_a_trained_fc_norm_is_loaded_and_only_for_the_mean(tmp_path: Path) -> No
     encoder, told = into(VIT, spec, pooling="mean")
     torch.testing.assert_close(given_by(encoder, images()), feature(source, images()))
     assert told.fresh == ()
-    with pytest.raises(UsageError, match=r"missing: norm.bias, norm.weight: .*take pooling='mean'"):
+    with pytest.raises(UsageError, match=r"missing: norm.bias, norm.weight: .*take --pooling mean"):
         into(VIT, spec, pooling="cls")
+
+
+def test_weights_that_have_only_a_norm_of_the_mean_are_probed_on_the_mean(tmp_path: Path) -> None:
+    source = vit(global_pool="avg")
+    encoder, told = into(VIT, saved(tmp_path, "B2_vits16_mae_ep99.pth", source.state_dict()), pooling=None)
+    assert (encoder.poolings, encoder.settled, told.fresh) == (("mean",), "mean", ())
+    torch.testing.assert_close(given_by(encoder, images()), feature(source, images()))
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", VIT])
+def test_an_encoder_of_masks_has_no_last_norm_and_the_error_says_whose_it_is(name: str, tmp_path: Path) -> None:
+    source = backbone(name, ("VV", "VH"), image_size=48)
+    source.settle("levels")
+    with pytest.raises(UsageError, match=r"on masks or boxes, and is for `segment` and `detect`"):
+        into(name, saved(tmp_path, "mine.pth", source.net.state_dict()), ("VV", "VH"), 48, pooling=None, stem="VV,VH")
 
 
 def test_an_encoder_for_feature_maps_leaves_out_what_comes_after_them(tmp_path: Path) -> None:
@@ -480,7 +495,7 @@ def test_bands_are_found_by_name_in_any_order(tmp_path: Path, order: list[str], 
 
 def test_a_band_that_the_checkpoint_never_saw_is_an_error_unless_adapted(tmp_path: Path) -> None:
     spec = saved(tmp_path, "B2_rn50_moco.pth", resnet().state_dict())
-    with pytest.raises(UsageError, match=r"saw \(VV, VH\), found HH in the run: .*stem='adapt'"):
+    with pytest.raises(UsageError, match=r"saw \(VV, VH\), found HH in the run: .*--stem adapt"):
         into(RESNET, spec, ("HH",))
     encoder, told = into(RESNET, spec, ("HH",), stem="adapt")
     torch.testing.assert_close(given_by(encoder, images(1)), feature(resnet(), images(1).repeat(1, 2, 1, 1)))

@@ -66,9 +66,10 @@ def load(
     """Load weights into an encoder, which is settled on `pooling`, and tell where they came from.
 
     `spec` is PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG. `pooling` is what the encoder will be used for, a
-    pooling or "levels"; None keeps it fit for every pooling, as a probe wants it. `normalise` is the run's, and a
-    warning is logged where the weights expect another. `stem` says what the bands of the checkpoint's first layer are
-    where it is not known ("VV,VH", "rgb" or "grey"), or "adapt" to use them for any band.
+    pooling or "levels"; None keeps it fit for every pooling that the weights are fit for, as a probe wants it.
+    `normalise` is the run's, and a warning is logged where the weights expect another. `stem` says what the bands of
+    the checkpoint's first layer are where it is not known ("VV,VH", "rgb" or "grey"), or "adapt" to use them for any
+    band.
 
     Raises UsageError for weights that do not fit, with every name that is missing or left over (only a ViT's fc_norm
     may start afresh), BuildError for a file that is no checkpoint or not a safe one, FetchError where a server did not
@@ -82,6 +83,8 @@ def load(
     try:
         layout = layout_of(contents.tensors, encoder)
         tensors = layout.renamed(contents.tensors, encoder.net)
+        if pooling is None and "fc_norm.weight" in tensors and "norm.weight" not in tensors:
+            encoder.settle("mean")  # there is no norm for any other pooling
         first = tensors.get(stem_of(encoder))
         count = first.shape[1] if first is not None and first.ndim == 4 else 0
         told = contents.channels or (row.channels if row else None)

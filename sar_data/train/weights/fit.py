@@ -121,12 +121,14 @@ def _complete(encoder: Backbone, own: dict[str, Tensor], target: dict[str, Tenso
         if names
     ]
     if found:
-        raise UsageError(f"expected every weight of {encoder.name}, found {'; '.join(found)}: {_remedy(encoder, own)}")
+        remedy = _remedy(encoder, own, missing)
+        raise UsageError(f"expected every weight of {encoder.name}, found {'; '.join(found)}: {remedy}")
 
 
-def _remedy(encoder: Backbone, own: dict[str, Tensor]) -> str:
+def _remedy(encoder: Backbone, own: dict[str, Tensor], missing: list[str]) -> str:
     if encoder.kind == "vit" and "cls_token" not in own and encoder.net.cls_token is not None:
         return "it has no class token, so take a ViT without one, such as vit-b-gap"
-    if encoder.kind == "vit" and "norm.weight" not in own and encoder.settled is None:
-        return "it was trained on the mean of its tokens, so take pooling='mean'"
+    if missing and all(name.startswith(FINAL) for name in missing):
+        mean = ", or on the mean of tokens: then take --pooling mean" if encoder.kind == "vit" else ""
+        return f"it was trained without what is last, on masks or boxes, and is for `segment` and `detect`{mean}"
     return "take the model that the checkpoint was trained in"
