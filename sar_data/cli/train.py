@@ -102,7 +102,8 @@ def _runs(job: str) -> Callable[..., None]:
         given = {name: value for name, value in options.items() if value is not None}
         chosen = None if preset is None else find(preset)
         settings = resolved(job, chosen, given)
-        note.kept = lambda: f"what the last checkpoint holds is kept in {out}; the same command goes on from there"
+        kept = "was encoded" if job == "probe" else "the last checkpoint holds"
+        note.kept = lambda: f"what {kept} is kept in {out}; the same command goes on from there"
         try:
             metrics = run(job, build, out, settings, preset=chosen.name if chosen else None, say=_say)
         except Halted as halted:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 
-PATIENCE = timedelta(minutes=30)  # an epoch's checkpoint on a slow disk; a rank that dies ends the job by torchrun
+PATIENCE = timedelta(hours=2)  # for another rank's share of a probe; a rank that dies ends the job by torchrun
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,7 @@ def test_a_class_numbered_255_is_learnt_where_there_are_so_many() -> None:
         ("dise", "segmentation", "Did you mean 'dice'.*ce, dice, focal"),
         ("dice+", "segmentation", "unknown loss ''"),
         ("0.4", "segmentation", "unknown loss '0.4'"),
+        ("dice+0ce", "segmentation", "expected weights above 0, found '0ce'"),
     ],
 )
 def test_a_loss_that_does_not_fit_is_refused_with_those_that_do(name: str, kind: str, message: str) -> None:

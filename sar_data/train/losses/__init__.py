@@ -101,7 +101,10 @@ def loss(name: str, classes: int, task_kind: str) -> Loss:
                 f"loss {wanted!r}: expected one for a {task_kind} task, found one for {', '.join(LOSSES[wanted])}. "
                 f"There are: {', '.join(sorted(fitting)) or 'none'}"
             )
-        parts.append((float((match and match["weight"]) or 1), LOSSES[wanted][task_kind](classes)))
+        weight = float((match and match["weight"]) or 1)
+        if not weight:
+            raise UsageError(f"loss {name!r}: expected weights above 0, found {text!r}")
+        parts.append((weight, LOSSES[wanted][task_kind](classes)))
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Weighted(parts)
 
 

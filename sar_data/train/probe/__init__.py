@@ -22,6 +22,7 @@ from safetensors.torch import save
 
 from sar_data import durable
 from sar_data.errors import RunError, UsageError
+from sar_data.stream.selection import select
 from sar_data.train.classification import CHOSEN_BY, Verdict
 from sar_data.train.data import Data
 from sar_data.train.folder import Folder
@@ -84,6 +85,11 @@ def _check(settings: Probe, data: Data) -> None:
         )
     if settings.views > 1 and not settings.augment:
         raise UsageError(f"views {settings.views}: without --augment all views would be the same")
+    if settings.views == 1 and any(not step.startswith("drae") for step in settings.augment):
+        raise UsageError(f"augment {','.join(settings.augment)}: the first view stays as it is: give --views 2 or more")
+    count = len(select(data.loader("train").collection, fraction=settings.fraction))
+    if max(settings.knn, default=0) > count:
+        raise UsageError(f"knn {max(settings.knn)}: expected at most the {count} train samples: choose a smaller --knn")
     if any(step.startswith("mixup") for step in settings.augment):
         raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune --freeze`")
 
@@ -101,6 +107,7 @@ def _contest(
     """Return all candidates, on every rank; each rank tries some groups of them."""
 
     def one(number: int) -> list[Tried]:
+        _leave(halt)
         head, pooling = tasks[number]
         found = tried(head, pooling, train, judged, settings, data.classes, lambda: _leave(halt))
         folder.say(f"{len(found)} × {head} on {pooling}: tried")
@@ -125,8 +132,8 @@ def _best(found: list[Tried], figure: str, split: str) -> Tried:
     able = [one for one in found if figure in one.figures]
     if not able:
         raise RunError(
-            f"none of {len(found)} candidates has a {figure} on {split}: take smaller --lrs, and see that the split "
-            "holds samples of the classes"
+            f"none of {len(found)} candidates has a {figure} on {split}: take smaller --lrs in another --out (with the "
+            "same --features nothing is encoded again), and see that the split holds samples of the classes"
         )
     return max(able, key=lambda one: one.figures[figure])
 
