@@ -49,7 +49,7 @@ class Settings(pydantic.BaseModel):
     threads: int = pydantic.Field(2, ge=1, description="Threads that read and normalise.")
     device: str | None = pydantic.Field(None, description="cpu or cuda; by default a GPU where there is one.")
     control: Literal["none", "shuffled-labels"] = pydantic.Field(
-        "none", description="shuffled-labels: train on permuted targets, to see what chance gives."
+        "none", description="shuffled-labels: train and choose on permuted targets, to see what chance gives."
     )
 
     @pydantic.model_validator(mode="after")

@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from sar_data.errors import RunError, UsageError
 from sar_data.train import checkpoint, run
+from sar_data.train.data import Data
 from sar_data.train.halt import Halted
 from sar_data.train.metrics import headline
 from sar_data.train.predictions import read
+from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Finetune, Probe
 from tests.mini import invented
 from tests.train import cut
@@ -222,3 +225,17 @@ def test_an_image_that_only_the_test_has_too_large_is_told_before_training(out: 
     with pytest.raises(UsageError, match="take 40"):
         trained(build, out, pad=32)
     assert not out.exists()
+
+
+def test_the_control_permutes_what_is_learnt_and_chosen_on_and_leaves_test_alone(classes: str) -> None:
+    found = {}
+    for control in ("none", "shuffled-labels"):
+        data = Data(classes, Finetune(**{**TINY, "control": control}), Ranks(0, 1, torch.device("cpu")))
+        for split in ("train", "val", "test"):
+            samples = data.loader(split).collection
+            found[control, split] = samples.labels(np.arange(len(samples)))["target"].tolist()
+        data.close()
+    for split in ("train", "val", "test"):
+        true, given = found["none", split], found["shuffled-labels", split]
+        assert sorted(given) == sorted(true)
+        assert (given == true) == (split == "test")
