@@ -32,6 +32,7 @@ from sar_data.train.models.encoder import Backbone
 from sar_data.train.outcome import leave
 from sar_data.train.precision import exact
 from sar_data.train.predictions import gathered, labelled, rows
+from sar_data.train.probe import neighbours
 from sar_data.train.probe.abreast import abreast
 from sar_data.train.probe.contest import Tried, answers, groups, tried
 from sar_data.train.probe.encode import Encoding
@@ -87,9 +88,7 @@ def _check(settings: Probe, data: Data) -> None:
         raise UsageError(f"views {settings.views}: without --augment all views would be the same")
     if settings.views == 1 and any(not step.startswith("drae") for step in settings.augment):
         raise UsageError(f"augment {','.join(settings.augment)}: the first view stays as it is: give --views 2 or more")
-    count = len(select(data.loader("train").collection, fraction=settings.fraction))
-    if max(settings.knn, default=0) > count:
-        raise UsageError(f"knn {max(settings.knn)}: expected at most the {count} train samples: choose a smaller --knn")
+    neighbours.check(settings.knn, len(select(data.loader("train").collection, fraction=settings.fraction)))
     if any(step.startswith("mixup") for step in settings.augment):
         raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune --freeze`")
 

@@ -18,6 +18,12 @@ MOST_CELLS = 1 << 25  # similarities held at once: 128 MiB
 LEAST_SHARE = 1e-6  # of the votes, so that no logit is infinite
 
 
+def check(counts: Sequence[int], known: int) -> None:
+    """Raise UsageError where some k of `counts` is more than there are samples to be neighbours."""
+    if max(counts, default=0) > known:
+        raise UsageError(f"knn {max(counts)}: expected at most the {known} train samples: choose a smaller --knn")
+
+
 def shares(
     known: Tensor, targets: Tensor, asked: Tensor, counts: Sequence[int], *, classes: int, temperature: float
 ) -> list[Tensor]:
@@ -27,9 +33,8 @@ def shares(
     targets       of `known`: int64 [n], or zeros and ones [n, classes]
     Raises UsageError where there are fewer than k neighbours.
     """
+    check(counts, len(known))
     most = max(counts)
-    if most > len(known):
-        raise UsageError(f"knn {most}: expected at most the {len(known)} train samples: choose a smaller --knn")
     has = F.one_hot(targets, classes).float() if targets.ndim == 1 else targets.float()
     table = F.normalize(known, dim=1).t()
     rows = max(1, MOST_CELLS // len(known))
