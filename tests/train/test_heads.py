@@ -77,6 +77,20 @@ def test_each_head_equals_torchs_modules_and_optimiser(norm: bool, several: bool
 
 
 @pytest.mark.parametrize("norm", [False, True])
+def test_what_all_classes_have_in_common_changes_no_probability(norm: bool) -> None:
+    heads = made(norm, False, "sgd", GRID)
+    first = heads.linear(0)
+    shifted = Linear(first.weight + torch.randn(7, 1, generator=torch.Generator().manual_seed(5)), first.bias + 2)
+    train(heads, False)
+    inputs, _ = samples(False)
+    for number, (lr, decay) in enumerate(GRID):
+        theirs = by_torch(shifted, norm, False, "sgd", lr, decay)(inputs)
+        ours = heads.linear(number)
+        torch.testing.assert_close(ours.logits(inputs).softmax(1), theirs.softmax(1), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours.weight.sum(dim=1), torch.zeros(7), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [False, True])
 def test_a_head_among_many_is_the_head_alone(norm: bool) -> None:
     together, losses = made(norm, False, "sgd", GRID), []
     losses = train(together, False)
@@ -106,6 +120,13 @@ def test_heads_learn_what_is_linearly_separable() -> None:
         heads.step(inputs, target, 1.0)
     assert (heads.losses(inputs, target) < before).all()
     assert (heads.logits(inputs)[:, 2].argmax(dim=0) == target).float().mean() > 0.9
+
+
+def test_a_single_class_is_certain() -> None:
+    heads = Heads(7, 1, [0.1], [0.0], norm=True, several=False)
+    inputs, _ = samples(False)
+    assert (heads.step(inputs, torch.zeros(24, dtype=torch.int64), 1.0) == 0).all()
+    assert heads.linear(0).logits(inputs).shape == (24, 1)
 
 
 def test_a_batch_of_one_sample_keeps_batch_statistics_finite() -> None:
