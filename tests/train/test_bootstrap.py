@@ -78,13 +78,14 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_was_resampled_is_told_and_patches_are_called_too_narrow() -> None:
     grouped, alone = answers("multiclass", groups=7), answers("multiclass", groups=None)
-    assert bootstrap.unit_of(grouped, "scenes")[2] == "group bootstrap over 7 scenes"
+    assert bootstrap.unit_of(answers("multiclass", groups=10), "scenes")[2] == "group bootstrap over 10 scenes"
+    assert bootstrap.unit_of(grouped, "scenes")[2] == "group bootstrap over 7 scenes: fewer than 10, too narrow"
     assert bootstrap.unit_of(alone)[2] == "patch bootstrap over 90 patches: no group known, too narrow"
     some = grouped.set_column(
         grouped.column_names.index("group"), "group", pa.array([*grouped["group"].to_pylist()[:-2], None, None])
     )
     units, count, method = bootstrap.unit_of(some, "scenes")
-    assert method == "group bootstrap over 7 scenes and 2 patches of none"
+    assert method == "group bootstrap over 7 scenes and 2 patches of none: fewer than 10, too narrow"
     assert (count, units[-2:].tolist()) == (9, [7, 8])
 
 

@@ -25,6 +25,7 @@ Integers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.int32]
 Measure = Callable[[Weights], dict[str, Any]]  # weights [resample, unit] → figures [resample]
 LEVEL = 0.95
+FEW = 10  # units: of fewer, resamples vary too little
 MOST_CELLS = 1 << 22  # of resampled rows that are held at once
 
 
@@ -62,6 +63,7 @@ def unit_of(table: pa.Table, over: str = "groups") -> tuple[Integers, int, str]:
         method = f"patch bootstrap over {single} patches: no group known, too narrow"
     else:
         method = f"group bootstrap over {len(groups)} {over}" + (f" and {single} patches of none" if single else "")
+        method += f": fewer than {FEW}, too narrow" if count < FEW else ""
     return units, count, method if count > 1 else f"no interval: {count} of {over} or patches to draw from"
 
 
