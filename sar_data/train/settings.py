@@ -138,6 +138,15 @@ class Probe(Classes):
         (0.01, 1.0, 100.0), description="Inverse penalties C of logistic regression by L-BFGS."
     )
 
+    @pydantic.model_validator(mode="after")
+    def _once(self) -> Self:
+        """Refuse to try the same twice."""
+        for name in ("lrs", "weight_decays", "poolings", "heads", "knn", "logistic"):
+            values = getattr(self, name) or ()
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} {','.join(map(str, values))}: expected each once")
+        return self
+
 
 class Segment(Tuned):
     """Train encoder and decoder on masks."""

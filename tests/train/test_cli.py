@@ -122,6 +122,8 @@ def test_what_is_typed_wrongly_is_answered_in_one_line(
         (("--lrs", "0.1,-1"), "lrs.1: Input should be greater than 0"),
         (("--knn", "0"), "knn.0: Input should be greater than 0"),
         (("--logistic", "0"), "logistic.0: Input should be greater than 0"),
+        (("--lrs", "0.1,1,0.10"), "lrs 0.1,1.0,0.1: expected each once"),
+        (("--heads", "linear,linear"), "heads linear,linear: expected each once"),
     ],
 )
 def test_a_probe_takes_no_option_that_it_would_not_heed(
