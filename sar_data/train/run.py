@@ -65,7 +65,12 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
         from sar_data.train.weights import load
 
         weights = load(
-            encoder, settings.weights, pooling=encoder.settled, normalise=settings.normalise, stem=settings.stem
+            encoder,
+            settings.weights,
+            pooling=encoder.settled,
+            normalise=settings.normalise,
+            stem=settings.stem,
+            units=[band.unit for band in data.manifest.bands if band.name in data.channels],
         )
     encoder.requires_grad_(tuned is not None and not tuned.freeze)
     parameters = list((encoder if made is None else made.model).parameters())

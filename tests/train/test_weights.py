@@ -561,6 +561,19 @@ def test_a_normalisation_that_the_weights_do_not_expect_is_warned_of(
     assert all("expect images normalised by fgmae-uint8" in record.message for record in caplog.records)
 
 
+def test_weights_of_images_in_db_warn_of_a_build_in_other_units(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = saved(tmp_path, "B2_vits16_dino_ep99.pth", vit().state_dict())
+    into(VIT, spec, normalise="zscore", units=["dB", "dB"])
+    assert not caplog.records
+    into(VIT, spec, normalise="zscore", units=["power", "amplitude"])
+    (record,) = caplog.records
+    assert "expect images in dB, this build's are in amplitude and power" in record.message
+    into(RESNET, saved(tmp_path, "rsp-resnet-50-ckpt.pth", resnet(3).state_dict()), normalise="zscore", units=["8-bit"])
+    assert caplog.records == [record]
+
+
 def test_optical_weights_expect_no_normalisation_of_sar(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     _, told = into(RESNET, saved(tmp_path, "rsp-resnet-50-ckpt.pth", resnet(3).state_dict()), normalise="zscore")
     assert not caplog.records

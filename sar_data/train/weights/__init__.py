@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,21 @@ class Provenance:
 
 
 def load(
-    encoder: Backbone, spec: str, *, pooling: str | None, normalise: str | None, stem: str | None = None
+    encoder: Backbone,
+    spec: str,
+    *,
+    pooling: str | None,
+    normalise: str | None,
+    stem: str | None = None,
+    units: Iterable[str] = (),
 ) -> Provenance:
     """Load weights into an encoder, which is settled on `pooling`, and tell where they came from.
 
     `spec` is PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG. `pooling` is what the encoder will be used for, a
     pooling or "levels"; None keeps it fit for every pooling that the weights are fit for, as a probe wants it.
-    `normalise` is the run's, and a warning is logged where the weights expect another. `stem` says what the bands of
-    the checkpoint's first layer are where it is not known ("VV,VH", "rgb" or "grey"), or "adapt" to use them for any
-    band.
+    `normalise` is the run's and `units` are its bands', and a warning is logged where the weights expect others. `stem`
+    says what the bands of the checkpoint's first layer are where it is not known ("VV,VH", "rgb" or "grey"), or "adapt"
+    to use them for any band.
 
     Raises UsageError for weights that do not fit, with every name that is missing or left over (only a ViT's fc_norm
     may start afresh), BuildError for a file that is no checkpoint or not a safe one, FetchError where a server did not
@@ -103,7 +109,10 @@ def load(
     except UsageError as error:
         raise UsageError(f"{spec}: {error}") from None
     expected = (contents.normalise,) if contents.normalise else row.normalise if row else ()
-    _compare(spec, expected, normalise)
+    if expected and normalise not in expected:
+        _warn(spec, f"images normalised by {' or '.join(expected)}, this run normalises by {normalise}")
+    if row and row.figures and (others := set(units) - {"dB"}):
+        _warn(spec, f"images in dB, this build's are in {' and '.join(sorted(others))}")
     return Provenance(
         source=spec,
         file=found.path.name,
@@ -121,12 +130,8 @@ def load(
     )
 
 
-def _compare(spec: str, expected: tuple[str, ...], normalise: str | None) -> None:
-    if expected and normalise not in expected:
-        log.warning(
-            "%s: these weights expect images normalised by %s, this run normalises by %s: results may suffer",
-            spec, " or ".join(expected), normalise,
-        )  # fmt: skip
+def _warn(spec: str, what: str) -> None:
+    log.warning("%s: these weights expect %s: results may suffer", spec, what)
 
 
 def _figures(row: Known | None) -> dict[str, tuple[float, float]]:
