@@ -119,7 +119,7 @@ class Probe(Classes):
     views: int = pydantic.Field(1, ge=1, description="Encoded views of each train image; the first is not augmented.")
     epochs: int = pydantic.Field(50, ge=1, description="Passes of the heads over the features.")
     batch_size: int = pydantic.Field(256, ge=1, description="Features a step of the heads, and images of the encoder.")
-    eval_every: int = pydantic.Field(5, ge=1, description="Epochs between losses on the split chosen on, in the log.")
+    eval_every: int = pydantic.Field(10, ge=1, description="Epochs between losses on the split chosen on, in the log.")
     optimiser: Literal["sgd", "adamw"] = pydantic.Field("sgd", description="SGD with momentum 0.9, or AdamW.")
     augment: Names = pydantic.Field((), description="Steps such as flips,crop for all views but the first.")
     lrs: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
