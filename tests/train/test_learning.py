@@ -92,14 +92,14 @@ def test_a_probe_of_an_encoder_trained_elsewhere_tells_more_than_band_means(
 @pytest.mark.parametrize("job", ["finetune", "probe"])
 def test_permuted_labels_of_scenes_teach_nothing(job: str, scenes: str, tmp_path: Path) -> None:
     # Images of a class look alike, so a model gives most of them one label, and one class in ten is right by luck:
-    # a single permutation lies some ten points off.
-    told = {**QUICK, "epochs": 3} if job == "finetune" else {"model": "test_resnet", "device": "cpu"}
+    # of ten permutations the standard deviation was 4 points, the furthest 11 off, the mean 1.
+    told = {**QUICK, "epochs": 6} if job == "finetune" else {"model": "test_resnet", "device": "cpu"}
     found = []
     for seed in range(3):
         settings = (Finetune if job == "finetune" else Probe)(control="shuffled-labels", seed=seed, **told)
         found.append(run(job, scenes, tmp_path / str(seed), settings, say=print)["test"]["oa"])
     print(f"permuted labels: test {found}")
-    assert abs(float(np.mean(found)) - 0.1) < 0.1
+    assert abs(float(np.mean(found)) - 0.1) < 0.07
 
 
 @pytest.mark.parametrize("job", ["finetune", "probe"])
