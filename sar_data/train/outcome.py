@@ -37,7 +37,8 @@ def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table]
     rows = folder.rows()
     if rows:
         told = f", chosen on {PUBLISHED}" if data.settings.select == "test" else ""
-        curves(folder.path / "curves.png", rows, folder.path.name + told)
+        head = f": {rows[0]['head']}" if "head" in rows[0] else ""
+        curves(folder.path / "curves.png", rows, folder.path.name + head + told)
     keep(folder.path / NAME, tables, data.classes)
     found |= more
     write(folder.path / METRICS, found)

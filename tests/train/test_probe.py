@@ -103,9 +103,14 @@ def test_the_chosen_head_is_kept_and_gives_the_predictions(learnt: Path) -> None
     np.testing.assert_allclose(logits.numpy()[order.argsort()], scores(tables["test"]), atol=1e-4)
 
 
+def logged(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
 def test_the_log_is_of_the_chosen_heads_training(learnt: Path) -> None:
     (chosen,) = [row for row in table(learnt) if row["chosen"]]
-    rows = [json.loads(line) for line in (learnt / "log.jsonl").read_text().splitlines()]
+    rows = logged(learnt)
+    assert {row["head"].partition(",")[0] for row in rows} == {f"{chosen['head']} on {chosen['pooling']}"}
     assert [row["epoch"] for row in rows] == list(range(1, 16))
     assert [row["epoch"] for row in rows if "val_loss" in row] == [4, 8, 12, 15]
     assert all(0 < row["lr"] <= float(chosen["lr"]) for row in rows)
@@ -126,6 +131,17 @@ def test_neighbours_that_win_leave_no_head(classes: str, out: Path) -> None:
     assert [row["k"] for row in table(out)] == ["3", "9"]
     assert not (out / "head.safetensors").exists()
     assert not (out / "log.jsonl").exists()
+
+
+def test_where_no_trained_head_is_chosen_the_log_is_of_the_best_of_them(urban: str, learnt: Path, out: Path) -> None:
+    kept = str(learnt.parent / "kept")
+    told = {**CNN, "logistic": (100.0,), "lrs": (1e-9, 1e-8)}  # too small to learn anything
+    assert probed(urban, out, **told, features=kept)["probe"]["chosen"]["head"] == "logistic"
+    trained = [row for row in table(out) if row["lr"]]
+    best = max(trained, key=lambda row: float(row["val_oa"]))
+    name = f"{best['head']} on {best['pooling']}, lr {best['lr']}, weight decay {float(best['weight_decay']):g}"
+    assert [row["head"] for row in logged(out)] == [name] * CNN["epochs"]
+    assert (out / "curves.png").exists()
 
 
 def test_views_and_shares_change_what_heads_are_trained_on(classes: str, tmp_path: Path) -> None:

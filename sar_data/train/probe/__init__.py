@@ -3,6 +3,7 @@
     RUN/features/          what was encoded (or the folder that --features names, which runs may share)
     RUN/heads.csv          every candidate with its figures on the split that the best was chosen on
     RUN/head.safetensors   the chosen one where it is linear: logits are features · weight + bias
+    RUN/log.jsonl          the training of the best that was trained step by step, which it names
 
 Groups of candidates are dealt out to the ranks, and there groups of heads to the cores. Each reads the features that
 all have written, and no group depends on another, so that the outcome is the same for any number of ranks; gradients
@@ -62,11 +63,16 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
         for split in ("val", "test"):
             if split not in features and data.has(split):
                 features[split] = encoding.split(split, poolings)
-    best = _best(found, CHOSEN_BY[data.task.kind], settings.select)
+    figure = CHOSEN_BY[data.task.kind]
+    best = _best(found, figure, settings.select)
     if not ranks.first:
         return {}
     folder.say(f"chosen on {settings.select} of {len(found)}: {best.candidate}")
     _write(folder, settings, found, best)
+    able = (one for one in found if one.log and figure in one.figures)
+    log = max(able, key=lambda one: one.figures[figure], default=best).log
+    for row in range(len(log)):
+        folder.record(log[: row + 1])
     shown: tuple[str, ...] = tuple(split for split in ("val", "test") if split in features)
     tables: dict[str, pa.Table] = {s: _predictions(best, train, features[s], settings, data) for s in shown}
     chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
@@ -148,7 +154,7 @@ def _predictions(best: Tried, train: Features, asked: Features, settings: Probe,
 
 
 def _write(folder: Folder, settings: Probe, found: list[Tried], best: Tried) -> None:
-    """Write the table of candidates, the chosen head, and how the best trained one was trained."""
+    """Write the table of candidates, and the chosen one where it is linear."""
     names = sorted({name for one in found for name in one.figures})
     sink = io.StringIO()
     table = csv.writer(sink, lineterminator="\n")
@@ -160,5 +166,3 @@ def _write(folder: Folder, settings: Probe, found: list[Tried], best: Tried) -> 
     if best.linear is not None:
         tensors = {"weight": best.linear.weight.cpu().contiguous(), "bias": best.linear.bias.cpu().contiguous()}
         durable.write(folder.path / HEAD, save(tensors, {"pooling": best.candidate.pooling}))
-    for row in range(len(best.log)):
-        folder.record(best.log[: row + 1])

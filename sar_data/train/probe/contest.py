@@ -155,7 +155,8 @@ def _heads(
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs
         seen = _loss(heads, judged, pooling).tolist() if due else []
         for i, loss in enumerate(torch.stack(losses).mean(dim=0).tolist()):
-            row = {"epoch": epoch + 1, "step": step, "lr": grid[i][0] * scale, "loss": loss}
+            row = {"head": str(found[i].candidate), "epoch": epoch + 1, "step": step}
+            row |= {"lr": grid[i][0] * scale, "loss": loss}
             found[i].log.append(row | ({f"{settings.select}_loss": seen[i]} if seen else {}))
     for i, one in enumerate(found):
         one.linear = heads.linear(i)
