@@ -41,11 +41,12 @@ test: $(VENV)/dev lint
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 ## kill: kill builds and downloads at watched events, and let them go on
 kill: $(VENV)/dev
-	$(BIN)/python -m pytest -m kill -s tests/kill tests/web
+	$(BIN)/python -m pytest -m kill -s tests/kill tests/download
 
 ## learn: train on miniatures and real chips until what was learnt, or was not to be, shows
 learn: $(VENV)/dev

@@ -11,9 +11,9 @@ from prefect.utilities.annotations import quote
 from flows.crew import Crew, Kind
 from flows.tasks import fetch as fetching
 from flows.tasks import pack, prepare, publish, seal
+from sar_data.builder.prepare import Options
+from sar_data.builder.scan import OnBad
 from sar_data.errors import UsageError
-from sar_data.stages.prepare import Options
-from sar_data.stages.scan import OnBad
 
 
 def build_flow(name: str, dataset: str, description: str) -> Flow[..., dict[str, str]]:

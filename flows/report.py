@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sar_data.manifest import DomainStatistics, Manifest, SplitPolicyDocument
-from sar_data.sealed import Build
+from sar_data.sealed.manifest import DomainStatistics, Manifest, SplitPolicyDocument
+from sar_data.sealed.opened import Build
 
 FIGURES = ("mean", "std", "min", "max")
 

@@ -13,10 +13,10 @@ from flows.build import check_absolute
 from flows.crew import Crew
 from flows.tasks import SERVERS_AFTER_S, progress, transient
 from sar_data import catalog
-from sar_data.sources.credentials import Credentials
+from sar_data.builder.scenes import find_scenes
+from sar_data.download.credentials import Credentials
 from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, unmatched
-from sar_data.stages.scenes import find_scenes
 
 
 @task(

@@ -21,16 +21,16 @@ from prefect.tasks import Task
 from flows import report
 from flows.crew import Crew
 from sar_data import catalog
+from sar_data.builder import pack as packing
+from sar_data.builder import prepare as preparing
+from sar_data.builder import seal as sealing
+from sar_data.builder.draft import Draft
+from sar_data.builder.prepare import Options
+from sar_data.download.fetch import check, needs_acceptance, web_of
+from sar_data.download.fetch import fetch as fetching
 from sar_data.errors import SarDataError, TargetError, Unreachable, UsageError, WorkerDied
-from sar_data.fetch import check, needs_acceptance, web_of
-from sar_data.fetch import fetch as fetching
-from sar_data.sealed import Build
-from sar_data.stages import pack as packing
-from sar_data.stages import prepare as preparing
-from sar_data.stages import seal as sealing
-from sar_data.stages.draft import Draft
-from sar_data.stages.prepare import Options
-from sar_data.stages.scan import Progress
+from sar_data.progress import Progress
+from sar_data.sealed.opened import Build
 
 RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
 SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself

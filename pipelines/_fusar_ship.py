@@ -10,16 +10,37 @@ from typing import NamedTuple
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.table import read_table
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
-CLASSES = ("Cargo", "DiveVessel", "Dredger", "Fishing", "HighSpeedCraft", "LawEnforce", "Other", "Passenger",
-           "PortTender", "Reserved", "SAR", "Tanker", "Tug", "Unspecified", "WingInGrnd")  # fmt: skip
+CLASSES = (
+    "Cargo",
+    "DiveVessel",
+    "Dredger",
+    "Fishing",
+    "HighSpeedCraft",
+    "LawEnforce",
+    "Other",
+    "Passenger",
+    "PortTender",
+    "Reserved",
+    "SAR",
+    "Tanker",
+    "Tug",
+    "Unspecified",
+    "WingInGrnd",
+)
 LISTED = (1, 3, 4, 8, 12, 13)  # codes that published lists confirm: the position in CLASSES, from 1
 NAME = re.compile(r"Ship_C(?P<code>\d{2})S\d{2}N\d{4}")
 FILE = re.compile(rf"({NAME.pattern})\.tiff?")
-COLUMNS = {"mmsi": "mmsi", "length": "length_m", "width": "width_m", "polarMode": "polar_mode",
-           "centerLookAngle": "look_angle_degrees", "heightspace": "pixel_height_m",
-           "widthspace": "pixel_width_m"}  # fmt: skip
+COLUMNS = {
+    "mmsi": "mmsi",
+    "length": "length_m",
+    "width": "width_m",
+    "polarMode": "polar_mode",
+    "centerLookAngle": "look_angle_degrees",
+    "heightspace": "pixel_height_m",
+    "widthspace": "pixel_width_m",
+}
 
 
 class Layout(NamedTuple):

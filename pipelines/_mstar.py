@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sar_data.errors import BadRecord
 from sar_data.raster.phoenix import Header
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 CLASSES = ("2S1", "BMP2", "BRDM_2", "BTR_60", "BTR70", "D7", "T62", "T72", "ZIL131", "ZSU_23_4")
 SLICY = "SLICY"  # a calibration target of corner reflectors, of no class

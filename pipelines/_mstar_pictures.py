@@ -9,7 +9,7 @@ from pipelines._mstar import CLASSES, by_folders, key_of
 from sar_data.errors import BadRecord
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 PICTURE = re.compile(r"HB\d{5}\.jpe?g")
 CONDITIONS = ("SOC", "EOC-Depression", "EOC-Scene", "EOC-Configuration-Version")
@@ -29,10 +29,13 @@ def scan_pictures(tree: Tree, unit: str) -> Iterator[Record]:
         if value
     }
     yield Record(
-        key=key_of(*parts[at:-1], parts[-1].partition(".")[0]), files=(SourceFile(unit, tree.size(unit)),),
-        labels={"target": (CLASSES.index(chip.name),)}, shape=image.dimensions(tree.head(unit, 4096), unit),
-        group=key_of(chip.name, parts[-1].partition(".")[0]), attrs=attrs,
-    )  # fmt: skip
+        key=key_of(*parts[at:-1], parts[-1].partition(".")[0]),
+        files=(SourceFile(unit, tree.size(unit)),),
+        labels={"target": (CLASSES.index(chip.name),)},
+        shape=image.dimensions(tree.head(unit, 4096), unit),
+        group=key_of(chip.name, parts[-1].partition(".")[0]),
+        attrs=attrs,
+    )
 
 
 def read_picture(tree: Tree, record: Record) -> Sample:

@@ -38,11 +38,10 @@ def protocols() -> dict[str, SplitPolicy]:
             train=vehicles("17", *TRAINED), test=vehicles("15|17", *CONFIGURATIONS), otherwise=OUT
         ),
         "eoc-2-version": Where(train=vehicles("17", *TRAINED), test=vehicles("15|17", *VERSIONS), otherwise=OUT),
-        "sarhub": ByPath(
-            train=LISTS[0], val=None, test=LISTS[1], pattern=r"(train|test)/([\w-]+)/(HB\d{5}\.\d{3})"
-        ),
-        "random": Random(), "stratified": Stratified(),
-    }  # fmt: skip
+        "sarhub": ByPath(train=LISTS[0], val=None, test=LISTS[1], pattern=r"(train|test)/([\w-]+)/(HB\d{5}\.\d{3})"),
+        "random": Random(),
+        "stratified": Stratified(),
+    }
 
 
 def folder_protocols() -> dict[str, SplitPolicy]:

@@ -10,7 +10,7 @@ from pipelines._opensarship_chips import read, scan, units
 from pipelines._opensarship_products import (
     FOLDERS,
     KINDS,
-    POLARISATIONS,
+    POLARIZATIONS,
     advice,
     bands,
     order,
@@ -20,8 +20,7 @@ from pipelines._opensarship_products import (
 )
 from sar_data.errors import SourceError
 from sar_data.labels import ais
-from sar_data.sources.tree import Tree
-from sar_data.spec import DatasetSpec, Pipeline, Task
+from sar_data.spec import DatasetSpec, Pipeline, Task, Tree
 from sar_data.split import group, random, stratified
 
 TASK = Task(name="ship", kind="multiclass", classes=ais.CLASSES)
@@ -33,8 +32,10 @@ def fit(tree: Tree, base: Pipeline, kind: str, form: str) -> tuple[Pipeline, tup
     counts = ", ".join(f"{number} {name}" for name, number in sorted(Counter(kinds.values()).items()))
     if kind not in kinds.values():
         remedy = " or ".join(advice(name, form) for name in sorted({*kinds.values()}))
-        raise SourceError(f"expected scenes of kind {kind}, found {counts or 'no folder with a folder Patch'}: "
-                          f"{remedy or 'unpack each archive to a folder of its name'}")  # fmt: skip
+        raise SourceError(
+            f"expected scenes of kind {kind}, found {counts or 'no folder with a folder Patch'}: "
+            f"{remedy or 'unpack each archive to a folder of its name'}"
+        )
     found = [f"scenes by product: {counts}"]
     spec = base.spec
     if kind.endswith("dh") and form != "uint8":
@@ -46,18 +47,25 @@ def fit(tree: Tree, base: Pipeline, kind: str, form: str) -> tuple[Pipeline, tup
 
 def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
     """Return the pipeline of one kind of product in one form; `known`: its real files were read."""
-    own = bands(kind, form, POLARISATIONS[kind[4:]])
+    own = bands(kind, form, POLARIZATIONS[kind[4:]])
     dtype = "uint8" if form == "uint8" else "float32"
     spec = dataclasses.replace(
-        spec, title=", ".join(filter(None, (spec.title, variant(kind, form)))), variant=variant(kind, form), bands=own,
-        dtype=dtype, evidence="real-files" if known else "dossier", pixel_size_m=10.0 if kind[:3] == "grd" else None,
+        spec,
+        title=", ".join(filter(None, (spec.title, variant(kind, form)))),
+        variant=variant(kind, form),
+        bands=own,
+        dtype=dtype,
+        evidence="real-files" if known else "dossier",
+        pixel_size_m=10.0 if kind[:3] == "grd" else None,
         calibration={"": "DN", "cal": "sigma0", "uint8": "stretched"}[form],
-    )  # fmt: skip
+    )
     made = Pipeline(
-        spec=spec, units=partial(units, form=form), scan=partial(scan, kind=kind, form=form),
+        spec=spec,
+        units=partial(units, form=form),
+        scan=partial(scan, kind=kind, form=form),
         read=partial(read, bands=len(own), dtype=dtype),
         splits={"group": group.Group(), "stratified": stratified.Stratified(), "random": random.Random()},
-    )  # fmt: skip
+    )
     return dataclasses.replace(made, fit=partial(fit, base=made, kind=kind, form=form))
 
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines._opensarship_products import CHIP, FOLDERS, POLARISATIONS, advice, opened, scenes
+from pipelines._opensarship_products import CHIP, FOLDERS, POLARIZATIONS, advice, opened, scenes
 from sar_data.errors import BadRecord
 from sar_data.labels import ais, sentinel1
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 
 def units(tree: Tree, form: str) -> Iterator[str]:
-    """Yield scene/folder/chip, without prefix, polarisation and ending; other files are no chips."""
+    """Yield scene/folder/chip, without prefix, polarization and ending; other files are no chips."""
     opened.cache_clear()  # the source may have been corrected since this process last read it
     for scene in scenes(tree):
         folder = posixpath.join(scene, FOLDERS[form])
@@ -45,15 +45,19 @@ def scan(tree: Tree, unit: str, kind: str, form: str) -> Iterator[Record]:
         key=f"{scene.product}_x{named['x']}_y{named['y']}",
         files=(*files(tree, folder, chip, scene.kind, form), scene.file),
         labels={"ship": (ais.agreed(named["type"], ship.get("Ship_Type"), unit),)},
-        shape=ais.shape(ship, scene.file.path), group=scene.product, time=when, orbit_pass=turn,
-        relative_orbit=sentinel1.relative_orbit(scene.product), unused=unused,
+        shape=ais.shape(ship, scene.file.path),
+        group=scene.product,
+        time=when,
+        orbit_pass=turn,
+        relative_orbit=sentinel1.relative_orbit(scene.product),
+        unused=unused,
         attrs=attrs | ({"orbit_pass_source": "derived"} if turn else {}),
-    )  # fmt: skip
+    )
 
 
 def files(tree: Tree, folder: str, chip: str, kind: str, form: str) -> tuple[SourceFile, ...]:
-    """Return the chip's TIFFs: one of all bands, or a picture of each polarisation."""
-    pols = POLARISATIONS[kind[4:]]
+    """Return the chip's TIFFs: one of all bands, or a picture of each polarization."""
+    pols = POLARIZATIONS[kind[4:]]
     names = [f"Visual_{chip}_{p.lower()}.tif" for p in pols] if form == "uint8" else [f"{chip}.tif"]
     paths = [f"{folder}/{name}" for name in names]
     try:

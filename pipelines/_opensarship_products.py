@@ -15,8 +15,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import ais
 from sar_data.raster import tiff
 from sar_data.record import SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band
+from sar_data.spec import Band, Tree
 
 PRODUCT = re.compile(
     r"(S1[AB]_IW_(GRDH|SLC_)_1S([DS][VH])_\d{8}T\d{6}_\d{8}T\d{6}_\d{6}_[0-9A-F]{6}_[0-9A-F]{4})(?: ?\(\d+\))?"
@@ -24,8 +23,8 @@ PRODUCT = re.compile(
 CHIP = re.compile(r"(?:Visual_)?((?P<type>.+)_x(?P<x>\d+)_y(?P<y>\d+?))(?:_(?:vh|vv|hh|hv))?\.tif")
 FOLDERS = {"": "Patch", "cal": "Patch_Cal", "uint8": "Patch_Uint8"}
 # The ReadMe gives VH before VV; that HV comes before HH is by analogy, and is tested where such a scene is built.
-POLARISATIONS = {"dv": ("VH", "VV"), "dh": ("HV", "HH"), "sv": ("VV",), "sh": ("HH",)}
-KINDS = tuple(f"{product}-{pols}" for product in ("grd", "slc") for pols in POLARISATIONS)
+POLARIZATIONS = {"dv": ("VH", "VV"), "dh": ("HV", "HH"), "sv": ("VV",), "sh": ("HH",)}
+KINDS = tuple(f"{product}-{pols}" for product in ("grd", "slc") for pols in POLARIZATIONS)
 
 
 class Scene(NamedTuple):
@@ -37,20 +36,21 @@ class Scene(NamedTuple):
     file: SourceFile
 
 
-def bands(kind: str, form: str, polarisations: tuple[str, ...]) -> tuple[Band, ...]:
+def bands(kind: str, form: str, polarizations: tuple[str, ...]) -> tuple[Band, ...]:
     """Return the bands of a kind of product in a form, in the order of the files."""
     if form == "cal":
-        return tuple(Band(name=p, polarisation=p, unit="power", description=f"sigma0 {p}") for p in polarisations)
+        return tuple(Band(name=p, polarization=p, unit="power", description=f"sigma0 {p}") for p in polarizations)
     if form == "uint8":
         text = "amplitude {}, each chip stretched to 255 by itself"
-        return tuple(Band(name=p, polarisation=p, unit="8-bit", description=text.format(p)) for p in polarisations)
+        return tuple(Band(name=p, polarization=p, unit="8-bit", description=text.format(p)) for p in polarizations)
     if kind.startswith("grd"):
         text = "digital number {}, an amplitude"
-        return tuple(Band(name=p, polarisation=p, unit="amplitude", description=text.format(p)) for p in polarisations)
+        return tuple(Band(name=p, polarization=p, unit="amplitude", description=text.format(p)) for p in polarizations)
     return tuple(
-        Band(name=f"{p}_{part}", polarisation=p, unit="DN", description=f"{word} of the complex {p}")
-        for p in polarisations for part, word in (("I", "real part"), ("Q", "imaginary part"))
-    )  # fmt: skip
+        Band(name=f"{p}_{part}", polarization=p, unit="DN", description=f"{word} of the complex {p}")
+        for p in polarizations
+        for part, word in (("I", "real part"), ("Q", "imaginary part"))
+    )
 
 
 def variant(kind: str, form: str) -> str:
@@ -84,9 +84,10 @@ def product(tree: Tree, scene: str) -> tuple[str, str]:
     if len(found) != 1:
         several = ", ".join(one[0] for one in found)
         raise BadRecord(
-            scene or ".", f"expected the name of one Sentinel-1 product, found {several or 'none'}: unpack each "
+            scene or ".",
+            f"expected the name of one Sentinel-1 product, found {several or 'none'}: unpack each "
             "archive to a folder of its name",
-        )  # fmt: skip
+        )
     ((name, level, pols),) = found
     return name, f"{level[:3].lower()}-{pols.lower()}"
 
@@ -113,8 +114,8 @@ def order(tree: Tree, scene: str, kind: str, form: str) -> tuple[str, str]:
     shape = found.shape[1:]
     pictures = [tiff.read(tree.read(p), p, shape=shape, dtypes=("uint8",), bands=1).pixels.reshape(-1) for p in named]
     likeness = np.corrcoef(np.vstack([np.linalg.norm(found.reshape(2, parts, -1), axis=1), *pictures]))[:2, 2:]
-    polarisations = {(0, 1): ("HV", "HH"), (1, 0): ("HH", "HV")}.get(tuple(likeness.argmax(1).tolist()))
-    if polarisations is None:
+    polarizations = {(0, 1): ("HV", "HH"), (1, 0): ("HH", "HV")}.get(tuple(likeness.argmax(1).tolist()))
+    if polarizations is None:
         seen = likeness.round(2).tolist()
         raise SourceError(f"{path}: expected bands like {named}, found correlations {seen}: take the uint8 form")
-    return polarisations
+    return polarizations

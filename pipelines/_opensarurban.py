@@ -8,10 +8,20 @@ from itertools import combinations
 from typing import NamedTuple
 
 from sar_data.errors import SourceError
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
-CLASSES = ("highbuildings", "StorageArea", "GeneralResidential", "denselow", "Skyscraper", "SingleBuilding",
-           "vegetation", "highway", "airport", "railway")  # fmt: skip
+CLASSES = (
+    "highbuildings",
+    "StorageArea",
+    "GeneralResidential",
+    "denselow",
+    "Skyscraper",
+    "SingleBuilding",
+    "vegetation",
+    "highway",
+    "airport",
+    "railway",
+)
 LABELS = {name.lower().rstrip("s"): label for label, name in enumerate(CLASSES)}
 FILE = re.compile(r"((?P<cls>[A-Za-z]+)_x\d+_y\d+_Polygon(?P<n>\d+))_v[vh](?P<end>\.(?i:tiff?|png))")
 FORMS = {"calibrated": r"calib", "uint8": r"uint8|8.?bit|gr[ae]y|visual", "pseudo-colour": r"rgb|pseudo|colou?r"}

@@ -6,7 +6,7 @@ is odd about them:
 - The XML of 2.0 is of another schema: objects/object with possibleresult/name and points/point "x,y", whose first point
   comes once more at the end. Upright rectangles become boxes; others keep their outline as well.
 - Values are digital numbers without a published calibration: unit "DN". Another dtype than uint16 stops the build.
-- Polarisation and resolution are not told for an image; some copies nest the folders.
+- Polarization and resolution are not told for an image; some copies nest the folders.
 - The paper trains on two thirds of 1.0, but no list of them is published: only "random" splits are on offer.
 """
 
@@ -20,8 +20,8 @@ from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
 from sar_data.raster import tiff
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, home_of, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import home_of, noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import random
 
 CLASSES, SIDE, HEAD_BYTES = ("ship",), 1000, 4096
@@ -48,9 +48,12 @@ def scan(tree: Tree, unit: str, version: str = "1.0") -> Iterator[Record]:
         raise BadRecord(xml, f"expected an image of {SIDE}x{SIDE} pixels, found {shape[0]}x{shape[1]}")
     objects = tuple(_object(thing, shape, xml) for thing in known.things)
     yield Record(
-        key=stem, files=(SourceFile(unit, tree.size(unit)), file), objects=objects,
-        shape=None if version == "2.0" else shape, labels={"ships": (0,) if objects else ()},
-    )  # fmt: skip
+        key=stem,
+        files=(SourceFile(unit, tree.size(unit)), file),
+        objects=objects,
+        shape=None if version == "2.0" else shape,
+        labels={"ships": (0,) if objects else ()},
+    )
 
 
 def _object(thing: voc.Thing, shape: tuple[int, int], path: str) -> Object:
@@ -72,18 +75,40 @@ def read(tree: Tree, record: Record) -> Sample:
 
 HOW = "find AIR-SARShip among its data sets, download data and xml and unpack both into one folder"
 SPEC = DatasetSpec(
-    name="air-sarship", version="1.0", revision=1, title="AIR-SARShip-1.0", evidence="dossier", samples=31,
-    bands=(Band(name="grey", polarisation="", unit="DN", description="16-bit digital number"),),
-    shape=None, dtype="uint16", pixel_size_m=None, calibration="DN", range_axis="mixed",
-    symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
+    name="air-sarship",
+    version="1.0",
+    revision=1,
+    title="AIR-SARShip-1.0",
+    evidence="dossier",
+    samples=31,
+    bands=(Band(name="grey", polarization="", unit="DN", description="16-bit digital number"),),
+    shape=None,
+    dtype="uint16",
+    pixel_size_m=None,
+    calibration="DN",
+    range_axis="mixed",
+    symmetries=("azimuth-flip", "range-flip"),
+    tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
     sources=(Source(name="AIR-SARShip-1.0", url="https://radars.ac.cn", manual=HOW),),
-    lists=(), licence="none stated",
+    lists=(),
+    licence="none stated",
     citation="Sun et al. 2019, AIR-SARShip-1.0: High-resolution SAR Ship Detection Dataset, Journal of Radars 8(6):852",
-)  # fmt: skip
+)
 FIRST = Pipeline(spec=SPEC, units=units, scan=scan, read=read, splits={"random": random.Random()})
 LATER = dataclasses.replace(
-    SPEC, version="2.0", variant="2.0", title="AIR-SARShip-2.0", samples=300, shape=(SIDE, SIDE),
+    SPEC,
+    version="2.0",
+    variant="2.0",
+    title="AIR-SARShip-2.0",
+    samples=300,
+    shape=(SIDE, SIDE),
     sources=(dataclasses.replace(SPEC.sources[0], name="AIR-SARShip-2.0"),),
-)  # fmt: skip
-PIPELINE = dataclasses.replace(FIRST, variants={"2.0": dataclasses.replace(
-    FIRST, spec=LATER, units=partial(units, version="2.0"), scan=partial(scan, version="2.0"))})  # fmt: skip
+)
+PIPELINE = dataclasses.replace(
+    FIRST,
+    variants={
+        "2.0": dataclasses.replace(
+            FIRST, spec=LATER, units=partial(units, version="2.0"), scan=partial(scan, version="2.0")
+        )
+    },
+)

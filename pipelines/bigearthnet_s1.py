@@ -22,8 +22,7 @@ from sar_data.labels import corine, sentinel1
 from sar_data.labels.fields import read_fields
 from sar_data.raster.stack import stack
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, group, official, random, stratified
 
 PATCH = re.compile(r"(S1[AB]_IW_GRDH_1SDV_\d{8}T\d{6})_(\d{2}[A-Z]{3})_(\d{1,2})_(\d{1,2})")
@@ -57,19 +56,34 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         time = datetime.fromisoformat(facts["acquisition_time"]).replace(tzinfo=UTC)
     except (ValueError, TypeError) as error:
         raise BadRecord(path, str(error)) from None
-    attrs = {"scene": scene, "product": facts["scene_source"],
-             "tile": tile, "column": column, "row": row, "orbit_pass_source": "derived"}  # fmt: skip
+    attrs = {
+        "scene": scene,
+        "product": facts["scene_source"],
+        "tile": tile,
+        "column": column,
+        "row": row,
+        "orbit_pass_source": "derived",
+    }
     if "corresponding_s2_patch" in facts:
         attrs["s2_name"] = str(facts["corresponding_s2_patch"])
     yield Record(
         key=key,
-        files=(SourceFile(vv, tree.size(vv)), SourceFile(vh, tree.size(vh)),
-               SourceFile(path, len(raw), xxhash.xxh3_128_hexdigest(raw))),
+        files=(
+            SourceFile(vv, tree.size(vv)),
+            SourceFile(vh, tree.size(vh)),
+            SourceFile(path, len(raw), xxhash.xxh3_128_hexdigest(raw)),
+        ),
         labels={"clc19": usual, "clc43": labels},
-        group=scene, time=time, orbit_pass=sentinel1.orbit_pass(time, meridian), relative_orbit=orbit,
-        crs=crs, transform=(10.0, 0.0, west, 0.0, -10.0, north), footprint=(west, south, east, north),
-        unused=None if usual else "no label in the 19-class nomenclature", attrs=attrs,
-    )  # fmt: skip
+        group=scene,
+        time=time,
+        orbit_pass=sentinel1.orbit_pass(time, meridian),
+        relative_orbit=orbit,
+        crs=crs,
+        transform=(10.0, 0.0, west, 0.0, -10.0, north),
+        footprint=(west, south, east, north),
+        unused=None if usual else "no label in the 19-class nomenclature",
+        attrs=attrs,
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -92,29 +106,51 @@ LISTS = {
     "s1s2_mapping.csv": (f"{RSIM}_tools/-/raw/master/files/s1s2_mapping.csv", MAPPED),
 }
 NOTE = "sought beside the data, or in the folder of --lists; lists of Sentinel-2 names alone do as well"
-DATA = Source(name="BigEarthNet-S1-v1.0.tar.gz", url="https://zenodo.org/records/12687186/files/BigEarthNet-S1-v1.0.tar.gz",
-              checksum="md5:94ced73440dea8c7b9645ee738c5a172", note="68.5 GB as a plain tar")  # fmt: skip
+DATA = Source(
+    name="BigEarthNet-S1-v1.0.tar.gz",
+    url="https://zenodo.org/records/12687186/files/BigEarthNet-S1-v1.0.tar.gz",
+    checksum="md5:94ced73440dea8c7b9645ee738c5a172",
+    note="68.5 GB as a plain tar",
+)
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="bigearthnet-s1", version="1.0", revision=2, title="BigEarthNet-S1 v1.0", evidence="real-files",
-        bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
-        shape=(120, 120), dtype="float32", pixel_size_m=10.0,
-        tasks=(Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),
-               Task(name="clc43", kind="multilabel", classes=corine.CLASSES_43)),
-        sources=(DATA, *(Source(name=name, url=url, checksum=checksum, note=NOTE)
-                         for name, (url, checksum) in LISTS.items())),
-        lists=tuple(LISTS), licence="CDLA-Permissive-1.0", samples=590_326,
-        calibration="sigma0", range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
+        name="bigearthnet-s1",
+        version="1.0",
+        revision=2,
+        title="BigEarthNet-S1 v1.0",
+        evidence="real-files",
+        bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+        shape=(120, 120),
+        dtype="float32",
+        pixel_size_m=10.0,
+        tasks=(
+            Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),
+            Task(name="clc43", kind="multilabel", classes=corine.CLASSES_43),
+        ),
+        sources=(
+            DATA,
+            *(Source(name=name, url=url, checksum=checksum, note=NOTE) for name, (url, checksum) in LISTS.items()),
+        ),
+        lists=tuple(LISTS),
+        licence="CDLA-Permissive-1.0",
+        samples=590_326,
+        calibration="sigma0",
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
         citation="Sumbul et al. 2021, BigEarthNet-MM, doi:10.1109/MGRS.2021.3089174",
     ),
-    units=units, scan=scan, read=read,
+    units=units,
+    scan=scan,
+    read=read,
     splits={
         "official": official.Official(
             exclude={name: name[13:-4].replace("_", " ") for name in LISTS if name.startswith("patches_with_")},
             id_pattern=f"{PARTNER.pattern}|{PATCH.pattern}",
         ),
-        "random": random.Random(), "stratified": stratified.Stratified(),
-        "group": group.Group(), "blocks": blocks.Blocks(),
+        "random": random.Random(),
+        "stratified": stratified.Stratified(),
+        "group": group.Group(),
+        "blocks": blocks.Blocks(),
     },
-)  # fmt: skip
+)

@@ -23,8 +23,8 @@ from sar_data.labels import corine, parquet, sentinel1
 from sar_data.raster import tiff
 from sar_data.raster.stack import stack
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, home_of
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import home_of
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, declared, group, random, stratified
 
 PATCH = re.compile(r"(S1[AB]_IW_GRDH_1SDV_(\d{8}T\d{6}))_(\d{2}[A-Z]{3})_(\d{1,2})_(\d{1,2})")
@@ -70,13 +70,27 @@ def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iter
     flags = [text for text in ("seasonal_snow", "cloud_or_shadow") if row[f"contains_{text}"]]
     reason = "; ".join(text.replace("_", " ") for text in flags) if flags and not union else None
     yield Record(
-        key=key, files=tuple(SourceFile(path, tree.size(path)) for path in paths), official=SPLITS[row["split"]],
+        key=key,
+        files=tuple(SourceFile(path, tree.size(path)) for path in paths),
+        official=SPLITS[row["split"]],
         labels={"clc19": tuple(sorted(NAMES[name] for name in row["labels"]))} | ({"clc19_map": ()} if maps else {}),
-        group=scene, time=time, crs=crs, transform=transform, footprint=footprint or None, unused=reason,
+        group=scene,
+        time=time,
+        crs=crs,
+        transform=transform,
+        footprint=footprint or None,
+        unused=reason,
         orbit_pass=sentinel1.orbit_pass(time, 6 * int(tile[:2]) - 183),
-        attrs={"scene": scene, "tile": tile, "column": column, "row": number, "s2_name": row["patch_id"],
-               "country": row["country"], "orbit_pass_source": "derived"},
-    )  # fmt: skip
+        attrs={
+            "scene": scene,
+            "tile": tile,
+            "column": column,
+            "row": number,
+            "s2_name": row["patch_id"],
+            "country": row["country"],
+            "orbit_pass_source": "derived",
+        },
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -93,26 +107,58 @@ def read(tree: Tree, record: Record) -> Sample:
 
 
 HOME = "https://zenodo.org/records/10891137/files/"
-MD5 = {"BigEarthNet-S1.tar.zst": "a55eaa2cdf6a917e296bd6601ec1e348", TABLE: "55687065e77b6d0b0f1ff604a6e7b49c",
-       EXTRA: "fe31856f4986d446c9468b59d6387c91",
-       "Reference_Maps.tar.zst": "95d85a222fa983faddcac51a19f28917"}  # fmt: skip
+MD5 = {
+    "BigEarthNet-S1.tar.zst": "a55eaa2cdf6a917e296bd6601ec1e348",
+    TABLE: "55687065e77b6d0b0f1ff604a6e7b49c",
+    EXTRA: "fe31856f4986d446c9468b59d6387c91",
+    "Reference_Maps.tar.zst": "95d85a222fa983faddcac51a19f28917",
+}
 SPEC = DatasetSpec(
-    name="bigearthnet-s1-v2", version="2.0", revision=1, title="BigEarthNet-S1 v2.0 (reBEN)", evidence="real-lists",
-    bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
-    shape=(120, 120), dtype="float32", pixel_size_m=10.0, samples=480_038, calibration="sigma0", range_axis="mixed",
+    name="bigearthnet-s1-v2",
+    version="2.0",
+    revision=1,
+    title="BigEarthNet-S1 v2.0 (reBEN)",
+    evidence="real-lists",
+    bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+    shape=(120, 120),
+    dtype="float32",
+    pixel_size_m=10.0,
+    samples=480_038,
+    calibration="sigma0",
+    range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
-    tasks=(Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),), lists=(),
+    tasks=(Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),),
+    lists=(),
     licence="CDLA-Permissive-1.0",
     sources=tuple(Source(name=name, url=HOME + name, checksum=f"md5:{md5}") for name, md5 in MD5.items()),
     citation="Clasen et al. 2024, reBEN: Refined BigEarthNet, arXiv:2407.03653",
-)  # fmt: skip
+)
 MAPPED = (*SPEC.tasks, Task(name="clc19_map", kind="segmentation", classes=corine.CLASSES_19))
-BASE = Pipeline(spec=SPEC, units=units, scan=scan, read=read, splits={
-    "official": declared.Declared(), "random": random.Random(), "stratified": stratified.Stratified(),
-    "group": group.Group(), "blocks": blocks.Blocks()})  # fmt: skip
-PIPELINE = dataclasses.replace(BASE, variants={
-    "all": dataclasses.replace(BASE, scan=partial(scan, union=True), spec=dataclasses.replace(
-        SPEC, variant="all", samples=549_488, title=f"{SPEC.title}, with snow and clouds")),
-    "segmentation": dataclasses.replace(BASE, scan=partial(scan, maps=True), spec=dataclasses.replace(
-        SPEC, variant="segmentation", tasks=MAPPED, title=f"{SPEC.title}, with maps")),
-})  # fmt: skip
+BASE = Pipeline(
+    spec=SPEC,
+    units=units,
+    scan=scan,
+    read=read,
+    splits={
+        "official": declared.Declared(),
+        "random": random.Random(),
+        "stratified": stratified.Stratified(),
+        "group": group.Group(),
+        "blocks": blocks.Blocks(),
+    },
+)
+PIPELINE = dataclasses.replace(
+    BASE,
+    variants={
+        "all": dataclasses.replace(
+            BASE,
+            scan=partial(scan, union=True),
+            spec=dataclasses.replace(SPEC, variant="all", samples=549_488, title=f"{SPEC.title}, with snow and clouds"),
+        ),
+        "segmentation": dataclasses.replace(
+            BASE,
+            scan=partial(scan, maps=True),
+            spec=dataclasses.replace(SPEC, variant="segmentation", tasks=MAPPED, title=f"{SPEC.title}, with maps"),
+        ),
+    },
+)

@@ -25,8 +25,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import igbp
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, official, random
 
 FILE = re.compile(r"ROIs0000_(?P<part>validation|test)_(?P<kind>s1|s2|lc|dfc)_(?P<scene>\d+)_p(?P<n>\d+)\.tif")
@@ -97,22 +96,58 @@ BENCH = "unpack it from dfc2020_s1s2.zip (md5 f10ba017dab6f38b7a6857b169ea924b) 
 ZIPS = {"s1_validation": 948, "dfc_validation": 6, "s1_0": 4960, "dfc_0": 36}  # MB, as one user found them
 LISTS = ("dfc-train-new.csv", "dfc-val-new.csv", "dfc-test-new.csv")
 SPEC = DatasetSpec(
-    name="dfc2020", version="1.0", revision=1, title="DFC2020", evidence="dossier", samples=6114,
-    bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
-    shape=SHAPE, dtype="float32", wider=("float64",), pixel_size_m=10.0, calibration="sigma0", terrain_corrected=True,
-    range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
+    name="dfc2020",
+    version="1.0",
+    revision=1,
+    title="DFC2020",
+    evidence="dossier",
+    samples=6114,
+    bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+    shape=SHAPE,
+    dtype="float32",
+    wider=("float64",),
+    pixel_size_m=10.0,
+    calibration="sigma0",
+    terrain_corrected=True,
+    range_axis="mixed",
+    symmetries=("azimuth-flip", "range-flip"),
     tasks=(Task(name="landcover", kind="segmentation", classes=CLASSES),),
-    sources=(*(Source(name=f"{name}.zip", url=HOME, note=f"{mb} MB", manual=HOW) for name, mb in ZIPS.items()),
-             *(Source(name=name, url="https://huggingface.co/datasets/wangyi111/Copernicus-Bench", manual=BENCH)
-               for name in LISTS)),
-    lists=LISTS, licence="CC-BY-4.0", citation="Robinson et al. 2021, DFC2020, doi:10.21227/rha7-m332",
-)  # fmt: skip
+    sources=(
+        *(Source(name=f"{name}.zip", url=HOME, note=f"{mb} MB", manual=HOW) for name, mb in ZIPS.items()),
+        *(
+            Source(name=name, url="https://huggingface.co/datasets/wangyi111/Copernicus-Bench", manual=BENCH)
+            for name in LISTS
+        ),
+    ),
+    lists=LISTS,
+    licence="CC-BY-4.0",
+    citation="Robinson et al. 2021, DFC2020, doi:10.21227/rha7-m332",
+)
 PLAIN = Pipeline(
-    spec=SPEC, units=units, scan=scan, read=read,
-    splits={"official": declared.Declared(), "random": random.Random(),
-            "copernicus-bench": official.Official(train=LISTS[0], val=LISTS[1], test=LISTS[2], alias_attr="dfc_name",
-                                                  mapping=None, id_pattern=FILE.pattern, subset=True)},
-)  # fmt: skip
+    spec=SPEC,
+    units=units,
+    scan=scan,
+    read=read,
+    splits={
+        "official": declared.Declared(),
+        "random": random.Random(),
+        "copernicus-bench": official.Official(
+            train=LISTS[0],
+            val=LISTS[1],
+            test=LISTS[2],
+            alias_attr="dfc_name",
+            mapping=None,
+            id_pattern=FILE.pattern,
+            subset=True,
+        ),
+    },
+)
 COARSE = dataclasses.replace(SPEC, variant="lc", title="DFC2020 with the MODIS maps as labels")
-PIPELINE = dataclasses.replace(PLAIN, variants={"lc": dataclasses.replace(
-    PLAIN, spec=COARSE, scan=functools.partial(scan, kind="lc"), read=functools.partial(read, kind="lc"))})  # fmt: skip
+PIPELINE = dataclasses.replace(
+    PLAIN,
+    variants={
+        "lc": dataclasses.replace(
+            PLAIN, spec=COARSE, scan=functools.partial(scan, kind="lc"), read=functools.partial(read, kind="lc")
+        )
+    },
+)

@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from sar_data.errors import BadRecord
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, random, stratified
 
 CLASSES = (
@@ -89,25 +88,39 @@ def read(tree: Tree, record: Record) -> Sample:
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="eurosat-sar", version="1.0", revision=1, title="EuroSAT-SAR", evidence="dossier",
-        bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
-        shape=(64, 64), dtype="float32", wider=("float64",), pixel_size_m=10.0,
+        name="eurosat-sar",
+        version="1.0",
+        revision=1,
+        title="EuroSAT-SAR",
+        evidence="dossier",
+        bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+        shape=(64, 64),
+        dtype="float32",
+        wider=("float64",),
+        pixel_size_m=10.0,
         tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
         sources=(
             Source(
-                name="EuroSAT-SAR.zip", note="922 MB; the address follows `main`, for no revision was verified",
+                name="EuroSAT-SAR.zip",
+                note="922 MB; the address follows `main`, for no revision was verified",
                 url="https://huggingface.co/datasets/wangyi111/EuroSAT-SAR/resolve/main/EuroSAT-SAR.zip",
             ),
         ),
-        lists=(), licence="MIT", samples=27_000,
-        calibration="sigma0", range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
+        lists=(),
+        licence="MIT",
+        samples=27_000,
+        calibration="sigma0",
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
         citation="Wang et al. 2023, Feature Guided Masked Autoencoder, arXiv:2310.18653",
     ),
-    units=units, scan=scan, read=read,
+    units=units,
+    scan=scan,
+    read=read,
     splits={
         "fgmae": stratified.SklearnStratified(train=0.8),
         "stratified": stratified.Stratified(train=0.6, val=0.2, test=0.2),
         "random": random.Random(),
         "blocks": blocks.Blocks(),
     },
-)  # fmt: skip
+)

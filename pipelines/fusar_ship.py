@@ -6,7 +6,7 @@ with the ship in the middle, cut from level 1A. What is odd about the data:
   the others are inferred from the alphabet. A code in two folders, or another one than is known, stops the build.
 - meta.csv has tabs or commas, and paths with backslashes; it is joined by the name of the chip. It may come as
   meta.xls, which is not read: save it as meta.csv. One ship (MMSI) has several chips, which is what "group" keeps
-  together. There is neither date nor place, and the polarisation is that of the scene (DH, DV), not of the chip.
+  together. There is neither date nor place, and the polarization is that of the scene (DH, DV), not of the chip.
 - Chips without a ship (bridges, coast, islands, clutter) lie in folders whose names nobody documents: they are
   counted as unused. dtype and size are looked at; the build says what it found.
 - There is no official split. "sarhub" is that of SAR-HUB, six classes, FSS_FuSAR_train6.txt and FSS_FuSAR_test6.txt.
@@ -24,8 +24,7 @@ from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, categor
 from sar_data.errors import BadRecord
 from sar_data.raster import picture
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Unit
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree, Unit
 from sar_data.split import bypath, group, random, stratified
 
 LISTS = ("FSS_FuSAR_train6.txt", "FSS_FuSAR_test6.txt")
@@ -57,10 +56,12 @@ def scan(tree: Tree, unit: str, table: str = "") -> Iterator[Record]:
     known = {new: row[old] for old, new in COLUMNS.items() if row.get(old, "").lower() not in ("", "nan")}
     below = folder.split("/")[folder.split("/").index(kind) + 1 :]
     yield Record(
-        key=named[1], files=files, labels={"category": (CLASSES.index(kind),)},
+        key=named[1],
+        files=files,
+        labels={"category": (CLASSES.index(kind),)},
         group=known.get("mmsi", named[1]) if table else None,
         attrs={"code": named[1][5:11], **({"subcategory": below[-1]} if below else {}), **known},
-    )  # fmt: skip
+    )
 
 
 def read(tree: Tree, record: Record, shape: tuple[int, int] = (512, 512), dtype: str = "uint8") -> Sample:
@@ -79,30 +80,53 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     bands = (dataclasses.replace(spec.bands[0], unit=unit),)
     calibration = "stretched" if unit == "8-bit" else "DN"
     return dataclasses.replace(
-        PIPELINE, scan=partial(scan, table=layout.table), read=partial(read, shape=shape, dtype=dtype), fit=None,
+        PIPELINE,
+        scan=partial(scan, table=layout.table),
+        read=partial(read, shape=shape, dtype=dtype),
+        fit=None,
         spec=dataclasses.replace(spec, bands=bands, shape=shape, dtype=dtype, calibration=calibration),
-    ), (*layout.said, f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}")  # fmt: skip
+    ), (*layout.said, f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}")
 
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="fusar-ship", version="1.0", revision=1, title="FUSAR-Ship 1.0", evidence="real-lists",
-        bands=(Band(name="intensity", polarisation="", unit="8-bit", description="of a scene in DH or DV mode"),),
-        shape=(512, 512), dtype="uint8", pixel_size_m=None, lists=LISTS,
+        name="fusar-ship",
+        version="1.0",
+        revision=1,
+        title="FUSAR-Ship 1.0",
+        evidence="real-lists",
+        bands=(Band(name="intensity", polarization="", unit="8-bit", description="of a scene in DH or DV mode"),),
+        shape=(512, 512),
+        dtype="uint8",
+        pixel_size_m=None,
+        lists=LISTS,
         tasks=(Task(name="category", kind="multiclass", classes=CLASSES),),
         sources=(
-            Source(name="FUSAR_Ship1.0.zip", url="https://emwlab.fudan.edu.cn/resources/list.htm",
-                   manual="take it from the resources page of the laboratory, or from radars.ac.cn "
-                          "(getData?dataType=FUSAR), and unpack it"),
-            *(Source(name=name, url=HUB, note="for the split sarhub only", manual="take it from the repository")
-              for name in LISTS),
+            Source(
+                name="FUSAR_Ship1.0.zip",
+                url="https://emwlab.fudan.edu.cn/resources/list.htm",
+                manual="take it from the resources page of the laboratory, or from radars.ac.cn "
+                "(getData?dataType=FUSAR), and unpack it",
+            ),
+            *(
+                Source(name=name, url=HUB, note="for the split sarhub only", manual="take it from the repository")
+                for name in LISTS
+            ),
         ),
-        licence="none stated; a citation is asked for", citation="Hou et al. 2020, doi:10.1007/s11432-019-2772-5",
-        calibration="stretched", terrain_corrected=False, symmetries=(),
+        licence="none stated; a citation is asked for",
+        citation="Hou et al. 2020, doi:10.1007/s11432-019-2772-5",
+        calibration="stretched",
+        terrain_corrected=False,
+        symmetries=(),
     ),
-    units=units, scan=scan, read=read, fit=fit,
+    units=units,
+    scan=scan,
+    read=read,
+    fit=fit,
     splits={
-        "group": group.Group(), "stratified": stratified.Stratified(), "random": random.Random(),
+        "group": group.Group(),
+        "stratified": stratified.Stratified(),
+        "random": random.Random(),
         "sarhub": bypath.ByPath(train=LISTS[0], val=None, test=LISTS[1], pattern=r"(Ship_C\d{2}S\d{2}N\d{4})"),
     },
-)  # fmt: skip
+)

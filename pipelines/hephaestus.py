@@ -22,8 +22,8 @@ from sar_data.errors import BadRecord
 from sar_data.labels.fields import read_fields
 from sar_data.raster import gdal, image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, home_of, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import home_of, noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import group, random
 
 ACTIVITIES = ("Background", "Mogi", "Dyke", "Sill", "Spheroid", "Earthquake", "Unidentified")
@@ -59,13 +59,14 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         raise BadRecord(unit, f"expected labels among {', '.join(LABELS)}, found {unknown}")
     _shapes(unit, facts)  # a broken annotation is known before any pixel is read
     yield Record(
-        key=str(facts.get("uniqueID", unit.rpartition("/")[2].removesuffix(".json"))), group=facts["frameID"],
+        key=str(facts.get("uniqueID", unit.rpartition("/")[2].removesuffix(".json"))),
+        group=facts["frameID"],
         shape=image.dimensions(tree.head(paths[0], HEAD_BYTES), paths[0]),
         files=(*(SourceFile(path, tree.size(path)) for path in paths), file),
         labels={"deformation": tuple(sorted({LABELS.index(name) for name in facts["label"]})), "activity": ()},
         unused=next((f"marked {key}" for key in ("corrupted", "processing_error", "no_info") if facts.get(key)), None),
         attrs={key: str(facts[key]) for key in TOLD if facts.get(key) not in (None, "", [])} | {"dates": dates},
-    )  # fmt: skip
+    )
 
 
 def _shapes(path: str, facts: dict[str, Any]) -> list[tuple[tuple[tuple[tuple[float, ...], ...], ...], int]]:
@@ -92,18 +93,35 @@ def read(tree: Tree, record: Record) -> Sample:
 
 BY_HAND = "a Dropbox share: open it in a browser, save the zip and unpack it beside the others"
 DROPBOX = {"annotations_hephaestus": "i08mz5514gczksz", "Hephaestus_Raw": "uhyr4gefregqvdx"}
-BANDS = tuple(Band(name=name, polarisation="", unit="8-bit", description=text)
-              for name, text in (("InSAR", "wrapped phase as grey"), ("coherence", "coherence as grey")))  # fmt: skip
+BANDS = tuple(
+    Band(name=name, polarization="", unit="8-bit", description=text)
+    for name, text in (("InSAR", "wrapped phase as grey"), ("coherence", "coherence as grey"))
+)
 SPEC = DatasetSpec(
-    name="hephaestus", version="1.0", revision=1, title="Hephaestus", evidence="dossier", samples=19_919,
-    bands=BANDS, shape=None, dtype="uint8", pixel_size_m=None, calibration="stretched phase and coherence",
-    tasks=(Task(name="deformation", kind="multilabel", classes=LABELS),
-           Task(name="activity", kind="segmentation", classes=ACTIVITIES)),
-    sources=tuple(Source(name=f"{name}.zip", url=f"https://www.dropbox.com/s/{share}/{name}.zip", manual=BY_HAND)
-                  for name, share in DROPBOX.items()),
-    lists=(), symmetries=(), licence="unverified (repository: MIT)",
+    name="hephaestus",
+    version="1.0",
+    revision=1,
+    title="Hephaestus",
+    evidence="dossier",
+    samples=19_919,
+    bands=BANDS,
+    shape=None,
+    dtype="uint8",
+    pixel_size_m=None,
+    calibration="stretched phase and coherence",
+    tasks=(
+        Task(name="deformation", kind="multilabel", classes=LABELS),
+        Task(name="activity", kind="segmentation", classes=ACTIVITIES),
+    ),
+    sources=tuple(
+        Source(name=f"{name}.zip", url=f"https://www.dropbox.com/s/{share}/{name}.zip", manual=BY_HAND)
+        for name, share in DROPBOX.items()
+    ),
+    lists=(),
+    symmetries=(),
+    licence="unverified (repository: MIT)",
     citation="Bountos et al. 2022, Hephaestus, CVPR EarthVision, arXiv:2204.09435",
-)  # fmt: skip
+)
 PIPELINE = Pipeline(
     spec=SPEC, units=units, scan=scan, read=read, splits={"group": group.Group(), "random": random.Random()}
 )

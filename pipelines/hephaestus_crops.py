@@ -16,8 +16,8 @@ from sar_data.errors import BadRecord
 from sar_data.labels.fields import read_fields
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, home_of, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import home_of, noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, stratified
 
 LIST, SIDE = "train_test_split.json", 224
@@ -42,9 +42,12 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
                 path = f"{home}labeled/{label}/{str(name).rpartition('/')[2]}"
                 key = path.rpartition("/")[2].removesuffix(".png")
                 yield Record(
-                    key=key, files=(SourceFile(path, tree.size(path)),), labels={"deformation": (int(label),)},
-                    official=split, group=key.rpartition("_")[0],
-                )  # fmt: skip
+                    key=key,
+                    files=(SourceFile(path, tree.size(path)),),
+                    labels={"deformation": (int(label),)},
+                    official=split,
+                    group=key.rpartition("_")[0],
+                )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -55,15 +58,32 @@ def read(tree: Tree, record: Record) -> Sample:
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="hephaestus-crops", version="1.0", revision=1, title="Hephaestus, cropped patches", evidence="dossier",
-        bands=(Band(name="InSAR", polarisation="", unit="8-bit", description="wrapped phase as grey"),),
-        shape=(SIDE, SIDE), dtype="uint8", pixel_size_m=None, samples=216_312, calibration="stretched phase",
+        name="hephaestus-crops",
+        version="1.0",
+        revision=1,
+        title="Hephaestus, cropped patches",
+        evidence="dossier",
+        bands=(Band(name="InSAR", polarization="", unit="8-bit", description="wrapped phase as grey"),),
+        shape=(SIDE, SIDE),
+        dtype="uint8",
+        pixel_size_m=None,
+        samples=216_312,
+        calibration="stretched phase",
         tasks=(Task(name="deformation", kind="multiclass", classes=("Non_Deformation", "Deformation")),),
-        sources=(Source(name="Hephaestus_Classification.zip", manual=BY_HAND,
-                        url="https://www.dropbox.com/s/2bkpj79jepk0vks/Hephaestus_Classification.zip"),),
-        lists=(), symmetries=(), licence="unverified (repository: MIT)",
+        sources=(
+            Source(
+                name="Hephaestus_Classification.zip",
+                manual=BY_HAND,
+                url="https://www.dropbox.com/s/2bkpj79jepk0vks/Hephaestus_Classification.zip",
+            ),
+        ),
+        lists=(),
+        symmetries=(),
+        licence="unverified (repository: MIT)",
         citation="Bountos et al. 2022, Hephaestus, CVPR EarthVision, arXiv:2204.09435",
     ),
-    units=units, scan=scan, read=read,
+    units=units,
+    scan=scan,
+    read=read,
     splits={"official": declared.Declared(), "group": group.Group(), "stratified": stratified.Stratified()},
-)  # fmt: skip
+)

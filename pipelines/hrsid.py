@@ -20,8 +20,8 @@ from sar_data.errors import BadRecord
 from sar_data.labels import coco
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, home_of
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import home_of
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, random
 
 NAME = re.compile(r"P(\d{4})_(\d+)_(\d+)_(\d+)_(\d+)\.(?:jpg|png)")
@@ -69,10 +69,15 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         if name in coco.load(tree, path).images:
             attrs["scene"] = place
     yield Record(
-        key=name.rpartition(".")[0], files=tuple(files), objects=objects, official=here[0] if here else None,
-        labels={"ships": (0,) if objects else ()}, attrs=attrs, group=name[:5],
+        key=name.rpartition(".")[0],
+        files=tuple(files),
+        objects=objects,
+        official=here[0] if here else None,
+        labels={"ships": (0,) if objects else ()},
+        attrs=attrs,
+        group=name[:5],
         unused=None if here else "in no annotation file",
-    )  # fmt: skip
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -85,17 +90,35 @@ SHARE = "open it in a browser, save and unpack it; Baidu has the same, 1z0-E3Lwd
 DRIVE = "https://drive.google.com/file/d/"
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="hrsid", version="1.0", revision=1, title="HRSID", evidence="real-files", samples=5604,
-        bands=(Band(name="grey", polarisation="", unit="8-bit", description="stretched amplitude, HH, HV or VV"),),
-        shape=(SIDE, SIDE), dtype="uint8", pixel_size_m=None, calibration="stretched", range_axis="mixed",
-        symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
-        sources=(Source(name="HRSID_JPG", url=f"{DRIVE}1BZTU8Gyg20wqHXtBPFzRazn_lEdvhsbE", manual=SHARE),
-                 Source(name="HRSID_JPG with inshore and offshore", url=f"{DRIVE}1NY3ovgc-woDlNoQdyqzRB3t9McOBH5Ms",
-                        manual=SHARE),
-                 Source(name="HRSID_PNG", url=f"{DRIVE}1xgXi8KC3MDWuu7Yp4n2J-LOPYLRszHAc", manual=SHARE)),
-        lists=(), licence="GPL-3.0 (repository chaozhong2010/HRSID)",
+        name="hrsid",
+        version="1.0",
+        revision=1,
+        title="HRSID",
+        evidence="real-files",
+        samples=5604,
+        bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, HH, HV or VV"),),
+        shape=(SIDE, SIDE),
+        dtype="uint8",
+        pixel_size_m=None,
+        calibration="stretched",
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
+        tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
+        sources=(
+            Source(name="HRSID_JPG", url=f"{DRIVE}1BZTU8Gyg20wqHXtBPFzRazn_lEdvhsbE", manual=SHARE),
+            Source(
+                name="HRSID_JPG with inshore and offshore",
+                url=f"{DRIVE}1NY3ovgc-woDlNoQdyqzRB3t9McOBH5Ms",
+                manual=SHARE,
+            ),
+            Source(name="HRSID_PNG", url=f"{DRIVE}1xgXi8KC3MDWuu7Yp4n2J-LOPYLRszHAc", manual=SHARE),
+        ),
+        lists=(),
+        licence="GPL-3.0 (repository chaozhong2010/HRSID)",
         citation="Wei et al. 2020, HRSID, IEEE Access 8:120234-120254",
     ),
-    units=units, scan=scan, read=read,
+    units=units,
+    scan=scan,
+    read=read,
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
-)  # fmt: skip
+)

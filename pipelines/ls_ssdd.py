@@ -21,8 +21,8 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, voc
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, random
 
 TILE = re.compile(r"(\d{2})_(\d{1,2})_(\d{1,2})\.jpg")
@@ -79,13 +79,21 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
         raise BadRecord(xml, f"expected a size{f' of {SIDE}x{SIDE}' if place else ''}, found {known.shape or 'none'}")
     if any(thing.box is None for thing in known.things):
         raise BadRecord(xml, "expected a <bndbox> in every <object>, found none")
-    objects = tuple(Object(label=0, box=boxes.fitted(thing.box, known.shape, xml)[0], attrs=thing.attrs)
-                    for thing in known.things if thing.box)  # fmt: skip
+    objects = tuple(
+        Object(label=0, box=boxes.fitted(thing.box, known.shape, xml)[0], attrs=thing.attrs)
+        for thing in known.things
+        if thing.box
+    )
     yield Record(
-        key=stem, files=(SourceFile(jpg, tree.size(jpg)), file), objects=objects, official=split, group=scene,
-        labels={"ships": (0,) if objects else ()}, shape=None if place else known.shape,
+        key=stem,
+        files=(SourceFile(jpg, tree.size(jpg)), file),
+        objects=objects,
+        official=split,
+        group=scene,
+        labels={"ships": (0,) if objects else ()},
+        shape=None if place else known.shape,
         attrs=dict(zip(("row", "column"), place, strict=False)),
-    )  # fmt: skip
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -95,19 +103,44 @@ def read(tree: Tree, record: Record) -> Sample:
 
 
 SPEC = DatasetSpec(
-    name="ls-ssdd", version="1.0", revision=1, title="LS-SSDD-v1.0", evidence="real-lists", samples=9000,
-    bands=(Band(name="grey", polarisation="", unit="8-bit", description="stretched amplitude, VV or VH"),),
-    shape=(SIDE, SIDE), dtype="uint8", pixel_size_m=10.0, calibration="stretched", range_axis="mixed",
-    symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
-    sources=(Source(name="LS-SSDD-v1.0-OPEN", url="https://radars.ac.cn/web/data/getData?dataType=DatasetinthePaper_en",
-                    manual="open the page, download the parts (rar) and unpack them into one folder"),),
-    lists=(), licence="Apache-2.0 (repository TianwenZhang0825/LS-SSDD-v1.0-OPEN)",
+    name="ls-ssdd",
+    version="1.0",
+    revision=1,
+    title="LS-SSDD-v1.0",
+    evidence="real-lists",
+    samples=9000,
+    bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, VV or VH"),),
+    shape=(SIDE, SIDE),
+    dtype="uint8",
+    pixel_size_m=10.0,
+    calibration="stretched",
+    range_axis="mixed",
+    symmetries=("azimuth-flip", "range-flip"),
+    tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
+    sources=(
+        Source(
+            name="LS-SSDD-v1.0-OPEN",
+            url="https://radars.ac.cn/web/data/getData?dataType=DatasetinthePaper_en",
+            manual="open the page, download the parts (rar) and unpack them into one folder",
+        ),
+    ),
+    lists=(),
+    licence="Apache-2.0 (repository TianwenZhang0825/LS-SSDD-v1.0-OPEN)",
     citation="Zhang et al. 2020, LS-SSDD-v1.0, Remote Sensing 12(18):2997",
-)  # fmt: skip
+)
 TILES = Pipeline(
-    spec=SPEC, units=units, scan=scan, read=read,
+    spec=SPEC,
+    units=units,
+    scan=scan,
+    read=read,
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
-)  # fmt: skip
+)
 WHOLE = dataclasses.replace(SPEC, variant="scenes", title="LS-SSDD-v1.0, whole scenes", shape=None, samples=15)
-PIPELINE = dataclasses.replace(TILES, variants={"scenes": dataclasses.replace(
-    TILES, spec=WHOLE, units=partial(units, form=SCENE), scan=partial(scan, form=SCENE))})  # fmt: skip
+PIPELINE = dataclasses.replace(
+    TILES,
+    variants={
+        "scenes": dataclasses.replace(
+            TILES, spec=WHOLE, units=partial(units, form=SCENE), scan=partial(scan, form=SCENE)
+        )
+    },
+)

@@ -24,8 +24,7 @@ from pipelines._mstar_pictures import PICTURE, read_picture, scan_pictures
 from pipelines._mstar_protocols import LISTS, folder_protocols, protocols
 from sar_data.raster import phoenix
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split.random import Random
 
 SDMS = "https://www.sdms.afrl.af.mil/index.php?collection=mstar"
@@ -36,8 +35,13 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     header = phoenix.header(tree.head(unit, phoenix.HEAD_BYTES), size := tree.size(unit), unit)
     files = (SourceFile(unit, size),)
     if header.dtype != ">f4":
-        yield Record(key=key_of(unit), files=files, labels={"target": ()}, shape=header.shape,
-                     unused="a scene of clutter: take --variant clutter")  # fmt: skip
+        yield Record(
+            key=key_of(unit),
+            files=files,
+            labels={"target": ()},
+            shape=header.shape,
+            unused="a scene of clutter: take --variant clutter",
+        )
         return
     chip, file = agreed(unit, header), unit.rpartition("/")[2]
     attrs = {"class": chip.name or "", "serial": chip.serial, "depression": chip.depression}
@@ -49,10 +53,13 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     collected = re.findall(r"\b(?:COL|SCENE)\d", unit)  # of the mixed targets, which were imaged more than once
     yield Record(
         key=key_of(chip.name, chip.serial, chip.depression, *collected, file),
-        files=files, labels={"target": label}, shape=header.shape,
-        group=key_of(chip.name, chip.serial, chip.depression), attrs=attrs,
+        files=files,
+        labels={"target": label},
+        shape=header.shape,
+        group=key_of(chip.name, chip.serial, chip.depression),
+        attrs=attrs,
         unused=None if label else "SLICY, a calibration target of none of the classes",
-    )  # fmt: skip
+    )
 
 
 def scan_scenes(tree: Tree, unit: str) -> Iterator[Record]:
@@ -67,8 +74,8 @@ def read(tree: Tree, record: Record) -> Sample:
     return Sample(image=phoenix.read(tree.read(path := record.files[0].path), path)[1])
 
 
-HH = Band(name="HH", polarisation="HH", unit="amplitude", description="magnitude")
-PHASE = Band(name="HH_phase", polarisation="HH", unit="phase", description="phase in radians")
+HH = Band(name="HH", polarization="HH", unit="amplitude", description="magnitude")
+PHASE = Band(name="HH_phase", polarization="HH", unit="phase", description="phase in radians")
 DISCS = Source(
     name="MSTAR public discs",
     url=SDMS,
@@ -80,30 +87,68 @@ LISTED_BY_HUB = tuple(
     Source(name=name, url=HUB, note="for the split sarhub only", manual="take it from the repository") for name in LISTS
 )
 JPEGS = Source(
-    name="MSTAR_JPEG_E", url="https://github.com/waterdisappear/SAR-ATR-HDANet", note="CC BY-NC 4.0",
+    name="MSTAR_JPEG_E",
+    url="https://github.com/waterdisappear/SAR-ATR-HDANet",
+    note="CC BY-NC 4.0",
     manual="clone the repository and name its folder Data/MSTAR_JPEG_E",
-)  # fmt: skip
+)
 SPEC = DatasetSpec(
-    name="mstar", version="1.0", revision=1, title="MSTAR", evidence="real-lists", bands=(HH, PHASE), shape=None,
-    dtype="float32", pixel_size_m=None, tasks=(Task(name="target", kind="multiclass", classes=CLASSES),), lists=LISTS,
-    sources=(DISCS, *LISTED_BY_HUB), licence="public release of the Air Force Research Laboratory, after registration",
-    citation="Ross et al. 1998, doi:10.1117/12.321859", calibration="calibrated amplitude", terrain_corrected=False,
+    name="mstar",
+    version="1.0",
+    revision=1,
+    title="MSTAR",
+    evidence="real-lists",
+    bands=(HH, PHASE),
+    shape=None,
+    dtype="float32",
+    pixel_size_m=None,
+    tasks=(Task(name="target", kind="multiclass", classes=CLASSES),),
+    lists=LISTS,
+    sources=(DISCS, *LISTED_BY_HUB),
+    licence="public release of the Air Force Research Laboratory, after registration",
+    citation="Ross et al. 1998, doi:10.1117/12.321859",
+    calibration="calibrated amplitude",
+    terrain_corrected=False,
     range_axis="y",
-)  # fmt: skip
+)
 CLUTTER = dataclasses.replace(
-    SPEC, variant="clutter", title="MSTAR, scenes of clutter", bands=(HH,), tasks=(), sources=(DISCS,), lists=(),
+    SPEC,
+    variant="clutter",
+    title="MSTAR, scenes of clutter",
+    bands=(HH,),
+    tasks=(),
+    sources=(DISCS,),
+    lists=(),
     evidence="dossier",
-)  # fmt: skip
+)
 JPEG = dataclasses.replace(
-    SPEC, variant="jpeg", title="MSTAR as JPEG", bands=(dataclasses.replace(HH, unit="8-bit"),), dtype="uint8",
-    sources=(JPEGS,), lists=(), evidence="real-files", calibration="stretched", licence="CC BY-NC 4.0",
-)  # fmt: skip
+    SPEC,
+    variant="jpeg",
+    title="MSTAR as JPEG",
+    bands=(dataclasses.replace(HH, unit="8-bit"),),
+    dtype="uint8",
+    sources=(JPEGS,),
+    lists=(),
+    evidence="real-files",
+    calibration="stretched",
+    licence="CC BY-NC 4.0",
+)
 PIPELINE = Pipeline(
-    spec=SPEC, units=partial(walk, pattern=CHIP), scan=scan, read=read, splits=protocols(),
+    spec=SPEC,
+    units=partial(walk, pattern=CHIP),
+    scan=scan,
+    read=read,
+    splits=protocols(),
     variants={
-        "clutter": Pipeline(spec=CLUTTER, units=partial(walk, pattern=CHIP), scan=scan_scenes, read=read,
-                            splits={"random": Random()}),
-        "jpeg": Pipeline(spec=JPEG, units=partial(walk, pattern=PICTURE), scan=scan_pictures, read=read_picture,
-                         splits=folder_protocols()),
+        "clutter": Pipeline(
+            spec=CLUTTER, units=partial(walk, pattern=CHIP), scan=scan_scenes, read=read, splits={"random": Random()}
+        ),
+        "jpeg": Pipeline(
+            spec=JPEG,
+            units=partial(walk, pattern=PICTURE),
+            scan=scan_pictures,
+            read=read_picture,
+            splits=folder_protocols(),
+        ),
     },
-)  # fmt: skip
+)

@@ -18,17 +18,30 @@ from sar_data.spec import DatasetSpec, Source
 
 PIPELINE = family(
     DatasetSpec(
-        name="opensarship-1", version="1.0", revision=1, title="OpenSARShip 1.0", evidence="real-files", bands=(),
-        shape=None, dtype="float32", pixel_size_m=10.0, tasks=(TASK,), samples=11_346,
+        name="opensarship-1",
+        version="1.0",
+        revision=1,
+        title="OpenSARShip 1.0",
+        evidence="real-files",
+        bands=(),
+        shape=None,
+        dtype="float32",
+        pixel_size_m=10.0,
+        tasks=(TASK,),
+        samples=11_346,
         sources=(
             Source(
-                name="41 scene archives, <product>.zip", url="http://opensar.sjtu.edu.cn/",
+                name="41 scene archives, <product>.zip",
+                url="http://opensar.sjtu.edu.cn/",
                 note="unpack into one folder",
                 manual="sign up at the site, take the 41 archives of version 1.0, unpack each to a folder of its name",
             ),
         ),
-        lists=(), licence="none stated; its ReadMe says: Distribution: Open",
-        citation="Huang et al. 2018, doi:10.1109/JSTARS.2017.2755672", terrain_corrected=False, range_axis="x",
+        lists=(),
+        licence="none stated; its ReadMe says: Distribution: Open",
+        citation="Huang et al. 2018, doi:10.1109/JSTARS.2017.2755672",
+        terrain_corrected=False,
+        range_axis="x",
     ),
     known="grd-dv",
-)  # fmt: skip
+)

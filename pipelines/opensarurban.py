@@ -24,8 +24,7 @@ from pipelines._opensarurban import CLASSES, FILE, LABELS, discover, folders, pa
 from sar_data.errors import BadRecord
 from sar_data.raster import picture
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Unit
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree, Unit
 from sar_data.split import bypath, group, random, stratified
 
 LISTS = ("osu_train.txt", "osu_val.txt", "osu_test.txt")
@@ -50,10 +49,11 @@ def scan(tree: Tree, unit: str, top: str = "") -> Iterator[Record]:
     place = package(folder, top)
     yield Record(
         key=re.sub(r"[^\w-]", "_", f"{place}_{named[1]}" if place else named[1]),
-        files=tuple(SourceFile(path, tree.size(path)) for path in paths), labels={"landuse": (label,)},
+        files=tuple(SourceFile(path, tree.size(path)) for path in paths),
+        labels={"landuse": (label,)},
         group=place or f"{CLASSES[label]}_Polygon{named['n']}",
         attrs={"list_name": named[1], "spelling": named["cls"], **({"package": place} if place else {})},
-    )  # fmt: skip
+    )
 
 
 def read(tree: Tree, record: Record, shape: tuple[int, int] = (100, 100), dtype: str = "float32") -> Sample:
@@ -74,39 +74,71 @@ def fit(tree: Tree, form: str = "original") -> tuple[Pipeline, tuple[str, ...]]:
         found.spec, bands=bands(calibration, unit), shape=shape, dtype=dtype, calibration=calibration
     )
     return dataclasses.replace(
-        found, spec=spec, scan=partial(scan, top=layout.top), read=partial(read, shape=shape, dtype=dtype), fit=None,
-    ), (f"{len(layout.first)} folders of {form} pictures, the first {posixpath.dirname(layout.first[0]) or '.'}",
+        found, spec=spec, scan=partial(scan, top=layout.top), read=partial(read, shape=shape, dtype=dtype), fit=None
+    ), (
+        f"{len(layout.first)} folders of {form} pictures, the first {posixpath.dirname(layout.first[0]) or '.'}",
         f"{len(layout.packages)} packages" if layout.packages else "no packages: the polygons are the groups",
-        f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}")  # fmt: skip
+        f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}",
+    )
 
 
 def bands(calibration: str, unit: Unit) -> tuple[Band, ...]:
     """Return VV and VH in the unit that was found."""
-    return tuple(Band(name=p, polarisation=p, unit=unit, description=f"{p}, {calibration}") for p in ("VV", "VH"))
+    return tuple(Band(name=p, polarization=p, unit=unit, description=f"{p}, {calibration}") for p in ("VV", "VH"))
 
 
 def pipeline(form: str) -> Pipeline:
     """Return the pipeline of a form, before a source was looked at."""
     return Pipeline(
         spec=DatasetSpec(
-            name="opensarurban", version="1.0", revision=1, title=f"OpenSARUrban, {form} pictures",
-            evidence="real-lists", variant="" if form == "original" else form,
-            bands=bands(CALIBRATION[form], "amplitude"), shape=(100, 100), dtype="float32", pixel_size_m=10.0,
+            name="opensarurban",
+            version="1.0",
+            revision=1,
+            title=f"OpenSARUrban, {form} pictures",
+            evidence="real-lists",
+            variant="" if form == "original" else form,
+            bands=bands(CALIBRATION[form], "amplitude"),
+            shape=(100, 100),
+            dtype="float32",
+            pixel_size_m=10.0,
             tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
-            sources=(Source(name="OpenSARUrban", url="https://opensar.sjtu.edu.cn/", note="unpack into one folder",
-                            manual=f"sign up at the site, or take {SHARE} (login of the share)"),
-                     *(Source(name=name, url=HUB, note="for the split sarhub only",
-                              manual="take it from the repository's folder Pre-training/data/OSU") for name in LISTS)),
-            lists=LISTS, licence="none stated", citation="Zhao et al. 2020, doi:10.1109/JSTARS.2019.2954850",
-            samples=16_679, calibration=CALIBRATION[form], symmetries=(),
+            sources=(
+                Source(
+                    name="OpenSARUrban",
+                    url="https://opensar.sjtu.edu.cn/",
+                    note="unpack into one folder",
+                    manual=f"sign up at the site, or take {SHARE} (login of the share)",
+                ),
+                *(
+                    Source(
+                        name=name,
+                        url=HUB,
+                        note="for the split sarhub only",
+                        manual="take it from the repository's folder Pre-training/data/OSU",
+                    )
+                    for name in LISTS
+                ),
+            ),
+            lists=LISTS,
+            licence="none stated",
+            citation="Zhao et al. 2020, doi:10.1109/JSTARS.2019.2954850",
+            samples=16_679,
+            calibration=CALIBRATION[form],
+            symmetries=(),
         ),
-        units=partial(units, form=form), scan=scan, read=read, fit=partial(fit, form=form),
+        units=partial(units, form=form),
+        scan=scan,
+        read=read,
+        fit=partial(fit, form=form),
         splits={
-            "group": group.Group(), "stratified": stratified.Stratified(), "random": random.Random(),
-            "sarhub": bypath.ByPath(train=LISTS[0], val=LISTS[1], test=LISTS[2],
-                                    pattern=r"([A-Za-z]+_x\d+_y\d+_Polygon\d+)_vv\b"),
+            "group": group.Group(),
+            "stratified": stratified.Stratified(),
+            "random": random.Random(),
+            "sarhub": bypath.ByPath(
+                train=LISTS[0], val=LISTS[1], test=LISTS[2], pattern=r"([A-Za-z]+_x\d+_y\d+_Polygon\d+)_vv\b"
+            ),
         },
-    )  # fmt: skip
+    )
 
 
 PIPELINE = dataclasses.replace(

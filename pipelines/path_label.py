@@ -22,8 +22,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.lists import list_names, locate, read_lines
 from sar_data.raster import mixed
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Task
+from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree
 from sar_data.split import declared, random, stratified
 
 KNOWN = {"title": str, "bands": list, "unit": str, "licence": str, "citation": str}
@@ -49,9 +48,12 @@ def scan(tree: Tree, unit: str, classes: tuple[str, ...] = (), one: bool = False
             raise BadRecord(unit, f"{line.where}: expected one of {len(classes)} classes, found {line.label!r}")
         (_, height, width), _ = mixed.header(tree.head(path, HEAD_BYTES), path)
         yield Record(
-            key=re.sub(r"[^\w-]+", "_", path.rpartition(".")[0]), files=(SourceFile(path, tree.size(path)),),
-            labels={"class": (classes.index(line.label),)}, official=split, shape=None if one else (height, width),
-        )  # fmt: skip
+            key=re.sub(r"[^\w-]+", "_", path.rpartition(".")[0]),
+            files=(SourceFile(path, tree.size(path)),),
+            labels={"class": (classes.index(line.label),)},
+            official=split,
+            shape=None if one else (height, width),
+        )
 
 
 def _exists(tree: Tree, path: str) -> bool:
@@ -89,28 +91,52 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     unit = facts.get("unit", "8-bit" if dtype == "uint8" else "DN")
     bands = facts.get("bands", [str(i + 1) for i in range(count)])
     spec = dataclasses.replace(
-        PIPELINE.spec, dtype=dtype, shape=next(iter(shapes)) if len(shapes) == 1 else None,
-        bands=tuple(Band(name=b, polarisation=b if b in ("VV", "VH", "HH", "HV") else "", unit=unit,
-                         description=f"band {i} of the file") for i, b in enumerate(bands, 1)),
+        PIPELINE.spec,
+        dtype=dtype,
+        shape=next(iter(shapes)) if len(shapes) == 1 else None,
+        bands=tuple(
+            Band(
+                name=b,
+                polarization=b if b in ("VV", "VH", "HH", "HV") else "",
+                unit=unit,
+                description=f"band {i} of the file",
+            )
+            for i, b in enumerate(bands, 1)
+        ),
         tasks=(Task(name="class", kind="multiclass", classes=classes),),
         **{key: facts[key] for key in ("title", "licence", "citation") if key in facts},
-    )  # fmt: skip
+    )
     sizes = f"{len(shapes)} sizes" if len(shapes) > 1 else "x".join(map(str, next(iter(shapes))))
     found = ", ".join(f"{names[split]} with {len(rows):,} lines" for split, rows in lines.items())
     scanned = partial(scan, classes=classes, one=len(shapes) == 1)
     return dataclasses.replace(PIPELINE, spec=spec, scan=scanned, fit=None), (
-        f"lists {found}", f"{count} band{'s' * (count > 1)} a sample, {sizes}, {dtype}, taken for {unit}",
+        f"lists {found}",
+        f"{count} band{'s' * (count > 1)} a sample, {sizes}, {dtype}, taken for {unit}",
         f"{len(classes)} classes",
-    )  # fmt: skip
+    )
 
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="path-label", version="1.0", revision=1, title="Images by list", evidence="dossier",
-        bands=(Band(name="1", polarisation="", unit="DN", description="as the file has it"),),
-        shape=None, dtype="uint8", pixel_size_m=None, tasks=(), sources=(), lists=(),
-        licence="your own", citation="none", symmetries=(),
+        name="path-label",
+        version="1.0",
+        revision=1,
+        title="Images by list",
+        evidence="dossier",
+        bands=(Band(name="1", polarization="", unit="DN", description="as the file has it"),),
+        shape=None,
+        dtype="uint8",
+        pixel_size_m=None,
+        tasks=(),
+        sources=(),
+        lists=(),
+        licence="your own",
+        citation="none",
+        symmetries=(),
     ),
-    units=units, scan=scan, read=read, fit=fit,
+    units=units,
+    scan=scan,
+    read=read,
+    fit=fit,
     splits={"official": declared.Declared(), "random": random.Random(), "stratified": stratified.Stratified()},
-)  # fmt: skip
+)

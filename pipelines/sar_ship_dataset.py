@@ -22,8 +22,8 @@ from sar_data.errors import BadRecord
 from sar_data.labels import boxes, yolo
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import group, random
 
 NAME = re.compile(r"(?:(?P<sensor>Gao|Sen)_ship_(?P<pol>hh|hv|vh|vv)_|(?:new)?ship).*\.jpg")
@@ -52,12 +52,16 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     size, head = tree.size(unit), tree.head(unit, HEAD_BYTES)
     named = NAME.fullmatch(f"{stem}.jpg")
     told = named.groupdict() if named else {}
+    # Spelled as in shards that are out there: WebDataset carries attributes, and what is stored does not change.
     attrs = {"sensor": SENSORS.get(told.get("sensor") or "", ""), "polarisation": (told.get("pol") or "").upper()}
     yield Record(
-        key=stem, files=(SourceFile(unit, size), file), objects=objects, labels={"ships": (0,) if objects else ()},
+        key=stem,
+        files=(SourceFile(unit, size), file),
+        objects=objects,
+        labels={"ships": (0,) if objects else ()},
         group=f"{size}-{hashlib.blake2b(head, digest_size=8).hexdigest()}",
         attrs={name: value for name, value in attrs.items() if value},
-    )  # fmt: skip
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -81,15 +85,36 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="sar-ship-dataset", version="0", revision=1, title="SAR-Ship-Dataset", evidence="dossier", samples=39_729,
-        bands=(Band(name="grey", polarisation="", unit="8-bit", description="stretched amplitude, HH, HV, VH or VV"),),
-        shape=(SIDE, SIDE), dtype="uint8", pixel_size_m=None, calibration="stretched", range_axis="mixed",
-        symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
-        sources=(Source(name="ship_dataset_v0.zip", url="https://github.com/CAESAR-Radi/SAR-Ship-Dataset",
-                        size=426_990_175, manual="git lfs pull in a clone (its bandwidth may be exhausted)",
-                        checksum="sha256:6a185fbf2f51408d19ca941745581a8e1aabbacd33db6494985621086495481e"),),
-        lists=(), licence="none stated",
+        name="sar-ship-dataset",
+        version="0",
+        revision=1,
+        title="SAR-Ship-Dataset",
+        evidence="dossier",
+        samples=39_729,
+        bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, HH, HV, VH or VV"),),
+        shape=(SIDE, SIDE),
+        dtype="uint8",
+        pixel_size_m=None,
+        calibration="stretched",
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
+        tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
+        sources=(
+            Source(
+                name="ship_dataset_v0.zip",
+                url="https://github.com/CAESAR-Radi/SAR-Ship-Dataset",
+                size=426_990_175,
+                manual="git lfs pull in a clone (its bandwidth may be exhausted)",
+                checksum="sha256:6a185fbf2f51408d19ca941745581a8e1aabbacd33db6494985621086495481e",
+            ),
+        ),
+        lists=(),
+        licence="none stated",
         citation="Wang et al. 2019, A SAR Dataset of Ship Detection for Deep Learning, Remote Sensing 11(7):765",
     ),
-    units=units, scan=scan, read=read, fit=fit, splits={"group": group.Group(), "random": random.Random()},
-)  # fmt: skip
+    units=units,
+    scan=scan,
+    read=read,
+    fit=fit,
+    splits={"group": group.Group(), "random": random.Random()},
+)

@@ -20,8 +20,8 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import coco
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, home_of
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import home_of
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, random
 
 CLASSES = ("ship", "aircraft", "car", "tank", "bridge", "harbor")
@@ -66,10 +66,13 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     objects = known.objects(name, CLASSES, most=math.inf)
     yield Record(
         # Names of different origins may be the same; they are so within no split.
-        key=f"{split}_{name.rpartition('.')[0].replace('.', '_')}", shape=known.shape(name), official=split,
-        files=(SourceFile(path, tree.size(path)), known.file), objects=objects,
+        key=f"{split}_{name.rpartition('.')[0].replace('.', '_')}",
+        shape=known.shape(name),
+        official=split,
+        files=(SourceFile(path, tree.size(path)), known.file),
+        objects=objects,
         labels={"objects": tuple(sorted({found.label for found in objects}))},
-    )  # fmt: skip
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -82,21 +85,43 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     """Say where the images are, and what they must not be mixed with."""
     layout = _layout(tree)
     where = "nowhere" if layout is None else "one folder a split" if len(set(layout[1].values())) > 1 else "one folder"
-    warning = ("contains SSDD, HRSID, SAR-Ship-Dataset and AIR-SARShip under other splits: "
-               "never train on one and test on the other")  # fmt: skip
+    warning = (
+        "contains SSDD, HRSID, SAR-Ship-Dataset and AIR-SARShip under other splits: "
+        "never train on one and test on the other"
+    )
     return PIPELINE, (f"images in {where}", warning)
 
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="sardet-100k", version="1.0", revision=1, title="SARDet-100K", evidence="dossier", samples=116_598,
-        bands=(Band(name="grey", polarisation="", unit="8-bit", description="stretched amplitude of many sensors"),),
-        shape=None, dtype="uint8", pixel_size_m=None, calibration="stretched", range_axis="mixed",
-        symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="objects", kind="detection", classes=CLASSES),),
-        sources=(Source(name="SARDet_100K", url="https://www.kaggle.com/datasets/greatbird/sardet-100k",
-                        manual="log in and download; Baidu has the same: 1dIFOm4V2pM_AjhmkD1-Usw, password SARD"),),
-        lists=(), licence="CC-BY-NC-4.0",
+        name="sardet-100k",
+        version="1.0",
+        revision=1,
+        title="SARDet-100K",
+        evidence="dossier",
+        samples=116_598,
+        bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude of many sensors"),),
+        shape=None,
+        dtype="uint8",
+        pixel_size_m=None,
+        calibration="stretched",
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
+        tasks=(Task(name="objects", kind="detection", classes=CLASSES),),
+        sources=(
+            Source(
+                name="SARDet_100K",
+                url="https://www.kaggle.com/datasets/greatbird/sardet-100k",
+                manual="log in and download; Baidu has the same: 1dIFOm4V2pM_AjhmkD1-Usw, password SARD",
+            ),
+        ),
+        lists=(),
+        licence="CC-BY-NC-4.0",
         citation="Li et al. 2024, SARDet-100K: Towards Open-Source Benchmark and ToolKit, NeurIPS, arXiv:2403.06534",
     ),
-    units=units, scan=scan, read=read, fit=fit, splits={"official": declared.Declared(), "random": random.Random()},
-)  # fmt: skip
+    units=units,
+    scan=scan,
+    read=read,
+    fit=fit,
+    splits={"official": declared.Declared(), "random": random.Random()},
+)

@@ -24,8 +24,7 @@ from sar_data.errors import BadRecord
 from sar_data.labels import igbp
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, carved, group, official, random
 
 SEASONS = "1158_spring|1868_summer|1970_fall|2017_winter"
@@ -59,12 +58,21 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         footprint = (west, north + SHAPE[0] * e, west + SHAPE[1] * a, north)
     key = name.removesuffix(".tif")
     yield Record(
-        key=key, files=(SourceFile(unit, tree.size(unit)), SourceFile(labels, tree.size(labels))),
-        labels={"landcover": ()}, group=f"{named['season']}_{named['scene']}", unused=BROKEN.get(key),
-        crs=crs, transform=transform, footprint=footprint,
-        attrs={"season": named["season"].partition("_")[2], "scene": named["scene"], "patch": named["patch"],
-               "s2_name": name.replace("_s1_", "_s2_")},
-    )  # fmt: skip
+        key=key,
+        files=(SourceFile(unit, tree.size(unit)), SourceFile(labels, tree.size(labels))),
+        labels={"landcover": ()},
+        group=f"{named['season']}_{named['scene']}",
+        unused=BROKEN.get(key),
+        crs=crs,
+        transform=transform,
+        footprint=footprint,
+        attrs={
+            "season": named["season"].partition("_")[2],
+            "scene": named["scene"],
+            "patch": named["patch"],
+            "s2_name": name.replace("_s1_", "_s2_"),
+        },
+    )
 
 
 def read(tree: Tree, record: Record, ten: bool = True) -> Sample:
@@ -79,35 +87,66 @@ def read(tree: Tree, record: Record, ten: bool = True) -> Sample:
 
 
 MD5 = {
-    "ROIs1158_spring_lc": "6e2e8fa8b8cba77ddab49fd20ff5c37b", "ROIs1158_spring_s1": "fba019bb27a08c1db96b31f718c34d79",
-    "ROIs1868_summer_lc": "2c5bd80244440b6f9d54957c6b1f23d4", "ROIs1868_summer_s1": "01044b7f58d33570c6b57fec28a3d449",
-    "ROIs1970_fall_lc": "9b126a68b0e3af260071b3139cb57cee", "ROIs1970_fall_s1": "19132e0aab9d4d6862fd42e8e6760847",
-    "ROIs2017_winter_lc": "0fa0420ef7bcfe4387c7e6fe226dc728", "ROIs2017_winter_s1": "bb8cbfc16b95a4f054a3d5380e0130ed",
-}  # fmt: skip
+    "ROIs1158_spring_lc": "6e2e8fa8b8cba77ddab49fd20ff5c37b",
+    "ROIs1158_spring_s1": "fba019bb27a08c1db96b31f718c34d79",
+    "ROIs1868_summer_lc": "2c5bd80244440b6f9d54957c6b1f23d4",
+    "ROIs1868_summer_s1": "01044b7f58d33570c6b57fec28a3d449",
+    "ROIs1970_fall_lc": "9b126a68b0e3af260071b3139cb57cee",
+    "ROIs1970_fall_s1": "19132e0aab9d4d6862fd42e8e6760847",
+    "ROIs2017_winter_lc": "0fa0420ef7bcfe4387c7e6fe226dc728",
+    "ROIs2017_winter_s1": "bb8cbfc16b95a4f054a3d5380e0130ed",
+}
 LISTS = {"train_list.txt": "0a68d4e1eb24f128fccdb930000b2546", "test_list.txt": "c7faad064001e646445c4c634169484d"}
 TOOLBOX = "https://raw.githubusercontent.com/schmitt-muc/SEN12MS/master/splits"
 HOME = "https://mediatum.ub.tum.de/1474000"
 HOW = "get it by rsync://m1474000@dataserv.ub.tum.de/m1474000/ (password m1474000) and unpack it"
 SPEC = DatasetSpec(
-    name="sen12ms", version="1.0", revision=1, title="SEN12MS, Sentinel-1", evidence="dossier", samples=180_662,
-    bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
-    shape=SHAPE, dtype="float32", wider=("float64",), pixel_size_m=10.0, calibration="sigma0", terrain_corrected=True,
-    range_axis="mixed", symmetries=("azimuth-flip", "range-flip"), lists=tuple(LISTS),
+    name="sen12ms",
+    version="1.0",
+    revision=1,
+    title="SEN12MS, Sentinel-1",
+    evidence="dossier",
+    samples=180_662,
+    bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
+    shape=SHAPE,
+    dtype="float32",
+    wider=("float64",),
+    pixel_size_m=10.0,
+    calibration="sigma0",
+    terrain_corrected=True,
+    range_axis="mixed",
+    symmetries=("azimuth-flip", "range-flip"),
+    lists=tuple(LISTS),
     tasks=(Task(name="landcover", kind="segmentation", classes=igbp.DFC),),
-    sources=(*(Source(name=f"{name}.tar.gz", url=HOME, checksum=f"md5:{md5}", manual=HOW)
-               for name, md5 in MD5.items()),
-             *(Source(name=name, url=f"{TOOLBOX}/{name}", checksum=f"md5:{md5}") for name, md5 in LISTS.items())),
-    licence="CC-BY-4.0", citation="Schmitt et al. 2019, SEN12MS, doi:10.14459/2019mp1474000",
-)  # fmt: skip
+    sources=(
+        *(Source(name=f"{name}.tar.gz", url=HOME, checksum=f"md5:{md5}", manual=HOW) for name, md5 in MD5.items()),
+        *(Source(name=name, url=f"{TOOLBOX}/{name}", checksum=f"md5:{md5}") for name, md5 in LISTS.items()),
+    ),
+    licence="CC-BY-4.0",
+    citation="Schmitt et al. 2019, SEN12MS, doi:10.14459/2019mp1474000",
+)
 PLAIN = Pipeline(
-    spec=SPEC, units=units, scan=scan, read=read,
-    splits={"official": official.Official(train="train_list.txt", val=None, test="test_list.txt", mapping=None,
-                                          id_pattern=PARTNER.pattern),
-            "official-val": carved.Carved(train="train_list.txt", val=None, test="test_list.txt", mapping=None,
-                                          id_pattern=PARTNER.pattern),
-            "group": group.Group(), "blocks": blocks.Blocks(), "random": random.Random()},
-)  # fmt: skip
-WHOLE = dataclasses.replace(SPEC, variant="igbp", title="SEN12MS, Sentinel-1, with the 17 classes of IGBP",
-                            tasks=(Task(name="landcover", kind="segmentation", classes=igbp.IGBP),))  # fmt: skip
+    spec=SPEC,
+    units=units,
+    scan=scan,
+    read=read,
+    splits={
+        "official": official.Official(
+            train="train_list.txt", val=None, test="test_list.txt", mapping=None, id_pattern=PARTNER.pattern
+        ),
+        "official-val": carved.Carved(
+            train="train_list.txt", val=None, test="test_list.txt", mapping=None, id_pattern=PARTNER.pattern
+        ),
+        "group": group.Group(),
+        "blocks": blocks.Blocks(),
+        "random": random.Random(),
+    },
+)
+WHOLE = dataclasses.replace(
+    SPEC,
+    variant="igbp",
+    title="SEN12MS, Sentinel-1, with the 17 classes of IGBP",
+    tasks=(Task(name="landcover", kind="segmentation", classes=igbp.IGBP),),
+)
 SEVENTEEN = dataclasses.replace(PLAIN, spec=WHOLE, read=functools.partial(read, ten=False))
 PIPELINE = dataclasses.replace(PLAIN, variants={"igbp": SEVENTEEN})

@@ -4,7 +4,7 @@ A patch is a PNG <season>/s1_<scene>/<season>_s1_<scene>_p<n>.png of 256x256 pix
 s2_<scene>/ and is not read here. There are no labels, no georeference and no official split. What is odd:
 - Values were stretched to 8 bits by their publishers, and the stretch is not told: no dB can be recovered, and the
   unit says so. Do not mix them with calibrated sets, and do not add multiplicative speckle to them.
-- There is one polarisation, VV. A picture of three equal channels is read as one; one of colours is refused.
+- There is one polarization, VV. A picture of three equal channels is read as one; one of colours is refused.
 - Names are those of SEN12MS, whose patches come with dB, VH and a place: prefer it. Scenes count from 0 here.
 - Patches of one scene overlap by half, as in SEN12MS: "group" holds scenes apart, "random" is for comparison.
 No real file was at hand: channels and bit depth are those of secondary documents, and what differs stops the build.
@@ -18,8 +18,7 @@ from collections.abc import Iterator
 from sar_data.errors import BadRecord
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
 from sar_data.split import group, random
 
 FOLDER = re.compile(r"s1_\d+")
@@ -46,9 +45,11 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if (found := image.dimensions(tree.head(unit, 64), unit)) != SHAPE:
         raise BadRecord(unit, f"expected 256x256 pixels, found {found[0]}x{found[1]}")
     yield Record(
-        key=name.removesuffix(".png"), files=(SourceFile(unit, tree.size(unit)),), group=f"{named[1]}_{named[3]}",
+        key=name.removesuffix(".png"),
+        files=(SourceFile(unit, tree.size(unit)),),
+        group=f"{named[1]}_{named[3]}",
         attrs={"season": named[2], "scene": named[3], "patch": named[4], "s2_name": name.replace("_s1_", "_s2_")},
-    )  # fmt: skip
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -60,13 +61,27 @@ def read(tree: Tree, record: Record) -> Sample:
 HOW = "download the archives from mediaTUM by hand and unpack them; neither size nor checksum is known"
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="sen1-2", version="1.0", revision=1, title="SEN1-2, Sentinel-1", evidence="dossier", samples=282_384,
-        bands=(Band(name="VV", polarisation="VV", unit="8-bit", description="VV, stretched to 8 bits"),),
-        shape=SHAPE, dtype="uint8", pixel_size_m=10.0, tasks=(), lists=(), calibration="stretched",
-        range_axis="mixed", symmetries=("azimuth-flip", "range-flip"),
+        name="sen1-2",
+        version="1.0",
+        revision=1,
+        title="SEN1-2, Sentinel-1",
+        evidence="dossier",
+        samples=282_384,
+        bands=(Band(name="VV", polarization="VV", unit="8-bit", description="VV, stretched to 8 bits"),),
+        shape=SHAPE,
+        dtype="uint8",
+        pixel_size_m=10.0,
+        tasks=(),
+        lists=(),
+        calibration="stretched",
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
         sources=(Source(name="SEN1-2", url="https://mediatum.ub.tum.de/1436631", manual=HOW),),
         licence="unknown: see the publisher's page",
         citation="Schmitt et al. 2018, The SEN1-2 Dataset for Deep Learning in SAR-Optical Fusion, arXiv:1807.01569",
     ),
-    units=units, scan=scan, read=read, splits={"group": group.Group(), "random": random.Random()},
-)  # fmt: skip
+    units=units,
+    scan=scan,
+    read=read,
+    splits={"group": group.Group(), "random": random.Random()},
+)

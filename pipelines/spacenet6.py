@@ -1,4 +1,4 @@
-"""SpaceNet 6: 3,401 tiles of Rotterdam by an airborne X-band radar of four polarisations, with building footprints.
+"""SpaceNet 6: 3,401 tiles of Rotterdam by an airborne X-band radar of four polarizations, with building footprints.
 
 A tile is a GeoTIFF SN6_Train_AOI_11_Rotterdam_SAR-Intensity_<start>_<end>_tile_<n>.tif, 900x900 pixels of 0.5 m; a
 GeoJSON of the same name with "Buildings" has its footprints, which become both a mask and objects. What is odd:
@@ -24,12 +24,12 @@ from sar_data.errors import BadRecord
 from sar_data.labels import geojson, lists
 from sar_data.raster import gdal, tiff
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, group, official, random
 
 TILE = re.compile(r"SN6_(?:Train|Test_Public)_AOI_11_Rotterdam_SAR-Intensity_((\d{14})_\d{14})_tile_(\d+)")
-POLARISATIONS = ("HH", "HV", "VH", "VV")
+POLARIZATIONS = ("HH", "HV", "VH", "VV")
 SIDE, HEADS = 900, (4096, 1 << 17)  # the directory of a file in strips of one row needs the longer head
 
 
@@ -66,13 +66,18 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
                 objects.append(_turned(found) if turned and orientation == "1" else found)
     a, _, west, _, e, north = transform
     yield Record(
-        key=f"{strip}_tile_{number}", files=tuple(files), objects=tuple(objects),
+        key=f"{strip}_tile_{number}",
+        files=tuple(files),
+        objects=tuple(objects),
         unused=None if labelled else "test_public has no footprints",
-        labels={"footprint": (), "buildings": (0,) if objects else ()}, group=strip, crs=crs, transform=transform,
+        labels={"footprint": (), "buildings": (0,) if objects else ()},
+        group=strip,
+        crs=crs,
+        transform=transform,
         time=datetime.strptime(f"{start}+0000", "%Y%m%d%H%M%S%z"),
         footprint=(west, north + SIDE * e, west + SIDE * a, north),
         attrs={"name": name, "strip": strip} | ({"orientation": orientation} if orientation else {}),
-    )  # fmt: skip
+    )
 
 
 def _turned(found: Object) -> Object:
@@ -99,22 +104,50 @@ MD5 = {"train": "md5:10ca26d2287716e3b6ef0cf0ad9f946e", "test_public": "md5:a078
 LISTS = ("SN6_train.txt", "SN6_test.txt")
 HOW = "SAR-HUB's list of image names, one a line; put it beside the data or name its folder by --lists"
 SPEC = DatasetSpec(
-    name="spacenet6", version="1.0", revision=1, title="SpaceNet 6 SAR", evidence="real-lists", samples=3401,
-    bands=tuple(Band(name=p, polarisation=p, unit="DN", description=f"{p}, log scale") for p in POLARISATIONS),
-    shape=(SIDE, SIDE), dtype="float32", pixel_size_m=0.5, calibration="undocumented log scale", symmetries=(),
-    tasks=(Task(name="footprint", kind="segmentation", classes=("background", "building")),
-           Task(name="buildings", kind="detection", classes=("building",))),
-    sources=(*(Source(name=f"{part}.tar.gz", url=f"{TARS}{part}.tar.gz", checksum=md5) for part, md5 in MD5.items()),
-             *(Source(name=name, url="https://github.com/XAI4SAR/SAR-HUB", manual=HOW) for name in LISTS)),
-    lists=LISTS, licence="CC-BY-SA-4.0",
+    name="spacenet6",
+    version="1.0",
+    revision=1,
+    title="SpaceNet 6 SAR",
+    evidence="real-lists",
+    samples=3401,
+    bands=tuple(Band(name=p, polarization=p, unit="DN", description=f"{p}, log scale") for p in POLARIZATIONS),
+    shape=(SIDE, SIDE),
+    dtype="float32",
+    pixel_size_m=0.5,
+    calibration="undocumented log scale",
+    symmetries=(),
+    tasks=(
+        Task(name="footprint", kind="segmentation", classes=("background", "building")),
+        Task(name="buildings", kind="detection", classes=("building",)),
+    ),
+    sources=(
+        *(Source(name=f"{part}.tar.gz", url=f"{TARS}{part}.tar.gz", checksum=md5) for part, md5 in MD5.items()),
+        *(Source(name=name, url="https://github.com/XAI4SAR/SAR-HUB", manual=HOW) for name in LISTS),
+    ),
+    lists=LISTS,
+    licence="CC-BY-SA-4.0",
     citation="Shermeyer et al. 2020, SpaceNet 6: Multi-Sensor All Weather Mapping, arXiv:2004.06500",
-)  # fmt: skip
+)
 PLAIN = Pipeline(
-    spec=SPEC, units=units, scan=scan, read=read,
-    splits={"blocks": blocks.Blocks(), "group": group.Group(), "random": random.Random(),
-            "sarhub": official.Official(train=LISTS[0], val=None, test=LISTS[1], alias_attr="name",
-                                        mapping=None, id_pattern=TILE.pattern)},
-)  # fmt: skip
+    spec=SPEC,
+    units=units,
+    scan=scan,
+    read=read,
+    splits={
+        "blocks": blocks.Blocks(),
+        "group": group.Group(),
+        "random": random.Random(),
+        "sarhub": official.Official(
+            train=LISTS[0], val=None, test=LISTS[1], alias_attr="name", mapping=None, id_pattern=TILE.pattern
+        ),
+    },
+)
 TURNED = dataclasses.replace(SPEC, variant="turned", title="SpaceNet 6 SAR, strips turned to one look")
-PIPELINE = dataclasses.replace(PLAIN, variants={"turned": dataclasses.replace(
-    PLAIN, spec=TURNED, scan=partial(scan, turned=True), read=partial(read, turned=True))})  # fmt: skip
+PIPELINE = dataclasses.replace(
+    PLAIN,
+    variants={
+        "turned": dataclasses.replace(
+            PLAIN, spec=TURNED, scan=partial(scan, turned=True), read=partial(read, turned=True)
+        )
+    },
+)

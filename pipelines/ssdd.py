@@ -1,7 +1,7 @@
 """SSDD, official release: 1,160 radar images with 2,587 ships, each as box, as rotated box and as polygon.
 
 Images are 8-bit grey JPEGs (three equal channels) of 190 to 668 pixels a side, display-stretched, from RadarSat-2,
-TerraSAR-X and Sentinel-1 in several polarisations; which image is from where is not told. What is odd about them:
+TerraSAR-X and Sentinel-1 in several polarizations; which image is from where is not told. What is odd about them:
 - The release stores every image many times: in BBox_SSDD, RBox_SSDD and PSeg_SSDD, by split, inshore and offshore. Only
   BBox_SSDD/voc_style/JPEGImages is read; the kinds of XML there are of one name become one record, ship by ship.
 - Stems that end in 1 or 9 are test (232), the others train (928). Where ImageSets/Main is there too, it must agree.
@@ -19,8 +19,8 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import voc
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree, home_of, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.sources.tree import home_of, noted
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, random
 
 IMAGES, SHIPS = 1160, 2587
@@ -56,8 +56,11 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     listed, scenes = _told(tree, root)
     split = "test" if stem.endswith(TEST_ENDS) else "train"
     if listed and listed.get(stem) != split:
-        raise BadRecord(unit, f"expected {stem} in ImageSets/Main/{split}.txt (stems ending in 1 or 9 are test), "
-                              f"found it in {listed.get(stem, 'no list')}")  # fmt: skip
+        raise BadRecord(
+            unit,
+            f"expected {stem} in ImageSets/Main/{split}.txt (stems ending in 1 or 9 are test), "
+            f"found it in {listed.get(stem, 'no list')}",
+        )
     there = tree.folders(unit.partition(BOXES)[0])
     paths = [unit.replace(BOXES, kind) for kind in (BOXES, ROTATED, POLYGONS) if kind.partition("/")[0] in there]
     read = [noted(tree, path) for path in paths]
@@ -67,10 +70,14 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         raise BadRecord(unit, f"expected one size in all of its files, found {sorted(map(str, shapes))}")
     jpeg = f"{root}JPEGImages/{stem}.jpg"
     yield Record(
-        key=stem, files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)), shape=drawn[unit].shape,
-        objects=(objects := voc.joined(drawn)), official=split,
-        labels={"ships": (0,) if objects else ()}, attrs={"scene": scenes[stem]} if stem in scenes else {},
-    )  # fmt: skip
+        key=stem,
+        files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)),
+        shape=drawn[unit].shape,
+        objects=(objects := voc.joined(drawn)),
+        official=split,
+        labels={"ships": (0,) if objects else ()},
+        attrs={"scene": scenes[stem]} if stem in scenes else {},
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -84,22 +91,44 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     paths = list(units(tree))
     ships = sum(tree.read(path).count(b"<object>") for path in paths)
     if len(paths) == IMAGES and ships != SHIPS:
-        raise SourceError(f"expected {SHIPS:,} ships in {IMAGES:,} images, found {ships:,}: perhaps the OLD SSDD "
-                          "of 2017 (2,456 ships). Get the official release: sar-data info ssdd")  # fmt: skip
+        raise SourceError(
+            f"expected {SHIPS:,} ships in {IMAGES:,} images, found {ships:,}: perhaps the OLD SSDD "
+            "of 2017 (2,456 ships). Get the official release: sar-data info ssdd"
+        )
     return PIPELINE, (f"{len(paths):,} of {IMAGES:,} images with {ships:,} of {SHIPS:,} ships",)
 
 
 SHARE = "open it in a browser, save the archive and unpack it; Baidu: 1Lpg28ZvMSgNXq00abHMZ5Q, password 2021"
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="ssdd", version="1.0", revision=1, title="SSDD, official release", evidence="real-files", samples=IMAGES,
-        bands=(Band(name="grey", polarisation="", unit="8-bit", description="stretched amplitude, HH, HV, VV or VH"),),
-        shape=None, dtype="uint8", pixel_size_m=None, calibration="stretched", range_axis="mixed",
-        symmetries=("azimuth-flip", "range-flip"), tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
-        sources=(Source(name="Official-SSDD-OPEN", manual=SHARE,
-                        url="https://drive.google.com/file/d/1glNJUGotrbEyk43twwB9556AdngJsynZ"),),
-        lists=(), licence="Apache-2.0 (repository TianwenZhang0825/Official-SSDD)",
+        name="ssdd",
+        version="1.0",
+        revision=1,
+        title="SSDD, official release",
+        evidence="real-files",
+        samples=IMAGES,
+        bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, HH, HV, VV or VH"),),
+        shape=None,
+        dtype="uint8",
+        pixel_size_m=None,
+        calibration="stretched",
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
+        tasks=(Task(name="ships", kind="detection", classes=CLASSES),),
+        sources=(
+            Source(
+                name="Official-SSDD-OPEN",
+                manual=SHARE,
+                url="https://drive.google.com/file/d/1glNJUGotrbEyk43twwB9556AdngJsynZ",
+            ),
+        ),
+        lists=(),
+        licence="Apache-2.0 (repository TianwenZhang0825/Official-SSDD)",
         citation="Zhang et al. 2021, SAR Ship Detection Dataset (SSDD), Remote Sensing 13(18):3690",
     ),
-    units=units, scan=scan, read=read, fit=fit, splits={"official": declared.Declared(), "random": random.Random()},
-)  # fmt: skip
+    units=units,
+    scan=scan,
+    read=read,
+    fit=fit,
+    splits={"official": declared.Declared(), "random": random.Random()},
+)

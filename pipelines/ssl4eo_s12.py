@@ -26,8 +26,7 @@ from sar_data.labels.fields import read_fields
 from sar_data.raster import tiff
 from sar_data.raster.stack import stack
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
 from sar_data.split import blocks, random
 
 PLACE = re.compile(r"\d{7}")
@@ -68,14 +67,22 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     a, _, west, _, e, north = transform
     orbits = [sentinel1.relative_orbit(product) for _, product in found]
     yield Record(
-        key=unit.rpartition("/")[2], files=(*rasters, *notes), group=unit.rpartition("/")[2],
+        key=unit.rpartition("/")[2],
+        files=(*rasters, *notes),
+        group=unit.rpartition("/")[2],
         time=datetime.strptime(f"{found[0][0]}+0000", "%Y%m%dT%H%M%S%z"),
         orbit_pass=passes[0] if len(set(passes)) == 1 else None,
         relative_orbit=orbits[0] if len(set(orbits)) == 1 else None,
-        crs=crs, transform=transform, footprint=(west, north + SIDE * e, west + SIDE * a, north),
-        attrs={"products": " ".join(product for _, product in found), "orbit_passes": " ".join(passes),
-               "relative_orbits": " ".join(map(str, orbits)), "seasons": str(len(found))},
-    )  # fmt: skip
+        crs=crs,
+        transform=transform,
+        footprint=(west, north + SIDE * e, west + SIDE * a, north),
+        attrs={
+            "products": " ".join(product for _, product in found),
+            "orbit_passes": " ".join(passes),
+            "relative_orbits": " ".join(map(str, orbits)),
+            "seasons": str(len(found)),
+        },
+    )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -95,22 +102,51 @@ def read(tree: Tree, record: Record) -> Sample:
 
 REVISION = "https://huggingface.co/datasets/wangyi111/SSL4EO-S12/resolve/3f5ddad68ba2ea29d019b0cef6cf292ff8af0d62"
 PARTS = {
-    "aa": "6df278053fc3e4c3fd7de2f77856e606", "ab": "837755b4ba8d82faf254df9e5fec13a7",
-    "ac": "6400423305d6084e2006eede75cf288e", "ad": "22a50d7362d9cbc9714e0740fe2122c7",
-    "ae": "d6ac97ead00b4296a95376949c946b12", "af": "d8047814061431dc627b9ae345c80891",
-    "ag": "089ce0548cb7902ce873181cc61f5d70", "ah": "745b48c2896ca764ef54f91e4e7c555e",
-    "ai": "c36595cf9617b3b7ea722f63dcccbedc", "aj": "cf16f1d81e8bff2d663e4eba79ec6fa3",
-}  # fmt: skip
+    "aa": "6df278053fc3e4c3fd7de2f77856e606",
+    "ab": "837755b4ba8d82faf254df9e5fec13a7",
+    "ac": "6400423305d6084e2006eede75cf288e",
+    "ad": "22a50d7362d9cbc9714e0740fe2122c7",
+    "ae": "d6ac97ead00b4296a95376949c946b12",
+    "af": "d8047814061431dc627b9ae345c80891",
+    "ag": "089ce0548cb7902ce873181cc61f5d70",
+    "ah": "745b48c2896ca764ef54f91e4e7c555e",
+    "ai": "c36595cf9617b3b7ea722f63dcccbedc",
+    "aj": "cf16f1d81e8bff2d663e4eba79ec6fa3",
+}
 NOTE = "48.3 GB, one of ten parts: join them in order, then unpack the tar.gz (561 GB, 3 million files)"
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="ssl4eo-s12", version="1.0", revision=1, title="SSL4EO-S12 v1.0, Sentinel-1", evidence="real-files",
-        bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in BANDS), tasks=(),
-        shape=(SIDE, SIDE), frames=FRAMES, dtype="float32", pixel_size_m=10.0, samples=251_079, calibration="sigma0",
-        terrain_corrected=True, range_axis="mixed", symmetries=("azimuth-flip", "range-flip"), lists=(),
-        sources=tuple(Source(name=f"s1_grd.tar.gz.part{part}", url=f"{REVISION}/s1_grd/s1_grd.tar.gz.part{part}",
-                             checksum=f"md5:{md5}", note=NOTE) for part, md5 in PARTS.items()),
-        licence="CC-BY-4.0", citation="Wang et al. 2023, SSL4EO-S12, arXiv:2211.07044",
+        name="ssl4eo-s12",
+        version="1.0",
+        revision=1,
+        title="SSL4EO-S12 v1.0, Sentinel-1",
+        evidence="real-files",
+        bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in BANDS),
+        tasks=(),
+        shape=(SIDE, SIDE),
+        frames=FRAMES,
+        dtype="float32",
+        pixel_size_m=10.0,
+        samples=251_079,
+        calibration="sigma0",
+        terrain_corrected=True,
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
+        lists=(),
+        sources=tuple(
+            Source(
+                name=f"s1_grd.tar.gz.part{part}",
+                url=f"{REVISION}/s1_grd/s1_grd.tar.gz.part{part}",
+                checksum=f"md5:{md5}",
+                note=NOTE,
+            )
+            for part, md5 in PARTS.items()
+        ),
+        licence="CC-BY-4.0",
+        citation="Wang et al. 2023, SSL4EO-S12, arXiv:2211.07044",
     ),
-    units=units, scan=scan, read=read, splits={"random": random.Random(), "blocks": blocks.Blocks()},
-)  # fmt: skip
+    units=units,
+    scan=scan,
+    read=read,
+    splits={"random": random.Random(), "blocks": blocks.Blocks()},
+)

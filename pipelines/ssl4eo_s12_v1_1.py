@@ -21,8 +21,7 @@ import numpy as np
 from sar_data.errors import BadRecord
 from sar_data.raster.zarrzip import ZarrZip, texts
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
 from sar_data.split import declared, random
 
 SHARD = re.compile(r"ssl4eos12_(train|val)_seasonal_data_\d{6}\.zarr\.zip")
@@ -55,9 +54,12 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         if not PLACE.fullmatch(key):
             raise BadRecord(unit, f"expected names of seven digits, found {name!r}")
         yield Record(
-            key=key, files=(SourceFile(unit, size),), group=key, official=named[1],
+            key=key,
+            files=(SourceFile(unit, size),),
+            group=key,
+            official=named[1],
             attrs={"shard": unit.rpartition("/")[2], "position": str(i), "bands": " ".join(order)},
-        )  # fmt: skip
+        )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -76,14 +78,37 @@ NOTE = "{} shards of 72 MB as they come; no checksum is published, and any numbe
 HOW = "download the folder {}/S1GRD of the Hugging Face dataset embed2scale/SSL4EO-S12-v1.1, or a part of it"
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="ssl4eo-s12-v1-1", version="1.1", revision=1, title="SSL4EO-S12 v1.1, Sentinel-1", evidence="real-lists",
-        bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in BANDS), tasks=(),
-        shape=(SIDE, SIDE), frames=FRAMES, dtype="float16", pixel_size_m=10.0, samples=246_144, calibration="sigma0",
-        terrain_corrected=True, range_axis="mixed", symmetries=("azimuth-flip", "range-flip"), lists=(),
-        sources=tuple(Source(name=f"{split}_S1GRD", manual=HOW.format(split), note=NOTE.format(count),
-                             url="https://huggingface.co/datasets/embed2scale/SSL4EO-S12-v1.1")
-                      for split, count in (("train", "3,812"), ("val", 34))),
-        licence="CC-BY-4.0", citation="Blumenstiel et al. 2025, SSL4EO-S12 v1.1, arXiv:2503.00168",
+        name="ssl4eo-s12-v1-1",
+        version="1.1",
+        revision=1,
+        title="SSL4EO-S12 v1.1, Sentinel-1",
+        evidence="real-lists",
+        bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in BANDS),
+        tasks=(),
+        shape=(SIDE, SIDE),
+        frames=FRAMES,
+        dtype="float16",
+        pixel_size_m=10.0,
+        samples=246_144,
+        calibration="sigma0",
+        terrain_corrected=True,
+        range_axis="mixed",
+        symmetries=("azimuth-flip", "range-flip"),
+        lists=(),
+        sources=tuple(
+            Source(
+                name=f"{split}_S1GRD",
+                manual=HOW.format(split),
+                note=NOTE.format(count),
+                url="https://huggingface.co/datasets/embed2scale/SSL4EO-S12-v1.1",
+            )
+            for split, count in (("train", "3,812"), ("val", 34))
+        ),
+        licence="CC-BY-4.0",
+        citation="Blumenstiel et al. 2025, SSL4EO-S12 v1.1, arXiv:2503.00168",
     ),
-    units=units, scan=scan, read=read, splits={"official": declared.Declared(), "random": random.Random()},
-)  # fmt: skip
+    units=units,
+    scan=scan,
+    read=read,
+    splits={"official": declared.Declared(), "random": random.Random()},
+)

@@ -25,8 +25,7 @@ import numpy as np
 from sar_data.errors import BadRecord
 from sar_data.raster import tiff, window
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task
+from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group
 
 SIDE, HEAD_BYTES = 800, 4096
@@ -89,11 +88,18 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
             placed = (a, b, c + a * j * SIDE, d, e, f + e * i * SIDE)
             footprint = (placed[2], placed[5] + SIDE * e, placed[2] + SIDE * a, placed[5])
         yield Record(
-            key=f"{scene}_{i:02d}_{j:02d}", files=files, objects=objects, group=scene, official=split or None,
-            labels={"vessels": tuple(sorted({o.label for o in objects}))}, crs=crs, transform=placed,
-            footprint=footprint, unused=None if split else "scene in no label file",
+            key=f"{scene}_{i:02d}_{j:02d}",
+            files=files,
+            objects=objects,
+            group=scene,
+            official=split or None,
+            labels={"vessels": tuple(sorted({o.label for o in objects}))},
+            crs=crs,
+            transform=placed,
+            footprint=footprint,
+            unused=None if split else "scene in no label file",
             attrs={"row": str(i * SIDE), "column": str(j * SIDE)},
-        )  # fmt: skip
+        )
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -107,14 +113,27 @@ def read(tree: Tree, record: Record) -> Sample:
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="xview3", version="1.0", revision=1, title="xView3-SAR, tiles", evidence="dossier", may_be_empty=True,
-        bands=tuple(Band(name=p, polarisation=p, unit="dB", description=f"sigma0 {p}") for p in FILES),
-        shape=(SIDE, SIDE), dtype="float32", pixel_size_m=10.0, calibration="sigma0", range_axis="mixed",
+        name="xview3",
+        version="1.0",
+        revision=1,
+        title="xView3-SAR, tiles",
+        evidence="dossier",
+        may_be_empty=True,
+        bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in FILES),
+        shape=(SIDE, SIDE),
+        dtype="float32",
+        pixel_size_m=10.0,
+        calibration="sigma0",
+        range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         tasks=(Task(name="vessels", kind="detection", classes=CLASSES),),
         sources=(Source(name="xView3-SAR", url="https://iuu.xview.us", manual="register, download scenes and csv"),),
-        lists=(), licence="as agreed on registration",
+        lists=(),
+        licence="as agreed on registration",
         citation="Paolo et al. 2022, xView3-SAR, arXiv:2206.00897",
     ),
-    units=units, scan=scan, read=read, splits={"official": declared.Declared(), "group": group.Group()},
-)  # fmt: skip
+    units=units,
+    scan=scan,
+    read=read,
+    splits={"official": declared.Declared(), "group": group.Group()},
+)

@@ -94,7 +94,7 @@ class Processes:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["sar_data.stages.pack", "sar_data.stages.scan", "sar_data.kernel"])
+        context.set_forkserver_preload(["sar_data.builder.pack", "sar_data.builder.scan", "sar_data.statistics.kernel"])
         self._pools = [ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)]
         self._warm = [pool.submit(os.getpid) for pool in self._pools]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sar_data import index
-from sar_data.manifest import Manifest
-from sar_data.sources.ledger import Ledger
+from sar_data.download.ledger import Ledger
+from sar_data.sealed import index
+from sar_data.sealed.manifest import Manifest
 from sar_data.sources.scenes.listing import Listing
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from sar_data.record import Record, Sample
-    from sar_data.sources.tree import Tree
     from sar_data.split.policy import SplitPolicy
 
 Evidence = Literal["real-files", "real-lists", "dossier"]
@@ -46,13 +45,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """A band, addressed by its polarisation name; `unit` is the unit of the stored values.
+    """A band, addressed by its polarization name; `unit` is the unit of the stored values.
 
-    `polarisation` is empty for what has none, such as a coherence.
+    `polarization` is empty for what has none, such as a coherence.
     """
 
     name: str
-    polarisation: str
+    polarization: str
     unit: Unit
     description: str
 
@@ -119,6 +118,30 @@ class DatasetSpec:
     def mask(self) -> bool:
         """Say whether samples have a mask."""
         return any(task.kind == "segmentation" for task in self.tasks)
+
+
+class Tree(Protocol):
+    """Names, sizes and bytes; paths are relative to the root and use forward slashes. A tree may key a cache."""
+
+    def __hash__(self) -> int: ...
+
+    def folders(self, path: str = "") -> list[str]:
+        """Return the names of the folders directly below `path`, in any order."""
+
+    def files(self, path: str = "") -> list[str]:
+        """Return the names of the files directly below `path`, in any order."""
+
+    def size(self, path: str) -> int:
+        """Return a file's size in bytes; raise BadRecord where it is missing."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; raise BadRecord where it cannot be read."""
+
+    def head(self, path: str, size: int) -> bytes:
+        """Return up to the first `size` bytes of a file, for headers; raise BadRecord where it cannot be read."""
+
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes of a file from `offset` on; raise BadRecord where they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

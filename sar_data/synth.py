@@ -102,9 +102,15 @@ def geotiff(
     line = width * image.itemsize * (1 if planar else bands)
     rows = [min(rows_per_strip, height - y) for y in range(0, height, rows_per_strip)] * (bands if planar else 1)
     head, places = _head(
-        (bands, height, width), image.itemsize * 8, {"u": 1, "i": 2, "f": 3}[kind], rows_per_strip,
-        tuple(line * n for n in rows), planar, epsg, transform is not None,
-    )  # fmt: skip
+        (bands, height, width),
+        image.itemsize * 8,
+        {"u": 1, "i": 2, "f": 3}[kind],
+        rows_per_strip,
+        tuple(line * n for n in rows),
+        planar,
+        epsg,
+        transform is not None,
+    )
     if transform is None:
         return head + pixels
     a, b, c, d, e, f = transform
@@ -116,16 +122,31 @@ def geotiff(
 
 @functools.lru_cache(64)
 def _head(
-    shape: tuple[int, int, int], bits: int, sample_format: int, rows: int, sizes: tuple[int, ...], planar: bool,
-    epsg: int | None, placed: bool,
-) -> tuple[bytes, tuple[int, ...]]:  # fmt: skip
+    shape: tuple[int, int, int],
+    bits: int,
+    sample_format: int,
+    rows: int,
+    sizes: tuple[int, ...],
+    planar: bool,
+    epsg: int | None,
+    placed: bool,
+) -> tuple[bytes, tuple[int, ...]]:
     """Return everything before the pixels, and where the 72 bytes of scale and tie point begin."""
     bands, height, width = shape
     tags: dict[int, tuple[str, Sequence[float] | bytes]] = {
-        256: ("H", [width]), 257: ("H", [height]), 258: ("H", [bits] * bands), 259: ("H", [1]), 262: ("H", [1]),
-        273: ("I", sizes), 277: ("H", [bands]), 278: ("H", [rows]), 279: ("I", sizes),
-        284: ("H", [2 if planar else 1]), 338: ("H", [0] * (bands - 1)), 339: ("H", [sample_format] * bands),
-    }  # fmt: skip
+        256: ("H", [width]),
+        257: ("H", [height]),
+        258: ("H", [bits] * bands),
+        259: ("H", [1]),
+        262: ("H", [1]),
+        273: ("I", sizes),
+        277: ("H", [bands]),
+        278: ("H", [rows]),
+        279: ("I", sizes),
+        284: ("H", [2 if planar else 1]),
+        338: ("H", [0] * (bands - 1)),
+        339: ("H", [sample_format] * bands),
+    }
     if bands == 1:
         del tags[338]
     if placed:

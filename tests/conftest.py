@@ -9,7 +9,7 @@ import pytest
 pytest.register_assert_rewrite("tests.contract", "tests.mini")
 
 from sar_data import catalog  # noqa: E402 (assertions are rewritten before anything is imported)
-from sar_data.sealed import Build  # noqa: E402
+from sar_data.sealed.opened import Build  # noqa: E402
 from sar_data.spec import Pipeline  # noqa: E402
 from tests.mini.builds import make  # noqa: E402
 

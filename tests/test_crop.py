@@ -27,12 +27,7 @@ def test_a_window_holds_the_centre_and_padding_is_below_and_right(
     assert abs((height - size) / 2 - y) < 1 or height <= size
 
 
-@given(
-    height=SIDES,
-    width=SIDES,
-    size=SIDES,
-    box=st.tuples(*[st.floats(0, 1)] * 4),
-)
+@given(height=SIDES, width=SIDES, size=SIDES, box=st.tuples(*[st.floats(0, 1)] * 4))
 def test_boxes_and_polygons_stay_on_the_pixels_they_were_on(
     height: int, width: int, size: int, box: tuple[float, float, float, float]
 ) -> None:

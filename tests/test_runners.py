@@ -16,8 +16,7 @@ import pytest
 from sar_data.errors import WorkerDied
 from sar_data.runners import Dask, Processes, Runner, Serial
 from tests.contract.runners import RunnerContract, die_at_two, slow_first, square, touch
-
-ROOT = Path(__file__).parents[1]
+from tests.places import ROOT
 
 
 class TestSerial(RunnerContract):

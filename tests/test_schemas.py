@@ -9,11 +9,12 @@ import jsonschema
 import pytest
 
 from sar_data import catalog, schemas
-from sar_data.build import build
-from sar_data.index import INDEX
-from sar_data.stages.prepare import Options
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
+from sar_data.sealed.index import INDEX
+from tests.places import ROOT
 
-COMMITTED = Path(__file__).parents[1] / "schemas"
+COMMITTED = ROOT / "schemas"
 
 
 @pytest.mark.parametrize("name", sorted(schemas.documents()))

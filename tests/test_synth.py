@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from sar_data import synth
 from sar_data.labels import corine
 from sar_data.raster import tiff
 from sar_data.sources.tree import Folder
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[2] / "shared" / "samples"))
 UTM = (10.0, 0.0, 404400.0, 0.0, -10.0, 5342400.0)
 
 

@@ -14,11 +14,15 @@ PORTUGAL = (0, 6, 12, 14, 16, 21, 22, 25, 27, 35, 40, 42)
 FINLAND = (1, 11, 20, 23, 24, 28, 30, 34, 38, 39)
 # MGRS tile, UTM zone, south-west corner of its 100 km square, classes.
 TILES = (
-    ("33UUP", 33, 300_000, 5_300_000, AUSTRIA), ("29SND", 29, 500_000, 4_300_000, PORTUGAL),
-    ("35VPK", 35, 600_000, 6_900_000, FINLAND), ("29UPU", 29, 600_000, 5_800_000, IRELAND),
-    ("33UVP", 33, 400_000, 5_300_000, AUSTRIA), ("29SNC", 29, 500_000, 4_200_000, PORTUGAL),
-    ("35VNK", 35, 500_000, 6_900_000, FINLAND), ("29UNU", 29, 500_000, 5_800_000, IRELAND),
-)  # fmt: skip
+    ("33UUP", 33, 300_000, 5_300_000, AUSTRIA),
+    ("29SND", 29, 500_000, 4_300_000, PORTUGAL),
+    ("35VPK", 35, 600_000, 6_900_000, FINLAND),
+    ("29UPU", 29, 600_000, 5_800_000, IRELAND),
+    ("33UVP", 33, 400_000, 5_300_000, AUSTRIA),
+    ("29SNC", 29, 500_000, 4_200_000, PORTUGAL),
+    ("35VNK", 35, 500_000, 6_900_000, FINLAND),
+    ("29UNU", 29, 500_000, 5_800_000, IRELAND),
+)
 
 
 def square(position: int) -> tuple[int, int]:

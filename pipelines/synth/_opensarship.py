@@ -15,18 +15,24 @@ from sar_data.record import Image
 CALIBRATION = 600.0  # a digital number of this is 0 dB
 SIDES = (21, 45, 61, 33)
 # Type in the file's name, its AIS codes, length and width in m.
-TYPES = (("Cargo", 70, 190, 32), ("Tanker", 84, 104, 16), ("Other Type", 0, 60, 12), ("Fishing", 30, 38, 8),
-         ("Law Enforcement", 55, 77, 11), ("Tug", 52, 30, 10))  # fmt: skip
-CROSS_DB = -7.5  # of a ship and of the sea below their co-polarised backscatter
+TYPES = (
+    ("Cargo", 70, 190, 32),
+    ("Tanker", 84, 104, 16),
+    ("Other Type", 0, 60, 12),
+    ("Fishing", 30, 38, 8),
+    ("Law Enforcement", 55, 77, 11),
+    ("Tug", 52, 30, 10),
+)
+CROSS_DB = -7.5  # of a ship and of the sea below their co-polarized backscatter
 # MATLAB's figure, for it is one: never read, whatever its name says.
 FIGURE = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 1200, 900, 8, 2, 0, 0, 0) + bytes(64)
 
 
 class Scene(NamedTuple):
-    """A product, the polarisations of its bands in their order, and the version whose habits its archive has."""
+    """A product, the polarizations of its bands in their order, and the version whose habits its archive has."""
 
     product: str
-    polarisations: tuple[str, ...]
+    polarizations: tuple[str, ...]
     version: int
 
 
@@ -39,14 +45,14 @@ def scene(out: Path, made: Scene, *, count: int, seed: int) -> None:
         side, x, y = SIDES[index % len(SIDES)], 1600 + 137 * index, 6900 + 71 * index
         ships.append(_ship(made.version, index, (x, y), side, (kind, code, length, width)))
         chip = f"{kind}_x{x}_y{y}"
-        values = _chip(synth.generator(seed, index), side, length, len(made.polarisations))
+        values = _chip(synth.generator(seed, index), side, length, len(made.polarizations))
         amplitude = np.abs(values).round().clip(1).astype(np.float32)
         parts = np.stack([part for v in values for part in (v.real, v.imag)]).round().astype(np.float32)
         cal = np.square(np.abs(values) if complex_ else amplitude) / np.float32(CALIBRATION**2)
         write(out / "Patch" / f"{chip}.tif", parts if complex_ else amplitude)
         write(out / "Patch_Cal" / f"{chip}.tif", cal.astype(np.float32))
-        for pol, plane in zip(made.polarisations, amplitude, strict=True):
-            suffix = "" if made.version == 2 and len(made.polarisations) == 1 else f"_{pol.lower()}"
+        for pol, plane in zip(made.polarizations, amplitude, strict=True):
+            suffix = "" if made.version == 2 and len(made.polarizations) == 1 else f"_{pol.lower()}"
             grey = (plane / plane.max() * 255).round().astype(np.uint8)
             write(out / "Patch_Uint8" / f"Visual_{chip}{suffix}.tif", grey[None])
             figure = out / "Patch_RGB" / f"{chip}{suffix}{'.tif' if made.version == 1 else '.png'}"
@@ -79,18 +85,34 @@ def _ship(version: int, index: int, centre: tuple[int, int], side: int, what: tu
     name = ("YIN HE              ", "H?EGH TRANSPORTER", "NaN")[index % 3]
     facts: dict[str, dict[str, object]] = {
         "SARShipInformation": {
-            "Time_UTC": "2015/8/3.2:12:5", "UpperLeft_x": x + half, "UpperLeft_y": y + half, "LowerRight_x": x - half,
-            "LowerRight_y": y - half, "Center_x": x, "Center_y": y, "Center_longitude": "1.191583e+02",
-            "Center_latitude": "3.910183e+01", "Manual_Length": length + 8, "Incidence": 31.795192,
+            "Time_UTC": "2015/8/3.2:12:5",
+            "UpperLeft_x": x + half,
+            "UpperLeft_y": y + half,
+            "LowerRight_x": x - half,
+            "LowerRight_y": y - half,
+            "Center_x": x,
+            "Center_y": y,
+            "Center_longitude": "1.191583e+02",
+            "Center_latitude": "3.910183e+01",
+            "Manual_Length": length + 8,
+            "Incidence": 31.795192,
             "Elevation": "NaN" if version == 2 else 28.337695,
             "SlantRangeTime" if version == 2 else "Slant_Range_Time": 5398856.449625,
         },
         "AISShipInformation": {
-            "MMSI": 413338000 + index, "Sog": 123, "Cog": "1620.00", "True_Head": "511.00" if index % 2 else "45.00",
-            "Name": name, "Ship_Type": code, "IMO": 9397705, "Length": length, "Width": width, "Draught": 111,
+            "MMSI": 413338000 + index,
+            "Sog": 123,
+            "Cog": "1620.00",
+            "True_Head": "511.00" if index % 2 else "45.00",
+            "Name": name,
+            "Ship_Type": code,
+            "IMO": 9397705,
+            "Length": length,
+            "Width": width,
+            "Draught": 111,
         },
         "MarineTrafficInformation": {"Elaborated_type": kind, "Year_built": "NaN"},
-    }  # fmt: skip
+    }
     if version == 2:
         facts["ChipNoise"] = {"Interference": index % 2}
     sections = (

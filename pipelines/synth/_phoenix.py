@@ -24,8 +24,14 @@ def phoenix(planes: Image, facts: dict[str, str], *, dtype: str, odd_line: bool)
     """Return a Phoenix file of [magnitude and phase, y, x]; `odd_line` puts a blank line first, as some have it."""
     _, height, width = planes.shape
     pixels = np.ascontiguousarray(planes.astype(dtype)).tobytes()
-    lines = {"PhoenixHeaderLength": "00000", "PhoenixSigSize": "0000000", "native_header_length": "0",
-             "NumberOfColumns": str(width), "NumberOfRows": str(height), **facts}  # fmt: skip
+    lines = {
+        "PhoenixHeaderLength": "00000",
+        "PhoenixSigSize": "0000000",
+        "native_header_length": "0",
+        "NumberOfColumns": str(width),
+        "NumberOfRows": str(height),
+        **facts,
+    }
     text = "\n" * odd_line + "[PhoenixHeaderVer01.04]\n" + "".join(f"{key}= {value}\n" for key, value in lines.items())
     text += "[EndofPhoenixHeader]\n"
     text = text.replace("HeaderLength= 00000", f"HeaderLength= {len(text):05}")

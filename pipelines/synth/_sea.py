@@ -58,11 +58,17 @@ def add(part: dict[str, Any], name: str, shape: tuple[int, int], things: list[tu
     part["images"].append({"file_name": name, "height": height, "width": width, "id": image})
     for category, ring in things:
         left, top, right, bottom = boxes.around(ring)
-        part["annotations"].append({
-            "id": len(part["annotations"]), "image_id": image, "category_id": category, "iscrowd": 0,
-            "bbox": [left, top, right - left, bottom - top], "area": (right - left) * (bottom - top),
-            "segmentation": [ring],
-        })  # fmt: skip
+        part["annotations"].append(
+            {
+                "id": len(part["annotations"]),
+                "image_id": image,
+                "category_id": category,
+                "iscrowd": 0,
+                "bbox": [left, top, right - left, bottom - top],
+                "area": (right - left) * (bottom - top),
+                "segmentation": [ring],
+            }
+        )
 
 
 def annotated(stem: str, shape: tuple[int, int], drawn: list[boxes.Box]) -> bytes:

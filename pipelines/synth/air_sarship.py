@@ -28,9 +28,14 @@ def _write(out: Path, version: str, stem: str, shape: tuple[int, int], random: n
     pixels = sea(shape, ships, random).astype(np.uint16) * 64
     for part, ending, data in (
         ("data", "tiff", synth.geotiff(pixels[None], epsg=None, transform=None, rows_per_strip=64)),
-        ("xml", "xml", _points(ships, shape) if version == "2.0" else
-         annotated(stem, shape, [boxes.around(hull(ship)) for ship in ships])),
-    ):  # fmt: skip
+        (
+            "xml",
+            "xml",
+            _points(ships, shape)
+            if version == "2.0"
+            else annotated(stem, shape, [boxes.around(hull(ship)) for ship in ships]),
+        ),
+    ):
         folder = out / f"AIR-SARShip-{version}-{part}"
         folder = folder / folder.name if version == "2.0" else folder
         folder.mkdir(parents=True, exist_ok=True)

@@ -48,10 +48,17 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         patch_id = f"{overflight}_N9999_R022_T{tile}_{column:0>2}_{row:0>2}"
         flags = [partner in listed[name] for name in (first.SNOW, first.CLOUD)]
         split = next((SPLITS[name] for name in SPLITS if partner in listed[name]), "test" if index % 2 else "train")
-        rows.append({
-            "patch_id": patch_id, "labels": sorted(labels), "split": split, "country": COUNTRIES[tile[:2]],
-            "s1_name": key, "s2v1_name": partner, **dict(zip(FLAGS, flags, strict=True)),
-        })  # fmt: skip
+        rows.append(
+            {
+                "patch_id": patch_id,
+                "labels": sorted(labels),
+                "split": split,
+                "country": COUNTRIES[tile[:2]],
+                "s1_name": key,
+                "s2v1_name": partner,
+                **dict(zip(FLAGS, flags, strict=True)),
+            }
+        )
         at = facts["coordinates"]["ulx"], facts["coordinates"]["uly"]
         _map(out, patch_id, seed, index, at, int(tile[:2]))
     shutil.rmtree(draft)

@@ -12,8 +12,16 @@ from sar_data.record import Image
 
 LOOKS = 4.4  # equivalent looks of a Sentinel-1 IW GRDH product
 # VV and VH in dB of the contest's codes that occur.
-SIGMA0_DB = {1: (-9.5, -14.6), 2: (-12.5, -19), 4: (-13, -20.5), 5: (-11.5, -18.5), 6: (-11, -17.8), 7: (-5.5, -13),
-             9: (-15, -24), 10: (-20.5, -29)}  # fmt: skip
+SIGMA0_DB = {
+    1: (-9.5, -14.6),
+    2: (-12.5, -19),
+    4: (-13, -20.5),
+    5: (-11.5, -18.5),
+    6: (-11, -17.8),
+    7: (-5.5, -13),
+    9: (-15, -24),
+    10: (-20.5, -29),
+}
 OF_IGBP = {code: igbp.TO_DFC.index(code) for code in SIGMA0_DB}  # one IGBP code of each
 SIDE, BLOCK = 256, 64  # the coarse map has pixels of 500 m, resampled
 LISTS = ("dfc-train-new.csv", "dfc-val-new.csv", "dfc-test-new.csv")

@@ -25,9 +25,17 @@ SIGMA0_DB = {
 }
 # Nodes across a patch of each class's mosaic: from a lake in one piece to a block every 40 m.
 GRAIN = {
-    "AnnualCrop": 5, "Forest": 3, "HerbaceousVegetation": 8, "Highway": 12, "Industrial": 8, "Pasture": 4,
-    "PermanentCrop": 12, "Residential": 16, "River": 4, "SeaLake": 2,
-}  # fmt: skip
+    "AnnualCrop": 5,
+    "Forest": 3,
+    "HerbaceousVegetation": 8,
+    "Highway": 12,
+    "Industrial": 8,
+    "Pasture": 4,
+    "PermanentCrop": 12,
+    "Residential": 16,
+    "River": 4,
+    "SeaLake": 2,
+}
 # Moisture, season and incidence move both bands, and each a little by itself: means tell classes apart in part only.
 COMMON_DB, OWN_DB = 2.0, 0.8
 UTM_ZONES = (30, 31, 32, 33, 34)

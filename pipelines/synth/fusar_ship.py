@@ -13,10 +13,15 @@ from sar_data.record import Image
 SIDE = 512
 # Category and code, subcategory and code, length in m; the wake of none is seen.
 KINDS = (
-    ("Cargo", 1, "AggregatesCarrier", 1, 120), ("Cargo", 1, "Bulk Carrier", 7, 200), ("Dredger", 3, "Hopper", 2, 90),
-    ("Fishing", 4, "Trawler", 3, 40), ("Passenger", 8, "Passenger", 1, 140), ("Tanker", 12, "OilTanker", 13, 180),
-    ("Tug", 13, "Tug", 1, 35), ("LawEnforce", 6, "PatrolVessel", 1, 60),
-)  # fmt: skip
+    ("Cargo", 1, "AggregatesCarrier", 1, 120),
+    ("Cargo", 1, "Bulk Carrier", 7, 200),
+    ("Dredger", 3, "Hopper", 2, 90),
+    ("Fishing", 4, "Trawler", 3, 40),
+    ("Passenger", 8, "Passenger", 1, 140),
+    ("Tanker", 12, "OilTanker", 13, 180),
+    ("Tug", 13, "Tug", 1, 35),
+    ("LawEnforce", 6, "PatrolVessel", 1, 60),
+)
 SIX = {"Cargo": 0, "Dredger": 1, "Fishing": 2, "Passenger": 3, "Tanker": 4, "Tug": 5}  # of the published lists
 NO_SHIP = ("Bridge", "SeaClutter")  # the real names are not documented
 PIXEL_M = (1.124222, 1.702183)  # across and along, as the ReadMe's example has them
@@ -31,8 +36,10 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         stem = f"Ship_C{code:02}S{subcode:02}N{index + 1:04}"
         _write(out / category / kind / f"{stem}.tiff", _chip(seed, index, length))
         mmsi = "NaN" if index == 3 else str(413_000_000 + index // 2)  # every ship is seen twice, one is not known
-        rows.append(f"{stem}\t{mmsi}\t{length}\t{length // 7}\t{'DH' if index % 3 else 'DV'}\t31.7\t{PIXEL_M[1]}\t"
-                    f"{PIXEL_M[0]}\t{category}\\{kind}")  # fmt: skip
+        rows.append(
+            f"{stem}\t{mmsi}\t{length}\t{length // 7}\t{'DH' if index % 3 else 'DV'}\t31.7\t{PIXEL_M[1]}\t"
+            f"{PIXEL_M[0]}\t{category}\\{kind}"
+        )
         if category in SIX:
             lists[index // len(KINDS) % 2].append(
                 f"/DATA/FUSAR_Ship/data_npy/data1/{category}/{stem}.npy {SIX[category]}"

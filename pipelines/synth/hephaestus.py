@@ -44,14 +44,27 @@ def _facts(index: int, frame: str, dates: str, rings: list[list[int]]) -> dict[s
     primary, secondary = dates.split("_")
     flags = dict.fromkeys(("processing_error", "glacier_fringes", "orbital_fringes", "low_coherence", "no_info"), 0)
     return {
-        "uniqueID": index, "frameID": frame, "primary_date": primary, "secondary_date": secondary,
-        "corrupted": int(index % 10 == 9), **flags, "atmospheric_fringes": index % 4, "image_artifacts": 0,
-        "label": ["Deformation", "Earthquake"] if len(rings) and index % 5 == 4 else
-                 ["Deformation"] if rings else ["Non_Deformation"],
-        "activity_type": [ACTIVITIES[1 + index % 6]] if rings else [], "intensity_level": ["Low"] if rings else [],
-        "phase": "Unrest" if rings else "Rest", "confidence": 0.8, "is_crowd": 0, "caption": "",
+        "uniqueID": index,
+        "frameID": frame,
+        "primary_date": primary,
+        "secondary_date": secondary,
+        "corrupted": int(index % 10 == 9),
+        **flags,
+        "atmospheric_fringes": index % 4,
+        "image_artifacts": 0,
+        "label": ["Deformation", "Earthquake"]
+        if len(rings) and index % 5 == 4
+        else ["Deformation"]
+        if rings
+        else ["Non_Deformation"],
+        "activity_type": [ACTIVITIES[1 + index % 6]] if rings else [],
+        "intensity_level": ["Low"] if rings else [],
+        "phase": "Unrest" if rings else "Rest",
+        "confidence": 0.8,
+        "is_crowd": 0,
+        "caption": "",
         "segmentation_mask": (rings[0] if index % 2 else rings) if rings else [],
-    }  # fmt: skip
+    }
 
 
 def _pair(

@@ -19,8 +19,15 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         stem = f"{scene}_{index // 3 // 30 + 1}_{index // 3 % 30 + 1}"
         folder = "JPEGImages_sub_test" if scene == "11" else "JPEGImages_sub_train"
         number = int(random.integers(1, 4)) if index % 4 == 0 else 0
-        _write(top / f"JPEGImages_sub/{folder}/{folder}", top / "Annotations_sub/Annotations_sub", stem, (SIDE, SIDE),
-               number, seed, index)  # fmt: skip
+        _write(
+            top / f"JPEGImages_sub/{folder}/{folder}",
+            top / "Annotations_sub/Annotations_sub",
+            stem,
+            (SIDE, SIDE),
+            number,
+            seed,
+            index,
+        )
     for scene in ("01", "11"):
         _write(
             top / "JPEGImages/JPEGImages", top / "Annotations/Annotations", scene, WHOLE, 3, seed, int(scene) + 10**6

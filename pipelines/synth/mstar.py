@@ -21,11 +21,15 @@ BOTH = ((f"{TARGETS}/TRAIN/17_DEG", 3787), (f"{TARGETS}/TEST/15_DEG", 3333))  # 
 ANGLES = ((17, 19377), (15, 14931), (30, 15269))  # depression and HB number
 # Folder, code, TargetType, TargetSerNum, spelling in the published lists ("": in none).
 SERIALS = (
-    ("BMP2/SN_9563", "000", "bmp2_tank", "9563", "BMP-2"), ("T72/SN_132", "015", "t72_tank", "132", "T-72"),
-    ("BTR70/SN_C71", "004", "btr70_transport", "c71", "BTR-70"), ("BMP2/SN_9566", "001", "bmp2_tank", "9566", ""),
-    ("BMP2/SN_C21", "002", "bmp2_tank", "c21", ""), ("T72/SN_812", "016", "t72_tank", "812", ""),
-    ("T72/SN_S7", "017", "t72_tank", "s7", ""), ("SLICY", "015", "slicy", "1", ""),
-)  # fmt: skip
+    ("BMP2/SN_9563", "000", "bmp2_tank", "9563", "BMP-2"),
+    ("T72/SN_132", "015", "t72_tank", "132", "T-72"),
+    ("BTR70/SN_C71", "004", "btr70_transport", "c71", "BTR-70"),
+    ("BMP2/SN_9566", "001", "bmp2_tank", "9566", ""),
+    ("BMP2/SN_C21", "002", "bmp2_tank", "c21", ""),
+    ("T72/SN_812", "016", "t72_tank", "812", ""),
+    ("T72/SN_S7", "017", "t72_tank", "s7", ""),
+    ("SLICY", "015", "slicy", "1", ""),
+)
 # Folder, code, width and height, TargetType, TargetSerNum, spelling, and whether it was seen at 30 degrees.
 MIXED_TARGETS = (
     ("2S1", "000", (158, 158), "2s1_gun", "b01", "2S1", True),
@@ -38,14 +42,23 @@ MIXED_TARGETS = (
 )
 # Folder, code, (width, height), HB number, TargetType, TargetSerNum, spelling: one chip of each kind.
 CHIPS = (
-    *((f"{top}/{below}", code, (128, 128), number, kind, serial, listed)
-      for below, code, kind, serial, listed in SERIALS for top, number in BOTH),
-    *((f"{MIXED}/{angle}_DEG/COL1/SCENE1/{below}", code, size, number, kind, serial, listed if angle < 30 else "")
-      for below, code, size, kind, serial, listed, low in MIXED_TARGETS
-      for angle, number in ANGLES if low or angle < 30),
-    *((f"{VARIANTS}/{angle}_DEG/COL2/SCENE1/{serial}", "024", (138, 139), number, "t72_tank", serial, "")
-      for serial in ("A04", "A32", "A64") for angle, number in ANGLES),
-)  # fmt: skip
+    *(
+        (f"{top}/{below}", code, (128, 128), number, kind, serial, listed)
+        for below, code, kind, serial, listed in SERIALS
+        for top, number in BOTH
+    ),
+    *(
+        (f"{MIXED}/{angle}_DEG/COL1/SCENE1/{below}", code, size, number, kind, serial, listed if angle < 30 else "")
+        for below, code, size, kind, serial, listed, low in MIXED_TARGETS
+        for angle, number in ANGLES
+        if low or angle < 30
+    ),
+    *(
+        (f"{VARIANTS}/{angle}_DEG/COL2/SCENE1/{serial}", "024", (138, 139), number, "t72_tank", serial, "")
+        for serial in ("A04", "A32", "A64")
+        for angle, number in ANGLES
+    ),
+)
 CLUTTER = "MSTAR_PUBLIC_CLUTTER_CD1/CLUTTER/15_DEG"
 FACTOR = 65536 / 1500  # SensorCalibrationFactor: a stored 1500 is an amplitude of 1
 JPEGS = "Data/MSTAR_JPEG_E"
@@ -58,8 +71,12 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         magnitude, phase = chip(synth.generator(seed, index), height, width)
         name = f"HB{number:05}.{code}"
         degrees = next(part[:2] for part in folder.split("/") if part.endswith("_DEG"))
-        facts = {"TargetType": kind, "TargetSerNum": serial, "TargetAz": f"{index * 37 % 360:.6f}",
-                 "MeasuredDepression": f"{int(degrees) + 0.06:.6f}"}  # fmt: skip
+        facts = {
+            "TargetType": kind,
+            "TargetSerNum": serial,
+            "TargetAz": f"{index * 37 % 360:.6f}",
+            "MeasuredDepression": f"{int(degrees) + 0.06:.6f}",
+        }
         _write(out / folder / name, phoenix(np.stack([magnitude, phase]), facts, dtype=">f4", odd_line=index % 2 == 0))
         if listed:
             split = "train" if degrees == "17" else "test"

@@ -1,4 +1,4 @@
-"""A miniature OpenSARShip 1.0: a GRD scene and an SLC scene of two polarisations, each in the folder of its archive."""
+"""A miniature OpenSARShip 1.0: a GRD scene and an SLC scene of two polarizations, each in the folder of its archive."""
 
 from __future__ import annotations
 

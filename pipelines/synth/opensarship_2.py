@@ -18,7 +18,7 @@ SCENES = (
 
 def synthesise(out: Path, *, count: int, seed: int) -> None:
     """Write `count` chips, shared among the scenes, to OUT/<product>/, without a top folder of the archive's own."""
-    for index, (product, polarisations) in enumerate(SCENES):
+    for index, (product, polarizations) in enumerate(SCENES):
         share = count // len(SCENES) + (index < count % len(SCENES))
         if share:
-            scene(out / product, Scene(product, polarisations, 2), count=share, seed=seed + index)
+            scene(out / product, Scene(product, polarizations, 2), count=share, seed=seed + index)

@@ -15,12 +15,17 @@ LOOKS = 4.4  # equivalent looks of a Sentinel-1 IW GRDH product
 SIDE = 100
 # VV and VH in dB of each class and of what lies between its buildings.
 SIGMA0_DB = {
-    "highbuildings": ((1.0, -8.0), (-9.0, -16.5)), "StorageArea": ((0.0, -9.5), (-10.5, -18.5)),
-    "GeneralResidential": ((-4.0, -11.5), (-9.5, -16.0)), "denselow": ((-5.5, -12.5), (-8.5, -15.0)),
-    "Skyscraper": ((4.0, -5.0), (-8.0, -15.5)), "SingleBuilding": ((2.0, -7.5), (-11.0, -18.0)),
-    "vegetation": ((-9.5, -15.5), (-11.5, -18.0)), "highway": ((-14.0, -21.0), (-9.0, -15.5)),
-    "airport": ((-16.5, -23.5), (-11.0, -18.0)), "railway": ((-7.0, -14.0), (-10.0, -16.5)),
-}  # fmt: skip
+    "highbuildings": ((1.0, -8.0), (-9.0, -16.5)),
+    "StorageArea": ((0.0, -9.5), (-10.5, -18.5)),
+    "GeneralResidential": ((-4.0, -11.5), (-9.5, -16.0)),
+    "denselow": ((-5.5, -12.5), (-8.5, -15.0)),
+    "Skyscraper": ((4.0, -5.0), (-8.0, -15.5)),
+    "SingleBuilding": ((2.0, -7.5), (-11.0, -18.0)),
+    "vegetation": ((-9.5, -15.5), (-11.5, -18.0)),
+    "highway": ((-14.0, -21.0), (-9.0, -15.5)),
+    "airport": ((-16.5, -23.5), (-11.0, -18.0)),
+    "railway": ((-7.0, -14.0), (-10.0, -16.5)),
+}
 PACKAGES = ("OpenSARUrban4", "OpenSARUrban18")
 SPELT_OTHERWISE = {"highbuildings": "highbuilding", "vegetation": "Vegetation"}  # in the second city
 DN_OF_ONE = 600.0  # a digital number of this is 0 dB

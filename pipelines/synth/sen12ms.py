@@ -13,13 +13,29 @@ from sar_data.record import Image
 
 LOOKS, SIDE, STEP = 4.4, 256, 128  # looks of a Sentinel-1 IW GRDH product; pixels of a patch, and between two
 ACROSS = 3  # patches of a scene in a row
-SCENES = (("ROIs1158_spring", 1), ("ROIs1868_summer", 146), ("ROIs1970_fall", 22), ("ROIs2017_winter", 8),
-          ("ROIs1158_spring", 106), ("ROIs1970_fall", 7))  # fmt: skip
+SCENES = (
+    ("ROIs1158_spring", 1),
+    ("ROIs1868_summer", 146),
+    ("ROIs1970_fall", 22),
+    ("ROIs2017_winter", 8),
+    ("ROIs1158_spring", 106),
+    ("ROIs1970_fall", 7),
+)
 HELD_OUT = {("ROIs1158_spring", 106)}
 BROKEN = ("ROIs1868_summer", 146, 202)
 # VV and VH in dB of each of the contest's ten classes.
-SIGMA0_DB = ((-9.5, -14.6), (-12.5, -19), (-12, -18.5), (-13, -20.5), (-11.5, -18.5), (-11, -17.8), (-5.5, -13),
-             (-12, -20), (-15, -24), (-20.5, -29))  # fmt: skip
+SIGMA0_DB = (
+    (-9.5, -14.6),
+    (-12.5, -19),
+    (-12, -18.5),
+    (-13, -20.5),
+    (-11.5, -18.5),
+    (-11, -17.8),
+    (-5.5, -13),
+    (-12, -20),
+    (-15, -24),
+    (-20.5, -29),
+)
 
 
 def synthesise(out: Path, *, count: int, seed: int) -> None:

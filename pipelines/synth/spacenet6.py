@@ -59,7 +59,7 @@ def _tile(seed: int, index: int, side: int) -> tuple[np.ndarray[Any, np.dtype[np
         power[y : y + height, x : x + width] = ROOF
         outer = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
         rings.append(outer)
-    # Cross-polarised channels are 8 dB weaker; ground scatters less across than roofs do.
+    # Cross-polarized channels are 8 dB weaker; ground scatters less across than roofs do.
     planes = [synth.speckle(power * gain, 1.0, random) for gain in (1.0, 0.16, 0.16, 0.9)]
     image = np.stack(planes) + np.float32(40)  # the published scale is positive
     wedge = np.add.outer(np.arange(SIDE), (1 - 2 * side) * np.arange(SIDE) * 9) < (120 if side == 0 else 120 - 9 * SIDE)

@@ -43,8 +43,9 @@ def _box(ship: Rotated) -> str:
 def _rotated(ship: Rotated) -> str:
     names = ("cx", "cy", "w", "h", "theta")
     body = "".join(f"<rotated_bbox_{name}>{v}</rotated_bbox_{name}>" for name, v in zip(names, ship, strict=True))
-    ends = "".join(f"<{'xy'[i % 2]}{i // 2 + 1}>{int(v)}</{'xy'[i % 2]}{i // 2 + 1}>"
-                   for i, v in enumerate(boxes.corners(ship)))  # fmt: skip
+    ends = "".join(
+        f"<{'xy'[i % 2]}{i // 2 + 1}>{int(v)}</{'xy'[i % 2]}{i // 2 + 1}>" for i, v in enumerate(boxes.corners(ship))
+    )
     return f"<rotated_bndbox>{body}{ends}</rotated_bndbox>"
 
 

@@ -66,6 +66,10 @@ def _write(folder: Path, seed: int, index: int) -> None:
             data = synth.geotiff(band[None], epsg=4326, transform=transform, rows_per_strip=7)
             (folder / product / f"{name}.tif").write_bytes(data)
         milliseconds = int(season.start.replace(tzinfo=UTC).timestamp() * 1000)
-        facts = {"orbitProperties_pass": "ASCENDING" if season.ascending else "DESCENDING", "platform_number": "A",
-                 "system:index": product, "system:time_start": milliseconds}  # fmt: skip
+        facts = {
+            "orbitProperties_pass": "ASCENDING" if season.ascending else "DESCENDING",
+            "platform_number": "A",
+            "system:index": product,
+            "system:time_start": milliseconds,
+        }
         (folder / product / "metadata.json").write_text(json.dumps(facts))

@@ -39,9 +39,16 @@ def write(
 
         def array(name: str, values: npt.NDArray[Any], chunks: tuple[int, ...], dimensions: list[str]) -> None:
             text = values.dtype == object
-            facts = {"zarr_format": 2, "shape": values.shape, "chunks": chunks, "dtype": values.dtype.str, "order": "C",
-                     "compressor": codec.get_config(), "filters": [{"id": "vlen-utf8"}] if text else None,
-                     "fill_value": "NaN" if values.dtype.kind == "f" else None}  # fmt: skip
+            facts = {
+                "zarr_format": 2,
+                "shape": values.shape,
+                "chunks": chunks,
+                "dtype": values.dtype.str,
+                "order": "C",
+                "compressor": codec.get_config(),
+                "filters": [{"id": "vlen-utf8"}] if text else None,
+                "fill_value": "NaN" if values.dtype.kind == "f" else None,
+            }
             file.writestr(f"{name}/.zarray", json.dumps(facts))
             file.writestr(f"{name}/.zattrs", json.dumps({"_ARRAY_DIMENSIONS": dimensions}))
             for place in np.ndindex(*(-(-size // chunk) for size, chunk in zip(values.shape, chunks, strict=True))):

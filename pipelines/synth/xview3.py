@@ -13,8 +13,19 @@ HEIGHT, WIDTH = 900, 1000  # of a scene: four tiles, three of them cut off
 LEAN = np.array([[[1.0]], [[0.0]]], np.float32)  # to the sea
 RIM = 60  # columns without data on the left of a scene
 SEA, LAND, SHIP = (-20.5, -28.0), (-9.5, -15.5), (3.0, -6.0)  # VV and VH in dB
-COLUMNS = ("detect_lat", "detect_lon", "vessel_length_m", "source", "detect_scene_row", "detect_scene_column",
-           "is_vessel", "is_fishing", "distance_from_shore_km", "scene_id", "confidence")  # fmt: skip
+COLUMNS = (
+    "detect_lat",
+    "detect_lon",
+    "vessel_length_m",
+    "source",
+    "detect_scene_row",
+    "detect_scene_column",
+    "is_vessel",
+    "is_fishing",
+    "distance_from_shore_km",
+    "scene_id",
+    "confidence",
+)
 KINDS = (("True", "True"), ("True", "False"), ("False", ""), ("", ""), ("True", ""))
 SPLITS = ("train", "validation", "public", "train")
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",
     "synth": "Write a miniature archive of a dataset, to try things on.",
     "build": "Build a dataset from its raw files into a sealed folder.",
-    "repack": "Bake a sealed build into another container, size, dtype or normalisation.",
+    "repack": "Bake a sealed build into another container, size, dtype or normalization.",
     "stats": "Show the band statistics of a build or of a raw folder.",
     "verify": "Check a sealed build against its manifest; list all that is wrong.",
     "show": "Draw a contact sheet of a build.",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sar_data.builder.draft import Draft
+from sar_data.builder.repack import Changes
 from sar_data.errors import BuildError
-from sar_data.manifest import NAME, Applied
-from sar_data.repack import Changes
-from sar_data.sealed import Build
-from sar_data.stages.draft import Draft
+from sar_data.sealed.manifest import NAME, Applied
+from sar_data.sealed.opened import Build
 
 ASKED = {
     "crop": "size",

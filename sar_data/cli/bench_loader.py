@@ -17,17 +17,21 @@ from sar_data.cli.choices import BuildPlace
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, metavar="N")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Take medians.")
 @click.option(
-    "--step-ms", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, metavar="MS",
+    "--step-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="MS",
     help="How long a training step takes, for the share of time waiting.",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(path: str, split: str, batch_size: int, threads: int, rounds: int, step_ms: float, as_json: bool) -> None:
-    """Measure how fast a build (a folder, or a URL) streams on this machine: normalised float32 batches, shuffled.
+    """Measure how fast a build (a folder, or a URL) streams on this machine: normalized float32 batches, shuffled.
 
-    The reference is a memory map of some of the same samples, gathered and normalised by numpy in one thread.
+    The reference is a memory map of some of the same samples, gathered and normalized by numpy in one thread.
     """
     from sar_data.stream.dataset import Stream
-    from sar_data.stream.gauge import gauge
+    from sar_data.stream.throughput import gauge
 
     def opened() -> Stream:
         return Stream(path, split=split, batch_size=batch_size, shuffle=True, threads=threads)

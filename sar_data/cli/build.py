@@ -26,22 +26,50 @@ METHODS = ("zscore", "minmax")
 @click.command("build", short_help="Build a dataset from its raw files into a sealed folder.")
 @click.argument("name", type=DatasetName())
 @click.option("--source", type=Existing(file=True), help="Folder of the raw files, or their archive.")
-@click.option("--work", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="Where what reading an archive needs is kept; without it beside the archive.")  # fmt: skip
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where what reading an archive needs is kept; without it beside the archive.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where builds are kept.")
-@click.option("--format", "format_", type=OneOf("format", formats), default="zarr", show_default=True,
-              help="lmdb, webdataset or zarr.")  # fmt: skip
+@click.option(
+    "--format",
+    "format_",
+    type=OneOf("format", formats),
+    default="zarr",
+    show_default=True,
+    help="lmdb, webdataset or zarr.",
+)
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
 @click.option("--split", metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of splits that draw.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take this many records, in hash order.")
-@click.option("--on-bad", type=OneOf("--on-bad", lambda: ON_BAD), default="stop", show_default=True,
-              help="A bad record: stop, or quarantine.")  # fmt: skip
+@click.option(
+    "--on-bad",
+    type=OneOf("--on-bad", lambda: ON_BAD),
+    default="stop",
+    show_default=True,
+    help="A bad record: stop, or quarantine.",
+)
 @click.option("--lists", type=Existing(), help="Folder of official lists; without it they are sought beside the data.")
-@click.option("--compress", "--compression", "compress", type=OneOf("--compress", lambda: PACKINGS), default="none",
-              show_default=True, help="none, or zstd (zarr only).")  # fmt: skip
-@click.option("--shard-length", type=click.IntRange(min=1), default=256, show_default=True, metavar="N",
-              help="Samples a shard, at most.")  # fmt: skip
+@click.option(
+    "--compress",
+    "--compression",
+    "compress",
+    type=OneOf("--compress", lambda: PACKINGS),
+    default="none",
+    show_default=True,
+    help="none, or zstd (zarr only).",
+)
+@click.option(
+    "--shard-length",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Samples a shard, at most.",
+)
 @click.option("--rehash", is_flag=True, help="Let the recipe cover the files' contents, not only names and sizes.")
 @runner_options
 @click.option("--dtype", type=OneOf("--dtype", lambda: DTYPES), help="Bake: float16, or int16 (steps of 0.002 dB).")
@@ -88,15 +116,15 @@ def command(
 
     from sar_data import catalog
     from sar_data import formats as containers
-    from sar_data.build import repack
+    from sar_data.builder.itinerary import repack
+    from sar_data.builder.pack import pack
+    from sar_data.builder.prepare import Options, prepare
+    from sar_data.builder.repack import Changes
+    from sar_data.builder.seal import seal
     from sar_data.cli.baked import baked_from
     from sar_data.cli.meter import Meter
     from sar_data.cli.outcome import drop, said
-    from sar_data.repack import Changes
     from sar_data.split.parse import parse
-    from sar_data.stages.pack import pack
-    from sar_data.stages.prepare import Options, prepare
-    from sar_data.stages.seal import seal
 
     pipeline = catalog.pipeline(name, variant)
     compression = None if compress == "none" else compress
@@ -127,13 +155,7 @@ def command(
     spec = pipeline.spec
     sample_bytes = spec.frames * len(spec.bands) * math.prod(spec.shape or (0,)) * np.dtype(spec.dtype).itemsize
     changes = Changes(
-        format=format_,
-        compression=compression,
-        crop=crop,
-        pad=pad,
-        resize=resize,
-        normalize=normalize,
-        dtype=dtype,
+        format=format_, compression=compression, crop=crop, pad=pad, resize=resize, normalize=normalize, dtype=dtype
     )
     with crew(workers, kind, dask_address) as runner:
         with Meter(sample_bytes, shard_length) as meter:

@@ -17,7 +17,7 @@ from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from sar_data.fetch import Outcome
+    from sar_data.download.fetch import Outcome
     from sar_data.spec import DatasetSpec
 
 FAILED, BY_HAND = 1, 3  # exit codes: something went wrong; all went well, but files are missing that no program gets
@@ -55,7 +55,7 @@ def command(
     from sar_data import catalog
     from sar_data.cli.listing import listing
     from sar_data.cli.transfers import Transfers
-    from sar_data.fetch import chosen, fetch, needs_acceptance, web_of
+    from sar_data.download.fetch import chosen, fetch, needs_acceptance, web_of
 
     spec = catalog.pipeline(name).spec
     sources = chosen(spec, only)

@@ -14,8 +14,8 @@ import click
 from sar_data.split.policy import SPLITS
 
 if TYPE_CHECKING:
-    from sar_data.manifest import Manifest
-    from sar_data.sealed import Build
+    from sar_data.sealed.manifest import Manifest
+    from sar_data.sealed.opened import Build
 
 KNOWN = {
     "real-files": "the layout was checked on real files",
@@ -93,7 +93,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "baked", f"{step.step}: {', '.join(f'{name} {_brief(value)}' for name, value in step.parameters.items())}"
     if clipped := {band: n for band, n in manifest.clipped.items() if n}:
         yield "clipped", ", ".join(f"{band} {n:,} pixels" for band, n in clipped.items())
-    if normal := manifest.normalisation:
+    if normal := manifest.normalization:
         bands = [band.name for band in manifest.bands]
         figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in bands)
         units = ", ".join(dict.fromkeys(map(_unit, normal.units.values())))

@@ -17,11 +17,16 @@ DTYPES = ("float16", "int16")
 METHODS = ("zscore", "minmax")
 
 
-@click.command("repack", short_help="Bake a sealed build into another container, size, dtype or normalisation.")
+@click.command("repack", short_help="Bake a sealed build into another container, size, dtype or normalization.")
 @click.argument("path", metavar="BUILD", type=BuildFolder())
 @click.option("--format", "format_", type=OneOf("format", formats), help="lmdb, webdataset or zarr.")
-@click.option("--compress", "--compression", "compress", type=OneOf("--compress", lambda: PACKINGS),
-              help="none, or zstd (zarr only); without it as the parent.")  # fmt: skip
+@click.option(
+    "--compress",
+    "--compression",
+    "compress",
+    type=OneOf("--compress", lambda: PACKINGS),
+    help="none, or zstd (zarr only); without it as the parent.",
+)
 @click.option("--dtype", type=OneOf("--dtype", lambda: DTYPES), help="float16, or int16 (steps of 0.002 dB).")
 @click.option("--crop", type=click.IntRange(min=1), metavar="N", help="N×N pixels, the centre of each image.")
 @click.option("--pad", type=click.IntRange(min=1), metavar="N", help="N×N pixels, padded below and on the right.")
@@ -47,15 +52,15 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Bake a sealed build into another container, size, dtype or normalisation; the parent stays.
+    """Bake a sealed build into another container, size, dtype or normalization; the parent stays.
 
     The new build's path is the last line on stdout.
     """
-    from sar_data.build import repack
+    from sar_data.builder.itinerary import repack
+    from sar_data.builder.repack import Changes
     from sar_data.cli.meter import Meter
     from sar_data.cli.outcome import drop, said
-    from sar_data.repack import Changes
-    from sar_data.sealed import Build, layout_of
+    from sar_data.sealed.opened import Build, layout_of
 
     parent = Build.open(path.absolute())
     manifest = parent.manifest

@@ -42,13 +42,27 @@ def _catalogues() -> list[str]:
 @command.command("find", short_help="Look up the distinct scenes of a dataset's records; write a CSV.")
 @click.argument("name", type=DatasetName())
 @click.option("--source", type=Existing(file=True), required=True, help="Folder of the raw files, or their archive.")
-@click.option("--work", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="Where what reading an archive needs is kept; without it beside the archive.")  # fmt: skip
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.csv",
-              help="The CSV; a JSON with all that is known of each scene is put beside it.")  # fmt: skip
-@click.option("--catalogue", type=OneOf("catalogue", _catalogues), default="cdse", show_default=True,
-              help="cdse (Copernicus Data Space), asf (Alaska Satellite Facility), stac (Planetary Computer, or "
-                   "another by --url) or dhus (a hub by --url).")  # fmt: skip
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where what reading an archive needs is kept; without it beside the archive.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE.csv",
+    help="The CSV; a JSON with all that is known of each scene is put beside it.",
+)
+@click.option(
+    "--catalogue",
+    type=OneOf("catalogue", _catalogues),
+    default="cdse",
+    show_default=True,
+    help="cdse (Copernicus Data Space), asf (Alaska Satellite Facility), stac (Planetary Computer, or "
+    "another by --url) or dhus (a hub by --url).",
+)
 @click.option("--url", envvar="SAR_DATA_SCENES_URL", show_envvar=True, help="Another address of such a catalogue.")
 @workers_option
 @click.pass_obj
@@ -68,12 +82,12 @@ def find(
     stopped. Scenes without a product are listed with the reason; their patches have no link, and the exit code is 1.
     """
     from sar_data import catalog
+    from sar_data.builder.scenes import find_scenes, kept
     from sar_data.cli.meter import Meter
-    from sar_data.sources.credentials import Credentials
+    from sar_data.download.credentials import Credentials
     from sar_data.sources.scenes.catalogue import catalogue as chosen
     from sar_data.sources.scenes.listing import beside, unmatched
     from sar_data.sources.scenes.product import HOW
-    from sar_data.stages.scenes import find_scenes, kept
 
     asked = chosen(catalogue, url, authorise=Credentials.of(os.environ))
     note.kept = lambda: f"what was answered is kept in {kept(out)}; the same command goes on from there"
@@ -108,10 +122,21 @@ def find(
 
 @command.command("download", short_help="Fetch the products of a CSV that `scenes` wrote.")
 @click.argument("csv", type=click.Path(dir_okay=False, path_type=Path), metavar="SCENES.csv")
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR",
-              help="Where the archives are put, about 1 GB each.")  # fmt: skip
-@click.option("--identity", envvar="SAR_DATA_IDENTITY_URL", show_envvar=True, metavar="URL",
-              help="Where tokens are had, for another hub than the Data Space.")  # fmt: skip
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Where the archives are put, about 1 GB each.",
+)
+@click.option(
+    "--identity",
+    envvar="SAR_DATA_IDENTITY_URL",
+    show_envvar=True,
+    metavar="URL",
+    help="Where tokens are had, for another hub than the Data Space.",
+)
 @click.pass_obj
 def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     """Fetch the products of a CSV that `scenes` wrote, and verify them; print their folder.
@@ -124,9 +149,9 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     from datetime import UTC, datetime
 
     from sar_data.cli.transfers import Transfers
-    from sar_data.fetch import fetch
-    from sar_data.sources.credentials import Credentials
-    from sar_data.sources.http import Web
+    from sar_data.download.credentials import Credentials
+    from sar_data.download.fetch import fetch
+    from sar_data.download.http import Web
     from sar_data.sources.scenes.archives import archives
     from sar_data.sources.scenes.listing import read
     from sar_data.sources.scenes.login import IDENTITY, Login

@@ -17,8 +17,8 @@ from sar_data.cli.choices import BuildFolder
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the choice.")
 def command(path: Path, out: Path, split: str, count: int, seed: int) -> None:
     """Draw a contact sheet of a build: some patches, stretched for the eye, with their labels."""
-    from sar_data.sealed import Build
-    from sar_data.show import contact_sheet
+    from sar_data.sealed.opened import Build
+    from sar_data.views.contact_sheet import contact_sheet
 
     contact_sheet(Build.open(path), out, split=split, count=count, seed=seed)
     click.echo(str(out.absolute()))

@@ -17,7 +17,7 @@ from sar_data.errors import BuildError, UsageError, unknown
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sar_data.manifest import SplitStatistics
+    from sar_data.sealed.manifest import SplitStatistics
 
 FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", "max")
 
@@ -44,7 +44,7 @@ def command(
     A build has them recorded; a raw folder, --recompute and --plot read every pixel. Masked pixels are counted and
     left out. Mind that the mean of dB values is not the dB value of the mean power.
     """
-    from sar_data.manifest import NAME
+    from sar_data.sealed.manifest import NAME
 
     if plot and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
@@ -63,10 +63,10 @@ def _of_build(
     path: Path, split: str | None, plot: Path | None, recompute: bool, dataset: str | None, workers: int | None
 ) -> tuple[str, dict[str, SplitStatistics]]:
     from sar_data.cli.meter import Meter
-    from sar_data.recount import recount
-    from sar_data.sealed import Build, layout_of
+    from sar_data.sealed.opened import Build, layout_of
+    from sar_data.sealed.recount import recount
+    from sar_data.sealed.summary import summarise
     from sar_data.split.policy import SPLITS
-    from sar_data.summary import summarise
 
     build = Build.open(path)
     manifest = build.manifest
@@ -87,7 +87,7 @@ def _of_build(
     with crew(workers) as runner, Meter(layout.image_bytes()) as meter:
         counted = recount(build, wanted, runner, meter)
     if plot:
-        from sar_data.plot import histograms
+        from sar_data.views.histograms import histograms
 
         histograms(counted, layout.bands, f"{manifest.title} · {', '.join(wanted)}", plot)
     return manifest.title, {name: summarise(stats, layout.bands) for name, stats in counted.items()}
@@ -97,9 +97,9 @@ def _of_raw(
     path: Path, split: str | None, plot: Path | None, recompute: bool, dataset: str | None, workers: int | None
 ) -> tuple[str, dict[str, SplitStatistics]]:
     from sar_data import catalog
+    from sar_data.builder.raw_statistics import ALL, fitted, raw_statistics, recognise
     from sar_data.cli.meter import Meter
-    from sar_data.rawstats import ALL, fitted, raw_statistics, recognise
-    from sar_data.summary import summarise
+    from sar_data.sealed.summary import summarise
 
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
@@ -108,7 +108,7 @@ def _of_raw(
     with crew(workers) as runner, Meter() as meter:
         stats = raw_statistics(pipeline, path, runner, meter)
     if plot:
-        from sar_data.plot import histograms
+        from sar_data.views.histograms import histograms
 
         histograms({ALL: stats}, bands, pipeline.spec.title, plot)
     return pipeline.spec.title, {ALL: summarise(stats, bands)}

@@ -46,7 +46,7 @@ class Jobs(click.Group):
 def command() -> None:
     """Train on a sealed build, on one process, or under torchrun on many:
 
-    torchrun --nproc-per-node N -m sar_data.train JOB BUILD --out RUN
+    torchrun --nproc-per-node N -m sar_data train JOB BUILD --out RUN
     """
 
 
@@ -95,9 +95,9 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
-        from sar_data.train.halt import Halted
         from sar_data.train.preset import find, resolved
-        from sar_data.train.run import run
+        from sar_data.train.run.halt import Halted
+        from sar_data.train.run.training import run
 
         given = {name: value for name, value in options.items() if value is not None}
         chosen = None if preset is None else find(preset)

@@ -25,8 +25,8 @@ def command(ctx: click.Context, path: Path, full: bool, workers: int | None, as_
     Quick by default: documents, names and sizes.
     """
     from sar_data.cli.meter import Meter
-    from sar_data.sealed import Build, layout_of
-    from sar_data.verify import verify
+    from sar_data.sealed.opened import Build, layout_of
+    from sar_data.sealed.verify import verify
 
     try:
         size = layout_of(Build.open(path).manifest).image_bytes()

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 
-from sar_data.plan import Shard
 from sar_data.record import Image, Mask, Record
 
 
@@ -61,6 +60,21 @@ class Layout:
     def fill(self) -> float | int:
         """The value of a missing pixel or an empty slot."""
         return self.missing if self.missing is not None else float("nan") if "float" in self.dtype else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """`count` records of one split; `batch` is its place in plan.arrow, `slots` the split's shard length."""
+
+    split: str
+    number: int
+    count: int
+    slots: int
+    batch: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}/{self.number:06d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,10 @@ from typing import Any
 import lmdb
 import numpy as np
 
-from sar_data.durable import explained, publish
 from sar_data.errors import BuildError, TargetError
-from sar_data.formats.container import Entry, Layout, Place, Reader, Written
-from sar_data.plan import Shard
+from sar_data.formats.container import Entry, Layout, Place, Reader, Shard, Written
 from sar_data.record import Image, Mask
+from sar_data.system.durable import explained, publish
 
 PAGE = 4096
 MOST_KEY_BYTES = 511  # LMDB's compiled-in limit

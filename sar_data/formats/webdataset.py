@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sar_data.durable import publish
-from sar_data.formats.container import Entry, Layout, Place, Reader, Written
+from sar_data.formats.container import Entry, Layout, Place, Reader, Shard, Written
 from sar_data.formats.raw import read_at
-from sar_data.plan import Shard
 from sar_data.record import Image, Mask, Record
+from sar_data.system.durable import publish
 
 BLOCK = 512
 NAME_BYTES = 100  # ustar's name field

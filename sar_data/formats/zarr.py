@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sar_data.durable import explained, publish, write
 from sar_data.errors import BuildError
-from sar_data.formats.container import Entry, Layout, Place, Reader, Written
+from sar_data.formats.container import Entry, Layout, Place, Reader, Shard, Written
 from sar_data.formats.raw import read_at
-from sar_data.plan import Shard
 from sar_data.record import IGNORE, Image, Mask
+from sar_data.system.durable import explained, publish, write
 
 if TYPE_CHECKING:
     import zarr

@@ -14,28 +14,71 @@ from typing import Any
 from sar_data.errors import BadRecord
 
 CLASSES = (
-    "Cargo", "Tanker", "Passenger", "Fishing", "Towing", "Dredging", "Diving", "Military", "Sailing", "Pleasure Craft",
-    "High Speed Craft", "Pilot Vessel", "Search and Rescue", "Tug", "Port Tender", "Anti-Pollution", "Law Enforcement",
-    "Medical", "Wing in Ground", "Other Type",
-)  # fmt: skip
+    "Cargo",
+    "Tanker",
+    "Passenger",
+    "Fishing",
+    "Towing",
+    "Dredging",
+    "Diving",
+    "Military",
+    "Sailing",
+    "Pleasure Craft",
+    "High Speed Craft",
+    "Pilot Vessel",
+    "Search and Rescue",
+    "Tug",
+    "Port Tender",
+    "Anti-Pollution",
+    "Law Enforcement",
+    "Medical",
+    "Wing in Ground",
+    "Other Type",
+)
 _TENS = {2: "Wing in Ground", 4: "High Speed Craft", 6: "Passenger", 7: "Cargo", 8: "Tanker"}
 _CODES = {
-    30: "Fishing", 31: "Towing", 32: "Towing", 33: "Dredging", 34: "Diving", 35: "Military", 36: "Sailing",
-    37: "Pleasure Craft", 50: "Pilot Vessel", 51: "Search and Rescue", 52: "Tug", 53: "Port Tender",
-    54: "Anti-Pollution", 55: "Law Enforcement", 58: "Medical",
-}  # fmt: skip
+    30: "Fishing",
+    31: "Towing",
+    32: "Towing",
+    33: "Dredging",
+    34: "Diving",
+    35: "Military",
+    36: "Sailing",
+    37: "Pleasure Craft",
+    50: "Pilot Vessel",
+    51: "Search and Rescue",
+    52: "Tug",
+    53: "Port Tender",
+    54: "Anti-Pollution",
+    55: "Law Enforcement",
+    58: "Medical",
+}
 # Tag → attribute and the factor that brings it to the unit in the attribute's name.
 _NUMBERS = {
-    "Sog": ("sog_knots", 0.1), "Cog": ("cog_degrees", 0.1), "Draught": ("draught_m", 0.1), "Length": ("length_m", 1.0),
-    "Width": ("width_m", 1.0), "True_Head": ("heading_degrees", 1.0), "Incidence": ("incidence_degrees", 1.0),
-    "Elevation": ("elevation_degrees", 1.0), "Manual_Length": ("length_in_image_m", 1.0),
-    "Center_longitude": ("longitude", 1.0), "Center_latitude": ("latitude", 1.0),
-    "Slant_Range_Time": ("slant_range_time_ns", 1.0), "SlantRangeTime": ("slant_range_time_ns", 1.0),
-}  # fmt: skip
+    "Sog": ("sog_knots", 0.1),
+    "Cog": ("cog_degrees", 0.1),
+    "Draught": ("draught_m", 0.1),
+    "Length": ("length_m", 1.0),
+    "Width": ("width_m", 1.0),
+    "True_Head": ("heading_degrees", 1.0),
+    "Incidence": ("incidence_degrees", 1.0),
+    "Elevation": ("elevation_degrees", 1.0),
+    "Manual_Length": ("length_in_image_m", 1.0),
+    "Center_longitude": ("longitude", 1.0),
+    "Center_latitude": ("latitude", 1.0),
+    "Slant_Range_Time": ("slant_range_time_ns", 1.0),
+    "SlantRangeTime": ("slant_range_time_ns", 1.0),
+}
 _WORDS = {
-    "MMSI": "mmsi", "IMO": "imo", "Name": "ship", "Ship_Type": "ais_type", "Elaborated_type": "elaborated_type",
-    "Interference": "interference", "Multi_ship": "multi_ship", "Port": "port",
-}  # fmt: skip
+    "MMSI": "mmsi",
+    "IMO": "imo",
+    "Name": "ship",
+    "Ship_Type": "ais_type",
+    "Elaborated_type": "elaborated_type",
+    "Interference": "interference",
+    "Multi_ship": "multi_ship",
+    "Port": "port",
+}
 _NAMED = {"".join(filter(str.isalpha, name.lower())): label for label, name in enumerate(CLASSES)}
 _NO_HEADING = 511.0
 _TIME = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})\.(\d{1,2}):(\d{1,2}):(\d{1,2})")

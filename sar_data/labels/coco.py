@@ -15,7 +15,8 @@ from typing import Any
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes
 from sar_data.record import Object, SourceFile
-from sar_data.sources.tree import Tree, noted
+from sar_data.sources.tree import noted
+from sar_data.spec import Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 _LIST = re.compile(r"(?:.*[_-])?(train|val|valid|validation|test)\d*\.txt", re.I)
 _SPLITS = {"valid": "val", "validation": "val"}

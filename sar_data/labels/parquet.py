@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sar_data.errors import SourceError
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 
 class Table:

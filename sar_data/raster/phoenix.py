@@ -60,7 +60,7 @@ def header(head: bytes, size: int, name: str) -> Header:
         name,
         f"expected magnitude and phase of {rows}x{columns} float32 or uint16 from byte {min(starts):,} on, "
         f"found a file of {size:,} bytes: truncated, or another format",
-    )  # fmt: skip
+    )
 
 
 def read(data: bytes, name: str) -> tuple[Header, Image]:

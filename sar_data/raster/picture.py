@@ -10,7 +10,7 @@ import numpy as np
 from sar_data.errors import BadRecord, SourceError
 from sar_data.raster import image, tiff
 from sar_data.record import Image
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 
@@ -48,8 +48,10 @@ def one_kind(tree: Tree, paths: Iterable[str]) -> Kind:
         height, width = pixels.shape[1:]
         found.setdefault(Kind(pixels.dtype.name, (height, width), bool(np.any(np.less(pixels, 0)))), path)
     if len(found) != 1:
-        several = "; ".join(f"{k.dtype} {k.shape[0]}x{k.shape[1]}{' with values below zero' * k.negative} in {path}"
-                            for k, path in found.items())  # fmt: skip
+        several = "; ".join(
+            f"{k.dtype} {k.shape[0]}x{k.shape[1]}{' with values below zero' * k.negative} in {path}"
+            for k, path in found.items()
+        )
         raise SourceError(
             f"expected pictures of one dtype, size and sign, found {several or 'no picture'}: keep one kind"
         )

@@ -16,7 +16,7 @@ from sar_data.errors import BadRecord
 from sar_data.raster.gdal import decoded
 from sar_data.raster.ifd import KINDS
 from sar_data.record import Image
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 _WIDTH, _HEIGHT, _BANDS, _ROWS, _PLANAR = 256, 257, 277, 278, 284
 _STRIPS, _STRIP_SIZES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 273, 279, 322, 323, 324, 325

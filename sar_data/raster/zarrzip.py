@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BadRecord
-from sar_data.sources.tree import Tree
+from sar_data.spec import Tree
 
 Array = npt.NDArray[Any]
 MOST_BYTES = 1 << 28  # of one chunk; a header that claims more is not believed

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.sources.tree import Folder, Tree
-from sar_data.spec import PACKED
+from sar_data.sources.tree import Folder
+from sar_data.spec import PACKED, Tree
 
 MOST_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists

@@ -10,36 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 import xxhash
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.record import SourceFile
-
-
-class Tree(Protocol):
-    """Names, sizes and bytes; paths are relative to the root and use forward slashes. A tree may key a cache."""
-
-    def __hash__(self) -> int: ...
-
-    def folders(self, path: str = "") -> list[str]:
-        """Return the names of the folders directly below `path`, in any order."""
-
-    def files(self, path: str = "") -> list[str]:
-        """Return the names of the files directly below `path`, in any order."""
-
-    def size(self, path: str) -> int:
-        """Return a file's size in bytes; raise BadRecord where it is missing."""
-
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes; raise BadRecord where it cannot be read."""
-
-    def head(self, path: str, size: int) -> bytes:
-        """Return up to the first `size` bytes of a file, for headers; raise BadRecord where it cannot be read."""
-
-    def pread(self, path: str, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes of a file from `offset` on; raise BadRecord where they cannot be read."""
+from sar_data.spec import Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
-from sar_data.split.fraction import check_fractions
 from sar_data.split.group import place_groups
 from sar_data.split.neighbours import Boxes, boxes_of, extent_of, near
-from sar_data.split.placing import OUT, Codes, assignment, usable
+from sar_data.split.placement import OUT, Codes, assignment, check_fractions, usable
 from sar_data.split.policy import SPLITS, Assignment, Lists
 
 TRAIN, VAL, TEST = range(3)
@@ -102,12 +101,7 @@ def _regions(records: Sequence[Record]) -> dict[str, npt.NDArray[np.intp]]:
 
 
 def _lost(
-    codes: Codes,
-    boxes: Boxes,
-    members: npt.NDArray[np.intp],
-    loser: int,
-    winner: int,
-    gap: npt.NDArray[np.float64],
+    codes: Codes, boxes: Boxes, members: npt.NDArray[np.intp], loser: int, winner: int, gap: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.intp]:
     losers = members[codes[members] == loser]
     winners = members[codes[members] == winner]

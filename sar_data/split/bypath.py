@@ -11,7 +11,7 @@ import xxhash
 
 from sar_data.errors import MissingList, SplitError
 from sar_data.record import Record
-from sar_data.split.placing import OUT, assignment, usable
+from sar_data.split.placement import OUT, assignment, usable
 from sar_data.split.policy import SPLITS, Assignment, Lists
 
 

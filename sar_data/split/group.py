@@ -10,9 +10,7 @@ import numpy as np
 
 from sar_data.errors import SplitError
 from sar_data.record import Record
-from sar_data.split.fraction import check_fractions
-from sar_data.split.hashing import hash_order
-from sar_data.split.placing import assignment, usable
+from sar_data.split.placement import assignment, check_fractions, hash_order, usable
 from sar_data.split.policy import Assignment, Lists
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sar_data.record import Record
-from sar_data.split.fraction import check_fractions
-from sar_data.split.hashing import salted
-from sar_data.split.placing import assignment, usable
+from sar_data.split.placement import assignment, check_fractions, salted, usable
 from sar_data.split.policy import Assignment, Lists
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sar_data.errors import SplitError
 from sar_data.record import Record
-from sar_data.split.placing import OUT, assignment, usable
+from sar_data.split.placement import OUT, assignment, usable
 from sar_data.split.policy import SPLITS, Assignment, Lists
 
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
-from sar_data.stream import quantiles
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.fit import Fit
-from sar_data.stream.normalise import Normaliser, normaliser
+from sar_data.stream.kernels import quantiles
+from sar_data.stream.normalize import Normalizer, normalizer
 from sar_data.stream.source import Source
-from sar_data.stream.store import Integers
+from sar_data.stream.storage.store import Integers
 from sar_data.stream.targets import Boxes, Classes, Window
 
 Array = npt.NDArray[Any]
@@ -33,7 +33,7 @@ class Collection:
         split: str = "train",
         bands: Sequence[str] | None = None,
         task: str | None = None,
-        normalise: str | None = "zscore",
+        normalize: str | None = "zscore",
         fill: float | None = 0.0,
         crop: int | None = None,
         pad: int | None = None,
@@ -49,7 +49,7 @@ class Collection:
         self.split, self._fit, self.buffers = split, Fit(crop, pad), Buffers()
         how: dict[str, Any] = {"task": task, "io": io, "verify": verify, "cache": cache, "cache_bytes": cache_bytes}
         self.sources = [Source(path, split, **how) for path in paths]
-        self.hows: list[Normaliser] = [normaliser(s.manifest, bands, normalise, fill=fill) for s in self.sources]
+        self.hows: list[Normalizer] = [normalizer(s.manifest, bands, normalize, fill=fill) for s in self.sources]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
         self._agree()
         first = self.sources[0]
@@ -104,7 +104,7 @@ class Collection:
             yield int(number), rows[places] - self.starts[number], places
 
     def batch(self, rows: Integers, seeds: Sequence[int] | None = None) -> Batch:
-        """Return image float32 [sample, (frame,) channel, y, x], normalised, target and key of some rows.
+        """Return image float32 [sample, (frame,) channel, y, x], normalized, target and key of some rows.
 
         Of cropped images also window [sample, 4], as row, column, height and width; `seeds` draws it, one a sample.
         """
@@ -124,7 +124,7 @@ class Collection:
         return {"image": image, **self.labels(rows, windows)}
 
     def _patches(self, rows: Integers) -> Iterator[tuple[int, Array]]:
-        """Yield whole normalised images one by one: quantiles are those of the patch before any crop."""
+        """Yield whole normalized images one by one: quantiles are those of the patch before any crop."""
         for number, own, places in self.parts(rows):
             for row, place in zip(own, places, strict=True):
                 source = self.sources[number]

@@ -12,13 +12,13 @@ from typing import Any, Self
 import numpy as np
 
 from sar_data.errors import UsageError
-from sar_data.stream import coming, selection
+from sar_data.stream import fetch_order, selection
 from sar_data.stream.collection import Batch, Collection
 from sar_data.stream.order import CROP, Order, Pace, mixed
-from sar_data.stream.store import Integers
+from sar_data.stream.storage.store import Integers
 
 VERSION = 1  # of the state
-COLLECTED = ("split", "bands", "task", "normalise", "fill", "crop", "pad", "io", "verify", "cache", "cache_bytes")
+COLLECTED = ("split", "bands", "task", "normalize", "fill", "crop", "pad", "io", "verify", "cache", "cache_bytes")
 SHUFFLES: dict[object, str | None] = {True: "samples", "samples": "samples", "shards": "shards", False: None}
 
 
@@ -35,17 +35,17 @@ class Stream:
     pad         extend images below and on the right to this height and width
     bands       names, or differences such as "VV-VH"; default: all bands in the build's order
     task        nomenclature of the targets; default: the first
-    normalise   "zscore", "minmax", "fgmae-uint8", "sarhub" or None (sar_data/stream/normalise.py)
-    fill        what a masked pixel becomes, after normalisation; None leaves NaN
+    normalize   "zscore", "minmax", "fgmae-uint8", "sarhub" or None (sar_data/stream/normalize.py)
+    fill        what a masked pixel becomes, after normalization; None leaves NaN
     shuffle     True (every sample anywhere), "shards" (neighbours within `window` samples: few files at once) or False
     fraction    random share of the samples, without repetition; smaller shares are parts of larger ones
     keys, where only these samples: by key; by a pyarrow expression or filter list over index.parquet's columns
     weights     "balanced" (every class equally often) or weights by key: samples are drawn in proportion
     mix         of several builds: each one's share of the draws
-    threads     that read and normalise, `ahead` batches in front of the consumer
+    threads     that read and normalize, `ahead` batches in front of the consumer
     io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
     verify      compare every image with its recorded hash when it is first read
-    cache       folder that a remote build's files come through, at most `cache_bytes` (sar_data/stream/files.py)
+    cache       folder that a remote build's files come through, at most `cache_bytes`
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Stream:
         batch_size: int = 256,
         bands: Sequence[str] | None = None,
         task: str | None = None,
-        normalise: str | None = "zscore",
+        normalize: str | None = "zscore",
         fill: float | None = 0.0,
         crop: int | None = None,
         pad: int | None = None,
@@ -93,7 +93,7 @@ class Stream:
         self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
         self._threads, self._ahead = threads, ahead
         self._rows = selection.select(self.collection, keys=keys, where=where, fraction=fraction)
-        coming.check(self.collection, self._order, len(self._rows))
+        fetch_order.check(self.collection, self._order, len(self._rows))
         by_shards = self._order.shuffle == "shards"
         self._shards = selection.shards(self.collection, self._rows) if by_shards else self._rows[:0]
         self._weights = selection.weights(self.collection, self._rows, weights, mix)
@@ -190,7 +190,7 @@ class Stream:
         try:
             for start in starts:
                 self._ask(turn)
-                coming.announce(self.collection, self._order, order[start:])
+                fetch_order.announce(self.collection, self._order, order[start:])
                 pending.append((start, pool.submit(self._step, order, self._epoch, start)))
                 if len(pending) > self._ahead:
                     yield self._handed(*pending.popleft())

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import UsageError
-from sar_data.stream.native import compiled
+from sar_data.system.native import compiled
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import xxhash
 
 from sar_data.errors import UsageError
-from sar_data.sealed import INDEX_NAME
+from sar_data.sealed.opened import INDEX_NAME
 from sar_data.stream.collection import Collection
 from sar_data.stream.order import Order, subset
 from sar_data.stream.rows import matching
-from sar_data.stream.store import Integers
+from sar_data.stream.storage.store import Integers
 from sar_data.stream.targets import Classes
 
 Weights = npt.NDArray[np.float64]

@@ -15,13 +15,15 @@ import xxhash
 
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout
-from sar_data.manifest import Manifest
-from sar_data.sealed import INDEX_NAME, layout_of
-from sar_data.stream import kernels, opening, targets
-from sar_data.stream.files import Files, open_files
-from sar_data.stream.normalise import Normaliser
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import INDEX_NAME, layout_of
+from sar_data.stream import targets
+from sar_data.stream.kernels import gather as kernels
+from sar_data.stream.normalize import Normalizer
 from sar_data.stream.rows import Rows, load
-from sar_data.stream.store import Integers
+from sar_data.stream.storage import placement as opening
+from sar_data.stream.storage.files import Files, open_files
+from sar_data.stream.storage.store import Integers
 
 IO = ("auto", "mmap", "pread")
 SHARE = 0.5  # of the machine's memory: a smaller split is mapped
@@ -80,12 +82,12 @@ class Source:
             self.plane = np.array([sorted(bands).index(band) for band in bands]) * frames + np.arange(frames)[:, None]
         kind = np.dtype(self.layout.dtype)
         self._like = np.empty(0, "u2" if kind == np.float16 else kind)
-        self._kernel = kernels.normalise_halves if kind == np.float16 else kernels.normalise
+        self._kernel = kernels.normalize_halves if kind == np.float16 else kernels.normalize
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def gather(self, rows: Integers, places: Integers, how: Normaliser, out: Floats) -> None:
+    def gather(self, rows: Integers, places: Integers, how: Normalizer, out: Floats) -> None:
         """Put the image of rows[i] into out[places[i]], float32 [frame * channel, y, x]; stretching is left to do.
 
         All must be of the size of `out`.

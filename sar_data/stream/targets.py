@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from sar_data.crop import clipped
 from sar_data.errors import BuildError, unknown
-from sar_data.manifest import Manifest, TaskDocument
+from sar_data.sealed.manifest import Manifest, TaskDocument
 from sar_data.stream.rows import Integers, Rows, numbers, ragged
 
 Array = npt.NDArray[Any]

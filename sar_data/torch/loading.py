@@ -15,9 +15,9 @@ from sar_data.errors import UsageError
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.collection import Batch
 from sar_data.stream.dataset import Stream
-from sar_data.stream.store import Integers
+from sar_data.stream.storage.store import Integers
 from sar_data.torch.device import tensors
-from sar_data.torch.normalising import Normalising
+from sar_data.torch.normalize import Normalizing
 from sar_data.torch.pinned import Flights, block, sent
 
 
@@ -25,7 +25,7 @@ class Options(TypedDict, total=False):
     """What `loader` takes besides its own arguments; see sar_data.stream.dataset.Stream."""
 
     task: str | None
-    normalise: str | None
+    normalize: str | None
     fill: float | None
     crop: int | None
     pad: int | None
@@ -58,9 +58,9 @@ def loader(
 ) -> Loader:
     """Return an iterable over one split of a sealed build, or of several.
 
-    Each batch is {"image": float32 [B, C, H, W], normalised with the build's train statistics, "target": int64 [B] or
+    Each batch is {"image": float32 [B, C, H, W], normalized with the build's train statistics, "target": int64 [B] or
     float32 [B, classes], "key": list of str}; outside of training also "weight", float32 [B]. With `device` the stored
-    bytes are sent there and normalised there. `rank` and `world` default to those of torch.distributed where it is
+    bytes are sent there and normalized there. `rank` and `world` default to those of torch.distributed where it is
     initialised. Further options, and what an epoch is, are explained by sar_data.stream.dataset.Stream.
     """
     if rank is None and world is None:
@@ -105,7 +105,7 @@ class Loader(Stream):
             return found | tensors(batch, self._device)
         there, parts = found["stored"], batch.pop("parts")
         counts = [count for _, count in parts]
-        images = [self._normalising[n](part) for (n, _), part in zip(parts, torch.split(there, counts), strict=True)]
+        images = [self._normalizing[n](part) for (n, _), part in zip(parts, torch.split(there, counts), strict=True)]
         image = images[0]
         if len(images) > 1:
             places = sent(torch.from_numpy(batch.pop("places")), self._device)
@@ -115,10 +115,10 @@ class Loader(Stream):
         return {"image": image, **tensors(batch, self._device)}
 
     @cached_property
-    def _normalising(self) -> list[Normalising]:
+    def _normalizing(self) -> list[Normalizing]:
         """What to do with the stored images of each source; made when they have arrived, not before a fork."""
         samples, device = self.collection, self._device or torch.device("cpu")
-        return [Normalising(how, s.plane, device) for how, s in zip(samples.hows, samples.sources, strict=True)]
+        return [Normalizing(how, s.plane, device) for how, s in zip(samples.hows, samples.sources, strict=True)]
 
     def _sent(self, images: Any) -> Tensor:
         """Send the images of a batch; from pinned memory without waiting, and keep that memory until they arrived."""

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import torch
 
 from sar_data.errors import BuildError, UsageError, missing_extra, unknown
-from sar_data.manifest import NAME, Manifest
-from sar_data.stream import kernels, quantiles
-from sar_data.stream.files import open_files
-from sar_data.stream.normalise import Normaliser, normaliser
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.stream.kernels import gather as kernels
+from sar_data.stream.kernels import quantiles
+from sar_data.stream.normalize import Normalizer, normalizer
+from sar_data.stream.storage.files import open_files
 
 Array = npt.NDArray[Any]
 
@@ -31,12 +32,12 @@ def tars(
     *,
     split: str = "train",
     bands: Sequence[str] | None = None,
-    normalise: str | None = "zscore",
+    normalize: str | None = "zscore",
     fill: float | None = 0.0,
     shuffle: int = 1000,
     seed: int = 0,
 ) -> Any:
-    """Return a webdataset.DataPipeline of samples: image float32 [C, H, W], normalised; json, key, and mask if any.
+    """Return a webdataset.DataPipeline of samples: image float32 [C, H, W], normalized; json, key, and mask if any.
 
     Shards are shared out among ranks and DataLoader workers as that library does: approximately shuffled, in batches
     that may differ in number between ranks. Where that matters, use `loader`.
@@ -51,7 +52,7 @@ def tars(
         raise UsageError(f"{path}: expected a webdataset build, found {manifest.format}: repack --format webdataset")
     if split not in manifest.splits:
         raise unknown("split", split, manifest.splits)
-    how = normaliser(manifest, bands, normalise, fill=fill)
+    how = normalizer(manifest, bands, normalize, fill=fill)
     urls = [str(files.path(shard.file)) for shard in manifest.splits[split].shards]
     stages = [
         webdataset.SimpleShardList(urls, seed=seed if shuffle else None),
@@ -64,7 +65,7 @@ def tars(
     return webdataset.DataPipeline(*stages)
 
 
-def decoded(sample: dict[str, Any], how: Normaliser) -> dict[str, Any]:
+def decoded(sample: dict[str, Any], how: Normalizer) -> dict[str, Any]:
     """Return a sample's members as values; raise BuildError for a member that no build of ours has."""
     found: dict[str, Any] = {"key": sample["__key__"]}
     for name, data in sample.items():
@@ -76,18 +77,18 @@ def decoded(sample: dict[str, Any], how: Normaliser) -> dict[str, Any]:
             found[name.removesuffix(".npy")] = np.load(io.BytesIO(data), allow_pickle=False)
         else:
             raise BuildError(f"{sample.get('__url__')}: {sample['__key__']}.{name}: expected an image, a mask or JSON")
-    found["image"] = torch.from_numpy(_normalised(found["image"], how))
+    found["image"] = torch.from_numpy(_normalized(found["image"], how))
     if "mask" in found:
         found["mask"] = torch.from_numpy(found["mask"]).long()
     return found
 
 
-def _normalised(image: Array, how: Normaliser) -> Array:
+def _normalized(image: Array, how: Normalizer) -> Array:
     """Return one stored image [(frame,) band, y, x] as float32 channels."""
     frames = image.reshape(-1, *image.shape[-3:])
     out = np.empty((len(frames), len(how.channels), image.shape[-2] * image.shape[-1]), np.float32)
     halves = image.dtype == np.float16
-    kernel = kernels.normalise_halves if halves else kernels.normalise
+    kernel = kernels.normalize_halves if halves else kernels.normalize
     like = np.empty(0, "u2" if halves else image.dtype)
     addresses = frames.ctypes.data + np.arange(len(frames)) * frames[0].nbytes
     fill = how.fill if how.stretch is None else np.float32(np.nan)

@@ -1,7 +1,7 @@
 """Training jobs on sealed builds: probe, finetune, segment and detect, on one process or many.
 
     sar-data train finetune BUILD --model resnet18 --out RUN
-    torchrun --nproc-per-node 2 -m sar_data.train finetune BUILD --model resnet18 --out RUN
+    torchrun --nproc-per-node 2 -m sar_data train finetune BUILD --model resnet18 --out RUN
 
 The only seam with the rest of sar-data is the build on disk, read through `sar_data.torch`.
 """

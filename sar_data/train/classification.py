@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from sar_data.errors import UsageError
 from sar_data.train import pictures
 from sar_data.train.data import Data
-from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import confusion, figures, headline
@@ -20,6 +19,7 @@ from sar_data.train.metrics.batched import rescored
 from sar_data.train.models import classifier
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import sheets
+from sar_data.train.pictures.images import Images
 from sar_data.train.predictions import labelled, multilabel, scores, targets
 from sar_data.train.settings import Classes, Finetune
 

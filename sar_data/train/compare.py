@@ -47,8 +47,15 @@ class Run:
         build = self.config["build"]
         facts = (build["dataset"], build.get("variant"), build["version"], build["content_digest"][:DIGITS])
         chosen = "test (as published)" if self.marked else self.setting("select")
-        texts = (self.name, self.config["job"], self.config.get("preset"), self.setting("model"),
-                 self.setting("weights"), " ".join(fact for fact in facts if fact), chosen)  # fmt: skip
+        texts = (
+            self.name,
+            self.config["job"],
+            self.config.get("preset"),
+            self.setting("model"),
+            self.setting("weights"),
+            " ".join(fact for fact in facts if fact),
+            chosen,
+        )
         return {name: "–" if text is None else str(text) for name, text in zip(FIXED, texts, strict=True)}
 
 
@@ -92,8 +99,15 @@ def as_csv(runs: Sequence[Run], split: str = "test") -> str:
 
 def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return {option: a text a run} of what is not the same in all runs, but for what the table shows and paths."""
-    flat = [dict(_flat({name: part for name, part in run.config.items() if name not in ("job", "preset")}
-                       | {"chosen": run.metrics.get("probe", {}).get("chosen", {})})) for run in runs]  # fmt: skip
+    flat = [
+        dict(
+            _flat(
+                {name: part for name, part in run.config.items() if name not in ("job", "preset")}
+                | {"chosen": run.metrics.get("probe", {}).get("chosen", {})}
+            )
+        )
+        for run in runs
+    ]
     names = list(dict.fromkeys(name for one in flat for name in one))
     hidden = {"settings.model", "settings.weights", "settings.select", *(f"build.{name}" for name in NAMING)}
     found = {name: [_text(one.get(name)) for one in flat] for name in names if name not in hidden}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.sealed import INDEX_NAME
+from sar_data.sealed.opened import INDEX_NAME
 from sar_data.stream.collection import Collection
 from sar_data.stream.order import permutation
 from sar_data.stream.targets import Classes
@@ -23,7 +23,7 @@ from sar_data.train.augment import Augment
 from sar_data.train.augment.draws import draws
 from sar_data.train.augment.steps import physical
 from sar_data.train.jobs import Batch
-from sar_data.train.ranks import Ranks
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
 
 CONTROL = 102  # the stream of random numbers that permutes labels
@@ -50,7 +50,7 @@ class Data:
             settings.augment,
             self.manifest,
             self.channels,
-            normalise=settings.normalise,
+            normalize=settings.normalize,
             image_size=settings.image_size,
             task=settings.task,
         )
@@ -64,7 +64,7 @@ class Data:
     def _opened(self, split: str) -> Loader:
         told = self.settings
         training = split == "train"
-        later = physical(told.augment, told.normalise)  # some steps need the values before they are normalised
+        later = physical(told.augment, told.normalize)  # some steps need the values before they are normalized
         found = loader(
             self.build,
             split=split,
@@ -72,7 +72,7 @@ class Data:
             bands=told.bands,
             task=told.task,
             seed=told.seed,
-            normalise=None if later else told.normalise,
+            normalize=None if later else told.normalize,
             fill=None if later else 0.0,
             **self._fit(split),
             fraction=told.fraction if training else None,
@@ -151,13 +151,7 @@ class Data:
         """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""
         told = self.settings
         stored = Collection(
-            self.build,
-            split=split,
-            bands=told.bands,
-            task=told.task,
-            normalise=None,
-            fill=None,
-            **self._fit(split),
+            self.build, split=split, bands=told.bands, task=told.task, normalize=None, fill=None, **self._fit(split)
         )
         try:
             rows = [int(stored.sources[0].rows.find([key])[0]) for key in keys]

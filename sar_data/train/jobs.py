@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 from torch import Tensor, nn
 
-from sar_data.train.images import Images
 from sar_data.train.models.encoder import Backbone
+from sar_data.train.pictures.images import Images
 
 Batch = dict[str, Any]
 Forward = Callable[..., Any]

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sar_data import durable
 from sar_data.errors import RunError, UsageError
+from sar_data.system import durable
 
 Array = npt.NDArray[Any]
 NAME = "predictions.parquet"
@@ -74,8 +74,9 @@ def gathered(parts: Iterable[pa.Table], expected: Iterable[str] | None = None) -
     tables = list(parts)
     if not tables:
         raise UsageError("predictions: expected a part of every rank, found none")
-    table = pa.concat_tables([one.drop_columns(["position"]) if "position" in one.column_names else one
-                              for one in tables])  # fmt: skip
+    table = pa.concat_tables(
+        [one.drop_columns(["position"]) if "position" in one.column_names else one for one in tables]
+    )
     order = pc.sort_indices(table, sort_keys=[("key", "ascending")])  # stable, so that the first rank's row stays first
     table = table.take(order).combine_chunks()
     keys = np.array(table["key"].to_pylist(), dtype=object)
@@ -116,8 +117,10 @@ def multilabel(table: pa.Table) -> bool:
 
 def write(path: Path, splits: Mapping[str, pa.Table], classes: Sequence[str]) -> None:
     """Write gathered tables to one Parquet file, with the column `split` and, as metadata, the classes' names."""
-    tables = [table.append_column("split", pa.array([name] * len(table), pa.string()).dictionary_encode())
-              for name, table in splits.items()]  # fmt: skip
+    tables = [
+        table.append_column("split", pa.array([name] * len(table), pa.string()).dictionary_encode())
+        for name, table in splits.items()
+    ]
     sink = io.BytesIO()
     whole = pa.concat_tables(tables).replace_schema_metadata({"classes": "\n".join(classes)})
     pq.write_table(whole, sink, compression="zstd")

@@ -23,7 +23,7 @@ class Settings(pydantic.BaseModel):
     )
     bands: Names | None = pydantic.Field(None, description="Bands by name, such as VV,VH or VV,VV-VH.")
     task: str | None = pydantic.Field(None, description="Nomenclature of the targets, where the build has several.")
-    normalise: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")
+    normalize: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")
     crop: int | None = pydantic.Field(
         None, ge=1, description="Windows of this side, where images differ in size or are large."
     )
@@ -46,7 +46,7 @@ class Settings(pydantic.BaseModel):
         "val", description="Split that the best epoch is chosen on; test only to repeat what was published."
     )
     eval_every: int = pydantic.Field(1, ge=1, description="Epochs between evaluations of the split chosen on.")
-    threads: int = pydantic.Field(2, ge=1, description="Threads that read and normalise.")
+    threads: int = pydantic.Field(2, ge=1, description="Threads that read and normalize.")
     device: str | None = pydantic.Field(None, description="cpu or cuda; by default a GPU where there is one.")
     control: Literal["none", "shuffled-labels"] = pydantic.Field(
         "none", description="shuffled-labels: train and choose on permuted targets, to see what chance gives."

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from statistics import median
 
+from sar_data.builder.pack import pack
+from sar_data.builder.prepare import Options, prepare
+from sar_data.builder.seal import seal
 from sar_data.runners import Processes, Runner
-from sar_data.stages.pack import pack
-from sar_data.stages.prepare import Options, prepare
-from sar_data.stages.seal import seal
 from tests.bench.build import OUT, PIPELINE, RAW, ROUNDS, archive, timed
 from tests.mini.hostile import header, long_name
 
@@ -27,7 +27,7 @@ SPARSE = OUT / "archives" / "sparse.tar"
 INDEX = """
 import resource, sys, time
 from pathlib import Path
-from sar_data.sources.opening import open_tree
+from sar_data.sources.archives.open import open_tree
 start = time.perf_counter()
 tree = open_tree(Path(sys.argv[1]), work=Path(sys.argv[2]))
 seconds = time.perf_counter() - start

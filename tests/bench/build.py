@@ -27,13 +27,13 @@ import lmdb
 import numpy as np
 
 from sar_data import catalog
-from sar_data.bake import resize
-from sar_data.plan import hash_order
+from sar_data.builder import seal as sealing
+from sar_data.builder.bake import resize
+from sar_data.builder.pack import pack
+from sar_data.builder.plan import hash_order
+from sar_data.builder.prepare import Options, prepare
 from sar_data.runners import Processes, Runner
 from sar_data.sources.tree import Folder, Witness
-from sar_data.stages import seal as sealing
-from sar_data.stages.pack import pack
-from sar_data.stages.prepare import Options, prepare
 
 OUT = Path("bench-out")
 RAW = OUT / "raw"
@@ -99,7 +99,7 @@ def built(runner: Runner, options: Options) -> float:
         planned = time.perf_counter()
         pack(draft, runner)
         packed = time.perf_counter()
-        with patch("sar_data.stages.seal.checksums", checksums):
+        with patch("sar_data.builder.seal.checksums", checksums):
             sealing.seal(draft, runner)
     end = time.perf_counter()
     sums = clock[1] - clock[0]

@@ -5,8 +5,8 @@
 WHAT is one of the measurements below, each in a fresh process, so that none inherits another's caches, maps or threads.
 It imports numpy and the one library it measures, nothing of sar-data unless that is the one, so that any interpreter
 can run it. FOLDER holds facts.json and images.f32, the train images [sample, band, y, x] in float32, and what each
-contender has made of them. Every contender yields normalised float32 batches [256, band, y, x], shuffled, the last one
-dropped; where it may, it normalises a whole batch in place in its workers, which is kinder than a transform a sample.
+contender has made of them. Every contender yields normalized float32 batches [256, band, y, x], shuffled, the last one
+dropped; where it may, it normalizes a whole batch in place in its workers, which is kinder than a transform a sample.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEED = 0
 
 
 class Facts:
-    """The samples: where they lie, how many, of which shape, and the figures that normalise them."""
+    """The samples: where they lie, how many, of which shape, and the figures that normalize them."""
 
     def __init__(self, folder: Path) -> None:
         facts = json.loads((folder / "facts.json").read_text())
@@ -46,19 +46,19 @@ class Facts:
     def images(self) -> np.memmap[Any, np.dtype[np.float32]]:
         return np.memmap(self.folder / "images.f32", np.float32, "r", shape=(self.count, *self.shape))
 
-    def normalise(self, images: Any) -> Any:
+    def normalize(self, images: Any) -> Any:
         images -= self.mean
         images *= self.scale
         return images
 
     def stacked(self, images: list[Any]) -> Any:
-        """Collate: one normalised tensor from a list of arrays or tensors."""
+        """Collate: one normalized tensor from a list of arrays or tensors."""
         import torch
 
         batch = np.empty((len(images), *self.shape), np.float32)
         for row, image in zip(batch, images, strict=True):
             row[...] = image
-        return torch.from_numpy(self.normalise(batch))
+        return torch.from_numpy(self.normalize(batch))
 
 
 class Contender:
@@ -248,7 +248,7 @@ class _TensorStoreBatches:
             images = np.array(coming.result())
             if following is not None:
                 coming = self._array[following].read()
-            yield self._facts.normalise(images)
+            yield self._facts.normalize(images)
 
 
 class LitData(Contender):
@@ -278,12 +278,7 @@ class LitData(Contender):
         dataset = StreamingDataset(str(folder), shuffle=True, drop_last=True, seed=SEED, batch_decode=1)
         collate = partial(_named, self.facts)
         return StreamingDataLoader(
-            dataset,
-            batch_size=BATCH,
-            num_workers=WORKERS,
-            persistent_workers=True,
-            drop_last=True,
-            collate_fn=collate,
+            dataset, batch_size=BATCH, num_workers=WORKERS, persistent_workers=True, drop_last=True, collate_fn=collate
         )
 
 
@@ -372,13 +367,13 @@ CONTENDERS: dict[str, type[Contender]] = {
 
 
 def reference(facts: Facts, epoch: int) -> float:
-    """Return samples a second of the reference: gather 256 random samples from the map, normalise, reuse the buffer."""
+    """Return samples a second of the reference: gather 256 random samples from the map, normalize, reuse the buffer."""
     images, batch = facts.images, np.empty((BATCH, *facts.shape), np.float32)
     order = np.random.default_rng([SEED, epoch]).permutation(facts.count)
     start = time.perf_counter()
     for at in range(0, facts.count - BATCH + 1, BATCH):
         np.take(images, order[at : at + BATCH], axis=0, out=batch, mode="clip")
-        facts.normalise(batch)
+        facts.normalize(batch)
     return facts.count // BATCH * BATCH / (time.perf_counter() - start)
 
 

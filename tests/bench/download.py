@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from sar_data.sources.http import Web
-from sar_data.sources.transfer import download
-from sar_data.sources.wanted import Wanted
+from sar_data.download.http import Web
+from sar_data.download.target import Wanted
+from sar_data.download.transfer import download
 
 OUT = Path("bench-out") / "download"
 SIZE = int(os.environ.get("BENCH_DOWNLOAD_MIB", "1024")) << 20
@@ -111,8 +111,10 @@ def compare(curl: str, url: str, served: Path) -> None:
         ratio, best = median(ours) / median(plain), min(ours) / min(plain)
         checked = median(ours) / median(seconds[f"curl, sync, then {name}"])
         verdict = "reached" if ratio <= TARGET else "missed"
-        print(f"download with {name} over curl: {ratio:.2f} ({best:.2f} of the best); over curl and {name}: "
-              f"{checked:.2f}; target {TARGET}: {verdict}")  # fmt: skip
+        print(
+            f"download with {name} over curl: {ratio:.2f} ({best:.2f} of the best); over curl and {name}: "
+            f"{checked:.2f}; target {TARGET}: {verdict}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Our loader beside a memory map, in one run on one machine: `make bench-loader`. Quote the ratios, not the rates.
 
-Ten thousand patches in each container, batches of 256 normalised float32, two threads, medians of five rounds that
+Ten thousand patches in each container, batches of 256 normalized float32, two threads, medians of five rounds that
 alternate with the reference. Cold: the files are dropped from the page cache first. Opening and resuming are measured
 on a sparse build of 590,326 samples, each in a process of its own, after the imports.
 """
@@ -23,12 +23,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.runners import Processes
-from sar_data.sealed import Build
-from sar_data.stages.prepare import Options
+from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
-from sar_data.stream.gauge import Reference
+from sar_data.stream.throughput import Reference
 from tests.bench.build import OUT, PIPELINE, archive
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))

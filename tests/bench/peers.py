@@ -1,9 +1,9 @@
 """Our loader beside its peers, on the same samples, in one run: `make bench-loader`. Quote the ratios, not the rates.
 
 Every figure is taken in a process of its own (tests/bench/contenders.py says how each contender is used). It hands out
-normalised float32 batches of 256, shuffled; two threads or two workers, or the peer's best documented setting. Each of
+normalized float32 batches of 256, shuffled; two threads or two workers, or the peer's best documented setting. Each of
 its warm epochs is timed beside one of the reference: a random gather of 256 samples from a memory-mapped array plus
-normalisation into a reused buffer, one thread. Columns: the median ratio, samples a second, seconds from imports to
+normalization into a reused buffer, one thread. Columns: the median ratio, samples a second, seconds from imports to
 the first batch, seconds from a saved state in the middle of an epoch to the next batch in a new loader (and whether
 that is the batch that was due), and samples a second of an epoch whose files were dropped from the page cache.
 
@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 
 from sar_data import catalog
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.runners import Processes
-from sar_data.sealed import Build
-from sar_data.stages.prepare import Options
+from sar_data.sealed.opened import Build
 from tests.bench.contenders import CONTENDERS, Ours
 
 OUT = Path("bench-out/peers")
@@ -56,7 +56,7 @@ def samples(count: int) -> Path:
             options = Options(format=name, split="random:train=1,val=0,test=0")
             builds[name] = build(pipeline, source=raw, out=folder / "builds", options=options, runner=runner)
     shutil.rmtree(raw)
-    split, normalisation = builds["zarr"].manifest.splits["train"], builds["zarr"].manifest.normalisation
+    split, normalization = builds["zarr"].manifest.splits["train"], builds["zarr"].manifest.normalization
     bands = [band.name for band in builds["zarr"].manifest.bands]
     shape = (len(bands), *pipeline.spec.shape)
     with open(folder / "images.f32", "wb") as file:
@@ -66,8 +66,8 @@ def samples(count: int) -> Path:
     facts = {
         "count": split.count,
         "shape": shape,
-        "mean": [normalisation.mean[band] for band in bands],
-        "std": [normalisation.std[band] for band in bands],
+        "mean": [normalization.mean[band] for band in bands],
+        "std": [normalization.std[band] for band in bands],
         "builds": {name: str(made.path.absolute()) for name, made in builds.items()},
     }
     (folder / "facts.json").write_text(json.dumps(facts))

@@ -22,15 +22,15 @@ import torch
 
 from sar_data import catalog
 from sar_data.train.data import Data
-from sar_data.train.folder import Folder
-from sar_data.train.halt import Halt
 from sar_data.train.models import backbone
-from sar_data.train.probe.abreast import abreast
-from sar_data.train.probe.contest import Tried, groups, tried
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
-from sar_data.train.ranks import Ranks
-from sar_data.train.run import run
+from sar_data.train.probe.parallel import abreast
+from sar_data.train.probe.selection import Tried, groups, tried
+from sar_data.train.run.folder import Folder
+from sar_data.train.run.halt import Halt
+from sar_data.train.run.ranks import Ranks
+from sar_data.train.run.training import run
 from sar_data.train.settings import Finetune, Probe
 from tests.bench.train_segment import segmenting
 from tests.mini.builds import make
@@ -110,14 +110,19 @@ def probing() -> None:
                     count = heads(settings.model_copy(update={"epochs": 1}), train, judged)  # warm
                     alone[count].append(timed(lambda settings=settings: heads(settings, train, judged)))
             one, many = median(alone[1]), median(alone[52])
-            print(f"heads alone, {EPOCHS} epochs of {SAMPLES:,} features, {size} a step, amp {amp}: "
-                  f"one {one:.2f} s, 52 {many:.2f} s, {many / one:.2f} ×; target 6", flush=True)  # fmt: skip
+            print(
+                f"heads alone, {EPOCHS} epochs of {SAMPLES:,} features, {size} a step, amp {amp}: "
+                f"one {one:.2f} s, 52 {many:.2f} s, {many / one:.2f} ×; target 6",
+                flush=True,
+            )
         passes, single, grid = encoding(folder)
     print(f"encoding {IMAGES} images of {SIDE} px by ViT-S, train and val: {median(passes):.1f} s")
     for name, probe in (("one head", single), ("52 heads", grid)):
         share = EPOCHS * median(passes) / median(probe)
-        print(f"    {EPOCHS}-epoch probe of {name} with it: {median(probe):.1f} s, 1/{share:.1f} of encoding "
-              "in every epoch; target 1/40")  # fmt: skip
+        print(
+            f"    {EPOCHS}-epoch probe of {name} with it: {median(probe):.1f} s, 1/{share:.1f} of encoding "
+            "in every epoch; target 1/40"
+        )
     print(f"52 heads with their encoding: {median(grid) / median(single):.3f} × one head with its own; target 1.5")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.sources.opening import open_tree
-from sar_data.sources.tree import Tree
+from sar_data.sources.archives.open import open_tree
+from sar_data.spec import Tree
 from tests.mini.archives import Files
 
 LONG = "S1A_IW_GRDH_1SDV_20170613T165043_33UUP_87_48"
@@ -73,8 +73,21 @@ class TreeContract:
                 assert tree.pread(name, offset, size) == data[offset : offset + size]
             assert tree.head(name, 100) == data[:100]
 
-    @pytest.mark.parametrize("name", ["no such file", "deep/1.tiff", "DEEP/1.TIF", "../readme.txt", "/etc/hostname",
-                                      "deep/../readme.txt", "readme.txt/", "", "deep/1x", "\udcff"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "no such file",
+            "deep/1.tiff",
+            "DEEP/1.TIF",
+            "../readme.txt",
+            "/etc/hostname",
+            "deep/../readme.txt",
+            "readme.txt/",
+            "",
+            "deep/1x",
+            "\udcff",
+        ],
+    )
     def test_what_is_no_file_is_a_bad_record(self, tree: Tree, name: str) -> None:
         for act in (tree.read, tree.size, lambda path: tree.head(path, 4), lambda path: tree.pread(path, 1, 4)):
             with pytest.raises(BadRecord, match=r"expected|directory|found"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -17,16 +16,16 @@ import rasterio
 
 from pipelines.bigearthnet_s1_v2 import COLUMNS, EXTRA, PATCH, PIPELINE, SPLITS, TABLE
 from pipelines.synth import bigearthnet_s1_v2
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import corine, parquet
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 MAPPED, ALL = PIPELINE.variants["segmentation"], PIPELINE.variants["all"]
 
 

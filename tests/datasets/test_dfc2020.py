@@ -18,15 +18,15 @@ import pytest
 from pipelines.dfc2020 import CLASSES, KEPT, OFFICIAL, PIPELINE
 from pipelines.synth import dfc2020
 from sar_data import synth
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord, SourceError
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 COARSE = PIPELINE.variants["lc"]
 
 
@@ -147,13 +147,21 @@ def test_a_damaged_file_is_a_bad_record_at_read(copy: Path, damage: Callable[[Pa
 
 
 def test_missing_twofold_and_strange_files_are_named(dfc_archive: Path, tmp_path: Path) -> None:
-    for case, (damage, kind, reason) in enumerate((
-        (lambda root: (root / "dfc_0" / "ROIs0000_test_dfc_0_p0.tif").unlink(), BadRecord,
-         "expected ROIs0000_test_dfc_0_p0.tif in the source, found none"),
-        (lambda root: shutil.copytree(root / "dfc_0", root / "dfc_1"), SourceError, "expected .* once, found dfc_"),
-        (lambda root: (root / "s1_0" / "ROIs0000_test_s1_0_p0 (1).tif").write_bytes(b""), BadRecord,
-         "expected a name that matches"),
-    )):  # fmt: skip
+    for case, (damage, kind, reason) in enumerate(
+        (
+            (
+                lambda root: (root / "dfc_0" / "ROIs0000_test_dfc_0_p0.tif").unlink(),
+                BadRecord,
+                "expected ROIs0000_test_dfc_0_p0.tif in the source, found none",
+            ),
+            (lambda root: shutil.copytree(root / "dfc_0", root / "dfc_1"), SourceError, "expected .* once, found dfc_"),
+            (
+                lambda root: (root / "s1_0" / "ROIs0000_test_s1_0_p0 (1).tif").write_bytes(b""),
+                BadRecord,
+                "expected a name that matches",
+            ),
+        )
+    ):
         root = Path(shutil.copytree(dfc_archive, tmp_path / str(case)))
         damage(root)
         with pytest.raises(kind, match=reason):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable
@@ -22,8 +21,8 @@ from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from tests.contract.pipelines import ListsIn, PipelineContract
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 LIST_FOLDER = SAMPLES / "split_lists"
 
 
@@ -101,8 +100,15 @@ def test_three_equal_channels_are_one_and_three_others_are_refused(copied: Path)
 def test_the_table_gives_the_ship_and_the_mode_and_a_ship_is_a_group(made: Path) -> None:
     records = {record.key: record for record in scanned(made)}
     one, two = records["Ship_C01S01N0001"], records["Ship_C01S07N0002"]
-    known = {"mmsi": "413000000", "length_m": "120", "polar_mode": "DV", "pixel_height_m": "1.702183",
-             "pixel_width_m": "1.124222", "subcategory": "AggregatesCarrier", "code": "C01S01"}  # fmt: skip
+    known = {
+        "mmsi": "413000000",
+        "length_m": "120",
+        "polar_mode": "DV",
+        "pixel_height_m": "1.702183",
+        "pixel_width_m": "1.124222",
+        "subcategory": "AggregatesCarrier",
+        "code": "C01S01",
+    }
     assert known.items() <= one.attrs.items()
     assert one.group == two.group == "413000000"
     unknown = records["Ship_C04S03N0004"]

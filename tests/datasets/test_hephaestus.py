@@ -97,7 +97,7 @@ def test_all_three_channels_of_a_picture_must_be_equal(hephaestus_archive: Path,
         (lambda f: {"label": "Deformation"}, "the key 'label' of type list"),
         (lambda f: {"frameID": "000A_nowhere"}, "expected a file, found none"),
     ],
-)  # fmt: skip
+)
 def test_an_annotation_that_leaves_something_open_is_named(
     hephaestus_archive: Path, tmp_path: Path, change: Callable[[Any], dict[str, Any]], reason: str
 ) -> None:

@@ -20,7 +20,7 @@ from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from tests.contract.pipelines import PipelineContract
-from tests.test_real_sample import SAMPLES
+from tests.datasets.test_real_sample import SAMPLES
 
 REAL = SAMPLES / "hrsid"
 needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="no real HRSID: name its folder by SAR_DATA_SAMPLES")
@@ -64,10 +64,17 @@ def real_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with pytest.warns(NotGeoreferencedWarning), rasterio.open(REAL / "masks" / f"{path.stem}.png") as mask:
             y, x = np.nonzero(mask.read(2) > 127)
         left, top, right, bottom = (float(v) for v in (x.min(), y.min(), x.max() + 1, y.max() + 1))
-        part["annotations"].append({
-            "id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": [left, top, right - left, bottom - top],
-            "area": 1.0, "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
-        })  # fmt: skip
+        part["annotations"].append(
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [left, top, right - left, bottom - top],
+                "area": 1.0,
+                "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
+            }
+        )
     for name, chosen in (("train2017", part), ("test2017", {**part, "images": [], "annotations": []})):
         (out / "annotations" / f"{name}.json").write_text(json.dumps(chosen))
     return out.parent

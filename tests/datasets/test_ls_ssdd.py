@@ -17,7 +17,7 @@ from sar_data.labels import coco
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from tests.contract.pipelines import PipelineContract
-from tests.test_real_sample import SAMPLES
+from tests.datasets.test_real_sample import SAMPLES
 
 REAL = SAMPLES / "ls_ssdd"
 needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="no LS-SSDD lists: name their folder by SAR_DATA_SAMPLES")

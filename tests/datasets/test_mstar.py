@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import warnings
 from collections import Counter, deque
@@ -21,18 +20,18 @@ from pipelines._mstar_protocols import LISTS
 from pipelines.mstar import PIPELINE
 from pipelines.synth import _phoenix, mstar
 from sar_data import synth
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord
 from sar_data.raster import phoenix
 from sar_data.record import Record, SourceFile
-from sar_data.sealed import Build, places
+from sar_data.sealed.opened import Build, places
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from sar_data.split.policy import Assignment
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 LIST_FOLDER = SAMPLES / "split_lists"
 JPEG, CLUTTER = PIPELINE.variants["jpeg"], PIPELINE.variants["clutter"]
 BMP2 = f"{mstar.TARGETS}/TRAIN/17_DEG/BMP2/SN_9563/HB03787.000"
@@ -123,8 +122,17 @@ def test_every_real_jpeg_is_built_to_the_pixel(real: Path, tmp_path: Path, conta
 
 
 def test_chips_have_the_size_of_their_class_and_not_128(real: Path, made: Path) -> None:
-    known = {"BMP2": (128, 128), "BTR70": (128, 128), "BRDM_2": (129, 128), "2S1": (158, 158), "ZSU_23_4": (158, 158),
-             "T62": (173, 172), "D7": (178, 177), "ZIL131": (193, 192), "BTR_60": (128, 128)}  # fmt: skip
+    known = {
+        "BMP2": (128, 128),
+        "BTR70": (128, 128),
+        "BRDM_2": (129, 128),
+        "2S1": (158, 158),
+        "ZSU_23_4": (158, 158),
+        "T62": (173, 172),
+        "D7": (178, 177),
+        "ZIL131": (193, 192),
+        "BTR_60": (128, 128),
+    }
     for records in (scanned(real, JPEG), [record for record in scanned(made) if record.unused is None]):
         sizes: dict[str, set[Any]] = {}
         for record in records:
@@ -155,9 +163,13 @@ def test_real_pictures_that_lie_in_several_folders_are_one_group(real: Path) -> 
 def test_protocols_take_their_angles_and_serial_numbers(made: Path) -> None:
     records = scanned(made)
     expected = {
-        "soc": (10, 10), "soc-variants": (10, 14), "eoc-1": (4, 4), "eoc-2-configuration": (4, 6),
-        "eoc-2-version": (4, 8), "sarhub": (10, 10),
-    }  # fmt: skip
+        "soc": (10, 10),
+        "soc-variants": (10, 14),
+        "eoc-1": (4, 4),
+        "eoc-2-configuration": (4, 6),
+        "eoc-2-version": (4, 8),
+        "sarhub": (10, 10),
+    }
     for name, (train, test) in expected.items():
         counts = Counter(split(records, name, made / "lists").split)
         assert (counts["train"], counts["test"], counts["val"]) == (train, test, 0)
@@ -184,9 +196,13 @@ def test_soc_is_one_bmp2_and_one_t72_and_variants_are_tested_on_the_others_too(m
 def test_the_folders_of_the_jpeg_tree_are_the_protocols(real: Path) -> None:
     records = scanned(real, JPEG)
     expected = {
-        "soc": (100, 100), "soc-variants": (100, 140), "eoc-1": (12, 12), "eoc-2-configuration": (12, 15),
-        "eoc-2-version": (12, 21), "eoc-scene": (12, 12),
-    }  # fmt: skip
+        "soc": (100, 100),
+        "soc-variants": (100, 140),
+        "eoc-1": (12, 12),
+        "eoc-2-configuration": (12, 15),
+        "eoc-2-version": (12, 21),
+        "eoc-scene": (12, 12),
+    }
     for name, (train, test) in expected.items():
         counts = Counter(split(records, name, real, JPEG).split)
         assert (counts["train"], counts["test"]) == (train, test)
@@ -243,8 +259,9 @@ def test_slicy_and_clutter_are_unused_with_the_reason(made: Path, tmp_path: Path
         "not in this protocol": 20,
     }
     assert Counter(record.unused for record in scanned(made, CLUTTER)) == {
-        None: 4, "a chip of a target: take no --variant": 42,
-    }  # fmt: skip
+        None: 4,
+        "a chip of a target: take no --variant": 42,
+    }
 
 
 def test_magnitudes_and_phases_are_both_kept_and_have_their_own_units(made: Path, tmp_path: Path) -> None:
@@ -314,7 +331,7 @@ def _replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
         (_replaced(b"TargetSerNum= 9563", b"TargetSerNum= 9566"), "expected the serial 9563, .*found 9566"),
         (_replaced(b"Depression= 17.06", b"Depression= 29.95"), "expected the depression 17, .*found 30"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_chip_is_named_with_the_reason(
     made: Path, tmp_path: Path, change: Callable[[bytes], bytes], reason: str
 ) -> None:

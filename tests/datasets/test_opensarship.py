@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import warnings
 import zipfile
@@ -21,17 +20,17 @@ from pipelines.opensarship_1 import PIPELINE as FIRST
 from pipelines.opensarship_2 import PIPELINE as SECOND
 from pipelines.synth import _opensarship as mini
 from pipelines.synth import opensarship_1, opensarship_2
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import ais
 from sar_data.record import Record
-from sar_data.sealed import Build, places
+from sar_data.sealed.opened import Build, places
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import PipelineContract
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 GRD = "S1A_IW_GRDH_1SDV_20150823T221233_20150823T221258_007396_00A2CA_54D0"
 SLC = "S1A_IW_SLC__1SSV_20150217T204257_20150217T204324_004668_005C34_2DC9"
 
@@ -264,7 +263,7 @@ def test_the_order_of_hv_and_hh_is_found_by_the_pictures_that_are_named(tmp_path
         product = next(p for p, _ in opensarship_2.SCENES if f"_{'SLC_' if name[0] == 's' else 'GRDH'}_1SDH" in p)
         mini.scene(root / product, mini.Scene(product, order, 2), count=2, seed=1)
         pipeline, found = fitted(SECOND.variants[name], root)
-        assert tuple(dict.fromkeys(band.polarisation for band in pipeline.spec.bands)) == order
+        assert tuple(dict.fromkeys(band.polarization for band in pipeline.spec.bands)) == order
         assert found[1].startswith(f"bands in the order {', '.join(order)}")
 
 
@@ -429,13 +428,16 @@ def _chip(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
         (_chip(lambda data: data[:-20]), "truncated"),
         (_chip(lambda data: b""), "empty file"),
         (_chip(lambda data: b"<html>log in</html>"), "expected a TIFF, found b'<html>"),
-        (lambda scene: shutil.copy(
-            scene / "Patch_Uint8" / "Visual_Cargo_x1600_y6900_vv.tif", scene / "Patch" / "Cargo_x1600_y6900.tif"
-        ), "expected 2 bands of 21x21 pixels, found 1 band"),
+        (
+            lambda scene: shutil.copy(
+                scene / "Patch_Uint8" / "Visual_Cargo_x1600_y6900_vv.tif", scene / "Patch" / "Cargo_x1600_y6900.tif"
+            ),
+            "expected 2 bands of 21x21 pixels, found 1 band",
+        ),
         (lambda scene: shutil.rmtree(scene / "Patch"), r"expected Patch/<Type>_x<X>_y<Y>\.tif, found Patch"),
         (lambda scene: (scene / "Patch" / "thumb.tif").write_bytes(b""), "found thumb"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_scene_is_named_with_the_reason(
     first: Path, tmp_path: Path, damage: Callable[[Path], object], reason: str
 ) -> None:
@@ -448,14 +450,14 @@ def test_a_damaged_scene_is_named_with_the_reason(
 
 
 @pytest.mark.parametrize("missing", ["vh", "vv"])
-def test_a_picture_of_a_missing_polarisation_is_named(first: Path, tmp_path: Path, missing: str) -> None:
+def test_a_picture_of_a_missing_polarization_is_named(first: Path, tmp_path: Path, missing: str) -> None:
     shutil.copytree(first / GRD / GRD, tmp_path / GRD)
     (tmp_path / GRD / "Patch_Uint8" / f"Visual_Cargo_x1600_y6900_{missing}.tif").unlink()
     with pytest.raises(BadRecord, match=f"Visual_Cargo_x1600_y6900_{missing}.tif: expected a file, found none"):
         scanned(FIRST.variants["grd-dv-uint8"], tmp_path)
 
 
-def test_the_picture_of_a_single_polarisation_may_name_it(second: Path, tmp_path: Path) -> None:
+def test_the_picture_of_a_single_polarization_may_name_it(second: Path, tmp_path: Path) -> None:
     shutil.copytree(second / SLC, tmp_path / SLC)
     for path in list((tmp_path / SLC / "Patch_Uint8").iterdir()):
         path.rename(path.with_name(path.name.replace(".tif", "_vv.tif")))

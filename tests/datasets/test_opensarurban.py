@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections import Counter, deque
@@ -16,15 +15,15 @@ from pipelines._opensarurban import CLASSES, LABELS
 from pipelines.opensarurban import LISTS, PIPELINE
 from pipelines.synth import opensarurban
 from sar_data import synth
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord, MissingList, SourceError, SplitError
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 NAMES = SAMPLES / "split_lists" / "opensarurban_sarhub_names.txt"
 
 
@@ -189,8 +188,17 @@ def test_the_published_names_give_the_published_classes_and_split(tmp_path: Path
         records.append(record)
     assert len({record.key for record in records}) == len(records) == 16_434
     assert [Counter(r.labels["landuse"][0] for r in records)[i] for i in range(10)] == [
-        4487, 3787, 3153, 1617, 647, 920, 1485, 201, 97, 40,
-    ]  # fmt: skip
+        4487,
+        3787,
+        3153,
+        1617,
+        647,
+        920,
+        1485,
+        201,
+        97,
+        40,
+    ]
     spelt = Counter(record.attrs["spelling"] for record in records)
     assert [spelt[n] for n in ("highbuildings", "highbuilding", "vegetation", "Vegetation")] == [3816, 671, 1160, 325]
     placed = PIPELINE.splits["sarhub"].assign(records, seed=0, lists=ListsIn(tmp_path))
@@ -257,7 +265,7 @@ def test_a_damaged_picture_is_named_with_the_reason(
 
 
 @pytest.mark.parametrize("missing", ["vv", "vh"])
-def test_a_missing_polarisation_is_a_bad_record_that_names_it(made: Path, tmp_path: Path, missing: str) -> None:
+def test_a_missing_polarization_is_a_bad_record_that_names_it(made: Path, tmp_path: Path, missing: str) -> None:
     shutil.copytree(made / "OpenSARUrban4", tmp_path / "raw")
     (tmp_path / "raw" / "Image" / f"highway_x4000_y9700_Polygon1_{missing}.tif").unlink()
     with pytest.raises(BadRecord, match=f"_{missing}.tif: expected a file, found none"):

@@ -13,11 +13,11 @@ import pytest
 from pipelines.path_label import PIPELINE, fit
 from pipelines.synth import path_label
 from sar_data import synth
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord, SourceError
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import PipelineContract
 
 
@@ -57,7 +57,7 @@ def listed(root: Path, **lists: str) -> Folder:
 def test_what_was_found_is_said_and_kept_in_the_manifest(path_label_archive: Path, tmp_path: Path) -> None:
     made = build(PIPELINE, source=path_label_archive, out=tmp_path, options=Options(format="lmdb")).manifest
     assert made.title == "Chips of a lab"
-    assert [(band.name, band.polarisation, band.unit) for band in made.bands] == [("HH", "HH", "amplitude")]
+    assert [(band.name, band.polarization, band.unit) for band in made.bands] == [("HH", "HH", "amplitude")]
     assert made.shape == (64, 64)
     assert made.discovered[1] == "1 band a sample, 64x64, float32, taken for amplitude"
     assert made.tasks[0].classes == ["Bridge", "Tank_farm", "Open_water"]
@@ -121,7 +121,7 @@ def test_a_listed_image_that_is_missing_is_named_with_its_line(tmp_path: Path) -
         list(fitted.scan(tree, "train.txt"))
 
 
-@pytest.mark.parametrize("facts", [{"polarisation": "HH"}, {"bands": "HH"}])
+@pytest.mark.parametrize("facts", [{"polarization": "HH"}, {"bands": "HH"}])
 def test_a_dataset_json_with_what_is_not_known_is_refused(tmp_path: Path, facts: dict[str, object]) -> None:
     array(tmp_path / "one.npy", np.ones((9, 9), np.float32))
     (tmp_path / "dataset.json").write_text(json.dumps(facts))

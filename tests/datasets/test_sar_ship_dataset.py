@@ -10,12 +10,12 @@ import pytest
 
 from pipelines import sar_ship_dataset as ships
 from pipelines.synth import sar_ship_dataset as synthetic
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.split.group import Group
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
 
 TOP = "ship_dataset_v0"
@@ -71,7 +71,7 @@ def test_chips_that_are_identical_to_the_byte_are_never_parted(ship_archive: Pat
         assert all(len(splits) == 1 for splits in placed.values())
 
 
-def test_sensor_and_polarisation_come_from_the_name_where_it_tells(ship_archive: Path) -> None:
+def test_sensor_and_polarization_come_from_the_name_where_it_tells(ship_archive: Path) -> None:
     told = Counter(tuple(record.attrs.values()) for record in scan(ship_archive))
     assert told == {("Gaofen-3", "HH"): 5, ("Sentinel-1", "VV"): 5, (): 10}
 

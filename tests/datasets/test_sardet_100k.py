@@ -10,11 +10,11 @@ import pytest
 
 from pipelines import sardet_100k as sardet
 from pipelines.synth import sardet_100k as synthetic
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord, SourceError
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import PipelineContract
 
 TOP = "SARDet_100K"

@@ -17,13 +17,13 @@ import pytest
 from pipelines.sen12ms import FILE, PARTNER, PIPELINE
 from pipelines.synth import sen12ms
 from sar_data import synth
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord, MissingList, SplitError
 from sar_data.labels import igbp
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
 
 WHOLE = PIPELINE.variants["igbp"]
@@ -156,11 +156,13 @@ FIRST = Path("ROIs1158_spring/s1_1/ROIs1158_spring_s1_1_p30.tif")
         (lambda root: write(root, "lc", np.full((4, 256, 256), 18, np.uint16)), r"IGBP codes 0 to 17.*found \[18\]"),
         (lambda root: os.truncate(root / FIRST, 9000), "truncated"),
         (lambda root: (root / FIRST).write_text("<!DOCTYPE html>"), "DOCTYPE"),
-        (lambda root: (root / FIRST).rename(root / FIRST.parent / "ROIs1158_spring_s1_2_p30.tif"),
-         "expected a patch of s1_1"),
+        (
+            lambda root: (root / FIRST).rename(root / FIRST.parent / "ROIs1158_spring_s1_2_p30.tif"),
+            "expected a patch of s1_1",
+        ),
         (lambda root: (root / "ROIs1158_spring/lc_1/ROIs1158_spring_lc_1_p30.tif").unlink(), "found none"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_file_is_a_bad_record(copy: Path, damage: Callable[[Path], Any], reason: str) -> None:
     damage(copy)
     with pytest.raises(BadRecord, match=reason):

@@ -1,4 +1,4 @@
-"""SEN1-2 stays what it is: stretched pictures of one polarisation, told by their unit and split by scenes."""
+"""SEN1-2 stays what it is: stretched pictures of one polarization, told by their unit and split by scenes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from pipelines.sen1_2 import PIPELINE
 from pipelines.synth import sen1_2
 from sar_data import synth
-from sar_data.build import build
+from sar_data.builder.itinerary import build
 from sar_data.errors import BadRecord
 from sar_data.raster.gdal import encoded
 from sar_data.record import Record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ import rasterio
 
 from pipelines.spacenet6 import PIPELINE, TILE
 from pipelines.synth import spacenet6
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 TURNED = PIPELINE.variants["turned"]
 
 

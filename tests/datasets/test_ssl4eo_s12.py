@@ -16,14 +16,13 @@ import pytest
 from pipelines.ssl4eo_s12 import PIPELINE, PLACE
 from pipelines.synth import ssl4eo_s12
 from sar_data import synth
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
-from sar_data.stages.prepare import Options
 from tests.contract.pipelines import ListsIn, PipelineContract
-
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
+from tests.places import SAMPLES
 
 
 def records(root: Path) -> dict[str, Record]:
@@ -153,8 +152,10 @@ def elsewhere(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda root: shutil.copytree(first_season(root), root / "s1/0000001" / f"S1B{first_season(root).name[3:]}"),
-         "expected 1 to 4 folders"),
+        (
+            lambda root: shutil.copytree(first_season(root), root / "s1/0000001" / f"S1B{first_season(root).name[3:]}"),
+            "expected 1 to 4 folders",
+        ),
         (lambda root: (root / "s1/0000001/summer").mkdir(), "expected 1 to 4 folders"),
         (lambda root: shutil.rmtree(root / "s1/0000001") or (root / "s1/0000001").mkdir(), "found none"),
         (lambda root: (first_season(root) / "VH.tif").unlink(), "VH.tif: expected a file, found none"),
@@ -165,7 +166,7 @@ def elsewhere(root: Path) -> None:
         (elsewhere, "expected seasons of one place"),
         (lambda root: (first_season(root) / "VV.tif").write_bytes(b""), "expected seasons of one place"),
     ],
-)  # fmt: skip
+)
 def test_a_place_that_is_not_as_published_is_named_at_scan(
     copy: Path, damage: Callable[[Path], Any], reason: str
 ) -> None:
@@ -179,12 +180,20 @@ def test_a_place_that_is_not_as_published_is_named_at_scan(
     [
         (lambda path: os.truncate(path, 279_000), "truncated: expected 279,"),
         (lambda path: path.write_text("<!DOCTYPE html>"), "DOCTYPE"),
-        (lambda path: path.write_bytes(synth.geotiff(
-            np.zeros((1, 64, 64), np.float32), epsg=4326, transform=None, rows_per_strip=7)), "64x64"),
-        (lambda path: path.write_bytes(synth.geotiff(
-            np.zeros((1, 264, 264), np.uint8), epsg=4326, transform=None, rows_per_strip=7)), "found uint8"),
+        (
+            lambda path: path.write_bytes(
+                synth.geotiff(np.zeros((1, 64, 64), np.float32), epsg=4326, transform=None, rows_per_strip=7)
+            ),
+            "64x64",
+        ),
+        (
+            lambda path: path.write_bytes(
+                synth.geotiff(np.zeros((1, 264, 264), np.uint8), epsg=4326, transform=None, rows_per_strip=7)
+            ),
+            "found uint8",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_geotiff_is_named_at_read(copy: Path, damage: Callable[[Path], Any], reason: str) -> None:
     damage(first_season(copy) / "VH.tif")
     with pytest.raises(BadRecord, match=reason) as caught:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import warnings
 import zipfile
@@ -21,15 +20,15 @@ import zarr
 
 from pipelines.ssl4eo_s12_v1_1 import PIPELINE, PLACE, SHARD
 from pipelines.synth import ssl4eo_s12_v1_1
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record
-from sar_data.sources.tree import Folder, Tree
-from sar_data.stages.prepare import Options
+from sar_data.sources.tree import Folder
+from sar_data.spec import Tree
 from tests.contract.pipelines import Listening, PipelineContract
-
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
+from tests.places import SAMPLES
 
 
 def records(root: Path) -> dict[str, Record]:

@@ -14,12 +14,12 @@ import rasterio
 
 from pipelines.synth import xview3
 from pipelines.xview3 import CLASSES, PIPELINE, SIDE
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.errors import BadRecord
 from sar_data.record import Record
+from sar_data.sealed.verify import verify
 from sar_data.sources.tree import Folder
-from sar_data.stages.prepare import Options
-from sar_data.verify import verify
 from tests.contract.pipelines import PipelineContract
 
 

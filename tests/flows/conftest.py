@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sar_data import catalog
-from sar_data.build import build
-from sar_data.stages.prepare import Options
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 
 # Prefect takes 2 s to import, so everything that needs it is imported inside fixtures and tests.
 

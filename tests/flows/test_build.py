@@ -9,8 +9,8 @@ import pytest
 
 from sar_data import catalog
 from sar_data.errors import UsageError
-from sar_data.manifest import Manifest
-from sar_data.sealed import Build
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import Build
 from tests.flows.conftest import Archive
 
 
@@ -32,11 +32,7 @@ def test_every_runner_builds_what_the_library_builds(
 
     found = build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner=runner, workers=workers)
     manifest = Build.open(Path(found["path"])).manifest
-    assert found == {
-        "path": found["path"],
-        "content_digest": archive.digest,
-        "recipe_digest": manifest.recipe_digest,
-    }
+    assert found == {"path": found["path"], "content_digest": archive.digest, "recipe_digest": manifest.recipe_digest}
     assert json.loads(json.dumps(found)) == found
     assert manifest.content_digest == archive.digest
 
@@ -59,8 +55,8 @@ def test_a_build_shows_its_statistics_and_a_page_and_twice_is_nothing_to_do(
     names = {(row["split"], row["band"], row["domain"]) for row in rows}
     assert names == set(itertools.product(("train", "val", "test"), ("VV", "VH"), ("dB", "power")))
     train = next(row for row in rows if (row["split"], row["band"], row["domain"]) == ("train", "VV", "dB"))
-    assert manifest.normalisation is not None
-    assert train["mean"] == manifest.normalisation.mean["VV"]
+    assert manifest.normalization is not None
+    assert train["mean"] == manifest.normalization.mean["VV"]
     assert train["count"] == manifest.splits["train"].count * 120 * 120
     page = artifacts["bigearthnet-s1-build"]
     assert page.description == first["path"]

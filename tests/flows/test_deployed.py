@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from tests.flows.conftest import Archive
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 START_S = 90
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from sar_data.download import ledger, retry
 from sar_data.errors import FetchError, Unreachable
-from sar_data.sources import ledger, retry
-from tests.web import site as web
-from tests.web.site import good, status
+from tests.download import site as web
+from tests.download.site import good, status
 
 CANARY = "canary-51d0c7e2aa"
 

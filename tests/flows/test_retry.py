@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from sar_data.builder.draft import Draft
+from sar_data.builder.prepare import Options
 from sar_data.errors import (
     BadRecord,
     BuildError,
@@ -18,9 +20,7 @@ from sar_data.errors import (
     Unreachable,
     WorkerDied,
 )
-from sar_data.sealed import Build
-from sar_data.stages.draft import Draft
-from sar_data.stages.prepare import Options
+from sar_data.sealed.opened import Build
 from tests.flows.conftest import Archive
 
 PIXEL_BYTES = 120 * 120 * 4
@@ -83,8 +83,8 @@ def test_a_bad_record_is_not_tried_again(server: str, archive: Archive, tmp_path
 def test_a_held_target_ends_the_flow_and_names_who_holds_it(server: str, archive: Archive, tmp_path: Path) -> None:
     from flows.build import build_bigearthnet
     from sar_data import catalog
+    from sar_data.builder.prepare import prepare
     from sar_data.runners import Serial
-    from sar_data.stages.prepare import prepare
 
     options = Options(split="official")
     pipeline = catalog.pipeline("bigearthnet-s1")

@@ -7,9 +7,9 @@ import pytest
 
 from sar_data.errors import UsageError
 from tests.flows.conftest import Archive
-from tests.scenes.servers import OData
-from tests.scenes.shelf import Stored
-from tests.scenes.site import Reply
+from tests.sources.scenes.servers import OData
+from tests.sources.scenes.shelf import Stored
+from tests.sources.scenes.site import Reply
 
 
 def test_the_flow_lists_products_and_survives_a_catalogue_that_is_down(

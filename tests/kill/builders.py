@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psutil
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.places import ROOT
+
 QUIET_S = 60.0  # without a file event or an end for so long, something hangs
 
 
@@ -24,7 +24,7 @@ class Command:
     def __init__(self, *command: str) -> None:
         self._process = subprocess.Popen(
             command,
-            cwd=REPOSITORY,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

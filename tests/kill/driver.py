@@ -15,11 +15,11 @@ def main() -> None:
     import zarr  # noqa: F401  its import would otherwise fall into the build
 
     from sar_data import catalog
-    from sar_data.build import build
+    from sar_data.builder import scan
+    from sar_data.builder.itinerary import build
+    from sar_data.builder.prepare import Options
     from sar_data.errors import SarDataError
     from sar_data.runners import Processes, Serial
-    from sar_data.stages import scan
-    from sar_data.stages.prepare import Options
 
     scan.CHUNK = 16  # several tasks from a miniature archive
     pipeline = catalog.pipeline("bigearthnet-s1")

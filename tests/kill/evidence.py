@@ -14,11 +14,11 @@ from typing import Self
 
 import lmdb
 
-from sar_data.manifest import NAME, Manifest
-from sar_data.sealed import SUMS_NAME, Build
-from sar_data.stages.draft import BUILDING
-from sar_data.stages.open import SCAN_NAME
-from sar_data.stages.pack import STARTED
+from sar_data.builder.draft import BUILDING
+from sar_data.builder.open import SCAN_NAME
+from sar_data.builder.pack import STARTED
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.sealed.opened import SUMS_NAME, Build
 from tests.kill.watch import Event
 
 Stamps = dict[str, tuple[int, int, int]]

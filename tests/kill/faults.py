@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from sar_data.errors import TargetError
-from sar_data.manifest import NAME
-from sar_data.sealed import Build
+from sar_data.sealed.manifest import NAME
+from sar_data.sealed.opened import Build
 from tests.kill.evidence import Undisturbed
 from tests.mini.builds import visible
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sar_data import catalog
-from sar_data.build import build
-from sar_data.sealed import Build
-from sar_data.stages.draft import BUILDING
-from sar_data.stages.prepare import Options
+from sar_data.builder.draft import BUILDING
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
+from sar_data.sealed.opened import Build
 from tests.kill.builders import Builder
 from tests.kill.evidence import Evidence, Undisturbed, stamps
 

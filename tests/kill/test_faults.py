@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.build import build
-from sar_data.sealed import Build
+from sar_data.builder.itinerary import build
+from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
 from tests.kill.evidence import Undisturbed
 from tests.kill.faults import fails_once, memory, sites

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sar_data.build import build
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
 from sar_data.runners import Runner
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
-from sar_data.stages.prepare import Options
 
 CONTAINERS = ("lmdb", "webdataset", "zarr", "zarr+zstd")
 

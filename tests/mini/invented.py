@@ -10,9 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from sar_data.record import Image, Object, Record, Sample, SourceFile
-from sar_data.sealed import Build
-from sar_data.sources.tree import Tree
-from sar_data.spec import Band, DatasetSpec, Pipeline, Task, TaskKind
+from sar_data.sealed.opened import Build
+from sar_data.spec import Band, DatasetSpec, Pipeline, Task, TaskKind, Tree
 from sar_data.split.random import Random
 from tests.mini.builds import make
 
@@ -30,12 +29,22 @@ def pipeline(
 ) -> Pipeline:
     """Return a dataset whose files hold {"seed", "height", "width"}, from which everything is drawn."""
     spec = DatasetSpec(
-        name="invented", version="1", revision=1, title="Invented", evidence="real-files",
-        bands=tuple(Band(name=name, polarisation=name, unit=unit, description=name) for name in bands),
-        shape=shape, frames=frames, dtype=dtype, pixel_size_m=10.0,
-        tasks=(Task(name="cover", kind=kind, classes=CLASSES),), sources=(), lists=(),
-        licence="CC0-1.0", citation="none",
-    )  # fmt: skip
+        name="invented",
+        version="1",
+        revision=1,
+        title="Invented",
+        evidence="real-files",
+        bands=tuple(Band(name=name, polarization=name, unit=unit, description=name) for name in bands),
+        shape=shape,
+        frames=frames,
+        dtype=dtype,
+        pixel_size_m=10.0,
+        tasks=(Task(name="cover", kind=kind, classes=CLASSES),),
+        sources=(),
+        lists=(),
+        licence="CC0-1.0",
+        citation="none",
+    )
 
     def scan(tree: Tree, unit: str) -> Iterable[Record]:
         facts = json.loads(tree.read(unit))
@@ -45,9 +54,13 @@ def pipeline(
         objects = tuple(_object(random, size) for _ in range(facts["seed"] % 4)) if kind == "detection" else ()
         labels = {"cover": tuple(sorted({o.label for o in objects}) if kind == "detection" else found)}
         yield Record(
-            key=Path(unit).stem, files=(SourceFile(unit, tree.size(unit)),), labels=labels, objects=objects,
-            shape=size, orbit_pass=("ascending", "descending")[facts["seed"] % 2],
-        )  # fmt: skip
+            key=Path(unit).stem,
+            files=(SourceFile(unit, tree.size(unit)),),
+            labels=labels,
+            objects=objects,
+            shape=size,
+            orbit_pass=("ascending", "descending")[facts["seed"] % 2],
+        )
 
     def read(tree: Tree, record: Record) -> Sample:
         facts = json.loads(tree.read(record.files[0].path))

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sar_data.formats.container import Entry, Format, Layout, Place
-from sar_data.plan import Shard
+from sar_data.formats.container import Entry, Format, Layout, Place, Shard
 from sar_data.record import Image, Record, SourceFile
 
 # What arithmetic or a careless copy would change: quiet and signalling NaN with payloads, both signs of infinity and

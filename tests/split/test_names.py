@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sar_data.errors import SplitError
-from sar_data.split.names import read_names
+from sar_data.split.official import read_names
 
 NAME = r"S[12][AB]_\d{1,3}"
 

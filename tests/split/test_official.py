@@ -11,8 +11,8 @@ from sar_data.errors import MissingList, SplitError, UsageError
 from sar_data.record import Record
 from sar_data.sources.lists import FoundLists
 from sar_data.sources.tree import Folder
-from sar_data.split.names import read_names
-from sar_data.split.official import Official
+from sar_data.split.official import Official, read_names
+from tests.places import ROOT
 
 from . import Shelf, by_key, counts, place, record
 
@@ -192,7 +192,7 @@ REAL = {
 
 @pytest.fixture(scope="module")
 def real_lists() -> dict[str, bytes]:
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     folder = root / os.environ.get("SAR_DATA_SAMPLES", "../shared/samples") / "bigearthnet-v1.0-lists"
     if not folder.is_dir():
         pytest.skip("the real lists are not here: set SAR_DATA_SAMPLES to the folder of samples")

@@ -8,9 +8,8 @@ from sklearn.model_selection import train_test_split
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record, SourceFile
-from sar_data.split.draw import stratified_draw
 from sar_data.split.shares import class_shares
-from sar_data.split.stratified import SklearnStratified, Stratified
+from sar_data.split.stratified import SklearnStratified, Stratified, stratified_draw
 
 from . import counts, place, record
 

@@ -31,8 +31,14 @@ RULES = Where(train=("kind=a|b angle=17", "kind=c"), test=("kind=a angle=15",), 
 
 
 def test_a_record_goes_where_it_obeys_any_rule_in_all_its_attributes() -> None:
-    records = [record("1", kind="a", angle="17"), record("2", kind="b", angle="15"), record("3", kind="c"),
-               record("4", kind="a", angle="15"), record("5", angle="17"), record("6", "broken", kind="c")]  # fmt: skip
+    records = [
+        record("1", kind="a", angle="17"),
+        record("2", kind="b", angle="15"),
+        record("3", kind="c"),
+        record("4", kind="a", angle="15"),
+        record("5", angle="17"),
+        record("6", "broken", kind="c"),
+    ]
     made = RULES.assign(records, seed=1, lists=Found())
     assert made.split == ["train", "unused", "train", "test", "unused", "unused"]
     assert made.reason == [None, "not asked for", None, None, "not asked for", "broken"]

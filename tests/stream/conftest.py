@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from tests.mini import invented
 from tests.mini.builds import CONTAINERS
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from sar_data import catalog
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from tests.mini.builds import make
+from tests.places import ROOT
 
 pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
 
-PAGE = Path(__file__).parents[2] / "docs" / "streaming.md"
+PAGE = ROOT / "docs" / "streaming.md"
 
 
 @pytest.fixture(scope="module")

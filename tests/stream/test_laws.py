@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sar_data.errors import BuildError, UsageError
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
 from tests.mini.builds import CONTAINERS
@@ -114,12 +114,12 @@ def test_patches_of_their_real_size_are_the_same_from_every_container(sealed: di
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_batch_is_what_the_container_s_own_reader_reads(small: dict[str, Build], container: str) -> None:
     build = small[container]
-    from sar_data.sealed import places
+    from sar_data.sealed.opened import places
 
     index = build.index()
     with build.reader() as reader:
         images = {place.key: reader.read(place) for place in places(index) if place.split == "val"}
-    with Stream(build.path, split="val", batch_size=8, normalise=None, fill=None) as stream:
+    with Stream(build.path, split="val", batch_size=8, normalize=None, fill=None) as stream:
         found = {
             key: image.tobytes() for batch in stream for key, image in zip(batch["key"], batch["image"], strict=True)
         }

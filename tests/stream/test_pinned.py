@@ -35,7 +35,7 @@ def test_memory_is_let_go_after_its_copy_has_arrived_and_not_before() -> None:
 
 @pytest.mark.parametrize("fit", [{}, {"crop": 4}, {"pad": 16}], ids=str)
 def test_a_loader_holds_the_memory_that_every_batch_was_sent_from(zarr: Path, fit: dict[str, int]) -> None:
-    with loader(zarr, batch_size=8, device="cpu", normalise=None, fill=None, **fit) as stream:
+    with loader(zarr, batch_size=8, device="cpu", normalize=None, fill=None, **fit) as stream:
         held: list[Any] = []
         flights = Flights(torch.device("cpu"), lambda: None)
         flights.hold = held.append  # type: ignore[method-assign]

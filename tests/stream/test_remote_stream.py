@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sar_data.errors import BuildError, UsageError
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from tests.mini.servers import Web, web
 

@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sar_data.errors import UsageError
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.dataset import Stream
-from sar_data.stream.gauge import gauge
+from sar_data.stream.throughput import gauge
+from tests.cli.test_cli import cli
 from tests.mini import invented
-from tests.test_cli import cli
 
 
 def keys(stream: Stream) -> list[str]:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sar_data.build import repack
+from sar_data.builder.itinerary import repack
+from sar_data.builder.repack import Changes
 from sar_data.errors import BuildError, UsageError
-from sar_data.repack import Changes
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
 from tests.mini.builds import CONTAINERS
@@ -49,7 +49,7 @@ def outlines(target: dict[str, Any]) -> list[list[Any]]:
 def test_masks_come_with_their_images(tmp_path: Path, container: str) -> None:
     build = built(tmp_path, container, kind="segmentation")
     for _ in range(2):
-        with Stream(build.path, batch_size=4, normalise=None, fill=None) as stream:
+        with Stream(build.path, batch_size=4, normalize=None, fill=None) as stream:
             for _epoch in range(2):
                 for batch in stream:
                     for key, image, target in zip(batch["key"], batch["image"], batch["target"], strict=True):
@@ -62,7 +62,7 @@ def test_masks_come_with_their_images(tmp_path: Path, container: str) -> None:
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_frames_are_an_axis_before_the_bands(tmp_path: Path, container: str) -> None:
     build = built(tmp_path, container, kind="multilabel", frames=3)
-    with Stream(build.path, batch_size=4, bands=("VH", "VV-VH"), normalise=None, fill=None, verify=True) as stream:
+    with Stream(build.path, batch_size=4, bands=("VH", "VV-VH"), normalize=None, fill=None, verify=True) as stream:
         for batch in stream:
             assert batch["image"].shape == (4, 3, 2, 6, 5)
             for key, image in zip(batch["key"], batch["image"], strict=True):
@@ -113,7 +113,7 @@ def test_images_of_many_sizes_need_a_policy_and_the_error_names_one_that_works(t
         Stream(build.path, batch_size=4)
     with pytest.raises(UsageError, match=r"pad=9: .* has images of up to 10.8; take 10"):
         Stream(build.path, batch_size=4, pad=9)
-    with Stream(build.path, batch_size=4, pad=10, normalise=None, fill=-1.0, verify=True) as stream:
+    with Stream(build.path, batch_size=4, pad=10, normalize=None, fill=-1.0, verify=True) as stream:
         for batch in stream:
             for i, (key, (y, x, height, width)) in enumerate(zip(batch["key"], batch["window"].tolist(), strict=True)):
                 image, mask, _ = raw(key, ragged=True, kind="segmentation")
@@ -130,7 +130,7 @@ def test_windows_are_drawn_in_training_and_centred_in_evaluation(tmp_path: Path,
     build = built(tmp_path, container, ragged=True, kind="detection")
     corners = set()
     for split in ("train", "val"):
-        with Stream(build.path, split=split, batch_size=4, crop=5, normalise=None, fill=None) as stream:
+        with Stream(build.path, split=split, batch_size=4, crop=5, normalize=None, fill=None) as stream:
             for batch in (b for _ in range(2) for b in stream):
                 for image, key, window, target in zip(
                     batch["image"], batch["key"], batch["window"].tolist(), batch["target"], strict=True
@@ -243,8 +243,8 @@ def test_windows_are_the_same_after_a_resume_and_at_another_world_size(tmp_path:
 def test_quantiles_are_those_of_the_patch_before_the_crop(tmp_path: Path) -> None:
     build = built(tmp_path, "zarr")
     with (
-        Stream(build.path, split="val", batch_size=2, crop=3, normalise="sarhub") as part,
-        Stream(build.path, split="val", batch_size=2, normalise="sarhub") as whole,
+        Stream(build.path, split="val", batch_size=2, crop=3, normalize="sarhub") as part,
+        Stream(build.path, split="val", batch_size=2, normalize="sarhub") as whole,
     ):
         for small, large in zip(part, whole, strict=True):
             y, x = small["window"][0, :2]

@@ -15,20 +15,19 @@ from typing import Any
 
 import pytest
 
-from sar_data.build import repack
+from sar_data.builder.itinerary import repack
+from sar_data.builder.repack import Changes
 from sar_data.errors import BuildError, UsageError
-from sar_data.repack import Changes
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
+from tests.places import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils.data import DataLoader, RandomSampler  # noqa: E402
 
 from sar_data.torch import Samples, loader, tars  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_five_lines_train(sealed: dict[str, Build]) -> None:
@@ -61,7 +60,7 @@ def test_a_device_gives_the_numbers_of_the_cpu(
     if container not in sealed:
         build = repack(build.path, Changes(dtype=container), out=tmp_path)  # type: ignore[arg-type]
     bands = ("VH", "VV") if how in ("minmax", "fgmae-uint8") else ("VH", "VV-VH", "VV")
-    options: dict[str, Any] = {"batch_size": 8, "bands": bands, "normalise": how}
+    options: dict[str, Any] = {"batch_size": 8, "bands": bands, "normalize": how}
     with loader(build.path, **options) as here, loader(build.path, device="cpu", **options) as there:
         for one, other in zip(here, there, strict=True):
             assert one["key"] == other["key"]
@@ -74,7 +73,7 @@ def test_a_device_gives_the_numbers_of_the_cpu(
                 torch.testing.assert_close(one["image"], other["image"], rtol=1e-6, atol=1e-6)
 
 
-def test_masked_pixels_frames_and_several_builds_are_normalised_there_too(tmp_path: Path) -> None:
+def test_masked_pixels_frames_and_several_builds_are_normalized_there_too(tmp_path: Path) -> None:
     source = invented.archive(tmp_path / "raw", 40)
     made = invented.pipeline("segmentation", frames=2)
     builds = [invented.sealed(made, source, tmp_path / "out", format=name).path for name in ("zarr", "lmdb")]
@@ -88,12 +87,12 @@ def test_masked_pixels_frames_and_several_builds_are_normalised_there_too(tmp_pa
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_integers_of_every_type_are_normalised_there(tmp_path: Path, dtype: str) -> None:
+def test_integers_of_every_type_are_normalized_there(tmp_path: Path, dtype: str) -> None:
     made = invented.pipeline(dtype=dtype, unit="8-bit")
     build = invented.sealed(made, invented.archive(tmp_path / "raw", 20), tmp_path / "out")
     assert build.manifest.storage.dtype == dtype
     for how, bands in (("zscore", ("VH", "VV-VH")), ("sarhub", ("VH", "VV")), (None, None)):
-        options: dict[str, Any] = {"batch_size": 4, "bands": bands, "normalise": how}
+        options: dict[str, Any] = {"batch_size": 4, "bands": bands, "normalize": how}
         with loader(build.path, **options) as here, loader(build.path, device="cpu", **options) as there:
             for one, other in zip(here, there, strict=True):
                 torch.testing.assert_close(one["image"], other["image"], rtol=1e-6, atol=1e-6)
@@ -185,9 +184,13 @@ def test_a_dataloader_of_one_s_own_may_have_workers(small: dict[str, Build], con
         for batch in stream:
             expected[batch["key"][0]] = batch["image"][0]
     data = DataLoader(
-        dataset, batch_size=16, sampler=RandomSampler(dataset), num_workers=2, collate_fn=Samples.collate,
+        dataset,
+        batch_size=16,
+        sampler=RandomSampler(dataset),
+        num_workers=2,
+        collate_fn=Samples.collate,
         multiprocessing_context=method,
-    )  # fmt: skip
+    )
     for _ in range(2):
         seen: Counter[str] = Counter()
         for batch in data:
@@ -229,10 +232,10 @@ def test_the_webdataset_library_reads_the_same_samples_with_safe_decoders_only(s
     assert {sample["key"] for sample in samples} == set(expected)
     assert all(torch.equal(sample["image"], expected[sample["key"]]) for sample in samples)
     assert [s["key"] for s in samples] != sorted(s["key"] for s in samples)
-    from sar_data.stream.normalise import normaliser
+    from sar_data.stream.normalize import normalizer
     from sar_data.torch.tars import decoded
 
-    how = normaliser(build.manifest, None, "zscore")
+    how = normalizer(build.manifest, None, "zscore")
     for name in ("pyd", "pkl", "pth", "cls", "image.pickle"):
         with pytest.raises(BuildError, match=f"k.{name}: expected an image, a mask or JSON"):
             decoded({"__key__": "k", name: b"cos\nsystem\n(S'true'\ntR."}, how)

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from sar_data import catalog
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from tests.mini.builds import make
+from tests.places import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
 
 from sar_data.torch import loader  # noqa: E402
 
-PAGE = Path(__file__).parents[2] / "docs" / "streaming.md"
+PAGE = ROOT / "docs" / "streaming.md"
 
 
 class Killed(Exception):

@@ -10,9 +10,15 @@ import pytest
 from tests.mini import invented
 
 TINY: dict[str, Any] = {
-    "model": "test_vit", "image_size": 32, "batch_size": 16, "epochs": 2, "threads": 1, "device": "cpu",
-    "lr": 0.01, "augment": ("hflip", "crop"),
-}  # fmt: skip
+    "model": "test_vit",
+    "image_size": 32,
+    "batch_size": 16,
+    "epochs": 2,
+    "threads": 1,
+    "device": "cpu",
+    "lr": 0.01,
+    "augment": ("hflip", "crop"),
+}
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sar_data.train import run as runs
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch
+from sar_data.train.run import training as runs
 from sar_data.train.settings import Finetune
 from tests.train.conftest import TINY
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sar_data.train.probe.abreast import abreast
+from sar_data.train.probe.parallel import abreast
 
 CPU = torch.device("cpu")
 

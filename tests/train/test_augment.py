@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sar_data.errors import UsageError
-from sar_data.manifest import Applied, Manifest
+from sar_data.sealed.manifest import Applied, Manifest
 from tests.mini import invented
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
@@ -75,15 +75,15 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
     return all(torch.equal(a.nan_to_num(nan=-9e9), b.nan_to_num(nan=-9e9)) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("normalise", ["zscore", "fgmae-uint8"])
+@pytest.mark.parametrize("normalize", ["zscore", "fgmae-uint8"])
 @pytest.mark.parametrize("kind", ["classes", "several", "fields", "ships"])
-def test_a_sample_is_augmented_alike_in_every_batch(request: pytest.FixtureRequest, kind: str, normalise: str) -> None:
+def test_a_sample_is_augmented_alike_in_every_batch(request: pytest.FixtureRequest, kind: str, normalize: str) -> None:
     path = request.getfixturevalue(kind)
     names = ["flips", "quarter-turn", "crop", "speckle"]
     names += {"classes": ["mixup", "rotate"], "several": ["mixup", "rotate"], "fields": ["rotate"]}.get(kind, [])
-    augment = Augment(names, manifest_of(path), CHANNELS, normalise=normalise, image_size=16)
-    assert augment.physical == (normalise == "fgmae-uint8")
-    told = {"normalise": None, "fill": None} if augment.physical else {"normalise": normalise}
+    augment = Augment(names, manifest_of(path), CHANNELS, normalize=normalize, image_size=16)
+    assert augment.physical == (normalize == "fgmae-uint8")
+    told = {"normalize": None, "fill": None} if augment.physical else {"normalize": normalize}
     batch = batches(path, **told)[1]
     whole = augment(batch, draws(5, 2, 40, 8))
     halves = [
@@ -112,7 +112,7 @@ def test_a_batch_that_is_given_stays_as_it_was(ships: Path, fields: Path) -> Non
 
 
 def test_masks_move_with_their_images(fields: Path) -> None:
-    batch = batches(fields, normalise=None)[0]
+    batch = batches(fields, normalize=None)[0]
     batch["image"] = batch["target"][:, None].float().repeat(1, 2, 1, 1)
     for names in (["flips"], ["flips", "quarter-turn"]):
         found = Augment(names, manifest_of(fields), CHANNELS)(batch, draws(0, 0, 0, 8))
@@ -127,12 +127,12 @@ def test_masks_move_with_their_images(fields: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["fgmae-uint8", "sarhub"])
-def test_images_that_come_in_physical_units_are_normalised_as_the_loader_would(classes: str, how: str) -> None:
-    """Speckle of ever so many looks changes nothing; what is left is the loader's own normalisation."""
-    augment = Augment(["speckle:1e12"], manifest_of(classes), CHANNELS, normalise=how, fill=0.25)
+def test_images_that_come_in_physical_units_are_normalized_as_the_loader_would(classes: str, how: str) -> None:
+    """Speckle of ever so many looks changes nothing; what is left is the loader's own normalization."""
+    augment = Augment(["speckle:1e12"], manifest_of(classes), CHANNELS, normalize=how, fill=0.25)
     assert augment.physical
     for raw, expected in zip(
-        batches(classes, normalise=None, fill=None), batches(classes, normalise=how, fill=0.25), strict=True
+        batches(classes, normalize=None, fill=None), batches(classes, normalize=how, fill=0.25), strict=True
     ):
         torch.testing.assert_close(augment.fitted(raw)["image"], expected["image"], rtol=0, atol=1e-6)
         off = (augment(raw, draws(0, 0, 0, 8))["image"] - expected["image"]).abs()
@@ -142,8 +142,8 @@ def test_images_that_come_in_physical_units_are_normalised_as_the_loader_would(c
 
 
 def test_drae_is_random_in_training_and_the_sarhub_preset_in_evaluation(classes: str) -> None:
-    augment = Augment(["drae"], manifest_of(classes), CHANNELS, normalise="sarhub")
-    raw, expected = batches(classes, normalise=None, fill=None)[0], batches(classes, normalise="sarhub")[0]
+    augment = Augment(["drae"], manifest_of(classes), CHANNELS, normalize="sarhub")
+    raw, expected = batches(classes, normalize=None, fill=None)[0], batches(classes, normalize="sarhub")[0]
     torch.testing.assert_close(augment.fitted(raw)["image"], expected["image"], rtol=0, atol=2e-6)
     found = augment(raw, draws(0, 0, 0, 8))["image"]
     assert not torch.equal(found, expected["image"])
@@ -154,9 +154,9 @@ def test_drae_is_random_in_training_and_the_sarhub_preset_in_evaluation(classes:
 def test_drae_of_amplitudes_compresses_what_minmax_framed(classes: str) -> None:
     manifest = manifest_of(classes)
     bands = [band.model_copy(update={"unit": "amplitude"}) for band in manifest.bands]
-    augment = Augment(["drae"], manifest.model_copy(update={"bands": bands}), CHANNELS, normalise="minmax")
+    augment = Augment(["drae"], manifest.model_copy(update={"bands": bands}), CHANNELS, normalize="minmax")
     assert not augment.physical
-    batch = next(one for one in batches(classes, normalise="minmax") if (one["image"] == 0).any())
+    batch = next(one for one in batches(classes, normalize="minmax") if (one["image"] == 0).any())
     midpoint = augment(batch, torch.full((8, 32), 0.5))["image"]
     assert torch.equal(midpoint, augment.fitted(batch)["image"])
     assert not torch.equal(midpoint, augment(batch, draws(0, 0, 0, 8))["image"])
@@ -226,8 +226,11 @@ def test_what_goes_beyond_the_declaration_is_logged_and_noted(classes: str, capl
 
 def test_names_may_carry_a_number() -> None:
     assert parsed(["flips", "crop", " crop:0.8".replace("crop", "speckle"), "mixup:1"]) == {
-        "flips": 0, "crop": 0.08, "speckle": 0.8, "mixup": 1,
-    }  # fmt: skip
+        "flips": 0,
+        "crop": 0.08,
+        "speckle": 0.8,
+        "mixup": 1,
+    }
     assert physical(["speckle"], "fgmae-uint8")
     assert not physical(["crop"], "fgmae-uint8")
     assert not physical(["speckle"], "zscore")
@@ -256,17 +259,17 @@ def test_a_step_named_twice_is_refused() -> None:
         parsed(["crop", "crop:0.5"])
 
 
-def test_steps_that_do_not_fit_the_task_or_the_normalisation_are_refused(
+def test_steps_that_do_not_fit_the_task_or_the_normalization_are_refused(
     classes: str, fields: Path, ships: Path
 ) -> None:
     with pytest.raises(UsageError, match="mixup: expected a task of classes, found segmentation"):
         Augment(["mixup"], manifest_of(fields), CHANNELS)
     with pytest.raises(UsageError, match="rotate: boxes have no sides"):
         Augment(["rotate"], manifest_of(ships), CHANNELS)
-    with pytest.raises(UsageError, match=r"drae: expected normalise 'sarhub'.*found 'minmax' for VV in dB, VH in dB"):
-        Augment(["drae"], manifest_of(classes), CHANNELS, normalise="minmax")
+    with pytest.raises(UsageError, match=r"drae: expected normalize 'sarhub'.*found 'minmax' for VV in dB, VH in dB"):
+        Augment(["drae"], manifest_of(classes), CHANNELS, normalize="minmax")
     done = [Applied(step="normalize", parameters={"method": "sarhub"})]
-    with pytest.raises(UsageError, match="drae: this build is normalised already"):
-        Augment(["drae"], manifest_of(classes).model_copy(update={"applied": done}), CHANNELS, normalise="sarhub")
+    with pytest.raises(UsageError, match="drae: this build is normalized already"):
+        Augment(["drae"], manifest_of(classes).model_copy(update={"applied": done}), CHANNELS, normalize="sarhub")
     with pytest.raises(UsageError, match="VV-VH is derived"):
         Augment(["speckle"], manifest_of(classes), ("VV", "VV-VH"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from sar_data.errors import UsageError
 from sar_data.train import metrics, predictions
 from sar_data.train.metrics import batched
 from tests.bench import batched as page
+from tests.places import ROOT
 from tests.train import predicted
 
 NUMBERS = np.arange(50)
@@ -91,7 +90,7 @@ def test_an_empty_split_has_no_figures_and_segmentation_is_refused() -> None:
 
 
 def test_the_tables_of_the_page_are_what_its_command_prints() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    text = (ROOT / "docs" / "metrics.md").read_text()
     lines = list(page.lines())
     assert "\n".join(lines) in text
     diary = {"0.798 / 0.786": (2, 0.644), "0.853 / 0.846": (3, 0.818), "0.755 / 0.741": (1, 0.431)}

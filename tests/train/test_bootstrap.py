@@ -91,9 +91,11 @@ def test_what_was_resampled_is_told_and_patches_are_called_too_narrow() -> None:
 
 @pytest.mark.parametrize(("count", "groups"), [(0, None), (1, None), (30, 1)])
 def test_of_one_unit_there_is_no_interval(count: int, groups: int | None) -> None:
-    table = answers("multiclass", count=count, groups=groups) if count else predictions.gathered(
-        [predicted.nothing("multiclass")]
-    )  # fmt: skip
+    table = (
+        answers("multiclass", count=count, groups=groups)
+        if count
+        else predictions.gathered([predicted.nothing("multiclass")])
+    )
     found = bootstrap.intervals(table, CLASSES)
     assert found["method"].startswith("no interval")
     assert "oa" not in found

@@ -12,8 +12,22 @@ from sar_data.cli import main
 from sar_data.train.preset import find, names, resolved
 from sar_data.train.settings import JOBS
 
-TINY = ("--model", "test_vit", "--image-size", "32", "--batch-size", "16", "--epochs", "1", "--augment", "none",
-        "--device", "cpu", "--threads", "1")  # fmt: skip
+TINY = (
+    "--model",
+    "test_vit",
+    "--image-size",
+    "32",
+    "--batch-size",
+    "16",
+    "--epochs",
+    "1",
+    "--augment",
+    "none",
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+)
 
 
 def typed(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -47,8 +61,11 @@ def test_a_wrong_build_is_answered_with_those_below_it_or_near_it(
     classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     build, given = Path(classes), ("--out", str(tmp_path / "run"), *TINY)
-    for wrong, said in ((build.parent, f"builds below it are {build}"), (build / "manifest.json", "found a file"),
-                        (build.with_name(build.name + "0"), f"Did you mean {build}?")):  # fmt: skip
+    for wrong, said in (
+        (build.parent, f"builds below it are {build}"),
+        (build / "manifest.json", "found a file"),
+        (build.with_name(build.name + "0"), f"Did you mean {build}?"),
+    ):
         code, _, err = typed("finetune", str(wrong), *given, capsys=capsys)
         assert code == 2
         assert said in err

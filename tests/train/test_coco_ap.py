@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,16 @@ from pycocotools.cocoeval import COCOeval
 
 from sar_data import catalog
 from sar_data.errors import BuildError
-from sar_data.export import coco
-from sar_data.sealed import Build
+from sar_data.exporters import coco
+from sar_data.sealed.opened import Build
 from sar_data.train.detect.truth import BOXES, COLUMNS, Truth
 from sar_data.train.metrics.bootstrap import intervals
 from sar_data.train.metrics.box_intervals import measure
 from sar_data.train.metrics.boxes import MOST_VALUES, figures
 from tests.mini import invented
 from tests.mini.builds import make
+from tests.places import SAMPLES
 
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 SMALL, MEDIUM, LARGE = [10.0, 10, 30, 30], [100.0, 100, 150, 150], [200.0, 0, 300, 100]
 FAR = [400.0, 400, 420, 420]
 
@@ -226,8 +225,20 @@ def _equals_export(build: Build, split: str, out: Path) -> dict[str, Any]:
         evaluation.accumulate()
         evaluation.summarize()
     theirs = [None if value == -1 else float(value) for value in evaluation.stats]
-    names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100", "ar_small", "ar_medium",
-             "ar_large")  # fmt: skip
+    names = (
+        "ap",
+        "ap50",
+        "ap75",
+        "ap_small",
+        "ap_medium",
+        "ap_large",
+        "ar1",
+        "ar10",
+        "ar100",
+        "ar_small",
+        "ar_medium",
+        "ar_large",
+    )
     assert [ours[name] for name in names] == [None if one is None else pytest.approx(one) for one in theirs]
     assert ours["ap"] == pytest.approx(1.0)
     return ours

@@ -84,8 +84,10 @@ def test_builds_differ_by_name_alone_and_the_head_that_a_probe_chose_is_told(tmp
     (b / "metrics.json").write_text(json.dumps(document))
     runs = compare.opened([a, b])
     assert compare.differences(runs) == {
-        "chosen.head": ["–", "linear"], "chosen.pooling": ["–", "cls"], "chosen.lr": ["–", "0.1"]
-    }  # fmt: skip
+        "chosen.head": ["–", "linear"],
+        "chosen.pooling": ["–", "cls"],
+        "chosen.lr": ["–", "0.1"],
+    }
     assert "other 1 ba987654" in compare.markdown(runs)
 
 
@@ -99,8 +101,9 @@ def test_what_was_chosen_on_test_is_marked_at_every_number(tmp_path: Path) -> No
     assert compare.NOTE in text
     assert compare.NOTE not in compare.markdown(runs, "val")
     assert [row["chosen on"] for row in csv.DictReader(io.StringIO(compare.as_csv(runs)))] == [
-        "test (as published)", "val"
-    ]  # fmt: skip
+        "test (as published)",
+        "val",
+    ]
 
 
 def test_csv_has_numbers_in_full(tmp_path: Path) -> None:

@@ -17,27 +17,39 @@ from torch import Tensor
 
 from sar_data import catalog
 from sar_data.errors import UsageError
-from sar_data.export import coco
-from sar_data.sealed import Build
-from sar_data.train import checkpoint, preset, run
+from sar_data.exporters import coco
+from sar_data.sealed.opened import Build
+from sar_data.train import preset
 from sar_data.train.data import Data
 from sar_data.train.detect import Detection
-from sar_data.train.halt import Halted
 from sar_data.train.models import backbone
-from sar_data.train.pictures.sightings import sorted_out
+from sar_data.train.pictures.detections import sorted_out
 from sar_data.train.predictions import read
-from sar_data.train.ranks import Ranks
+from sar_data.train.run import checkpoint
+from sar_data.train.run import training as run
+from sar_data.train.run.halt import Halted
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Detect
 from tests.mini import invented
 from tests.mini.builds import make
+from tests.places import ROOT
 from tests.train import cut
 
-ROOT = Path(__file__).parents[2]
 # Many a window of 96 pixels has no ship.
 TINY: dict[str, Any] = {
-    "model": "test_convnext", "channels": 32, "crop": 96, "overlap": 0.25, "batch_size": 4, "epochs": 1, "lr": 0.01,
-    "optimiser": "sgd", "select": "last", "threads": 1, "device": "cpu", "max_detections": 20,
-}  # fmt: skip
+    "model": "test_convnext",
+    "channels": 32,
+    "crop": 96,
+    "overlap": 0.25,
+    "batch_size": 4,
+    "epochs": 1,
+    "lr": 0.01,
+    "optimiser": "sgd",
+    "select": "last",
+    "threads": 1,
+    "device": "cpu",
+    "max_detections": 20,
+}
 
 
 def ships(folder: Path, count: int) -> Build:
@@ -111,9 +123,11 @@ def test_a_sheet_shows_what_was_found(trained: Path) -> None:
 def test_boxes_are_sorted_into_found_wrong_and_missed() -> None:
     row = {
         "boxes": [[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [20, 20, 30, 30]],
-        "box_scores": [0.9, 0.8, 0.7, 0.1], "labels": [0, 0, 0, 0],
-        "true_boxes": [[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]], "true_labels": [0, 0, 1],
-    }  # fmt: skip
+        "box_scores": [0.9, 0.8, 0.7, 0.1],
+        "labels": [0, 0, 0, 0],
+        "true_boxes": [[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]],
+        "true_labels": [0, 0, 1],
+    }
     assert sorted_out(row) == {"found": [0], "wrong": [1, 2], "missed": [1, 2]}
     nothing: dict[str, Any] = {name: [] for name in row}
     assert sorted_out(nothing) == {"found": [], "wrong": [], "missed": []}
@@ -226,7 +240,7 @@ def test_two_ranks_with_ragged_boxes_and_empty_windows_train_to_the_weights_of_o
         told = {**TINY, "batch_size": 4 // ranks}
         options = [part for name, value in told.items() for part in (f"--{name.replace('_', '-')}", str(value))]
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-        wanted = ["-m", "sar_data.train", "detect", str(few.path), "--out", str(tmp_path / str(ranks)), *options]
+        wanted = ["-m", "sar_data", "train", "detect", str(few.path), "--out", str(tmp_path / str(ranks)), *options]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             [*launcher, *wanted], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240

@@ -30,9 +30,14 @@ ENCODERS = [
 
 
 def detector(
-    name: str = "fcos", model: str = "resnet10t", *, classes: int = 2, bands: tuple[str, ...] = BANDS, side: int = SIDE,
+    name: str = "fcos",
+    model: str = "resnet10t",
+    *,
+    classes: int = 2,
+    bands: tuple[str, ...] = BANDS,
+    side: int = SIDE,
     threshold: float = 0.0,
-) -> Any:  # fmt: skip
+) -> Any:
     torch.manual_seed(0)
     encoder = backbone(model, bands, image_size=side)
     return DETECTORS[name](encoder, classes, channels=32, threshold=threshold, most=100)
@@ -116,10 +121,20 @@ def test_the_value_of_one_batch_is_torchvision_s_own_loss() -> None:
     ours = steady(detector())
     images, targets = batch(4)
     grid = AnchorGenerator(((8,), (16,), (32,), (64,), (128,)), ((1.0,),) * 5)
-    theirs = FCOS(
-        ours.backbone, 2, min_size=SIDE, max_size=SIDE, image_mean=[0, 0], image_std=[1, 1], anchor_generator=grid,
-        size_divisible=1,
-    ).double().train()  # fmt: skip
+    theirs = (
+        FCOS(
+            ours.backbone,
+            2,
+            min_size=SIDE,
+            max_size=SIDE,
+            image_mean=[0, 0],
+            image_std=[1, 1],
+            anchor_generator=grid,
+            size_divisible=1,
+        )
+        .double()
+        .train()
+    )
     theirs.head.load_state_dict(ours.head.state_dict())
     steady(theirs)
     expected = sum(theirs(list(images), targets).values())

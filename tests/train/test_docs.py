@@ -14,8 +14,8 @@ from sar_data import cli
 from sar_data.cli.train import command
 from sar_data.train.preset import find, resolved
 from sar_data.train.settings import JOBS
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TYPED = re.compile(r"(?:^|\s)(?:sar-data train|-m sar_data\.train)(?=\s|$)")

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from sar_data.errors import RunError, TargetError
-from sar_data.sealed import Build
+from sar_data.sealed.opened import Build
 from sar_data.train.data import Data
-from sar_data.train.halt import Halt, Halted
 from sar_data.train.models import backbone
 from sar_data.train.probe.encode import Encoding, digest
 from sar_data.train.probe.features import Features
-from sar_data.train.ranks import Ranks
+from sar_data.train.run.halt import Halt, Halted
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe
 from tests.mini.invented import archive, pipeline, sealed
 
@@ -101,7 +101,7 @@ def test_nothing_is_encoded_twice(build: Build, tmp_path: Path) -> None:
     [
         {"seed": 1},
         {"model": "test_vit2"},
-        {"normalise": "minmax"},
+        {"normalize": "minmax"},
         {"bands": ("VH", "VV")},
         {"centre": 0.5},
         {"amp": "bf16"},
@@ -118,7 +118,7 @@ def test_whatever_changes_a_vector_is_encoded_anew(build: Build, tmp_path: Path,
 
 def test_tone_mapping_is_of_the_plain_image_too_and_encoded_anew(build: Build, tmp_path: Path) -> None:
     for number, drae in enumerate(("drae:2", "drae:40")):
-        desk = Desk(build, tmp_path, normalise="sarhub", augment=(drae,))
+        desk = Desk(build, tmp_path, normalize="sarhub", augment=(drae,))
         assert desk.split().views == 1
         assert desk.encoding.images > 0, number
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,11 @@ import pytest
 import torch
 
 from sar_data.stream.dataset import Stream
-from sar_data.train import checkpoint
 from sar_data.train.models import backbone, classifier
+from sar_data.train.run import checkpoint
+from tests.places import SAMPLES
 
 pytestmark = pytest.mark.learn
-SAMPLES = Path(os.environ.get("SAR_DATA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples"))
 SIDE, CHANCE = 80, 0.1
 
 
@@ -33,8 +32,20 @@ def chips(tmp_path_factory: pytest.TempPathFactory) -> str:
     source = SAMPLES / "mstar"
     if not source.is_dir():
         pytest.skip(f"{source} is not there: real samples are not part of the project")
-    return sar_data("build", "mstar", "--variant", "jpeg", "--source", str(source), "--split", "soc",
-                    "--crop", str(SIDE), "--out", str(tmp_path_factory.mktemp("mstar")))  # fmt: skip
+    return sar_data(
+        "build",
+        "mstar",
+        "--variant",
+        "jpeg",
+        "--source",
+        str(source),
+        "--split",
+        "soc",
+        "--crop",
+        str(SIDE),
+        "--out",
+        str(tmp_path_factory.mktemp("mstar")),
+    )
 
 
 def trained(build: str, out: Path, *options: str) -> float:

@@ -95,9 +95,21 @@ def test_the_diagonal_of_a_perfect_model_is_dark_and_nothing_else_is(tmp_path: P
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0"), (999, "999"), (1000, "1.0k"), (1234, "1.2k"), (9949, "9.9k"), (9950, "10k"), (12_345, "12k"),
-     (999_499, "999k"), (999_500, "1.0M"), (3_400_000, "3.4M"), (123_000_000_000, "123G"), (5 * 10**15, "5000T")],
-)  # fmt: skip
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.0k"),
+        (1234, "1.2k"),
+        (9949, "9.9k"),
+        (9950, "10k"),
+        (12_345, "12k"),
+        (999_499, "999k"),
+        (999_500, "1.0M"),
+        (3_400_000, "3.4M"),
+        (123_000_000_000, "123G"),
+        (5 * 10**15, "5000T"),
+    ],
+)
 def test_counts_are_told_in_few_characters(count: int, text: str) -> None:
     assert pictures.compact(count) == text
 

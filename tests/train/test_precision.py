@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sar_data.train.precision import exact, settle
+from sar_data.train.run.precision import exact, settle
 
 
 @pytest.fixture(autouse=True)

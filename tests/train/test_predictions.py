@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from sar_data.errors import RunError, UsageError
 from sar_data.train import predictions
+from tests.places import ROOT
 from tests.train import predicted
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+PAGE = ROOT / "docs" / "metrics.md"
 KEYS = [f"sample-{i:02d}" for i in range(24)]
 
 
@@ -38,9 +39,11 @@ def test_however_samples_were_dealt_the_table_is_the_same(
 ) -> None:
     seen = sorted({i for rank in ranks for i in rank})
     found = predictions.gathered(
-        [rows(rank, several=several) if rank else predicted.nothing(("multiclass", "multilabel")[several])
-         for rank in data.draw(st.permutations(ranks))]
-    )  # fmt: skip
+        [
+            rows(rank, several=several) if rank else predicted.nothing(("multiclass", "multilabel")[several])
+            for rank in data.draw(st.permutations(ranks))
+        ]
+    )
     alone = predictions.gathered([rows(seen, several=several)])
     assert found.equals(alone)
     assert found["key"].to_pylist() == [KEYS[i] for i in seen]
@@ -69,8 +72,10 @@ def test_what_only_pads_a_batch_is_left_out() -> None:
 def test_position_is_the_place_in_the_order_of_evaluation() -> None:
     table = predictions.gathered([rows([4, 0]), rows([2])], expected=[KEYS[2], KEYS[4], KEYS[0]])
     assert dict(zip(table["key"].to_pylist(), table["position"].to_pylist(), strict=True)) == {
-        KEYS[2]: 0, KEYS[4]: 1, KEYS[0]: 2
-    }  # fmt: skip
+        KEYS[2]: 0,
+        KEYS[4]: 1,
+        KEYS[0]: 2,
+    }
     assert predictions.gathered([rows([4, 0])])["position"].to_pylist() == [0, 1]
     assert predictions.gathered([table]).drop_columns("position").equals(table.drop_columns("position"))
 
@@ -117,9 +122,7 @@ def test_shapes_that_do_not_belong_together_are_refused() -> None:
         predicted.part(["a"], np.zeros(1), np.zeros((1, 2)), groups=[])
     with pytest.raises(UsageError, match="expected 2 values a column"):
         predicted.part(["a", "b"], np.zeros(3), np.zeros((3, 4)))
-    mixed = predictions.gathered(
-        [predicted.part([k], np.zeros(1), np.zeros((1, n))) for k, n in (("b", 2),)]
-    )  # fmt: skip
+    mixed = predictions.gathered([predicted.part([k], np.zeros(1), np.zeros((1, n))) for k, n in (("b", 2),)])
     uneven = pa.concat_tables([mixed, mixed.set_column(2, "scores", pa.array([[0.0]], pa.list_(pa.float32())))])
     with pytest.raises(RunError, match=r"rows of one length, found \[1, 2\]"):
         predictions.scores(uneven)

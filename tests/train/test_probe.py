@@ -15,16 +15,24 @@ from safetensors import safe_open
 from sar_data import catalog
 from sar_data.errors import RunError, UsageError
 from sar_data.train.predictions import read, scores, targets
-from sar_data.train.probe.contest import Candidate, groups
-from sar_data.train.run import run
+from sar_data.train.probe.selection import Candidate, groups
+from sar_data.train.run.training import run
 from sar_data.train.settings import Probe
 from tests.mini import builds, invented
 from tests.train.test_ranks import torchrun
 
 TINY: dict[str, Any] = {
-    "model": "test_vit", "image_size": 32, "batch_size": 16, "epochs": 3, "threads": 1, "device": "cpu",
-    "lrs": (0.01, 0.3), "weight_decays": (0.0, 1e-3), "knn": (5,), "logistic": (0.1, 1.0),
-}  # fmt: skip
+    "model": "test_vit",
+    "image_size": 32,
+    "batch_size": 16,
+    "epochs": 3,
+    "threads": 1,
+    "device": "cpu",
+    "lrs": (0.01, 0.3),
+    "weight_decays": (0.0, 1e-3),
+    "knn": (5,),
+    "logistic": (0.1, 1.0),
+}
 CNN: dict[str, Any] = {"model": "test_resnet", "epochs": 15, "knn": (), "logistic": (), "eval_every": 4}
 EACH = 2 * 2 * 2 + 1 + 2  # heads with and without BatchNorm, kNN, logistic regressions, of each pooling
 
@@ -215,7 +223,7 @@ def test_two_ranks_give_the_features_the_choice_and_the_answers_of_one(classes: 
         told |= {name: str(TINY[name]) for name in ("model", "image_size", "batch_size", "epochs", "threads", "device")}
         told["batch_size"] = str(86 // ranks)  # of 87 images, so that the last step has none for the second rank
         options = [part for name, value in told.items() for part in (f"--{name.replace('_', '-')}", value)]
-        done = torchrun("-m", "sar_data.train", "probe", classes, "--out", str(out), *options, ranks=ranks)
+        done = torchrun("-m", "sar_data", "train", "probe", classes, "--out", str(out), *options, ranks=ranks)
         assert done.returncode == 0, done.stderr
         files = {path.parent.name + path.name: np.load(path) for path in out.glob("features/*/*.npy")}
         tables, _ = read(out / "predictions.parquet")

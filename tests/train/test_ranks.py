@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from sar_data.train import checkpoint
 from sar_data.train.predictions import read, scores
+from sar_data.train.run import checkpoint
+from tests.places import ROOT
 from tests.train.conftest import TINY
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.distributed
 
 
@@ -46,7 +46,15 @@ def both(classes: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Pa
     for parts in (1, 2, 4):
         told = options(batch_size=16 // parts, accumulate=max(parts // 2, 1), optimiser="sgd", augment=("flips",))
         done = torchrun(
-            "-m", "sar_data.train", "finetune", classes, "--out", str(folder / str(parts)), *told, ranks=min(parts, 2)
+            "-m",
+            "sar_data",
+            "train",
+            "finetune",
+            classes,
+            "--out",
+            str(folder / str(parts)),
+            *told,
+            ranks=min(parts, 2),
         )
         assert done.returncode == 0, done.stderr
     return {parts: folder / str(parts) for parts in (1, 2, 4)}

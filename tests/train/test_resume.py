@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from sar_data.errors import RunError, UsageError
-from sar_data.train import checkpoint, run
-from sar_data.train.folder import Folder
-from sar_data.train.halt import Halted, halting
 from sar_data.train.models import backbone
-from sar_data.train.schedule import optimiser
+from sar_data.train.run import checkpoint
+from sar_data.train.run import training as run
+from sar_data.train.run.folder import Folder
+from sar_data.train.run.halt import Halted, halting
+from sar_data.train.run.schedule import optimiser
 from sar_data.train.settings import Finetune
 from tests.train import cut
 from tests.train.test_run import assert_same, trained, weights, whole
@@ -75,7 +76,7 @@ def test_a_signal_that_comes_twice_at_once_is_one_and_later_is_two(monkeypatch: 
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)  # as a scheduler and torchrun do
         assert halt.asked
-        monkeypatch.setattr("sar_data.train.halt.ECHO_S", -1.0)
+        monkeypatch.setattr("sar_data.train.run.halt.ECHO_S", -1.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         halt.asked = False

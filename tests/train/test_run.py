@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from sar_data.errors import RunError, UsageError
-from sar_data.train import checkpoint, run
 from sar_data.train.data import Data
-from sar_data.train.halt import Halted
 from sar_data.train.metrics import headline
 from sar_data.train.predictions import read
-from sar_data.train.ranks import Ranks
+from sar_data.train.run import checkpoint
+from sar_data.train.run import training as run
+from sar_data.train.run.halt import Halted
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Finetune, Probe
 from tests.mini import invented
 from tests.train import cut
@@ -145,8 +146,9 @@ def whole(classes: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, P
     return found
 
 
-def test_a_checkpoint_inside_an_epoch_is_gone_on_from(classes: str, out: Path, whole: dict[int, Path],
-                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_checkpoint_inside_an_epoch_is_gone_on_from(
+    classes: str, out: Path, whole: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(batch: Any) -> None:
         raise KeyboardInterrupt
 
@@ -194,8 +196,12 @@ def test_a_frozen_encoder_keeps_its_weights_and_statistics(classes: str, out: Pa
 
 
 def test_no_split_to_choose_on_is_an_error_with_the_remedy(classes: str, out: Path, tmp_path: Path) -> None:
-    made = invented.sealed(invented.pipeline(), invented.archive(tmp_path / "raw", 40), tmp_path / "b",
-                           split="random:train=0.8,val=0,test=0.2")  # fmt: skip
+    made = invented.sealed(
+        invented.pipeline(),
+        invented.archive(tmp_path / "raw", 40),
+        tmp_path / "b",
+        split="random:train=0.8,val=0,test=0.2",
+    )
     with pytest.raises(UsageError, match="--select last"):
         trained(str(made.path), out)
     assert trained(str(made.path), out.with_name("other"), select="last")["test"]["count"] == 7

@@ -19,13 +19,15 @@ from sar_data import catalog
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
 from sar_data.stream.dataset import Stream
-from sar_data.train import checkpoint, losses, preset, run
+from sar_data.train import losses, preset
 from sar_data.train.data import Data
-from sar_data.train.halt import Halted
 from sar_data.train.metrics.areas import counted, segmentation
 from sar_data.train.models import backbone
 from sar_data.train.predictions import confusions, read
-from sar_data.train.ranks import Ranks
+from sar_data.train.run import checkpoint
+from sar_data.train.run import training as run
+from sar_data.train.run.halt import Halted
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Segment
 from tests.mini import invented
@@ -35,9 +37,15 @@ from tests.train.test_ranks import torchrun
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 TINY: dict[str, Any] = {
-    "model": "test_resnet", "channels": 16, "batch_size": 8, "epochs": 2, "threads": 1, "device": "cpu", "lr": 0.01,
+    "model": "test_resnet",
+    "channels": 16,
+    "batch_size": 8,
+    "epochs": 2,
+    "threads": 1,
+    "device": "cpu",
+    "lr": 0.01,
     "augment": (),
-}  # fmt: skip
+}
 Masks = npt.NDArray[Any]
 
 
@@ -74,8 +82,21 @@ def landcover(tmp_path_factory: pytest.TempPathFactory) -> str:
 def learnt(landcover: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small UPerNet trained on windows of 64 pixels, tested on whole patches in windows of 128."""
     out = tmp_path_factory.mktemp("learnt") / "run"
-    trained(landcover, out, channels=32, crop=64, tile=128, overlap=0.25, batch_size=12, epochs=40, lr=0.008,
-            weight_decay=0.01, warmup=3, select="last", augment=("flips",))  # fmt: skip
+    trained(
+        landcover,
+        out,
+        channels=32,
+        crop=64,
+        tile=128,
+        overlap=0.25,
+        batch_size=12,
+        epochs=40,
+        lr=0.008,
+        weight_decay=0.01,
+        warmup=3,
+        select="last",
+        augment=("flips",),
+    )
     return out
 
 
@@ -220,8 +241,13 @@ def test_the_loss_is_torchs_and_the_auxiliary_one_counts_by_its_weight(squares: 
 def test_images_of_several_sizes_are_evaluated_whole_and_keep_their_size(tmp_path: Path) -> None:
     shapes = [(20 + 7 * (i % 9), 90 - 8 * (i % 7)) for i in range(30)]
     made = invented.pipeline("segmentation", shape=None)
-    build = invented.sealed(made, sizes(tmp_path / "raw", shapes), tmp_path / "builds", container="webdataset",
-                            split="random:train=0.5,val=0.3,test=0.2")  # fmt: skip
+    build = invented.sealed(
+        made,
+        sizes(tmp_path / "raw", shapes),
+        tmp_path / "builds",
+        container="webdataset",
+        split="random:train=0.5,val=0.3,test=0.2",
+    )
     metrics = trained(str(build.path), tmp_path / "run", crop=32, epochs=1, batch_size=4)
     tables, _ = read(tmp_path / "run" / "predictions.parquet")
     assert len({shapes[int(key[1:])] for table in tables.values() for key in table["key"].to_pylist()}) > 10
@@ -311,7 +337,7 @@ def test_what_two_ranks_trained_is_answered_alike_by_one(squares: str, tmp_path:
         part for name, value in told.items() if value != () for part in (f"--{name.replace('_', '-')}", str(value))
     ]
     out = tmp_path / "run"
-    done = torchrun("-m", "sar_data.train", "segment", squares, "--out", str(out), *options, "--augment", "none")
+    done = torchrun("-m", "sar_data", "train", "segment", squares, "--out", str(out), *options, "--augment", "none")
     assert done.returncode == 0, done.stderr
     two = read(out / "predictions.parquet")[0]
     (out / "metrics.json").unlink()

@@ -1,4 +1,4 @@
-"""Added speckle has the looks it is asked for, and leaves the mean power as it was, in any unit and normalisation."""
+"""Added speckle has the looks it is asked for, and leaves the mean power as it was, in any unit and normalization."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sar_data.errors import UsageError
-from sar_data.manifest import Applied, Manifest
-from sar_data.stream.normalise import normaliser
+from sar_data.sealed.manifest import Applied, Manifest
+from sar_data.stream.normalize import normalizer
 from sar_data.stream.order import mixed
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
@@ -71,16 +71,16 @@ def to_power(values: Tensor, unit: str) -> Tensor:
 
 
 @pytest.mark.parametrize("unit", ["dB", "power", "amplitude"])
-@pytest.mark.parametrize("normalise", ["zscore", "minmax", None])
+@pytest.mark.parametrize("normalize", ["zscore", "minmax", None])
 @pytest.mark.parametrize("scale", [None, 500.0])
 def test_effective_looks_and_mean_power_are_as_the_formula_says(
-    manifest: Manifest, unit: str, normalise: str | None, scale: float | None
+    manifest: Manifest, unit: str, normalize: str | None, scale: float | None
 ) -> None:
     stored = manifest.storage.model_copy(update={"scale": scale})
     build = in_unit(manifest, unit, storage=stored)
     random = np.random.default_rng(3)
     power = torch.from_numpy(random.gamma(LOOKS, 0.05 / LOOKS, (2, 2, 500, 500)))
-    how = normaliser(build, ["VV", "VH"], normalise)
+    how = normalizer(build, ["VV", "VH"], normalize)
     offset, factor = (torch.from_numpy(terms.astype(np.float64))[:, None, None] for terms in how.terms.T)
     images = (to_unit(power, unit) * (scale or 1) - offset) * factor
     step = Speckle(build, ["VV", "VH"], ADDED, how, fill=-1e9)
@@ -103,7 +103,7 @@ def test_the_factors_follow_a_gamma_distribution_of_mean_one(manifest: Manifest)
 def test_masked_pixels_stay_masked(manifest: Manifest) -> None:
     images = torch.randn(2, 2, 9, 9)
     images[:, :, 2:4] = 0
-    how = normaliser(manifest, None, "zscore")
+    how = normalizer(manifest, None, "zscore")
     found = Speckle(manifest, ["VV", "VH"], 4, how, fill=0.0)(images, torch.tensor([1, 2]))
     assert not found[:, :, 2:4].any()
     assert (found != images)[:, :, 4:].all()
@@ -126,9 +126,9 @@ def test_units_without_linear_power_are_refused(manifest: Manifest, unit: str) -
         Speckle(in_unit(manifest, unit), ["VV"], 4, None, 0.0)
 
 
-def test_derived_bands_and_normalised_builds_are_refused(manifest: Manifest) -> None:
+def test_derived_bands_and_normalized_builds_are_refused(manifest: Manifest) -> None:
     with pytest.raises(UsageError, match="VV-VH is derived of two bands"):
         Speckle(manifest, ["VV", "VV-VH"], 4, None, 0.0)
     done = manifest.model_copy(update={"applied": [Applied(step="normalize", parameters={"method": "zscore"})]})
-    with pytest.raises(UsageError, match=r"normalised already.*take its parent"):
+    with pytest.raises(UsageError, match=r"normalized already.*take its parent"):
         Speckle(done, ["VV"], 4, None, 0.0)

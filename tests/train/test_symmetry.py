@@ -11,7 +11,7 @@ import pytest
 
 from sar_data import catalog
 from sar_data.errors import UsageError
-from sar_data.manifest import Manifest
+from sar_data.sealed.manifest import Manifest
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
 

@@ -35,10 +35,13 @@ def oracle(images: Tensor) -> list[Found]:
                 boxes.append([int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1])
                 labels.append(int(value) % 2)
                 scores.append(0.5 + 0.4 / len(y))  # pieces even more
-        found.append({
-            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            "scores": torch.tensor(scores), "labels": torch.tensor(labels, dtype=torch.int64),
-        })  # fmt: skip
+        found.append(
+            {
+                "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+                "scores": torch.tensor(scores),
+                "labels": torch.tensor(labels, dtype=torch.int64),
+            }
+        )
     return found
 
 

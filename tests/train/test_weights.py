@@ -60,7 +60,7 @@ def saved(folder: Path, name: str, content: object) -> str:
 
 def into(name: str, spec: str, channels: Sequence[str] = DUAL, size: int = 32, **options: Any) -> Any:
     encoder = backbone(name, channels, image_size=size).eval()
-    return encoder, load(encoder, spec, **{"pooling": None, "normalise": None, **options})
+    return encoder, load(encoder, spec, **{"pooling": None, "normalize": None, **options})
 
 
 def images(channels: int = 2, size: int = 32) -> Tensor:
@@ -98,12 +98,19 @@ def test_every_size_of_mae_has_the_names_and_shapes_of_its_encoder(name: str, de
 
 def test_a_file_of_fgmae_gives_the_encoder_and_drops_the_decoder(tmp_path: Path) -> None:
     source = vit()
-    extras = {"mask_token": 8, "decoder_embed.weight": 8, "decoder_pos_embed": 8, "decoder_blocks.0.norm1.weight": 8,
-              "decoder_norm.bias": 8, "decoder_pred.weight": 8, "hog.weight_x": 8}  # fmt: skip
+    extras = {
+        "mask_token": 8,
+        "decoder_embed.weight": 8,
+        "decoder_pos_embed": 8,
+        "decoder_blocks.0.norm1.weight": 8,
+        "decoder_norm.bias": 8,
+        "decoder_pred.weight": 8,
+        "hog.weight_x": 8,
+    }
     model = {**source.state_dict(), **{name: torch.zeros(size) for name, size in extras.items()}}
     args = argparse.Namespace(lr=0.1, epochs=100, model="mae_vit")
     content = {"model": model, "optimizer": {"state": {}}, "epoch": 99, "scaler": {"scale": 65536.0}, "args": args}
-    encoder, told = into(VIT, saved(tmp_path, "B2_vits16_fgmae_ep99.pth", content), normalise="fgmae-uint8")
+    encoder, told = into(VIT, saved(tmp_path, "B2_vits16_fgmae_ep99.pth", content), normalize="fgmae-uint8")
     torch.testing.assert_close(given_by(encoder, images(), "cls"), feature(source, images()))
     assert (told.family, told.layout, told.part) == ("fgmae", "vit", "model")
     assert told.checkpoint_channels == DUAL
@@ -149,7 +156,7 @@ def swin(name: str, size: int, channels: int = 3, **options: Any) -> Any:
 
 def small(name: str, spec: str, channels: Sequence[str], size: int, **options: Any) -> tuple[Backbone, Provenance]:
     encoder = Backbone(swin(name, size, len(channels), **options), name, channels, size).eval()
-    return encoder, load(encoder, spec, pooling=None, normalise=None)
+    return encoder, load(encoder, spec, pooling=None, normalize=None)
 
 
 def torchvision_swin(window: int, **blocks: Any) -> Any:
@@ -167,11 +174,19 @@ def without(net: Any, last: str) -> Any:
 TORCHVISION: list[tuple[str, str, Callable[[], Any], Callable[[Any], Any]]] = [
     ("resnet18", "resnet", torchvision.models.resnet18, lambda net: without(net, "fc")),
     ("densenet121", "densenet", torchvision.models.densenet121, lambda net: without(net, "classifier")),
-    ("mobilenetv3-small", "mobilenet-torchvision", torchvision.models.mobilenet_v3_small,
-     lambda net: nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:2])),
-    ("mobilenetv3-large", "mobilenet-torchvision", torchvision.models.mobilenet_v3_large,
-     lambda net: nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:2])),
-]  # fmt: skip
+    (
+        "mobilenetv3-small",
+        "mobilenet-torchvision",
+        torchvision.models.mobilenet_v3_small,
+        lambda net: nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:2]),
+    ),
+    (
+        "mobilenetv3-large",
+        "mobilenet-torchvision",
+        torchvision.models.mobilenet_v3_large,
+        lambda net: nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier[:2]),
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "layout", "make", "cut"), TORCHVISION, ids=[row[0] for row in TORCHVISION])
@@ -281,14 +296,18 @@ def test_a_network_of_sarhub_names_the_model_that_goes_with_it(tmp_path: Path) -
 def test_mtp_gives_its_plain_part_to_a_vit_without_a_class_token(tmp_path: Path) -> None:
     plain = {"class_token": False, "global_pool": "avg", "fc_norm": False}
     source = vit(3, **plain)
-    rotated = {"blocks.0.attn.sampling_offsets.2.weight": torch.zeros(2), "blocks.0.attn.rel_pos_h": torch.zeros(2),
-               "blocks.2.attn.full_attn_rel_pos_w": torch.zeros(2), "fpn1.0.weight": torch.zeros(2)}  # fmt: skip
+    rotated = {
+        "blocks.0.attn.sampling_offsets.2.weight": torch.zeros(2),
+        "blocks.0.attn.rel_pos_h": torch.zeros(2),
+        "blocks.2.attn.full_attn_rel_pos_w": torch.zeros(2),
+        "fpn1.0.weight": torch.zeros(2),
+    }
     state = {f"encoder.{name}": value for name, value in {**source.state_dict(), **rotated}.items()}
     content = {"state_dict": state, "loss_pretrain": np.float64(0.5), "curve": np.arange(3.0)}
     spec = saved(tmp_path, "last_vit_b_rvsa_ss_is_rd_pretrn_model_encoder.pth", content)
     bare = vit(3, **plain)
     encoder = Backbone(bare, "tiny-gap", ("R", "G", "B"), 32)
-    told = load(encoder, spec, pooling="mean", normalise=None)
+    told = load(encoder, spec, pooling="mean", normalize=None)
     norm = nn.LayerNorm(192, eps=1e-6)
     with torch.no_grad():
         tokens = source.forward_features(images(3))
@@ -338,8 +357,9 @@ def test_scale_mae_gets_computed_positions_for_the_run_s_grid(tmp_path: Path) ->
         for column in range(3):
             # The published rule, number by number: sines then cosines of the column, then of the row.
             rates = [1 / 10000 ** (i / 48) for i in range(48)]
-            expected = [function(place * rate) for place in (column, row) for function in (math.sin, math.cos)
-                        for rate in rates]  # fmt: skip
+            expected = [
+                function(place * rate) for place in (column, row) for function in (math.sin, math.cos) for rate in rates
+            ]
             torch.testing.assert_close(positions[1 + 3 * row + column], torch.tensor(expected))
 
 
@@ -357,14 +377,14 @@ def test_timm_s_own_names_of_any_network_are_taken(tmp_path: Path) -> None:
     assert told.layout == "timm"
 
 
-def test_a_checkpoint_of_this_house_brings_its_bands_and_its_normalisation(tmp_path: Path) -> None:
+def test_a_checkpoint_of_this_house_brings_its_bands_and_its_normalization(tmp_path: Path) -> None:
     first = backbone(RESNET, ("VH", "VV"), image_size=32)
     lively(first.net)
     model = {f"encoder.{name}": value for name, value in first.state_dict().items()} | {"head.0.weight": torch.ones(1)}
-    spec = saved(tmp_path, "best.pt", {"model": model, "channels": ["VH", "VV"], "normalise": "zscore", "epoch": 3})
-    encoder, told = into(RESNET, spec, normalise="zscore")
+    spec = saved(tmp_path, "best.pt", {"model": model, "channels": ["VH", "VV"], "normalize": "zscore", "epoch": 3})
+    encoder, told = into(RESNET, spec, normalize="zscore")
     torch.testing.assert_close(given_by(encoder, images()), given_by(first, images()[:, [1, 0]]))
-    assert (told.checkpoint_channels, told.normalise) == (("VH", "VV"), ("zscore",))
+    assert (told.checkpoint_channels, told.normalize) == (("VH", "VV"), ("zscore",))
     assert told.dropped == ("head.0.weight",)
 
 
@@ -446,7 +466,7 @@ def test_a_missing_encoder_key_is_an_error_that_lists_it(tmp_path: Path) -> None
     encoder = backbone(VIT, DUAL, image_size=32)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     with pytest.raises(UsageError, match=r"missing: blocks\.3\.attn\.qkv\.bias, cls_token"):
-        load(encoder, saved(tmp_path, "B2_vits16_mae_ep99.pth", state), pooling=None, normalise=None)
+        load(encoder, saved(tmp_path, "B2_vits16_mae_ep99.pth", state), pooling=None, normalize=None)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 
@@ -544,7 +564,7 @@ def test_a_known_name_with_other_channels_is_not_believed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("file", "normalise", "warned"),
+    ("file", "normalize", "warned"),
     [
         ("B2_vits16_fgmae_ep99.pth", "fgmae-uint8", False),
         ("B2_vits16_fgmae_ep99.pth", "zscore", True),
@@ -552,32 +572,32 @@ def test_a_known_name_with_other_channels_is_not_believed(tmp_path: Path) -> Non
         ("B2_vits16_dino_ep99.pth", "zscore", False),
     ],
 )
-def test_a_normalisation_that_the_weights_do_not_expect_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, normalise: str | None, warned: bool
+def test_a_normalization_that_the_weights_do_not_expect_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, normalize: str | None, warned: bool
 ) -> None:
     with caplog.at_level(logging.WARNING, "sar_data.train"):
-        into(VIT, saved(tmp_path, file, vit().state_dict()), normalise=normalise)
+        into(VIT, saved(tmp_path, file, vit().state_dict()), normalize=normalize)
     assert [record.name for record in caplog.records] == ["sar_data.train"] * warned
-    assert all("expect images normalised by fgmae-uint8" in record.message for record in caplog.records)
+    assert all("expect images normalized by fgmae-uint8" in record.message for record in caplog.records)
 
 
 def test_weights_of_images_in_db_warn_of_a_build_in_other_units(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spec = saved(tmp_path, "B2_vits16_dino_ep99.pth", vit().state_dict())
-    into(VIT, spec, normalise="zscore", units=["dB", "dB"])
+    into(VIT, spec, normalize="zscore", units=["dB", "dB"])
     assert not caplog.records
-    into(VIT, spec, normalise="zscore", units=["power", "amplitude"])
+    into(VIT, spec, normalize="zscore", units=["power", "amplitude"])
     (record,) = caplog.records
     assert "expect images in dB, this build's are in amplitude and power" in record.message
-    into(RESNET, saved(tmp_path, "rsp-resnet-50-ckpt.pth", resnet(3).state_dict()), normalise="zscore", units=["8-bit"])
+    into(RESNET, saved(tmp_path, "rsp-resnet-50-ckpt.pth", resnet(3).state_dict()), normalize="zscore", units=["8-bit"])
     assert caplog.records == [record]
 
 
-def test_optical_weights_expect_no_normalisation_of_sar(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    _, told = into(RESNET, saved(tmp_path, "rsp-resnet-50-ckpt.pth", resnet(3).state_dict()), normalise="zscore")
+def test_optical_weights_expect_no_normalization_of_sar(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _, told = into(RESNET, saved(tmp_path, "rsp-resnet-50-ckpt.pth", resnet(3).state_dict()), normalize="zscore")
     assert not caplog.records
-    assert told.normalise == ()
+    assert told.normalize == ()
 
 
 def test_the_provenance_is_plain_and_names_the_very_bytes(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def state(channels: int = 2, name: str = RESNET) -> dict[str, torch.Tensor]:
 
 def loaded(spec: str, **options: Any) -> Provenance:
     encoder = backbone(RESNET, ("VV", "VH"), image_size=32)
-    return load(encoder, spec, **{"pooling": None, "normalise": "zscore", **options})
+    return load(encoder, spec, **{"pooling": None, "normalize": "zscore", **options})
 
 
 # Reading.
@@ -258,7 +258,7 @@ def torchgeo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("member", "family", "seen", "normalise"),
+    ("member", "family", "seen", "normalize"),
     [
         ("SENTINEL1_GRD_MOCO", "ssl4eo", ("VV", "VH"), ("zscore",)),
         ("OTHER_DUAL", "torchgeo", ("VH", "VV"), ()),
@@ -266,10 +266,10 @@ def torchgeo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_torchgeo_s_names_bring_the_file_and_its_bands(
-    torchgeo: Path, member: str, family: str, seen: tuple[str, ...], normalise: tuple[str, ...]
+    torchgeo: Path, member: str, family: str, seen: tuple[str, ...], normalize: tuple[str, ...]
 ) -> None:
     told = loaded(f"torchgeo:ResNet50_Weights.{member}")
-    assert (told.family, told.checkpoint_channels, told.normalise) == (family, seen, normalise)
+    assert (told.family, told.checkpoint_channels, told.normalize) == (family, seen, normalize)
     assert (torchgeo / told.file).is_file()
     assert loaded(f"torchgeo:ResNet50_Weights.{member}") == told
 
@@ -287,7 +287,7 @@ def test_a_server_of_torchgeo_that_does_not_answer_leaves_nothing_behind(torchge
 
 
 @pytest.mark.parametrize(
-    ("name", "family", "channels", "normalise"),
+    ("name", "family", "channels", "normalize"),
     [
         ("ViTSmall16_Weights.SENTINEL1_GRD_FGMAE", "fgmae", ("VV", "VH"), ("zscore", "fgmae-uint8")),
         ("ViTHuge14_Weights.SENTINEL1_GRD_MAE", "fgmae", ("VV", "VH"), ("zscore", "fgmae-uint8")),
@@ -306,11 +306,11 @@ def test_a_server_of_torchgeo_that_does_not_answer_leaves_nothing_behind(torchge
     ],
 )
 def test_published_files_are_known_by_their_names(
-    name: str, family: str, channels: tuple[str, ...], normalise: tuple[str, ...]
+    name: str, family: str, channels: tuple[str, ...], normalize: tuple[str, ...]
 ) -> None:
     row = known(name)
     assert row is not None
-    assert (row.family, row.channels, row.normalise) == (family, channels, normalise)
+    assert (row.family, row.channels, row.normalize) == (family, channels, normalize)
 
 
 @pytest.mark.parametrize("name", ["best.pt", "resnet50-19c8e357.pth", "crispy.pth", "tempt.pth", "B13_rn50_moco.pth"])

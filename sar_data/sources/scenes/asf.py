@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from sar_data.download.http import Authorise
+from sar_data.download.retry import Patience
 from sar_data.errors import UsageError, missing_extra
-from sar_data.sources.http import Authorise
-from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import Product, is_whole
 

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 
 import httpx
 
+from sar_data.download.http import Web
+from sar_data.download.response import PASSING
+from sar_data.download.retry import asked_delay
 from sar_data.errors import FetchError, Unreachable
-from sar_data.sources.answer import PASSING
-from sar_data.sources.http import Web
-from sar_data.sources.retry import asked_delay
 
 MOST_BYTES = 64 << 20  # of an answer: a product takes about 2 kB
 SHOWN = 200  # characters of an answer, in a message

@@ -9,9 +9,9 @@ from functools import partial
 from importlib import import_module
 from urllib.parse import urlsplit
 
+from sar_data.download.http import Authorise
+from sar_data.download.retry import Patience
 from sar_data.errors import UsageError, unknown
-from sar_data.sources.http import Authorise
-from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.product import Product
 
 Search = Callable[[Sequence[str]], Iterable[Product]]

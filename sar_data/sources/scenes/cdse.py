@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from sar_data.sources.http import Authorise, Web
-from sar_data.sources.retry import Patience
+from sar_data.download.http import Authorise, Web
+from sar_data.download.retry import Patience
 from sar_data.sources.scenes.ask import ask, malformed
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import Product, is_whole

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from sar_data.download.http import Authorise
+from sar_data.download.retry import Patience
 from sar_data.errors import missing_extra
-from sar_data.sources.http import Authorise
-from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import MOST, Search
 from sar_data.sources.scenes.product import Product
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from sar_data import durable
 from sar_data.errors import SourceError, UsageError
 from sar_data.record import Record
 from sar_data.sources.scenes.product import Match, Product
+from sar_data.system import durable
 
 COLUMNS = ("patch", "scene file", "link")
 ROWS = 10_000  # a write

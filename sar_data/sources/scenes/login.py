@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from sar_data.download.http import Authorise, safe
+from sar_data.download.response import PASSING, Again
+from sar_data.download.retry import Patience, asked_delay
 from sar_data.errors import FetchError, UsageError
-from sar_data.sources.answer import PASSING, Again
-from sar_data.sources.http import Authorise, safe
-from sar_data.sources.retry import Patience, asked_delay
 from sar_data.sources.scenes.catalogue import checked
 
 IDENTITY = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"

@@ -9,10 +9,10 @@ from pathlib import Path
 import xxhash
 from pydantic import TypeAdapter
 
-from sar_data import durable
 from sar_data.sources.scenes.ask import malformed
 from sar_data.sources.scenes.catalogue import MOST, Catalogue, Search
 from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_whole, match
+from sar_data.system import durable
 
 Progress = Callable[[str, int, int], None]
 """Called with "scenes", the scenes looked up and the scenes to look up."""

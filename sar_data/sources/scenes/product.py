@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-# Mission, mode, type, level and polarisation, start; then stop, orbit, data take, and a CRC of the manifest that every
+# Mission, mode, type, level and polarization, start; then stop, orbit, data take, and a CRC of the manifest that every
 # reprocessing changes (ESA, Sentinel-1 product specification, section 3.4).
 _START = r"S1[A-D]_[A-Z0-9]{2}_[A-Z]{3}[A-Z_]_[012][AS][SDHV][HV]_\d{8}T\d{6}"
 WHOLE = re.compile(rf"{_START}_\d{{8}}T\d{{6}}_\d{{6}}_[0-9A-F]{{6}}_[0-9A-F]{{4}}")

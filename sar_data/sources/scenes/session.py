@@ -11,9 +11,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from sar_data.sources.answer import PASSING
-from sar_data.sources.http import Authorise, safe
-from sar_data.sources.retry import Patience, asked_delay
+from sar_data.download.http import Authorise, safe
+from sar_data.download.response import PASSING
+from sar_data.download.retry import Patience, asked_delay
 from sar_data.sources.scenes.ask import SHOWN, malformed, unproven, unreachable, untrusted
 
 BUSY = (429, 502, 503, 504)  # a 500 comes with a message that the libraries read

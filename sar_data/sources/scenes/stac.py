@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from sar_data.download.http import Authorise
+from sar_data.download.retry import Patience
 from sar_data.errors import missing_extra
-from sar_data.sources.http import Authorise
-from sar_data.sources.retry import Patience
 from sar_data.sources.scenes.catalogue import Search
 from sar_data.sources.scenes.product import CRC, Product, is_whole
 

@@ -2,7 +2,7 @@
 
 Every choice is a function of a sample's own random numbers (draws.py), but for mixup, which pairs neighbours. Steps are
 taken in one order, whatever the order of their names: speckle in physical units and of original pixels, tone mapping
-or normalisation of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along.
+or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.manifest import Manifest
-from sar_data.stream.normalise import Normaliser, normaliser
+from sar_data.sealed.manifest import Manifest
+from sar_data.stream.normalize import Normalizer, normalizer
 from sar_data.stream.targets import task_of
-from sar_data.torch.normalising import Normalising
+from sar_data.torch.normalize import Normalizing
 from sar_data.train.augment import objects, resample, steps, symmetry, tone
 from sar_data.train.augment.draws import whole
 from sar_data.train.augment.mixup import Mixup, mixed
@@ -38,8 +38,8 @@ CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest val
 class Augment:
     """Steps by name for the batches of one build's loader.
 
-    `channels` and `normalise` are the loader's. Where `physical` is true, the loader must have normalise=None and
-    fill=None, and images are normalised here. Otherwise `fill` is the loader's: pixels of that value are masked, and
+    `channels` and `normalize` are the loader's. Where `physical` is true, the loader must have normalize=None and
+    fill=None, and images are normalized here. Otherwise `fill` is the loader's: pixels of that value are masked, and
     get no speckle and no tone. `image_size` is the side of the output, None that of the input. `notes` says which steps
     go beyond what the build declares; they are logged as warnings, too.
 
@@ -52,25 +52,25 @@ class Augment:
         manifest: Manifest,
         channels: Sequence[str],
         *,
-        normalise: str | None = "zscore",
+        normalize: str | None = "zscore",
         image_size: int | None = None,
         fill: float = 0.0,
         task: str | None = None,
     ) -> None:
         names = tuple(names)
         self.steps = steps.parsed(names)
-        self.physical = steps.physical(names, normalise)
+        self.physical = steps.physical(names, normalize)
         self._size, self._fill = image_size, fill
         self._task = task_of(manifest, task)
-        self._how = normaliser(manifest, channels, normalise, fill=fill)
-        self._normalising: Normalising | None = None
+        self._how = normalizer(manifest, channels, normalize, fill=fill)
+        self._normalizing: Normalizing | None = None
         self._axes, notes = symmetry.flipped_axes(self.steps, manifest)
         self._speckle: Speckle | None = None
         if "speckle" in self.steps:
             affine = None if self.physical else self._how
             self._speckle = Speckle(manifest, channels, self.steps["speckle"], affine, fill)
         if "drae" in self.steps:
-            _refuse_tone(manifest, channels, normalise)
+            _refuse_tone(manifest, channels, normalize)
         kind = "" if self._task is None else self._task.kind
         if "mixup" in self.steps and kind not in ("multiclass", "multilabel"):
             raise UsageError(f"mixup: expected a task of classes, found {kind or 'none'}: leave mixup out")
@@ -86,7 +86,7 @@ class Augment:
     def __call__(self, batch: Batch, draws: Tensor) -> Batch:
         """Return a batch for training; `draws` float32 [B, columns] on the CPU are those of the batch's samples.
 
-        The image is normalised float32 [B, C, H, W]; with mixup, targets are float32 [B, classes].
+        The image is normalized float32 [B, C, H, W]; with mixup, targets are float32 [B, classes].
         """
         chance = draws.cpu()
         image = batch["image"]
@@ -110,7 +110,7 @@ class Augment:
         return found if self._mixup is None else self._mixed(found, self._mixup.shares(chance[:, MIXUP]))
 
     def fitted(self, batch: Batch, centre: float = 1.0) -> Batch:
-        """Return a batch for evaluation, without any chance: normalised or toned, resized, the central part cut out.
+        """Return a batch for evaluation, without any chance: normalized or toned, resized, the central part cut out.
 
         The shorter side becomes image_size / centre, of which the central image_size × image_size stay.
         """
@@ -118,16 +118,16 @@ class Augment:
         return self._fitted(batch | {"image": self._toned(image, torch.full((len(image),), 0.5))}, centre)
 
     def _toned(self, image: Tensor, chance: Tensor) -> Tensor:
-        """Do what is to be done to values: tone mapping, or the normalisation that was put off."""
+        """Do what is to be done to values: tone mapping, or the normalization that was put off."""
         if "drae" in self.steps:
             if self.physical:
                 return tone.stretched(image, chance, self.steps["drae"], self._fill)
             return tone.compressed(image, chance, self._fill)
         if not self.physical:
             return image
-        if self._normalising is None:
-            self._normalising = Normalising(_of_channels(self._how), np.arange(image.shape[1])[None], image.device)
-        return self._normalising(image)
+        if self._normalizing is None:
+            self._normalizing = Normalizing(_of_channels(self._how), np.arange(image.shape[1])[None], image.device)
+        return self._normalizing(image)
 
     def _fitted(self, batch: Batch, centre: float) -> Batch:
         source = (batch["image"].shape[-2], batch["image"].shape[-1])
@@ -175,7 +175,7 @@ def _masks(batch: Batch) -> bool:
     return isinstance(target, Tensor) and target.ndim == 3
 
 
-def _of_channels(how: Normaliser) -> Normaliser:
+def _of_channels(how: Normalizer) -> Normalizer:
     """Return what remains to be done to images that are channels in physical units already."""
     count = len(how.channels)
     return dataclasses.replace(
@@ -187,14 +187,14 @@ def _of_channels(how: Normaliser) -> Normaliser:
     )
 
 
-def _refuse_tone(manifest: Manifest, channels: Sequence[str], normalise: str | None) -> None:
-    """Raise UsageError where tone mapping does not fit a build or its normalisation."""
+def _refuse_tone(manifest: Manifest, channels: Sequence[str], normalize: str | None) -> None:
+    """Raise UsageError where tone mapping does not fit a build or its normalization."""
     if any(step.step == "normalize" for step in manifest.applied):
-        raise UsageError("drae: this build is normalised already: take its parent")
+        raise UsageError("drae: this build is normalized already: take its parent")
     units = {band.name: band.unit for band in manifest.bands}
-    if normalise == "sarhub" or (normalise == "minmax" and all(units.get(name) in CONTRASTS for name in channels)):
+    if normalize == "sarhub" or (normalize == "minmax" and all(units.get(name) in CONTRASTS for name in channels)):
         return
     raise UsageError(
-        f"drae: expected normalise 'sarhub' (percentile stretch) or, for {', '.join(CONTRASTS)}, 'minmax'"
-        f" (Reinhard-Devlin), found {normalise!r} for {', '.join(f'{n} in {units.get(n)}' for n in channels)}"
+        f"drae: expected normalize 'sarhub' (percentile stretch) or, for {', '.join(CONTRASTS)}, 'minmax'"
+        f" (Reinhard-Devlin), found {normalize!r} for {', '.join(f'{n} in {units.get(n)}' for n in channels)}"
     )

@@ -1,7 +1,7 @@
 """Added speckle: linear power times Gamma(L′, 1/L′), as if the image had been taken with fewer looks.
 
 An image of L looks becomes one of L_eff looks, 1/L_eff = 1/L + 1/L′ + 1/(L L′), with the same mean power. The factor is
-exact in physical units only, so the step undoes what an affine normalisation did, or works before one that is not
+exact in physical units only, so the step undoes what an affine normalization did, or works before one that is not
 affine. Every pixel of every channel has its own factor: neighbours in real images are correlated, added speckle is not.
 """
 
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.manifest import Manifest
-from sar_data.stream.normalise import Normaliser
+from sar_data.sealed.manifest import Manifest
+from sar_data.stream.normalize import Normalizer
 from sar_data.torch.pinned import sent
 from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
 
@@ -27,10 +27,10 @@ CACHED = 1 << 16  # pixels whose 64-bit states fit a processor's cache
 
 
 class Speckle:
-    """Speckle of `looks` L′ for images of some channels, normalised by `how` or (None) in physical units."""
+    """Speckle of `looks` L′ for images of some channels, normalized by `how` or (None) in physical units."""
 
     def __init__(
-        self, manifest: Manifest, channels: Sequence[str], looks: float, how: Normaliser | None, fill: float
+        self, manifest: Manifest, channels: Sequence[str], looks: float, how: Normalizer | None, fill: float
     ) -> None:
         units = _units(manifest, channels)
         # log of the power factor → what is added (dB), or the log of what the value is multiplied by.
@@ -87,7 +87,7 @@ def _units(manifest: Manifest, channels: Sequence[str]) -> list[str]:
     """Return the channels' units; raise UsageError where they know no added speckle."""
     known = {band.name: band.unit for band in manifest.bands}
     if any(step.step == "normalize" for step in manifest.applied):
-        raise UsageError("speckle: this build is normalised already, its units are gone: take its parent")
+        raise UsageError("speckle: this build is normalized already, its units are gone: take its parent")
     for name in channels:
         if name not in known:
             raise UsageError(

@@ -15,7 +15,7 @@ NUMBERS = {
     "drae": 2.0,  # tone mapping: the largest percentile of the stretch
     "mixup": 0.8,  # alpha of Beta(alpha, alpha)
 }
-STRETCHED = ("fgmae-uint8", "sarhub")  # normalisations that are not affine
+STRETCHED = ("fgmae-uint8", "sarhub")  # normalizations that are not affine
 
 
 def parsed(names: Iterable[str]) -> dict[str, float]:
@@ -42,6 +42,6 @@ def parsed(names: Iterable[str]) -> dict[str, float]:
     return found
 
 
-def physical(names: Iterable[str], normalise: str | None) -> bool:
-    """Say whether images must come in physical units, masked pixels NaN, and be normalised only after augmentation."""
-    return normalise in STRETCHED and not {"speckle", "drae"}.isdisjoint(parsed(names))
+def physical(names: Iterable[str], normalize: str | None) -> bool:
+    """Say whether images must come in physical units, masked pixels NaN, and be normalized only after augmentation."""
+    return normalize in STRETCHED and not {"speckle", "drae"}.isdisjoint(parsed(names))

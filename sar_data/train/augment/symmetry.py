@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.manifest import Manifest
+from sar_data.sealed.manifest import Manifest
 from sar_data.torch.pinned import sent
 
 FLIPS = ("azimuth-flip", "range-flip")

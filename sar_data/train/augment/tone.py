@@ -20,7 +20,7 @@ def stretched(images: Tensor, chance: Tensor, percent: float, fill: float) -> Te
     """Return images [B, C, H, W] in 0 … 1 between their own percentiles; masked pixels, which are NaN, become `fill`.
 
     Each sample is clipped at p and 100 - p percent, p = `chance` [B] · `percent`. A chance of 0.5 is the published test
-    transform, and of 2 percent the normalisation "sarhub".
+    transform, and of 2 percent the normalization "sarhub".
     """
     values = images.flatten(2)
     last = values.isfinite().sum(-1, keepdim=True).sub_(1).clamp_min_(0)

@@ -11,17 +11,17 @@ import pyarrow as pa
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
-from sar_data.sealed import INDEX_NAME
+from sar_data.sealed.opened import INDEX_NAME
 from sar_data.train.data import Data
 from sar_data.train.detect.detectors import DETECTORS
 from sar_data.train.detect.tiles import tiled, within
 from sar_data.train.detect.truth import BOXES, Truth
-from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.metrics import headline
 from sar_data.train.metrics.boxes import figures
 from sar_data.train.models.encoder import Backbone
-from sar_data.train.pictures.sightings import sheet
+from sar_data.train.pictures.detections import sheet
+from sar_data.train.pictures.images import Images
 from sar_data.train.settings import Detect
 
 LEARNT = ("boxes", "labels")
@@ -58,9 +58,12 @@ class Detection:
             )
         self.encoder = encoder
         self._detector = DETECTORS[settings.detector](
-            encoder, len(data.classes), channels=settings.channels, threshold=settings.score_threshold,
+            encoder,
+            len(data.classes),
+            channels=settings.channels,
+            threshold=settings.score_threshold,
             most=settings.max_detections,
-        )  # fmt: skip
+        )
         self.model: nn.Module = self._detector
         self.linear = self._detector.linear
 

@@ -1,6 +1,6 @@
 """torchvision's FCOS and Faster R-CNN on any encoder: images go in as they come, losses come out as sums.
 
-torchvision's detectors normalise and resize what they are given, read strides off the sizes of padded maps, and divide
+torchvision's detectors normalize and resize what they are given, read strides off the sizes of padded maps, and divide
 their losses by counts of their own batch. Here the batch is the encoder's input to the bit, strides are the encoder's,
 and the counts come out beside the sums, so that they may be added up over micro-batches and ranks before anything is
 divided. In training a detector returns sums [K], otherwise a list of {"boxes" [n, 4], "scores" [n], "labels" [n]}.
@@ -34,7 +34,7 @@ FCOS_NMS, RCNN_NMS = 0.6, 0.5
 
 
 class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
-    """FCOS (Tian et al. 2020) with GIoU, normalised box distances and centre sampling, on strides 8 to 128.
+    """FCOS (Tian et al. 2020) with GIoU, normalized box distances and centre sampling, on strides 8 to 128.
 
     Sums are those of the focal, box and centre-ness losses, and the number of positive places, by which all three are
     divided; that number is a matter of the targets alone.
@@ -47,9 +47,14 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
         neck = Pyramid(encoder, channels, first=1, above=Coarsest(channels, channels))
         grid = Grid(tuple((stride,) for stride in neck.strides), ((1.0,),) * len(neck.strides), neck.strides)
         super().__init__(
-            neck, classes, anchor_generator=grid, head=_Places(channels, 1, classes), score_thresh=threshold,
-            nms_thresh=self.overlap, detections_per_img=most,
-        )  # fmt: skip
+            neck,
+            classes,
+            anchor_generator=grid,
+            head=_Places(channels, 1, classes),
+            score_thresh=threshold,
+            nms_thresh=self.overlap,
+            detections_per_img=most,
+        )
         self.transform = Untouched()
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
@@ -106,10 +111,14 @@ class FasterRcnn(FasterRCNN):  # type: ignore[misc]
         neck = Pyramid(encoder, channels, first=0, above=LastLevelMaxPool())
         grid = Grid(tuple((OCTAVES * stride,) for stride in neck.strides), (RATIOS,) * len(neck.strides), neck.strides)
         super().__init__(
-            neck, rpn_anchor_generator=grid, rpn_head=_Objectness(channels, len(RATIOS)),
-            box_predictor=_Classes(1024, classes + 1), box_score_thresh=threshold, box_nms_thresh=self.overlap,
+            neck,
+            rpn_anchor_generator=grid,
+            rpn_head=_Objectness(channels, len(RATIOS)),
+            box_predictor=_Classes(1024, classes + 1),
+            box_score_thresh=threshold,
+            box_nms_thresh=self.overlap,
             box_detections_per_img=most,
-        )  # fmt: skip
+        )
         self.transform = Untouched()
         self.rpn.fg_bg_sampler = Counted(*RPN_SAMPLES)
         self.roi_heads.fg_bg_sampler = Counted(*ROI_SAMPLES)
@@ -175,7 +184,7 @@ class Grid(AnchorGenerator):  # type: ignore[misc]
 
 
 class Untouched(nn.Module):
-    """What torchvision's detectors call to normalise, resize and pad: a batch as it is."""
+    """What torchvision's detectors call to normalize, resize and pad: a batch as it is."""
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> tuple[ImageList, Targets | None]:
         return ImageList(images, [(images.shape[-2], images.shape[-1])] * len(images)), targets

@@ -22,9 +22,15 @@ from sar_data.train.predictions import confusions, multilabel, scores, targets
 Integers = npt.NDArray[np.int64]
 Figures = dict[str, Any]
 TITLES = {
-    "oa": "OA", "aa": "AA", "f1_macro": "F1 macro", "f1_micro": "F1 micro", "map_micro": "mAP micro",
-    "map_macro": "mAP macro", "miou": "mIoU", "pixel_accuracy": "pixel accuracy",
-}  # fmt: skip
+    "oa": "OA",
+    "aa": "AA",
+    "f1_macro": "F1 macro",
+    "f1_micro": "F1 micro",
+    "map_micro": "mAP micro",
+    "map_macro": "mAP macro",
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+}
 
 
 def headline(split: str, name: str, found: Figures) -> str:

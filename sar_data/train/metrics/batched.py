@@ -39,9 +39,7 @@ def rescored(table: pa.Table, classes: Sequence[str], batch: int) -> dict[str, A
     target, logits = targets(table), scores(table)
     sizes = np.bincount(np.arange(len(table)) // batch)
     found = _labels(target, logits, batch) if multilabel(table) else _classes(target, logits, len(classes), batch)
-    return made | {
-        name: number(share((values * sizes).sum(), sizes.sum())) for name, values in found.items()
-    }  # fmt: skip
+    return made | {name: number(share((values * sizes).sum(), sizes.sum())) for name, values in found.items()}
 
 
 def _classes(target: Integers, logits: npt.NDArray[np.float32], classes: int, batch: int) -> dict[str, Any]:
@@ -51,10 +49,7 @@ def _classes(target: Integers, logits: npt.NDArray[np.float32], classes: int, ba
     claimed = logits.argmax(axis=1) if len(target) else target
     counts = np.bincount(step * cells + target * classes + claimed, minlength=steps * cells)
     right, support, _ = margins(counts.reshape(steps, classes, classes))
-    return {
-        "oa": share(right.sum(axis=1), support.sum(axis=1)),
-        "aa": (right / np.maximum(support, 1)).mean(axis=1),
-    }
+    return {"oa": share(right.sum(axis=1), support.sum(axis=1)), "aa": (right / np.maximum(support, 1)).mean(axis=1)}
 
 
 def _labels(target: Integers, logits: npt.NDArray[np.float32], batch: int) -> dict[str, Any]:
@@ -64,11 +59,13 @@ def _labels(target: Integers, logits: npt.NDArray[np.float32], batch: int) -> di
         truth, values = target[start : start + batch], logits[start : start + batch]
         each = np.array([average_precision(truth[:, i], values[:, i]) for i in range(truth.shape[1])])
         right, either = ((truth == 1) & (values > 0)).sum(axis=0), (truth == 1).sum(axis=0) + (values > 0).sum(axis=0)
-        rows.append((
-            average_precision(truth.ravel(), values.ravel()),
-            mean(each, np.isfinite(each)),
-            2 * right.sum() / max(either.sum(), 1),
-            (2 * right / np.maximum(either, 1)).mean(),
-        ))  # fmt: skip
+        rows.append(
+            (
+                average_precision(truth.ravel(), values.ravel()),
+                mean(each, np.isfinite(each)),
+                2 * right.sum() / max(either.sum(), 1),
+                (2 * right / np.maximum(either, 1)).mean(),
+            )
+        )
     columns = np.array(rows, np.float64).reshape(-1, 4).T
     return dict(zip(("map_micro", "map_macro", "f1_micro", "f1_macro"), columns, strict=True))

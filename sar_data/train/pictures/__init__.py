@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sar_data import durable
+from sar_data.system import durable
 from sar_data.train.metrics import titled
 
 Floats = npt.NDArray[np.float64]
@@ -96,8 +96,16 @@ def confusion(path: Path, counts: npt.NDArray[np.int64], classes: Sequence[str],
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     points = min(8.0, 72 * cell / 3.6)
     for row, column in np.argwhere(counts > 0):
-        axes.text(column, row, compact(int(counts[row, column])), ha="center", va="center", fontsize=points,
-                  color="white" if shares[row, column] > 0.55 else "0.15", in_layout=False)  # fmt: skip
+        axes.text(
+            column,
+            row,
+            compact(int(counts[row, column])),
+            ha="center",
+            va="center",
+            fontsize=points,
+            color="white" if shares[row, column] > 0.55 else "0.15",
+            in_layout=False,
+        )
     for row in np.flatnonzero(support == 0):
         axes.axhspan(row - 0.5, row + 0.5, facecolor="0.94", edgecolor="0.75", hatch="////", linewidth=0)
     labels = [f"{name}  {compact(int(count))}" for name, count in zip(names, support, strict=True)]

@@ -47,8 +47,17 @@ def draw(path: Path, cells: Sequence[Cell], head: str, note: str, legend: Sequen
     for i, line in enumerate(keys):
         for left, (name, colour) in line:
             corner = ((SIDE + left) / width, 1 - (0.68 + 0.2 * i) / height)
-            figure.add_artist(Rectangle(corner, 0.12 / width, 0.1 / height, facecolor=colour, edgecolor="0.5",
-                                        linewidth=0.4, transform=figure.transFigure))  # fmt: skip
+            figure.add_artist(
+                Rectangle(
+                    corner,
+                    0.12 / width,
+                    0.1 / height,
+                    facecolor=colour,
+                    edgecolor="0.5",
+                    linewidth=0.4,
+                    transform=figure.transFigure,
+                )
+            )
             figure.text(corner[0] + 0.17 / width, corner[1], name, fontsize=7, va="bottom")
     y = height - top
     for row, high in zip(rows, tall, strict=True):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sar_data.record import IGNORE
-from sar_data.train.images import Images
+from sar_data.train.pictures.images import Images
 from sar_data.train.pictures.masks import palette
 from sar_data.train.pictures.mosaic import CHARACTERS, Cell, Line, draw
 from sar_data.train.pictures.stretch import Floats, stretched, thinned
@@ -97,6 +97,9 @@ def _labels(logits: npt.NDArray[np.float64], true: npt.NDArray[np.int64], classe
     share = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
     kinds = {(0, True): ("wrong", "+"), (1, False): ("missed", "−"), (1, True): ("right", "=")}
     for wanted, (kind, sign) in kinds.items():
-        found += [(kind, f"{sign} {share[i]:.0%} {name}") for i, name in enumerate(classes)
-                  if (int(true[i]), bool(logits[i] > 0)) == wanted]  # fmt: skip
+        found += [
+            (kind, f"{sign} {share[i]:.0%} {name}")
+            for i, name in enumerate(classes)
+            if (int(true[i]), bool(logits[i] > 0)) == wanted
+        ]
     return found or [("right", "no label")]

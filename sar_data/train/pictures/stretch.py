@@ -35,8 +35,10 @@ def stretched(images: Sequence[Floats], bands: Sequence[str] = ()) -> tuple[list
         span = max(float(high - low), 1e-6)
         scaled.append([np.where(np.isfinite(one), np.clip((one - low) / span, 0, 1), MASKED_GREY) for one in plane])
         notes.append(f"{name} {low:.3g} to {high:.3g}".replace("-", "−"))
-    pictures = [np.stack(one if len(one) == 3 else one * 3, axis=-1).astype(np.float32)
-                for one in map(list, zip(*scaled, strict=True))]  # fmt: skip
+    pictures = [
+        np.stack(one if len(one) == 3 else one * 3, axis=-1).astype(np.float32)
+        for one in map(list, zip(*scaled, strict=True))
+    ]
     shown = " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=False)) if count > 1 else f"grey {notes[0]}"
     shown = shown.replace("grey grey", "grey")
     return pictures, f"{shown}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"

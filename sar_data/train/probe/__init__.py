@@ -21,24 +21,24 @@ from typing import Any
 import pyarrow as pa
 from safetensors.torch import save
 
-from sar_data import durable
 from sar_data.errors import RunError, UsageError
 from sar_data.stream.selection import select
+from sar_data.system import durable
 from sar_data.train.classification import CHOSEN_BY, Verdict
 from sar_data.train.data import Data
-from sar_data.train.folder import Folder
-from sar_data.train.halt import Halt, halting
 from sar_data.train.models import HEADS
 from sar_data.train.models.encoder import Backbone
-from sar_data.train.outcome import leave
-from sar_data.train.precision import exact
 from sar_data.train.predictions import gathered, labelled, rows
 from sar_data.train.probe import neighbours
-from sar_data.train.probe.abreast import abreast
-from sar_data.train.probe.contest import Tried, answers, groups, tried
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
-from sar_data.train.ranks import Ranks
+from sar_data.train.probe.parallel import abreast
+from sar_data.train.probe.selection import Tried, answers, groups, tried
+from sar_data.train.run.folder import Folder
+from sar_data.train.run.halt import Halt, halting
+from sar_data.train.run.outcome import leave
+from sar_data.train.run.precision import exact
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe
 
 TABLE, HEAD, FEATURES = "heads.csv", "head.safetensors", "features"

@@ -21,13 +21,13 @@ from sar_data.errors import RunError
 from sar_data.stream.selection import select
 from sar_data.train.augment.steps import parsed
 from sar_data.train.data import Data
-from sar_data.train.halt import Halt
 from sar_data.train.jobs import Batch
 from sar_data.train.models.encoder import Backbone
-from sar_data.train.precision import AUTOCAST
 from sar_data.train.probe.features import Features
-from sar_data.train.probe.shelf import Put, Shelf, Vectors
-from sar_data.train.ranks import Ranks
+from sar_data.train.probe.vectors import Put, Shelf, Vectors
+from sar_data.train.run.halt import Halt
+from sar_data.train.run.precision import AUTOCAST
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe
 
 VERSION = 1  # of the files
@@ -91,7 +91,7 @@ class Encoding:
             "share": share,
             "encoder": [self._encoder.name, self._digest],
             "precision": told.amp,
-            "images": [data.channels, told.normalise, told.crop, told.pad, data.side, told.centre],
+            "images": [data.channels, told.normalize, told.crop, told.pad, data.side, told.centre],
             "tone": parsed(told.augment).get("drae"),  # which is done to the plain image, too
             "view": [told.augment, told.seed, view] if view else None,
         }

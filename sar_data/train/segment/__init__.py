@@ -11,16 +11,16 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from sar_data import durable
 from sar_data.errors import UsageError
+from sar_data.system import durable
 from sar_data.train.data import Data
-from sar_data.train.images import Images
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import figures, headline
 from sar_data.train.metrics.areas import counted
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion, masks
+from sar_data.train.pictures.images import Images
 from sar_data.train.pictures.sheets import segments, spread
 from sar_data.train.predictions import confusions, pixels
 from sar_data.train.segment.decoders import segmenter
@@ -45,11 +45,7 @@ class Segmentation:
         self.encoder, self._classes, self._channels, self._settings = encoder, data.classes, data.channels, settings
         self._resized = _resized(data, settings)
         self.model: nn.Module = segmenter(
-            encoder,
-            len(data.classes),
-            head=settings.head,
-            channels=settings.channels,
-            auxiliary=settings.auxiliary > 0,
+            encoder, len(data.classes), head=settings.head, channels=settings.channels, auxiliary=settings.auxiliary > 0
         )
         self.resolved: dict[str, Any] = {"loss": settings.loss or "ce", "tile": settings.tiles}
         self._loss = loss(self.resolved["loss"], len(data.classes), data.task.kind)
@@ -113,7 +109,7 @@ def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
         raise UsageError(f"task {data.task.name} is a {data.task.kind}: segment takes masks; choose another --task")
     if settings.head in POOLED and settings.batch_size == 1:
         raise UsageError(
-            f"head {settings.head}: expected at least 2 samples a batch, for it normalises the means of images, found "
+            f"head {settings.head}: expected at least 2 samples a batch, for it normalizes the means of images, found "
             "--batch-size 1. Take more, or --head fpn"
         )
     if settings.centre != 1:

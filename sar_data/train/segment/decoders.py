@@ -23,7 +23,7 @@ from sar_data.train.segment.dilation import dilate
 from sar_data.train.segment.pyramid import Feature2Pyramid
 from sar_data.train.segment.upernet import DROPOUT, convolution, diary_form, mmseg_form, resized
 
-GROUPS = 32  # of channels, which smp's FPN normalises together
+GROUPS = 32  # of channels, which smp's FPN normalizes together
 RATES, RATE_DROPOUT = (12, 24, 36), 0.5
 AUXILIARY, AUXILIARY_LEVEL = 256, 2  # mmseg's FCNHead: its channels, and the level of stride 16 that it stands on
 

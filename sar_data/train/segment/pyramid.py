@@ -16,12 +16,14 @@ class Feature2Pyramid(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.scales = nn.ModuleList([
-            nn.Sequential(_doubled(width), nn.BatchNorm2d(width), nn.GELU(), _doubled(width)),
-            _doubled(width),
-            nn.Identity(),
-            nn.MaxPool2d(2),
-        ])  # fmt: skip
+        self.scales = nn.ModuleList(
+            [
+                nn.Sequential(_doubled(width), nn.BatchNorm2d(width), nn.GELU(), _doubled(width)),
+                _doubled(width),
+                nn.Identity(),
+                nn.MaxPool2d(2),
+            ]
+        )
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Return the pyramid, finest first."""

@@ -1,7 +1,7 @@
 """Published weights into an encoder, whatever the family's names for them, or an error that lists what does not fit.
 
     encoder = backbone("vit-s", ("VV", "VH"), image_size=224)
-    provenance = load(encoder, "B2_vits16_fgmae_ep99.pth", pooling="cls", normalise="fgmae-uint8")
+    provenance = load(encoder, "B2_vits16_fgmae_ep99.pth", pooling="cls", normalize="fgmae-uint8")
 
 source.py finds the file, reading.py reads it safely, known.py knows its bands, layout.py its names; stem.py and fit.py
 bring the tensors into the encoder's shapes.
@@ -36,8 +36,8 @@ class Provenance:
     """Where an encoder's weights came from and what was done to them, for config.json.
 
     `part` is the entry of the file that they lay under, `family` what the file is known as (None where it is not),
-    `layout` how it names its tensors. `channels` is the run's band → what of the checkpoint it was made of. `normalise`
-    are the normalisations that the weights expect, the family's own first (() where nobody knows), `figures` band →
+    `layout` how it names its tensors. `channels` is the run's band → what of the checkpoint it was made of. `normalize`
+    are the normalizations that the weights expect, the family's own first (() where nobody knows), `figures` band →
     mean and std of theirs. `dropped`, `fresh` and `resized` tell every tensor that was not simply copied.
     """
 
@@ -49,7 +49,7 @@ class Provenance:
     layout: str
     checkpoint_channels: tuple[str, ...]
     channels: Mapping[str, str]
-    normalise: tuple[str, ...]
+    normalize: tuple[str, ...]
     figures: Mapping[str, tuple[float, float]]
     dropped: tuple[str, ...]
     fresh: tuple[str, ...]
@@ -65,7 +65,7 @@ def load(
     spec: str,
     *,
     pooling: str | None,
-    normalise: str | None,
+    normalize: str | None,
     stem: str | None = None,
     units: Iterable[str] = (),
 ) -> Provenance:
@@ -73,7 +73,7 @@ def load(
 
     `spec` is PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG. `pooling` is what the encoder will be used for, a
     pooling or "levels"; None keeps it fit for every pooling that the weights are fit for, as a probe wants it.
-    `normalise` is the run's and `units` are its bands', and a warning is logged where the weights expect others. `stem`
+    `normalize` is the run's and `units` are its bands', and a warning is logged where the weights expect others. `stem`
     says what the bands of the checkpoint's first layer are where it is not known ("VV,VH", "rgb" or "grey"), or "adapt"
     to use them for any band.
 
@@ -108,9 +108,9 @@ def load(
         done = fit(encoder, tensors, fitted, computed=computed)
     except UsageError as error:
         raise UsageError(f"{spec}: {error}") from None
-    expected = (contents.normalise,) if contents.normalise else row.normalise if row else ()
-    if expected and normalise not in expected:
-        _warn(spec, f"images normalised by {' or '.join(expected)}, this run normalises by {normalise}")
+    expected = (contents.normalize,) if contents.normalize else row.normalize if row else ()
+    if expected and normalize not in expected:
+        _warn(spec, f"images normalized by {' or '.join(expected)}, this run normalizes by {normalize}")
     if row and row.figures and (others := set(units) - {"dB"}):
         _warn(spec, f"images in dB, this build's are in {' and '.join(sorted(others))}")
     return Provenance(
@@ -122,7 +122,7 @@ def load(
         layout=layout.name,
         checkpoint_channels=seen,
         channels=made,
-        normalise=expected,
+        normalize=expected,
         figures=_figures(row),
         dropped=tuple(sorted((*contents.dropped, *done.dropped))),
         fresh=tuple(done.fresh),

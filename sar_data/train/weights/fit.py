@@ -113,8 +113,11 @@ def _complete(encoder: Backbone, own: dict[str, Tensor], target: dict[str, Tenso
             f"{', '.join(sorted(own)[:4])} …, not {', '.join(missing[:4])} …"
         )
     extra = [name for name in own if name not in target]
-    shapes = [f"{name} {tuple(own[name].shape)} for {tuple(target[name].shape)}"
-              for name in own if name in target and own[name].shape != target[name].shape]  # fmt: skip
+    shapes = [
+        f"{name} {tuple(own[name].shape)} for {tuple(target[name].shape)}"
+        for name in own
+        if name in target and own[name].shape != target[name].shape
+    ]
     found = [
         f"{what}: {', '.join(sorted(names))}"
         for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", shapes))

@@ -1,4 +1,4 @@
-"""What is known of published weights: the bands their first layer saw, and how those were normalised.
+"""What is known of published weights: the bands their first layer saw, and how those were normalized.
 
 A file is known by its name, which people rarely change, or by torchgeo's name for it; how its tensors are called is
 found out from the file itself (layout.py). Sources: the authors' code, and torchgeo's `docs/api/weights/sentinel1.csv`.
@@ -7,8 +7,8 @@ found out from the file itself (layout.py). Sources: the authors' code, and torc
   torchgeo declares a z-score for the very same files, so both are right for its names.
 - MoCo, DeCUR and SoftCon: bands VV, VH in dB, z-score with SSL4EO-S12's figures.
 - Satlas: bands VH, VV, in that order, as 8-bit values of its own scaling over 255, which no build here has.
-- SAR-HUB: one polarisation given three times, stretched to 0 … 1 between a patch's quantiles.
-- RSP, GeRSP, MTP, SatMAE and Scale-MAE: optical red, green and blue, so no normalisation of SAR is theirs.
+- SAR-HUB: one polarization given three times, stretched to 0 … 1 between a patch's quantiles.
+- RSP, GeRSP, MTP, SatMAE and Scale-MAE: optical red, green and blue, so no normalization of SAR is theirs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sar_data.stream.normalise import FGMAE
+from sar_data.stream.normalize import FGMAE
 
 RGB, GREY = "rgb", "grey"
 OPTICAL = (RGB, RGB, RGB)
@@ -29,14 +29,14 @@ class Known:
     """A family of files.
 
     `channels` are the bands of the first layer in their order; three times "rgb" stands for red, green and blue, three
-    times "grey" for one polarisation given three times. `normalise` are the normalisations that the weights expect,
+    times "grey" for one polarization given three times. `normalize` are the normalizations that the weights expect,
     the family's own first; () where none of SAR's applies. `figures` are band → mean and std of a z-score.
     """
 
     pattern: str
     family: str
     channels: tuple[str, ...]
-    normalise: tuple[str, ...] = ()
+    normalize: tuple[str, ...] = ()
     figures: Mapping[str, tuple[float, float]] | None = None
 
 
@@ -48,14 +48,18 @@ KNOWN = (
     Known(r"^B2_vit[sblh]\d+_(fg)?mae", "fgmae", _DUAL, ("fgmae-uint8",), FGMAE),
     Known(r"^B2_.*(moco|dino|decur|softcon)", "ssl4eo", _DUAL, ("zscore",), FGMAE),
     Known(r"sentinel1_swinb_[sm]i", "satlas", ("VH", "VV"), ("satlas-uint8",)),
-    Known(r"(resnet(18|50|101)|senet50|mobilenet\w*|densenet121|swin[-_]?[tb])[-_](tsx|ben|osu)\b", "sar-hub",
-          REPEATED, ("sarhub",)),
+    Known(
+        r"(resnet(18|50|101)|senet50|mobilenet\w*|densenet121|swin[-_]?[tb])[-_](tsx|ben|osu)\b",
+        "sar-hub",
+        REPEATED,
+        ("sarhub",),
+    ),
     Known(r"\brsp[-_]", "rsp", OPTICAL),
     Known(r"gersp", "gersp", OPTICAL),
     Known(r"rvsa|\bmtp\b", "mtp", OPTICAL),
     Known(r"scale-?mae", "scale-mae", OPTICAL),
     Known(r"satmae|fmow_pretrain|fmow_rgb", "satmae", OPTICAL),
-)  # fmt: skip
+)
 
 
 def known(name: str) -> Known | None:

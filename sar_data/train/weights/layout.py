@@ -115,8 +115,11 @@ def _mobilenet_sarhub(tensors: Tensors, net: Any) -> dict[str, Tensor]:
     named |= {"conv.0": f"{homes[-1]}.conv", "conv.1": f"{homes[-1]}.bn1"}
     for block, home in enumerate(homes[:-1], start=1):
         start = f"features.{block}.conv"
-        numbers = [n for n in _numbers(tensors, rf"features\.{block}\.conv\.(\d+)\.weight$")
-                   if tensors[f"{start}.{n}.weight"].ndim == 4]  # fmt: skip
+        numbers = [
+            n
+            for n in _numbers(tensors, rf"features\.{block}\.conv\.(\d+)\.weight$")
+            if tensors[f"{start}.{n}.weight"].ndim == 4
+        ]
         for number, (convolution, norm) in zip(numbers, _STEPS.get(len(numbers), ()), strict=False):
             named[f"{start}.{number}"], named[f"{start}.{number + 1}"] = f"{home}.{convolution}", f"{home}.{norm}"
         for number in _numbers(tensors, rf"features\.{block}\.conv\.(\d+)\.fc\.0\.weight$"):
@@ -126,9 +129,18 @@ def _mobilenet_sarhub(tensors: Tensors, net: Any) -> dict[str, Tensor]:
 
 
 def _senet_sarhub(tensors: Tensors, net: Any) -> dict[str, Tensor]:
-    inner = {"conv1.0": "conv1", "conv1.1": "bn1", "conv2.0": "conv2", "conv2.1": "bn2", "conv3.0": "conv3",
-             "conv3.1": "bn3", "shortcut.0": "downsample.0", "shortcut.1": "downsample.1", "se.1": "se.fc1",
-             "se.3": "se.fc2"}  # fmt: skip
+    inner = {
+        "conv1.0": "conv1",
+        "conv1.1": "bn1",
+        "conv2.0": "conv2",
+        "conv2.1": "bn2",
+        "conv3.0": "conv3",
+        "conv3.1": "bn3",
+        "shortcut.0": "downsample.0",
+        "shortcut.1": "downsample.1",
+        "se.1": "se.fc1",
+        "se.3": "se.fc2",
+    }
     named = {"conv1.0": "conv1", "conv1.1": "bn1"}
     for module in {name.rpartition(".")[0] for name in tensors}:
         if block := re.match(r"conv([2-5])\.(\d+)\.(.*)", module):
@@ -137,10 +149,7 @@ def _senet_sarhub(tensors: Tensors, net: Any) -> dict[str, Tensor]:
 
 
 # The convolutions of a block of MobileNetV3 with their norms, by their number: without and with an expansion.
-_STEPS = {
-    2: (("conv_dw", "bn1"), ("conv_pw", "bn2")),
-    3: (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3")),
-}
+_STEPS = {2: (("conv_dw", "bn1"), ("conv_pw", "bn2")), 3: (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))}
 
 
 def _homes(net: Any) -> list[str]:

@@ -41,7 +41,7 @@ class Contents:
     """Tensors by their names without prefixes, and what else a file tells.
 
     `part` is the entry that they were found under (parts of parts by dots), "" for a file that is nothing but tensors.
-    `dropped` are the names that lie beside the encoder. `channels` and `normalise` are what a checkpoint of this house
+    `dropped` are the names that lie beside the encoder. `channels` and `normalize` are what a checkpoint of this house
     says of the images it was trained on, None elsewhere.
     """
 
@@ -49,7 +49,7 @@ class Contents:
     part: str
     dropped: tuple[str, ...]
     channels: tuple[str, ...] | None
-    normalise: str | None
+    normalize: str | None
 
 
 def read(path: Path) -> Contents:
@@ -67,13 +67,13 @@ def read(path: Path) -> Contents:
             f"by name, alone or under one of {', '.join(PARTS)}"
         )
     kept, dropped = _bare(tensors)
-    channels, normalise = found.get("channels"), found.get("normalise")
+    channels, normalize = found.get("channels"), found.get("normalize")
     return Contents(
         kept,
         ".".join(parts),
         dropped,
         tuple(map(str, channels)) if isinstance(channels, list | tuple) else None,
-        normalise if isinstance(normalise, str) else None,
+        normalize if isinstance(normalize, str) else None,
     )
 
 

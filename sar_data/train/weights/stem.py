@@ -4,7 +4,7 @@
   what it saw more is left out, as if those pixels had their mean.
 - "adapt" asks for timm's way in spite of the names: the bands are repeated in order and scaled by their numbers, old
   over new, so that the response keeps its scale; for one band they are summed. Red, green and blue always go this way.
-- One polarisation given three times is summed: with equal channels the network never saw three numbers, but the sum.
+- One polarization given three times is summed: with equal channels the network never saw three numbers, but the sum.
   A run with several bands gives each an equal share of that sum, so that equal bands give the very same response.
 - Three channels that nobody names are taken for red, green and blue, unless the run has three bands of its own.
 """
@@ -40,7 +40,7 @@ def seen_channels(stem: str | None, told: Sequence[str] | None, count: int, want
         return OPTICAL
     raise UsageError(
         f"the checkpoint's first layer takes {count} channels, and neither its name nor the file says which: expected "
-        "--stem VV,VH (their names in the checkpoint's order), rgb, grey (one polarisation, repeated) or adapt"
+        "--stem VV,VH (their names in the checkpoint's order), rgb, grey (one polarization, repeated) or adapt"
     )
 
 

@@ -1,0 +1,118 @@
+"""Baking: what `repack` does to stored values, one image at a time: cut to one size, resize, normalize, narrow.
+
+Resampling is cubic convolution (Keys 1981, a = -0.5), widened when shrinking; masked pixels (NaN) get no weight and
+the others' weights are renormalized; a pixel is masked in the result where its nearest source pixel is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.crop import cut
+from sar_data.formats.storage import narrow, physical
+from sar_data.record import IGNORE, Image, Mask
+
+Floats = npt.NDArray[np.float32]
+Normalize = Literal["zscore", "minmax"]
+LEAST_WEIGHT = 0.05  # below this share of valid weight a cubic sum is not an average any more
+
+
+class Baked(NamedTuple):
+    """A baked image, its mask, and the pixels clipped in each band."""
+
+    image: Image
+    mask: Mask | None
+    clipped: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bake:
+    """What to do; `offset`, `divisor` are [band] and hold the train split's figures, both empty for none.
+
+    `cut` is the side of the one size that all images get; `scale` is that of the parent's stored integers, None where
+    the parent stores floats; `fill` is the value of its missing pixels.
+    """
+
+    cut: int | None = None
+    resize: int | None = None
+    normalize: Normalize | None = None
+    offset: tuple[float, ...] = ()
+    divisor: tuple[float, ...] = ()
+    dtype: Literal["float32", "float16", "int16"] | None = None
+    scale: float | None = None
+    fill: float = float("nan")
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Say whether every pixel is there afterwards, be it in other numbers."""
+        return self.cut is None and self.resize is None
+
+    def apply(self, image: Image, mask: Mask | None = None) -> Baked:
+        """Return the baked image [..., band, y, x] and mask [y, x]."""
+        bands = image.shape[-3]
+        if self.cut is not None:
+            image = cut(image, self.cut, self.fill)
+            mask = None if mask is None else cut(mask, self.cut, IGNORE)
+        if self.resize is None and self.normalize is None and self.dtype is None:
+            return Baked(image, mask, (0,) * bands)
+        values = physical(image, self.scale).astype(np.float32)
+        if self.resize is not None:
+            side = self.resize
+            planes = values.reshape(-1, *values.shape[-2:])
+            values = np.stack([resize(plane, side, side) for plane in planes]).reshape(*values.shape[:-2], side, side)
+            if mask is not None:
+                rows, columns = (_taps(size, side)[2] for size in mask.shape)
+                mask = np.ascontiguousarray(mask[rows[:, None], columns])
+        if self.normalize is not None:
+            offset, divisor = (np.array(v, np.float32)[:, None, None] for v in (self.offset, self.divisor))
+            values = (values - offset) / divisor
+        if self.dtype == "int16":
+            stored, clipped = narrow(values)
+            return Baked(stored, mask, clipped)
+        return Baked(np.ascontiguousarray(values, self.dtype or np.float32), mask, (0,) * bands)
+
+
+@lru_cache(maxsize=8)
+def _taps(size: int, wanted: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+    """Return for each wanted pixel its source pixels [wanted, tap], their weights, and the nearest one [wanted]."""
+    ratio = size / wanted
+    widening = max(ratio, 1.0)
+    centre = (np.arange(wanted) + 0.5) * ratio - 0.5
+    reach = int(np.ceil(2 * widening))
+    taps = np.floor(centre)[:, None].astype(np.intp) + np.arange(1 - reach, reach + 1)
+    x = np.abs(taps - centre[:, None]) / widening
+    weight = np.where(x <= 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0.0))
+    weight[(taps < 0) | (taps >= size)] = 0
+    weight /= weight.sum(axis=1, keepdims=True)
+    nearest = (2 * np.arange(wanted) + 1) * size // (2 * wanted)  # in integers, so that an edge goes one way
+    return np.clip(taps, 0, size - 1), weight.astype(np.float32), nearest
+
+
+def _weighted(band: Floats, height: int, width: int) -> Floats:
+    rows, row_weight, _ = _taps(band.shape[0], height)
+    columns, column_weight, _ = _taps(band.shape[1], width)
+    # Sums over a few taps, not a matrix product: BLAS may sum in another order on another machine.
+    tall = np.zeros((height, band.shape[1]), np.float32)
+    for t in range(rows.shape[1]):
+        tall += band[rows[:, t]] * row_weight[:, t, None]
+    wide = np.zeros((height, width), np.float32)
+    for t in range(columns.shape[1]):
+        wide += tall[:, columns[:, t]] * column_weight[:, t]
+    return wide
+
+
+def resize(band: Floats, height: int, width: int) -> Floats:
+    """Return a [y, x] float32 band resampled by cubic convolution, NaN where the nearest source pixel is NaN."""
+    valid = np.isfinite(band)
+    if valid.all():
+        return _weighted(band, height, width)
+    total = _weighted(np.where(valid, band, np.float32(0)), height, width)
+    weight = _weighted(valid.astype(np.float32), height, width)
+    nearest = band[_taps(band.shape[0], height)[2][:, None], _taps(band.shape[1], width)[2]]
+    averaged = np.where(weight > LEAST_WEIGHT, total / np.maximum(weight, LEAST_WEIGHT), nearest)
+    return np.where(np.isfinite(nearest), averaged, np.float32(np.nan)).astype(np.float32)

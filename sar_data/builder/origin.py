@@ -1,0 +1,154 @@
+"""Where a build's pixels come from: a raw tree through its pipeline, or a sealed build through a bake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import xxhash
+
+from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
+from sar_data.formats.container import Place, Reader
+from sar_data.record import IGNORE, Image, Mask, Record
+from sar_data.sources.tree import Witness
+from sar_data.spec import DatasetSpec, Pipeline, Tree
+
+if TYPE_CHECKING:
+    from sar_data.builder.bake import Bake
+    from sar_data.sealed.opened import Build
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """One sample as it will be stored; `size` is the (height, width) of the image itself, without padding.
+
+    `nodata` counts the pixels [band] that are NaN because the source marks them so; `files` holds the xxh3_128 of each
+    of the record's files, None where only a part was read; `fallbacks` counts files the fast TIFF parser left to
+    rasterio; `narrowed` says that the source held wider floats; `clipped` counts the pixels [band] that a narrower
+    dtype could not hold.
+    """
+
+    image: Image
+    files: list[str | None]
+    size: tuple[int, int]
+    mask: Mask | None = None
+    nodata: tuple[int, ...] = ()
+    fallbacks: int = 0
+    narrowed: bool = False
+    clipped: tuple[int, ...] = ()
+
+
+class Opened(Protocol):
+    def pixels(self, record: Record, place: Place | None) -> Pixels:
+        """Return one record's pixels; raise BadRecord where they are wrong."""
+
+
+class Origin(Protocol):
+    def opened(self) -> AbstractContextManager[Opened]:
+        """Open what pixels are read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A raw tree, read by its pipeline."""
+
+    pipeline: Pipeline
+    tree: Tree
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        yield _RawOpened(self.pipeline, self.tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _RawOpened:
+    pipeline: Pipeline
+    tree: Tree
+
+    def pixels(self, record: Record, place: Place | None) -> Pixels:
+        seen = {file.path: file.xxh3 for file in record.files if file.xxh3 is not None}
+        known = dict(seen)
+        sizes = {file.path: file.size for file in record.files}
+        witness = Witness(self.tree, seen, sizes)
+        spec = self.pipeline.spec
+        try:
+            sample = self.pipeline.read(witness, record)
+        except SarDataError:
+            raise
+        except Exception as error:
+            raise PipelineFault(spec.name, "read", record.key, error) from error
+        image = sample.image
+        size = record.shape or spec.shape or image.shape[-2:]
+        frames = (spec.frames,) if spec.frames > 1 else ()
+        expected = (*frames, len(spec.bands), *size), np.dtype(spec.dtype)
+        narrowed = image.dtype != expected[1] and image.dtype.name in spec.wider
+        if narrowed:
+            image = image.astype(expected[1])
+        if (image.shape, image.dtype) != expected:
+            found = f"{image.shape} {image.dtype}"
+            raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
+        if spec.mask:
+            _check_mask(sample.mask, size, spec, record.files[-1].path)
+        for file in record.files:
+            if file.path not in seen and file.path not in witness.parts:  # labels only, not read by scan
+                witness.read(file.path)
+            if sizes[file.path] != file.size or known.get(file.path, seen.get(file.path)) != seen.get(file.path):
+                raise BadRecord(file.path, "the file changed since it was scanned")
+        files = [seen.get(file.path) for file in record.files]
+        image = np.ascontiguousarray(image)
+        return Pixels(image, files, size, sample.mask, sample.nodata, sample.fallbacks, narrowed)
+
+
+def _check_mask(mask: Mask | None, size: tuple[int, int], spec: DatasetSpec, path: str) -> None:
+    classes = next(len(task.classes) for task in spec.tasks if task.kind == "segmentation")
+    if mask is None or (mask.shape, mask.dtype) != (size, np.dtype(np.uint8)):
+        found = "none" if mask is None else f"{mask.shape} {mask.dtype}"
+        raise BadRecord(path, f"expected a mask of {size} uint8, found {found}")
+    if mask.size and (outside := int(mask[mask != IGNORE].max(initial=0))) >= classes:
+        raise BadRecord(path, f"expected mask values below {classes} or {IGNORE}, found {outside}")
+
+
+@dataclass(frozen=True, slots=True)
+class Baked:
+    """A sealed build, each image passed through `bake`."""
+
+    build: Build
+    bake: Bake
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        with self.build.reader() as reader:
+            yield _BakedOpened(reader, self.bake)
+
+
+@dataclass(frozen=True, slots=True)
+class _BakedOpened:
+    reader: Reader
+    bake: Bake
+
+    def pixels(self, record: Record, place: Place | None) -> Pixels:
+        if place is None:
+            raise BadRecord(record.key, "expected a place in the parent build, found none")
+        stored = self.reader.read(place)
+        _check_hash(place, "an image", stored, place.xxh3)
+        mask = None
+        if place.mask_xxh3 is not None:
+            mask = self.reader.mask(place)
+            _check_hash(place, "a mask", mask, place.mask_xxh3)
+        baked = self.bake.apply(stored, mask)
+        files = [file.xxh3 for file in record.files]
+        size = record.shape or baked.image.shape[-2:]
+        nodata = place.nodata if self.bake.keeps_pixels else ()  # else they are among the NaN
+        return Pixels(baked.image, files, size, baked.mask, nodata, clipped=baked.clipped)
+
+
+def _check_hash(place: Place, what: str, stored: Image, expected: str | None) -> None:
+    found = xxhash.xxh3_128_hexdigest(stored.data)
+    if found != expected:
+        raise BuildError(
+            f"{place.split}/{place.shard:06d}, {place.key}: expected {what} of xxh3 {expected}, found {found}: "
+            "the parent build is damaged (sar-data verify --full lists all). Build it anew, then repack."
+        )

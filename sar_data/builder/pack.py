@@ -1,0 +1,239 @@
+"""Pack: read every planned record once, and in that pass store it, hash it and count it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from sar_data.builder.draft import Draft, Job
+from sar_data.builder.origin import Opened
+from sar_data.builder.proof import SLOTS, Proof
+from sar_data.errors import BadRecord, BuildError, TargetError
+from sar_data.formats.container import Entry, Place, Shard, Written
+from sar_data.formats.storage import physical
+from sar_data.progress import Progress
+from sar_data.record import Record
+from sar_data.runners import Runner
+from sar_data.sealed.index import to_records
+from sar_data.statistics.tally import Survey, Tally, survey
+from sar_data.system import durable
+from sar_data.system.bulk import bulk
+
+PLAN = "plan.arrow"
+STARTED = "started"
+PENDING = ".pending"
+SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
+MOST_DB = 450.0  # 10 log10 of float32's smallest and largest power are -449 and 385: beyond, values are no dB
+
+
+def pack(draft: Draft, runner: Runner, progress: Progress | None = None) -> None:
+    """Write every shard that has no valid proof yet; afterwards all have one.
+
+    Raises BadRecord for a record that is wrong under `stop`, TargetError where the target cannot be written.
+    """
+    if draft.sealed:
+        return
+    job, container = draft.job, draft.job.container
+    _start(draft)
+    todo = [shard for shard in draft.shards if not proven(job, shard)]
+    total = sum(shard.count for shard in draft.shards)
+    done = total - sum(shard.count for shard in todo)
+    # Closed at once on failure: the target's lock must not go before the workers have put down their shards.
+    with closing(runner.map(partial(pack_shard, job), todo)) as packed, _needs(draft):
+        for shard in packed:
+            if container.spooled:
+                _commit(job, shard)
+            done += shard.count
+            if progress:
+                progress("pack", done, total)
+
+
+def _commit(job: Job, shard: Shard) -> None:
+    pending = job.proof(shard).with_suffix(PENDING)
+    proof = Proof.load(pending)
+    rows = read_plan(job, shard)["key"].to_pylist()
+    if proof is None:
+        raise BuildError(f"{pending}: expected the proof of shard {shard.name}, found none that is whole: run again")
+    valid = proof.slots["valid"].to_pylist()
+    keys = [key if ok else None for key, ok in zip(rows, valid, strict=True)]
+    job.container.commit(job.build, job.layout, shard, keys, job.spool)
+    with durable.explained(pending):
+        os.replace(pending, job.proof(shard))
+        (job.spool / shard.name).unlink()
+
+
+def missing_bytes(draft: Draft) -> int:
+    """Return the disk space that the shards without a valid proof will take."""
+    job, need = draft.job, 0
+    for shard in draft.shards:
+        if proven(job, shard):
+            continue
+        if job.layout.shape is not None:
+            need += shard.count * job.layout.sample_bytes()
+        else:
+            rows = read_plan(job, shard)
+            sizes = zip(rows["height"].to_pylist(), rows["width"].to_pylist(), strict=True)
+            need += sum(job.layout.sample_bytes((h or 0, w or 0)) for h, w in sizes)
+    return int(need * SPARE)
+
+
+@contextmanager
+def _needs(draft: Draft) -> Iterator[None]:
+    """Let a TargetError say what is needed, where the disk is too small for the rest."""
+    try:
+        yield
+    except TargetError as error:
+        need, free = missing_bytes(draft), shutil.disk_usage(draft.job.work).free
+        if free >= need:
+            raise
+        raise TargetError(f"{error} What is left needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free.") from error
+
+
+def _start(draft: Draft) -> None:
+    """Lay out empty splits, once: what an interrupted start left is thrown away."""
+    job = draft.job
+    if (job.work / STARTED).exists():
+        return
+    with durable.explained(job.build):
+        shutil.rmtree(job.build, ignore_errors=True)
+        job.build.mkdir()
+        (job.work / "proofs").mkdir(exist_ok=True)
+        for split in draft.facts["splits"]:
+            job.container.start(job.build, split)
+        durable.write(job.work / STARTED, b"", sync=False)
+
+
+def proven(job: Job, shard: Shard) -> bool:
+    """Say whether a shard is on disk with a proof of this recipe, so that it need not be packed again."""
+    proof = Proof.load(job.proof(shard))
+    if proof is None or proof.recipe != job.recipe or (job.statistics and proof.statistics is None):
+        return False
+    if job.on_bad == "stop" and not pc.all(proof.slots["valid"]).as_py():
+        return False  # packed under quarantine, which this run does not accept
+    container, layout = job.container, job.layout
+    path = job.build / container.file(shard, layout)
+    if layout.mask and not (job.build / container.mask_file(shard, layout)).exists():
+        return False
+    return path.exists() and (container.spooled or path.stat().st_size == proof.bytes)
+
+
+def read_plan(job: Job, shard: Shard) -> pa.Table:
+    """Return the planned rows of one shard."""
+    with pa.memory_map(str(job.work / PLAN)) as file:
+        return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(shard.batch)])
+
+
+@bulk()
+def pack_shard(job: Job, shard: Shard) -> Shard:
+    """Write one shard and its proof; runs in a worker."""
+    rows = read_plan(job, shard)
+    records = to_records(rows)
+    places: list[Place | None] = [None] * len(records)
+    if "parent" in rows.column_names:
+        places = [
+            Place(**{**place, "shape": tuple(place["shape"].values()), "nodata": tuple(place["nodata"])})
+            for place in rows["parent"].to_pylist()
+        ]
+    pass_ = _Pass(job)
+    root = job.spool if job.container.spooled else job.build
+    with job.origin.opened() as opened:
+        written = job.container.write(root, job.layout, shard, pass_.entries(opened, records, places))
+    proof = Proof(
+        job.recipe,
+        written.bytes,
+        pass_.fallbacks,
+        pass_.narrowed,
+        pass_.clipped.tolist(),
+        pass_.mask_pixels.tolist(),
+        pass_.tally.finish() if pass_.tally else None,
+        pass_.table(written),
+    )
+    path = job.proof(shard)
+    proof.save(path.with_suffix(PENDING) if job.container.spooled else path)
+    return shard
+
+
+class _Pass:
+    """The one pass over a shard's pixels."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.refuse = job.container.refuse
+        self.tally = Tally(job.layout.units) if job.statistics else None
+        self.fallbacks = 0
+        self.narrowed = 0
+        self.clipped = np.zeros(len(job.layout.bands), np.int64)
+        self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
+        self.slots: list[tuple[Any, ...]] = []  # SLOTS without the offsets, which the container tells at the end
+
+    def entries(self, opened: Opened, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
+        layout = self.job.layout
+        for record, place in zip(records, places, strict=True):
+            try:
+                if reason := self.refuse(record.key):
+                    raise BadRecord(record.files[0].path, f"{record.key}: {reason}")
+                pixels = opened.pixels(record, place)
+                height, width = pixels.size
+                seen = survey(physical(pixels.image[..., :height, :width], layout.scale), pixels.nodata)
+                marked = [n == height * width * layout.frames for n in pixels.nodata]
+                if not (self.job.may_be_empty and marked and all(marked)):
+                    self._refuse_implausible(record, seen)
+            except BadRecord as error:
+                if self.job.on_bad == "stop":
+                    raise
+                self.slots.append((False, error.path, error.reason, None, None, None, None))
+                yield Entry(record, None)
+                continue
+            if self.tally:
+                self.tally.add(seen)
+            self.fallbacks += pixels.fallbacks
+            self.narrowed += pixels.narrowed
+            if pixels.clipped:
+                self.clipped += pixels.clipped
+            masked = [
+                {"band": band, "reason": reason, "count": int(count)}
+                for reason, counts in seen.masked.items()
+                for band, count in zip(layout.bands, counts, strict=True)
+                if count
+            ]
+            hidden = None
+            if pixels.mask is not None:
+                hidden = xxhash.xxh3_128_hexdigest(pixels.mask.data)
+                self.mask_pixels += np.bincount(pixels.mask.ravel(), minlength=256)
+            xxh3 = xxhash.xxh3_128_hexdigest(pixels.image.data)
+            self.slots.append((True, None, None, xxh3, hidden, pixels.files, masked))
+            yield Entry(record, pixels.image, pixels.mask)
+
+    def _refuse_implausible(self, record: Record, seen: Survey) -> None:
+        in_db = np.array([unit == "dB" for unit in self.job.layout.units])
+        if seen.valid is None and not (in_db.any() and max(-seen.least, seen.most) > MOST_DB):
+            return
+        bands = self.job.layout.bands
+        empty = np.zeros(len(bands), np.bool_) if seen.valid is None else ~seen.valid.any(axis=1)
+        beyond = in_db & (np.maximum(np.abs(seen.low), np.abs(seen.high)) > MOST_DB)
+        if empty.any():
+            i, reason = int(np.argmax(empty)), "expected some valid pixels, found every one masked (NaN or infinite)"
+        elif beyond.any():
+            i = int(np.argmax(beyond))
+            reason = f"expected values in dB, found {seen.low[i]:g} to {seen.high[i]:g}"
+        else:
+            return
+        names = [file.path for file in record.files]
+        path = next((name for name in names if bands[i] in name.rsplit("/", 1)[-1]), names[0])
+        raise BadRecord(path, f"band {bands[i]}: {reason}")
+
+    def table(self, written: Written) -> pa.Table:
+        """Return the slots in the SLOTS schema; an empty slot has no offset."""
+        ends = zip(written.offsets, written.mask_offsets, strict=True)
+        rows = [(*slot, *(end if slot[0] else (None, None))) for slot, end in zip(self.slots, ends, strict=True)]
+        columns = list(zip(*rows, strict=True)) or [()] * len(SLOTS)
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, SLOTS, strict=True)], schema=SLOTS)

@@ -1,0 +1,69 @@
+"""Band statistics of a raw folder, without building anything: scanned, read and tallied in chunks of fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from sar_data import catalog
+from sar_data.builder.origin import Raw
+from sar_data.builder.scan import scan
+from sar_data.errors import SourceError, UsageError
+from sar_data.progress import Progress
+from sar_data.record import Record
+from sar_data.runners import Runner
+from sar_data.sources.archives.open import open_tree
+from sar_data.spec import Pipeline
+from sar_data.statistics.stats import BandStats, merge
+from sar_data.statistics.tally import Tally, survey
+
+ALL = "all"  # a raw folder is not split: its one part
+CHUNK = 256  # records a task, as in a shard
+
+
+def recognise(source: Path) -> Pipeline:
+    """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
+    known = []
+    for name in catalog.names():
+        with suppress(UsageError):  # a module that is no pipeline: `datasets` says so
+            known.append(catalog.pipeline(name))
+    tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
+    found = [p for p in known if next(iter(p.units(tree)), None) is not None]
+    if not found:
+        raise SourceError(
+            f"{source}: expected a sealed build or the raw files of a dataset, found neither. "
+            f"There are: {', '.join(catalog.names())}"
+        )
+    if len(found) > 1:
+        raise UsageError(f"{source}: may be {' or '.join(p.spec.name for p in found)}: say which by --dataset")
+    return found[0]
+
+
+def fitted(pipeline: Pipeline, source: Path) -> Pipeline:
+    """Return the pipeline as it fits a source whose layout documents leave open."""
+    return pipeline.fit(open_tree(source))[0] if pipeline.fit else pipeline
+
+
+def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None) -> BandStats:
+    """Return the statistics of all records below `source`; raise BadRecord for the first that is wrong."""
+    tree = open_tree(source, named=[file.name for file in pipeline.spec.sources], progress=progress)
+    records = scan(pipeline, tree, runner=runner, progress=progress).records
+    chunks = [records[i : i + CHUNK] for i in range(0, len(records), CHUNK)]
+    spec = pipeline.spec
+    parts: list[BandStats] = []
+    for part in runner.map(partial(_tally, Raw(pipeline, tree)), chunks):
+        parts.append(part)
+        if progress:
+            progress("read", min(len(parts) * CHUNK, len(records)), len(records))
+    return merge(parts, spec.units)
+
+
+def _tally(raw: Raw, records: Sequence[Record]) -> BandStats:
+    tally = Tally(raw.pipeline.spec.units)
+    with raw.opened() as opened:
+        for record in records:
+            pixels = opened.pixels(record, None)
+            tally.add(survey(pixels.image, pixels.nodata))
+    return tally.finish()

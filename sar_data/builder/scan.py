@@ -1,0 +1,134 @@
+"""Scan: from a source tree to records, reading names, labels and headers but never pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.builder.plan import hash_order
+from sar_data.errors import BadRecord, PipelineFault, SarDataError, SourceError
+from sar_data.progress import Progress
+from sar_data.record import Record
+from sar_data.runners import Runner
+from sar_data.sealed.index import SCAN, to_records, to_table
+from sar_data.sealed.manifest import Quarantined
+from sar_data.sources.tree import Witness
+from sar_data.spec import Pipeline, Tree
+from sar_data.system.bulk import bulk
+
+OnBad = Literal["stop", "quarantine"]
+CHUNK = 512  # units a task: long against the cost of a task, short against the whole
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """The sound records, sorted by key, as values and as a table in the SCAN schema; the unsound with their reasons."""
+
+    records: list[Record]
+    table: pa.Table
+    quarantined: list[Quarantined]
+
+
+def scan(
+    pipeline: Pipeline,
+    tree: Tree,
+    *,
+    runner: Runner,
+    on_bad: OnBad = "stop",
+    limit: int | None = None,
+    rehash: bool = False,
+    progress: Progress | None = None,
+) -> Scanned:
+    """Return all records of `tree`, or `limit` of them in hash order.
+
+    `rehash` reads every file and records its xxh3, so that the fingerprint covers contents, not only sizes.
+    Raises SourceError where there is no record, and BadRecord for the first bad one (by name) unless quarantined.
+    """
+    units = sorted(pipeline.units(tree))
+    if limit is not None:
+        units = sorted(units[i] for i in hash_order(units)[:limit])
+    chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
+    tables: list[pa.Table] = [SCAN.empty_table()]
+    records: list[Record] = []
+    quarantined: list[Quarantined] = []
+    done = 0
+    for chunk, (found, bad) in zip(
+        chunks, runner.map(partial(_scan_chunk, pipeline, tree, on_bad, rehash), chunks), strict=True
+    ):
+        tables.append(found)
+        records += to_records(found)  # while the workers scan on
+        quarantined += bad
+        done += len(chunk)
+        if progress:
+            progress("scan", done, len(units))
+    table = pa.concat_tables(tables)
+    if not len(table):
+        why = f"; the first of {len(quarantined)} bad records: {quarantined[0].reason}" if quarantined else ""
+        raise SourceError(
+            f"no record of {pipeline.spec.name} found in the source{why}. Expected the published layout "
+            f"(sar-data info {pipeline.spec.name} shows it)."
+        )
+    kept, twins = _without_twins(table)
+    if twins and on_bad == "stop":
+        raise BadRecord(twins[0].path, twins[0].reason)
+    if limit is not None and limit < len(kept):
+        names = table["key"].take(pa.array(kept)).to_pylist()
+        kept = [kept[i] for i in sorted(hash_order(names)[:limit])]
+    return Scanned([records[i] for i in kept], table.take(pa.array(kept, pa.int64())), quarantined + twins)
+
+
+def _scan_chunk(
+    pipeline: Pipeline, tree: Tree, on_bad: OnBad, rehash: bool, units: Sequence[str]
+) -> tuple[pa.Table, list[Quarantined]]:
+    records: list[Record] = []
+    bad: list[Quarantined] = []
+    with bulk():
+        for unit in units:
+            try:
+                found = [_sound(pipeline, record) for record in pipeline.scan(tree, unit)]
+                records += [_rehashed(tree, record) for record in found] if rehash else found
+            except BadRecord as error:
+                if on_bad == "stop":
+                    raise
+                bad.append(Quarantined(key=None, path=error.path, reason=error.reason))
+            except SarDataError:
+                raise
+            except Exception as error:
+                raise PipelineFault(pipeline.spec.name, "scan", unit, error) from error
+    return to_table(records), bad
+
+
+def _sound(pipeline: Pipeline, record: Record) -> Record:
+    """Return a record that keeps what every pipeline promises of records; else the fault is the pipeline's."""
+    if record.time is not None and record.time.tzinfo is None:
+        raise ValueError(f"{record.key}: expected a time with a time zone, found {record.time}")
+    if missing := [task.name for task in pipeline.spec.tasks if task.name not in record.labels]:
+        raise ValueError(f"{record.key}: expected labels of each task, found none of {', '.join(missing)}")
+    return record
+
+
+def _rehashed(tree: Tree, record: Record) -> Record:
+    seen: dict[str, str] = {}
+    for file in record.files:
+        Witness(tree, seen).read(file.path)
+    return replace(record, files=tuple(replace(file, xxh3=seen[file.path]) for file in record.files))
+
+
+def _without_twins(table: pa.Table) -> tuple[list[int], list[Quarantined]]:
+    """Return the row of each key's first record (by path), sorted by key, and the others as quarantined."""
+    keys = table["key"].to_pylist()
+    first = pc.struct_field(pc.list_element(table["files"], 0), "path").to_pylist()
+    kept: list[int] = []
+    twins: list[Quarantined] = []
+    for row in sorted(range(len(keys)), key=lambda row: (keys[row], first[row])):
+        if kept and keys[kept[-1]] == keys[row]:
+            reason = f"duplicate key {keys[row]}: also in {first[kept[-1]]}"
+            twins.append(Quarantined(key=keys[row], path=first[row], reason=reason))
+        else:
+            kept.append(row)
+    return kept, twins

@@ -1,0 +1,74 @@
+"""Seal: write the index, the sums and, last of all, the manifest; then rename the folder into place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sar_data.builder.draft import Draft
+from sar_data.builder.join import join
+from sar_data.builder.proof import Proof
+from sar_data.errors import BuildError, SplitError
+from sar_data.progress import Progress
+from sar_data.runners import Runner
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build
+from sar_data.statistics.stats import merge
+from sar_data.system import durable
+from sar_data.system.bulk import bulk
+from sar_data.system.checksum import sha256
+
+
+@bulk()
+def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Build:
+    """Complete a packed build and return it sealed; raise BuildError where a shard has no proof."""
+    if draft.sealed:
+        return Build.open(draft.target)
+    job = draft.job
+    proofs: list[Proof] = []
+    merged = {split: merge((), job.layout.units) for split in draft.facts["splits"]}
+    for shard in draft.shards:
+        proof = Proof.load(job.proof(shard))
+        if proof is None:
+            raise BuildError(f"shard {shard.name} has no proof: pack it first")
+        if proof.statistics is not None:
+            merged[shard.split] += proof.statistics
+        proofs.append(replace(proof, statistics=None))  # its histogram alone is 250 kB
+    joined = join(draft, proofs, merged)
+    if not joined.facts["splits"]["train"]["count"]:
+        raise SplitError("every train record was quarantined: nothing is left to train on")
+    with durable.explained(job.build):
+        for split, document in draft.facts["splits"].items():
+            job.container.finish(job.build, job.layout, split, document["shard_length"], joined.keys[split])
+    sink = pa.BufferOutputStream()
+    pq.write_table(joined.index, sink, compression="zstd")
+    durable.write(job.build / INDEX_NAME, sink.getvalue(), sync=False)
+    sums = checksums(job.build, runner, progress)
+    durable.write(job.build / SUMS_NAME, sums, sync=False)
+    with durable.explained(job.build):
+        durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
+    manifest = Manifest.model_validate({**draft.facts, **joined.facts, "sums": hashlib.sha256(sums).hexdigest()})
+    durable.write(job.build / NAME, manifest.dump())
+    with durable.explained(draft.target):
+        os.rename(job.build, draft.target)
+        durable.sync_path(draft.target.parent)
+    shutil.rmtree(job.work, ignore_errors=True)  # the build is sealed; what stays goes with the next run
+    return Build(draft.target, manifest)
+
+
+def checksums(build: Path, runner: Runner, progress: Progress | None = None) -> bytes:
+    """Return the lines of SHA256SUMS, by path, for every file but the manifest and the sums themselves."""
+    files = [path for path in build.rglob("*") if path.is_file() and path.name not in (NAME, SUMS_NAME)]
+    names = sorted(path.relative_to(build).as_posix() for path in files)
+    lines = []
+    for name, digest in zip(names, runner.map(sha256, [str(build / name) for name in names]), strict=True):
+        lines.append(f"{digest}  {name}\n")
+        if progress:
+            progress("sums", len(lines), len(names))
+    return "".join(lines).encode()

@@ -1,0 +1,170 @@
+"""Ask a web server for a file: redirects, credentials and transport under rules that no server can bend."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Event
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from sar_data import __version__
+from sar_data.download.retry import Patience
+from sar_data.errors import FetchError
+
+Authorise = Callable[[str, bool], str | None]
+"""(host, refused) → the Authorization header for that host, None for none; `refused` asks for a newer one."""
+
+MOST_HOPS = 10
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PRINTABLE = re.compile(r"[!-~]+( [!-~]+)*")
+DEFAULT_PORT = {"http": 80, "https": 443}
+
+
+class Stopped(Exception):
+    """The transfers' `stop` was set; what came is kept."""
+
+
+class Web:
+    """A client that many transfers share, from any thread. Use as a context manager.
+
+    `authorise` gives each host its own header and is asked for the host at hand, so a redirect takes no credential
+    along; nothing is sent in clear but to this machine. `s3_endpoint` replaces Amazon's for s3:// addresses, which
+    are read without signing. `halt` ends them all.
+    """
+
+    def __init__(
+        self,
+        *,
+        authorise: Authorise | None = None,
+        patience: Patience | None = None,
+        verify: ssl.SSLContext | bool = True,
+        s3_endpoint: str | None = None,
+    ) -> None:
+        self.authorise = authorise
+        self.patience = patience or Patience()
+        self.stop = Event()
+        self._s3_endpoint = s3_endpoint
+        self._lines: set[socket.socket] = set()
+        # Bytes are wanted as they are stored: an encoded body has neither their length nor their ranges.
+        headers = {"accept-encoding": "identity", "accept": "*/*", "user-agent": f"sar-data/{__version__}"}
+        timeout = httpx.Timeout(self.patience.read_s, connect=self.patience.connect_s)
+        logging.getLogger("httpx").addFilter(_without_query)
+        self._client = httpx.Client(headers=headers, timeout=timeout, verify=verify)
+
+    def address(self, url: str) -> str:
+        """Return the http(s) form of a URL; raise FetchError for another scheme or a credential in it."""
+        parts = urlsplit(url)
+        if parts.scheme == "s3":
+            if self._s3_endpoint is None:
+                return f"https://{parts.netloc}.s3.amazonaws.com{parts.path}"
+            return f"{self._s3_endpoint.rstrip('/')}/{parts.netloc}{parts.path}"
+        if parts.scheme not in DEFAULT_PORT:
+            raise FetchError(f"{shown(url)}: expected https, http or s3, found {parts.scheme or 'no scheme'}")
+        if parts.username is not None:
+            raise FetchError(f"{shown(url)}: expected no user or password in the address: put them in ~/.netrc")
+        return url
+
+    @contextmanager
+    def get(self, url: str, headers: Mapping[str, str], *, refused: bool = False) -> Iterator[httpx.Response]:
+        """Ask for a URL and yield the answer, its body unread; `refused` says that the last credential was."""
+        first = at = httpx.URL(self.address(url))
+        for _ in range(MOST_HOPS + 1):
+            request = self._client.build_request("GET", at, headers=dict(headers))
+            self._sign(request, first, refused)
+            response = self._client.send(request, stream=True, follow_redirects=False)
+            try:
+                if not response.has_redirect_location:
+                    with self._stoppable(response):
+                        yield response
+                    return
+            finally:
+                response.close()
+            at = self._followed(at, response.headers["location"])
+        raise FetchError(f"{shown(url)}: more than {MOST_HOPS} redirects, the last to {shown(str(at))}")
+
+    def _sign(self, request: httpx.Request, first: httpx.URL, refused: bool) -> None:
+        url = request.url
+        # Another service may listen on another port of the same host (as in CVE-2022-27774).
+        same = _origin(url) == _origin(first) or url.host != first.host
+        if not (self.authorise and same and safe(str(url))):
+            return
+        header = self.authorise(url.host, refused)
+        if header and not PRINTABLE.fullmatch(header):  # which the client would refuse with the header in its message
+            raise FetchError(f"{url.host}: expected a credential of printable ASCII, found other characters in it")
+        if header:
+            request.headers["authorization"] = header
+
+    def _followed(self, at: httpx.URL, location: str) -> httpx.URL:
+        """Return where a redirect leads, or raise FetchError where it must not lead."""
+        try:
+            to = at.join(location)
+            self.address(str(to))
+        except (httpx.InvalidURL, FetchError) as error:
+            raise FetchError(f"{shown(str(at))}: redirected to where nothing is fetched from: {error}") from None
+        if safe(str(at)) and not safe(str(to)):
+            raise FetchError(f"{shown(str(at))}: expected to stay with https, found a redirect to {shown(str(to))}")
+        return to
+
+    @contextmanager
+    def _stoppable(self, response: httpx.Response) -> Iterator[None]:
+        line = response.extensions["network_stream"].get_extra_info("socket")
+        self._lines.add(line)
+        try:
+            yield
+        finally:
+            self._lines.discard(line)
+
+    def halt(self) -> None:
+        """End every transfer at once, those that wait for a server too; what came is kept."""
+        self.stop.set()
+        for line in tuple(self._lines):
+            with suppress(OSError):
+                # Not the method of a TLS socket, which would pull the session from under its reader.
+                socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+    def pause(self, seconds: float = 0.0) -> None:
+        """Wait so long; raise Stopped where `stop` was or is set."""
+        if self.stop.wait(seconds):
+            raise Stopped
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or DEFAULT_PORT.get(url.scheme)
+
+
+def safe(url: str) -> bool:
+    """Say whether nobody on the way can read or change what goes to `url` and comes from it."""
+    parts = urlsplit(url)
+    return parts.scheme in ("https", "s3") or parts.hostname in LOOPBACK
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be printed and kept: without user, password and query, which may be a signature."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Let the client log addresses as they may be kept: one that a store has signed is a key to it for hours."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(shown(str(value)) if isinstance(value, httpx.URL) else value for value in record.args)
+    return True

@@ -1,0 +1,1 @@
+"""Sealed builds: the documents, reading, verification."""

@@ -1,0 +1,106 @@
+"""Count a sealed build anew: every stored image read once, hashed and tallied, shard by shard as when it was packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from sar_data.errors import BuildError
+from sar_data.formats.container import Place
+from sar_data.formats.storage import physical
+from sar_data.progress import Progress
+from sar_data.record import IGNORE
+from sar_data.runners import Runner
+from sar_data.sealed.opened import Build, layout_of, nodata, places
+from sar_data.statistics.stats import BandStats, merge
+from sar_data.statistics.tally import Tally, survey
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The index rows of one shard: where its samples lie and what they should hash to."""
+
+    split: str
+    name: str
+    places: list[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one shard's samples gave; `faults` maps a key to why its image could not be read or differs.
+
+    `mask_pixels` counts each value of the masks.
+    """
+
+    rows: Rows
+    statistics: BandStats
+    mask_pixels: list[int]
+    faults: dict[str, tuple[str, str]]
+
+
+def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
+    """Return the rows of every shard of `splits`, in shard order; a shard may have none."""
+    packed = index.filter(pc.is_valid(index["shard"]))
+    by_shard: dict[str, Rows] = {}
+    for split in splits:
+        for shard in build.manifest.splits[split].shards:
+            by_shard[shard.name] = Rows(split, shard.name, [])
+    marked = nodata(packed, [band.name for band in build.manifest.bands])
+    hashes = zip(packed["xxh3"].to_pylist(), packed["mask_xxh3"].to_pylist(), marked, strict=True)
+    for place, (xxh3, mask, empty) in zip(places(packed), hashes, strict=True):
+        if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):
+            rows.places.append(replace(place, xxh3=xxh3, mask_xxh3=mask, nodata=tuple(empty)))
+    return list(by_shard.values())
+
+
+def counted(build: Build, todo: list[Rows], runner: Runner, progress: Progress | None = None) -> Iterator[Counted]:
+    """Yield what each shard's images give, in order; faults are collected, not raised."""
+    done, total = 0, sum(len(rows.places) for rows in todo)
+    for shard in runner.map(partial(_count, build.path), todo):
+        done += len(shard.rows.places)
+        if progress:
+            progress("read", done, total)
+        yield shard
+
+
+def recount(
+    build: Build, splits: Iterable[str], runner: Runner, progress: Progress | None = None
+) -> Mapping[str, BandStats]:
+    """Return the statistics of each split, from its pixels; raise BuildError for the first image that is not sound."""
+    parts: dict[str, list[BandStats]] = {split: [] for split in splits}
+    for shard in counted(build, shards(build, build.index(), parts), runner, progress):
+        for key, (expected, found) in shard.faults.items():
+            raise BuildError(f"{shard.rows.name}, {key}: expected {expected}, found {found}. verify --full lists all.")
+        parts[shard.rows.split].append(shard.statistics)
+    layout = layout_of(build.manifest)
+    return {split: merge(found, layout.units) for split, found in parts.items()}
+
+
+def _count(path: Path, rows: Rows) -> Counted:
+    build = Build.open(path)
+    layout = layout_of(build.manifest)
+    tally, hidden = Tally(layout.units), np.zeros(IGNORE + 1, np.int64)
+    faults: dict[str, tuple[str, str]] = {}
+    with build.reader() as reader:
+        for place in rows.places:
+            try:
+                image = reader.read(place)
+                mask = reader.mask(place) if place.mask_xxh3 else None
+            except BuildError as error:
+                faults[place.key] = "an image", str(error)
+                continue
+            for what, array, expected in (("image", image, place.xxh3), ("mask", mask, place.mask_xxh3)):
+                if array is not None and (found := xxhash.xxh3_128_hexdigest(array.data)) != expected:
+                    faults[place.key] = f"an {what} of xxh3 {expected}".replace("an m", "a m"), found
+            if mask is not None:
+                hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
+            height, width = place.shape
+            tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata))
+    return Counted(rows, tally.finish(), hidden.tolist(), faults)

@@ -1,0 +1,124 @@
+"""From mergeable sums to the figures people read: the manifest's statistics and its normalization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sar_data.record import IGNORE
+from sar_data.sealed.manifest import (
+    BandStatistics,
+    Circular,
+    CoMoment,
+    DomainStatistics,
+    Normalization,
+    SplitStatistics,
+)
+from sar_data.statistics.stats import BandStats, Moments
+from sar_data.statistics.units import DB_TO_NEPER, HISTOGRAMS, domains, off_axis
+
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+# Extremes and percentiles map from a unit to another domain, since both grow together.
+TOLD: dict[tuple[str, str], Callable[[float], float | None]] = {
+    ("dB", "power"): lambda x: math.exp(x * DB_TO_NEPER),
+    ("power", "dB"): lambda x: 10 * math.log10(x) if x > 0 else None,
+    ("amplitude", "dB"): lambda x: 20 * math.log10(x) if x > 0 else None,
+    ("amplitude", "power"): lambda x: x * x,
+}
+
+
+def summarise(stats: BandStats, bands: tuple[str, ...]) -> SplitStatistics:
+    """Return the figures of one split; null where a band has no valid pixel."""
+    pairs = [
+        CoMoment(
+            bands=(bands[i], bands[j]),
+            count=int(stats.moments.count[i, j]),
+            means=(float(stats.moments.mean[i, j]), float(stats.moments.mean[j, i])),
+            covariance=float(stats.moments.comoment[i, j] / max(stats.moments.count[i, j], 1)),
+        )
+        for i in range(len(bands))
+        for j in range(i + 1, len(bands))
+    ]
+    return SplitStatistics(bands={name: _band(stats, i) for i, name in enumerate(bands)}, co_moments=pairs)
+
+
+def normalization(stats: BandStats, bands: tuple[str, ...]) -> Normalization | None:
+    """Return what a loader needs to normalize, from the train split; None where a band has no valid pixel."""
+    if not np.diag(stats.moments.count).all():
+        return None
+    figures = {name: _stored(stats, i) for i, name in enumerate(bands)}
+    columns: dict[str, Any] = {
+        column: {name: getattr(figure, column) for name, figure in figures.items()}
+        for column in ("mean", "std", "min", "max")
+    }
+    return Normalization(units=dict(zip(bands, stats.units, strict=True)), **columns)
+
+
+def mask_pixels(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, int]:
+    """Return the pixels of each class and those ignored, from counts of every mask value, shard by shard."""
+    total = np.array(counts, np.int64).reshape(-1, IGNORE + 1).sum(axis=0)
+    return {**{name: int(total[i]) for i, name in enumerate(classes)}, "ignored": int(total[IGNORE])}
+
+
+def _band(stats: BandStats, i: int) -> BandStatistics:
+    told = domains(stats.units[i])
+    return BandStatistics(
+        count=int(stats.moments.count[i, i]),
+        masked={reason: int(counts[i]) for reason, counts in stats.masked.items()},
+        stored=_stored(stats, i),
+        power=_told(stats, i, "power") if "power" in told else None,
+        db=_told(stats, i, "dB") if "dB" in told else None,
+        circular=_circular(stats, i) if "cos" in told else None,
+    )
+
+
+def _stored(stats: BandStats, i: int) -> DomainStatistics:
+    figures = [float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i)]
+    return _figures(stats.units[i], stats.moments, figures, i)
+
+
+def _told(stats: BandStats, i: int, domain: str) -> DomainStatistics:
+    """Return the figures of a band in another domain, of the pixels that have a value there."""
+    told = TOLD[stats.units[i], domain]
+    if not stats.moments.count[i, i]:
+        return _figures(domain, stats.domains[domain], [], i)
+    figures = [told(value) for value in (float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i))]
+    return _figures(domain, stats.domains[domain], figures, i)
+
+
+def _figures(unit: str, moments: Moments, figures: list[Any], i: int) -> DomainStatistics:
+    count = int(moments.count[i, i])
+    if count == 0:
+        return DomainStatistics(unit=unit, count=0, mean=None, std=None, min=None, max=None, percentiles={})
+    return DomainStatistics(
+        unit=unit,
+        count=count,
+        mean=float(moments.mean[i, i]),
+        std=math.sqrt(max(float(moments.comoment[i, i]) / count, 0.0)),
+        min=figures[0],
+        max=figures[1],
+        percentiles={f"p{p}": value for p, value in zip(PERCENTILES, figures[2:], strict=True)},
+    )
+
+
+def _circular(stats: BandStats, i: int) -> Circular | None:
+    """Return mean direction and resultant length of a phase, from its mean cosine and sine."""
+    if not stats.moments.count[i, i]:
+        return None
+    x, y = (float(stats.domains[name].mean[i, i]) for name in ("cos", "sin"))
+    return Circular(mean_direction=math.atan2(y, x), resultant_length=math.hypot(x, y))
+
+
+def _percentiles(stats: BandStats, i: int) -> list[float]:
+    """Interpolate inside the histogram's bins, on the unit's axis; never outside the band's extremes."""
+    unit, low, high = stats.units[i], float(stats.low[i]), float(stats.high[i])
+    if not math.isfinite(low):
+        return []
+    first, width, bins = HISTOGRAMS[unit]
+    edges = np.array([low, *(off_axis(v, unit) for v in (first + width * np.arange(bins + 1)).tolist()), high])
+    edges = np.maximum.accumulate(np.clip(edges, low, high))
+    cumulative = np.concatenate([[0], np.cumsum(stats.histogram[i, : bins + 2])])
+    return [float(v) for v in np.interp(np.array(PERCENTILES) / 100 * cumulative[-1], cumulative, edges)]

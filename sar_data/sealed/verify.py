@@ -1,0 +1,220 @@
+"""Verify: compare a sealed build with what its manifest, its sums and its index say, and list every difference."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.errors import BuildError
+from sar_data.progress import Progress
+from sar_data.runners import Runner, Serial
+from sar_data.sealed.index import INDEX
+from sar_data.sealed.manifest import NAME, Document, Manifest, content_digest
+from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build, layout_of
+from sar_data.sealed.recount import counted, shards
+from sar_data.sealed.summary import mask_pixels, normalization, summarise
+from sar_data.split.policy import UNUSED
+from sar_data.statistics.stats import BandStats, merge
+from sar_data.system.checksum import sha256
+
+UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
+LEFT_BY_READERS = ("lock.mdb",)  # what LMDB leaves beside an environment that is opened with locks
+CLOSE = 1e-9  # relative: another machine's exp and log may differ in the last bits
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One difference: in which shard, of which record, where these are known."""
+
+    shard: str | None
+    key: str | None
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        where = "".join(f"{name} {value}: " for name, value in (("shard", self.shard), ("record", self.key)) if value)
+        return f"{where}{self.what}: expected {self.expected}, found {self.found}"
+
+
+def verify(
+    path: Path, *, full: bool = False, runner: Runner | None = None, progress: Progress | None = None
+) -> list[Problem]:
+    """Return all that is wrong with the build at `path`, an empty list if nothing is.
+
+    Quick looks at documents, names and sizes; `full` reads every byte: hashes of files and images, the content
+    digest, the statistics. Those of a split with a damaged image are not compared, since they follow.
+    """
+    try:
+        build = Build.open(path)
+    except BuildError as error:
+        return [Problem(None, None, NAME, "a manifest", str(error))]
+    runner = runner or Serial()
+    try:
+        data = (path / SUMS_NAME).read_bytes()
+    except OSError as error:
+        data, problems = b"", [Problem(None, None, SUMS_NAME, "a file", str(error.strerror))]
+    else:
+        problems = _differ(SUMS_NAME, build.manifest.sums, hashlib.sha256(data).hexdigest())
+    lines = [line.partition("  ") for line in data.decode(errors="replace").splitlines()]
+    sums = {name: digest for digest, _, name in lines}
+    owners = {shard.file: shard.name for split in build.manifest.splits.values() for shard in split.shards}
+    if build.manifest.format == "lmdb":
+        owners = {}  # all shards of a split share its file
+    problems += _files(build, sums, owners)
+    if full:
+        problems += _hashes(build, sums, owners, runner, progress)
+    try:
+        index = build.index()
+    except BuildError as error:
+        return [*problems, Problem(None, None, INDEX_NAME, "a table", str(error))]
+    if missing := [name for name in INDEX.names if name not in index.column_names]:
+        return [*problems, Problem(None, None, INDEX_NAME, f"the columns {', '.join(missing)}", "none such")]
+    problems += _rows(build.manifest, index)
+    return problems + (_pixels(build, index, runner, progress) if full else [])
+
+
+def _differ(what: str, expected: Any, found: Any, shard: str | None = None) -> list[Problem]:
+    return [] if expected == found else [Problem(shard, None, what, str(expected), str(found))]
+
+
+def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[Problem]:
+    """Compare the files that are there with those listed, and the shards' sizes with those recorded."""
+    present = {file.relative_to(build.path).as_posix(): file for file in build.path.rglob("*") if file.is_file()}
+    problems = [
+        Problem(owners.get(name), None, name, "a file", "none") for name in sorted({*sums, *owners} - present.keys())
+    ]
+    extra = {name for name in present.keys() - sums.keys() if name.rpartition("/")[2] not in LEFT_BY_READERS}
+    problems += [
+        Problem(owners.get(name), None, name, f"a line in {SUMS_NAME}", "none") for name in sorted(extra - {*UNCOVERED})
+    ]
+    for split in build.manifest.splits.values():
+        for shard in split.shards:
+            if shard.file in owners and shard.file in present:
+                size = present[shard.file].stat().st_size
+                problems += _differ(shard.file, f"{shard.bytes} bytes", f"{size} bytes", shard.name)
+    broken = {f"{name}/data.mdb": found for name, found in _broken_environments(build).items()}
+    problems += [Problem(None, None, name, "a whole environment", broken[name]) for name in broken if name in present]
+    return problems
+
+
+def _broken_environments(build: Build) -> dict[str, str]:
+    """Return the splits whose LMDB file must not be read, with what was found.
+
+    It is mapped, so that touching a page that was cut off would end the process (SIGBUS).
+    """
+    if build.manifest.format != "lmdb":
+        return {}
+    import lmdb
+
+    found = {}
+    for split in build.manifest.splits:
+        file = build.path / split / "data.mdb"
+        try:
+            with lmdb.open(str(file.parent), readonly=True, lock=False, create=False) as env:
+                size, need = file.stat().st_size, (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+                if size < need:
+                    found[split] = f"{size} of {need} bytes"
+        except (lmdb.Error, OSError) as error:
+            found[split] = str(error)
+    return found
+
+
+def _hashes(
+    build: Build, sums: dict[str, str], owners: dict[str, str], runner: Runner, progress: Progress | None
+) -> list[Problem]:
+    """Compare the sha256 of every listed file that is there."""
+    names = [name for name in sums if (build.path / name).is_file()]
+    problems = []
+    for done, (name, found) in enumerate(
+        zip(names, runner.map(sha256, [str(build.path / name) for name in names]), strict=True), 1
+    ):
+        problems += _differ(f"sha256 of {name}", sums[name], found, owners.get(name))
+        if progress:
+            progress("sums", done, len(names))
+    return problems
+
+
+def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:
+    """Compare the index's rows with the manifest's counts."""
+    columns = {name: index[name].to_pylist() for name in ("key", "split", "shard", "reason")}
+    problems = [
+        Problem(None, key, INDEX_NAME, "one row a key", f"{times} rows")
+        for key, times in Counter(columns["key"]).items()
+        if times > 1
+    ]
+    splits = Counter(columns["split"])
+    places = zip(columns["split"], columns["shard"], strict=True)
+    by_shard = Counter(f"{split}/{shard:06d}" for split, shard in places if shard is not None)
+    planned = {shard.name: shard.count for split in manifest.splits.values() for shard in split.shards}
+    for name, split in manifest.splits.items():
+        problems += _differ(f"rows of {name} in {INDEX_NAME}", split.count, splits[name])
+    for name in sorted(planned.keys() | by_shard.keys()):
+        problems += _differ(f"rows in {INDEX_NAME}", planned.get(name, "no such shard"), by_shard[name], name)
+    unused = zip(columns["reason"], columns["split"], strict=True)
+    reasons = Counter(reason for reason, split in unused if split == UNUSED and reason is not None)
+    for reason in sorted(manifest.unused.keys() | reasons.keys()):
+        problems += _differ(f"unused rows in {INDEX_NAME}, {reason}", manifest.unused.get(reason, 0), reasons[reason])
+    return problems
+
+
+def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | None) -> list[Problem]:
+    """Read every image: compare its hash, then the content digest and the statistics."""
+    manifest = build.manifest
+    broken = _broken_environments(build)
+    parts: dict[str, list[BandStats]] = {split: [] for split in manifest.splits if split not in broken}
+    hidden: dict[str, list[list[int]]] = {split: [] for split in parts}
+    damaged: set[str] = set()
+    problems = []
+    for shard in counted(build, shards(build, index, parts), runner, progress):
+        parts[shard.rows.split].append(shard.statistics)
+        hidden[shard.rows.split].append(shard.mask_pixels)
+        for key, (expected, found) in shard.faults.items():
+            damaged.add(shard.rows.split)
+            problems.append(Problem(shard.rows.name, key, "pixels", expected, found))
+    packed = index.filter(pc.is_valid(index["shard"]))
+    problems += _differ("content digest", manifest.content_digest, content_digest(packed))
+    layout = layout_of(manifest)
+    for split in parts.keys() - damaged if layout.mask else ():
+        pixels = mask_pixels(layout.mask_classes, hidden[split])
+        problems += _differ(f"mask pixels of {split}", manifest.splits[split].mask_pixels, pixels)
+    for split, recorded in (manifest.statistics or {}).items():
+        if split not in parts or split in damaged:
+            continue
+        merged = merge(parts[split], layout.units)
+        problems += _figures(f"statistics of {split}", recorded, summarise(merged, layout.bands))
+        if split == "train":
+            problems += _figures("normalization", manifest.normalization, normalization(merged, layout.bands))
+    return problems
+
+
+def _figures(what: str, expected: Document | None, found: Document | None) -> list[Problem]:
+    """Compare two documents figure by figure, floats to CLOSE."""
+    first, second = (dict(_leaves(document.model_dump() if document else {})) for document in (expected, found))
+    return [
+        Problem(None, None, f"{what}: {name}", str(first.get(name)), str(second.get(name)))
+        for name in sorted(first.keys() | second.keys())
+        if not _same(first.get(name), second.get(name))
+    ]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE)
+    return bool(a == b)
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(item, f"{name} {key}".strip())
+    else:
+        yield name, value

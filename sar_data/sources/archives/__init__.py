@@ -1,0 +1,1 @@
+"""Archives as read-only trees: found, checked, read in place."""

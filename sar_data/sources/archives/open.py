@@ -1,0 +1,99 @@
+"""Open a source: a folder, an archive, or a folder in which archives lie packed; it is always the same tree."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+from sar_data.errors import SourceError
+from sar_data.progress import Progress, Say
+from sar_data.sources.archives import detect as packing
+from sar_data.sources.archives.decompress import blocks_of
+from sar_data.sources.archives.detect import FOREIGN, Packed
+from sar_data.sources.archives.index import Mount, gathered
+from sar_data.sources.archives.tar import IS_FOLDER, walk
+from sar_data.sources.archives.tree import Mixed
+from sar_data.sources.tree import Folder
+from sar_data.spec import Tree
+
+MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not archives
+ENDLESS = 1 << 62
+
+
+def open_tree(
+    source: Path,
+    *,
+    work: Path | None = None,
+    named: Collection[str] = (),
+    progress: Progress | None = None,
+    tell: Say | None = None,
+) -> Tree:
+    """Return the read-only tree of a source: of an archive, that of a folder into which it was unpacked.
+
+    In a folder, a tar is as if unpacked where it lies and a zip as if into a folder of its name. Where some are called
+    as in `named`, the others are left alone; where none is, the compressed ones are. `work` keeps tables of members and
+    what compressed archives are turned into; without it they lie beside the archives. Raises SourceError, and
+    TargetError where `work` is of no use.
+    """
+    progress, tell = progress or _nobody, tell or _nobody
+    if source.is_dir():
+        folder, mounts = Folder.at(source), _mounts(source, named, tell)
+        if not mounts:
+            return folder
+        hidden = frozenset(p.relative_to(folder.root).as_posix() for mount in mounts for p in mount.packed.files)
+        return Mixed(gathered(mounts, Path(folder.root).name, work or source, progress, tell), folder, hidden)
+    if not source.exists():
+        raise SourceError(f"source {source}: expected a folder or an archive, found nothing")
+    packed = packing.at(source)
+    return gathered([Mount("", packed)], packed.name, work or source.parent, progress, tell)
+
+
+def _nobody(*_: object) -> None:
+    """Say nobody."""
+
+
+def _mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
+    """Return the archives in a folder and directly below it, but for those that lie unpacked beside themselves."""
+    with os.scandir(source) as entries:
+        below = sorted(islice((entry.name for entry in entries if entry.is_dir()), MOST_FOLDERS + 1))
+    folders = ["", *below] if len(below) <= MOST_FOLDERS else [""]
+    found = [(folder, packed) for folder in folders for packed in packing.among(source / folder)]
+    stems = {packing.stem(name) for name in named if packing.NAME.fullmatch(name)}
+    mine = [(folder, packed) for folder, packed in found if packed.stem in stems]
+    # Where it is known what the dataset's archives are called, tens of gigabytes of another's are not unpacked.
+    mine = mine or [(folder, packed) for folder, packed in found if not (stems and packed.compressed)]
+    for _, packed in (other for other in found if other not in mine):
+        tell(f"{packed.where} is left alone: the dataset's are called {', '.join(sorted(stems))}")
+    mounts = []
+    for folder, packed in mine:
+        own = f"{folder}/{packed.stem}".removeprefix("/")
+        beside = f"{folder}/{_first(packed)}".removeprefix("/") if packed.is_tar else own
+        if (source / beside).exists():
+            tell(f"{packed.where} is left alone: {beside} lies unpacked in {source}")
+        else:
+            mounts.append(Mount(folder if packed.is_tar else own, packed))
+    if all(mount.packed.kind in FOREIGN for mount in mounts):
+        for packed in (mount.packed for mount in mounts):
+            tell(f"{packed.where} is left alone: .{packed.kind} is not read in place. Unpack it if it is needed")
+        return []
+    return mounts
+
+
+def _first(packed: Packed) -> str:
+    """Return the name of a tar's first file; a compressed one is read no further than that."""
+    packed.check()
+    with tempfile.TemporaryFile() as file:
+        if packed.compressed:
+            with closing(blocks_of(packed)) as blocks:
+                file.write(next(blocks, (b"", 0))[0])
+            file.flush()
+        descriptor = os.open(packed.files[0], os.O_RDONLY) if not packed.compressed else os.dup(file.fileno())
+        try:
+            members = walk(packed.where, descriptor, ENDLESS)
+            return next((name.removeprefix("./") for name, _, size in members if size != IS_FOLDER), "")
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,120 @@
+"""A compressed archive, turned once into a plain tar that is then read in place.
+
+The tar is .partial until it is whole and flushed. What an interrupted run left is held against what comes out of the
+archive again, and kept where it is the same. The name carries a hash of the archive, so that no other one's is taken.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sar_data.errors import SourceError, TargetError
+from sar_data.progress import Progress, Say
+from sar_data.sources.archives.decompress import blocks_of, least_bytes
+from sar_data.sources.archives.detect import PLAIN, Packed
+from sar_data.sources.archives.rules import most_bytes
+from sar_data.system import durable
+
+STAGE = "unpack MB"
+FLUSHED = 64 << 20
+END = bytes(512)
+
+
+def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path:
+    """Return the plain tar of a compressed archive, made in `work` unless it is there already.
+
+    Raises SourceError for a damaged archive, TargetError where `work` is too small.
+    """
+    target = work / f"{packed.name}.{packed.hash}{PLAIN}"
+    if target.exists():
+        return target
+    partial = target.with_name(f"{target.name}{durable.PARTIAL}")
+    writable(work)
+    with durable.explained(partial, "--work"), _held(partial, tell) as descriptor:
+        if target.exists():  # made by another process, while this one waited
+            partial.unlink()
+            return target
+        _write(packed, descriptor, target, progress, tell)
+        os.replace(partial, target)
+        durable.sync_path(work)
+    return target
+
+
+def writable(work: Path) -> None:
+    """Make the folder that work is kept in; raise TargetError where it cannot be written."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(work, os.W_OK | os.X_OK) else "it is read-only"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise TargetError(f"{work}: expected a folder to keep tables and plain tars in, but {reason}: choose a --work")
+
+
+@contextmanager
+def _held(partial: Path, tell: Say) -> Iterator[int]:
+    """Open a partial file for this process alone; one that got its name while this process waited is opened anew."""
+    while True:
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                tell(f"waiting for another process that writes {partial}")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if partial.exists() and os.path.samestat(os.stat(partial), os.fstat(descriptor)):
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, tell: Say) -> None:
+    kept, need = os.fstat(descriptor).st_size, least_bytes(packed)
+    free = shutil.disk_usage(target.parent).free
+    text = (
+        f"{packed.where} is compressed: it is turned once into the plain tar {target}, of {need / 1e6:,.1f} MB or more"
+    )
+    if need - kept > free:
+        raise TargetError(f"{text}; {free / 1e6:,.1f} MB are free. Free some space, or choose another --work.")
+    tell(f"{text}; {free / 1e6:,.1f} MB are free" + (f"; {kept / 1e6:,.1f} MB are there already" if kept else ""))
+    at = flushed = 0
+    with closing(_ahead(blocks_of(packed))) as blocks:
+        for block, read in blocks:
+            if at >= kept or os.pread(descriptor, len(block), at) != block:
+                _put(descriptor, block, at)
+            at += len(block)
+            if at > most_bytes(packed.bytes):
+                raise SourceError(f"{packed.where}: expected no more than {at} bytes of {packed.bytes}: it is a bomb")
+            if at - flushed >= FLUSHED:  # so that the fsync finds little left to do
+                durable.start_writeback(descriptor, flushed, at - flushed)
+                flushed = at
+            progress(STAGE, read // 1_000_000, packed.bytes // 1_000_000)
+    if os.pread(descriptor, len(END), max(at - len(END), 0)) != END:
+        raise SourceError(
+            f"{packed.where}: expected a whole tar, found one that is cut off: is it, or its last part, whole?"
+        )
+    os.ftruncate(descriptor, at)
+    os.fsync(descriptor)
+
+
+def _put(descriptor: int, block: bytes, at: int) -> None:
+    view = memoryview(block)
+    while view:
+        count = os.pwrite(descriptor, view, at)
+        view, at = view[count:], at + count
+
+
+def _ahead(blocks: Generator[tuple[bytes, int], None, None]) -> Generator[tuple[bytes, int], None, None]:
+    """Yield blocks, the next of which is made by a thread meanwhile."""
+    with closing(blocks), ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, blocks, None)
+        while block := coming.result():
+            coming = pool.submit(next, blocks, None)
+            yield block

@@ -1,0 +1,1 @@
+"""Band statistics: what units mean, mergeable sums, the compiled loop."""

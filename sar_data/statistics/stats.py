@@ -1,0 +1,155 @@
+"""Mergeable band statistics: counts, moments, extremes and histograms, added shard by shard in plan order.
+
+Shards are merged one after the other (Chan, Golub & LeVeque 1983), so that the result has the same bits for any
+number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import BuildError
+from sar_data.statistics.units import HISTOGRAMS, domains
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+REASONS = ("nodata", "nan", "inf")
+"""Why a pixel is masked: the source marks it as no data, it is NaN in the source, it is infinite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, mean and centred co-moment of every pair of bands, over the pixels valid in both.
+
+    All are [band, band]; mean[i, j] is the mean of band i where band j is valid too, so the diagonals are the
+    bands' own figures.
+    """
+
+    count: Counts
+    mean: Floats
+    comoment: Floats
+
+    def __add__(self, other: Moments) -> Moments:
+        count = self.count + other.count
+        total = np.maximum(count, 1)
+        delta = other.mean - self.mean
+        weight = self.count * (other.count / total)
+        mean = np.where(self.count == 0, other.mean, self.mean + delta * (other.count / total))
+        return Moments(count, mean, self.comoment + other.comoment + delta * delta.T * weight)
+
+    @classmethod
+    def none(cls, bands: int) -> Moments:
+        """Return the moments of no pixel."""
+        return cls(np.zeros((bands, bands), np.int64), np.zeros((bands, bands)), np.zeros((bands, bands)))
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name).tolist() for name in ("count", "mean", "comoment")}
+
+    @classmethod
+    def from_json(cls, parts: dict[str, Any]) -> Moments:
+        return cls(np.array(parts["count"], np.int64), np.array(parts["mean"]), np.array(parts["comoment"], np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class BandStats:
+    """Mergeable statistics of some samples of bands in `units`.
+
+    `domains` has the moments (their diagonals) of the bands that have that domain, such as power for dB.
+    `low`, `high` are [band]; `histogram` is [band, 1 + bins + 1] on the unit's axis, with under- and overflow at its
+    ends, as wide as the unit with most bins needs; `masked[reason]` counts pixels [band].
+    """
+
+    units: tuple[str, ...]
+    samples: int
+    moments: Moments
+    domains: dict[str, Moments]
+    low: Floats
+    high: Floats
+    histogram: Counts
+    masked: dict[str, Counts]
+
+    @classmethod
+    def none(cls, units: Sequence[str]) -> BandStats:
+        """Return the statistics of no sample."""
+        bands = len(units)
+        return cls(
+            tuple(units),
+            0,
+            Moments.none(bands),
+            {name: Moments.none(bands) for name in _domains(units)},
+            np.full(bands, np.inf),
+            np.full(bands, -np.inf),
+            empty_histogram(units),
+            {reason: np.zeros(bands, np.int64) for reason in REASONS},
+        )
+
+    def __add__(self, other: BandStats) -> BandStats:
+        if self.units != other.units:
+            raise BuildError(f"cannot merge statistics in {', '.join(self.units)} and {', '.join(other.units)}")
+        return BandStats(
+            self.units,
+            self.samples + other.samples,
+            self.moments + other.moments,
+            {name: moments + other.domains[name] for name, moments in self.domains.items()},
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            self.histogram + other.histogram,
+            {reason: self.masked[reason] + other.masked[reason] for reason in REASONS},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON document; floats survive exactly, the histogram is stored by its occupied bins."""
+        bins = [np.flatnonzero(row) for row in self.histogram]
+        return {
+            "units": list(self.units),
+            "samples": self.samples,
+            "moments": self.moments.to_json(),
+            "domains": {name: moments.to_json() for name, moments in self.domains.items()},
+            # JSON has no infinity, which is what a band without any valid pixel has for its extremes.
+            **{
+                name: [float(value) if np.isfinite(value) else None for value in extreme]
+                for name, extreme in (("low", self.low), ("high", self.high))
+            },
+            "histogram": [
+                {"bin": b.tolist(), "count": row[b].tolist()} for b, row in zip(bins, self.histogram, strict=True)
+            ],
+            "masked": {reason: counts.tolist() for reason, counts in self.masked.items()},
+        }
+
+    @classmethod
+    def from_json(cls, parts: dict[str, Any]) -> BandStats:
+        """Return what `to_json` was called on, to the last bit."""
+        histogram = empty_histogram(parts["units"])
+        for row, sparse in zip(histogram, parts["histogram"], strict=True):
+            row[sparse["bin"]] = sparse["count"]
+        return cls(
+            tuple(parts["units"]),
+            parts["samples"],
+            Moments.from_json(parts["moments"]),
+            {name: Moments.from_json(moments) for name, moments in parts["domains"].items()},
+            np.array([np.inf if v is None else v for v in parts["low"]], np.float64),
+            np.array([-np.inf if v is None else v for v in parts["high"]], np.float64),
+            histogram,
+            {reason: np.array(parts["masked"][reason], np.int64) for reason in REASONS},
+        )
+
+
+def _domains(units: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(name for unit in units for name in domains(unit)))
+
+
+def empty_histogram(units: Sequence[str]) -> Counts:
+    """Return zeros [band, 1 + bins + 1], wide enough for every unit."""
+    return np.zeros((len(units), max(HISTOGRAMS[unit][2] for unit in units) + 2), np.int64)
+
+
+def merge(parts: Iterable[BandStats], units: Sequence[str]) -> BandStats:
+    """Return the statistics of all parts, merged from first to last; of none, those of no sample."""
+    return reduce(lambda a, b: a + b, parts, BandStats.none(units))

@@ -1,0 +1,178 @@
+"""Band statistics in the same pass that packs the pixels: one tally a shard.
+
+Values are centred on the first sample's mean, a float32, and accumulated in float64, so that a shard's sums depend
+on its pixels alone. BLAS is avoided on purpose: its order of summation depends on its threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.record import Image
+from sar_data.statistics.stats import REASONS, BandStats, Counts, Floats, Moments, empty_histogram
+from sar_data.statistics.units import DB_TO_NEPER, DOMAINS, HISTOGRAMS, LINEAR, axis, domains
+
+Valid = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The first look at an image: [band, pixel] values, the bands' extremes, and what is masked.
+
+    `valid` and `masked` (reason → pixels [band]) are empty where every pixel is valid, which costs two passes.
+    """
+
+    flat: Image
+    low: Image
+    high: Image
+    least: float
+    most: float
+    valid: Valid | None = None
+    masked: dict[str, Counts] = field(default_factory=dict)
+
+
+def survey(image: Image, nodata: Sequence[int] = ()) -> Survey:
+    """Look at one [band, y, x] or [frame, band, y, x] image; `nodata` [band] of its NaN are the source's own fill."""
+    if image.ndim == 4:
+        image = image.swapaxes(0, 1)
+    flat = np.ascontiguousarray(image, np.float32).reshape(len(image), -1)
+    low, high = flat.min(axis=1), flat.max(axis=1)
+    least, most = float(low.min()), float(high.max())
+    if math.isfinite(least) and math.isfinite(most):  # one NaN would be both of them, an infinity one
+        return Survey(flat, low, high, least, most)
+    valid = np.isfinite(flat)
+    low, high = np.where(valid, flat, np.inf).min(axis=1), np.where(valid, flat, -np.inf).max(axis=1)
+    filled = np.array(nodata or [0] * len(flat), np.int64)
+    masked = {"nodata": filled, "nan": np.isnan(flat).sum(axis=1) - filled, "inf": np.isinf(flat).sum(axis=1)}
+    return Survey(flat, low, high, float(low.min()), float(high.max()), valid, masked)
+
+
+class _Domain:
+    """Sums of the bands that have one further domain, of (value - centre) / scale."""
+
+    def __init__(self, bands: int) -> None:
+        self.centre, self.scale = np.zeros(bands), np.ones(bands)
+        self.count = np.zeros(bands, np.int64)
+        self.sum, self.square = np.zeros(bands), np.zeros(bands)
+
+    def moments(self, count: Counts) -> Moments:
+        excess = self.sum / np.maximum(count, 1)
+        return Moments(
+            np.diag(count),
+            np.diag(np.where(count, self.centre + self.scale * excess, 0.0)),
+            np.diag(self.scale**2 * (self.square - self.sum * excess)),
+        )
+
+
+class Tally:
+    """Adds up the statistics of one shard, a sample at a time, while its pixels are in the cache."""
+
+    def __init__(self, units: Sequence[str]) -> None:
+        bands = len(units)
+        self._units = tuple(units)
+        self._samples = 0
+        self._centre: Floats | None = None
+        self._count = np.zeros((bands, bands), np.int64)
+        self._pixels, self._linear = 0, np.zeros(bands)  # of whole images, where every pair of bands has every pixel
+        self._sum, self._square = np.zeros((bands, bands)), np.zeros((bands, bands))
+        self._domains = {name: _Domain(bands) for unit in self._units for name in domains(unit)}
+        self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
+        self._histogram = empty_histogram(units)
+        self._masked = {reason: np.zeros(bands, np.int64) for reason in REASONS}
+        # The compiled loops take bands of one unit whose values are their own axis.
+        first, width, bins = HISTOGRAMS[self._units[0]]
+        one = len(set(units)) == 1 and units[0] in LINEAR and not DOMAINS.get(units[0])
+        self._range = (first, first + width * bins) if one else (math.inf, -math.inf)
+
+    def add(self, survey: Survey) -> None:
+        """Add one surveyed image."""
+        for reason in REASONS if survey.masked else ():
+            self._masked[reason] += survey.masked[reason]
+        self._samples += 1
+        np.minimum(self._low, survey.low, out=self._low)
+        np.maximum(self._high, survey.high, out=self._high)
+        if self._centre is None:
+            self._centre = self._begin(survey)
+        if survey.valid is None and self._range[0] <= survey.least and survey.most < self._range[1]:
+            self._add_whole(survey.flat, self._centre)
+        else:
+            valid = np.ones(survey.flat.shape, np.bool_) if survey.valid is None else survey.valid
+            self._add_masked(survey.flat, self._centre, valid)
+
+    def _begin(self, survey: Survey) -> Floats:
+        """Return the centres of the bands, of the first sample; its further domains get theirs."""
+        valid = np.True_ if survey.valid is None else survey.valid
+        count = np.maximum(np.broadcast_to(valid, survey.flat.shape).sum(axis=1), 1)
+        mean = np.where(valid, survey.flat, 0).sum(axis=1, dtype=np.float64) / count
+        centre = mean.astype(np.float32).astype(np.float64)
+        for i, unit in enumerate(self._units):
+            if unit == "dB":  # sums of 10 ** ((x - centre) / 10) - 1, which the compiled loop gives
+                power = self._domains["power"]
+                power.centre[i] = power.scale[i] = np.exp(centre[i] * DB_TO_NEPER)
+            for name, convert in DOMAINS.get(unit, {}).items():
+                told = convert(survey.flat[i].astype(np.float64))
+                known = told[np.isfinite(told)]
+                self._domains[name].centre[i] = known.mean() if len(known) else 0.0
+        return np.asarray(centre)
+
+    def _add_whole(self, flat: Image, centre: Floats) -> None:
+        from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
+
+        self._pixels += flat.shape[1]
+        kernel.add_moments(flat, centre, self._linear, self._square)
+        if self._units[0] == "dB":
+            power = self._domains["power"]
+            kernel.add_power(flat, centre, power.sum, power.square)
+        first, width, _ = HISTOGRAMS[self._units[0]]
+        kernel.add_histogram(flat, first, 1 / width, self._histogram)
+
+    def _add_masked(self, flat: Image, centre: Floats, valid: Valid) -> None:
+        """Add an image of another unit, or with masked or extreme pixels: plain numpy."""
+        centred = np.where(valid, flat, centre[:, None]) - centre[:, None]
+        weight = valid.astype(np.float64)
+        self._count += np.einsum("ip,jp->ij", weight, weight).astype(np.int64)
+        self._sum += np.einsum("ip,jp->ij", centred, weight)
+        self._square += np.einsum("ip,jp->ij", centred, centred)
+        for i, (unit, values, mask) in enumerate(zip(self._units, flat, valid, strict=True)):
+            if unit == "dB":
+                self._add_domain(i, "power", np.expm1(centred[i] * DB_TO_NEPER))
+            for name, convert in DOMAINS.get(unit, {}).items():
+                told = convert(values[mask].astype(np.float64))
+                known = np.isfinite(told)
+                self._domains[name].count[i] += np.count_nonzero(known)
+                self._add_domain(i, name, told[known] - self._domains[name].centre[i])
+            first, width, bins = HISTOGRAMS[unit]
+            scaled = (axis(values[mask], unit) - np.float32(first)) * np.float32(1 / width)
+            found = np.floor(np.clip(scaled, -1, bins)).astype(np.intp) + 1
+            self._histogram[i] += np.bincount(found, minlength=self._histogram.shape[1])
+
+    def _add_domain(self, band: int, name: str, values: Floats) -> None:
+        self._domains[name].sum[band] += values.sum()
+        self._domains[name].square[band] += np.einsum("p,p->", values, values)
+
+    def finish(self) -> BandStats:
+        """Return the statistics of what was added."""
+        centre = np.zeros(len(self._units)) if self._centre is None else self._centre
+        counted, linear = self._count + self._pixels, self._sum + self._linear[:, None]
+        shift = linear / np.maximum(counted, 1)
+        # Where no pixel was valid in both bands, the centre is no mean of anything.
+        mean = np.where(counted, centre[:, None] + shift, 0.0)
+        in_db = np.array([unit == "dB" for unit in self._units])
+        return BandStats(
+            self._units,
+            self._samples,
+            Moments(counted, mean, self._square - linear * shift.T),
+            {
+                name: domain.moments(np.where(in_db & (name == "power"), np.diag(counted), domain.count))
+                for name, domain in self._domains.items()
+            },
+            self._low,
+            self._high,
+            self._histogram,
+            self._masked,
+        )

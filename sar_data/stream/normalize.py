@@ -1,0 +1,137 @@
+"""What is done to stored values on their way into a batch: by name, and the same numbers wherever it is done.
+
+- zscore: (x - mean) / std, with the figures of the build's own train split.
+- minmax: (x - min) / (max - min), likewise; train values lie in 0 … 1.
+- fgmae-uint8: as FG-MAE's and SSL4EO-S12's weights were trained on dB: clipped to the patch's own 1 % and 99 %
+  quantiles, mean ± 2 std stretched to 0 … 255, truncated to whole grey levels, divided by 255. The mean and std are
+  those the weights came with, not the build's.
+- sarhub: clipped to the patch's own 1 % and 99 % quantiles and stretched to 0 … 1 between them, as SAR-HUB does for
+  Sentinel-1 when testing. Its code goes on with a z-score whose "std" looks like a variance; that step is left out.
+- None: values in the declared unit, as they are.
+
+A derived band is written as a difference, "VV-VH" (in dB: the ratio of powers). Its mean and std follow from the
+recorded co-moments: std² = var(VV) + var(VH) - 2 cov.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import BuildError, UsageError, unknown
+from sar_data.sealed.manifest import Manifest
+
+PRESETS = ("zscore", "minmax", "fgmae-uint8", "sarhub")
+# SSL4EO-S12's figures for Sentinel-1 in dB, which its MAE and FG-MAE weights were trained with: mean, std.
+FGMAE = {"VV": (-12.59, 5.26), "VH": (-20.26, 5.91)}
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    """Channel c is (stored[first[c]] - stored[second[c]] - terms[c, 0]) * terms[c, 1], with nothing for second = -1.
+
+    `terms` [channel, 2] are float32 and hold the scale of stored integers, too. `stretch` is None, or what follows for
+    every channel of the whole patch (kernels/quantiles.py): "grey" with `grey` [channel, 2] = floor and span,
+    or "range". Values that are `missing`, NaN or infinite become `fill`.
+    """
+
+    channels: tuple[str, ...]
+    first: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    terms: npt.NDArray[np.float32]
+    stretch: str | None
+    grey: npt.NDArray[np.float32]
+    fill: np.float32
+    missing: np.float32
+
+
+def normalizer(
+    manifest: Manifest, bands: Sequence[str] | None, how: str | None, *, fill: float | None = 0.0
+) -> Normalizer:
+    """Return how a build's stored images become channels; raise UsageError for names that do not exist or do not fit.
+
+    `bands` are band names or differences of two, all bands by default. `fill` is put where a pixel is masked, after
+    normalization; None leaves NaN.
+    """
+    names = [band.name for band in manifest.bands]
+    wanted = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
+    pairs = [_bands(name, names) for name in wanted]
+    how = _still_to_do(manifest, how)
+    scale = manifest.storage.scale or 1.0
+    terms = [(0.0, 1.0)] * len(pairs)
+    if how in ("zscore", "minmax"):
+        terms = [_figures(manifest, first, second, how) for first, second in pairs]
+    grey = [_grey(manifest, name) for name in wanted] if how == "fgmae-uint8" else [(0.0, 1.0)] * len(pairs)
+    missing = manifest.storage.missing
+    return Normalizer(
+        wanted,
+        np.array([names.index(first) for first, _ in pairs], np.int64),
+        np.array([-1 if second is None else names.index(second) for _, second in pairs], np.int64),
+        np.array([(offset * scale, 1 / (spread * scale)) for offset, spread in terms], np.float32),
+        {"fgmae-uint8": "grey", "sarhub": "range"}.get(how or ""),
+        np.array(grey, np.float32),
+        np.float32(np.nan if fill is None else fill),
+        np.float32(np.nan if missing is None else missing),
+    )
+
+
+def _bands(name: str, names: list[str]) -> tuple[str, str | None]:
+    """Return a band, or the two bands of a difference."""
+    if name in names:
+        return name, None
+    for first in names:
+        second = name.removeprefix(f"{first}-")
+        if second != name and second in names:
+            return first, second
+    raise unknown("band", name, [*names, *(f"{a}-{b}" for a in names for b in names if a != b)])
+
+
+def _still_to_do(manifest: Manifest, how: str | None) -> str | None:
+    """Return what is left to do: nothing is normalized twice."""
+    if how is not None and how not in PRESETS:
+        raise unknown("normalization", how, PRESETS)
+    done = next((step.parameters["method"] for step in manifest.applied if step.step == "normalize"), None)
+    if done is None or how is None:
+        return how
+    if done != how:
+        raise UsageError(f"normalize={how!r}: this build is normalized by {done} already; take its parent, or None")
+    return None
+
+
+def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tuple[float, float]:
+    """Return what to subtract and what to divide by; a band that is constant in train is divided by 1."""
+    train = manifest.normalization
+    if train is None:
+        raise BuildError(
+            f"normalize={how!r}: this build has no train statistics. Build it with them, or normalize=None"
+        )
+    if second is None:
+        low, spread = train.mean[first], train.std[first]
+        if how == "minmax":
+            low, spread = train.min[first], train.max[first] - train.min[first]
+        return low, spread or 1.0
+    if how == "minmax" or manifest.statistics is None:
+        raise UsageError(
+            f"normalize={how!r}: no figures are recorded for {first}-{second}; normalize='zscore' has them"
+        )
+    for pair in manifest.statistics["train"].co_moments:
+        if set(pair.bands) == {first, second}:
+            means = dict(zip(pair.bands, pair.means, strict=True))
+            variance = train.std[first] ** 2 + train.std[second] ** 2 - 2 * pair.covariance
+            return means[first] - means[second], math.sqrt(max(variance, 0.0)) or 1.0
+    raise BuildError(f"{first}-{second}: the manifest has no co-moments of these bands")
+
+
+def _grey(manifest: Manifest, name: str) -> tuple[float, float]:
+    """Return the value of grey level 0 and the span of 255 levels."""
+    unit = {band.name: band.unit for band in manifest.bands}.get(name)
+    if name not in FGMAE or unit != "dB":
+        raise UsageError(
+            f"normalize='fgmae-uint8': expected {' and '.join(FGMAE)} in dB, found {name} in {unit or 'no unit'}"
+        )
+    mean, std = FGMAE[name]
+    return mean - 2 * std, 4 * std

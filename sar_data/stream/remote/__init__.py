@@ -1,0 +1,1 @@
+"""Builds behind a URL: fetched, verified, cached."""

@@ -1,0 +1,163 @@
+"""A remote build: its files fetched as they are asked for, verified, and kept in a cache that several processes share.
+
+The manifest has the sha256 of SHA256SUMS, which has that of every other file; the manifest's own is the name of the
+build's folder in the cache. So nothing is used before it was verified, and a build that changed is another build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pydantic
+
+from sar_data.errors import BuildError
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME
+from sar_data.stream.remote.cache import PATIENCE, Cache, Hold
+from sar_data.stream.remote.folder import Depot
+from sar_data.stream.remote.prefetch import Prefetch
+
+DOCUMENTS = (NAME, SUMS_NAME, INDEX_NAME)  # held for as long as the build is open
+
+
+class _Life:
+    """What a process has of its own: connections, threads, and the files that it holds in the cache."""
+
+    def __init__(self, depot: Depot, prefetch: Prefetch) -> None:
+        self.pid = os.getpid()
+        self.depot, self.prefetch = depot, prefetch
+        self.documents: dict[str, Hold] = {}
+        self.asked: WeakKeyDictionary[threading.Thread, Hold] = WeakKeyDictionary()  # by each thread, last
+
+    def end(self) -> None:
+        self.depot.close()
+        self.prefetch.close()
+        self.documents.clear()
+        self.asked.clear()
+
+
+class Remote:
+    """The build at `url`, with the sha256 of every file of it, and the bytes of its shards."""
+
+    def __init__(self, url: str, cache: Cache, folder: Path, sums: dict[str, str], sizes: dict[str, int]) -> None:
+        self.url, self.folder = url, folder
+        self._cache, self._sums, self._sizes = cache, sums, sizes
+        self._life: _Life | None = None
+        self._birth = threading.Lock()
+
+    @classmethod
+    def open(cls, url: str, cache: Cache) -> Remote:
+        """Fetch and verify the documents of the build at `url`; raises as `path` does, and MissingExtra."""
+        url = url.rstrip("/")
+        data = Depot(url).read(NAME)
+        try:
+            manifest = Manifest.model_validate_json(data)
+        except pydantic.ValidationError as error:
+            raise BuildError(f"{url}/{NAME}: not a manifest this version can read: {error}") from error
+        digest = hashlib.sha256(data).hexdigest()
+        sizes: Counter[str] = Counter()
+        for split in manifest.splits.values():
+            for shard in split.shards:
+                sizes[shard.file] += shard.bytes
+        remote = cls(url, cache, cache.root / digest, {NAME: digest, SUMS_NAME: manifest.sums}, dict(sizes))
+        try:
+            remote._sums |= _listed(f"{url}/{SUMS_NAME}", remote.path(SUMS_NAME).read_text(errors="replace"))
+            remote._hold_documents(remote._here())
+        except BaseException:
+            remote.close()
+            raise
+        return remote
+
+    @property
+    def room(self) -> int:
+        """The bytes of the whole cache."""
+        return self._cache.limit
+
+    def path(self, name: str) -> Path:
+        """Return the local path of a file (see `Files.path`).
+
+        Raises BuildError where the remote file is missing or wrong twice, RemoteError where there is no answer or no
+        leave, UsageError where the cache is too small, TargetError where it cannot be written.
+        """
+        life = self._here()
+        if name not in self._sums:
+            raise BuildError(f"{self.url}: expected a file that {SUMS_NAME} lists, found {name!r} asked for")
+        life.prefetch.asked(name)
+        life.asked.pop(threading.current_thread(), None)
+        life.asked[threading.current_thread()] = self._held(life.depot, name, PATIENCE)
+        return self.folder / name
+
+    def prefetch(self, names: Sequence[str]) -> None:
+        """Fetch these in the background, in this order, up to half of the cache ahead; errors wait for `path`."""
+        self._here().prefetch.want([name for name in names if name in self._sums])
+
+    def close(self) -> None:
+        """Stop fetching and let go of every file; whoever asks again begins anew. No other process notices."""
+        life, self._life = self._life, None
+        if life is not None and life.pid == os.getpid():
+            life.end()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.url, self._cache, self.folder, self._sums, self._sizes)
+
+    def _here(self) -> _Life:
+        """Return this process's life, begun where there is none."""
+        life = self._life
+        if life is None or life.pid != os.getpid():
+            with self._birth:
+                life = self._life
+                if life is None or life.pid != os.getpid():
+                    depot = Depot(self.url)
+                    prefetch = Prefetch(partial(self._bring, depot), self._sizes, self._cache.limit // 2)
+                    life = _Life(depot, prefetch)
+                    self._hold_documents(life)
+                    self._life = life
+        return life
+
+    def _hold_documents(self, life: _Life) -> None:
+        for name in DOCUMENTS:
+            if name in self._sums and name not in life.documents:
+                life.documents[name] = self._held(life.depot, name, PATIENCE)
+
+    def _held(self, depot: Depot, name: str, patience: float) -> Hold:
+        """Hold a file in the cache, fetched where it is not there."""
+        while (hold := self._cache.hold(self.folder / name)) is None:
+            self._fetch(depot, name, patience)
+        return hold
+
+    def _bring(self, depot: Depot, name: str) -> None:
+        """Fetch a file that nobody has asked for yet, if the cache has room."""
+        self._held(depot, name, 0)
+
+    def _fetch(self, depot: Depot, name: str, patience: float) -> None:
+        """Bring a file into the cache, unless another thread or process does while this one waits."""
+        target, expected = self.folder / name, self._sums[name]
+        with self._cache.turn(target) as part:
+            if part is None:
+                return
+            for _ in range(2):  # what came wrong once may have been cut short or be changing
+                found, length = depot.copy(name, part, patience)
+                if found == expected:
+                    return part.keep(target)
+        raise BuildError(
+            f"{self.url}/{name}: expected sha256 {expected}, found {found} in {length} bytes, twice. The remote file "
+            "is damaged or another build's: copy it anew from a build that `sar-data verify --full` finds whole."
+        )
+
+
+def _listed(where: str, text: str) -> dict[str, str]:
+    """Return name → sha256 of the lines of SHA256SUMS; raise BuildError for a name that leads out of the build."""
+    lines = [line.partition("  ") for line in text.splitlines()]
+    for _, _, name in lines:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or str(path) != name or name in DOCUMENTS[:2]:
+            raise BuildError(f"{where}: expected names below the build, found {name!r}")
+    return {name: digest for digest, _, name in lines}

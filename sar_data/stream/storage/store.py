@@ -1,0 +1,116 @@
+"""Where the bytes of samples are: raw in shard files, at known offsets; read at first, mapped from then on.
+
+Reading first and mapping later takes the better of both: cold files are read in one request a sample, a file that is
+too short is an error and not a signal, and from the second epoch on nothing is copied.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import BuildError
+from sar_data.stream.kernels import gather as kernels
+from sar_data.stream.storage.files import Files
+from sar_data.stream.storage.memory import Maps
+
+Integers = npt.NDArray[np.int64]
+SCRATCH = 1 << 20  # bytes read before they are used: they are still in the processor's cache then
+
+
+class Store(Protocol):
+    def chunks(self, rows: Integers) -> Iterator[tuple[slice, Integers]]:
+        """Yield parts of `rows` and the addresses of their bytes, which stay valid until the next part."""
+
+    def name(self, row: int) -> str:
+        """Return the file that holds a row, for messages."""
+
+    def close(self) -> None:
+        """Give back maps; no other thread may be reading."""
+
+
+class Raw:
+    """Payloads that lie uncompressed in files: file number, offset and length of every row."""
+
+    def __init__(
+        self, files: Files, names: Sequence[str], file: Integers, offset: Integers, length: Integers, *, mapped: bool
+    ) -> None:
+        self._files, self._names = files, names
+        self._file, self._offset, self._length = file, offset, length
+        self._mapped = mapped
+        self._maps = Maps()
+        self._lock = threading.Lock()
+        self._base = np.zeros(len(names), np.int64)  # addresses; 0 where a file is not mapped
+        self._seen = np.zeros(len(file), np.bool_)
+
+    def name(self, row: int) -> str:
+        return self._names[int(self._file[row])]
+
+    def chunks(self, rows: Integers) -> Iterator[tuple[slice, Integers]]:
+        self._locate(rows)
+        if self._mapped and self._seen[rows].all():
+            yield slice(0, len(rows)), self._base[self._file[rows]] + self._offset[rows]
+            return
+        yield from self._read(rows)
+        if self._mapped:
+            self._map(np.unique(self._file[rows]))
+            self._seen[rows] = True
+
+    def _locate(self, rows: Integers) -> None:
+        """Find the offsets of rows that the index does not know."""
+
+    def _read(self, rows: Integers) -> Iterator[tuple[slice, Integers]]:
+        numbers, which = np.unique(self._file[rows], return_inverse=True)
+        descriptors: list[int] = []
+        try:
+            for number in numbers:
+                descriptors.append(_open(self._files.path(self._names[number])))
+            opened = np.array(descriptors, np.int32)[which]
+            starts = np.concatenate([[0], np.cumsum(self._length[rows])])
+            scratch = np.empty(max(SCRATCH, int(self._length[rows].max(initial=0))), np.uint8)
+            low = 0
+            while low < len(rows):
+                high = int(np.searchsorted(starts, starts[low] + len(scratch), side="right")) - 1
+                part = rows[low:high]
+                addresses = scratch.ctypes.data + starts[low:high] - starts[low]
+                lost = kernels.read(opened[low:high], self._offset[part], addresses, self._length[part])
+                if lost >= 0:
+                    raise self._short(int(part[lost]))
+                yield slice(low, high), addresses
+                low = high
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _short(self, row: int) -> BuildError:
+        path = self._files.path(self.name(row))
+        end = self._offset[row] + self._length[row]
+        return BuildError(
+            f"{path}: expected at least {end} bytes, found {path.stat().st_size}: the shard was cut off or cannot be "
+            "read. `sar-data verify` lists all that is wrong."
+        )
+
+    def _map(self, numbers: Integers) -> None:
+        with self._lock:
+            for number in numbers[self._base[numbers] == 0]:
+                self._base[number], _ = self._maps.map(self._files.path(self._names[number]))
+
+    def close(self) -> None:
+        self._base[:] = 0
+        self._seen[:] = False
+        self._maps.close()
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BuildError(
+            f"{path}: cannot read: {error.strerror}. `sar-data verify` lists all that is wrong."
+        ) from error

@@ -1,0 +1,121 @@
+"""A sheet of images with the boxes that are there and those that were found, as PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from sar_data.train.pictures import save
+from sar_data.train.pictures.images import Images
+from sar_data.train.pictures.sheets import spread
+from sar_data.train.pictures.stretch import stretched
+
+Floats = npt.NDArray[np.float64]
+# Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008).
+COLOURS = {"found": "#2ee6a8", "wrong": "#ff7847", "missed": "#f0e442"}
+SHOWN, ENOUGH = 0.3, 0.5  # lowest score that is drawn; overlap from which a box is right
+MOST_IMAGES = 12
+CELL, GAP, TOP, SIDE, LINE = 2.6, 0.14, 0.72, 0.2, 0.2  # inches
+
+
+def sheet(
+    path: Path, table: pa.Table, classes: Sequence[str], images: Images, *, bands: Sequence[str], title: str
+) -> None:
+    """Draw up to twelve images of a split to the PNG `path`, spread evenly over its keys.
+
+    A box found is right where it overlaps a true one of its class by half, which no better box has taken; true boxes
+    without such a one are missed. Scores stand at the boxes, class names where there are several.
+    """
+    rows = table.take(pa.array(spread(len(table), MOST_IMAGES), pa.int64())).to_pylist()
+    whole = [_trimmed(image) for image, _ in images([row["key"] for row in rows])]
+    pictures, note = stretched(whole, bands)
+    columns = min(max(math.ceil(math.sqrt(len(rows))), 3), 4)
+    lines = -(-len(rows) // columns)
+    width = 2 * SIDE + columns * (CELL + GAP) - GAP
+    height = TOP + lines * (CELL + LINE + GAP)
+    figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
+    figure.text(SIDE / width, 1 - 0.14 / height, title, fontsize=10, fontweight="bold", va="top", color="0.1")
+    left = SIDE
+    for name, text in (
+        ("found", f"found (score ≥ {SHOWN:g}, overlap ≥ {ENOUGH:g})"),
+        ("wrong", "found wrongly"),
+        ("missed", "there, not found"),
+    ):
+        mark = (left / width, 1 - 0.52 / height)
+        figure.patches.append(
+            Rectangle(mark, 0.14 / width, 0.1 / height, transform=figure.transFigure, color=COLOURS[name])
+        )
+        figure.text((left + 0.2) / width, mark[1], text, fontsize=7.5, va="bottom", color="0.1")
+        left += 0.45 + 0.056 * len(text)
+    figure.text(SIDE / width, 0, note, fontsize=6.5, va="bottom", color="0.4")
+    for number, (row, picture, image) in enumerate(zip(rows, pictures, whole, strict=True)):
+        x = SIDE + (number % columns) * (CELL + GAP)
+        y = height - TOP - (number // columns + 1) * (CELL + LINE + GAP) + GAP
+        axes = figure.add_axes((x / width, (y + LINE) / height, CELL / width, CELL / height), anchor="SW")
+        _draw(axes, picture, (image.shape[1], image.shape[2]), row, classes)
+        text = f"{row['key'][-40:]}   {len(row['true_boxes'])} there"
+        figure.text(x / width, (y + LINE - 0.04) / height, text, fontsize=6.5, va="top", color="0.1")
+    save(figure, path)
+
+
+def sorted_out(row: dict[str, Any]) -> dict[str, list[int]]:
+    """Return which boxes of an image were found rightly, which wrongly, and which true ones were missed, by number."""
+    boxes, there = (np.array(row[name], np.float64).reshape(-1, 4) for name in ("boxes", "true_boxes"))
+    shown = [i for i, score in enumerate(row["box_scores"]) if score >= SHOWN]
+    overlaps = _overlaps(boxes, there)
+    overlaps[np.array(row["labels"])[:, None] != np.array(row["true_labels"])[None, :]] = 0
+    found, missed = list[int](), list(range(len(there)))
+    for i in shown:  # best first
+        best = max(missed, key=lambda j: overlaps[i, j], default=None)
+        if best is not None and overlaps[i, best] >= ENOUGH:
+            found.append(i)
+            missed.remove(best)
+    return {"found": found, "wrong": [i for i in shown if i not in found], "missed": missed}
+
+
+def _overlaps(boxes: Floats, others: Floats) -> Floats:
+    """Return intersection over union [box, other]."""
+    lower = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    upper = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = (upper - lower).clip(min=0).prod(axis=2)
+    areas = [(one[:, 2:] - one[:, :2]).prod(axis=1) for one in (boxes, others)]
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    found: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return found
+
+
+def _trimmed(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return an image [C, H, W] without the padding below and on the right, where all is NaN."""
+    there = np.isfinite(image).any(axis=0)
+    if not there.any():
+        return image
+    height, width = (int(places.max()) + 1 for places in np.nonzero(there))
+    return image[:, :height, :width]
+
+
+def _draw(
+    axes: Axes, picture: npt.NDArray[np.float32], size: tuple[int, int], row: dict[str, Any], classes: Sequence[str]
+) -> None:
+    """Draw one image in its own pixels, and its boxes."""
+    height, width = size
+    axes.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
+    for name, numbers in sorted_out(row).items():
+        kind = "true_" if name == "missed" else ""
+        for i in numbers:
+            left, top, right, bottom = row[f"{kind}boxes"][i]
+            style: dict[str, Any] = {"edgecolor": COLOURS[name], "linestyle": "--" if name == "missed" else "-"}
+            axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, linewidth=0.9, **style))
+            words = [classes[row[f"{kind}labels"][i]]] if len(classes) > 1 else []
+            words += [] if kind else [f"{row['box_scores'][i]:.2f}"]
+            axes.text(left, top - 0.01 * height, " ".join(words), fontsize=4.5, color=COLOURS[name], clip_on=True)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()

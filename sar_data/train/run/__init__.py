@@ -1,0 +1,1 @@
+"""One run: loop, step, evaluation, checkpoint, folder, ranks."""

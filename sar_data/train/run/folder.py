@@ -1,0 +1,210 @@
+"""A run's folder: what was asked, what came out, and the state to go on from.
+
+config.json          every resolved option, the build and its digests, the weights and their hash, the environment
+metrics.json         split → metric → value
+predictions.parquet  one row a sample and split
+log.jsonl            one row an epoch; curves.png and tensorboard/ show it
+checkpoints/         last.pt, best.pt
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sar_data import __version__
+from sar_data.errors import RunError, UsageError
+from sar_data.system import durable
+from sar_data.train.data import Data
+from sar_data.train.settings import Settings
+
+CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
+# What may change when a run goes on, for it changes neither weights nor predictions.
+FREE = ("threads", "device", "checkpoint_every", "features", "metrics")
+EVERY_S = 10.0  # between lines about an epoch under way
+PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
+
+
+class Folder:
+    """The folder of one run at `path`; `say` is told in a line how the training goes."""
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self.path, self.say = path, say
+        self.checkpoints = path / "checkpoints"
+        self._board: Any = None
+        self._lock: int | None = None
+        self._told = time.monotonic()
+
+    @property
+    def begun(self) -> bool:
+        """Say whether the run is there, seen from this machine."""
+        return (self.path / CONFIG).is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Say whether the run ended and has its metrics."""
+        return (self.path / METRICS).is_file()
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Write config.json, or check that the run that is there was asked for the same; raise UsageError otherwise.
+
+        A run that was refused before its first checkpoint has left config.json alone, and begins anew. Raises RunError
+        while another process is at work in the folder.
+        """
+        with durable.explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._hold()
+            there = {entry.name for entry in self.path.iterdir() if not entry.name.endswith(durable.PARTIAL)}
+        if there and CONFIG not in there:
+            raise UsageError(f"--out {self.path}: expected a run or an empty folder, found other files")
+        if len(there) > 1:
+            self._same(read(self.path / CONFIG), config)
+        else:
+            write(self.path / CONFIG, config)
+        for torn in (*self.path.glob(f"{CONFIG}.*"), *self.checkpoints.glob(f"*{durable.PARTIAL}")):
+            torn.unlink()  # of a process that was killed while it wrote
+
+    def _hold(self) -> None:
+        """Keep other processes out until `close`, or the end of this one."""
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"--out {self.path}: another process is at work on this run: wait for it, or take another --out; "
+                "several ranks are started by torchrun"
+            ) from None
+        except OSError:
+            return  # some shared file systems have no locks
+
+    def _same(self, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        told = {**before["settings"], "job": before["job"], "build": before["build"]["content_digest"]}
+        asked = {**config["settings"], "job": config["job"], "build": config["build"]["content_digest"]}
+        asked = json.loads(json.dumps(asked))
+        for one, document in ((told, before), (asked, config)):
+            one["contents of weights"] = document["weights"] and document["weights"]["sha256"]
+        names = sorted(told.keys() | asked.keys()) if told["job"] == asked["job"] else ["job"]
+        other = [
+            f"{name} was {told.get(name)}, now {asked.get(name)}"
+            for name in names
+            if name not in FREE and told.get(name) != asked.get(name)
+        ]
+        if other:
+            raise UsageError(f"--out {self.path} holds another run: {'; '.join(other)}. Take another --out")
+        ranks = [document["environment"]["ranks"] for document in (before, config)]
+        if ranks[0] != ranks[1]:
+            self.say(
+                f"{ranks[1]} ranks go on with what {ranks[0]} began: a step has as many times --batch-size samples"
+            )
+
+    def tell(self, done: float, epochs: int, losses: Sequence[float]) -> None:
+        """Say how far the training is, every few seconds."""
+        if time.monotonic() - self._told < EVERY_S:
+            return
+        self._told = time.monotonic()
+        self.say(f"epoch {done:.2f} of {epochs}{f', loss {losses[-1]:.4f}' if losses else ''}")
+
+    def log(self, rows: Sequence[Mapping[str, Any]], epochs: int) -> None:
+        """Write the log so far, its last row to TensorBoard, and say it."""
+        self.record(rows)
+        row = rows[-1]
+        told = "; test chooses the epoch, as published" if any(name.startswith("test_") for name in row) else ""
+        shown = " ".join(
+            f"{name} {value:.4f}"
+            for name, value in row.items()
+            if isinstance(value, float) and name not in ("lr", "samples_s", "waiting")
+        )
+        self.say(
+            f"epoch {row['epoch']} of {epochs}: {shown}; {row['samples_s']:,.0f} samples/s, "
+            f"{row['waiting']:.1%} waiting for data{told}"
+        )
+
+    def record(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the log so far, and its last row to TensorBoard."""
+        durable.write(self.path / LOG, "".join(f"{json.dumps(row)}\n" for row in rows).encode(), sync=False)
+        self._scalars(rows[-1])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the log."""
+        path = self.path / LOG
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _scalars(self, row: Mapping[str, Any]) -> None:
+        if self._board is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=row["epoch"])
+        for name, value in row.items():
+            if isinstance(value, float):
+                self._board.add_scalar(name, value, row["epoch"])
+        self._board.flush()
+
+    def close(self) -> None:
+        """End the TensorBoard file, and let others in."""
+        if self._board is not None:
+            self._board.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def configuration(
+    job: str, preset: str | None, settings: Settings, data: Data, *, resolved: Mapping[str, Any], **more: Any
+) -> dict[str, Any]:
+    """Return what config.json says: `resolved` is what the job took for options that were left to it.
+
+    `more` are the weights' provenance and the numbers of parameters.
+    """
+    manifest, ranks = data.manifest, data.ranks
+    left = {
+        **resolved,
+        "bands": data.channels,
+        "task": data.task.name,
+        "image_size": data.side,
+        "device": ranks.device.type,
+    }
+    asked = settings.model_dump(mode="json")
+    return {
+        "job": job,
+        "preset": preset,
+        "settings": {name: left.get(name) if value is None else value for name, value in asked.items()},
+        "build": {
+            "path": data.build,
+            **{
+                name: getattr(manifest, name)
+                for name in ("dataset", "version", "variant", "format", "evidence", "recipe_digest", "content_digest")
+            },
+            "split_policy": manifest.split_policy.policy,
+            "samples": {name: split.count for name, split in manifest.splits.items()},
+        },
+        **more,
+        "environment": {
+            "sar-data": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+            "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else platform.machine(),
+            "ranks": ranks.world,
+        },
+    }
+
+
+def write(path: Path, document: Any) -> None:
+    """Write a JSON document atomically."""
+    durable.write(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read(path: Path) -> Any:
+    """Return a JSON document; raise RunError where it is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: expected the document of a run, cannot read it: {error}") from error

@@ -1,0 +1,216 @@
+"""The loop of every job that trains an encoder: epochs of steps, checkpoints, the best epoch, an exact resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+
+from sar_data.errors import RunError, UsageError
+from sar_data.train.data import Data
+from sar_data.train.jobs import Batch, Job
+from sar_data.train.run import checkpoint
+from sar_data.train.run.evaluate import evaluated
+from sar_data.train.run.folder import Folder
+from sar_data.train.run.halt import Halt
+from sar_data.train.run.ranks import Ranks
+from sar_data.train.run.schedule import optimiser, rate
+from sar_data.train.run.step import Late, Stepper
+from sar_data.train.settings import Tuned
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a training is; all of it is in every checkpoint. `rows` is the log, one row an epoch that is closed."""
+
+    step: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    lr: float = 0.0
+    losses: list[float] = field(default_factory=list)  # of this epoch's steps
+    seconds: float = 0.0  # that this epoch took so far
+    waited: float = 0.0  # of them, for data
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Training:
+    """One training of one job, which goes on from the folder's last checkpoint and ends with the best weights."""
+
+    def __init__(self, job: Job, data: Data, settings: Tuned, ranks: Ranks, folder: Folder, halt: Halt) -> None:
+        self._job, self._data, self._settings, self._ranks = job, data, settings, ranks
+        self._folder, self._halt = folder, halt
+        if settings.select != "last" and not data.has(settings.select):
+            raise UsageError(
+                f"select {settings.select}: this build has no such samples to choose the best epoch on; "
+                "build it with a val split, or take --select last"
+            )
+        self._loader = data.loader("train")
+        self._stepper = Stepper(job, optimiser(job.model, job.encoder, settings), settings, ranks)
+        self._progress = Progress()
+        self._late: Late | None = None
+        self._began = 0.0
+        self._restore()
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train to the last epoch and return the log; raise Halted at a signal once all is saved."""
+        while (epoch := len(self._progress.rows)) < self._settings.epochs:
+            if self._loader.epoch == epoch:  # or else all its steps are done, and it waits to be evaluated
+                self._epoch(epoch)
+            self._finish(epoch)
+            self._leave()
+        if self._settings.select != "last":
+            best = checkpoint.load(self._folder.checkpoints / checkpoint.BEST)
+            if best is None:
+                raise RunError(f"{self._folder.checkpoints / checkpoint.BEST}: expected the best epoch, found nothing")
+            self._job.model.load_state_dict(best["model"])
+        return self._progress.rows
+
+    def _epoch(self, epoch: int) -> None:
+        self._mode(training=True)
+        self._began = time.monotonic() - self._progress.seconds
+        batches = self._timed(self._data.training())
+        while group := list(islice(batches, self._settings.accumulate)):
+            self._step(group)
+            every = self._settings.checkpoint_every
+            if self._loader.epoch == epoch and (self._halt.agreed or (every and self._progress.step % every == 0)):
+                self._pause()
+        self._pause(save=False)
+
+    def _pause(self, *, save: bool = True) -> None:
+        """Wait for the last step, count the time, save; raise Halted where a signal came."""
+        self._look()
+        self._progress.seconds = time.monotonic() - self._began
+        if save or self._halt.agreed:
+            self._save()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._halt.agreed:
+            self._halt.leave(f"{self._folder.path} is saved after {self._progress.step} steps")
+
+    def _step(self, batches: list[Batch]) -> None:
+        progress, settings = self._progress, self._settings
+        progress.lr = rate(settings, self._consumed(len(batches)))
+        for group in self._stepper.optimiser.param_groups:
+            group["lr"] = progress.lr * group["scale"]
+        found = self._stepper.step(batches, progress.step, self._halt.asked)
+        self._look()
+        self._late = Late(found, [key for batch in batches for key in batch["key"]])
+        progress.step += 1
+        if self._ranks.device.type == "cpu":
+            self._look()  # nothing runs ahead here, so nothing is gained by waiting
+        if self._ranks.first:
+            self._folder.tell(self._consumed(0), settings.epochs, progress.losses)
+
+    def _look(self) -> None:
+        """Read the last step's loss; raise RunError where it is no number, with the samples it came from."""
+        if self._late is None:
+            return
+        late, self._late = self._late, None
+        loss, stopping = late.read()
+        if loss != loss or loss in (float("inf"), float("-inf")):
+            keys = self._ranks.gather(late.keys)
+            names = ", ".join(key for one in keys for key in one)
+            raise RunError(
+                f"the loss became {loss} in step {self._progress.step}: a smaller --lr, --amp bf16 or none, or a look "
+                f"at its samples may help: {names}"
+            )
+        self._progress.losses.append(loss)
+        self._halt.agreed = stopping > 0
+
+    def _finish(self, epoch: int) -> None:
+        """Close an epoch: evaluate where it is due, log, save, keep the best."""
+        settings, progress = self._settings, self._progress
+        row: dict[str, Any] = {
+            "epoch": epoch + 1,
+            "step": progress.step,
+            "lr": progress.lr,
+            "loss": sum(progress.losses) / max(len(progress.losses), 1),
+            "samples_s": len(self._loader) * self._loader.pace.step / progress.seconds,
+            "waiting": progress.waited / progress.seconds,
+        }
+        better = False
+        due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 >= settings.epochs
+        if settings.select != "last" and due:
+            score = self.score(settings.select, save=True)[1]
+            row |= {f"{settings.select}_{name}": value for name, value in score.items() if isinstance(value, float)}
+            value = score[self._job.chosen_by]
+            better = value is not None and (progress.best is None or value > progress.best)
+            if better:
+                progress.best, progress.best_epoch = value, epoch + 1
+        progress.rows.append(row)
+        progress.losses, progress.seconds, progress.waited = [], 0.0, 0.0
+        if better or (progress.best is None and settings.select != "last" and due):
+            self._write(checkpoint.BEST, model=self._job.model.state_dict(), epoch=epoch + 1)
+        self._save()
+        if self._ranks.first:
+            self._folder.log(progress.rows, settings.epochs)
+
+    def score(self, split: str, *, save: bool = False) -> tuple[Any, dict[str, Any]]:
+        """Return the predictions and the metrics of a split, with the model as it is; raise Halted at a signal."""
+        self._ranks.share(list(self._job.model.buffers()))
+        self._mode(training=False)
+        with self._stepper.precision():
+            table = evaluated(self._job, self._data, split, self._ranks, partial(self._heed, save))
+        return table, self._job.score(table)
+
+    def _heed(self, save: bool) -> None:
+        """Ask all ranks whether a signal came; if so, save where that is not done, and raise Halted."""
+        asked = self._ranks.total(torch.tensor(float(self._halt.asked), device=self._ranks.device))
+        self._halt.agreed = bool(asked > 0)
+        if self._halt.agreed and save:
+            self._save()
+        self._leave()
+
+    def _mode(self, *, training: bool) -> None:
+        self._job.model.train(training)
+        if self._settings.freeze:
+            self._job.encoder.eval()  # a frozen encoder keeps its batch statistics, too
+
+    def _consumed(self, micro: int) -> float:
+        """Return the epochs of samples consumed, `micro` batches ago."""
+        state, total = self._loader.state_dict(), len(self._loader) * self._loader.pace.step
+        return float(state["epoch"] + (state["position"] - micro * self._loader.pace.step) / total)
+
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        while True:
+            before = time.monotonic()
+            batch = next(batches, None)
+            self._progress.waited += time.monotonic() - before
+            if batch is None:
+                return
+            yield batch
+
+    def _save(self) -> None:
+        progress = self._progress
+        self._write(
+            checkpoint.LAST,
+            model=self._job.model.state_dict(),
+            optimiser=self._stepper.optimiser.state_dict(),
+            scaler=self._stepper.scaler.state_dict(),
+            loader=self._loader.state_dict(),
+            progress={name: getattr(progress, name) for name in Progress.__slots__},
+        )
+
+    def _write(self, name: str, **state: Any) -> None:
+        """Write a checkpoint on the first rank, whose batch statistics all ranks take."""
+        self._ranks.share(list(self._job.model.buffers()))
+        if self._ranks.first:
+            about = {"channels": list(self._job.encoder.channels), "normalize": self._settings.normalize}
+            checkpoint.save(self._folder.checkpoints / name, **about, **state)
+        self._ranks.wait()
+
+    def _restore(self) -> None:
+        state = checkpoint.load(self._folder.checkpoints / checkpoint.LAST)
+        if state is None:
+            return
+        self._job.model.load_state_dict(state["model"])
+        self._stepper.optimiser.load_state_dict(state["optimiser"])
+        self._stepper.scaler.load_state_dict(state["scaler"])
+        self._loader.load_state_dict(state["loader"])
+        self._progress = Progress(**state["progress"])

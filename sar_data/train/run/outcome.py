@@ -1,0 +1,56 @@
+"""What a run leaves: metrics.json with intervals, predictions.parquet, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from sar_data.train.data import Data
+from sar_data.train.jobs import Judge
+from sar_data.train.metrics.batched import rescored
+from sar_data.train.metrics.bootstrap import intervals
+from sar_data.train.pictures import curves
+from sar_data.train.predictions import NAME
+from sar_data.train.predictions import read as kept
+from sar_data.train.predictions import write as keep
+from sar_data.train.run.folder import METRICS, Folder, read, write
+from sar_data.train.settings import Classes, Settings
+
+PUBLISHED = "test (as published)"  # what is said wherever a figure is shown that its own split was chosen by
+
+
+def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], **more: Any) -> dict[str, Any]:
+    """Score each split's predictions and write all of it; return the metrics. `more` goes into metrics.json as it is.
+
+    metrics.json comes last: a run that has it is finished.
+    """
+    found: dict[str, Any] = {}
+    for split, table in tables.items():
+        found[split] = job.score(table)
+        if split == data.settings.select == "test":
+            found[split]["chosen_on"] = PUBLISHED
+        found[split]["intervals"] = intervals(table, data.classes)
+        job.draw(folder.path, split, table, found[split], partial(data.images, split))
+    rows = folder.rows()
+    if rows:
+        told = f", chosen on {PUBLISHED}" if data.settings.select == "test" else ""
+        head = f": {rows[0]['head']}" if "head" in rows[0] else ""
+        curves(folder.path / "curves.png", rows, folder.path.name + head + told)
+    keep(folder.path / NAME, tables, data.classes)
+    found |= more
+    write(folder.path / METRICS, found)
+    return found
+
+
+def again(folder: Folder, settings: Settings) -> dict[str, Any]:
+    """Return the metrics of a finished run; FG-MAE's figures from its predictions, where they are asked for by now."""
+    found: dict[str, Any] = read(folder.path / METRICS)
+    if isinstance(settings, Classes) and settings.metrics == "fgmae-batched":
+        tables, classes = kept(folder.path / NAME)
+        for split, table in tables.items():
+            found[split]["fgmae_batched"] = rescored(table, classes, settings.batch_size)
+        write(folder.path / METRICS, found)
+    return found

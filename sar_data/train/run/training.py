@@ -1,0 +1,117 @@
+"""One run from first to last: the build, the model, its weights, the training, the test, the documents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sar_data.errors import UsageError, unknown
+from sar_data.stream.order import mixed
+from sar_data.train.data import Data
+from sar_data.train.jobs import Job
+from sar_data.train.models import backbone
+from sar_data.train.run.folder import Folder, configuration
+from sar_data.train.run.halt import halting
+from sar_data.train.run.loop import Training
+from sar_data.train.run.outcome import again, leave
+from sar_data.train.run.precision import settle
+from sar_data.train.run.ranks import Ranks, started
+from sar_data.train.settings import JOBS, Probe, Settings, Tuned
+
+INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
+
+
+def run(
+    job: str, build: str, out: str | Path, settings: Settings, *, say: Callable[[str], None], preset: str | None = None
+) -> dict[str, Any]:
+    """Run one job on a build and return its metrics, split → metric → value.
+
+    An unfinished run of the same settings in `out` goes on where it was, to the bit on a processor; a finished one is
+    left as it is. Raises UsageError for settings that do not fit, RunError for a loss that is no number, Halted after a
+    signal.
+    """
+    with started(settings.device) as ranks:
+        settle(ranks.device)
+        if not ranks.first:
+            logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
+        folder = Folder(Path(out), say if ranks.first else lambda line: None)
+        data = Data(build, settings, ranks)
+        try:
+            return _run(job, data, folder, settings, ranks, preset)
+        finally:
+            data.close()
+            folder.close()
+
+
+def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks, preset: str | None) -> dict[str, Any]:
+    torch.manual_seed(mixed(INITIAL, settings.seed) >> 1)
+    tuned = settings if isinstance(settings, Tuned) else None
+    encoder = backbone(settings.model, data.channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
+    made = None if tuned is None else _job(job)(encoder, data, tuned)
+    for split in filter(data.has, ("val", "test")):
+        data.loader(split)  # what cannot be evaluated is told before the training, not after it
+    weights = None
+    if settings.weights is not None:
+        from sar_data.train.weights import load
+
+        weights = load(
+            encoder,
+            settings.weights,
+            pooling=encoder.settled,
+            normalize=settings.normalize,
+            stem=settings.stem,
+            units=[band.unit for band in data.manifest.bands if band.name in data.channels],
+        )
+    encoder.requires_grad_(tuned is not None and not tuned.freeze)
+    parameters = list((encoder if made is None else made.model).parameters())
+    config = configuration(
+        job,
+        preset,
+        settings,
+        data,
+        resolved={"poolings": encoder.poolings} if made is None else made.resolved,
+        weights=None if weights is None else weights.to_json(),
+        parameters={
+            "total": sum(parameter.numel() for parameter in parameters),
+            "trained": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        },
+    )
+    if ranks.first:
+        folder.begin(config)
+    ranks.wait()
+    if not all(ranks.gather(folder.begun)):
+        raise UsageError(f"--out {folder.path}: expected a folder that all ranks see, on a disk that they share")
+    if ranks.gather(folder.finished)[0]:
+        folder.say(f"{folder.path} is finished; to train anew take another --out")
+        return again(folder, settings) if ranks.first else {}
+    if isinstance(settings, Probe):
+        from sar_data.train.probe import probe
+
+        return probe(encoder.to(ranks.device), settings, data, folder, ranks)
+    if made is None or tuned is None:
+        raise unknown("job", job, JOBS)
+    made.model.to(ranks.device)
+    with halting() as halt:
+        training = Training(made, data, tuned, ranks, folder, halt)
+        training.run()
+        tables = {split: training.score(split)[0] for split in ("val", "test") if data.has(split)}
+    return leave(folder, made, data, tables) if ranks.first else {}
+
+
+def _job(name: str) -> Callable[[Any, Data, Any], Job]:
+    """Return what makes a job; only the one that is asked for is imported."""
+    if name == "finetune":
+        from sar_data.train.classification import Classification
+
+        return Classification
+    if name == "segment":
+        from sar_data.train.segment import Segmentation
+
+        return Segmentation
+    from sar_data.train.detect import Detection
+
+    return Detection

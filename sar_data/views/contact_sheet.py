@@ -1,0 +1,178 @@
+"""Contact sheets: some patches of a build in one picture, with their labels, objects and masks."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sar_data.errors import UsageError, unknown
+from sar_data.formats.storage import physical
+from sar_data.record import Mask, Object
+from sar_data.sealed.index import to_object
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import Build, places
+from sar_data.statistics.units import DOMAINS
+from sar_data.system import durable
+from sar_data.views.overlay import draw_mask, draw_objects
+
+Floats = npt.NDArray[np.float32]
+
+STRETCH = (2, 98)  # percentiles
+PAIRS = (("VV", "VH"), ("HH", "HV"))  # co- and cross-polarized: their difference in dB is a ratio in power
+MASKED_GREY = 0.5
+CELL, GAP, LINE, TOP, SIDE = 2.1, 0.16, 0.115, 0.62, 0.2  # inches
+MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
+CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
+
+
+def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int = 16, seed: int = 0) -> int:
+    """Draw `count` patches of a split to the PNG `out`, chosen by `seed`; return how many there were to draw.
+
+    Raises UsageError for a split that does not exist or is empty, TargetError where `out` cannot be written.
+    """
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--out {out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
+    manifest = build.manifest
+    if split not in manifest.splits:
+        raise unknown("split", split, manifest.splits)
+    if not manifest.splits[split].count:
+        full = [name for name, document in manifest.splits.items() if document.count]
+        raise UsageError(f"split {split} of this build is empty. There are: {', '.join(full)}")
+    rows = build.index()
+    rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
+    rows = rows.take(np.sort(chosen))
+    found, steps = places(rows), []
+    images: list[Floats] = []
+    masks: list[Mask | None] = []
+    with build.reader() as reader:
+        for place in found:
+            image = physical(reader.read(place), manifest.storage.scale)
+            steps.append(max(1, -(-max(image.shape[-2:]) // MOST_PIXELS)))
+            thin = np.s_[..., :: steps[-1], :: steps[-1]]
+            # Of several frames the first is shown.
+            images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
+            masks.append(None if place.mask_offset is None else reader.mask(place)[thin])
+    pictures, note = stretched(images, [band.name for band in manifest.bands], _unit(manifest))
+    head = f"{manifest.title} · {split}, {len(rows)} of {manifest.splits[split].count} patches, seed {seed}"
+    objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
+    labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
+    cells = [Cell(*cell) for cell in zip(pictures, steps, masks, objects, labels, strict=True)]
+    figure = _sheet(cells, head, note)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png")
+    durable.write(out, buffer.getvalue())
+    return len(rows)
+
+
+class Cell(NamedTuple):
+    """One patch as it is drawn: every `step`-th pixel of the picture and the mask, what is in it, lines below it."""
+
+    picture: Floats
+    step: int
+    mask: Mask | None
+    objects: list[Object]
+    lines: list[str]
+
+
+def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[list[Floats], str]:
+    """Return pictures [y, x, 1 or 3] in 0–1 of images [band, y, x], and what was done in words.
+
+    Each channel is stretched by its 2–98 % over all samples together, so that patches compare; power and amplitude are
+    shown in dB. Masked is grey.
+    """
+    if unit in ("power", "amplitude"):
+        images, unit = [DOMAINS[unit]["dB"](image).astype(np.float32) for image in images], "dB"
+    pair = next((pair for pair in PAIRS if set(pair) <= set(bands)), None)
+    if pair is None:
+        channels = {bands[0]: [image[0] for image in images]}
+    else:
+        co, cross = ([image[bands.index(name)] for image in images] for name in pair)
+        ratio = [a - b for a, b in zip(co, cross, strict=True)]
+        channels = {pair[0]: co, pair[1]: cross, f"{pair[0]}−{pair[1]}": ratio}
+    scaled, notes = [], []
+    for name, planes in channels.items():
+        valid = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
+        low, high = np.percentile(valid, STRETCH) if valid.size else (0.0, 1.0)
+        span = max(high - low, 1e-6)
+        scaled.append([np.where(np.isfinite(p), np.clip((p - low) / span, 0, 1), MASKED_GREY) for p in planes])
+        notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
+    colours = (
+        " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True))
+        if pair
+        else f"grey {notes[0]}".replace("grey grey", "grey")
+    )
+    pictures = [np.stack(planes, axis=-1).astype(np.float32) for planes in zip(*scaled, strict=True)]
+    return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
+
+
+def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) -> list[str]:
+    """Return the lines under a patch: its labels, and how many objects of each class."""
+    detection = next((task for task in manifest.tasks if task.kind == "detection"), None)
+    if detection is None:
+        return _wrapped(labels or [])
+    counts = Counter(detection.classes[one.label] for one in objects)
+    counted = [f"{n} × {name}" for name, n in counts.items()]
+    return _wrapped([*(labels or [] if detection is not manifest.tasks[0] else []), *counted])
+
+
+def _unit(manifest: Manifest) -> str:
+    return {"1": "σ", "minmax": "of the train range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
+
+
+def _wrapped(labels: list[str]) -> list[str]:
+    """Return the lines under a patch, one label after the other; what has no room is counted."""
+    lines: list[str] = []
+    for i, label in enumerate(labels):
+        wrapped = textwrap.wrap(label, CHARACTERS, initial_indent="· ", subsequent_indent="  ")
+        if len(lines) + len(wrapped) > MOST_LINES - (i + 1 < len(labels)):
+            return [*lines, f"· and {len(labels) - i} more"]
+        lines += wrapped
+    return lines
+
+
+def _sheet(cells: list[Cell], head: str, note: str) -> Figure:
+    """Lay patches out in a near-square, every row as high as its longest labels need."""
+    columns = min(max(math.ceil(math.sqrt(len(cells))), 3), 8)
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    heights = [CELL + GAP + LINE * (1 + max(len(cell.lines) for cell in row)) for row in rows]
+    width, height = 2 * SIDE + columns * (CELL + GAP) - GAP, TOP + sum(heights)
+    figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
+    style: dict[str, Any] = {"ha": "left", "va": "top", "color": "0.1"}
+    figure.text(SIDE / width, 1 - 0.14 / height, head, fontsize=10, fontweight="bold", **style)
+    figure.text(SIDE / width, 1 - 0.36 / height, note, fontsize=7.5, **style)
+    top = height - TOP
+    for row, tall in zip(rows, heights, strict=True):
+        for column, cell in enumerate(row):
+            left = SIDE + column * (CELL + GAP)
+            axes = figure.add_axes((left / width, (top - CELL) / height, CELL / width, CELL / height), anchor="SW")
+            _draw(axes, cell)
+            text = "\n".join(cell.lines)
+            figure.text(left / width, (top - CELL - 0.05) / height, text, fontsize=6.5, linespacing=1.2, **style)
+        top -= tall
+    return figure
+
+
+def _draw(axes: Axes, cell: Cell) -> None:
+    """Draw one patch in the pixels of the stored image, and what is in it."""
+    rows, columns, channels = cell.picture.shape
+    picture = cell.picture if channels == 3 else cell.picture[..., 0]
+    extent = (0, columns * cell.step, rows * cell.step, 0)
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
+    if cell.mask is not None:
+        draw_mask(axes, cell.mask, cell.step)
+    draw_objects(axes, cell.objects)
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+    axes.set_axis_off()

@@ -1,0 +1,124 @@
+"""Exported COCO JSON is what pycocotools loads, and what was drawn is found to be perfect."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pipelines import hrsid, ssdd
+from pipelines.synth import hrsid as hrsid_synthetic
+from pipelines.synth import ssdd as ssdd_synthetic
+from sar_data.builder.itinerary import build
+from sar_data.builder.prepare import Options
+from sar_data.cli import main
+from sar_data.exporters.coco import export
+from sar_data.record import Object
+from sar_data.sealed.opened import Build
+from sar_data.spec import Pipeline
+from tests.datasets.test_real_sample import SAMPLES
+
+REAL = SAMPLES / "ssdd"
+needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="no real SSDD: name its folder by SAR_DATA_SAMPLES")
+
+
+def average_precision(truth: Path, kind: str, shift: float = 0.0) -> tuple[float, float]:
+    """Return AP (0.50:0.95) and AR of predictions that are the truth, moved by `shift` pixels."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO(str(truth))
+        found = []
+        for one in known.dataset["annotations"]:
+            x, y, width, height = one["bbox"]
+            drawn = {"bbox": [x + shift, y, width, height]} if kind == "bbox" else {"segmentation": known.annToRLE(one)}
+            found.append({"image_id": one["image_id"], "category_id": one["category_id"], "score": 0.9, **drawn})
+        evaluated = COCOeval(known, known.loadRes(found), kind)
+        evaluated.evaluate()
+        evaluated.accumulate()
+        evaluated.summarize()
+    return float(evaluated.stats[0]), float(evaluated.stats[8])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
+    out = tmp_path_factory.mktemp("export")
+    ssdd_synthetic.synthesise(out / "ssdd", count=12, seed=0)
+    hrsid_synthetic.synthesise(out / "hrsid", count=9, seed=0)
+    options = Options(format="webdataset")
+    pairs: dict[str, Pipeline] = {"ssdd": ssdd.PIPELINE, "hrsid": hrsid.PIPELINE}
+    return {name: build(pipeline, source=out / name, out=out, options=options) for name, pipeline in pairs.items()}
+
+
+@pytest.mark.parametrize("name", ["ssdd", "hrsid"])
+def test_perfect_predictions_are_found_perfect_and_others_are_not(
+    built: dict[str, Build], name: str, tmp_path: Path
+) -> None:
+    made = export(built[name], tmp_path)
+    assert [path.name for path in made] == ["train.json", "test.json"]
+    for path in made:
+        assert average_precision(path, "bbox") == pytest.approx((1, 1))
+        assert average_precision(path, "segm") == pytest.approx((1, 1))
+        assert average_precision(path, "bbox", shift=4)[0] < 0.9
+
+
+@needs_samples
+def test_the_real_ships_go_from_the_release_through_a_build_to_a_perfect_evaluation(tmp_path: Path) -> None:
+    made = build(ssdd.PIPELINE, source=REAL, out=tmp_path, options=Options(format="lmdb"))
+    for path in export(made, tmp_path / "coco"):
+        assert average_precision(path, "bbox") == pytest.approx((1, 1))
+        assert average_precision(path, "segm") == pytest.approx((1, 1))
+        document = json.loads(path.read_text())
+        release = REAL / "Official-SSDD-OPEN/BBox_SSDD/coco_style/annotations" / path.name
+        (image,), (ship,) = document["images"], document["annotations"]
+        assert (REAL / image["file_name"]).is_file()
+        known = json.loads(release.read_text())
+        (theirs,) = (one for one in known["annotations"] if one["image_id"] == int(image["key"]))
+        assert ship["bbox"] == pytest.approx(theirs["bbox"], abs=1)
+        assert ship["area"] == pytest.approx(theirs["area"], rel=0.1)
+        assert len(ship["rotated"]) == 5
+
+
+def test_every_number_is_as_coco_wants_it(built: dict[str, Build], tmp_path: Path) -> None:
+    export(built["ssdd"], tmp_path)
+    document = json.loads((tmp_path / "train.json").read_text())
+    assert [image["id"] for image in document["images"]] == list(range(1, 10))
+    assert [one["id"] for one in document["annotations"]] == list(range(1, len(document["annotations"]) + 1))
+    assert document["categories"] == [{"id": 1, "name": "ship", "supercategory": ""}]
+    for one in document["annotations"]:
+        assert all(isinstance(v, float) for v in (*one["bbox"], *one["segmentation"][0], one["area"]))
+        assert 0 < one["area"] <= one["bbox"][2] * one["bbox"][3]
+        assert one["iscrowd"] == 0
+
+
+def test_the_area_is_that_of_the_most_exact_drawing() -> None:
+    from sar_data.exporters.coco import _annotation
+
+    box: dict[str, Any] = {"label": 0, "box": (0.0, 0.0, 4.0, 2.0)}
+    for more, area in (
+        ({}, 8),
+        ({"rotated": (2.0, 1.0, 3.0, 1.0, 30.0)}, 3),
+        ({"rotated": (2.0, 1.0, 3.0, 1.0, 30.0), "polygons": ((0.0, 0.0, 4.0, 0.0, 4.0, 2.0),)}, 4),
+    ):
+        assert _annotation(Object(**box, **more))["area"] == area  # type: ignore[arg-type]
+    assert _annotation(Object(**box, attrs={"crowd": "1"}))["iscrowd"] == 1
+
+
+def test_the_command_says_what_it_wrote_and_what_it_cannot(
+    built: dict[str, Build], sealed: dict[str, Build], tmp_path: Path
+) -> None:
+    run = CliRunner().invoke
+    done = run(main, ["export", "coco", str(built["ssdd"].path), "--out", str(tmp_path / "a")])
+    assert (done.exit_code, done.stdout.split()) == (0, [str(tmp_path / f"a/{s}.json") for s in ("train", "test")])
+    other = run(main, ["export", "coco", str(sealed["lmdb"].path), "--out", str(tmp_path / "b")])
+    assert (other.exit_code, (tmp_path / "b").exists()) == (2, False)
+    assert "expected a build with a detection task, found tasks of kind: multilabel" in other.stderr
+    (tmp_path / "file").write_text("")
+    bad = run(main, ["export", "coco", str(built["ssdd"].path), "--out", str(tmp_path / "file" / "x")])
+    assert bad.exit_code == 1
+    assert "cannot make the folder" in bad.stderr

@@ -1,0 +1,192 @@
+"""Verify finds every kind of damage, names where it is, and never stops at the first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sar_data import catalog
+from sar_data.builder.itinerary import build, repack
+from sar_data.builder.prepare import Options
+from sar_data.builder.repack import Changes
+from sar_data.cli import main
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build, places
+from sar_data.sealed.verify import Problem, verify
+
+FORMATS = ("lmdb", "webdataset", "zarr")
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("verify")
+    catalog.synthesise("eurosat-sar")(root / "raw", count=60, seed=2)
+    pipeline = catalog.pipeline("eurosat-sar")
+    options = {name: Options(format=name, shard_length=8, split="stratified") for name in FORMATS}
+    made = {
+        name: build(pipeline, source=root / "raw", out=root / "out", options=options[name]).path for name in FORMATS
+    }
+    made["int16"] = repack(made["zarr"], Changes(dtype="int16")).path
+    made["zstd"] = repack(made["zarr"], Changes(compression="zstd", normalize="zscore")).path
+    return made
+
+
+@pytest.fixture
+def copy(sealed: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
+    def made(name: str) -> Path:
+        return Path(shutil.copytree(sealed[name], tmp_path / name))
+
+    return made
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def edit(path: Path, change: Callable[[dict], object]) -> None:  # type: ignore[type-arg]
+    document = json.loads((path / NAME).read_bytes())
+    change(document)
+    (path / NAME).write_text(json.dumps(document))
+
+
+def flip(path: Path, keys: list[str]) -> list[tuple[str, str]]:
+    """Flip a bit in the stored pixels of each key; return shard and key."""
+    sound = Build.open(path)
+    flipped = []
+    with sound.reader() as reader:
+        for place in places(sound.index()):
+            if place.key in keys:
+                shards = sound.manifest.splits[place.split].shards
+                file = path / shards[place.shard].file
+                data = bytearray(file.read_bytes())
+                at = data.index(reader.read(place)[1].tobytes()[:256])
+                data[at + 100] ^= 1
+                file.write_bytes(data)
+                flipped.append((f"{place.split}/{place.shard:06d}", place.key))
+    return flipped
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "int16", "zstd"])
+def test_a_sound_build_has_no_problem_and_is_left_untouched(sealed: dict[str, Path], name: str) -> None:
+    before = files(sealed[name])
+    assert verify(sealed[name]) == []
+    assert verify(sealed[name], full=True) == []
+    assert files(sealed[name]) == before
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "int16"])
+def test_damaged_pixels_are_named_by_shard_and_record_and_all_of_them(copy: Callable[[str], Path], name: str) -> None:
+    path = copy(name)
+    index = Build.open(path).index()
+    keys = [place.key for place in places(index)][3::9]
+    flipped = flip(path, keys)
+    assert len(flipped) == len(keys) > 3
+    assert verify(path) == []  # sizes are right: the quick look cannot see it
+    problems = verify(path, full=True)
+    assert {(p.shard, p.key) for p in problems if p.key} == set(flipped)
+    damaged = {shard.split("/")[0] if name == "lmdb" else shard for shard, _ in flipped}
+    assert len([p for p in problems if p.what.startswith("sha256")]) == len(damaged)
+    assert len(problems) == len(damaged) + len(flipped)
+
+
+@pytest.mark.parametrize("name", ["webdataset", "zarr"])
+def test_a_missing_and_a_truncated_shard_are_named(copy: Callable[[str], Path], name: str) -> None:
+    path = copy(name)
+    first, second = Manifest.load(path).splits["train"].shards[:2]
+    (path / first.file).unlink()
+    with open(path / second.file, "r+b") as file:
+        file.truncate(1000)
+    assert verify(path) == [
+        Problem(first.name, None, first.file, "a file", "none"),
+        Problem(second.name, None, second.file, f"{second.bytes} bytes", "1000 bytes"),
+    ]
+    broken = {p.key for p in verify(path, full=True) if p.key}
+    assert len(broken) >= first.count + second.count - 1
+
+
+def test_an_lmdb_environment_that_was_cut_short_is_a_problem_and_not_the_end_of_the_process(
+    copy: Callable[[str], Path],
+) -> None:
+    path = copy("lmdb")
+    with open(path / "train/data.mdb", "r+b") as file:
+        file.truncate(200_000)
+    (path / "test/data.mdb").write_bytes(b"")
+    for full in (False, True):
+        problems = verify(path, full=full)
+        assert any(p.what == "train/data.mdb" and "200000" in p.found for p in problems)
+        assert any(p.what == "test/data.mdb" for p in problems)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_that_nobody_listed_are_problems_but_traces_of_readers_are_not(
+    copy: Callable[[str], Path], name: str
+) -> None:
+    path = copy(name)
+    (path / "train" / "lock.mdb").touch()
+    (path / "report.html").touch()
+    assert verify(path) == []
+    (path / "train" / "extra").touch()
+    assert verify(path) == [Problem(None, None, "train/extra", f"a line in {SUMS_NAME}", "none")]
+
+
+def test_altered_sums_index_and_manifest_are_found_together(copy: Callable[[str], Path]) -> None:
+    path = copy("zarr")
+    with open(path / SUMS_NAME, "a") as sums:
+        sums.write(f"{'0' * 64}  train/nothing\n")
+    edit(path, lambda document: document["splits"]["train"].update(count=1))
+    edit(path, lambda document: document["splits"]["val"]["shards"][0].update(count=99))
+    edit(path, lambda document: document["unused"].update(cloud=2))
+    problems = verify(path)
+    assert [p.what.split(" in ")[0] for p in problems] == [
+        SUMS_NAME,
+        "train/nothing",
+        "rows of train",
+        "rows",
+        "unused rows",
+    ]
+    assert problems[3].shard == "val/000000"
+
+
+def test_altered_figures_and_digests_are_found_by_a_full_look(copy: Callable[[str], Path]) -> None:
+    path = copy("zarr")
+    edit(path, lambda document: document["statistics"]["val"]["bands"]["VV"]["stored"].update(mean=-9.0))
+    edit(path, lambda document: document["normalization"]["std"].update(VH=1.0))
+    edit(path, lambda document: document.update(content_digest="0" * 64))
+    assert verify(path) == []
+    problems = verify(path, full=True)
+    assert {p.what for p in problems} == {
+        "content digest",
+        "statistics of val: bands VV stored mean",
+        "normalization: std VH",
+    }
+    assert all(p.expected and p.found for p in problems)
+
+
+@pytest.mark.parametrize("name", [NAME, SUMS_NAME, INDEX_NAME])
+def test_a_missing_or_unreadable_document_is_a_problem(copy: Callable[[str], Path], name: str) -> None:
+    for damage in (lambda file: file.unlink(), lambda file: file.write_bytes(b"\xff nonsense")):
+        path = copy("zarr")
+        damage(path / name)  # type: ignore[no-untyped-call]
+        assert any(name in str(problem) for problem in verify(path, full=True))
+        shutil.rmtree(path)
+
+
+def test_the_command_lists_the_problems_and_fails(copy: Callable[[str], Path]) -> None:
+    path = copy("webdataset")
+    sound = CliRunner().invoke(main, ["verify", str(path), "--full", "--workers", "1"])
+    assert sound.exit_code == 0
+    assert "sound (every byte was read)" in sound.stdout
+    [(shard, key)] = flip(path, [places(Build.open(path).index())[0].key])
+    wrong = CliRunner().invoke(main, ["verify", str(path), "--full", "--workers", "1"])
+    assert wrong.exit_code == 1
+    assert f"shard {shard}: record {key}: pixels" in wrong.stdout
+    facts = json.loads(CliRunner().invoke(main, ["verify", str(path), "--full", "--json", "--workers", "1"]).stdout)
+    assert facts["sound"] is False
+    assert [problem["key"] for problem in facts["problems"]] == [None, key]
+    (path / NAME).unlink()
+    assert CliRunner().invoke(main, ["verify", str(path)]).exit_code == 1

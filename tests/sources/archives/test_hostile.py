@@ -1,0 +1,64 @@
+"""Hostile and damaged archives: refused by the member's name, and nothing is written but what --work is for."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.sources.archives.open import open_tree
+from tests.contract.trees import walked
+from tests.mini.archives import zip_bytes
+from tests.mini.builds import snapshot
+from tests.mini.hostile import HOSTILE
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_it_is_refused_by_the_members_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = HOSTILE[name]
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    (tmp_path / "canary.txt").write_text("alive")
+    (home / hostile.file).write_bytes(hostile.make())
+    monkeypatch.chdir(home)
+    before = {path: facts for path, facts in snapshot(tmp_path).items() if not path.startswith("work")}
+    with pytest.raises(BadRecord if hostile.at_read else SourceError) as caught:
+        walked(open_tree(home / hostile.file, work=work))
+    message = str(caught.value)
+    assert "evil." in message
+    assert repr(hostile.member)[1:-1] in message
+    assert re.search(hostile.reason, message), message
+    after = {path: facts for path, facts in snapshot(tmp_path).items() if not path.startswith("work")}
+    assert after == before
+    left = list(work.rglob("*"))
+    assert all(path.is_file() and not path.is_symlink() for path in left)
+    assert sum(path.stat().st_size for path in left) <= (64 << 20) + (8 << 20)
+    assert hostile.at_read or not [path for path in left if path.name.endswith(".members")]
+
+
+def test_there_are_many() -> None:
+    assert len(HOSTILE) >= 80
+
+
+def test_a_partial_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    from tests.mini.archives import KINDS
+
+    archive = KINDS["tar.gz"]({"a.txt": b"x"}, tmp_path / "home")
+    open_tree(archive, work=tmp_path / "first")
+    (made,) = (tmp_path / "first").glob("*.plain.tar")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "canary.txt").write_text("alive")
+    os.symlink(tmp_path / "canary.txt", tmp_path / "work" / f"{made.name}.partial")
+    with pytest.raises(OSError, match="partial"):
+        open_tree(archive, work=tmp_path / "work")
+    assert (tmp_path / "canary.txt").read_text() == "alive"
+
+
+def test_zips_deeper_than_one_in_another_are_files(tmp_path: Path) -> None:
+    inmost = zip_bytes({"a.txt": b"x"})
+    (tmp_path / "all.zip").write_bytes(zip_bytes({"one.zip": zip_bytes({"two.zip": inmost})}))
+    assert walked(open_tree(tmp_path / "all.zip")) == {"one": None, "one/two.zip": inmost}

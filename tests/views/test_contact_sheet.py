@@ -1,0 +1,166 @@
+"""Contact sheets and histograms: what is drawn, how it is stretched, and what is refused."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from sar_data import catalog
+from sar_data.builder.itinerary import build, repack
+from sar_data.builder.prepare import Options
+from sar_data.builder.repack import Changes
+from sar_data.cli import main
+from sar_data.errors import TargetError, UsageError
+from sar_data.sealed.opened import Build
+from sar_data.statistics.tally import Tally, survey
+from sar_data.views import contact_sheet as show
+from sar_data.views import overlay
+from sar_data.views.histograms import histograms
+
+
+@pytest.fixture
+def parent(sealed: dict[str, Build]) -> Build:
+    return sealed["zarr"]
+
+
+def drawn(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    image: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = matplotlib.image.imread(io.BytesIO(path.read_bytes()))
+    return image
+
+
+def test_a_sheet_is_a_picture_that_the_seed_decides(parent: Build, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert show.contact_sheet(parent, tmp_path / f"{name}.png", count=9, seed=seed) == 9
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+    picture = drawn(tmp_path / "a.png")
+    assert picture.shape[0] > 900
+    assert picture[..., :3].std() > 0.1
+
+
+def test_a_split_smaller_than_the_sheet_is_shown_whole(parent: Build, tmp_path: Path) -> None:
+    count = parent.manifest.splits["val"].count
+    assert show.contact_sheet(parent, tmp_path / "a.png", split="val", count=100) == count < 100
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [Changes(dtype="int16"), Changes(dtype="float16", format="lmdb"), Changes(normalize="zscore"), Changes(resize=40)],
+)
+def test_baked_builds_look_as_their_parent_does(parent: Build, tmp_path: Path, changes: Changes) -> None:
+    baked = repack(parent.path, changes, out=tmp_path / "out")
+    for name, of in (("parent", parent), ("baked", baked)):
+        show.contact_sheet(of, tmp_path / f"{name}.png", count=4)
+    first, second = drawn(tmp_path / "parent.png"), drawn(tmp_path / "baked.png")
+    assert first.shape == second.shape
+    if changes.normalize is None:
+        assert abs(first - second).mean() < (0.002 if changes.dtype else 0.1)
+
+
+def test_vv_and_vh_become_colours_stretched_over_the_whole_sheet() -> None:
+    ramp = np.linspace(-25, -5, 200, dtype=np.float32).reshape(2, 1, 10, 10)
+    images = np.concatenate([ramp - 7, ramp], axis=1)
+    pictures, note = show.stretched(list(images), ["VH", "VV"], "dB")
+    assert [picture.shape for picture in pictures] == [(10, 10, 3)] * 2
+    assert pictures[0][..., 0].mean() < pictures[1][..., 0].mean()  # not stretched each for itself
+    assert note.startswith("R VV −24.6 to −5.4 dB · G VH −31.6 to −12.4 dB · B VV−VH 7.0 to 7.0 dB")
+    assert "2–98 %" in note
+
+
+def test_one_band_is_grey_and_masked_pixels_are_neither_dark_nor_bright() -> None:
+    images = np.linspace(-25, -5, 100, dtype=np.float32).reshape(1, 1, 10, 10)
+    images[0, 0, 0, 0] = np.nan
+    (picture,), note = show.stretched(list(images), ["HH"], "dB")
+    assert picture.shape == (10, 10, 1)
+    assert picture[0, 0] == 0.5
+    assert note.startswith("grey HH")
+    assert np.isfinite(show.stretched([np.full((1, 4, 4), np.nan, np.float32)], ["VV"], "dB")[0]).all()
+
+
+def test_images_of_different_sizes_share_one_stretch_and_power_is_shown_in_db() -> None:
+    images = [np.full((1, 8, 9), 0.01, np.float32), np.full((1, 20, 5), 1.0, np.float32)]
+    pictures, note = show.stretched(images, ["VV"], "power")
+    assert [picture.shape for picture in pictures] == [(8, 9, 1), (20, 5, 1)]
+    assert (pictures[0].max(), pictures[1].min()) == (0, 1)
+    assert note.startswith("grey VV −20.0 to 0.0 dB")
+
+
+def test_long_and_many_labels_are_wrapped_and_what_has_no_room_is_counted() -> None:
+    long = "Land principally occupied by agriculture, with significant areas of natural vegetation"
+    lines = show._wrapped([long, "Pastures"])
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= show.CHARACTERS
+    many = show._wrapped([f"class {i}" for i in range(20)])
+    assert len(many) == show.MOST_LINES
+    assert many[-1] == "· and 14 more"
+    assert show._wrapped([f"class {i}" for i in range(7)])[-1] == "· class 6"
+
+
+def test_wrong_names_are_refused_with_what_exists(parent: Build, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ending in \.png, found \.jpg"):
+        show.contact_sheet(parent, tmp_path / "a.jpg")
+    with pytest.raises(UsageError, match="Did you mean 'train'"):
+        show.contact_sheet(parent, tmp_path / "a.png", split="trian")
+    with pytest.raises(TargetError, match="cannot write"):
+        show.contact_sheet(parent, tmp_path / "nowhere" / "a.png", count=1)
+    result = CliRunner().invoke(main, ["show", str(parent.path), "--out", str(tmp_path / "a.png"), "--count", "2"])
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'a.png'}\n")
+
+
+def sheet(name: str, count: int, tmp_path: Path, **options: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return the contact sheet of a miniature's build."""
+    catalog.synthesise(name)(tmp_path / "raw", count=count, seed=0)
+    pipeline = catalog.pipeline(name, options.pop("variant", None))
+    made = build(pipeline, source=tmp_path / "raw", out=tmp_path, options=Options(format="webdataset", **options))
+    show.contact_sheet(made, tmp_path / "a.png")
+    return drawn(tmp_path / "a.png")[..., :3]
+
+
+def coloured(picture: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> int:
+    """Return how many pixels are of no grey."""
+    return int((np.ptp(picture, axis=-1) > 0.2).sum())
+
+
+def test_objects_are_outlined_on_grey_images_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_ships = sheet("ssdd", 6, tmp_path)
+    assert coloured(with_ships) > 500
+    monkeypatch.setattr(show, "draw_objects", lambda axes, objects: None)
+    made = next(tmp_path.glob("ssdd/*/webdataset-*"))
+    show.contact_sheet(Build.open(made), tmp_path / "b.png")
+    assert coloured(drawn(tmp_path / "b.png")[..., :3]) == 0
+
+
+def test_a_scene_larger_than_the_sheet_is_thinned_and_its_boxes_stay_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sheet("ls-ssdd", 1, tmp_path, variant="scenes")
+    monkeypatch.setattr(show, "MOST_PIXELS", 100)
+    made = next(tmp_path.glob("ls-ssdd/*/webdataset-*"))
+    show.contact_sheet(Build.open(made), tmp_path / "thin.png")
+    thin = drawn(tmp_path / "thin.png")[..., :3]
+    assert coloured(whole) == pytest.approx(coloured(thin), rel=0.1)
+
+
+def test_masks_are_outlined(tmp_path: Path) -> None:
+    assert coloured(sheet("hephaestus", 4, tmp_path, split="random")) > 300
+
+
+def test_each_class_has_its_colour_and_counts_are_told_below() -> None:
+    assert len({overlay.colour(label) for label in range(8)}) == 8
+    assert overlay.colour(9) == overlay.colour(1)
+
+
+@pytest.mark.parametrize("unit", ["dB", "1", "minmax"])
+def test_histograms_are_drawn_in_every_unit_and_for_empty_splits(unit: str, tmp_path: Path) -> None:
+    tally = Tally((unit, unit))
+    tally.add(survey(np.random.default_rng(0).random((2, 32, 32), np.float32)))
+    parts = {"train": tally.finish(), "val": Tally((unit, unit)).finish()}
+    histograms(parts, ["VV", "VH"], "Title", tmp_path / "a.png")
+    assert drawn(tmp_path / "a.png").shape[1] > 800
+    with pytest.raises(UsageError, match=r"ending in \.png"):
+        histograms(parts, ["VV", "VH"], "Title", tmp_path / "a.svg")
