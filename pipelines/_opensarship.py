@@ -55,7 +55,7 @@ def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
         variant=variant(kind, form),
         bands=own,
         dtype=dtype,
-        evidence="real-files" if known else "dossier",
+        evidence="real-files" if known else "documents-only",
         pixel_size_m=10.0 if kind[:3] == "grd" else None,
         calibration={"": "DN", "cal": "sigma0", "uint8": "stretched"}[form],
     )

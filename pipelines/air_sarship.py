@@ -79,7 +79,7 @@ SPEC = DatasetSpec(
     version="1.0",
     revision=1,
     title="AIR-SARShip-1.0",
-    evidence="dossier",
+    evidence="documents-only",
     samples=31,
     bands=(Band(name="grey", polarization="", unit="DN", description="16-bit digital number"),),
     shape=None,

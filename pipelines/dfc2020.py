@@ -100,7 +100,7 @@ SPEC = DatasetSpec(
     version="1.0",
     revision=1,
     title="DFC2020",
-    evidence="dossier",
+    evidence="documents-only",
     samples=6114,
     bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
     shape=SHAPE,

@@ -92,7 +92,7 @@ PIPELINE = Pipeline(
         version="1.0",
         revision=1,
         title="EuroSAT-SAR",
-        evidence="dossier",
+        evidence="documents-only",
         bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
         shape=(64, 64),
         dtype="float32",

@@ -62,7 +62,7 @@ PIPELINE = Pipeline(
         version="1.0",
         revision=1,
         title="Hephaestus, cropped patches",
-        evidence="dossier",
+        evidence="documents-only",
         bands=(Band(name="InSAR", polarization="", unit="8-bit", description="wrapped phase as grey"),),
         shape=(SIDE, SIDE),
         dtype="uint8",

@@ -119,7 +119,7 @@ CLUTTER = dataclasses.replace(
     tasks=(),
     sources=(DISCS,),
     lists=(),
-    evidence="dossier",
+    evidence="documents-only",
 )
 JPEG = dataclasses.replace(
     SPEC,

@@ -122,7 +122,7 @@ PIPELINE = Pipeline(
         version="1.0",
         revision=1,
         title="Images by list",
-        evidence="dossier",
+        evidence="documents-only",
         bands=(Band(name="1", polarization="", unit="DN", description="as the file has it"),),
         shape=None,
         dtype="uint8",

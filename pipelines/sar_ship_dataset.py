@@ -89,7 +89,7 @@ PIPELINE = Pipeline(
         version="0",
         revision=1,
         title="SAR-Ship-Dataset",
-        evidence="dossier",
+        evidence="documents-only",
         samples=39_729,
         bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, HH, HV, VH or VV"),),
         shape=(SIDE, SIDE),

@@ -98,7 +98,7 @@ PIPELINE = Pipeline(
         version="1.0",
         revision=1,
         title="SARDet-100K",
-        evidence="dossier",
+        evidence="documents-only",
         samples=116_598,
         bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude of many sensors"),),
         shape=None,

@@ -105,7 +105,7 @@ SPEC = DatasetSpec(
     version="1.0",
     revision=1,
     title="SEN12MS, Sentinel-1",
-    evidence="dossier",
+    evidence="documents-only",
     samples=180_662,
     bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
     shape=SHAPE,

@@ -65,7 +65,7 @@ PIPELINE = Pipeline(
         version="1.0",
         revision=1,
         title="SEN1-2, Sentinel-1",
-        evidence="dossier",
+        evidence="documents-only",
         samples=282_384,
         bands=(Band(name="VV", polarization="VV", unit="8-bit", description="VV, stretched to 8 bits"),),
         shape=SHAPE,

@@ -117,7 +117,7 @@ PIPELINE = Pipeline(
         version="1.0",
         revision=1,
         title="xView3-SAR, tiles",
-        evidence="dossier",
+        evidence="documents-only",
         may_be_empty=True,
         bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in FILES),
         shape=(SIDE, SIDE),

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from sar_data.record import Record, Sample
     from sar_data.split.policy import SplitPolicy
 
-Evidence = Literal["real-files", "real-lists", "dossier"]
+Evidence = Literal["real-files", "real-lists", "documents-only"]
+EVIDENCE: Mapping[str, str] = {
+    "real-files": "the layout was checked on real files",
+    "real-lists": "the layout was checked on real lists, not on real files",
+    "documents-only": "the layout is known from documents alone",
+}
 TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection"]
 Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
 """Units of stored values. `power` is linear sigma0 or gamma0, `amplitude` its root or a detected DN, `DN` any number
@@ -165,3 +170,9 @@ class Pipeline:
     splits: Mapping[str, SplitPolicy]
     fit: Callable[[Tree], tuple[Pipeline, tuple[str, ...]]] | None = None
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
+
+
+def sample_shape(frames: int, bands: int, shape: tuple[int, int] | None) -> str:
+    """Return a sample's shape in words, such as 4×2×264×264."""
+    sizes = map(str, shape) if shape else ("sizes differ",)
+    return "×".join((*([str(frames)] if frames > 1 else []), str(bands), *sizes))

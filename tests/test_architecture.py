@@ -39,7 +39,7 @@ LAWS: list[tuple[str, str]] = [
     (r"pipelines\.synth", "sar_data.synth sar_data.labels pipelines"),
     (r"pipelines", "sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree pipelines._"),
     (r"flows", "sar_data flows"),
-    (r"sar_data\.cli\.run", "flows sar_data.cli"),
+    (r"sar_data\.cli\.flow", "flows sar_data.cli"),
     (r"sar_data\.(cli|__main__)", "sar_data"),
     # The ground: values, files, sums. None of them knows a build.
     (r"sar_data\.(errors|record|progress|system)", "sar_data.system"),
@@ -86,7 +86,7 @@ ENTRIES = {
     "flows.build.build",
     "flows.build.build_dataset",
     "sar_data.cli.build.command",
-    "sar_data.cli.repack.command",
+    "sar_data.cli.convert.command",
     "sar_data.stream.dataset.Stream.__init__",
     # To be shortened.
     "flows.build.build_flow.build",

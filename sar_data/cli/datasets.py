@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sar_data.cli.console import console
-from sar_data.cli.outcome import sample_shape
 from sar_data.errors import UsageError
+from sar_data.spec import sample_shape
 
 if TYPE_CHECKING:
     from sar_data.spec import DatasetSpec

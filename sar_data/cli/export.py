@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from sar_data.cli.choices import BuildFolder
+from sar_data.cli.tree import Group
 
 
-@click.group("export", short_help="Write what a build says as a document of another tool.")
+@click.group("export", cls=Group, short_help="Write what a build says as a document of another tool.")
 def command() -> None:
     """Write what a sealed build says as a document of another tool."""
 

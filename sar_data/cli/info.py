@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sar_data.cli.choices import DatasetName
-from sar_data.cli.outcome import KNOWN, sample_shape
+from sar_data.spec import EVIDENCE, sample_shape
 
 
 @click.command("info", short_help="Show all that is known of a dataset.")
@@ -44,7 +44,7 @@ def command(name: str, as_json: bool) -> None:
         "bands": bands,
         "radiometry": f"{spec.calibration}{corrected}; range axis {spec.range_axis}",
         "symmetry": ", ".join(spec.symmetries) or "none",
-        "evidence": f"{spec.evidence}: {KNOWN[spec.evidence]}",
+        "evidence": f"{spec.evidence}: {EVIDENCE[spec.evidence]}",
         "licence": spec.licence,
         "citation": spec.citation,
     }.items():

@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.policy import SPLITS
 
 if TYPE_CHECKING:
     from sar_data.sealed.manifest import Manifest
     from sar_data.sealed.opened import Build
 
-KNOWN = {
-    "real-files": "the layout was checked on real files",
-    "real-lists": "the layout was checked on real lists, not on real files",
-    "dossier": "the layout is known from documents alone",
-}
 OF_BAKING = ("stored", "baked", "clipped", "train")
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
@@ -73,7 +69,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     dtype = manifest.storage.dtype
     shape = sample_shape(manifest.frames, len(manifest.bands), manifest.shape)
     variant = f", {manifest.variant}" if manifest.variant else ""
-    yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}{variant}); {KNOWN[manifest.evidence]}"
+    yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}{variant}); {EVIDENCE[manifest.evidence]}"
     packing = f", {manifest.compression}" if manifest.compression else ""
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
     yield from (("found", line) for line in manifest.discovered)
@@ -98,12 +94,6 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in bands)
         units = ", ".join(dict.fromkeys(map(_unit, normal.units.values())))
         yield "train", f"{'; '.join(figures)}  ({units})"
-
-
-def sample_shape(frames: int, bands: int, shape: tuple[int, int] | None) -> str:
-    """Return a sample's shape in words, such as 4×2×264×264."""
-    sizes = map(str, shape) if shape else ("sizes differ",)
-    return "×".join((*([str(frames)] if frames > 1 else []), str(bands), *sizes))
 
 
 def _leakage(share: float | str, tests: int) -> str:

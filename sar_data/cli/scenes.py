@@ -11,12 +11,13 @@ import click
 from sar_data.cli.choices import DatasetName, Existing, OneOf
 from sar_data.cli.crew import crew, workers_option
 from sar_data.cli.stop import Note
+from sar_data.cli.tree import Group
 from sar_data.errors import SarDataError, SourceError
 
 MOST_SHOWN = 20  # scenes without a product, on a terminal; the JSON has all
 
 
-class Scenes(click.Group):
+class Scenes(Group):
     """A group whose first word may be a dataset: `scenes NAME` is `scenes find NAME`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

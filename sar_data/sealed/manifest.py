@@ -224,6 +224,8 @@ def _current(document: Any) -> Any:
         for band in document["bands"]
     ]
     renamed = {"normalization" if name == "normalisation" else name: value for name, value in document.items()}
+    if renamed.get("evidence") == "dossier":
+        renamed["evidence"] = "documents-only"
     return {**renamed, "schema_version": 3, "bands": bands}
 
 

@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sar_data import catalog
-from sar_data.cli import COMMANDS, main
+from sar_data.cli import main
+from sar_data.cli.tree import COMMANDS, FORMER, GROUPS
 from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import verify
 
@@ -55,14 +56,22 @@ def test_help_loads_nothing_heavy() -> None:
         assert done.stdout
 
 
-def test_help_names_every_command_and_each_explains_itself() -> None:
+def test_help_names_every_command_in_its_group_and_each_explains_itself() -> None:
     text = cli("--help").stdout
+    places = [text.index(f"{title}:") for title in GROUPS]
+    assert places == sorted(places)
     for name, short in COMMANDS.items():
         assert f"  {name} " in text
-        if name != "run":  # flows' own
-            result = cli(name, "--help")
-            assert result.exit_code == 0
-            assert import_module(f"sar_data.cli.{name.replace('-', '_')}").command.short_help.rstrip(".") in short
+        result = cli(name, "--help")
+        assert result.exit_code == 0
+        assert import_module(f"sar_data.cli.{name}").command.short_help.rstrip(".") in short
+
+
+@pytest.mark.parametrize(("former", "now"), FORMER.items())
+def test_a_command_s_former_name_is_taken_without_a_word(former: str, now: tuple[str, ...]) -> None:
+    assert former not in cli("--help").stdout.split()
+    old, new = cli(former, "--help"), cli(*now, "--help")
+    assert (old.exit_code, old.stdout, old.stderr) == (0, new.stdout, "")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +86,9 @@ def test_help_names_every_command_and_each_explains_itself() -> None:
         ([*BUILD, "--out", "o", "--on-bad", "stopp"], "Did you mean 'stop'?"),
         ([*BUILD, "--out", "o", "--runner", "dusk"], "Did you mean 'dask'?"),
         ([*BUILD, "--out", "o", "--dtype", "float15"], "Did you mean 'float16'?"),
-        ([*BUILD, "--out", "o", "--sorce", "x"], "--source"),
+        ([*BUILD, "--out", "o", "--sorce", "x"], "unknown option '--sorce'. Did you mean '--source'?"),
+        (["flow", "rnu"], "Did you mean 'run'?"),
+        (["export", "cocoa"], "Did you mean 'coco'?"),
         ([*BUILD, "--out", "o", "--limit", "0"], "--limit"),
         ([*BUILD, "--out", "o", "--format", "lmdb", "--compress", "zstd"], "only zarr compresses"),
         ([*BUILD, "--out", "o", "--dtype", "int16", "--normalize", "zscore"], "choose one"),

@@ -14,7 +14,7 @@ from sar_data.split.random import Random
 
 PIPELINE = Pipeline(
     spec=DatasetSpec(
-        name="{name}", version="1.0", revision=1, title="{title}", evidence="dossier",
+        name="{name}", version="1.0", revision=1, title="{title}", evidence="documents-only",
         bands=(Band(name="VV", polarization="VV", unit="dB", description="sigma0 VV"),),
         shape=(8, 8), dtype="float32", pixel_size_m=10.0,
         tasks=(Task(name="kind", kind="multiclass", classes=("a", "b")),),

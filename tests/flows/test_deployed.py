@@ -137,7 +137,7 @@ def test_sar_data_runs_it_by_its_bare_name_and_prints_the_path_last(
     station: Station, archive: Archive, tmp_path: Path
 ) -> None:
     ended = station.run(
-        *(archive.source.parent, "sar-data", "run", "build-bigearthnet", "--watch"),
+        *(archive.source.parent, "sar-data", "flow", "run", "build-bigearthnet", "--watch"),
         *("-p", f"source={archive.source.name}", "-p", f"out={tmp_path}", "-p", "format=lmdb", "-p", "runner=serial"),
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -150,7 +150,7 @@ def test_sar_data_runs_it_by_its_bare_name_and_prints_the_path_last(
 def test_a_run_that_fails_fails_the_command(station: Station, tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     ended = station.run(
-        tmp_path, "sar-data", "run", "build-eurosat-sar", "-p", "source=raw", "-p", "out=out", "--watch"
+        tmp_path, "sar-data", "flow", "run", "build-eurosat-sar", "-p", "source=raw", "-p", "out=out", "--watch"
     )
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert ended.stdout == ""

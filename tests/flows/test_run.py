@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sar_data.cli.run import command
+from sar_data.cli.flow import command
 from sar_data.cli.stop import Note
 from sar_data.errors import MissingExtra, SarDataError, UsageError
 
@@ -115,7 +115,7 @@ def test_without_prefect_the_command_names_the_extra(monkeypatch: pytest.MonkeyP
     for name in [name for name in sys.modules if name.partition(".")[0] in ("prefect", "flows")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [_NoPrefect(), *sys.meta_path])
-    result = CliRunner().invoke(command, ["build-one"], obj=Note())
+    result = CliRunner().invoke(command, ["run", "build-one"], obj=Note())
     assert isinstance(result.exception, MissingExtra)
     assert "pip install 'sar-data[flows]'" in str(result.exception)
 

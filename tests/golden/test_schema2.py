@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,10 @@ def test_a_build_of_schema_2_streams_every_sample(build: Path) -> None:
     stream = Stream(build, split="train", batch_size=4, shuffle=False, normalize=normalize, **crop)
     keys = {key for batch in stream for key, weight in zip(batch["key"], batch["weight"], strict=True) if weight}
     assert len(keys) == manifest.splits["train"].count
+
+
+def test_evidence_that_schema_2_called_a_dossier_is_documents_only(tmp_path: Path) -> None:
+    build = shutil.copytree(BUILDS[0], tmp_path / "build")
+    document = json.loads((build / "manifest.json").read_text())
+    (build / "manifest.json").write_text(json.dumps({**document, "evidence": "dossier"}))
+    assert Build.open(build).manifest.evidence == "documents-only"

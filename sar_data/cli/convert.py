@@ -1,4 +1,4 @@
-"""sar-data repack"""
+"""sar-data convert"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DTYPES = ("float16", "int16")
 METHODS = ("zscore", "minmax")
 
 
-@click.command("repack", short_help="Bake a sealed build into another container, size, dtype or normalization.")
+@click.command("convert", short_help="Bake a sealed build into another container, size, dtype or normalization.")
 @click.argument("path", metavar="BUILD", type=BuildFolder())
 @click.option("--format", "format_", type=OneOf("format", formats), help="lmdb, webdataset or zarr.")
 @click.option(

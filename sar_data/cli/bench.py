@@ -1,4 +1,4 @@
-"""sar-data bench-loader"""
+"""sar-data bench"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from sar_data.cli.choices import BuildPlace
 
 
-@click.command("bench-loader", short_help="Measure how fast a build streams on this machine.")
+@click.command("bench", short_help="Measure how fast a build streams on this machine.")
 @click.argument("path", type=BuildPlace(), metavar="BUILD")
 @click.option("--split", default="train", show_default=True, metavar="NAME", help="train, val or test.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N")

@@ -1,0 +1,74 @@
+"""The command tree: every command with its help in one line, grouped as `--help` shows it. A new leaf is one line.
+
+The module `sar_data.cli.NAME` exposes `command`; a command with several leaves is a `Group` in it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from sar_data.errors import unknown
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Data sets": {
+        "datasets": "List the datasets that can be built.",
+        "info": "Show all that is known of a dataset: sources, licence, layout, classes, splits.",
+        "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",
+        "synth": "Write a miniature archive of a dataset, to try things on.",
+        "scenes": "Find the satellite products a dataset was cut from, and fetch them.",
+    },
+    "Builds": {
+        "build": "Build a dataset from its raw files into a sealed folder.",
+        "convert": "Bake a sealed build into another container, size, dtype or normalization.",
+        "export": "Write what a build says as a document of another tool, such as COCO JSON.",
+    },
+    "Check": {
+        "verify": "Check a sealed build against its manifest; list all that is wrong.",
+        "stats": "Show the band statistics of a build or of a raw folder.",
+    },
+    "Look": {"show": "Draw a contact sheet of a build."},
+    "Train": {"train": "Train on a build: probe, finetune, segment, detect."},
+    "Operate": {
+        "flow": "Start a deployed Prefect flow by its bare name.",
+        "bench": "Measure how fast a build streams on this machine.",
+    },
+}
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
+FORMER = {"repack": ("convert",), "run": ("flow", "run"), "bench-loader": ("bench",)}
+"""Names of earlier versions, which go on working without a word."""
+
+
+class Group(click.Group):
+    """A command with several leaves; a wrong one is answered with the nearest right one."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not ctx.resilient_parsing:
+            raise unknown("command", cmd_name, self.list_commands(ctx))
+        return found
+
+
+class Tree(Group):
+    """The tree's root, which imports a command when it is named, so that help costs nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = import_module(f"sar_data.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, [*FORMER.get(args[0], args[:1]), *args[1:]])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
