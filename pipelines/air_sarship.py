@@ -76,6 +76,7 @@ def read(tree: Tree, record: Record) -> Sample:
 HOW = "find AIR-SARShip among its data sets, download data and xml and unpack both into one folder"
 SPEC = DatasetSpec(
     name="air-sarship",
+    aliases=("airsarship",),
     version="1.0",
     revision=1,
     title="AIR-SARShip-1.0",

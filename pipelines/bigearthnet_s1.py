@@ -116,6 +116,7 @@ DATA = Source(
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="bigearthnet-s1",
+        aliases=("bigearthnet", "ben", "ben-s1"),
         version="1.0",
         revision=2,
         title="BigEarthNet-S1 v1.0",

@@ -115,6 +115,7 @@ MD5 = {
 }
 SPEC = DatasetSpec(
     name="bigearthnet-s1-v2",
+    aliases=("bigearthnet-v2", "reben", "reben-s1"),
     version="2.0",
     revision=1,
     title="BigEarthNet-S1 v2.0 (reBEN)",

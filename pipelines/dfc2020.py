@@ -97,6 +97,7 @@ ZIPS = {"s1_validation": 948, "dfc_validation": 6, "s1_0": 4960, "dfc_0": 36}  #
 LISTS = ("dfc-train-new.csv", "dfc-val-new.csv", "dfc-test-new.csv")
 SPEC = DatasetSpec(
     name="dfc2020",
+    aliases=("dfc-2020",),
     version="1.0",
     revision=1,
     title="DFC2020",

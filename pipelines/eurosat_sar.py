@@ -89,6 +89,7 @@ def read(tree: Tree, record: Record) -> Sample:
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="eurosat-sar",
+        aliases=("eurosat", "eurosat-s1"),
         version="1.0",
         revision=1,
         title="EuroSAT-SAR",

@@ -91,6 +91,7 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="fusar-ship",
+        aliases=("fusar", "fusarship"),
         version="1.0",
         revision=1,
         title="FUSAR-Ship 1.0",

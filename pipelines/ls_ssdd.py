@@ -104,6 +104,7 @@ def read(tree: Tree, record: Record) -> Sample:
 
 SPEC = DatasetSpec(
     name="ls-ssdd",
+    aliases=("ls-ssdd-v1.0",),
     version="1.0",
     revision=1,
     title="LS-SSDD-v1.0",

@@ -19,6 +19,7 @@ from sar_data.spec import DatasetSpec, Source
 PIPELINE = family(
     DatasetSpec(
         name="opensarship-1",
+        aliases=("opensarship-1.0",),
         version="1.0",
         revision=1,
         title="OpenSARShip 1.0",

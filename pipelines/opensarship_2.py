@@ -19,6 +19,7 @@ from sar_data.spec import DatasetSpec, Source
 PIPELINE = family(
     DatasetSpec(
         name="opensarship-2",
+        aliases=("opensarship-2.0",),
         version="2.0",
         revision=1,
         title="OpenSARShip 2.0",

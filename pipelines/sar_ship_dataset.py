@@ -86,6 +86,7 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="sar-ship-dataset",
+        aliases=("sar-ship", "sarship"),
         version="0",
         revision=1,
         title="SAR-Ship-Dataset",

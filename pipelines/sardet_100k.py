@@ -95,6 +95,7 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="sardet-100k",
+        aliases=("sardet", "sardet100k"),
         version="1.0",
         revision=1,
         title="SARDet-100K",

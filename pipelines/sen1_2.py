@@ -62,6 +62,7 @@ HOW = "download the archives from mediaTUM by hand and unpack them; neither size
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="sen1-2",
+        aliases=("sen12",),
         version="1.0",
         revision=1,
         title="SEN1-2, Sentinel-1",

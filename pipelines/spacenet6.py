@@ -105,6 +105,7 @@ LISTS = ("SN6_train.txt", "SN6_test.txt")
 HOW = "SAR-HUB's list of image names, one a line; put it beside the data or name its folder by --lists"
 SPEC = DatasetSpec(
     name="spacenet6",
+    aliases=("spacenet-6", "sn6"),
     version="1.0",
     revision=1,
     title="SpaceNet 6 SAR",

@@ -117,6 +117,7 @@ NOTE = "48.3 GB, one of ten parts: join them in order, then unpack the tar.gz (5
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="ssl4eo-s12",
+        aliases=("ssl4eo", "ssl4eo-s12-v1.0"),
         version="1.0",
         revision=1,
         title="SSL4EO-S12 v1.0, Sentinel-1",

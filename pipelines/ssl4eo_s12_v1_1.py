@@ -79,6 +79,7 @@ HOW = "download the folder {}/S1GRD of the Hugging Face dataset embed2scale/SSL4
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="ssl4eo-s12-v1-1",
+        aliases=("ssl4eo-s12-v1.1",),
         version="1.1",
         revision=1,
         title="SSL4EO-S12 v1.1, Sentinel-1",

@@ -114,6 +114,7 @@ def read(tree: Tree, record: Record) -> Sample:
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="xview3",
+        aliases=("xview3-sar",),
         version="1.0",
         revision=1,
         title="xView3-SAR, tiles",

@@ -6,6 +6,7 @@ The mechanism knows no dataset; a third party registers a package of its own und
 from __future__ import annotations
 
 import pkgutil
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from sar_data.errors import UsageError, unknown
+from sar_data.naming import fold
 from sar_data.spec import Pipeline
 
 GROUP, OWN = "sar_data.pipelines", "pipelines"
@@ -58,23 +60,44 @@ def names() -> list[str]:
     return sorted(name.replace("_", "-") for name in modules())
 
 
+@cache
+def aliases() -> dict[str, list[str]]:
+    """Return alias → the datasets that declare it; more than one is ambiguous. Imports every pipeline."""
+    found: dict[str, list[str]] = {}
+    for name in names():
+        with suppress(UsageError):  # a module that is no pipeline: `datasets` says so
+            for alias in _pipeline(modules()[name.replace("-", "_")]).spec.aliases:
+                found.setdefault(fold(alias), []).append(name)
+    return found
+
+
+def resolved(name: str) -> str:
+    """Return a dataset's own name; `name` may be an alias, in any case, with hyphens or underscores.
+
+    Raise UsageError for a name that is not there, and for an alias of several datasets.
+    """
+    own = {fold(known): known for known in names()}
+    if fold(name) in own:
+        return own[fold(name)]
+    found = aliases().get(fold(name), [])
+    if not found:
+        raise unknown("dataset", name, own.values(), aliases())
+    if len(found) > 1:
+        raise UsageError(f"{name} may be {' or '.join(found)}: say which")
+    return found[0]
+
+
+def module_of(name: str) -> str:
+    """Return the module of a dataset, by any of its names. Raises UsageError."""
+    return modules()[resolved(name).replace("-", "_")]
+
+
 def pipeline(name: str, variant: str | None = None) -> Pipeline:
-    """Return a dataset's pipeline or a variant of it; `name` may be written with hyphens or underscores.
+    """Return a dataset's pipeline or a variant of it, by any of its names.
 
     Raise UsageError for a name that is not there, and for a module that is no pipeline of its name.
     """
-    module = modules().get(name.replace("-", "_"))
-    if module is None:
-        raise unknown("dataset", name.replace("_", "-"), names())
-    try:
-        found = import_module(module).PIPELINE
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"{module}: expected a module with PIPELINE, found none ({error}). Helpers begin with _"
-        ) from error
-    if not isinstance(found, Pipeline) or found.spec.name.replace("-", "_") != module.rpartition(".")[2]:
-        told = found.spec.name if isinstance(found, Pipeline) else type(found).__name__
-        raise UsageError(f"{module}: expected the pipeline of a dataset of that name, found {told}")
+    found = _pipeline(module_of(name))
     if variant is None:
         return found
     if variant not in found.variants:
@@ -82,12 +105,22 @@ def pipeline(name: str, variant: str | None = None) -> Pipeline:
     return found.variants[variant]
 
 
+def _pipeline(module: str) -> Pipeline:
+    try:
+        found = import_module(module).PIPELINE
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"{module}: expected a module with PIPELINE, found none ({error}). Helpers begin with _"
+        ) from error
+    if not isinstance(found, Pipeline) or found.spec.name.replace("-", "_") != module.rpartition(".")[2]:
+        kind = found.spec.name if isinstance(found, Pipeline) else type(found).__name__
+        raise UsageError(f"{module}: expected the pipeline of a dataset of that name, found {kind}")
+    return found
+
+
 def synthesise(name: str) -> Synthesise:
     """Return the generator of a dataset's miniature archive, found under the same name in the package's synth."""
-    module = modules().get(name.replace("-", "_"))
-    if module is None:
-        raise unknown("dataset", name.replace("_", "-"), names())
-    package, stem = module.rsplit(".", 1)
+    package, stem = module_of(name).rsplit(".", 1)
     try:
         return cast(Synthesise, import_module(f"{package}.synth.{stem}").synthesise)
     except ModuleNotFoundError as error:

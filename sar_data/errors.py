@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from sar_data.naming import MOST, meant, nearest
 
 
 class SarDataError(Exception):
@@ -82,13 +83,17 @@ class MissingExtra(SarDataError, ImportError):
     """An optional package is not installed; the message names the extra."""
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that does not exist, with the nearest spelling and what exists."""
-    choices = sorted(known)
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), choices, n=1, cutoff=0.5)
-    near = near or difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"unknown {what} {name!r}.{hint} There are: {', '.join(choices) or 'none'}")
+def unknown(what: str, name: str, known: Iterable[str], also: Iterable[str] = ()) -> UsageError:
+    """Return the error for a name that does not exist, with what was meant and what exists, a few of many.
+
+    `also` are names that are taken, but not listed.
+    """
+    choices = sorted(set(known))
+    right = meant(name, choices, also)
+    hint = f" Did you mean {right!r}?" if right else ""
+    shown = ", ".join(nearest(name, choices)) or "none"
+    count = f"There are {len(choices)}, such as" if len(choices) > MOST else "There are:"
+    return UsageError(f"unknown {what} {name!r}.{hint} {count} {shown}")
 
 
 def missing_extra(package: str, extra: str) -> MissingExtra:

@@ -78,6 +78,8 @@ class Task:
 class DatasetSpec:
     """Everything that is true of a dataset before any file is opened.
 
+    `aliases` are other names that people type; no two datasets have the same one.
+
     `shape` is (height, width) in pixels, None where images differ in size; `frames` is the number of images of one
     place and shape that make a sample (seasons). `tasks[0]` is the default nomenclature; without any task the dataset
     is for self-supervised learning. `lists` are the file names of official lists; `wider` names floats that files may
@@ -91,6 +93,7 @@ class DatasetSpec:
     """
 
     name: str
+    aliases: tuple[str, ...] = ()
     version: str
     revision: int
     title: str

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from sar_data import catalog
+from sar_data.errors import UsageError
+
 PIPELINE = """
 import dataclasses
 from pipelines.eurosat_sar import PIPELINE as OTHER
-PIPELINE = dataclasses.replace(OTHER, spec=dataclasses.replace(OTHER.spec, name="{name}"))
+PIPELINE = dataclasses.replace(OTHER, spec=dataclasses.replace(OTHER.spec, name="{name}", aliases=({aliases})))
 """
 
 
@@ -25,13 +28,37 @@ def site(tmp_path: Path) -> Path:
     (tmp_path / "kiel_sar").mkdir()
     (tmp_path / "kiel_sar/__init__.py").write_text("")
     (tmp_path / "kiel_sar/_tables.py").write_text("")
-    (tmp_path / "kiel_sar/quay_sar.py").write_text(PIPELINE.format(name="quay-sar"))
+    (tmp_path / "kiel_sar/quay_sar.py").write_text(PIPELINE.format(name="quay-sar", aliases=""))
     return tmp_path
 
 
 def sar_data(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     script = f"import sys; sys.path.insert(0, {str(site)!r}); from sar_data.cli import main; main({list(words)!r})"
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+
+def test_no_alias_is_ambiguous_or_the_name_of_a_dataset() -> None:
+    assert not {alias: names for alias, names in catalog.aliases().items() if len(names) > 1}
+    assert not catalog.aliases().keys() & set(catalog.names())
+
+
+@pytest.mark.parametrize("name", ["bigearthnet-s1", "BigEarthNet_S1", "bigearthnet", "BigEarthNet", "BEN_S1"])
+def test_a_dataset_has_many_names_in_any_case_with_hyphens_or_underscores(name: str) -> None:
+    assert catalog.resolved(name) == "bigearthnet-s1"
+    assert catalog.pipeline(name) is catalog.pipeline("bigearthnet-s1")
+    assert catalog.synthesise(name) is catalog.synthesise("bigearthnet-s1")
+
+
+def test_a_wrong_dataset_is_answered_with_the_nearest_name_or_alias() -> None:
+    with pytest.raises(UsageError, match=r"unknown dataset 'reben-2'. Did you mean 'reben'\?"):
+        catalog.pipeline("reben-2")
+
+
+def test_an_alias_of_two_datasets_is_refused(site: Path) -> None:
+    (site / "kiel_sar/quay_sar.py").write_text(PIPELINE.format(name="quay-sar", aliases="'eurosat',"))
+    refused = sar_data(site, "info", "EuroSAT")
+    assert refused.returncode == 2
+    assert "EuroSAT may be eurosat-sar or quay-sar: say which" in refused.stderr
 
 
 def test_a_dataset_of_a_package_of_one_s_own_is_listed_and_shown(site: Path) -> None:
@@ -55,8 +82,8 @@ def test_a_wrong_entry_point_is_named_and_the_other_datasets_are_there(site: Pat
         ("tools.py", "x = 1", "kiel_sar.tools: expected a module with PIPELINE"),
         ("tools.py", "import no_such_module", "kiel_sar.tools: expected a module with PIPELINE"),
         ("tools.py", "PIPELINE = 1", "expected the pipeline of a dataset of that name, found int"),
-        ("pier_sar.py", PIPELINE.format(name="quay-sar"), "of that name, found quay-sar"),
-        ("mstar.py", PIPELINE.format(name="mstar"), "kiel_sar.mstar: there is a dataset of that name already"),
+        ("pier_sar.py", PIPELINE.format(name="quay-sar", aliases=""), "of that name, found quay-sar"),
+        ("mstar.py", PIPELINE.format(name="mstar", aliases=""), "kiel_sar.mstar: there is a dataset of that name"),
     ],
 )
 def test_a_module_that_is_no_pipeline_of_its_name_is_left_out_and_named(

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from sar_data.errors import UsageError, unknown
+from sar_data.naming import few
 
-MOST_NAMES = 12  # of a folder, in a message
 OF_BUILDS = ("manifest.json", "SHA256SUMS")
 
 
@@ -31,14 +31,18 @@ class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
         return "NAME"
 
 
-class DatasetName(OneOf):
-    """A dataset, with hyphens or underscores."""
+class DatasetName(click.ParamType):  # type: ignore[type-arg]
+    """A dataset, by any of its names."""
 
-    def __init__(self) -> None:
-        super().__init__("dataset", _datasets)
+    name = "dataset"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert(value.replace("_", "-"), param, ctx)
+        from sar_data import catalog
+
+        return catalog.resolved(value)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "NAME"
 
 
 class Existing(click.ParamType):  # type: ignore[type-arg]
@@ -70,8 +74,7 @@ class BuildFolder(Existing):
             return path
         depths = (f"{'*/' * depth}{OF_BUILDS[0]}" for depth in (1, 2, 3))
         below = sorted(str(found.parent) for depth in depths for found in path.glob(depth))
-        names = ", ".join(below[:MOST_NAMES])
-        hint = f"builds below it are {names}" if below else "name the folder that `build` printed"
+        hint = f"builds below it are {few(below)}" if below else "name the folder that `build` printed"
         raise UsageError(f"{path}: expected a sealed build, found no {OF_BUILDS[0]}; {hint}")
 
 
@@ -82,12 +85,6 @@ class BuildPlace(BuildFolder):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
         return str(value) if "://" in str(value) else str(super().convert(value, param, ctx))
-
-
-def _datasets() -> list[str]:
-    from sar_data import catalog
-
-    return catalog.names()
 
 
 def formats() -> list[str]:
@@ -108,5 +105,4 @@ def _nearest(path: Path) -> str:
         return ""
     near = difflib.get_close_matches(missing.name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {missing.parent / near[0]}?" if near else ""
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"{hint} {missing.parent} holds: {', '.join(names[:MOST_NAMES]) or 'no folders'}{more}"
+    return f"{hint} {missing.parent} holds: {few(names) if names else 'no folders'}"

@@ -30,7 +30,7 @@ def command(name: str, as_json: bool) -> None:
         for split, policy in pipeline.splits.items()
     }
     facts["variants"] = {variant: other.spec.title for variant, other in pipeline.variants.items()}
-    facts["layout"] = inspect.cleandoc(import_module(catalog.modules()[name.replace("-", "_")]).__doc__ or "")
+    facts["layout"] = inspect.cleandoc(import_module(catalog.module_of(name)).__doc__ or "")
     if as_json:
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
