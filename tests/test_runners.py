@@ -16,6 +16,7 @@ import pytest
 from sar_data.errors import WorkerDied
 from sar_data.runners import Dask, Processes, Runner, Serial
 from tests.contract.runners import RunnerContract, die_at_two, slow_first, square, touch
+from tests.mini.hang import HANG_S
 from tests.places import ROOT
 
 
@@ -59,7 +60,7 @@ def test_workers_end_with_the_block_that_opened_them(tmp_path: Path) -> None:
     with Processes(2) as runner:
         pids = {int(Path(path).read_text()) for path in runner.map(touch, [str(tmp_path / str(x)) for x in range(6)])}
         assert all(psutil.pid_exists(pid) for pid in pids)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline, "workers outlived their runner"
         time.sleep(0.05)
@@ -83,7 +84,7 @@ if __name__ == "__main__":
     with Processes(2) as runner:
         list(runner.map(touch, [str(Path(sys.argv[1], str(x))) for x in range(8)]))
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 """
 
 
@@ -106,7 +107,7 @@ def test_no_worker_outlives_a_killed_builder(tmp_path: Path) -> None:
         builder.send_signal(signal.SIGKILL)
         builder.wait()
         builder.stdout.close()  # type: ignore[union-attr]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in workers):
         assert time.monotonic() < deadline, "workers outlived their builder"
         time.sleep(0.05)

@@ -17,6 +17,7 @@ from sar_data.runners import Dask, Processes
 from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
 from tests.mini.builds import CONTAINERS, contents, make, options
+from tests.mini.hang import HANG_S
 from tests.mini.readers import lmdb_items
 from tests.mini.sources import copied, patches
 from tests.places import ROOT
@@ -85,7 +86,7 @@ def test_the_environment_plays_no_part(
         umask=umask,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert comparable(Path(done.stdout.strip())) == comparable(sealed[container].path)

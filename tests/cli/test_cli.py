@@ -193,9 +193,7 @@ def test_a_stopped_build_says_what_it_kept_and_the_same_command_resumes(
         assert running.stderr
         assert running.stderr.readline().startswith("scan:")
         send(running.pid, number)
-        began = time.monotonic()
         rest = running.stderr.read()
-        assert time.monotonic() - began < 5
     assert running.returncode == 128 + number
     assert rest.startswith("sar-data: stopped: ")
     assert "the same command" in rest

@@ -26,11 +26,12 @@ from sar_data.errors import FetchError, SarDataError
 from tests.download import site as web
 from tests.download.site import Handler, Site, Turn, answer, cut, good, raw, redirect, status
 from tests.download.third_party import register
+from tests.mini.hang import HANG_S
 
 DATA = random.Random(0).randbytes(300_000)
 SHA256 = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 CANARY = "canary-7f3a91c0d2"
-HASTE = Patience(attempts=3, first_s=0.001, most_s=0.002, connect_s=5.0, read_s=2.0)
+HASTE = Patience(attempts=3, first_s=0.001, most_s=0.002, connect_s=HANG_S, read_s=HANG_S)
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from sar_data.download.http import Web
 from sar_data.spec import Source
 from tests.download import site as web
 from tests.download.site import BLOCK, Handler, Site
-from tests.kill.builders import QUIET_S, Command
+from tests.kill.builders import Command
 from tests.kill.evidence import Moment
 from tests.kill.watch import CLOSE_WRITE, CREATE, DELETE, MODIFY, MOVED_TO, Watch
+from tests.mini.hang import HANG_S
 
 DATA = random.Random(0).randbytes(3_000_000)
 NAME = "data.bin"
@@ -73,7 +74,7 @@ def killed(folder: Path, moment: Moment, source: Source) -> int | None:
     """Kill a fetcher at a moment; return the bytes it had kept, None where it ended before."""
     folder.mkdir()
     with Watch(folder, mask=moment.what | CREATE | MOVED_TO) as watch, fetcher(folder, source) as running:
-        came = moment.came(watch.events(running.ending, QUIET_S))
+        came = moment.came(watch.events(running.ending, HANG_S))
         running.signal(SIGKILL, alone=False)
         running.wait()
     part = folder / f"{NAME}.part"
@@ -143,7 +144,7 @@ def test_one_file_killed_again_and_again_still_ends_equal(site: Site, tmp_path: 
     part = tmp_path / f"{NAME}.part"
     for turn in range(1, 5):
         with Watch(tmp_path, mask=MODIFY | CREATE) as watch, fetcher(tmp_path, source) as running:
-            events = watch.events(running.ending, QUIET_S)
+            events = watch.events(running.ending, HANG_S)
             while not part.exists() or part.stat().st_size < turn * step:
                 next(events)
             running.signal(SIGKILL, alone=False)

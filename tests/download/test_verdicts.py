@@ -7,7 +7,7 @@ import hashlib
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from sar_data.download.transfer import download
 from sar_data.errors import FetchError, TargetError, Unreachable
 from tests.download import site as web
 from tests.download.site import Site, Turn, answer, chunked, cut, good, raw, redirect, status
+from tests.mini.hang import HANG_S
 
 DATA = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)
 MD5 = f"md5:{hashlib.md5(DATA).hexdigest()}"
 SHA256 = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 PAGE = b"<!DOCTYPE html><html><title>Sign in</title>" + b" " * 400
-HASTE = Patience(attempts=4, first_s=0.001, most_s=0.002, connect_s=5.0, read_s=0.5)
+HASTE = Patience(attempts=4, first_s=0.001, most_s=0.002, connect_s=HANG_S, read_s=HANG_S)
+STALL = replace(HASTE, read_s=1.0)
 MIB = 1 << 20
 
 
@@ -55,6 +57,7 @@ class Case:
     size: int | None = None
     asked: int | None = None
     resent: int = 0
+    patience: Patience = HASTE
 
 
 def range_answer(start: int, total: int, body: bytes, **headers: Any) -> Turn:
@@ -64,7 +67,7 @@ def range_answer(start: int, total: int, body: bytes, **headers: Any) -> Turn:
 def stalled(data: bytes, size: int) -> Turn:
     """Send some of a file, then nothing for longer than a reader waits."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: %s\r\n\r\n" % (len(data), web.etag(data).encode())
-    return raw(head, data[:size], after=lambda: time.sleep(2 * HASTE.read_s))
+    return raw(head, data[:size], after=lambda: time.sleep(2 * STALL.read_s))
 
 
 def dripping(data: bytes) -> Turn:
@@ -101,8 +104,8 @@ CASES: dict[str, Case] = {
     "a close before the first byte, for ever": Case([cut(DATA, 0)], Unreachable, "attempt 4", asked=4),
     "no answer": Case([raw(), good(DATA)], asked=2),
     "an answer that is not HTTP": Case([raw(b"SSH-2.0-OpenSSH_9.2\r\n")], Unreachable, "attempt 4", asked=4),
-    "a stall": Case([stalled(DATA, 100_000), good(DATA)], asked=2),
-    "a stall for ever": Case([stalled(DATA, 0)], Unreachable, "timed out", asked=4),
+    "a stall": Case([stalled(DATA, 100_000), good(DATA)], asked=2, patience=STALL),
+    "a stall for ever": Case([stalled(DATA, 0)], Unreachable, "timed out", asked=4, patience=STALL),
     "a slow answer": Case([dripping(DATA)], asked=1),
     "a 206 that begins elsewhere": Case([CUT, range_answer(0, 300_000, DATA), good(DATA)], asked=3, resent=MIB),
     "a 206 without a range": Case([CUT, answer(206, DATA[100_000:]), good(DATA)], asked=3, resent=MIB),
@@ -198,7 +201,7 @@ def test_every_behaviour_has_its_verdict(
     here.answers = {"/a": case.a, "/b": case.b}
     urls = [f"{here.url}/a"] + ([f"{here.url}/b"] if case.b else [])
     wanted = Wanted(name=case.name, urls=tuple(urls), checksum=case.checksum, size=case.size)
-    with Web(patience=HASTE) as client:
+    with Web(patience=case.patience) as client:
         if case.verdict is None:
             got = download(wanted, tmp_path, web=client)
             assert got.path.read_bytes() == case.data
@@ -238,7 +241,7 @@ def test_whatever_a_server_says_it_is_the_right_file_or_an_error_that_explains(h
         b"HTTP/1.1 416 Range\r\nContent-Range: bytes */300000\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nLast-Modified: Mon, 02 Nov 2026 00:00:00 GMT\r\n\r\n",
     ]
-    quick = Patience(attempts=3, first_s=0.0001, most_s=0.0001, obeyed_s=0.01, connect_s=5.0, read_s=0.5)
+    quick = Patience(attempts=3, first_s=0.0001, most_s=0.0001, obeyed_s=0.01, connect_s=HANG_S, read_s=0.5)
     explained: list[str] = []
     for turn in range(80):
         head = bytearray(draw.choice(heads))

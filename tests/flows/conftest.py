@@ -10,10 +10,19 @@ import pytest
 from sar_data import catalog
 from sar_data.builder.itinerary import build
 from sar_data.builder.prepare import Options
+from tests.mini.hang import HANG_S
 
 # Prefect takes 2 s to import, so everything that needs it is imported inside fixtures and tests.
 
 HERE = Path(__file__).parent
+# Nothing is sent home, and a slow machine is waited for.
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_API_REQUEST_TIMEOUT": str(HANG_S),
+    "PREFECT_SERVER_DATABASE_TIMEOUT": str(HANG_S),
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": str(HANG_S),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,12 +54,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server for the tests of this process; its address."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        patch.setenv("DO_NOT_TRACK", "1")
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
         from prefect.settings import get_current_settings
         from prefect.testing.utilities import prefect_test_harness
 
-        with prefect_test_harness(server_startup_timeout=60):
+        with prefect_test_harness(server_startup_timeout=int(HANG_S)):
             yield str(get_current_settings().api.url)
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from sar_data.sealed.opened import Build
-from tests.flows.conftest import Archive
+from tests.flows.conftest import SETTINGS, Archive
+from tests.mini.hang import HANG_S
 from tests.places import ROOT
 
 BIN = Path(sys.executable).parent
-START_S = 90
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Station:
     def run(self, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
         program = str(BIN / command[0])
         return subprocess.run(
-            [program, *command[1:]], cwd=cwd, env=self.env, capture_output=True, text=True, timeout=120, check=False
+            [program, *command[1:]], cwd=cwd, env=self.env, capture_output=True, text=True, timeout=HANG_S, check=False
         )
 
 
@@ -53,7 +53,7 @@ def _group(env: Mapping[str, str], cwd: Path, log: Path, *command: str) -> Itera
                 started.wait(10)
             with suppress(ProcessLookupError):
                 os.killpg(started.pid, signal.SIGKILL)
-            started.wait(10)
+            started.wait(HANG_S)
 
 
 def _free_port() -> int:
@@ -63,7 +63,7 @@ def _free_port() -> int:
 
 
 def _await_health(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_S
+    end = time.monotonic() + HANG_S
     while time.monotonic() < end and server.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=5):
@@ -97,8 +97,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
         **clean,
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_API_URL": url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
+        **SETTINGS,
         "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
     here = Station(env)
@@ -116,7 +115,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
         deployed = here.run(ROOT, "prefect", "deploy", "--all")
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
         yield here
-    end = time.monotonic() + 10
+    end = time.monotonic() + HANG_S
     while (left := _using(home / "prefect")) and time.monotonic() < end:
         time.sleep(0.2)
     assert not left, f"processes left behind: {left}"

@@ -13,9 +13,8 @@ from typing import Any, Self
 
 import psutil
 
+from tests.mini.hang import HANG_S
 from tests.places import ROOT
-
-QUIET_S = 60.0  # without a file event or an end for so long, something hangs
 
 
 class Command:
@@ -40,7 +39,7 @@ class Command:
 
     def wait(self) -> int:
         """Wait for the end of the process, not of its workers; return its exit code."""
-        return self._process.wait(QUIET_S)
+        return self._process.wait(HANG_S)
 
     def left(self) -> list[psutil.Process]:
         """Return what still runs of the process and its workers."""
@@ -54,16 +53,16 @@ class Command:
                 continue
         return alive
 
-    def gone(self, since: float, most: float = 5.0) -> float:
+    def gone(self, since: float) -> float:
         """Wait until nothing is left; return how many seconds after `since` that was."""
         while left := self.left():
-            assert time.monotonic() - since < most, left
+            assert time.monotonic() - since < HANG_S, left
             time.sleep(0.02)
         return time.monotonic() - since
 
     def end(self) -> tuple[str, str]:
         """Let a process end that has nothing more to do; return what it said."""
-        said = self._process.communicate(timeout=QUIET_S)
+        said = self._process.communicate(timeout=HANG_S)
         os.close(self.ending)
         return said
 

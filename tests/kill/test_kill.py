@@ -14,10 +14,11 @@ from signal import SIGINT, SIGKILL, SIGTERM
 import pytest
 
 from sar_data.runners import AHEAD
-from tests.kill.builders import QUIET_S, Builder, Command
+from tests.kill.builders import Builder, Command
 from tests.kill.evidence import SHARD, Evidence, Ledger, Moment
 from tests.kill.rig import DATASET, PATCHES, VARIANTS, WORKERS, Rig
 from tests.kill.watch import CLOSE_WRITE, CREATE, DELETE, MODIFY, MOVED_TO, OPEN, Watch
+from tests.mini.hang import HANG_S
 
 pytestmark = pytest.mark.kill
 
@@ -111,7 +112,7 @@ def killed(rig: Rig, ledger: Ledger, builder: Builder, variant: str, moment: Mom
     roots = (out, rig.source) if aim == "scan" else (out,)
     with Watch(*roots, mask=moment.what | CREATE | MOVED_TO) as watch:
         builder.start(source=rig.source, out=out, options=rig.options(variant))
-        came = moment.came(watch.events(builder.ending, QUIET_S))
+        came = moment.came(watch.events(builder.ending, HANG_S))
         builder.signal(SIGKILL, alone=alone)
     since = time.monotonic()
     builder.wait()
@@ -157,7 +158,7 @@ def test_a_build_that_loses_one_worker_names_the_shard_and_goes_on(rig: Rig, led
         moment = Moment(CREATE, begun, 1 + 2 * trial)
         with rig.builder(WORKERS, after=WORKERS) as builder, Watch(out, mask=CREATE | MOVED_TO) as watch:
             builder.start(source=rig.source, out=out, options=rig.options(variant))
-            came = moment.came(watch.events(builder.ending, QUIET_S))
+            came = moment.came(watch.events(builder.ending, HANG_S))
             assert came is not None
             held = SHARD.search(came.path)
             assert held is not None
@@ -186,7 +187,7 @@ def test_a_command_that_is_stopped_ends_soon_and_goes_on(rig: Rig, ledger: Ledge
         for name in ("format", "split", "shard_length"):
             command += [f"--{name.replace('_', '-')}", str(options[name])]
         with Command(*command) as stopped, Watch(out, mask=moment.what | CREATE | MOVED_TO) as watch:
-            assert moment.came(watch.events(stopped.ending, QUIET_S))
+            assert moment.came(watch.events(stopped.ending, HANG_S))
             # A terminal sends SIGINT to the whole group, `kill` sends SIGTERM to the one process.
             stopped.signal(number, alone=number == SIGTERM)
             since = time.monotonic()

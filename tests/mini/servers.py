@@ -11,6 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+from tests.mini.hang import HANG_S
+
 
 class Web(ThreadingHTTPServer):
     """Serves `folder`; `faults[name]` are met by the coming GETs of a file, one each: a status, or a way to go wrong.
@@ -54,7 +56,7 @@ class _Handler(SimpleHTTPRequestHandler):
             if fault == "stall":
                 self.wfile.flush()
                 self.server.stalled.set()
-                self.server.go_on.wait(60)
+                self.server.go_on.wait(HANG_S)
                 self.wfile.write(data[half:])
         return None
 

@@ -13,10 +13,11 @@ import torch
 import torch.distributed as dist
 
 from sar_data.torch import loader
+from tests.mini.hang import HANG_S
 
 
 def main(build: str, out: str, die: str) -> None:
-    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+    dist.init_process_group("gloo", timeout=timedelta(seconds=HANG_S))
     rank = dist.get_rank()
     seen: dict[str, list[str]] = {"train": [], "val": []}
     with loader(build, batch_size=5, seed=1) as train, loader(build, split="val", batch_size=7) as val:

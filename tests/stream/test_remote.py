@@ -30,6 +30,7 @@ from sar_data.stream.remote import folder as depot
 from sar_data.stream.remote.prefetch import Prefetch
 from sar_data.stream.storage.files import Files, Local, open_files
 from tests.mini.builds import contents
+from tests.mini.hang import HANG_S
 from tests.mini.servers import Web, web
 
 ROOM = 1 << 30
@@ -93,8 +94,8 @@ def small(build: Build, count: float) -> int:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Wait for what must come; a minute is the end of patience, not a measure."""
-    deadline = time.monotonic() + 60
+    """Wait for what must come."""
+    deadline = time.monotonic() + HANG_S
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -299,14 +300,14 @@ def test_threads_that_ask_for_the_same_file_get_it_at_once_and_each_holds_it(
 
     def ask() -> bytes:
         path = files.path(name)
-        everybody.wait(60)  # nobody lets go before all have it
+        everybody.wait(HANG_S)  # nobody lets go before all have it
         return path.read_bytes()
 
     with ThreadPoolExecutor(6) as pool:
         asking = [pool.submit(ask) for _ in range(6)]
-        assert server.stalled.wait(60)
+        assert server.stalled.wait(HANG_S)
         server.go_on.set()
-        assert {future.result(60) for future in asking} == {(build.path / name).read_bytes()}
+        assert {future.result(HANG_S) for future in asking} == {(build.path / name).read_bytes()}
         assert held(files.folder / name) == 6
     assert server.gets[name] == 1
     del pool, asking
@@ -379,12 +380,12 @@ def test_what_is_no_longer_wanted_is_not_begun(monkeypatch: pytest.MonkeyPatch) 
 
     def fetch(name: str) -> None:
         began.set()
-        go_on.wait(60)
+        go_on.wait(HANG_S)
         fetched.append(name)
 
     prefetch = Prefetch(fetch, {}, most=100)
     prefetch.want(["a", "b", "c"])
-    assert began.wait(60)
+    assert began.wait(HANG_S)
     prefetch.want(["c", "d"])
     go_on.set()
     until(lambda: len(fetched) == 3)
@@ -401,7 +402,7 @@ def test_closing_ends_what_is_under_way_and_leaves_nothing(
     server.faults[name].append("stall")
     files = open_files(server.url, tmp_path, ROOM)
     files.prefetch([name])
-    assert server.stalled.wait(60)
+    assert server.stalled.wait(HANG_S)
     files.close()
     files.close()
     server.go_on.set()
@@ -434,7 +435,7 @@ def test_processes_that_share_a_cache_fetch_nothing_twice_and_stay_within_it(
 ) -> None:
     limit = int(room) if room == ROOM else small(build, room)
     readers = [reader(server, tmp_path, limit) for _ in range(3)]
-    outputs = [process.communicate(timeout=120) for process in readers]
+    outputs = [process.communicate(timeout=HANG_S) for process in readers]
     assert [process.returncode for process in readers] == [0, 0, 0], outputs
     expected = "".join(
         f"{hashlib.sha256((build.path / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(shards(build))
@@ -452,10 +453,10 @@ def test_a_reader_killed_while_fetching_leaves_a_cache_that_works_and_is_clean(
     name = shards(build)[1]
     server.faults[name].append("stall")
     process = reader(server, tmp_path, ROOM)
-    assert server.stalled.wait(60)
+    assert server.stalled.wait(HANG_S)
     assert len(unfinished(tmp_path)) >= 1
     process.kill()
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(HANG_S) == -signal.SIGKILL
     process.communicate()
     files = open_files(server.url, tmp_path, ROOM)
     assert not unfinished(tmp_path), "what the dead reader had begun is gone when the cache is opened"
@@ -468,14 +469,14 @@ def test_who_waits_for_a_reader_that_is_killed_takes_over(server: Web, build: Bu
     name = shards(build)[0]
     server.faults[name].append("stall")
     process = reader(server, tmp_path, ROOM)
-    assert server.stalled.wait(60)
+    assert server.stalled.wait(HANG_S)
     files = open_files(server.url, tmp_path, ROOM)
     got: list[bytes] = []
     waiting = threading.Thread(target=lambda: got.append(files.path(name).read_bytes()))
     waiting.start()
     process.kill()
     process.communicate()
-    waiting.join(60)
+    waiting.join(HANG_S)
     assert got == [(build.path / name).read_bytes()]
     files.close()
 

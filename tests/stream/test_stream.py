@@ -27,6 +27,7 @@ from sar_data.stream.dataset import Stream
 from sar_data.stream.throughput import gauge
 from tests.cli.test_cli import cli
 from tests.mini import invented
+from tests.mini.hang import HANG_S
 
 
 def keys(stream: Stream) -> list[str]:
@@ -202,7 +203,7 @@ def test_a_process_that_ends_in_the_middle_of_an_iteration_ends(zarr: Path) -> N
         "import sys; from sar_data.stream.dataset import Stream\n"
         "it = iter(Stream(sys.argv[1], batch_size=2, threads=4)); next(it)\nprint('left')"
     )
-    done = subprocess.run([sys.executable, "-c", script, zarr], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script, zarr], capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
 
 

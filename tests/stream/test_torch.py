@@ -21,6 +21,7 @@ from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
+from tests.mini.hang import HANG_S
 from tests.places import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
@@ -247,7 +248,7 @@ def torchrun(zarr: Path, out: Path, die: str) -> subprocess.CompletedProcess[str
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*command, "tests.stream.ddp", zarr, out, die], env=environment, capture_output=True, text=True, timeout=60
+        [*command, "tests.stream.ddp", zarr, out, die], env=environment, capture_output=True, text=True, timeout=HANG_S
     )
 
 
@@ -263,7 +264,7 @@ def test_two_ranks_on_uneven_data_never_wait_for_each_other(zarr: Path, tmp_path
     assert set(counts.values()) == {3}
 
 
-def test_when_a_rank_is_killed_the_others_end_within_a_minute(zarr: Path, tmp_path: Path) -> None:
+def test_when_a_rank_is_killed_the_others_end(zarr: Path, tmp_path: Path) -> None:
     done = torchrun(zarr, tmp_path, "die")
     assert done.returncode != 0
     assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sar_data.train.probe.parallel import abreast
+from tests.mini.hang import HANG_S
 
 CPU = torch.device("cpu")
 
@@ -28,7 +29,7 @@ def test_results_come_in_the_order_of_the_pieces() -> None:
 
 
 def test_two_pieces_are_at_work_at_once_with_half_of_the_threads_each() -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=HANG_S)
 
     def work(piece: int) -> int:
         both.wait()

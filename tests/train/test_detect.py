@@ -32,6 +32,7 @@ from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Detect
 from tests.mini import invented
 from tests.mini.builds import make
+from tests.mini.hang import HANG_S
 from tests.places import ROOT
 from tests.train import cut
 
@@ -243,7 +244,7 @@ def test_two_ranks_with_ragged_boxes_and_empty_windows_train_to_the_weights_of_o
         wanted = ["-m", "sar_data", "train", "detect", str(few.path), "--out", str(tmp_path / str(ranks)), *options]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
-            [*launcher, *wanted], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+            [*launcher, *wanted], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANG_S
         )
         assert done.returncode == 0, done.stderr
     states = [checkpoint.load(tmp_path / str(ranks) / "checkpoints" / "last.pt") for ranks in (1, 2)]

@@ -16,6 +16,7 @@ import torch
 
 from sar_data.train.predictions import read, scores
 from sar_data.train.run import checkpoint
+from tests.mini.hang import HANG_S
 from tests.places import ROOT
 from tests.train.conftest import TINY
 
@@ -26,7 +27,7 @@ def torchrun(*arguments: str, ranks: int = 2) -> subprocess.CompletedProcess[str
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANG_S
     )
 
 
@@ -86,12 +87,12 @@ def test_two_ranks_count_alike_but_for_near_ties(both: dict[int, Path]) -> None:
         assert ((first.argmax(axis=1) == second.argmax(axis=1)) | near).all()
 
 
-def test_a_killed_rank_ends_all_within_a_minute(classes: str, tmp_path: Path) -> None:
+def test_a_killed_rank_ends_all(classes: str, tmp_path: Path) -> None:
     done = torchrun("-m", "tests.train.cut", classes, str(tmp_path / "run"))
     ended = time.time()
     assert done.returncode != 0
     died = re.search(r"dies at ([\d.]+)", done.stdout)
     assert died is not None
-    assert ended - float(died[1]) < 60  # a rank that waited for the dead one would do so for hours
+    assert ended - float(died[1]) < HANG_S  # a rank that waited for the dead one would do so for hours
     assert "Signal 9" in done.stderr or "SIGKILL" in done.stderr
     assert not (tmp_path / "run" / "metrics.json").exists()

@@ -21,6 +21,7 @@ from sar_data.sources.archives.open import open_tree
 from tests.contract.trees import walked
 from tests.kill.watch import MODIFY, Watch
 from tests.mini.archives import tar_bytes
+from tests.mini.hang import HANG_S
 
 WORKER = """
 import sys
@@ -71,7 +72,7 @@ def test_a_killed_one_goes_on_and_writes_nothing_twice(
     with Watch(work, mask=MODIFY) as watch:
         worker = subprocess.Popen([sys.executable, "-c", WORKER, archive, work])
         descriptor = os.pidfd_open(worker.pid)
-        for event in watch.events(descriptor, 60):
+        for event in watch.events(descriptor, HANG_S):
             if os.path.exists(event.path) and os.stat(event.path).st_size >= blocks * BLOCK:
                 worker.send_signal(signal.SIGKILL)
                 break
@@ -109,7 +110,7 @@ def test_what_an_interrupted_run_left_is_not_believed(
 
 def test_two_processes_make_one(archive: Path, tar: bytes, tmp_path: Path) -> None:
     workers = [subprocess.Popen([sys.executable, "-c", WORKER, archive, tmp_path / "work"]) for _ in range(3)]
-    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    assert [worker.wait(HANG_S) for worker in workers] == [0, 0, 0]
     assert sorted(path.name.split(".")[-1] for path in (tmp_path / "work").iterdir()) == ["members", "tar"]
     assert made(tmp_path / "work").read_bytes() == tar
 

@@ -17,6 +17,7 @@ from sar_data.download.retry import Patience
 from sar_data.errors import FetchError, MissingExtra, Unreachable, UsageError
 from sar_data.sources.scenes.catalogue import Catalogue, catalogue
 from sar_data.sources.scenes.lookup import look_up
+from tests.mini.hang import HANG_S
 from tests.sources.scenes.servers import Cmr, Dhus, OData, Stac
 from tests.sources.scenes.shelf import Stored
 from tests.sources.scenes.site import Reply, Site, as_json
@@ -25,7 +26,7 @@ A = "S1A_IW_GRDH_1SDV_20170613T165043_20170613T165108_017018_01C579_7EEC"
 B = "S1A_IW_GRDH_1SDV_20170617T064724_20170617T064749_017070_01C70B_6A1F"
 C = "S1B_IW_GRDH_1SDV_20180204T043253_20180204T043318_009464_011054_12AB"
 GONE = "S1A_IW_GRDH_1SDV_20160101T000000_20160101T000025_009305_00D6F0_0000"
-QUICK = Patience(first_s=0.01, most_s=0.01)
+QUICK = Patience(first_s=0.01, most_s=0.01, connect_s=HANG_S, read_s=HANG_S)
 PACKAGES = {"asf": "asf_search", "stac": "pystac_client", "dhus": "sentinelsat"}
 NAMES = ("cdse", "asf", "stac", "dhus")
 

@@ -15,13 +15,14 @@ from sar_data.errors import FetchError
 from sar_data.sources.scenes.archives import archives
 from sar_data.sources.scenes.catalogue import catalogue
 from sar_data.sources.scenes.lookup import look_up
+from tests.mini.hang import HANG_S
 from tests.sources.scenes.servers import Dhus
 from tests.sources.scenes.shelf import Stored
 
 sentinelsat = pytest.importorskip("sentinelsat", reason="pip install 'sar-data[scenes]'")
 A = "S1A_IW_GRDH_1SDV_20170613T165043_20170613T165108_017018_01C579_7EEC"
 DATA = b"PK\x03\x04" + bytes(range(256)) * 12_000
-QUICK = Patience(first_s=0.01, most_s=0.01, attempts=4)
+QUICK = Patience(first_s=0.01, most_s=0.01, attempts=4, connect_s=HANG_S, read_s=HANG_S)
 BASIC = base64.b64encode(b"reader:canary-password").decode()
 ACCOUNT = {"SAR_DATA_USER_127_0_0_1": "reader", "SAR_DATA_PASSWORD_127_0_0_1": "canary-password"}
 

@@ -29,6 +29,7 @@ from sar_data.sources.scenes.listing import COLUMNS, Listing, read, scene_of, wr
 from sar_data.sources.scenes.login import Login
 from sar_data.sources.scenes.lookup import look_up
 from sar_data.sources.scenes.product import Match, Product
+from tests.mini.hang import HANG_S
 from tests.sources.scenes.servers import Identity, OData
 from tests.sources.scenes.shelf import Stored
 from tests.sources.scenes.site import Reply
@@ -36,7 +37,7 @@ from tests.sources.scenes.site import Reply
 A = "S1A_IW_GRDH_1SDV_20170613T165043_20170613T165108_017018_01C579_7EEC"
 B = "S1A_IW_GRDH_1SDV_20170617T064724_20170617T064749_017070_01C70B_6A1F"
 DATA = b"PK\x03\x04" + bytes(range(256)) * 12_000
-QUICK = Patience(first_s=0.01, most_s=0.01, attempts=4)
+QUICK = Patience(first_s=0.01, most_s=0.01, attempts=4, connect_s=HANG_S, read_s=HANG_S)
 USER, PASSWORD = "reader@example.org", "canary-password"
 NETRC = f"machine 127.0.0.1 login {USER} password {PASSWORD}\n"
 

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sar_data.cli import main
+from tests.mini.hang import HANG_S
 from tests.mini.sources import copied, patches, rewrite
 from tests.places import ROOT, SAMPLES
 from tests.sources.scenes.servers import OData
@@ -109,7 +110,7 @@ class Stalling(OData):
     def respond(self, request: Request) -> Reply:
         if len(self.requests) > 1:
             self.stalled.set()
-            self.going_on.wait(60)
+            self.going_on.wait(HANG_S)
         return super().respond(request)
 
 
@@ -126,7 +127,7 @@ def test_a_search_that_is_stopped_or_killed_goes_on_where_it_was(
         command += ["--source", str(source), "--out", str(out), "--url", site.url, "--workers", "1"]
         heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731  (in the background it is not)
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as running:
-            assert site.stalled.wait(60)
+            assert site.stalled.wait(HANG_S)
             running.send_signal(number)
             _, said = running.communicate()
         site.going_on.set()
