@@ -32,7 +32,7 @@ def scan_pictures(tree: Tree, unit: str) -> Iterator[Record]:
         key=key_of(*parts[at:-1], parts[-1].partition(".")[0]),
         files=(SourceFile(unit, tree.size(unit)),),
         labels={"target": (CLASSES.index(chip.name),)},
-        shape=image.dimensions(tree.head(unit, 4096), unit),
+        shape=image.dimensions(tree, unit),
         group=key_of(chip.name, parts[-1].partition(".")[0]),
         attrs=attrs,
     )

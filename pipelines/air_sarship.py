@@ -24,7 +24,7 @@ from sar_data.sources.tree import home_of, noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import random
 
-CLASSES, SIDE, HEAD_BYTES = ("ship",), 1000, 4096
+CLASSES, SIDE = ("ship",), 1000
 ENDINGS = (".tiff", ".tif")
 
 
@@ -43,7 +43,7 @@ def scan(tree: Tree, unit: str, version: str = "1.0") -> Iterator[Record]:
     xml = unit.rpartition("/")[0].replace(f"{version}-data", f"{version}-xml") + f"/{stem}.xml"
     file, data = noted(tree, xml)
     known = voc.parse(data, xml, CLASSES)
-    shape = known.shape or tiff.header(tree.head(unit, HEAD_BYTES), unit)[0][1:]
+    shape = known.shape or tiff.header(tree, unit)[0][1:]
     if version == "2.0" and shape != (SIDE, SIDE):
         raise BadRecord(xml, f"expected an image of {SIDE}x{SIDE} pixels, found {shape[0]}x{shape[1]}")
     objects = tuple(_object(thing, shape, xml) for thing in known.things)

@@ -32,7 +32,6 @@ TABLE, EXTRA = "metadata.parquet", "metadata_for_patches_with_snow_cloud_or_shad
 COLUMNS = ("patch_id", "labels", "split", "country", "contains_seasonal_snow", "contains_cloud_or_shadow")
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 NAMES = {name: i for i, name in enumerate(corine.CLASSES_19)}
-HEAD_BYTES = 1024
 
 
 def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
@@ -61,7 +60,7 @@ def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iter
     if row["split"] not in SPLITS:
         raise BadRecord(paths[0], f"expected a split of {', '.join(SPLITS)}, found {row['split']!r}")
     scene, start, tile, column, number = PATCH.fullmatch(key).groups()  # type: ignore[union-attr]  # `units` matched it
-    crs, transform = tiff.georeference(tree.head(paths[0], HEAD_BYTES))
+    crs, transform = tiff.georeference(tree, paths[0])
     footprint = crs and transform and (transform[2], transform[5] - 1200, transform[2] + 1200, transform[5])
     if maps:
         folder = f"{home}Reference_Maps/{row['patch_id'].rsplit('_', 2)[0]}/{row['patch_id']}"

@@ -35,7 +35,6 @@ CLASSES = (
     "SeaLake",
 )
 FILE = re.compile(r"(?P<cls>[A-Za-z]+)_(?P<n>\d+)\.tif")
-HEAD_BYTES = 1024  # GDAL writes directory and georeference first; where another writer does not, there is none
 
 
 def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
@@ -64,7 +63,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if folder not in CLASSES:
         raise BadRecord(unit, f"expected one of the classes {', '.join(CLASSES)}, found {folder}")
     size = tree.size(unit)
-    crs, transform = tiff.georeference(tree.head(unit, HEAD_BYTES))
+    crs, transform = tiff.georeference(tree, unit)
     footprint = None
     if crs and transform:
         a, _, west, _, e, north = transform

@@ -31,7 +31,6 @@ LABELS = ("Non_Deformation", "Deformation", "Earthquake")
 KEYS = {"frameID": str, "label": list, "segmentation_mask": list}
 FRINGES = ("atmospheric_fringes", "glacier_fringes", "orbital_fringes")
 TOLD = (*FRINGES, "low_coherence", "phase", "intensity_level", "confidence")
-HEAD_BYTES = 4096
 FRAME = re.compile(r"\d{3}[AD]_.+")
 
 
@@ -61,7 +60,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     yield Record(
         key=str(facts.get("uniqueID", unit.rpartition("/")[2].removesuffix(".json"))),
         group=facts["frameID"],
-        shape=image.dimensions(tree.head(paths[0], HEAD_BYTES), paths[0]),
+        shape=image.dimensions(tree, paths[0]),
         files=(*(SourceFile(path, tree.size(path)) for path in paths), file),
         labels={"deformation": tuple(sorted({LABELS.index(name) for name in facts["label"]})), "activity": ()},
         unused=next((f"marked {key}" for key in ("corrupted", "processing_error", "no_info") if facts.get(key)), None),

@@ -26,7 +26,6 @@ from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree
 from sar_data.split import declared, random, stratified
 
 KNOWN = {"title": str, "bands": list, "unit": str, "licence": str, "citation": str}
-HEAD_BYTES = 4096
 
 
 def units(tree: Tree) -> list[str]:
@@ -46,7 +45,7 @@ def scan(tree: Tree, unit: str, classes: tuple[str, ...] = (), one: bool = False
             raise BadRecord(unit, f"{line.where}: expected an image, found no file that {line.path} could mean")
         if line.label not in classes:
             raise BadRecord(unit, f"{line.where}: expected one of {len(classes)} classes, found {line.label!r}")
-        (_, height, width), _ = mixed.header(tree.head(path, HEAD_BYTES), path)
+        (_, height, width), _ = mixed.header(tree, path)
         yield Record(
             key=re.sub(r"[^\w-]+", "_", path.rpartition(".")[0]),
             files=(SourceFile(path, tree.size(path)),),
@@ -73,7 +72,7 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     names = list_names(tree.files(), "the source")
     lines = {split: read_lines(name, tree.read(name)) for split, name in names.items()}
     paths = [locate(line.path, mixed.ENDINGS, partial(_exists, tree)) for rows in lines.values() for line in rows]
-    headers = {mixed.header(tree.head(path, HEAD_BYTES), path) for path in paths if path is not None}
+    headers = {mixed.header(tree, path) for path in paths if path is not None}
     kinds = {(shape[0], dtype) for shape, dtype in headers}
     if len(kinds) != 1:
         raise SourceError(f"expected images of one number of bands and one dtype, found {sorted(kinds) or 'no image'}")

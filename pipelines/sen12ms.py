@@ -51,7 +51,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if named is None or folder != f"s1_{named['scene']}":
         raise BadRecord(unit, f"expected a patch of {folder} whose name matches {FILE.pattern}, found {name}")
     labels = unit.removesuffix(f"{folder}/{name}") + f"lc_{named['scene']}/{name.replace('_s1_', '_lc_')}"
-    crs, transform = tiff.georeference(tree.head(unit, 4096))
+    crs, transform = tiff.georeference(tree, unit)
     footprint = None
     if crs and transform:
         a, _, west, _, e, north = transform

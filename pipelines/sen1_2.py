@@ -42,7 +42,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     named = FILE.fullmatch(name)
     if named is None or folder != f"s1_{named[3]}":
         raise BadRecord(unit, f"expected a patch of {folder} whose name matches {FILE.pattern}, found {name}")
-    if (found := image.dimensions(tree.head(unit, 64), unit)) != SHAPE:
+    if (found := image.dimensions(tree, unit)) != SHAPE:
         raise BadRecord(unit, f"expected 256x256 pixels, found {found[0]}x{found[1]}")
     yield Record(
         key=name.removesuffix(".png"),

@@ -30,7 +30,7 @@ from sar_data.split import blocks, group, official, random
 
 TILE = re.compile(r"SN6_(?:Train|Test_Public)_AOI_11_Rotterdam_SAR-Intensity_((\d{14})_\d{14})_tile_(\d+)")
 POLARIZATIONS = ("HH", "HV", "VH", "VV")
-SIDE, HEADS = 900, (4096, 1 << 17)  # the directory of a file in strips of one row needs the longer head
+SIDE = 900
 
 
 def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
@@ -48,8 +48,7 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
     if (named := TILE.fullmatch(name)) is None:
         raise BadRecord(unit, f"expected a name that matches {TILE.pattern}, found {name}")
     strip, start, number = named.groups()
-    places = (tiff.georeference(tree.head(unit, size)) for size in HEADS)
-    crs, transform = next((place for place in places if place[1]), (None, None))
+    crs, transform = tiff.georeference(tree, unit)
     if crs is None or transform is None:
         raise BadRecord(unit, "expected a georeference, found none")
     looks = f"{folder}SummaryData/SAR_orientations.txt"

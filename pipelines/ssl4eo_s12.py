@@ -58,7 +58,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         passes.append(str(read_fields(path, raw, {"orbitProperties_pass": str})["orbitProperties_pass"]).lower())
         if passes[-1] not in ("ascending", "descending"):
             raise BadRecord(path, f"expected orbitProperties_pass ASCENDING or DESCENDING, found {passes[-1]!r}")
-        places.append(tiff.georeference(tree.head(paths[0], 1024)))
+        places.append(tiff.georeference(tree, paths[0]))
     (crs, transform), others = places[0], set(places)
     if len(others) > 1:
         raise BadRecord(unit, f"expected seasons of one place, found {sorted(others, key=str)}")

@@ -28,7 +28,7 @@ from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group
 
-SIDE, HEAD_BYTES = 800, 4096
+SIDE = 800
 FILES = {"VV": "VV_dB.tif", "VH": "VH_dB.tif"}
 LABELS = {"train.csv": "train", "validation.csv": "val", "public.csv": "test"}
 CLASSES = ("not a vessel", "vessel", "fishing vessel", "unknown")
@@ -79,7 +79,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
             raise BadRecord(paths[0], f"expected detections inside {height}x{width} pixels, found one at {y}, {x}")
         places[y // SIDE, x // SIDE].append(row)
     files = tuple(SourceFile(path, tree.size(path)) for path in paths)
-    crs, transform = tiff.georeference(tree.head(paths[0], HEAD_BYTES))
+    crs, transform = tiff.georeference(tree, paths[0])
     for i, j in itertools.product(range(-(-height // SIDE)), range(-(-width // SIDE))):
         objects = tuple(_object(row, (i * SIDE, j * SIDE), paths[0]) for row in places[i, j])
         placed = footprint = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import TracebackType
 
 from sar_data.naming import MOST, meant, nearest
 
@@ -22,6 +23,29 @@ class BadRecord(SarDataError, ValueError):
     def __reduce__(self) -> tuple[type[BadRecord], tuple[str, str]]:
         # Exceptions cross process borders by their args, which here are the joined message.
         return type(self), (self.path, self.reason)
+
+
+class Reading:
+    """Context of the code that reads a file's bytes: whatever they provoke there becomes BadRecord, naming the file.
+
+    `expected` says what the file should be, as in "a .npy array". Errors that are explained already pass.
+    """
+
+    def __init__(self, path: str, expected: str) -> None:
+        self._path = path
+        self._expected = expected
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, SarDataError):
+            found = f"{type(error).__name__}: {str(error) or 'no reason'}"
+            raise BadRecord(
+                self._path, f"expected {self._expected}, found one that fails to be read ({found:.160})"
+            ) from error
 
 
 class PipelineFault(SarDataError, RuntimeError):

@@ -44,7 +44,7 @@ def test_writing_a_real_file_anew_gives_identical_bytes() -> None:
         pytest.skip(f"no real BigEarthNet patches in {SAMPLES}: set SAR_DATA_SAMPLES")
     for file in files:
         data = file.read_bytes()
-        crs, transform = tiff.georeference(data)
+        crs, transform = tiff.georeference_of(data)
         pixels = tiff.read(data, file.name, shape=(120, 120), dtypes=("float32",), bands=1).pixels
         assert crs is not None
         assert synth.geotiff(pixels, epsg=int(crs[5:]), transform=transform, rows_per_strip=17) == data

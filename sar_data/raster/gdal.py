@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,9 @@ from sar_data.record import Image, Mask
 Ring = tuple[float, ...]
 
 NAMES = {"GTiff": "TIFF", "JPEG": "JPEG", "PNG": "PNG"}
+MOST_PIXELS = 1 << 30  # more than any scene of the field; a header that claims more is not believed
+DAMAGED = ("Corrupt JPEG data", "Premature end")  # libjpeg's warnings of pixels that it had to invent
+_MEMORY_FILE = re.compile(r"(/vsimem/)?[0-9a-f-]{36}(/[0-9a-f-]{36})?(\.\w+)?(, |: )?")
 
 
 def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, int, int], str] | None = None) -> Image:
@@ -20,22 +24,44 @@ def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, i
 
     `expected` is the shape and dtype that the header promised. Raise BadRecord, naming `name`.
     """
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
 
+    foreseen = (RasterioError, ValueError, TypeError, ArithmeticError, LookupError)
     try:
-        with warnings.catch_warnings(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.MemoryFile(data) as memory, memory.open(driver=driver) as source:
-                shape, types = (source.count, source.height, source.width), set(source.dtypes)
-                fits = expected is None or (shape, types) == (expected[0], {expected[1]})
-                pixels: Image | None = source.read() if fits else None
-    except (RasterioError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+        try:
+            pixels, found = _opened(data, driver, expected, strict=True)
+        except foreseen as error:
+            # libjpeg fills up what is missing and warns; its other warnings are of odd headers, not of pixels.
+            if driver != "JPEG" or any(damage in str(error.__cause__) for damage in DAMAGED):
+                raise
+            pixels, found = _opened(data, driver, expected, strict=False)
+    except foreseen as error:
         # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
-        raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {error.__cause__ or error}") from error
+        raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {_said(error)}") from error
     if pixels is None:
-        raise BadRecord(name, f"expected {expected}, as its header says, GDAL finds {shape} of {sorted(types)}")
+        raise BadRecord(name, f"expected {expected}, as its header says, GDAL finds {found}")
     return pixels
+
+
+def _opened(
+    data: bytes, driver: str, expected: tuple[tuple[int, int, int], str] | None, *, strict: bool
+) -> tuple[Image | None, str]:
+    """Return the pixels, None where they are not of the expected kind, and what kind they are."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES" if strict else "NO"}
+    with warnings.catch_warnings(), rasterio.Env(**options):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.MemoryFile(data) as memory, memory.open(driver=driver) as source:
+            shape, types = (source.count, source.height, source.width), set(source.dtypes)
+            fits = expected is None or (shape, types) == (expected[0], {expected[1]})
+            return source.read() if fits else None, f"{shape} of {sorted(types)}"
+
+
+def _said(error: BaseException) -> str:
+    """Return GDAL's reason without the name of the file in memory."""
+    return _MEMORY_FILE.sub("", str(error.__cause__ or error))
 
 
 def burnt(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[int, int]) -> Mask:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from sar_data.raster.parts import Parts
+
 # Field types by their code; rationals and directories of other kinds say nothing that we need.
 KINDS = {1: ("B", 1), 2: ("B", 1), 3: ("H", 2), 4: ("I", 4), 6: ("b", 1), 7: ("B", 1), 8: ("h", 2), 9: ("i", 4)}
 KINDS |= {11: ("f", 4), 12: ("d", 8), 16: ("Q", 8)}
+MOST_ENTRIES = 65_535  # what a classic TIFF can count; no BigTIFF has more
 
 
 class Malformed(Exception):
@@ -24,32 +27,33 @@ class Entry(NamedTuple):
     length: int
 
 
-def directory(data: bytes) -> tuple[str, dict[int, Entry]]:
-    """Return the byte order (< or >) and the entries of the first directory; raise Malformed.
+def directory(file: Parts) -> tuple[str, dict[int, Entry]]:
+    """Return the byte order (< or >) and the entries of the first directory, wherever it lies; raise Malformed.
 
     Values are not looked at yet: they may lie anywhere, even beyond the end. Classic TIFF and BigTIFF, both orders.
     """
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    version = int.from_bytes(data[2:4], "little" if order == "<" else "big")
-    if not data:
+    order = {b"II": "<", b"MM": ">"}.get(file.head[:2])
+    version = int.from_bytes(file.head[2:4], "little" if order == "<" else "big")
+    if not file.head:
         raise Malformed("expected a TIFF, found an empty file")
     if order is None or version not in (42, 43):
-        raise Malformed(f"expected a TIFF, found {data[:40]!r}")
+        raise Malformed(f"expected a TIFF, found {file.head[:40]!r}")
     first, head, entry, inline = (4, "I", "HHI4s", 4) if version == 42 else (8, "Q", "HHQ8s", 8)
     entry, count = order + entry, order + ("H" if version == 42 else "Q")
     width = struct.calcsize(entry)
     try:
-        (start,) = struct.unpack_from(order + head, data, first)
-        (length,) = struct.unpack_from(count, data, start) if start < len(data) else (0,)
+        (start,) = struct.unpack_from(order + head, file.head, first)
+        (length,) = struct.unpack(count, file.part(start, start + struct.calcsize(count)))
     except struct.error:
         length = 0
     if not length:
-        raise Malformed(f"truncated or malformed: no TIFF directory in {len(data):,} bytes")
+        raise Malformed(f"truncated or malformed: no TIFF directory in {file.size:,} bytes")
     start += struct.calcsize(count)
-    if start + length * width > len(data):
-        raise Malformed(f"truncated or malformed: a directory of {length} entries ends beyond {len(data):,} bytes")
+    table = file.part(start, start + length * width) if length <= MOST_ENTRIES else b""
+    if len(table) < length * width:
+        raise Malformed(f"truncated or malformed: a directory of {length} entries ends beyond {file.size:,} bytes")
     entries: dict[int, Entry] = {}
-    for at, (tag, kind, n, raw) in enumerate(struct.iter_unpack(entry, data[start : start + length * width])):
+    for at, (tag, kind, n, raw) in enumerate(struct.iter_unpack(entry, table)):
         if (field := KINDS.get(kind)) is not None:
             code, size = field
             where = start + (at + 1) * width - inline
@@ -59,11 +63,28 @@ def directory(data: bytes) -> tuple[str, dict[int, Entry]]:
     return order, entries
 
 
-def numbers(data: bytes, entries: dict[int, Entry], tag: int) -> tuple[float, ...]:
-    """Return the values of a tag, none where it is absent; raise Malformed where they are cut off."""
+def values(file: Parts, entries: dict[int, Entry], tag: int) -> bytes:
+    """Return the values of a tag as they are stored, none where it is absent; raise Malformed where they are cut."""
     entry = entries.get(tag)
     if entry is None:
-        return ()
-    if entry.stop > len(data):
-        raise Malformed(f"truncated or malformed: tag {tag} ends at {entry.stop:,}, the file at {len(data):,}")
-    return struct.unpack_from(f"{entry.order}{entry.length}{entry.code}", data, entry.start)
+        return b""
+    raw = file.part(entry.start, entry.stop)
+    if len(raw) < entry.stop - entry.start:
+        raise Malformed(f"truncated or malformed: tag {tag} ends at {entry.stop:,}, the file at {file.size:,}")
+    return raw
+
+
+def numbers(file: Parts, entries: dict[int, Entry], tag: int) -> tuple[float, ...]:
+    """Return the values of a tag as numbers, none where it is absent; raise Malformed where they are cut off."""
+    entry = entries.get(tag)
+    return (
+        () if entry is None else struct.unpack(f"{entry.order}{entry.length}{entry.code}", values(file, entries, tag))
+    )
+
+
+def integers(file: Parts, entries: dict[int, Entry], tag: int, *default: int) -> list[int]:
+    """Return the values of a tag, or `default`; raise Malformed where there are none, or no whole numbers from 0 on."""
+    found = numbers(file, entries, tag) or default
+    if not found or any(not isinstance(value, int) or value < 0 for value in found):
+        raise Malformed(f"malformed: tag {tag} is missing or no whole number")
+    return [int(value) for value in found]

@@ -5,30 +5,42 @@ Sizes after ITU-T T.81 (JPEG, frame header SOF) and the PNG specification (ISO/I
 
 from __future__ import annotations
 
+import struct
 import zlib
 
 import numpy as np
 
 from sar_data.errors import BadRecord
+from sar_data.raster.gdal import MOST_PIXELS, decoded
+from sar_data.raster.parts import Parts
+from sar_data.raster.streams import check_deflated
 from sar_data.record import Image
+from sar_data.spec import Tree
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # every SOF marker; the three others are tables
-MOST_PIXELS = 1 << 30  # more than any scene of the field; a header that claims more is not believed
+_ENDS = (0x00, 0xD9, 0xDA)  # no marker, the end of the image, the beginning of its pixels: no frame comes any more
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
+_ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+"""First row and column of each pass of an interlaced PNG, and the steps down and to the right."""
 
 
-def dimensions(data: bytes, name: str) -> tuple[int, int]:
-    """Return (height, width) from the head of a JPEG or PNG; raise BadRecord where it does not tell."""
-    if data[:8] == PNG and data[12:16] == b"IHDR":
-        return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    at = 2 if data[:3] == JPEG else len(data)
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker in _FRAMES:
-            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise BadRecord(name, f"expected a JPEG or PNG, found {data[:16]!r}: no frame in the first {len(data):,} bytes")
+def dimensions(tree: Tree, path: str) -> tuple[int, int]:
+    """Return (height, width) of a JPEG or PNG by its header, wherever it lies; raise BadRecord. No pixel is read."""
+    return _dimensions(Parts.at(tree, path), path)
+
+
+def _dimensions(file: Parts, name: str) -> tuple[int, int]:
+    if file.head[:8] == PNG and file.head[12:16] == b"IHDR" and len(file.head) >= 24:
+        return int.from_bytes(file.head[20:24], "big"), int.from_bytes(file.head[16:20], "big")
+    # A JPEG's frame may stand behind a preview, a colour profile or whatever else its segments hold.
+    at = 2 if file.head[:3] == JPEG else file.size
+    while len(segment := file.part(at, at + 9)) == 9 and segment[0] == 0xFF and segment[1] not in _ENDS:
+        if segment[1] in _FRAMES:
+            return int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
+        at += 1 if segment[1] == 0xFF else 2 + int.from_bytes(segment[2:4], "big")
+    raise BadRecord(name, f"expected a JPEG or PNG, found {file.head[:16]!r}: no frame in {file.size:,} bytes")
 
 
 def read(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Image:
@@ -36,22 +48,30 @@ def read(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Ima
 
     `shape` is the (height, width) that is expected, such as that of an annotation.
     """
-    found = dimensions(data, name)
+    found = _dimensions(Parts.of(data), name)
     if shape is not None and found != shape:
         wanted = f"{shape[0]}x{shape[1]} pixels, as its annotation says"
         raise BadRecord(name, f"expected {wanted}, found {found[0]}x{found[1]}")
-    if found[0] * found[1] > MOST_PIXELS:
+    if not 0 < found[0] * found[1] <= MOST_PIXELS:
         raise BadRecord(name, f"expected an image, found a header that claims {found[0]:,}x{found[1]:,} pixels")
-    from sar_data.raster.gdal import decoded
-
     if data[:8] == PNG:
-        _check_chunks(data, name)
+        check_deflated(name, [_stream(data, name)], [_bytes(data, name)])
     return decoded(data, name, "PNG" if data[:8] == PNG else "JPEG")
 
 
-def _check_chunks(data: bytes, name: str) -> None:
-    """Raise BadRecord unless every chunk of a PNG is whole: GDAL decodes a cut or damaged one without a word."""
-    at, kind = 8, b""
+def _bytes(data: bytes, name: str) -> int:
+    """Return how many bytes the rows of a PNG are: each begins with a byte that names its filter."""
+    size, width, height, depth, colour, _, _, interlaced = struct.unpack(">I4xIIBBBBB", data[8:29])
+    if size != 13 or (channels := _CHANNELS.get(colour)) is None or depth not in (1, 2, 4, 8, 16):
+        raise BadRecord(name, f"expected a PNG, found one of colour type {colour} with {depth} bits")
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sides = [(max(0, -(-(height - y) // down)), max(0, -(-(width - x) // right))) for y, x, down, right in passes]
+    return sum(rows * (1 + -(-columns * channels * depth // 8)) for rows, columns in sides if columns)
+
+
+def _stream(data: bytes, name: str) -> bytes:
+    """Return the zlib stream of a PNG; raise BadRecord unless every chunk is whole, which GDAL does not look at."""
+    at, kind, stream = 8, b"", []
     while kind != b"IEND":
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + size
@@ -59,7 +79,10 @@ def _check_chunks(data: bytes, name: str) -> None:
             raise BadRecord(name, f"truncated: expected at least {end:,} bytes of PNG, found {len(data):,}")
         if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise BadRecord(name, f"expected a whole PNG, found a wrong CRC-32 in its chunk {kind!r} at byte {at:,}")
+        if kind == b"IDAT":
+            stream.append(data[at + 8 : end - 4])
         at = end
+    return b"".join(stream)
 
 
 def grey(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Image:

@@ -7,22 +7,24 @@ import math
 
 import numpy as np
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, Reading
+from sar_data.raster.parts import HEAD_BYTES, Parts
 from sar_data.record import Image
+from sar_data.spec import Tree
 
+MOST_HEADER = HEAD_BYTES  # bytes: numpy writes 128, and itself believes no more than 10,000
 MOST_BANDS = 8  # of three axes, the one that is that short holds the bands
 
 
-def header(data: bytes, name: str) -> tuple[tuple[int, int, int], str]:
-    """Return ((band, y, x), dtype) of an array from the head of its file; raise BadRecord."""
-    shape, order, dtype, _ = _header(data, name)
-    del order
-    return _bands_first(shape, name)[0], dtype.name
+def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
+    """Return ((band, y, x), dtype) of an array, without its elements; raise BadRecord."""
+    shape, _, dtype, _ = _header(Parts.at(tree, path), path)
+    return _bands_first(shape, path)[0], dtype.name
 
 
 def read(data: bytes, name: str) -> Image:
     """Return the array [band, y, x], native-endian; bands may come first or last. Raise BadRecord."""
-    shape, fortran, dtype, start = _header(data, name)
+    shape, fortran, dtype, start = _header(Parts.of(data), name)
     need = math.prod(shape) * dtype.itemsize
     if len(data) - start != need:
         raise BadRecord(name, f"expected {need:,} bytes of {shape} {dtype}, found {len(data) - start:,}")
@@ -32,16 +34,16 @@ def read(data: bytes, name: str) -> Image:
     return np.ascontiguousarray(array, dtype.newbyteorder("="))
 
 
-def _header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
-    stream = io.BytesIO(data)
-    try:
+def _header(file: Parts, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
+    stream = io.BytesIO(file.part(0, MOST_HEADER))
+    with Reading(name, "a .npy array of version 1 or 2"):
         version = np.lib.format.read_magic(stream)
         parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = parse(stream)
-    except (ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise BadRecord(name, f"expected a .npy array of version 1 or 2, found {data[:12]!r} ({error})") from None
-    if dtype.kind not in "iuf":
+    if dtype.kind not in "iuf" or dtype.subdtype is not None:
         raise BadRecord(name, f"expected numbers, found an array of {dtype}")
+    if any(side < 1 for side in shape):
+        raise BadRecord(name, f"expected an array with elements, found one of {shape}")
     return shape, fortran, dtype, stream.tell()
 
 

@@ -33,10 +33,12 @@ def read(
     data = tree.read(path)
     if path.lower().endswith(".png"):
         return image.grey(data, path, shape=shape), False
-    bands = 3 if tiff.header(data, path)[0][0] == 3 else 1
-    raster = tiff.read(data, path, shape=shape, dtypes=dtypes, bands=bands)
-    if any(not np.array_equal(raster.pixels[0], other) for other in raster.pixels[1:]):
-        raise BadRecord(path, "expected one channel, or three equal ones, found three that differ")
+    raster = tiff.read(data, path, shape=shape, dtypes=dtypes, bands=None)
+    several = len(raster.pixels)
+    if several not in (1, 3) or any(not np.array_equal(raster.pixels[0], other) for other in raster.pixels[1:]):
+        raise BadRecord(
+            path, f"expected one channel, or three equal ones, found {several}{' that differ' * (several == 3)}"
+        )
     return np.ascontiguousarray(raster.pixels[:1]), raster.fallback
 
 

@@ -24,6 +24,8 @@ def stack(files: Sequence[tuple[str, bytes]], *, shape: tuple[int, int], dtype: 
         fallbacks += raster.fallback
         first = first or raster.geo
         # Other bytes may still mean the same place, as in a file that was written anew.
-        if raster.geo != first and (found := tiff.georeference(data)) != (wanted := tiff.georeference(files[0][1])):
+        if raster.geo != first and (found := tiff.georeference_of(data)) != (
+            wanted := tiff.georeference_of(files[0][1])
+        ):
             raise BadRecord(name, f"expected the georeference of {files[0][0]}, {wanted}, found {found}")
     return Sample(image=image, fallbacks=fallbacks)

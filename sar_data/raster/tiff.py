@@ -10,26 +10,31 @@ import math
 import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from sar_data.errors import BadRecord
-from sar_data.raster.deflate import check_streams
-from sar_data.raster.ifd import Malformed, directory, numbers
+from sar_data.raster.gdal import MOST_PIXELS
+from sar_data.raster.ifd import Malformed, directory, integers, numbers
+from sar_data.raster.parts import Parts
+from sar_data.raster.streams import check_deflated, check_jpegs
 from sar_data.record import Image
+from sar_data.spec import Tree
 
 Transform = tuple[float, float, float, float, float, float]
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
 _STRIPS, _BANDS, _ROWS, _STRIP_SIZES, _PLANAR, _FORMAT = 273, 277, 278, 279, 284, 339
-_TILES, _TILE_SIZES = 324, 325
+_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _JPEG_TABLES = 322, 323, 324, 325, 347
 _SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT = 33550, 33922, 34264, 34735, 34736, 34737
-_DEFLATE = (8, 32946)
+_DEFLATE, _JPEG = (8, 32946), 7
 _GEO = (_SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT)
 _LAID = frozenset((_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER, _BANDS, _PLANAR, _FORMAT))
-_LAID |= {_STRIPS, _ROWS, _STRIP_SIZES, _TILES, _TILE_SIZES}
+_LAID |= {_STRIPS, _ROWS, _STRIP_SIZES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES}
 _DTYPES = {(f, b): f"{n}{b}" for f, n in ((1, "uint"), (2, "int")) for b in (8, 16, 32, 64)}
 _DTYPES |= {(3, b): f"float{b}" for b in (16, 32, 64)} | {(6, b): f"complex{b}" for b in (64, 128)}
+NAMES = frozenset(_DTYPES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +52,19 @@ class Raster:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What one directory says, and where in the file; `pinned` are the bytes outside it that it depends on."""
+    """What one directory says, and where in the file; `pinned` are the bytes outside it that it depends on.
+
+    `need` is how many bytes each block holds without its compression.
+    """
 
     shape: tuple[int, int, int]
     dtype: str
     fast: bool
     planar: bool
     spans: tuple[tuple[int, int], ...]
-    deflated: bool
+    compression: int
+    need: tuple[int, ...]
+    tables: tuple[int, int]
     end: int
     geo: tuple[tuple[int, int], ...]
     signature: bytes
@@ -71,11 +81,13 @@ def read(
     name: str,
     *,
     shape: tuple[int, int] | None,
-    dtypes: Collection[str],
-    bands: int,
+    dtypes: Collection[str] | None,
+    bands: int | None,
     out: Image | None = None,
 ) -> Raster:
-    """Return the pixels of a GeoTIFF of known (height, width) or any, band count and accepted numpy dtype names.
+    """Return the pixels of a GeoTIFF of this (height, width), of one of these numpy dtypes, and of so many bands.
+
+    None stands for any.
 
     `out`, an array [band, y, x] of the file's dtype, spares a copy where several files make one sample. Values are
     those of the file, bit for bit. Raise BadRecord, naming `name`, for anything that is not such a whole file.
@@ -84,13 +96,17 @@ def read(
         layout = _layout(data)
     except Malformed as error:
         raise BadRecord(name, str(error)) from None
-    expected = (bands, *(shape or layout.shape[1:]))
+    expected = (layout.shape[0] if bands is None else bands, *(shape or layout.shape[1:]))
     if layout.shape != expected:
         raise BadRecord(name, f"expected {_say(expected)}, found {_say(layout.shape)}")
-    if layout.dtype not in dtypes:
-        raise BadRecord(name, f"expected {' or '.join(sorted(dtypes))} pixels, found {layout.dtype}")
+    if layout.dtype not in (NAMES if dtypes is None else dtypes):
+        raise BadRecord(name, f"expected {' or '.join(sorted(dtypes or NAMES))} pixels, found {layout.dtype}")
     if layout.end > len(data):
         raise BadRecord(name, f"truncated: expected {layout.end:,} bytes, found {len(data):,}")
+    if math.prod(layout.shape) > MOST_PIXELS:
+        raise BadRecord(
+            name, f"expected at most {MOST_PIXELS:,} pixels, found a header that claims {_say(layout.shape)}"
+        )
     decoded = _pixels(data, layout) if layout.fast else _rasterio(data, name, layout)
     if out is None:
         out = np.empty(layout.shape, layout.dtype)
@@ -100,20 +116,31 @@ def read(
     return Raster(out, (layout.signature, raw), not layout.fast)
 
 
-def georeference(data: bytes) -> tuple[str | None, Transform | None]:
-    """Return ("EPSG:32633", (a, b, c, d, e, f)) of a GeoTIFF or of its head; None for what is absent.
+def georeference(tree: Tree, path: str) -> tuple[str | None, Transform | None]:
+    """Return ("EPSG:32633", (a, b, c, d, e, f)) of a GeoTIFF; None for what is absent. No pixel is read.
 
     The terms are those of rasterio's Affine, from pixel corners to metres or degrees. A unit transform, a
     user-defined CRS and a broken or cut directory count as absent: whether the file is sound is for `read` to say.
+    Raise BadRecord where the file cannot be read.
     """
+    return _georeference(Parts.at(tree, path))
+
+
+def georeference_of(data: bytes) -> tuple[str | None, Transform | None]:
+    """Return the georeference of a GeoTIFF that was read as a whole, or of its first bytes."""
+    return _georeference(Parts.of(data))
+
+
+def _georeference(file: Parts) -> tuple[str | None, Transform | None]:
     try:
-        _, entries = directory(data)
-        keys = numbers(data, entries, _KEYS)
-        scale, tie, matrix = (numbers(data, entries, tag) for tag in (_SCALE, _TIEPOINT, _MATRIX))
+        _, entries = directory(file)
+        keys = numbers(file, entries, _KEYS)
+        scale, tie, matrix = (numbers(file, entries, tag) for tag in (_SCALE, _TIEPOINT, _MATRIX))
     except Malformed:
         return None, None
     # The keys come in fours after a header of four: id, where (0: here), count, value.
-    values = {int(k): int(v) for k, where, _, v in zip(*(keys[i::4] for i in range(4)), strict=False) if where == 0}
+    fours = zip(*(keys[i::4] for i in range(4)), strict=False)
+    values = {k: v for k, where, _, v in fours if where == 0 and isinstance(k, int) and isinstance(v, int)}
     code = next((values[key] for key in (3072, 2048) if 0 < values.get(key, 0) < 32767), None)
     crs = None if code is None else f"EPSG:{code}"
     if len(matrix) == 16:
@@ -130,18 +157,20 @@ def georeference(data: bytes) -> tuple[str | None, Transform | None]:
     return crs, None if unit or not all(map(math.isfinite, transform)) else transform
 
 
-def header(data: bytes, name: str) -> tuple[tuple[int, int, int], str]:
-    """Return ((band, y, x), dtype) of a GeoTIFF, of its head too where the directory lies there; raise BadRecord."""
+def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
+    """Return ((band, y, x), dtype) of a GeoTIFF, wherever its directory lies; raise BadRecord. No pixel is read."""
+    file = Parts.at(tree, path)
     try:
-        _, entries = directory(data)
-        values = {tag: numbers(data, entries, tag) for tag in (_WIDTH, _HEIGHT, _BANDS, _FORMAT, _BITS)}
+        _, entries = directory(file)
+        bands, height, width, form, bits = (
+            integers(file, entries, tag, *default)[0]
+            for tag, default in ((_BANDS, (1,)), (_HEIGHT, ()), (_WIDTH, ()), (_FORMAT, (1,)), (_BITS, (1,)))
+        )
     except Malformed as error:
-        raise BadRecord(name, str(error)) from None
-    if not values[_WIDTH] or not values[_HEIGHT]:
-        raise BadRecord(name, "expected a TIFF with width and height, found none")
-    bands, height, width = (int((values[tag] or (1,))[0]) for tag in (_BANDS, _HEIGHT, _WIDTH))
-    kind = int((values[_FORMAT] or (1,))[0]), int((values[_BITS] or (1,))[0])
-    return (bands, height, width), _DTYPES.get(kind, f"sample format {kind[0]} of {kind[1]} bits")
+        raise BadRecord(path, str(error)) from None
+    if min(bands, height, width) < 1:
+        raise BadRecord(path, f"expected a TIFF with bands, height and width, found {bands}, {height} and {width}")
+    return (bands, height, width), _DTYPES.get((form, bits), f"sample format {form} of {bits} bits")
 
 
 def _say(shape: tuple[int, int, int]) -> str:
@@ -166,33 +195,25 @@ def _layout(data: bytes) -> _Layout:
 
 
 def _parse(data: bytes) -> _Layout:
-    order, entries = directory(data)
-
-    def integers(tag: int, *default: int) -> list[int]:
-        values = numbers(data, entries, tag) or default
-        if not values or any(not isinstance(value, int) or value < 0 for value in values):
-            raise Malformed(f"malformed: tag {tag} is missing or no whole number")
-        return [int(value) for value in values]
-
-    width, height, bands = integers(_WIDTH)[0], integers(_HEIGHT)[0], integers(_BANDS, 1)[0]
-    kinds = set(zip(itertools.cycle(integers(_FORMAT, 1)), integers(_BITS, 1), strict=False))
+    file = Parts.of(data)
+    order, entries = directory(file)
+    whole = partial(integers, file, entries)
+    width, height, bands = whole(_WIDTH)[0], whole(_HEIGHT)[0], whole(_BANDS, 1)[0]
+    kinds = set(zip(itertools.cycle(whole(_FORMAT, 1)), whole(_BITS, 1), strict=False))
     dtype = _DTYPES.get(min(kinds)) if len(kinds) == 1 else None
-    planar = integers(_PLANAR, 1)[0] == 2
+    planar = whole(_PLANAR, 1)[0] == 2
     tiled = _TILES in entries
-    starts, sizes = (integers(tag) for tag in ((_TILES, _TILE_SIZES) if tiled else (_STRIPS, _STRIP_SIZES)))
+    starts, sizes = (whole(tag) for tag in ((_TILES, _TILE_SIZES) if tiled else (_STRIPS, _STRIP_SIZES)))
     if len(starts) != len(sizes) or not all(starts) or not all(sizes):
         raise Malformed(f"expected a place and a size for every block, found {len(starts)} and {len(sizes)}, or zeros")
-    fast = False
-    if dtype and not tiled and integers(_COMPRESSION, 1)[0] == 1 and integers(_FILL_ORDER, 1)[0] == 1:
-        rows = min(integers(_ROWS, height)[0], height)
-        strips = -(-height // rows) if rows else 0
-        if len(starts) != strips * (bands if planar else 1):
-            raise Malformed(f"malformed: {len(starts)} strips of {rows} rows for {_say((bands, height, width))}")
-        line = width * np.dtype(dtype).itemsize * (1 if planar else bands)
-        need = [line * min(rows, height - rows * (i % strips)) for i in range(len(starts))]
-        if any(size < wanted for size, wanted in zip(sizes, need, strict=True)):
-            raise Malformed(f"malformed: strips hold {sum(sizes):,} bytes, expected {sum(need):,}")
-        fast = sizes == need and order == "<" and data[2] == 42
+    block = (whole(_TILE_HEIGHT)[0], whole(_TILE_WIDTH)[0]) if tiled else (min(whole(_ROWS, height)[0], height), width)
+    need = _need((bands, height, width), dtype, planar, tiled, block, len(starts))
+    fast, compression = False, whole(_COMPRESSION, 1)[0]
+    if dtype and compression == 1:
+        # More strips than needed are as odd as short ones; what lies in them would be a guess.
+        if (len(sizes) > len(need) and not tiled) or any(n < least for n, least in zip(sizes, need, strict=False)):
+            raise Malformed(f"malformed: blocks hold {sum(sizes):,} bytes, expected {sum(need):,}")
+        fast = sizes == need and not tiled and whole(_FILL_ORDER, 1)[0] == 1 and order == "<" and data[2] == 42
     blocks = [(a, a + n) for a, n in zip(starts, sizes, strict=True)]
     geo = [(tag, entries[tag]) for tag in _GEO if tag in entries]
     end = max(b for _, b in (*blocks, *((0, entry.stop) for _, entry in geo)))
@@ -205,12 +226,32 @@ def _parse(data: bytes) -> _Layout:
         fast=fast,
         planar=planar,
         spans=_merged(blocks) if fast else tuple(blocks),
-        deflated=integers(_COMPRESSION, 1)[0] in _DEFLATE,
+        compression=compression,
+        need=() if fast else tuple(need),
+        tables=next(((entry.start, entry.stop) for tag, entry in entries.items() if tag == _JPEG_TABLES), (0, 0)),
         end=end,
         geo=_merged((entry.start, entry.stop) for _, entry in geo),
         signature=b"".join(struct.pack("<HQs", tag, entry.length, entry.code.encode()) for tag, entry in geo),
         pinned=tuple((a, b, data[a:b]) for a, b in apart),
     )
+
+
+def _need(
+    shape: tuple[int, int, int], dtype: str | None, planar: bool, tiled: bool, block: tuple[int, int], count: int
+) -> list[int]:
+    """Return how many bytes each of `count` blocks holds without its compression; raise Malformed for fewer blocks."""
+    bands, height, width = shape
+    rows, columns = block
+    if not (rows and columns):
+        raise Malformed(f"malformed: expected blocks of pixels, found some of {rows}x{columns}")
+    down = -(-height // rows)
+    blocks = down * -(-width // columns) * (bands if planar else 1)
+    if count < blocks:
+        raise Malformed(f"malformed: {count} blocks of {rows}x{columns} pixels for {_say(shape)}, expected {blocks}")
+    pixel = (np.dtype(dtype).itemsize if dtype else 0) * (1 if planar else bands)
+    if tiled:
+        return [pixel * rows * columns] * blocks
+    return [pixel * columns * min(rows, height - rows * (i % down)) for i in range(blocks)]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -237,9 +278,12 @@ def _pixels(data: bytes, layout: _Layout) -> Image:
 
 
 def _rasterio(data: bytes, name: str, layout: _Layout) -> Image:
-    """Return what GDAL's GTiff driver decodes."""
-    if layout.deflated:
-        check_streams(name, (data[a:b] for a, b in layout.spans))
+    """Return what GDAL's GTiff driver decodes, once what it does not check is checked."""
+    blocks = (data[a:b] for a, b in layout.spans)
+    if layout.compression in _DEFLATE:
+        check_deflated(name, blocks, layout.need)
+    if layout.compression == _JPEG:
+        check_jpegs(name, blocks, data[slice(*layout.tables)])
     from sar_data.raster.gdal import decoded
 
     return decoded(data, name, "GTiff", expected=(layout.shape, layout.dtype))

@@ -27,6 +27,7 @@ from sar_data.spec import Pipeline, Tree
 from sar_data.split.policy import SPLITS, UNUSED
 from tests import golden
 
+HEAD = 4096  # bytes: a small image may lie in its file's head as a whole
 PIXELS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zip")
 PLAUSIBLE = {
     "dB": (-60, 20),
@@ -43,11 +44,11 @@ _DIGESTS: dict[tuple[str, str, str, str], str] = {}  # by archive: every format 
 
 @dataclass(frozen=True, eq=False)
 class Listening:
-    """A tree that notes whose bytes were asked for, as a whole or in part."""
+    """A tree that notes whose bytes were asked for, as a whole or in part: (path, first byte, end)."""
 
     tree: Tree
     read_whole: list[str] = field(default_factory=list)
-    heads: dict[str, int] = field(default_factory=dict)
+    parts: list[tuple[str, int, int]] = field(default_factory=list)
 
     def folders(self, path: str = "") -> list[str]:
         return self.tree.folders(path)
@@ -63,12 +64,35 @@ class Listening:
         return self.tree.read(path)
 
     def head(self, path: str, size: int) -> bytes:
-        self.heads[path] = size
+        self.parts.append((path, 0, size))
         return self.tree.head(path, size)
 
     def pread(self, path: str, offset: int, size: int) -> bytes:
-        self.heads[path] = max(self.heads.get(path, 0), offset + size)
+        self.parts.append((path, offset, offset + size))
         return self.tree.pread(path, offset, size)
+
+    def check(self, root: Path) -> None:
+        """Hold what was read to the law: at most HEAD bytes at once, and none of pixels but what a head has of them."""
+        assert not [path for path in self.read_whole if path.lower().endswith(PIXELS)]
+        for path, start, stop in self.parts:
+            assert stop - start <= HEAD, (path, start, stop)
+            blocks = blocks_of(root / path) if stop > HEAD and path.lower().endswith((".tif", ".tiff")) else []
+            assert not [block for block in blocks if start < block[1] and block[0] < stop], (path, start, stop)
+
+
+def blocks_of(path: Path) -> list[tuple[int, int]]:
+    """Return where the blocks of pixels of a TIFF begin and end, as GDAL says."""
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path) as source:
+            height, width = source.block_shapes[0]
+            grid = itertools.product(range(-(-source.width // width)), range(-(-source.height // height)))
+            for (x, y), band in itertools.product(grid, source.indexes):
+                tags = (source.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE"))
+                offset, size = map(int, tags)
+                found.append((offset, offset + size))
+    return found
 
 
 @dataclass(frozen=True)
@@ -150,8 +174,7 @@ class PipelineContract:
     def test_scan_reads_no_pixels(self, tree: Folder) -> None:
         listening = Listening(tree)
         self.scanned(listening)
-        assert not [path for path in listening.read_whole if path.lower().endswith(PIXELS)]
-        assert max(listening.heads.values(), default=0) <= 4096
+        listening.check(Path(tree.root))
 
     def test_every_file_of_a_record_has_its_size_and_what_scan_read_its_hash(self, tree: Folder) -> None:
         witness = Witness(tree, {})

@@ -12,15 +12,15 @@ from tests.raster.test_tiff import UTM, image, small
 
 @pytest.mark.parametrize("head", [b"", b"II", b"<html>", b"II*\0\x08\0\0\0\x0f\0", b"MM\0*" + bytes(40)])
 def test_a_georeference_that_cannot_be_read_counts_as_absent(head: bytes) -> None:
-    assert tiff.georeference(head) == (None, None)
+    assert tiff.georeference_of(head) == (None, None)
 
 
 def test_georeference_is_rasterios_also_from_the_head_alone() -> None:
-    assert tiff.georeference(small(image())[:512]) == ("EPSG:32633", UTM)
-    assert tiff.georeference(small(image(), epsg=None)) == (None, None)
+    assert tiff.georeference_of(small(image())[:512]) == ("EPSG:32633", UTM)
+    assert tiff.georeference_of(small(image(), epsg=None)) == (None, None)
     degrees = (1e-4, 0.0, 11.0, 0.0, -1e-4, 48.0)
     data = synth.geotiff(image(), epsg=4326, transform=degrees, rows_per_strip=20)
-    assert tiff.georeference(data) == ("EPSG:4326", degrees)
+    assert tiff.georeference_of(data) == ("EPSG:4326", degrees)
 
 
 @pytest.mark.parametrize("point", [False, True])
@@ -34,4 +34,4 @@ def test_rotated_and_point_rasters_have_rasterios_transform(point: bool) -> None
                 target.update_tags(AREA_OR_POINT="Point")
         data = memory.read()
     with rasterio.MemoryFile(data) as memory, memory.open() as source:
-        assert tiff.georeference(data) == ("EPSG:32633", tuple(source.transform)[:6])
+        assert tiff.georeference_of(data) == ("EPSG:32633", tuple(source.transform)[:6])

@@ -72,7 +72,7 @@ def test_every_other_valid_tiff_falls_back_to_gdal(options: dict[str, Any]) -> N
     found = read(data, pixels)
     assert found.fallback
     assert found.pixels.tobytes() == pixels.tobytes()
-    assert tiff.georeference(data) == ("EPSG:32633", UTM)
+    assert tiff.georeference_of(data) == ("EPSG:32633", UTM)
 
 
 def test_nan_and_infinity_keep_their_bits() -> None:

@@ -39,7 +39,7 @@ def test_damage_gives_pixels_or_a_bad_record_and_nothing_else(
         data[at : at + len(raw)] = raw
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tiff.georeference(bytes(data))
+        tiff.georeference_of(bytes(data))
         try:
             found = tiff.read(bytes(data), "a.tif", shape=(20, 30), dtypes=("float32",), bands=bands)
         except BadRecord:

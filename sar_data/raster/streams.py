@@ -1,0 +1,36 @@
+"""Checks compressed streams to their end, because GDAL returns wrong pixels for some damaged ones without a word."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+
+from sar_data.errors import BadRecord
+
+_AT_ONCE = 1 << 20  # bytes: memory stays small whatever a stream claims to become
+
+
+def check_deflated(name: str, streams: Iterable[bytes], need: Iterable[int]) -> None:
+    """Raise BadRecord, naming `name`, unless every zlib stream has a sound checksum, an end, and the bytes it needs."""
+    for block, (rest, least) in enumerate(zip(streams, need, strict=False)):
+        stream, size = zlib.decompressobj(), 0
+        try:
+            while not stream.eof:
+                grown = stream.decompress(rest, _AT_ONCE)
+                size += len(grown)
+                rest = stream.unconsumed_tail
+                if not rest and not grown and not stream.eof:
+                    raise BadRecord(name, f"truncated: the zlib stream of block {block} has no end")
+        except zlib.error as error:
+            raise BadRecord(name, f"expected a sound zlib stream in block {block}, found: {error}") from None
+        if size < least:
+            raise BadRecord(name, f"truncated: expected {least:,} bytes in block {block}, found {size:,}")
+
+
+def check_jpegs(name: str, streams: Iterable[bytes], tables: bytes) -> None:
+    """Raise BadRecord, naming `name`, unless each JPEG of a TIFF, which keeps its common `tables` apart, is whole."""
+    from sar_data.raster.gdal import decoded
+
+    for stream in streams:
+        # Tables stand between a start and an end of their own, of two bytes each.
+        decoded(tables[:-2] + stream[2:] if tables else stream, name, "JPEG")
