@@ -46,7 +46,7 @@ LAWS: list[tuple[str, str]] = [
     (r"sar_data\.spec", "sar_data.split.policy"),
     (r"sar_data\.(split|crop)", "sar_data.split"),
     (r"sar_data\.statistics", "sar_data.statistics sar_data.system"),
-    (r"sar_data\.download", "sar_data.download sar_data.system"),
+    (r"sar_data\.download", "sar_data.download sar_data.sealed.names sar_data.system"),
     (r"sar_data\.sources\.scenes", "sar_data.sources.scenes sar_data.download sar_data.system"),
     (r"sar_data\.sources", "sar_data.sources sar_data.system"),
     (r"sar_data\.(raster|labels|synth)", "sar_data.raster sar_data.labels sar_data.sources.tree"),

@@ -23,6 +23,7 @@ from sar_data.record import Record
 from sar_data.runners import Runner
 from sar_data.sealed.index import fingerprint
 from sar_data.sealed.manifest import BandDocument, Quarantined, Storage, TaskDocument
+from sar_data.sealed.names import check_spec
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec, Pipeline
@@ -79,6 +80,7 @@ def prepare(
         for line in discovered:
             tell(f"found: {line}")
     spec = pipeline.spec
+    check_spec(spec)
     name, policy = parse(options.split or next(iter(pipeline.splits)), pipeline.splits)
     check_shape(spec, container)
     scanned = scan(

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pydantic
 import xxhash
 
 from sar_data.sealed.index import MASKED
+from sar_data.sealed.names import Count, Sha256
 from sar_data.statistics.stats import BandStats
 from sar_data.system import durable
 
-FACTS = ("recipe", "bytes", "fallbacks", "narrowed", "clipped", "mask_pixels")
 DIGEST = 16  # bytes of xxh3_128
 SLOTS = pa.schema(
     [
@@ -29,6 +30,19 @@ SLOTS = pa.schema(
         ("mask_offset", pa.int64()),
     ]
 )
+
+
+class Facts(pydantic.BaseModel):
+    """What a proof says beside its slots and its statistics."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+
+    recipe: Sha256
+    bytes: Count
+    fallbacks: Count
+    narrowed: Count
+    clipped: list[Count]
+    mask_pixels: list[Count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class Proof:
 
     def save(self, path: Path) -> None:
         """Write the proof behind its own digest: no fsync, since one that a power cut tore is not believed."""
-        facts: dict[str, Any] = {name: getattr(self, name) for name in FACTS}
+        facts = {name: getattr(self, name) for name in Facts.model_fields}
         facts["statistics"] = self.statistics and self.statistics.to_json()
         table = self.slots.replace_schema_metadata({"proof": json.dumps(facts)})
         sink = pa.BufferOutputStream()
@@ -63,8 +77,11 @@ class Proof:
             if xxhash.xxh3_128_digest(data[DIGEST:]) != data[:DIGEST]:
                 return None
             table = pa.ipc.open_file(data[DIGEST:]).read_all()
-            facts = json.loads(table.schema.metadata[b"proof"])
-            statistics = facts.pop("statistics")
-            return cls(**facts, statistics=statistics and BandStats.from_json(statistics), slots=table)
+            document: dict[str, Any] = json.loads(table.schema.metadata[b"proof"])
+            told = document.pop("statistics")
+            facts = Facts.model_validate(document)
+            if not table.schema.equals(SLOTS):
+                return None
+            return cls(**dict(facts), statistics=told and BandStats.from_json(told), slots=table)
         except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
             return None

@@ -17,6 +17,7 @@ from sar_data.record import Record
 from sar_data.runners import Runner
 from sar_data.sealed.index import SCAN, to_records, to_table
 from sar_data.sealed.manifest import Quarantined
+from sar_data.sealed.names import key_flaw
 from sar_data.sources.tree import Witness
 from sar_data.spec import Pipeline, Tree
 from sar_data.system.bulk import bulk
@@ -105,6 +106,8 @@ def _scan_chunk(
 
 def _sound(pipeline: Pipeline, record: Record) -> Record:
     """Return a record that keeps what every pipeline promises of records; else the fault is the pipeline's."""
+    if reason := key_flaw(record.key):
+        raise BadRecord(record.files[0].path, f"{reason}: {record.key!r}")
     if record.time is not None and record.time.tzinfo is None:
         raise ValueError(f"{record.key}: expected a time with a time zone, found {record.time}")
     if missing := [task.name for task in pipeline.spec.tasks if task.name not in record.labels]:

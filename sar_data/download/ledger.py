@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sar_data.errors import FetchError
+from sar_data.sealed.names import Checksum, Count, Name, first_flaw
 from sar_data.system import durable
 
 NAME = "sources.json"
@@ -27,8 +28,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str
-    bytes: int
-    checksum: str
+    bytes: Count
+    checksum: Checksum
     kind: Literal["published", "observed"]
     time: str
 
@@ -39,7 +40,7 @@ class Ledger(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    files: dict[str, Entry] = {}
+    files: dict[Name, Entry] = {}
 
 
 def read(folder: Path) -> Ledger:
@@ -50,10 +51,9 @@ def read(folder: Path) -> Ledger:
     except FileNotFoundError:
         return Ledger()
     except ValidationError as error:
-        first = error.errors()[0]
         raise FetchError(
-            f"{path}: expected what an earlier fetch wrote, found {first['msg']} at {first['loc']}. Move it away; "
-            "the files are verified again"
+            f"{path}: expected what an earlier fetch wrote, but {first_flaw(error)}. Move it away; the files are "
+            "verified again"
         ) from None
 
 

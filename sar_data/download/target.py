@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sar_data.download import digest, sniff
 from sar_data.errors import FetchError, UsageError
+from sar_data.sealed.names import name_flaw
 
 FIRST_SIGHT = "sha256"
-PLAIN_NAME = re.compile(r"[^/\\\0.][^/\\\0]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +28,8 @@ class Wanted:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        if not PLAIN_NAME.fullmatch(self.name):
-            raise UsageError(f"{self.name!r}: expected a plain file name, found a path or a hidden one")
+        if reason := name_flaw(self.name):
+            raise UsageError(f"{self.name!r}: {reason}")
         if self.expected is not None and self.algorithm not in digest.ALGORITHMS:
             kinds = ", ".join(digest.ALGORITHMS)
             raise UsageError(f"{self.name}: expected a checksum of {kinds} before a colon, found {self.expected!r}")

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from sar_data.errors import BuildError
 from sar_data.record import Object, Record, SourceFile
+from sar_data.split.policy import SPLITS, UNUSED
 from sar_data.system.bulk import bulk
 
 T = TypeVar("T")
@@ -81,6 +83,49 @@ INDEX = pa.schema(
         *RECORD_FIELDS[1:],
     ]
 )
+
+BAD_KEY = r"[/\\\x00-\x1f\x7f]|^\.{0,2}$"  # names.key_flaw, for a whole column
+BAD_PATH = r"^/|^$|\x00|(^|/)\.\.(/|$)"
+LEAST = {"shard": 0, "position": 0, "offset": 0, "mask_offset": 0, "height": 1, "width": 1}
+
+
+def check(table: pa.Table, where: object) -> None:
+    """Raise BuildError where a column that is there holds what no build has: names that are paths, places below zero.
+
+    `where` is the file, for the message. Whoever reads an index may join its names to paths and its places to addresses
+    only after this.
+    """
+    try:
+        for name in set(table.column_names) & {"key", "split", "files", *LEAST}:
+            wrong = _wrong(name, table[name])
+            if len(wrong):
+                raise BuildError(f"{where}: column {name}: expected {_expected(name)}, found {wrong[0].as_py()!r}")
+    except (pa.ArrowException, AttributeError, TypeError) as error:
+        raise BuildError(f"{where}: expected the columns of an index, found others: {error}") from error
+
+
+def _expected(name: str) -> str:
+    if name in LEAST:
+        return f"numbers of at least {LEAST[name]}"
+    words = {
+        "key": "keys without slashes and control characters",
+        "split": f"{', '.join(SPLITS)} or {UNUSED}",
+        "files": "paths below the source",
+    }
+    return words[name]
+
+
+def _wrong(name: str, column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return the values of a column that may not be used."""
+    if name in LEAST:
+        return column.filter(pc.less(column, LEAST[name]))
+    if name == "split":
+        found = column.unique().cast(pa.string())
+        return found.filter(pc.invert(pc.is_in(found, pa.array([*SPLITS, UNUSED]))))
+    if name == "key":
+        return column.filter(pc.fill_null(pc.match_substring_regex(column, BAD_KEY), True))
+    paths = pc.struct_field(pc.list_flatten(column), "path")
+    return paths.filter(pc.fill_null(pc.match_substring_regex(paths, BAD_PATH), True))
 
 
 @bulk()

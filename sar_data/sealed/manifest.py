@@ -11,6 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from sar_data.errors import BuildError
+from sar_data.sealed.names import (
+    Container,
+    Count,
+    Label,
+    Name,
+    Optional,
+    RelativePath,
+    Sha256,
+    ShardName,
+    Split,
+    first_flaw,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,34 +37,34 @@ class Document(pydantic.BaseModel):
 
 
 class BandDocument(Document):
-    name: str
+    name: Name
     polarization: str
     unit: str
     description: str
 
 
 class TaskDocument(Document):
-    name: str
+    name: Name
     kind: str
-    classes: list[str]
+    classes: list[Label]
 
 
 class ShardDocument(Document):
     """A shard's file below the build (in LMDB, the environment that holds it), its valid records and their bytes."""
 
-    name: str
-    file: str
-    count: int
-    bytes: int
+    name: ShardName
+    file: RelativePath
+    count: Count
+    bytes: Count
 
 
 class SplitDocument(Document):
     """`class_shares` are of samples; `mask_pixels` counts the pixels of each class of a mask, and those ignored."""
 
-    count: int
-    shard_length: int
-    class_shares: dict[str, float]
-    mask_pixels: dict[str, int] | None = None
+    count: Count
+    shard_length: Count
+    class_shares: dict[Label, float]
+    mask_pixels: dict[Label, Count] | None = None
     shards: list[ShardDocument]
 
 
@@ -144,8 +156,8 @@ class Applied(Document):
 
 class Parent(Document):
     path: str
-    recipe_digest: str
-    content_digest: str
+    recipe_digest: Sha256
+    content_digest: Sha256
 
 
 class Manifest(Document):
@@ -157,14 +169,14 @@ class Manifest(Document):
 
     schema_version: Literal[3] = 3
     sar_data_version: str
-    dataset: str
-    version: str
-    variant: str = ""
+    dataset: Name
+    version: Name
+    variant: Optional = ""
     title: str
     licence: str
     citation: str
     evidence: str
-    format: str
+    format: Container
     compression: str | None
     bands: list[BandDocument]
     shape: tuple[int, int] | None
@@ -177,11 +189,11 @@ class Manifest(Document):
     discovered: list[str] = []
     storage: Storage
     tasks: list[TaskDocument]
-    splits: dict[str, SplitDocument]
+    splits: dict[Split, SplitDocument]
     unused: dict[str, int]
     split_policy: SplitPolicyDocument
     normalization: Normalization | None
-    statistics: dict[str, SplitStatistics] | None
+    statistics: dict[Split, SplitStatistics] | None
     applied: list[Applied]
     clipped: dict[str, int]
     parent: Parent | None
@@ -189,26 +201,35 @@ class Manifest(Document):
     fallback_reads: int
     narrowed_records: int
     recipe: dict[str, Any]
-    recipe_digest: str
-    content_digest: str
-    sums: str
+    recipe_digest: Sha256
+    content_digest: Sha256
+    sums: Sha256
 
     @classmethod
     def load(cls, build: Path) -> Manifest:
         """Read and check a build's manifest; raise BuildError where there is none or it is not whole."""
         try:
-            return cls.model_validate(_current(json.loads((build / NAME).read_bytes())))
+            data = (build / NAME).read_bytes()
         except FileNotFoundError:
             raise BuildError(
                 f"{build}: expected a sealed build, found no {NAME}. Name the folder `build` printed."
             ) from None
-        except (OSError, ValueError) as error:
-            why = str(error)
-            if isinstance(error, pydantic.ValidationError) and ("schema_version",) in {
-                e["loc"] for e in error.errors()
-            }:
-                why = "it is of another version of sar-data. Build anew, or read it with that version"
-            raise BuildError(f"{build / NAME}: not a manifest this version can read: {why}") from error
+        except OSError as error:
+            raise BuildError(f"{build / NAME}: cannot read: {error.strerror}") from error
+        return cls.parse(data, str(build / NAME))
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> Manifest:
+        """Check a manifest's bytes, read from `where`; raise BuildError that names the field which is wrong."""
+        try:
+            return cls.model_validate(_current(json.loads(data)))
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+            why = f"{type(error).__name__}: {error}"
+            if isinstance(error, pydantic.ValidationError):
+                why = first_flaw(error)
+                if ("schema_version",) in {flaw["loc"] for flaw in error.errors()}:
+                    why = "it is of another version of sar-data. Build anew, or read it with that version"
+            raise BuildError(f"{where}: not a manifest this version can read: {why}") from error
 
     def dump(self) -> bytes:
         """Return the document's bytes, the same for the same manifest."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sar_data import formats
 from sar_data.errors import BuildError
 from sar_data.formats.container import Layout, Place, Reader
+from sar_data.sealed.index import check
 from sar_data.sealed.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -54,11 +55,14 @@ class Build:
         return cls(path, Manifest.load(path))
 
     def index(self) -> pa.Table:
-        """Return index.parquet, packed rows first, in shard order."""
+        """Return index.parquet, packed rows first, in shard order; raise BuildError for one that no build has."""
+        path = self.path / INDEX_NAME
         try:
-            return pq.read_table(self.path / INDEX_NAME, memory_map=True)
+            table = pq.read_table(path, memory_map=True)
         except (OSError, pa.ArrowException) as error:
-            raise BuildError(f"{self.path / INDEX_NAME}: cannot read: {error}") from error
+            raise BuildError(f"{path}: cannot read: {error}") from error
+        check(table, path)
+        return table
 
     def dataset(self, split: str) -> xarray.Dataset:
         """Open one split of a Zarr build lazily in xarray: `image` (sample, band, y, x), `key`, `valid`, `band`.

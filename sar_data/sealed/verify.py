@@ -21,6 +21,7 @@ from sar_data.sealed.manifest import NAME, Document, Manifest, content_digest
 from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build, layout_of
 from sar_data.sealed.recount import counted, shards
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
+from sar_data.sealed.sums import listed
 from sar_data.split.policy import UNUSED
 from sar_data.statistics.stats import BandStats, merge
 from sar_data.system.checksum import sha256
@@ -58,14 +59,15 @@ def verify(
     except BuildError as error:
         return [Problem(None, None, NAME, "a manifest", str(error))]
     runner = runner or Serial()
+    sums: dict[str, str] = {}
     try:
         data = (path / SUMS_NAME).read_bytes()
-    except OSError as error:
-        data, problems = b"", [Problem(None, None, SUMS_NAME, "a file", str(error.strerror))]
-    else:
         problems = _differ(SUMS_NAME, build.manifest.sums, hashlib.sha256(data).hexdigest())
-    lines = [line.partition("  ") for line in data.decode(errors="replace").splitlines()]
-    sums = {name: digest for digest, _, name in lines}
+        sums = listed(data, SUMS_NAME)
+    except OSError as error:
+        problems = [Problem(None, None, SUMS_NAME, "a file", str(error.strerror))]
+    except BuildError as error:
+        problems.append(Problem(None, None, SUMS_NAME, "lines of sha256sum", str(error)))
     owners = {shard.file: shard.name for split in build.manifest.splits.values() for shard in split.shards}
     if build.manifest.format == "lmdb":
         owners = {}  # all shards of a split share its file

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError, UsageError
+from sar_data.sealed.index import check
 
 Integers = npt.NDArray[np.int64]
 COLUMNS = ("key", "split", "shard")
@@ -69,6 +70,7 @@ def load(index: Path, split: str, columns: Iterable[str]) -> Rows:
             table = file.read(columns=names)
     except (OSError, pa.ArrowException) as error:
         raise BuildError(f"{index}: cannot read the columns {', '.join(names)}: {error}") from error
+    check(table, index)
     members = _members(table["split"], split)
     first, count = int(members.argmax()) if len(members) else 0, int(np.count_nonzero(members))
     if not members[first : first + count].all():

@@ -22,8 +22,9 @@ import xxhash
 from xxhash import xxh3_64_intdigest
 
 from sar_data.errors import SourceError
-from sar_data.sources.archives.rules import MEMBERS, PART, flaw, folded, refused
+from sar_data.sources.archives.rules import MEMBERS, folded, refused
 from sar_data.system import durable
+from sar_data.system.paths import PART, flaw
 
 VERSION = 1
 FOLDER, BARE, STORED, DEFLATED = 0, 1, 2, 3  # bare: in a tar, which has no checksum of contents

@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterator
 from zlib import adler32
 
-from sar_data.sources.archives.rules import EXTENDED, NAME, refused
+from sar_data.sources.archives.rules import EXTENDED, refused
+from sar_data.system.paths import PATH
 
 BLOCK = 512
 WINDOW = 3 * BLOCK  # a long name's header, the name and the header it is for
@@ -69,7 +70,7 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
             if (_number(archive, name, field) + sum(field) - (adler32(head) & 0xFFFF) - 255) % 65521:
                 raise refused(archive, name, "expected a tar header whose checksum is right, found another")
             length = _number(archive, name, head[124:136])
-            if kind == LONG_NAME and len(long_heads) < NAME:
+            if kind == LONG_NAME and len(long_heads) < PATH:
                 long_heads[head] = length
         content = at + BLOCK
         at = content + (length + 511 & -BLOCK)
@@ -84,9 +85,9 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
             else:
                 yield name, content, length
         elif kind == LONG_NAME:
-            if long_name is not None or "path" in extended or length > NAME + 1:
+            if long_name is not None or "path" in extended or length > PATH + 1:
                 raise refused(
-                    archive, name or _short_name(archive, head), f"expected one name up to {NAME} bytes, found more"
+                    archive, name or _short_name(archive, head), f"expected one name up to {PATH} bytes, found more"
                 )
             text = window[content - start : content - start + length]
             if len(text) < length:

@@ -12,15 +12,14 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
-
-import pydantic
 
 from sar_data.errors import BuildError
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME
+from sar_data.sealed.sums import listed
 from sar_data.stream.remote.cache import PATIENCE, Cache, Hold
 from sar_data.stream.remote.folder import Depot
 from sar_data.stream.remote.prefetch import Prefetch
@@ -58,10 +57,7 @@ class Remote:
         """Fetch and verify the documents of the build at `url`; raises as `path` does, and MissingExtra."""
         url = url.rstrip("/")
         data = Depot(url).read(NAME)
-        try:
-            manifest = Manifest.model_validate_json(data)
-        except pydantic.ValidationError as error:
-            raise BuildError(f"{url}/{NAME}: not a manifest this version can read: {error}") from error
+        manifest = Manifest.parse(data, f"{url}/{NAME}")
         digest = hashlib.sha256(data).hexdigest()
         sizes: Counter[str] = Counter()
         for split in manifest.splits.values():
@@ -69,7 +65,7 @@ class Remote:
                 sizes[shard.file] += shard.bytes
         remote = cls(url, cache, cache.root / digest, {NAME: digest, SUMS_NAME: manifest.sums}, dict(sizes))
         try:
-            remote._sums |= _listed(f"{url}/{SUMS_NAME}", remote.path(SUMS_NAME).read_text(errors="replace"))
+            remote._sums |= listed(remote.path(SUMS_NAME).read_bytes(), f"{url}/{SUMS_NAME}")
             remote._hold_documents(remote._here())
         except BaseException:
             remote.close()
@@ -151,13 +147,3 @@ class Remote:
             f"{self.url}/{name}: expected sha256 {expected}, found {found} in {length} bytes, twice. The remote file "
             "is damaged or another build's: copy it anew from a build that `sar-data verify --full` finds whole."
         )
-
-
-def _listed(where: str, text: str) -> dict[str, str]:
-    """Return name → sha256 of the lines of SHA256SUMS; raise BuildError for a name that leads out of the build."""
-    lines = [line.partition("  ") for line in text.splitlines()]
-    for _, _, name in lines:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or str(path) != name or name in DOCUMENTS[:2]:
-            raise BuildError(f"{where}: expected names below the build, found {name!r}")
-    return {name: digest for digest, _, name in lines}

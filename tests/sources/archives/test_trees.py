@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sar_data.sources.archives.detect import LIKELY
 from sar_data.sources.archives.open import open_tree
-from sar_data.sources.archives.rules import CONTROL, folded
+from sar_data.sources.archives.rules import folded
+from sar_data.system.paths import CONTROL
 from tests.contract.trees import FILES, TreeContract, walked, with_folders
 from tests.mini.archives import KINDS
 

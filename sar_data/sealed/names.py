@@ -1,0 +1,99 @@
+"""The names that become files, folders and keys: one type each, checked wherever a document is read.
+
+A build may come from a stranger. What its documents call a dataset, a split, a shard or a sample is joined to paths, so
+that a name is one plain part of a path, and a path stays below its folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+import pydantic
+from pydantic import AfterValidator, Field, StringConstraints
+
+from sar_data.errors import UsageError
+from sar_data.formats import FORMATS
+from sar_data.spec import DatasetSpec
+from sar_data.split.policy import SPLITS
+from sar_data.system.paths import CONTROL, flaw
+
+SPLIT = "|".join(SPLITS)
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def name_flaw(name: str) -> str | None:
+    """Return why a string cannot be the name of one file or folder, None where it can."""
+    if "/" in name and not flaw(name):
+        return "expected a plain name, found a path"
+    if name.startswith(".") and not flaw(name):
+        return "expected a name that is seen, found a hidden one"
+    return flaw(name)
+
+
+def key_flaw(key: str) -> str | None:
+    """Return why a sample cannot have this key, None where it can."""
+    if key in ("", ".", "..") or "/" in key or CONTROL.search(key):
+        return "expected a key without slashes and control characters, and not a dot or two"
+    return None
+
+
+def label_flaw(label: str) -> str | None:
+    """Return why a class cannot be called so, None where it can: a class is a key in documents and never a path."""
+    return "expected a name on one line" if not label or UNPRINTABLE.search(label) else None
+
+
+def format_flaw(name: str) -> str | None:
+    """Return why a build cannot be of this container, None where it can."""
+    return None if name in FORMATS else f"expected {', '.join(FORMATS)}"
+
+
+def _checked(of: Callable[[str], str | None]) -> AfterValidator:
+    def check(value: str) -> str:
+        if reason := of(value):
+            raise ValueError(f"{reason}: {value[:200]!r}")
+        return value
+
+    return AfterValidator(check)
+
+
+_NAME_SCHEMA = {"pattern": r"^[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$", "maxLength": 255}
+_PATH_SCHEMA = {"pattern": r"^[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*$"}
+
+Name = Annotated[str, _checked(name_flaw), Field(json_schema_extra=_NAME_SCHEMA)]
+"""A dataset, a version, a variant, a band, a task, a downloaded file: one part of a path."""
+Optional = Annotated[str, _checked(lambda name: name_flaw(name) if name else None)]
+"""A name, or an empty string where there is none."""
+RelativePath = Annotated[str, _checked(flaw), Field(json_schema_extra=_PATH_SCHEMA)]
+"""A file below the folder of the document that names it."""
+Label = Annotated[str, _checked(label_flaw), Field(json_schema_extra={"minLength": 1})]
+"""A class."""
+Split = Annotated[str, StringConstraints(pattern=f"^({SPLIT})$")]
+ShardName = Annotated[str, StringConstraints(pattern=f"^({SPLIT})/[0-9]{{6,9}}$")]
+Container = Annotated[str, _checked(format_flaw), Field(json_schema_extra={"enum": list(FORMATS)})]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Checksum = Annotated[str, StringConstraints(pattern="^(md5|sha1|sha256|sha512):[0-9a-f]{32,128}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+def first_flaw(error: pydantic.ValidationError) -> str:
+    """Return the field that is wrong first, what was expected, and how many others are wrong."""
+    flaws = error.errors(include_url=False)
+    field = ".".join(map(str, flaws[0]["loc"])) or "the document"
+    said = flaws[0]["msg"].removeprefix("Value error, ")
+    others = f" (and {len(flaws) - 1} more)" if len(flaws) > 1 else ""
+    found = flaws[0]["input"]
+    shown = f", found {found!r}" if isinstance(found, str | int | float) and repr(found) not in said else ""
+    return f"{field}: {said}{shown[:200]}{others}"
+
+
+def check_spec(spec: DatasetSpec) -> None:
+    """Raise UsageError where a declaration has a name with which a build could not be opened again."""
+    named = [("dataset", spec.name), ("version", spec.version), *[("variant", spec.variant)] * bool(spec.variant)]
+    named += [("band", band.name) for band in spec.bands] + [("task", task.name) for task in spec.tasks]
+    flaws = [(what, name, name_flaw(name)) for what, name in named]
+    flaws += [("class", label, label_flaw(label)) for task in spec.tasks for label in task.classes]
+    for what, name, reason in flaws:
+        if reason:
+            raise UsageError(f"{spec.name}: {what} {name!r}: {reason}")

@@ -1,0 +1,26 @@
+"""SHA256SUMS: the sha256 of every file of a build but the manifest and itself, in the form of sha256sum."""
+
+from __future__ import annotations
+
+import re
+
+from sar_data.errors import BuildError
+from sar_data.sealed.manifest import NAME
+from sar_data.sealed.opened import SUMS_NAME
+from sar_data.system.paths import flaw
+
+LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+def listed(data: bytes, where: str) -> dict[str, str]:
+    """Return name → sha256 of the lines read from `where`; raise BuildError for one that names no file of a build."""
+    sums: dict[str, str] = {}
+    for number, line in enumerate(data.decode(errors="replace").removesuffix("\n").split("\n"), 1):
+        found = LINE.fullmatch(line)
+        if found is None:
+            raise BuildError(f"{where}, line {number}: expected a sha256, two spaces and a name, found {line[:200]!r}")
+        digest, name = found.groups()
+        if flaw(name) or name in (NAME, SUMS_NAME):
+            raise BuildError(f"{where}, line {number}: expected names below the build, found {name[:200]!r}")
+        sums[name] = digest
+    return sums
