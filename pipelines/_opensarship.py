@@ -13,6 +13,7 @@ from pipelines._opensarship_products import (
     POLARIZATIONS,
     advice,
     bands,
+    list_ends,
     order,
     product,
     scenes,
@@ -42,6 +43,8 @@ def fit(tree: Tree, base: Pipeline, kind: str, form: str) -> tuple[Pipeline, tup
         pols = order(tree, next(scene for scene in sorted(kinds) if kinds[scene] == kind), kind, form)
         spec = dataclasses.replace(spec, bands=bands(kind, form, pols))
         found.append(f"bands in the order {', '.join(pols)}, by their likeness to the named pictures")
+    if repaired := sum(ais.is_repaired(end) for scene in kinds for end in list_ends(tree, scene)):
+        found.append(f"{repaired} lists Ship.xml end in <\\ShipList>, which is read as </ShipList>")
     return dataclasses.replace(base, spec=spec, fit=None), tuple(found)
 
 

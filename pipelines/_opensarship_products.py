@@ -27,6 +27,9 @@ POLARIZATIONS = {"dv": ("VH", "VV"), "dh": ("HV", "HH"), "sv": ("VV",), "sh": ("
 KINDS = tuple(f"{product}-{pols}" for product in ("grd", "slc") for pols in POLARIZATIONS)
 
 
+END_BYTES = 64
+
+
 class Scene(NamedTuple):
     """A product's name and kind, its ships by the centre of their chips, and the file that lists them."""
 
@@ -99,6 +102,13 @@ def opened(tree: Tree, scene: str, size: int) -> Scene:
     data = tree.read(path)
     file = SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data))
     return Scene(*product(tree, scene), ais.read_ships(data, path), file)
+
+
+def list_ends(tree: Tree, scene: str) -> Iterator[bytes]:
+    """Yield the last bytes of a scene's list of ships, nothing where it has none, which is scan's to name."""
+    if "Ship.xml" in tree.files(scene):
+        path = posixpath.join(scene, "Ship.xml")
+        yield tree.pread(path, max(0, tree.size(path) - END_BYTES), END_BYTES)
 
 
 def order(tree: Tree, scene: str, kind: str, form: str) -> tuple[str, str]:

@@ -58,7 +58,8 @@ def scene(out: Path, made: Scene, *, count: int, seed: int) -> None:
             figure = out / "Patch_RGB" / f"{chip}{suffix}{'.tif' if made.version == 1 else '.png'}"
             figure.parent.mkdir(parents=True, exist_ok=True)
             figure.write_bytes(FIGURE)
-    text = '<?xml version="1.0" encoding="UTF-8"?>\n<ShipList>\n' + "".join(ships) + "</ShipList>\n"
+    end = "<\\ShipList>" if made.version == 2 and not complex_ else "</ShipList>"  # as the published lists end
+    text = '<?xml version="1.0" encoding="UTF-8"?>\n<ShipList>\n' + "".join(ships) + end + "\n"
     (out / "Ship.xml").write_bytes(text.replace("\n", "\r\n" if made.version == 2 else "\n").encode())
     facts = f'<Metadata>\n  <attrib name="PRODUCT" value="{made.product}" type="41" />\n</Metadata>\n'
     (out / ("Metedata.xml" if made.version == 1 else f"{made.product}.xml")).write_text(facts)

@@ -9,9 +9,9 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from sar_data.errors import BadRecord
+from sar_data.labels.markup import root_of, text_of
 
 CLASSES = (
     "Cargo",
@@ -81,6 +81,7 @@ _WORDS = {
 }
 _NAMED = {"".join(filter(str.isalpha, name.lower())): label for label, name in enumerate(CLASSES)}
 _NO_HEADING = 511.0
+_BROKEN_END = "<\\ShipList>"
 _TIME = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})\.(\d{1,2}):(\d{1,2}):(\d{1,2})")
 
 Place = tuple[int, int]
@@ -114,20 +115,21 @@ def agreed(name: str, code: str | None, path: str) -> int:
     return named if named is not None else coded or 0
 
 
+def is_repaired(end: bytes) -> bool:
+    """Say whether a ShipList that ends in these bytes ends in <\\ShipList>, which is read as </ShipList>."""
+    return end.rstrip().endswith(_BROKEN_END.encode())
+
+
 def read_ships(data: bytes, path: str) -> dict[Place, Ship]:
     """Return (centre x, centre y) → tag → text of a ShipList; raise BadRecord, naming `path`.
 
-    Any DTD or entity is refused. Line ends are anyone's; `NaN` and empty tags are absent.
+    Line ends are anyone's; `NaN` and empty tags are absent. Of what is broken one thing is repaired: the last tag
+    <\\ShipList>, in which all published lists of GRD products end.
     """
-    import defusedxml.ElementTree
-    from defusedxml.common import DefusedXmlException
-
-    try:
-        root: Any = defusedxml.ElementTree.fromstring(data, forbid_dtd=True)
-    except (defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise BadRecord(path, f"expected XML without a DTD, found {data[:40]!r}: {error!r:.120}") from None
-    if root.tag != "ShipList":
-        raise BadRecord(path, f"expected <ShipList>, found <{root.tag:.40}>")
+    text = text_of(data, path)
+    if text.endswith(_BROKEN_END):
+        text = text.removesuffix(_BROKEN_END) + "</ShipList>"
+    root = root_of(text, path, "ShipList")
     ships: dict[Place, Ship] = {}
     for element in root.iter("ship"):
         texts = ((found.tag, " ".join((found.text or "").split())) for found in element.iter())

@@ -1,6 +1,6 @@
 """Annotations in the XML of PASCAL VOC and its relatives: horizontal and rotated boxes and polygons, found by tag.
 
-No DTD, no entity and no reference to another file is accepted (defusedxml). Encodings are those the XML declares.
+Layout after the PASCAL VOC development kit; encodings and refusals are those of `markup`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sar_data.errors import BadRecord
 from sar_data.labels.boxes import Box, around, corners, fitted, matched
+from sar_data.labels.markup import root_of, text_of
 from sar_data.record import Object
 
 Rotated = tuple[float, float, float, float, float]
@@ -42,18 +43,7 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
 
     Raise BadRecord, naming `path`, where it is broken or hostile or names another class.
     """
-    import defusedxml.ElementTree
-    from defusedxml.common import DefusedXmlException
-
-    try:
-        root: Any = defusedxml.ElementTree.fromstring(data, forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise BadRecord(path, f"expected XML without DTD and entities, found {error}") from None
-    except (defusedxml.ElementTree.ParseError, ValueError, LookupError) as error:
-        found = repr(data[:60]) if data else "an empty file"
-        raise BadRecord(path, f"expected XML, found {found}: {error}") from None
-    if root.tag != "annotation":
-        raise BadRecord(path, f"expected the root <annotation>, found <{root.tag:.40}>")
+    root = root_of(text_of(data, path), path, "annotation")
     size = root.find("size")
     shape = None
     if size is not None:

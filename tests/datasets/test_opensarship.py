@@ -32,6 +32,7 @@ from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 GRD = "S1A_IW_GRDH_1SDV_20150823T221233_20150823T221258_007396_00A2CA_54D0"
+REAL_GRD = "S1A_IW_GRDH_1SDV_20150902T102505_20150902T102534_007535_00A699_2D00"
 SLC = "S1A_IW_SLC__1SSV_20150217T204257_20150217T204324_004668_005C34_2DC9"
 
 
@@ -124,12 +125,21 @@ def real_first() -> Path:
 
 @pytest.fixture(scope="module")
 def real_second(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    archive = SAMPLES / "opensarship2" / f"{SLC}.zip"
-    if not archive.is_file():
-        pytest.skip(f"no real OpenSARShip 2.0 archive in {SAMPLES}: set SAR_DATA_SAMPLES")
-    out = tmp_path_factory.mktemp("real_second")
-    with zipfile.ZipFile(archive) as source:
-        source.extractall(out / archive.stem)
+    return unpacked(tmp_path_factory.mktemp("real_second"), SLC)
+
+
+@pytest.fixture(scope="module")
+def real_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpacked(tmp_path_factory.mktemp("real_scenes"), SLC, REAL_GRD)
+
+
+def unpacked(out: Path, *products: str) -> Path:
+    for product in products:
+        archive = SAMPLES / "opensarship2" / f"{product}.zip"
+        if not archive.is_file():
+            pytest.skip(f"no real OpenSARShip 2.0 archive in {SAMPLES}: set SAR_DATA_SAMPLES")
+        with zipfile.ZipFile(archive) as source:
+            source.extractall(out / product)
     return out
 
 
@@ -147,6 +157,20 @@ class TestRealSecond(ChipContract):
     @pytest.fixture
     def archive(self, real_second: Path) -> Path:
         return real_second
+
+
+class TestRealSecondGrd(ChipContract):
+    pipeline = SECOND
+
+    @pytest.fixture
+    def archive(self, real_scenes: Path) -> Path:
+        return real_scenes
+
+    def test_no_chip_of_either_scene_is_lost(self, records: list[Record]) -> None:
+        assert Counter((record.group, record.unused is None) for record in records) == {
+            (SLC, False): 56,
+            (REAL_GRD, True): 13,
+        }
 
 
 def independently(path: Path) -> npt.NDArray[Any]:
@@ -234,7 +258,10 @@ def test_chips_of_other_products_are_unused_with_the_variant_to_take(second: Pat
     manifest = build(SECOND, source=second, out=tmp_path, options=Options(format="lmdb")).manifest
     others = ("slc-sv", "slc-dv", "grd-sv", "grd-dh", "slc-dh")
     assert manifest.unused == {f"product of kind {kind}: take --variant {kind}": 5 for kind in others}
-    assert manifest.discovered == ["scenes by product: 1 grd-dh, 1 grd-dv, 1 grd-sv, 1 slc-dh, 1 slc-dv, 1 slc-sv"]
+    assert manifest.discovered == [
+        "scenes by product: 1 grd-dh, 1 grd-dv, 1 grd-sv, 1 slc-dh, 1 slc-dv, 1 slc-sv",
+        "3 lists Ship.xml end in <\\ShipList>, which is read as </ShipList>",
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name in SECOND.variants if "-sh" not in name])
@@ -353,6 +380,14 @@ def test_the_slant_range_time_is_one_whichever_way_its_tag_is_written(first: Pat
         assert {record.attrs["slant_range_time_ns"] for record in scanned(pipeline, root)} == {"5398856.45"}
 
 
+def test_the_end_tag_with_a_backslash_is_read_and_told(first: Path, second: Path) -> None:
+    for path in second.rglob("Ship.xml"):
+        assert path.read_bytes().endswith(b"<\\ShipList>\r\n") == ("_GRDH_" in path.parent.name)
+    _, found = fitted(SECOND, second)
+    assert "3 lists Ship.xml end in <\\ShipList>, which is read as </ShipList>" in found
+    assert not [line for line in fitted(FIRST, first)[1] if "Ship.xml" in line]
+
+
 def test_carriage_returns_in_ship_xml_are_no_part_of_a_value(second: Path) -> None:
     assert b"\r\n" in (second / SLC / "Ship.xml").read_bytes()
     assert not [r for r in scanned(SECOND, second) if any("\r" in value for value in r.attrs.values())]
@@ -416,9 +451,11 @@ def _chip(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     ("damage", "reason"),
     [
         (_no_xml, "Ship.xml: expected a file, found none"),
-        (_xml("</ShipList>", ""), "expected XML without a DTD"),
-        (_xml("<ShipList>", "<!DOCTYPE a [<!ENTITY b 'c'>]><ShipList>"), "expected XML without a DTD.*DTDForbidden"),
-        (_xml("ShipList>", "Ships>"), "expected <ShipList>, found <Ships>"),
+        (_xml("</ShipList>", ""), "Ship.xml: expected XML, found .*: no element found"),
+        (_xml("</ShipList>", "<\\ShipList/>"), "Ship.xml: expected XML, found .*: not well-formed"),
+        (_xml("</ShipList>", "<\\ShipList></ShipList>"), "Ship.xml: expected XML, found .*: not well-formed"),
+        (_xml("<ShipList>", "<!DOCTYPE a [<!ENTITY b 'c'>]><ShipList>"), "expected XML without DTD.*DTDForbidden"),
+        (_xml("ShipList>", "Ships>"), "expected the root <ShipList>, found <Ships>"),
         (_xml("<Center_x>1600<", "<Center_x>1601<"), r"expected a ship at the centre .1600, 6900. of Cargo"),
         (_xml("<Center_x>1600<", "<Center_x>NaN<"), "expected whole numbers Center_x"),
         (_xml("<Sog>123<", "<Sog>fast<"), "expected a number in <Sog>, found 'fast'"),

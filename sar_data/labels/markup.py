@@ -1,0 +1,67 @@
+"""XML in the encodings that annotators have; no DTD, no entity and no reference to another file is accepted."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sar_data.errors import BadRecord
+
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""")
+# What a declaration may name: Python knows other codecs, such as one that unpacks archives.
+_KNOWN = re.compile(r"utf-?(8|16|32)(-[lb]e)?|ascii|gb\w+|big5\w*|cp\d+|iso8859-\d+|euc_\w+|shift_jis\w*|koi8-\w")
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_STRAY = "\0\x1a \t\r\n"  # editors and file systems of old leave these behind the last tag
+
+
+def text_of(data: bytes, path: str) -> str:
+    """Return the text of an XML file; raise BadRecord where its encoding cannot be told.
+
+    A byte order mark decides, then the declaration; where neither is right, UTF-8, then GB 18030, which holds GBK and
+    GB 2312. Blanks before the first tag, and blanks, NUL and Ctrl-Z behind the last, are left out.
+    """
+    for encoding in _encodings(data):
+        try:
+            text = data.decode(encoding).removeprefix("\ufeff").lstrip()
+        except UnicodeDecodeError:
+            continue
+        if text[:1] == "<":  # else another encoding made other letters of it
+            return text.rstrip(_STRAY)
+    found = repr(data[:60]) if data else "an empty file"
+    raise BadRecord(path, f"expected XML in UTF-8, UTF-16, GB 18030 or the encoding it declares, found {found}")
+
+
+def _encodings(data: bytes) -> Iterator[str]:
+    yield from (encoding for mark, encoding in _MARKS.items() if data.startswith(mark))
+    if declared := _DECLARED.match(data):
+        try:
+            name = codecs.lookup(declared[1].decode("ascii", "replace")).name
+        except LookupError:
+            name = ""
+        if _KNOWN.fullmatch(name):
+            yield "gb18030" if name in ("gbk", "gb2312") else name
+    yield from ("utf-8", "gb18030")
+
+
+def root_of(text: str, path: str, tag: str) -> Any:
+    """Return the root element `tag` of an XML document; raise BadRecord where it is broken, hostile or another one."""
+    import defusedxml.ElementTree
+    from defusedxml.common import DefusedXmlException
+
+    try:
+        root: Any = defusedxml.ElementTree.fromstring(text, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise BadRecord(path, f"expected XML without DTD and entities, found {error}") from None
+    except (defusedxml.ElementTree.ParseError, ValueError, LookupError) as error:
+        raise BadRecord(path, f"expected XML, found {text[:60]!r}: {error}") from None
+    if root.tag != tag:
+        raise BadRecord(path, f"expected the root <{tag}>, found <{root.tag:.40}>")
+    return root
