@@ -27,6 +27,7 @@ def page(build: Build) -> str:
     facts = {
         "content digest": f"`{manifest.content_digest}`",
         "recipe digest": f"`{manifest.recipe_digest}`",
+        **_parent(manifest),
         "records": _counts({name: split.count for name, split in manifest.splits.items()}),
         "unused": _counts(manifest.unused),
         "quarantined": str(len(manifest.quarantine)),
@@ -38,8 +39,38 @@ def page(build: Build) -> str:
     return f"{head}| | |\n|---|---|\n{rows}"
 
 
+def digests(build: Build) -> dict[str, Any]:
+    """Return what a flow ends with: the build's path, its digests, and its parent's name and digests."""
+    manifest = build.manifest
+    return {
+        "path": str(build.path),
+        "content_digest": manifest.content_digest,
+        "recipe_digest": manifest.recipe_digest,
+        "parent": manifest.parent and manifest.parent.model_dump(),
+    }
+
+
+def lines(build: Build) -> list[tuple[str, str]]:
+    """Return the same for a log, the path last."""
+    manifest, parent = build.manifest, build.manifest.parent
+    found = [("content digest", manifest.content_digest), ("recipe digest", manifest.recipe_digest)]
+    if parent is not None:
+        found += [("parent's content digest", parent.content_digest), ("parent's recipe digest", parent.recipe_digest)]
+    return [*found, ("path", str(build.path))]
+
+
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:
     return {figure: getattr(domain, figure) for figure in FIGURES}
+
+
+def _parent(manifest: Manifest) -> dict[str, str]:
+    parent = manifest.parent
+    if parent is None:
+        return {}
+    return {
+        "baked": ", ".join(step.step for step in manifest.applied) or "nothing",
+        "parent": f"`{parent.path}`, content digest `{parent.content_digest}`, recipe digest `{parent.recipe_digest}`",
+    }
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""The coarse tasks of a build: fetch, prepare, pack, seal, publish; five task runs however many records there are.
+"""The coarse tasks of a build: fetch, each step of its itinerary, publish; a few runs however many records there are.
 
 A draft holds its target's lock, so tasks hand it on within one process: nothing here is cached or persisted.
 What makes a second attempt go on where the first one stopped is the evidence beside the shards.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
+from prefect.utilities.annotations import quote
 
 from flows import report
 from flows.crew import Crew
 from sar_data import catalog
-from sar_data.builder import pack as packing
-from sar_data.builder import prepare as preparing
-from sar_data.builder import seal as sealing
-from sar_data.builder.draft import Draft
-from sar_data.builder.prepare import Options
+from sar_data.builder.itinerary import Itinerary, Outcome, Step
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.download.fetch import check, needs_acceptance, web_of
 from sar_data.download.fetch import fetch as fetching
 from sar_data.errors import SarDataError, TargetError, Unreachable, UsageError, WorkerDied
@@ -77,48 +76,39 @@ def fetch(dataset: str, folder: Path, mirror: str | None, accept_licence: bool) 
     check(outcomes)
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
-def prepare(dataset: str, variant: str | None, source: Path, out: Path, options: Options, crew: Crew) -> Draft:
-    """Scan, split and plan; return the draft, its target locked."""
+def run_step(step: Step[Any], crew: Crew) -> None:
+    """Run one step of an itinerary: a heavy one on the workers that were chosen, others on this machine."""
     say: Callable[..., None] = get_run_logger().info
-    with crew.near() as runner:
-        draft = preparing.prepare(
-            catalog.pipeline(dataset, variant),
-            source=source,
-            out=out,
-            options=options,
-            runner=runner,
-            progress=progress(),
-            tell=say,
-        )
-    if draft.sealed:
-        say("%s is sealed already: nothing to do", draft.target)
+    with crew.whole() if step.heavy else crew.near() as runner:
+        result = step.run(runner, progress(), say)
+    if step.name != "prepare":
+        return
+    if result.sealed:
+        say("%s is sealed already: nothing to do", result.target)
     else:
-        counts = ", ".join(f"{name} {split['count']}" for name, split in draft.facts["splits"].items())
-        say("planned %s: %s, in %d shards", draft.target, counts, len(draft.shards))
-    return draft
+        counts = ", ".join(f"{name} {split['count']}" for name, split in result.facts["splits"].items())
+        say("planned %s: %s, in %d shards", result.target, counts, len(result.shards))
 
 
-@task(
+light = task(cache_policy=NO_CACHE, persist_result=False)(run_step)
+heavy = task(
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_AFTER_S),
     retry_delay_seconds=RETRY_AFTER_S,
     retry_jitter_factor=0.5,
     retry_condition_fn=transient,
-)
-def pack(draft: Draft, crew: Crew) -> None:
-    """Write every shard that has no proof yet, all of them fanned out from this one task."""
-    if not draft.sealed:  # nothing to do is no reason to start a cluster
-        with crew.whole() as runner:
-            packing.pack(draft, runner, progress())
+)(run_step)
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
-def seal(draft: Draft, crew: Crew) -> Build:
-    """Write index, sums and manifest; rename the folder into place."""
-    with crew.near() as runner:
-        return sealing.seal(draft, runner, progress())
+def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[Outcome]:
+    """Run each step of a request as a task; return what became of each container that it asks for."""
+    itinerary = Itinerary(request)
+    with closing(itinerary.steps()) as steps:
+        for step in steps:
+            unseen: Any = quote(step)  # else Prefect looks for futures in every planned record: 9 s for 590,000
+            (heavy if step.heavy else light).with_options(name=step.title)(unseen, crew)
+    return itinerary.outcomes
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

@@ -97,7 +97,11 @@ def pipeline(name: str, variant: str | None = None) -> Pipeline:
 
     Raise UsageError for a name that is not there, and for a module that is no pipeline of its name.
     """
-    found = _pipeline(module_of(name))
+    return variant_of(_pipeline(module_of(name)), variant)
+
+
+def variant_of(found: Pipeline, variant: str | None) -> Pipeline:
+    """Return a pipeline's variant, the pipeline itself for None; raise UsageError for one that it has not."""
     if variant is None:
         return found
     if variant not in found.variants:

@@ -123,6 +123,11 @@ class DatasetSpec:
         return tuple(band.unit for band in self.bands)
 
     @property
+    def container(self) -> Literal["webdataset", "zarr"]:
+        """The container that suits the dataset: zarr where images are of one size, which it needs."""
+        return "webdataset" if self.shape is None else "zarr"
+
+    @property
     def mask(self) -> bool:
         """Say whether samples have a mask."""
         return any(task.kind == "segmentation" for task in self.tasks)

@@ -56,5 +56,5 @@ def sealed(
     out = tmp_path_factory.mktemp("sealed")
     return {
         name: make(bigearthnet, bigearthnet_source, out, format=name.partition("+")[0], compression=compression)
-        for name, compression in (("lmdb", None), ("webdataset", None), ("zarr", None), ("zarr+zstd", "zstd"))
+        for name, compression in (("lmdb", "none"), ("webdataset", "none"), ("zarr", "none"), ("zarr+zstd", "zstd"))
     }

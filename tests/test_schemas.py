@@ -10,7 +10,7 @@ import pytest
 
 from sar_data import catalog, schemas
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.sealed.index import INDEX
 from tests.places import ROOT
 
@@ -29,7 +29,7 @@ def test_nothing_else_lies_in_schemas() -> None:
 def test_a_real_manifest_and_index_obey_the_committed_schemas(tmp_path: Path) -> None:
     catalog.synthesise("eurosat-sar")(tmp_path / "raw", count=80, seed=0)
     sealed = build(
-        catalog.pipeline("eurosat-sar"), source=tmp_path / "raw", out=tmp_path, options=Options(format="zarr")
+        BuildRequest(dataset=catalog.pipeline("eurosat-sar"), source=tmp_path / "raw", out=tmp_path, format="zarr")
     )
     schema = json.loads((COMMITTED / "manifest.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(json.loads((sealed.path / "manifest.json").read_text()))

@@ -13,12 +13,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sar_data.builder.request import Normalize
 from sar_data.crop import cut
 from sar_data.formats.storage import narrow, physical
 from sar_data.record import IGNORE, Image, Mask
 
 Floats = npt.NDArray[np.float32]
-Normalize = Literal["zscore", "minmax"]
 LEAST_WEIGHT = 0.05  # below this share of valid weight a cubic sum is not an average any more
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sar_data import formats
 from sar_data.builder.origin import Origin
-from sar_data.builder.scan import OnBad
+from sar_data.builder.request import BadRecords
 from sar_data.errors import TargetError
 from sar_data.formats.container import Format, Layout, Shard
 from sar_data.system import durable
@@ -33,7 +33,7 @@ class Job:
     format: str
     compression: str | None
     layout: Layout
-    on_bad: OnBad
+    on_bad: BadRecords
     statistics: bool
     may_be_empty: bool
 

@@ -1,52 +1,161 @@
-"""The itinerary, once: prepare, pack, seal; for a raw dataset and for a repack of a sealed build."""
+"""The itinerary, once: the named steps that carry out a request, from raw files or a sealed build to a sealed build."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
 
+from sar_data.builder.baked import baked_from
+from sar_data.builder.draft import Draft
 from sar_data.builder.pack import pack
-from sar_data.builder.prepare import Options, prepare
-from sar_data.builder.repack import Changes, prepare_repack
+from sar_data.builder.prepare import prepare
+from sar_data.builder.repack import prepare_repack
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
 from sar_data.sealed.opened import Build
-from sar_data.spec import Pipeline
+
+T = TypeVar("T")
+Name = Literal["prepare", "pack", "seal", "drop parent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A build that stands: whether it stood before, and what it was baked from, where that is kept."""
+
+    build: Build
+    reused: bool
+    parent: Path | None = None
+
+
+@dataclass(slots=True)
+class Step(Generic[T]):
+    """A step of an itinerary: run it, then ask for the next one. A step that failed may be run again, and goes on.
+
+    `baking` says that it is a step of the baked build, not of the lossless one; `heavy` that it goes through all
+    pixels. `result` is what it gave: a Draft to prepare, an Outcome to seal.
+    """
+
+    name: Name
+    act: Callable[[Runner, Progress | None, Say | None], T]
+    baking: bool = False
+    heavy: bool = False
+    _result: list[T] = field(default_factory=list)
+
+    def run(self, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> T:
+        """Do it and return what it gives; raise SarDataError."""
+        self._result[:] = [self.act(runner, progress, say)]
+        return self.result
+
+    @property
+    def result(self) -> T:
+        """What the step gave; it must have run."""
+        return self._result[0]
+
+    @property
+    def title(self) -> str:
+        """The step's name as people read it."""
+        return f"bake: {self.name}" if self.baking else self.name
+
+
+Steps = Generator[Step[Any], None, T]
+
+
+class Itinerary:
+    """Carries out a request: run each of `steps()`, in order, and close it; `outcomes` has a build a container.
+
+    A target's lock is held from the end of its prepare to the end of its seal.
+    """
+
+    def __init__(self, request: BuildRequest | ConvertRequest) -> None:
+        self.request = request
+        self.outcomes: list[Outcome] = []
+
+    def steps(self) -> Steps[None]:
+        """Yield the steps, each after the one before it has run."""
+        if isinstance(self.request, ConvertRequest):
+            self.outcomes.append((yield from _convert(self.request, Build.open(self.request.parent))))
+            return
+        for format in self.request.formats:
+            self.outcomes.append((yield from _build(self.request.of(format))))
+
+
+def _build(request: BuildRequest) -> Steps[Outcome]:
+    preparing = Step("prepare", lambda runner, progress, say: prepare(request.lossless, runner, progress, say))
+    yield preparing
+    with preparing.result as draft:
+        if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
+            shutil.rmtree(draft.job.work, ignore_errors=True)  # the plan of a build that is not needed
+            return Outcome(earlier, reused=True)
+        outcome = yield from _seal(draft)
+    if not request.baked:
+        return outcome
+    return (yield from _convert(request.converted(outcome.build.path), outcome.build, baking=True))
+
+
+def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[Outcome]:
+    preparing = Step("prepare", lambda runner, progress, say: prepare_repack(parent, request), baking)
+    yield preparing
+    with preparing.result as draft:
+        outcome = yield from _seal(draft, baking, None if request.drop_parent else parent.path)
+    if request.drop_parent:
+        yield Step("drop parent", lambda runner, progress, say: drop(parent), baking)
+    return outcome
+
+
+def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[Outcome]:
+    reused = draft.sealed
+    if not reused:  # nothing to do is no reason to start a cluster
+        yield Step("pack", lambda runner, progress, say: pack(draft, runner, progress), baking, heavy=True)
+
+    def act(runner: Runner, progress: Progress | None, say: Say | None) -> Outcome:
+        return Outcome(seal(draft, runner, progress), reused, parent)
+
+    sealing = Step("seal", act, baking)
+    yield sealing
+    return sealing.result
+
+
+def carry_out(
+    request: BuildRequest | ConvertRequest,
+    *,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> list[Outcome]:
+    """Run all steps of a request; return what became of each container that it asks for. Raises SarDataError."""
+    itinerary = Itinerary(request)
+    with closing(itinerary.steps()) as steps:
+        for step in steps:
+            step.run(runner or Serial(), progress, say)
+    return itinerary.outcomes
 
 
 def build(
-    pipeline: Pipeline,
-    *,
-    source: Path,
-    out: Path,
-    options: Options | None = None,
-    runner: Runner | None = None,
-    progress: Progress | None = None,
-    tell: Say | None = None,
+    request: BuildRequest, *, runner: Runner | None = None, progress: Progress | None = None, say: Say | None = None
 ) -> Build:
-    """Build a dataset from `source`, a folder or an archive of its raw files; return the sealed build below `out`.
+    """Build a dataset; return the sealed build, of several containers the first. Raises SarDataError.
 
-    A sealed build of the same recipe is returned as it is; an interrupted one goes on. Raises SarDataError.
+    A sealed build of the same recipe is returned as it is; an interrupted one goes on.
     """
-    runner = runner or Serial()
-    options = options or Options()
-    with prepare(
-        pipeline, source=source, out=out, options=options, runner=runner, progress=progress, tell=tell
-    ) as draft:
-        pack(draft, runner, progress)
-        return seal(draft, runner, progress)
+    return carry_out(request, runner=runner, progress=progress, say=say)[0].build
 
 
-def repack(
-    parent: Path,
-    changes: Changes,
-    *,
-    out: Path | None = None,
-    runner: Runner | None = None,
-    progress: Progress | None = None,
-) -> Build:
-    """Bake `changes` into a new sealed build, beside its parent unless `out` says where; the parent stays as it is."""
-    runner = runner or Serial()
-    with prepare_repack(Build.open(parent), changes, out=out) as draft:
-        pack(draft, runner, progress)
-        return seal(draft, runner, progress)
+def convert(request: ConvertRequest, *, runner: Runner | None = None, progress: Progress | None = None) -> Build:
+    """Bake a sealed build into another one and return that; the parent stays as it is. Raises SarDataError."""
+    return carry_out(request, runner=runner, progress=progress)[0].build
+
+
+def drop(build: Build) -> Path:
+    """Remove a sealed build and return where it was; renamed first, so that no half of it ever looks like a build."""
+    gone = build.path.with_name(f".{build.path.name}.dropped")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.rename(build.path, gone)
+    shutil.rmtree(gone)
+    return build.path

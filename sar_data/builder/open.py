@@ -16,7 +16,7 @@ from sar_data.builder import plan as planning
 from sar_data.builder.draft import BUILDING, Draft, Job, hold
 from sar_data.builder.origin import Origin, Raw
 from sar_data.builder.pack import PLAN, missing_bytes
-from sar_data.builder.scan import OnBad
+from sar_data.builder.request import BadRecords
 from sar_data.errors import BuildError, SplitError, TargetError
 from sar_data.sealed.manifest import NAME, Manifest, recipe_digest
 from sar_data.sealed.opened import layout_of
@@ -36,7 +36,7 @@ def open_draft(
     *,
     shard_length: int,
     statistics: bool,
-    on_bad: OnBad,
+    on_bad: BadRecords,
 ) -> Draft:
     """Return the draft of a build below `out`; `facts` lacks only what the plan and the pixels decide.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +14,8 @@ from sar_data import formats
 from sar_data.builder.draft import Draft
 from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
-from sar_data.builder.scan import OnBad, scan
+from sar_data.builder.request import BadRecords, BuildRequest
+from sar_data.builder.scan import scan
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
 from sar_data.progress import Progress, Say
@@ -26,7 +26,7 @@ from sar_data.sealed.manifest import BandDocument, Quarantined, Storage, TaskDoc
 from sar_data.sealed.names import check_spec
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.lists import FoundLists
-from sar_data.spec import DatasetSpec, Pipeline
+from sar_data.spec import DatasetSpec
 from sar_data.split.leakage import touching_share
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, SplitPolicy
@@ -34,73 +34,43 @@ from sar_data.split.shares import class_shares
 from sar_data.system.bulk import bulk
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a user chooses of a raw build; all but `on_bad` and `work` are part of the recipe.
-
-    `split` is a policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in
-    hash order; `lists` is a folder of official lists; `work` is where what reading an archive needs is kept, beside the
-    archive without it; `rehash` lets the fingerprint cover the files' contents;
-    `statistics=False` leaves them out, which only a benchmark should want.
-    """
-
-    format: str = "zarr"
-    compression: str | None = None
-    split: str | None = None
-    seed: int = 0
-    limit: int | None = None
-    lists: Path | None = None
-    work: Path | None = None
-    shard_length: int = 256  # about 30 MB of BigEarthNet: long against a seek, short against a cache
-    rehash: bool = False
-    statistics: bool = True
-    on_bad: OnBad = "stop"
-
-
 @bulk()
-def prepare(
-    pipeline: Pipeline,
-    *,
-    source: Path,
-    out: Path,
-    options: Options,
-    runner: Runner,
-    progress: Progress | None = None,
-    tell: Say | None = None,
-) -> Draft:
-    """Return the draft of a raw build, its target locked; one that exists sealed is returned as such.
+def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> Draft:
+    """Return the draft of a raw build in one container, its target locked; one that exists sealed is returned as such.
 
-    `tell` is called with what a user should know of the source, such as the disk that a compressed archive needs.
+    `say` is called with what a user should know of the source, such as the disk that a compressed archive needs.
     """
-    container = formats.get(options.format, options.compression)
+    pipeline = request.pipeline
     named = [file.name for file in pipeline.spec.sources]
-    tree = open_tree(source, work=options.work, named=named, progress=progress, tell=tell)
+    tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
     pipeline, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
-    if tell:
+    if say:
         for line in discovered:
-            tell(f"found: {line}")
+            say(f"found: {line}")
     spec = pipeline.spec
     check_spec(spec)
-    name, policy = parse(options.split or next(iter(pipeline.splits)), pipeline.splits)
+    (format,) = request.formats
+    container = formats.get(format or spec.container, request.packing)
+    name, policy = parse(request.split or next(iter(pipeline.splits)), pipeline.splits)
     check_shape(spec, container)
     scanned = scan(
         pipeline,
         tree,
         runner=runner,
-        on_bad=options.on_bad,
-        limit=options.limit,
-        rehash=options.rehash,
+        on_bad=request.bad_records,
+        limit=request.limit,
+        rehash=request.rehash,
         progress=progress,
     )
     records = scanned.records
-    assignment = policy.assign(records, seed=options.seed, lists=FoundLists.beside(source, options.lists, tree))
-    misplaced = _misplaced(records, assignment, options.on_bad)
-    chosen = {"policy": name, "parameters": _parameters(policy), "seed": options.seed}
+    assignment = policy.assign(records, seed=request.seed, lists=FoundLists.beside(request.source, request.lists, tree))
+    misplaced = _misplaced(records, assignment, request.bad_records)
+    chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     leakage = touching_share(records, assignment.split)
     facts: dict[str, Any] = {
         **_of_spec(spec),
         "format": container.name,
-        "compression": options.compression,
+        "compression": container.compression,
         "storage": Storage(dtype=spec.dtype),
         "split_policy": {
             **chosen,
@@ -115,10 +85,10 @@ def prepare(
         "recipe": {
             "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
             **({"fitted": [spec.dtype, spec.shape, spec.units]} if discovered else {}),
-            "format": [container.name, container.version, options.compression],
-            "shard_length": options.shard_length,
-            "limit": options.limit,
-            "statistics": options.statistics,
+            "format": [container.name, container.version, container.compression],
+            "shard_length": request.shard_length,
+            "limit": request.limit,
+            "statistics": request.statistics,
             "split": {**chosen, "outcome": _outcome(records, assignment)},
             "source": fingerprint(records),
         },
@@ -126,15 +96,15 @@ def prepare(
     table = scanned.table
     reasons = pa.array(assignment.reason, pa.string())
     return open_draft(
-        out,
+        request.out,
         facts,
         Raw(pipeline, tree),
         table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
         list(assignment.split),
         _shares(records, assignment, spec),
-        shard_length=options.shard_length,
-        statistics=options.statistics,
-        on_bad=options.on_bad,
+        shard_length=request.shard_length,
+        statistics=request.statistics,
+        on_bad=request.bad_records,
     )
 
 
@@ -142,12 +112,12 @@ def check_shape(spec: DatasetSpec, container: Format) -> None:
     """Raise UsageError where images of several sizes meet a container that has one."""
     if spec.shape is None and container.one_shape:
         raise UsageError(
-            f"{spec.name} has images of several sizes, {container.name} needs one: use --format webdataset or lmdb, or "
-            "make them one size with --crop N or --pad N"
+            f"{spec.name} has images of several sizes, {container.name} needs one: use `format=webdataset` or "
+            "`format=lmdb`, or make them one size with `crop=…` or `pad=…`"
         )
 
 
-def _misplaced(records: Sequence[Record], assignment: Assignment, on_bad: OnBad) -> list[Quarantined]:
+def _misplaced(records: Sequence[Record], assignment: Assignment, on_bad: BadRecords) -> list[Quarantined]:
     """Return the records that the policy could not place; under `stop` the first of them is an error."""
     paths = {record.key: record.files[0].path for record in records if record.key in assignment.bad}
     bad = [Quarantined(key=key, path=paths[key], reason=assignment.bad[key]) for key in sorted(assignment.bad)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.builder.plan import hash_order
+from sar_data.builder.request import BadRecords
 from sar_data.errors import BadRecord, PipelineFault, SarDataError, SourceError
 from sar_data.progress import Progress
 from sar_data.record import Record
@@ -22,7 +22,6 @@ from sar_data.sources.tree import Witness
 from sar_data.spec import Pipeline, Tree
 from sar_data.system.bulk import bulk
 
-OnBad = Literal["stop", "quarantine"]
 CHUNK = 512  # units a task: long against the cost of a task, short against the whole
 
 
@@ -40,7 +39,7 @@ def scan(
     tree: Tree,
     *,
     runner: Runner,
-    on_bad: OnBad = "stop",
+    on_bad: BadRecords = "stop",
     limit: int | None = None,
     rehash: bool = False,
     progress: Progress | None = None,
@@ -84,7 +83,7 @@ def scan(
 
 
 def _scan_chunk(
-    pipeline: Pipeline, tree: Tree, on_bad: OnBad, rehash: bool, units: Sequence[str]
+    pipeline: Pipeline, tree: Tree, on_bad: BadRecords, rehash: bool, units: Sequence[str]
 ) -> tuple[pa.Table, list[Quarantined]]:
     records: list[Record] = []
     bad: list[Quarantined] = []

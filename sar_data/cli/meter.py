@@ -50,6 +50,10 @@ class Meter:
             seconds = self._last - self._began
             click.echo(f"{stage}: {done - self._before:,} in {seconds:.1f} s, {rate}", err=True)
 
+    def of(self, sample_bytes: int, shard_length: int) -> None:
+        """Say what is metered, once it is known."""
+        self._sample_bytes, self._shard_length = sample_bytes, shard_length
+
     def say(self, text: str) -> None:
         """Print a remark, above the bar where there is one."""
         if self._live:

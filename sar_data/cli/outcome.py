@@ -1,13 +1,12 @@
-"""What a command says of a build that it made or found: a summary on stderr, path or JSON on stdout."""
+"""Carry out a request under a meter, and say what came of it: a summary on stderr, path or JSON on stdout."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,51 +14,77 @@ from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.policy import SPLITS
 
 if TYPE_CHECKING:
+    from sar_data.builder.itinerary import Outcome
+    from sar_data.builder.request import BuildRequest, ConvertRequest
+    from sar_data.cli.stop import Note
+    from sar_data.runners import Runner
     from sar_data.sealed.manifest import Manifest
-    from sar_data.sealed.opened import Build
 
 OF_BAKING = ("stored", "baked", "clipped", "train")
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
-def said(
-    build: Build,
-    *,
-    reused: bool,
-    as_json: bool = False,
-    last: bool = True,
-    parent: Path | None = None,
-    brief: bool = False,
+def carried_out(
+    request: BuildRequest | ConvertRequest, runner: Runner, note: Note, out: Path, *, as_json: bool = False
 ) -> None:
-    """Say what a build is; `last` ends with its path, or its JSON, on stdout; `brief` says what baking changed."""
-    manifest = build.manifest
-    click.echo(f"\n{build.path}: {'sealed already, nothing to do' if reused else 'sealed'}", err=True)
-    for name, value in _lines(manifest, reused):
-        if brief and name not in OF_BAKING:
-            continue
-        click.echo(f"  {name:12} {value}", err=True)
-    if not last:
-        return
+    """Run the steps of a request whose builds are kept below `out`, and say what each build is."""
+    from sar_data.builder.itinerary import Itinerary
+    from sar_data.cli.meter import Meter
+
+    itinerary, meter = Itinerary(request), Meter()
+    note.kept = lambda: meter.kept(out)
+    shown: list[Outcome] = []
+    with ExitStack() as live, closing(itinerary.steps()) as steps:
+        for step in steps:
+            if step.name == "prepare":
+                meter = live.enter_context(Meter())
+            result = step.run(runner, meter, meter.say)
+            if step.name == "prepare":
+                meter.of(result.job.layout.image_bytes(), max(shard.slots for shard in result.shards))
+            elif step.name == "seal":
+                live.close()
+                summary(result, brief=step.baking)
+                shown.append(result)
+            elif step.name == "drop parent":
+                click.echo(f"removed {result}", err=True)
+    for outcome in itinerary.outcomes:
+        if outcome not in shown:
+            summary(outcome)
     if as_json:
-        facts = {
-            "path": str(build.path),
-            "reused": reused,
-            "parent": parent and str(parent),
-            "dataset": manifest.dataset,
-            "version": manifest.version,
-            "format": manifest.format,
-            "content_digest": manifest.content_digest,
-            "recipe_digest": manifest.recipe_digest,
-            "counts": {split: manifest.splits[split].count for split in SPLITS},
-            "unused": manifest.unused,
-            "quarantined": len(manifest.quarantine),
-            "split": manifest.split_policy.policy,
-            "seed": manifest.split_policy.seed,
-            "leakage": manifest.split_policy.leakage,
-        }
-        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        documents = [facts(outcome) for outcome in itinerary.outcomes]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, ensure_ascii=False))
     else:
-        click.echo(str(build.path))
+        click.echo("\n".join(str(outcome.build.path) for outcome in itinerary.outcomes))
+
+
+def summary(outcome: Outcome, *, brief: bool = False) -> None:
+    """Say what a build is; `brief` says what baking changed."""
+    build = outcome.build
+    click.echo(f"\n{build.path}: {'sealed already, nothing to do' if outcome.reused else 'sealed'}", err=True)
+    for name, value in _lines(build.manifest, outcome.reused):
+        if not brief or name in OF_BAKING:
+            click.echo(f"  {name:12} {value}", err=True)
+
+
+def facts(outcome: Outcome) -> dict[str, Any]:
+    """Return what a build is, as JSON has it."""
+    manifest = outcome.build.manifest
+    return {
+        "path": str(outcome.build.path),
+        "reused": outcome.reused,
+        "parent": outcome.parent and str(outcome.parent),
+        "dataset": manifest.dataset,
+        "version": manifest.version,
+        "format": manifest.format,
+        "content_digest": manifest.content_digest,
+        "recipe_digest": manifest.recipe_digest,
+        "counts": {split: manifest.splits[split].count for split in SPLITS},
+        "unused": manifest.unused,
+        "quarantined": len(manifest.quarantine),
+        "split": manifest.split_policy.policy,
+        "seed": manifest.split_policy.seed,
+        "leakage": manifest.split_policy.leakage,
+    }
 
 
 def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
@@ -110,12 +135,3 @@ def _brief(value: object) -> str:
 
 def _unit(unit: str) -> str:
     return {"1": "z-score", "minmax": "fraction of the train range"}.get(unit, unit)
-
-
-def drop(build: Build) -> None:
-    """Remove a sealed build; it is renamed first, so that no half of it ever looks like a build."""
-    gone = build.path.with_name(f".{build.path.name}.dropped")
-    shutil.rmtree(gone, ignore_errors=True)
-    os.rename(build.path, gone)
-    shutil.rmtree(gone)
-    click.echo(f"removed {build.path}", err=True)

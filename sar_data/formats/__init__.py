@@ -19,6 +19,6 @@ def get(name: str, compression: str | None = None) -> Format:
     if name not in FORMATS:
         raise unknown("format", name, FORMATS)
     if compression is not None and (name, compression) != ("zarr", "zstd"):
-        raise UsageError(f"--compression {compression}: only zarr compresses, and only with zstd; {name} was asked for")
+        raise UsageError(f"`compression={compression}`: only zarr compresses, and only with zstd; {name} was asked for")
     made: Format = import_module(FORMATS[name]).make(compression)
     return made

@@ -12,9 +12,11 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from sar_data.builder.pack import pack
-from sar_data.builder.prepare import Options, prepare
+from sar_data.builder.prepare import prepare
+from sar_data.builder.request import BuildRequest
 from sar_data.builder.seal import seal
 from sar_data.runners import Processes, Runner
 from tests.bench.build import OUT, PIPELINE, RAW, ROUNDS, archive, timed
@@ -59,9 +61,9 @@ def built(runner: Runner, source: Path) -> float:
         shutil.rmtree(left, ignore_errors=True)
     work.mkdir()
     os.sync()
-    options = Options(format="zarr", split="random", work=work)
+    options: dict[str, Any] = {"format": "zarr", "split": "random", "work": work}
     start = time.perf_counter()
-    with prepare(PIPELINE, source=source, out=OUT / "builds", options=options, runner=runner) as draft:
+    with prepare(BuildRequest(dataset=PIPELINE, source=source, out=OUT / "builds", **options), runner) as draft:
         prepared = time.perf_counter()
         pack(draft, runner)
         packed = time.perf_counter()

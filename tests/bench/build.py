@@ -31,7 +31,8 @@ from sar_data.builder import seal as sealing
 from sar_data.builder.bake import resize
 from sar_data.builder.pack import pack
 from sar_data.builder.plan import hash_order
-from sar_data.builder.prepare import Options, prepare
+from sar_data.builder.prepare import prepare
+from sar_data.builder.request import BuildRequest
 from sar_data.runners import Processes, Runner
 from sar_data.sources.tree import Folder, Witness
 
@@ -81,7 +82,7 @@ def written(count: int) -> float:
     return seconds
 
 
-def built(runner: Runner, options: Options) -> float:
+def built(runner: Runner, options: dict[str, Any]) -> float:
     """Return the seconds of a build without its SHA256SUMS."""
     clock: list[float] = []
     whole = sealing.checksums
@@ -95,7 +96,7 @@ def built(runner: Runner, options: Options) -> float:
     shutil.rmtree(OUT / "builds", ignore_errors=True)
     os.sync()
     start = time.perf_counter()
-    with prepare(PIPELINE, source=RAW, out=OUT / "builds", options=options, runner=runner) as draft:
+    with prepare(BuildRequest(dataset=PIPELINE, source=RAW, out=OUT / "builds", **options), runner) as draft:
         planned = time.perf_counter()
         pack(draft, runner)
         packed = time.perf_counter()
@@ -166,10 +167,10 @@ def main() -> None:
     count = sum(1 for _ in patches.iterdir())
     loop, read = reading(patches)
     contenders = {
-        "zarr": Options(format="zarr", split="random"),
-        "zarr, no statistics": Options(format="zarr", split="random", statistics=False),
-        "webdataset": Options(format="webdataset", split="random"),
-        "lmdb": Options(format="lmdb", split="random"),
+        "zarr": {"format": "zarr", "split": "random"},
+        "zarr, no statistics": {"format": "zarr", "split": "random", "statistics": False},
+        "webdataset": {"format": "webdataset", "split": "random"},
+        "lmdb": {"format": "lmdb", "split": "random"},
     }
     rounds: dict[str, list[float]] = {}
     with Processes(2) as runner:

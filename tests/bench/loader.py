@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.runners import Processes
 from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
@@ -43,8 +44,10 @@ def builds() -> dict[str, Build]:
     source, made = archive().parent, {}
     with Processes(2) as runner:
         for name in TARGETS:
-            options = Options(format=name, split=SPLIT)
-            made[name] = build(PIPELINE, source=source, out=OUT / "loader", options=options, runner=runner)
+            options: dict[str, Any] = {"format": name, "split": SPLIT}
+            made[name] = build(
+                BuildRequest(dataset=PIPELINE, source=source, out=OUT / "loader", **options), runner=runner
+            )
     return made
 
 

@@ -31,7 +31,7 @@ import numpy as np
 
 from sar_data import catalog
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.runners import Processes
 from sar_data.sealed.opened import Build
 from tests.bench.contenders import CONTENDERS, Ours
@@ -53,8 +53,10 @@ def samples(count: int) -> Path:
     pipeline, builds = catalog.pipeline("bigearthnet-s1"), dict[str, Build]()
     with Processes(2) as runner:
         for name in ("zarr", "webdataset", "lmdb"):
-            options = Options(format=name, split="random:train=1,val=0,test=0")
-            builds[name] = build(pipeline, source=raw, out=folder / "builds", options=options, runner=runner)
+            options: dict[str, Any] = {"format": name, "split": "random:train=1,val=0,test=0"}
+            builds[name] = build(
+                BuildRequest(dataset=pipeline, source=raw, out=folder / "builds", **options), runner=runner
+            )
     shutil.rmtree(raw)
     split, normalization = builds["zarr"].manifest.splits["train"], builds["zarr"].manifest.normalization
     bands = [band.name for band in builds["zarr"].manifest.bands]

@@ -17,6 +17,7 @@ import pytest
 from sar_data import synth
 from sar_data.builder.pack import pack
 from sar_data.builder.prepare import prepare
+from sar_data.builder.request import BuildRequest
 from sar_data.builder.seal import seal
 from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError, SourceError, SplitError, TargetError
 from sar_data.labels import corine
@@ -154,7 +155,7 @@ def test_quarantine_lists_it_and_every_other_record_is_bit_identical(
 ) -> None:
     damage = DAMAGES[name]
     source, patch = damaged(small_source, tmp_path / "source", damage.act)
-    build = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+    build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     (listed,) = build.manifest.quarantine
     assert listed.path.endswith(f"{patch.name}_{damage.file}".replace("_metadata", "_labels_metadata"))
     assert listed.key in (patch.name, None if damage.at_scan else patch.name)
@@ -172,7 +173,7 @@ def test_every_container_leaves_the_others_in_place(
     bigearthnet: Pipeline, small_source: Path, tmp_path: Path, without: Build, whole: Build, container: str
 ) -> None:
     source, patch = damaged(small_source, tmp_path / "source", DAMAGES["truncated"].act)
-    build = make(bigearthnet, source, tmp_path / "out", container=container, on_bad="quarantine", shard_length=4)
+    build = make(bigearthnet, source, tmp_path / "out", container=container, bad_records="quarantine", shard_length=4)
     assert build.manifest.content_digest == without.manifest.content_digest
     (listed,) = build.manifest.quarantine
     assert (listed.key, listed.path) == (patch.name, f"BigEarthNet-S1-v1.0/{patch.name}/{patch.name}_VH.tif")
@@ -190,7 +191,7 @@ def test_the_slot_stays_in_zarr_and_says_that_it_is_not_valid(
     (key, *_) = (row["key"] for row in whole.index().to_pylist() if row["split"] == "train")
     number = [patch.name for patch in patches(small_source)].index(key)
     source, _ = damaged(small_source, tmp_path / "source", DAMAGES["empty"].act, number)
-    build = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+    build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     group: Any = zarr.open_group(build.path / "train", mode="r")
     (lost,) = np.flatnonzero(~group["valid"][:])
     assert np.isnan(group["image"][lost]).all()
@@ -204,7 +205,7 @@ def test_statistics_are_those_of_the_valid_records(
     bigearthnet: Pipeline, small_source: Path, tmp_path: Path, without: Build
 ) -> None:
     source, _ = damaged(small_source, tmp_path / "source", DAMAGES["a web page"].act)
-    build = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+    build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     assert build.manifest.statistics is not None
     assert without.manifest.statistics is not None
     one, other = (b.manifest.statistics["train"].bands["VV"] for b in (build, without))  # type: ignore[index]
@@ -222,7 +223,7 @@ def test_many_bad_records_of_all_kinds_are_all_listed(
         damage.act(patch)
         shutil.rmtree(clean / "BigEarthNet-S1-v1.0" / patch.name)
     with Processes(2) as runner:
-        build = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine", runner=runner)
+        build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine", runner=runner)
     assert {Path(one.path).parent.name for one in build.manifest.quarantine} == {patch.name for patch in bad}
     assert len(build.manifest.quarantine) == len(bad)
     expected = make(bigearthnet, clean, tmp_path / "out", container="lmdb")
@@ -236,7 +237,7 @@ def test_a_second_folder_of_the_same_patch_is_a_duplicate(
     with pytest.raises(BadRecord, match=f"duplicate key {patch.name}: also in") as caught:
         make(bigearthnet, source, tmp_path / "out")
     assert patch.name in caught.value.path
-    build = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+    build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     (listed,) = build.manifest.quarantine
     assert listed.key == patch.name
     assert listed.reason.startswith(f"duplicate key {patch.name}: also in ")
@@ -252,7 +253,7 @@ def test_a_patch_in_no_official_list_is_bad_where_all_lists_are_present(
     train.write_bytes(b"".join(rest))
     with pytest.raises(BadRecord, match="in none of the official lists"):
         make(bigearthnet, source, tmp_path / "out", split="official")
-    build = make(bigearthnet, source, tmp_path / "out", split="official", on_bad="quarantine")
+    build = make(bigearthnet, source, tmp_path / "out", split="official", bad_records="quarantine")
     (listed,) = build.manifest.quarantine
     clean = copied(source, tmp_path / "clean")
     shutil.rmtree(clean / "BigEarthNet-S1-v1.0" / str(listed.key))
@@ -269,9 +270,9 @@ def test_missing_official_lists_stop_the_build_with_the_remedy(
 ) -> None:
     source = copied(small_source, tmp_path / "source")
     (source / "lists/val.csv").unlink()
-    for on_bad in ("stop", "quarantine"):
+    for bad_records in ("stop", "quarantine"):
         with pytest.raises(SourceError, match=r"found no val\.csv.*--lists DIR"):
-            make(bigearthnet, source, tmp_path / "out", split="official", on_bad=on_bad)
+            make(bigearthnet, source, tmp_path / "out", split="official", bad_records=bad_records)
     assert not (tmp_path / "out").exists()
 
 
@@ -281,7 +282,7 @@ def test_a_file_that_grows_between_scan_and_pack_is_bad(
 ) -> None:
     source = copied(small_source, tmp_path / "source")
     chosen = options(rehash=rehash)
-    with prepare(bigearthnet, source=source, out=tmp_path / "out", options=chosen, runner=Serial()) as draft:
+    with prepare(BuildRequest(dataset=bigearthnet, source=source, out=tmp_path / "out", **chosen), Serial()) as draft:
         append(tif(patches(source)[5]))
         with pytest.raises(BadRecord, match="changed since it was scanned"):
             pack(draft, Serial())
@@ -292,8 +293,8 @@ def test_new_pixels_of_the_same_size_are_seen_where_contents_were_hashed(
     bigearthnet: Pipeline, small_source: Path, tmp_path: Path
 ) -> None:
     source = copied(small_source, tmp_path / "source")
-    chosen = options(rehash=True, on_bad="quarantine")
-    with prepare(bigearthnet, source=source, out=tmp_path / "out", options=chosen, runner=Serial()) as draft:
+    chosen = options(rehash=True, bad_records="quarantine")
+    with prepare(BuildRequest(dataset=bigearthnet, source=source, out=tmp_path / "out", **chosen), Serial()) as draft:
         rewrite.write(patches(source)[5], "VV", np.full((120, 120), -12, np.float32))
         pack(draft, Serial())
         build = seal(draft, Serial())
@@ -315,7 +316,7 @@ def test_after_a_stop_quarantine_goes_on_where_it_ended(
     done = {path.name: path.stat().st_ino for path in (hidden / "build/train/image/c").rglob("0") if path.is_file()}
     before = snapshot(hidden / "build/train/image/c/0")
     assert done
-    build = make(bigearthnet, source, tmp_path / "out", shard_length=4, on_bad="quarantine")
+    build = make(bigearthnet, source, tmp_path / "out", shard_length=4, bad_records="quarantine")
     assert snapshot(build.path / "train/image/c/0") == before
     assert [one.key for one in build.manifest.quarantine] == [patch.name]
     assert list((tmp_path / "out").glob("*/*/.*")) == []
@@ -334,16 +335,16 @@ def test_after_a_stop_a_repaired_source_is_built_as_if_nothing_had_been(
     assert contents(repaired.path) == contents(make(bigearthnet, small_source, tmp_path / "other").path)
 
 
-@pytest.mark.parametrize("on_bad", ["stop", "quarantine"])
-def test_a_former_build_stays(bigearthnet: Pipeline, small_source: Path, tmp_path: Path, on_bad: str) -> None:
+@pytest.mark.parametrize("bad_records", ["stop", "quarantine"])
+def test_a_former_build_stays(bigearthnet: Pipeline, small_source: Path, tmp_path: Path, bad_records: str) -> None:
     former = make(bigearthnet, small_source, tmp_path / "out")
     before = contents(former.path)
     source, _ = damaged(small_source, tmp_path / "source", DAMAGES["truncated"].act)
-    if on_bad == "stop":
+    if bad_records == "stop":
         with pytest.raises(BadRecord):
             make(bigearthnet, source, tmp_path / "out")
     else:
-        assert make(bigearthnet, source, tmp_path / "out", on_bad=on_bad).path != former.path
+        assert make(bigearthnet, source, tmp_path / "out", bad_records=bad_records).path != former.path
     assert contents(former.path) == before
 
 
@@ -354,11 +355,11 @@ def test_nothing_but_bad_records_is_an_error_and_no_empty_build(
     for patch in patches(source):
         tif(patch).write_bytes(b"")
     with pytest.raises(SplitError, match="every train record was quarantined"):
-        make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+        make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     for patch in patches(source):
         facts(patch).write_bytes(b"")
     with pytest.raises(SourceError, match="no record of bigearthnet-s1 found in the source; the first of 16 bad"):
-        make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+        make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     assert visible(tmp_path / "out") == []
 
 
@@ -402,7 +403,7 @@ def test_another_dataset_obeys_the_same_laws(
         make(eurosat, source, tmp_path / "out")
     assert caught.value.path == f"EuroSAT-SAR/{file}"
     assert visible(tmp_path / "out") == []
-    build = make(eurosat, source, tmp_path / "out", on_bad="quarantine")
+    build = make(eurosat, source, tmp_path / "out", bad_records="quarantine")
     assert [one.path for one in build.manifest.quarantine] == [f"EuroSAT-SAR/{file}"]
     if file.startswith("Forest"):
         (source / "EuroSAT-SAR" / file).unlink()
@@ -440,11 +441,11 @@ class TestTarget:
 
 
 class TestSource:
-    @pytest.mark.parametrize("on_bad", ["stop", "quarantine"])
-    def test_an_empty_folder_has_no_records(self, bigearthnet: Pipeline, tmp_path: Path, on_bad: str) -> None:
+    @pytest.mark.parametrize("bad_records", ["stop", "quarantine"])
+    def test_an_empty_folder_has_no_records(self, bigearthnet: Pipeline, tmp_path: Path, bad_records: str) -> None:
         (tmp_path / "source").mkdir()
         with pytest.raises(SourceError, match="no record of bigearthnet-s1 found"):
-            make(bigearthnet, tmp_path / "source", tmp_path / "out", on_bad=on_bad)
+            make(bigearthnet, tmp_path / "source", tmp_path / "out", bad_records=bad_records)
         assert not (tmp_path / "out").exists()
 
     def test_a_missing_folder_and_a_file_that_is_no_archive(self, bigearthnet: Pipeline, tmp_path: Path) -> None:
@@ -462,7 +463,7 @@ class TestSource:
         rewrite.write(patches(source)[5], "VH", np.full((120, 120), level, np.float32))
         with pytest.raises(BadRecord, match="dB"):
             make(bigearthnet, source, tmp_path / "out")
-        build = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+        build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
         assert [one.key for one in build.manifest.quarantine] == [patches(source)[5].name]
 
 
@@ -470,10 +471,10 @@ def test_stop_does_not_accept_a_build_that_quarantine_sealed(
     bigearthnet: Pipeline, small_source: Path, tmp_path: Path
 ) -> None:
     source, _ = damaged(small_source, tmp_path / "s", DAMAGES["a band all NaN"].act)
-    taken = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+    taken = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     with pytest.raises(BuildError, match=r"sealed without 1 bad records, the first .*_V[HV]\.tif"):
         make(bigearthnet, source, tmp_path / "out")
-    assert make(bigearthnet, source, tmp_path / "out", on_bad="quarantine").path == taken.path
+    assert make(bigearthnet, source, tmp_path / "out", bad_records="quarantine").path == taken.path
 
 
 @pytest.mark.parametrize("container", ["zarr", "lmdb"])
@@ -487,7 +488,7 @@ def test_stop_does_not_go_on_from_shards_that_quarantine_left_with_holes(
 
     monkeypatch.setattr("sar_data.builder.itinerary.seal", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        make(bigearthnet, source, tmp_path / "out", container=container, on_bad="quarantine", shard_length=4)
+        make(bigearthnet, source, tmp_path / "out", container=container, bad_records="quarantine", shard_length=4)
     with pytest.raises(BadRecord):
         make(bigearthnet, source, tmp_path / "out", container=container, shard_length=4)
 
@@ -495,14 +496,14 @@ def test_stop_does_not_go_on_from_shards_that_quarantine_left_with_holes(
 class TestPipelineFaults:
     """Code that fails is no bad record: it stops the build whatever the policy, and names the dataset and the unit."""
 
-    @pytest.mark.parametrize("on_bad", ["stop", "quarantine"])
+    @pytest.mark.parametrize("bad_records", ["stop", "quarantine"])
     @pytest.mark.parametrize("act", ["scan", "read"])
     def test_an_exception_names_the_unit_and_is_not_quarantined(
-        self, bigearthnet: Pipeline, small_source: Path, tmp_path: Path, act: str, on_bad: str
+        self, bigearthnet: Pipeline, small_source: Path, tmp_path: Path, act: str, bad_records: str
     ) -> None:
         broken = replace(bigearthnet, **{act: _broken})
         with pytest.raises(PipelineFault, match=f"bigearthnet-s1: {act} failed at .*S1.*KeyError: 'acquird'"):
-            make(broken, small_source, tmp_path / "out", on_bad=on_bad)
+            make(broken, small_source, tmp_path / "out", bad_records=bad_records)
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -20,7 +20,8 @@ import pytest
 import xxhash
 
 from sar_data.builder.plan import hash_order
-from sar_data.builder.prepare import Options, prepare
+from sar_data.builder.prepare import prepare
+from sar_data.builder.request import BuildRequest
 from sar_data.builder.scan import scan
 from sar_data.errors import BadRecord, SplitError, UsageError
 from sar_data.record import Record
@@ -38,7 +39,7 @@ from tests.places import ROOT
 
 def recipe(pipeline: Pipeline, source: Path, out: Path, **chosen: Any) -> str:
     """Return the recipe digest of a build that is only prepared."""
-    with prepare(pipeline, source=source, out=out, options=options(**chosen), runner=Serial()) as draft:
+    with prepare(BuildRequest(dataset=pipeline, source=source, out=out, **options(**chosen)), Serial()) as draft:
         return draft.job.recipe
 
 
@@ -106,7 +107,7 @@ class TestRecipe:
         expected = recipe(bigearthnet, small_source, tmp_path / "out")
         assert recipe(bigearthnet, moved, tmp_path / "out") == expected
         (tmp_path / "link").symlink_to(moved)
-        assert recipe(bigearthnet, tmp_path / "link", tmp_path / "other" / "out", on_bad="quarantine") == expected
+        assert recipe(bigearthnet, tmp_path / "link", tmp_path / "other" / "out", bad_records="quarantine") == expected
 
     def test_the_folder_is_named_after_it(self, sealed: dict[str, Build]) -> None:
         for name, build in sealed.items():
@@ -468,7 +469,7 @@ class TestKeys:
         pipeline = replace(bigearthnet, scan=renamed)
         with pytest.raises(BadRecord, match="expected a key"):
             make(pipeline, small_source, tmp_path, format=container)
-        build = make(pipeline, small_source, tmp_path, format=container, on_bad="quarantine")
+        build = make(pipeline, small_source, tmp_path, format=container, bad_records="quarantine")
         assert [one.key for one in build.manifest.quarantine] == [bad]
         assert make(pipeline, small_source, tmp_path, format="zarr").manifest.quarantine == []
 
@@ -491,9 +492,9 @@ def test_an_unknown_format_split_or_compression_stops_before_anything_is_written
 def test_the_default_options_build_as_well(bigearthnet: Pipeline, small_source: Path, tmp_path: Path) -> None:
     from sar_data.builder.itinerary import build
 
-    made = build(bigearthnet, source=small_source, out=tmp_path)
+    made = build(BuildRequest(dataset=bigearthnet, source=small_source, out=tmp_path))
     assert (made.manifest.format, made.manifest.split_policy.policy) == ("zarr", "official")
-    assert Options().shard_length == 256
+    assert BuildRequest(dataset=bigearthnet, source=small_source, out=tmp_path).shard_length == 256
 
 
 def test_progress_counts_every_stage_to_its_end(bigearthnet: Pipeline, small_source: Path, tmp_path: Path) -> None:
@@ -501,10 +502,7 @@ def test_progress_counts_every_stage_to_its_end(bigearthnet: Pipeline, small_sou
 
     seen: dict[str, list[tuple[int, int]]] = {}
     build(
-        bigearthnet,
-        source=small_source,
-        out=tmp_path,
-        options=options(shard_length=4),
+        BuildRequest(dataset=bigearthnet, source=small_source, out=tmp_path, **options(shard_length=4)),
         progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)),
     )
     assert set(seen) >= {"scan", "pack", "sums"}

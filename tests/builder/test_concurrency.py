@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import TargetError
 from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.spec import Pipeline
@@ -44,7 +45,9 @@ def test_a_second_builder_is_told_who_builds(
             told.append(caught.value)
 
     chosen = options("webdataset")
-    made = build(bigearthnet, source=bigearthnet_source, out=tmp_path, options=chosen, progress=meanwhile)
+    made = build(
+        BuildRequest(dataset=bigearthnet, source=bigearthnet_source, out=tmp_path, **chosen), progress=meanwhile
+    )
     assert len(told) > known.shards
     for error in told:
         assert f'"pid": {os.getpid()}' in str(error)

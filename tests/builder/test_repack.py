@@ -11,8 +11,8 @@ import pytest
 import xarray
 
 from sar_data import synth
-from sar_data.builder.itinerary import repack
-from sar_data.builder.repack import Changes
+from sar_data.builder.itinerary import convert
+from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, SarDataError, UsageError
 from sar_data.runners import Processes
 from sar_data.sealed.opened import Build
@@ -24,11 +24,11 @@ from tests.mini.sources import copied, patches, rewrite
 
 
 def changed(parent: Build, out: Path, **changes: Any) -> Build:
-    return repack(parent.path, Changes(**changes), out=out)
+    return convert(ConvertRequest(parent=parent.path, out=out, **changes))
 
 
 def container(name: str) -> dict[str, Any]:
-    return {"format": name.partition("+")[0], "compression": name.partition("+")[2] or None}
+    return {"format": name.partition("+")[0], "compression": name.partition("+")[2] or "none"}
 
 
 def normal(build: Build) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +92,7 @@ def test_a_repack_lies_beside_its_parent_and_the_parent_stays(
 ) -> None:
     parent = make(bigearthnet, small_source, tmp_path)
     before = contents(parent.path)
-    child = repack(parent.path, Changes(dtype="int16"))
+    child = convert(ConvertRequest(parent=parent.path, dtype="int16"))
     assert child.path.parent == parent.path.parent
     assert contents(parent.path) == before
     assert visible(tmp_path) == sorted([parent.path.name, child.path.name])
@@ -283,7 +283,7 @@ def test_a_band_without_spread_cannot_be_normalized(bigearthnet: Pipeline, small
         rewrite.write(patch, "VH", np.full((120, 120), -20, np.float32))
     parent = make(bigearthnet, source, tmp_path / "out")
     with pytest.raises(UsageError, match="constant"):
-        repack(parent.path, Changes(normalize="zscore"))
+        convert(ConvertRequest(parent=parent.path, normalize="zscore"))
 
 
 def test_steps_add_up_over_generations(sealed: dict[str, Build], tmp_path: Path) -> None:
@@ -302,12 +302,14 @@ def test_steps_add_up_over_generations(sealed: dict[str, Build], tmp_path: Path)
 def test_workers_change_nothing(sealed: dict[str, Build], tmp_path: Path) -> None:
     made = []
     for name, runner in (("one", None), ("two", Processes(2))):
-        changes = Changes(format="zarr", dtype="int16", resize=64)
+        changes: dict[str, Any] = {"format": "zarr", "dtype": "int16", "resize": 64}
         if runner is None:
-            made.append(repack(sealed["lmdb"].path, changes, out=tmp_path / name))
+            made.append(convert(ConvertRequest(parent=sealed["lmdb"].path, out=tmp_path / name, **changes)))
         else:
             with runner:
-                made.append(repack(sealed["lmdb"].path, changes, out=tmp_path / name, runner=runner))
+                made.append(
+                    convert(ConvertRequest(parent=sealed["lmdb"].path, out=tmp_path / name, **changes), runner=runner)
+                )
     assert contents(made[0].path) == contents(made[1].path)
 
 
@@ -332,7 +334,11 @@ def test_a_damaged_parent_is_never_passed_on(
         raw.seek(at)
         raw.write(bytes([byte[0] ^ 0x10]))
     with pytest.raises((BuildError, SarDataError)):
-        repack(parent.path, Changes(format="webdataset" if name != "webdataset" else "zarr"), out=tmp_path / "child")
+        convert(
+            ConvertRequest(
+                parent=parent.path, out=tmp_path / "child", format="webdataset" if name != "webdataset" else "zarr"
+            )
+        )
     assert visible(tmp_path / "child") == []
 
 

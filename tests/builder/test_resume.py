@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from sar_data.builder import open as opening
-from sar_data.builder.itinerary import build, repack
+from sar_data.builder.itinerary import build, convert
 from sar_data.builder.proof import Proof
-from sar_data.builder.repack import Changes
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.errors import TargetError
 from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
@@ -48,7 +48,9 @@ class Site:
                     raise Stop
 
         chosen_options = options(container, **chosen)
-        made = build(self.pipeline, source=self.source, out=self.out, options=chosen_options, progress=progress)
+        made = build(
+            BuildRequest(dataset=self.pipeline, source=self.source, out=self.out, **chosen_options), progress=progress
+        )
         return made, len(packed)
 
     def interrupt(self, container: str, after: int = HOLD, **chosen: Any) -> Path:
@@ -215,9 +217,9 @@ def test_a_hidden_folder_of_another_recipe_is_emptied(site: Site, known: dict[st
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_an_interrupted_repack_goes_on(sealed: dict[str, Build], tmp_path: Path, container: str) -> None:
     name, _, compression = container.partition("+")
-    changes = Changes(format=name, compression=compression or None, dtype="int16")
+    changes: dict[str, Any] = {"format": name, "compression": compression or "none", "dtype": "int16"}
     parent = sealed["zarr"].path
-    undisturbed = Undisturbed.of(repack(parent, changes, out=tmp_path / "undisturbed"))
+    undisturbed = Undisturbed.of(convert(ConvertRequest(parent=parent, out=tmp_path / "undisturbed", **changes)))
     packed: list[int] = []
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -227,8 +229,8 @@ def test_an_interrupted_repack_goes_on(sealed: dict[str, Build], tmp_path: Path,
                 raise Stop
 
     with pytest.raises(Stop):
-        repack(parent, changes, out=tmp_path / "out", progress=progress)
-    undisturbed.check(repack(parent, changes, out=tmp_path / "out", progress=progress).path)
+        convert(ConvertRequest(parent=parent, out=tmp_path / "out", **changes), progress=progress)
+    undisturbed.check(convert(ConvertRequest(parent=parent, out=tmp_path / "out", **changes), progress=progress).path)
     assert len(packed) == undisturbed.shards
 
 
@@ -244,7 +246,7 @@ def test_a_system_call_that_fails_once_is_explained_and_costs_nothing(
     with memory() as folder:
 
         def make(out: Path) -> Build:
-            return build(bigearthnet, source=bigearthnet_source, out=out, options=chosen)
+            return build(BuildRequest(dataset=bigearthnet, source=bigearthnet_source, out=out, **chosen))
 
         undisturbed = Undisturbed.of(make(folder / "undisturbed"))
         first = {name: turn for turn, name in reversed(list(enumerate(sites(make, folder / "counted"))))}

@@ -16,7 +16,7 @@ import rasterio
 
 from sar_data import catalog
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.download.http import Web, safe
 from sar_data.download.target import Wanted
 from sar_data.errors import UsageError
@@ -266,12 +266,12 @@ class PipelineContract:
     def test_it_builds_in_every_format_that_admits_it_and_verifies(
         self, archive: Path, lists: Path, container: str, tmp_path: Path
     ) -> None:
-        options = Options(format=container, lists=lists, split=self.split)
+        options: dict[str, Any] = {"format": container, "lists": lists, "split": self.split}
         if self.pipeline.spec.shape is None and container == "zarr":
             with pytest.raises(UsageError, match="--crop"):
-                build(self.pipeline, source=archive, out=tmp_path, options=options)
+                build(BuildRequest(dataset=self.pipeline, source=archive, out=tmp_path, **options))
             return
-        made = build(self.pipeline, source=archive, out=tmp_path, options=options)
+        made = build(BuildRequest(dataset=self.pipeline, source=archive, out=tmp_path, **options))
         assert verify(made.path, full=True) == []
         spec = self.pipeline.spec
         golden.check(

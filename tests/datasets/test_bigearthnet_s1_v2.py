@@ -17,7 +17,7 @@ import rasterio
 from pipelines.bigearthnet_s1_v2 import COLUMNS, EXTRA, PATCH, PIPELINE, SPLITS, TABLE
 from pipelines.synth import bigearthnet_s1_v2
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import corine, parquet
 from sar_data.record import Record, SourceFile
@@ -81,7 +81,7 @@ def test_labels_are_indices_in_canonical_order_although_the_table_sorts_names(re
 
 
 def test_the_published_validation_is_val(reben_archive: Path, tmp_path: Path) -> None:
-    made = build(PIPELINE, source=reben_archive, out=tmp_path, options=Options()).manifest
+    made = build(BuildRequest(dataset=PIPELINE, source=reben_archive, out=tmp_path)).manifest
     expected = Counter(SPLITS[name] for name in pq.read_table(reben_archive / TABLE)["split"].to_pylist())
     assert {split: made.splits[split].count for split in expected} == dict(expected)
     assert set(expected) == {"train", "val", "test"}

@@ -19,7 +19,7 @@ from pipelines.dfc2020 import CLASSES, KEPT, OFFICIAL, PIPELINE
 from pipelines.synth import dfc2020
 from sar_data import synth
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
@@ -83,7 +83,7 @@ def test_files_are_known_by_name_in_any_folder(dfc_archive: Path, copy: Path) ->
 
 
 def test_float64_is_narrowed_and_counted(dfc_archive: Path, tmp_path: Path) -> None:
-    made = build(PIPELINE, source=dfc_archive, out=tmp_path, options=Options(format="lmdb"))
+    made = build(BuildRequest(dataset=PIPELINE, source=dfc_archive, out=tmp_path, format="lmdb"))
     assert made.manifest.narrowed_records == 12
     assert made.manifest.storage.dtype == "float32"
 

@@ -14,6 +14,7 @@ from pipelines.eurosat_sar import PIPELINE as EUROSAT
 from pipelines.synth import eurosat_sar
 from sar_data import catalog, synth
 from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -97,7 +98,7 @@ def test_a_eurosat_file_may_lack_its_georeference_but_not_its_form(tmp_path: Pat
 def test_wider_floats_are_narrowed_and_counted(tmp_path: Path) -> None:
     source = tmp_path / "raw"
     catalog.synthesise("eurosat-sar")(source, count=100, seed=0)
-    plain = build(EUROSAT, source=source, out=tmp_path / "plain")
+    plain = build(BuildRequest(dataset=EUROSAT, source=source, out=tmp_path / "plain"))
     path = source / "EuroSAT-SAR" / "Forest" / "Forest_1.tif"
     with rasterio.open(path) as raster:
         wide = raster.read().astype(np.float64)
@@ -105,6 +106,6 @@ def test_wider_floats_are_narrowed_and_counted(tmp_path: Path) -> None:
         profile = {**raster.profile, "dtype": "float64"}
     with rasterio.open(path, "w", **profile) as raster:
         raster.write(wide)
-    narrowed = build(EUROSAT, source=source, out=tmp_path / "narrowed")
+    narrowed = build(BuildRequest(dataset=EUROSAT, source=source, out=tmp_path / "narrowed"))
     assert (plain.manifest.narrowed_records, narrowed.manifest.narrowed_records) == (0, 1)
     assert narrowed.manifest.content_digest == plain.manifest.content_digest

@@ -21,7 +21,7 @@ from pipelines.mstar import PIPELINE
 from pipelines.synth import _phoenix, mstar
 from sar_data import synth
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.raster import phoenix
 from sar_data.record import Record, SourceFile
@@ -110,7 +110,7 @@ class TestRealJpeg(PipelineContract):
 @pytest.mark.parametrize("container", ["lmdb", "webdataset"])
 def test_every_real_jpeg_is_built_to_the_pixel(real: Path, tmp_path: Path, container: str) -> None:
     """By the group split, which is the only one that packs all of them."""
-    made = build(JPEG, source=real, out=tmp_path, options=Options(format=container, split="group"))
+    made = build(BuildRequest(dataset=JPEG, source=real, out=tmp_path, format=container, split="group"))
     sealed = Build.open(made.path)
     index = sealed.index()
     assert len(index) == len(places(index)) == 388
@@ -252,7 +252,7 @@ def test_the_lists_name_the_chips_as_the_discs_do(made: Path) -> None:
 
 
 def test_slicy_and_clutter_are_unused_with_the_reason(made: Path, tmp_path: Path) -> None:
-    manifest = build(PIPELINE, source=made, out=tmp_path, options=Options(format="lmdb")).manifest
+    manifest = build(BuildRequest(dataset=PIPELINE, source=made, out=tmp_path, format="lmdb")).manifest
     assert manifest.unused == {
         "SLICY, a calibration target of none of the classes": 2,
         "a scene of clutter: take --variant clutter": 4,

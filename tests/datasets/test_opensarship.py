@@ -21,7 +21,7 @@ from pipelines.opensarship_2 import PIPELINE as SECOND
 from pipelines.synth import _opensarship as mini
 from pipelines.synth import opensarship_1, opensarship_2
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import ais
 from sar_data.record import Record
@@ -183,7 +183,9 @@ def independently(path: Path) -> npt.NDArray[Any]:
 
 def same_pixels(pipeline: Pipeline, root: Path, out: Path, container: str, count: int) -> None:
     """Build real chips, and compare what is stored with the files, read without our code."""
-    made = build(pipeline, source=root, out=out, options=Options(format=container, split="random:train=1,val=0,test=0"))
+    made = build(
+        BuildRequest(dataset=pipeline, source=root, out=out, format=container, split="random:train=1,val=0,test=0")
+    )
     sealed = Build.open(made.path)
     index = sealed.index()
     with sealed.reader() as reader:
@@ -255,7 +257,7 @@ def test_two_bands_are_vh_and_vv_or_i_and_q_as_the_product_says(second: Path) ->
 
 
 def test_chips_of_other_products_are_unused_with_the_variant_to_take(second: Path, tmp_path: Path) -> None:
-    manifest = build(SECOND, source=second, out=tmp_path, options=Options(format="lmdb")).manifest
+    manifest = build(BuildRequest(dataset=SECOND, source=second, out=tmp_path, format="lmdb")).manifest
     others = ("slc-sv", "slc-dv", "grd-sv", "grd-dh", "slc-dh")
     assert manifest.unused == {f"product of kind {kind}: take --variant {kind}": 5 for kind in others}
     assert manifest.discovered == [
@@ -422,7 +424,7 @@ def test_a_scene_that_is_there_twice_stops_the_build(first: Path, tmp_path: Path
     for name in (GRD, f"{GRD}(1)"):
         shutil.copytree(first / GRD / GRD, tmp_path / "raw" / name)
     with pytest.raises(BadRecord, match=r"duplicate key .*also in"):
-        build(FIRST, source=tmp_path / "raw", out=tmp_path, options=Options(format="lmdb"))
+        build(BuildRequest(dataset=FIRST, source=tmp_path / "raw", out=tmp_path, format="lmdb"))
 
 
 def _no_xml(scene: Path) -> None:

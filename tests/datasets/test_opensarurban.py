@@ -16,7 +16,7 @@ from pipelines.opensarurban import LISTS, PIPELINE
 from pipelines.synth import opensarurban
 from sar_data import synth
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, MissingList, SourceError, SplitError
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
@@ -80,7 +80,7 @@ def test_dtype_size_and_unit_are_found_and_said(made: Path, variant: str | None,
 
 
 def test_what_was_found_stands_in_the_manifest(made: Path, tmp_path: Path) -> None:
-    manifest = build(PIPELINE, source=made, out=tmp_path, options=Options(format="zarr")).manifest
+    manifest = build(BuildRequest(dataset=PIPELINE, source=made, out=tmp_path, format="zarr")).manifest
     assert manifest.discovered[1] == "2 packages"
 
 

@@ -14,7 +14,7 @@ from pipelines.path_label import PIPELINE, fit
 from pipelines.synth import path_label
 from sar_data import synth
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -55,7 +55,7 @@ def listed(root: Path, **lists: str) -> Folder:
 
 
 def test_what_was_found_is_said_and_kept_in_the_manifest(path_label_archive: Path, tmp_path: Path) -> None:
-    made = build(PIPELINE, source=path_label_archive, out=tmp_path, options=Options(format="lmdb")).manifest
+    made = build(BuildRequest(dataset=PIPELINE, source=path_label_archive, out=tmp_path, format="lmdb")).manifest
     assert made.title == "Chips of a lab"
     assert [(band.name, band.polarization, band.unit) for band in made.bands] == [("HH", "HH", "amplitude")]
     assert made.shape == (64, 64)

@@ -11,7 +11,7 @@ import pytest
 from pipelines import sar_ship_dataset as ships
 from pipelines.synth import sar_ship_dataset as synthetic
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -51,7 +51,7 @@ def test_boxes_that_leave_their_chip_are_cut_marked_and_counted(ship_archive: Pa
     cut = [found for found in objects if found.attrs]
     assert len(cut) == 4
     assert all(found.box[2] == ships.SIDE and found.attrs == {"cut": "1"} for found in cut)
-    made = build(ships.PIPELINE, source=ship_archive, out=tmp_path, options=Options(format="webdataset"))
+    made = build(BuildRequest(dataset=ships.PIPELINE, source=ship_archive, out=tmp_path, format="webdataset"))
     assert made.manifest.discovered == [f"4 of {len(objects)} boxes leave their chip and are cut to it"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines import sardet_100k as sardet
 from pipelines.synth import sardet_100k as synthetic
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -46,7 +46,7 @@ class TestSardet(PipelineContract):
 
 
 def test_the_build_warns_of_the_sets_it_contains(sardet_archive: Path, tmp_path: Path) -> None:
-    made = build(sardet.PIPELINE, source=sardet_archive, out=tmp_path, options=Options(format="webdataset"))
+    made = build(BuildRequest(dataset=sardet.PIPELINE, source=sardet_archive, out=tmp_path, format="webdataset"))
     assert made.manifest.discovered[0] == "images in one folder a split"
     assert "contains SSDD, HRSID, SAR-Ship-Dataset and AIR-SARShip under other splits" in made.manifest.discovered[1]
     assert "CONTAINS SSDD, HRSID" in (sardet.__doc__ or "")

@@ -18,7 +18,7 @@ from pipelines.sen12ms import FILE, PARTNER, PIPELINE
 from pipelines.synth import sen12ms
 from sar_data import synth
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, MissingList, SplitError
 from sar_data.labels import igbp
 from sar_data.record import Record, SourceFile
@@ -93,7 +93,7 @@ def test_val_is_carved_from_train_by_whole_scenes_and_test_stays(sen12ms_archive
 
 def test_without_the_lists_the_build_stops_and_says_what_to_fetch(sen12ms_archive: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingList, match=r"expected the lists train_list.txt, test_list.txt, found no train_list.txt"):
-        build(PIPELINE, source=sen12ms_archive, out=tmp_path / "out", options=Options(lists=tmp_path))
+        build(BuildRequest(dataset=PIPELINE, source=sen12ms_archive, out=tmp_path / "out", lists=tmp_path))
     known = {source.name: source.checksum for source in PIPELINE.spec.sources}
     assert known["train_list.txt"] == "md5:0a68d4e1eb24f128fccdb930000b2546"
     assert known["test_list.txt"] == "md5:c7faad064001e646445c4c634169484d"

@@ -15,6 +15,7 @@ from pipelines.sen1_2 import PIPELINE
 from pipelines.synth import sen1_2
 from sar_data import synth
 from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.raster.gdal import encoded
 from sar_data.record import Record
@@ -51,7 +52,7 @@ def test_scenes_count_from_0_and_belong_together_by_season(sen1_2_archive: Path)
 
 
 def test_no_db_is_told_of_a_stretched_picture(sen1_2_archive: Path, tmp_path: Path) -> None:
-    made = build(PIPELINE, source=sen1_2_archive, out=tmp_path)
+    made = build(BuildRequest(dataset=PIPELINE, source=sen1_2_archive, out=tmp_path))
     assert made.manifest.statistics is not None
     band = made.manifest.statistics["train"].bands["VV"]
     assert "dB" not in band.model_dump_json()

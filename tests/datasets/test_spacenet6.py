@@ -14,7 +14,7 @@ import rasterio
 from pipelines.spacenet6 import PIPELINE, TILE
 from pipelines.synth import spacenet6
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
@@ -103,7 +103,7 @@ def test_the_mask_is_burnt_from_the_footprints_without_yards_and_ignores_the_wed
 
 
 def test_tiles_without_footprints_are_unused_and_say_so(spacenet6_archive: Path, tmp_path: Path) -> None:
-    made = build(PIPELINE, source=spacenet6_archive, out=tmp_path, options=Options(split="random"))
+    made = build(BuildRequest(dataset=PIPELINE, source=spacenet6_archive, out=tmp_path, split="random"))
     assert made.manifest.unused == {"test_public has no footprints": 1}
     assert sum(split.mask_pixels["building"] for split in made.manifest.splits.values() if split.mask_pixels) > 1000
     assert made.manifest.statistics is not None

@@ -17,7 +17,7 @@ from pipelines.ssl4eo_s12 import PIPELINE, PLACE
 from pipelines.synth import ssl4eo_s12
 from sar_data import synth
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -125,7 +125,9 @@ def test_a_missing_season_is_a_last_frame_of_nan_and_the_build_counts_it(ssl4eo_
     sample = PIPELINE.read(tree, records(ssl4eo_archive)["0000006"])
     assert np.isnan(sample.image[3]).all()
     assert sample.nodata == (264 * 264,) * 2
-    made = build(PIPELINE, source=ssl4eo_archive, out=tmp_path, options=Options(split="random:train=1,val=0,test=0"))
+    made = build(
+        BuildRequest(dataset=PIPELINE, source=ssl4eo_archive, out=tmp_path, split="random:train=1,val=0,test=0")
+    )
     wedges = 2 * int((np.add.outer(np.arange(264), np.arange(264)) < 60).sum())
     assert made.manifest.statistics is not None
     assert made.manifest.statistics["train"].bands["VV"].masked["nodata"] == 264 * 264 + wedges

@@ -20,7 +20,7 @@ import zarr
 from pipelines.ssl4eo_s12_v1_1 import PIPELINE, PLACE, SHARD
 from pipelines.synth import ssl4eo_s12_v1_1
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record
@@ -81,7 +81,7 @@ def test_both_codecs_are_read_and_the_split_is_that_of_the_shard(shards: Path) -
 
 
 def test_float16_stays_and_a_build_holds_it(shards: Path, tmp_path: Path) -> None:
-    made = build(PIPELINE, source=shards, out=tmp_path, options=Options(format="zarr"))
+    made = build(BuildRequest(dataset=PIPELINE, source=shards, out=tmp_path, format="zarr"))
     assert made.manifest.storage.dtype == "float16"
     assert made.manifest.splits["test"].count == 0
 

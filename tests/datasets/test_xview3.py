@@ -15,7 +15,7 @@ import rasterio
 from pipelines.synth import xview3
 from pipelines.xview3 import CLASSES, PIPELINE, SIDE
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sealed.verify import verify
@@ -83,7 +83,7 @@ def test_a_tile_without_any_data_stays_and_is_counted(xview3_archive: Path, tmp_
             pixels = file.read()
             pixels[:, 800:] = -32768
             file.write(pixels)
-    made = build(PIPELINE, source=tmp_path / "raw", out=tmp_path / "out", options=Options())
+    made = build(BuildRequest(dataset=PIPELINE, source=tmp_path / "raw", out=tmp_path / "out"))
     assert made.manifest.splits["train"].count == 4
     assert made.manifest.statistics is not None
     assert made.manifest.statistics["train"].bands["VV"].count == 800 * (1000 - 60)

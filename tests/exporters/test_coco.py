@@ -17,7 +17,7 @@ from pipelines import hrsid, ssdd
 from pipelines.synth import hrsid as hrsid_synthetic
 from pipelines.synth import ssdd as ssdd_synthetic
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.cli import main
 from sar_data.exporters.coco import export
 from sar_data.record import Object
@@ -50,9 +50,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
     out = tmp_path_factory.mktemp("export")
     ssdd_synthetic.synthesise(out / "ssdd", count=12, seed=0)
     hrsid_synthetic.synthesise(out / "hrsid", count=9, seed=0)
-    options = Options(format="webdataset")
+    options: dict[str, Any] = {"format": "webdataset"}
     pairs: dict[str, Pipeline] = {"ssdd": ssdd.PIPELINE, "hrsid": hrsid.PIPELINE}
-    return {name: build(pipeline, source=out / name, out=out, options=options) for name, pipeline in pairs.items()}
+    return {
+        name: build(BuildRequest(dataset=pipeline, source=out / name, out=out, **options))
+        for name, pipeline in pairs.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["ssdd", "hrsid"])
@@ -69,7 +72,7 @@ def test_perfect_predictions_are_found_perfect_and_others_are_not(
 
 @needs_samples
 def test_the_real_ships_go_from_the_release_through_a_build_to_a_perfect_evaluation(tmp_path: Path) -> None:
-    made = build(ssdd.PIPELINE, source=REAL, out=tmp_path, options=Options(format="lmdb"))
+    made = build(BuildRequest(dataset=ssdd.PIPELINE, source=REAL, out=tmp_path, format="lmdb"))
     for path in export(made, tmp_path / "coco"):
         assert average_precision(path, "bbox") == pytest.approx((1, 1))
         assert average_precision(path, "segm") == pytest.approx((1, 1))

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sar_data import catalog
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from tests.mini.hang import HANG_S
 
 # Prefect takes 2 s to import, so everything that needs it is imported inside fixtures and tests.
@@ -44,8 +45,10 @@ class Archive:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     home = tmp_path_factory.mktemp("archive")
     catalog.synthesise("bigearthnet-s1")(home / "raw", count=40, seed=3)
-    options = Options(split="official")
-    sealed = build(catalog.pipeline("bigearthnet-s1"), source=home / "raw", out=home / "out", options=options)
+    options: dict[str, Any] = {"split": "official"}
+    sealed = build(
+        BuildRequest(dataset=catalog.pipeline("bigearthnet-s1"), source=home / "raw", out=home / "out", **options)
+    )
     return Archive(home / "raw", sealed.manifest.content_digest, sealed.index()["key"][0].as_py())
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sar_data.builder.draft import Draft
-from sar_data.builder.prepare import Options
+from sar_data.builder.prepare import prepare
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import (
     BadRecord,
     BuildError,
@@ -20,40 +21,51 @@ from sar_data.errors import (
     Unreachable,
     WorkerDied,
 )
+from sar_data.runners import Serial
 from sar_data.sealed.opened import Build
 from tests.flows.conftest import Archive
 
 PIXEL_BYTES = 120 * 120 * 4
 
 
-def _packed(source: Path, out: Path, before: Callable[[Draft], None], failed: Callable[[bool], None]) -> Build:
+def _packed(
+    source: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: Callable[[Draft], None],
+    failed: Callable[[bool], None],
+) -> Build:
     """Build in a flow; `before` is called before pack begins and `failed` with each verdict on an attempt."""
     from prefect import flow
-    from prefect.utilities.annotations import quote
 
+    from flows import tasks
     from flows.crew import Crew
-    from flows.tasks import pack, prepare, seal, transient
+    from sar_data.builder import itinerary
 
     def judge(task: Any, run: Any, state: Any) -> bool:
-        verdict = transient(task, run, state)
+        verdict = tasks.transient(task, run, state)
         failed(verdict)
         return verdict
 
-    at_once = pack.with_options(retry_delay_seconds=0, retry_condition_fn=judge)
-    crew = Crew(kind="serial")
+    def prepared(*args: Any) -> Draft:
+        draft = prepare(*args)
+        before(draft)
+        return draft
+
+    monkeypatch.setattr(tasks, "heavy", tasks.heavy.with_options(retry_delay_seconds=0, retry_condition_fn=judge))
+    monkeypatch.setattr(itinerary, "prepare", prepared)
+    request = BuildRequest(dataset="bigearthnet-s1", source=source, out=out, split="official")
 
     @flow
     def attempt() -> Build:
-        with prepare("bigearthnet-s1", None, source, out, Options(split="official"), crew) as draft:
-            before(draft)
-            unseen: Any = quote(draft)
-            at_once(unseen, crew)
-            return seal(unseen, crew)
+        return tasks.carry_out(request, Crew(kind="serial"))[0].build
 
     return attempt()
 
 
-def test_a_target_that_cannot_be_written_is_tried_again(server: str, archive: Archive, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_tried_again(
+    server: str, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     obstacles: list[Path] = []
     verdicts: list[bool] = []
 
@@ -65,33 +77,28 @@ def test_a_target_that_cannot_be_written_is_tried_again(server: str, archive: Ar
         verdicts.append(verdict)
         obstacles[0].unlink()
 
-    assert _packed(archive.source, tmp_path, block, clear).manifest.content_digest == archive.digest
+    assert _packed(archive.source, tmp_path, monkeypatch, block, clear).manifest.content_digest == archive.digest
     assert verdicts == [True]
 
 
-def test_a_bad_record_is_not_tried_again(server: str, archive: Archive, tmp_path: Path) -> None:
+def test_a_bad_record_is_not_tried_again(
+    server: str, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(archive.source, tmp_path / "raw")
     (victim,) = (tmp_path / "raw").rglob(f"{archive.train}_VH.tif")
     empty = struct.pack("<f", float("nan")) * (PIXEL_BYTES // 4)
     victim.write_bytes(victim.read_bytes()[:-PIXEL_BYTES] + empty)
     verdicts: list[bool] = []
     with pytest.raises(BadRecord, match=f"{victim.name}: band VH: expected some valid pixels"):
-        _packed(tmp_path / "raw", tmp_path / "out", lambda draft: None, verdicts.append)
+        _packed(tmp_path / "raw", tmp_path / "out", monkeypatch, lambda draft: None, verdicts.append)
     assert verdicts == [False]
 
 
 def test_a_held_target_ends_the_flow_and_names_who_holds_it(server: str, archive: Archive, tmp_path: Path) -> None:
     from flows.build import build_bigearthnet
-    from sar_data import catalog
-    from sar_data.builder.prepare import prepare
-    from sar_data.runners import Serial
 
-    options = Options(split="official")
-    pipeline = catalog.pipeline("bigearthnet-s1")
-    with (
-        prepare(pipeline, source=archive.source, out=tmp_path, options=options, runner=Serial()),
-        pytest.raises(TargetError, match=r"another build is making it .*pid"),
-    ):
+    request = BuildRequest(dataset="bigearthnet-s1", source=archive.source, out=tmp_path, split="official")
+    with prepare(request, Serial()), pytest.raises(TargetError, match=r"another build is making it .*pid"):
         build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner="serial")
     # The lock went with the draft, and what it planned is taken up.
     found = build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner="serial")

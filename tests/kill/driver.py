@@ -17,7 +17,7 @@ def main() -> None:
     from sar_data import catalog
     from sar_data.builder import scan
     from sar_data.builder.itinerary import build
-    from sar_data.builder.prepare import Options
+    from sar_data.builder.request import BuildRequest
     from sar_data.errors import SarDataError
     from sar_data.runners import Processes, Serial
 
@@ -37,10 +37,9 @@ def main() -> None:
 
             try:
                 made = build(
-                    pipeline,
-                    source=Path(request["source"]),
-                    out=Path(request["out"]),
-                    options=Options(**request["options"]),
+                    BuildRequest(
+                        dataset=pipeline, source=Path(request["source"]), out=Path(request["out"]), **request["options"]
+                    ),
                     runner=crew,
                     progress=count,
                 )

@@ -10,7 +10,7 @@ from typing import Any
 from sar_data import catalog
 from sar_data.builder.draft import BUILDING
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.sealed.opened import Build
 from tests.kill.builders import Builder
 from tests.kill.evidence import Evidence, Undisturbed, stamps
@@ -44,8 +44,8 @@ class Rig:
         return {"split": "random", **VARIANTS[variant], **changes}
 
     def build(self, out: Path, variant: str, progress: Any = None, **changes: Any) -> Build:
-        options = Options(**self.options(variant, **changes))
-        return build(self.pipeline, source=self.source, out=out, options=options, progress=progress)
+        options: dict[str, Any] = {**self.options(variant, **changes)}
+        return build(BuildRequest(dataset=self.pipeline, source=self.source, out=out, **options), progress=progress)
 
     def builder(self, workers: int, *, after: int) -> Builder:
         """Return a builder of so many workers, and start the next one, of `after` workers."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
 from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
 from tests.kill.evidence import Undisturbed
@@ -24,7 +25,7 @@ def test_each_call_that_fails_once_is_explained_and_costs_nothing(
     with memory() as folder:
 
         def make(out: Path) -> Build:
-            return build(bigearthnet, source=bigearthnet_source, out=out, options=chosen)
+            return build(BuildRequest(dataset=bigearthnet, source=bigearthnet_source, out=out, **chosen))
 
         undisturbed = Undisturbed.of(make(folder / "undisturbed"))
         turns = range(len(sites(make, folder / "counted")))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sar_data.builder.itinerary import build
-from sar_data.builder.prepare import Options
+from sar_data.builder.request import BuildRequest
 from sar_data.runners import Runner
 from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
@@ -15,17 +15,15 @@ from sar_data.spec import Pipeline
 CONTAINERS = ("lmdb", "webdataset", "zarr", "zarr+zstd")
 
 
-def options(container: str = "zarr", **chosen: Any) -> Options:
+def options(container: str = "zarr", **chosen: Any) -> dict[str, Any]:
     """Return options for small shards and a random split; `container` may be "zarr+zstd"."""
     name, _, compression = container.partition("+")
-    return Options(
-        **{"format": name, "compression": compression or None, "split": "random", "shard_length": 16, **chosen}
-    )
+    return {**{"format": name, "compression": compression or "none", "split": "random", "shard_length": 16, **chosen}}
 
 
 def make(pipeline: Pipeline, source: Path, out: Path, *, runner: Runner | None = None, **chosen: Any) -> Build:
     """Build with the defaults of `options`."""
-    return build(pipeline, source=source, out=out, options=options(**chosen), runner=runner)
+    return build(BuildRequest(dataset=pipeline, source=source, out=out, **options(**chosen)), runner=runner)
 
 
 def visible(out: Path) -> list[str]:

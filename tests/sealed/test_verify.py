@@ -11,9 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from sar_data import catalog
-from sar_data.builder.itinerary import build, repack
-from sar_data.builder.prepare import Options
-from sar_data.builder.repack import Changes
+from sar_data.builder.itinerary import build, convert
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build, places
@@ -27,12 +26,13 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("verify")
     catalog.synthesise("eurosat-sar")(root / "raw", count=60, seed=2)
     pipeline = catalog.pipeline("eurosat-sar")
-    options = {name: Options(format=name, shard_length=8, split="stratified") for name in FORMATS}
+    options = {name: {"format": name, "shard_length": 8, "split": "stratified"} for name in FORMATS}
     made = {
-        name: build(pipeline, source=root / "raw", out=root / "out", options=options[name]).path for name in FORMATS
+        name: build(BuildRequest(dataset=pipeline, source=root / "raw", out=root / "out", **options[name])).path
+        for name in FORMATS
     }
-    made["int16"] = repack(made["zarr"], Changes(dtype="int16")).path
-    made["zstd"] = repack(made["zarr"], Changes(compression="zstd", normalize="zscore")).path
+    made["int16"] = convert(ConvertRequest(parent=made["zarr"], dtype="int16")).path
+    made["zstd"] = convert(ConvertRequest(parent=made["zarr"], compression="zstd", normalize="zscore")).path
     return made
 
 

@@ -19,7 +19,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
     made = invented.pipeline()
     return {
         name: invented.sealed(
-            made, source, out, format=name.partition("+")[0], compression=name.partition("+")[2] or None
+            made, source, out, format=name.partition("+")[0], compression=name.partition("+")[2] or "none"
         )
         for name in CONTAINERS
     }

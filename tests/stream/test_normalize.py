@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sar_data.builder.itinerary import repack
-from sar_data.builder.repack import Changes
+from sar_data.builder.itinerary import convert
+from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build, places
 from sar_data.stream.collection import Collection
@@ -118,7 +118,7 @@ def test_masked_pixels_become_the_fill_and_count_for_no_quantile(tmp_path: Path)
 
 @pytest.mark.parametrize("dtype", ["float16", "int16"])
 def test_narrow_builds_give_their_own_values_in_the_declared_unit(plain: Build, tmp_path: Path, dtype: Any) -> None:
-    narrow = repack(plain.path, Changes(dtype=dtype), out=tmp_path)
+    narrow = convert(ConvertRequest(parent=plain.path, out=tmp_path, dtype=dtype))
     raw = stored(narrow)
     expected = raw.astype(np.float32) / np.float32(500) if dtype == "int16" else raw.astype(np.float32)
     np.testing.assert_allclose(batch(narrow, normalize=None), expected, rtol=1e-6)
@@ -155,7 +155,7 @@ def test_the_compiled_loop_does_what_numpy_does_to_every_bit_pattern(dtype: str)
 
 
 def test_what_is_normalized_already_is_left_alone_and_nothing_is_done_twice(plain: Build, tmp_path: Path) -> None:
-    baked = repack(plain.path, Changes(normalize="zscore"), out=tmp_path)
+    baked = convert(ConvertRequest(parent=plain.path, out=tmp_path, normalize="zscore"))
     np.testing.assert_array_equal(batch(baked), stored(baked))
     np.testing.assert_array_equal(batch(baked, normalize=None), stored(baked))
     with pytest.raises(UsageError, match="normalized by zscore already"):

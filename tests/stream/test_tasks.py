@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sar_data.builder.itinerary import repack
-from sar_data.builder.repack import Changes
+from sar_data.builder.itinerary import convert
+from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
@@ -27,7 +27,7 @@ def built(tmp_path: Path, container: str, count: int = 40, *, ragged: bool = Fal
     source = invented.archive(tmp_path / "raw", count, ragged=ragged)
     made = invented.pipeline(shape=None if ragged else (6, 5), **kind)
     name, _, compression = container.partition("+")
-    return invented.sealed(made, source, tmp_path / "out", format=name, compression=compression or None)
+    return invented.sealed(made, source, tmp_path / "out", format=name, compression=compression or "none")
 
 
 def raw(key: str, *, ragged: bool = False, **kind: Any) -> tuple[Array, Any, tuple[Any, ...]]:
@@ -150,7 +150,7 @@ def test_windows_are_drawn_in_training_and_centred_in_evaluation(tmp_path: Path,
 
 def test_a_window_cuts_objects_as_a_build_that_is_cropped_has_them_cut(tmp_path: Path) -> None:
     build = built(tmp_path, "webdataset", ragged=True, kind="detection")
-    cropped = repack(build.path, Changes(crop=5), out=tmp_path / "cropped")
+    cropped = convert(ConvertRequest(parent=build.path, out=tmp_path / "cropped", crop=5))
     cut = 0
     with (
         Stream(build.path, split="val", batch_size=2, crop=5) as windows,
@@ -210,7 +210,7 @@ def test_padding_leaves_outlines_where_they_are(tmp_path: Path) -> None:
 
 def test_several_builds_of_objects_are_one_batch(tmp_path: Path) -> None:
     build = built(tmp_path, "zarr", kind="detection")
-    other = repack(build.path, Changes(format="lmdb"), out=tmp_path / "other")
+    other = convert(ConvertRequest(parent=build.path, out=tmp_path / "other", format="lmdb"))
     sources: Counter[str] = Counter()
     with Stream([build.path, other.path], batch_size=6, mix=(1, 1)) as stream:
         for batch in stream:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from sar_data.builder.itinerary import repack
-from sar_data.builder.repack import Changes
+from sar_data.builder.itinerary import convert
+from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
@@ -59,7 +59,7 @@ def test_a_device_gives_the_numbers_of_the_cpu(
 ) -> None:
     build = sealed[container if container in sealed else "zarr"]
     if container not in sealed:
-        build = repack(build.path, Changes(dtype=container), out=tmp_path)  # type: ignore[arg-type]
+        build = convert(ConvertRequest(parent=build.path, out=tmp_path, dtype=container))  # type: ignore[arg-type]
     bands = ("VH", "VV") if how in ("minmax", "fgmae-uint8") else ("VH", "VV-VH", "VV")
     options: dict[str, Any] = {"batch_size": 8, "bands": bands, "normalize": how}
     with loader(build.path, **options) as here, loader(build.path, device="cpu", **options) as there:
@@ -126,7 +126,7 @@ def test_an_affine_preset_takes_a_handful_of_passes_and_sends_no_figures_along(
 ) -> None:
     build = sealed[container if container in sealed else "zarr"]
     if container not in sealed:
-        build = repack(build.path, Changes(dtype=container), out=tmp_path)  # type: ignore[arg-type]
+        build = convert(ConvertRequest(parent=build.path, out=tmp_path, dtype=container))  # type: ignore[arg-type]
     with loader(build.path, batch_size=8, bands=bands, device="cpu") as stream:
         batches = iter(stream)
         next(batches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -11,9 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from sar_data import catalog
-from sar_data.builder.itinerary import build, repack
-from sar_data.builder.prepare import Options
-from sar_data.builder.repack import Changes
+from sar_data.builder.itinerary import build, convert
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.errors import TargetError, UsageError
 from sar_data.sealed.opened import Build
@@ -49,11 +49,10 @@ def test_a_split_smaller_than_the_sheet_is_shown_whole(parent: Build, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [Changes(dtype="int16"), Changes(dtype="float16", format="lmdb"), Changes(normalize="zscore"), Changes(resize=40)],
+    "changes", [{"dtype": "int16"}, {"dtype": "float16", "format": "lmdb"}, {"normalize": "zscore"}, {"resize": 40}]
 )
-def test_baked_builds_look_as_their_parent_does(parent: Build, tmp_path: Path, changes: Changes) -> None:
-    baked = repack(parent.path, changes, out=tmp_path / "out")
+def test_baked_builds_look_as_their_parent_does(parent: Build, tmp_path: Path, changes: dict[str, Any]) -> None:
+    baked = convert(ConvertRequest(parent=parent.path, out=tmp_path / "out", **changes))
     for name, of in (("parent", parent), ("baked", baked)):
         show.contact_sheet(of, tmp_path / f"{name}.png", count=4)
     first, second = drawn(tmp_path / "parent.png"), drawn(tmp_path / "baked.png")
@@ -116,7 +115,7 @@ def sheet(name: str, count: int, tmp_path: Path, **options: str) -> np.ndarray[t
     """Return the contact sheet of a miniature's build."""
     catalog.synthesise(name)(tmp_path / "raw", count=count, seed=0)
     pipeline = catalog.pipeline(name, options.pop("variant", None))
-    made = build(pipeline, source=tmp_path / "raw", out=tmp_path, options=Options(format="webdataset", **options))
+    made = build(BuildRequest(dataset=pipeline, source=tmp_path / "raw", out=tmp_path, format="webdataset", **options))
     show.contact_sheet(made, tmp_path / "a.png")
     return drawn(tmp_path / "a.png")[..., :3]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError, TargetError
 from sar_data.runners import Processes
 from sar_data.sealed.opened import Build
@@ -99,11 +100,10 @@ def test_an_archive_that_lies_unpacked_beside_itself_is_left_alone_and_said_so(
     before = snapshot(tmp_path / "source")
     said: list[str] = []
     made = build(
-        bigearthnet,
-        source=tmp_path / "source",
-        out=tmp_path / "out",
-        options=options(split="official"),
-        tell=said.append,
+        BuildRequest(
+            dataset=bigearthnet, source=tmp_path / "source", out=tmp_path / "out", **options(split="official")
+        ),
+        say=said.append,
     )
     assert made.path.name == known.path.name
     assert len(said) == 2
@@ -203,7 +203,7 @@ def test_a_bad_member_of_a_zip_is_a_bad_record_and_quarantined(
     source.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     with pytest.raises(BadRecord, match=r"VV\.tif: expected bytes of the checksum that .*data\.zip has"):
         make(bigearthnet, source, tmp_path / "out")
-    made = make(bigearthnet, source, tmp_path / "out", on_bad="quarantine")
+    made = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     assert [one.path for one in made.manifest.quarantine] == [name]
 
 

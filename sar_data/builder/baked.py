@@ -1,0 +1,37 @@
+"""Find what an earlier run baked from a lossless build that it then dropped."""
+
+from __future__ import annotations
+
+from sar_data.builder.draft import Draft
+from sar_data.builder.request import BuildRequest
+from sar_data.errors import BuildError
+from sar_data.sealed.manifest import NAME, Applied
+from sar_data.sealed.opened import Build
+
+# The parameter of a step that the user names.
+ASKED = {"crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
+
+
+def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
+    """Return the sealed build that was baked as `request` asks from the build that `draft` would become, or None."""
+    conversion = request.converted(draft.target)
+    container = conversion.format or draft.job.format
+    changes = {name: [value, value] if ASKED[name] == "size" else value for name, value in conversion.baked.items()}
+    for path in sorted(draft.target.parent.glob(f"{container}-*/{NAME}")):
+        try:
+            build = Build.open(path.parent)
+        except BuildError:
+            continue  # of another version, say
+        manifest = build.manifest
+        if (
+            manifest.parent is not None
+            and manifest.parent.recipe_digest == draft.job.recipe
+            and manifest.compression == request.packing
+            and _asked(manifest.applied) == changes
+        ):
+            return build
+    return None
+
+
+def _asked(applied: list[Applied]) -> dict[str, object]:
+    return {step.step: step.parameters[ASKED[step.step]] for step in applied}

@@ -1,0 +1,195 @@
+"""What is wanted of a build: frozen values that check themselves, the same for command line, flows and Python."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sar_data import catalog
+from sar_data.errors import UsageError, unknown
+from sar_data.spec import Pipeline
+
+# These names are the command line's choices and the flows' types too.
+Format = Literal["lmdb", "webdataset", "zarr"]
+Compression = Literal["none", "zstd"]
+Normalize = Literal["zscore", "minmax"]
+Dtype = Literal["float16", "int16"]
+BadRecords = Literal["stop", "quarantine"]
+
+CHANGES = "`crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is baked into another build: sizes in pixels, a normalization, a dtype; None leaves it as it is.
+
+    `crop` and `pad` are the height and width that images of several sizes get: the centre of larger ones, padding below
+    and right of smaller ones; `pad` refuses larger ones. `resize` is the new height and width, cubic. `normalize` uses
+    the figures of the train split. `dtype` int16 has steps of 0.002 dB. Raises UsageError for what contradicts itself.
+    """
+
+    crop: int | None = None
+    pad: int | None = None
+    resize: int | None = None
+    normalize: Normalize | None = None
+    dtype: Dtype | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("crop", "pad", "resize"):
+            _at_least_one(name, getattr(self, name), "pixel")
+        _among("normalize", self.normalize, Normalize)
+        _among("dtype", self.dtype, Dtype)
+        if self.crop is not None and self.pad is not None:
+            raise UsageError(f"`crop={self.crop}` and `pad={self.pad}`: both make one size, choose one")
+        if self.dtype is not None and self.normalize is not None:
+            raise UsageError(
+                f"`dtype={self.dtype}` stores dB and `normalize={self.normalize}` leaves no dB: choose one"
+            )
+
+    @property
+    def baked(self) -> dict[str, Any]:
+        """The changes that are asked for, by name."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(Changes)}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def cut(self) -> int | None:
+        """The one height and width that all images get, None where they keep theirs."""
+        return self.crop if self.crop is not None else self.pad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest(Changes):
+    """A build of a dataset's raw files; with changes it is baked from a lossless build, which is made first.
+
+    `dataset` is a name of the catalog or a pipeline; `variant` another form of it. `source` is a folder of raw files or
+    their archive; `out` the folder below which builds are kept; `work` where what reading an archive needs is kept,
+    beside the archive without it; `lists` a folder of official lists.
+
+    `format` is one container or several, of which each is a build; None is the dataset's own choice. `split` is a
+    policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in hash order; `rehash`
+    lets the recipe cover the files' contents; `statistics=False` leaves them out, which only a benchmark should want.
+    `bad_records` are no part of the recipe: stop at the first, or quarantine them. `drop_parent` removes the lossless
+    build once the baked one is sealed.
+
+    Raises UsageError for a name that does not exist and for choices that contradict each other.
+    """
+
+    dataset: str | Pipeline
+    variant: str | None = None
+    source: Path
+    out: Path
+    work: Path | None = None
+    lists: Path | None = None
+    format: Format | Sequence[Format] | None = None
+    compression: Compression = "none"
+    split: str | None = None
+    seed: int = 0
+    limit: int | None = None
+    shard_length: int = 256  # about 30 MB of BigEarthNet: long against a seek, short against a cache
+    rehash: bool = False
+    statistics: bool = True
+    bad_records: BadRecords = "stop"
+    drop_parent: bool = False
+
+    def __post_init__(self) -> None:
+        Changes.__post_init__(self)
+        for name in self.formats:
+            _packed(name, self.compression)
+        _among("bad_records", self.bad_records, BadRecords)
+        _at_least_one("limit", self.limit, "record")
+        _at_least_one("shard_length", self.shard_length, "sample")
+        if self.drop_parent and not self.baked:
+            raise UsageError(f"`drop_parent=True`: expected {CHANGES} with it, found none")
+        pipeline = self.pipeline
+        if not pipeline.fit:  # which may bring splits of its own
+            from sar_data.split.parse import parse
+
+            parse(self.split or next(iter(pipeline.splits)), pipeline.splits)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline of the dataset and variant."""
+        if isinstance(self.dataset, Pipeline):
+            return catalog.variant_of(self.dataset, self.variant)
+        return catalog.pipeline(self.dataset, self.variant)
+
+    @property
+    def formats(self) -> tuple[Format | None, ...]:
+        """The containers that are asked for; one None for the dataset's own choice."""
+        if self.format is None or isinstance(self.format, str):
+            return (self.format,)
+        return tuple(dict.fromkeys(self.format)) or (None,)
+
+    @property
+    def packing(self) -> str | None:
+        """The compression as containers name it."""
+        return None if self.compression == "none" else self.compression
+
+    def of(self, format: Format | None) -> BuildRequest:
+        """Return the same request for one of its containers."""
+        return dataclasses.replace(self, format=format)
+
+    @property
+    def lossless(self) -> BuildRequest:
+        """The request of the build that a request for one container is baked from.
+
+        Where images of several sizes get one on the way into a container that needs it, that is of another container.
+        """
+        other: dict[str, Any] = {field.name: None for field in dataclasses.fields(Changes)}
+        if self.cut is not None and self.pipeline.spec.shape is None and self.format in (None, "zarr"):
+            other |= {"format": None, "compression": "none"}
+        return dataclasses.replace(self, **other, drop_parent=False)
+
+    def converted(self, parent: Path) -> ConvertRequest:
+        """Return the request that bakes the changes of a request for one container from its lossless build."""
+        one_size: Format | None = "zarr" if self.cut is not None else None  # what the dataset's own choice becomes
+        return ConvertRequest(
+            parent=parent,
+            out=self.out,
+            format=self.format if isinstance(self.format, str) else one_size,
+            compression=self.compression,
+            drop_parent=self.drop_parent,
+            **self.baked,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertRequest(Changes):
+    """Another build of a sealed build: in another container, size, dtype or normalization.
+
+    `parent` is the sealed build; `out` where builds are kept, the parent's place without it. `format` is that of the
+    parent without it, and so is `compression` where the container stays. `drop_parent` removes the parent once the new
+    build is sealed.
+    """
+
+    parent: Path
+    out: Path | None = None
+    format: Format | None = None
+    compression: Compression | None = None
+    drop_parent: bool = False
+
+    def __post_init__(self) -> None:
+        Changes.__post_init__(self)
+        _packed(self.format, self.compression or "none")
+
+
+def _packed(name: Format | None, compression: Compression) -> None:
+    """Raise UsageError for a container or a compression that does not exist, or where they do not fit."""
+    _among("format", name, Format)
+    _among("compression", compression, Compression)
+    if name not in (None, "zarr") and compression != "none":
+        raise UsageError(f"`compression={compression}`: only zarr compresses, {name} was asked for")
+
+
+def _among(what: str, value: str | None, names: Any) -> None:
+    if value is not None and value not in get_args(names):
+        raise unknown(what, value, get_args(names))
+
+
+def _at_least_one(what: str, value: int | None, unit: str) -> None:
+    if value is not None and value < 1:
+        raise UsageError(f"`{what}={value}`: expected at least 1 {unit}")
