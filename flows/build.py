@@ -130,7 +130,11 @@ def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
         return build(dataset=dataset, **parameters)
 
     signature = inspect.signature(build, eval_str=True)
-    others = [parameter for parameter in signature.parameters.values() if parameter.name != "dataset"]
+    others = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in signature.parameters.values()
+        if parameter.name != "dataset"
+    ]
     vars(of_one)["__signature__"] = signature.replace(parameters=others)
     return flow(name=f"build-{name}", description=description, persist_result=False)(of_one)
 

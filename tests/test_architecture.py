@@ -84,12 +84,9 @@ LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
 # Click callbacks, flow entry points and public verbs: their parameters are what a user may say.
 ENTRIES = {
     "flows.build.build",
-    "flows.build.build_dataset",
     "sar_data.cli.build.command",
-    "sar_data.cli.convert.command",
     "sar_data.stream.dataset.Stream.__init__",
     # To be shortened.
-    "flows.build.build_flow.build",
     "sar_data.builder.open.open_draft",
     "sar_data.builder.prepare.prepare",
     "sar_data.sources.archives.tar.walk",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ def normal(build: Build) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array([figures[name] for name in names])[:, None, None] for figures in (train.mean, train.std))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("target", CONTAINERS)
-@pytest.mark.parametrize("source", CONTAINERS)
+@pytest.mark.parametrize(("source", "target"), list(permutations(CONTAINERS, 2)))
 def test_another_container_keeps_every_bit_and_the_content_digest(
     sealed: dict[str, Build], tmp_path: Path, source: str, target: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_another_container_keeps_every_bit_and_the_content_digest(
     assert {split: {key: image.tobytes() for key, image in images.items()} for split, images in after.items()} == {
         split: {key: image.tobytes() for key, image in images.items()} for split, images in before.items()
     }
-    if source == target or "zarr+zstd" not in (source, target):  # else shards are of other lengths
+    if "zarr+zstd" not in (source, target):  # else shards are of other lengths
         assert child.manifest.normalization == parent.manifest.normalization
         assert child.manifest.statistics == parent.manifest.statistics
     for one, other in zip(normal(child), normal(parent), strict=True):
@@ -100,7 +100,6 @@ def test_a_repack_lies_beside_its_parent_and_the_parent_stays(
 
 def test_every_change_makes_another_recipe(sealed: dict[str, Build], tmp_path: Path) -> None:
     asked: list[dict[str, Any]] = [
-        {},
         {"format": "lmdb"},
         {"resize": 64},
         {"resize": 60},
@@ -267,6 +266,8 @@ def test_what_is_normalized_is_not_normalized_again_narrowed_or_resized(
         ({"resize": 0}, "at least 1 pixel"),
         ({"format": "hdf5"}, "unknown format"),
         ({"format": "lmdb", "compression": "zstd"}, "only zarr compresses"),
+        ({}, "nothing to change"),
+        ({"format": "zarr", "compression": "none"}, "nothing to change"),
     ],
 )
 def test_changes_that_cannot_be_are_refused_before_anything_is_written(

@@ -268,7 +268,7 @@ class PipelineContract:
     ) -> None:
         options: dict[str, Any] = {"format": container, "lists": lists, "split": self.split}
         if self.pipeline.spec.shape is None and container == "zarr":
-            with pytest.raises(UsageError, match="--crop"):
+            with pytest.raises(UsageError, match="`crop=…`"):
                 build(BuildRequest(dataset=self.pipeline, source=archive, out=tmp_path, **options))
             return
         made = build(BuildRequest(dataset=self.pipeline, source=archive, out=tmp_path, **options))

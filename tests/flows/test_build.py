@@ -32,7 +32,12 @@ def test_every_runner_builds_what_the_library_builds(
 
     found = build_bigearthnet(source=archive.source, out=tmp_path, split="official", runner=runner, workers=workers)
     manifest = Build.open(Path(found["path"])).manifest
-    assert found == {"path": found["path"], "content_digest": archive.digest, "recipe_digest": manifest.recipe_digest}
+    assert found == {
+        "path": found["path"],
+        "content_digest": archive.digest,
+        "recipe_digest": manifest.recipe_digest,
+        "parent": None,
+    }
     assert json.loads(json.dumps(found)) == found
     assert manifest.content_digest == archive.digest
 
@@ -79,7 +84,7 @@ def test_eurosat_is_a_flow_of_its_own(server: str, tmp_path: Path) -> None:
 def test_a_relative_path_is_refused(server: str, archive: Archive) -> None:
     from flows.build import build_bigearthnet
 
-    with pytest.raises(UsageError, match="out=out: expected an absolute path"):
+    with pytest.raises(UsageError, match="`out=out`: expected an absolute path"):
         build_bigearthnet(source=archive.source, out=Path("out"))
 
 

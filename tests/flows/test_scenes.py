@@ -33,5 +33,5 @@ def test_the_flow_lists_products_and_survives_a_catalogue_that_is_down(
 def test_a_relative_list_is_refused(server: str, archive: Archive) -> None:
     from flows.scenes import scenes
 
-    with pytest.raises(UsageError, match=r"out=scenes\.csv: expected an absolute path"):
+    with pytest.raises(UsageError, match=r"`out=scenes\.csv`: expected an absolute path"):
         scenes(dataset="bigearthnet-s1", source=archive.source, out=Path("scenes.csv"))
