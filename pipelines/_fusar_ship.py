@@ -87,7 +87,7 @@ def discover(tree: Tree) -> Layout:
     if not chips or len(read) > 1:
         raise SourceError(
             f"expected chips named Ship_C01S01N0001.tiff and one meta.csv, found {len(chips)} chips and "
-            f"{', '.join(read) or 'no meta.csv'}: name the folder above the categories as --source"
+            f"{', '.join(read) or 'no meta.csv'}: name the folder above the categories as `source=…`"
         )
     folders: dict[str, set[str]] = {}
     for path in chips:

@@ -63,7 +63,7 @@ def variant(kind: str, form: str) -> str:
 
 def advice(kind: str, form: str) -> str:
     """Return the option that takes a kind of product in a form."""
-    return f"take --variant {name}" if (name := variant(kind, form)) else "take no --variant"
+    return f"take `variant={name}`" if (name := variant(kind, form)) else "take no `variant=…`"
 
 
 def scenes(tree: Tree, path: str = "", below: int = 4) -> Iterator[str]:

@@ -59,7 +59,7 @@ def discover(tree: Tree, form: str) -> Layout:
         others = ", ".join(other for other in ("original", *FORMS) if folders(tree, other))
         raise SourceError(
             f"expected {form} pictures named <Class>_x<X>_y<Y>_Polygon<N>_vv.tif, found "
-            f"{f'only {others}: take that --variant' if others else 'no form of them: name the top folder'}"
+            f"{f'only {others}: take that `variant=…`' if others else 'no form of them: name the top folder'}"
         )
     top = posixpath.commonpath(list(found)) if "" not in found else ""
     places: dict[str, set[str]] = {}
@@ -69,7 +69,7 @@ def discover(tree: Tree, form: str) -> Layout:
         if 2 * len(a & b) > min(len(a), len(b)):
             raise SourceError(
                 f"expected {one or 'the rest'} and {two} to be packages of different places, found {len(a & b)} names "
-                "in both: these may be two formats; keep the one you mean, or name its folder as --source"
+                "in both: these may be two formats; keep the one you mean, or name its folder as `source=…`"
             )
     first = tuple(posixpath.join(folder, min(names)) for folder, names in sorted(found.items()))
     return Layout(top, tuple(sorted(filter(None, places))), first)

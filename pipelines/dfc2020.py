@@ -92,7 +92,9 @@ def read(tree: Tree, record: Record, kind: str = "dfc") -> Sample:
 
 HOME = "https://ieee-dataport.org/competitions/2020-ieee-grss-data-fusion-contest"
 HOW = "log in at IEEE DataPort, download it from the contest's page and unpack it; no checksum is published"
-BENCH = "unpack it from dfc2020_s1s2.zip (md5 f10ba017dab6f38b7a6857b169ea924b) of Copernicus-Bench; name it by --lists"
+BENCH = (
+    "unpack it from dfc2020_s1s2.zip (md5 f10ba017dab6f38b7a6857b169ea924b) of Copernicus-Bench; name it by `lists=…`"
+)
 ZIPS = {"s1_validation": 948, "dfc_validation": 6, "s1_0": 4960, "dfc_0": 36}  # MB, as one user found them
 LISTS = ("dfc-train-new.csv", "dfc-val-new.csv", "dfc-test-new.csv")
 SPEC = DatasetSpec(

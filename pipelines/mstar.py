@@ -8,7 +8,7 @@ serial number and depression are those of the folders, and the header must agree
   2,425 chips at 15; "soc-variants" tests on their other serials too, which training has never seen. "eoc-1" changes
   the depression to 30, "eoc-2-…" configuration and version of the T72. "sarhub" is the lists of SAR-HUB.
 - SLICY is a calibration target, of no class. Clutter scenes are uint16 with a factor, without labels: a variant.
-- --variant jpeg reads the tree of SAR-ATR-HDANet: 8-bit pictures, a folder for each protocol, chips repeated in
+- `variant=jpeg` reads the tree of SAR-ATR-HDANet: 8-bit pictures, a folder for each protocol, chips repeated in
   several. There the classes' folders alone tell the serial. The radar looks up the image: shadows lie above targets.
 """
 
@@ -40,7 +40,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
             files=files,
             labels={"target": ()},
             shape=header.shape,
-            unused="a scene of clutter: take --variant clutter",
+            unused="a scene of clutter: take `variant=clutter`",
         )
         return
     chip, file = agreed(unit, header), unit.rpartition("/")[2]
@@ -65,7 +65,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
 def scan_scenes(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the record of a scene of clutter; chips are unused."""
     header = phoenix.header(tree.head(unit, phoenix.HEAD_BYTES), size := tree.size(unit), unit)
-    unused = "a chip of a target: take no --variant" if header.dtype == ">f4" else None
+    unused = "a chip of a target: take no `variant=…`" if header.dtype == ">f4" else None
     yield Record(key=key_of(unit), files=(SourceFile(unit, size),), shape=header.shape, unused=unused)
 
 

@@ -3,7 +3,7 @@
 A scene is a folder named by its product, with Ship.xml and the chips in Patch (digital numbers), Patch_Cal (sigma0 in
 power), Patch_Uint8 (stretched pictures) and Patch_RGB (PNG figures named .tif: no data, never read). What is odd:
 - Bands follow from the product, never from their number: GRD holds the amplitudes VH, VV; SLC holds I and Q of each.
-  Each kind of product is a variant, in three forms (--variant slc-dv, cal would be grd-dv-cal); chips of other kinds
+  Each kind of product is a variant, in three forms (`variant=slc-dv`, cal would be grd-dv-cal); chips of other kinds
   are counted as unused, with the variant to take. HV before HH is an analogy, VH before VV is documented.
 - A chip is joined to its ship by the centre of both. UpperLeft is greater than LowerRight. Sog, Cog and Draught are
   tenths; absent values are the word NaN; times look like 2015/8/23.22:12:45.

@@ -5,7 +5,7 @@ The idea is that of version 1.0 (see opensarship-1: forms, joins, units, classes
   known by <product>.xml beside Ship.xml, or by the folder's name. Some archives are .rar; one name ends in "(1)": a
   scene that is there twice stops the build.
 - Two bands in Patch are VH and VV of a GRD product, or I and Q of one polarization of an SLC product: only the
-  product's name tells. Each kind is a variant (--variant slc-sv); chips of other kinds are unused, with the variant
+  product's name tells. Each kind is a variant (`variant=slc-sv`); chips of other kinds are unused, with the variant
   to take. HV before HH is an analogy to the documented VH before VV.
 - Ship.xml has CRLF line ends, SlantRangeTime in one word, ChipNoise, and "?" for letters beyond ASCII. That of GRD
   scenes ends in <\\ShipList>, which is read as </ShipList>, and told.

@@ -101,7 +101,7 @@ def read(tree: Tree, record: Record, turned: bool = False) -> Sample:
 TARS = "https://spacenet-dataset.s3.amazonaws.com/spacenet/SN6_buildings/tarballs/SN6_buildings_AOI_11_Rotterdam_"
 MD5 = {"train": "md5:10ca26d2287716e3b6ef0cf0ad9f946e", "test_public": "md5:a07823a5e536feeb8bb6b6f0cb43cf05"}
 LISTS = ("SN6_train.txt", "SN6_test.txt")
-HOW = "SAR-HUB's list of image names, one a line; put it beside the data or name its folder by --lists"
+HOW = "SAR-HUB's list of image names, one a line; put it beside the data or name its folder by `lists=…`"
 SPEC = DatasetSpec(
     name="spacenet6",
     aliases=("spacenet-6", "sn6"),

@@ -33,7 +33,7 @@ HEAVY = (
     "rich",
     "matplotlib",
 )
-EVERYONE = {"sar_data", "sar_data.spec", "sar_data.record", "sar_data.errors", "sar_data.progress"}
+EVERYONE = {"sar_data", "sar_data.spec", "sar_data.record", "sar_data.errors", "sar_data.naming", "sar_data.progress"}
 # What a room may know of the house, beyond EVERYONE and itself; the first matching row is the room's law.
 LAWS: list[tuple[str, str]] = [
     (r"pipelines\.synth", "sar_data.synth sar_data.labels pipelines"),
@@ -42,7 +42,7 @@ LAWS: list[tuple[str, str]] = [
     (r"sar_data\.cli\.flow", "flows sar_data.cli"),
     (r"sar_data\.(cli|__main__)", "sar_data"),
     # The ground: values, files, sums. None of them knows a build.
-    (r"sar_data\.(errors|naming|record|progress|system)", "sar_data.naming sar_data.system"),
+    (r"sar_data\.(errors|naming|record|progress|system)", "sar_data.system"),
     (r"sar_data\.spec", "sar_data.split.policy"),
     (r"sar_data\.(split|crop)", "sar_data.split"),
     (r"sar_data\.statistics", "sar_data.statistics sar_data.system"),

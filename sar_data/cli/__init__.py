@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 import click
 
 from sar_data import __version__
+from sar_data.cli.console import say
 from sar_data.cli.stop import Note, Stopped, stoppable
 from sar_data.cli.tree import Tree
-from sar_data.cli.words import rendered, spelled
+from sar_data.cli.words import spelled
 from sar_data.errors import SarDataError, UsageError, unknown
 
 USAGE, FAILURE = 2, 1  # exit codes
@@ -57,7 +58,7 @@ def _report(error: BaseException, note: Note) -> int | None:
         _say(f"{_reason(error)}{f' (see {context.command_path} --help)' if context else ''}")
         return error.exit_code
     if isinstance(error, SarDataError):
-        _say(rendered(str(error)))
+        _say(str(error))
         return USAGE if isinstance(error, UsageError) else FAILURE
     return None
 
@@ -71,7 +72,7 @@ def _reason(error: click.ClickException) -> str:
 
 
 def _say(message: str) -> None:
-    click.echo(f"sar-data: {message}", err=True)
+    say(f"sar-data: {message}")
 
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "token_normalize_func": spelled}

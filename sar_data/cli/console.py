@@ -1,9 +1,13 @@
-"""Where tables are printed."""
+"""Where tables and sentences are printed."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
+
+import click
+
+from sar_data.cli.words import rendered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,3 +20,8 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+
+
+def say(line: str) -> None:
+    """Print a sentence of the library on stderr, what is to change as options."""
+    click.echo(rendered(line), err=True)

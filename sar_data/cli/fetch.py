@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sar_data.cli.choices import DatasetName
+from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
 
@@ -61,7 +62,7 @@ def command(
     sources = chosen(spec, only)
     folder = (folder or Path("raw") / spec.name).absolute()
     for line in listing(spec, sources, folder):
-        click.echo(line, err=True)
+        say(line)
     if needs_acceptance(spec, sources) and not accept_licence:
         _accept(spec)
     note: Note = ctx.obj
@@ -103,14 +104,14 @@ def _report(outcomes: Iterable[Outcome], folder: Path) -> None:
         if outcome.file:
             what = "fetched" if outcome.state == "fetched" else "was there"
             how = "as published" if outcome.kind == "published" else "observed, none is published"
-            click.echo(f"{name}: {what}, {outcome.file.bytes:,} bytes, {outcome.file.checksum} ({how})", err=True)
+            say(f"{name}: {what}, {outcome.file.bytes:,} bytes, {outcome.file.checksum} ({how})")
         elif outcome.there:
-            click.echo(f"{name}: was there, {outcome.message}", err=True)
+            say(f"{name}: was there, {outcome.message}")
         elif outcome.state == "missing":
-            click.echo(f"{name}: missing. {outcome.message}: {outcome.source.url}", err=True)
-            click.echo(f"  put it at {folder / name} and run the same command again, which verifies it", err=True)
+            say(f"{name}: missing. {outcome.message}: {outcome.source.url}")
+            say(f"  put it at {folder / name} and run the same command again, which verifies it")
         else:
-            click.echo(f"{name}: failed. {outcome.message}", err=True)
+            say(f"{name}: failed. {outcome.message}")
 
 
 def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[Outcome], following: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 from sar_data.cli.tree import Group
 from sar_data.cli.words import spelled
@@ -32,14 +33,10 @@ def run(note: Note, name: str, parameters: tuple[str, ...], watch: bool) -> None
             raise
         raise missing_extra("prefect", "flows") from error
     note.kept = lambda: "a run that was started goes on; prefect flow-run cancel ends it"
-    click.echo(start(name, [_spelled(text) for text in parameters], watch=watch, say=_say))
+    click.echo(start(name, [_spelled(text) for text in parameters], watch=watch, say=say))
 
 
 def _spelled(parameter: str) -> str:
     """Return KEY=VALUE with a key as this version spells it."""
     key, equals, value = parameter.partition("=")
     return f"{spelled(key).replace('-', '_')}{equals}{value}"
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

@@ -11,6 +11,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sar_data.cli.console import say
+from sar_data.cli.words import rendered
+
 
 class Meter:
     """Called with (stage, done, total).
@@ -57,9 +60,9 @@ class Meter:
     def say(self, text: str) -> None:
         """Print a remark, above the bar where there is one."""
         if self._live:
-            self._live.console.print(text, markup=False, highlight=False)
+            self._live.console.print(rendered(text), markup=False, highlight=False)
         else:
-            click.echo(text, err=True)
+            say(text)
 
     def _enter(self, stage: str, done: int, total: int) -> None:
         self.stage, self._began = stage, self._last

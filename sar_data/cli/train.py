@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from sar_data.cli.choices import BuildPlace, Existing, OneOf
+from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 from sar_data.errors import unknown
 
@@ -105,7 +106,7 @@ def _runs(job: str) -> Callable[..., None]:
         kept = "was encoded" if job == "probe" else "the last checkpoint holds"
         note.kept = lambda: f"what {kept} is kept in {out}; the same command goes on from there"
         try:
-            metrics = run(job, build, out, settings, preset=chosen.name if chosen else None, say=_say)
+            metrics = run(job, build, out, settings, preset=chosen.name if chosen else None, say=say)
         except Halted as halted:
             text = str(halted)
             note.kept = lambda: text
@@ -114,10 +115,6 @@ def _runs(job: str) -> Callable[..., None]:
         _show(metrics, settings.select)
 
     return callback
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _show(metrics: dict[str, Any], select: str) -> None:

@@ -9,6 +9,9 @@ from typing import Any, Self
 
 import click
 
+from sar_data.cli.console import say
+from sar_data.cli.words import rendered
+
 TENTH = 10
 
 
@@ -48,9 +51,9 @@ class Transfers:
         """Print a line above the bars."""
         with self._lock:
             if self._live:
-                self._live.console.print(line, highlight=False, markup=False)
+                self._live.console.print(rendered(line), highlight=False, markup=False)
             else:
-                click.echo(line, err=True)
+                say(line)
 
     def __enter__(self) -> Self:
         if self._live:

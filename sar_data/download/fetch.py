@@ -165,7 +165,7 @@ def _below(mirror: str, name: str) -> str:
     parts = urlsplit(mirror)
     if parts.scheme not in ("http", "https", "s3") or parts.query or parts.fragment or parts.username is not None:
         raise UsageError(
-            f"--mirror {shown(mirror)}: expected the https, http or s3 address of a folder, without user, password or "
+            f"`mirror={shown(mirror)}`: expected the https, http or s3 address of a folder, without user, password or "
             "query (credentials belong into ~/.netrc)"
         )
     return f"{mirror.rstrip('/')}/{quote(name)}"
@@ -187,5 +187,5 @@ def _check_space(wanted: Iterable[Wanted], folder: Path) -> None:
     if free < need:
         raise TargetError(
             f"{folder}: needs {need / 1e9:,.2f} GB more, {free / 1e9:,.2f} GB free. Free some space, choose another "
-            "--to, or fetch some with --only."
+            "`to=…`, or fetch some with `only=…`."
         )

@@ -59,7 +59,7 @@ def read(folder: Path) -> Ledger:
 
 def record(folder: Path, name: str, entry: Entry) -> None:
     """Write an entry, unless the same file is recorded already; other processes and threads may do so too."""
-    with _locked(folder), durable.explained(folder / NAME, "--to"):
+    with _locked(folder), durable.explained(folder / NAME, "to"):
         ledger = read(folder)
         old = ledger.files.get(name)
         if old is not None and (old.bytes, old.checksum, old.kind) == (entry.bytes, entry.checksum, entry.kind):

@@ -43,7 +43,7 @@ def _acquired(target: Path, wait: Callable[[float], object], say: Callable[[str]
     """Return the descriptor of the locked part, None once the target is there."""
     said = False
     while True:
-        with durable.explained(target, "--to"):
+        with durable.explained(target, "to"):
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 if not part_path(target).exists():  # else its holder is about to clear up

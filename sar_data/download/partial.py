@@ -62,7 +62,7 @@ class Part:
         if not self.have:
             return
         # Before the note: a killed process must not leave old bytes under a new file's name.
-        with durable.explained(self.target, "--to"):
+        with durable.explained(self.target, "to"):
             os.ftruncate(self.descriptor, 0)
             os.lseek(self.descriptor, 0, os.SEEK_SET)
         self.have = 0
@@ -77,7 +77,7 @@ class Part:
             self.have = os.fstat(self.descriptor).st_size
             if error.errno in (errno.ENOSPC, errno.EDQUOT) and self.note.total:
                 self.check_space(self.note.total - self.have)  # which knows what is needed
-            with durable.explained(self.target, "--to"):
+            with durable.explained(self.target, "to"):
                 raise
         self.have += len(block)
 
@@ -90,12 +90,12 @@ class Part:
         if free < need:
             raise TargetError(
                 f"{self.target}: needs {need / 1e6:,.1f} MB more, {free / 1e6:,.1f} MB free. Free some space or choose "
-                "another --to."
+                "another `to=…`."
             )
 
     def publish(self) -> None:
         """Give the file its name, once its bytes are on the disk."""
-        with durable.explained(self.target, "--to"):
+        with durable.explained(self.target, "to"):
             os.fsync(self.descriptor)
             os.replace(part_path(self.target), self.target)
             durable.sync_path(self.target.parent)
@@ -103,7 +103,7 @@ class Part:
 
     def sign(self) -> None:
         """Write the note, which also says who holds the file."""
-        with durable.explained(self.target, "--to"):
+        with durable.explained(self.target, "to"):
             durable.write(note_path(self.target), json.dumps(asdict(self.note), indent=1).encode(), sync=False)
 
 

@@ -25,8 +25,8 @@ TransferProgress = Callable[[str, int, int | None], None]
 TELL_BYTES = 1 << 20
 UNSIZED_BYTES = 256 << 20  # the most that is taken where neither publisher nor server says a size: lists are smaller
 LOGIN = (
-    "it wants a login. Put `machine HOST login USER password PASSWORD` into ~/.netrc, or a token into the environment "
-    "(sar-data fetch --help)"
+    "it wants a login. Put `machine HOST login USER password PASSWORD` into ~/.netrc, or a token into the "
+    "environment variable SAR_DATA_TOKEN_HOST (HOST in capitals, _ for dots)"
 )
 
 
@@ -189,7 +189,7 @@ class _Transfer:
         """Give the file its name if it is the one wanted."""
         part, size = self._part, self._part.have
         self._follower.advance(size)
-        with durable.explained(part.target, "--to"):
+        with durable.explained(part.target, "to"):
             checksum = self._follower.result()
         if problem := self._wanted.mismatch(size, checksum):
             if self._mixed:

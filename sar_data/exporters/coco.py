@@ -35,7 +35,7 @@ def export(build: Build, out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TargetError(f"--out {out}: cannot make the folder: {error.strerror}") from error
+        raise TargetError(f"{out}: cannot make the folder: {error.strerror}") from error
     made = []
     for split in SPLITS:
         if build.manifest.splits[split].count:

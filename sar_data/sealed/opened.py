@@ -70,7 +70,7 @@ class Build:
         Scaled integers arrive decoded, in the declared unit. Raises BuildError for the other containers.
         """
         if self.manifest.format != "zarr":
-            raise BuildError(f"{self.path}: xarray opens zarr, this is {self.manifest.format}: repack --format zarr")
+            raise BuildError(f"{self.path}: xarray opens zarr, this is {self.manifest.format}: `convert(format=zarr)`")
         import xarray
 
         dataset: xarray.Dataset = xarray.open_zarr(self.path / split, consolidated=True)

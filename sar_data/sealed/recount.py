@@ -77,7 +77,9 @@ def recount(
     parts: dict[str, list[BandStats]] = {split: [] for split in splits}
     for shard in counted(build, shards(build, build.index(), parts), runner, progress):
         for key, (expected, found) in shard.faults.items():
-            raise BuildError(f"{shard.rows.name}, {key}: expected {expected}, found {found}. verify --full lists all.")
+            raise BuildError(
+                f"{shard.rows.name}, {key}: expected {expected}, found {found}. `verify(full=True)` lists all."
+            )
         parts[shard.rows.split].append(shard.statistics)
     layout = layout_of(build.manifest)
     return {split: merge(found, layout.units) for split, found in parts.items()}

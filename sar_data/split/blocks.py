@@ -53,7 +53,7 @@ class Blocks:
                 missing = "footprint" if record.footprint is None else "crs"
                 raise SplitError(
                     f"record {record.key!r}: expected a footprint and its crs, found no {missing}: "
-                    "use --split group or --split random, which need no georeference"
+                    "use `split=group` or `split=random`, which need no georeference"
                 )
         boxes = boxes_of(placed)
         regions = _regions(placed)
@@ -73,7 +73,7 @@ class Blocks:
         if len(codes) and not np.any(codes == TRAIN):
             raise SplitError(
                 f"blocks of {self.size} with a buffer of {self.buffer}: expected train patches, found none left of "
-                f"{len(codes)} in {len(code)} blocks: use a smaller size, buffer=0, or --split group"
+                f"{len(codes)} in {len(code)} blocks: use a smaller size, buffer=0, or `split=group`"
             )
         return assignment(records, positions, codes, reasons=reasons, notes={"blocks": len(code)})
 

@@ -44,7 +44,7 @@ class ByPath:
             if data is None:
                 raise MissingList(
                     f"expected the list {file}, found none in {lists.where()}: fetch it and say where with "
-                    "--lists DIR, or use --split random"
+                    "`lists=…`, or use `split=random`"
                 )
             names = _names(file, data, self.pattern)
             for name in names:
@@ -60,7 +60,7 @@ class ByPath:
         if len(named) and (codes == OUT).all():
             raise SplitError(
                 f"lists of {len(code_of)} names such as {next(iter(code_of), None)!r}: expected to find records by "
-                f"them, found only others such as {named[0]!r}: give this dataset's lists with --lists DIR"
+                f"them, found only others such as {named[0]!r}: give this dataset's lists with `lists=…`"
             )
         reasons = {i: "in no list" for i, code in zip(positions, codes.tolist(), strict=True) if code == OUT}
         absent = len(code_of.keys() - set(named))

@@ -38,7 +38,7 @@ class Group:
             if group is None:
                 raise SplitError(
                     f"record {records[i].key!r}: expected a group, found none: "
-                    "use --split random or --split stratified, or let the pipeline's scan set Record.group"
+                    "use `split=random` or `split=stratified`, or let the pipeline's scan set Record.group"
                 )
             groups.append(group)
         code = place_groups(Counter(groups), (self.train, self.val, self.test), seed)

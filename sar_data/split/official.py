@@ -157,7 +157,7 @@ class Official:
             raise SplitError(
                 f"official lists: expected the names of {len(positions)} records such as "
                 f"{records[positions[0]].key!r}, found none, but names such as {next(iter(placed), None)!r}"
-                f"{self._hint(aliases[0])}: give this dataset's lists with --lists DIR, or use --split random"
+                f"{self._hint(aliases[0])}: give this dataset's lists with `lists=…`, or use `split=random`"
             )
         notes = {name: {**note, "matched": matched.get(name, mapped)} for name, note in shelf.notes.items()}
         return assignment(records, positions, codes, reasons=reasons, bad=bad, notes={"lists": notes})
@@ -211,7 +211,7 @@ def _placed(shelf: _Shelf, required: Sequence[str]) -> dict[str, str]:
     if absent:
         raise MissingList(
             f"official split: expected the lists {', '.join(required)}, found no {', no '.join(absent)} in "
-            f"{shelf.lists.where()}: fetch them and say where with --lists DIR, or use --split random"
+            f"{shelf.lists.where()}: fetch them and say where with `lists=…`, or use `split=random`"
         )
     placed: dict[str, str] = {}
     for name, rows in found.items():

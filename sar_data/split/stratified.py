@@ -62,7 +62,7 @@ def approximate_mode(counts: Ints, draws: int, rng: np.random.RandomState) -> In
 
 
 def _check(classes: Ints, counts: Ints, n_train: int, n_test: int) -> None:
-    remedy = "use --split stratified or --split random"
+    remedy = "use `split=stratified` or `split=random`"
     if not len(classes):
         raise SplitError(f"stratified draw: expected records, found none: {remedy}")
     if counts.min() < 2:
@@ -131,7 +131,7 @@ class SklearnStratified:
             if len(found) != 1:
                 raise SplitError(
                     f"record {records[i].key!r}: expected exactly one label, found {len(found)}: "
-                    "this draw is for single labels; use --split stratified"
+                    "this draw is for single labels; use `split=stratified`"
                 )
         chosen = stratified_draw(np.array(labels, dtype=np.int64).reshape(-1), self.train, seed)
         return assignment(records, positions, np.where(chosen, TRAIN, TEST).astype(np.int8))
@@ -140,12 +140,12 @@ class SklearnStratified:
 def _labels(record: Record) -> tuple[int, ...]:
     for labels in record.labels.values():
         return labels
-    raise SplitError(f"record {record.key!r}: expected the labels of a task, found none: use --split random")
+    raise SplitError(f"record {record.key!r}: expected the labels of a task, found none: use `split=random`")
 
 
 def _walk(record: Record) -> tuple[str, str, str]:
     if not record.files:
-        raise SplitError(f"record {record.key!r}: expected a file to order it by, found none: use --split stratified")
+        raise SplitError(f"record {record.key!r}: expected a file to order it by, found none: use `split=stratified`")
     folder, _, name = min(file.path.rpartition("/") for file in record.files)
     return folder, name, record.key
 

@@ -138,7 +138,7 @@ class Source:
             path, key = self.files.path(self._images.name(row)), self.rows.key[row].as_py()
             raise BuildError(
                 f"{path}: {key}: expected xxh3 {expected}, found {digest.hexdigest()}: the shard has changed since it "
-                "was sealed. `sar-data verify --full` lists all that is wrong."
+                "was sealed. `verify(full=True)` lists all that is wrong."
             )
         self._unverified[row] = False
 

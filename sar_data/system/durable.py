@@ -108,7 +108,7 @@ def sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def explained(path: Path, option: str = "--out") -> Iterator[None]:
+def explained(path: Path, option: str = "out") -> Iterator[None]:
     """Turn the system's refusals to write at `path`, which `option` chose, into a TargetError that says what to do."""
     try:
         yield
@@ -121,4 +121,4 @@ def explained(path: Path, option: str = "--out") -> Iterator[None]:
                 f"{path}: disk full, {free / 1e6:.1f} MB free. Free some space and run the same command again: "
                 "what is finished is kept."
             ) from error
-        raise TargetError(f"{path}: cannot write: {error.strerror or error}. Choose another {option}.") from error
+        raise TargetError(f"{path}: cannot write: {error.strerror or error}. Choose another `{option}=…`.") from error

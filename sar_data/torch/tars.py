@@ -49,7 +49,7 @@ def tars(
     files = open_files(path)
     manifest = Manifest.load(files.path(NAME).parent)
     if manifest.format != "webdataset":
-        raise UsageError(f"{path}: expected a webdataset build, found {manifest.format}: repack --format webdataset")
+        raise UsageError(f"{path}: expected a webdataset build, found {manifest.format}: `convert(format=webdataset)`")
     if split not in manifest.splits:
         raise unknown("split", split, manifest.splits)
     how = normalizer(manifest, bands, normalize, fill=fill)

@@ -56,7 +56,7 @@ class Settings(pydantic.BaseModel):
     def _heard(self) -> Self:
         """Refuse what would be ignored in silence."""
         if self.stem is not None and self.weights is None:
-            raise ValueError(f"stem {self.stem}: is of --weights, which are not given")
+            raise ValueError(f"stem {self.stem}: is of `weights=…`, which are not given")
         if self.warmup > self.epochs:
             raise ValueError(f"warmup {self.warmup:g}: expected at most the {self.epochs} epochs")
         return self

@@ -42,7 +42,7 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
     Raises UsageError for a split that does not exist or is empty, TargetError where `out` cannot be written.
     """
     if out.suffix.lower() != ".png":
-        raise UsageError(f"--out {out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
+        raise UsageError(f"{out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
     manifest = build.manifest
     if split not in manifest.splits:
         raise unknown("split", split, manifest.splits)

@@ -35,7 +35,7 @@ def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title:
     Raises UsageError for another kind of file, TargetError where `out` cannot be written.
     """
     if out.suffix.lower() != ".png":
-        raise UsageError(f"--plot {out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
+        raise UsageError(f"{out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
     filled = {split: stats for split, stats in statistics.items() if stats.histogram.any()}
     figure = Figure(figsize=(4.4 * len(bands) + 0.4, 3.6), dpi=130, facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold")

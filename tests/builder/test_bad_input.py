@@ -271,7 +271,7 @@ def test_missing_official_lists_stop_the_build_with_the_remedy(
     source = copied(small_source, tmp_path / "source")
     (source / "lists/val.csv").unlink()
     for bad_records in ("stop", "quarantine"):
-        with pytest.raises(SourceError, match=r"found no val\.csv.*--lists DIR"):
+        with pytest.raises(SourceError, match=r"found no val\.csv.*`lists=…`"):
             make(bigearthnet, source, tmp_path / "out", split="official", bad_records=bad_records)
     assert not (tmp_path / "out").exists()
 
@@ -421,7 +421,7 @@ class TestTarget:
 
     def test_a_path_below_a_file(self, bigearthnet: Pipeline, small_source: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("precious")
-        with pytest.raises(TargetError, match="Choose another --out"):
+        with pytest.raises(TargetError, match="Choose another `out=…`"):
             make(bigearthnet, small_source, tmp_path / "file" / "out")
         assert (tmp_path / "file").read_text() == "precious"
 

@@ -151,7 +151,7 @@ def test_without_a_table_there_is_no_group_split_and_a_spreadsheet_is_named(copi
     (copied / "meta.csv").rename(copied / "meta.xls")
     _, found = fitted(copied)
     assert found[1].startswith("meta.xls is a spreadsheet, which is not read: save it as meta.csv")
-    with pytest.raises(SplitError, match="expected a group, found none: use --split random"):
+    with pytest.raises(SplitError, match="expected a group, found none: use `split=random`"):
         PIPELINE.splits["group"].assign(scanned(copied), seed=0, lists=ListsIn(copied))
     (copied / "meta.xls").unlink()
     assert fitted(copied)[1][1].startswith("no meta.csv; ")

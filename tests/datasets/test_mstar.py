@@ -255,12 +255,12 @@ def test_slicy_and_clutter_are_unused_with_the_reason(made: Path, tmp_path: Path
     manifest = build(BuildRequest(dataset=PIPELINE, source=made, out=tmp_path, format="lmdb")).manifest
     assert manifest.unused == {
         "SLICY, a calibration target of none of the classes": 2,
-        "a scene of clutter: take --variant clutter": 4,
+        "a scene of clutter: take `variant=clutter`": 4,
         "not in this protocol": 20,
     }
     assert Counter(record.unused for record in scanned(made, CLUTTER)) == {
         None: 4,
-        "a chip of a target: take no --variant": 42,
+        "a chip of a target: take no `variant=…`": 42,
     }
 
 

@@ -250,16 +250,16 @@ def test_two_bands_are_vh_and_vv_or_i_and_q_as_the_product_says(second: Path) ->
     assert (units[""], units["slc-sv"], units["grd-dv-cal"]) == ({"amplitude"}, {"DN"}, {"power"})
     of_two = {r.attrs["scene"]: r.unused for r in scanned(SECOND, second)}
     assert of_two[GRD] is None
-    assert of_two[SLC] == "product of kind slc-sv: take --variant slc-sv"
+    assert of_two[SLC] == "product of kind slc-sv: take `variant=slc-sv`"
     assert {r.unused for r in scanned(SECOND.variants["slc-sv"], second) if r.attrs["scene"] == GRD} == {
-        "product of kind grd-dv: take no --variant"
+        "product of kind grd-dv: take no `variant=…`"
     }
 
 
 def test_chips_of_other_products_are_unused_with_the_variant_to_take(second: Path, tmp_path: Path) -> None:
     manifest = build(BuildRequest(dataset=SECOND, source=second, out=tmp_path, format="lmdb")).manifest
     others = ("slc-sv", "slc-dv", "grd-sv", "grd-dh", "slc-dh")
-    assert manifest.unused == {f"product of kind {kind}: take --variant {kind}": 5 for kind in others}
+    assert manifest.unused == {f"product of kind {kind}: take `variant={kind}`": 5 for kind in others}
     assert manifest.discovered == [
         "scenes by product: 1 grd-dh, 1 grd-dv, 1 grd-sv, 1 slc-dh, 1 slc-dv, 1 slc-sv",
         "3 lists Ship.xml end in <\\ShipList>, which is read as </ShipList>",
@@ -279,7 +279,7 @@ def test_every_kind_of_product_is_read_in_every_form(second: Path, name: str) ->
 
 def test_a_source_without_the_kind_that_was_asked_for_names_those_there_are(second: Path, tmp_path: Path) -> None:
     shutil.copytree(second / SLC, tmp_path / SLC)
-    with pytest.raises(SourceError, match="scenes of kind grd-dv, found 1 slc-sv: take --variant slc-sv"):
+    with pytest.raises(SourceError, match="scenes of kind grd-dv, found 1 slc-sv: take `variant=slc-sv`"):
         fitted(SECOND, tmp_path)
     with pytest.raises(SourceError, match=r"found no folder with a folder Patch: unpack each archive"):
         fitted(SECOND, second / SLC / "Patch")

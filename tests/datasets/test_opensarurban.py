@@ -131,7 +131,7 @@ def test_one_place_named_alike_in_two_cities_is_two_samples(made: Path, tmp_path
 def test_two_folders_of_the_same_names_may_be_two_formats_and_stop_the_build(made: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         shutil.copytree(made / "OpenSARUrban4" / "Image", tmp_path / name)
-    with pytest.raises(SourceError, match=r"packages of different places, found 40 names in both.*--source"):
+    with pytest.raises(SourceError, match=r"packages of different places, found 40 names in both.*`source=…`"):
         fitted(tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_pictures_of_two_dtypes_stop_the_build(made: Path, tmp_path: Path) -> No
 
 def test_a_source_of_another_form_is_named_with_the_variant_to_take(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "OpenSARUrban4" / "Calib", tmp_path / "Calib")
-    with pytest.raises(SourceError, match=r"expected original pictures.*found only calibrated: take that --variant"):
+    with pytest.raises(SourceError, match=r"expected original pictures.*found only calibrated: take that `variant=…`"):
         fitted(tmp_path)
     with pytest.raises(SourceError, match="no form of them"):
         fitted(made / "lists")
@@ -160,7 +160,7 @@ def test_the_list_names_carry_no_city_and_place_every_pair(made: Path) -> None:
 
 def test_lists_that_are_missing_or_of_another_dataset_stop_the_split(made: Path, tmp_path: Path) -> None:
     policy = PIPELINE.splits["sarhub"]
-    with pytest.raises(MissingList, match=r"osu_train\.txt.*--lists"):
+    with pytest.raises(MissingList, match=r"osu_train\.txt.*`lists=…`"):
         policy.assign(scanned(made), seed=0, lists=ListsIn(tmp_path))
     for name in LISTS:
         (tmp_path / name).write_text("airport_x0_y0_Polygon0_vv.npy 8\n" if name == LISTS[0] else "")

@@ -131,6 +131,6 @@ def test_the_official_lists_decide_or_say_why_they_cannot(real: Path, bigearthne
 def test_without_lists_the_official_split_stops_with_the_remedy(
     real: Path, bigearthnet: Pipeline, tmp_path: Path
 ) -> None:
-    with pytest.raises(SourceError, match=r"found no train\.csv.*--lists DIR, or use --split random"):
+    with pytest.raises(SourceError, match=r"found no train\.csv.*`lists=…`, or use `split=random`"):
         make(bigearthnet, real, tmp_path / "out", split="official")
     assert not (tmp_path / "out").exists()

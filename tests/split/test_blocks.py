@@ -96,7 +96,7 @@ def test_places_in_different_crs_are_different_blocks() -> None:
 def test_a_record_without_georeference_stops_the_split(
     footprint: Footprint | None, crs: str | None, missing: str
 ) -> None:
-    with pytest.raises(SplitError, match=rf"'a': expected a footprint and its crs, found no {missing}: use --split"):
+    with pytest.raises(SplitError, match=rf"'a': expected a footprint and its crs, found no {missing}: use `split=g"):
         place(Blocks(), [record("a", footprint=footprint, crs=crs)])
 
 

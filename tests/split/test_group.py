@@ -37,7 +37,7 @@ def test_a_split_with_no_share_gets_no_group() -> None:
 
 
 def test_a_record_without_group_stops_the_split_and_names_the_remedy() -> None:
-    with pytest.raises(SplitError, match=r"record 'b': expected a group, found none: use --split random"):
+    with pytest.raises(SplitError, match=r"record 'b': expected a group, found none: use `split=random`"):
         place(Group(), [record("a", group="x"), record("b")])
 
 

@@ -121,7 +121,7 @@ def test_a_mapping_of_one_column_stops_with_its_line() -> None:
 
 
 def test_missing_lists_stop_and_say_which_where_and_what_to_do() -> None:
-    message = r"found no val\.csv, no test\.csv in the shelf: .*--lists DIR, or use --split random"
+    message = r"found no val\.csv, no test\.csv in the shelf: .*`lists=…`, or use `split=random`"
     with pytest.raises(MissingList, match=message):
         place(POLICY, patches(1), lists={"train.csv": b"S2A_1"})
 
@@ -151,7 +151,7 @@ def test_a_record_in_no_list_is_unused_where_an_exclusion_list_is_missing() -> N
 
 
 def test_lists_of_another_dataset_stop_instead_of_leaving_everything_out() -> None:
-    with pytest.raises(SplitError, match=r"expected the names of 2 records such as 'S1A_108', found none.*--lists DIR"):
+    with pytest.raises(SplitError, match=r"expected the names of 2 records such as 'S1A_108', found none.*`lists=…`"):
         place(POLICY, patches(8, 9), lists=LISTS)
 
 

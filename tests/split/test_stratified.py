@@ -51,7 +51,7 @@ def test_samples_without_any_label_are_shared_out_too() -> None:
 
 
 def test_a_record_without_task_stops_the_split() -> None:
-    with pytest.raises(SplitError, match=r"'a': expected the labels of a task, found none: use --split random"):
+    with pytest.raises(SplitError, match=r"'a': expected the labels of a task, found none: use `split=random`"):
         place(Stratified(), [Record(key="a", files=())])
 
 
@@ -98,7 +98,7 @@ def test_records_are_drawn_in_the_order_of_a_sorted_walk() -> None:
 
 
 def test_several_labels_a_record_are_refused_with_the_remedy() -> None:
-    with pytest.raises(SplitError, match=r"'a': expected exactly one label, found 2: .*use --split stratified"):
+    with pytest.raises(SplitError, match=r"'a': expected exactly one label, found 2: .*use `split=stratified`"):
         place(SklearnStratified(), [record("a", 0, 1), record("b", 0)])
 
 

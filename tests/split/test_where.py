@@ -70,7 +70,7 @@ def test_names_are_found_in_whatever_path_another_machine_had() -> None:
 @pytest.mark.parametrize(
     ("lists", "error", "message"),
     [
-        ({"a.txt": "cat/1.npy"}, MissingList, r"expected the list b\.txt, found none in here: .*--lists DIR"),
+        ({"a.txt": "cat/1.npy"}, MissingList, r"expected the list b\.txt, found none in here: .*`lists=…`"),
         (
             {"a.txt": "cat/1.npy", "b.txt": "x\n"},
             SplitError,

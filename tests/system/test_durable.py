@@ -103,7 +103,7 @@ def test_a_full_disk_is_explained_with_the_path_and_what_is_free(
 
 
 def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match=r"missing/file: cannot write: No such file.* Choose another --out"):
+    with pytest.raises(TargetError, match=r"missing/file: cannot write: No such file.* Choose another `out=…`"):
         durable.write(tmp_path / "missing" / "file", b"data")
 
 

@@ -38,7 +38,7 @@ def test_a_head_trains_every_parameter_of_an_encoder_or_says_which_head_does(
     name: str, side: int, dilates: bool, head: str
 ) -> None:
     if head == "deeplabv3" and not dilates:
-        with pytest.raises(UsageError, match=rf"(?s)expected an encoder that can be dilated.*{name}.*upernet or fpn"):
+        with pytest.raises(UsageError, match=rf"(?s)expected an encoder that can be dilated.*{name}.*upernet` or fpn"):
             made(name, side, head)
         return
     model = made(name, side, head)
@@ -92,7 +92,7 @@ def test_an_unknown_head_is_an_error_that_lists_those_there_are() -> None:
 
 
 def test_fpn_says_what_sizes_it_takes() -> None:
-    with pytest.raises(UsageError, match=r"multiple of 32 pixels with resnet18, found 72.*--head upernet"):
+    with pytest.raises(UsageError, match=r"multiple of 32 pixels with resnet18, found 72.*`head=upernet`"):
         made("resnet18", 72, "fpn")
     with pytest.raises(UsageError, match=r"multiple of 32 pixels with vit_tiny_patch16_224, found 48"):
         made("vit_tiny_patch16_224", 48, "fpn")

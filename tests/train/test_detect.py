@@ -165,14 +165,14 @@ def test_options_that_would_evaluate_parts_of_images_are_refused(few: Build) -> 
         job(few, centre=0.875)
     with pytest.raises(UsageError, match=r"tiles are of images as stored: give one of both"):
         job(few, image_size=96)
-    with pytest.raises(UsageError, match=r"size it is trained on only: expected --tile 96, found 64"):
+    with pytest.raises(UsageError, match=r"size it is trained on only: expected `tile=96`, found 64"):
         job(few, model="test_vit", tile=64)
 
 
 def test_images_that_are_not_square_are_not_resized(tmp_path: Path) -> None:
     source = invented.archive(tmp_path / "raw", 24)
     build = invented.sealed(invented.pipeline("detection"), source, tmp_path / "out")
-    with pytest.raises(UsageError, match=r"expected square images, found 6 × 5, .*: give --pad 6, too"):
+    with pytest.raises(UsageError, match=r"expected square images, found 6 × 5, .*: give `pad=6`, too"):
         job(build, crop=None, image_size=32)
 
 

@@ -260,6 +260,6 @@ def test_half_precision_gives_the_last_level_of_one_pixel_the_gradient_of_single
 
 
 def test_a_vit_whose_patches_are_no_power_of_two_is_refused_by_faster_rcnn_with_a_way_out() -> None:
-    with pytest.raises(UsageError, match=r"patches of 14 pixels: take --detector fcos, or a ViT with patches of 16"):
+    with pytest.raises(UsageError, match=r"patches of 14 pixels: take `detector=fcos`, or a ViT with patches of 16"):
         detector("faster-rcnn", "vit_small_patch14_dinov2", side=56)
     assert detector("fcos", "vit_small_patch14_dinov2", side=56).backbone.strides == (7, 14, 28, 56, 112)

@@ -167,7 +167,7 @@ def test_choosing_on_test_is_written_wherever_a_figure_is(classes: str, out: Pat
 
 
 def test_candidates_that_all_diverged_are_an_error(classes: str, out: Path) -> None:
-    with pytest.raises(RunError, match="none of 4 candidates has a oa on val: take smaller --lrs"):
+    with pytest.raises(RunError, match="none of 4 candidates has a oa on val: take smaller `lrs=…`"):
         probed(classes, out, lrs=(1e30,), weight_decays=(1e8, 1e9), knn=(), logistic=(), poolings=("cls",))
 
 
@@ -175,9 +175,9 @@ def test_candidates_that_all_diverged_are_an_error(classes: str, out: Path) -> N
     ("chosen", "told"),
     [
         ({"select": "last"}, "a probe must choose one"),
-        ({"views": 2}, "without --augment all views would be the same"),
+        ({"views": 2}, "without `augment=…` all views would be the same"),
         ({"views": 2, "augment": ("mixup",)}, "mixes targets"),
-        ({"augment": ("crop",)}, "the first view stays as it is: give --views 2"),
+        ({"augment": ("crop",)}, "the first view stays as it is: give `views=2`"),
         ({"fraction": 0.05}, "knn 5: expected at most the 4 train samples"),
         ({"poolings": ("max",)}, "unknown pooling of test_vit 'max'"),
         ({"heads": ("mlp",)}, "unknown head 'mlp'"),

@@ -202,7 +202,7 @@ def test_no_split_to_choose_on_is_an_error_with_the_remedy(classes: str, out: Pa
         tmp_path / "b",
         split="random:train=0.8,val=0,test=0.2",
     )
-    with pytest.raises(UsageError, match="--select last"):
+    with pytest.raises(UsageError, match="`select=last`"):
         trained(str(made.path), out)
     assert trained(str(made.path), out.with_name("other"), select="last")["test"]["count"] == 7
 

@@ -297,10 +297,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
 
 def test_options_that_do_not_go_together_are_refused_with_a_way_out(squares: str, classes: str) -> None:
     for chosen, message in (
-        ({"batch_size": 1}, r"at least 2 samples a batch.*--head fpn"),
+        ({"batch_size": 1}, r"at least 2 samples a batch.*`head=fpn`"),
         ({"centre": 0.9}, r"evaluates whole images"),
-        ({"image_size": 64, "tile": 32}, r"omit --image-size"),
-        ({"model": "test_vit", "tile": 64}, r"expected --tile 32, found 64"),
+        ({"image_size": 64, "tile": 32}, r"omit `image_size=…`"),
+        ({"model": "test_vit", "tile": 64}, r"expected `tile=32`, found 64"),
         ({"head": "unet"}, r"unknown head 'unet'"),
         ({"loss": "mini-cbl"}, r"unknown loss|expected one for"),
     ):

@@ -289,7 +289,7 @@ def test_sarhub_s_own_networks_compute_the_same_function_of_one_band(
 
 def test_a_network_of_sarhub_names_the_model_that_goes_with_it(tmp_path: Path) -> None:
     spec = saved(tmp_path, "SENet50_TSX.pth", SENet50(2).state_dict())
-    with pytest.raises(UsageError, match="expected --model se-resnet50-sarhub, found se-resnet50"):
+    with pytest.raises(UsageError, match="expected `model=se-resnet50-sarhub`, found se-resnet50"):
         into("se-resnet50", spec, ("VV",))
 
 
@@ -432,7 +432,7 @@ def test_a_trained_fc_norm_is_loaded_and_only_for_the_mean(tmp_path: Path) -> No
     encoder, told = into(VIT, spec, pooling="mean")
     torch.testing.assert_close(given_by(encoder, images()), feature(source, images()))
     assert told.fresh == ()
-    with pytest.raises(UsageError, match=r"missing: norm.bias, norm.weight: .*take --pooling mean"):
+    with pytest.raises(UsageError, match=r"missing: norm.bias, norm.weight: .*take `pooling=mean`"):
         into(VIT, spec, pooling="cls")
 
 
@@ -515,7 +515,7 @@ def test_bands_are_found_by_name_in_any_order(tmp_path: Path, order: list[str], 
 
 def test_a_band_that_the_checkpoint_never_saw_is_an_error_unless_adapted(tmp_path: Path) -> None:
     spec = saved(tmp_path, "B2_rn50_moco.pth", resnet().state_dict())
-    with pytest.raises(UsageError, match=r"saw \(VV, VH\), found HH in the run: .*--stem adapt"):
+    with pytest.raises(UsageError, match=r"saw \(VV, VH\), found HH in the run: .*`stem=adapt`"):
         into(RESNET, spec, ("HH",))
     encoder, told = into(RESNET, spec, ("HH",), stem="adapt")
     torch.testing.assert_close(given_by(encoder, images(1)), feature(resnet(), images(1).repeat(1, 2, 1, 1)))

@@ -36,7 +36,7 @@ def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path
         return target
     partial = target.with_name(f"{target.name}{durable.PARTIAL}")
     writable(work)
-    with durable.explained(partial, "--work"), _held(partial, tell) as descriptor:
+    with durable.explained(partial, "work"), _held(partial, tell) as descriptor:
         if target.exists():  # made by another process, while this one waited
             partial.unlink()
             return target

@@ -145,5 +145,5 @@ class Remote:
                     return part.keep(target)
         raise BuildError(
             f"{self.url}/{name}: expected sha256 {expected}, found {found} in {length} bytes, twice. The remote file "
-            "is damaged or another build's: copy it anew from a build that `sar-data verify --full` finds whole."
+            "is damaged or another build's: copy it anew from a build that `verify(full=True)` finds whole."
         )

@@ -47,7 +47,7 @@ class Detection:
         self._zoom = _zoom(samples.shape[-2:], settings)
         if self._tile and encoder.kind != "cnn" and self._tile != data.side:
             raise UsageError(
-                f"tile: {encoder.name} takes images of the size it is trained on only: expected --tile {data.side}, "
+                f"tile: {encoder.name} takes images of the size it is trained on only: expected `tile={data.side}`, "
                 f"found {self._tile}"
             )
         self._truth = Truth(samples.sources[0].files.path(INDEX_NAME), settings.by)
@@ -122,7 +122,7 @@ def _zoom(stored: Sequence[int], settings: Detect) -> float:
     if height != width:
         raise UsageError(
             f"image_size {settings.image_size}: expected square images, found {height} × {width}, which would lose "
-            f"what lies beyond a square: give --pad {max(height, width)}, too"
+            f"what lies beyond a square: give `pad={max(height, width)}`, too"
         )
     return settings.image_size / height
 

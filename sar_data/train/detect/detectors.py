@@ -106,7 +106,7 @@ class FasterRcnn(FasterRCNN):  # type: ignore[misc]
         if encoder.patch and encoder.patch & (encoder.patch - 1):
             raise UsageError(
                 f"{encoder.name}: Faster R-CNN pools from maps whose strides are powers of two, found patches of "
-                f"{encoder.patch} pixels: take --detector fcos, or a ViT with patches of 16"
+                f"{encoder.patch} pixels: take `detector=fcos`, or a ViT with patches of 16"
             )
         neck = Pyramid(encoder, channels, first=0, above=LastLevelMaxPool())
         grid = Grid(tuple((OCTAVES * stride,) for stride in neck.strides), (RATIOS,) * len(neck.strides), neck.strides)

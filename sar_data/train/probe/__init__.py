@@ -91,12 +91,12 @@ def _check(settings: Probe, data: Data) -> None:
             f"select {settings.select}: this build has no such samples to choose on; build it with a val split"
         )
     if settings.views > 1 and not settings.augment:
-        raise UsageError(f"views {settings.views}: without --augment all views would be the same")
+        raise UsageError(f"views {settings.views}: without `augment=…` all views would be the same")
     if settings.views == 1 and any(not step.startswith("drae") for step in settings.augment):
-        raise UsageError(f"augment {','.join(settings.augment)}: the first view stays as it is: give --views 2 or more")
+        raise UsageError(f"augment {','.join(settings.augment)}: the first view stays as it is: give `views=2` or more")
     neighbours.check(settings.knn, len(select(data.loader("train").collection, fraction=settings.fraction)))
     if any(step.startswith("mixup") for step in settings.augment):
-        raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune --freeze`")
+        raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune` with `freeze=True`")
 
 
 def _contest(
@@ -137,8 +137,8 @@ def _best(found: list[Tried], figure: str, split: str) -> Tried:
     able = [one for one in found if figure in one.figures]
     if not able:
         raise RunError(
-            f"none of {len(found)} candidates has a {figure} on {split}: take smaller --lrs in another --out (with the "
-            "same --features nothing is encoded again), and see that the split holds samples of the classes"
+            f"none of {len(found)} candidates has a {figure} on {split}: take smaller `lrs=…` in another `out=…` (with "
+            "the same `features=…` nothing is encoded again), and see that the split holds samples of the classes"
         )
     return max(able, key=lambda one: one.figures[figure])
 

@@ -133,7 +133,7 @@ class Encoding:
             if wrong := np.flatnonzero(~np.isfinite(kept).all(axis=1)).tolist():
                 raise RunError(
                     f"{self._encoder.name}: expected finite features, found NaN or infinity in {pooling} of "
-                    f"{len(wrong)} images such as {batch['key'][wrong[0]]}: look at the image, or take --amp none"
+                    f"{len(wrong)} images such as {batch['key'][wrong[0]]}: look at the image, or take `amp=none`"
                 )
             found[pooling] = kept
         return found

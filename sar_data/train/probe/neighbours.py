@@ -21,7 +21,7 @@ LEAST_SHARE = 1e-6  # of the votes, so that no logit is infinite
 def check(counts: Sequence[int], known: int) -> None:
     """Raise UsageError where some k of `counts` is more than there are samples to be neighbours."""
     if max(counts, default=0) > known:
-        raise UsageError(f"knn {max(counts)}: expected at most the {known} train samples: choose a smaller --knn")
+        raise UsageError(f"knn {max(counts)}: expected at most the {known} train samples: choose a smaller `knn=…`")
 
 
 def shares(

@@ -70,7 +70,7 @@ class Shelf:
         """
         owner = ranks.gather(os.getpid())[0]  # two runs may encode the same at once; the last one's files stay
         partial = {pooling: self.path / f"{pooling}.npy.{owner}{durable.PARTIAL}" for pooling in widths}
-        with durable.explained(self.path, "--features"), ExitStack() as stack:
+        with durable.explained(self.path, "features"), ExitStack() as stack:
             if ranks.first:
                 stack.callback(_remove, partial)
                 self._begin(partial, widths)

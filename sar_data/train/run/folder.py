@@ -65,7 +65,7 @@ class Folder:
             self._hold()
             there = {entry.name for entry in self.path.iterdir() if not entry.name.endswith(durable.PARTIAL)}
         if there and CONFIG not in there:
-            raise UsageError(f"--out {self.path}: expected a run or an empty folder, found other files")
+            raise UsageError(f"`out={self.path}`: expected a run or an empty folder, found other files")
         if len(there) > 1:
             self._same(read(self.path / CONFIG), config)
         else:
@@ -80,7 +80,7 @@ class Folder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
-                f"--out {self.path}: another process is at work on this run: wait for it, or take another --out; "
+                f"`out={self.path}`: another process is at work on this run: wait for it, or take another `out=…`; "
                 "several ranks are started by torchrun"
             ) from None
         except OSError:
@@ -99,11 +99,11 @@ class Folder:
             if name not in FREE and told.get(name) != asked.get(name)
         ]
         if other:
-            raise UsageError(f"--out {self.path} holds another run: {'; '.join(other)}. Take another --out")
+            raise UsageError(f"`out={self.path}` holds another run: {'; '.join(other)}. Take another `out=…`")
         ranks = [document["environment"]["ranks"] for document in (before, config)]
         if ranks[0] != ranks[1]:
             self.say(
-                f"{ranks[1]} ranks go on with what {ranks[0]} began: a step has as many times --batch-size samples"
+                f"{ranks[1]} ranks go on with what {ranks[0]} began: a step has as many times `batch_size=…` samples"
             )
 
     def tell(self, done: float, epochs: int, losses: Sequence[float]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sar_data.errors import RunError, UsageError
+from sar_data.naming import few
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Job
 from sar_data.train.run import checkpoint
@@ -47,7 +48,7 @@ class Training:
         if settings.select != "last" and not data.has(settings.select):
             raise UsageError(
                 f"select {settings.select}: this build has no such samples to choose the best epoch on; "
-                "build it with a val split, or take --select last"
+                "build it with a val split, or take `select=last`"
             )
         self._loader = data.loader("train")
         self._stepper = Stepper(job, optimiser(job.model, job.encoder, settings), settings, ranks)
@@ -115,10 +116,10 @@ class Training:
         loss, stopping = late.read()
         if loss != loss or loss in (float("inf"), float("-inf")):
             keys = self._ranks.gather(late.keys)
-            names = ", ".join(key for one in keys for key in one)
+            names = [key for part in keys for key in part]
             raise RunError(
-                f"the loss became {loss} in step {self._progress.step}: a smaller --lr, --amp bf16 or none, or a look "
-                f"at its samples may help: {names}"
+                f"the loss became {loss} in step {self._progress.step}: a smaller `lr=…`, `amp=bf16` or `amp=none` "
+                f"may help, or a look at its samples: {few(names)}"
             )
         self._progress.losses.append(loss)
         self._halt.agreed = stopping > 0

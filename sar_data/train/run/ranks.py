@@ -95,5 +95,5 @@ def _device(name: str, local: int) -> torch.device:
     place, there = int(number or local), torch.cuda.device_count()
     if place >= there:
         found = f"{there} GPUs" if there else "no GPU"
-        raise UsageError(f"device {kind}:{place}: torch {torch.__version__} finds {found} here; --device cpu")
+        raise UsageError(f"device {kind}:{place}: torch {torch.__version__} finds {found} here: take `device=cpu`")
     return torch.device("cuda", place)

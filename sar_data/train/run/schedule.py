@@ -56,7 +56,7 @@ def optimiser(model: nn.Module, encoder: Backbone, settings: Tuned) -> torch.opt
         group = groups.setdefault(key, {"params": [], "scale": key[0], "weight_decay": key[1]})
         group["params"].append(parameter)
     if not groups:
-        raise UsageError("nothing is to be trained: the head has no parameters and --freeze holds the encoder")
+        raise UsageError("nothing is to be trained: the head has no parameters and `freeze=True` holds the encoder")
     if settings.optimiser == "sgd":
         return torch.optim.SGD(list(groups.values()), lr=settings.lr, momentum=MOMENTUM)
     return torch.optim.AdamW(list(groups.values()), lr=settings.lr)

@@ -30,7 +30,7 @@ class Stepper:
         self.optimiser = optimiser
         kind = ranks.device.type
         if settings.amp == "fp16" and kind != "cuda":
-            raise UsageError("amp fp16: expected a GPU; on a processor take --amp bf16 or none")
+            raise UsageError("amp fp16: expected a GPU; on a processor take `amp=bf16` or `amp=none`")
         self.scaler = torch.amp.GradScaler(kind, enabled=settings.amp == "fp16")
         model: Any = job.model
         if settings.sync_bn:

@@ -84,9 +84,9 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
         folder.begin(config)
     ranks.wait()
     if not all(ranks.gather(folder.begun)):
-        raise UsageError(f"--out {folder.path}: expected a folder that all ranks see, on a disk that they share")
+        raise UsageError(f"`out={folder.path}`: expected a folder that all ranks see, on a disk that they share")
     if ranks.gather(folder.finished)[0]:
-        folder.say(f"{folder.path} is finished; to train anew take another --out")
+        folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
         return again(folder, settings) if ranks.first else {}
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe

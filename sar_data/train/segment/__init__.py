@@ -106,27 +106,27 @@ class Segmentation:
 def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
     """Raise UsageError where build, encoder and settings do not go together."""
     if data.task.kind != "segmentation":
-        raise UsageError(f"task {data.task.name} is a {data.task.kind}: segment takes masks; choose another --task")
+        raise UsageError(f"task {data.task.name} is a {data.task.kind}: segment takes masks; choose another `task=…`")
     if settings.head in POOLED and settings.batch_size == 1:
         raise UsageError(
             f"head {settings.head}: expected at least 2 samples a batch, for it normalizes the means of images, found "
-            "--batch-size 1. Take more, or --head fpn"
+            "`batch_size=1`. Take more, or `head=fpn`"
         )
     if settings.centre != 1:
         raise UsageError(f"centre {settings.centre}: segment evaluates whole images, and takes 1")
     height, width = data.loader("train").collection.shape[-2:]
     if settings.image_size is not None and height != width:
-        raise UsageError(f"image_size: expected square images, found {height} × {width}: --crop makes them so")
+        raise UsageError(f"image_size: expected square images, found {height} × {width}: `crop=…` makes them so")
     if settings.tiles is None:
         return
     if _resized(data, settings):
         raise UsageError(
             f"image_size {data.side}: evaluation slides windows of {settings.tiles} pixels over images as stored; omit "
-            "--image-size, which resizes them, or --crop and --tile"
+            "`image_size=…`, which resizes them, or `crop=…` and `tile=…`"
         )
     if encoder.kind != "cnn" and settings.tiles != data.side:
         raise UsageError(
-            f"tile: {encoder.name} takes images of the size it is trained on only: expected --tile {data.side}, "
+            f"tile: {encoder.name} takes images of the size it is trained on only: expected `tile={data.side}`, "
             f"found {settings.tiles}"
         )
 

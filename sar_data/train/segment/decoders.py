@@ -130,5 +130,5 @@ def _doubling(encoder: Backbone) -> None:
     if encoder.image_size % coarsest:
         raise UsageError(
             f"head fpn: expected images whose side is a multiple of {coarsest} pixels with {encoder.name}, found "
-            f"{encoder.image_size}. Take another --image-size or --crop, or --head upernet"
+            f"{encoder.image_size}. Take another `image_size=…` or `crop=…`, or `head=upernet`"
         )

@@ -78,5 +78,5 @@ def _seen(encoder: Backbone) -> list[torch.Tensor]:
 def _refused(encoder: Backbone, why: str) -> UsageError:
     return UsageError(
         f"head deeplabv3: expected an encoder that can be dilated, such as resnet50, found {encoder.name}: {why}. "
-        "Take --head upernet or fpn"
+        "Take `head=upernet` or fpn"
     )

@@ -132,6 +132,6 @@ def _remedy(encoder: Backbone, own: dict[str, Tensor], missing: list[str]) -> st
     if encoder.kind == "vit" and "cls_token" not in own and encoder.net.cls_token is not None:
         return "it has no class token, so take a ViT without one, such as vit-b-gap"
     if missing and all(name.startswith(FINAL) for name in missing):
-        mean = ", or on the mean of tokens: then take --pooling mean" if encoder.kind == "vit" else ""
+        mean = ", or on the mean of tokens: then take `pooling=mean`" if encoder.kind == "vit" else ""
         return f"it was trained without what is last, on masks or boxes, and is for `segment` and `detect`{mean}"
     return "take the model that the checkpoint was trained in"

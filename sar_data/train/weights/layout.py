@@ -50,7 +50,7 @@ def layout_of(tensors: Tensors, encoder: Backbone) -> Layout:
     found = next(layout for layout in LAYOUTS if layout.marker in tensors or not layout.marker)
     if found.model and found.model != encoder.name:
         raise UsageError(
-            f"the checkpoint is of a network that timm does not have: expected --model {found.model}, found "
+            f"the checkpoint is of a network that timm does not have: expected `model={found.model}`, found "
             f"{encoder.name}"
         )
     return found

@@ -37,7 +37,7 @@ def find(spec: str) -> Found:
             found = "a folder: name the file in it" if path.is_dir() else "no file of that name"
             if (best := path / CHECKPOINT).is_file():
                 found = f"the folder of a run: its weights are {best}"
-            raise UsageError(f"--weights {spec}: expected {SPECS}, found {found}")
+            raise UsageError(f"`weights={spec}`: expected {SPECS}, found {found}")
         return Found(path, known(path.name))
     return {"hf": _hub, "torchgeo": _torchgeo, "timm": _timm}[kind](rest)
 
@@ -47,7 +47,7 @@ def _hub(rest: str) -> Found:
     names = place.split("/", 2)
     if not at or not revision or len(names) != 3:
         raise UsageError(
-            f"--weights hf:{rest}: expected hf:OWNER/REPO/FILE@REVISION, found no revision or no file: pin it by the "
+            f"`weights=hf:{rest}`: expected hf:OWNER/REPO/FILE@REVISION, found no revision or no file: pin it by the "
             "commit that the repository's history shows, so that the run can be repeated"
         )
     path = _downloaded("/".join(names[:2]), names[2], revision)
@@ -63,7 +63,7 @@ def _downloaded(repository: str, file: str, revision: str | None) -> Path:
     try:
         return Path(hf_hub_download(repository, file, revision=revision))
     except HFValidationError as error:
-        raise UsageError(f"--weights: expected OWNER/REPO on the hub, found {repository}: {error}") from None
+        raise UsageError(f"`weights=…`: expected OWNER/REPO on the hub, found {repository}: {error}") from None
     # Each release of the hub's client has its own tree of errors, above OSError or ValueError or not.
     except Exception as error:
         raise FetchError(
@@ -83,7 +83,7 @@ def _torchgeo(name: str) -> Found:
         weight = get_weight(name)
     except (ValueError, KeyError, AttributeError) as error:
         raise UsageError(
-            f"--weights torchgeo:{name}: expected a name such as ViTSmall16_Weights.SENTINEL1_GRD_MAE, found {error}: "
+            f"`weights=torchgeo:{name}`: expected a name such as ViTSmall16_Weights.SENTINEL1_GRD_MAE, found {error}: "
             "torchgeo.models.list_models and get_model_weights list them"
         ) from None
     folder = Path(torch.hub.get_dir()) / "checkpoints"
@@ -112,7 +112,7 @@ def _timm(tag: str) -> Found:
         config = None
     if config is None or not config.hf_hub_id:
         raise UsageError(
-            f"--weights timm:{tag}: expected a tag such as resnet50.a1_in1k, found "
+            f"`weights=timm:{tag}`: expected a tag such as resnet50.a1_in1k, found "
             f"{'one without a file on the hub' if config else 'no such model or tag'}: "
             "timm.list_pretrained() lists them"
         )

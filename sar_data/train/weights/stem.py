@@ -40,7 +40,7 @@ def seen_channels(stem: str | None, told: Sequence[str] | None, count: int, want
         return OPTICAL
     raise UsageError(
         f"the checkpoint's first layer takes {count} channels, and neither its name nor the file says which: expected "
-        "--stem VV,VH (their names in the checkpoint's order), rgb, grey (one polarization, repeated) or adapt"
+        "`stem=VV,VH` (their names in the checkpoint's order), rgb, grey (one polarization, repeated) or adapt"
     )
 
 
@@ -65,7 +65,7 @@ def fitted(weight: Tensor, seen: Sequence[str], wanted: Sequence[str], *, adapt:
     if missing:
         raise UsageError(
             f"expected bands that the checkpoint saw ({', '.join(seen)}), found {', '.join(missing)} in the run: "
-            "choose its bands, or --stem adapt to use what there is for any band"
+            "choose its bands, or `stem=adapt` to use what there is for any band"
         )
     places = [upper.index(name.upper()) for name in wanted]
     what = {name: f"{seen[place]} ({place})" for name, place in zip(wanted, places, strict=True)}
