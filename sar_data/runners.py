@@ -13,16 +13,23 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from sar_data.errors import WorkerDied, missing_extra
+from sar_data.errors import UsageError, WorkerDied, missing_extra
+from sar_data.naming import MOST, few
+from sar_data.system import main_module
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+UNGUARDED = (
+    "worker processes cannot import what this script, prompt or notebook defines: move that into a module of its own, "
+    'or, in a script, start the work below `if __name__ == "__main__":`, or take `runner=serial`'
+)
 AHEAD = 3  # items under way or waiting, a worker: enough to keep all busy, few enough to keep memory flat
 
 
@@ -63,13 +70,20 @@ def _in_order(
                 result = future.result()
             except death as error:
                 raise WorkerDied(
-                    f"a worker process died while it worked on {getattr(item, 'name', item)} (killed by the system, "
-                    "perhaps out of memory). What is finished is kept: run the same command again, with fewer "
-                    "--workers if memory was short."
+                    f"a worker process died while it worked on {_named(item)} (killed by the system, perhaps out of "
+                    "memory). What is finished is kept: run the same command again, with fewer `workers=…` if memory "
+                    "was short."
                 ) from error
             yield result
     finally:
         cancel([future for _, future in waiting])
+
+
+def _named(item: object) -> str:
+    """Return an item in words: its name, or the first names of a list."""
+    if isinstance(item, (list, tuple)):
+        return few([_named(part) for part in item[: MOST + 1]] + [""] * (len(item) - MOST - 1))
+    return str(getattr(item, "name", None) or getattr(item, "key", None) or item)
 
 
 def _end_with_parent() -> None:
@@ -96,9 +110,13 @@ class Processes:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["sar_data.builder.pack", "sar_data.builder.scan", "sar_data.statistics.kernel"])
         self._pools = [ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)]
-        self._warm = [pool.submit(os.getpid) for pool in self._pools]
+        self._alone = not main_module.importable()
+        with main_module.hidden() if self._alone else nullcontext():
+            self._warm = [pool.submit(os.getpid) for pool in self._pools]  # which starts the processes
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+        if self._alone and main_module.needed(function):
+            raise UsageError(UNGUARDED)
         queues: list[list[Future[R]]] = [[] for _ in self._pools]
 
         def submit(item: T) -> Future[R]:
@@ -142,7 +160,8 @@ class Dask:
         made: Any = distributed  # its classes are not annotated
         self._cluster: Any = None
         if address is None:
-            self._cluster = made.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            with nullcontext() if main_module.importable() else main_module.hidden():
+                self._cluster = made.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
         self._client: Any = made.Client(address or self._cluster)
         self.workers = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
 

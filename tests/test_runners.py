@@ -15,7 +15,7 @@ import pytest
 
 from sar_data.errors import WorkerDied
 from sar_data.runners import Dask, Processes, Runner, Serial
-from tests.contract.runners import RunnerContract, die_at_two, slow_first, square, touch
+from tests.contract.runners import RunnerContract, die_at_two, die_of, slow_first, square, touch
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
 
@@ -54,6 +54,62 @@ def test_a_workers_death_names_the_item_it_held_after_what_came_before() -> None
         assert [next(results), next(results)] == [0, 1]
         with pytest.raises(WorkerDied, match=r"while it worked on 2 .*run the same command again"):
             next(results)
+
+
+def test_a_workers_death_names_a_few_of_many_items() -> None:
+    units = [f"S1A_IW_GRDH_1SDV_20170613T165043_{i}" for i in range(512)]
+    with Processes(1) as runner, pytest.raises(WorkerDied) as died:
+        list(runner.map(die_of, [units]))
+    assert f"while it worked on {units[0]}, " in str(died.value)
+    assert f"{units[4]} and 507 more" in str(died.value)
+    assert len(str(died.value)) < 500
+
+
+SCRIPT = """
+from sar_data.runners import Processes
+
+def cube(x):
+    return x**3
+
+with Processes(2) as runner:
+    print(list(runner.map(abs, [-1, 2, -3])), flush=True)
+    list(runner.map(cube, [1]))
+"""
+
+
+@pytest.mark.parametrize("start", ["script", "stdin", "-c"])
+def test_a_script_without_a_guard_works_but_for_what_it_defines_itself(start: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    words = {"script": ["script.py"], "stdin": ["-"], "-c": ["-c", SCRIPT]}[start]
+    done = subprocess.run(
+        [sys.executable, *words],
+        input=SCRIPT,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "[1, 2, 3]\n", done.stderr
+    assert done.stderr.count("Traceback") == 1
+    last = done.stderr.splitlines()[-1]
+    assert "UsageError: worker processes cannot import what this script, prompt or notebook defines" in last
+    assert 'if __name__ == "__main__":' in last
+
+
+def test_a_guarded_script_may_map_what_it_defines(tmp_path: Path) -> None:
+    lines = SCRIPT.replace("[1]", "[2]").replace("    list(", "    print(*").strip().splitlines()
+    guarded = [*lines[:5], 'if __name__ == "__main__":', *(f"    {line}" for line in lines[5:])]
+    (tmp_path / "script.py").write_text("\n".join(guarded))
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[1, 2, 3]\n8\n", "")
 
 
 def test_workers_end_with_the_block_that_opened_them(tmp_path: Path) -> None:

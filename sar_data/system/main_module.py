@@ -1,0 +1,60 @@
+"""The module that Python was started with, which new processes import again: its file would run once more in each."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pickle
+import pickletools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+MAIN = "__main__"
+
+
+def importable() -> bool:
+    """Say whether a new process may import the main module.
+
+    Not while it runs a line outside `if __name__ == "__main__":`, which would start further processes in each; and not
+    where it has no file: a notebook, a prompt, a script on stdin.
+    """
+    frame = inspect.currentframe()
+    while frame and not (frame.f_code.co_name == "<module>" and frame.f_globals is vars(sys.modules[MAIN])):
+        frame = frame.f_back
+    return frame is None or _guarded(frame)
+
+
+def _guarded(frame: FrameType) -> bool:
+    """Say whether a module runs a line below an `if` that asks for its name."""
+    try:
+        tree = ast.parse(Path(frame.f_code.co_filename).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return any(
+        isinstance(node, ast.If)
+        and node.lineno <= frame.f_lineno <= (node.end_lineno or 0)
+        and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
+        for node in ast.walk(tree)
+    )
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Let the processes that start meanwhile go without the main module."""
+    main = vars(sys.modules[MAIN])
+    before: dict[str, object] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main.pop("__file__", None)
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(before)
+
+
+def needed(value: object) -> bool:
+    """Say whether another process needs the main module to read a pickled value, a function of it for instance."""
+    data = pickle.dumps(value)
+    return MAIN.encode() in data and any(MAIN in str(word).split() for _, word, _ in pickletools.genops(data))
