@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -114,6 +114,14 @@ class Place:
     nodata: tuple[int, ...] = ()
 
 
+class Fault(NamedTuple):
+    """What is wrong with a file of a split: its name below the build, with the field where one is known."""
+
+    what: str
+    expected: str
+    found: str
+
+
 class Reader(Protocol):
     def read(self, place: Place) -> Image:
         """Return the stored image; raise BuildError where it is not there or not whole."""
@@ -155,6 +163,9 @@ class Format(Protocol):
 
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         """Complete a split, given the key of every slot in shard order (None where quarantined)."""
+
+    def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
+        """Return what contradicts the manifest in the files that the shards of a split share; none of it is decoded."""
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         """Return a reader; `slots` is the shard length of each split."""

@@ -13,18 +13,22 @@ import math
 import mmap
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lmdb
 import numpy as np
 
 from sar_data.errors import BuildError, TargetError
-from sar_data.formats.container import Entry, Layout, Place, Reader, Shard, Written
+from sar_data.formats import lmdb_pages
+from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
 from sar_data.record import Image, Mask
 from sar_data.system.durable import explained, publish
+from sar_data.system.regular import open_regular
+
+if TYPE_CHECKING:
+    import lmdb
 
 PAGE = 4096
 MOST_KEY_BYTES = 511  # LMDB's compiled-in limit
@@ -69,6 +73,8 @@ def _tensor_bytes(text: bytes) -> int:
 
 
 def _environment(build: Path, split: str, **options: Any) -> lmdb.Environment:
+    import lmdb  # writing alone needs the library
+
     # No lock file: the builder holds the target's lock, and a sealed environment is never written.
     return lmdb.open(str(build / split), lock=False, **options)
 
@@ -86,6 +92,8 @@ class Lmdb:
         return f"expected a key of at most {MOST_KEY_BYTES} bytes, found {size}" if size > MOST_KEY_BYTES else None
 
     def start(self, build: Path, split: str) -> None:
+        import lmdb
+
         path = build / split / "data.mdb"
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +126,8 @@ class Lmdb:
         return Written(size, [None] * shard.count, [None] * shard.count)
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
+        import lmdb
+
         path = build / self.file(shard, layout)
         with explained(path), open(spool / shard.name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -153,56 +163,58 @@ class Lmdb:
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         return None
 
+    def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
+        name = f"{split}/data.mdb"
+        try:
+            lmdb_pages.tree(build / name)
+        except BuildError as error:
+            return [Fault(name, "a whole environment", str(error))]
+        return []
+
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
-        return _Environments(build, layout)
+        return _Values(build, layout)
 
 
-class _Environments:
-    """Reads samples by key; an environment is opened once a split."""
+class _Values:
+    """Reads samples by key, through the file's own pages; a file is opened once a split."""
 
     def __init__(self, build: Path, layout: Layout) -> None:
         self._build, self._layout = build, layout
-        self._open: dict[str, lmdb.Environment] = {}
+        self._open: dict[str, tuple[lmdb_pages.Tree, int]] = {}
 
-    def _value(self, place: Place, of: Callable[[bytes, memoryview], Image]) -> Image:
-        """Return what `of` takes from a value, given its header; the value is not there any more afterwards."""
-        head = value_header(self._layout, place.shape)
-        try:
-            if place.split not in self._open:
-                self._open[place.split] = _environment(self._build, place.split, readonly=True, readahead=False)
-            with self._open[place.split].begin(buffers=True) as transaction:
-                value = transaction.get(place.key.encode())
-                if value is None or bytes(value[: len(head)]) != head:
-                    found = "none" if value is None else "one with another header"
-                    raise BuildError(f"{self._build / place.split}: expected a value under {place.key}, found {found}")
-                return of(head, value)
-        except (lmdb.Error, ValueError) as error:
-            if isinstance(error, BuildError):
-                raise
-            raise BuildError(f"{self._build / place.split}: {place.key} cannot be read: {error}") from error
+    def _part(self, place: Place, skip: int, size: int) -> bytes:
+        """Return `size` bytes of a value, `skip` bytes behind its header, which is compared with the expected one."""
+        path = self._build / place.split / "data.mdb"
+        if place.split not in self._open:
+            self._open[place.split] = lmdb_pages.tree(path), open_regular(path)
+        tree, file = self._open[place.split]
+        key, head = place.key.encode(), value_header(self._layout, place.shape)
+        ((at, length),) = lmdb_pages.find(file, tree, np.frombuffer(key, np.uint8), np.array([0, len(key)])).tolist()
+        if at == lmdb_pages.DAMAGED:
+            raise BuildError(f"{path}: the page that leads to {place.key} is damaged")
+        whole = len(head) + self._layout.sample_bytes(place.shape)
+        if at == lmdb_pages.ABSENT or length != whole or os.pread(file, len(head), at) != head:
+            found = "none" if at == lmdb_pages.ABSENT else "one with another header or size"
+            raise BuildError(f"{path}: expected a value under {place.key}, found {found}")
+        data = os.pread(file, size, at + len(head) + skip)
+        if len(data) != size:
+            raise BuildError(f"{path}: expected {size} bytes of {place.key}, found {len(data)}: it was cut off")
+        return data
 
     def read(self, place: Place) -> Image:
         layout, names = self._layout, sorted(self._layout.bands)
         *frames, bands, height, width = layout.image_shape(place.shape)
-
-        def tensors(head: bytes, value: memoryview) -> Image:
-            count = layout.image_bytes(place.shape) // np.dtype(layout.dtype).itemsize
-            planes = np.frombuffer(value, layout.dtype, count, len(head)).reshape(bands, *frames, height, width)
-            planes = planes[[names.index(band) for band in layout.bands]]  # a copy, in the bands' order
-            return np.ascontiguousarray(planes.swapaxes(0, 1)) if frames else planes
-
-        return self._value(place, tensors)
+        data = self._part(place, 0, layout.image_bytes(place.shape))
+        planes = np.frombuffer(data, layout.dtype).reshape(bands, *frames, height, width)
+        planes = planes[[names.index(band) for band in layout.bands]]  # a copy, in the bands' order
+        return np.ascontiguousarray(planes.swapaxes(0, 1)) if frames else planes
 
     def mask(self, place: Place) -> Mask:
         shape = self._layout.image_shape(place.shape)[-2:]
-
-        def last(head: bytes, value: memoryview) -> Image:
-            offset = len(head) + self._layout.image_bytes(place.shape)
-            return np.frombuffer(value, np.uint8, math.prod(shape), offset).reshape(shape).copy()
-
-        return self._value(place, last)
+        data = self._part(place, self._layout.image_bytes(place.shape), math.prod(shape))
+        return np.frombuffer(data, np.uint8).reshape(shape)
 
     def close(self) -> None:
-        for env in self._open.values():
-            env.close()
+        for _, file in self._open.values():
+            os.close(file)
         self._open.clear()

@@ -1,23 +1,28 @@
 """Find values in a sealed LMDB file: their byte offsets, so that they are read like any other raw payload.
 
-LMDB's own library opens a file once a process, must not be carried over a fork, and takes the interpreter's lock for
-every value. A sealed file never changes, and finding a key in it is a walk down a few pages. The layout is that of
-LMDB 0.9 (data version 1): mdb.c, the structures MDB_page, MDB_node, MDB_db and MDB_meta. Every number read is checked
-against the file's size before it is followed.
+LMDB's own library believes a file: one that was cut off or made by hand ends the process. It also opens a file once a
+process, must not be carried over a fork, and takes the interpreter's lock for every value. A sealed file never
+changes, and finding a key in it is a walk down a few pages. The layout is that of LMDB 0.9 (data version 1): mdb.c,
+the structures MDB_page, MDB_node, MDB_db and MDB_meta. Pages are read, not mapped, and every number in them is checked
+before it is followed: whatever a file holds, nothing outside of it is touched.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sar_data.errors import BuildError
-from sar_data.system.native import carray, compiled, inlined, pointer
+from sar_data.system.native import compiled, inlined, pread
+from sar_data.system.regular import open_regular
 
+Integers = npt.NDArray[np.int64]
 MAGIC, VERSION = 0xBEEFC0DE, 1
 # A page's header, then MDB_meta, of whose two databases the second is the main one.
 META = struct.Struct("<16x II QQ 48x IHHQQQQQ QQ")
@@ -25,7 +30,7 @@ HEAD = 16  # bytes of a page's header
 BRANCH, LEAF, BIG = 0x01, 0x02, 0x01  # flags of pages, and of a node whose value has pages of its own
 DEEPEST = 32
 ABSENT, DAMAGED = -1, -2
-SMALLEST = 512  # bytes a page may have
+SMALLEST, LARGEST = 512, 1 << 16  # bytes a page may have
 NO_ROOT = (1 << 64) - 1
 
 
@@ -40,20 +45,36 @@ class Tree:
 
 def tree(path: Path) -> Tree:
     """Read a file's newest meta page; raise BuildError where it is no LMDB file, or shorter than it says."""
+    file = open_regular(path)
     try:
-        size = path.stat().st_size
-        with open(path, "rb", buffering=0) as file:
-            start = file.read(1 << 17)
+        size = os.fstat(file).st_size
+        start = os.pread(file, LARGEST + META.size, 0)
         page = struct.unpack_from("<I", start, 40)[0]  # the first database's md_pad is the page size
         metas = [META.unpack_from(start, at) for at in (0, page)]
     except (OSError, struct.error) as error:
         raise BuildError(f"{path}: expected an LMDB file, cannot read it: {error}") from error
+    finally:
+        os.close(file)
     magic, version, *_, root, last, _ = max(metas, key=lambda meta: meta[-1])
     if (magic, version) != (MAGIC, VERSION) or page < SMALLEST:
         raise BuildError(f"{path}: expected LMDB's data version {VERSION}, found another file: was it damaged?")
     if (last + 1) * page > size:
         raise BuildError(f"{path}: expected {(last + 1) * page} bytes, found {size}: it was cut off, copy it again")
-    return Tree(page, last + 1, -1 if root == NO_ROOT else root)
+    return Tree(page, last + 1, -1 if root == NO_ROOT else min(root, last + 1))
+
+
+def find(file: int, tree: Tree, text: npt.NDArray[np.uint8], edges: Integers) -> Integers:
+    """Return int64 [key, 2]: offset (or ABSENT, DAMAGED) and length of the value of each key.
+
+    Keys are text[edges[i] : edges[i + 1]]; `file` is the open file that `tree` is of. A value that is found lies in the
+    file's pages as a whole. Raises BuildError for keys that do not lie in `text`.
+    """
+    text, edges = np.array(text, np.uint8), np.array(edges, np.int64)  # copies: the loop takes no read-only arrays
+    if len(edges) < 1 or edges[0] < 0 or edges[-1] > len(text) or (np.diff(edges) < 0).any():
+        raise BuildError(f"keys: expected edges that ascend from 0 to {len(text)}, found others")
+    found = np.empty((len(edges) - 1, 2), np.int64)
+    _find(file, np.array([tree.page, tree.pages, tree.root], np.int64), text, edges, found)
+    return found
 
 
 @inlined
@@ -71,63 +92,92 @@ def _compare(data: Any, at: Any, size: Any, key: Any) -> Any:
 
 
 @inlined
-def _descend(data: Any, page: Any, pages: Any, root: Any, key: Any) -> Any:
-    """Return offset and length of a key's value."""
-    if root < 0:
+def _loaded(file: Any, number: Any, data: Any) -> Any:
+    """Read a whole page; return whether it is there."""
+    done = 0
+    while done < len(data):
+        got = pread(file, data.ctypes.data + done, len(data) - done, number * len(data) + done)
+        if got <= 0:
+            return False
+        done += got
+    return True
+
+
+@inlined
+def _search(data: Any, count: Any, leaf: Any, key: Any) -> Any:
+    """Return which node of a page to follow, or ABSENT, DAMAGED: the last whose key is not above the wanted one.
+
+    A branch's first key counts as below all; in a leaf the node has the very key.
+    """
+    page = len(data)
+    low, high, equal = (0 if leaf else 1), count, False
+    while low < high:
+        middle = (low + high) >> 1
+        node = _u16(data, HEAD + 2 * middle)
+        if node + 8 > page or node + 8 + _u16(data, node + 6) > page:
+            return DAMAGED
+        order = _compare(data, node + 8, _u16(data, node + 6), key)
+        if order == 0:
+            equal = True
+            low = middle + 1
+            break
+        if order < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return ABSENT if low == 0 or (leaf and not equal) else low - 1
+
+
+@inlined
+def _value(data: Any, start: Any, pages: Any, at: Any) -> Any:
+    """Return offset and length in the file of the value of the node at `at` of the page that begins at `start`."""
+    page = len(data)
+    length = _u16(data, at) | _u16(data, at + 2) << 16
+    inside = at + 8 + _u16(data, at + 6)
+    if not _u16(data, at + 4) & BIG:
+        return (start + inside, length) if inside + length <= page else (DAMAGED, 0)
+    if inside + 8 > page:
+        return DAMAGED, 0
+    number = np.int64(0)
+    for i in range(8):
+        number |= np.int64(data[inside + i]) << (8 * i)
+    if number < 0 or number >= pages or number * page + HEAD + length > pages * page:
+        return DAMAGED, 0
+    return number * page + HEAD, length
+
+
+@inlined
+def _descend(file: Any, tree: Any, levels: Any, held: Any, key: Any) -> Any:
+    """Return offset and length of a key's value; `levels` are the pages read last, `held` their numbers."""
+    page, pages, number = tree[0], tree[1], tree[2]
+    if number < 0:
         return ABSENT, 0
-    number = root
-    for _ in range(DEEPEST):
+    for level in range(len(held)):
         if number < 0 or number >= pages:
             return DAMAGED, 0
-        start = number * page
-        flags, count = _u16(data, start + 10), (_u16(data, start + 12) - HEAD) >> 1
+        data = levels[level]
+        if held[level] != number:
+            held[level] = number if _loaded(file, number, data) else -1
+            if held[level] < 0:
+                return DAMAGED, 0
+        flags, count = _u16(data, 10), (_u16(data, 12) - HEAD) >> 1
         leaf = flags & LEAF != 0
         if (not leaf and flags & BRANCH == 0) or count < 1 or count > (page - HEAD) >> 1:
             return DAMAGED, 0
-        # The last node whose key is not above the wanted one; a branch's first key counts as below all.
-        low, high, equal = (0 if leaf else 1), count, False
-        while low < high:
-            middle = (low + high) >> 1
-            node = _u16(data, start + HEAD + 2 * middle)
-            if node + 8 > page or node + 8 + _u16(data, start + node + 6) > page:
-                return DAMAGED, 0
-            order = _compare(data, start + node + 8, _u16(data, start + node + 6), key)
-            if order == 0:
-                equal = True
-                low = middle + 1
-                break
-            if order < 0:
-                low = middle + 1
-            else:
-                high = middle
-        if low == 0 or (leaf and not equal):
-            return ABSENT, 0
-        at = start + _u16(data, start + HEAD + 2 * (low - 1))
-        if at + 8 > start + page:
+        node = _search(data, count, leaf, key)
+        if node < 0:
+            return node, 0
+        at = _u16(data, HEAD + 2 * node)
+        if at + 8 > page:
             return DAMAGED, 0
-        lower = _u16(data, at) | _u16(data, at + 2) << 16
-        if not leaf:
-            number = lower | _u16(data, at + 4) << 32
-            continue
-        at_value = at + 8 + _u16(data, at + 6)
-        if _u16(data, at + 4) & BIG:
-            if at_value + 8 > start + page:
-                return DAMAGED, 0
-            number = np.int64(0)
-            for i in range(8):
-                number |= np.int64(data[at_value + i]) << (8 * i)
-            if number < 0 or number >= pages:
-                return DAMAGED, 0
-            at_value = number * page + HEAD
-        if at_value + lower > pages * page:
-            return DAMAGED, 0
-        return at_value, lower
+        if leaf:
+            return _value(data, number * page, pages, at)
+        number = _u16(data, at) | _u16(data, at + 2) << 16 | _u16(data, at + 4) << 32
     return DAMAGED, 0
 
 
-@compiled("void(i8, i8, i8, i8, u1[::1], i8[::1], i8[::1], i8[::1])")
-def find(address: Any, page: Any, pages: Any, root: Any, text: Any, edges: Any, values: Any, lengths: Any) -> None:
-    """Fill the offsets (or ABSENT, DAMAGED) and lengths of the values of the keys text[edges[i] : edges[i + 1]]."""
-    data = carray(pointer(address), pages * page, np.uint8)
-    for i in range(len(values)):
-        values[i], lengths[i] = _descend(data, page, pages, root, text[edges[i] : edges[i + 1]])
+@compiled("void(i4, i8[::1], u1[::1], i8[::1], i8[:, ::1])")
+def _find(file: Any, tree: Any, text: Any, edges: Any, found: Any) -> None:
+    levels, held = np.empty((DEEPEST, tree[0]), np.uint8), np.full(DEEPEST, -1)
+    for i in range(len(found)):
+        found[i, 0], found[i, 1] = _descend(file, tree, levels, held, text[edges[i] : edges[i + 1]])

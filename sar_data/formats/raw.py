@@ -10,16 +10,26 @@ import numpy as np
 
 from sar_data.errors import BuildError
 from sar_data.record import Image
+from sar_data.system.regular import open_regular
 
 
 def read_at(path: Path, offset: int | None, shape: tuple[int, ...], dtype: str) -> Image:
     """Return the array whose raw bytes begin at `offset`; raise BuildError where the file is missing or short."""
-    need = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.frombuffer(read_bytes(path, offset, math.prod(shape) * np.dtype(dtype).itemsize), dtype).reshape(shape)
+
+
+def read_bytes(path: Path, offset: int | None, size: int) -> bytes:
+    """Return `size` bytes of a regular file; raise BuildError where they do not all lie in it."""
+    file = open_regular(path)
     try:
-        with open(path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), need, offset or 0)
+        room = os.fstat(file).st_size
+        if offset is None or not 0 <= offset <= room - size:  # before anything of that size is asked for
+            raise BuildError(f"{path}: expected {size} bytes at offset {offset}, found a file of {room}")
+        data = os.pread(file, size, offset)
     except OSError as error:
         raise BuildError(f"{path}: cannot read: {error.strerror}") from error
-    if len(data) != need:
-        raise BuildError(f"{path}: expected {need} bytes at offset {offset}, found {len(data)}")
-    return np.frombuffer(data, dtype).reshape(shape)
+    finally:
+        os.close(file)
+    if len(data) != size:
+        raise BuildError(f"{path}: expected {size} bytes at offset {offset}, found {len(data)}")
+    return data

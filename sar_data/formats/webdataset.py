@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from sar_data.formats.container import Entry, Layout, Place, Reader, Shard, Written
+from sar_data.errors import BuildError
+from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
 from sar_data.formats.raw import read_at
 from sar_data.record import Image, Mask, Record
 from sar_data.system.durable import publish
+from sar_data.system.regular import open_regular
 
 BLOCK = 512
 NAME_BYTES = 100  # ustar's name field
@@ -36,6 +40,65 @@ def header(name: str, size: int) -> bytes:
     rest = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" + b"0000000\0" + bytes(167)
     start = b"".join(fields)
     return start + b"%06o\0 " % (sum(start) + sum(rest) + 8 * 32) + rest
+
+
+def members(path: Path, size: int) -> Iterator[tuple[str, bytes]]:
+    """Yield name and contents of a shard's members, in order; raise BuildError for a tar that is none of ours.
+
+    `size` is the shard's. A header is the writer's own or refused: no links, no sparse or compressed members, nothing
+    that is longer than the file.
+    """
+    descriptor = open_regular(path, size)
+    with os.fdopen(descriptor, "rb", buffering=1 << 20) as file:
+        at = 0
+        while (block := file.read(BLOCK)) != bytes(BLOCK):
+            name, length = _parsed(path, at, block)
+            at += BLOCK
+            if length > size - at:
+                raise BuildError(f"{path}: {name}: expected {length} bytes at {at}, found a file of {size}")
+            data = file.read(length)
+            file.read(-length % BLOCK)
+            at += length + -length % BLOCK
+            yield name, data
+
+
+def _parsed(path: Path, at: int, block: bytes) -> tuple[str, int]:
+    """Return name and size of the member that a header block describes."""
+    try:
+        name, length = block[:NAME_BYTES].rstrip(b"\0").decode(), int(block[124:135], 8)
+        if block == header(name, length):
+            return name, length
+    except ValueError:
+        pass
+    raise BuildError(f"{path}: expected a member's header at byte {at}, found another or none: `sar-data verify` it")
+
+
+def member_array(name: str, data: bytes, shape: tuple[int, ...] | None, axes: int, dtype: str) -> Image:
+    """Return the array of an .npy member, whose header must be the writer's own for this shape and type.
+
+    Without `shape` any of so many `axes` will do. Nothing is unpickled. Raises BuildError for any other array.
+    """
+    if shape is None:
+        shape = _npy_shape(data)
+    head = npy_header(shape, dtype)
+    if len(shape) != axes or data[: len(head)] != head or len(data) != len(head) + _bytes(shape, dtype):
+        raise BuildError(f"{name}: expected a C-ordered {dtype} array of {shape or axes}, found another or a cut one")
+    return np.frombuffer(data, dtype, offset=len(head)).reshape(shape)
+
+
+def _bytes(shape: tuple[int, ...], dtype: str) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def _npy_shape(data: bytes) -> tuple[int, ...]:
+    """Return the shape that an npy header tells, () where there is none."""
+    stream = io.BytesIO(data)
+    try:
+        np.lib.format.read_magic(stream)
+        shape: tuple[int, ...] = np.lib.format.read_array_header_1_0(stream)[0]
+    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError):
+        return ()
+    return shape if all(type(side) is int and side > 0 for side in shape) else ()
 
 
 @lru_cache(maxsize=256)
@@ -128,6 +191,9 @@ class WebDataset:
 
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         return None
+
+    def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
+        return []  # a shard has its file for itself
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Tar(build, layout)

@@ -6,40 +6,28 @@ the metadata, and the chunks too where zstd was asked for (the sharding codec, i
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from sar_data.errors import BuildError
-from sar_data.formats.container import Entry, Layout, Place, Reader, Shard, Written
+from sar_data.formats import zarr_documents as documents
+from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
 from sar_data.formats.raw import read_at
+from sar_data.formats.zarr_shards import INNER, Shards
 from sar_data.record import IGNORE, Image, Mask
 from sar_data.system.durable import explained, publish, write
 
 if TYPE_CHECKING:
     import zarr
 
-INNER = 16
-
 
 def make(compression: str | None) -> Zarr:
     return Zarr(compression)
-
-
-def _attributes(layout: Layout) -> dict[str, Any]:
-    """Return CF attributes: units, and the packing convention for scaled integers."""
-    cf: dict[str, Any] = {"units": layout.unit, "long_name": "; ".join(layout.descriptions)}
-    if layout.scale is not None:
-        cf |= {"scale_factor": 1 / layout.scale, "add_offset": 0.0, "_FillValue": int(layout.missing or 0)}
-    return cf
-
-
-def _meanings(layout: Layout) -> dict[str, Any]:
-    """Return CF attributes of a mask: what its values mean (CF conventions, flag_values)."""
-    return {"long_name": f"class of each pixel, {IGNORE} ignored", "flag_meanings": list(layout.mask_classes)}
 
 
 class Zarr:
@@ -78,10 +66,8 @@ class Zarr:
             filters=None,
             compressors=ZstdCodec(level=3) if self.compression else None,
             fill_value=layout.fill if image else IGNORE,
-            dimension_names=("sample", *("frame", "band", "y", "x")[4 - len(shape) :])
-            if image
-            else ("sample", "y", "x"),
-            attributes=_attributes(layout) if image else _meanings(layout),
+            dimension_names=documents.axes(layout) if image else ("sample", "y", "x"),
+            attributes=documents.image_attributes(layout) if image else documents.mask_attributes(layout),
         )
 
     def file(self, shard: Shard, layout: Layout) -> str:
@@ -143,8 +129,7 @@ class Zarr:
         names = ["image", "mask"] if layout.mask else ["image"]
         for unfinished in [folder / "zarr.json", *(folder / name / "zarr.json" for name in names)]:
             unfinished.unlink(missing_ok=True)
-        attributes = {"Conventions": "CF-1.11", "title": layout.title}
-        group = zarr.create_group(folder, zarr_format=3, attributes=attributes)
+        group = zarr.create_group(folder, zarr_format=3, attributes=documents.group_attributes(layout))
         for name in names:
             self._array(zarr.storage.LocalStore(folder), name, layout, slots, len(keys))
         columns: dict[str, tuple[str, type, list[Any]]] = {
@@ -167,8 +152,20 @@ class Zarr:
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(folder)
 
+    def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
+        return list(documents.Split(build / split, layout, slots, shards, self.compression).faults())
+
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
-        return _Compressed(build, slots) if self.compression else _Raw(build, layout)
+        return _Compressed(build, layout, slots) if self.compression else _Raw(build, layout)
+
+
+def chunk(folder: Path, name: str, shard: int, layout: Layout) -> Path:
+    """Return the path of the chunk that holds a shard's images, or its masks, below a split's folder."""
+    return folder / f"{name}/c/{shard}{'/0' * len(_shape(name, layout))}"
+
+
+def _shape(name: str, layout: Layout) -> tuple[int, ...]:
+    return layout.image_shape() if name == "image" else layout.image_shape()[-2:]
 
 
 class _Raw:
@@ -178,12 +175,11 @@ class _Raw:
         self._build, self._layout = build, layout
 
     def read(self, place: Place) -> Image:
-        shape = self._layout.image_shape()
-        path = self._build / place.split / f"image/c/{place.shard}{'/0' * len(shape)}"
-        return read_at(path, place.offset, shape, self._layout.dtype)
+        path = chunk(self._build / place.split, "image", place.shard, self._layout)
+        return read_at(path, place.offset, self._layout.image_shape(), self._layout.dtype)
 
     def mask(self, place: Place) -> Mask:
-        path = self._build / place.split / f"mask/c/{place.shard}/0/0"
+        path = chunk(self._build / place.split, "mask", place.shard, self._layout)
         return read_at(path, place.mask_offset, self._layout.image_shape()[-2:], "uint8")
 
     def close(self) -> None:
@@ -191,23 +187,21 @@ class _Raw:
 
 
 class _Compressed:
-    """Reads samples of zstd shards through zarr-python."""
+    """Reads samples of zstd shards; the inner chunk that was decoded last is kept, since samples come in order."""
 
-    def __init__(self, build: Path, slots: dict[str, int]) -> None:
-        self._build, self._slots = build, slots
-        self._arrays: dict[tuple[str, str], Any] = {}
+    def __init__(self, build: Path, layout: Layout, slots: dict[str, int]) -> None:
+        self._build, self._layout, self._slots = build, layout, slots
+        self._decoded: dict[str, tuple[Path, int, npt.NDArray[np.uint8]]] = {}
 
     def _read(self, name: str, place: Place) -> Image:
-        import zarr
-
-        try:
-            if (place.split, name) not in self._arrays:
-                self._arrays[place.split, name] = zarr.open_array(self._build / place.split / name, mode="r")
-            at = place.shard * self._slots[place.split] + place.position
-            array: Image = self._arrays[place.split, name][at]
-        except (OSError, ValueError, RuntimeError, IndexError) as error:
-            raise BuildError(f"{self._build}/{place.split}: shard {place.shard} does not decode: {error}") from error
-        return np.ascontiguousarray(array)
+        shape, kind = _shape(name, self._layout), np.dtype(self._layout.dtype if name == "image" else "uint8")
+        path = chunk(self._build / place.split, name, place.shard, self._layout)
+        number, at = divmod(place.position, INNER)
+        if name not in self._decoded or self._decoded[name][:2] != (path, number):
+            shards = Shards(self._slots[place.split], math.prod(shape) * kind.itemsize)
+            self._decoded[name] = path, number, shards.decoded(path, number)
+        image: Image = self._decoded[name][2].view(kind).reshape(INNER, *shape)[at].copy()
+        return image
 
     def read(self, place: Place) -> Image:
         return self._read("image", place)
@@ -216,4 +210,4 @@ class _Compressed:
         return self._read("mask", place)
 
     def close(self) -> None:
-        self._arrays.clear()
+        self._decoded.clear()

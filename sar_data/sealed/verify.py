@@ -13,7 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sar_data import formats
 from sar_data.errors import BuildError
+from sar_data.formats.container import Fault
 from sar_data.progress import Progress
 from sar_data.runners import Runner, Serial
 from sar_data.sealed.index import INDEX
@@ -103,31 +105,23 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
             if shard.file in owners and shard.file in present:
                 size = present[shard.file].stat().st_size
                 problems += _differ(shard.file, f"{shard.bytes} bytes", f"{size} bytes", shard.name)
-    broken = {f"{name}/data.mdb": found for name, found in _broken_environments(build).items()}
-    problems += [Problem(None, None, name, "a whole environment", broken[name]) for name in broken if name in present]
-    return problems
+    absent = {problem.what for problem in problems if problem.found == "none"}
+    return problems + [
+        Problem(None, None, *fault)
+        for faults in _faults(build).values()
+        for fault in faults
+        if fault.what.partition(": ")[0] not in absent
+    ]
 
 
-def _broken_environments(build: Build) -> dict[str, str]:
-    """Return the splits whose LMDB file must not be read, with what was found.
-
-    It is mapped, so that touching a page that was cut off would end the process (SIGBUS).
-    """
-    if build.manifest.format != "lmdb":
-        return {}
-    import lmdb
-
-    found = {}
-    for split in build.manifest.splits:
-        file = build.path / split / "data.mdb"
-        try:
-            with lmdb.open(str(file.parent), readonly=True, lock=False, create=False) as env:
-                size, need = file.stat().st_size, (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-                if size < need:
-                    found[split] = f"{size} of {need} bytes"
-        except (lmdb.Error, OSError) as error:
-            found[split] = str(error)
-    return found
+def _faults(build: Build) -> dict[str, list[Fault]]:
+    """Return by split what contradicts the manifest in the files that its shards share."""
+    manifest, layout = build.manifest, layout_of(build.manifest)
+    container = formats.get(manifest.format, manifest.compression)
+    return {
+        name: container.faults(build.path, layout, name, split.shard_length, len(split.shards))
+        for name, split in manifest.splits.items()
+    }
 
 
 def _hashes(
@@ -171,7 +165,8 @@ def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:
 def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | None) -> list[Problem]:
     """Read every image: compare its hash, then the content digest and the statistics."""
     manifest = build.manifest
-    broken = _broken_environments(build)
+    # An environment that is not whole is one problem, and not one for each of its records.
+    broken = [split for split, faults in _faults(build).items() if faults] if manifest.format == "lmdb" else []
     parts: dict[str, list[BandStats]] = {split: [] for split in manifest.splits if split not in broken}
     hidden: dict[str, list[list[int]]] = {split: [] for split in parts}
     damaged: set[str] = set()

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
+from sar_data.record import Image
+
+Floats = npt.NDArray[np.float64]
+Power = tuple[Floats, Floats]
 DB_TO_OCTAVES = math.log2(10) / 10  # power = 2 ** (dB * this)
 LN2 = math.log(2)
 TAYLOR = tuple(1 / math.factorial(n) for n in range(12))  # |f| <= ln 2 / 2: the rest is below 4e-14
@@ -35,9 +40,38 @@ def _compiled(*types: Any) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
+class Bins(NamedTuple):
+    """Where values are counted: `first` edge, bins a unit, and int64 counts [band, below + bins + above]."""
+
+    first: float
+    per_unit: float
+    counts: npt.NDArray[np.int64]
+
+
+def add(flat: Image, centre: Floats, linear: Floats, square: Floats, bins: Bins, power: Power | None = None) -> None:
+    """Add an image float32 [band, pixel], all of whose pixels are valid, to sums and counts.
+
+    Σ(x - centre) goes to `linear` [band] and Σ(x - centre)(y - centre) to `square` [band, band]. With `power` x is in
+    dB, and Σv and Σv² of v = 10 ** ((x - centre) / 10) - 1 go to its two sums [band]. A value outside the bins is
+    counted at their end. Raises ValueError for arrays that do not fit together, TypeError for those of another type or
+    not C-contiguous.
+    """
+    bands, counts = flat.shape[0], bins.counts.shape
+    one = (bands,)
+    if not (centre.shape == linear.shape == one and square.shape == (bands, bands) and counts[0] == bands):
+        raise ValueError(
+            f"expected sums of {bands} bands, found {centre.shape}, {linear.shape}, {square.shape}, {counts}"
+        )
+    if counts[1] < 3 or not (power is None or power[0].shape == power[1].shape == one):
+        raise ValueError(f"expected sums of power of {bands} bands and a bin or more, found {counts[1] - 2} bins")
+    _add_moments(flat, centre, linear, square)
+    if power is not None:
+        _add_power(flat, centre, *power)
+    _add_histogram(flat, *bins)
+
+
 @_compiled(PIXELS, F8, F8, numba.f8[:, ::1])
-def add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
-    """Add Σ(x - centre) to `total` [band] and Σ(x - centre)(y - centre) to `square` [band, band], for [band, pixel]."""
+def _add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     for i in range(bands):
         for j in range(i, bands):
@@ -56,8 +90,7 @@ def add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
 
 
 @_compiled(PIXELS, F8, F8, F8)
-def add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
-    """Add Σv and Σv² to `total` and `square` [band], where v = 10 ** ((x - centre) / 10) - 1 for x in dB."""
+def _add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     t = TAYLOR
     for i in range(bands):
@@ -82,16 +115,16 @@ def add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
 
 
 @_compiled(PIXELS, numba.f8, numba.f8, numba.i8[:, ::1])
-def add_histogram(flat: Any, first: Any, per_bin: Any, histogram: Any) -> None:
-    """Count the pixels of `flat` [band, pixel], all inside the range, in `histogram` [band, 1 + bins + 1]."""
+def _add_histogram(flat: Any, first: Any, per_bin: Any, histogram: Any) -> None:
     bands, pixels = flat.shape
     first, per_bin = np.float32(first), np.float32(per_bin)
-    found = np.empty(BLOCK, np.int32)
+    found, last = np.empty(BLOCK, np.uint32), np.uint32(histogram.shape[1] - 1)
     for i in range(bands):
         a, row = flat[i], histogram[i]
         for start in range(0, pixels, BLOCK):
             size = min(BLOCK, pixels - start)
             for p in range(size):
-                found[p] = np.int32((a[start + p] - first) * per_bin) + 1
+                # What is below the range, or NaN, is a large number without a sign.
+                found[p] = min(np.uint32(np.int32((a[start + p] - first) * per_bin) + 1), last)
             for p in range(size):
                 row[found[p]] += 1

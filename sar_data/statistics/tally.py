@@ -124,12 +124,16 @@ class Tally:
         from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
 
         self._pixels += flat.shape[1]
-        kernel.add_moments(flat, centre, self._linear, self._square)
-        if self._units[0] == "dB":
-            power = self._domains["power"]
-            kernel.add_power(flat, centre, power.sum, power.square)
         first, width, _ = HISTOGRAMS[self._units[0]]
-        kernel.add_histogram(flat, first, 1 / width, self._histogram)
+        power = self._domains["power"] if self._units[0] == "dB" else None
+        kernel.add(
+            flat,
+            centre,
+            self._linear,
+            self._square,
+            kernel.Bins(first, 1 / width, self._histogram),
+            None if power is None else (power.sum, power.square),
+        )
 
     def _add_masked(self, flat: Image, centre: Floats, valid: Valid) -> None:
         """Add an image of another unit, or with masked or extreme pixels: plain numpy."""

@@ -3,53 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.errors import UsageError
+from sar_data.errors import UsageError, unknown
 from sar_data.record import IGNORE
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.fit import Fit
-from sar_data.stream.kernels import quantiles
-from sar_data.stream.normalize import Normalizer, normalizer
+from sar_data.stream.kernels.quantiles import stretch
+from sar_data.stream.normalize import Normalizer, View, normalizer
 from sar_data.stream.source import Source
+from sar_data.stream.storage.files import Access
 from sar_data.stream.storage.store import Integers
 from sar_data.stream.targets import Boxes, Classes, Window
 
 Array = npt.NDArray[Any]
+Builds = str | Path | Sequence[str | Path]
 Batch = dict[str, Any]
 
 
 class Collection:
-    """One split of some builds, concatenated. Fork-safe; pickled by its arguments and opened again where it arrives."""
+    """One split of some builds, concatenated, with what a batch shows of an image, how it fits, how files are read.
+
+    Fork-safe; pickled by its arguments and opened again where it arrives.
+    """
 
     def __init__(
         self,
-        builds: str | Path | Sequence[str | Path],
+        builds: Builds,
         *,
         split: str = "train",
-        bands: Sequence[str] | None = None,
         task: str | None = None,
-        normalize: str | None = "zscore",
-        fill: float | None = 0.0,
-        crop: int | None = None,
-        pad: int | None = None,
-        io: str = "auto",
-        verify: bool = False,
-        cache: str | Path | None = None,
-        cache_bytes: int | None = None,
+        view: View | None = None,
+        fit: Fit | None = None,
+        access: Access | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
+        view = view or View()
         paths = [builds] if isinstance(builds, str | Path) else list(builds)
         if not paths:
             raise UsageError("builds: expected at least one sealed build, found none")
-        self.split, self._fit, self.buffers = split, Fit(crop, pad), Buffers()
-        how: dict[str, Any] = {"task": task, "io": io, "verify": verify, "cache": cache, "cache_bytes": cache_bytes}
-        self.sources = [Source(path, split, **how) for path in paths]
-        self.hows: list[Normalizer] = [normalizer(s.manifest, bands, normalize, fill=fill) for s in self.sources]
+        self.split, self._fit, self.buffers = split, fit or Fit(), Buffers()
+        self.sources = [Source(path, split, task=task, access=access) for path in paths]
+        self.hows: list[Normalizer] = [
+            normalizer(s.manifest, view.bands, view.normalize, fill=view.fill) for s in self.sources
+        ]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
         self._agree()
         first = self.sources[0]
@@ -144,7 +146,7 @@ class Collection:
         if how.stretch is not None:
             frames = images.shape[1] // len(how.grey)
             grey = np.tile(how.grey, (frames, 1))
-            quantiles.stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)
+            stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)
 
     def stored(self, rows: Integers) -> Batch:
         """Return the stored images [sample, plane, y, x], the `parts` (source, count) they lie in, and their labels.
@@ -207,3 +209,18 @@ class Collection:
 
 def _reopened(arguments: dict[str, Any]) -> Collection:
     return Collection(**arguments)
+
+
+def open_collection(builds: Builds, *, split: str = "train", task: str | None = None, **options: Any) -> Collection:
+    """Return a collection by the names of its options: the fields of View, Fit and Access.
+
+    Raises UsageError for a name that does not exist, and what the collection itself raises.
+    """
+    kinds = {"view": View, "fit": Fit, "access": Access}
+    owner = {field.name: name for name, kind in kinds.items() for field in fields(kind)}
+    chosen: dict[str, dict[str, Any]] = {name: {} for name in kinds}
+    for name, value in options.items():
+        if name not in owner:
+            raise unknown("option", name, [*owner, "split", "task"])
+        chosen[owner[name]][name] = value
+    return Collection(builds, split=split, task=task, **{name: kind(**chosen[name]) for name, kind in kinds.items()})

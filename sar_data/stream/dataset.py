@@ -13,7 +13,7 @@ import numpy as np
 
 from sar_data.errors import UsageError
 from sar_data.stream import fetch_order, selection
-from sar_data.stream.collection import Batch, Collection
+from sar_data.stream.collection import Batch, open_collection
 from sar_data.stream.order import CROP, Order, Pace, mixed
 from sar_data.stream.storage.store import Integers
 
@@ -89,7 +89,7 @@ class Stream:
         if threads < 1 or ahead < 1:
             raise UsageError(f"threads and ahead: expected at least 1, found {threads} and {ahead}")
         self.pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
-        self.collection = Collection(builds, **{name: self._arguments[name] for name in COLLECTED})
+        self.collection = open_collection(builds, **{name: self._arguments[name] for name in COLLECTED})
         self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
         self._threads, self._ahead = threads, ahead
         self._rows = selection.select(self.collection, keys=keys, where=where, fraction=fraction)

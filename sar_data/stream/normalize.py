@@ -49,6 +49,15 @@ class Normalizer:
     missing: np.float32
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a batch shows of an image: `bands` by name (None: all), normalized how, and what masked pixels become."""
+
+    bands: Sequence[str] | None = None
+    normalize: str | None = "zscore"
+    fill: float | None = 0.0
+
+
 def normalizer(
     manifest: Manifest, bands: Sequence[str] | None, how: str | None, *, fill: float | None = 0.0
 ) -> Normalizer:

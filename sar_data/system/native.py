@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile for these signatures at import, to run without the interpreter's lock; keep the result beside the file.
 
     No fused multiply-add and no reordering: the numbers are those of numpy and torch, one operation at a time. At
@@ -44,3 +44,8 @@ def _pointer(typing: Any, address: Any) -> Any:
 
 pointer: Any = _pointer
 carray: Any = numba.carray  # type: ignore[attr-defined]
+# The system's own: the interpreter's takes its lock for every call.
+pread: Any = numba.types.ExternalFunction(
+    "pread", numba.types.intp(numba.types.int32, numba.types.intp, numba.types.intp, numba.types.int64)
+)
+type_of: Any = numba.typeof

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sar_data.stream.collection import Batch, Collection
+from sar_data.stream.collection import Batch, open_collection
 from sar_data.stream.selection import select
 from sar_data.torch.device import tensors
 
@@ -38,7 +38,7 @@ class Samples(torch.utils.data.Dataset[Batch]):
         where: Any = None,
         **options: Any,
     ) -> None:
-        self._collection = Collection(path, split=split, bands=bands, **options)
+        self._collection = open_collection(path, split=split, bands=bands, **options)
         self._rows = select(self._collection, keys=keys, where=where, fraction=fraction)
 
     def __len__(self) -> int:

@@ -1,14 +1,14 @@
 """A pipeline of the webdataset library over a WebDataset build, with decoders that execute nothing.
 
-The library's own decoder unpickles members with certain endings, whatever its settings say, and its URLs may name shell
-commands. Here the shards are those of the manifest, and a member is an .npy without pickle, JSON, or refused.
+The library's own decoder unpickles members with certain endings, whatever its settings say, its URLs may name
+shell commands, and its tars may be compressed or sparse. Here the library shares out and shuffles; the shards are those
+of the manifest, each a tar as the writer writes it, and a member is an .npy of the manifest's shape and type, or JSON.
 """
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,13 @@ import numpy.typing as npt
 import torch
 
 from sar_data.errors import BuildError, UsageError, missing_extra, unknown
+from sar_data.formats.container import Layout
+from sar_data.formats.webdataset import member_array, members
 from sar_data.sealed.manifest import NAME, Manifest
-from sar_data.stream.kernels import gather as kernels
-from sar_data.stream.kernels import quantiles
+from sar_data.sealed.opened import layout_of
+from sar_data.stream.kernels.gather import Channels, gather
+from sar_data.stream.kernels.memory import inside
+from sar_data.stream.kernels.quantiles import stretch
 from sar_data.stream.normalize import Normalizer, normalizer
 from sar_data.stream.storage.files import open_files
 
@@ -53,47 +57,75 @@ def tars(
     if split not in manifest.splits:
         raise unknown("split", split, manifest.splits)
     how = normalizer(manifest, bands, normalize, fill=fill)
-    urls = [str(files.path(shard.file)) for shard in manifest.splits[split].shards]
+    shards = manifest.splits[split].shards
+    sizes = {str(files.path(shard.file)): shard.bytes for shard in shards}
     stages = [
-        webdataset.SimpleShardList(urls, seed=seed if shuffle else None),
+        webdataset.SimpleShardList(list(sizes), seed=seed if shuffle else None),
         webdataset.split_by_node,
         webdataset.split_by_worker,
-        webdataset.tarfile_to_samples(),
+        partial(samples, sizes=sizes),
         *([webdataset.shuffle(shuffle, seed=seed)] if shuffle else []),
-        webdataset.map(partial(decoded, how=how)),
+        webdataset.map(partial(decoded, how=how, layout=layout_of(manifest))),
     ]
     return webdataset.DataPipeline(*stages)
 
 
-def decoded(sample: dict[str, Any], how: Normalizer) -> dict[str, Any]:
-    """Return a sample's members as values; raise BuildError for a member that no build of ours has."""
+def samples(shards: Iterable[dict[str, Any]], sizes: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """Yield the members of each sample by their endings; raise BuildError for a tar that the writer did not write."""
+    for shard in shards:
+        sample: dict[str, Any] = {}
+        for name, data in members(Path(shard["url"]), sizes[shard["url"]]):
+            key, _, ending = name.partition(".")
+            if sample and (sample["__key__"] != key or ending in sample):
+                yield sample
+                sample = {}
+            sample |= {"__key__": key, "__url__": shard["url"], ending: data}
+        if sample:
+            yield sample
+
+
+def decoded(sample: dict[str, Any], how: Normalizer, layout: Layout) -> dict[str, Any]:
+    """Return a sample's members as values; raise BuildError for a member that no build of this manifest has."""
     found: dict[str, Any] = {"key": sample["__key__"]}
-    for name, data in sample.items():
-        if name.startswith("__"):
-            continue
-        if name == "json":
-            found[name] = json.loads(data)
-        elif name in ("image.npy", "mask.npy"):
-            found[name.removesuffix(".npy")] = np.load(io.BytesIO(data), allow_pickle=False)
-        else:
-            raise BuildError(f"{sample.get('__url__')}: {sample['__key__']}.{name}: expected an image, a mask or JSON")
-    found["image"] = torch.from_numpy(_normalized(found["image"], how))
-    if "mask" in found:
-        found["mask"] = torch.from_numpy(found["mask"]).long()
+    shape = layout.image_shape()
+    for ending, data in sample.items():
+        name = f"{sample.get('__url__')}: {sample['__key__']}.{ending}"
+        if ending == "json":
+            found[ending] = _card(name, data)
+        elif ending == "image.npy":
+            image = member_array(name, data, layout.shape and shape, len(shape), layout.dtype)
+            if image.shape[:-2] != shape[:-2]:
+                raise BuildError(f"{name}: expected {shape[:-2]} frames and bands, found {image.shape[:-2]}")
+            found["image"] = torch.from_numpy(_normalized(image, how))
+        elif ending == "mask.npy" and layout.mask:
+            mask = member_array(name, data, layout.shape, 2, "uint8")
+            found["mask"] = torch.from_numpy(mask.copy()).long()
+        elif not ending.startswith("__"):
+            raise BuildError(f"{name}: expected an image, a mask or JSON")
+    if "image" not in found or ("mask" in found) != layout.mask or "json" not in found:
+        raise BuildError(
+            f"{sample.get('__url__')}: {found['key']}: expected image, JSON and mask if any, found {[*found]}"
+        )
+    if "mask" in found and found["mask"].shape != found["image"].shape[-2:]:
+        raise BuildError(f"{sample.get('__url__')}: {found['key']}: expected a mask of the image's height and width")
     return found
+
+
+def _card(name: str, data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BuildError(f"{name}: expected JSON: {error}") from error
 
 
 def _normalized(image: Array, how: Normalizer) -> Array:
     """Return one stored image [(frame,) band, y, x] as float32 channels."""
     frames = image.reshape(-1, *image.shape[-3:])
     out = np.empty((len(frames), len(how.channels), image.shape[-2] * image.shape[-1]), np.float32)
-    halves = image.dtype == np.float16
-    kernel = kernels.normalize_halves if halves else kernels.normalize
-    like = np.empty(0, "u2" if halves else image.dtype)
-    addresses = frames.ctypes.data + np.arange(len(frames)) * frames[0].nbytes
     fill = how.fill if how.stretch is None else np.float32(np.nan)
-    places = np.arange(len(frames))
-    kernel(like, frames.shape[1], addresses, places, how.first, how.second, how.terms, fill, how.missing, out)
+    memory = inside(frames, np.arange(len(frames)) * frames[0].nbytes)
+    channels = Channels(how.first, how.second, how.terms, fill, how.missing)
+    gather(memory, image.dtype, frames.shape[1], np.arange(len(frames)), channels, out)
     if how.stretch is not None:
-        quantiles.stretch(out, how.stretch == "grey", how.grey, how.fill)
+        stretch(out, how.stretch == "grey", how.grey, how.fill)
     return out.reshape(*image.shape[:-3], len(how.channels), *image.shape[-2:])

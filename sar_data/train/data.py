@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.sealed.opened import INDEX_NAME
-from sar_data.stream.collection import Collection
+from sar_data.stream.collection import Collection, open_collection
 from sar_data.stream.order import permutation
 from sar_data.stream.targets import Classes
 from sar_data.torch import Loader, loader
@@ -150,7 +150,7 @@ class Data:
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
         """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""
         told = self.settings
-        stored = Collection(
+        stored = open_collection(
             self.build, split=split, bands=told.bands, task=told.task, normalize=None, fill=None, **self._fit(split)
         )
         try:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from sar_data.errors import BuildError
 from sar_data.formats import lmdb_pages as btree
-from sar_data.stream.storage.memory import Maps
 
 
 def written(folder: Path, items: dict[bytes, bytes], commits: int = 1) -> Path:
@@ -29,16 +28,13 @@ def written(folder: Path, items: dict[bytes, bytes], commits: int = 1) -> Path:
 
 def found(path: Path, keys: Iterable[bytes]) -> list[bytes | int]:
     """Return each key's value, or ABSENT or DAMAGED."""
-    tree, maps, names = btree.tree(path), Maps(), list(keys)
-    address, _ = maps.map(path)
+    tree, names = btree.tree(path), list(keys)
     edges = np.cumsum([0, *map(len, names)])
-    at, size = np.empty(len(names), np.int64), np.empty(len(names), np.int64)
-    text = np.frombuffer(b"".join(names) + b"\0", np.uint8).copy()
-    btree.find(address, tree.page, tree.pages, tree.root, text, edges, at, size)
-    maps.close()
+    with open(path, "rb") as file:
+        values = btree.find(file.fileno(), tree, np.frombuffer(b"".join(names) + b"\0", np.uint8), edges).tolist()
     data = path.read_bytes()
-    assert all(a < 0 or a + n <= len(data) for a, n in zip(at.tolist(), size.tolist(), strict=True))
-    return [int(a) if a < 0 else data[a : a + n] for a, n in zip(at, size, strict=True)]
+    assert all(a < 0 or a + n <= len(data) for a, n in values)
+    return [a if a < 0 else data[a : a + n] for a, n in values]
 
 
 keys = st.binary(min_size=1, max_size=40)

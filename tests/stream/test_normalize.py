@@ -13,8 +13,9 @@ from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build, places
-from sar_data.stream.collection import Collection
-from sar_data.stream.kernels import gather as kernels
+from sar_data.stream.collection import open_collection
+from sar_data.stream.kernels.gather import Channels, gather
+from sar_data.stream.kernels.memory import inside
 from sar_data.stream.normalize import FGMAE, normalizer
 from tests.mini import invented
 
@@ -32,7 +33,7 @@ def stored(build: Build, split: str = "train") -> Array:
 
 
 def batch(build: Build | Path, **options: Any) -> Array:
-    samples = Collection(build.path if isinstance(build, Build) else build, **options)
+    samples = open_collection(build.path if isinstance(build, Build) else build, **options)
     found: Array = samples.batch(np.arange(len(samples)))["image"]
     samples.close()
     return found
@@ -139,13 +140,8 @@ def test_the_compiled_loop_does_what_numpy_does_to_every_bit_pattern(dtype: str)
     terms = np.array([[-12.5, 0.2], [3.25, 0.125], [0, 1]], np.float32)
     first, second = np.array([1, 0, 0]), np.array([-1, 1, -1])
     out = np.empty((4, 3, images.shape[-1]), np.float32)
-    addresses = images.ctypes.data + np.arange(4) * images[0].nbytes
-    places = np.array([2, 0, 3, 1])
-    halves = dtype == "float16"
-    kernel = kernels.normalize_halves if halves else kernels.normalize
-    kernel(
-        np.empty(0, "u2" if halves else dtype), 2, addresses, places, first, second, terms, np.float32(9), missing, out
-    )
+    memory, places = inside(images, np.arange(4) * images[0].nbytes), np.array([2, 0, 3, 1])
+    gather(memory, dtype, 2, places, Channels(first, second, terms, np.float32(9), missing), out)
     with np.errstate(all="ignore"):
         values = np.where(images == missing, np.float32(np.nan), images.astype(np.float32))
         channels = np.stack([values[:, 1], values[:, 0] - values[:, 1], values[:, 0]], axis=1)

@@ -6,19 +6,62 @@ gives (docs/performance.md).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-from sar_data.system.native import carray, compiled, inlined, pointer
+from sar_data.errors import BuildError
+from sar_data.stream.kernels.memory import MEMORY, Integers, Memory, address, check, check_memory, fits, outside
+from sar_data.system.native import carray, compiled, inlined, pointer, type_of
 
-# The system's own pread: the interpreter's would take its lock twice a sample.
-_pread: Any = numba.types.ExternalFunction(
-    "pread", numba.types.intp(numba.types.int32, numba.types.intp, numba.types.intp, numba.types.int64)
-)
-STORED = ("f4", "u2", "i2", "u1")
-SIGNATURE = "void({}[::1], i8, i8[::1], i8[::1], i8[::1], i8[::1], f4[:, ::1], f4, f4, f4[:, :, ::1])"
+Floats = npt.NDArray[np.float32]
+# An empty array of each stored type, by which a loop is chosen; float16 goes by its bits.
+KINDS = {np.dtype(kind): np.empty(0, "u2" if kind == "f2" else kind) for kind in ("f4", "f2", "u2", "i2", "u1")}
+
+
+class Channels(NamedTuple):
+    """Channel c is (plane first[c] - terms[c, 0]) * terms[c, 1], or the same of first[c] - second[c] if that is not -1.
+
+    `terms` is float32 [channel, 2]. What is `missing`, NaN or infinite becomes `fill`.
+    """
+
+    first: Integers
+    second: Integers
+    terms: npt.NDArray[np.float32]
+    fill: np.float32
+    missing: np.float32
+
+
+ROWS = np.empty(0, np.int64)
+CHANNELS = type_of(Channels(ROWS, ROWS, np.empty((0, 2), np.float32), np.float32(0), np.float32(0)))
+
+
+def gather(
+    memory: Memory, stored: npt.DTypeLike, planes: int, places: Integers, channels: Channels, out: Floats
+) -> None:
+    """Fill out[places[i]] [channel, pixel] from image i, of `planes` planes of the type `stored`.
+
+    Raises BuildError for an image that does not lie in its block as a whole, and for arrays that do not fit together.
+    """
+    kind = np.dtype(stored)
+    if kind not in KINDS:
+        raise BuildError(f"stored: expected {', '.join(map(str, KINDS))}, found {kind}")
+    check("out", out, np.float32, 3)
+    check_memory(memory, places)
+    first, second, terms, _, _ = channels
+    check("first", first, np.int64, 1)
+    check("second", second, np.int64, 1)
+    check("terms", terms, np.float32, 2)
+    if not len(first) == len(second) == len(terms) == out.shape[1] or terms.shape[1] != 2:
+        raise BuildError(f"channels: expected {out.shape[1]}, found {len(first)}, {len(second)} and {terms.shape}")
+    if len(first) and (first.min() < 0 or max(first.max(), second.max()) >= planes):
+        raise BuildError(f"channels: expected planes below {planes}, found {first.tolist()} and {second.tolist()}")
+    loop = _halves if kind == np.float16 else _gather
+    stopped = int(loop(KINDS[kind], planes, memory, places, channels, out))
+    if stopped >= 0:
+        raise outside(memory, stopped, planes * out.shape[2] * kind.itemsize, places, len(out))
 
 
 @inlined
@@ -36,32 +79,24 @@ def _affine(a: Any, b: Any, paired: Any, terms: Any, fill: Any, missing: Any, ou
 
 
 @inlined
-def _one(image: Any, first: Any, second: Any, terms: Any, fill: Any, missing: Any, out: Any) -> None:
+def _image(image: Any, channels: Any, out: Any) -> None:
+    first, second, terms, fill, missing = channels
     for c in range(len(first)):
         _affine(image[first[c]], image[max(second[c], 0)], second[c] >= 0, terms[c], fill, missing, out[c])
 
 
-@compiled(*(SIGNATURE.format(kind) for kind in STORED))
-def normalize(
-    like: Any,
-    planes: Any,
-    addresses: Any,
-    places: Any,
-    first: Any,
-    second: Any,
-    terms: Any,
-    fill: Any,
-    missing: Any,
-    out: Any,
-) -> None:
-    """Fill out[places[i]] [channel, pixel] from the image at addresses[i], of `planes` and of the type of `like`.
+def _signature(kind: Any) -> Any:
+    return numba.i8(kind[::1], numba.i8, MEMORY, numba.i8[::1], CHANNELS, numba.f4[:, :, ::1])
 
-    Channel c is (plane first[c] - terms[c, 0]) * terms[c, 1], or the same of the difference first[c] - second[c] where
-    second[c] >= 0. What is `missing`, NaN or infinite becomes `fill`.
-    """
-    for i in range(len(addresses)):
-        image = carray(pointer(addresses[i]), (planes, out.shape[2]), like.dtype)
-        _one(image, first, second, terms, fill, missing, out[places[i]])
+
+@compiled(*(_signature(kind) for kind in (numba.f4, numba.u2, numba.i2, numba.u1)))
+def _gather(like: Any, planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
+    size = planes * out.shape[2] * like.itemsize
+    for i in range(len(places)):
+        if not fits(memory, i, size, places[i], len(out)):
+            return i
+        _image(carray(pointer(address(memory, i)), (planes, out.shape[2]), like.dtype), channels, out[places[i]])
+    return -1
 
 
 @inlined
@@ -78,45 +113,13 @@ def _widen(bits: Any, out: Any) -> None:
         out[p] = -value if bits[p] & 0x8000 else value
 
 
-@compiled(SIGNATURE.format("u2"))
-def normalize_halves(
-    like: Any,
-    planes: Any,
-    addresses: Any,
-    places: Any,
-    first: Any,
-    second: Any,
-    terms: Any,
-    fill: Any,
-    missing: Any,
-    out: Any,
-) -> None:
-    """Do as `normalize` for float16, whose bits are taken for uint16."""
+@compiled(_signature(numba.u2))
+def _halves(like: Any, planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
+    """Do as `_gather` for float16, whose bits are taken for uint16."""
     image = np.empty((planes, out.shape[2]), np.float32)
-    for i in range(len(addresses)):
-        _widen(carray(pointer(addresses[i]), image.size, like.dtype), image.ravel())
-        _one(image, first, second, terms, fill, missing, out[places[i]])
-
-
-@compiled("i8(i4[::1], i8[::1], i8[::1], i8[::1])")
-def read(files: Any, offsets: Any, addresses: Any, lengths: Any) -> Any:
-    """Read each sample from a file descriptor, at an offset, to an address.
-
-    Returns -1, or the number of the first sample that is not there in full.
-    """
-    for i in range(len(files)):
-        done = 0
-        while done < lengths[i]:
-            got = _pread(files[i], addresses[i] + done, lengths[i] - done, offsets[i] + done)
-            if got <= 0:
-                return i
-            done += got
+    for i in range(len(places)):
+        if not fits(memory, i, image.size * 2, places[i], len(out)):
+            return i
+        _widen(carray(pointer(address(memory, i)), image.size, like.dtype), image.ravel())
+        _image(image, channels, out[places[i]])
     return -1
-
-
-@compiled("void(i8[::1], i8[::1], i8[::1])")
-def copy(sources: Any, addresses: Any, lengths: Any) -> None:
-    """Copy the bytes of each sample from one address to another."""
-    for i in range(len(sources)):
-        to = carray(pointer(addresses[i]), lengths[i], np.uint8)
-        to[:] = carray(pointer(sources[i]), lengths[i], np.uint8)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from sar_data.errors import BuildError
+from sar_data.stream.kernels.memory import check
 from sar_data.system.native import compiled, inlined
 
+Floats = npt.NDArray[np.float32]
 LOW, HIGH = 0.01, 0.99
 SHIFT = 20  # the first look at a number is at its 12 leading bits
 LEVELS = 255
@@ -82,12 +86,20 @@ def _stretch(values: Any, grey: Any, floor: Any, span: Any, fill: Any) -> None:
         values[p] = value
 
 
-@compiled("void(f4[:, :, ::1], b1, f4[:, ::1], f4)")
-def stretch(images: Any, grey: Any, terms: Any, fill: Any) -> None:
+def stretch(images: Floats, grey: bool, terms: Floats, fill: np.float32) -> None:
     """Stretch every channel of `images` [sample, channel, pixel] in place, clipped to its own two quantiles.
 
     To 0 … 1 between the quantiles; or, with `grey`, to whole grey levels / 255 over terms[c] = (floor, span).
     """
+    check("images", images, np.float32, 3)
+    check("terms", terms, np.float32, 2)
+    if terms.shape != (images.shape[1], 2):
+        raise BuildError(f"terms: expected 2 for each of {images.shape[1]} channels, found {terms.shape}")
+    _stretch_all(images, grey, terms, fill)
+
+
+@compiled("void(f4[:, :, ::1], b1, f4[:, ::1], f4)")
+def _stretch_all(images: Any, grey: Any, terms: Any, fill: Any) -> None:
     for i in range(images.shape[0]):
         for c in range(images.shape[1]):
             _stretch(images[i, c], grey, terms[c, 0], terms[c, 1], fill)

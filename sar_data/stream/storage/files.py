@@ -8,6 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from sar_data.errors import unknown
+
+IO = ("auto", "mmap", "pread")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a build's files are read; sar_data.stream.dataset.Stream explains each field."""
+
+    io: str = "auto"
+    verify: bool = False
+    cache: str | Path | None = None
+    cache_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.io not in IO:
+            raise unknown("io", self.io, IO)
+
 
 class Files(Protocol):
     """The files of one build. Values can be pickled, and used on either side of a fork."""

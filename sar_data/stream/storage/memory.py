@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 
 from sar_data.errors import BuildError
+from sar_data.system.regular import open_regular
 
 FAILED = ctypes.c_void_p(-1).value
 
@@ -31,12 +32,12 @@ class Maps:
         self._lock = threading.Lock()
         weakref.finalize(self, _unmap, self._libc, self._held).atexit = False
 
-    def map(self, path: Path) -> tuple[int, int]:
-        """Return address and length of a file's bytes; raise BuildError where it cannot be mapped."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise BuildError(f"{path}: cannot read: {error.strerror}") from error
+    def map(self, path: Path, size: int | None = None) -> tuple[int, int]:
+        """Return address and length of a regular file's bytes; raise BuildError where it cannot be mapped.
+
+        So too where it does not have `size` bytes. Whoever cuts the file later ends this process (SIGBUS).
+        """
+        descriptor = open_regular(path, size)
         try:
             length = os.fstat(descriptor).st_size
             address = self._libc.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sar_data.formats.container import Layout
 from sar_data.formats.lmdb import value_header
-from sar_data.formats.zarr import INNER
+from sar_data.formats.zarr_shards import Shards
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.rows import Rows
 from sar_data.stream.storage.files import Files
@@ -45,9 +45,10 @@ def stores(
     found: dict[str, Store] = {}
     for what, length in lengths.items():
         # A mask's file is named like the image's, but has fewer axes.
-        names = [shard.file for shard in document.shards]
+        names, sizes = [shard.file for shard in document.shards], [shard.bytes for shard in document.shards]
         if manifest.format == "zarr" and what == "mask":
             names = [f"{split}/mask/c/{number}/0/0" for number in range(len(names))]
+            sizes = [document.shard_length * math.prod(layout.image_shape()[-2:])] * len(names)
         if manifest.format == "lmdb":
             found[what] = Values(
                 files,
@@ -60,18 +61,11 @@ def stores(
                 mapped=mapped,
             )
         elif manifest.compression:
-            found[what] = Inner(
-                files,
-                names,
-                rows.shard,
-                rows.integers("position"),
-                slots=document.shard_length,
-                inner=INNER,
-                length=int(length[0]) if len(length) else 0,
-            )
+            shards = Shards(document.shard_length, int(length[0]) if len(length) else 0)
+            found[what] = Inner(files, names, shards, rows.shard, rows.integers("position"))
         else:
             offset = rows.integers("offset" if what == "image" else "mask_offset")
-            found[what] = Raw(files, names, rows.shard, offset, length, mapped=mapped)
+            found[what] = Raw(files, names, sizes, rows.shard, offset, length, mapped=mapped)
     return found["image"], found.get("mask")
 
 

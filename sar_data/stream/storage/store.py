@@ -9,24 +9,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError
-from sar_data.stream.kernels import gather as kernels
+from sar_data.stream.kernels.memory import Memory, inside
+from sar_data.stream.kernels.read import read
 from sar_data.stream.storage.files import Files
 from sar_data.stream.storage.memory import Maps
+from sar_data.system.regular import open_regular
 
 Integers = npt.NDArray[np.int64]
 SCRATCH = 1 << 20  # bytes read before they are used: they are still in the processor's cache then
 
 
 class Store(Protocol):
-    def chunks(self, rows: Integers) -> Iterator[tuple[slice, Integers]]:
-        """Yield parts of `rows` and the addresses of their bytes, which stay valid until the next part."""
+    def chunks(self, rows: Integers) -> Iterator[tuple[slice, Memory]]:
+        """Yield parts of `rows` and where their bytes are, which stay there until the next part."""
 
     def name(self, row: int) -> str:
         """Return the file that holds a row, for messages."""
@@ -36,10 +37,21 @@ class Store(Protocol):
 
 
 class Raw:
-    """Payloads that lie uncompressed in files: file number, offset and length of every row."""
+    """Payloads that lie uncompressed in files: file number, offset and length of every row.
+
+    `sizes` are the bytes of the files, -1 where they are not known before a file is opened.
+    """
 
     def __init__(
-        self, files: Files, names: Sequence[str], file: Integers, offset: Integers, length: Integers, *, mapped: bool
+        self,
+        files: Files,
+        names: Sequence[str],
+        sizes: Sequence[int],
+        file: Integers,
+        offset: Integers,
+        length: Integers,
+        *,
+        mapped: bool,
     ) -> None:
         self._files, self._names = files, names
         self._file, self._offset, self._length = file, offset, length
@@ -47,15 +59,16 @@ class Raw:
         self._maps = Maps()
         self._lock = threading.Lock()
         self._base = np.zeros(len(names), np.int64)  # addresses; 0 where a file is not mapped
+        self._size = np.array(sizes, np.int64)
         self._seen = np.zeros(len(file), np.bool_)
 
     def name(self, row: int) -> str:
         return self._names[int(self._file[row])]
 
-    def chunks(self, rows: Integers) -> Iterator[tuple[slice, Integers]]:
+    def chunks(self, rows: Integers) -> Iterator[tuple[slice, Memory]]:
         self._locate(rows)
         if self._mapped and self._seen[rows].all():
-            yield slice(0, len(rows)), self._base[self._file[rows]] + self._offset[rows]
+            yield slice(0, len(rows)), Memory(self._base, self._size, self._file[rows], self._offset[rows])
             return
         yield from self._read(rows)
         if self._mapped:
@@ -65,12 +78,12 @@ class Raw:
     def _locate(self, rows: Integers) -> None:
         """Find the offsets of rows that the index does not know."""
 
-    def _read(self, rows: Integers) -> Iterator[tuple[slice, Integers]]:
+    def _read(self, rows: Integers) -> Iterator[tuple[slice, Memory]]:
         numbers, which = np.unique(self._file[rows], return_inverse=True)
         descriptors: list[int] = []
         try:
             for number in numbers:
-                descriptors.append(_open(self._files.path(self._names[number])))
+                descriptors.append(self._open(int(number)))
             opened = np.array(descriptors, np.int32)[which]
             starts = np.concatenate([[0], np.cumsum(self._length[rows])])
             scratch = np.empty(max(SCRATCH, int(self._length[rows].max(initial=0))), np.uint8)
@@ -78,15 +91,19 @@ class Raw:
             while low < len(rows):
                 high = int(np.searchsorted(starts, starts[low] + len(scratch), side="right")) - 1
                 part = rows[low:high]
-                addresses = scratch.ctypes.data + starts[low:high] - starts[low]
-                lost = kernels.read(opened[low:high], self._offset[part], addresses, self._length[part])
+                lost = read(opened[low:high], self._offset[part], self._length[part], scratch)
                 if lost >= 0:
                     raise self._short(int(part[lost]))
-                yield slice(low, high), addresses
+                yield slice(low, high), inside(scratch, starts[low:high] - starts[low])
                 low = high
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _open(self, number: int) -> int:
+        """Return a descriptor of a file of the size that it should have."""
+        size = int(self._size[number])
+        return open_regular(self._files.path(self._names[number]), None if size < 0 else size)
 
     def _short(self, row: int) -> BuildError:
         path = self._files.path(self.name(row))
@@ -99,18 +116,11 @@ class Raw:
     def _map(self, numbers: Integers) -> None:
         with self._lock:
             for number in numbers[self._base[numbers] == 0]:
-                self._base[number], _ = self._maps.map(self._files.path(self._names[number]))
+                size = int(self._size[number])
+                path = self._files.path(self._names[number])
+                self._base[number], self._size[number] = self._maps.map(path, None if size < 0 else size)
 
     def close(self) -> None:
         self._base[:] = 0
         self._seen[:] = False
         self._maps.close()
-
-
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise BuildError(
-            f"{path}: cannot read: {error.strerror}. `sar-data verify` lists all that is wrong."
-        ) from error

@@ -1,0 +1,214 @@
+"""The zarr.json of a split as the writer writes them: whatever else one says is refused before a library reads it.
+
+A document decides which codecs a library runs, how much memory it takes, and where it looks for chunks. So it is no
+list of what is forbidden that is kept here, but the documents themselves, from the manifest alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sar_data.errors import BuildError
+from sar_data.formats.container import Fault, Layout
+from sar_data.formats.raw import read_bytes
+from sar_data.formats.zarr_shards import INNER
+from sar_data.record import IGNORE
+from sar_data.system.regular import open_regular
+
+NAME = "zarr.json"
+MOST_BYTES = 1 << 20  # of a document
+ENDIAN = {"name": "bytes", "configuration": {"endian": "little"}}
+BYTES: dict[str, Any] = {"name": "bytes", "configuration": {}}  # of a type of one byte
+
+
+def image_attributes(layout: Layout) -> dict[str, Any]:
+    """Return CF attributes: units, and the packing convention for scaled integers."""
+    cf: dict[str, Any] = {"units": layout.unit, "long_name": "; ".join(layout.descriptions)}
+    if layout.scale is not None:
+        cf |= {"scale_factor": 1 / layout.scale, "add_offset": 0.0, "_FillValue": int(layout.missing or 0)}
+    return cf
+
+
+def mask_attributes(layout: Layout) -> dict[str, Any]:
+    """Return CF attributes of a mask: what its values mean (CF conventions, flag_values)."""
+    return {"long_name": f"class of each pixel, {IGNORE} ignored", "flag_meanings": list(layout.mask_classes)}
+
+
+def group_attributes(layout: Layout) -> dict[str, Any]:
+    """Return the attributes of a split's group."""
+    return {"Conventions": "CF-1.11", "title": layout.title}
+
+
+def axes(layout: Layout) -> tuple[str, ...]:
+    """Return the names of an image's axes."""
+    return ("sample", *("frame", "band", "y", "x")[4 - len(layout.image_shape()) :])
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What a split's documents must agree with: its folder, and from the manifest its layout and shards."""
+
+    folder: Path
+    layout: Layout
+    slots: int
+    shards: int
+    compression: str | None
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is wrong with the documents, the group's first."""
+        try:
+            group = _read(self.folder / NAME)
+            samples = self._samples(group)
+        except BuildError as error:
+            yield self._unreadable(NAME, error)
+            return
+        arrays = self._arrays(samples)
+        expected = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": group_attributes(self.layout),
+            "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
+        }
+        yield from _compared(f"{self.folder.name}/{NAME}", expected, group)
+        for name, array in arrays.items():
+            try:
+                yield from _compared(f"{self.folder.name}/{name}/{NAME}", array, _read(self.folder / name / NAME))
+            except BuildError as error:
+                yield self._unreadable(f"{name}/{NAME}", error)
+
+    def check(self) -> None:
+        """Raise BuildError for the first fault."""
+        for fault in self.faults():
+            raise BuildError(f"{self.folder.parent / fault.what}: expected {fault.expected}, found {fault.found}")
+
+    def _unreadable(self, name: str, error: BuildError) -> Fault:
+        return Fault(f"{self.folder.name}/{name}", "the document of this build", str(error))
+
+    def _samples(self, group: dict[str, Any]) -> int:
+        """Return the length of the image array, which must fill the shards but for a part of the last."""
+        try:
+            samples = group["consolidated_metadata"]["metadata"]["image"]["shape"][0]
+        except (KeyError, TypeError, IndexError):
+            samples = None
+        most, least = self.shards * self.slots, max((self.shards - 1) * self.slots + 1, 0)
+        if type(samples) is not int or not least <= samples <= most:
+            raise BuildError(f"an image array of {_short(samples)} samples, the shards hold {least} to {most}")
+        return samples
+
+    def _arrays(self, samples: int) -> dict[str, dict[str, Any]]:
+        """Return the documents of a split's arrays."""
+        layout, shape = self.layout, self.layout.image_shape()
+        kind = BYTES if layout.dtype == "uint8" else ENDIAN
+        fill = "NaN" if "float" in layout.dtype else int(layout.fill)
+        text = [{"name": "vlen-utf8", "configuration": {}}, _zstd(0)]
+        found = {
+            "image": _array(
+                (samples, *shape),
+                (self.slots, *shape),
+                axes(layout),
+                data_type=layout.dtype,
+                fill_value=fill,
+                codecs=self._codecs(kind, shape),
+                attributes=image_attributes(layout),
+            ),
+            "key": _array((samples,), (max(samples, 1),), ("sample",), data_type="string", fill_value="", codecs=text),
+            "valid": _array(
+                (samples,),
+                (max(samples, 1),),
+                ("sample",),
+                data_type="bool",
+                fill_value=False,
+                codecs=[BYTES, _zstd(0)],
+            ),
+        }
+        bands = len(layout.bands)
+        found["band"] = _array((bands,), (bands,), ("band",), data_type="string", fill_value="", codecs=text)
+        if layout.mask:
+            found["mask"] = _array(
+                (samples, *shape[-2:]),
+                (self.slots, *shape[-2:]),
+                ("sample", "y", "x"),
+                data_type="uint8",
+                fill_value=IGNORE,
+                codecs=self._codecs(BYTES, shape[-2:]),
+                attributes=mask_attributes(layout),
+            )
+        return found
+
+    def _codecs(self, kind: dict[str, Any], shape: tuple[int, ...]) -> list[dict[str, Any]]:
+        if self.compression is None:
+            return [kind]
+        sharding = {
+            "chunk_shape": [INNER, *shape],
+            "codecs": [kind, _zstd(3)],
+            "index_codecs": [ENDIAN, {"name": "crc32c", "configuration": {}}],
+            "index_location": "end",
+        }
+        return [{"name": "sharding_indexed", "configuration": sharding}]
+
+
+def _zstd(level: int) -> dict[str, Any]:
+    return {"name": "zstd", "configuration": {"level": level, "checksum": False}}
+
+
+def _array(shape: tuple[int, ...], chunk: tuple[int, ...], names: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "dimension_names": list(names),
+        "storage_transformers": [],
+        "attributes": {},
+        **more,
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a document; raise BuildError where it is none."""
+    file = open_regular(path)
+    size = os.fstat(file).st_size
+    os.close(file)
+    if size > MOST_BYTES:
+        raise BuildError(f"{path}: expected a document of at most {MOST_BYTES} bytes, found {size}")
+    try:
+        document = json.loads(read_bytes(path, 0, size))
+        json.dumps(document)  # what is nested too deep for this is refused here, too
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, BuildError):
+            raise
+        raise BuildError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BuildError(f"{path}: expected a JSON object, found {type(document).__name__}")
+    return document
+
+
+def _compared(what: str, expected: Any, found: Any) -> Iterator[Fault]:
+    """Yield where two values differ, by the name of the field."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        if "configuration" in expected:  # a codec without settings may be written without the field
+            found = {"configuration": {}, **found}
+        for field in sorted(expected.keys() | found.keys()):
+            inner = f"{what}{': ' if what.endswith(NAME) else '.'}{_short(field)[1:-1]}"
+            if field not in expected:
+                yield Fault(inner, "no such field", _short(found[field]))
+            elif field not in found:
+                yield Fault(inner, _short(expected[field]), "nothing")
+            else:
+                yield from _compared(inner, expected[field], found[field])
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for i, pair in enumerate(zip(expected, found, strict=True)):
+            yield from _compared(f"{what}[{i}]", *pair)
+    elif json.dumps(expected) != json.dumps(found):  # 1, 1.0 and true are equal in Python
+        yield Fault(what, _short(expected), _short(found))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

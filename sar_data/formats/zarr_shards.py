@@ -1,0 +1,87 @@
+"""Shards of a compressed Zarr array: inner chunks in zstd, found and decoded without the zarr library.
+
+Source: Zarr v3 specification, sharding codec 1.0: an index at the shard's end holds offset and length of every inner
+chunk as little-endian uint64, all ones for an empty one, and a crc32c of 4 bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+from numcodecs.zstd import decompress
+
+from sar_data.errors import BuildError
+from sar_data.system.regular import open_regular
+
+Bytes = npt.NDArray[np.uint8]
+INNER = 16  # samples of an inner chunk
+EMPTY = (1 << 64) - 1
+ENTRY = struct.Struct("<QQ")
+CHECKSUM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """How a split's shards are cut: `slots` samples a shard, of `sample` bytes each."""
+
+    slots: int
+    sample: int
+
+    def decoded(self, path: Path, number: int) -> Bytes:
+        """Return the bytes of one inner chunk's samples; raise BuildError where they are not there in full."""
+        file = open_regular(path)
+        try:
+            offset, length = self._entry(path, file, number)
+            data = os.pread(file, length, offset)
+            self._check_frame(path, number, data)
+            found = np.empty(INNER * self.sample, np.uint8)  # given, so that a frame cannot decode to more
+            decompress(data, found)
+        except (OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, BuildError):
+                raise
+            raise BuildError(f"{path}: inner chunk {number} does not decode: {error}") from error
+        finally:
+            os.close(file)
+        return found
+
+    def check(self, path: Path) -> None:
+        """Raise BuildError where an inner chunk would decode to more or less than its samples."""
+        file = open_regular(path)
+        try:
+            for number in range(self.slots // INNER):
+                offset, length = self._entry(path, file, number, empty=True)
+                if length:
+                    self._check_frame(path, number, os.pread(file, min(length, 32), offset))
+        except OSError as error:
+            raise BuildError(f"{path}: cannot read: {error.strerror}") from error
+        finally:
+            os.close(file)
+
+    def _entry(self, path: Path, file: int, number: int, *, empty: bool = False) -> tuple[int, int]:
+        """Return offset and length of an inner chunk, which lies before the index; (0, 0) for one that may be empty."""
+        count = self.slots // INNER
+        end = os.fstat(file).st_size - count * ENTRY.size - CHECKSUM
+        if self.slots % INNER or not 0 <= number < count or end < 0:
+            raise BuildError(f"{path}: expected a shard of {count} inner chunks, found none of number {number}")
+        offset, length = ENTRY.unpack(os.pread(file, ENTRY.size, end + number * ENTRY.size))
+        if offset == length == EMPTY:
+            if empty:
+                return 0, 0
+            raise BuildError(f"{path}: inner chunk {number} is empty, the index has samples there")
+        if offset + length > end:
+            raise BuildError(f"{path}: inner chunk {number} ends at byte {offset + length}, the index begins at {end}")
+        return offset, length
+
+    def _check_frame(self, path: Path, number: int, data: bytes) -> None:
+        try:
+            found = zstandard.frame_content_size(data)
+        except zstandard.ZstdError as error:
+            raise BuildError(f"{path}: inner chunk {number} is no frame of zstd: {error}") from error
+        if found != INNER * self.sample:
+            raise BuildError(f"{path}: inner chunk {number}: expected {INNER * self.sample} bytes, found {found}")

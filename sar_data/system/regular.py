@@ -1,0 +1,31 @@
+"""Regular files only: a pipe or a device in the place of a file would hang its reader, or never end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from sar_data.errors import BuildError
+
+
+def open_regular(path: Path | str, size: int | None = None) -> int:
+    """Return a descriptor of a build's file, open for reading; whoever asks closes it.
+
+    Raises BuildError where there is no regular file (a link to one is), or where it does not have `size` bytes.
+    """
+    try:
+        # A pipe that nobody writes to would wait here for ever; on a regular file the flag changes nothing.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from error
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and size in (None, found.st_size):
+        return descriptor
+    os.close(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise BuildError(f"{path}: expected a regular file, found a folder, a pipe or a device: take the build anew")
+    raise BuildError(
+        f"{path}: expected {size} bytes, found {found.st_size}: it was cut off or replaced. `sar-data verify` lists "
+        "all that is wrong."
+    )
