@@ -5,17 +5,19 @@ The mechanism knows no dataset; a third party registers a package of its own und
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import pkgutil
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from sar_data.errors import UsageError, unknown
 from sar_data.naming import fold
-from sar_data.spec import Pipeline
+from sar_data.spec import DatasetSpec, Pipeline, sample_shape
 
 GROUP, OWN = "sar_data.pipelines", "pipelines"
 
@@ -120,6 +122,68 @@ def _pipeline(module: str) -> Pipeline:
         kind = found.spec.name if isinstance(found, Pipeline) else type(found).__name__
         raise UsageError(f"{module}: expected the pipeline of a dataset of that name, found {kind}")
     return found
+
+
+def sound() -> tuple[dict[str, Pipeline], list[str]]:
+    """Return every dataset's pipeline by name, and in sentences what is left out and why."""
+    found: dict[str, Pipeline] = {}
+    out = list(wrong())
+    for name in names():
+        try:
+            found[name] = pipeline(name)
+        except UsageError as error:
+            out.append(str(error))
+    return found, out
+
+
+def datasets() -> list[dict[str, Any]]:
+    """Return a row of plain values for every dataset that can be built: tasks, bands, size, licence, splits."""
+    return [
+        {
+            "name": name,
+            "aliases": list(p.spec.aliases),
+            "title": p.spec.title,
+            "tasks": [task.kind for task in p.spec.tasks] or ["none"],
+            "bands": [band.name for band in p.spec.bands],
+            "units": list(dict.fromkeys(p.spec.units)),
+            "sample": f"{sample_shape(p.spec.frames, len(p.spec.bands), p.spec.shape)} {p.spec.dtype}",
+            "samples": p.spec.samples,
+            "licence": p.spec.licence,
+            "source": _by_hand(p.spec),
+            "evidence": p.spec.evidence,
+            "variants": list(p.variants),
+            "splits": list(p.splits),
+        }
+        for name, p in sound()[0].items()
+    ]
+
+
+def info(name: str) -> dict[str, Any]:
+    """Return all that is known of a dataset, by any of its names, as plain values.
+
+    These are the fields of its DatasetSpec, `splits` (policy → parameters), `variants` (name → title) and `layout`,
+    which says what is odd about its files. Raises UsageError for a name that is not there.
+    """
+    found = pipeline(name)
+    return {
+        **dataclasses.asdict(found.spec),
+        "splits": {
+            split: dataclasses.asdict(policy)
+            if dataclasses.is_dataclass(policy) and not isinstance(policy, type)
+            else {}
+            for split, policy in found.splits.items()
+        },
+        "variants": {variant: other.spec.title for variant, other in found.variants.items()},
+        "layout": inspect.cleandoc(import_module(module_of(name)).__doc__ or ""),
+    }
+
+
+def _by_hand(spec: DatasetSpec) -> str:
+    """Say whether the data come by themselves or by a person's hand; lists do not count."""
+    manual = [bool(source.manual) for source in spec.sources if source.name not in spec.lists]
+    if not manual:
+        return "your own"
+    return "manual" if all(manual) else "both" if any(manual) else "automatic"
 
 
 def synthesise(name: str) -> Synthesise:

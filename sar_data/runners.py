@@ -13,16 +13,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
-from sar_data.errors import UsageError, WorkerDied, missing_extra
+from sar_data.errors import SarDataError, UsageError, WorkerDied, missing_extra, unknown
 from sar_data.naming import MOST, few
 from sar_data.system import main_module
 
+Kind = Literal["serial", "processes", "dask"]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -182,3 +183,44 @@ class Dask:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+@contextmanager
+def chosen(
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    *,
+    starting: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Iterator[Runner]:
+    """Open the runner that is asked for: processes, one a core, unless told otherwise; one that is open stays so.
+
+    An address asks for Dask. Processes start within `starting`. Raises UsageError for choices that contradict each
+    other, SarDataError where no scheduler answers.
+    """
+    if runner is not None and not isinstance(runner, str):
+        yield runner
+        return
+    kind = runner or ("dask" if dask_address else "processes")
+    if kind not in get_args(Kind):
+        raise unknown("runner", kind, get_args(Kind))
+    if workers is not None and workers < 1:
+        raise UsageError(f"`workers={workers}`: expected at least 1 worker")
+    if kind == "serial" and (workers or 1) > 1:
+        raise UsageError(f"`runner=serial` works alone: expected no `workers=…` with it, found `workers={workers}`")
+    count = workers or len(os.sched_getaffinity(0))
+    if kind == "dask":
+        try:
+            cluster = Dask(count, dask_address)
+        except (OSError, ValueError) as error:
+            where = f"`dask_address={dask_address}`" if dask_address else "`runner=dask`"
+            raise SarDataError(f"{where}: expected a Dask scheduler, found none that answers: {error}") from error
+        with cluster:
+            yield cluster
+    elif kind == "serial" or count == 1:
+        yield Serial()
+    else:
+        with ExitStack() as stack:
+            with starting():
+                pool = stack.enter_context(Processes(count))
+            yield pool

@@ -89,6 +89,8 @@ LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
 ENTRIES = {
     "flows.build.build",
     "sar_data.cli.build.command",
+    "sar_data.public.build",
+    "sar_data.public.convert",
     "sar_data.stream.dataset.Stream.__init__",
     # To be shortened.
     "sar_data.builder.open.open_draft",

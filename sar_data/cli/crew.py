@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from sar_data.cli.choices import OneOf
 from sar_data.cli.stop import sheltered
-from sar_data.errors import SarDataError, UsageError
 
 if TYPE_CHECKING:
     from sar_data.runners import Runner
 
 F = TypeVar("F", bound=Callable[..., Any])
-RUNNERS = ("serial", "processes", "dask")
+
+
+def _kinds() -> tuple[str, ...]:
+    from sar_data.runners import Kind
+
+    return get_args(Kind)
 
 
 def workers_option(function: F) -> F:
@@ -31,7 +34,7 @@ def runner_options(function: F) -> F:
     kind = click.option(
         "--runner",
         "kind",
-        type=OneOf("runner", lambda: RUNNERS),
+        type=OneOf("runner", _kinds),
         help="serial, processes (the default) or dask (the default with an address).",
     )
     address = click.option(
@@ -44,27 +47,8 @@ def runner_options(function: F) -> F:
     return workers_option(kind(address(function)))
 
 
-@contextmanager
-def crew(workers: int | None, kind: str | None = None, dask_address: str | None = None) -> Iterator[Runner]:
-    """Open the runner that was asked for; one worker needs no pool."""
-    from sar_data.runners import Dask, Processes, Serial
+def crew(workers: int | None, kind: Any = None, dask_address: str | None = None) -> AbstractContextManager[Runner]:
+    """Return the runner that was asked for, whose processes no stop signal of a terminal reaches."""
+    from sar_data.runners import chosen
 
-    kind = kind or ("dask" if dask_address else "processes")
-    if kind == "serial" and (workers or 1) > 1:
-        raise UsageError(f"--runner serial works alone: expected no --workers with it, found --workers {workers}")
-    count = workers or len(os.sched_getaffinity(0))
-    if kind == "dask":
-        try:
-            cluster = Dask(count, dask_address)
-        except (OSError, ValueError) as error:
-            where = f"--dask-address {dask_address}" if dask_address else "--runner dask"
-            raise SarDataError(f"{where}: expected a Dask scheduler, found none that answers: {error}") from error
-        with cluster:
-            yield cluster
-    elif kind == "serial" or count == 1:
-        yield Serial()
-    else:
-        with ExitStack() as stack:
-            with sheltered():
-                pool = stack.enter_context(Processes(count))
-            yield pool
+    return chosen(workers, kind, dask_address, starting=sheltered)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from sar_data.cli.choices import DatasetName
+from sar_data.cli.words import rendered
 from sar_data.spec import EVIDENCE, sample_shape
+
+CORRECTED = {True: ", terrain-corrected", False: ", not terrain-corrected", None: ""}
 
 
 @click.command("info", short_help="Show all that is known of a dataset.")
@@ -18,50 +20,56 @@ from sar_data.spec import EVIDENCE, sample_shape
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, as_json: bool) -> None:
     """Show all that is known of a dataset: sources, licence, layout, classes, splits."""
-    from importlib import import_module
-
     from sar_data import catalog
 
-    pipeline = catalog.pipeline(name)
-    spec = pipeline.spec
-    facts: dict[str, Any] = dataclasses.asdict(spec)
-    facts["splits"] = {
-        split: dataclasses.asdict(policy) if dataclasses.is_dataclass(policy) and not isinstance(policy, type) else {}
-        for split, policy in pipeline.splits.items()
-    }
-    facts["variants"] = {variant: other.spec.title for variant, other in pipeline.variants.items()}
-    facts["layout"] = inspect.cleandoc(import_module(catalog.module_of(name)).__doc__ or "")
+    facts = catalog.info(name)
     if as_json:
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    click.echo(f"{spec.title}  ({spec.name} {spec.version})\n\n{facts['layout']}\n")
-    shape = sample_shape(spec.frames, len(spec.bands), spec.shape)
-    pixel = f", pixels of {spec.pixel_size_m:g} m" if spec.pixel_size_m else ""
-    corrected = {True: ", terrain-corrected", False: ", not terrain-corrected", None: ""}[spec.terrain_corrected]
-    bands = ", ".join(f"{band.name} ({band.description}, {band.unit})" for band in spec.bands)
+    for part in (_head, _sources, _tasks, _choices):
+        for line in part(facts):
+            click.echo(rendered(line))
+
+
+def _head(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"{facts['title']}  ({facts['name']} {facts['version']})\n\n{facts['layout']}\n"
+    shape = sample_shape(facts["frames"], len(facts["bands"]), facts["shape"])
+    pixel = f", pixels of {facts['pixel_size_m']:g} m" if facts["pixel_size_m"] else ""
+    bands = (f"{band['name']} ({band['description']}, {band['unit']})" for band in facts["bands"])
+    corrected = CORRECTED[facts["terrain_corrected"]]
     for title, value in {
-        "sample": f"{shape} {spec.dtype}{pixel}",
-        "bands": bands,
-        "radiometry": f"{spec.calibration}{corrected}; range axis {spec.range_axis}",
-        "symmetry": ", ".join(spec.symmetries) or "none",
-        "evidence": f"{spec.evidence}: {EVIDENCE[spec.evidence]}",
-        "licence": spec.licence,
-        "citation": spec.citation,
+        "aliases": ", ".join(facts["aliases"]) or "none",
+        "sample": f"{shape} {facts['dtype']}{pixel}",
+        "bands": ", ".join(bands),
+        "radiometry": f"{facts['calibration']}{corrected}; range axis {facts['range_axis']}",
+        "symmetry": ", ".join(facts["symmetries"]) or "none",
+        "evidence": f"{facts['evidence']}: {EVIDENCE[facts['evidence']]}",
+        "licence": facts["licence"],
+        "citation": facts["citation"],
     }.items():
-        click.echo(f"{title:10} {value}")
-    click.echo("\nsources")
-    for source in spec.sources:
-        click.echo(f"  {source.name}{'  (official list)' if source.name in spec.lists else ''}\n    {source.url}")
-        manual = source.manual and f"by hand: {source.manual}"
-        click.echo("".join(f"    {line}\n" for line in (source.checksum, manual, source.note) if line), nl=False)
-    for task in spec.tasks:
-        click.echo(f"\n{task.name}: {task.kind}, {len(task.classes)} classes")
-        click.echo("".join(f"  {i:3} {label}\n" for i, label in enumerate(task.classes)), nl=False)
+        yield f"{title:10} {value}"
+
+
+def _sources(facts: dict[str, Any]) -> Iterator[str]:
+    yield "\nsources"
+    for source in facts["sources"]:
+        yield f"  {source['name']}{'  (official list)' if source['name'] in facts['lists'] else ''}"
+        manual = source["manual"] and f"by hand: {source['manual']}"
+        yield from (f"    {line}" for line in (source["url"], source["checksum"], manual, source["note"]) if line)
+
+
+def _tasks(facts: dict[str, Any]) -> Iterator[str]:
+    for task in facts["tasks"]:
+        yield f"\n{task['name']}: {task['kind']}, {len(task['classes'])} classes"
+        yield from (f"  {i:3} {label}" for i, label in enumerate(task["classes"]))
+
+
+def _choices(facts: dict[str, Any]) -> Iterator[str]:
     for variant, title in facts["variants"].items():
-        click.echo(f"\nvariant {variant}: {title}")
-    click.echo("\nsplits (the first is the default; --split NAME:parameter=value,… changes parameters)")
+        yield f"\nvariant {variant}: {title}"
+    yield "\nsplits (the first is the default; --split NAME:parameter=value,… changes parameters)"
     for split, parameters in facts["splits"].items():
-        click.echo(f"  {split:11} {', '.join(f'{key}={_brief(value)}' for key, value in parameters.items())}".rstrip())
+        yield f"  {split:11} {', '.join(f'{key}={_brief(value)}' for key, value in parameters.items())}".rstrip()
 
 
 def _brief(value: Any) -> str:

@@ -12,7 +12,7 @@ import click
 from sar_data.cli.choices import DatasetName, Existing
 from sar_data.cli.console import console
 from sar_data.cli.crew import crew, workers_option
-from sar_data.errors import BuildError, UsageError, unknown
+from sar_data.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,74 +44,34 @@ def command(
     A build has them recorded; a raw folder, --recompute and --plot read every pixel. Masked pixels are counted and
     left out. Mind that the mean of dB values is not the dB value of the mean power.
     """
-    from sar_data.sealed.manifest import NAME
+    from sar_data.builder.counted import counted, opened
+    from sar_data.cli.meter import Meter
+    from sar_data.sealed.opened import layout_of
+    from sar_data.sealed.recorded import filled, statistics
 
     if plot and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
-    read = _of_build if (path / NAME).exists() else _of_raw
-    title, statistics = read(path, split, plot, recompute, dataset, workers)
+    build = opened(path, dataset)
+    if build and not (recompute or plot):
+        title, figures = build.manifest.title, statistics(build, split)
+    else:
+        size = layout_of(build.manifest).image_bytes() if build else 0
+        with crew(workers) as runner, Meter(size) as meter:
+            found = counted(path, split, dataset, runner, meter)
+        title, figures = found.title, found.figures()
+        if plot:
+            from sar_data.views.histograms import histograms
+
+            histograms(found.statistics, found.bands, f"{title} · {', '.join(figures)}", plot)
     if as_json:
-        found = {name: document.model_dump(mode="json") for name, document in statistics.items()}
-        facts = {"path": str(path.absolute()), "title": title, "splits": found}
+        documents = {name: document.model_dump(mode="json") for name, document in figures.items()}
+        facts = {"path": str(path.absolute()), "title": title, "splits": documents}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    for name, document in statistics.items():
+    for name, document in figures.items():
         console().print(_table(f"{title} · {name}", document))
-
-
-def _of_build(
-    path: Path, split: str | None, plot: Path | None, recompute: bool, dataset: str | None, workers: int | None
-) -> tuple[str, dict[str, SplitStatistics]]:
-    from sar_data.cli.meter import Meter
-    from sar_data.sealed.opened import Build, layout_of
-    from sar_data.sealed.recount import recount
-    from sar_data.sealed.summary import summarise
-    from sar_data.split.policy import SPLITS
-
-    build = Build.open(path)
-    manifest = build.manifest
-    if split is not None and split not in manifest.splits:
-        raise unknown("split", split, manifest.splits)
-    if dataset is not None and dataset != manifest.dataset:
-        raise UsageError(f"--dataset {dataset}: expected {manifest.dataset}, of which this is a build")
-    wanted = [split] if split else [name for name in SPLITS if name in manifest.splits]
-    layout = layout_of(manifest)
-    if not (recompute or plot):
-        if manifest.statistics is None:
-            raise BuildError(f"{path}: this build has no statistics recorded. --recompute reads its pixels.")
-        # JSON objects have no order, the bands do.
-        return manifest.title, {
-            name: recorded.model_copy(update={"bands": {band: recorded.bands[band] for band in layout.bands}})
-            for name, recorded in ((name, manifest.statistics[name]) for name in wanted)
-        }
-    with crew(workers) as runner, Meter(layout.image_bytes()) as meter:
-        counted = recount(build, wanted, runner, meter)
-    if plot:
-        from sar_data.views.histograms import histograms
-
-        histograms(counted, layout.bands, f"{manifest.title} · {', '.join(wanted)}", plot)
-    return manifest.title, {name: summarise(stats, layout.bands) for name, stats in counted.items()}
-
-
-def _of_raw(
-    path: Path, split: str | None, plot: Path | None, recompute: bool, dataset: str | None, workers: int | None
-) -> tuple[str, dict[str, SplitStatistics]]:
-    from sar_data import catalog
-    from sar_data.builder.raw_statistics import ALL, fitted, raw_statistics, recognise
-    from sar_data.cli.meter import Meter
-    from sar_data.sealed.summary import summarise
-
-    if split not in (None, ALL):
-        raise unknown("split of a raw folder", str(split), [ALL])
-    pipeline = fitted(catalog.pipeline(dataset) if dataset else recognise(path), path)
-    bands = tuple(band.name for band in pipeline.spec.bands)
-    with crew(workers) as runner, Meter() as meter:
-        stats = raw_statistics(pipeline, path, runner, meter)
-    if plot:
-        from sar_data.views.histograms import histograms
-
-        histograms({ALL: stats}, bands, pipeline.spec.title, plot)
-    return pipeline.spec.title, {ALL: summarise(stats, bands)}
+    if build and split is None and (empty := build.manifest.splits.keys() - filled(build.manifest)):
+        click.echo(f"empty: {', '.join(sorted(empty))}")
 
 
 def _table(title: str, statistics: SplitStatistics) -> Table:

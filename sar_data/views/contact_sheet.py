@@ -16,12 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sar_data.errors import UsageError, unknown
+from sar_data.errors import UsageError
 from sar_data.formats.storage import physical
 from sar_data.record import Mask, Object
 from sar_data.sealed.index import to_object
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build, places
+from sar_data.sealed.recorded import filled
 from sar_data.statistics.units import DOMAINS
 from sar_data.system import durable
 from sar_data.views.overlay import draw_mask, draw_objects
@@ -44,11 +45,7 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
     if out.suffix.lower() != ".png":
         raise UsageError(f"{out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
     manifest = build.manifest
-    if split not in manifest.splits:
-        raise unknown("split", split, manifest.splits)
-    if not manifest.splits[split].count:
-        full = [name for name, document in manifest.splits.items() if document.count]
-        raise UsageError(f"split {split} of this build is empty. There are: {', '.join(full)}")
+    filled(manifest, split)
     rows = build.index()
     rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]

@@ -130,6 +130,29 @@ def test_the_table_shows_that_the_mean_of_db_is_not_the_db_of_the_mean(built: Pa
     assert "Did you mean 'val'?" in wrong.stderr
 
 
+def test_an_empty_split_is_a_sentence_and_no_table_of_zeros(archive: Path, tmp_path: Path) -> None:
+    without_val = (
+        *BUILD,
+        "--source",
+        archive,
+        "--out",
+        tmp_path,
+        "--limit",
+        20,
+        "--split",
+        "random:train=0.8,val=0,test=0.2",
+    )
+    built = cli(*without_val).stdout.strip()
+    every = cli("stats", built)
+    assert every.exit_code == 0
+    assert "· val" not in every.stdout
+    assert every.stdout.endswith("empty: val\n")
+    for more in ([], ["--recompute", "--workers", 1]):
+        one = cli("stats", built, "--split", "val", *more)
+        assert (one.exit_code, one.stdout) == (2, "")
+        assert "--split val: this split is empty. There are: train, test" in one.stderr
+
+
 def test_a_raw_folder_is_recognised_and_counted_without_a_build(archive: Path, built: Path, tmp_path: Path) -> None:
     png = tmp_path / "histogram.png"
     result = cli("stats", archive, "--json", "--plot", png, "--workers", 1)

@@ -1,0 +1,62 @@
+"""Statistics counted from pixels, those of a sealed build or of raw files, and the figures that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sar_data import catalog
+from sar_data.builder.raw_statistics import ALL, fitted, raw_statistics, recognise
+from sar_data.errors import UsageError, unknown
+from sar_data.progress import Progress
+from sar_data.runners import Runner
+from sar_data.sealed.manifest import NAME, SplitStatistics
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.recorded import filled
+from sar_data.sealed.recount import recount
+from sar_data.sealed.summary import summarise
+from sar_data.statistics.stats import BandStats
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Statistics by split, of bands in order."""
+
+    title: str
+    bands: tuple[str, ...]
+    statistics: Mapping[str, BandStats]
+
+    def figures(self) -> dict[str, SplitStatistics]:
+        """Return what people read of them, by split."""
+        return {name: summarise(statistics, self.bands) for name, statistics in self.statistics.items()}
+
+
+def opened(path: Path, dataset: str | None = None) -> Build | None:
+    """Return the sealed build at `path`, None for raw files; raise UsageError for a build of another dataset."""
+    if not (path / NAME).exists():
+        return None
+    build = Build.open(path)
+    if dataset is not None and catalog.resolved(dataset) != build.manifest.dataset:
+        raise UsageError(f"`dataset={dataset}`: expected {build.manifest.dataset}, of which this is a build")
+    return build
+
+
+def counted(
+    path: Path, split: str | None, dataset: str | None, runner: Runner, progress: Progress | None = None
+) -> Counted:
+    """Read every pixel of a build's split, or of all; or of a raw folder or archive, whose one split is "all".
+
+    `dataset` names that of raw files, where they do not tell. Raises UsageError for a split or a dataset that does not
+    fit, SourceError for files of no dataset, BuildError and BadRecord for the first image that is not sound.
+    """
+    if build := opened(path, dataset):
+        manifest = build.manifest
+        found = recount(build, filled(manifest, split), runner, progress)
+        return Counted(manifest.title, layout_of(manifest).bands, found)
+    if split not in (None, ALL):
+        raise unknown("split of a raw folder", str(split), [ALL])
+    pipeline = fitted(catalog.pipeline(dataset) if dataset else recognise(path), path)
+    spec = pipeline.spec
+    found = {ALL: raw_statistics(pipeline, path, runner, progress)}
+    return Counted(spec.title, tuple(band.name for band in spec.bands), found)

@@ -1,0 +1,215 @@
+"""The public verbs: thin functions over the rooms that do the work, with the command line's names and defaults.
+
+Paths are given as text or as Path. `workers`, `runner` and `dask_address` choose who computes, as on the command line:
+processes, one a core, unless told otherwise; `runner` may also be one that is open (sar_data.runners). `progress` is
+called with (stage, done, total), `say` with a sentence. Errors are those of sar_data.errors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sar_data import catalog
+from sar_data.builder import itinerary
+from sar_data.builder.counted import counted, opened
+from sar_data.builder.request import BadRecords, BuildRequest, Compression, ConvertRequest, Dtype, Format, Normalize
+from sar_data.download.fetch import check, chosen, needs_acceptance, web_of
+from sar_data.download.fetch import fetch as fetched
+from sar_data.download.transfer import TransferProgress
+from sar_data.errors import UsageError
+from sar_data.progress import Progress, Say
+from sar_data.runners import Kind, Runner
+from sar_data.runners import chosen as crew
+from sar_data.sealed.manifest import SplitStatistics
+from sar_data.sealed.opened import Build
+from sar_data.sealed.recorded import statistics
+from sar_data.sealed.verify import Problem
+from sar_data.sealed.verify import verify as verified
+from sar_data.spec import Pipeline
+
+
+def build(
+    dataset: str | Pipeline,
+    *,
+    source: str | Path,
+    out: str | Path,
+    variant: str | None = None,
+    work: str | Path | None = None,
+    lists: str | Path | None = None,
+    format: Format | None = None,
+    compression: Compression = "none",
+    split: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    shard_length: int = 256,
+    rehash: bool = False,
+    bad_records: BadRecords = "stop",
+    crop: int | None = None,
+    pad: int | None = None,
+    resize: int | None = None,
+    normalize: Normalize | None = None,
+    dtype: Dtype | None = None,
+    drop_parent: bool = False,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> Build:
+    """Build a dataset from its raw files, a folder or their archive, and return the sealed build below `out`.
+
+    A build of the same recipe is made once: called again, this finds it, or goes on where it was stopped. The build is
+    lossless; `crop`, `pad`, `resize` (pixels), `normalize` and `dtype` bake a second one from it, which is returned.
+    What the parameters mean stands in BuildRequest (sar_data/builder/request.py).
+    """
+    request = BuildRequest(
+        dataset=dataset,
+        variant=variant,
+        source=Path(source),
+        out=Path(out),
+        work=_path(work),
+        lists=_path(lists),
+        format=format,
+        compression=compression,
+        split=split,
+        seed=seed,
+        limit=limit,
+        shard_length=shard_length,
+        rehash=rehash,
+        bad_records=bad_records,
+        crop=crop,
+        pad=pad,
+        resize=resize,
+        normalize=normalize,
+        dtype=dtype,
+        drop_parent=drop_parent,
+    )
+    with crew(workers, runner, dask_address) as computing:
+        return itinerary.build(request, runner=computing, progress=progress, say=say)
+
+
+def convert(
+    parent: str | Path,
+    *,
+    out: str | Path | None = None,
+    format: Format | None = None,
+    compression: Compression | None = None,
+    crop: int | None = None,
+    pad: int | None = None,
+    resize: int | None = None,
+    normalize: Normalize | None = None,
+    dtype: Dtype | None = None,
+    drop_parent: bool = False,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+) -> Build:
+    """Bake a sealed build into another container, size, dtype or normalization, and return that; the parent stays.
+
+    What the parameters mean stands in ConvertRequest (sar_data/builder/request.py).
+    """
+    request = ConvertRequest(
+        parent=Path(parent),
+        out=_path(out),
+        format=format,
+        compression=compression,
+        crop=crop,
+        pad=pad,
+        resize=resize,
+        normalize=normalize,
+        dtype=dtype,
+        drop_parent=drop_parent,
+    )
+    with crew(workers, runner, dask_address) as computing:
+        return itinerary.convert(request, runner=computing, progress=progress)
+
+
+def open(path: str | Path) -> Build:
+    """Return the sealed build at `path`: manifest, index, samples. Raises BuildError where there is none."""
+    return Build.open(Path(path))
+
+
+def verify(
+    path: str | Path,
+    *,
+    full: bool = False,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+) -> list[Problem]:
+    """Return all that is wrong with the sealed build at `path`, an empty list if nothing is.
+
+    Quick looks at documents, names and sizes, in this process; `full` reads every byte.
+    """
+    with crew(workers, runner or (None if full else "serial"), dask_address) as computing:
+        return verified(Path(path), full=full, runner=computing, progress=progress)
+
+
+def stats(
+    path: str | Path,
+    split: str | None = None,
+    *,
+    recompute: bool = False,
+    dataset: str | None = None,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, SplitStatistics]:
+    """Return the band statistics of a build's split, or of all that hold samples; of raw files those of "all".
+
+    A build has them recorded; `recompute` and raw files read every pixel. `dataset` names that of raw files, where they
+    do not tell. The mean of dB values is not the dB value of the mean power.
+    """
+    path = Path(path)
+    sealed = opened(path, dataset)
+    if sealed and not recompute:
+        return statistics(sealed, split)
+    with crew(workers, runner, dask_address) as computing:
+        return counted(path, split, dataset, computing, progress).figures()
+
+
+def fetch(
+    name: str,
+    *,
+    to: str | Path | None = None,
+    mirror: str | None = None,
+    only: Sequence[str] = (),
+    accept_licence: bool = False,
+    progress: TransferProgress | None = None,
+    say: Say | None = None,
+) -> Path:
+    """Download a dataset's sources into `to`, raw/NAME without it, verify them and return the folder to build from.
+
+    A download that was cut goes on where it ended. Logins come from ~/.netrc, SAR_DATA_TOKEN_HOST and its like, or the
+    keyring. Raises SourceError where files are to be got by hand, saying how; Unreachable where later may be better.
+    """
+    spec = catalog.pipeline(name).spec
+    sources = chosen(spec, only)
+    folder = Path("raw", spec.name) if to is None else Path(to)
+    if needs_acceptance(spec, sources) and not accept_licence:
+        raise UsageError(
+            f"{spec.name} comes under {spec.licence or 'no stated licence'}. Nothing was fetched: read the terms where "
+            "the data are published, then give `accept_licence=True`"
+        )
+    with web_of(os.environ) as web:
+        outcomes = fetched(
+            sources,
+            folder,
+            web=web,
+            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+            mirror=mirror,
+            progress=progress,
+            say=say,
+        )
+    check(outcomes)
+    return folder
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
