@@ -33,7 +33,7 @@ class Job:
     format: str
     compression: str | None
     layout: Layout
-    on_bad: BadRecords
+    bad_records: BadRecords
     statistics: bool
     may_be_empty: bool
 

@@ -36,7 +36,7 @@ def open_draft(
     *,
     shard_length: int,
     statistics: bool,
-    on_bad: BadRecords,
+    bad_records: BadRecords,
 ) -> Draft:
     """Return the draft of a build below `out`; `facts` lacks only what the plan and the pixels decide.
 
@@ -61,7 +61,7 @@ def open_draft(
         format=container.name,
         compression=container.compression,
         layout=layout,
-        on_bad=on_bad,
+        bad_records=bad_records,
         statistics=statistics,
         # What a sealed build holds was judged when it was made.
         may_be_empty=not isinstance(origin, Raw) or origin.pipeline.spec.may_be_empty,
@@ -99,7 +99,7 @@ def _sealed(draft: Draft) -> bool:
     if found.recipe_digest != digest:
         raise BuildError(f"{draft.target / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
     left_out = found.quarantine[len(draft.facts["quarantine"]) :]  # beyond what this run's scan or parent left out
-    if left_out and draft.job.on_bad == "stop":
+    if left_out and draft.job.bad_records == "stop":
         raise BuildError(
             f"{draft.target}: sealed without {len(left_out)} bad records, the first {left_out[0].path}: "
             f"{left_out[0].reason}. Take it with --on-bad quarantine, or mend the source, move the build away and "

@@ -117,7 +117,7 @@ def proven(job: Job, shard: Shard) -> bool:
     proof = Proof.load(job.proof(shard))
     if proof is None or proof.recipe != job.recipe or (job.statistics and proof.statistics is None):
         return False
-    if job.on_bad == "stop" and not pc.all(proof.slots["valid"]).as_py():
+    if job.bad_records == "stop" and not pc.all(proof.slots["valid"]).as_py():
         return False  # packed under quarantine, which this run does not accept
     container, layout = job.container, job.layout
     path = job.build / container.file(shard, layout)
@@ -188,7 +188,7 @@ class _Pass:
                 if not (self.job.may_be_empty and marked and all(marked)):
                     self._refuse_implausible(record, seen)
             except BadRecord as error:
-                if self.job.on_bad == "stop":
+                if self.job.bad_records == "stop":
                     raise
                 self.slots.append((False, error.path, error.reason, None, None, None, None))
                 yield Entry(record, None)

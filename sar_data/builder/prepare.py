@@ -57,7 +57,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         pipeline,
         tree,
         runner=runner,
-        on_bad=request.bad_records,
+        bad_records=request.bad_records,
         limit=request.limit,
         rehash=request.rehash,
         progress=progress,
@@ -104,7 +104,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         _shares(records, assignment, spec),
         shard_length=request.shard_length,
         statistics=request.statistics,
-        on_bad=request.bad_records,
+        bad_records=request.bad_records,
     )
 
 
@@ -117,11 +117,11 @@ def check_shape(spec: DatasetSpec, container: Format) -> None:
         )
 
 
-def _misplaced(records: Sequence[Record], assignment: Assignment, on_bad: BadRecords) -> list[Quarantined]:
+def _misplaced(records: Sequence[Record], assignment: Assignment, bad_records: BadRecords) -> list[Quarantined]:
     """Return the records that the policy could not place; under `stop` the first of them is an error."""
     paths = {record.key: record.files[0].path for record in records if record.key in assignment.bad}
     bad = [Quarantined(key=key, path=paths[key], reason=assignment.bad[key]) for key in sorted(assignment.bad)]
-    if bad and on_bad == "stop":
+    if bad and bad_records == "stop":
         raise BadRecord(bad[0].path, f"{bad[0].key}: {bad[0].reason}")
     return bad
 

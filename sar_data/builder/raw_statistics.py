@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from sar_data import catalog
 from sar_data.builder.origin import Raw
 from sar_data.builder.scan import scan
 from sar_data.errors import SourceError, UsageError
+from sar_data.naming import few
 from sar_data.progress import Progress
 from sar_data.record import Record
 from sar_data.runners import Runner
@@ -25,19 +25,15 @@ CHUNK = 256  # records a task, as in a shard
 
 def recognise(source: Path) -> Pipeline:
     """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
-    known = []
-    for name in catalog.names():
-        with suppress(UsageError):  # a module that is no pipeline: `datasets` says so
-            known.append(catalog.pipeline(name))
+    known = list(catalog.sound()[0].values())
     tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
     found = [p for p in known if next(iter(p.units(tree)), None) is not None]
     if not found:
         raise SourceError(
-            f"{source}: expected a sealed build or the raw files of a dataset, found neither. "
-            f"There are: {', '.join(catalog.names())}"
+            f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither"
         )
     if len(found) > 1:
-        raise UsageError(f"{source}: may be {' or '.join(p.spec.name for p in found)}: say which by --dataset")
+        raise UsageError(f"{source}: may be {few([p.spec.name for p in found])}: say which by `dataset=…`")
     return found[0]
 
 

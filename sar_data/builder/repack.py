@@ -63,7 +63,7 @@ def prepare_repack(parent: Build, changes: ConvertRequest) -> Draft:
         {name: split.class_shares for name, split in manifest.splits.items()},
         shard_length=most,
         statistics=manifest.statistics is not None,
-        on_bad="stop",
+        bad_records="stop",
     )
 
 

@@ -39,7 +39,7 @@ def scan(
     tree: Tree,
     *,
     runner: Runner,
-    on_bad: BadRecords = "stop",
+    bad_records: BadRecords = "stop",
     limit: int | None = None,
     rehash: bool = False,
     progress: Progress | None = None,
@@ -58,7 +58,7 @@ def scan(
     quarantined: list[Quarantined] = []
     done = 0
     for chunk, (found, bad) in zip(
-        chunks, runner.map(partial(_scan_chunk, pipeline, tree, on_bad, rehash), chunks), strict=True
+        chunks, runner.map(partial(_scan_chunk, pipeline, tree, bad_records, rehash), chunks), strict=True
     ):
         tables.append(found)
         records += to_records(found)  # while the workers scan on
@@ -74,7 +74,7 @@ def scan(
             f"(sar-data info {pipeline.spec.name} shows it)."
         )
     kept, twins = _without_twins(table)
-    if twins and on_bad == "stop":
+    if twins and bad_records == "stop":
         raise BadRecord(twins[0].path, twins[0].reason)
     if limit is not None and limit < len(kept):
         names = table["key"].take(pa.array(kept)).to_pylist()
@@ -83,7 +83,7 @@ def scan(
 
 
 def _scan_chunk(
-    pipeline: Pipeline, tree: Tree, on_bad: BadRecords, rehash: bool, units: Sequence[str]
+    pipeline: Pipeline, tree: Tree, bad_records: BadRecords, rehash: bool, units: Sequence[str]
 ) -> tuple[pa.Table, list[Quarantined]]:
     records: list[Record] = []
     bad: list[Quarantined] = []
@@ -93,7 +93,7 @@ def _scan_chunk(
                 found = [_sound(pipeline, record) for record in pipeline.scan(tree, unit)]
                 records += [_rehashed(tree, record) for record in found] if rehash else found
             except BadRecord as error:
-                if on_bad == "stop":
+                if bad_records == "stop":
                     raise
                 bad.append(Quarantined(key=None, path=error.path, reason=error.reason))
             except SarDataError:

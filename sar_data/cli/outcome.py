@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sar_data.cli.console import say
 from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.policy import SPLITS
 
@@ -63,7 +64,7 @@ def summary(outcome: Outcome, *, brief: bool = False) -> None:
     click.echo(f"\n{build.path}: {'sealed already, nothing to do' if outcome.reused else 'sealed'}", err=True)
     for name, value in _lines(build.manifest, outcome.reused):
         if not brief or name in OF_BAKING:
-            click.echo(f"  {name:12} {value}", err=True)
+            say(f"  {name:12} {value}")
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
