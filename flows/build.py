@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from prefect.utilities.annotations import quote
 
 from flows import report
 from flows.crew import Crew, Kind
-from flows.tasks import carry_out, publish
+from flows.sentence import explain
+from flows.tasks import carry_out, check_licence, publish
 from flows.tasks import fetch as fetching
+from flows.types import Absolute, Dataset, Positive, Workers
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.errors import UsageError
 
@@ -21,27 +25,27 @@ Built = dict[str, Any] | list[dict[str, Any]]
 
 
 def build(
-    dataset: str,
-    source: Path,
-    out: Path,
+    dataset: Dataset,
+    source: Absolute,
+    out: Absolute,
     variant: str | None = None,
     format: Format | list[Format] | None = None,
     compression: Compression = "none",
     split: str | None = None,
     seed: int = 0,
-    limit: int | None = None,
-    lists: Path | None = None,
-    work: Path | None = None,
-    shard_length: int = 256,
+    limit: Positive | None = None,
+    lists: Absolute | None = None,
+    work: Absolute | None = None,
+    shard_length: Positive = 256,
     rehash: bool = False,
     bad_records: BadRecords = "stop",
-    crop: int | None = None,
-    pad: int | None = None,
-    resize: int | None = None,
+    crop: Positive | None = None,
+    pad: Positive | None = None,
+    resize: Positive | None = None,
     normalize: Normalize | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
-    workers: int = 0,
+    workers: Workers = 0,
     runner: Kind = "processes",
     dask_address: str | None = None,
     fetch: bool = False,
@@ -81,6 +85,7 @@ def build(
         mirror: Address of a folder that has the files, to be asked instead of their publishers.
         accept_licence: Agree to the dataset's licence, where fetching needs that.
     """
+    explain()
     check_absolute(source=source, out=out, lists=lists, work=work)
     request = BuildRequest(
         dataset=dataset,
@@ -117,6 +122,18 @@ def build(
     return built if isinstance(format, list) else built[0]
 
 
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError for parameters that `build` would refuse before it opens a file."""
+    check_absolute(**{name: parameters.get(name) for name in ("source", "out", "lists", "work")})
+    asked = {field.name for field in dataclasses.fields(BuildRequest)}
+    request = BuildRequest(**{name: value for name, value in parameters.items() if name in asked})
+    Crew(kind=parameters["runner"], workers=parameters["workers"], dask_address=parameters["dask_address"])
+    if parameters["fetch"]:
+        check_licence(request.pipeline.spec, parameters["accept_licence"])
+
+
+CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"build-dataset": check}
+"""Flow → what it says of its parameters, defaults included, before a run begins."""
 build_dataset = flow(name="build-dataset", description="Build any dataset that sar-data knows.", persist_result=False)(
     build
 )
@@ -129,6 +146,7 @@ def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
     def of_one(**parameters: Any) -> Built:
         return build(dataset=dataset, **parameters)
 
+    CHECKS[f"build-{name}"] = lambda parameters: check({"dataset": dataset, **parameters})
     signature = inspect.signature(build, eval_str=True)
     others = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -146,12 +164,17 @@ def check_absolute(**paths: Path | None) -> None:
             raise UsageError(f"`{name}={path}`: expected an absolute path, since a worker has a folder of its own")
 
 
-build_bigearthnet = build_flow(
-    "bigearthnet", "bigearthnet-s1", "Build BigEarthNet-S1: Sentinel-1 patches over Europe with CORINE labels."
-)
-build_eurosat_sar = build_flow(
-    "eurosat-sar", "eurosat-sar", "Build EuroSAT-SAR: Sentinel-1 patches of ten land-cover classes."
-)
-build_dfc2020 = build_flow("dfc2020", "dfc2020", "Build DFC2020: Sentinel-1 patches with masks of eight classes.")
+build_bigearthnet = build_flow("bigearthnet", "bigearthnet-s1", "Build BigEarthNet-S1: patches with CORINE labels.")
+build_bigearthnet_v2 = build_flow("bigearthnet-v2", "bigearthnet-s1-v2", "Build BigEarthNet v2.0: patches and maps.")
+build_eurosat_sar = build_flow("eurosat-sar", "eurosat-sar", "Build EuroSAT-SAR: patches of ten land-cover classes.")
+build_dfc2020 = build_flow("dfc2020", "dfc2020", "Build DFC2020: patches with masks of eight classes.")
 build_opensarurban = build_flow("opensarurban", "opensarurban", "Build OpenSARUrban: ten classes of 21 cities.")
 build_ssdd = build_flow("ssdd", "ssdd", "Build SSDD: ships as boxes, rotated boxes and outlines.")
+build_hrsid = build_flow("hrsid", "hrsid", "Build HRSID: ships as boxes and outlines.")
+build_ls_ssdd = build_flow("ls-ssdd", "ls-ssdd", "Build LS-SSDD: small ships in tiles of large scenes.")
+build_sar_ship_dataset = build_flow("sar-ship-dataset", "sar-ship-dataset", "Build SAR-Ship-Dataset: ships as boxes.")
+build_air_sarship = build_flow("air-sarship", "air-sarship", "Build AIR-SARShip: ships as boxes in large images.")
+build_opensarship_1 = build_flow("opensarship-1", "opensarship-1", "Build OpenSARShip 1.0: chips of ships by type.")
+build_opensarship_2 = build_flow("opensarship-2", "opensarship-2", "Build OpenSARShip 2.0: chips of ships by type.")
+build_fusar_ship = build_flow("fusar-ship", "fusar-ship", "Build FUSAR-Ship: chips of ships by type.")
+build_mstar = build_flow("mstar", "mstar", "Build MSTAR: chips of vehicles by type.")

@@ -28,9 +28,9 @@ class Crew:
 
     def __post_init__(self) -> None:
         if self.workers < 0:
-            raise UsageError(f"workers={self.workers}: expected 0 for all cores, or a number of workers")
+            raise UsageError(f"`workers={self.workers}`: expected 0 for all cores, or a number of workers")
         if self.dask_address is not None and self.kind != "dask":
-            raise UsageError(f"dask_address={self.dask_address}: expected runner=dask, found runner={self.kind}")
+            raise UsageError(f"`dask_address={self.dask_address}`: expected `runner=dask`, found `runner={self.kind}`")
 
     @property
     def count(self) -> int:

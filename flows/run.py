@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import filters
-from prefect.client.schemas.objects import FlowRun, Log, StateType
+from prefect.client.schemas.objects import FlowRun, Log, StateType, WorkPoolStatus
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
+from flows import build, scenes
+from flows.parameters import parse, typed
 from flows.tasks import PAGE
 from sar_data.errors import SarDataError, UsageError, unknown
 
@@ -26,6 +27,7 @@ Say = Callable[[str], None]
 
 POLL_S = 1.0
 PAGE_LOGS = 200  # the most a server gives at once
+CHANGE = re.compile(r"`([a-z][a-z0-9_]*=[^`]*)`")  # what is to change, as errors write it
 OVERLAP_LOGS = 50  # logs of two processes may arrive out of order, so the last ones are asked for again
 
 
@@ -37,13 +39,16 @@ def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
     """
     with _server() as client:
         label, deployment = _resolve(client, name)
-        values = parse(parameters, deployment.parameter_openapi_schema or {}, label)
+        values = parse(parameters, deployment.parameter_openapi_schema or {}, label, deployment.parameters or {})
+        _check(label, deployment, values)
         try:
             started = client.create_flow_run_from_deployment(deployment.id, parameters=values)
-        except PrefectHTTPStatusError as error:  # the server checks values against the flow's types
+        except PrefectHTTPStatusError as error:
             raise UsageError(f"{label}: {_detail(error)}") from error
         where = url_for("flow-run", obj_id=started.id) or str(started.id)
         say(f"started {label} as {started.name}: {where}")
+        if idle := _idle(client, deployment):
+            say(idle)
         if not watch:
             return where
         ended = _follow(client, started.id, say)
@@ -51,39 +56,6 @@ def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
             state = f"{ended.state.name}: {ended.state.message}" if ended.state else "no state"
             raise SarDataError(f"{label}: run {started.name} ended as {state}. See {where}")
         return _path(client, started.id) or where
-
-
-def parse(parameters: Sequence[str], schema: Mapping[str, Any], label: str) -> dict[str, Any]:
-    """Return the values of `KEY=VALUE` texts: JSON where it is JSON and the parameter is not text, else as typed.
-
-    Paths become absolute here, since the worker that reads them has a folder of its own.
-    """
-    known: Mapping[str, Any] = schema.get("properties", {})
-    values: dict[str, Any] = {}
-    for text in parameters:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"-p {text}: expected KEY=VALUE")
-        if key not in known:
-            raise unknown(f"parameter of {label}", key, known)
-        values[key] = _value(value, known[key])
-    missing = [key for key in schema.get("required", []) if key not in values]
-    if missing:
-        raise UsageError(f"{label} needs {' and '.join(f'-p {key}=…' for key in missing)}")
-    return values
-
-
-def _value(text: str, field: Mapping[str, Any]) -> Any:
-    kinds = [field, *field.get("anyOf", [])]
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    if value is not None and not isinstance(value, str) and any(kind.get("type") == "string" for kind in kinds):
-        value = text  # a folder called 2017 is no number
-    if isinstance(value, str) and any(kind.get("format") == "path" for kind in kinds):
-        return str(Path(value).expanduser().absolute())
-    return value
 
 
 @contextmanager
@@ -123,16 +95,41 @@ def _label(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
     return f"{client.read_flow(deployment.flow_id).name}/{deployment.name}"
 
 
+def _check(label: str, deployment: DeploymentResponse, values: Mapping[str, Any]) -> None:
+    """Raise UsageError for values that fit their types, and that a flow of ours would refuse a minute later."""
+    check = {**build.CHECKS, **scenes.CHECKS}.get(label.partition("/")[0])
+    if check is None:
+        return
+    fields = (deployment.parameter_openapi_schema or {}).get("properties", {})
+    defaults = {name: field.get("default") for name, field in fields.items()}
+    try:
+        check(typed({**defaults, **(deployment.parameters or {}), **values}, fields))
+    except UsageError as error:
+        raise UsageError(CHANGE.sub(r"-p \1", str(error))) from error
+
+
+def _idle(client: SyncPrefectClient, deployment: DeploymentResponse) -> str | None:
+    """Return a sentence where nobody is there to take a run."""
+    name = deployment.work_pool_name
+    if name is None:
+        return None
+    status = client.read_work_pool(name).status
+    if status == WorkPoolStatus.PAUSED:
+        return f"the work pool {name} is paused: the run waits for prefect work-pool resume {name}"
+    if status == WorkPoolStatus.NOT_READY:
+        return f"no worker polls the work pool {name}: the run waits for prefect worker start --pool {name}"
+    return None
+
+
 def _follow(client: SyncPrefectClient, run_id: UUID, say: Say) -> FlowRun:
     """Say a run's states and logs until it has ended."""
     seen: set[UUID] = set()
     state: str | None = None
     while True:
         current = client.read_flow_run(run_id)  # before the logs: those of a run that has ended are all there
-        name = current.state.name if current.state else "Unknown"
-        if name != state:
-            late = " (no worker has taken it: prefect worker start --pool sar-data)" if name == "Late" else ""
-            say(f"{name}{late}")
+        name = current.state.name if current.state else None
+        if name and name != state:
+            say(name)
             state = name
         for log in _new_logs(client, run_id, seen):
             say(f"{log.timestamp.astimezone():%H:%M:%S} {log.message}")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.build import check_absolute
 from flows.crew import Crew
+from flows.sentence import explain
 from flows.tasks import SERVERS_AFTER_S, progress, transient
+from flows.types import Absolute, Dataset, Workers
 from sar_data import catalog
 from sar_data.builder.scenes import find_scenes
 from sar_data.download.credentials import Credentials
 from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, unmatched
+
+Catalogue = Literal["cdse", "asf", "stac", "dhus"]
 
 
 @task(
@@ -42,7 +47,12 @@ def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | No
 
 @flow(name="scenes", description="Find the satellite products a dataset was cut from.", persist_result=False)
 def scenes(
-    dataset: str, source: Path, out: Path, catalogue: str = "cdse", url: str | None = None, workers: int = 0
+    dataset: Dataset,
+    source: Absolute,
+    out: Absolute,
+    catalogue: Catalogue = "cdse",
+    url: str | None = None,
+    workers: Workers = 0,
 ) -> dict[str, Any]:
     """Look up the distinct scenes of a dataset; return the paths of the two lists and the scenes without a product.
 
@@ -54,9 +64,21 @@ def scenes(
         url: Another address of such a catalogue; none for the public one.
         workers: Worker processes for the scan; 0 for one a core.
     """
+    explain()
     check_absolute(source=source, out=out)
     found = look_up(dataset, source, out, catalogue, url, Crew(workers=workers))
     missing = {match.scene: str(match.reason) for match in unmatched(found)}
     for scene, reason in missing.items():
         get_run_logger().warning("%s: %s", scene, reason)
     return {"path": str(out), "details": str(beside(out)), "scenes": len(found.scenes), "missing": missing}
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError for parameters that `scenes` would refuse before it opens a file."""
+    check_absolute(source=parameters["source"], out=parameters["out"])
+    catalog.pipeline(parameters["dataset"])
+    chosen(parameters["catalogue"], parameters["url"])
+    Crew(workers=parameters["workers"])
+
+
+CHECKS = {"scenes": check}

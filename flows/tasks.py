@@ -30,11 +30,20 @@ from sar_data.download.fetch import fetch as fetching
 from sar_data.errors import SarDataError, TargetError, Unreachable, UsageError, WorkerDied
 from sar_data.progress import Progress
 from sar_data.sealed.opened import Build
+from sar_data.spec import DatasetSpec
 
 RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
 SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself
 PAGE = "-build"  # how the key of a build's page ends
 STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
+
+
+def check_licence(spec: DatasetSpec, accepted: bool) -> None:
+    """Raise UsageError where a dataset's licence has to be agreed to before it is fetched, and was not."""
+    if needs_acceptance(spec, spec.sources) and not accepted:
+        raise UsageError(
+            f"{spec.name} comes under {spec.licence or 'no stated licence'}: `accept_licence=True` agrees to it"
+        )
 
 
 def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
@@ -59,8 +68,7 @@ def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
 def fetch(dataset: str, folder: Path, mirror: str | None, accept_licence: bool) -> None:
     """Bring a dataset's sources into `folder`; credentials are those of the worker's user, and no parameter."""
     spec = catalog.pipeline(dataset).spec
-    if needs_acceptance(spec, spec.sources) and not accept_licence:
-        raise UsageError(f"{spec.name} comes under {spec.licence or 'no stated licence'}: set accept_licence if you do")
+    check_licence(spec, accept_licence)
     say = get_run_logger().info
     with web_of(os.environ) as web:
         outcomes = fetching(

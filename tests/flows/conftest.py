@@ -68,9 +68,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def deployments(server: str) -> None:
-    """Two deployments with a name of their own and two that share one."""
+    """Two deployments with a name of their own, two that share one, and build-dataset on a pool without a worker."""
     from prefect import flow
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    from flows.build import build_dataset
 
     async def deploy() -> None:
         async with get_client() as client:
@@ -80,5 +83,13 @@ def deployments(server: str) -> None:
                 await client.create_deployment(
                     flow_id, name, parameter_openapi_schema=schema, enforce_parameter_schema=True
                 )
+            await client.create_work_pool(WorkPoolCreate(name="idle", type="process"))
+            await client.create_deployment(
+                await client.create_flow(build_dataset),
+                "build-dataset",
+                work_pool_name="idle",
+                parameter_openapi_schema=build_dataset.parameters.model_dump_for_openapi(),
+                enforce_parameter_schema=True,
+            )
 
     asyncio.run(deploy())

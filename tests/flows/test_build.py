@@ -90,7 +90,7 @@ def test_a_relative_path_is_refused(server: str, archive: Archive) -> None:
 
 @pytest.mark.parametrize(
     ("choice", "message"),
-    [({"workers": -1}, "expected 0 for all cores"), ({"dask_address": "tcp://x:1"}, "expected runner=dask")],
+    [({"workers": -1}, "expected 0 for all cores"), ({"dask_address": "tcp://x:1"}, "expected `runner=dask`")],
 )
 def test_a_crew_that_contradicts_itself_is_refused(choice: dict[str, Any], message: str) -> None:
     from flows.crew import Crew

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ def test_sar_data_runs_it_by_its_bare_name_and_prints_the_path_last(
     assert sealed.path.is_relative_to(tmp_path)
     assert (sealed.manifest.format, sealed.manifest.content_digest) == ("lmdb", archive.digest)
     assert "Completed" in ended.stderr
+    assert "no worker" not in ended.stderr
 
 
 def test_a_run_that_fails_fails_the_command(working: Station, tmp_path: Path) -> None:
@@ -55,8 +57,12 @@ def test_a_run_that_fails_fails_the_command(working: Station, tmp_path: Path) ->
     )
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert ended.stdout == ""
-    assert "ended as Failed" in ended.stderr
-    assert "no record of eurosat-sar found" in ended.stderr
+    logs, _, error = ended.stderr.rpartition("sar-data: ")
+    assert len(re.findall(r"^\d\d:\d\d:\d\d no record of eurosat-sar found", logs, re.MULTILINE)) == 1
+    assert "ended as Failed" in error
+    assert "no record of eurosat-sar found" in error
+    for text in (logs, (working.home / "worker.log").read_text()):
+        assert "Traceback" not in text
 
 
 def test_a_schedule_builds_by_itself_and_builds_again_once_the_source_has_grown(

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sar_data import catalog
 from sar_data.download import ledger, retry
-from sar_data.errors import FetchError, Unreachable
+from sar_data.errors import FetchError, Unreachable, UsageError
 from tests.download import site as web
 from tests.download.site import good, status
 
@@ -26,6 +28,15 @@ def test_a_build_fetches_what_its_source_lacks(server: str, eurosat_source: Path
         build_eurosat_sar(**places, fetch=True, mirror=site.url)
     assert (raw / "EuroSAT-SAR.zip").read_bytes() == packed
     assert ledger.read(raw).files["EuroSAT-SAR.zip"].bytes == len(packed)
+
+
+def test_a_licence_that_was_not_agreed_to_is_named() -> None:
+    from flows.tasks import check_licence
+
+    closed = dataclasses.replace(catalog.pipeline("eurosat-sar").spec, licence="CC-BY-NC-4.0")
+    check_licence(closed, True)
+    with pytest.raises(UsageError, match="`accept_licence=True` agrees to it"):
+        check_licence(closed, False)
 
 
 def test_a_server_that_is_down_is_asked_again_and_a_wrong_file_is_not(

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,59 +9,9 @@ from sar_data.cli.flow import command
 from sar_data.cli.stop import Note
 from sar_data.errors import MissingExtra, SarDataError, UsageError
 
-SCHEMA: dict[str, Any] = {
-    "required": ["source"],
-    "properties": {
-        "source": {"type": "string", "format": "path"},
-        "split": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-        "seed": {"type": "integer"},
-        "lists": {"anyOf": [{"type": "string", "format": "path"}, {"type": "null"}]},
-    },
-}
-
 
 def _silent(line: str) -> None:
     raise AssertionError(f"expected silence, found {line}")
-
-
-@pytest.mark.parametrize(
-    ("texts", "values"),
-    [
-        (["seed=7"], {"seed": 7}),
-        (["split=random:train=0.8,val=0.1,test=0.1"], {"split": "random:train=0.8,val=0.1,test=0.1"}),
-        (["split=null"], {"split": None}),
-        (["split=2017"], {"split": "2017"}),
-        (['split="official"'], {"split": "official"}),
-        (["lists=/a/b"], {"lists": "/a/b"}),
-        (["seed=many"], {"seed": "many"}),  # which the server refuses
-    ],
-)
-def test_values_are_json_or_text_as_the_parameter_asks(texts: list[str], values: dict[str, Any]) -> None:
-    from flows.run import parse
-
-    assert parse(["source=/raw", *texts], SCHEMA, "x") == {"source": "/raw", **values}
-
-
-def test_a_relative_path_is_relative_to_where_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.run import parse
-
-    monkeypatch.chdir(tmp_path)
-    assert parse(["source=raw"], SCHEMA, "x") == {"source": str(tmp_path / "raw")}
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (["source"], "-p source: expected KEY=VALUE"),
-        (["sorce=/raw"], r"unknown parameter of x 'sorce'. Did you mean 'source'\?"),
-        ([], "x needs -p source=…"),
-    ],
-)
-def test_parameters_that_do_not_fit_are_refused(texts: list[str], message: str) -> None:
-    from flows.run import parse
-
-    with pytest.raises(UsageError, match=message):
-        parse(texts, SCHEMA, "x")
 
 
 @pytest.mark.parametrize(
@@ -92,11 +40,78 @@ def test_a_run_that_is_not_watched_says_where_to_look(deployments: None, name: s
     assert said[0].endswith(where)
 
 
-def test_the_server_checks_types(deployments: None) -> None:
+PLACES = ("source=/raw", "out=/out")
+WRONG = {
+    "dataset": ("dataset=sddd", r"unknown dataset 'sddd'. Did you mean 'ssdd'\?"),
+    "variant": ("variant=calibratd", "unknown variant of eurosat-sar 'calibratd'"),
+    "format": ("format=lmbd", r"unknown format 'lmbd'. Did you mean 'lmdb'\?"),
+    "compression": ("compression=zst", r"unknown compression 'zst'. Did you mean 'zstd'\?"),
+    "container": (("format=lmdb", "compression=zstd"), "-p compression=zstd: only zarr compresses, lmdb was asked for"),
+    "split": ("split=offical", r"unknown split 'offical'"),
+    "share": ("split=random:train=2", "train=2"),
+    "normalize": ("normalize=zscroe", r"unknown normalize 'zscroe'. Did you mean 'zscore'\?"),
+    "dtype": ("dtype=int8", "unknown dtype 'int8'"),
+    "changes": (("dtype=int16", "normalize=zscore"), "-p dtype=int16 stores dB and -p normalize=zscore leaves no dB"),
+    "sizes": (("crop=8", "pad=8"), "-p crop=8 and -p pad=8: both make one size"),
+    "parent": ("drop_parent=true", "-p drop_parent=True: expected -p crop=…"),
+    "limit": ("limit=0", "-p limit=0: expected a whole number of at least 1"),
+    "records": ("bad_records=skp", "unknown bad_records 'skp'"),
+    "runner": ("runner=dusk", r"unknown runner 'dusk'. Did you mean 'dask'\?"),
+    "address": ("dask_address=tcp://x:1", "expected -p runner=dask, found -p runner=processes"),
+}
+
+
+def _runs() -> int:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return len(client.read_flow_runs())
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_parameter_is_refused_in_a_sentence_and_nothing_is_started(
+    deployments: None, wrong: str | tuple[str, ...], message: str
+) -> None:
     from flows.run import run
 
-    with pytest.raises(UsageError, match=r"a/build-one: .*field 'seed'.*'many'"):
-        run("build-one", ["seed=many"], watch=False, say=_silent)
+    given = [wrong] if isinstance(wrong, str) else list(wrong)
+    before = _runs()
+    with pytest.raises(UsageError, match=message) as caught:
+        run("build-dataset", ["dataset=eurosat-sar", *PLACES, *given], watch=False, say=_silent)
+    assert "\n" not in str(caught.value)
+    assert _runs() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("source", "raw"), ("format", "lmbd"), ("normalize", "z"), ("limit", 0), ("workers", -1), ("dataset", "sddd")],
+)
+def test_the_server_itself_refuses_what_does_not_fit_its_type(deployments: None, name: str, value: object) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    given = {"dataset": "ssdd", "source": "/raw", "out": "/out", name: value}
+    with get_client(sync_client=True) as client:
+        (deployment,) = [one for one in client.read_deployments() if one.name == "build-dataset"]
+        with pytest.raises(PrefectHTTPStatusError, match="409"):
+            client.create_flow_run_from_deployment(deployment.id, parameters=given)
+
+
+def test_that_no_worker_polls_is_said_at_once(deployments: None) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolUpdate
+
+    from flows.run import run
+
+    said: list[str] = []
+    run("build-dataset", ["dataset=SSDD", *PLACES], watch=False, say=said.append)
+    waits = "no worker polls the work pool idle: the run waits for prefect worker start --pool idle"
+    assert said[1:] == [waits]
+    with get_client(sync_client=True) as client:
+        client.update_work_pool("idle", WorkPoolUpdate(is_paused=True))
+        run("build-dataset", ["dataset=ssdd", *PLACES], watch=False, say=said.append)
+        client.update_work_pool("idle", WorkPoolUpdate(is_paused=False))
+    assert said[3] == "the work pool idle is paused: the run waits for prefect work-pool resume idle"
 
 
 @pytest.mark.parametrize("address", [None, "http://127.0.0.1:9/api"])

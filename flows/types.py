@@ -1,0 +1,20 @@
+"""The types of a flow's parameters: their schemas say what a server can refuse before a run begins.
+
+The schemas bind the server alone. Whoever calls a flow in Python is answered by the library's own checks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import WithJsonSchema
+
+from sar_data import catalog
+
+Dataset = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({*catalog.names(), *catalog.aliases()})})]
+"""The name of a dataset, or another name of it."""
+Absolute = Annotated[Path, WithJsonSchema({"type": "string", "format": "path", "pattern": "^/"})]
+"""A path that means the same in every folder: a worker has one of its own."""
+Positive = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1})]
+Workers = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]

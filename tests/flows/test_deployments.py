@@ -1,0 +1,62 @@
+"""Every deployment of prefect.yaml builds the miniature of its dataset, with no other parameter than its places."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sar_data import catalog
+from sar_data.sealed.opened import Build
+from tests.places import ROOT
+
+DEPLOYMENTS: dict[str, dict[str, Any]] = {
+    one["name"]: one for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+}
+DATASETS = {name: one["tags"][2] for name, one in DEPLOYMENTS.items() if len(one["tags"]) == 3}
+COUNTS = {"eurosat-sar": 60}  # its default split draws from each of ten classes
+FEW = 8
+
+
+def _flow(name: str) -> Any:
+    module, _, flow = DEPLOYMENTS[name]["entrypoint"].rpartition(".")
+    return getattr(import_module(module), flow)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_deployment_builds_its_miniature_by_its_defaults(server: str, tmp_path: Path, name: str) -> None:
+    dataset = DATASETS[name]
+    catalog.synthesise(dataset)(tmp_path / "raw", count=COUNTS.get(dataset, FEW), seed=0)
+    built = _flow(name)(source=tmp_path / "raw", out=tmp_path / "out")
+    manifest = Build.open(Path(built["path"])).manifest
+    assert manifest.dataset == dataset
+    assert manifest.splits["train"].count > 0
+
+
+def test_a_deployment_has_the_name_of_its_flow_and_no_flow_has_none() -> None:
+    from prefect import Flow
+
+    for name in DEPLOYMENTS:
+        assert _flow(name).name == name
+    flows = {
+        one.name
+        for path in ("flows.build", "flows.scenes")
+        for one in vars(import_module(path)).values()
+        if isinstance(one, Flow)
+    }
+    assert flows == set(DEPLOYMENTS)
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_the_defaults_of_a_deployment_fit_what_a_server_and_the_library_check(name: str) -> None:
+    from flows import build, scenes
+    from flows.parameters import parse, typed
+
+    schema = _flow(name).parameters.model_dump_for_openapi()
+    fields = schema["properties"]
+    values = parse(["source=/raw", "out=/out", *(["dataset=ssdd"] if "dataset" in fields else [])], schema, name)
+    defaults = {key: field.get("default") for key, field in fields.items()}
+    {**build.CHECKS, **scenes.CHECKS}[name](typed({**defaults, **values}, fields))
