@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from sar_data.download.fetch import fetch as fetched
 from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError
 from sar_data.progress import Progress, Say
-from sar_data.runners import Kind, Runner
-from sar_data.runners import chosen as crew
+from sar_data.runners import Crew, Kind, Runner
 from sar_data.sealed.manifest import SplitStatistics
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
@@ -87,7 +87,7 @@ def build(
         dtype=dtype,
         drop_parent=drop_parent,
     )
-    with crew(workers, runner, dask_address) as computing:
+    with _crew(workers, runner, dask_address) as computing:
         return itinerary.build(request, runner=computing, progress=progress, say=say)
 
 
@@ -113,7 +113,7 @@ def convert(
     What the parameters mean stands in ConvertRequest (sar_data/builder/request.py).
     """
     request = ConvertRequest(
-        parent=Path(parent),
+        parent=Path(parent).absolute(),
         out=_path(out),
         format=format,
         compression=compression,
@@ -124,7 +124,7 @@ def convert(
         dtype=dtype,
         drop_parent=drop_parent,
     )
-    with crew(workers, runner, dask_address) as computing:
+    with _crew(workers, runner, dask_address) as computing:
         return itinerary.convert(request, runner=computing, progress=progress)
 
 
@@ -146,7 +146,7 @@ def verify(
 
     Quick looks at documents, names and sizes, in this process; `full` reads every byte.
     """
-    with crew(workers, runner or (None if full else "serial"), dask_address) as computing:
+    with _crew(workers, runner or (None if full else "serial"), dask_address) as computing:
         return verified(Path(path), full=full, runner=computing, progress=progress)
 
 
@@ -170,7 +170,7 @@ def stats(
     sealed = opened(path, dataset)
     if sealed and not recompute:
         return statistics(sealed, split)
-    with crew(workers, runner, dask_address) as computing:
+    with _crew(workers, runner, dask_address) as computing:
         return counted(path, split, dataset, computing, progress).figures()
 
 
@@ -191,7 +191,7 @@ def fetch(
     """
     spec = catalog.pipeline(name).spec
     sources = chosen(spec, only)
-    folder = Path("raw", spec.name) if to is None else Path(to)
+    folder = (Path("raw", spec.name) if to is None else Path(to)).absolute()
     if needs_acceptance(spec, sources) and not accept_licence:
         raise UsageError(
             f"{spec.name} comes under {spec.licence or 'no stated licence'}. Nothing was fetched: read the terms where "
@@ -209,6 +209,14 @@ def fetch(
         )
     check(outcomes)
     return folder
+
+
+def _crew(
+    workers: int | None, runner: Kind | Runner | None, dask_address: str | None
+) -> AbstractContextManager[Runner]:
+    if runner is None or isinstance(runner, str):
+        return Crew(workers=workers, runner=runner, dask_address=dask_address).whole()
+    return nullcontext(runner)
 
 
 def _path(value: str | Path | None) -> Path | None:

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from types import TracebackType
@@ -39,6 +40,48 @@ class Runner(Protocol):
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         """Yield function(item) for every item, in order; once closed, nothing is under way any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """A choice of who computes: one process, processes of this machine, or a Dask cluster.
+
+    `workers` is the number of processes, one a core without it. Without `runner` it is processes, and dask with an
+    address. Every opening gives a runner of its own: one whose worker died is not used again. Raises UsageError for a
+    choice that contradicts itself.
+    """
+
+    runner: Kind | None = None
+    workers: int | None = None
+    dask_address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise unknown("runner", self.kind, get_args(Kind))
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"`workers={self.workers}`: expected at least 1, or none for one a core")
+        if self.dask_address is not None and self.kind != "dask":
+            raise UsageError(f"`dask_address={self.dask_address}`: expected `runner=dask`, found `runner={self.kind}`")
+        if self.kind == "serial" and (self.workers or 1) > 1:
+            raise UsageError(f"`runner=serial` works alone: expected no `workers=…`, found `workers={self.workers}`")
+
+    @property
+    def kind(self) -> Kind:
+        """The runner, said or not."""
+        return self.runner or ("dask" if self.dask_address else "processes")
+
+    @property
+    def count(self) -> int:
+        """How many processes."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def near(self) -> AbstractContextManager[Runner]:
+        """Open a runner on this machine, for what is short: scanning names and summing finished files."""
+        return nullcontext(Serial()) if self.kind == "serial" or self.count == 1 else Processes(self.count)
+
+    def whole(self) -> AbstractContextManager[Runner]:
+        """Open the runner that was chosen, for what is long: packing pixels."""
+        return Dask(self.count, self.dask_address) if self.kind == "dask" else self.near()
 
 
 class Serial:
@@ -160,10 +203,17 @@ class Dask:
             raise missing_extra("dask[distributed]", "dask") from error
         made: Any = distributed  # its classes are not annotated
         self._cluster: Any = None
-        if address is None:
-            with nullcontext() if main_module.importable() else main_module.hidden():
-                self._cluster = made.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-        self._client: Any = made.Client(address or self._cluster)
+        try:
+            if address is None:
+                with nullcontext() if main_module.importable() else main_module.hidden():
+                    # A page on a free port: the usual one may be another cluster's.
+                    self._cluster = made.LocalCluster(
+                        n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+                    )
+            self._client: Any = made.Client(address or self._cluster)
+        except (OSError, ValueError) as error:
+            where = f"`dask_address={address}`" if address else "`runner=dask`"
+            raise SarDataError(f"{where}: expected a Dask scheduler, found none that answers: {error}") from error
         self.workers = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
@@ -183,44 +233,3 @@ class Dask:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
-
-
-@contextmanager
-def chosen(
-    workers: int | None = None,
-    runner: Kind | Runner | None = None,
-    dask_address: str | None = None,
-    *,
-    starting: Callable[[], AbstractContextManager[object]] = nullcontext,
-) -> Iterator[Runner]:
-    """Open the runner that is asked for: processes, one a core, unless told otherwise; one that is open stays so.
-
-    An address asks for Dask. Processes start within `starting`. Raises UsageError for choices that contradict each
-    other, SarDataError where no scheduler answers.
-    """
-    if runner is not None and not isinstance(runner, str):
-        yield runner
-        return
-    kind = runner or ("dask" if dask_address else "processes")
-    if kind not in get_args(Kind):
-        raise unknown("runner", kind, get_args(Kind))
-    if workers is not None and workers < 1:
-        raise UsageError(f"`workers={workers}`: expected at least 1 worker")
-    if kind == "serial" and (workers or 1) > 1:
-        raise UsageError(f"`runner=serial` works alone: expected no `workers=…` with it, found `workers={workers}`")
-    count = workers or len(os.sched_getaffinity(0))
-    if kind == "dask":
-        try:
-            cluster = Dask(count, dask_address)
-        except (OSError, ValueError) as error:
-            where = f"`dask_address={dask_address}`" if dask_address else "`runner=dask`"
-            raise SarDataError(f"{where}: expected a Dask scheduler, found none that answers: {error}") from error
-        with cluster:
-            yield cluster
-    elif kind == "serial" or count == 1:
-        yield Serial()
-    else:
-        with ExitStack() as stack:
-            with starting():
-                pool = stack.enter_context(Processes(count))
-            yield pool

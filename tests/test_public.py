@@ -23,7 +23,7 @@ from tests.places import ROOT
 LATER = {"leakage", "diff", "export", "report", "plan"}
 CREW = {"workers", "runner", "dask_address", "progress", "say"}
 ONLY_REQUEST = {"statistics"}  # for benchmarks
-ONLY_CLI = {"kind", "help", "as_json"}
+ONLY_CLI = {"help", "as_json"}
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
 
 if TYPE_CHECKING:
+    from sar_data.runners import Kind
     from sar_data.spec import Pipeline
 
 
@@ -74,7 +75,7 @@ def command(
     variant: str | None,
     source: Path | None,
     workers: int | None,
-    kind: str | None,
+    runner: Kind | None,
     dask_address: str | None,
     as_json: bool,
     **choices: Any,
@@ -91,8 +92,8 @@ def command(
     request = BuildRequest(dataset=dataset, variant=variant, source=source or Path(), **choices)
     if source is None:
         raise UsageError(_needs(catalog.pipeline(dataset, variant)))
-    with crew(workers, kind, dask_address) as runner:
-        carried_out(request, runner, note, request.out, as_json=as_json)
+    with crew(workers, runner, dask_address) as opened:
+        carried_out(request, opened, note, request.out, as_json=as_json)
 
 
 def _needs(pipeline: Pipeline) -> str:

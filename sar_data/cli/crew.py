@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
@@ -12,12 +12,13 @@ from sar_data.cli.choices import OneOf
 from sar_data.cli.stop import sheltered
 
 if TYPE_CHECKING:
-    from sar_data.runners import Runner
+    from sar_data.runners import Kind, Runner
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _kinds() -> tuple[str, ...]:
+def _runners() -> tuple[str, ...]:
     from sar_data.runners import Kind
 
     return get_args(Kind)
@@ -26,15 +27,14 @@ def _kinds() -> tuple[str, ...]:
 def workers_option(function: F) -> F:
     """Add --workers."""
     text = "Worker processes; without it one a core."
-    return click.option("--workers", type=click.IntRange(min=1), metavar="N", help=text)(function)
+    return click.option("--workers", type=int, metavar="N", help=text)(function)
 
 
 def runner_options(function: F) -> F:
     """Add --workers, --runner and --dask-address."""
     kind = click.option(
         "--runner",
-        "kind",
-        type=OneOf("runner", _kinds),
+        type=OneOf("runner", _runners),
         help="serial, processes (the default) or dask (the default with an address).",
     )
     address = click.option(
@@ -47,8 +47,13 @@ def runner_options(function: F) -> F:
     return workers_option(kind(address(function)))
 
 
-def crew(workers: int | None, kind: Any = None, dask_address: str | None = None) -> AbstractContextManager[Runner]:
-    """Return the runner that was asked for, whose processes no stop signal of a terminal reaches."""
-    from sar_data.runners import chosen
+@contextmanager
+def crew(workers: int | None, runner: Kind | None = None, dask_address: str | None = None) -> Iterator[Runner]:
+    """Open the runner that was asked for; one worker needs no pool."""
+    from sar_data.runners import Crew
 
-    return chosen(workers, kind, dask_address, starting=sheltered)
+    chosen = Crew(workers=workers, runner=runner, dask_address=dask_address)
+    with ExitStack() as stack:
+        with sheltered() if chosen.kind == "processes" else nullcontext():
+            opened = stack.enter_context(chosen.whole())
+        yield opened
