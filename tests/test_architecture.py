@@ -184,6 +184,18 @@ def test_the_mechanism_names_no_dataset_and_never_imports_prefect_and_torch_in_t
             assert not named, f"{path} names a dataset: {named}"
 
 
+def test_no_message_names_an_option_to_who_is_not_at_the_command_line() -> None:
+    for path in FILES:
+        if path.parts[:2] == ("sar_data", "cli"):
+            continue
+        tree = ast.parse((ROOT / path).read_text())
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+                found = re.search(r"(?<![\w-])--[a-z]", node.value)
+                assert not found or (path.parts[0] == "flows" and "prefect" in node.value), f"{path}: {node.value!r}"
+
+
 def test_rasterio_is_imported_in_one_file_only() -> None:
     assert [str(path) for path in FILES if any(n.split(".")[0] == "rasterio" for n in imported(path))] == [
         "sar_data/raster/gdal.py"

@@ -49,7 +49,7 @@ def open_draft(
     if "train" not in split:
         raise SplitError(
             f"split {facts['split_policy']['policy']}: expected some train records, found none among {len(split)}. "
-            "Choose another --split or --seed, or a source that has them."
+            "Choose another `split=…` or `seed=…`, or a source that has them."
         )
     splits = {name: _split(split.count(name), shard_length, container.multiple, shares[name]) for name in SPLITS}
     complete = {**facts, "sar_data_version": sar_data.__version__, "recipe_digest": digest, "splits": splits}
@@ -102,7 +102,7 @@ def _sealed(draft: Draft) -> bool:
     if left_out and draft.job.bad_records == "stop":
         raise BuildError(
             f"{draft.target}: sealed without {len(left_out)} bad records, the first {left_out[0].path}: "
-            f"{left_out[0].reason}. Take it with --on-bad quarantine, or mend the source, move the build away and "
+            f"{left_out[0].reason}. Take it with `bad_records=quarantine`, or mend the source, move the build away and "
             "build again."
         )
     return True
@@ -132,5 +132,5 @@ def _check_space(draft: Draft) -> None:
     if free < need:
         raise TargetError(
             f"{draft.target}: needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free. "
-            "Free some space or choose another --out."
+            "Free some space or choose another `out=…`."
         )

@@ -150,5 +150,5 @@ def _check_hash(place: Place, what: str, stored: Image, expected: str | None) ->
     if found != expected:
         raise BuildError(
             f"{place.split}/{place.shard:06d}, {place.key}: expected {what} of xxh3 {expected}, found {found}: "
-            "the parent build is damaged (sar-data verify --full lists all). Build it anew, then repack."
+            "the parent build is damaged (`verify(full=True)` lists all). Build it anew, then convert it."
         )

@@ -28,7 +28,7 @@ class FoundLists:
         """
         if lists is not None:
             if not lists.is_dir():
-                raise SourceError(f"--lists {lists}: expected a folder of list files, found none")
+                raise SourceError(f"`lists={lists}`: expected a folder of list files, found none")
             return cls(((Folder.at(lists), "", str(lists)),))
         below = tree.folders()
         if len(below) > MOST_FOLDERS:

@@ -28,7 +28,7 @@ class Assignment:
 
 
 class Lists(Protocol):
-    """Finds the named lists beside the data or in the folder given by --lists."""
+    """Finds the named lists beside the data or in the folder that is given."""
 
     def find(self, name: str) -> bytes | None:
         """Return the list's bytes, or None where it is nowhere."""

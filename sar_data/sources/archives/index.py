@@ -59,7 +59,7 @@ def gathered(mounts: Sequence[Mount], name: str, work: Path, progress: Progress,
         gather.save(table, facts)
         known = verified(table)
     if known is None:
-        raise TargetError(f"{table}: expected the table just written, found it damaged. Choose another --work.")
+        raise TargetError(f"{table}: expected the table just written, found it damaged. Choose another `work=…`.")
     return Archive(str(table.absolute()), known[0], parts)
 
 

@@ -54,7 +54,9 @@ def writable(work: Path) -> None:
     except OSError as error:
         reason = str(error.strerror)
     if reason:
-        raise TargetError(f"{work}: expected a folder to keep tables and plain tars in, but {reason}: choose a --work")
+        raise TargetError(
+            f"{work}: expected a folder to keep tables and plain tars in, but {reason}: choose a `work=…`"
+        )
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, te
         f"{packed.where} is compressed: it is turned once into the plain tar {target}, of {need / 1e6:,.1f} MB or more"
     )
     if need - kept > free:
-        raise TargetError(f"{text}; {free / 1e6:,.1f} MB are free. Free some space, or choose another --work.")
+        raise TargetError(f"{text}; {free / 1e6:,.1f} MB are free. Free some space, or choose another `work=…`.")
     tell(f"{text}; {free / 1e6:,.1f} MB are free" + (f"; {kept / 1e6:,.1f} MB are there already" if kept else ""))
     at = flushed = 0
     with closing(_ahead(blocks_of(packed))) as blocks:

@@ -23,7 +23,7 @@ def _archive(product: Product) -> Source:
     if not product.archive:
         raise SourceError(
             f"{product.name}: expected the link of an archive, found an entry of a catalogue that has none: "
-            f"{product.link}. Look the scenes up with --catalogue cdse"
+            f"{product.link}. Look the scenes up with `catalogue=cdse`"
         )
     name = product.name.removesuffix(".zip").removesuffix(".SAFE")
     return Source(name=f"{name}.zip", url=product.link, checksum=product.checksum, size=product.bytes)

@@ -27,7 +27,7 @@ def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Searc
 
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.path:
-        raise UsageError(f"--url {url}: asf_search speaks https only, to the root of a host: expected https://HOST")
+        raise UsageError(f"`url={url}`: asf_search speaks https only, to the root of a host: expected https://HOST")
     asf_search.REPORT_ERRORS = False  # else it tells its authors of every failed search, unasked
     with mannered(asf_search.ASFSession(), patience, authorise) as session:
         options = asf_search.ASFSearchOptions(host=parts.netloc, session=session)

@@ -44,7 +44,7 @@ def catalogue(
     module = import_module(f"sar_data.sources.scenes.{name}")
     url = url or module.URL
     if url is None:
-        raise UsageError(f"--catalogue {name} has no public address: expected --url https://HUB/, found none")
+        raise UsageError(f"`catalogue={name}` has no public address: expected `url=https://HUB/`, found none")
     url = checked(url)
     return Catalogue(name, url, module.BATCH, partial(module.opened, url, patience or Patience(), authorise or nobody))
 

@@ -61,7 +61,8 @@ class Login:
                 return header
             raise FetchError(
                 f"{host}: expected an account of the Data Space, found none. Register at dataspace.copernicus.eu and "
-                f"put `machine {self._host} login USER password PASSWORD` into ~/.netrc (or see sar-data fetch --help)"
+                f"put `machine {self._host} login USER password PASSWORD` into ~/.netrc, or set "
+                "SAR_DATA_USER_HOST and SAR_DATA_PASSWORD_HOST (HOST in capitals, _ for dots)"
             )
         with self._lock:
             if refused or time.monotonic() >= self._until:

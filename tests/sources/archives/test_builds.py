@@ -179,7 +179,7 @@ def test_a_read_only_source_needs_a_work_and_says_so(kind: str, tmp_path: Path) 
     if done.returncode == 77:
         pytest.skip("this system lets nobody mount a folder read-only")
     refusal, size = done.stdout.splitlines()
-    assert refusal.endswith("but it is read-only: choose a --work")
+    assert refusal.endswith("but it is read-only: choose a `work=…`")
     assert size == "3"
 
 
@@ -215,5 +215,5 @@ def test_too_small_a_work_is_said_with_what_is_needed(patches: Files, tmp_path: 
     head[4] = (head[4] & 0x3F) | 0xC0
     head[5 : 5 + width] = (1 << 60).to_bytes(8, "little")
     source.write_bytes(bytes(head))
-    with pytest.raises(TargetError, match=r"1,152,921,504,606\.8 MB or more; .* MB are free\. .*--work"):
+    with pytest.raises(TargetError, match=r"1,152,921,504,606\.8 MB or more; .* MB are free\. .*`work=…`"):
         open_tree(source)

@@ -190,7 +190,7 @@ def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
 
 
 def test_a_dhus_hub_needs_an_address_and_a_wrong_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="expected --url"):
+    with pytest.raises(UsageError, match="expected `url=https://HUB/`"):
         catalogue("dhus")
     with pytest.raises(UsageError, match="Did you mean 'cdse'"):
         catalogue("cdsee")

@@ -332,7 +332,7 @@ def test_a_name_that_is_no_products_is_refused(tmp_path: Path, name: str) -> Non
 
 def test_a_catalogues_entry_is_no_archive() -> None:
     entry = Product(name=A[:-5], link="https://stac.example/items/x", archive=False)
-    with pytest.raises(SourceError, match="--catalogue cdse"):
+    with pytest.raises(SourceError, match="`catalogue=cdse`"):
         archives([entry])
 
 
