@@ -159,15 +159,6 @@ class Zarr:
         return _Compressed(build, layout, slots) if self.compression else _Raw(build, layout)
 
 
-def chunk(folder: Path, name: str, shard: int, layout: Layout) -> Path:
-    """Return the path of the chunk that holds a shard's images, or its masks, below a split's folder."""
-    return folder / f"{name}/c/{shard}{'/0' * len(_shape(name, layout))}"
-
-
-def _shape(name: str, layout: Layout) -> tuple[int, ...]:
-    return layout.image_shape() if name == "image" else layout.image_shape()[-2:]
-
-
 class _Raw:
     """Reads samples of raw chunks by their offset."""
 
@@ -175,11 +166,11 @@ class _Raw:
         self._build, self._layout = build, layout
 
     def read(self, place: Place) -> Image:
-        path = chunk(self._build / place.split, "image", place.shard, self._layout)
+        path = documents.chunk(self._build / place.split, "image", place.shard, self._layout)
         return read_at(path, place.offset, self._layout.image_shape(), self._layout.dtype)
 
     def mask(self, place: Place) -> Mask:
-        path = chunk(self._build / place.split, "mask", place.shard, self._layout)
+        path = documents.chunk(self._build / place.split, "mask", place.shard, self._layout)
         return read_at(path, place.mask_offset, self._layout.image_shape()[-2:], "uint8")
 
     def close(self) -> None:
@@ -194,8 +185,11 @@ class _Compressed:
         self._decoded: dict[str, tuple[Path, int, npt.NDArray[np.uint8]]] = {}
 
     def _read(self, name: str, place: Place) -> Image:
-        shape, kind = _shape(name, self._layout), np.dtype(self._layout.dtype if name == "image" else "uint8")
-        path = chunk(self._build / place.split, name, place.shard, self._layout)
+        shape, kind = (
+            documents.shape_of(name, self._layout),
+            np.dtype(self._layout.dtype if name == "image" else "uint8"),
+        )
+        path = documents.chunk(self._build / place.split, name, place.shard, self._layout)
         number, at = divmod(place.position, INNER)
         if name not in self._decoded or self._decoded[name][:2] != (path, number):
             shards = Shards(self._slots[place.split], math.prod(shape) * kind.itemsize)

@@ -49,6 +49,16 @@ def axes(layout: Layout) -> tuple[str, ...]:
     return ("sample", *("frame", "band", "y", "x")[4 - len(layout.image_shape()) :])
 
 
+def shape_of(name: str, layout: Layout) -> tuple[int, ...]:
+    """Return the shape of one stored image, or of one mask."""
+    return layout.image_shape() if name == "image" else layout.image_shape()[-2:]
+
+
+def chunk(folder: Path, name: str, shard: int, layout: Layout) -> Path:
+    """Return the path of the chunk that holds a shard's images, or its masks, below a split's folder."""
+    return folder / f"{name}/c/{shard}{'/0' * len(shape_of(name, layout))}"
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """What a split's documents must agree with: its folder, and from the manifest its layout and shards."""
@@ -81,10 +91,11 @@ class Split:
             except BuildError as error:
                 yield self._unreadable(f"{name}/{NAME}", error)
 
-    def check(self) -> None:
-        """Raise BuildError for the first fault."""
+    def check(self) -> int:
+        """Return the number of samples with those that are lost; raise BuildError for the first fault."""
         for fault in self.faults():
             raise BuildError(f"{self.folder.parent / fault.what}: expected {fault.expected}, found {fault.found}")
+        return self._samples(_read(self.folder / NAME))
 
     def _unreadable(self, name: str, error: BuildError) -> Fault:
         return Fault(f"{self.folder.name}/{name}", "the document of this build", str(error))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sar_data import formats
-from sar_data.errors import BuildError
+from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout, Place, Reader
-from sar_data.sealed.index import check
+from sar_data.formats.zarr_documents import Split
+from sar_data.sealed.index import INDEX
+from sar_data.sealed.index_bounds import check_bounds
+from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -57,24 +59,37 @@ class Build:
     def index(self) -> pa.Table:
         """Return index.parquet, packed rows first, in shard order; raise BuildError for one that no build has."""
         path = self.path / INDEX_NAME
-        try:
-            table = pq.read_table(path, memory_map=True)
-        except (OSError, pa.ArrowException) as error:
-            raise BuildError(f"{path}: cannot read: {error}") from error
-        check(table, path)
+        table, layout = read_index(path), layout_of(self.manifest)
+        if missing := [name for name in INDEX.names if name not in table.column_names]:
+            raise BuildError(f"{path}: expected the columns {', '.join(missing)}, found none such")
+        for split in self.manifest.splits:
+            check_bounds(table.filter(pc.equal(table["split"], split)), self.manifest, layout, split, path)
+        packed = table.filter(pc.is_valid(table["shard"]))
+        if strange := set(packed["split"].unique().to_pylist()) - self.manifest.splits.keys():
+            raise BuildError(f"{path}: expected shards of {', '.join(self.manifest.splits)}, found {min(strange)}")
         return table
 
     def dataset(self, split: str) -> xarray.Dataset:
         """Open one split of a Zarr build lazily in xarray: `image` (sample, band, y, x), `key`, `valid`, `band`.
 
-        Scaled integers arrive decoded, in the declared unit. Raises BuildError for the other containers.
+        Scaled integers arrive decoded, in the declared unit; keys are those of the index. Raises UsageError for a split
+        that does not exist, BuildError for the other containers and where a document or a chunk is not what the
+        manifest says: the zarr library opens nothing else.
         """
-        if self.manifest.format != "zarr":
-            raise BuildError(f"{self.path}: xarray opens zarr, this is {self.manifest.format}: `convert(format=zarr)`")
-        import xarray
+        manifest, layout = self.manifest, layout_of(self.manifest)
+        if manifest.format != "zarr":
+            raise BuildError(f"{self.path}: xarray opens zarr, this is {manifest.format}: `convert(format=zarr)`")
+        if split not in manifest.splits:
+            raise unknown("split", split, manifest.splits)
+        from sar_data.formats.zarr_dataset import opened
 
-        dataset: xarray.Dataset = xarray.open_zarr(self.path / split, consolidated=True)
-        return dataset
+        document = manifest.splits[split]
+        packed = self.index().select(["split", "shard", "position", "key"])
+        packed = packed.filter(pc.equal(packed["split"], split))
+        slots = pc.add(pc.multiply(packed["shard"].cast(pa.int64()), document.shard_length), packed["position"])
+        sizes = [shard.bytes for shard in document.shards]
+        found = Split(self.path / split, layout, document.shard_length, len(sizes), manifest.compression)
+        return opened(found, sizes, dict(zip(slots.to_pylist(), packed["key"].to_pylist(), strict=True)))
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:

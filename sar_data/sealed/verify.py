@@ -18,7 +18,6 @@ from sar_data.errors import BuildError
 from sar_data.formats.container import Fault
 from sar_data.progress import Progress
 from sar_data.runners import Runner, Serial
-from sar_data.sealed.index import INDEX
 from sar_data.sealed.manifest import NAME, Document, Manifest, content_digest
 from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build, layout_of
 from sar_data.sealed.recount import counted, shards
@@ -80,8 +79,6 @@ def verify(
         index = build.index()
     except BuildError as error:
         return [*problems, Problem(None, None, INDEX_NAME, "a table", str(error))]
-    if missing := [name for name in INDEX.names if name not in index.column_names]:
-        return [*problems, Problem(None, None, INDEX_NAME, f"the columns {', '.join(missing)}", "none such")]
     problems += _rows(build.manifest, index)
     return problems + (_pixels(build, index, runner, progress) if full else [])
 

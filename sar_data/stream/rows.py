@@ -14,7 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError, UsageError
-from sar_data.sealed.index import check
+from sar_data.sealed.index_bounds import check_bounds
+from sar_data.sealed.index_file import read_index
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import layout_of
 
 Integers = npt.NDArray[np.int64]
 COLUMNS = ("key", "split", "shard")
@@ -62,20 +65,18 @@ class Rows:
         return np.sort(found.to_numpy().astype(np.int64))
 
 
-def load(index: Path, split: str, columns: Iterable[str]) -> Rows:
-    """Read one split from an index; raise BuildError where it cannot be read."""
+def load(index: Path, manifest: Manifest, split: str, columns: Iterable[str]) -> Rows:
+    """Read one split from an index; raise BuildError where it cannot be read, or is of another build."""
     names = list(dict.fromkeys([*COLUMNS, *columns]))
-    try:
-        with pq.ParquetFile(index, read_dictionary=["split"]) as file:  # read_table would import pandas
-            table = file.read(columns=names)
-    except (OSError, pa.ArrowException) as error:
-        raise BuildError(f"{index}: cannot read the columns {', '.join(names)}: {error}") from error
-    check(table, index)
+    table = read_index(index, names, split_as_dictionary=True)
     members = _members(table["split"], split)
     first, count = int(members.argmax()) if len(members) else 0, int(np.count_nonzero(members))
     if not members[first : first + count].all():
         raise BuildError(f"{index}: the rows of {split} do not lie together")
+    if count != manifest.splits[split].count:
+        raise BuildError(f"{index}: expected {manifest.splits[split].count} rows of {split}, found {count}")
     table = table.slice(first, count)
+    check_bounds(table, manifest, layout_of(manifest), split, index)
     return Rows(_whole(table["key"]), _integers(_whole(table["shard"])), table.drop_columns(list(COLUMNS)))
 
 

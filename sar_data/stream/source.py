@@ -47,7 +47,7 @@ class Source:
         self.layout: Layout = layout_of(self.manifest)
         self.task = targets.task_of(self.manifest, task)
         columns = targets.columns(self.manifest, self.task) + opening.columns(self.manifest, self.layout)
-        self.rows: Rows = load(self.files.path(INDEX_NAME), split, columns + ["xxh3"] * access.verify)
+        self.rows: Rows = load(self.files.path(INDEX_NAME), self.manifest, split, columns + ["xxh3"] * access.verify)
         self.targets = targets.of(self.task, self.rows)
         self.size = opening.sizes(self.layout, self.rows)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
+from sar_data.sealed.index_file import read_index
 from sar_data.sealed.opened import INDEX_NAME
 from sar_data.stream.collection import Collection, open_collection
 from sar_data.stream.order import permutation
@@ -94,8 +94,7 @@ class Data:
         source = self.loader("train").collection.sources[0]
         if source.layout.shape is not None:
             return {"crop": None, "pad": None}
-        with pq.ParquetFile(source.files.path(INDEX_NAME)) as file:
-            table = file.read(columns=["split", "height", "width"])
+        table = read_index(source.files.path(INDEX_NAME), ["split", "height", "width"])
         sizes = table.filter(pc.equal(table["split"], split))
         return {"crop": None, "pad": max(pc.max(sizes[axis]).as_py() or 1 for axis in ("height", "width"))}
 
@@ -143,8 +142,7 @@ class Data:
     def groups(self) -> dict[str, str | None]:
         """The scene, tile or block of each key, None where the build knows none."""
         path = self.loader("train").collection.sources[0].files.path(INDEX_NAME)
-        with pq.ParquetFile(path) as file:  # read_table would import pandas
-            table = file.read(columns=["key", "group"])
+        table = read_index(path, ["key", "group"])
         return dict(zip(table["key"].to_pylist(), table["group"].to_pylist(), strict=True))
 
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:

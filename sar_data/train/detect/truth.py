@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from sar_data.errors import BuildError
+from sar_data.sealed.index_file import read_index
 
 BOXES = pa.list_(pa.list_(pa.float64()))
 COLUMNS = {
@@ -28,11 +27,7 @@ class Truth:
     """
 
     def __init__(self, index: Path, attribute: str) -> None:
-        try:
-            with pq.ParquetFile(index) as file:  # read_table would import pandas
-                table = file.read(columns=["key", "objects", "attrs"])
-        except (OSError, pa.ArrowException) as error:
-            raise BuildError(f"{index}: cannot read the objects: {error}") from error
+        table = read_index(index, ["key", "objects", "attrs"])
         self.attribute = attribute
         self._rows = {key: row for row, key in enumerate(table["key"].to_pylist())}
         self._objects = table["objects"].combine_chunks()

@@ -1,0 +1,57 @@
+"""A split of a Zarr build in xarray, after its documents and chunks were compared with the manifest.
+
+Only images and masks are left to the zarr library: what has text in it needs a decoder that believes its input, and is
+known from the manifest and the index.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sar_data.errors import BuildError
+from sar_data.formats.zarr_documents import Split, chunk, shape_of
+from sar_data.formats.zarr_shards import Shards
+from sar_data.system.regular import open_regular
+
+if TYPE_CHECKING:
+    import xarray
+
+TEXT = ("band", "key", "valid")
+
+
+def opened(split: Split, sizes: Sequence[int], keys: Mapping[int, str]) -> xarray.Dataset:
+    """Return a split lazily: `image`, `mask` if any, and of each sample `key` and whether it is `valid`.
+
+    `sizes` are the bytes of the image's chunks, `keys` the key of each slot that holds a sample. Raises BuildError
+    where a document, or the form of a chunk, is not what the manifest says.
+    """
+    import xarray
+
+    samples = split.check()
+    for number, size in enumerate(sizes):
+        for name in ("image", "mask") if split.layout.mask else ("image",):
+            _check_chunk(split, name, number, size)
+    data = xarray.open_zarr(split.folder, consolidated=True, zarr_format=3, drop_variables=list(TEXT))
+    names, valid = np.full(samples, "", object), np.zeros(samples, np.bool_)
+    slots = np.fromiter(keys, np.int64, len(keys))
+    if len(slots) and slots.max() >= samples:
+        raise BuildError(f"{split.folder}: expected {slots.max() + 1} samples or more, found {samples}")
+    names[slots], valid[slots] = list(keys.values()), True
+    named = data.assign_coords(band=("band", np.array(split.layout.bands, object)))
+    found: xarray.Dataset = named.assign(key=("sample", names), valid=("sample", valid))
+    return found
+
+
+def _check_chunk(split: Split, name: str, number: int, size: int) -> None:
+    """Raise BuildError where a chunk is no regular file, has another size, or would decode to another one."""
+    path = chunk(split.folder, name, number, split.layout)
+    sample = split.layout.image_bytes() if name == "image" else math.prod(shape_of(name, split.layout))
+    if split.compression:
+        Shards(split.slots, sample).check(path)
+    else:
+        os.close(open_regular(path, size if name == "image" else split.slots * sample))

@@ -1,0 +1,159 @@
+"""What an index says of places, sizes and labels, held against the manifest: nothing leads out of a shard or a list.
+
+Whoever reads pixels by an index turns its numbers into addresses. They are looked at once, a column at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data import formats
+from sar_data.errors import BuildError
+from sar_data.formats.container import Layout, Shard
+from sar_data.sealed.manifest import Manifest
+
+TAR_STEP = 64  # a payload follows a tar's header of 512 bytes and an npy's of a multiple of this
+FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def check_bounds(rows: pa.Table, manifest: Manifest, layout: Layout, split: str, where: object) -> None:
+    """Raise BuildError where rows of one split, or their shards, are not what a build of this manifest has.
+
+    `rows` has any columns of the index, `key` among them; those that are missing are not looked at.
+    """
+    _check_shards(manifest, layout, split, where)
+    for name, right, expected in (*_places(rows, manifest, layout, split), *_labels(rows, manifest)):
+        wrong = pc.invert(pc.fill_null(right, False))
+        if pc.any(wrong).as_py():
+            key, found = (rows[column].filter(wrong)[0].as_py() for column in ("key", name))
+            raise BuildError(f"{where}: {key}: expected {expected}, found {name} {str(found)[:200]}")
+
+
+def _check_shards(manifest: Manifest, layout: Layout, split: str, where: object) -> None:
+    """Raise BuildError where a shard is not called, or not as long, as the container has it."""
+    container = formats.get(manifest.format, manifest.compression)
+    document = manifest.splits[split]
+    for number, shard in enumerate(document.shards):
+        own = Shard(split, number, shard.count, document.shard_length, 0)
+        if (shard.name, shard.file) != (own.name, container.file(own, layout)):
+            raise BuildError(f"{where}: expected shard {own.name} in {container.file(own, layout)}, found {shard.file}")
+        if manifest.format == "zarr" and manifest.compression is None:
+            need = document.shard_length * layout.image_bytes()
+            if shard.bytes != need:
+                raise BuildError(f"{where}: shard {shard.name}: expected {need} bytes, found {shard.bytes}")
+
+
+def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield column, whether each row is right, and what is expected."""
+    document, there = manifest.splits[split], set(rows.column_names)
+    shards = len(document.shards)
+    yield "shard", pc.less(rows["shard"], shards), f"one of {shards} shards of {split}"
+    if not pc.all(pc.fill_null(pc.less(rows["shard"], shards), False)).as_py():
+        return  # the rest asks for the shard's size
+    if "position" in there:
+        yield "position", pc.less(rows["position"], document.shard_length), f"a slot below {document.shard_length}"
+    if "xxh3" in there:
+        yield "xxh3", pc.is_valid(rows["xxh3"]), "a hash"
+    if "mask_xxh3" in there and not layout.mask:
+        yield "mask_xxh3", pc.is_null(rows["mask_xxh3"]), "no mask"
+    if {"height", "width"} <= there:
+        yield from _sizes(rows, layout, _bytes(rows, manifest, split))
+    if manifest.format == "lmdb" or manifest.compression:
+        return
+    image: Any = layout.image_bytes()
+    pixels: Any = math.prod(layout.shape or ())
+    if layout.shape is None:
+        if not {"height", "width"} <= there:
+            return
+        pixels = pc.multiply(rows["height"].cast(pa.int64()), rows["width"].cast(pa.int64()))
+        image = pc.multiply(pixels, layout.image_bytes((1, 1)))
+    room = _bytes(rows, manifest, split)
+    if "offset" in there:
+        yield from _offsets("offset", rows, image, room, manifest.format)
+    if "mask_offset" in there and not layout.mask:
+        yield "mask_offset", pc.is_null(rows["mask_offset"]), "no mask"
+    elif "mask_offset" in there:
+        if manifest.format == "zarr":
+            room = pa.scalar(document.shard_length * math.prod(layout.shape or ()))
+        yield from _offsets("mask_offset", rows, pixels, room, manifest.format)
+
+
+def _bytes(rows: pa.Table, manifest: Manifest, split: str) -> pa.ChunkedArray:
+    """Return the bytes of each row's shard."""
+    return pc.take(pa.array([shard.bytes for shard in manifest.splits[split].shards], pa.int64()), rows["shard"])
+
+
+def _sizes(rows: pa.Table, layout: Layout, room: Any) -> Iterator[tuple[str, Any, str]]:
+    if layout.shape is not None:
+        for name, most in zip(("height", "width"), layout.shape, strict=True):
+            yield name, pc.less_equal(rows[name], most), f"at most {most} pixels"
+        return
+    pixels = pc.multiply(rows["height"].cast(pa.int64()), rows["width"].cast(pa.int64()))
+    most = pc.divide(room, layout.image_bytes((1, 1)))
+    yield "height", pc.less_equal(pixels, most), "an image that its shard has room for"
+
+
+def _offsets(name: str, rows: pa.Table, size: Any, room: Any, container: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield what is wrong with the places of payloads of `size` bytes in shards of `room` bytes."""
+    last = pc.subtract(room, size)
+    yield name, pc.less_equal(rows[name], last), "a payload inside of its shard"
+    step = size if container == "zarr" else TAR_STEP
+    whole = pc.multiply(pc.divide(rows[name], step), step)
+    yield name, pc.equal(whole, rows[name]), f"a multiple of {TAR_STEP if container != 'zarr' else 'its size'}"
+    if container == "zarr" and "position" in rows.column_names:
+        there = pc.multiply(rows["position"].cast(pa.int64()), size)
+        yield name, pc.equal(there, rows[name]), "the place of its position"
+
+
+def _labels(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str]]:
+    """Yield column, whether each row is right, and what is expected, for classes, boxes and times."""
+    there = set(rows.column_names)
+    if "label_indices" in there:
+        classes = len(manifest.tasks[0].classes) if manifest.tasks else 0
+        yield "label_indices", _each(_whole(rows["label_indices"]), 0, classes), f"classes below {classes}"
+    for task in manifest.tasks if "targets" in there else ():
+        found = pc.map_lookup(_whole(rows["targets"]), pa.scalar(task.name), "first")
+        yield "targets", _each(found, 0, len(task.classes)), f"classes of {task.name} below {len(task.classes)}"
+    if "objects" in there:
+        yield from _objects(_whole(rows["objects"]), manifest)
+    if "time" in there:
+        first, last = (pa.scalar(time, pa.timestamp("us", "UTC")) for time in (FIRST, LAST))
+        inside = pc.and_(pc.greater_equal(rows["time"], first), pc.less(rows["time"], last))
+        yield "time", pc.fill_null(inside, True), f"a time of {FIRST.year} to {LAST.year}"
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _each(lists: Any, low: int, high: int) -> pa.Array:
+    """Say of each row whether all elements of its list are at least `low` and below `high`; a null list has none."""
+    flat = pc.list_flatten(lists)
+    return _none_of(lists, pc.or_(pc.less(flat, low), pc.greater_equal(flat, high)))
+
+
+def _none_of(lists: Any, wrong: Any) -> pa.Array:
+    """Say of each row whether none of its list's elements is `wrong`."""
+    lost = pc.filter(pc.list_parent_indices(lists), pc.fill_null(wrong, True))
+    return pa.array(~np.isin(np.arange(len(lists)), lost.to_numpy(zero_copy_only=False)))
+
+
+def _objects(lists: pa.Array, manifest: Manifest) -> Iterator[tuple[str, Any, str]]:
+    classes = next((len(task.classes) for task in manifest.tasks if task.kind == "detection"), 0)
+    things = pc.list_flatten(lists)
+    label, box, rotated, rings = (pc.struct_field(things, f) for f in ("label", "box", "rotated", "polygons"))
+    odd = pc.not_equal(pc.bit_wise_and(pc.list_value_length(pc.list_flatten(rings)), 1), 0)
+    for wrong, expected in (
+        (pc.or_(pc.less(label, 0), pc.greater_equal(label, classes)), f"labels below {classes}"),
+        (pc.not_equal(pc.list_value_length(box), 4), "boxes of 4 numbers"),
+        (pc.fill_null(pc.not_equal(pc.list_value_length(rotated), 5), False), "rotated boxes of 5 numbers"),
+        (pc.invert(_none_of(rings, odd)), "outlines of x and y"),
+    ):
+        yield "objects", _none_of(lists, wrong), expected

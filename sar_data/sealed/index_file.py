@@ -1,0 +1,74 @@
+"""index.parquet from disk: whole, of the schema's own types, and nothing null where the writer writes a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sar_data.errors import BuildError
+from sar_data.sealed.index import INDEX, check
+from sar_data.system.regular import open_regular
+
+MOST_ROWS_A_BYTE = 16  # every row has a key of its own, so that a file that tells more rows tells them of nothing
+MAY_BE_NULL = {"files.xxh3", "objects.rotated", "objects.polygons"}  # of what lies in a column
+
+
+def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dictionary: bool = False) -> pa.Table:
+    """Return the columns of an index, all by default; raise BuildError for a file that no build has.
+
+    Extension types, which could bring code of their own, are no types of the schema. pandas is not imported.
+    """
+    file = open_regular(path)
+    try:
+        with os.fdopen(file, "rb") as source:
+            most = os.fstat(file).st_size * MOST_ROWS_A_BYTE
+            dictionary = ["split"] if split_as_dictionary else None
+            with pq.ParquetFile(source, read_dictionary=dictionary) as parquet:
+                if not 0 <= parquet.metadata.num_rows <= most:
+                    raise BuildError(f"{path}: expected at most {most} rows, found {parquet.metadata.num_rows}")
+                schema = parquet.schema_arrow
+                names = schema.names if columns is None else list(columns)
+                _check_types(path, schema, names)
+                table = parquet.read(columns=names)
+        table.validate(full=True)
+    except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError, MemoryError) as error:
+        if isinstance(error, BuildError):
+            raise
+        raise BuildError(f"{path}: cannot read: {error}") from error
+    check(table, path)
+    for name in set(table.column_names) & set(INDEX.names):
+        for chunk in table[name].chunks:
+            for hole in _holes(name, chunk):
+                raise BuildError(f"{path}: {hole}: expected values, found null")
+    return table
+
+
+def _check_types(path: Path, schema: pa.Schema, names: Sequence[str]) -> None:
+    for name in names:
+        if schema.names.count(name) != 1:
+            raise BuildError(f"{path}: expected one column {name}, found {schema.names.count(name)}")
+        found = schema.field(name).type
+        found = found.value_type if pa.types.is_dictionary(found) else found
+        if name in INDEX.names and found != INDEX.field(name).type:
+            raise BuildError(f"{path}: {name}: expected {INDEX.field(name).type}, found {str(found)[:200]}")
+
+
+def _holes(name: str, column: pa.Array) -> Iterator[str]:
+    """Yield what is null inside of a column's lists, maps and structs; a row itself may be."""
+    parts: dict[str, pa.Array] = {}
+    if pa.types.is_map(column.type):
+        parts = {"keys": column.keys, "values": column.items}
+    elif pa.types.is_list(column.type):
+        parts = {"": column.flatten()}
+    elif pa.types.is_struct(column.type):
+        fields = [column.type.field(i).name for i in range(column.type.num_fields)]
+        parts = dict(zip(fields, column.flatten(), strict=True))
+    for field, part in parts.items():
+        inner = f"{name}.{field}" if field else name
+        if part.null_count and inner not in MAY_BE_NULL:
+            yield inner
+        yield from _holes(inner, part)
