@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 
 from sar_data.errors import BadRecord
+from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
@@ -61,7 +62,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if named is None or named["cls"] != folder:
         raise BadRecord(unit, f"expected a name like {folder}_1.tif in the folder {folder}, found {name}")
     if folder not in CLASSES:
-        raise BadRecord(unit, f"expected one of the classes {', '.join(CLASSES)}, found {folder}")
+        raise BadRecord(unit, f"expected one of the classes {few(CLASSES)}, found {folder}")
     size = tree.size(unit)
     crs, transform = tiff.georeference(tree, unit)
     footprint = None

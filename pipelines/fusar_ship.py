@@ -22,6 +22,7 @@ from functools import partial
 
 from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, category, discover, walk
 from sar_data.errors import BadRecord
+from sar_data.naming import few
 from sar_data.raster import picture
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree, Unit
@@ -46,7 +47,7 @@ def scan(tree: Tree, unit: str, table: str = "") -> Iterator[Record]:
         yield Record(key=re.sub(r"[^\w-]+", "_", unit), files=files, labels={"category": ()}, unused=reason)
         return
     if (kind := category(unit)) is None:
-        raise BadRecord(unit, f"expected a folder of one of the categories {', '.join(CLASSES)}, found {folder or '.'}")
+        raise BadRecord(unit, f"expected a folder of one of the categories {few(CLASSES)}, found {folder or '.'}")
     if (code := int(named["code"])) in LISTED and CLASSES[code - 1] != kind:
         raise BadRecord(unit, f"expected C{code:02} in the folder {CLASSES[code - 1]}, found it in {kind}")
     row = about(tree, table).get(named[1], {}) if table else {}

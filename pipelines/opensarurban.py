@@ -22,6 +22,7 @@ import numpy as np
 
 from pipelines._opensarurban import CLASSES, FILE, LABELS, discover, folders, package
 from sar_data.errors import BadRecord
+from sar_data.naming import few
 from sar_data.raster import picture
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree, Unit
@@ -44,7 +45,7 @@ def scan(tree: Tree, unit: str, top: str = "") -> Iterator[Record]:
     folder, name = posixpath.split(unit)
     named = FILE.fullmatch(name)
     if named is None or (label := LABELS.get(named["cls"].lower().rstrip("s"))) is None:
-        raise BadRecord(unit, f"expected a name of one of the classes {', '.join(CLASSES)}, found {name}")
+        raise BadRecord(unit, f"expected a name of one of the classes {few(CLASSES)}, found {name}")
     paths = (unit, posixpath.join(folder, FILE.sub(r"\1_vh\g<end>", name)))
     place = package(folder, top)
     yield Record(

@@ -18,6 +18,7 @@ from sar_data.download.ledger import Entry, Ledger
 from sar_data.download.target import Fetched, Wanted
 from sar_data.download.transfer import TransferProgress, download
 from sar_data.errors import FetchError, SarDataError, SourceError, TargetError, Unreachable, UsageError, unknown
+from sar_data.naming import MOST
 from sar_data.progress import Say
 from sar_data.spec import DatasetSpec, Source
 
@@ -87,7 +88,8 @@ def check(outcomes: Iterable[Outcome]) -> None:
     bad = [outcome for outcome in outcomes if not outcome.there]
     if not bad:
         return
-    said = "; ".join(f"{one.source.file}: {one.state}: {one.message} ({one.source.url})" for one in bad)
+    said = "; ".join(f"{one.source.file}: {one.state}: {one.message} ({one.source.url})" for one in bad[:MOST])
+    said += f"; and {len(bad) - MOST} more" if len(bad) > MOST else ""
     if any(one.state == "failed" and not one.passing for one in bad):
         raise FetchError(said)
     if any(one.passing for one in bad):

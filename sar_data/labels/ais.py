@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from sar_data.errors import BadRecord
 from sar_data.labels.markup import root_of, text_of
+from sar_data.naming import few
 
 CLASSES = (
     "Cargo",
@@ -109,7 +110,7 @@ def agreed(name: str, code: str | None, path: str) -> int:
     named = next((found for known, found in _NAMED.items() if letters.startswith(known)), None)
     coded = label(code)
     if named is None and coded is None:
-        raise BadRecord(path, f"expected one of the classes {', '.join(CLASSES)}, found {name!r} and type code {code}")
+        raise BadRecord(path, f"expected one of the classes {few(CLASSES)}, found {name!r} and type code {code}")
     if named is not None and coded is not None and named != coded:
         raise BadRecord(path, f"expected a type code of {CLASSES[named]}, found {code}: {CLASSES[coded]}")
     return named if named is not None else coded or 0

@@ -14,6 +14,7 @@ from typing import Any
 
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes
+from sar_data.naming import few
 from sar_data.record import Object, SourceFile
 from sar_data.sources.tree import noted
 from sar_data.spec import Tree
@@ -51,7 +52,7 @@ class Annotations:
                 where, f"expected category_id, bbox of four numbers and polygons, found {error!r}"
             ) from None
         if category not in classes:
-            raise BadRecord(where, f"expected categories {', '.join(classes)}, found {category[:40]!r}")
+            raise BadRecord(where, f"expected categories {few(classes)}, found {category[:40]!r}")
         if not all(math.isfinite(v) for ring in rings for v in ring):
             raise BadRecord(where, "expected polygons of finite numbers, found others")
         box, cut = boxes.fitted((x, y, x + width, y + height), self.shape(name), where, most=most)

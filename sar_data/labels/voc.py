@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sar_data.errors import BadRecord
 from sar_data.labels.boxes import Box, around, corners, fitted, matched
 from sar_data.labels.markup import root_of, text_of
+from sar_data.naming import few
 from sar_data.record import Object
 
 Rotated = tuple[float, float, float, float, float]
@@ -57,7 +58,7 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
 def _thing(element: Any, path: str, classes: Sequence[str]) -> Thing:
     name = (element.findtext("name") or element.findtext("possibleresult/name") or "").strip()
     if name.lower() not in classes:
-        raise BadRecord(path, f"expected objects named {', '.join(classes)}, found {name[:40]!r}")
+        raise BadRecord(path, f"expected objects named {few(classes)}, found {name[:40]!r}")
     box, rotated, points = element.find("bndbox"), element.find("rotated_bndbox"), element.find("segm")
     points = element.find("points") if points is None else points
     drawn: list[float] = []

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sar_data.errors import UsageError
+from sar_data.naming import few
 from sar_data.train.models.encoder import FINAL, Backbone
 
 # What lies beside an encoder: decoders and heads, what is computed anyhow, and RVSA's rotated windows (MTP).
@@ -119,7 +120,7 @@ def _complete(encoder: Backbone, own: dict[str, Tensor], target: dict[str, Tenso
         if name in target and own[name].shape != target[name].shape
     ]
     found = [
-        f"{what}: {', '.join(sorted(names))}"
+        f"{what}: {few(sorted(names))}"
         for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", shapes))
         if names
     ]

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from sar_data.errors import BuildError
+from sar_data.naming import few
 
 # Where weights lie in a file that holds more than them; a teacher is what self-distillation publishes.
 PARTS = ("model", "state_dict", "teacher", "student", "module", "encoder")
@@ -63,7 +64,7 @@ def read(path: Path) -> Contents:
     tensors = {str(name): value.detach() for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise BuildError(
-            f"{path}: expected weights, found {', '.join(map(str, state)) or 'nothing'}: a checkpoint has its tensors "
+            f"{path}: expected weights, found {few(list(state)) if state else 'nothing'}: a checkpoint has its tensors "
             f"by name, alone or under one of {', '.join(PARTS)}"
         )
     kept, dropped = _bare(tensors)
