@@ -36,5 +36,5 @@ def test_what_is_none_is_refused(text: str, reason: str) -> None:
 
 @pytest.mark.parametrize("data", [b"\xff\xfe[\x001\0]\0", b'["\xe9"]', b"\0"])
 def test_other_encodings_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="codec|Expecting"):
+    with pytest.raises(ValueError, match=r"codec|Expecting"):
         strict_json.loads(data)
