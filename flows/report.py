@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sar_data.sealed.manifest import DomainStatistics, Manifest, SplitPolicyDocument
+from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument
+from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 
 FIGURES = ("mean", "std", "min", "max")
@@ -32,7 +33,7 @@ def page(build: Build) -> str:
         "unused": _counts(manifest.unused),
         "quarantined": str(len(manifest.quarantine)),
         "split policy": _policy(manifest.split_policy),
-        "leakage": str(manifest.split_policy.leakage),
+        "leakage": ", ".join(f"{name} {figure.value}" for name, figure in manifest.leakage.items()),
     }
     rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
     head = f"# {manifest.title}\n\n{manifest.dataset} {manifest.version}, {manifest.format}\n\n`{build.path}`\n\n"

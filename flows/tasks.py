@@ -94,7 +94,7 @@ def run_step(step: Step[Any], crew: Crew) -> None:
     if result.sealed:
         say("%s is sealed already: nothing to do", result.target)
     else:
-        counts = ", ".join(f"{name} {split['count']}" for name, split in result.facts["splits"].items())
+        counts = ", ".join(f"{name} {split.count}" for name, split in result.splits.items())
         say("planned %s: %s, in %d shards", result.target, counts, len(result.shards))
 
 

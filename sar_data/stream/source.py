@@ -14,8 +14,9 @@ import xxhash
 
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
-from sar_data.sealed.opened import INDEX_NAME, layout_of
+from sar_data.sealed.opened import layout_of
 from sar_data.stream import targets
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
-from sar_data.sealed.opened import INDEX_NAME
 from sar_data.stream.collection import Collection, open_collection
 from sar_data.stream.order import permutation
 from sar_data.stream.targets import Classes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
 from tests.mini.builds import CONTAINERS
+from tests.mini.resealed import edit
 
 Array = npt.NDArray[Any]
 RAGGED = ("lmdb", "webdataset")
@@ -253,8 +253,6 @@ def test_quantiles_are_those_of_the_patch_before_the_crop(tmp_path: Path) -> Non
 
 def test_a_sample_without_its_one_class_is_named(tmp_path: Path) -> None:
     build = built(tmp_path, "zarr", kind="multilabel")
-    manifest = json.loads((build.path / "manifest.json").read_text())
-    manifest["tasks"][0]["kind"] = "multiclass"
-    (build.path / "manifest.json").write_text(json.dumps(manifest))
+    edit(build.path, lambda document: document["tasks"][0].update(kind="multiclass"))
     with pytest.raises(BuildError, match=r"s\d+: expected one class of cover, found [23]"):
         Stream(build.path, batch_size=1)
