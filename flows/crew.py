@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from sar_data.errors import UsageError
 from sar_data.runners import Dask, Processes, Runner, Serial
+from sar_data.system.cores import available
 
 Kind = Literal["processes", "dask", "serial"]
 
@@ -34,7 +34,7 @@ class Crew:
 
     @property
     def count(self) -> int:
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or available()
 
     def near(self) -> AbstractContextManager[Runner]:
         """Open a runner on this machine, for what is short: scanning names and summing finished files."""

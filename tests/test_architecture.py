@@ -99,8 +99,6 @@ ENTRIES = {
     "sar_data.builder.open.open_draft",
     "sar_data.builder.prepare.prepare",
     "sar_data.sources.archives.tar.walk",
-    "sar_data.train.probe.heads.Heads.__init__",
-    "sar_data.train.weights.load",
 }
 
 

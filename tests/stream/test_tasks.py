@@ -48,8 +48,8 @@ def outlines(target: dict[str, Any]) -> list[list[Any]]:
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_masks_come_with_their_images(tmp_path: Path, container: str) -> None:
     build = built(tmp_path, container, kind="segmentation")
-    for _ in range(2):
-        with Stream(build.path, batch_size=4, normalize=None, fill=None) as stream:
+    for verify in (False, "first"):
+        with Stream(build.path, batch_size=4, normalize=None, fill=None, verify=verify) as stream:
             for _epoch in range(2):
                 for batch in stream:
                     for key, image, target in zip(batch["key"], batch["image"], batch["target"], strict=True):
@@ -57,6 +57,20 @@ def test_masks_come_with_their_images(tmp_path: Path, container: str) -> None:
                         assert image.tobytes() == expected.tobytes()
                         assert target.dtype == np.uint8
                         np.testing.assert_array_equal(target, mask)
+
+
+def test_a_damaged_mask_is_named_where_masks_are_verified(tmp_path: Path) -> None:
+    build = built(tmp_path, "zarr", kind="segmentation")
+    path = next(path for path in (build.path / "train/mask/c").rglob("*") if path.is_file())
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    path.write_bytes(data)
+    with Stream(build.path, batch_size=4) as silent:
+        assert sum(len(batch["key"]) for batch in silent)
+    with pytest.raises(BuildError, match=r"train/mask/c/\d/0/0: s\d+: expected mask_xxh3 [0-9a-f]{32}, found"):
+        list(Stream(build.path, batch_size=4, verify="first"))
+    with pytest.raises(UsageError, match="verify: expected 'first' or False, found 'always'"):
+        Stream(build.path, verify="always")
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
