@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench bench-loader bench-train kill fuzz learn schemas clean
+.PHONY: demo test test-install lint bench bench-loader bench-train kill fuzz learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ demo: $(VENV)/core
 ## test: everything that must hold, but for the slow suites below
 test: $(VENV)/dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not kill and not learn and not fuzz' -n 2 --dist loadfile
+
+## test-install: run each install line of the pages in an empty environment (gigabytes; not in CI)
+test-install:
+	$(PYTHON) -m tests.install
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

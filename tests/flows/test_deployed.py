@@ -72,9 +72,18 @@ def test_a_schedule_builds_by_itself_and_builds_again_once_the_source_has_grown(
     catalog.synthesise("eurosat-sar")(raw, count=20, seed=0)
     late = min(raw.rglob("*.tif"))
     late.rename(aside)
-    parameters = {"source": raw, "out": out, "split": "random", "runner": "serial"}
-    options = [part for name, value in parameters.items() for part in ("--param", f"{name}={value}")]
-    working.must(ROOT, "prefect", "deploy", "--name", "build-eurosat-sar", *options, "--interval", "5")
+    schedule = re.findall(r"^schedules: .*$", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
+    for shown, here in (
+        ("/data/raw", raw),
+        ("/data/builds}", f"{out}, split: random}}"),
+        ('cron: "0 3 * * *"', "interval: 5"),
+    ):
+        assert shown in schedule
+        schedule = schedule.replace(shown, str(here))
+    name, deployments = "name: build-eurosat-sar", (ROOT / "prefect.yaml").read_text()
+    assert name in deployments
+    (tmp_path / "scheduled.yaml").write_text(deployments.replace(name, f"{name}, {schedule}"))
+    working.must(tmp_path, "prefect", "deploy", "--name", "build-eurosat-sar", "--prefect-file", "scheduled.yaml")
     try:
         (first,) = _sealed(out, 1)
         aside.rename(late)
