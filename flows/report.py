@@ -51,13 +51,11 @@ def digests(build: Build) -> dict[str, Any]:
     }
 
 
-def lines(build: Build) -> list[tuple[str, str]]:
-    """Return the same for a log, the path last."""
-    manifest, parent = build.manifest, build.manifest.parent
-    found = [("content digest", manifest.content_digest), ("recipe digest", manifest.recipe_digest)]
-    if parent is not None:
-        found += [("parent's content digest", parent.content_digest), ("parent's recipe digest", parent.recipe_digest)]
-    return [*found, ("path", str(build.path))]
+def sealed(build: Build) -> list[tuple[str, dict[str, Any]]]:
+    """Return "parent" and "sealed" with their path and digests, the build that was asked for last."""
+    document = digests(build)
+    parent = document.pop("parent")
+    return [*([("parent", parent)] if parent else []), ("sealed", document)]
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:
