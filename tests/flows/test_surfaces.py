@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import sar_data
 from sar_data.builder.request import BuildRequest
 from sar_data.cli import main
 from sar_data.cli.build import command
@@ -19,6 +20,7 @@ from tests.builder.test_request import WRONG_BUILDS
 
 CREW = {"workers", "runner", "dask_address"}
 NOT_SAID = {"statistics"}  # only a benchmark leaves them out
+HEARD = {"progress", "say"}  # how Python is told what the others print
 FETCHING = {"fetch", "mirror", "accept_licence"}
 DATASET = "eurosat-sar"
 
@@ -38,8 +40,15 @@ def _of_flow() -> dict[str, Any]:
     return {name: parameter.default for name, parameter in inspect.signature(build_dataset.fn).parameters.items()}
 
 
+def _of_verb() -> dict[str, Any]:
+    parameters = inspect.signature(sar_data.build).parameters
+    return {name: parameter.default for name, parameter in parameters.items() if name not in HEARD}
+
+
 def test_names_and_defaults_are_the_same() -> None:
     python, flow = _of_python(), _of_flow()
+    assert {name: default for name, default in _of_verb().items() if name not in CREW} == python
+    assert {name for name in _of_verb() if name not in python} == CREW
     assert {name: default for name, default in flow.items() if name not in CREW | FETCHING} == python
     options = {param.name: param for param in command.params if param.name != "as_json"}
     assert options.keys() == python.keys() | CREW
