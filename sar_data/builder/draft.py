@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import pyarrow as pa
 
 from sar_data import formats
 from sar_data.builder.origin import Origin
-from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords
 from sar_data.errors import TargetError
 from sar_data.formats.container import Format, Layout, Shard
-from sar_data.sealed.documents import PlannedSplit
-from sar_data.system import durable
+from sar_data.system import durable, locks, own
 
 BUILDING = ".building"
 
@@ -58,14 +58,17 @@ class Job:
 class Draft:
     """A planned build: pack it, then seal it. Use as a context manager, which holds the target's lock.
 
-    `sealed` says that the target exists already, of the same recipe, and nothing is left to do.
+    `sealed` says that the target exists already, of the same recipe, and nothing is left to do. `facts` are the
+    manifest's fields that are known before the first pixel; `scanned` has the SCAN columns of all records and
+    `split` their split.
     """
 
     target: Path
     job: Job
-    plan: Plan
-    splits: dict[str, PlannedSplit]
     shards: list[Shard]
+    facts: dict[str, Any]
+    scanned: pa.Table
+    split: list[str]
     sealed: bool = False
     lock: int | None = None
 
@@ -80,54 +83,50 @@ class Draft:
     def release(self) -> None:
         """Give the target's lock back; what is done stays for the next builder."""
         if self.lock is not None:
-            os.close(self.lock)
+            locks.release(self.lock)
             self.lock = None
 
 
 def hold(target: Path, work: Path, recipe: str) -> int:
     """Create and lock the hidden folder; return the lock. Raises TargetError naming the process that has it.
 
-    The lock is on the folder itself, so the system drops it with the process and nothing is left behind.
-    A folder of another recipe under the same short name is emptied.
+    The lock is on the folder itself, so the system drops it with the process and nothing is left behind. It is a real
+    folder of our own; one of another recipe under the same short name, or in which others could write, is emptied.
     """
+
+    def opened() -> int:
+        work.parent.mkdir(parents=True, exist_ok=True)
+        return own.open_folder(work)
+
+    def busy() -> None:
+        owner = work / "owner.json"
+        who = owner.read_text().strip() if owner.exists() else "unknown"
+        raise TargetError(f"{target}: another build is making it ({who}). Wait for it, or stop it.")
+
     with durable.explained(work):
-        while (lock := _lock(target, work)) is None:
-            continue
+        lock = locks.acquired(work, opened, busy)
         try:
-            _clear(work, recipe)
+            _clear(work, recipe, believed=not own.was_shared(lock))
         except BaseException:
-            os.close(lock)
+            locks.release(lock)
             raise
     return lock
 
 
-def _lock(target: Path, work: Path) -> int | None:
-    """Return the lock, or None where the folder's owner sealed and removed it in the meantime."""
-    work.mkdir(parents=True, exist_ok=True)
-    ours = False
-    try:
-        lock = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = work.exists() and os.path.samestat(os.fstat(lock), os.stat(work))
-    except BlockingIOError:
-        owner = work / "owner.json"
-        who = owner.read_text().strip() if owner.exists() else "unknown"
-        raise TargetError(f"{target}: another build is making it ({who}). Wait for it, or stop it.") from None
-    finally:
-        if not ours:
-            os.close(lock)
-    return lock if ours else None
+def discard(work: Path) -> None:
+    """Remove a hidden folder that is not needed any more, if it is our own; what cannot be removed stays."""
+    with suppress(OSError, TargetError):
+        if work.exists():
+            os.close(own.open_folder(work))
+            shutil.rmtree(work, ignore_errors=True)
 
 
-def _clear(work: Path, recipe: str) -> None:
-    """Sign a folder that is ours now; remove what is of another recipe or was never finished."""
+def _clear(work: Path, recipe: str, *, believed: bool) -> None:
+    """Sign a folder that is ours now; remove what is of another recipe, of somebody else or was never finished."""
     marker = work / "recipe"
-    if marker.exists() and marker.read_text() != recipe:
+    if not believed or (marker.exists() and marker.read_text() != recipe):
         for child in work.iterdir():
-            shutil.rmtree(child) if child.is_dir() else child.unlink()
+            shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
     for stale in work.rglob(f"*{durable.PARTIAL}"):
         stale.unlink(missing_ok=True)
     durable.write(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from sar_data.builder.baked import baked_from
-from sar_data.builder.draft import Draft
+from sar_data.builder.draft import Draft, discard
 from sar_data.builder.pack import pack
 from sar_data.builder.prepare import prepare
 from sar_data.builder.repack import prepare_repack
@@ -20,6 +20,7 @@ from sar_data.builder.seal import seal
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
 from sar_data.sealed.opened import Build
+from sar_data.system import durable
 
 T = TypeVar("T")
 Name = Literal["prepare", "pack", "seal", "drop parent"]
@@ -38,14 +39,14 @@ class Outcome:
 class Step(Generic[T]):
     """A step of an itinerary: run it, then ask for the next one. A step that failed may be run again, and goes on.
 
-    `reads` says what it goes through: nothing, whole files or their names, or all pixels. `baking` says that it is a
-    step of the baked build, not of the lossless one. `result` is what it gave: a Draft to prepare, an Outcome to seal.
+    `baking` says that it is a step of the baked build, not of the lossless one; `heavy` that it goes through all
+    pixels. `result` is what it gave: a Draft to prepare, an Outcome to seal.
     """
 
     name: Name
-    reads: Literal["nothing", "files", "pixels"]
     act: Callable[[Runner, Progress | None, Say | None], T]
     baking: bool = False
+    heavy: bool = False
     _result: list[T] = field(default_factory=list)
 
     def run(self, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> T:
@@ -87,11 +88,11 @@ class Itinerary:
 
 
 def _build(request: BuildRequest) -> Steps[Outcome]:
-    preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request.lossless, runner, progress, say))
+    preparing = Step("prepare", lambda runner, progress, say: prepare(request.lossless, runner, progress, say))
     yield preparing
     with preparing.result as draft:
         if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
-            shutil.rmtree(draft.job.work, ignore_errors=True)  # the plan of a build that is not needed
+            discard(draft.job.work)  # the plan of a build that is not needed
             return Outcome(earlier, reused=True)
         outcome = yield from _seal(draft)
     if not request.baked:
@@ -100,24 +101,24 @@ def _build(request: BuildRequest) -> Steps[Outcome]:
 
 
 def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[Outcome]:
-    preparing = Step("prepare", "nothing", lambda runner, progress, say: prepare_repack(parent, request), baking)
+    preparing = Step("prepare", lambda runner, progress, say: prepare_repack(parent, request), baking)
     yield preparing
     with preparing.result as draft:
         outcome = yield from _seal(draft, baking, None if request.drop_parent else parent.path)
     if request.drop_parent:
-        yield Step("drop parent", "nothing", lambda runner, progress, say: drop(parent), baking)
+        yield Step("drop parent", lambda runner, progress, say: drop(parent), baking)
     return outcome
 
 
 def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[Outcome]:
     reused = draft.sealed
-    if not reused:
-        yield Step("pack", "pixels", lambda runner, progress, say: pack(draft, runner, progress), baking)
+    if not reused:  # nothing to do is no reason to start a cluster
+        yield Step("pack", lambda runner, progress, say: pack(draft, runner, progress), baking, heavy=True)
 
     def act(runner: Runner, progress: Progress | None, say: Say | None) -> Outcome:
         return Outcome(seal(draft, runner, progress), reused, parent)
 
-    sealing = Step("seal", "nothing" if reused else "files", act, baking)
+    sealing = Step("seal", act, baking)
     yield sealing
     return sealing.result
 
@@ -155,7 +156,8 @@ def convert(request: ConvertRequest, *, runner: Runner | None = None, progress: 
 def drop(build: Build) -> Path:
     """Remove a sealed build and return where it was; renamed first, so that no half of it ever looks like a build."""
     gone = build.path.with_name(f".{build.path.name}.dropped")
-    shutil.rmtree(gone, ignore_errors=True)
-    os.rename(build.path, gone)
-    shutil.rmtree(gone)
+    discard(gone)
+    with durable.explained(gone):
+        os.rename(build.path, gone)
+        shutil.rmtree(gone)
     return build.path

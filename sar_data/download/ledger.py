@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sar_data.errors import FetchError
 from sar_data.sealed.names import Checksum, Count, Name, first_flaw
-from sar_data.system import durable
+from sar_data.system import durable, locks
 
 NAME = "sources.json"
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Entry(BaseModel):
@@ -59,23 +57,12 @@ def read(folder: Path) -> Ledger:
 
 def record(folder: Path, name: str, entry: Entry) -> None:
     """Write an entry, unless the same file is recorded already; other processes and threads may do so too."""
-    with _locked(folder), durable.explained(folder / NAME, "to"):
+    with durable.explained(folder / NAME, "to"), locks.held(os.open(folder, FOLDER)):
         ledger = read(folder)
         old = ledger.files.get(name)
         if old is not None and (old.bytes, old.checksum, old.kind) == (entry.bytes, entry.checksum, entry.kind):
             return
-        for stale in folder.glob(f"{NAME}.*{durable.PARTIAL}"):  # of a process that was killed
-            stale.unlink(missing_ok=True)
+        durable.sweep(folder, NAME)
         files = {**ledger.files, name: entry}
         document = Ledger(files={key: files[key] for key in sorted(files)}).model_dump()
         durable.write(folder / NAME, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

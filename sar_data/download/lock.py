@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import glob
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sar_data.download.partial import Part, note_path, part_path, read_note
-from sar_data.errors import TargetError
-from sar_data.system import durable
+from sar_data.errors import SarDataError, TargetError
+from sar_data.system import durable, locks, own
 
 LOOK_AGAIN_S = 0.1
 
@@ -36,64 +34,55 @@ def held(target: Path, wait: Callable[[float], object], say: Callable[[str], Non
         finally:
             _leave(part)
     finally:
-        os.close(descriptor)
+        locks.release(descriptor)
 
 
 def _acquired(target: Path, wait: Callable[[float], object], say: Callable[[str], None]) -> int | None:
     """Return the descriptor of the locked part, None once the target is there."""
-    said = False
-    while True:
+    path, said = part_path(target), False
+
+    def opened() -> int:
         with durable.explained(target, "to"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                if not part_path(target).exists():  # else its holder is about to clear up
-                    note_path(target).unlink(missing_ok=True)
-                    _sweep(target)
-                return None
-            descriptor = os.open(part_path(target), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        locked: bool | None = False
-        try:
-            locked = _locked(target, descriptor)
-            if locked and target.exists():  # published after it was looked for, so this part is a new one
-                part_path(target).unlink()
-                locked = False
-        finally:
-            if not locked:
-                os.close(descriptor)
-        if locked:
-            return descriptor
-        if locked is None:
-            note = read_note(note_path(target))
-            if note.pid and not said:
-                said = True
-                say(f"{target.name}: process {note.pid} on {note.host} is fetching it: waiting for it")
-            wait(LOOK_AGAIN_S)
+            return own.open_file(path, os.O_RDWR | os.O_CREAT)
 
+    def busy() -> None:
+        nonlocal said
+        note = read_note(note_path(target))
+        if note.pid and not said:
+            said = True
+            say(f"{target.name}: process {note.pid} on {note.host} is fetching it: waiting for it")
+        wait(LOOK_AGAIN_S)
 
-def _locked(target: Path, descriptor: int) -> bool | None:
-    """Lock a part: None where another process has it, False where that gave it its name or removed it meanwhile."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if target.exists():
+        if not path.exists():  # else its holder is about to clear up
+            note_path(target).unlink(missing_ok=True)
+            _sweep(target)
         return None
+    try:
+        descriptor = locks.acquired(path, opened, busy)
+    except SarDataError:
+        raise
     except OSError as error:
         raise TargetError(f"{target.parent}: expected a disk that locks files: {error.strerror}") from error
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), os.stat(part_path(target)))
-    return False
+    if not target.exists():
+        return descriptor
+    path.unlink()  # published after it was looked for, so this part is a new one
+    locks.release(descriptor)
+    note_path(target).unlink(missing_ok=True)
+    _sweep(target)
+    return None
 
 
 def _leave(part: Part) -> None:
     """Remove a part without bytes, so that nothing is left where nothing was begun."""
     path = part_path(part.target)
     with suppress(FileNotFoundError):
-        if not part.have and os.path.samestat(os.fstat(part.descriptor), os.stat(path)):
+        if not part.have and locks.is_at(part.descriptor, path):
             note_path(part.target).unlink(missing_ok=True)
             path.unlink()
 
 
 def _sweep(target: Path) -> None:
     """Remove the notes that killed processes did not finish."""
-    note = note_path(target)
-    for path in note.parent.glob(f"{glob.escape(note.name)}.*{durable.PARTIAL}"):
-        path.unlink(missing_ok=True)
+    durable.sweep(target.parent, note_path(target).name)

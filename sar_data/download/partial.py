@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -75,7 +74,7 @@ class Part:
         except OSError as error:
             # A write cut short by a full disk may have left some of its bytes.
             self.have = os.fstat(self.descriptor).st_size
-            if error.errno in (errno.ENOSPC, errno.EDQUOT) and self.note.total:
+            if durable.is_full(error) and self.note.total:
                 self.check_space(self.note.total - self.have)  # which knows what is needed
             with durable.explained(self.target, "to"):
                 raise

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import glob
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from sar_data.errors import SarDataError, TargetError
+from sar_data.system import locks, own
 
 PARTIAL = ".partial"
 WRITEBACK = 4 << 20
@@ -30,11 +33,8 @@ class Partial:
         self._size = self._flushed = size
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write every byte, however short the system's writes are; return their number."""
-        view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view):
-            done += os.write(self.descriptor, view[done:] if done else view)
+        """Write every byte; return their number."""
+        done = write_all(self.descriptor, data)
         self._size += done
         if self._early and self._size - self._flushed >= WRITEBACK:
             start_writeback(self.descriptor, self._flushed, self._size - self._flushed)
@@ -42,18 +42,52 @@ class Partial:
         return done
 
 
+def begin(path: Path) -> tuple[Path, int]:
+    """Make the empty partial file of `path`; return its own path and its descriptor, locked for as long as it is open.
+
+    The name cannot be guessed, so that nobody can put a link there, and a worker that outlives its killed builder
+    cannot tear the file of the next one. By the lock `sweep` knows what is still being written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(8)}{PARTIAL}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(partial, flags, 0o666)
+    with suppress(OSError):  # some shared file systems have no locks
+        locks.locked(descriptor)
+    return partial, descriptor
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what processes that died left in a folder of files with this name, or of all."""
+    for partial in folder.glob(f"{name if name == '*' else glob.escape(name)}.*{PARTIAL}"):
+        with suppress(OSError, TargetError):  # of somebody else, or gone
+            descriptor = own.open_file(partial, os.O_RDONLY)
+            try:
+                if locks.locked(descriptor) and locks.is_at(descriptor, partial):
+                    partial.unlink()
+            finally:
+                locks.release(descriptor)
+
+
+def write_all(descriptor: int, data: bytes | memoryview, at: int | None = None) -> int:
+    """Write every byte, however short the system's writes are, at an offset if one is given; return their number."""
+    view = memoryview(data).cast("B")
+    done = 0
+    while done < len(view):
+        rest = view[done:] if done else view
+        done += os.write(descriptor, rest) if at is None else os.pwrite(descriptor, rest, at + done)
+    return done
+
+
 @contextmanager
 def publish(path: Path, *, sync: bool = True) -> Iterator[Partial]:
     """Open a file that appears at `path` when the block ends well and leaves nothing when it does not.
 
-    The partial name carries the process id, so that a worker outliving its killed builder cannot tear the file
-    of the next one. Raises TargetError where the disk is full or the folder cannot be written. The contents are
-    on the disk before the name is; the name itself is flushed by `write` and `sync_tree`. `sync=False` is for what is
-    checked when it is read, or flushed later.
+    Raises TargetError where the disk is full or the folder cannot be written.
+    The contents are on the disk before the name is; the name itself is flushed by `write` and `sync_tree`. `sync=False`
+    is for what is checked when it is read, or flushed later.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     with explained(path):
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        partial, descriptor = begin(path)
         try:
             yield Partial(descriptor, early=sync)
             if sync:
@@ -115,10 +149,15 @@ def explained(path: Path, option: str = "out") -> Iterator[None]:
     except SarDataError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
             raise TargetError(
                 f"{path}: disk full, {free / 1e6:.1f} MB free. Free some space and run the same command again: "
                 "what is finished is kept."
             ) from error
         raise TargetError(f"{path}: cannot write: {error.strerror or error}. Choose another `{option}=…`.") from error
+
+
+def is_full(error: OSError) -> bool:
+    """Say whether a disk, or one's share of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -35,8 +35,8 @@ KINDS = {
     "receive": [(MODIFY, rf"/{NAME}\.part$", 24)],
     "publish": [(MOVED_TO, rf"/{NAME}$", 1), (DELETE, rf"/{NAME}\.part\.json$", 1)],
     "record": [
-        (CREATE, r"/sources\.json\.\d+\.partial$", 1),
-        (CLOSE_WRITE, r"/sources\.json\.\d+\.partial$", 1),
+        (CREATE, r"/sources\.json\.\d+\.[0-9a-f]+\.partial$", 1),
+        (CLOSE_WRITE, r"/sources\.json\.\d+\.[0-9a-f]+\.partial$", 1),
         (MOVED_TO, r"/sources\.json$", 1),
     ],
 }

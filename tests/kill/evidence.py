@@ -24,7 +24,7 @@ from tests.kill.watch import Event
 Stamps = dict[str, tuple[int, int, int]]
 
 STAGES = ("scan", "plan", "pack", "seal", "rename")
-OWN = r"\.(\d+)\.partial$"  # as a process names the files that it has not finished
+OWN = r"\.(\d+)\.[0-9a-f]+\.partial$"  # as a process names the files that it has not finished
 SHARD = re.compile(r"(?:^|/)(?:build|spool)/(\w+)/(?:image/c/)?(\d+)(?:/0/0/0|\.tar)?(?:" + OWN + "|$)")
 
 

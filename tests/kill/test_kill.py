@@ -41,7 +41,7 @@ def ledger() -> Ledger:
 Kind = tuple[int, str, int]
 """What happens to a path, and how often in one build."""
 
-OWN = r"\.\d+\.partial$"
+OWN = r"\.\d+\.[0-9a-f]+\.partial$"
 PROOF = r"/proofs/\w+-\d+\.arrow"
 FILE = r"/(?:image/c/\d+/0/0/0|\d{6}\.tar)"
 SPOOL = r"/spool/\w+/\d{6}"

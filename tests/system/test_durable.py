@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 
 from sar_data.errors import BuildError, TargetError
 from sar_data.system import durable
+from tests.mini.strangers import given_away
+
+PARTIAL = rf"file\.{os.getpid()}\.[0-9a-f]{{16}}\.partial"
 
 
 def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
@@ -18,7 +22,8 @@ def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> No
     with durable.publish(path) as file:
         file.write(b"one ")
         file.write(memoryview(b"two"))
-        assert [p.name for p in tmp_path.iterdir()] == [f"file.{os.getpid()}.partial"]
+        (partial,) = tmp_path.iterdir()
+        assert re.fullmatch(PARTIAL, partial.name)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"one two"
 
@@ -56,7 +61,9 @@ def test_a_file_is_flushed_then_renamed_then_its_folder_is_flushed(
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(os, "replace", note_replace)
     durable.write(tmp_path / "file", b"data")
-    assert calls == [f"fsync /file.{os.getpid()}.partial", "rename to file", "fsync "]
+    first, *others = calls
+    assert re.fullmatch(f"fsync /{PARTIAL}", first)
+    assert others == ["rename to file", "fsync "]
     calls.clear()
     durable.write(tmp_path / "scratch", b"data", sync=False)
     assert calls == ["rename to scratch"]
@@ -124,3 +131,50 @@ def test_a_tree_is_flushed_as_a_whole(tmp_path: Path) -> None:
     durable.sync_tree(tmp_path)
     with pytest.raises(FileNotFoundError):
         durable.sync_tree(tmp_path / "missing")
+
+
+def test_a_link_that_was_planted_under_a_partial_name_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    monkeypatch.setattr(durable.secrets, "token_hex", lambda size: "0" * 2 * size)  # were it to be guessed
+    (tmp_path / f"file.{os.getpid()}.{'0' * 16}.partial").symlink_to(tmp_path / "precious")
+    with pytest.raises(TargetError, match="file: cannot write: File exists"):
+        durable.write(tmp_path / "file", b"data")
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "file").symlink_to(tmp_path / "precious")
+    durable.write(tmp_path / "file", b"data")
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    assert not (tmp_path / "file").is_symlink()
+
+
+def test_what_dead_processes_left_is_swept_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    os.mkfifo(tmp_path / "file.1.2.partial")
+    (tmp_path / "file.1.3.partial").symlink_to(tmp_path / "precious")
+    (tmp_path / "file.1.4.partial").write_bytes(b"torn")
+    (tmp_path / "other.1.5.partial").write_bytes(b"torn")
+    (tmp_path / "file.1.6.partial").write_bytes(b"of somebody else")
+    with durable.publish(tmp_path / "file") as file:
+        file.write(b"being written")
+        durable.sweep(tmp_path, "file")
+    assert (tmp_path / "file").read_bytes() == b"being written"
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"file.1.2.partial", "file.1.3.partial", "other.1.5.partial", "precious"} <= left
+    assert "file.1.4.partial" not in left
+    (tmp_path / "file.1.6.partial").write_bytes(b"of somebody else")
+    given_away(tmp_path / "file.1.6.partial", monkeypatch)
+    durable.sweep(tmp_path)
+    assert (tmp_path / "file.1.6.partial").exists()
+
+
+def test_short_writes_at_an_offset_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, at: pwrite(descriptor, bytes(data)[:3], at))
+    with open(tmp_path / "file", "w+b") as file:
+        assert durable.write_all(file.fileno(), b"0123456789", 5) == 10
+    assert (tmp_path / "file").read_bytes() == bytes(5) + b"0123456789"

@@ -20,6 +20,7 @@ from sar_data.sources.archives.tar import IS_FOLDER
 from sar_data.sources.archives.tar import walk as walk_tar
 from sar_data.sources.archives.tree import Archive, Part
 from sar_data.sources.archives.zip import walk as walk_zip
+from sar_data.system import durable
 
 NESTED = 1  # folders above a zip in an archive, at most, for it to be a folder itself
 STAGE = "index MB"
@@ -49,15 +50,17 @@ def gathered(mounts: Sequence[Mount], name: str, work: Path, progress: Progress,
     parts = tuple(Part.of(path) for path in files)
     facts = [[m.folder, m.packed.name, m.packed.hash, p.size, p.mtime_ns] for m, p in zip(mounts, parts, strict=True)]
     table = work / f".{name}.{xxhash.xxh3_64_hexdigest(json.dumps(facts).encode())}{TABLE}"
-    known = verified(table)
+    archives = [str(path) for mount in mounts for path in mount.packed.files]
+    known = verified(table, archives)
     if known is None or known[1] != facts:
         gather = Gather()
         for mount, part in zip(mounts, parts, strict=True):
             gather.open(part.path)
             _walk(gather, mount, part, progress)
         writable(work)
+        durable.sweep(work, table.name)
         gather.save(table, facts)
-        known = verified(table)
+        known = verified(table, archives)
     if known is None:
         raise TargetError(f"{table}: expected the table just written, found it damaged. Choose another `work=…`.")
     return Archive(str(table.absolute()), known[0], parts)

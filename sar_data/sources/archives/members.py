@@ -10,7 +10,7 @@ import json
 import mmap
 import string
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
@@ -23,7 +23,7 @@ from xxhash import xxh3_64_intdigest
 
 from sar_data.errors import SourceError
 from sar_data.sources.archives.rules import MEMBERS, folded, refused
-from sar_data.system import durable
+from sar_data.system import durable, own
 from sar_data.system.paths import PART, flaw
 
 VERSION = 1
@@ -194,8 +194,13 @@ def _numbers(column: pa.Array, code: str) -> Any:
     return view.cast(code)[: len(column)]
 
 
-def verified(path: Path) -> tuple[str, Any] | None:
-    """Return the digest of a table and its facts, None where there is none that is whole and of this version."""
+def verified(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
+    """Return the digest of a table and its facts, None where there is none that is whole and of this version.
+
+    A table is believed that is our own, or of the owner of one of the archives it is of.
+    """
+    if not own.believed(path, archives):
+        return None
     try:
         data = _mapped(path)
     except (OSError, ValueError):

@@ -6,9 +6,9 @@ archive again, and kept where it is the same. The name carries a hash of the arc
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
+import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -19,11 +19,12 @@ from sar_data.progress import Progress, Say
 from sar_data.sources.archives.decompress import blocks_of, least_bytes
 from sar_data.sources.archives.detect import PLAIN, Packed
 from sar_data.sources.archives.rules import most_bytes
-from sar_data.system import durable
+from sar_data.system import durable, locks, own
 
 STAGE = "unpack MB"
 FLUSHED = 64 << 20
 END = bytes(512)
+LOOK_AGAIN_S = 0.1
 
 
 def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path:
@@ -32,12 +33,12 @@ def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path
     Raises SourceError for a damaged archive, TargetError where `work` is too small.
     """
     target = work / f"{packed.name}.{packed.hash}{PLAIN}"
-    if target.exists():
+    if own.believed(target, packed.files):
         return target
     partial = target.with_name(f"{target.name}{durable.PARTIAL}")
     writable(work)
     with durable.explained(partial, "work"), _held(partial, tell) as descriptor:
-        if target.exists():  # made by another process, while this one waited
+        if own.believed(target, packed.files):  # made by another process, while this one waited
             partial.unlink()
             return target
         _write(packed, descriptor, target, progress, tell)
@@ -62,19 +63,20 @@ def writable(work: Path) -> None:
 @contextmanager
 def _held(partial: Path, tell: Say) -> Iterator[int]:
     """Open a partial file for this process alone; one that got its name while this process waited is opened anew."""
-    while True:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                tell(f"waiting for another process that writes {partial}")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if partial.exists() and os.path.samestat(os.stat(partial), os.fstat(descriptor)):
-                yield descriptor
-                return
-        finally:
-            os.close(descriptor)
+    told = False
+
+    def busy() -> None:
+        nonlocal told
+        if not told:
+            tell(f"waiting for another process that writes {partial}")
+        told = True
+        time.sleep(LOOK_AGAIN_S)
+
+    descriptor = locks.acquired(partial, lambda: own.open_file(partial, os.O_RDWR | os.O_CREAT), busy)
+    try:
+        yield descriptor
+    finally:
+        locks.release(descriptor)
 
 
 def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, tell: Say) -> None:
@@ -90,7 +92,7 @@ def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, te
     with closing(_ahead(blocks_of(packed))) as blocks:
         for block, read in blocks:
             if at >= kept or os.pread(descriptor, len(block), at) != block:
-                _put(descriptor, block, at)
+                durable.write_all(descriptor, block, at)
             at += len(block)
             if at > most_bytes(packed.bytes):
                 raise SourceError(f"{packed.where}: expected no more than {at} bytes of {packed.bytes}: it is a bomb")
@@ -104,13 +106,6 @@ def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, te
         )
     os.ftruncate(descriptor, at)
     os.fsync(descriptor)
-
-
-def _put(descriptor: int, block: bytes, at: int) -> None:
-    view = memoryview(block)
-    while view:
-        count = os.pwrite(descriptor, view, at)
-        view, at = view[count:], at + count
 
 
 def _ahead(blocks: Generator[tuple[bytes, int], None, None]) -> Generator[tuple[bytes, int], None, None]:

@@ -1,7 +1,8 @@
 """A remote build: its files fetched as they are asked for, verified, and kept in a cache that several processes share.
 
 The manifest has the sha256 of SHA256SUMS, which has that of every other file; the manifest's own is the name of the
-build's folder in the cache. So nothing is used before it was verified, and a build that changed is another build.
+build's folder in the cache. So nothing is used before it was verified, and a build that changed is another build. The
+cache is not believed either: a process hashes each file before it first uses it, and what is not right is fetched anew.
 """
 
 from __future__ import annotations
@@ -9,19 +10,18 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sar_data.errors import BuildError
-from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
-from sar_data.sealed.opened import SUMS_NAME
+from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME
 from sar_data.sealed.sums import listed
-from sar_data.stream.remote.cache import PATIENCE, Cache, Hold
+from sar_data.stream.remote.cache import PATIENCE, Cache, Hold, Identity
 from sar_data.stream.remote.folder import Depot
 from sar_data.stream.remote.prefetch import Prefetch
 
@@ -29,13 +29,16 @@ DOCUMENTS = (NAME, SUMS_NAME, INDEX_NAME)  # held for as long as the build is op
 
 
 class _Life:
-    """What a process has of its own: connections, threads, and the files that it holds in the cache."""
+    """What a process has of its own: connections, threads, the files that it holds in the cache, those it hashed."""
 
-    def __init__(self, depot: Depot, prefetch: Prefetch) -> None:
+    def __init__(self, depot: Depot, sizes: Mapping[str, int], most: int, bring: Callable[[_Life, str], None]) -> None:
         self.pid = os.getpid()
-        self.depot, self.prefetch = depot, prefetch
+        self.depot = depot
+        self.prefetch = Prefetch(partial(bring, self), sizes, most)
         self.documents: dict[str, Hold] = {}
         self.asked: WeakKeyDictionary[threading.Thread, Hold] = WeakKeyDictionary()  # by each thread, last
+        self.sound: dict[str, Identity] = {}
+        self.turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def end(self) -> None:
         self.depot.close()
@@ -58,7 +61,7 @@ class Remote:
         """Fetch and verify the documents of the build at `url`; raises as `path` does, and MissingExtra."""
         url = url.rstrip("/")
         data = Depot(url).read(NAME)
-        manifest = Manifest.decode(data, f"{url}/{NAME}")
+        manifest = Manifest.parse(data, f"{url}/{NAME}")
         digest = hashlib.sha256(data).hexdigest()
         sizes: Counter[str] = Counter()
         for split in manifest.splits.values():
@@ -89,7 +92,7 @@ class Remote:
             raise BuildError(f"{self.url}: expected a file that {SUMS_NAME} lists, found {name!r} asked for")
         life.prefetch.asked(name)
         life.asked.pop(threading.current_thread(), None)
-        life.asked[threading.current_thread()] = self._held(life.depot, name, PATIENCE)
+        life.asked[threading.current_thread()] = self._held(life, name, PATIENCE)
         return self.folder / name
 
     def prefetch(self, names: Sequence[str]) -> None:
@@ -112,9 +115,7 @@ class Remote:
             with self._birth:
                 life = self._life
                 if life is None or life.pid != os.getpid():
-                    depot = Depot(self.url)
-                    prefetch = Prefetch(partial(self._bring, depot), self._sizes, self._cache.limit // 2)
-                    life = _Life(depot, prefetch)
+                    life = _Life(Depot(self.url), self._sizes, self._cache.limit // 2, self._bring)
                     self._hold_documents(life)
                     self._life = life
         return life
@@ -122,28 +123,44 @@ class Remote:
     def _hold_documents(self, life: _Life) -> None:
         for name in DOCUMENTS:
             if name in self._sums and name not in life.documents:
-                life.documents[name] = self._held(life.depot, name, PATIENCE)
+                life.documents[name] = self._held(life, name, PATIENCE)
 
-    def _held(self, depot: Depot, name: str, patience: float) -> Hold:
-        """Hold a file in the cache, fetched where it is not there."""
-        while (hold := self._cache.hold(self.folder / name)) is None:
-            self._fetch(depot, name, patience)
-        return hold
+    def _held(self, life: _Life, name: str, patience: float) -> Hold:
+        """Hold a file in the cache, fetched where it is not there or not the right one."""
+        while True:
+            hold = self._cache.hold(self.folder / name)
+            if hold is None:
+                self._fetch(life, name, patience)
+            elif self._sound(life, name, hold):
+                return hold
+            else:
+                hold.drop(self.folder / name)
 
-    def _bring(self, depot: Depot, name: str) -> None:
+    def _sound(self, life: _Life, name: str, hold: Hold) -> bool:
+        """Say whether a file of the cache is the right one: hashed once a process, and again where it was changed."""
+        with life.turns[name]:
+            found = hold.identity
+            if life.sound.get(name) != found:
+                if hold.sha256() != self._sums[name]:
+                    return False
+                life.sound[name] = found
+            return True
+
+    def _bring(self, life: _Life, name: str) -> None:
         """Fetch a file that nobody has asked for yet, if the cache has room."""
-        self._held(depot, name, 0)
+        self._held(life, name, 0)
 
-    def _fetch(self, depot: Depot, name: str, patience: float) -> None:
+    def _fetch(self, life: _Life, name: str, patience: float) -> None:
         """Bring a file into the cache, unless another thread or process does while this one waits."""
         target, expected = self.folder / name, self._sums[name]
         with self._cache.turn(target) as part:
             if part is None:
                 return
             for _ in range(2):  # what came wrong once may have been cut short or be changing
-                found, length = depot.copy(name, part, patience)
+                found, length = life.depot.copy(name, part, patience)
                 if found == expected:
-                    return part.keep(target)
+                    life.sound[name] = part.keep(target)
+                    return
         raise BuildError(
             f"{self.url}/{name}: expected sha256 {expected}, found {found} in {length} bytes, twice. The remote file "
             "is damaged or another build's: copy it anew from a build that `verify(full=True)` finds whole."

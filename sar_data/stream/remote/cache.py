@@ -8,24 +8,36 @@ Every agreement is a flock, which the system drops with its process, so that a k
 its way is locked by who fetches it, a whole one is shared by who is about to open it, `room` is locked by who takes or
 makes room. A file that can be locked for oneself is in nobody's hands and may be unlinked; who has it open or mapped
 goes on reading it. Locks are dropped explicitly, because a forked child holds copies of its parent's descriptors.
+
+The folder is one user's own. What else lies in it is left alone.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
+import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from sar_data.errors import TargetError, UsageError
+from sar_data.errors import UsageError
+from sar_data.system import durable, locks, own
 
 PATIENCE = 60.0  # seconds to wait until others let go of what fills the cache
 POLL = 0.01
+DIGEST = re.compile("[0-9a-f]{64}")
+FLAGS = os.O_RDWR | os.O_CREAT
+OPTION = "cache"
+FETCHING, ROOM = "fetching", "room"
+BLOCK = 1 << 20
+Identity = tuple[int, int, int, int]
+"""Device, inode, bytes and last change of a file: another file has another, and so has one that was edited."""
 SPARE = 10  # a clearance frees a tenth more than it must, so that the next one is far
 
 
@@ -44,23 +56,18 @@ class Part:
 
     def write(self, data: bytes) -> None:
         """Write every byte; raises TargetError where the disk is full."""
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError as error:
-            raise _explained(self._path, error) from error
+        with durable.explained(self._path, OPTION):
+            durable.write_all(self._descriptor, data)
 
-    def keep(self, target: Path) -> None:
+    def keep(self, target: Path) -> Identity:
         """Let the file appear whole at `target`; its contents are on the disk before its name is."""
-        try:
+        with durable.explained(target, OPTION):
             os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR))
             os.fsync(self._descriptor)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._path, target)
-        except OSError as error:
-            raise _explained(target, error) from error
         self.kept = True
+        return _identity(self._descriptor)
 
 
 class Hold:
@@ -71,64 +78,82 @@ class Hold:
 
     def __del__(self) -> None:
         if self._pid == os.getpid():
-            release(self._descriptor)
+            locks.release(self._descriptor)
         else:  # after a fork this is a copy, and the lock the parent's
             os.close(self._descriptor)
+
+    @property
+    def identity(self) -> Identity:
+        return _identity(self._descriptor)
+
+    def sha256(self) -> str:
+        """Return the sha256 of the file's bytes."""
+        digest, at = hashlib.sha256(), 0
+        while block := os.pread(self._descriptor, BLOCK, at):
+            digest.update(block)
+            at += len(block)
+        return digest.hexdigest()
+
+    def drop(self, path: Path) -> None:
+        """Unlink the file, whoever else holds it, unless another one took its name."""
+        if locks.is_at(self._descriptor, path):
+            path.unlink(missing_ok=True)
 
 
 class Cache:
     """The folder `root`, of at most `limit` bytes, by default half of what is free there and what the cache has."""
 
     def __init__(self, root: Path, limit: int | None = None) -> None:
-        self.root = root.absolute()
-        try:
-            (self.root / "fetching").mkdir(parents=True, exist_ok=True)
-            for left in (self.root / "fetching").iterdir():
+        self.root = root.resolve()  # a user may have linked it to another disk
+        with durable.explained(self.root, OPTION):
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            folder = own.open_folder(self.root)
+            try:
+                if own.was_shared(folder):
+                    self._empty()
+            finally:
+                os.close(folder)
+            (self.root / FETCHING).mkdir(exist_ok=True)
+            for left in (self.root / FETCHING).iterdir():
                 _drop(left)  # whoever was fetching it is dead
-        except OSError as error:
-            raise _explained(self.root, error) from error
         with self._room() as room:
             self.limit = limit if limit is not None else (shutil.disk_usage(root).free + _figure(room)) // 2
+
+    def _empty(self) -> None:
+        """Remove what somebody else may have put here."""
+        for child in self.root.iterdir():
+            if child.name in (FETCHING, ROOM) or DIGEST.fullmatch(child.name):
+                shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
 
     def hold(self, path: Path) -> Hold | None:
         """Keep `path` from being dropped for as long as the hold is kept; None where it is not there."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         hold = Hold(descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if not os.fstat(descriptor).st_nlink:  # dropped between the two calls
+        facts = os.fstat(descriptor)
+        if not facts.st_nlink:  # dropped between the two calls
             return None
         now = time.time_ns()  # the system's own stamps are too coarse to tell who was asked for last
-        os.utime(descriptor, ns=(now, now))
+        os.utime(descriptor, ns=(now, facts.st_mtime_ns))
         return hold
 
     @contextmanager
     def turn(self, target: Path) -> Iterator[Part | None]:
         """Wait until nobody else is fetching `target`; yield its part, or None where it is there by then."""
-        path = self.root / "fetching" / quote(str(target.relative_to(self.root)), safe="")
-        descriptor = self._own(path)
+        path = self.root / FETCHING / quote(str(target.relative_to(self.root)), safe="")
+        with durable.explained(path, OPTION):
+            # Not by waiting for the lock: whoever is about to open the file, once it is whole, has one on it too.
+            descriptor = locks.acquired(path, partial(own.open_file, path, FLAGS), partial(time.sleep, POLL))
         part = Part(self, descriptor, path)
         try:
             yield None if target.exists() else part
         finally:
             if not part.kept:
                 path.unlink(missing_ok=True)
-            release(descriptor)
-
-    def _own(self, path: Path) -> int:
-        while True:
-            try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except OSError as error:
-                raise _explained(path, error) from error
-            # Not by waiting in flock: whoever is about to open the file, once it is whole, has a lock on it too.
-            while not (locked := _locked(descriptor)) and _is_at(descriptor, path):
-                time.sleep(POLL)
-            if locked and _is_at(descriptor, path):
-                return descriptor
-            release(descriptor)  # it was kept or given up meanwhile
+            locks.release(descriptor)
 
     def take(self, descriptor: int, size: int, patience: float) -> None:
         """Give the file its full length once there is room for it, others' files being dropped as need be."""
@@ -153,25 +178,25 @@ class Cache:
 
     @contextmanager
     def _room(self) -> Iterator[int]:
-        descriptor = os.open(self.root / "room", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with durable.explained(self.root / ROOM, OPTION):
+            descriptor = own.open_file(self.root / ROOM, FLAGS)
+        with locks.held(descriptor):
             yield descriptor
-        finally:
-            release(descriptor)
 
     def _clear(self, goal: int) -> int:
         """Drop files that nobody holds, least recently asked for first, down to `goal` bytes; return what is left."""
         found = []
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = os.path.join(folder, name)
-                try:
-                    facts = os.stat(path)
-                except FileNotFoundError:
-                    continue
-                found.append((facts.st_mtime_ns, facts.st_size, path))
-        found = [entry for entry in found if entry[2] != str(self.root / "room")]
+        for top in self.root.iterdir():
+            if top.name != FETCHING and not DIGEST.fullmatch(top.name):
+                continue
+            for folder, _, names in os.walk(top):
+                for name in names:
+                    path = os.path.join(folder, name)
+                    try:
+                        facts = os.lstat(path)
+                    except FileNotFoundError:
+                        continue
+                    found.append((facts.st_atime_ns, facts.st_size, path))
         taken = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if taken <= goal:
@@ -180,48 +205,26 @@ class Cache:
         return taken
 
 
-def release(descriptor: int) -> None:
-    """Drop a lock and close its descriptor."""
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)
+def _identity(descriptor: int) -> Identity:
+    facts = os.fstat(descriptor)
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _drop(path: Path) -> bool:
     """Unlink a file unless somebody has its lock."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
     try:
-        if not _locked(descriptor):
+        if not locks.locked(descriptor):
             return False
-        if _is_at(descriptor, path):  # and not another file that took the name
+        if locks.is_at(descriptor, path):  # and not another file that took the name
             path.unlink()
         return True
     finally:
-        release(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    """Lock a file for oneself, unless somebody has a lock on it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+        locks.release(descriptor)
 
 
 def _figure(room: int) -> int:
     return int(os.pread(room, 20, 0) or 0)
-
-
-def _explained(path: Path, error: OSError) -> TargetError:
-    what = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"cannot write ({error.strerror})"
-    return TargetError(f"{path}: {what}. Free some space, or give the cache another folder or a smaller cache_bytes.")

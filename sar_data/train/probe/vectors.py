@@ -8,6 +8,7 @@ All ranks write into the same files, so PLACE must be in a folder that all of th
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.system import durable
+from sar_data.system import durable, own
 from sar_data.train.run.ranks import Ranks
 
 Vectors = npt.NDArray[Any]
@@ -68,20 +69,16 @@ class Shelf:
         Raises TargetError where the disk is full. Files are written, not mapped: on a full disk a map ends the process
         without a word.
         """
-        owner = ranks.gather(os.getpid())[0]  # two runs may encode the same at once; the last one's files stay
-        partial = {pooling: self.path / f"{pooling}.npy.{owner}{durable.PARTIAL}" for pooling in widths}
         with durable.explained(self.path, "features"), ExitStack() as stack:
-            if ranks.first:
-                stack.callback(_remove, partial)
-                self._begin(partial, widths)
-            ranks.wait()
+            partial = ranks.gather(self._begin(widths, stack) if ranks.first else {})[0]
             files = {pooling: (_opened(path, stack), _offset(path)) for pooling, path in partial.items()}
 
             def put(first: int, found: Mapping[str, Vectors]) -> None:
                 for pooling, (descriptor, offset) in files.items():
                     rows = np.ascontiguousarray(found[pooling], self.dtype)
                     if len(rows):  # a rank's share of the last step may be padding alone
-                        _put(descriptor, rows, offset + first * widths[pooling] * self.dtype.itemsize)
+                        at = offset + first * widths[pooling] * self.dtype.itemsize
+                        durable.write_all(descriptor, rows.data, at)
 
             yield put
             for descriptor, _ in files.values():
@@ -93,21 +90,26 @@ class Shelf:
                 durable.sync_path(self.path)
             ranks.wait()
 
-    def _begin(self, partial: Mapping[str, Path], widths: Mapping[str, int]) -> None:
+    def _begin(self, widths: Mapping[str, int], stack: ExitStack) -> dict[str, Path]:
+        """Make a partial file of zeros for each pooling; two runs may do so at once, and the last one's files stay."""
         self.path.mkdir(parents=True, exist_ok=True)
+        durable.sweep(self.path)
         durable.write(self.path / "identity.json", json.dumps(self.identity, indent=1).encode())
-        for pooling, path in partial.items():
-            shape = (self.count, widths[pooling])
-            np.lib.format.open_memmap(path, mode="w+", dtype=self.dtype, shape=shape).flush()
-
-
-def _remove(partial: Mapping[str, Path]) -> None:
-    for path in partial.values():
-        path.unlink(missing_ok=True)
+        partial = {}
+        for pooling, width in widths.items():
+            partial[pooling], descriptor = durable.begin(self.file(pooling))
+            stack.callback(os.close, descriptor)
+            stack.callback(partial[pooling].unlink, missing_ok=True)
+            head, shape = io.BytesIO(), (self.count, width)
+            described = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(head, described)
+            size = durable.write_all(descriptor, head.getbuffer()) + self.count * width * self.dtype.itemsize
+            os.ftruncate(descriptor, size)
+        return partial
 
 
 def _opened(path: Path, stack: ExitStack) -> int:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = own.open_file(path, os.O_WRONLY)
     stack.callback(os.close, descriptor)
     return descriptor
 
@@ -116,11 +118,3 @@ def _offset(path: Path) -> int:
     """Return where the numbers of an .npy file begin."""
     mapped: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     return int(mapped.offset)
-
-
-def _put(descriptor: int, rows: Vectors, offset: int) -> None:
-    """Write all bytes there, however short the system's writes are."""
-    view = memoryview(rows.data).cast("B")
-    done = 0
-    while done < len(view):
-        done += os.pwrite(descriptor, view[done:], offset + done)

@@ -9,7 +9,6 @@ checkpoints/         last.pt, best.pt
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ import torch
 
 from sar_data import __version__
 from sar_data.errors import RunError, UsageError
-from sar_data.system import durable
+from sar_data.system import durable, locks
 from sar_data.train.data import Data
 from sar_data.train.settings import Settings
 
@@ -70,21 +69,21 @@ class Folder:
             self._same(read(self.path / CONFIG), config)
         else:
             write(self.path / CONFIG, config)
-        for torn in (*self.path.glob(f"{CONFIG}.*"), *self.checkpoints.glob(f"*{durable.PARTIAL}")):
-            torn.unlink()  # of a process that was killed while it wrote
+        durable.sweep(self.path)
+        durable.sweep(self.checkpoints)
 
     def _hold(self) -> None:
         """Keep other processes out until `close`, or the end of this one."""
         self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            free = locks.locked(self._lock)
+        except OSError:
+            return  # some shared file systems have no locks
+        if not free:
             raise RunError(
                 f"`out={self.path}`: another process is at work on this run: wait for it, or take another `out=…`; "
                 "several ranks are started by torchrun"
-            ) from None
-        except OSError:
-            return  # some shared file systems have no locks
+            )
 
     def _same(self, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         told = {**before["settings"], "job": before["job"], "build": before["build"]["content_digest"]}
@@ -176,10 +175,7 @@ def configuration(
     return {
         "job": job,
         "preset": preset,
-        "settings": {
-            **{name: left.get(name) if value is None else value for name, value in asked.items()},
-            "select": data.select,
-        },
+        "settings": {name: left.get(name) if value is None else value for name, value in asked.items()},
         "build": {
             "path": data.build,
             **{
@@ -196,7 +192,6 @@ def configuration(
             **{name: version(name) for name in PACKAGES},
             "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else platform.machine(),
             "ranks": ranks.world,
-            "threads": torch.get_num_threads(),
         },
     }
 

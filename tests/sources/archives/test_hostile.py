@@ -11,9 +11,10 @@ import pytest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.sources.archives.open import open_tree
 from tests.contract.trees import walked
-from tests.mini.archives import zip_bytes
+from tests.mini.archives import KINDS, zip_bytes
 from tests.mini.builds import snapshot
 from tests.mini.hostile import HOSTILE
+from tests.mini.strangers import given_away
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -45,8 +46,6 @@ def test_there_are_many() -> None:
 
 
 def test_a_partial_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    from tests.mini.archives import KINDS
-
     archive = KINDS["tar.gz"]({"a.txt": b"x"}, tmp_path / "home")
     open_tree(archive, work=tmp_path / "first")
     (made,) = (tmp_path / "first").glob("*.plain.tar")
@@ -56,6 +55,48 @@ def test_a_partial_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="partial"):
         open_tree(archive, work=tmp_path / "work")
     assert (tmp_path / "canary.txt").read_text() == "alive"
+
+
+@pytest.mark.parametrize("what", ["table", "plain tar"])
+def test_what_somebody_else_left_for_an_archive_is_not_believed(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = KINDS["tar.gz"]({"a.txt": b"right"}, tmp_path / "home")
+    work = tmp_path / "work"
+    assert walked(open_tree(archive, work=work)) == {"a.txt": b"right"}
+    (left,) = work.glob(".*.members" if what == "table" else "*.plain.tar")
+    if what == "plain tar":
+        left.write_bytes(left.read_bytes().replace(b"right", b"wrong"))
+    before = left.stat().st_ino
+    given_away(left, monkeypatch)
+    if os.geteuid() == 0:
+        assert walked(open_tree(archive, work=work)) == {"a.txt": b"right"}
+        assert left.stat().st_ino != before, "it was made anew"
+        assert left.stat().st_uid == 0
+
+
+def test_a_table_that_is_a_link_is_replaced(tmp_path: Path) -> None:
+    archive = KINDS["tar, GNU"]({"a.txt": b"right"}, tmp_path / "home")
+    work = tmp_path / "work"
+    open_tree(archive, work=work)
+    (table,) = work.glob(".*.members")
+    table.rename(tmp_path / "elsewhere")
+    table.symlink_to(tmp_path / "elsewhere")
+    before = (tmp_path / "elsewhere").read_bytes()
+    assert walked(open_tree(archive, work=work)) == {"a.txt": b"right"}
+    assert not table.is_symlink()
+    assert (tmp_path / "elsewhere").read_bytes() == before
+
+
+def test_what_a_dead_process_left_of_a_table_is_swept(tmp_path: Path) -> None:
+    archive = KINDS["tar, GNU"]({"a.txt": b"right"}, tmp_path / "home")
+    work = tmp_path / "work"
+    open_tree(archive, work=work)
+    (table,) = work.glob(".*.members")
+    table.unlink()
+    (work / f"{table.name}.7.0123456789abcdef.partial").write_bytes(b"torn")
+    open_tree(archive, work=work)
+    assert [path.name for path in work.iterdir()] == [table.name]
 
 
 def test_zips_deeper_than_one_in_another_are_files(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sar_data.errors import SourceError, TargetError
 from sar_data.sources.archives import plain_tar as plain
 from sar_data.sources.archives.decompress import BLOCK
 from sar_data.sources.archives.open import open_tree
+from sar_data.system import durable
 from tests.contract.trees import walked
 from tests.kill.watch import MODIFY, Watch
 from tests.mini.archives import tar_bytes
@@ -54,13 +55,14 @@ def made(work: Path) -> Path:
 def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note where blocks are written from now on."""
     offsets: list[int] = []
-    put = plain._put
+    put = durable.write_all
 
-    def noting(descriptor: int, block: bytes, at: int) -> None:
-        offsets.append(at)
-        put(descriptor, block, at)
+    def noting(descriptor: int, block: bytes | memoryview, at: int | None = None) -> int:
+        if at is not None:
+            offsets.append(at)
+        return put(descriptor, block, at)
 
-    monkeypatch.setattr(plain, "_put", noting)
+    monkeypatch.setattr(durable, "write_all", noting)
     return offsets
 
 

@@ -1,0 +1,119 @@
+"""Work files and folders are our own, whatever lies there already."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sar_data.errors import TargetError
+from sar_data.system import own
+from tests.mini.strangers import NOBODY, given_away
+
+MAKE = os.O_RDWR | os.O_CREAT
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        os.close(own.open_folder(tmp_path / "work"))
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "work") == 0o700
+    os.close(own.open_folder(tmp_path / "work"))
+
+
+@pytest.mark.parametrize("target", ["folder", "file", "nothing"])
+def test_a_link_to_anything_is_no_folder_and_no_file(tmp_path: Path, target: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "work").symlink_to(tmp_path / target)
+    with pytest.raises(TargetError, match=r"work: expected a folder of our own, found a link.*remove it"):
+        own.open_folder(tmp_path / "work")
+    with pytest.raises(TargetError, match=r"work: expected a file of our own, found a link.*remove it"):
+        own.open_file(tmp_path / "work", MAKE)
+    assert (tmp_path / "file").read_text() == "precious"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_something_else_is_neither(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TargetError, match="expected a folder of our own, found something else"):
+        own.open_folder(tmp_path / "file")
+    with pytest.raises(TargetError, match="expected a file of our own, found something else"):
+        own.open_file(tmp_path / "folder", MAKE)
+    for flags in (MAKE, os.O_WRONLY, os.O_RDONLY):
+        with pytest.raises(TargetError, match=r"found (a device or a pipe|something else)"):
+            own.open_file(tmp_path / "pipe", flags)
+
+
+def test_a_second_name_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    os.link(tmp_path / "precious", tmp_path / "part")
+    with pytest.raises(TargetError, match=r"part: expected a file with one name, found one with 2"):
+        own.open_file(tmp_path / "part", MAKE)
+
+
+def test_what_is_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    given_away(tmp_path / "folder", monkeypatch)
+    given_away(tmp_path / "file", monkeypatch)
+    with pytest.raises(TargetError, match=r"folder: expected a folder of our own, found one of user \d+"):
+        own.open_folder(tmp_path / "folder")
+    with pytest.raises(TargetError, match=r"file: expected a file of our own, found one of user \d+"):
+        own.open_file(tmp_path / "file", MAKE)
+    assert not own.believed(tmp_path / "file", [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_mount_that_knows_us_by_another_number_is_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(own.os, "geteuid", lambda: NOBODY - 1)
+    os.close(own.open_folder(tmp_path / "folder"))
+    os.close(own.open_file(tmp_path / "file", MAKE))
+    assert own.believed(tmp_path / "file", [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_folder_is_taken_away_from_others_once(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work").chmod(0o777)
+    descriptor = own.open_folder(tmp_path / "work")
+    assert own.was_shared(descriptor)
+    assert not own.was_shared(descriptor)
+    os.close(descriptor)
+    assert mode(tmp_path / "work") == 0o755
+
+
+def test_a_file_system_without_modes_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work").chmod(0o777)
+    descriptor = own.open_folder(tmp_path / "work")
+    monkeypatch.setattr(own.os, "fchmod", lambda descriptor, mode: None)
+    assert not own.was_shared(descriptor)
+    os.close(descriptor)
+
+
+def test_a_file_is_believed_that_is_ours_or_of_the_owner_of_what_it_is_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("table", "archive"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "table")
+    assert own.believed(tmp_path / "table", [tmp_path / "archive"])
+    assert not own.believed(tmp_path / "link", [tmp_path / "archive"])
+    assert not own.believed(tmp_path / "none", [tmp_path / "archive"])
+    given_away(tmp_path / "table", monkeypatch)
+    if os.geteuid() == 0:
+        assert not own.believed(tmp_path / "table", [tmp_path / "archive"])
+        given_away(tmp_path / "archive", monkeypatch)
+    assert own.believed(tmp_path / "table", [tmp_path / "archive"])
