@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -18,10 +18,9 @@ from flows.types import Absolute, Dataset, Workers
 from sar_data import catalog
 from sar_data.builder.scenes import find_scenes
 from sar_data.download.credentials import Credentials
+from sar_data.sources.scenes.catalogue import Name
 from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, unmatched
-
-Catalogue = Literal["cdse", "asf", "stac", "dhus"]
 
 
 @task(
@@ -50,7 +49,7 @@ def scenes(
     dataset: Dataset,
     source: Absolute,
     out: Absolute,
-    catalogue: Catalogue = "cdse",
+    catalogue: Name = "cdse",
     url: str | None = None,
     workers: Workers = 0,
 ) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tests.flows.conftest import SETTINGS
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
 
+GRACE_S = 10.0  # then it is killed
 BIN = Path(sys.executable).parent
 
 
@@ -93,7 +94,7 @@ def _group(env: Mapping[str, str], cwd: Path, log: Path, *command: str) -> Itera
         finally:
             os.killpg(started.pid, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
-                started.wait(10)
+                started.wait(GRACE_S)
             with suppress(ProcessLookupError):
                 os.killpg(started.pid, signal.SIGKILL)
             started.wait(HANG_S)
@@ -109,7 +110,7 @@ def _await_health(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + HANG_S
     while time.monotonic() < end and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5):
+            with urllib.request.urlopen(f"{url}/health", timeout=HANG_S):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)

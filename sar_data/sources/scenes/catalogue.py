@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from sar_data.download.http import Authorise
@@ -19,7 +20,8 @@ Search = Callable[[Sequence[str]], Iterable[Product]]
 
 MOST = 1_000  # products of one query: a hub whose pages never end is not followed further
 
-CATALOGUES = ("cdse", "asf", "stac", "dhus")
+Name = Literal["cdse", "asf", "stac", "dhus"]
+CATALOGUES: tuple[str, ...] = get_args(Name)
 
 
 @dataclass(frozen=True, slots=True)
