@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench bench-loader bench-train kill learn schemas clean
+.PHONY: demo test test-install lint bench bench-loader bench-train kill fuzz learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,7 +37,11 @@ demo: $(VENV)/core
 
 ## test: everything that must hold, but for the slow suites below
 test: $(VENV)/dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not kill and not learn' -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not kill and not learn and not fuzz' -n 2 --dist loadfile
+
+## test-install: run each install line of the pages in an empty environment (gigabytes; not in CI)
+test-install:
+	$(PYTHON) -m tests.install
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -47,6 +51,10 @@ lint: $(VENV)/dev
 ## kill: kill builds and downloads at watched events, and let them go on
 kill: $(VENV)/dev
 	$(BIN)/python -m pytest -m kill -s tests/kill tests/download
+
+## fuzz: 20,000 damaged files for each reader
+fuzz: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m fuzz -s -n 2 tests
 
 ## learn: train on miniatures and real chips until what was learnt, or was not to be, shows
 learn: $(VENV)/dev

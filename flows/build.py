@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow, flow, get_run_logger
+from prefect import Flow, flow
 from prefect.utilities.annotations import quote
 
 from flows import report
-from flows.crew import Crew, Kind
 from flows.sentence import explain
 from flows.tasks import carry_out, check_licence, publish
 from flows.tasks import fetch as fetching
-from flows.types import Absolute, Dataset, Positive, Workers
+from flows.types import Absolute, Dataset, Positive
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.errors import UsageError
+from sar_data.runners import Crew, Kind
 
 Built = dict[str, Any] | list[dict[str, Any]]
 
@@ -45,8 +45,8 @@ def build(
     normalize: Normalize | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
-    workers: Workers = 0,
-    runner: Kind = "processes",
+    workers: Positive | None = None,
+    runner: Kind | None = None,
     dask_address: str | None = None,
     fetch: bool = False,
     mirror: str | None = None,
@@ -78,8 +78,8 @@ def build(
         normalize: Bake zscore or minmax, by the train split.
         dtype: Bake float16, or int16 (steps of 0.002 dB).
         drop_parent: Remove the lossless build once the baked one is sealed.
-        workers: Worker processes; 0 for one a core.
-        runner: processes, dask or serial.
+        workers: Worker processes; none for one a core.
+        runner: serial, processes or dask; none for processes, or dask with an address.
         dask_address: Scheduler of a running Dask cluster; none for a local one.
         fetch: Download into source first what it lacks.
         mirror: Address of a folder that has the files, to be asked instead of their publishers.
@@ -109,7 +109,7 @@ def build(
         dtype=dtype,
         drop_parent=drop_parent,
     )
-    crew = Crew(kind=runner, workers=workers, dask_address=dask_address)
+    crew = Crew(runner=runner, workers=workers, dask_address=dask_address)
     if fetch:
         fetching(dataset, source, mirror, accept_licence)
     built = []
@@ -117,8 +117,6 @@ def build(
         unseen: Any = quote(outcome.build)
         publish(unseen)
         built.append(report.digests(outcome.build))
-        for name, value in report.lines(outcome.build):
-            get_run_logger().info("%s: %s", name, value)
     return built if isinstance(format, list) else built[0]
 
 
@@ -127,7 +125,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     check_absolute(**{name: parameters.get(name) for name in ("source", "out", "lists", "work")})
     asked = {field.name for field in dataclasses.fields(BuildRequest)}
     request = BuildRequest(**{name: value for name, value in parameters.items() if name in asked})
-    Crew(kind=parameters["runner"], workers=parameters["workers"], dask_address=parameters["dask_address"])
+    Crew(runner=parameters["runner"], workers=parameters["workers"], dask_address=parameters["dask_address"])
     if parameters["fetch"]:
         check_licence(request.pipeline.spec, parameters["accept_licence"])
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sar_data.sealed.manifest import DomainStatistics, Manifest, SplitPolicyDocument
+from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument
+from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 
 FIGURES = ("mean", "std", "min", "max")
@@ -32,7 +33,7 @@ def page(build: Build) -> str:
         "unused": _counts(manifest.unused),
         "quarantined": str(len(manifest.quarantine)),
         "split policy": _policy(manifest.split_policy),
-        "leakage": str(manifest.split_policy.leakage),
+        "leakage": ", ".join(f"{name} {figure.value}" for name, figure in manifest.leakage.items()),
     }
     rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
     head = f"# {manifest.title}\n\n{manifest.dataset} {manifest.version}, {manifest.format}\n\n`{build.path}`\n\n"
@@ -50,13 +51,11 @@ def digests(build: Build) -> dict[str, Any]:
     }
 
 
-def lines(build: Build) -> list[tuple[str, str]]:
-    """Return the same for a log, the path last."""
-    manifest, parent = build.manifest, build.manifest.parent
-    found = [("content digest", manifest.content_digest), ("recipe digest", manifest.recipe_digest)]
-    if parent is not None:
-        found += [("parent's content digest", parent.content_digest), ("parent's recipe digest", parent.recipe_digest)]
-    return [*found, ("path", str(build.path))]
+def sealed(build: Build) -> list[tuple[str, dict[str, Any]]]:
+    """Return "parent" and "sealed" with their path and digests, the build that was asked for last."""
+    document = digests(build)
+    parent = document.pop("parent")
+    return [*([("parent", parent)] if parent else []), ("sealed", document)]
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:

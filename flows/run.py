@@ -54,7 +54,7 @@ def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
         ended = _follow(client, started.id, say)
         if ended.state is None or ended.state.type != StateType.COMPLETED:
             state = f"{ended.state.name}: {ended.state.message}" if ended.state else "no state"
-            raise SarDataError(f"{label}: run {started.name} ended as {state}. See {where}")
+            raise SarDataError(f"{label}: run {started.name} ended as {state.rstrip('.')}. See {where}")
         return _path(client, started.id) or where
 
 

@@ -11,13 +11,13 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.build import check_absolute
-from flows.crew import Crew
 from flows.sentence import explain
 from flows.tasks import SERVERS_AFTER_S, progress, transient
-from flows.types import Absolute, Dataset, Workers
+from flows.types import Absolute, Dataset, Positive
 from sar_data import catalog
 from sar_data.builder.scenes import find_scenes
 from sar_data.download.credentials import Credentials
+from sar_data.runners import Crew
 from sar_data.sources.scenes.catalogue import Name
 from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, unmatched
@@ -51,7 +51,7 @@ def scenes(
     out: Absolute,
     catalogue: Name = "cdse",
     url: str | None = None,
-    workers: Workers = 0,
+    workers: Positive | None = None,
 ) -> dict[str, Any]:
     """Look up the distinct scenes of a dataset; return the paths of the two lists and the scenes without a product.
 
@@ -61,7 +61,7 @@ def scenes(
         out: The CSV to write, absolute; a JSON is put beside it.
         catalogue: cdse, asf, stac or dhus.
         url: Another address of such a catalogue; none for the public one.
-        workers: Worker processes for the scan; 0 for one a core.
+        workers: Worker processes for the scan; none for one a core.
     """
     explain()
     check_absolute(source=source, out=out)

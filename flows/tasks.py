@@ -6,9 +6,10 @@ What makes a second attempt go on where the first one stopped is the evidence be
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.events import emit_event
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from flows import report
-from flows.crew import Crew
 from sar_data import catalog
 from sar_data.builder.itinerary import Itinerary, Outcome, Step
 from sar_data.builder.request import BuildRequest, ConvertRequest
@@ -29,6 +30,7 @@ from sar_data.download.fetch import check, needs_acceptance, web_of
 from sar_data.download.fetch import fetch as fetching
 from sar_data.errors import SarDataError, TargetError, Unreachable, UsageError, WorkerDied
 from sar_data.progress import Progress
+from sar_data.runners import Crew, Runner, Serial
 from sar_data.sealed.opened import Build
 from sar_data.spec import DatasetSpec
 
@@ -85,21 +87,26 @@ def fetch(dataset: str, folder: Path, mirror: str | None, accept_licence: bool) 
 
 
 def run_step(step: Step[Any], crew: Crew) -> None:
-    """Run one step of an itinerary: a heavy one on the workers that were chosen, others on this machine."""
+    """Run one step of an itinerary: over pixels on the workers that were chosen, others on this machine."""
     say: Callable[..., None] = get_run_logger().info
-    with crew.whole() if step.heavy else crew.near() as runner:
+    if crew.kind == "dask":
+        _hush()
+    # Nothing to do is no reason to start a cluster.
+    opened: dict[str, Callable[[], AbstractContextManager[Runner]]]
+    opened = {"nothing": lambda: nullcontext(Serial()), "files": crew.near, "pixels": crew.whole}
+    with opened[step.reads]() as runner:
         result = step.run(runner, progress(), say)
     if step.name != "prepare":
         return
     if result.sealed:
         say("%s is sealed already: nothing to do", result.target)
     else:
-        counts = ", ".join(f"{name} {split['count']}" for name, split in result.facts["splits"].items())
+        counts = ", ".join(f"{name} {split.count}" for name, split in result.splits.items())
         say("planned %s: %s, in %d shards", result.target, counts, len(result.shards))
 
 
-light = task(cache_policy=NO_CACHE, persist_result=False)(run_step)
-heavy = task(
+short = task(cache_policy=NO_CACHE, persist_result=False)(run_step)
+over_pixels = task(
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_AFTER_S),
@@ -115,17 +122,35 @@ def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[Outcom
     with closing(itinerary.steps()) as steps:
         for step in steps:
             unseen: Any = quote(step)  # else Prefect looks for futures in every planned record: 9 s for 590,000
-            (heavy if step.heavy else light).with_options(name=step.title)(unseen, crew)
+            (over_pixels if step.reads == "pixels" else short).with_options(name=step.title)(unseen, crew)
     return itinerary.outcomes
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def publish(build: Build) -> None:
-    """Show the build's statistics and facts as artifacts; the page's description is the build's path."""
+    """Show the build's statistics and facts as artifacts, and its digests and its parent's as events.
+
+    The page's description is the build's path. `prefect deployment run --watch` prints the events' names.
+    """
     name = build.manifest.dataset
+    for what, document in report.sealed(build):
+        digests = f"content digest {document['content_digest']}, recipe digest {document['recipe_digest']}"
+        resource = {
+            "prefect.resource.id": f"sar-data.build.{document['recipe_digest']}",
+            "prefect.resource.name": f"{document['path']}: {digests}",
+        }
+        emit_event(f"sar-data.build.{what}", resource, payload=document)
     if rows := report.statistics_rows(build.manifest):
         create_table_artifact(rows, key=f"{name}-statistics", description=f"Band statistics of `{build.path}`")
     create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
+
+
+def _hush() -> None:
+    """Keep a cluster's chatter about connections out of the log, which Prefect's root handler would print."""
+    with suppress(ImportError):  # which the runner explains
+        import distributed  # noqa: F401  # sets its loggers' levels when it is imported
+
+        logging.getLogger("distributed").setLevel(logging.WARNING)
 
 
 def progress() -> Progress:

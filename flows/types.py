@@ -17,4 +17,3 @@ Dataset = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({*cata
 Absolute = Annotated[Path, WithJsonSchema({"type": "string", "format": "path", "pattern": "^/"})]
 """A path that means the same in every folder: a worker has one of its own."""
 Positive = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1})]
-Workers = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]

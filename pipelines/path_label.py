@@ -12,19 +12,20 @@ The build says what it found. The lists are the split "official"; nothing is kno
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from sar_data.errors import BadRecord, SourceError
+from sar_data.labels.fields import read_fields
 from sar_data.labels.lists import list_names, locate, read_lines
 from sar_data.raster import mixed
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree, Unit
 from sar_data.split import declared, random, stratified
 
+MOST_CLASSES = 100_000
 KNOWN = {"title": str, "bands": list, "unit": str, "licence": str, "citation": str}
 
 
@@ -42,9 +43,9 @@ def scan(tree: Tree, unit: str, classes: tuple[str, ...] = (), one: bool = False
     for line in read_lines(unit, tree.read(unit)):
         path = locate(line.path, mixed.ENDINGS, partial(_exists, tree))
         if path is None:
-            raise BadRecord(unit, f"{line.where}: expected an image, found no file that {line.path} could mean")
+            raise BadRecord(unit, f"{line.where}: expected an image, found no file that {line.path:.120} could mean")
         if line.label not in classes:
-            raise BadRecord(unit, f"{line.where}: expected one of {len(classes)} classes, found {line.label!r}")
+            raise BadRecord(unit, f"{line.where}: expected one of {len(classes)} classes, found {line.label!r:.80}")
         (_, height, width), _ = mixed.header(tree, path)
         yield Record(
             key=re.sub(r"[^\w-]+", "_", path.rpartition(".")[0]),
@@ -67,6 +68,40 @@ def read(tree: Tree, record: Record) -> Sample:
     return mixed.read(tree.read(record.files[0].path), record.files[0].path)
 
 
+def _classes(tree: Tree, labels: set[str]) -> tuple[str, ...]:
+    """Return the classes of classes.txt, else the numbers from 0 to the greatest label."""
+    if "classes.txt" in tree.files():
+        try:
+            lines = tree.read("classes.txt").decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise SourceError(f"classes.txt: expected names in UTF-8, found: {error}") from None
+        if classes := tuple(line.strip() for line in lines if line.strip()):
+            return classes
+    if not all(label.isdecimal() and label.isascii() for label in labels):
+        raise SourceError("expected labels that are numbers, or classes.txt with their names in canonical order")
+    last = max((int(label[:9]) for label in labels), default=0)
+    if last >= MOST_CLASSES:
+        raise SourceError(f"expected numbers of classes below {MOST_CLASSES:,}, found {last:,}: give classes.txt")
+    return tuple(str(i) for i in range(last + 1))
+
+
+def _facts(tree: Tree, count: int) -> dict[str, Any]:
+    """Return what dataset.json says of images of `count` bands; raise SourceError where it says what none can."""
+    if "dataset.json" not in tree.files():
+        return {}
+    facts = read_fields("dataset.json", tree.read("dataset.json"), {})
+    if wrong := [key for key, value in facts.items() if not isinstance(value, KNOWN.get(key, ()))]:
+        raise SourceError(f"dataset.json: expected only {', '.join(KNOWN)}, found {', '.join(wrong)[:200]}")
+    names = facts.get("bands", [])
+    if "bands" in facts and (len(names) != count or not all(isinstance(b, str) and b for b in names)):
+        raise SourceError(f"dataset.json: expected the names of {count} bands, found {names!r:.120}")
+    if len(set(names)) < len(names):
+        raise SourceError(f"dataset.json: expected every band once, found {names!r:.120}")
+    if facts.get("unit", "DN") not in (units := get_args(Unit)):
+        raise SourceError(f"dataset.json: expected a unit of {', '.join(units)}, found {facts['unit']!r:.60}")
+    return facts
+
+
 def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the lists in `tree`; raise SourceError where they do not tell one dataset."""
     names = list_names(tree.files(), "the source")
@@ -78,15 +113,8 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
         raise SourceError(f"expected images of one number of bands and one dtype, found {sorted(kinds) or 'no image'}")
     ((count, dtype),), shapes = kinds, {(shape[1], shape[2]) for shape, _ in headers}
     labels = {line.label for rows in lines.values() for line in rows}
-    classes = tuple(tree.read("classes.txt").decode().split("\n")) if "classes.txt" in tree.files() else ()
-    classes = tuple(name.strip() for name in classes if name.strip())
-    if not classes:
-        if not all(label.isdecimal() for label in labels):
-            raise SourceError("expected labels that are numbers, or classes.txt with their names in canonical order")
-        classes = tuple(str(i) for i in range(max(map(int, labels)) + 1))
-    facts: dict[str, Any] = json.loads(tree.read("dataset.json")) if "dataset.json" in tree.files() else {}
-    if wrong := [key for key, value in facts.items() if not isinstance(value, KNOWN.get(key, ()))]:
-        raise SourceError(f"dataset.json: expected only {', '.join(KNOWN)}, found {', '.join(wrong)}")
+    classes = _classes(tree, labels)
+    facts = _facts(tree, count)
     unit = facts.get("unit", "8-bit" if dtype == "uint8" else "DN")
     bands = facts.get("bands", [str(i + 1) for i in range(count)])
     spec = dataclasses.replace(

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sar_data.errors import BadRecord
-from sar_data.raster.zarrzip import ZarrZip, texts
+from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
 from sar_data.split import declared, random
@@ -43,10 +43,10 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if (named := SHARD.fullmatch(unit.rpartition("/")[2])) is None:
         raise BadRecord(unit, f"expected a name that matches {SHARD.pattern}")
     shard, size = ZarrZip(tree, unit), tree.size(unit)
-    names, shape = texts(shard.read("sample")), shard.shape("bands")
+    names, shape = shard.texts("sample"), shard.shape("bands")
     if shape != (len(names), FRAMES, len(BANDS), SIDE, SIDE):
         raise BadRecord(unit, f"expected bands of {(len(names), FRAMES, len(BANDS), SIDE, SIDE)}, found {shape}")
-    order = [name.upper() for name in texts(shard.read("band"))]
+    order = [name.upper() for name in shard.texts("band")]
     if sorted(order) != sorted(BANDS):
         raise BadRecord(unit, f"expected the bands vv and vh, found {', '.join(order)}")
     for i, name in enumerate(names):

@@ -7,15 +7,21 @@ from types import TracebackType
 
 from sar_data.naming import MOST, meant, nearest
 
+LONGEST_REASON = 600  # characters
+
 
 class SarDataError(Exception):
     """Any failure that sar-data explains to its user."""
 
 
 class BadRecord(SarDataError, ValueError):
-    """One record of the source is wrong: `path` names the file, `reason` says expected and found."""
+    """One record of the source is wrong: `path` names the file, `reason` says expected and found.
+
+    A reason that quotes a file at length is cut.
+    """
 
     def __init__(self, path: str, reason: str) -> None:
+        reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason

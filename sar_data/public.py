@@ -23,7 +23,7 @@ from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner
-from sar_data.sealed.manifest import SplitStatistics
+from sar_data.sealed.documents import SplitStatistics
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
 from sar_data.sealed.verify import Problem

@@ -41,13 +41,27 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Date:
+    """One of several acquisitions of a place; `role` is pre, post or what else the dataset calls it. `time` is UTC."""
+
+    role: str
+    time: datetime | None = None
+    platform: str | None = None
+    relative_orbit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One sample before its pixels are read; what scan.parquet and index.parquet hold.
 
     `labels` maps a task's name to canonical class indices, ascending; of a detection task they are the classes present.
     `official` is the split the publisher put the sample in. `shape` is (height, width), None for that of the spec.
-    `footprint` is (min x, min y, max x, max y) in `crs`; `transform` the six GDAL-style affine terms (a, b, c, d, e, f)
-    of rasterio's Affine. `time` is UTC. `unused` gives the reason why a record, though sound, belongs to no split.
+    `group` is what must not be torn apart, such as a scene; `place` names the spot that the image shows, which other
+    records may show too. `footprint` is (min x, min y, max x, max y) in `reference_frame`: a coordinate reference
+    system, or the pixels of a scene as "pixels of SCENE"; without one it is in `crs`. `transform` has the six
+    GDAL-style affine terms (a, b, c, d, e, f) of rasterio's Affine, in `crs`. `time` is UTC; `dates` are in the image's
+    order where it has several. `dropped` counts objects that were left out, by reason. `unused` gives the reason why a
+    record, though sound, belongs to no split.
     """
 
     key: str
@@ -57,14 +71,23 @@ class Record:
     official: str | None = None
     shape: tuple[int, int] | None = None
     group: str | None = None
+    place: str | None = None
     time: datetime | None = None
     orbit_pass: str | None = None
     relative_orbit: int | None = None
+    dates: tuple[Date, ...] = ()
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
     footprint: tuple[float, float, float, float] | None = None
+    reference_frame: str | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
     unused: str | None = None
     attrs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def footprint_frame(self) -> str | None:
+        """What the footprint's coordinates are measured in; footprints of different frames cannot be compared."""
+        return self.reference_frame or self.crs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 from sar_data.errors import SarDataError, UsageError, WorkerDied, missing_extra, unknown
 from sar_data.naming import MOST, few
 from sar_data.system import main_module
+from sar_data.system.cores import available
 
 Kind = Literal["serial", "processes", "dask"]
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class Crew:
     @property
     def count(self) -> int:
         """How many processes."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or available()
 
     def near(self) -> AbstractContextManager[Runner]:
         """Open a runner on this machine, for what is short: scanning names and summing finished files."""

@@ -16,7 +16,7 @@ EVIDENCE: Mapping[str, str] = {
     "real-lists": "the layout was checked on real lists, not on real files",
     "documents-only": "the layout is known from documents alone",
 }
-TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection"]
+TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection", "change"]
 Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
 """Units of stored values. `power` is linear sigma0 or gamma0, `amplitude` its root or a detected DN, `DN` any number
 without a radiometric meaning (I and Q, an undocumented scale), `8-bit` a stretched picture, `phase` radians."""
@@ -52,13 +52,16 @@ class Source:
 class Band:
     """A band, addressed by its polarization name; `unit` is the unit of the stored values.
 
-    `polarization` is empty for what has none, such as a coherence.
+    `polarization` is empty for what has none, such as a coherence. `calibration` and `terrain_corrected` are the
+    dataset's, unless a band says otherwise.
     """
 
     name: str
     polarization: str
     unit: Unit
     description: str
+    calibration: str | None = None
+    terrain_corrected: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,10 @@ LAWS: list[tuple[str, str]] = [
     (r"sar_data\.download", "sar_data.download sar_data.sealed.names sar_data.system"),
     (r"sar_data\.sources\.scenes", "sar_data.sources.scenes sar_data.download sar_data.system"),
     (r"sar_data\.sources", "sar_data.sources sar_data.system"),
-    (r"sar_data\.(raster|labels|synth)", "sar_data.raster sar_data.labels sar_data.sources.tree"),
+    (
+        r"sar_data\.(raster|labels|synth)",
+        "sar_data.raster sar_data.labels sar_data.sources.tree sar_data.system.strict_json",
+    ),
     # A container knows no other one.
     (
         r"sar_data\.formats\.(lmdb|zarr|webdataset)",
@@ -96,8 +99,6 @@ ENTRIES = {
     "sar_data.builder.open.open_draft",
     "sar_data.builder.prepare.prepare",
     "sar_data.sources.archives.tar.walk",
-    "sar_data.train.probe.heads.Heads.__init__",
-    "sar_data.train.weights.load",
 }
 
 

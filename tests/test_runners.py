@@ -9,12 +9,13 @@ import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from sar_data.errors import WorkerDied
-from sar_data.runners import Dask, Processes, Runner, Serial
+from sar_data.errors import UsageError, WorkerDied
+from sar_data.runners import Crew, Dask, Processes, Runner, Serial
 from tests.contract.runners import RunnerContract, die_at_two, die_of, slow_first, square, touch
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
@@ -133,6 +134,7 @@ def test_a_map_that_is_abandoned_leaves_the_runner_usable() -> None:
 BUILDER = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from sar_data.runners import Processes
 from tests.contract.runners import touch
 
@@ -167,3 +169,22 @@ def test_no_worker_outlives_a_killed_builder(tmp_path: Path) -> None:
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in workers):
         assert time.monotonic() < deadline, "workers outlived their builder"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"workers": -1}, r"`workers=-1`: expected at least 1"),
+        ({"dask_address": "tcp://x:1", "runner": "processes"}, r"expected `runner=dask`, found `runner=processes`"),
+        ({"runner": "serial", "workers": 2}, r"`runner=serial` works alone: .* found `workers=2`"),
+    ],
+)
+def test_a_crew_that_contradicts_itself_is_refused(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Crew(**choice)
+
+
+def test_a_crew_is_processes_and_dask_with_an_address() -> None:
+    assert (Crew().kind, Crew(dask_address="tcp://x:1").kind) == ("processes", "dask")
+    with Crew(workers=1).whole() as alone:
+        assert alone.workers == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sar_data.builder.draft import Draft
 from sar_data.builder.request import BuildRequest
 from sar_data.errors import BuildError
-from sar_data.sealed.manifest import NAME, Applied
+from sar_data.sealed.documents import Applied
+from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build
 
 # The parameter of a step that the user names.

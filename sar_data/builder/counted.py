@@ -11,7 +11,8 @@ from sar_data.builder.raw_statistics import ALL, fitted, raw_statistics, recogni
 from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress
 from sar_data.runners import Runner
-from sar_data.sealed.manifest import NAME, SplitStatistics
+from sar_data.sealed.documents import SplitStatistics
+from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.recorded import filled
 from sar_data.sealed.recount import recount

@@ -9,15 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-import pyarrow as pa
+from typing import Self
 
 from sar_data import formats
 from sar_data.builder.origin import Origin
+from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords
 from sar_data.errors import TargetError
 from sar_data.formats.container import Format, Layout, Shard
+from sar_data.sealed.documents import PlannedSplit
 from sar_data.system import durable, locks, own
 
 BUILDING = ".building"
@@ -58,17 +58,14 @@ class Job:
 class Draft:
     """A planned build: pack it, then seal it. Use as a context manager, which holds the target's lock.
 
-    `sealed` says that the target exists already, of the same recipe, and nothing is left to do. `facts` are the
-    manifest's fields that are known before the first pixel; `scanned` has the SCAN columns of all records and
-    `split` their split.
+    `sealed` says that the target exists already, of the same recipe, and nothing is left to do.
     """
 
     target: Path
     job: Job
+    plan: Plan
+    splits: dict[str, PlannedSplit]
     shards: list[Shard]
-    facts: dict[str, Any]
-    scanned: pa.Table
-    split: list[str]
     sealed: bool = False
     lock: int | None = None
 

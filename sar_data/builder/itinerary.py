@@ -39,14 +39,14 @@ class Outcome:
 class Step(Generic[T]):
     """A step of an itinerary: run it, then ask for the next one. A step that failed may be run again, and goes on.
 
-    `baking` says that it is a step of the baked build, not of the lossless one; `heavy` that it goes through all
-    pixels. `result` is what it gave: a Draft to prepare, an Outcome to seal.
+    `reads` says what it goes through: nothing, whole files or their names, or all pixels. `baking` says that it is a
+    step of the baked build, not of the lossless one. `result` is what it gave: a Draft to prepare, an Outcome to seal.
     """
 
     name: Name
+    reads: Literal["nothing", "files", "pixels"]
     act: Callable[[Runner, Progress | None, Say | None], T]
     baking: bool = False
-    heavy: bool = False
     _result: list[T] = field(default_factory=list)
 
     def run(self, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> T:
@@ -88,7 +88,7 @@ class Itinerary:
 
 
 def _build(request: BuildRequest) -> Steps[Outcome]:
-    preparing = Step("prepare", lambda runner, progress, say: prepare(request.lossless, runner, progress, say))
+    preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request.lossless, runner, progress, say))
     yield preparing
     with preparing.result as draft:
         if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
@@ -101,24 +101,24 @@ def _build(request: BuildRequest) -> Steps[Outcome]:
 
 
 def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[Outcome]:
-    preparing = Step("prepare", lambda runner, progress, say: prepare_repack(parent, request), baking)
+    preparing = Step("prepare", "nothing", lambda runner, progress, say: prepare_repack(parent, request), baking)
     yield preparing
     with preparing.result as draft:
         outcome = yield from _seal(draft, baking, None if request.drop_parent else parent.path)
     if request.drop_parent:
-        yield Step("drop parent", lambda runner, progress, say: drop(parent), baking)
+        yield Step("drop parent", "nothing", lambda runner, progress, say: drop(parent), baking)
     return outcome
 
 
 def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[Outcome]:
     reused = draft.sealed
-    if not reused:  # nothing to do is no reason to start a cluster
-        yield Step("pack", lambda runner, progress, say: pack(draft, runner, progress), baking, heavy=True)
+    if not reused:
+        yield Step("pack", "pixels", lambda runner, progress, say: pack(draft, runner, progress), baking)
 
     def act(runner: Runner, progress: Progress | None, say: Say | None) -> Outcome:
         return Outcome(seal(draft, runner, progress), reused, parent)
 
-    sealing = Step("seal", act, baking)
+    sealing = Step("seal", "nothing" if reused else "files", act, baking)
     yield sealing
     return sealing.result
 

@@ -1,32 +1,35 @@
-"""Join: what the plan intended and what the proofs found, as the index and the manifest's remaining facts."""
+"""Join: what was planned and what the proofs tell, as the index and the outcome of the build."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.builder.draft import Draft
-from sar_data.builder.pack import PLAN
+from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import Proof
+from sar_data.sealed.documents import Quarantined, ShardDocument, SplitDocument
 from sar_data.sealed.index import FILE, INDEX, label_columns
-from sar_data.sealed.manifest import Quarantined, content_digest
+from sar_data.sealed.manifest import Outcome, content_digest
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
 from sar_data.split.policy import UNUSED
 from sar_data.statistics.stats import BandStats
 
+Keys = dict[str, list[str | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """`index` in the INDEX schema; `keys` of every slot by split (None where quarantined); `facts` for the manifest."""
+    """`index` in the INDEX schema; `keys` of every slot by split, None where quarantined."""
 
     index: pa.Table
-    keys: dict[str, list[str | None]]
-    facts: dict[str, Any]
+    keys: Keys
+    outcome: Outcome
 
 
 def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats]) -> Joined:
@@ -35,32 +38,50 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         planned = pa.ipc.open_file(source).read_all()
     slots = pa.concat_tables([proof.slots for proof in proofs]).replace_schema_metadata(None)
     valid = slots["valid"]
-    lost = pc.invert(valid)
-    quarantined = [
-        Quarantined(key=key, path=slot["path"], reason=slot["reason"])
-        for key, slot in zip(planned["key"].filter(lost).to_pylist(), slots.filter(lost).to_pylist(), strict=True)
-    ]
-    keys = pc.if_else(valid, planned["key"], pa.scalar(None, pa.string())).to_pylist()
-    by_split: dict[str, list[str | None]] = {split: [] for split in draft.facts["splits"]}
-    for split, key in zip(planned["split"].to_pylist(), keys, strict=True):
-        by_split[split].append(key)
     packed = _packed(planned.filter(valid), slots.filter(valid))
-    clipped = np.sum([proof.clipped for proof in proofs], axis=0)
-    before = draft.facts.get("clipped", {})  # by the repacks that led here
-    facts = {
-        **_splits(draft, proofs, by_split),
-        **_statistics(draft, merged),
-        "content_digest": content_digest(packed),
-        "quarantine": [*draft.facts["quarantine"], *quarantined],
-        "fallback_reads": sum(proof.fallbacks for proof in proofs),
-        "narrowed_records": sum(proof.narrowed for proof in proofs),
-        "clipped": {
-            band: int(n) + before.get(band, 0) for band, n in zip(draft.job.layout.bands, clipped, strict=True)
-        },
-    }
-    unused = draft.scanned.filter(pa.array([split == UNUSED for split in draft.split], pa.bool_()))
+    keys = _keys(planned, valid, list(draft.splits))
+    bands = draft.job.layout.bands
+    clipped = np.sum([proof.clipped for proof in proofs], axis=0).tolist()
+    before = draft.plan.clipped  # by the conversions that led here
+    statistics = draft.job.statistics
+    outcome = Outcome(
+        splits=_splits(draft, proofs, keys),
+        statistics={split: summarise(stats, bands) for split, stats in merged.items()} if statistics else None,
+        normalization=normalization(merged["train"], bands) if statistics else None,
+        clipped={band: count + before.get(band, 0) for band, count in zip(bands, clipped, strict=True)},
+        quarantine=[*draft.plan.quarantine, *_quarantined(planned, slots)],
+        dropped_objects=_dropped(packed),
+        fallback_reads=sum(proof.fallbacks for proof in proofs),
+        narrowed_records=sum(proof.narrowed for proof in proofs),
+        content_digest=content_digest(packed),
+    )
+    unused = draft.plan.scanned.filter(pa.array([split == UNUSED for split in draft.plan.split], pa.bool_()))
     unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))
-    return Joined(_indexed([packed, unused], draft), by_split, facts)
+    return Joined(_indexed([packed, unused], draft), keys, outcome)
+
+
+def _quarantined(planned: pa.Table, slots: pa.Table) -> list[Quarantined]:
+    """Return the records that packing left out, with the reason."""
+    lost = pc.invert(slots["valid"])
+    rows = zip(*(slots[name].filter(lost).to_pylist() for name in ("path", "reason")), strict=True)
+    keys = planned["key"].filter(lost).to_pylist()
+    return [Quarantined(key=key, path=path, reason=reason) for key, (path, reason) in zip(keys, rows, strict=True)]
+
+
+def _keys(planned: pa.Table, valid: pa.ChunkedArray, splits: Sequence[str]) -> Keys:
+    keys: Keys = {split: [] for split in splits}
+    known = pc.if_else(valid, planned["key"], pa.scalar(None, pa.string())).to_pylist()
+    for split, key in zip(planned["split"].to_pylist(), known, strict=True):
+        keys[split].append(key)
+    return keys
+
+
+def _dropped(packed: pa.Table) -> dict[str, int]:
+    """Return how many objects were left out, by reason."""
+    counts: Counter[str] = Counter()
+    for row in packed["dropped"].combine_chunks().flatten().to_pylist():
+        counts[row["reason"]] += row["count"]
+    return dict(sorted(counts.items()))
 
 
 def _packed(planned: pa.Table, slots: pa.Table) -> pa.Table:
@@ -98,27 +119,23 @@ def _indexed(parts: list[pa.Table], draft: Draft) -> pa.Table:
     return pa.concat_tables(whole)
 
 
-def _splits(draft: Draft, proofs: Sequence[Proof], keys: dict[str, list[str | None]]) -> dict[str, Any]:
+def _splits(draft: Draft, proofs: Sequence[Proof], keys: Keys) -> dict[str, SplitDocument]:
     """Return the manifest's splits, with what each shard really holds."""
-    splits: dict[str, Any] = {}
-    for split, planned in draft.facts["splits"].items():
-        shards, at = [], 0
+    layout, splits = draft.job.layout, {}
+    for split, planned in draft.splits.items():
+        shards, mask_values, at = [], [], 0
         for shard, proof in zip(draft.shards, proofs, strict=True):
             if shard.split == split:
                 count = sum(key is not None for key in keys[split][at : at + shard.count])
                 at += shard.count
-                file = draft.job.container.file(shard, draft.job.layout)
-                shards.append({"name": shard.name, "file": file, "count": count, "bytes": proof.bytes})
-        splits[split] = {**planned, "count": sum(shard["count"] for shard in shards), "shards": shards}
-        if draft.job.layout.mask:
-            mine = [p.mask_pixels for s, p in zip(draft.shards, proofs, strict=True) if s.split == split]
-            splits[split]["mask_pixels"] = mask_pixels(draft.job.layout.mask_classes, mine)
-    return {"splits": splits}
-
-
-def _statistics(draft: Draft, merged: Mapping[str, BandStats]) -> dict[str, Any]:
-    if not draft.job.statistics:
-        return {"statistics": None, "normalization": None}
-    bands = draft.job.layout.bands
-    statistics = {split: summarise(stats, bands) for split, stats in merged.items()}
-    return {"statistics": statistics, "normalization": normalization(merged["train"], bands)}
+                file = draft.job.container.file(shard, layout)
+                shards.append(ShardDocument(name=shard.name, file=file, count=count, bytes=proof.bytes))
+                mask_values.append(proof.mask_pixels)
+        splits[split] = SplitDocument(
+            count=sum(shard.count for shard in shards),
+            shard_length=planned.shard_length,
+            class_shares=planned.class_shares,
+            mask_pixels=mask_pixels(layout.mask_classes, mask_values) if layout.mask else None,
+            shards=shards,
+        )
+    return splits

@@ -16,6 +16,7 @@ import xxhash
 
 from sar_data.builder.draft import Draft, Job
 from sar_data.builder.origin import Opened
+from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import SLOTS, Proof
 from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Place, Shard, Written
@@ -23,12 +24,12 @@ from sar_data.formats.storage import physical
 from sar_data.progress import Progress
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sealed.index import to_records
+from sar_data.sealed.places import places_of
+from sar_data.sealed.records import to_records
 from sar_data.statistics.tally import Survey, Tally, survey
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
 
-PLAN = "plan.arrow"
 STARTED = "started"
 PENDING = ".pending"
 SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
@@ -107,7 +108,7 @@ def _start(draft: Draft) -> None:
         shutil.rmtree(job.build, ignore_errors=True)
         job.build.mkdir()
         (job.work / "proofs").mkdir(exist_ok=True)
-        for split in draft.facts["splits"]:
+        for split in draft.splits:
             job.container.start(job.build, split)
         durable.write(job.work / STARTED, b"", sync=False)
 
@@ -139,10 +140,7 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
     records = to_records(rows)
     places: list[Place | None] = [None] * len(records)
     if "parent" in rows.column_names:
-        places = [
-            Place(**{**place, "shape": tuple(place["shape"].values()), "nodata": tuple(place["nodata"])})
-            for place in rows["parent"].to_pylist()
-        ]
+        places = list(places_of(rows["parent"].combine_chunks()))
     pass_ = _Pass(job)
     root = job.spool if job.container.spooled else job.build
     with job.origin.opened() as opened:

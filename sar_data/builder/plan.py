@@ -1,53 +1,57 @@
-"""From index and split to shards: which sample lies where, before any pixel is read."""
+"""A plan: all that is known of a build before its first pixel, and where it is written for the workers."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
-import xxhash
 
-from sar_data.formats.container import Shard
+from sar_data import formats
+from sar_data.builder.origin import Origin
+from sar_data.builder.request import BadRecords
+from sar_data.builder.sharding import shard_length
+from sar_data.formats.container import Format
+from sar_data.sealed.documents import PlannedSplit, Quarantined
+from sar_data.sealed.manifest import Decisions, Identity
 from sar_data.split.policy import SPLITS
 
-SALT = b"sar-data shard order 1\0"  # a fixed salt: the order is part of the recipe, not of the seed
+PLAN = "plan.arrow"
 
 
-def shard_length(samples: int, most: int, multiple: int = 1) -> int:
-    """Return the length that spreads `samples` evenly over the fewest shards of at most `most`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that is known of a build before its first pixel.
 
-    Rounded up to a `multiple`, which a container with chunks inside its shards asks for.
+    `scanned` has the SCAN columns of all records (and where their pixels lie in a parent), `split` their split and
+    `shares` the share of each class in a split. `quarantine` and `clipped` are of the scan, or of the parent.
     """
-    if samples == 0:
-        return multiple
-    length = math.ceil(samples / math.ceil(samples / most))
-    return math.ceil(length / multiple) * multiple
 
+    identity: Identity
+    decisions: Decisions
+    origin: Origin
+    scanned: pa.Table
+    split: list[str]
+    shares: Mapping[str, Mapping[str, float]]
+    shard_length: int
+    statistics: bool
+    bad_records: BadRecords
+    quarantine: Sequence[Quarantined]
+    clipped: Mapping[str, int] = field(default_factory=dict)
 
-def hash_order(keys: Sequence[str]) -> list[int]:
-    """Return the positions of `keys` in the order of a salted hash: a fixed shuffle, stable when data grow."""
-    return sorted(range(len(keys)), key=lambda i: (xxhash.xxh3_64_intdigest(SALT + keys[i].encode()), keys[i]))
+    @property
+    def container(self) -> Format:
+        return formats.get(self.decisions.format, self.decisions.compression)
 
-
-def plan(scan: pa.Table, split: Sequence[str], most: int, multiple: int = 1) -> tuple[list[Shard], pa.Table]:
-    """Return the shards and the packed rows in shard order, with the columns split, shard and position added."""
-    keys = scan["key"].to_pylist()
-    rows: list[int] = []
-    shards: list[Shard] = []
-    columns: dict[str, list[object]] = {"split": [], "shard": [], "position": []}
-    order = hash_order(keys)
-    for name in SPLITS:
-        members = [i for i in order if split[i] == name]
-        length = shard_length(len(members), most, multiple)
-        for start in range(0, len(members), length):
-            number, count = start // length, min(length, len(members) - start)
-            shards.append(Shard(name, number, count, length, len(shards)))
-            columns["split"] += [name] * count
-            columns["shard"] += [number] * count
-            columns["position"] += range(count)
-        rows += members
-    table = scan.take(pa.array(rows, pa.int64()))
-    for column, kind in (("split", pa.string()), ("shard", pa.int32()), ("position", pa.int32())):
-        table = table.append_column(column, pa.array(columns[column], kind))
-    return shards, table
+    def splits(self) -> dict[str, PlannedSplit]:
+        """Return what is known of each split."""
+        multiple = self.container.multiple
+        counts = {name: self.split.count(name) for name in SPLITS}
+        return {
+            name: PlannedSplit(
+                count=count,
+                shard_length=shard_length(count, self.shard_length, multiple),
+                class_shares=dict(self.shares[name]),
+            )
+            for name, count in counts.items()
+        }

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+import sar_data
 from sar_data import formats
 from sar_data.builder.draft import Draft
 from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
+from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
 from sar_data.builder.scan import scan
 from sar_data.errors import BadRecord, UsageError
@@ -21,13 +23,21 @@ from sar_data.formats.container import Format
 from sar_data.progress import Progress, Say
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sealed.index import fingerprint
-from sar_data.sealed.manifest import BandDocument, Quarantined, Storage, TaskDocument
+from sar_data.sealed.documents import (
+    BandDocument,
+    LeakageFigure,
+    Quarantined,
+    SplitPolicyDocument,
+    Storage,
+    TaskDocument,
+)
+from sar_data.sealed.manifest import Decisions, Identity, recipe_digest
 from sar_data.sealed.names import check_spec
+from sar_data.sealed.records import fingerprint
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec
-from sar_data.split.leakage import touching_share
+from sar_data.split.leakage import Leakage, leakage_of
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, SplitPolicy
 from sar_data.split.shares import class_shares
@@ -64,47 +74,52 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     )
     records = scanned.records
     assignment = policy.assign(records, seed=request.seed, lists=FoundLists.beside(request.source, request.lists, tree))
-    misplaced = _misplaced(records, assignment, request.bad_records)
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
-    leakage = touching_share(records, assignment.split)
-    facts: dict[str, Any] = {
-        **_of_spec(spec),
-        "format": container.name,
-        "compression": container.compression,
-        "storage": Storage(dtype=spec.dtype),
-        "split_policy": {
-            **chosen,
-            "notes": dict(assignment.notes),
-            "leakage": "unknown" if leakage is None else leakage,
-        },
-        "unused": dict(Counter(reason for reason in assignment.reason if reason is not None)),
-        "discovered": list(discovered),
-        "applied": [],
-        "parent": None,
-        "quarantine": [*scanned.quarantined, *misplaced],
-        "recipe": {
-            "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
-            **({"fitted": [spec.dtype, spec.shape, spec.units]} if discovered else {}),
-            "format": [container.name, container.version, container.compression],
-            "shard_length": request.shard_length,
-            "limit": request.limit,
-            "statistics": request.statistics,
-            "split": {**chosen, "outcome": _outcome(records, assignment)},
-            "source": fingerprint(records),
-        },
+    recipe = {
+        "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
+        **({"fitted": [spec.dtype, spec.shape, spec.units]} if discovered else {}),
+        "format": [container.name, container.version, container.compression],
+        "shard_length": request.shard_length,
+        "limit": request.limit,
+        "statistics": request.statistics,
+        "split": {**chosen, "outcome": _outcome(records, assignment)},
+        "source": fingerprint(records),
     }
     table = scanned.table
     reasons = pa.array(assignment.reason, pa.string())
-    return open_draft(
-        request.out,
-        facts,
-        Raw(pipeline, tree),
-        table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
-        list(assignment.split),
-        _shares(records, assignment, spec),
+    plan = Plan(
+        identity=_identity(spec, discovered),
+        decisions=_decisions(container, assignment, chosen, recipe, leakage_of(records, assignment.split)),
+        origin=Raw(pipeline, tree),
+        scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
+        split=list(assignment.split),
+        shares=_shares(records, assignment, spec),
         shard_length=request.shard_length,
         statistics=request.statistics,
         bad_records=request.bad_records,
+        quarantine=[*scanned.quarantined, *_misplaced(records, assignment, request.bad_records)],
+    )
+    return open_draft(request.out, plan)
+
+
+def _decisions(
+    container: Format,
+    assignment: Assignment,
+    chosen: dict[str, Any],
+    recipe: dict[str, Any],
+    leakage: Mapping[str, Leakage],
+) -> Decisions:
+    return Decisions(
+        sar_data_version=sar_data.__version__,
+        format=container.name,
+        compression=container.compression,
+        split_policy=SplitPolicyDocument(**chosen, notes=dict(assignment.notes)),
+        leakage={name: LeakageFigure(value=f.value, of=f.of, reason=f.reason) for name, f in leakage.items()},
+        unused=dict(Counter(reason for reason in assignment.reason if reason is not None)),
+        applied=[],
+        parent=None,
+        recipe=recipe,
+        recipe_digest=recipe_digest(recipe),
     )
 
 
@@ -153,18 +168,34 @@ def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec
     return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
 
 
-def _of_spec(spec: DatasetSpec) -> dict[str, Any]:
-    """Return the manifest's fields that the declaration alone decides."""
-    same = (
-        *("version", "variant", "title", "licence", "citation", "evidence", "shape", "frames", "pixel_size_m"),
-        *("calibration", "terrain_corrected", "range_axis", "symmetries"),
-    )
-    return {
-        "dataset": spec.name,
-        **{name: _plain(getattr(spec, name)) for name in same},
-        "bands": [
-            BandDocument(name=b.name, polarization=b.polarization, unit=b.unit, description=b.description)
-            for b in spec.bands
+def _identity(spec: DatasetSpec, discovered: Sequence[str]) -> Identity:
+    """Return what the declaration says of the data, and what the source itself told."""
+    return Identity(
+        dataset=spec.name,
+        version=spec.version,
+        variant=spec.variant,
+        title=spec.title,
+        licence=spec.licence,
+        citation=spec.citation,
+        evidence=spec.evidence,
+        bands=[
+            BandDocument(
+                name=band.name,
+                polarization=band.polarization,
+                unit=band.unit,
+                description=band.description,
+                calibration=band.calibration or spec.calibration,
+                terrain_corrected=spec.terrain_corrected if band.terrain_corrected is None else band.terrain_corrected,
+            )
+            for band in spec.bands
         ],
-        "tasks": [TaskDocument(name=t.name, kind=t.kind, classes=list(t.classes)) for t in spec.tasks],
-    }
+        shape=spec.shape,
+        frames=spec.frames,
+        pixel_size_m=spec.pixel_size_m,
+        range_axis=spec.range_axis,
+        symmetries=list(spec.symmetries),
+        discovered=list(discovered),
+        storage=Storage(dtype=spec.dtype),
+        tasks=[TaskDocument(name=task.name, kind=task.kind, classes=list(task.classes)) for task in spec.tasks],
+        records_published=spec.samples,
+    )

@@ -7,25 +7,25 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+import sar_data
 from sar_data import formats
 from sar_data.builder.bake import Bake
 from sar_data.builder.draft import Draft
 from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Baked
+from sar_data.builder.plan import Plan
 from sar_data.builder.request import CHANGES, ConvertRequest
 from sar_data.crop import refitted
 from sar_data.errors import UsageError
 from sar_data.formats.container import Format
 from sar_data.formats.storage import MISSING, SCALE
-from sar_data.sealed.index import SCAN, has_objects, to_records, to_table
-from sar_data.sealed.manifest import Applied, Manifest, Parent, Storage
-from sar_data.sealed.opened import Build, layout_of, nodata
+from sar_data.sealed.documents import Applied, Parent, Storage
+from sar_data.sealed.index import SCAN, has_objects
+from sar_data.sealed.manifest import Decisions, Identity, Manifest, recipe_digest
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.places import place_column
+from sar_data.sealed.records import to_records, to_table
 
-KEPT = (
-    *("dataset", "version", "variant", "title", "licence", "citation", "evidence", "bands", "shape", "frames"),
-    *("pixel_size_m", "calibration", "terrain_corrected", "range_axis", "symmetries", "discovered", "storage"),
-    *("tasks", "unused", "split_policy", "quarantine", "clipped"),
-)
 NORMALIZED_UNIT = {"zscore": "1", "minmax": "minmax"}
 
 
@@ -38,33 +38,39 @@ def prepare_repack(parent: Build, changes: ConvertRequest) -> Draft:
     if manifest.shape is None and container.one_shape and changes.cut is None:
         raise UsageError(f"this build has images of several sizes, {container.name} needs one: add `crop=…` or `pad=…`")
     bake = _bake(manifest, changes)
-    facts: dict[str, Any] = {
-        **{name: getattr(manifest, name) for name in KEPT},
-        "format": container.name,
-        "compression": container.compression,
-        "applied": [*manifest.applied, *_applied(bake, changes)],
-        "parent": Parent(
-            path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
-        ),
-        "recipe": {
-            "parent": [manifest.recipe_digest, manifest.content_digest],
-            "format": [container.name, container.version, container.compression],
-            "bake": [step.model_dump() for step in _applied(bake, changes)],
-        },
-        **_reshaped(manifest, changes),
+    steps = _applied(bake, changes)
+    recipe = {
+        "parent": [manifest.recipe_digest, manifest.content_digest],
+        "format": [container.name, container.version, container.compression],
+        "bake": [step.model_dump() for step in steps],
     }
-    most = max((split.shard_length for split in manifest.splits.values() if split.count), default=1)
-    return open_draft(
-        changes.out or parent.path.parents[2],
-        facts,
-        Baked(parent, bake),
-        _scanned(index, manifest, changes),
-        index["split"].to_pylist(),
-        {name: split.class_shares for name, split in manifest.splits.items()},
-        shard_length=most,
+    plan = Plan(
+        identity=_identity(manifest, changes),
+        decisions=Decisions(
+            sar_data_version=sar_data.__version__,
+            format=container.name,
+            compression=container.compression,
+            split_policy=manifest.split_policy,
+            leakage=manifest.leakage,
+            unused=manifest.unused,
+            applied=[*manifest.applied, *steps],
+            parent=Parent(
+                path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
+            ),
+            recipe=recipe,
+            recipe_digest=recipe_digest(recipe),
+        ),
+        origin=Baked(parent, bake),
+        scanned=_scanned(index, manifest, changes),
+        split=index["split"].to_pylist(),
+        shares={name: split.class_shares for name, split in manifest.splits.items()},
+        shard_length=max((split.shard_length for split in manifest.splits.values() if split.count), default=1),
         statistics=manifest.statistics is not None,
         bad_records="stop",
+        quarantine=manifest.quarantine,
+        clipped=manifest.clipped,
     )
+    return open_draft(changes.out or parent.path.parents[2], plan)
 
 
 def _container(manifest: Manifest, changes: ConvertRequest) -> Format:
@@ -140,25 +146,26 @@ def _applied(bake: Bake, changes: ConvertRequest) -> list[Applied]:
     return steps
 
 
-def _reshaped(manifest: Manifest, changes: ConvertRequest) -> dict[str, Any]:
-    """Return the facts that a bake changes: shape, pixel size, unit and storage."""
-    facts: dict[str, Any] = {}
+def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
+    """Return the parent's identity with what the changes alter: shape, pixel size, unit and storage."""
+    identity = Identity(**{name: getattr(manifest, name) for name in Identity.model_fields})
+    altered: dict[str, Any] = {}
     cut = changes.cut
     if cut is not None:
-        facts["shape"] = (cut, cut)
+        altered["shape"] = (cut, cut)
     if changes.resize is not None:
         before = cut or (manifest.shape or (0, 0))[0]
-        facts["shape"] = (changes.resize, changes.resize)
+        altered["shape"] = (changes.resize, changes.resize)
         if manifest.pixel_size_m is not None:
-            facts["pixel_size_m"] = manifest.pixel_size_m * before / changes.resize
+            altered["pixel_size_m"] = manifest.pixel_size_m * before / changes.resize
     if changes.normalize:
         unit = NORMALIZED_UNIT[changes.normalize]
-        facts["bands"] = [band.model_copy(update={"unit": unit}) for band in manifest.bands]
+        altered["bands"] = [band.model_copy(update={"unit": unit}) for band in manifest.bands]
     if changes.dtype == "int16":
-        facts["storage"] = Storage(dtype="int16", scale=SCALE, missing=MISSING)
+        altered["storage"] = Storage(dtype="int16", scale=SCALE, missing=MISSING)
     elif changes.dtype or changes.resize or changes.normalize:
-        facts["storage"] = Storage(dtype=changes.dtype or "float32")
-    return facts
+        altered["storage"] = Storage(dtype=changes.dtype or "float32")
+    return identity.model_copy(update=altered)
 
 
 def _scanned(index: pa.Table, manifest: Manifest, changes: ConvertRequest) -> pa.Table:
@@ -167,11 +174,4 @@ def _scanned(index: pa.Table, manifest: Manifest, changes: ConvertRequest) -> pa
     cut = changes.cut
     if cut is not None or changes.resize is not None:
         table = to_table([refitted(record, cut, changes.resize) for record in to_records(table)])
-    names = ("split", "shard", "position", "offset", "key", "mask_offset", "xxh3", "mask_xxh3")
-    columns = {name: index[name].combine_chunks() for name in names}
-    columns["shape"] = pa.StructArray.from_arrays(
-        [index[name].combine_chunks() for name in ("height", "width")], ["height", "width"]
-    )
-    columns["nodata"] = pa.array(nodata(index, [band.name for band in manifest.bands]), pa.list_(pa.int64()))
-    place = pa.StructArray.from_arrays(list(columns.values()), list(columns))
-    return table.append_column("parent", place)
+    return table.append_column("parent", place_column(index, [band.name for band in manifest.bands]))

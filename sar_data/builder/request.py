@@ -187,7 +187,7 @@ def _packed(name: Format | None, compression: Compression) -> None:
 
 def _among(what: str, value: str | None, names: Any) -> None:
     if value is not None and value not in get_args(names):
-        raise unknown(what, value, get_args(names))
+        raise unknown(what.replace("_", " "), value, get_args(names))
 
 
 def _at_least_one(what: str, value: int | None, unit: str) -> None:

@@ -9,15 +9,16 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.builder.plan import hash_order
 from sar_data.builder.request import BadRecords
+from sar_data.builder.sharding import hash_order
 from sar_data.errors import BadRecord, PipelineFault, SarDataError, SourceError
 from sar_data.progress import Progress
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sealed.index import SCAN, to_records, to_table
-from sar_data.sealed.manifest import Quarantined
+from sar_data.sealed.documents import Quarantined
+from sar_data.sealed.index import SCAN
 from sar_data.sealed.names import key_flaw
+from sar_data.sealed.records import to_records, to_table
 from sar_data.sources.tree import Witness
 from sar_data.spec import Pipeline, Tree
 from sar_data.system.bulk import bulk

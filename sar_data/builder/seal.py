@@ -16,8 +16,9 @@ from sar_data.builder.proof import Proof
 from sar_data.errors import BuildError, SplitError
 from sar_data.progress import Progress
 from sar_data.runners import Runner
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
-from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build
+from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.statistics.stats import merge
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
@@ -31,7 +32,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
         return Build.open(draft.target)
     job = draft.job
     proofs: list[Proof] = []
-    merged = {split: merge((), job.layout.units) for split in draft.facts["splits"]}
+    merged = {split: merge((), job.layout.units) for split in draft.splits}
     for shard in draft.shards:
         proof = Proof.load(job.proof(shard))
         if proof is None:
@@ -40,11 +41,11 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             merged[shard.split] += proof.statistics
         proofs.append(replace(proof, statistics=None))  # its histogram alone is 250 kB
     joined = join(draft, proofs, merged)
-    if not joined.facts["splits"]["train"]["count"]:
+    if not joined.outcome.splits["train"].count:
         raise SplitError("every train record was quarantined: nothing is left to train on")
     with durable.explained(job.build):
-        for split, document in draft.facts["splits"].items():
-            job.container.finish(job.build, job.layout, split, document["shard_length"], joined.keys[split])
+        for split, document in draft.splits.items():
+            job.container.finish(job.build, job.layout, split, document.shard_length, joined.keys[split])
     sink = pa.BufferOutputStream()
     pq.write_table(joined.index, sink, compression="zstd")
     durable.write(job.build / INDEX_NAME, sink.getvalue(), sync=False)
@@ -52,7 +53,9 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     durable.write(job.build / SUMS_NAME, sums, sync=False)
     with durable.explained(job.build):
         durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
-    manifest = Manifest.model_validate({**draft.facts, **joined.facts, "sums": hashlib.sha256(sums).hexdigest()})
+    manifest = Manifest.seal(
+        draft.plan.identity, draft.plan.decisions, joined.outcome, sums=hashlib.sha256(sums).hexdigest()
+    )
     durable.write(job.build / NAME, manifest.dump())
     with durable.explained(draft.target):
         os.rename(job.build, draft.target)

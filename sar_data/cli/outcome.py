@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from sar_data.builder.request import BuildRequest, ConvertRequest
     from sar_data.cli.stop import Note
     from sar_data.runners import Runner
+    from sar_data.sealed.documents import LeakageFigure
     from sar_data.sealed.manifest import Manifest
 
 OF_BAKING = ("stored", "baked", "clipped", "train")
+LEAKAGE = {"touching": "of the test patches touch a train patch"}
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
@@ -84,7 +86,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "quarantined": len(manifest.quarantine),
         "split": manifest.split_policy.policy,
         "seed": manifest.split_policy.seed,
-        "leakage": manifest.split_policy.leakage,
+        "leakage": {name: figure.value for name, figure in manifest.leakage.items()},
     }
 
 
@@ -104,7 +106,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "unused", f"{n:,} {reason}"
     policy = manifest.split_policy
     yield "split", f"{policy.policy}, seed {policy.seed}"
-    yield "leakage", _leakage(policy.leakage, counts["test"])
+    yield from (("leakage", _leakage(name, figure)) for name, figure in manifest.leakage.items())
     if bad:
         yield "quarantined", f"{bad:,} bad records are {'missing from this build' if reused else 'left out'}:"
         for record in manifest.quarantine[:MOST]:
@@ -122,10 +124,10 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "train", f"{'; '.join(figures)}  ({units})"
 
 
-def _leakage(share: float | str, tests: int) -> str:
-    if isinstance(share, str):
-        return f"unknown: {'footprints are missing' if tests else 'there is no test record'}"
-    return f"{share:.1%} of the test patches touch a train patch".replace("%", " %")
+def _leakage(name: str, figure: LeakageFigure) -> str:
+    if figure.value is None:
+        return f"{name}: unknown, {figure.reason}"
+    return f"{100 * figure.value:.1f} % {LEAKAGE.get(name, name)}"
 
 
 def _brief(value: object) -> str:

@@ -17,7 +17,7 @@ from sar_data.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sar_data.sealed.manifest import SplitStatistics
+    from sar_data.sealed.documents import SplitStatistics
 
 FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", "max")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import types
@@ -16,6 +17,7 @@ from sar_data.cli.choices import BuildPlace, Existing, OneOf
 from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 from sar_data.errors import unknown
+from sar_data.system.cores import yield_early
 
 JOBS = {
     "probe": "Encode once, then train many heads on the features.",
@@ -96,6 +98,7 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
+        yield_early(os.environ)
         from sar_data.train.preset import find, resolved
         from sar_data.train.run.halt import Halted
         from sar_data.train.run.training import run

@@ -57,6 +57,10 @@ class Credentials:
             # Its message quotes what it could not read, which may be a password.
             where = f"{self._netrc_file}, line {error.lineno}"
             raise FetchError(f"{where}: expected a netrc entry, found what is none: correct it") from None
+        except UnicodeDecodeError:
+            raise FetchError(
+                f"{self._netrc_file}: expected a netrc file in UTF-8, found other bytes: correct it"
+            ) from None
         except OSError as error:
             raise FetchError(f"{self._netrc_file}: expected a netrc file: {error.strerror}") from error
         return (found[0], found[2] or "") if found else None

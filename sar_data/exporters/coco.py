@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from sar_data.errors import TargetError, UsageError
 from sar_data.record import Object
-from sar_data.sealed.index import to_object
 from sar_data.sealed.opened import Build
+from sar_data.sealed.records import to_object
 from sar_data.split.policy import SPLITS
 from sar_data.system import durable
 

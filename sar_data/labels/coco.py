@@ -6,18 +6,20 @@ Category ids begin at 0 or at 1 and are sometimes text; what counts is the categ
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, Reading
 from sar_data.labels import boxes
 from sar_data.naming import few
 from sar_data.record import Object, SourceFile
 from sar_data.sources.tree import noted
 from sar_data.spec import Tree
+from sar_data.system import strict_json
+
+LONGEST = 1 << 31  # pixels of a side that no image reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Annotations:
     def shape(self, name: str) -> tuple[int, int]:
         """Return (height, width) of an image; raise BadRecord where it is not told."""
         size = self.images[name].get("height"), self.images[name].get("width")
-        if not all(isinstance(side, int) and side > 0 for side in size):
+        if not all(isinstance(side, int) and 0 < side < LONGEST for side in size):
             raise BadRecord(self.file.path, f"expected height and width of {name} in pixels, found {size}")
         return size  # type: ignore[return-value]
 
@@ -42,15 +44,11 @@ class Annotations:
 
     def _object(self, one: Mapping[str, Any], name: str, classes: Sequence[str], most: float) -> Object:
         where = f"{self.file.path}, {name}"
-        try:
+        with Reading(where, "an object with category_id, bbox of four numbers and polygons"):
             category = self.categories[int(one["category_id"])].lower()
             x, y, width, height = map(float, one["bbox"])
             rings = one.get("segmentation") or ()
             rings = () if isinstance(rings, dict) else tuple(tuple(map(float, ring)) for ring in rings)
-        except (KeyError, ValueError, TypeError) as error:
-            raise BadRecord(
-                where, f"expected category_id, bbox of four numbers and polygons, found {error!r}"
-            ) from None
         if category not in classes:
             raise BadRecord(where, f"expected categories {few(classes)}, found {category[:40]!r}")
         if not all(math.isfinite(v) for ring in rings for v in ring):
@@ -72,17 +70,14 @@ def load(tree: Tree, path: str) -> Annotations:
 @functools.lru_cache(maxsize=4)
 def _load(tree: Tree, path: str, size: int) -> Annotations:
     file, data = noted(tree, path)
-    try:
-        whole = json.loads(data.decode("utf-8-sig"))
+    with Reading(path, "COCO annotations with images, annotations and categories"):
+        whole = strict_json.loads(data)
         images = {str(one["file_name"]).replace("\\", "/").rpartition("/")[2]: one for one in whole["images"]}
         known = {int(one["id"]) for one in whole["images"]}
         drawn: dict[int, list[Mapping[str, Any]]] = {}
         for one in whole["annotations"]:
             drawn.setdefault(int(one["image_id"]), []).append(one)
         categories = {int(one["id"]): str(one["name"]) for one in whole["categories"]}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"expected COCO annotations with images, annotations and categories, found {error!r:.120}"
-        raise BadRecord(path, reason) from None
     if len(images) < len(whole["images"]) or len(known) < len(images):
         raise BadRecord(path, f"expected every image once, found {len(whole['images'])} of {len(images)} names")
     if strangers := drawn.keys() - known:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from sar_data.errors import BadRecord
+from sar_data.system import strict_json
 
 
 def read_fields(path: str, data: bytes, expected: Mapping[str, type]) -> dict[str, Any]:
     """Return the JSON object in `data`; raise BadRecord, naming `path`, unless every key has its type."""
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        fields = strict_json.loads(data)
+    except ValueError as error:
         found = repr(data[:60]) if data else "an empty file"
         raise BadRecord(path, f"expected JSON, found {found}: {error}") from None
     if not isinstance(fields, dict):

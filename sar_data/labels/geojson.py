@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sar_data.errors import BadRecord
+from sar_data.errors import Reading
 from sar_data.record import Object
+from sar_data.system import strict_json
 
 Transform = tuple[float, float, float, float, float, float]
 Ring = tuple[float, ...]
@@ -32,12 +32,9 @@ class Shape:
 
 def shapes(data: bytes, name: str, transform: Transform) -> list[Shape]:
     """Return the polygons of a feature collection; empty geometries are passed over. Raise BadRecord, naming `name`."""
-    try:
-        features = json.loads(data)["features"]
-        return [made for feature in features for made in _shape(feature, transform)]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        reason = f"expected a GeoJSON collection of polygons, found {type(error).__name__}: {error}"
-        raise BadRecord(name, reason) from None
+    with Reading(name, "a GeoJSON collection of polygons"):
+        features = strict_json.loads(data)["features"]
+        return [shape for feature in features for shape in _shape(feature, transform)]
 
 
 def _shape(feature: dict[str, Any], transform: Transform) -> Iterator[Shape]:
@@ -51,7 +48,7 @@ def _ring(ring: list[list[float]], transform: Transform) -> Ring:
     """Return a ring in pixels: the inverse of x = a·column + b·row + c, y = d·column + e·row + f."""
     a, b, c, d, e, f = transform
     scale = a * e - b * d
-    points = [(x - c, y - f) for x, y, *_ in (ring[:-1] if ring[0] == ring[-1] else ring)]
+    points = [(float(x) - c, float(y) - f) for x, y, *_ in (ring[:-1] if ring[0] == ring[-1] else ring)]
     if len(points) < 3:
         raise ValueError(f"a ring of {len(points)} points")
     return tuple(v for x, y in points for v in ((e * x - b * y) / scale, (a * y - d * x) / scale))

@@ -44,11 +44,23 @@ def read_lines(name: str, data: bytes) -> list[Line]:
     for number, text in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
         if not text.strip():
             continue
-        path, label = [*re.split(r"[\s,]+(?=[^\s,]+$)", text.strip(), maxsplit=1), ""][:2]
-        if not label:
+        path, label = _parted(text)
+        if not path:
             raise SourceError(f"{name}, line {number}: expected `path label`, found {text[:120]!r}")
-        lines.append(Line(path.replace("\\", "/"), label.strip(), f"{name}, line {number}"))
+        lines.append(Line(path.replace("\\", "/"), label, f"{name}, line {number}"))
     return lines
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return what stands before the last blanks and commas of a line, and the word behind them."""
+    text = text.strip()
+    at = len(text)
+    while at and not (text[at - 1].isspace() or text[at - 1] == ","):
+        at -= 1
+    before = at
+    while before and (text[before - 1].isspace() or text[before - 1] == ","):
+        before -= 1
+    return (text[:before], text[at:]) if at < len(text) else ("", text)
 
 
 def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -> str | None:

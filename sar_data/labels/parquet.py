@@ -33,10 +33,14 @@ def table(tree: Tree, path: str, key: str, columns: tuple[str, ...]) -> Table:
     """Return the table at `path` by its column `key`, read once a process; raise SourceError for another one."""
     try:
         found = pq.read_table(pa.BufferReader(tree.read(path)))
-    except pa.ArrowException as error:
-        raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {error}") from error
-    if missing := [name for name in (key, *columns) if name not in found.column_names]:
+        if not (missing := [name for name in (key, *columns) if name not in found.column_names]):
+            found = found.select([key, *columns])
+            found.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        found = f"{error}"[:300]
+        raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {found}") from error
+    if missing:
         raise SourceError(f"{path}: expected the columns {', '.join((key, *columns))}, found no {', '.join(missing)}")
     if len(set(found[key].to_pylist())) != len(found):
         raise SourceError(f"{path}: expected one row for each {key}, found some twice")
-    return Table(found.select([key, *columns]), key)
+    return Table(found, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, Reading
 
 SEPARATORS = "\t,;|"
 
@@ -27,11 +27,18 @@ def read_table(path: str, data: bytes, columns: Collection[str]) -> list[dict[st
         raise BadRecord(
             path, f"expected the columns {', '.join(columns)}, found no {', '.join(missing)} in {first[:120]!r}"
         )
-    rows = []
-    for number, cells in enumerate(csv.reader(lines[1:], delimiter=separator), 2):
-        if not "".join(cells).strip():
-            continue
-        if len(cells) != len(heading):
-            raise BadRecord(path, f"line {number}: expected {len(heading)} columns, found {len(cells)}: {cells!r:.120}")
-        rows.append(dict(zip(heading, (cell.strip() for cell in cells), strict=True)))
+    if twice := [name for name in columns if heading.count(name) > 1]:
+        raise BadRecord(path, f"expected every column once, found {twice[0]!r} twice in {first[:120]!r}")
+    rows, before = [], 0
+    reader = csv.reader(lines[1:], delimiter=separator)
+    with Reading(path, "rows of cells"):
+        for cells in reader:
+            where, before, spanned = f"line {before + 2}", reader.line_num, reader.line_num - before
+            if spanned > 1:
+                raise BadRecord(path, f"{where}: expected a quote to end on its line, found none in {spanned} lines")
+            if not "".join(cells).strip():
+                continue
+            if len(cells) != len(heading):
+                raise BadRecord(path, f"{where}: expected {len(heading)} columns, found {len(cells)}: {cells!r:.120}")
+            rows.append(dict(zip(heading, (cell.strip() for cell in cells), strict=True)))
     return rows

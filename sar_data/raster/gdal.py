@@ -24,18 +24,15 @@ def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, i
 
     `expected` is the shape and dtype that the header promised. Raise BadRecord, naming `name`.
     """
-    from rasterio.errors import RasterioError
-
-    foreseen = (RasterioError, ValueError, TypeError, ArithmeticError, LookupError)
     try:
         try:
             pixels, found = _opened(data, driver, expected, strict=True)
-        except foreseen as error:
+        except Exception as error:
             # libjpeg fills up what is missing and warns; its other warnings are of odd headers, not of pixels.
             if driver != "JPEG" or any(damage in str(error.__cause__) for damage in DAMAGED):
                 raise
             pixels, found = _opened(data, driver, expected, strict=False)
-    except foreseen as error:
+    except Exception as error:
         # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
         raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {_said(error)}") from error
     if pixels is None:

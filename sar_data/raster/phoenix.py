@@ -8,6 +8,7 @@ SensorCalibrationFactor / 65536. What unit their phase has is not documented, so
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ HEAD_BYTES = 4096  # the headers of the public files end well before
 _BEGIN = re.compile(rb"\[PhoenixHeaderVer[\d.]+\]")
 _END = re.compile(rb"\[EndofPhoenixHeader\][ \t]*\r?\n?")
 _LINE = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*(.*?)\s*")
+MOST_FACTOR = 1e12  # beyond any calibration, and far from what a float32 holds
 _STEPS = 65536  # of a scene's magnitude
 
 
@@ -73,7 +75,10 @@ def read(data: bytes, name: str) -> tuple[Header, Image]:
     try:
         factor = float(found.fields["SensorCalibrationFactor"])
     except (KeyError, ValueError):
-        raise BadRecord(name, "expected a number SensorCalibrationFactor in a scene's header, found none") from None
+        factor = math.nan
+    if not 0 < factor <= MOST_FACTOR:
+        told = repr(found.fields.get("SensorCalibrationFactor"))[:60]
+        raise BadRecord(name, f"expected a number SensorCalibrationFactor above 0 in a scene's header, found {told}")
     return found, (stored[:1] * (factor / _STEPS)).astype(np.float32)
 
 

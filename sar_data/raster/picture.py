@@ -34,11 +34,11 @@ def read(
     if path.lower().endswith(".png"):
         return image.grey(data, path, shape=shape), False
     raster = tiff.read(data, path, shape=shape, dtypes=dtypes, bands=None)
-    several = len(raster.pixels)
-    if several not in (1, 3) or any(not np.array_equal(raster.pixels[0], other) for other in raster.pixels[1:]):
-        raise BadRecord(
-            path, f"expected one channel, or three equal ones, found {several}{' that differ' * (several == 3)}"
-        )
+    bands, height, width = raster.pixels.shape
+    if bands not in (1, 3):
+        raise BadRecord(path, f"expected 1 band of {height}x{width} pixels, found {bands} bands")
+    if any(not np.array_equal(raster.pixels[0], other) for other in raster.pixels[1:]):
+        raise BadRecord(path, "expected one channel, or three equal ones, found three that differ")
     return np.ascontiguousarray(raster.pixels[:1]), raster.fallback
 
 

@@ -74,6 +74,7 @@ class _Layout:
 # Archives hold long runs of one layout; a handful is enough, and a hostile archive cannot make it grow.
 _LAYOUTS: dict[tuple[int, bytes], _Layout] = {}
 _LAYOUTS_KEPT = 64
+MOST_PADDED = 1 << 22  # pixels of a tile of a small image; a directory that claims more means to fill the memory
 
 
 def read(
@@ -242,8 +243,8 @@ def _need(
     """Return how many bytes each of `count` blocks holds without its compression; raise Malformed for fewer blocks."""
     bands, height, width = shape
     rows, columns = block
-    if not (rows and columns):
-        raise Malformed(f"malformed: expected blocks of pixels, found some of {rows}x{columns}")
+    if not 0 < rows * columns <= max(MOST_PADDED, 4 * height * width):
+        raise Malformed(f"malformed: expected blocks of {height}x{width} pixels, found some of {rows}x{columns}")
     down = -(-height // rows)
     blocks = down * -(-width // columns) * (bands if planar else 1)
     if count < blocks:

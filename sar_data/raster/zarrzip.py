@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import math
 import zipfile
 import zlib
@@ -19,11 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, Reading
 from sar_data.spec import Tree
+from sar_data.system import strict_json
 
 Array = npt.NDArray[Any]
 MOST_BYTES = 1 << 28  # of one chunk; a header that claims more is not believed
+MOST_AXES, MOST_CHUNKS = 16, 1 << 16
 
 
 class _File(io.RawIOBase):
@@ -70,11 +71,9 @@ class ZarrZip:
 
     def __init__(self, tree: Tree, path: str) -> None:
         self.path = path
-        try:
+        with Reading(path, "a whole zip file"):
             self._zip = zipfile.ZipFile(_File(tree, path))
             self._names = frozenset(self._zip.namelist())
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise BadRecord(path, f"expected a whole zip file, found: {error}") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return an array's shape."""
@@ -83,14 +82,14 @@ class ZarrZip:
     def read(self, name: str, first: int | None = None) -> Array:
         """Return an array as it is stored, or only its element `first` along the first axis."""
         form = self._form(name)
-        if first is not None and not 0 <= first < form.shape[0]:
-            raise BadRecord(self.path, f"{name}: expected an element below {form.shape[0]}, found {first}")
+        if first is not None and not 0 <= first < (form.shape or (0,))[0]:
+            raise BadRecord(self.path, f"{name}: expected an element below {(form.shape or (0,))[0]}, found {first}")
         ranges = [range(-(-size // chunk)) for size, chunk in zip(form.shape, form.chunks, strict=True)]
         if first is not None:
             ranges[0] = range(first // form.chunks[0], first // form.chunks[0] + 1)
         start = ranges[0].start * form.chunks[0] if ranges else 0
         shape = (min(form.chunks[0], form.shape[0] - start), *form.shape[1:]) if first is not None else form.shape
-        if math.prod(shape) * np.dtype(form.dtype).itemsize > MOST_BYTES:
+        if math.prod(shape) * np.dtype(form.dtype).itemsize > MOST_BYTES or math.prod(map(len, ranges)) > MOST_CHUNKS:
             raise BadRecord(self.path, f"{name}: expected an array to hold in memory, found one of {shape}")
         out: Array = np.empty(shape, object if form.text else form.dtype)
         for place in itertools.product(*ranges):
@@ -102,38 +101,39 @@ class ZarrZip:
             out[target] = chunk[tuple(slice(n) for n in out[target].shape)]  # chunks at an edge are padded
         return out if first is None else out[first - start]
 
+    def texts(self, name: str) -> Sequence[str]:
+        """Return an array of names as text; whole numbers become themselves."""
+        with Reading(self.path, f"an array {name} of names"):
+            values = self.read(name).ravel().tolist()
+            return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
     def _member(self, name: str, most: int) -> bytes:
-        try:
+        if name not in self._names:
+            raise BadRecord(self.path, f"expected the member {name}, found none")
+        with Reading(self.path, f"a whole member {name}"):
             info = self._zip.getinfo(name)
             if info.file_size > most:
                 raise BadRecord(self.path, f"{name}: expected at most {most:,} bytes, found {info.file_size:,}")
             with self._zip.open(info) as file:
                 data = file.read(most)
-        except KeyError:
-            raise BadRecord(self.path, f"expected the member {name}, found none") from None
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-            raise BadRecord(self.path, f"{name}: expected a whole member, found: {error}") from None
         return data
 
     def _form(self, name: str) -> _Form:
         raw = self._member(f"{name}/.zarray", 1 << 16)
-        try:
-            facts = json.loads(raw)
+        with Reading(self.path, f"a zarr v2 array {name} of blosc or zlib chunks"):
+            facts = strict_json.loads(raw)
             filters = [f["id"] for f in facts.get("filters") or ()]
             codec = facts["compressor"] and facts["compressor"]["id"]
             shape, chunks = (tuple(map(int, facts[key])) for key in ("shape", "chunks"))
             text = facts["dtype"] == "|O" and filters == ["vlen-utf8"]
-            dtype = "|O" if text else np.dtype(facts["dtype"]).str
-            sound = len(shape) == len(chunks) and all(c > 0 for c in chunks) and all(s >= 0 for s in shape)
+            dtype = "|O" if text else np.dtype(str(facts["dtype"])).str
+            sound = len(shape) == len(chunks) <= MOST_AXES and all(
+                0 <= n <= MOST_BYTES and 0 < step <= MOST_BYTES for n, step in zip(shape, chunks, strict=False)
+            )
             if facts["zarr_format"] != 2 or facts["order"] != "C" or not sound or (filters and not text):
-                raise ValueError("another form")
-            if codec not in (None, "blosc", "zlib") or (np.dtype(dtype).hasobject and not text):
+                raise ValueError(f"another form: {raw[:120]!r}")
+            if codec not in (None, "blosc", "zlib") or (np.dtype(dtype).kind not in "biufcmMSU" and not text):
                 raise ValueError(f"codec {codec}, dtype {facts['dtype']}")
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            found = f"{raw[:120]!r} ({error})"
-            raise BadRecord(
-                self.path, f"{name}: expected a zarr v2 array of blosc or zlib chunks, found {found}"
-            ) from None
         return _Form(
             shape, chunks, dtype, codec, text, facts.get("fill_value"), str(facts.get("dimension_separator", "."))
         )
@@ -142,28 +142,38 @@ class ZarrZip:
         size = math.prod(form.chunks) * (64 if form.text else np.dtype(form.dtype).itemsize)
         if size > MOST_BYTES:
             raise BadRecord(self.path, f"{name}: expected chunks of at most {MOST_BYTES:,} bytes, found {form.chunks}")
-        try:
+        with Reading(self.path, f"a chunk {name} of {form.chunks} {form.dtype}"):
             if name not in self._names:  # zarr leaves chunks out that hold the fill value alone
                 if form.fill is None or form.text:
                     raise ValueError("none, nor a fill value")
                 return np.full(form.chunks, form.fill, form.dtype)
             data = _decoded(self._member(name, size + (1 << 16)), form.codec, size)
             if form.text:
-                from numcodecs import VLenUTF8
+                return _strings(data, math.prod(form.chunks)).reshape(form.chunks)
+            if len(data) != size:
+                raise ValueError(f"expected {size:,} bytes, found {len(data):,}")
+            found: Array = np.frombuffer(data, form.dtype).reshape(form.chunks)
+            return found
 
-                found: Array = VLenUTF8().decode(data)
-            else:
-                found = np.frombuffer(data, form.dtype)
-            return found.reshape(form.chunks)
-        except (ValueError, TypeError, RuntimeError, zlib.error) as error:
-            wanted = f"a chunk of {form.chunks} {form.dtype}"
-            raise BadRecord(self.path, f"{name}: expected {wanted}, found {error}") from None
+
+def _strings(data: bytes, count: int) -> Array:
+    """Return so many texts; the library would believe any number of them, and ask for their memory."""
+    if (found := int.from_bytes(data[:4], "little")) != count:
+        raise ValueError(f"expected {count} texts, found {found}")
+    from numcodecs import VLenUTF8
+
+    values: Array = VLenUTF8().decode(data)
+    return values
 
 
 def _decoded(data: bytes, codec: str | None, most: int) -> bytes:
     """Return what a chunk holds; raise ValueError where that is more than `most` bytes."""
     if codec == "zlib":
-        return zlib.decompressobj().decompress(data, most + 1)
+        stream = zlib.decompressobj()
+        found = stream.decompress(data, most + 1)
+        if len(found) <= most and not stream.eof:
+            raise ValueError(f"a zlib stream without an end, of {len(found):,} bytes")
+        return found
     if codec is None:
         return data
     if len(data) < 16 or int.from_bytes(data[4:8], "little") > most:
@@ -171,8 +181,3 @@ def _decoded(data: bytes, codec: str | None, most: int) -> bytes:
     from numcodecs import blosc
 
     return bytes(blosc.decompress(data))
-
-
-def texts(values: Array) -> Sequence[str]:
-    """Return an array of names as text; whole numbers become themselves."""
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel().tolist()]

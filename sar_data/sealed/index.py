@@ -1,33 +1,44 @@
-"""Records as Arrow tables: scan.parquet (before the pixels) and index.parquet (after them)."""
+"""index.parquet, one row a record, and scan.parquet, the same before the pixels are read: their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate, pairwise
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from sar_data.errors import BuildError
-from sar_data.record import Object, Record, SourceFile
 from sar_data.split.policy import SPLITS, UNUSED
-from sar_data.system.bulk import bulk
 
-T = TypeVar("T")
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INDEX_NAME = "index.parquet"
 FILE = pa.struct([pa.field("path", pa.string()), pa.field("size", pa.int64()), pa.field("xxh3", pa.string())])
-OBJECT_ATTRS = pa.map_(pa.string(), pa.string())
 MASKED = pa.struct([("band", pa.string()), ("reason", pa.string()), ("count", pa.int32())])
 
 
 def _list(kind: pa.DataType) -> pa.DataType:
     """Return a list type whose child has the name that Parquet gives it, so that what is written is what is read."""
     return pa.list_(pa.field("element", kind))
+
+
+def _named(name: str, value: str, kind: pa.DataType) -> pa.DataType:
+    """Return the type of a list of named values: maps are not read by every library of tables."""
+    return _list(pa.struct([pa.field(name, pa.string()), pa.field(value, kind)]))
+
+
+TARGETS = _named("task", "labels", _list(pa.int16()))
+ATTRS = _named("name", "value", pa.string())
+DROPPED = _named("reason", "count", pa.int32())
+DATE = pa.struct(
+    [
+        pa.field("role", pa.string()),
+        pa.field("time", pa.timestamp("us", "UTC")),
+        pa.field("platform", pa.string()),
+        pa.field("relative_orbit", pa.int16()),
+    ]
+)
 
 
 def _field(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = True) -> pa.Field:
@@ -40,13 +51,13 @@ OBJECT = pa.struct(
         pa.field("box", _list(pa.float64())),
         pa.field("rotated", _list(pa.float64())),
         pa.field("polygons", _list(_list(pa.float64()))),
-        pa.field("attrs", OBJECT_ATTRS),
+        pa.field("attrs", ATTRS),
     ]
 )
 RECORD_FIELDS = [
     _field("key", pa.string(), "the sample's name, unique in the dataset", nullable=False),
     _field("files", _list(FILE), "source files: path below the source, bytes, xxh3_128 of the contents"),
-    _field("targets", pa.map_(pa.string(), _list(pa.int16())), "canonical class indices of every nomenclature"),
+    _field("targets", TARGETS, "canonical class indices of every nomenclature"),
     _field(
         "objects",
         _list(OBJECT),
@@ -57,13 +68,17 @@ RECORD_FIELDS = [
     _field("height", pa.int32(), "rows of the image itself; what the build's shape has more is padding below"),
     _field("width", pa.int32(), "columns of the image itself; what the shape has more is padding on the right"),
     _field("group", pa.string(), "what must not be torn apart by a group split, such as a scene"),
+    _field("place", pa.string(), "the spot that the image shows, which other images may show too"),
     _field("time", pa.timestamp("us", "UTC"), "acquisition time"),
     _field("orbit_pass", pa.string(), "ascending or descending"),
     _field("relative_orbit", pa.int16(), "relative orbit number"),
+    _field("dates", _list(DATE), "acquisitions of one place, in the order of the image's first axis"),
     _field("crs", pa.string(), "coordinate reference system of footprint and transform, such as EPSG:32633"),
     _field("transform", _list(pa.float64()), "affine terms a, b, c, d, e, f: x = a·col + b·row + c, y = d·col + ..."),
-    _field("footprint", _list(pa.float64()), "min x, min y, max x, max y in the units of crs"),
-    _field("attrs", pa.map_(pa.string(), pa.string()), "what else the dataset says of the sample"),
+    _field("footprint", _list(pa.float64()), "min x, min y, max x, max y in the reference frame"),
+    _field("reference_frame", pa.string(), "what the footprint is measured in, such as pixels of a scene; null: crs"),
+    _field("dropped", DROPPED, "objects that were left out, by reason"),
+    _field("attrs", ATTRS, "what else the dataset says of the sample"),
     _field("reason", pa.string(), "why an unused record is not packed"),
 ]
 SCAN = pa.schema(RECORD_FIELDS)
@@ -128,138 +143,36 @@ def _wrong(name: str, column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return paths.filter(pc.fill_null(pc.match_substring_regex(paths, BAD_PATH), True))
 
 
-@bulk()
-def to_table(records: Sequence[Record]) -> pa.Table:
-    """Return a table in the SCAN schema, one row a record.
-
-    Nested columns are built from flat ones: Arrow's own conversion of nested Python values takes three times as long.
-    """
-    files = [file for r in records for file in r.files]
-    flat_files = pa.StructArray.from_arrays(
-        [pa.array([getattr(f, name) for f in files], FILE.field(name).type) for name in ("path", "size", "xxh3")],
-        fields=list(FILE),
-    )
-    targets = [item for r in records for item in r.labels.items()]
-    indices = pa.array([i for _, row in targets for i in row], pa.int16())
-    attrs = [item for r in records for item in r.attrs.items()]
-    columns = {
-        "files": pa.ListArray.from_arrays(_offsets(len(r.files) for r in records), flat_files),
-        "targets": pa.MapArray.from_arrays(
-            _offsets(len(r.labels) for r in records),
-            pa.array([task for task, _ in targets], pa.string()),
-            pa.ListArray.from_arrays(_offsets(len(row) for _, row in targets), indices),
-        ),
-        "attrs": pa.MapArray.from_arrays(
-            _offsets(len(r.attrs) for r in records),
-            pa.array([name for name, _ in attrs], pa.string()),
-            pa.array([value for _, value in attrs], pa.string()),
-        ),
-        "objects": _objects(records),
-        "height": pa.array([r.shape and r.shape[0] for r in records], pa.int32()),
-        "width": pa.array([r.shape and r.shape[1] for r in records], pa.int32()),
-        "time": pa.array([r.time and _microseconds(r.time) for r in records], pa.int64()),
-        "reason": pa.array([r.unused for r in records], pa.string()),
-    }
-    for name in ("key", "official", "group", "orbit_pass", "relative_orbit", "crs", "transform", "footprint"):
-        columns[name] = pa.array([getattr(r, name) for r in records], SCAN.field(name).type)
-    return pa.table({f.name: columns[f.name].cast(f.type) for f in SCAN}, schema=SCAN)
+def named(column: pa.ChunkedArray | pa.Array, name: str) -> pa.Array:
+    """Return the value of one name in each row of a column such as `targets` or `attrs`, null where there is none."""
+    lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    flat = lists.flatten()
+    mine = pc.equal(flat.field(0), name)
+    rows = pc.list_parent_indices(lists).filter(mine)
+    return flat.field(1).filter(mine).take(pc.index_in(_numbers(len(lists)), value_set=rows))
 
 
-def _objects(records: Sequence[Record]) -> pa.ListArray:
-    """Return the column of objects; most datasets have none, which costs nothing."""
-    found = [thing for r in records for thing in r.objects]
-    attrs = [list(thing.attrs.items()) for thing in found]
-    columns = [
-        pa.array([thing.label for thing in found], pa.int16()),
-        pa.array([thing.box for thing in found], OBJECT.field("box").type),
-        pa.array([thing.rotated for thing in found], OBJECT.field("rotated").type),
-        pa.array([thing.polygons for thing in found], OBJECT.field("polygons").type),
-        pa.array(attrs, OBJECT_ATTRS),
-    ]
-    flat = pa.StructArray.from_arrays(columns, fields=list(OBJECT))
-    return pa.ListArray.from_arrays(_offsets(len(r.objects) for r in records), flat)
-
-
-def to_object(row: dict[str, Any]) -> Object:
-    """Return the object of one element of the column `objects`."""
-    rotated = row["rotated"]
-    return Object(
-        label=row["label"],
-        box=tuple(row["box"]),
-        rotated=None if rotated is None else tuple(rotated),
-        polygons=tuple(tuple(polygon) for polygon in row["polygons"] or ()),
-        attrs=dict(row["attrs"] or ()),
-    )
-
-
-@bulk()
-def to_records(table: pa.Table) -> list[Record]:
-    """Return the records of a table that has the SCAN columns, in its order."""
-    columns = {name: table[name].combine_chunks() for name in SCAN.names}
-    files, targets, attrs = (columns[name] for name in ("files", "targets", "attrs"))
-    flat = files.flatten()
-    made = [SourceFile(*row) for row in zip(*(c.to_pylist() for c in flat.flatten()), strict=True)]
-    labels = zip(targets.keys.to_pylist(), map(tuple, targets.items.to_pylist()), strict=True)
-    others = zip(attrs.keys.to_pylist(), attrs.items.to_pylist(), strict=True)
-    times = columns["time"].cast(pa.int64()).to_pylist()
-    heights, widths = columns["height"].to_pylist(), columns["width"].to_pylist()
-    rows = zip(
-        columns["key"].to_pylist(),
-        map(tuple, _grouped(made, files)),
-        map(dict, _grouped(list(labels), targets)),
-        (tuple(map(to_object, row)) for row in columns["objects"].to_pylist()),
-        columns["official"].to_pylist(),
-        (None if h is None else (h, w) for h, w in zip(heights, widths, strict=True)),
-        columns["group"].to_pylist(),
-        [None if t is None else EPOCH + timedelta(microseconds=t) for t in times],
-        columns["orbit_pass"].to_pylist(),
-        columns["relative_orbit"].to_pylist(),
-        columns["crs"].to_pylist(),
-        [t and tuple(t) for t in columns["transform"].to_pylist()],
-        [f and tuple(f) for f in columns["footprint"].to_pylist()],
-        columns["reason"].to_pylist(),
-        map(dict, _grouped(list(others), attrs)),
-        strict=True,
-    )
-    names = [field.name for field in fields(Record)]
-    return [Record(**dict(zip(names, row, strict=True))) for row in rows]
-
-
-def _offsets(lengths: Iterable[int]) -> pa.Array:
-    return pa.array([0, *accumulate(lengths)], pa.int32())
-
-
-def _grouped(values: list[T], lists: pa.ListArray | pa.MapArray) -> Iterator[list[T]]:
-    """Cut `values` into the lists they came from; an array that was sliced begins at its first offset."""
-    offsets = lists.offsets.to_pylist()
-    return (values[a - offsets[0] : b - offsets[0]] for a, b in pairwise(offsets))
-
-
-def _microseconds(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(microseconds=1)
-
-
-def fingerprint(records: Sequence[Record]) -> str:
-    """Return the digest of a source: sorted member paths, sizes, known hashes and labels; no absolute path, no time."""
-    digest = xxhash.xxh3_128()
-    for r in sorted(records, key=lambda r: r.key):
-        labels = sorted(r.labels.items())
-        facts = (r.key, [(f.path, f.size, f.xxh3) for f in r.files], labels, *((r.objects,) if r.objects else ()))
-        digest.update(repr(facts).encode())
-    return digest.hexdigest()
+def _numbers(count: int) -> pa.Array:
+    # From a buffer: pa.array of a numpy array imports pandas, where it is installed.
+    return pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(np.arange(count, dtype=np.int64))])
 
 
 def label_columns(targets: pa.ChunkedArray, task: str | None, classes: Sequence[str]) -> tuple[pa.Array, pa.Array]:
     """Return the columns `labels` and `label_indices` of one nomenclature; a record without it has empty lists."""
     if task is None:
-        nothing = _offsets([0] * len(targets))
+        nothing = list_offsets([0] * len(targets))
         empty = pa.array([], pa.string()), pa.array([], pa.int16())
         return pa.ListArray.from_arrays(nothing, empty[0]), pa.ListArray.from_arrays(nothing, empty[1])
-    found = pc.map_lookup(targets, pa.scalar(task), "first").combine_chunks()
-    indices = found.flatten()
-    offsets = _offsets(pc.fill_null(found.value_lengths(), 0).to_pylist())
+    lists = named(targets, task)
+    indices = lists.flatten()
+    offsets = list_offsets(pc.fill_null(lists.value_lengths(), 0).to_pylist())
     names = pa.array(classes, pa.string()).take(indices)
     return pa.ListArray.from_arrays(offsets, names), pa.ListArray.from_arrays(offsets, indices)
+
+
+def list_offsets(lengths: Iterable[int]) -> pa.Array:
+    """Return the offsets of lists of so many elements."""
+    return pa.array([0, *accumulate(lengths)], pa.int32())
 
 
 def has_objects(index: pa.Table) -> pa.ChunkedArray:
@@ -269,13 +182,21 @@ def has_objects(index: pa.Table) -> pa.ChunkedArray:
 
 def document() -> dict[str, Any]:
     """Return the index's Arrow schema as a JSON document for schemas/."""
-    fields = [
+    return {
+        "title": INDEX_NAME,
+        "description": "One row a record, packed rows in shard order.",
+        "fields": described(INDEX),
+    }
+
+
+def described(schema: pa.Schema) -> list[dict[str, Any]]:
+    """Return the columns of a table as JSON."""
+    return [
         {
             "name": f.name,
             "type": str(f.type),
             "nullable": f.nullable,
             "description": f.metadata[b"description"].decode(),
         }
-        for f in INDEX
+        for f in schema
     ]
-    return {"title": "index.parquet", "description": "One row a record, packed rows in shard order.", "fields": fields}

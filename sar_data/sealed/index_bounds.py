@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from sar_data import formats
 from sar_data.errors import BuildError
 from sar_data.formats.container import Layout, Shard
+from sar_data.sealed.index import named
 from sar_data.sealed.manifest import Manifest
 
 TAR_STEP = 64  # a payload follows a tar's header of 512 bytes and an npy's of a multiple of this
@@ -119,7 +120,7 @@ def _labels(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str]
         classes = len(manifest.tasks[0].classes) if manifest.tasks else 0
         yield "label_indices", _each(_whole(rows["label_indices"]), 0, classes), f"classes below {classes}"
     for task in manifest.tasks if "targets" in there else ():
-        found = pc.map_lookup(_whole(rows["targets"]), pa.scalar(task.name), "first")
+        found = named(rows["targets"], task.name)
         yield "targets", _each(found, 0, len(task.classes)), f"classes of {task.name} below {len(task.classes)}"
     if "objects" in there:
         yield from _objects(_whole(rows["objects"]), manifest)

@@ -11,14 +11,20 @@ import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError
 from sar_data.sealed.index import INDEX, check
+from sar_data.sealed.schema2 import ADDED, current_index
 from sar_data.system.regular import open_regular
 
 MOST_ROWS_A_BYTE = 16  # every row has a key of its own, so that a file that tells more rows tells them of nothing
-MAY_BE_NULL = {"files.xxh3", "objects.rotated", "objects.polygons"}  # of what lies in a column
+MAY_BE_NULL = {  # of what lies in a column
+    *("files.xxh3", "objects.rotated", "objects.polygons"),
+    *("dates.time", "dates.platform", "dates.relative_orbit"),
+}
 
 
 def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dictionary: bool = False) -> pa.Table:
     """Return the columns of an index, all by default; raise BuildError for a file that no build has.
+
+    An index of schema 2 is converted; what it did not have yet is null.
 
     Extension types, which could bring code of their own, are no types of the schema. pandas is not imported.
     """
@@ -30,25 +36,31 @@ def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dic
             with pq.ParquetFile(source, read_dictionary=dictionary) as parquet:
                 if not 0 <= parquet.metadata.num_rows <= most:
                     raise BuildError(f"{path}: expected at most {most} rows, found {parquet.metadata.num_rows}")
-                schema = parquet.schema_arrow
-                names = schema.names if columns is None else list(columns)
-                _check_types(path, schema, names)
-                table = parquet.read(columns=names)
+                there = parquet.schema_arrow.names
+                names = INDEX.names if columns is None else list(columns)
+                if missing := [name for name in names if name not in there and name not in ADDED]:
+                    raise BuildError(f"{path}: expected the columns {', '.join(missing)}, found none such")
+                table = parquet.read(columns=[name for name in names if name in there])
         table.validate(full=True)
+        table = current_index(table, INDEX)
     except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError, MemoryError) as error:
         if isinstance(error, BuildError):
             raise
         raise BuildError(f"{path}: cannot read: {error}") from error
+    _check_types(path, table.schema)
     check(table, path)
     for name in set(table.column_names) & set(INDEX.names):
         for chunk in table[name].chunks:
             for hole in _holes(name, chunk):
                 raise BuildError(f"{path}: {hole}: expected values, found null")
+    for number, name in enumerate(names):
+        if name not in there:
+            table = table.add_column(number, INDEX.field(name), pa.nulls(len(table), INDEX.field(name).type))
     return table
 
 
-def _check_types(path: Path, schema: pa.Schema, names: Sequence[str]) -> None:
-    for name in names:
+def _check_types(path: Path, schema: pa.Schema) -> None:
+    for name in schema.names:
         if schema.names.count(name) != 1:
             raise BuildError(f"{path}: expected one column {name}, found {schema.names.count(name)}")
         found = schema.field(name).type
@@ -58,11 +70,9 @@ def _check_types(path: Path, schema: pa.Schema, names: Sequence[str]) -> None:
 
 
 def _holes(name: str, column: pa.Array) -> Iterator[str]:
-    """Yield what is null inside of a column's lists, maps and structs; a row itself may be."""
+    """Yield what is null inside of a column's lists and structs; a row itself may be."""
     parts: dict[str, pa.Array] = {}
-    if pa.types.is_map(column.type):
-        parts = {"keys": column.keys, "values": column.items}
-    elif pa.types.is_list(column.type):
+    if pa.types.is_list(column.type):
         parts = {"": column.flatten()}
     elif pa.types.is_struct(column.type):
         fields = [column.type.field(i).name for i in range(column.type.num_fields)]

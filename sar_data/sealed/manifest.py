@@ -1,4 +1,8 @@
-"""manifest.json: the sealed document that says what a build holds and how it was made."""
+"""manifest.json: the sealed document that says what a build holds and how it was made.
+
+It is the sum of three parts: the identity of the data, known from a declaration or a parent; the decisions of a plan,
+made before the first pixel; the outcome, which the pixels tell.
+"""
 
 from __future__ import annotations
 
@@ -11,164 +15,38 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from sar_data.errors import BuildError
-from sar_data.sealed.names import (
-    Container,
-    Count,
-    Label,
-    Name,
-    Optional,
-    RelativePath,
-    Sha256,
-    ShardName,
-    Split,
-    first_flaw,
+from sar_data.sealed.documents import (
+    Applied,
+    BandDocument,
+    Document,
+    ImportedFrom,
+    LeakageFigure,
+    Normalization,
+    Parent,
+    Quarantined,
+    SplitDocument,
+    SplitPolicyDocument,
+    SplitStatistics,
+    Storage,
+    TaskDocument,
 )
+from sar_data.sealed.names import Container, Name, Optional, Sha256, Split, first_flaw
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NAME = "manifest.json"
+VERSIONS = (2, 3)
+DIGEST = "digest"  # the manifest's own, over all its other fields
 
 
-class Document(pydantic.BaseModel):
-    """A part of the manifest: frozen, and closed to fields it does not know."""
+class Identity(Document):
+    """What the data are. `shape` is (height, width), null where images differ in size.
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
-class BandDocument(Document):
-    name: Name
-    polarization: str
-    unit: str
-    description: str
-
-
-class TaskDocument(Document):
-    name: Name
-    kind: str
-    classes: list[Label]
-
-
-class ShardDocument(Document):
-    """A shard's file below the build (in LMDB, the environment that holds it), its valid records and their bytes."""
-
-    name: ShardName
-    file: RelativePath
-    count: Count
-    bytes: Count
-
-
-class SplitDocument(Document):
-    """`class_shares` are of samples; `mask_pixels` counts the pixels of each class of a mask, and those ignored."""
-
-    count: Count
-    shard_length: Count
-    class_shares: dict[Label, float]
-    mask_pixels: dict[Label, Count] | None = None
-    shards: list[ShardDocument]
-
-
-class DomainStatistics(Document):
-    """Figures of one band in one domain, of the `count` pixels that have a value there; null where there is none."""
-
-    unit: str
-    count: int
-    mean: float | None
-    std: float | None
-    min: float | None
-    max: float | None
-    percentiles: dict[str, float | None]
-
-
-class Circular(Document):
-    """Mean direction in radians and resultant length (0: all directions, 1: one) of a phase."""
-
-    mean_direction: float
-    resultant_length: float
-
-
-class BandStatistics(Document):
-    """Figures of one band of one split, masked pixels excluded; std divides by the count.
-
-    `power` and `db` are there for calibrated units, `circular` for a phase.
+    `discovered` is what the source itself told of a layout that documents leave open; `records_published` is the number
+    of records that the publisher has, null where it is not known.
     """
 
-    count: int
-    masked: dict[str, int]
-    stored: DomainStatistics
-    power: DomainStatistics | None = None
-    db: DomainStatistics | None = None
-    circular: Circular | None = None
-
-
-class CoMoment(Document):
-    """Means and covariance of two bands over the pixels valid in both, in the stored unit."""
-
-    bands: tuple[str, str]
-    count: int
-    means: tuple[float, float]
-    covariance: float
-
-
-class SplitStatistics(Document):
-    bands: dict[str, BandStatistics]
-    co_moments: list[CoMoment]
-
-
-class Normalization(Document):
-    """Mean and std (and min, max) of the train split alone, in the stored unit of each band."""
-
-    units: dict[str, str]
-    mean: dict[str, float]
-    std: dict[str, float]
-    min: dict[str, float]
-    max: dict[str, float]
-
-
-class Storage(Document):
-    """How numbers are stored: a stored integer is value / scale, `missing` marks a masked pixel."""
-
-    dtype: str
-    scale: float | None = None
-    missing: float | None = None
-
-
-class SplitPolicyDocument(Document):
-    policy: str
-    parameters: dict[str, Any]
-    seed: int
-    notes: dict[str, Any]
-    leakage: float | Literal["unknown"]
-
-
-class Quarantined(Document):
-    key: str | None
-    path: str
-    reason: str
-
-
-class Applied(Document):
-    """One step that changed the stored values since the lossless build, with its parameters."""
-
-    step: Literal["crop", "pad", "resize", "normalize", "dtype"]
-    parameters: dict[str, Any]
-
-
-class Parent(Document):
-    path: str
-    recipe_digest: Sha256
-    content_digest: Sha256
-
-
-class Manifest(Document):
-    """The whole document; `sums` is the sha256 of SHA256SUMS, which in turn covers the shards and the index.
-
-    `shape` is (height, width), null where images differ in size; `discovered` is what the source itself told of a
-    layout that documents leave open.
-    """
-
-    schema_version: Literal[3] = 3
-    sar_data_version: str
     dataset: Name
     version: Name
     variant: Optional = ""
@@ -176,78 +54,146 @@ class Manifest(Document):
     licence: str
     citation: str
     evidence: str
-    format: Container
-    compression: str | None
     bands: list[BandDocument]
     shape: tuple[int, int] | None
     frames: int = 1
     pixel_size_m: float | None
-    calibration: str
-    terrain_corrected: bool | None
     range_axis: str
     symmetries: list[str]
-    discovered: list[str] = []
+    discovered: list[str] = pydantic.Field(default_factory=list)
     storage: Storage
     tasks: list[TaskDocument]
-    splits: dict[Split, SplitDocument]
-    unused: dict[str, int]
+    records_published: int | None = None
+
+
+class Decisions(Document):
+    """What was decided before the first pixel; `leakage` has named figures, `unused` counts records by reason."""
+
+    sar_data_version: str
+    format: Container
+    compression: str | None
     split_policy: SplitPolicyDocument
-    normalization: Normalization | None
-    statistics: dict[Split, SplitStatistics] | None
+    leakage: dict[str, LeakageFigure]
+    unused: dict[str, int]
     applied: list[Applied]
-    clipped: dict[str, int]
     parent: Parent | None
-    quarantine: list[Quarantined]
-    fallback_reads: int
-    narrowed_records: int
+    imported_from: ImportedFrom | None = None
     recipe: dict[str, Any]
     recipe_digest: Sha256
+
+
+class Outcome(Document):
+    """What the pixels told; `clipped` counts pixels a band, `dropped_objects` objects by reason."""
+
+    splits: dict[Split, SplitDocument]
+    statistics: dict[Split, SplitStatistics] | None
+    normalization: Normalization | None
+    clipped: dict[str, int]
+    quarantine: list[Quarantined]
+    dropped_objects: dict[str, int] = pydantic.Field(default_factory=dict)
+    fallback_reads: int
+    narrowed_records: int
     content_digest: Sha256
+
+
+class Manifest(Identity, Decisions, Outcome):
+    """The whole document; `sums` is the sha256 of SHA256SUMS, which in turn covers the shards and the tables.
+
+    `digest` is the sha256 of the document's other fields, empty in builds of schema 2.
+    """
+
+    schema_version: Literal[3] = 3
     sums: Sha256
+    digest: str = ""
+
+    @classmethod
+    def seal(cls, identity: Identity, decisions: Decisions, outcome: Outcome, sums: str) -> Manifest:
+        """Return the sum of the parts with its own digest."""
+        parts = {name: value for part in (identity, decisions, outcome) for name, value in part}
+        manifest = cls(**parts, sums=sums)
+        return manifest.model_copy(update={DIGEST: document_digest(manifest.model_dump(mode="json"))})
 
     @classmethod
     def load(cls, build: Path) -> Manifest:
-        """Read and check a build's manifest; raise BuildError where there is none or it is not whole."""
-        try:
-            data = (build / NAME).read_bytes()
-        except FileNotFoundError:
-            raise BuildError(
-                f"{build}: expected a sealed build, found no {NAME}. Name the folder `build` printed."
-            ) from None
-        except OSError as error:
-            raise BuildError(f"{build / NAME}: cannot read: {error.strerror}") from error
-        return cls.parse(data, str(build / NAME))
+        """Read a build's manifest; raise BuildError where there is none, or it is not the one that was sealed."""
+        return cls.decode(read_bytes(build), build / NAME)
 
     @classmethod
-    def parse(cls, data: bytes, where: str) -> Manifest:
-        """Check a manifest's bytes, read from `where`; raise BuildError that names the field which is wrong."""
+    def decode(cls, data: bytes, where: object) -> Manifest:
+        """Return the manifest that these bytes are; raise BuildError naming `where` they are from."""
+        document = read_document(data, where)
+        if flaw := digest_flaw(document):
+            raise BuildError(f"{where}: {flaw}: it was changed since the build was sealed")
+        return cls.parse(document, where)
+
+    @classmethod
+    def parse(cls, document: dict[str, Any], where: object) -> Manifest:
+        """Return the manifest of a document; raise BuildError naming `where` it is and the fields that are wrong."""
         try:
-            return cls.model_validate(_current(json.loads(data)))
-        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            why = f"{type(error).__name__}: {error}"
+            if document["schema_version"] == 2:
+                from sar_data.sealed.schema2 import current_manifest
+
+                document = current_manifest(document)
+            return cls.model_validate(document)
+        except (pydantic.ValidationError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, pydantic.ValidationError):
                 why = first_flaw(error)
-                if ("schema_version",) in {flaw["loc"] for flaw in error.errors()}:
-                    why = "it is of another version of sar-data. Build anew, or read it with that version"
+            else:
+                why = f"{type(error).__name__}: {error}"
             raise BuildError(f"{where}: not a manifest this version can read: {why}") from error
 
     def dump(self) -> bytes:
         """Return the document's bytes, the same for the same manifest."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        return canonical(self.model_dump(mode="json"))
 
 
-def _current(document: Any) -> Any:
-    """Return a document of schema 2 in the words of schema 3; any other as it is."""
-    if not isinstance(document, dict) or document.get("schema_version") != 2:
-        return document
-    bands = [
-        {"polarization" if name == "polarisation" else name: value for name, value in band.items()}
-        for band in document["bands"]
-    ]
-    renamed = {"normalization" if name == "normalisation" else name: value for name, value in document.items()}
-    if renamed.get("evidence") == "dossier":
-        renamed["evidence"] = "documents-only"
-    return {**renamed, "schema_version": 3, "bands": bands}
+def read_bytes(build: Path) -> bytes:
+    """Return the bytes of a build's manifest; raise BuildError where there is none."""
+    try:
+        return (build / NAME).read_bytes()
+    except FileNotFoundError:
+        raise BuildError(
+            f"{build}: expected a sealed build, found no {NAME}. Name the folder that `build` printed."
+        ) from None
+    except OSError as error:
+        raise BuildError(f"{build / NAME}: cannot read: {error.strerror}") from error
+
+
+def read_document(data: bytes, where: object) -> dict[str, Any]:
+    """Return a manifest's bytes as a document; raise BuildError where it is none of a known version."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BuildError(f"{where}: not a manifest: expected JSON, found {error}") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version not in VERSIONS:
+        raise BuildError(
+            f"{where}: expected schema_version {' or '.join(map(str, VERSIONS))}, found {version!r}: it is of another "
+            "version of sar-data. Build anew, or read it with that version"
+        )
+    return dict(document)
+
+
+def digest_flaw(document: dict[str, Any]) -> str | None:
+    """Return what is wrong with a manifest's own digest, None where nothing is; schema 2 has none."""
+    expected, computed = document.get(DIGEST), document_digest(document)
+    if document["schema_version"] == 2 or computed == expected:
+        return None
+    return f"expected the digest {expected}, found {computed}"
+
+
+def canonical(document: dict[str, Any]) -> bytes:
+    """Return a manifest document as it is written."""
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def document_digest(document: dict[str, Any]) -> str:
+    """Return the sha256 of a manifest document without its own digest.
+
+    Of the document as it is read, not of the model: fields that a later version adds change no older digest.
+    """
+    others = {name: value for name, value in document.items() if name != DIGEST}
+    return hashlib.sha256(json.dumps(others, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def recipe_digest(recipe: dict[str, Any]) -> str:
@@ -264,8 +210,13 @@ def content_digest(packed: pa.Table) -> str:
     encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, sort_keys=True).encode
     columns = (packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3", "mask_xxh3", "objects"))
     for key, split, targets, image, mask, objects in sorted(zip(*columns, strict=True), key=itemgetter(0)):
-        row: list[Any] = [key, split, sorted(targets), image]
+        # Pairs, sorted by name: what schema 2 had as maps has the same digest as what schema 3 has as lists.
+        row: list[Any] = [key, split, sorted([item["task"], item["labels"]] for item in targets), image]
         if mask or objects:
-            row += [mask, [{**found, "attrs": sorted(found["attrs"])} for found in objects or ()]]
+            row += [mask, [_object_row(item) for item in objects or ()]]
         digest.update(encode(row).encode() + b"\n")
     return digest.hexdigest()
+
+
+def _object_row(item: dict[str, Any]) -> dict[str, Any]:
+    return {**item, "attrs": sorted([attr["name"], attr["value"]] for attr in item["attrs"] or ())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,22 +13,21 @@ import pyarrow.compute as pc
 
 from sar_data import formats
 from sar_data.errors import BuildError, unknown
-from sar_data.formats.container import Layout, Place, Reader
+from sar_data.formats.container import Layout, Reader
 from sar_data.formats.zarr_documents import Split
-from sar_data.sealed.index import INDEX
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_bounds import check_bounds
 from sar_data.sealed.index_file import read_index
-from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.manifest import Identity, Manifest
 
 if TYPE_CHECKING:
     import xarray
 
-INDEX_NAME = "index.parquet"
 SUMS_NAME = "SHA256SUMS"
 
 
-def layout_of(manifest: Manifest) -> Layout:
-    """Return what a container must know, from the manifest alone."""
+def layout_of(manifest: Identity) -> Layout:
+    """Return what a container must know, from a manifest or its identity alone."""
     return Layout(
         title=manifest.title,
         bands=tuple(band.name for band in manifest.bands),
@@ -60,8 +59,6 @@ class Build:
         """Return index.parquet, packed rows first, in shard order; raise BuildError for one that no build has."""
         path = self.path / INDEX_NAME
         table, layout = read_index(path), layout_of(self.manifest)
-        if missing := [name for name in INDEX.names if name not in table.column_names]:
-            raise BuildError(f"{path}: expected the columns {', '.join(missing)}, found none such")
         for split in self.manifest.splits:
             check_bounds(table.filter(pc.equal(table["split"], split)), self.manifest, layout, split, path)
         packed = table.filter(pc.is_valid(table["shard"]))
@@ -101,26 +98,3 @@ class Build:
             yield reader
         finally:
             reader.close()
-
-
-PLACE = ("split", "shard", "position", "offset", "key", "height", "width", "mask_offset")
-"""The columns of the index that say where a sample lies."""
-
-
-def places(index: pa.Table) -> list[Place]:
-    """Return where the packed rows of an index lie, in its order."""
-    packed = index.filter(pc.is_valid(index["shard"]))
-    columns = (packed[name].to_pylist() for name in PLACE)
-    return [
-        Place(split, shard, position, offset, key, (height, width), mask_offset)
-        for split, shard, position, offset, key, height, width, mask_offset in zip(*columns, strict=True)
-    ]
-
-
-def nodata(index: pa.Table, bands: Sequence[str]) -> list[list[int]]:
-    """Return for every row the pixels [band] that the source marks as no data."""
-    counts = []
-    for row in index["masked"].to_pylist():
-        marked = {found["band"]: found["count"] for found in row or () if found["reason"] == "nodata"}
-        counts.append([marked.get(band, 0) for band in bands])
-    return counts

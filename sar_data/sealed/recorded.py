@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sar_data.errors import BuildError, UsageError, unknown
-from sar_data.sealed.manifest import Manifest, SplitStatistics
+from sar_data.sealed.documents import SplitStatistics
+from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.split.policy import SPLITS
 

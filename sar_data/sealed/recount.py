@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from sar_data.formats.storage import physical
 from sar_data.progress import Progress
 from sar_data.record import IGNORE
 from sar_data.runners import Runner
-from sar_data.sealed.opened import Build, layout_of, nodata, places
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.places import places
 from sar_data.statistics.stats import BandStats, merge
 from sar_data.statistics.tally import Tally, survey
 
@@ -52,11 +53,9 @@ def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
     for split in splits:
         for shard in build.manifest.splits[split].shards:
             by_shard[shard.name] = Rows(split, shard.name, [])
-    marked = nodata(packed, [band.name for band in build.manifest.bands])
-    hashes = zip(packed["xxh3"].to_pylist(), packed["mask_xxh3"].to_pylist(), marked, strict=True)
-    for place, (xxh3, mask, empty) in zip(places(packed), hashes, strict=True):
+    for place in places(packed, [band.name for band in build.manifest.bands]):
         if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):
-            rows.places.append(replace(place, xxh3=xxh3, mask_xxh3=mask, nodata=tuple(empty)))
+            rows.places.append(place)
     return list(by_shard.values())
 
 

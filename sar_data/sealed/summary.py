@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sar_data.record import IGNORE
-from sar_data.sealed.manifest import (
+from sar_data.sealed.documents import (
     BandStatistics,
     Circular,
     CoMoment,

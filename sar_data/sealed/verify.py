@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,20 @@ from sar_data.errors import BuildError
 from sar_data.formats.container import Fault
 from sar_data.progress import Progress
 from sar_data.runners import Runner, Serial
-from sar_data.sealed.manifest import NAME, Document, Manifest, content_digest
-from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build, layout_of
+from sar_data.sealed.documents import Document
+from sar_data.sealed.index import INDEX_NAME
+from sar_data.sealed.manifest import (
+    DIGEST,
+    NAME,
+    Manifest,
+    canonical,
+    content_digest,
+    document_digest,
+    read_bytes,
+    read_document,
+    recipe_digest,
+)
+from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
 from sar_data.sealed.recount import counted, shards
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
 from sar_data.sealed.sums import listed
@@ -29,6 +42,7 @@ from sar_data.system.checksum import sha256
 
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
 LEFT_BY_READERS = ("lock.mdb",)  # what LMDB leaves beside an environment that is opened with locks
+RECIPE = re.compile("[0-9a-f]{8}")  # how a digest is cut in a folder's name
 CLOSE = 1e-9  # relative: another machine's exp and log may differ in the last bits
 
 
@@ -56,17 +70,20 @@ def verify(
     digest, the statistics. Those of a split with a damaged image are not compared, since they follow.
     """
     try:
-        build = Build.open(path)
+        written = read_bytes(path)
+        document = read_document(written, path / NAME)
+        build = Build(path, Manifest.parse(document, path / NAME))
     except BuildError as error:
         return [Problem(None, None, NAME, "a manifest", str(error))]
     runner = runner or Serial()
     sums: dict[str, str] = {}
+    problems = _document(path, written, document)
     try:
         data = (path / SUMS_NAME).read_bytes()
-        problems = _differ(SUMS_NAME, build.manifest.sums, hashlib.sha256(data).hexdigest())
+        problems += _differ(SUMS_NAME, build.manifest.sums, hashlib.sha256(data).hexdigest())
         sums = listed(data, SUMS_NAME)
     except OSError as error:
-        problems = [Problem(None, None, SUMS_NAME, "a file", str(error.strerror))]
+        problems.append(Problem(None, None, SUMS_NAME, "a file", str(error.strerror)))
     except BuildError as error:
         problems.append(Problem(None, None, SUMS_NAME, "lines of sha256sum", str(error)))
     owners = {shard.file: shard.name for split in build.manifest.splits.values() for shard in split.shards}
@@ -81,6 +98,20 @@ def verify(
         return [*problems, Problem(None, None, INDEX_NAME, "a table", str(error))]
     problems += _rows(build.manifest, index)
     return problems + (_pixels(build, index, runner, progress) if full else [])
+
+
+def _document(path: Path, written: bytes, document: dict[str, Any]) -> list[Problem]:
+    """Compare the manifest with its own digest, its canonical form and the digest of its recipe."""
+    problems = []
+    if document["schema_version"] != 2:
+        problems += _differ(f"digest of {NAME}", document.get(DIGEST), document_digest(document))
+        if written != canonical(document):
+            problems.append(Problem(None, None, NAME, "the canonical form of its document", "another form"))
+    problems += _differ("recipe digest", document["recipe_digest"], recipe_digest(document["recipe"]))
+    container, _, short = path.name.partition("-")
+    if container == document["format"] and RECIPE.fullmatch(short):
+        problems += _differ("name of the folder", f"{container}-{document['recipe_digest'][:8]}", path.name)
+    return problems
 
 
 def _differ(what: str, expected: Any, found: Any, shard: str | None = None) -> list[Problem]:

@@ -43,6 +43,8 @@ class Folder:
     def _below(self, path: str) -> str:
         if ".." in path and ".." in path.split("/"):  # label files name images, and may name any
             raise FileNotFoundError(errno.ENOENT, "expected a path below the source, found one that leads out of it")
+        if "\0" in path or not (path.isascii() or _has_bytes(path)):
+            raise FileNotFoundError(errno.ENOENT, "expected a name that a file can have, found one that none can")
         return f"{self.root}/{path}"
 
     def folders(self, path: str = "") -> list[str]:
@@ -83,6 +85,15 @@ class Folder:
                 os.close(descriptor)
         except OSError as error:
             raise BadRecord(path, _reason(error)) from error
+
+
+def _has_bytes(path: str) -> bool:
+    """Say whether a path can be handed to the system."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _reason(error: OSError) -> str:

@@ -59,8 +59,8 @@ class ByPath:
         codes = np.array([code_of.get(name, OUT) for name in named], dtype=np.int8)
         if len(named) and (codes == OUT).all():
             raise SplitError(
-                f"lists of {len(code_of)} names such as {next(iter(code_of), None)!r}: expected to find records by "
-                f"them, found only others such as {named[0]!r}: give this dataset's lists with `lists=…`"
+                f"{', '.join(notes)}: {len(code_of)} names such as {next(iter(code_of), None)!r}: expected to find "
+                f"records by them, found only others such as {named[0]!r}: give this dataset's lists with `lists=…`"
             )
         reasons = {i: "in no list" for i, code in zip(positions, codes.tolist(), strict=True) if code == OUT}
         absent = len(code_of.keys() - set(named))
@@ -76,5 +76,5 @@ def _names(file: str, data: bytes, pattern: str) -> list[str]:
         found = re.search(pattern, line)
         if found is None:
             raise SplitError(f"{file}, line {number}: expected a name that {pattern} finds, found {line[:120]!r}")
-        names.append("/".join(found.groups()))
+        names.append("/".join(group for group in found.groups() if group is not None))
     return names

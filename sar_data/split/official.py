@@ -155,7 +155,7 @@ class Official:
                 reasons[i] = UNLISTED
         if positions and not any(matched.values()):
             raise SplitError(
-                f"official lists: expected the names of {len(positions)} records such as "
+                f"official lists {', '.join(required)}: expected the names of {len(positions)} records such as "
                 f"{records[positions[0]].key!r}, found none, but names such as {next(iter(placed), None)!r}"
                 f"{self._hint(aliases[0])}: give this dataset's lists with `lists=…`, or use `split=random`"
             )
@@ -172,8 +172,8 @@ class Official:
         for alias, key in shelf.read(self.mapping, columns=(2,)) or ():
             if alias_of.setdefault(key, alias) != alias:
                 raise SplitError(
-                    f"{self.mapping}: expected one name beside {key!r}, found {alias_of[key]!r} and {alias!r}: "
-                    "fetch the list anew"
+                    f"{self.mapping}: expected one name beside {key!r:.80}, found {alias_of[key]!r:.80} and "
+                    f"{alias!r:.80}: fetch the list anew"
                 )
         completed = [
             alias_of.get(record.key) if alias is None else alias for record, alias in zip(records, aliases, strict=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Stream:
     mix         of several builds: each one's share of the draws
     threads     that read and normalize, `ahead` batches in front of the consumer
     io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
-    verify      compare every image with its recorded hash when it is first read
+    verify      "first" compares each image and mask with its recorded hash when this process first reads it
     cache       folder that a remote build's files come through, at most `cache_bytes`
     """
 
@@ -73,7 +73,7 @@ class Stream:
         threads: int = 2,
         ahead: int = 2,
         io: str = "auto",
-        verify: bool = False,
+        verify: bool | str = False,
         cache: str | Path | None = None,
         cache_bytes: int | None = None,
     ) -> None:
@@ -125,6 +125,13 @@ class Stream:
     def __len__(self) -> int:
         """Return the batches of a whole epoch, the same number on every rank."""
         return self.pace.steps(len(self._rows))
+
+    def __getitem__(self, index: object) -> NoReturn:
+        """Raise UsageError: a torch DataLoader that was given a stream asks it for samples by their numbers."""
+        raise UsageError(
+            f"{type(self).__name__}: gives batches by iteration, and no sample by its number: iterate it as it is. For "
+            "a torch DataLoader take sar_data.torch.Samples, with collate_fn=Samples.collate"
+        )
 
     def __repr__(self) -> str:
         left = self.pace.tail(len(self._rows))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xxhash
 
 from sar_data.errors import UsageError
-from sar_data.sealed.opened import INDEX_NAME
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.stream.collection import Collection
 from sar_data.stream.order import Order, subset
 from sar_data.stream.rows import matching

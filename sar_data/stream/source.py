@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import xxhash
 
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
-from sar_data.sealed.opened import INDEX_NAME, layout_of
+from sar_data.sealed.opened import layout_of
 from sar_data.stream import targets
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather
@@ -31,7 +32,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Source:
-    """The rows and the pixels of one split; with `verify` each image is compared with its hash when first read.
+    """The rows and the pixels of one split; with `verify` each image and mask is compared with its hash at first.
 
     `size` [sample, 2] are height and width; `plane` [frame, band] says where each band of the manifest lies in a
     stored image, which LMDB has sorted by name, with all frames of a band together.
@@ -47,7 +48,8 @@ class Source:
         self.layout: Layout = layout_of(self.manifest)
         self.task = targets.task_of(self.manifest, task)
         columns = targets.columns(self.manifest, self.task) + opening.columns(self.manifest, self.layout)
-        self.rows: Rows = load(self.files.path(INDEX_NAME), self.manifest, split, columns + ["xxh3"] * access.verify)
+        hashes = ["xxh3", "mask_xxh3"] if access.verify else []
+        self.rows: Rows = load(self.files.path(INDEX_NAME), self.manifest, split, columns + hashes)
         self.targets = targets.of(self.task, self.rows)
         self.size = opening.sizes(self.layout, self.rows)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -64,11 +66,12 @@ class Source:
             self.size,
             mapped=access.io == "mmap" or (access.io == "auto" and fits),
         )
-        self._unverified = np.full(len(self.rows), access.verify)
+        self._unverified = np.full((2, len(self.rows)), bool(access.verify))  # images and masks
         frames, bands = self.layout.frames, list(self.layout.bands)
         self.plane = np.arange(frames * len(bands)).reshape(frames, len(bands))
         if self.manifest.format == "lmdb":
             self.plane = np.array([sorted(bands).index(band) for band in bands]) * frames + np.arange(frames)[:, None]
+        self._in_order = np.array_equal(self.plane.ravel(), np.arange(self.plane.size))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,7 +102,11 @@ class Source:
         if self._masks is None:
             raise BuildError(f"{self.build}: this build has no masks")
         order = np.argsort(rows, kind="stable")
-        for part, memory in self._masks.chunks(rows[order]):
+        ascending = rows[order]
+        for part, memory in self._masks.chunks(ascending):
+            own = ascending[part]
+            for i in np.flatnonzero(self._unverified[1, own]):
+                self._compare(int(own[i]), "mask_xxh3", [stored(memory, int(i), out[0].nbytes)])
             copy(memory, places[order[part]], out)
 
     def _chunks(self, rows: Integers) -> Iterator[tuple[Memory, Integers]]:
@@ -108,25 +115,29 @@ class Source:
         ascending = rows[order]
         for part, memory in self._images.chunks(ascending):
             own = ascending[part]
-            for i in np.flatnonzero(self._unverified[own]):
+            for i in np.flatnonzero(self._unverified[0, own]):
                 height, width = self.size[own[i]].tolist()
-                self._verify(int(own[i]), stored(memory, int(i), self.layout.image_bytes((height, width))))
+                image = stored(memory, int(i), self.layout.image_bytes((height, width)))
+                planes = image.reshape(self.plane.size, -1)  # hashed in the manifest's order
+                self._compare(
+                    int(own[i]), "xxh3", [image] if self._in_order else (planes[plane] for plane in self.plane.ravel())
+                )
             yield memory, order[part]
 
-    def _verify(self, row: int, image: npt.NDArray[np.uint8]) -> None:
-        """Compare an image with its recorded hash, which is that of the planes in the manifest's order."""
+    def _compare(self, row: int, column: str, parts: Iterable[npt.NDArray[np.uint8]]) -> None:
+        """Raise BuildError unless the parts, one after the other, have the hash that the index has of a sample."""
         digest = xxhash.xxh3_128()
-        planes = image.reshape(self.plane.size, -1)
-        for plane in self.plane.ravel().tolist():
-            digest.update(planes[plane].data)
-        expected = self.rows.table["xxh3"][row].as_py()
+        for part in parts:
+            digest.update(part.data)
+        masks, expected = column == "mask_xxh3", self.rows.table[column][row].as_py()
         if digest.hexdigest() != expected:
-            path, key = self.files.path(self._images.name(row)), self.rows.key[row].as_py()
+            store = self._masks if masks and self._masks is not None else self._images
+            path, key = self.files.path(store.name(row)), self.rows.key[row].as_py()
             raise BuildError(
-                f"{path}: {key}: expected xxh3 {expected}, found {digest.hexdigest()}: the shard has changed since it "
-                "was sealed. `verify(full=True)` lists all that is wrong."
+                f"{path}: {key}: expected {column} {expected}, found {digest.hexdigest()}: the shard has changed since "
+                "it was sealed. `verify(full=True)` lists all that is wrong."
             )
-        self._unverified[row] = False
+        self._unverified[int(masks), row] = False
 
     def prefetch(self, rows: Integers) -> None:
         """Say which rows come next, in order."""

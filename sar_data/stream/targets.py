@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sar_data.crop import clipped
 from sar_data.errors import BuildError, unknown
-from sar_data.sealed.manifest import Manifest, TaskDocument
+from sar_data.sealed.documents import TaskDocument
+from sar_data.sealed.index import named
+from sar_data.sealed.manifest import Manifest
 from sar_data.stream.rows import Integers, Rows, numbers, ragged
 
 Array = npt.NDArray[Any]
@@ -53,7 +54,7 @@ class Classes:
         if "label_indices" in rows.table.column_names:
             lists = rows.column("label_indices")
         else:
-            lists = pc.map_lookup(rows.column("targets"), pa.scalar(task.name), "first")
+            lists = named(rows.column("targets"), task.name)
         self._edges, flat = ragged(lists)
         self._values, self._width = numbers(flat), len(task.classes) if task.kind == "multilabel" else None
         if self._width is None:

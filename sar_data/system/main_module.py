@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import pickle
 import pickletools
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +21,7 @@ def importable() -> bool:
     Not while it runs a line outside `if __name__ == "__main__":`, which would start further processes in each; and not
     where it has no file: a notebook, a prompt, a script on stdin.
     """
-    frame = inspect.currentframe()
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame and not (frame.f_code.co_name == "<module>" and frame.f_globals is vars(sys.modules[MAIN])):
         frame = frame.f_back
     return frame is None or _guarded(frame)
@@ -57,4 +57,4 @@ def hidden() -> Iterator[None]:
 def needed(value: object) -> bool:
     """Say whether another process needs the main module to read a pickled value, a function of it for instance."""
     data = pickle.dumps(value)
-    return MAIN.encode() in data and any(MAIN in str(word).split() for _, word, _ in pickletools.genops(data))
+    return MAIN.encode() in data and any(f"{word} ".startswith(f"{MAIN} ") for _, word, _ in pickletools.genops(data))

@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
     threads: int
     ahead: int
     io: str
-    verify: bool
+    verify: bool | str
     cache: str | Path | None
     cache_bytes: int | None
 

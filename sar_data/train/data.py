@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
-from sar_data.sealed.opened import INDEX_NAME
 from sar_data.stream.collection import Collection, open_collection
 from sar_data.stream.order import permutation
 from sar_data.stream.targets import Classes
@@ -27,6 +27,7 @@ from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
 
 CONTROL = 102  # the stream of random numbers that permutes labels
+CARVED = "carved"  # the part of train that a probe sets aside to choose on, where a build has no val
 
 
 class Data:
@@ -45,6 +46,7 @@ class Data:
             raise UsageError(f"{build}: has no task to train; it is for self-supervised learning")
         self.task = source.task
         self.classes = tuple(self.task.classes)
+        self.select = settings.select if settings.select != "auto" else self._selected()
         self.side = settings.image_size or max(first.collection.shape[-2:])
         self._augment = Augment(
             settings.augment,
@@ -77,7 +79,8 @@ class Data:
             **self._fit(split),
             fraction=told.fraction if training else None,
             shuffle=False if isinstance(told, Probe) else None,  # a probe encodes every split as it is stored
-            threads=told.threads,
+            threads=told.threads or 2,
+            verify="first",  # damage is an error, and no worse model
             device=self.ranks.device,
             rank=self.ranks.rank,
             world=self.ranks.world,
@@ -97,6 +100,25 @@ class Data:
         table = read_index(source.files.path(INDEX_NAME), ["split", "height", "width"])
         sizes = table.filter(pc.equal(table["split"], split))
         return {"crop": None, "pad": max(pc.max(sizes[axis]).as_py() or 1 for axis in ("height", "width"))}
+
+    def _selected(self) -> str:
+        """Return what the best epoch or head is chosen on where nothing was asked for."""
+        if self.has("val"):
+            return "val"
+        return CARVED if isinstance(self.settings, Probe) else "last"
+
+    @property
+    def choice(self) -> str:
+        """What the best epoch or head is chosen on, as a line of the log."""
+        what = "the best head" if isinstance(self.settings, Probe) else "the best epoch"
+        if self.select == "last":
+            told = "the last epoch is taken"
+        elif self.select == CARVED:
+            told = f"{what} is chosen on a part of train that is set aside"
+        else:
+            told = f"{what} is chosen on {self.select}"
+        missing = "" if self.has("val") else ": this build has no val split"
+        return f"select {self.settings.select}{missing}: {told}"
 
     def has(self, split: str) -> bool:
         """Say whether a split holds samples."""
@@ -147,7 +169,7 @@ class Data:
 
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
         """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""
-        told = self.settings
+        told, split = self.settings, "train" if split == CARVED else split
         stored = open_collection(
             self.build, split=split, bands=told.bands, task=told.task, normalize=None, fill=None, **self._fit(split)
         )

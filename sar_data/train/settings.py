@@ -42,11 +42,15 @@ class Settings(pydantic.BaseModel):
     amp: Literal["none", "bf16", "fp16"] = pydantic.Field("none", description="Precision of the forward pass.")
     channels_last: bool = pydantic.Field(False, description="Memory layout that convolutions like on a GPU.")
     compile: bool = pydantic.Field(False, description="Compile the model with torch.compile.")
-    select: Literal["val", "test", "last"] = pydantic.Field(
-        "val", description="Split that the best epoch is chosen on; test only to repeat what was published."
+    select: Literal["auto", "val", "test", "last"] = pydantic.Field(
+        "auto",
+        description="Split that the best epoch is chosen on: val where there is one, else the last epoch is taken; "
+        "test only to repeat what was published.",
     )
     eval_every: int = pydantic.Field(1, ge=1, description="Epochs between evaluations of the split chosen on.")
-    threads: int = pydantic.Field(2, ge=1, description="Threads that read and normalize.")
+    threads: int | None = pydantic.Field(
+        None, ge=1, description="Threads that read and normalize; by default a share of the cores."
+    )
     device: str | None = pydantic.Field(None, description="cpu or cuda; by default a GPU where there is one.")
     control: Literal["none", "shuffled-labels"] = pydantic.Field(
         "none", description="shuffled-labels: train and choose on permuted targets, to see what chance gives."

@@ -19,10 +19,11 @@ from matplotlib.figure import Figure
 from sar_data.errors import UsageError
 from sar_data.formats.storage import physical
 from sar_data.record import Mask, Object
-from sar_data.sealed.index import to_object
 from sar_data.sealed.manifest import Manifest
-from sar_data.sealed.opened import Build, places
+from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places
 from sar_data.sealed.recorded import filled
+from sar_data.sealed.records import to_object
 from sar_data.statistics.units import DOMAINS
 from sar_data.system import durable
 from sar_data.views.overlay import draw_mask, draw_objects

@@ -30,9 +30,9 @@ from sar_data import catalog
 from sar_data.builder import seal as sealing
 from sar_data.builder.bake import resize
 from sar_data.builder.pack import pack
-from sar_data.builder.plan import hash_order
 from sar_data.builder.prepare import prepare
 from sar_data.builder.request import BuildRequest
+from sar_data.builder.sharding import hash_order
 from sar_data.runners import Processes, Runner
 from sar_data.sources.tree import Folder, Witness
 

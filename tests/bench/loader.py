@@ -7,7 +7,6 @@ on a sparse build of 590,326 samples, each in a process of its own, after the im
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -27,10 +26,12 @@ import pyarrow.parquet as pq
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.runners import Processes
+from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from sar_data.stream.throughput import Reference
 from tests.bench.build import OUT, PIPELINE, archive
+from tests.mini.resealed import edit
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SAMPLES, LENGTH = 590_326, 256  # of the sparse build
@@ -90,9 +91,9 @@ def sparse(like: Build) -> Path:
             hole.truncate(LENGTH * size)
         count = min(LENGTH, SAMPLES - number * LENGTH)
         shards.append({"name": f"train/{number:06d}", "file": file, "count": count, "bytes": LENGTH * size})
-    document = json.loads((like.path / "manifest.json").read_text())
-    document["splits"]["train"] |= {"count": SAMPLES, "shard_length": LENGTH, "shards": shards}
-    (out / "manifest.json").write_text(json.dumps(document))
+    shutil.copy(like.path / NAME, out / NAME)
+    split = {"count": SAMPLES, "shard_length": LENGTH, "shards": shards}
+    edit(out, lambda document: document["splits"]["train"].update(split))
     index, rows = like.index(), np.arange(SAMPLES)
     train = index.slice(0, like.manifest.splits["train"].count)
     table = train.take(pa.array(rows % len(train)))

@@ -72,7 +72,7 @@ def invented(folder: Path, name: str, count: int) -> Features:
     path = folder / f"{name}.npy"
     np.save(path, random.normal(size=(count, 384)).astype(np.float32))
     target = random.integers(0, len(CLASSES), count)
-    return Features({"cls": [path]}, np.arange(count), target, [f"{i}" for i in range(count)], ALONE.device)
+    return Features("train", {"cls": [path]}, np.arange(count), target, [f"{i}" for i in range(count)], ALONE.device)
 
 
 def encoding(folder: Path) -> tuple[list[float], list[float], list[float]]:

@@ -262,7 +262,7 @@ def test_a_patch_in_no_official_list_is_bad_where_all_lists_are_present(
     )
     (row,) = [row for row in build.index().to_pylist() if row["key"] == listed.key]
     assert row["split"] == "unused"
-    assert dict(row["attrs"])["s2_name"] == first.decode().strip()
+    assert {item["name"]: item["value"] for item in row["attrs"]}["s2_name"] == first.decode().strip()
 
 
 def test_missing_official_lists_stop_the_build_with_the_remedy(

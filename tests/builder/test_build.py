@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
-from sar_data.builder.plan import hash_order
 from sar_data.builder.prepare import prepare
 from sar_data.builder.request import BuildRequest
 from sar_data.builder.scan import scan
+from sar_data.builder.sharding import hash_order
 from sar_data.errors import BadRecord, SplitError, UsageError
 from sar_data.record import Record
 from sar_data.runners import Serial
@@ -305,7 +305,7 @@ class TestIndex:
         usual, all43 = (task.classes for task in bigearthnet.spec.tasks)
         for row in sealed["lmdb"].index().to_pylist():
             known = json.loads(facts(bigearthnet_source / "BigEarthNet-S1-v1.0" / row["key"]).read_text())
-            targets = dict(row["targets"])
+            targets = {item["task"]: item["labels"] for item in row["targets"]}
             assert sorted(all43[i] for i in targets["clc43"]) == sorted(known["labels"])
             assert row["label_indices"] == targets["clc19"]
             assert row["labels"] == [usual[i] for i in targets["clc19"]]
@@ -448,7 +448,7 @@ class TestSplits:
         assert build.manifest.split_policy.policy == "official"
         listed = {s: set((bigearthnet_source / f"lists/{s}.csv").read_text().split()) for s in ("train", "val", "test")}
         for row in build.index().to_pylist():
-            partner = dict(row["attrs"])["s2_name"]
+            partner = {item["name"]: item["value"] for item in row["attrs"]}["s2_name"]
             assert [row["split"]] == ([s for s, names in listed.items() if partner in names] or ["unused"])
             assert (row["reason"] is None) == (row["split"] != "unused")
 

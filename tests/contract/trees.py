@@ -86,6 +86,7 @@ class TreeContract:
             "",
             "deep/1x",
             "\udcff",
+            "a\0b",
         ],
     )
     def test_what_is_no_file_is_a_bad_record(self, tree: Tree, name: str) -> None:

@@ -25,7 +25,8 @@ from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.raster import phoenix
 from sar_data.record import Record, SourceFile
-from sar_data.sealed.opened import Build, places
+from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from sar_data.split.policy import Assignment

@@ -25,7 +25,8 @@ from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import ais
 from sar_data.record import Record
-from sar_data.sealed.opened import Build, places
+from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from tests.contract.pipelines import PipelineContract

@@ -90,9 +90,10 @@ def test_labels_in_the_index_are_those_of_the_json_files(built: dict[str, Build]
     names = next(task["classes"] for task in manifest["tasks"] if task["name"] == "clc43")
     assert {row["key"] for row in rows} == known.keys()
     for row in rows:
-        found = [names[i] for i in dict(row["targets"])["clc43"]]
-        assert sorted(found) == sorted(known[row["key"]]["labels"])
-        assert dict(row["attrs"])["s2_name"] == known[row["key"]]["corresponding_s2_patch"]
+        targets = {item["task"]: item["labels"] for item in row["targets"]}
+        attrs = {item["name"]: item["value"] for item in row["attrs"]}
+        assert sorted(names[i] for i in targets["clc43"]) == sorted(known[row["key"]]["labels"])
+        assert attrs["s2_name"] == known[row["key"]]["corresponding_s2_patch"]
 
 
 def test_figures_are_numpys(built: dict[str, Build]) -> None:

@@ -88,17 +88,6 @@ def test_a_relative_path_is_refused(server: str, archive: Archive) -> None:
         build_bigearthnet(source=archive.source, out=Path("out"))
 
 
-@pytest.mark.parametrize(
-    ("choice", "message"),
-    [({"workers": -1}, "expected 0 for all cores"), ({"dask_address": "tcp://x:1"}, "expected `runner=dask`")],
-)
-def test_a_crew_that_contradicts_itself_is_refused(choice: dict[str, Any], message: str) -> None:
-    from flows.crew import Crew
-
-    with pytest.raises(UsageError, match=message):
-        Crew(**choice)
-
-
 def test_any_dataset_and_variant_is_built_by_its_name(server: str, tmp_path: Path) -> None:
     from flows.build import build_dataset
 
@@ -108,3 +97,17 @@ def test_any_dataset_and_variant_is_built_by_its_name(server: str, tmp_path: Pat
         dataset="bigearthnet-s1-v2", variant="segmentation", split="random", runner="serial", **places
     )
     assert Manifest.load(Path(found["path"])).variant == "segmentation"
+
+
+def test_a_flow_bakes_and_says_of_what(server: str, archive: Archive, tmp_path: Path) -> None:
+    from flows.build import build_bigearthnet
+
+    places: dict[str, Any] = {"source": archive.source, "out": tmp_path, "split": "official", "runner": "serial"}
+    (found,) = build_bigearthnet(**places, format=["lmdb"], dtype="int16", resize=60, shard_length=16, drop_parent=True)
+    manifest = Build.open(Path(found["path"])).manifest
+    assert [step.step for step in manifest.applied] == ["resize", "dtype"]
+    assert found["parent"]["content_digest"] == archive.digest
+    assert [path.parent for path in tmp_path.rglob("manifest.json")] == [Path(found["path"])]
+    page = _artifacts(found["path"])["bigearthnet-s1-build"]
+    for fact in (found["content_digest"], found["recipe_digest"], *list(found["parent"].values()), "resize, dtype"):
+        assert fact in page.data

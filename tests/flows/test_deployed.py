@@ -27,12 +27,17 @@ def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 def test_prefect_runs_a_deployment_from_any_folder(working: Station, archive: Archive, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    working.must(
+    watched = working.must(
         *(tmp_path, "prefect", "deployment", "run", "build-bigearthnet/build-bigearthnet"),
-        *("-p", f"source={archive.source}", "-p", f"out={out}", "-p", "split=official", "-p", "workers=2", "--watch"),
+        *("-p", f"source={archive.source}", "-p", f"out={out}", "-p", "split=official", "-p", "workers=2"),
+        *("-p", "normalize=zscore", "--watch"),
     )
-    (manifest,) = out.glob("bigearthnet-s1/*/zarr-*/manifest.json")
-    assert Build.open(manifest.parent).manifest.content_digest == archive.digest
+    builds = [Build.open(path.parent).manifest for path in out.glob("bigearthnet-s1/*/zarr-*/manifest.json")]
+    parent, baked = sorted(builds, key=lambda manifest: len(manifest.applied))
+    assert (parent.content_digest, [step.step for step in baked.applied]) == (archive.digest, ["normalize"])
+    said = "".join(watched.split())  # which is wrapped
+    digests = (baked.content_digest, baked.recipe_digest, parent.content_digest, parent.recipe_digest)
+    assert [said.count(digest) for digest in digests] == [1, 1, 1, 1], watched
 
 
 def test_sar_data_runs_it_by_its_bare_name_and_prints_the_path_last(
@@ -72,9 +77,18 @@ def test_a_schedule_builds_by_itself_and_builds_again_once_the_source_has_grown(
     catalog.synthesise("eurosat-sar")(raw, count=20, seed=0)
     late = min(raw.rglob("*.tif"))
     late.rename(aside)
-    parameters = {"source": raw, "out": out, "split": "random", "runner": "serial"}
-    options = [part for name, value in parameters.items() for part in ("--param", f"{name}={value}")]
-    working.must(ROOT, "prefect", "deploy", "--name", "build-eurosat-sar", *options, "--interval", "5")
+    schedule = re.findall(r"^schedules: .*$", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
+    for shown, here in (
+        ("/data/raw", raw),
+        ("/data/builds}", f"{out}, split: random}}"),
+        ('cron: "0 3 * * *"', "interval: 5"),
+    ):
+        assert shown in schedule
+        schedule = schedule.replace(shown, str(here))
+    name, deployments = "name: build-eurosat-sar", (ROOT / "prefect.yaml").read_text()
+    assert name in deployments
+    (tmp_path / "scheduled.yaml").write_text(deployments.replace(name, f"{name}, {schedule}"))
+    working.must(tmp_path, "prefect", "deploy", "--name", "build-eurosat-sar", "--prefect-file", "scheduled.yaml")
     try:
         (first,) = _sealed(out, 1)
         aside.rename(late)

@@ -21,7 +21,7 @@ from sar_data.errors import (
     Unreachable,
     WorkerDied,
 )
-from sar_data.runners import Serial
+from sar_data.runners import Crew, Serial
 from sar_data.sealed.opened import Build
 from tests.flows.conftest import Archive
 
@@ -39,7 +39,6 @@ def _packed(
     from prefect import flow
 
     from flows import tasks
-    from flows.crew import Crew
     from sar_data.builder import itinerary
 
     def judge(task: Any, run: Any, state: Any) -> bool:
@@ -52,13 +51,15 @@ def _packed(
         before(draft)
         return draft
 
-    monkeypatch.setattr(tasks, "heavy", tasks.heavy.with_options(retry_delay_seconds=0, retry_condition_fn=judge))
+    monkeypatch.setattr(
+        tasks, "over_pixels", tasks.over_pixels.with_options(retry_delay_seconds=0, retry_condition_fn=judge)
+    )
     monkeypatch.setattr(itinerary, "prepare", prepared)
     request = BuildRequest(dataset="bigearthnet-s1", source=source, out=out, split="official")
 
     @flow
     def attempt() -> Build:
-        return tasks.carry_out(request, Crew(kind="serial"))[0].build
+        return tasks.carry_out(request, Crew(runner="serial"))[0].build
 
     return attempt()
 

@@ -57,7 +57,7 @@ WRONG = {
     "limit": ("limit=0", "-p limit=0: expected a whole number of at least 1"),
     "records": ("bad_records=skp", "unknown bad_records 'skp'"),
     "runner": ("runner=dusk", r"unknown runner 'dusk'. Did you mean 'dask'\?"),
-    "address": ("dask_address=tcp://x:1", "expected -p runner=dask, found -p runner=processes"),
+    "address": (("runner=serial", "dask_address=tcp://x:1"), "expected -p runner=dask, found -p runner=serial"),
 }
 
 

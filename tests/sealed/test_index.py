@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sar_data.record import Record, SourceFile
-from sar_data.sealed.index import INDEX, SCAN, document, fingerprint, label_columns, to_records, to_table
+from sar_data.sealed.index import INDEX, SCAN, document, label_columns
 from sar_data.sealed.opened import Build
+from sar_data.sealed.records import fingerprint, to_records, to_table
 
 names = st.text(max_size=6)
 indices = st.lists(st.integers(0, 2**15 - 1), max_size=3).map(tuple)

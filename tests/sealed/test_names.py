@@ -25,9 +25,10 @@ from sar_data.download import ledger
 from sar_data.errors import BadRecord, BuildError, FetchError, UsageError
 from sar_data.exporters import coco
 from sar_data.sealed import index
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.names import key_flaw, name_flaw
-from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build
+from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.sealed.sums import listed
 from sar_data.sealed.verify import verify
 from sar_data.statistics.stats import merge
@@ -36,6 +37,7 @@ from sar_data.stream.storage.files import open_files
 from sar_data.system.paths import flaw
 from sar_data.views import contact_sheet
 from tests.mini import invented
+from tests.mini.resealed import edit
 
 ANY = st.one_of(
     st.text(), st.lists(st.sampled_from([".", "..", "", "a", "\0", "C:", "~", "\n"]), max_size=5).map("/".join)
@@ -67,12 +69,6 @@ def copy(sound: Build, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound.path, tmp_path / "home" / "builds" / "invented" / "1" / sound.path.name))
 
 
-def edited(build: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    document = json.loads((build / NAME).read_bytes())
-    change(document)
-    (build / NAME).write_text(json.dumps(document))
-
-
 def reindexed(build: Path, table: pa.Table) -> None:
     """Put another index into a build, with the sums that it asks for: nothing but its contents is wrong."""
     pq.write_table(table, build / INDEX_NAME)
@@ -80,7 +76,7 @@ def reindexed(build: Path, table: pa.Table) -> None:
     lines[INDEX_NAME] = hashlib.sha256((build / INDEX_NAME).read_bytes()).hexdigest()
     sums = "".join(f"{digest}  {name}\n" for name, digest in lines.items()).encode()
     (build / SUMS_NAME).write_bytes(sums)
-    edited(build, lambda document: document.update(sums=hashlib.sha256(sums).hexdigest()))
+    edit(build, lambda document: document.update(sums=hashlib.sha256(sums).hexdigest()))
 
 
 def everything(root: Path) -> set[str]:
@@ -127,7 +123,7 @@ def test_a_column_of_keys_is_judged_as_each_key(keys: list[str]) -> None:
 def test_a_manifest_whose_names_are_no_names_is_refused_by_field(copy: Path, field: str, name: str) -> None:
     if field.endswith(".file") and name == ".hidden":
         return  # a path below the build, wherever it leads there
-    edited(copy, lambda document: FIELDS[field](document, name))
+    edit(copy, lambda document: FIELDS[field](document, name))
     with pytest.raises(BuildError, match=rf"{NAME}: not a manifest this version can read: {field}"):
         Build.open(copy)
     with pytest.raises(BuildError, match=NAME):
@@ -139,7 +135,7 @@ def test_a_manifest_whose_names_are_no_names_is_refused_by_field(copy: Path, fie
 @pytest.mark.parametrize("field", ["dataset", "version"])
 def test_a_repack_writes_nothing_outside(copy: Path, tmp_path: Path, field: str, name: str) -> None:
     name = str(tmp_path / "abs") if name == "/abs" else name
-    edited(copy, lambda document: FIELDS[field](document, name))
+    edit(copy, lambda document: FIELDS[field](document, name))
     before = everything(tmp_path)
     with pytest.raises(BuildError, match=field):
         convert(ConvertRequest(parent=copy, format="zarr", out=tmp_path / "home" / "out"))
@@ -149,7 +145,7 @@ def test_a_repack_writes_nothing_outside(copy: Path, tmp_path: Path, field: str,
 def test_a_secret_beside_a_build_is_no_image_data(copy: Path) -> None:
     shard = json.loads((copy / NAME).read_bytes())["splits"]["train"]["shards"][0]["file"]
     (copy.parent / "secret.bin").write_bytes((copy / shard).read_bytes())
-    edited(copy, lambda document: FIELDS["splits.train.shards.0.file"](document, "../secret.bin"))
+    edit(copy, lambda document: FIELDS["splits.train.shards.0.file"](document, "../secret.bin"))
     with pytest.raises(BuildError, match=r"shards\.0\.file: expected a name below the root"):
         Stream(copy, batch_size=2)
 
@@ -159,7 +155,7 @@ def test_a_secret_beside_a_build_is_no_image_data(copy: Path) -> None:
 def test_a_remote_manifest_is_held_to_the_same(copy: Path, tmp_path: Path, field: str, name: str) -> None:
     if field.endswith(".file") and name == ".hidden":
         return
-    edited(copy, lambda document: FIELDS[field](document, name))
+    edit(copy, lambda document: FIELDS[field](document, name))
     with pytest.raises(BuildError, match=rf"{NAME}: not a manifest this version can read: {field}"):
         open_files(f"file://{copy}", tmp_path / "cache", 1 << 20)
 
@@ -219,7 +215,7 @@ def test_an_index_of_other_types_is_refused(copy: Path) -> None:
 def test_sums_that_lead_out_of_a_build_are_a_problem(copy: Path, name: str) -> None:
     sums = (copy / SUMS_NAME).read_bytes() + f"{'0' * 64}  {name}\n".encode()
     (copy / SUMS_NAME).write_bytes(sums)
-    edited(copy, lambda document: document.update(sums=hashlib.sha256(sums).hexdigest()))
+    edit(copy, lambda document: document.update(sums=hashlib.sha256(sums).hexdigest()))
     found = [problem for problem in verify(copy, full=True) if problem.what == SUMS_NAME]
     assert len(found) == 1
     assert "expected names below the build" in found[0].found

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -14,9 +15,13 @@ from sar_data import catalog
 from sar_data.builder.itinerary import build, convert
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
+from sar_data.errors import BuildError
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
-from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build, places
+from sar_data.sealed.opened import SUMS_NAME, Build
+from sar_data.sealed.places import places
 from sar_data.sealed.verify import Problem, verify
+from tests.mini.resealed import edit
 
 FORMATS = ("lmdb", "webdataset", "zarr")
 
@@ -46,12 +51,6 @@ def copy(sealed: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
 
 def files(path: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()}
-
-
-def edit(path: Path, change: Callable[[dict], object]) -> None:  # type: ignore[type-arg]
-    document = json.loads((path / NAME).read_bytes())
-    change(document)
-    (path / NAME).write_text(json.dumps(document))
 
 
 def flip(path: Path, keys: list[str]) -> list[tuple[str, str]]:
@@ -150,6 +149,30 @@ def test_altered_sums_index_and_manifest_are_found_together(copy: Callable[[str]
         "unused rows",
     ]
     assert problems[3].shard == "val/000000"
+
+
+def test_every_flipped_bit_of_a_manifest_is_named(copy: Callable[[str], Path]) -> None:
+    path = copy("webdataset")
+    sound = (path / NAME).read_bytes()
+    random = np.random.default_rng(0)
+    for position, bit in zip(random.integers(0, len(sound), 100), random.integers(0, 8, 100), strict=True):
+        damaged = bytearray(sound)
+        damaged[position] ^= 1 << bit
+        (path / NAME).write_bytes(damaged)
+        assert any(NAME in str(problem) for problem in verify(path)), sound[position - 20 : position + 20]
+
+
+def test_a_manifest_that_was_edited_does_not_open(copy: Callable[[str], Path]) -> None:
+    path = copy("webdataset")
+    edit(path, lambda document: document.update(citation="somebody else"), digest=False)
+    with pytest.raises(BuildError, match=r"manifest.json: expected the digest [0-9a-f]{64}, found .* was changed"):
+        Build.open(path)
+
+
+def test_a_recipe_that_is_not_that_of_its_digest_or_folder_is_named(copy: Callable[[str], Path]) -> None:
+    path = copy("webdataset")
+    edit(path, lambda document: document["recipe"].update(seed=1))
+    assert [problem.what for problem in verify(path)] == ["recipe digest"]
 
 
 def test_altered_figures_and_digests_are_found_by_a_full_look(copy: Callable[[str], Path]) -> None:

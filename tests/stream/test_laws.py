@@ -10,6 +10,7 @@ import pytest
 
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
 from tests.mini.builds import CONTAINERS
@@ -114,7 +115,6 @@ def test_patches_of_their_real_size_are_the_same_from_every_container(sealed: di
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_batch_is_what_the_container_s_own_reader_reads(small: dict[str, Build], container: str) -> None:
     build = small[container]
-    from sar_data.sealed.opened import places
 
     index = build.index()
     with build.reader() as reader:

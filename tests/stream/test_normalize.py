@@ -12,7 +12,8 @@ import pytest
 from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, UsageError
-from sar_data.sealed.opened import Build, places
+from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places
 from sar_data.stream.collection import open_collection
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import inside

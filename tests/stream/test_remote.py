@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import json
 import mmap
 import multiprocessing
 import os
@@ -24,13 +23,15 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from sar_data.errors import BuildError, RemoteError, UsageError
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME
-from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build
+from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.stream.remote import folder as depot
 from sar_data.stream.remote.prefetch import Prefetch
 from sar_data.stream.storage.files import Files, Local, open_files
 from tests.mini.builds import contents
 from tests.mini.hang import HANG_S
+from tests.mini.resealed import edit
 from tests.mini.servers import Web, web
 
 ROOM = 1 << 30
@@ -227,8 +228,7 @@ def test_sums_cannot_lead_out_of_the_cache(name: str, build: Build, tmp_path: Pa
     copy = Path(shutil.copytree(build.path, tmp_path / "copy"))
     sums = (copy / SUMS_NAME).read_bytes() + f"{hashlib.sha256(b'').hexdigest()}  {name}\n".encode()
     (copy / SUMS_NAME).write_bytes(sums)
-    document = json.loads((copy / NAME).read_bytes()) | {"sums": hashlib.sha256(sums).hexdigest()}
-    (copy / NAME).write_text(json.dumps(document))
+    edit(copy, lambda document: document.update(sums=hashlib.sha256(sums).hexdigest()))
     with web(copy) as server, pytest.raises(BuildError, match="expected names below the build"):
         open_files(server.url, tmp_path / "cache", ROOM)
 
@@ -243,8 +243,7 @@ def test_a_build_that_changed_is_another_folder(build: Build, tmp_path: Path) ->
     copy = Path(shutil.copytree(build.path, tmp_path / "copy"))
     with web(copy) as server:
         before = open_files(server.url, tmp_path / "cache", ROOM)
-        document = json.loads((copy / NAME).read_bytes())
-        (copy / NAME).write_text(json.dumps(document))
+        edit(copy, lambda document: document.update(title="another"))
         after = open_files(server.url, tmp_path / "cache", ROOM)
         assert before.folder != after.folder
         before.close()

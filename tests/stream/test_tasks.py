@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sar_data.sealed.opened import Build
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
 from tests.mini.builds import CONTAINERS
+from tests.mini.resealed import edit
 
 Array = npt.NDArray[Any]
 RAGGED = ("lmdb", "webdataset")
@@ -48,8 +48,8 @@ def outlines(target: dict[str, Any]) -> list[list[Any]]:
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_masks_come_with_their_images(tmp_path: Path, container: str) -> None:
     build = built(tmp_path, container, kind="segmentation")
-    for _ in range(2):
-        with Stream(build.path, batch_size=4, normalize=None, fill=None) as stream:
+    for verify in (False, "first"):
+        with Stream(build.path, batch_size=4, normalize=None, fill=None, verify=verify) as stream:
             for _epoch in range(2):
                 for batch in stream:
                     for key, image, target in zip(batch["key"], batch["image"], batch["target"], strict=True):
@@ -57,6 +57,20 @@ def test_masks_come_with_their_images(tmp_path: Path, container: str) -> None:
                         assert image.tobytes() == expected.tobytes()
                         assert target.dtype == np.uint8
                         np.testing.assert_array_equal(target, mask)
+
+
+def test_a_damaged_mask_is_named_where_masks_are_verified(tmp_path: Path) -> None:
+    build = built(tmp_path, "zarr", kind="segmentation")
+    path = next(path for path in (build.path / "train/mask/c").rglob("*") if path.is_file())
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    path.write_bytes(data)
+    with Stream(build.path, batch_size=4) as silent:
+        assert sum(len(batch["key"]) for batch in silent)
+    with pytest.raises(BuildError, match=r"train/mask/c/\d/0/0: s\d+: expected mask_xxh3 [0-9a-f]{32}, found"):
+        list(Stream(build.path, batch_size=4, verify="first"))
+    with pytest.raises(UsageError, match="verify: expected 'first' or False, found 'always'"):
+        Stream(build.path, verify="always")
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -253,8 +267,6 @@ def test_quantiles_are_those_of_the_patch_before_the_crop(tmp_path: Path) -> Non
 
 def test_a_sample_without_its_one_class_is_named(tmp_path: Path) -> None:
     build = built(tmp_path, "zarr", kind="multilabel")
-    manifest = json.loads((build.path / "manifest.json").read_text())
-    manifest["tasks"][0]["kind"] = "multiclass"
-    (build.path / "manifest.json").write_text(json.dumps(manifest))
+    edit(build.path, lambda document: document["tasks"][0].update(kind="multiclass"))
     with pytest.raises(BuildError, match=r"s\d+: expected one class of cover, found [23]"):
         Stream(build.path, batch_size=1)

@@ -203,6 +203,13 @@ def test_a_dataloader_of_one_s_own_may_have_workers(small: dict[str, Build], con
     assert not [link for link in map(_target, os.listdir("/proc/self/fd")) if str(small[container].path) in link]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_dataloader_that_is_given_a_loader_is_told_what_it_takes(zarr: Path, workers: int) -> None:
+    context = "fork" if workers else None
+    with loader(zarr, batch_size=4) as stream, pytest.raises(UsageError, match=r"take sar_data\.torch\.Samples"):
+        next(iter(DataLoader(stream, num_workers=workers, multiprocessing_context=context)))  # type: ignore[arg-type]
+
+
 def _target(descriptor: str) -> str:
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sar_data.errors import UsageError
-from sar_data.sealed.manifest import Applied, Manifest
+from sar_data.sealed.documents import Applied
+from sar_data.sealed.manifest import Manifest
 from tests.mini import invented
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")

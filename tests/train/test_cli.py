@@ -47,7 +47,7 @@ def test_every_option_of_a_job_is_a_field_of_its_settings(job: str, capsys: pyte
 
 def test_help_names_the_choices_of_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = typed("finetune", "--help", capsys=capsys)
-    for choices in ("none|bf16|fp16", "sgd|adamw", "linear|bn-linear", "val|test|last"):
+    for choices in ("none|bf16|fp16", "sgd|adamw", "linear|bn-linear", "auto|val|test|last"):
         assert choices in out
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sar_data.train.probe.heads import Heads, Linear
+from sar_data.train.probe.heads import Heads, Linear, initial
 
 GRID = [(0.01, 0.0), (0.1, 0.001), (0.3, 0.0), (0.1, 0.1)]
 STEPS = 12
@@ -25,8 +25,7 @@ def scale(step: int) -> float:
 
 
 def made(norm: bool, several: bool, optimiser: str, grid: list[tuple[float, float]], *, half: bool = False) -> Heads:
-    lrs, decays = zip(*grid, strict=True)
-    return Heads(7, 4, lrs, decays, norm=norm, several=several, optimiser=optimiser, seed=3, half=half)
+    return Heads(initial(7, 4, 3), grid, norm=norm, several=several, optimiser=optimiser, half=half)
 
 
 def by_torch(first: Linear, norm: bool, several: bool, optimiser: str, lr: float, decay: float) -> nn.Module:
@@ -123,7 +122,7 @@ def test_heads_learn_what_is_linearly_separable() -> None:
 
 
 def test_a_single_class_is_certain() -> None:
-    heads = Heads(7, 1, [0.1], [0.0], norm=True, several=False)
+    heads = Heads(initial(7, 1, 0), [(0.1, 0.0)], norm=True, several=False)
     inputs, _ = samples(False)
     assert (heads.step(inputs, torch.zeros(24, dtype=torch.int64), 1.0) == 0).all()
     assert heads.linear(0).logits(inputs).shape == (24, 1)

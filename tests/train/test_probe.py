@@ -191,15 +191,6 @@ def test_settings_that_do_not_fit_are_told(classes: str, out: Path, chosen: dict
         probed(classes, out, **chosen)
 
 
-def test_a_build_without_val_has_nothing_to_choose_on(tmp_path: Path) -> None:
-    split = "random:train=0.8,val=0,test=0.2"
-    build = invented.sealed(
-        invented.pipeline(), invented.archive(tmp_path / "raw", 40), tmp_path / "builds", split=split
-    )
-    with pytest.raises(UsageError, match="no such samples to choose on"):
-        probed(str(build.path), tmp_path / "run")
-
-
 def test_masks_are_not_for_probes(tmp_path: Path) -> None:
     build = invented.sealed(
         invented.pipeline("segmentation"), invented.archive(tmp_path / "raw", 40), tmp_path / "builds"

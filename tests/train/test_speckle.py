@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sar_data.errors import UsageError
-from sar_data.sealed.manifest import Applied, Manifest
+from sar_data.sealed.documents import Applied
+from sar_data.sealed.manifest import Manifest
 from sar_data.stream.normalize import normalizer
 from sar_data.stream.order import mixed
 

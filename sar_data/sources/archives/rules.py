@@ -29,6 +29,6 @@ def refused(archive: str, member: str, reason: str) -> SourceError:
     """Return the error for an archive that is damaged or means harm; nothing of it is used."""
     shown = member if len(member) <= 200 else f"{member[:200]}…"
     return SourceError(
-        f"{archive}: member {shown!r}: {reason}. The archive is damaged, or not what it says it is: "
+        f"{archive}: member {shown!r}: {reason:.300}. The archive is damaged, or not what it says it is: "
         "fetch it again from its publisher and compare the checksum."
     )

@@ -83,6 +83,8 @@ def walk(archive: str, file: int, start: int, size: int) -> Iterator[Inside]:
     if sum(info.file_size for info in infos) > most_bytes(size):
         raise refused(archive, infos[0].filename, f"expected at most {most_bytes(size)} bytes of {size}, found a bomb")
     starts = [info.header_offset for info in infos]
+    if starts and starts[0] < 0:
+        raise refused(archive, infos[0].filename, "expected its bytes in the archive, found a place before it")
     for info, after in zip(infos, [*starts[1:], end], strict=False):
         name, raw = _names(archive, info)
         folder = name.endswith("/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from sar_data.download.http import Web
 from sar_data.download.response import PASSING
 from sar_data.download.retry import asked_delay
 from sar_data.errors import FetchError, Unreachable
+from sar_data.system import strict_json
 
 MOST_BYTES = 64 << 20  # of an answer: a product takes about 2 kB
 SHOWN = 200  # characters of an answer, in a message
@@ -83,7 +83,7 @@ def _body(response: httpx.Response) -> bytes:
 
 
 def _object(url: str, body: bytes) -> dict[str, Any]:
-    answer = json.loads(body)
+    answer = strict_json.loads(body)
     if not isinstance(answer, dict):
         raise malformed(url, "a JSON object", answer)
     return answer

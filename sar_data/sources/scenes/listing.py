@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from sar_data.errors import SourceError, UsageError
 from sar_data.record import Record
 from sar_data.sources.scenes.product import Match, Product
-from sar_data.system import durable
+from sar_data.system import durable, strict_json
 
 COLUMNS = ("patch", "scene file", "link")
 ROWS = 10_000  # a write
@@ -74,7 +74,7 @@ def read(path: Path) -> list[Product]:
     links: dict[str, str] = {}
     for name, link in _links(path):
         if links.setdefault(name, link) != link:
-            raise SourceError(f"{path}: expected one link for {name}, found {links[name]} and {link}")
+            raise SourceError(f"{path}: expected one link for {name:.120}, found {links[name]:.120} and {link:.120}")
     known = {(product.name, product.link): product for product in _known(beside(path))}
     return [known.get(pair) or Product(name=pair[0], link=pair[1]) for pair in sorted(links.items())]
 
@@ -82,21 +82,28 @@ def read(path: Path) -> list[Product]:
 def _known(path: Path) -> Iterator[Product]:
     """Yield the products of the JSON; none where there is none, since a CSV may be handed on alone."""
     try:
-        listing = TypeAdapter(Listing).validate_json(path.read_bytes())
+        listing = TypeAdapter(Listing).validate_python(strict_json.loads(path.read_bytes()))
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise SourceError(f"{path}: expected the JSON that `sar-data scenes` writes: {error}") from error
+        raise SourceError(f"{path}: expected the JSON that `sar-data scenes` writes: {error!s:.300}") from error
     yield from (match.product for match in listing.scenes if match.product)
 
 
 def _links(path: Path) -> Iterator[tuple[str, str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            if not set(COLUMNS) <= set(rows.fieldnames or ()):
-                raise SourceError(f"{path}: expected columns {', '.join(COLUMNS)}, found {rows.fieldnames}")
-            yield from ((row["scene file"], row["link"]) for row in rows if row["link"])
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            heading = next(rows, [])
+            if any(heading.count(name) != 1 for name in COLUMNS):
+                raise SourceError(f"{path}: expected columns {', '.join(COLUMNS)}, found {heading!r:.120}")
+            name, link = (heading.index(column) for column in COLUMNS[1:])
+            for row in rows:
+                if len(row) not in (0, len(heading)):
+                    found = f"found {len(row)}: {row!r:.120}"
+                    raise SourceError(f"{path}, line {rows.line_num}: expected {len(heading)} columns, {found}")
+                if row and row[link]:
+                    yield row[name], row[link]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         if isinstance(error, SourceError):
             raise

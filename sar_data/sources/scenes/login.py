@@ -7,7 +7,7 @@ a session, of which few are allowed, so that the refresh token is used as long a
 
 from __future__ import annotations
 
-import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from sar_data.download.response import PASSING, Again
 from sar_data.download.retry import Patience, asked_delay
 from sar_data.errors import FetchError, UsageError
 from sar_data.sources.scenes.catalogue import checked
+from sar_data.system import strict_json
 
 IDENTITY = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
 CLIENT = "cdse-public"
@@ -75,7 +76,8 @@ class Login:
         if answer is None:
             raise FetchError(f"{self._host}: user or password were refused. Correct them where they are kept")
         try:
-            lasts_s = float(answer["expires_in"])
+            if not math.isfinite(lasts_s := float(answer["expires_in"])):
+                raise ValueError
             self._access, self._refresh = str(answer["access_token"]), str(answer.get("refresh_token", ""))
         except (KeyError, TypeError, ValueError):
             raise FetchError(f"{self._host}: expected access_token and expires_in, found {sorted(answer)}") from None
@@ -92,7 +94,7 @@ class Login:
         if status in (400, 401):
             return None
         try:
-            answer = json.loads(response.content)
+            answer = strict_json.loads(response.content)
         except ValueError:
             answer = None
         if status != httpx.codes.OK or not isinstance(answer, dict):

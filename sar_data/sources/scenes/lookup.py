@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from sar_data.sources.scenes.ask import malformed
 from sar_data.sources.scenes.catalogue import MOST, Catalogue, Search
 from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_whole, match
-from sar_data.system import durable
+from sar_data.system import durable, strict_json
 
 Progress = Callable[[str, int, int], None]
 """Called with "scenes", the scenes looked up and the scenes to look up."""
@@ -84,7 +84,7 @@ def _load(folder: Path, scene: str) -> Match | None:
     if not SCENE.fullmatch(scene):
         return None  # a name from outside, which might lead elsewhere
     try:
-        answer = TypeAdapter(Match).validate_json((folder / f"{scene}.json").read_bytes())
+        answer = TypeAdapter(Match).validate_python(strict_json.loads((folder / f"{scene}.json").read_bytes()))
     except (OSError, ValueError):
         return None
     return answer if answer.scene == scene and answer.product else None

@@ -74,10 +74,13 @@ def _product(item: Mapping[str, Any]) -> Product:
     asset: Mapping[str, Any] = next((item["assets"][key] for key in ARCHIVES if key in item["assets"]), {})
     hrefs = [asset.get("href", ""), *(other.get("href", "") for other in asset.get("alternate", {}).values())]
     archive = next((href for href in hrefs if href.startswith("http")), None)
+    own = [str(link["href"]) for link in item["links"] if link["rel"] == "self"]
+    if not archive and not own:
+        raise ValueError(f"{item['id']}: expected a link to itself, found none")
     size, checksum = asset.get("file:size"), str(asset.get("file:checksum", ""))
     return Product(
         name=str(item["id"]),
-        link=archive or next(str(link["href"]) for link in item["links"] if link["rel"] == "self"),
+        link=archive or own[0],
         bytes=size if archive and isinstance(size, int) else None,
         checksum=f"md5:{checksum.removeprefix(MD5)}" if archive and checksum.startswith(MD5) else None,
         archive=archive is not None,

@@ -18,8 +18,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sar_data.errors import BuildError
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
-from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME
+from sar_data.sealed.opened import SUMS_NAME
 from sar_data.sealed.sums import listed
 from sar_data.stream.remote.cache import PATIENCE, Cache, Hold, Identity
 from sar_data.stream.remote.folder import Depot
@@ -61,7 +62,7 @@ class Remote:
         """Fetch and verify the documents of the build at `url`; raises as `path` does, and MissingExtra."""
         url = url.rstrip("/")
         data = Depot(url).read(NAME)
-        manifest = Manifest.parse(data, f"{url}/{NAME}")
+        manifest = Manifest.decode(data, f"{url}/{NAME}")
         digest = hashlib.sha256(data).hexdigest()
         sizes: Counter[str] = Counter()
         for split in manifest.splits.values():

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from sar_data.errors import unknown
+from sar_data.errors import UsageError, unknown
 
 IO = ("auto", "mmap", "pread")
+VERIFY = ("first", True, False)  # True is "first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +19,15 @@ class Access:
     """How a build's files are read; sar_data.stream.dataset.Stream explains each field."""
 
     io: str = "auto"
-    verify: bool = False
+    verify: bool | str = False
     cache: str | Path | None = None
     cache_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.io not in IO:
             raise unknown("io", self.io, IO)
+        if self.verify not in VERIFY:
+            raise UsageError(f"verify: expected 'first' or False, found {self.verify!r}")
 
 
 class Files(Protocol):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
-from sar_data.sealed.opened import INDEX_NAME
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.train.data import Data
 from sar_data.train.detect.detectors import DETECTORS
 from sar_data.train.detect.tiles import tiled, within

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from sar_data.sealed.index import named
 from sar_data.sealed.index_file import read_index
 
 BOXES = pa.list_(pa.list_(pa.float64()))
@@ -31,7 +31,7 @@ class Truth:
         self.attribute = attribute
         self._rows = {key: row for row, key in enumerate(table["key"].to_pylist())}
         self._objects = table["objects"].combine_chunks()
-        self._attributes = pc.map_lookup(table["attrs"], pa.scalar(attribute), "first").to_pylist()
+        self._attributes = named(table["attrs"], attribute).to_pylist()
         flat = self._objects.flatten()
         self.rotated = len(flat) - flat.field("rotated").null_count if len(flat) else 0
 
@@ -68,4 +68,4 @@ def _shoelace(ring: Sequence[float]) -> float:
 
 
 def _crowd(found: dict[str, Any]) -> bool:
-    return ("crowd", "1") in (found["attrs"] or ())
+    return {"name": "crowd", "value": "1"} in (found["attrs"] or ())

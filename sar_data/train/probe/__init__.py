@@ -18,6 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from safetensors.torch import save
 
@@ -25,11 +27,12 @@ from sar_data.errors import RunError, UsageError
 from sar_data.stream.selection import select
 from sar_data.system import durable
 from sar_data.train.classification import CHOSEN_BY, Verdict
-from sar_data.train.data import Data
+from sar_data.train.data import CARVED, Data
 from sar_data.train.models import HEADS
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.predictions import gathered, labelled, rows
 from sar_data.train.probe import neighbours
+from sar_data.train.probe.carving import carved
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
 from sar_data.train.probe.parallel import abreast
@@ -47,54 +50,81 @@ TABLE, HEAD, FEATURES = "heads.csv", "head.safetensors", "features"
 def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks: Ranks) -> dict[str, Any]:
     """Probe an encoder, which is on the ranks' device, and return the metrics (on the first rank, nothing elsewhere).
 
-    The best candidate is that of the highest figure (OA, or mAP micro for several classes) on `settings.select`; the
-    first in heads.csv of those that are equal. Raises UsageError for settings that do not fit the build or the encoder.
+    The best candidate is that of the highest figure (OA, or mAP micro for several classes) on `data.select`; the first
+    in heads.csv of those that are equal. Raises UsageError for settings that do not fit the build or the encoder.
     """
-    _check(settings, data)
+    aside = _aside(settings, data)
+    _check(settings, data, 0 if aside is None else int(aside.sum()))
     poolings = settings.poolings or encoder.poolings
     tasks = groups(settings, poolings)
     with halting() as halt:
         kept = Path(settings.features) if settings.features else folder.path / FEATURES
         encoding = Encoding(encoder, data, settings, kept, ranks, folder.say, halt)
         train = encoding.split("train", poolings, views=settings.views)
-        features: dict[str, Features] = {settings.select: encoding.split(settings.select, poolings)}
+        if aside is None:
+            judged = encoding.split(data.select, poolings)
+        else:
+            judged, train = train.part(CARVED, aside), train.part("train", ~aside)
+            folder.say(f"{len(judged):,} of {len(judged) + len(train):,} train samples are set aside to choose on")
+        features: dict[str, Features] = {data.select: judged}
         with exact():
-            found = _contest(tasks, train, features[settings.select], settings, data, ranks, folder, halt)
+            found = _contest(tasks, train, judged, settings, data, ranks, folder, halt)
         for split in ("val", "test"):
             if split not in features and data.has(split):
                 features[split] = encoding.split(split, poolings)
     figure = CHOSEN_BY[data.task.kind]
-    best = _best(found, figure, settings.select)
+    best = _best(found, figure, data.select)
     if not ranks.first:
         return {}
-    folder.say(f"chosen on {settings.select} of {len(found)}: {best.candidate}")
-    _write(folder, settings, found, best)
+    folder.say(f"chosen on {data.select} of {len(found)}: {best.candidate}")
+    _write(folder, data.select, found, best)
     able = (one for one in found if one.log and figure in one.figures)
     log = max(able, key=lambda one: one.figures[figure], default=best).log
     for row in range(len(log)):
         folder.record(log[: row + 1])
-    shown: tuple[str, ...] = tuple(split for split in ("val", "test") if split in features)
+    shown: tuple[str, ...] = tuple(split for split in (CARVED, "val", "test") if split in features)
     tables: dict[str, pa.Table] = {s: _predictions(best, train, features[s], settings, data) for s in shown}
     chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
-    facts = {"chosen": chosen, "chosen_on": settings.select, "candidates": len(found), "encoded": encoding.images}
-    return leave(folder, Verdict(data.classes, data.channels, settings), data, tables, probe=facts)
+    facts = {"chosen": chosen, "chosen_on": data.select, "candidates": len(found), "encoded": encoding.images}
+    selection = {} if aside is None else {"samples": len(judged), "by": _unit(judged, train, data)}
+    return leave(folder, Verdict(data.classes, data.channels, settings), data, tables, selection, probe=facts)
 
 
-def _check(settings: Probe, data: Data) -> None:
-    """Raise UsageError where a probe cannot be had."""
+def _aside(settings: Probe, data: Data) -> npt.NDArray[np.bool_] | None:
+    """Return which of the used train samples are set aside to choose on; None where a split is there for it."""
+    if data.select != CARVED:
+        return None
+    samples = data.loader("train").collection
+    keys = samples.labels(select(samples, fraction=settings.fraction))["key"]
+    return carved(keys, [data.groups[key] for key in keys])
+
+
+def _unit(judged: Features, train: Features, data: Data) -> str:
+    """Return by what the train samples were parted: a "group" lies on one side, unless they were parted by "key"."""
+    sides = [{data.groups[key] for key in side.keys} for side in (judged, train)]
+    return "key" if sides[0] & sides[1] else "group"
+
+
+def _check(settings: Probe, data: Data, aside: int) -> None:
+    """Raise UsageError where a probe cannot be had; `aside` train samples are not trained on."""
     if data.task.kind not in CHOSEN_BY:
         raise UsageError(f"task {data.task.name} is a {data.task.kind}: a probe takes classes of whole images")
-    if settings.select == "last":
-        raise UsageError("select last: a probe must choose one: on val, or on test to repeat what was published")
-    if not data.has(settings.select):
+    if data.select == "last":
         raise UsageError(
-            f"select {settings.select}: this build has no such samples to choose on; build it with a val split"
+            "select last: a probe must choose one of its heads: leave `select` out, or take `select=test` to repeat "
+            "what was published"
+        )
+    if data.select != CARVED and not data.has(data.select):
+        raise UsageError(
+            f"select {data.select}: this build has no such samples to choose on: leave `select` out, and a part of "
+            "train is set aside"
         )
     if settings.views > 1 and not settings.augment:
         raise UsageError(f"views {settings.views}: without `augment=…` all views would be the same")
     if settings.views == 1 and any(not step.startswith("drae") for step in settings.augment):
         raise UsageError(f"augment {','.join(settings.augment)}: the first view stays as it is: give `views=2` or more")
-    neighbours.check(settings.knn, len(select(data.loader("train").collection, fraction=settings.fraction)))
+    used = len(select(data.loader("train").collection, fraction=settings.fraction))
+    neighbours.check(settings.knn, used - aside)
     if any(step.startswith("mixup") for step in settings.augment):
         raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune` with `freeze=True`")
 
@@ -153,12 +183,12 @@ def _predictions(best: Tried, train: Features, asked: Features, settings: Probe,
     )
 
 
-def _write(folder: Folder, settings: Probe, found: list[Tried], best: Tried) -> None:
-    """Write the table of candidates, and the chosen one where it is linear."""
+def _write(folder: Folder, split: str, found: list[Tried], best: Tried) -> None:
+    """Write the table of candidates with their figures on a split, and the chosen one where it is linear."""
     names = sorted({name for one in found for name in one.figures})
     sink = io.StringIO()
     table = csv.writer(sink, lineterminator="\n")
-    table.writerow([*asdict(best.candidate), *(f"{settings.select}_{name}" for name in names), "chosen"])
+    table.writerow([*asdict(best.candidate), *(f"{split}_{name}" for name in names), "chosen"])
     for one in found:
         told = asdict(one.candidate).values()
         table.writerow([*told, *(one.figures.get(name) for name in names), "*" if one is best else ""])

@@ -76,7 +76,7 @@ class Encoding:
                 self._say(f"{shelf}: {shelf.count:,} images were encoded before, {shelf.path}")
         labels = samples.labels(rows)
         files = {pooling: [shelf.file(pooling) for shelf in shelves] for pooling in poolings}
-        return Features(files, used, labels["target"], labels["key"], self._ranks.device)
+        return Features(split, files, used, labels["target"], labels["key"], self._ranks.device)
 
     def _agreed(self, answer: Any) -> Any:
         """Return the first rank's answer: what lies on the disk may change while ranks look."""

@@ -20,19 +20,21 @@ ROOM = 0.25  # of a GPU's free memory, for one file that is kept there
 class Features:
     """The vectors of one split, by pooling and view, with targets and keys.
 
+    name      the split, or the part of one, that they are of
     files     pooling → an .npy file of each view
     rows      which rows of the files are used, of as many samples
     """
 
     def __init__(
         self,
+        name: str,
         files: Mapping[str, Sequence[Path]],
         rows: npt.NDArray[np.int64],
         target: npt.NDArray[Any],
         keys: Sequence[str],
         device: torch.device,
     ) -> None:
-        self._files, self._device = files, device
+        self.name, self._files, self._device = name, files, device
         self._rows = torch.from_numpy(rows)
         self._in_order = bool((rows == np.arange(len(rows))).all())
         self._open: dict[tuple[str, int], Tensor] = {}
@@ -41,6 +43,13 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def part(self, name: str, which: npt.NDArray[np.bool_]) -> Features:
+        """Return the features of some samples, in the same order, under another name."""
+        there = torch.from_numpy(np.flatnonzero(which)).to(self._device)
+        keys = [key for key, taken in zip(self.keys, which.tolist(), strict=True) if taken]
+        target = self.target[there].cpu().numpy()
+        return Features(name, self._files, self._rows.numpy()[which], target, keys, self._device)
 
     @property
     def views(self) -> int:

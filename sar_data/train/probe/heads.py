@@ -43,9 +43,16 @@ class Linear(NamedTuple):
         return torch.addmm(self.bias[:, None], self.weight.t(), features.t()).t()
 
 
-class Heads:
-    """Heads on one pooling, one for each pair of `lrs` and `decays`, all from the same first weights.
+def initial(features: int, classes: int, seed: int, device: torch.device | None = None) -> Tensor:
+    """Return first weights [features, classes]."""
+    draw = torch.Generator().manual_seed(mixed(INITIAL, seed) >> 1)
+    return nn.init.trunc_normal_(torch.empty(features, classes), std=0.01, generator=draw).to(device)
 
+
+class Heads:
+    """Heads on one pooling, all from the `first` weights [features, classes], which lie on the device.
+
+    grid       learning rate and weight decay of each head
     norm       batch statistics (BatchNorm without weights) before the linear layer
     several    classes do not exclude each other: multi-label soft margin, otherwise cross-entropy
     optimiser  "sgd" with momentum 0.9, which decays weights and biases as published probes do, or "adamw", which decays
@@ -55,33 +62,26 @@ class Heads:
 
     def __init__(
         self,
-        features: int,
-        classes: int,
-        lrs: Sequence[float],
-        decays: Sequence[float],
+        first: Tensor,
+        grid: Sequence[tuple[float, float]],
         *,
         norm: bool,
         several: bool,
         optimiser: str = "sgd",
-        seed: int = 0,
-        device: torch.device | None = None,
         half: bool = False,
     ) -> None:
+        (features, classes), device = first.shape, first.device
         self._dtype = torch.bfloat16 if half else torch.float32
         self._several = several
         self._adam = optimiser == "adamw"
         self._classes = classes
         held = classes if several or self._adam else classes - 1
-        first = torch.empty(features, classes)
-        draw = torch.Generator().manual_seed(mixed(INITIAL, seed) >> 1)
-        nn.init.trunc_normal_(first, std=0.01, generator=draw)
         if held < classes:
-            first -= first.mean(dim=1, keepdim=True)
-        self.weight = first.t()[:held, None].repeat(1, len(lrs), 1).to(device)
-        self.bias = torch.zeros(held, len(lrs), 1, device=device)
-        self._lrs = torch.tensor(lrs, dtype=torch.float32, device=device)[:, None]
-        self._decays = torch.tensor(decays, dtype=torch.float32, device=device)[:, None]
-        self._decaying = any(decays)
+            first = first - first.mean(dim=1, keepdim=True)
+        self.weight = first.t()[:held, None].repeat(1, len(grid), 1)
+        self.bias = torch.zeros(held, len(grid), 1, device=device)
+        self._lrs, self._decays = torch.tensor(grid, dtype=torch.float32, device=device).t()[:, :, None].unbind()
+        self._decaying = any(decay for _, decay in grid)
         self._moments = [torch.zeros_like(value) for value in (self.weight, self.bias) for _ in range(1 + self._adam)]
         self._steps = 0
         self._mean = torch.zeros(features, device=device) if norm else None

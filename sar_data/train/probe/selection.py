@@ -17,7 +17,7 @@ from sar_data.train.metrics import confusion, multiclass, several
 from sar_data.train.models import HEADS
 from sar_data.train.probe import logistic, neighbours
 from sar_data.train.probe.features import Features
-from sar_data.train.probe.heads import Heads, Linear
+from sar_data.train.probe.heads import Heads, Linear, initial
 from sar_data.train.run import schedule
 from sar_data.train.settings import Probe
 
@@ -132,14 +132,11 @@ def _heads(
 ) -> list[Tried]:
     grid = [(lr, decay) for lr in settings.lrs for decay in settings.weight_decays]
     heads = Heads(
-        train.width(pooling),
-        len(classes),
-        *zip(*grid, strict=True),
+        initial(train.width(pooling), len(classes), settings.seed, train.target.device),
+        grid,
         norm=head == "bn-linear",
         several=train.target.ndim == 2,
         optimiser=settings.optimiser,
-        seed=settings.seed,
-        device=train.target.device,
         half=settings.amp == "bf16",
     )
     found = [Tried(Candidate(head, pooling, lr, decay), {}) for lr, decay in grid]
@@ -157,7 +154,7 @@ def _heads(
         for i, loss in enumerate(torch.stack(losses).mean(dim=0).tolist()):
             row = {"head": str(found[i].candidate), "epoch": epoch + 1, "step": step}
             row |= {"lr": grid[i][0] * scale, "loss": loss}
-            found[i].log.append(row | ({f"{settings.select}_loss": seen[i]} if seen else {}))
+            found[i].log.append(row | ({f"{judged.name}_loss": seen[i]} if seen else {}))
     for i, one in enumerate(found):
         one.linear = heads.linear(i)
     return found

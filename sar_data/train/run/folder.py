@@ -175,7 +175,10 @@ def configuration(
     return {
         "job": job,
         "preset": preset,
-        "settings": {name: left.get(name) if value is None else value for name, value in asked.items()},
+        "settings": {
+            **{name: left.get(name) if value is None else value for name, value in asked.items()},
+            "select": data.select,
+        },
         "build": {
             "path": data.build,
             **{
@@ -192,6 +195,7 @@ def configuration(
             **{name: version(name) for name in PACKAGES},
             "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else platform.machine(),
             "ranks": ranks.world,
+            "threads": torch.get_num_threads(),
         },
     }
 

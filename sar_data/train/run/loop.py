@@ -45,10 +45,10 @@ class Training:
     def __init__(self, job: Job, data: Data, settings: Tuned, ranks: Ranks, folder: Folder, halt: Halt) -> None:
         self._job, self._data, self._settings, self._ranks = job, data, settings, ranks
         self._folder, self._halt = folder, halt
-        if settings.select != "last" and not data.has(settings.select):
+        if data.select != "last" and not data.has(data.select):
             raise UsageError(
-                f"select {settings.select}: this build has no such samples to choose the best epoch on; "
-                "build it with a val split, or take `select=last`"
+                f"select {data.select}: this build has no such samples to choose the best epoch on: leave `select` "
+                "out, or build it with a val split"
             )
         self._loader = data.loader("train")
         self._stepper = Stepper(job, optimiser(job.model, job.encoder, settings), settings, ranks)
@@ -64,12 +64,17 @@ class Training:
                 self._epoch(epoch)
             self._finish(epoch)
             self._leave()
-        if self._settings.select != "last":
+        if self._data.select != "last":
             best = checkpoint.load(self._folder.checkpoints / checkpoint.BEST)
             if best is None:
                 raise RunError(f"{self._folder.checkpoints / checkpoint.BEST}: expected the best epoch, found nothing")
             self._job.model.load_state_dict(best["model"])
         return self._progress.rows
+
+    @property
+    def chosen(self) -> int:
+        """The epoch whose weights the model has at the end, counted from 1."""
+        return self._progress.best_epoch or self._settings.epochs
 
     def _epoch(self, epoch: int) -> None:
         self._mode(training=True)
@@ -126,7 +131,7 @@ class Training:
 
     def _finish(self, epoch: int) -> None:
         """Close an epoch: evaluate where it is due, log, save, keep the best."""
-        settings, progress = self._settings, self._progress
+        settings, progress, select = self._settings, self._progress, self._data.select
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             "step": progress.step,
@@ -137,16 +142,16 @@ class Training:
         }
         better = False
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 >= settings.epochs
-        if settings.select != "last" and due:
-            score = self.score(settings.select, save=True)[1]
-            row |= {f"{settings.select}_{name}": value for name, value in score.items() if isinstance(value, float)}
+        if select != "last" and due:
+            score = self.score(select, save=True)[1]
+            row |= {f"{select}_{name}": value for name, value in score.items() if isinstance(value, float)}
             value = score[self._job.chosen_by]
             better = value is not None and (progress.best is None or value > progress.best)
             if better:
                 progress.best, progress.best_epoch = value, epoch + 1
         progress.rows.append(row)
         progress.losses, progress.seconds, progress.waited = [], 0.0, 0.0
-        if better or (progress.best is None and settings.select != "last" and due):
+        if better or (progress.best is None and select != "last" and due):
             self._write(checkpoint.BEST, model=self._job.model.state_dict(), epoch=epoch + 1)
         self._save()
         if self._ranks.first:

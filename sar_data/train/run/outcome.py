@@ -22,25 +22,28 @@ from sar_data.train.settings import Classes, Settings
 PUBLISHED = "test (as published)"  # what is said wherever a figure is shown that its own split was chosen by
 
 
-def leave(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], **more: Any) -> dict[str, Any]:
-    """Score each split's predictions and write all of it; return the metrics. `more` goes into metrics.json as it is.
+def leave(
+    folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], selection: Mapping[str, Any], **more: Any
+) -> dict[str, Any]:
+    """Score each split's predictions and write all of it; return the metrics.
 
-    metrics.json comes last: a run that has it is finished.
+    `selection` is what else there is to say of how the best epoch or head was chosen; `more` goes into metrics.json as
+    it is. metrics.json comes last: a run that has it is finished.
     """
     found: dict[str, Any] = {}
     for split, table in tables.items():
         found[split] = job.score(table)
-        if split == data.settings.select == "test":
+        if split == data.select == "test":
             found[split]["chosen_on"] = PUBLISHED
         found[split]["intervals"] = intervals(table, data.classes)
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
     rows = folder.rows()
     if rows:
-        told = f", chosen on {PUBLISHED}" if data.settings.select == "test" else ""
+        told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
         head = f": {rows[0]['head']}" if "head" in rows[0] else ""
         curves(folder.path / "curves.png", rows, folder.path.name + head + told)
     keep(folder.path / NAME, tables, data.classes)
-    found |= more
+    found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
     write(folder.path / METRICS, found)
     return found
 

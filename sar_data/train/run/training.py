@@ -20,6 +20,7 @@ from sar_data.train.run.loop import Training
 from sar_data.train.run.outcome import again, leave
 from sar_data.train.run.precision import settle
 from sar_data.train.run.ranks import Ranks, started
+from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 
 INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
@@ -39,12 +40,14 @@ def run(
         if not ranks.first:
             logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
         folder = Folder(Path(out), say if ranks.first else lambda line: None)
-        data = Data(build, settings, ranks)
-        try:
-            return _run(job, data, folder, settings, ranks, preset)
-        finally:
-            data.close()
-            folder.close()
+        with shared_out(settings.threads, ranks, folder.say) as share:
+            settings = settings.model_copy(update={"threads": share.read})
+            data = Data(build, settings, ranks)
+            try:
+                return _run(job, data, folder, settings, ranks, preset)
+            finally:
+                data.close()
+                folder.close()
 
 
 def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks, preset: str | None) -> dict[str, Any]:
@@ -88,6 +91,7 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
         return again(folder, settings) if ranks.first else {}
+    folder.say(data.choice)
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe
 
@@ -99,7 +103,7 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
         training = Training(made, data, tuned, ranks, folder, halt)
         training.run()
         tables = {split: training.score(split)[0] for split in ("val", "test") if data.has(split)}
-    return leave(folder, made, data, tables) if ranks.first else {}
+    return leave(folder, made, data, tables, {"epoch": training.chosen}) if ranks.first else {}
 
 
 def _job(name: str) -> Callable[[Any, Data, Any], Job]:

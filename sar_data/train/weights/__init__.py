@@ -15,17 +15,17 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.weights import stem as stems
-from sar_data.train.weights.fit import fit, stem_of
+from sar_data.train.weights.fit import Fit, fit, stem_of
 from sar_data.train.weights.known import Known
 from sar_data.train.weights.layout import layout_of
-from sar_data.train.weights.reading import read
+from sar_data.train.weights.reading import Contents, read
 from sar_data.train.weights.source import find
 
 log = logging.getLogger("sar_data.train")
@@ -84,28 +84,9 @@ def load(
     found = find(spec)
     if pooling is not None:
         encoder.settle(pooling)
-    contents = read(found.path)
-    row = found.known
+    contents, row = read(found.path), found.known
     try:
-        layout = layout_of(contents.tensors, encoder)
-        tensors = layout.renamed(contents.tensors, encoder.net)
-        if pooling is None and "fc_norm.weight" in tensors and "norm.weight" not in tensors:
-            encoder.settle("mean")  # there is no norm for any other pooling
-        first = tensors.get(stem_of(encoder))
-        count = first.shape[1] if first is not None and first.ndim == 4 else 0
-        told = contents.channels or (row.channels if row else None)
-        seen = stems.seen_channels(stem, told, count, encoder.channels) if count else ()
-        made: dict[str, str] = {}
-
-        def fitted(weight: Tensor) -> Tensor:
-            if weight.ndim != 4:
-                return weight
-            adapted, what = stems.fitted(weight, seen, encoder.channels, adapt=stem == stems.ADAPT)
-            made.update(what)
-            return adapted
-
-        computed = row is not None and row.family == "scale-mae"
-        done = fit(encoder, tensors, fitted, computed=computed)
+        taken = _taken(encoder, contents, row, stem, settled=pooling is not None)
     except UsageError as error:
         raise UsageError(f"{spec}: {error}") from None
     expected = (contents.normalize,) if contents.normalize else row.normalize if row else ()
@@ -119,15 +100,47 @@ def load(
         sha256=_sha256(found.path),
         part=contents.part,
         family=row.family if row else None,
-        layout=layout.name,
-        checkpoint_channels=seen,
-        channels=made,
+        layout=taken.layout,
+        checkpoint_channels=taken.seen,
+        channels=taken.channels,
         normalize=expected,
         figures=_figures(row),
-        dropped=tuple(sorted((*contents.dropped, *done.dropped))),
-        fresh=tuple(done.fresh),
-        resized=dict(sorted(done.resized.items())),
+        dropped=tuple(sorted((*contents.dropped, *taken.fit.dropped))),
+        fresh=tuple(taken.fit.fresh),
+        resized=dict(sorted(taken.fit.resized.items())),
     )
+
+
+class _Taken(NamedTuple):
+    """What an encoder took of a checkpoint: see Provenance."""
+
+    layout: str
+    seen: tuple[str, ...]
+    channels: Mapping[str, str]
+    fit: Fit
+
+
+def _taken(encoder: Backbone, contents: Contents, row: Known | None, stem: str | None, *, settled: bool) -> _Taken:
+    """Load a file's tensors into an encoder; raise UsageError where they do not fit."""
+    layout = layout_of(contents.tensors, encoder)
+    tensors = layout.renamed(contents.tensors, encoder.net)
+    if not settled and "fc_norm.weight" in tensors and "norm.weight" not in tensors:
+        encoder.settle("mean")  # there is no norm for any other pooling
+    first = tensors.get(stem_of(encoder))
+    count = first.shape[1] if first is not None and first.ndim == 4 else 0
+    told = contents.channels or (row.channels if row else None)
+    seen = stems.seen_channels(stem, told, count, encoder.channels) if count else ()
+    channels: dict[str, str] = {}
+
+    def fitted(weight: Tensor) -> Tensor:
+        if weight.ndim != 4:
+            return weight
+        adapted, what = stems.fitted(weight, seen, encoder.channels, adapt=stem == stems.ADAPT)
+        channels.update(what)
+        return adapted
+
+    computed = row is not None and row.family == "scale-mae"
+    return _Taken(layout.name, seen, channels, fit(encoder, tensors, fitted, computed=computed))
 
 
 def _warn(spec: str, what: str) -> None:

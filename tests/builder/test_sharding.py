@@ -8,9 +8,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sar_data.builder.plan import hash_order, plan, shard_length
+from sar_data.builder.sharding import hash_order, shard_length, shards_of
 from sar_data.formats.container import Shard
-from sar_data.sealed.index import to_table
+from sar_data.sealed.records import to_table
 from tests.mini.slots import record
 
 placed = st.dictionaries(
@@ -19,7 +19,7 @@ placed = st.dictionaries(
 
 
 def planned(split_of: dict[str, str], most: int, multiple: int = 1) -> tuple[list[Shard], pa.Table]:
-    return plan(to_table([record(key) for key in split_of]), list(split_of.values()), most, multiple)
+    return shards_of(to_table([record(key) for key in split_of]), list(split_of.values()), most, multiple)
 
 
 @settings(max_examples=60, deadline=None)

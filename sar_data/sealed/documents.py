@@ -1,0 +1,165 @@
+"""The parts of a manifest: bands, tasks, splits, statistics, leakage, what was applied."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+from sar_data.sealed.names import Count, Label, Name, RelativePath, Sha256, ShardName
+
+
+class Document(pydantic.BaseModel):
+    """A part of the manifest: frozen, and closed to fields it does not know."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class BandDocument(Document):
+    """A band and its radiometry; `terrain_corrected` is null where it is not known."""
+
+    name: Name
+    polarization: str
+    unit: str
+    description: str
+    calibration: str
+    terrain_corrected: bool | None
+
+
+class TaskDocument(Document):
+    name: Name
+    kind: str
+    classes: list[Label]
+
+
+class ShardDocument(Document):
+    """A shard's file below the build (in LMDB, the environment that holds it), its valid records and their bytes."""
+
+    name: ShardName
+    file: RelativePath
+    count: Count
+    bytes: Count
+
+
+class PlannedSplit(Document):
+    """A split before its pixels are read; `class_shares` are of samples."""
+
+    count: Count
+    shard_length: Count
+    class_shares: dict[Label, float]
+
+
+class SplitDocument(PlannedSplit):
+    """`mask_pixels` counts the pixels of each class of a mask, and those ignored."""
+
+    mask_pixels: dict[Label, Count] | None = None
+    shards: list[ShardDocument]
+
+
+class DomainStatistics(Document):
+    """Figures of one band in one domain, of the `count` pixels that have a value there; null where there is none."""
+
+    unit: str
+    count: int
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    percentiles: dict[str, float | None]
+
+
+class Circular(Document):
+    """Mean direction in radians and resultant length (0: all directions, 1: one) of a phase."""
+
+    mean_direction: float
+    resultant_length: float
+
+
+class BandStatistics(Document):
+    """Figures of one band of one split, masked pixels excluded; std divides by the count.
+
+    `power` and `db` are there for calibrated units, `circular` for a phase.
+    """
+
+    count: int
+    masked: dict[str, int]
+    stored: DomainStatistics
+    power: DomainStatistics | None = None
+    db: DomainStatistics | None = None
+    circular: Circular | None = None
+
+
+class CoMoment(Document):
+    """Means and covariance of two bands over the pixels valid in both, in the stored unit."""
+
+    bands: tuple[str, str]
+    count: int
+    means: tuple[float, float]
+    covariance: float
+
+
+class SplitStatistics(Document):
+    bands: dict[str, BandStatistics]
+    co_moments: list[CoMoment]
+
+
+class Normalization(Document):
+    """Mean and std (and min, max) of the train split alone, in the stored unit of each band."""
+
+    units: dict[str, str]
+    mean: dict[str, float]
+    std: dict[str, float]
+    min: dict[str, float]
+    max: dict[str, float]
+
+
+class Storage(Document):
+    """How numbers are stored: a stored integer is value / scale, `missing` marks a masked pixel."""
+
+    dtype: str
+    scale: float | None = None
+    missing: float | None = None
+
+
+class SplitPolicyDocument(Document):
+    policy: str
+    parameters: dict[str, Any]
+    seed: int
+    notes: dict[str, Any]
+
+
+class LeakageFigure(Document):
+    """A share of `of` test samples, null where it is not known for the `reason` given."""
+
+    value: float | None
+    of: int
+    reason: str = ""
+
+
+class Quarantined(Document):
+    key: str | None
+    path: str
+    reason: str
+
+
+class Applied(Document):
+    """One step that changed the stored values since the lossless build, with its parameters."""
+
+    step: Literal["crop", "pad", "resize", "resample", "unit", "speckle-filter", "normalize", "dtype"]
+    parameters: dict[str, Any]
+
+
+class Parent(Document):
+    """The sealed build that this one was converted from."""
+
+    path: str
+    recipe_digest: Sha256
+    content_digest: Sha256
+
+
+class ImportedFrom(Document):
+    """The container of another program that this build was made from; `sha256` has its files by path."""
+
+    path: str
+    container: str
+    sha256: dict[RelativePath, Sha256]

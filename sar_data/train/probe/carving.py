@@ -1,0 +1,40 @@
+"""A val of a probe's own, where a build has none: a tenth of the train samples, in whole groups.
+
+It is a function of keys and groups alone: no seed, no order, no number of ranks changes it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from sar_data.errors import UsageError
+
+SHARE = 0.1  # of the samples, at least
+MOST = 0.5  # of them, at most: groups may be large
+
+
+def carved(keys: Sequence[str], groups: Sequence[str | None]) -> npt.NDArray[np.bool_]:
+    """Return which samples are set aside, bool [sample].
+
+    Groups (scenes, tiles or blocks) are taken whole, in the order of their names' hashes, until a tenth of the samples
+    is reached; a group that would make it more than half is passed over. A sample without a group is a group
+    alone, and so is each sample where all are of one group. Raises UsageError for fewer than two samples.
+    """
+    if len(keys) < 2:
+        raise UsageError(f"select auto: expected at least 2 train samples to set one aside, found {len(keys)}")
+    names = [f"key {key}" if group is None else f"group {group}" for key, group in zip(keys, groups, strict=True)]
+    if len(set(names)) == 1:
+        names = [f"key {key}" for key in keys]
+    sizes, taken, count = Counter(names), set[str](), 0
+    for name in sorted(sizes, key=lambda name: (xxhash.xxh3_64_intdigest(name.encode()), name)):
+        if count >= SHARE * len(keys):
+            break
+        if count + sizes[name] <= MOST * len(keys):
+            taken.add(name)
+            count += sizes[name]
+    return np.array([name in taken for name in names])

@@ -1,0 +1,70 @@
+"""A request checks itself before anything starts, and says what is to change by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from sar_data.builder.request import BuildRequest, ConvertRequest, Format
+from sar_data.errors import UsageError
+from sar_data.formats import FORMATS
+from tests.mini import invented
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"dtype": "int16", "normalize": "zscore"}, "`dtype=int16` stores dB and `normalize=zscore` leaves no dB"),
+    ({"crop": 8, "pad": 8}, "`crop=8` and `pad=8`: both make one size"),
+    ({"resize": 0}, "`resize=0`: expected at least 1 pixel"),
+    ({"normalize": "z-score"}, "unknown normalize 'z-score'. Did you mean 'zscore'?"),
+    ({"dtype": "float15"}, "unknown dtype 'float15'. Did you mean 'float16'?"),
+    ({"format": "lmbd"}, "unknown format 'lmbd'. Did you mean 'lmdb'?"),
+    ({"format": "lmdb", "compression": "zstd"}, "`compression=zstd`: only zarr compresses, lmdb was asked for"),
+]
+WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
+    *WRONG,
+    ({"format": ["zarr", "lmbd"]}, "unknown format 'lmbd'. Did you mean 'lmdb'?"),
+    ({"drop_parent": True}, "`drop_parent=True`: expected `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"),
+    ({"bad_records": "skip"}, "unknown bad records 'skip'"),
+    ({"limit": 0}, "`limit=0`: expected at least 1 record"),
+    ({"shard_length": 0}, "`shard_length=0`: expected at least 1 sample"),
+    ({"split": "randon"}, "unknown split 'randon'. Did you mean 'random'?"),
+    ({"variant": "scenes"}, "unknown variant of invented 'scenes'"),
+]
+
+
+@pytest.mark.parametrize(("choices", "message"), WRONG_BUILDS, ids=lambda value: str(value)[:40])
+def test_a_build_that_contradicts_itself_is_refused(choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        BuildRequest(dataset=invented.pipeline(), source=Path("in"), out=Path("out"), **choices)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("choices", "message"), WRONG, ids=lambda value: str(value)[:40])
+def test_a_conversion_that_contradicts_itself_is_refused(choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ConvertRequest(parent=Path("build"), **choices)
+    assert message in str(caught.value)
+
+
+def test_the_formats_that_may_be_asked_for_are_those_that_there_are() -> None:
+    assert set(get_args(Format)) == set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked", "lossless", "baked"),
+    [
+        ((6, 5), {}, None, None),
+        ((6, 5), {"format": "lmdb", "crop": 4}, "lmdb", "lmdb"),
+        (None, {"format": "zarr", "crop": 4}, None, "zarr"),
+        (None, {"crop": 4}, None, "zarr"),
+        (None, {"format": "lmdb", "pad": 12}, "lmdb", "lmdb"),
+        (None, {"normalize": "zscore"}, None, None),
+    ],
+)
+def test_sizes_that_differ_get_one_on_the_way_into_what_needs_it(
+    shape: tuple[int, int] | None, asked: dict[str, Any], lossless: str | None, baked: str | None
+) -> None:
+    request = BuildRequest(dataset=invented.pipeline(shape=shape), source=Path("in"), out=Path("out"), **asked)
+    assert (request.lossless.format, request.lossless.baked) == (lossless, {})
+    assert request.converted(Path("out/build")).format == baked
