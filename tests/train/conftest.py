@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sar_data import catalog
+from sar_data.sealed.opened import Build
 from tests.mini import invented
+from tests.mini.builds import make
 
 TINY: dict[str, Any] = {
     "model": "test_vit",
@@ -34,6 +38,33 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("several")
     made = invented.pipeline("multilabel")
     return str(invented.sealed(made, invented.archive(folder / "raw", 103), folder / "builds").path)
+
+
+def sizes(folder: Path, shapes: list[tuple[int, int]]) -> Path:
+    """Write an archive of tests.mini.invented whose images have these sizes."""
+    folder.mkdir(parents=True)
+    for seed, (height, width) in enumerate(shapes):
+        (folder / f"s{seed:04d}.json").write_text(json.dumps({"seed": seed, "height": height, "width": width}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """39 images of 32 × 32 pixels, whose masks are noise: 32 in train, 4 in val, 3 in test."""
+    folder = tmp_path_factory.mktemp("squares")
+    source = sizes(folder / "raw", [(32, 32)] * 39)
+    return str(invented.sealed(invented.pipeline("segmentation", shape=(32, 32)), source, folder / "builds").path)
+
+
+def ships(folder: Path, count: int) -> Build:
+    catalog.synthesise("ssdd")(folder / "raw", count=count, seed=0)
+    return make(catalog.pipeline("ssdd"), folder / "raw", folder / "out", format="lmdb", split="official")
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Twenty images of many sizes: 16 to learn from, 4 to test on."""
+    return ships(tmp_path_factory.mktemp("few"), 20)
 
 
 @pytest.fixture

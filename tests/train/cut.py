@@ -1,24 +1,14 @@
-"""Data that do to a job what a machine may: a signal, a NaN, a death, at a chosen step.
-
-As a program: python -m torch.distributed.run --nproc-per-node 2 -m tests.train.cut BUILD OUT, whose rank 1 dies.
-"""
+"""Data that do to a job what a machine may: a signal, a NaN, at a chosen step."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch
-from sar_data.train.run import training as runs
-from sar_data.train.settings import Finetune
-from tests.train.conftest import TINY
 
 
 def at(step: int, act: Callable[[Batch], None]) -> type[Data]:
@@ -72,14 +62,3 @@ def stop(batch: Batch) -> None:
 
 def poison(batch: Batch) -> None:
     batch["image"][0, 0, 0, 0] = float("nan")
-
-
-def die(batch: Batch) -> None:
-    if os.environ["RANK"] == "1":
-        print(f"dies at {time.time()}", flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    runs.Data = at(2, die)  # type: ignore[misc]
-    runs.run("finetune", sys.argv[1], Path(sys.argv[2]), Finetune(**TINY), say=print)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sar_data import catalog
 from sar_data.errors import UsageError
 from sar_data.exporters import coco
 from sar_data.sealed.opened import Build
@@ -31,10 +27,8 @@ from sar_data.train.run.halt import Halted
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Detect
 from tests.mini import invented
-from tests.mini.builds import make
-from tests.mini.hang import HANG_S
-from tests.places import ROOT
 from tests.train import cut
+from tests.train.conftest import ships
 
 # Many a window of 96 pixels has no ship.
 TINY: dict[str, Any] = {
@@ -51,17 +45,6 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "max_detections": 20,
 }
-
-
-def ships(folder: Path, count: int) -> Build:
-    catalog.synthesise("ssdd")(folder / "raw", count=count, seed=0)
-    return make(catalog.pipeline("ssdd"), folder / "raw", folder / "out", format="lmdb", split="official")
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Twenty images of many sizes: 16 to learn from, 4 to test on."""
-    return ships(tmp_path_factory.mktemp("few"), 20)
 
 
 @pytest.fixture(scope="module")
@@ -233,32 +216,6 @@ def test_the_preset_is_of_this_job_and_says_where_it_differs() -> None:
     assert isinstance(settings, Detect)
     assert (settings.detector, settings.lr, settings.epochs, settings.select) == ("fcos", 0.005, 36, "last")
     assert "What differs" in found.about
-
-
-@pytest.mark.distributed
-def test_two_ranks_with_ragged_boxes_and_empty_windows_train_to_the_weights_of_one(few: Build, tmp_path: Path) -> None:
-    for ranks in (1, 2):
-        told = {**TINY, "batch_size": 4 // ranks}
-        options = [part for name, value in told.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-        wanted = ["-m", "sar_data", "train", "detect", str(few.path), "--out", str(tmp_path / str(ranks)), *options]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [*launcher, *wanted], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANG_S
-        )
-        assert done.returncode == 0, done.stderr
-    states = [checkpoint.load(tmp_path / str(ranks) / "checkpoints" / "last.pt") for ranks in (1, 2)]
-    assert states[0] is not None
-    assert states[1] is not None
-    for name, value in states[0]["model"].items():
-        torch.testing.assert_close(value, states[1]["model"][name], atol=1e-6, rtol=1e-5)
-    one, two = (read(tmp_path / str(ranks) / "predictions.parquet")[0]["test"] for ranks in (1, 2))
-    assert one["key"].to_pylist() == two["key"].to_pylist()
-    assert one["true_boxes"].to_pylist() == two["true_boxes"].to_pylist()
-    for first, second in zip(one["box_scores"].to_pylist(), two["box_scores"].to_pylist(), strict=True):
-        np.testing.assert_allclose(first, second, atol=1e-5)
-    metrics = [json.loads((tmp_path / str(ranks) / "metrics.json").read_text())["test"] for ranks in (1, 2)]
-    assert metrics[0]["ap50"] == pytest.approx(metrics[1]["ap50"], abs=1e-3)
 
 
 def test_some_ranks_of_that_training_have_no_positive_place_while_the_other_has(few: Build) -> None:

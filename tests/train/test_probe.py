@@ -19,7 +19,6 @@ from sar_data.train.probe.selection import Candidate, groups
 from sar_data.train.run.training import run
 from sar_data.train.settings import Probe
 from tests.mini import builds, invented
-from tests.train.test_ranks import torchrun
 
 TINY: dict[str, Any] = {
     "model": "test_vit",
@@ -203,27 +202,3 @@ def test_what_is_tried_is_listed_by_pooling() -> None:
     found = groups(Probe(knn=(), logistic=(1.0,)), ("cls", "mean"))
     assert found == [(head, pooling) for pooling in ("cls", "mean") for head in ("linear", "bn-linear", "logistic")]
     assert str(Candidate("bn-linear", "cls", 0.1, 0.0)) == "bn-linear on cls, lr 0.1, weight decay 0"
-
-
-@pytest.mark.distributed
-def test_two_ranks_give_the_features_the_choice_and_the_answers_of_one(classes: str, tmp_path: Path) -> None:
-    found = {}
-    for ranks in (1, 2):
-        out = tmp_path / str(ranks)
-        told = {"poolings": "cls,mean", "knn": "5", "logistic": "1", "lrs": "0.01,0.3"}
-        told |= {name: str(TINY[name]) for name in ("model", "image_size", "batch_size", "epochs", "threads", "device")}
-        told["batch_size"] = str(86 // ranks)  # of 87 images, so that the last step has none for the second rank
-        options = [part for name, value in told.items() for part in (f"--{name.replace('_', '-')}", value)]
-        done = torchrun("-m", "sar_data", "train", "probe", classes, "--out", str(out), *options, ranks=ranks)
-        assert done.returncode == 0, done.stderr
-        files = {path.parent.name + path.name: np.load(path) for path in out.glob("features/*/*.npy")}
-        tables, _ = read(out / "predictions.parquet")
-        found[ranks] = files, table(out), tables, json.loads((out / "metrics.json").read_text())["probe"]["chosen"]
-    one, two = found[1], found[2]
-    assert one[0].keys() == two[0].keys()
-    for name, vectors in one[0].items():
-        np.testing.assert_allclose(vectors, two[0][name], atol=1e-5)
-    assert one[3] == two[3]
-    for split, answers in one[2].items():
-        assert answers["key"].to_pylist() == two[2][split]["key"].to_pylist()
-        np.testing.assert_allclose(scores(answers), scores(two[2][split]), atol=1e-4)

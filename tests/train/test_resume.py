@@ -10,34 +10,13 @@ import torch
 
 from sar_data.errors import RunError, UsageError
 from sar_data.train.models import backbone
-from sar_data.train.run import checkpoint
 from sar_data.train.run import training as run
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halted, halting
 from sar_data.train.run.schedule import optimiser
 from sar_data.train.settings import Finetune
 from tests.train import cut
-from tests.train.test_run import assert_same, trained, weights, whole
-
-__all__ = ["whole"]
-
-
-@pytest.mark.parametrize("pass_", range(4))
-def test_a_run_stopped_while_it_evaluates_goes_on_to_the_same_bits(
-    classes: str, out: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[int, Path], pass_: int
-) -> None:
-    """Passes 0 and 1 are of val, after each epoch; 2 and 3 of val and test, at the end."""
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "Data", cut.judging(pass_, cut.stop))
-        with pytest.raises(Halted):
-            trained(classes, out, drop_path=0.2)
-    state = weights(out)
-    assert state["progress"]["step"] == (5 if pass_ == 0 else 10)
-    assert len(state["progress"]["rows"]) == min(pass_, 2)  # what was not evaluated yet is not closed
-    trained(classes, out, drop_path=0.2)
-    assert_same(weights(out), weights(whole[1]))
-    assert_same(weights(out, checkpoint.BEST), weights(whole[1], checkpoint.BEST))
-    assert (out / "metrics.json").read_bytes() == (whole[1] / "metrics.json").read_bytes()
+from tests.train.test_run import trained, weights
 
 
 def test_an_interrupted_epoch_tells_the_throughput_of_all_its_time(

@@ -119,24 +119,43 @@ def test_a_folder_of_other_files_is_not_written_into(classes: str, out: Path) ->
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("step", range(11))
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(
-    classes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[int, Path], step: int, accumulate: int
+def test_a_run_stopped_after_every_step_goes_on_to_the_same_bits(
+    classes: str, out: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[int, Path], accumulate: int
 ) -> None:
-    out = tmp_path / "run"
+    """Each start takes the next step and is stopped in it; the last one finds all steps taken."""
     told = {"accumulate": accumulate, "drop_path": 0.2}
-    if step < 10:
+    steps = 10 // accumulate if accumulate == 1 else 6  # of 5 batches an epoch, two by two
+    for step in range(steps):
         with monkeypatch.context() as patch:
-            patch.setattr(run, "Data", cut.at(step, cut.stop))
+            patch.setattr(run, "Data", cut.at(0, cut.stop))
             with pytest.raises(Halted):
                 trained(classes, out, **told)
+        assert weights(out)["progress"]["step"] == step + 1
         assert not (out / "metrics.json").exists()
     trained(classes, out, **told)
     assert_same(weights(out), weights(whole[accumulate]))
     assert_same(weights(out, checkpoint.BEST), weights(whole[accumulate], checkpoint.BEST))
     for name in ("metrics.json", "predictions.parquet"):
         assert (out / name).read_bytes() == (whole[accumulate] / name).read_bytes()
+
+
+def test_a_run_stopped_while_it_evaluates_goes_on_to_the_same_bits(
+    classes: str, out: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[int, Path]
+) -> None:
+    """Passes 0 and 1 are of val, after each epoch; 2 and 3 of val and test, at the end. Each start gets one further."""
+    for number in range(4):
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "Data", cut.judging(min(number, 1), cut.stop))
+            with pytest.raises(Halted):
+                trained(classes, out, drop_path=0.2)
+        state = weights(out)
+        assert state["progress"]["step"] == (5 if number == 0 else 10)
+        assert len(state["progress"]["rows"]) == min(number, 2)  # what was not evaluated yet is not closed
+    trained(classes, out, drop_path=0.2)
+    assert_same(weights(out), weights(whole[1]))
+    assert_same(weights(out, checkpoint.BEST), weights(whole[1], checkpoint.BEST))
+    assert (out / "metrics.json").read_bytes() == (whole[1] / "metrics.json").read_bytes()
 
 
 @pytest.fixture(scope="module")

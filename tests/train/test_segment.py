@@ -33,7 +33,7 @@ from sar_data.train.settings import Segment
 from tests.mini import invented
 from tests.mini.builds import make
 from tests.train import cut
-from tests.train.test_ranks import torchrun
+from tests.train.conftest import sizes
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 TINY: dict[str, Any] = {
@@ -51,22 +51,6 @@ Masks = npt.NDArray[Any]
 
 def trained(build: str, out: Path, **chosen: Any) -> dict[str, Any]:
     return run.run("segment", build, out, Segment(**{**TINY, **chosen}), say=lambda line: None)
-
-
-def sizes(folder: Path, shapes: list[tuple[int, int]]) -> Path:
-    """Write an archive of tests.mini.invented whose images have these sizes."""
-    folder.mkdir(parents=True)
-    for seed, (height, width) in enumerate(shapes):
-        (folder / f"s{seed:04d}.json").write_text(json.dumps({"seed": seed, "height": height, "width": width}))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def squares(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """39 images of 32 × 32 pixels, whose masks are noise: 32 in train, 4 in val, 3 in test."""
-    folder = tmp_path_factory.mktemp("squares")
-    source = sizes(folder / "raw", [(32, 32)] * 39)
-    return str(invented.sealed(invented.pipeline("segmentation", shape=(32, 32)), source, folder / "builds").path)
 
 
 @pytest.fixture(scope="session")
@@ -328,26 +312,6 @@ def test_presets_name_settings_that_exist_and_a_head_that_fits_their_model(name:
     with torch.device("meta"):
         encoder = backbone(settings.model, ("VV", "VH"), image_size=64)
     assert encoder.kind == ("cnn" if settings.head == "deeplabv3" else "vit")
-
-
-@pytest.mark.distributed
-def test_what_two_ranks_trained_is_answered_alike_by_one(squares: str, tmp_path: Path) -> None:
-    told = {**TINY, "batch_size": 4, "epochs": 1, "auxiliary": 0.4, "loss": "dice+ce", "tile": 32}
-    options = [
-        part for name, value in told.items() if value != () for part in (f"--{name.replace('_', '-')}", str(value))
-    ]
-    out = tmp_path / "run"
-    done = torchrun("-m", "sar_data", "train", "segment", squares, "--out", str(out), *options, "--augment", "none")
-    assert done.returncode == 0, done.stderr
-    two = read(out / "predictions.parquet")[0]
-    (out / "metrics.json").unlink()
-    trained(squares, out, **told)  # nothing is left to be trained
-    one = read(out / "predictions.parquet")[0]
-    assert {split: len(table) for split, table in one.items()} == {"val": 4, "test": 3}  # of the last, two and one
-    for split in one:
-        assert one[split]["key"].to_pylist() == two[split]["key"].to_pylist()
-        apart = np.abs(confusions(one[split]) - confusions(two[split])).sum(axis=(1, 2))
-        assert (apart <= 4).all()  # near ties of 1,024 pixels; one that changes counts twice
 
 
 @pytest.mark.parametrize("name", ["dfc2020-upernet", "copernicus-bench-dfc2020-s1"])

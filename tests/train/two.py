@@ -1,0 +1,54 @@
+"""Several jobs on the ranks of one start, the last of which loses a rank: a start costs more than a small job.
+
+As a program: python -m torch.distributed.run --nproc-per-node 2 -m tests.train.two PLAN, a JSON list of {"job",
+"build", "out", "settings"}; with "typed" the job goes through the command line, with "dies" rank 1 is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from sar_data.cli import main
+from sar_data.train.jobs import Batch
+from sar_data.train.run import training as runs
+from sar_data.train.run.ranks import Ranks, started
+from sar_data.train.settings import JOBS
+from tests.train import cut
+
+
+def options(settings: dict[str, Any]) -> list[str]:
+    """Return settings as they are typed."""
+    told = ((name, ",".join(value) or "none" if isinstance(value, list) else value) for name, value in settings.items())
+    return [part for name, value in told for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def die(batch: Batch) -> None:
+    if os.environ["RANK"] == "1":
+        print("rank 1 dies", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
+    runs.started = lambda device: nullcontext(ranks)  # type: ignore[assignment]  # one group of processes for all jobs
+    for one in plan:
+        if one.get("dies"):
+            runs.Data = cut.at(2, die)  # type: ignore[misc]
+        if one.get("typed"):
+            try:
+                main(["train", one["job"], one["build"], "--out", one["out"], *options(one["settings"])])
+            except SystemExit as ended:
+                if ended.code:
+                    raise
+        else:
+            runs.run(one["job"], one["build"], one["out"], JOBS[one["job"]](**one["settings"]), say=print)
+
+
+if __name__ == "__main__":
+    with started("cpu") as group:
+        take(json.loads(Path(sys.argv[1]).read_text()), group)
