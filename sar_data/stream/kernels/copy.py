@@ -8,25 +8,39 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.stream.kernels.memory import MEMORY, Integers, Memory, address, check, check_memory, fits, outside
+from sar_data.errors import BuildError
+from sar_data.stream.kernels.memory import (
+    DONE,
+    MEMORY,
+    MISMATCH,
+    Integers,
+    Memory,
+    address,
+    fits,
+    matches,
+    outside,
+    run,
+)
 from sar_data.system.native import carray, compiled, pointer
 
 
 def copy(memory: Memory, places: Integers, out: npt.NDArray[Any]) -> None:
     """Fill out[places[i]] with the bytes of sample i; raise BuildError where they are not all in its block."""
-    check("out", out, out.dtype, out.ndim)
-    check_memory(memory, places)
-    flat = out.reshape(len(out), -1).view(np.uint8)
-    stopped = int(_copy(memory, places, flat))
-    if stopped >= 0:
+    if not out.flags.c_contiguous:  # what is flattened next would be another array
+        raise BuildError(f"out: expected a C-contiguous array, found {out.shape} with strides {out.strides}")
+    flat = out.view(np.uint8).reshape(len(out), out.nbytes // max(len(out), 1))
+    stopped = run(_copy, memory, places, flat)
+    if stopped != DONE:
         raise outside(memory, stopped, flat.shape[1], places, len(out))
 
 
 @compiled(numba.i8(MEMORY, numba.i8[::1], numba.u1[:, ::1]))
 def _copy(memory: Any, places: Any, out: Any) -> Any:
+    if not matches(memory, places):
+        return MISMATCH
     size = out.shape[1]
     for i in range(len(places)):
         if not fits(memory, i, size, places[i], len(out)):
             return i
         out[places[i]] = carray(pointer(address(memory, i)), size, np.uint8)
-    return -1
+    return DONE

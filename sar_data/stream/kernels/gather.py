@@ -13,7 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError
-from sar_data.stream.kernels.memory import MEMORY, Integers, Memory, address, check, check_memory, fits, outside
+from sar_data.stream.kernels.memory import (
+    DONE,
+    MEMORY,
+    MISMATCH,
+    Integers,
+    Memory,
+    address,
+    fits,
+    matches,
+    outside,
+    run,
+)
 from sar_data.system.native import carray, compiled, inlined, pointer, type_of
 
 Floats = npt.NDArray[np.float32]
@@ -48,20 +59,22 @@ def gather(
     kind = np.dtype(stored)
     if kind not in KINDS:
         raise BuildError(f"stored: expected {', '.join(map(str, KINDS))}, found {kind}")
-    check("out", out, np.float32, 3)
-    check_memory(memory, places)
-    first, second, terms, _, _ = channels
-    check("first", first, np.int64, 1)
-    check("second", second, np.int64, 1)
-    check("terms", terms, np.float32, 2)
-    if not len(first) == len(second) == len(terms) == out.shape[1] or terms.shape[1] != 2:
-        raise BuildError(f"channels: expected {out.shape[1]}, found {len(first)}, {len(second)} and {terms.shape}")
-    if len(first) and (first.min() < 0 or max(first.max(), second.max()) >= planes):
-        raise BuildError(f"channels: expected planes below {planes}, found {first.tolist()} and {second.tolist()}")
     loop = _halves if kind == np.float16 else _gather
-    stopped = int(loop(KINDS[kind], planes, memory, places, channels, out))
-    if stopped >= 0:
+    stopped = run(loop, KINDS[kind], planes, memory, places, channels, out)
+    if stopped != DONE:
         raise outside(memory, stopped, planes * out.shape[2] * kind.itemsize, places, len(out))
+
+
+@inlined
+def _agree(planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
+    """Say whether the arrays have a row for each channel and sample, and channels are of planes that there are."""
+    first, second, terms, _, _ = channels
+    if not matches(memory, places) or len(second) != len(first) or terms.shape != (len(first), 2):
+        return False
+    for c in range(len(first)):
+        if first[c] < 0 or first[c] >= planes or second[c] >= planes:
+            return False
+    return out.shape[1] == len(first)
 
 
 @inlined
@@ -79,8 +92,7 @@ def _affine(a: Any, b: Any, paired: Any, terms: Any, fill: Any, missing: Any, ou
 
 
 @inlined
-def _image(image: Any, channels: Any, out: Any) -> None:
-    first, second, terms, fill, missing = channels
+def _image(image: Any, first: Any, second: Any, terms: Any, fill: Any, missing: Any, out: Any) -> None:
     for c in range(len(first)):
         _affine(image[first[c]], image[max(second[c], 0)], second[c] >= 0, terms[c], fill, missing, out[c])
 
@@ -91,12 +103,16 @@ def _signature(kind: Any) -> Any:
 
 @compiled(*(_signature(kind) for kind in (numba.f4, numba.u2, numba.i2, numba.u1)))
 def _gather(like: Any, planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
+    if not _agree(planes, memory, places, channels, out):
+        return MISMATCH
     size = planes * out.shape[2] * like.itemsize
+    first, second, terms, fill, missing = channels
     for i in range(len(places)):
         if not fits(memory, i, size, places[i], len(out)):
             return i
-        _image(carray(pointer(address(memory, i)), (planes, out.shape[2]), like.dtype), channels, out[places[i]])
-    return -1
+        image = carray(pointer(address(memory, i)), (planes, out.shape[2]), like.dtype)
+        _image(image, first, second, terms, fill, missing, out[places[i]])
+    return DONE
 
 
 @inlined
@@ -116,10 +132,13 @@ def _widen(bits: Any, out: Any) -> None:
 @compiled(_signature(numba.u2))
 def _halves(like: Any, planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
     """Do as `_gather` for float16, whose bits are taken for uint16."""
+    if not _agree(planes, memory, places, channels, out):
+        return MISMATCH
     image = np.empty((planes, out.shape[2]), np.float32)
+    first, second, terms, fill, missing = channels
     for i in range(len(places)):
         if not fits(memory, i, image.size * 2, places[i], len(out)):
             return i
         _widen(carray(pointer(address(memory, i)), image.size, like.dtype), image.ravel())
-        _image(image, channels, out[places[i]])
-    return -1
+        _image(image, first, second, terms, fill, missing, out[places[i]])
+    return DONE

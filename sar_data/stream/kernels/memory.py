@@ -1,7 +1,8 @@
 """Memory that compiled loops look into by its address: blocks with their bounds, and where in them samples begin.
 
-Every loop is entered through the one public function of its module. It refuses arrays of another form than the loop was
-compiled for, and the loop itself compares each sample with the bounds of its block before it reads a byte.
+Every loop is entered through the one public function of its module. Arrays of another type or order than the loop was
+compiled for are refused by its signature; the loop itself compares the arrays' lengths with each other, and each sample
+with the bounds of its block, before it looks at a byte. So no caller can have it read or write anything else.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sar_data.errors import BuildError
 from sar_data.system.native import inlined, type_of
 
 Integers = npt.NDArray[np.int64]
+DONE, MISMATCH = -1, -2
 
 
 class Memory(NamedTuple):
@@ -49,21 +51,16 @@ def stored(memory: Memory, sample: int, size: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(bytes_there, np.uint8)
 
 
-def check(name: str, value: npt.NDArray[Any], kind: npt.DTypeLike, axes: int) -> None:
-    """Raise BuildError for an array that is not C-contiguous and writable, of this type and number of axes."""
-    if value.dtype != kind or value.ndim != axes or not (value.flags.c_contiguous and value.flags.writeable):
-        raise BuildError(
-            f"{name}: expected a C-contiguous array of {axes} axes and {np.dtype(kind)}, found {value.dtype} "
-            f"{value.shape}, strides {value.strides}"
-        )
-
-
-def check_memory(memory: Memory, places: Integers) -> None:
-    """Raise BuildError for samples that are not described one by one, or of which not each has a place."""
-    for name, value in (*zip(Memory._fields, memory, strict=True), ("places", places)):
-        check(name, value, np.int64, 1)
-    if len(memory.base) != len(memory.size) or not len(memory.block) == len(memory.offset) == len(places):
-        raise BuildError(f"samples: expected a place and an offset for each, found {len(places)}, {len(memory.offset)}")
+def run(loop: Any, *arguments: Any) -> int:
+    """Return where a loop stopped: a sample, or DONE; raise BuildError for arrays that are not what it is made for."""
+    try:
+        stopped = int(loop(*arguments))
+    except TypeError as error:  # of the loop's signature
+        raise BuildError(f"expected C-contiguous arrays of the types that the loop is compiled for: {error}") from error
+    if stopped == MISMATCH:
+        shapes = [getattr(part, "shape", part) for part in arguments]
+        raise BuildError(f"expected arrays that fit together, found {shapes}"[:500])
+    return stopped
 
 
 def outside(memory: Memory, sample: int, size: int, places: Integers, out: int) -> BuildError:
@@ -74,6 +71,12 @@ def outside(memory: Memory, sample: int, size: int, places: Integers, out: int) 
         f"sample {sample} of a batch: expected {size} bytes inside of {room} and a place below {out}, found byte "
         f"{memory.offset[sample]} and place {places[sample]}"
     )
+
+
+@inlined
+def matches(memory: Any, places: Any) -> Any:
+    """Say whether there is a block, an offset and a place for each sample."""
+    return len(memory.base) == len(memory.size) and len(memory.block) == len(memory.offset) == len(places)
 
 
 @inlined

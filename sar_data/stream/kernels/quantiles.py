@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.errors import BuildError
-from sar_data.stream.kernels.memory import check
+from sar_data.stream.kernels.memory import DONE, MISMATCH, run
 from sar_data.system.native import compiled, inlined
 
 Floats = npt.NDArray[np.float32]
@@ -91,15 +90,14 @@ def stretch(images: Floats, grey: bool, terms: Floats, fill: np.float32) -> None
 
     To 0 … 1 between the quantiles; or, with `grey`, to whole grey levels / 255 over terms[c] = (floor, span).
     """
-    check("images", images, np.float32, 3)
-    check("terms", terms, np.float32, 2)
+    run(_stretch_all, images, grey, terms, fill)
+
+
+@compiled("i8(f4[:, :, ::1], b1, f4[:, ::1], f4)")
+def _stretch_all(images: Any, grey: Any, terms: Any, fill: Any) -> Any:
     if terms.shape != (images.shape[1], 2):
-        raise BuildError(f"terms: expected 2 for each of {images.shape[1]} channels, found {terms.shape}")
-    _stretch_all(images, grey, terms, fill)
-
-
-@compiled("void(f4[:, :, ::1], b1, f4[:, ::1], f4)")
-def _stretch_all(images: Any, grey: Any, terms: Any, fill: Any) -> None:
+        return MISMATCH
     for i in range(images.shape[0]):
         for c in range(images.shape[1]):
             _stretch(images[i, c], grey, terms[c, 0], terms[c, 1], fill)
+    return DONE

@@ -7,31 +7,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.errors import BuildError
-from sar_data.stream.kernels.memory import Integers, check
+from sar_data.stream.kernels.memory import DONE, MISMATCH, Integers, run
 from sar_data.system.native import compiled, pread
 
 
 def read(files: npt.NDArray[np.int32], offset: Integers, length: Integers, out: npt.NDArray[np.uint8]) -> int:
     """Read each sample from a file descriptor at an offset, one behind the other into `out`.
 
-    Returns -1, or the number of the first sample that is not there in full. Raises BuildError where `out` is too small.
+    Returns DONE, or the number of the first sample that is not there in full. Raises BuildError where `out` is too
+    small.
     """
-    check("files", files, np.int32, 1)
-    check("offset", offset, np.int64, 1)
-    check("length", length, np.int64, 1)
-    check("out", out, np.uint8, 1)
-    if not len(files) == len(offset) == len(length):
-        raise BuildError(f"samples: expected {len(files)} offsets, found {len(offset)} and {len(length)} lengths")
-    if length.min(initial=0) < 0 or length.max(initial=0) > len(out) or length.sum() > len(out):
-        raise BuildError(f"samples: expected at most {len(out)} bytes together, found {int(length.sum())}")
-    return int(_read(files, offset, length, out))
+    return run(_read, files, offset, length, out)
 
 
 @compiled("i8(i4[::1], i8[::1], i8[::1], u1[::1])")
 def _read(files: Any, offset: Any, length: Any, out: Any) -> Any:
+    if not len(files) == len(offset) == len(length):
+        return MISMATCH
     at = 0
     for i in range(len(files)):
+        if length[i] < 0 or length[i] > len(out) - at:
+            return MISMATCH
         done = 0
         while done < length[i]:
             got = pread(files[i], out.ctypes.data + at + done, length[i] - done, offset[i] + done)
@@ -39,4 +35,4 @@ def _read(files: Any, offset: Any, length: Any, out: Any) -> Any:
                 return i
             done += got
         at += length[i]
-    return -1
+    return DONE
