@@ -147,7 +147,8 @@ def _wrong(name: str, column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 def _suspicious(keys: pa.ChunkedArray) -> bool:
     """Say whether a column may hold a bad key: a look at its bytes, since there may be half a million of them."""
-    if keys.null_count or (pc.min(pc.binary_length(keys)).as_py() or 3) < 3:
+    shortest = pc.min(pc.binary_length(keys)).as_py()
+    if keys.null_count or (shortest is not None and shortest < 3):
         return True
     for part in keys.chunks:
         _, edges, text = part.buffers()
