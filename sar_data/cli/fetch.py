@@ -46,6 +46,9 @@ def command(
     A download that was cut or stopped goes on where it ended, also after days. What has to be got by hand is listed
     with where to get it and where to put it, and verified once it is there. sources.json records every checksum.
 
+    A server that gives fewer than 1,000 bytes a second over a minute is asked again, from where it stands. A file of
+    another checksum than the published one is kept as NAME.rejected, and used by nothing.
+
     Exits with 0 if every file is there and right, 1 if one failed, 3 if only files to be got by hand are missing.
 
     Where a host wants a login, it is taken from ~/.netrc (or $NETRC), from SAR_DATA_TOKEN_HOST, from SAR_DATA_USER_HOST

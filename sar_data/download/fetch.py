@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from sar_data.download import ledger
 from sar_data.download.credentials import Credentials
-from sar_data.download.http import Stopped, Web, shown
+from sar_data.download.http import Offline, Stopped, Web, shown
 from sar_data.download.ledger import Entry, Ledger
 from sar_data.download.target import Fetched, Wanted
 from sar_data.download.transfer import TransferProgress, download
@@ -109,13 +109,16 @@ def fetch(
 ) -> list[Outcome]:
     """Bring sources into `folder`, several at once, and record what is verified; return what became of each.
 
-    One that fails stops no other, but a full disk stops all. `mirror` is the address of a folder that has the files
-    under their names, asked instead of the publishers. `now` gives the time for the record.
+    One that fails stops no other, but a full disk stops all, and where no host can be reached that is one error
+    (Unreachable). `mirror` is the address of a folder that has the files under their names, asked instead of the
+    publishers. `now` gives the time for the record.
     """
     sources = tuple(sources)
     known = ledger.read(folder)
     wanted = [(source, _wanted(source, known, mirror)) for source in sources]
     _check_space([want for source, want in wanted if not source.manual], folder)
+
+    offline: list[Offline] = []
 
     def one(source: Source, want: Wanted) -> Outcome:
         path = folder / want.name
@@ -138,6 +141,8 @@ def fetch(
             web.halt()
             raise
         except SarDataError as error:
+            if isinstance(error, Offline):
+                offline.append(error)
             return Outcome(source=source, state="failed", message=str(error), passing=isinstance(error, Unreachable))
         return outcome
 
@@ -151,6 +156,8 @@ def fetch(
             raise
     for error in sorted(failed, key=lambda error: isinstance(error, Stopped)):
         raise error
+    if offline and not web.answered.is_set():
+        raise Offline(f"{web.away()}. What is in {folder} is kept: run the same command again")
     return [future.result() for future in futures]
 
 

@@ -12,12 +12,14 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies
 
 import httpx
 
 from sar_data import __version__
 from sar_data.download.retry import Patience
-from sar_data.errors import FetchError
+from sar_data.errors import FetchError, Unreachable
+from sar_data.naming import MOST
 
 Authorise = Callable[[str, bool], str | None]
 """(host, refused) → the Authorization header for that host, None for none; `refused` asks for a newer one."""
@@ -26,6 +28,10 @@ MOST_HOPS = 10
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PRINTABLE = re.compile(r"[!-~]+( [!-~]+)*")
 DEFAULT_PORT = {"http": 80, "https": 443}
+
+
+class Offline(Unreachable):
+    """No connection could be made, to no server so far: the fault is likely to be this machine's network."""
 
 
 class Stopped(Exception):
@@ -51,6 +57,8 @@ class Web:
         self.authorise = authorise
         self.patience = patience or Patience()
         self.stop = Event()
+        self.answered = Event()  # by any server
+        self._away: dict[str, str] = {}  # host → why it could not be reached
         self._s3_endpoint = s3_endpoint
         self._lines: set[socket.socket] = set()
         # Bytes are wanted as they are stored: an encoded body has neither their length nor their ranges.
@@ -80,6 +88,7 @@ class Web:
             request = self._client.build_request("GET", at, headers=dict(headers))
             self._sign(request, first, refused)
             response = self._client.send(request, stream=True, follow_redirects=False)
+            self.answered.set()
             try:
                 if not response.has_redirect_location:
                     with self._stoppable(response):
@@ -122,6 +131,27 @@ class Web:
         finally:
             self._lines.discard(line)
 
+    def refused(self, url: str, error: Exception, attempts: int) -> None:
+        """Note that no connection could be made to the host of `url`; raise Offline where that is to be believed."""
+        unmade = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+        if unmade and attempts >= self.patience.refusals and not self.answered.is_set():
+            self._away.setdefault(self._host(url), str(error) or type(error).__name__)
+            self.check_online(url)
+
+    def check_online(self, url: str) -> None:
+        """Raise Offline where the host of `url` could not be reached, nor any other yet."""
+        if self._host(url) in self._away and not self.answered.is_set():
+            raise Offline(self.away())
+
+    def away(self) -> str:
+        """Return what is known of the hosts that could not be reached, and what to do."""
+        hosts = dict(self._away)
+        named = ", ".join(sorted(hosts)[:MOST]) + f" and {len(hosts) - MOST} more" * (len(hosts) > MOST)
+        return f"{named}: no connection ({next(iter(hosts.values()))}), nor to any other host. {network_advice()}"
+
+    def _host(self, url: str) -> str:
+        return urlsplit(self.address(url)).netloc.rpartition("@")[2]
+
     def halt(self) -> None:
         """End every transfer at once, those that wait for a server too; what came is kept."""
         self.stop.set()
@@ -145,6 +175,14 @@ class Web:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def network_advice() -> str:
+    """Return what to do where no host can be reached."""
+    proxies = sorted({shown(url) for scheme, url in getproxies().items() if scheme in ("http", "https", "all")})
+    if proxies:
+        return f"This machine is offline, or its proxy {' or '.join(proxies)} does not answer, or refuses to pass it on"
+    return "This machine is offline, or a proxy is needed: set HTTPS_PROXY and HTTP_PROXY to its address"
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

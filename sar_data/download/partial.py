@@ -13,6 +13,7 @@ from sar_data.errors import TargetError
 from sar_data.system import durable
 
 PART = ".part"
+REJECTED = ".rejected"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -99,6 +100,14 @@ class Part:
             os.replace(part_path(self.target), self.target)
             durable.sync_path(self.target.parent)
             note_path(self.target).unlink(missing_ok=True)
+
+    def reject(self) -> Path:
+        """Put the bytes aside under a name that nothing reads, in the place of earlier ones; return it."""
+        aside = self.target.with_name(self.target.name + REJECTED)
+        with durable.explained(self.target, "to"):
+            os.replace(part_path(self.target), aside)
+            note_path(self.target).unlink(missing_ok=True)
+        return aside
 
     def sign(self) -> None:
         """Write the note, which also says who holds the file."""

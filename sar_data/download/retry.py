@@ -11,7 +11,9 @@ from email.utils import parsedate_to_datetime
 class Patience:
     """How long a server is waited for, in seconds; `attempts` counts failures in a row without a new byte.
 
-    A Retry-After beyond `obeyed_s` ends the attempts, since nobody watches a terminal for that long.
+    A Retry-After beyond `obeyed_s` ends the attempts, since nobody watches a terminal for that long. An answer that
+    gives fewer than `least_bytes_s` bytes a second over `over_s` seconds has failed. Where no server has answered yet,
+    a host to which no connection can be made is asked `refusals` times, for the fault is likely to be on this side.
     """
 
     attempts: int = 8
@@ -20,6 +22,9 @@ class Patience:
     obeyed_s: float = 300.0
     connect_s: float = 20.0
     read_s: float = 60.0
+    least_bytes_s: float = 1000.0
+    over_s: float = 60.0
+    refusals: int = 2
 
     def delay(self, failures: int, asked_s: float | None) -> float:
         """Return how long to wait after so many failures in a row.

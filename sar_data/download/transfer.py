@@ -10,8 +10,9 @@ import httpx
 
 from sar_data.download import digest, sniff
 from sar_data.download import response as answer
-from sar_data.download.http import Web, safe, shown
+from sar_data.download.http import Offline, Web, safe, shown
 from sar_data.download.lock import held
+from sar_data.download.pace import Pace, Stalled
 from sar_data.download.partial import Part
 from sar_data.download.response import Again, Anew, Offer, Refused
 from sar_data.download.target import Fetched, Wanted, verified
@@ -41,15 +42,24 @@ def download(
     target = folder / wanted.name
     tell = progress or (lambda name, have, total: None)
     say = say or (lambda line: None)
-    with held(target, web.pause, say) as part:
-        if part is not None:
-            return _Transfer(wanted, part, web, tell, say).run()
+    urls, failures = list(wanted.urls), list[FetchError]()
+    while True:
+        with held(target, web.pause, say) as part:
+            if part is None:
+                break
+            # What came from one address may be put aside, so that the next one's part is another file.
+            if file := _Transfer(wanted, part, web, tell, say).run(urls, failures):
+                return file
 
     def step(have: int, size: int) -> None:
         web.pause()
         tell(wanted.name, have, size)
 
     return verified(wanted, target, step)
+
+
+class Rejected(FetchError):
+    """An address gave another file than the one wanted."""
 
 
 class _Transfer:
@@ -64,18 +74,23 @@ class _Transfer:
         self._reached = part.have  # getting on means bytes that were never there before
         self._mixed = part.have > 0  # some bytes are of another attempt
 
-    def run(self) -> Fetched:
-        """Try the addresses in turn; return the file of the first that gives it whole."""
-        failures: list[FetchError] = []
+    def run(self, urls: list[str], failures: list[FetchError]) -> Fetched | None:
+        """Try `urls` in turn, each taken from the list; return the file of the first that gives it whole.
+
+        Return None where an address gave another file, which is put aside, and more addresses are left.
+        """
         with digest.Follower(self._part.descriptor, self._wanted.algorithm) as self._follower:
-            for url in self._wanted.urls:
+            while urls:
                 try:
-                    return self._from(url)
+                    return self._from(urls.pop(0))
                 except FetchError as error:
                     failures.append(error)
-                    if url != self._wanted.urls[-1]:
+                    if urls:
                         self._say(f"{error}; trying the next address")
-        kind = Unreachable if all(isinstance(error, Unreachable) for error in failures) else FetchError
+                    if urls and isinstance(error, Rejected):
+                        return None
+        kinds = (Offline, Unreachable, FetchError)
+        kind = next(kind for kind in kinds if all(isinstance(error, kind) for error in failures))
         raise kind("; ".join(map(str, failures)))
 
     def _from(self, url: str) -> Fetched:
@@ -89,6 +104,7 @@ class _Transfer:
         if not part.resumable(shown(url), self._wanted.expected):
             self._drop()
         while True:
+            self._web.check_online(url)
             try:
                 if part.have != part.note.total or not part.have:
                     self._attempt(url, refused=refused)
@@ -97,7 +113,8 @@ class _Transfer:
                 trouble = error if isinstance(error, Again) else Again(f"{shown(url)}: {error or type(error).__name__}")
                 if _untrusted(error):
                     raise FetchError(str(trouble)) from None
-            got_on = part.have > self._reached
+                self._web.refused(url, error, failed + 1)
+            got_on = part.have > self._reached and not isinstance(trouble, Stalled)
             self._reached = max(self._reached, part.have)
             failed = 1 if got_on else failed + 1
             if isinstance(trouble, Anew):
@@ -150,6 +167,7 @@ class _Transfer:
 
     def _take(self, response: httpx.Response, offer: Offer, most: int, where: str) -> None:
         part, told, sniffed = self._part, 0, offer.start >= sniff.HEAD_BYTES
+        pace = Pace(self._web.patience, where)
         total = self._wanted.size if offer.total is None else offer.total
         # Not decoded: a .gz that a server labels as an encoding is to arrive as it lies there.
         for block in response.iter_raw():
@@ -158,6 +176,7 @@ class _Transfer:
                 why = "as it should have" if total is not None else "since nobody says how many it has"
                 raise FetchError(f"{where}: expected at most {most:,} bytes, {why}, and the server goes on sending")
             part.append(block)
+            pace.step(len(block))
             if part.have - told < TELL_BYTES and sniffed:
                 continue
             told = part.have
@@ -194,8 +213,10 @@ class _Transfer:
         if problem := self._wanted.mismatch(size, checksum):
             if self._mixed:
                 raise Anew(f"{shown(url)}: {problem}; the file may have changed between its parts")
-            self._drop()
-            raise FetchError(f"{shown(url)}: {problem}. What came was thrown away")
+            kept = part.reject()
+            raise Rejected(
+                f"{shown(url)}: {problem}. What came is kept as {kept}, to be looked at, and is not used: remove it"
+            )
         part.publish()
         return Fetched(path=part.target, bytes=size, checksum=checksum, url=shown(url))
 

@@ -11,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ from sar_data.download import ledger
 from sar_data.download.fetch import Outcome, check, fetch
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
-from sar_data.errors import FetchError, SourceError, TargetError, UsageError
+from sar_data.errors import FetchError, SourceError, TargetError, Unreachable, UsageError
 from sar_data.sources.lists import FoundLists
 from sar_data.sources.tree import Folder
 from sar_data.spec import Source
@@ -255,6 +256,45 @@ def test_one_that_fails_stops_no_other(here: Site, tmp_path: Path) -> None:
         ("failed", True),
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "sources.json"]
+
+
+def nowhere() -> str:
+    """Return the address of a port of this machine at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def test_without_a_network_one_error_says_so_after_the_first_refusals(tmp_path: Path) -> None:
+    away = nowhere()
+    sources = [Source(name=f"{i}.bin", url=f"{away}/{i}", checksum=sha256(DATA)) for i in range(10)]
+    sources += [Source(name="x.bin", url="http://no-such-host.invalid/x", checksum=sha256(DATA))]
+    said: list[str] = []
+    with pytest.raises(Unreachable, match=r"no connection \(.*\), nor to any other host") as caught:
+        fetched(sources, tmp_path, say=said.append)
+    assert "This machine is offline, or a proxy is needed: set HTTPS_PROXY" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+    assert len(said) <= 5, "each of four threads, and the second host, tries once more"
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".json"]
+
+
+def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = nowhere()
+    monkeypatch.setenv("HTTPS_PROXY", proxy.replace("//", "//me:secret@"))
+    with pytest.raises(Unreachable, match=f"offline, or its proxy {proxy} does not answer") as caught:
+        fetched([Source(name="a", url="https://example.invalid/a", checksum=sha256(DATA))], tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_host_that_is_away_is_no_reason_to_stop_where_another_answers(here: Site, tmp_path: Path) -> None:
+    here.answers = {"/b": [good(DATA)]}
+    away = Source(name="a", url=f"{nowhere()}/a", checksum=sha256(DATA))
+    there = Source(name="b", url=f"{here.url}/b", checksum=sha256(DATA))
+    both = Source(name="c", url=f"{nowhere()}/c", mirrors=(f"{here.url}/b",), checksum=sha256(DATA))
+    outcomes = fetched([away, there, both], tmp_path)
+    assert [outcome.state for outcome in outcomes] == ["failed", "fetched", "fetched"]
+    assert outcomes[0].passing
 
 
 def test_http_alone_needs_a_published_checksum(tmp_path: Path) -> None:

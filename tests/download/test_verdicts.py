@@ -83,6 +83,21 @@ def dripping(data: bytes) -> Turn:
     return turn
 
 
+def trickling(data: bytes, every_s: float = 0.02) -> Turn:
+    """Send a file byte by byte, from where it is asked for."""
+
+    def turn(self: web.Handler) -> None:
+        start = self.asked.start
+        part = {"content_range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+        self.head(206 if start else 200, {"content_length": len(data) - start, "etag": web.etag(data), **part})
+        for at in range(start, len(data)):
+            self.put(data[at : at + 1])
+            self.wfile.flush()
+            time.sleep(every_s)
+
+    return turn
+
+
 CUT = cut(DATA, 100_000)
 GZ = gzip.compress(b"a list", mtime=0)
 CASES: dict[str, Case] = {
@@ -216,6 +231,63 @@ def test_every_behaviour_has_its_verdict(
             assert not (tmp_path / case.name).exists()
     if case.asked is not None:
         assert len(here.of("/a")) == case.asked
+
+
+PACE = Patience(attempts=3, first_s=0.001, most_s=0.002, connect_s=5.0, read_s=5.0, least_bytes_s=1000.0, over_s=0.2)
+
+
+def test_an_answer_that_trickles_is_a_stall_and_is_gone_on_with(here: Site, tmp_path: Path) -> None:
+    here.answers = {"/a": [trickling(DATA), good(DATA)]}
+    said: list[str] = []
+    with Web(patience=PACE) as client:
+        got = download(
+            Wanted(name="a", urls=(f"{here.url}/a",), checksum=SHA256), tmp_path, web=client, say=said.append
+        )
+    assert got.path.read_bytes() == DATA
+    assert here.of("/a")[1].start > 0
+    (line,) = said
+    assert "/a: stalled: expected 1,000 bytes a second or more over 0 s, found " in line
+    assert f"from byte {here.of('/a')[1].start:,}" in line
+
+
+def test_bytes_that_trickle_for_ever_are_no_sign_that_a_server_gets_on(here: Site, tmp_path: Path) -> None:
+    here.answers = {"/a": [trickling(DATA)]}
+    with Web(patience=PACE) as client, pytest.raises(Unreachable, match=r"stalled: .*, attempt 3\. What came is kept"):
+        download(Wanted(name="a", urls=(f"{here.url}/a",), checksum=SHA256), tmp_path, web=client)
+    starts = [asked.start for asked in here.of("/a")]
+    assert len(starts) == 3
+    assert 0 == starts[0] < starts[1] < starts[2]
+    assert DATA.startswith((tmp_path / "a.part").read_bytes())
+
+
+def test_the_lowest_speed_is_a_mean_over_a_minute() -> None:
+    assert (Patience().least_bytes_s, Patience().over_s) == (1000.0, 60.0)
+
+
+def test_another_file_is_kept_aside_and_never_used(here: Site, tmp_path: Path) -> None:
+    """The first is replaced by the second; the file that is right is fetched anew beside it."""
+    third = random.Random(2).randbytes(300_000)
+    here.answers = {"/a": [good(OTHER), good(third), good(DATA)]}
+    wanted = Wanted(name="a.bin", urls=(f"{here.url}/a",), checksum=SHA256)
+    aside = tmp_path / "a.bin.rejected"
+    with Web(patience=HASTE) as client:
+        for data in (OTHER, third):
+            with pytest.raises(FetchError, match=r"found sha256:\w+\. What came is kept as .*/a\.bin\.rejected"):
+                download(wanted, tmp_path, web=client)
+            assert list(tmp_path.iterdir()) == [aside]
+            assert aside.read_bytes() == data
+        assert download(wanted, tmp_path, web=client).path.read_bytes() == DATA
+    assert aside.read_bytes() == third
+    assert [asked.start for asked in here.of("/a")] == [0, 0, 0]
+
+
+def test_a_mirror_is_asked_while_another_file_is_kept_aside(here: Site, tmp_path: Path) -> None:
+    here.answers = {"/a": [good(OTHER)], "/b": [cut(DATA, 100_000), good(DATA)]}
+    wanted = Wanted(name="a.bin", urls=(f"{here.url}/a", f"{here.url}/b"), checksum=SHA256)
+    with Web(patience=HASTE) as client:
+        assert download(wanted, tmp_path, web=client).path.read_bytes() == DATA
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "a.bin.rejected"]
+    assert (tmp_path / "a.bin.rejected").read_bytes() == OTHER
 
 
 def test_a_part_survives_a_mirror_of_another_file(here: Site, tmp_path: Path) -> None:

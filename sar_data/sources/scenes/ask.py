@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 import httpx
 
-from sar_data.download.http import Web
-from sar_data.download.response import PASSING
-from sar_data.download.retry import asked_delay
+from sar_data.download.http import Offline, Web, shown
+from sar_data.download.pace import Pace
+from sar_data.download.response import PASSING, Again
+from sar_data.download.retry import Patience, asked_delay
 from sar_data.errors import FetchError, Unreachable
 from sar_data.system import strict_json
 
@@ -29,7 +30,7 @@ def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
         wait_s: float | None = None
         try:
             with web.get(f"{url}?{urlencode(query)}", {"accept": "application/json"}) as response:
-                status, body = response.status_code, _body(response)
+                status, body = response.status_code, _body(response, web.patience)
                 wait_s = asked_delay(response.headers.get("retry-after"), response.headers.get("date"))
             if status == httpx.codes.OK:
                 return _object(url, body)
@@ -40,6 +41,12 @@ def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
             found = f"no answer ({error or type(error).__name__})"
             if untrusted(error):
                 raise unproven(url, found) from None
+            try:
+                web.refused(url, error, failed)
+            except Offline as offline:
+                raise unreachable(url, str(offline)) from None
+        except Again as error:
+            found = str(error)
         except ValueError:  # what stands before a busy server likes to answer with a page
             found = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
         if (wait_s or 0) > patience.obeyed_s:
@@ -73,10 +80,11 @@ def malformed(url: str, expected: str, found: object) -> FetchError:
     return FetchError(f"{url}: expected {expected}, found {str(found)[:SHOWN]}. Is this such a catalogue?")
 
 
-def _body(response: httpx.Response) -> bytes:
-    body = bytearray()
+def _body(response: httpx.Response, patience: Patience) -> bytes:
+    body, pace = bytearray(), Pace(patience, shown(str(response.url)))
     for block in response.iter_bytes():
         body += block
+        pace.step(len(block))
         if len(body) > MOST_BYTES:
             raise malformed(str(response.url.copy_with(query=None)), f"at most {MOST_BYTES >> 20} MiB", "more")
     return bytes(body)

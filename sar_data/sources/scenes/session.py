@@ -11,7 +11,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from sar_data.download.http import Authorise, safe
+from sar_data.download.http import Authorise, network_advice, safe
 from sar_data.download.response import PASSING
 from sar_data.download.retry import Patience, asked_delay
 from sar_data.sources.scenes.ask import SHOWN, malformed, unproven, unreachable, untrusted
@@ -27,7 +27,7 @@ class Retries(urllib3.Retry):
 
     @classmethod
     def of(cls, patience: Patience) -> Retries:
-        retries = cls(patience.attempts - 1, status_forcelist=BUSY, allowed_methods=None)
+        retries = cls(patience.attempts - 1, patience.refusals, status_forcelist=BUSY, allowed_methods=None)
         retries.patience = patience
         return retries
 
@@ -97,7 +97,8 @@ def explained(url: str, *kinds: type[Exception]) -> Iterator[None]:
         if untrusted(error):
             raise unproven(url, found) from error
         if _may_pass(error) or _may_pass(error.__context__):
-            raise unreachable(url, found) from error
+            unmade = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.ReadTimeout)
+            raise unreachable(url, f"{found}. {network_advice()}" if unmade else found) from error
         raise malformed(url, "a catalogue's answer", found if isinstance(error, kinds) else repr(error)) from error
 
 
