@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -117,7 +118,6 @@ def fetch(
     known = ledger.read(folder)
     wanted = [(source, _wanted(source, known, mirror)) for source in sources]
     _check_space([want for source, want in wanted if not source.manual], folder)
-
     offline: list[Offline] = []
 
     def one(source: Source, want: Wanted) -> Outcome:
@@ -146,8 +146,16 @@ def fetch(
             return Outcome(source=source, state="failed", message=str(error), passing=isinstance(error, Unreachable))
         return outcome
 
+    outcomes = _together([partial(one, *pair) for pair in wanted], web)
+    if offline and not web.answered.is_set():
+        raise Offline(f"{web.away()}. What is in {folder} is kept: run the same command again")
+    return outcomes
+
+
+def _together(jobs: Iterable[Callable[[], Outcome]], web: Web) -> list[Outcome]:
+    """Run jobs in threads; raise what one of them raises, once all have ended."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch") as pool:
-        futures = [pool.submit(one, *pair) for pair in wanted]
+        futures = [pool.submit(job) for job in jobs]
         try:
             # The one that failed is told of, not those that it stopped.
             failed = [error for future in futures if (error := future.exception())]
@@ -156,8 +164,6 @@ def fetch(
             raise
     for error in sorted(failed, key=lambda error: isinstance(error, Stopped)):
         raise error
-    if offline and not web.answered.is_set():
-        raise Offline(f"{web.away()}. What is in {folder} is kept: run the same command again")
     return [future.result() for future in futures]
 
 
