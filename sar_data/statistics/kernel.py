@@ -1,13 +1,12 @@
 """The one compiled loop of the house: moments, power moments and histogram of an image whose pixels are all valid.
 
 numpy needs a dozen passes over memory for these sums; compiled, they take less than half the time, which is the largest
-single gain a build has had (docs/performance.md). Compiled once a machine and cached beside this file.
+single gain a build has had (docs/performance.md). Compiled once a machine.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.record import Image
+from sar_data.system.native import compiled
 
 Floats = npt.NDArray[np.float64]
 Power = tuple[Floats, Floats]
@@ -24,20 +24,6 @@ TAYLOR = tuple(1 / math.factorial(n) for n in range(12))  # |f| <= ln 2 / 2: the
 PIXELS = numba.types.Array(numba.f4, 2, "C", readonly=True)  # images may be views of a file's bytes
 F8 = numba.f8[::1]
 BLOCK = 256  # bins of a few pixels at once: found in vector registers, counted one by one
-
-
-def _compiled(*types: Any) -> Callable[[Callable[..., None]], Any]:
-    """Compile for one signature at import, so that forked workers inherit the machine code."""
-    # Sums may be reordered at compile time, never at run time: the same bits for any number of workers.
-    options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contract"}}
-
-    def decorate(function: Callable[..., None]) -> Any:
-        try:
-            return numba.njit(numba.void(*types), cache=True, **options)(function)
-        except RuntimeError:  # no folder to keep the cache in: compile in each process
-            return numba.njit(numba.void(*types), **options)(function)
-
-    return decorate
 
 
 class Bins(NamedTuple):
@@ -70,7 +56,7 @@ def add(flat: Image, centre: Floats, linear: Floats, square: Floats, bins: Bins,
     _add_histogram(flat, *bins)
 
 
-@_compiled(PIXELS, F8, F8, numba.f8[:, ::1])
+@compiled(numba.void(PIXELS, F8, F8, numba.f8[:, ::1]), reordered=True)
 def _add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     for i in range(bands):
@@ -89,7 +75,7 @@ def _add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
                 square[j, i] += product
 
 
-@_compiled(PIXELS, F8, F8, F8)
+@compiled(numba.void(PIXELS, F8, F8, F8), reordered=True)
 def _add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     t = TAYLOR
@@ -114,7 +100,7 @@ def _add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
         square[i] += product
 
 
-@_compiled(PIXELS, numba.f8, numba.f8, numba.i8[:, ::1])
+@compiled(numba.void(PIXELS, numba.f8, numba.f8, numba.i8[:, ::1]), reordered=True)
 def _add_histogram(flat: Any, first: Any, per_bin: Any, histogram: Any) -> None:
     bands, pixels = flat.shape
     first, per_bin = np.float32(first), np.float32(per_bin)
