@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from sar_data.errors import BuildError, unknown
+from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.formats.container import Layout
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
@@ -44,6 +44,7 @@ class Source:
         self.manifest = Manifest.load(self.files.folder)
         if split not in self.manifest.splits:
             raise unknown("split", split, self.manifest.splits)
+        self._check_streams(str(build), split)
         self.build, self.split = str(build), split
         self.layout: Layout = layout_of(self.manifest)
         self.task = targets.task_of(self.manifest, task)
@@ -72,6 +73,18 @@ class Source:
         if self.manifest.format == "lmdb":
             self.plane = np.array([sorted(bands).index(band) for band in bands]) * frames + np.arange(frames)[:, None]
         self._in_order = np.array_equal(self.plane.ravel(), np.arange(self.plane.size))
+
+    def _check_streams(self, build: str, split: str) -> None:
+        """Raise UsageError for a remote build of which a whole split would be fetched before the first batch."""
+        if self.files.room is None or self.manifest.format != "lmdb":
+            return
+        self.files.close()
+        size = sum(shard.bytes for shard in self.manifest.splits[split].shards)
+        raise UsageError(
+            f"{build}: expected a container that is fetched shard by shard, found lmdb, whose {split} is one file of "
+            f"more than {size / 1e6:,.0f} MB. Zarr and WebDataset stream: `convert(format=zarr)` where the build lies, "
+            "or copy it to this machine"
+        )
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -35,7 +35,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("shuffle", [True, "shards", False])
-@pytest.mark.parametrize("container", ["lmdb", "webdataset", "zarr", "zarr+zstd"])
+@pytest.mark.parametrize("container", ["webdataset", "zarr", "zarr+zstd"])
 def test_batches_are_bit_equal_to_those_of_the_build_here(
     container: str, shuffle: bool | str, server: Web, sealed: dict[str, Build], tmp_path: Path
 ) -> None:
@@ -49,6 +49,17 @@ def test_batches_are_bit_equal_to_those_of_the_build_here(
             pairs = list(zip(here, there, strict=True))
             assert len(pairs) == len(here)
             assert all(same(a, b) for a, b in pairs)
+
+
+def test_an_lmdb_build_is_refused_at_once_and_told_what_streams(
+    server: Web, sealed: dict[str, Build], tmp_path: Path
+) -> None:
+    build = sealed["lmdb"]
+    said = r"found lmdb, whose train is one file.*Zarr and WebDataset stream: `convert\(format=zarr\)` where"
+    for room in (None, 1 << 30, 4096 + sum(path.stat().st_size for path in build.path.glob("*.*"))):
+        with pytest.raises(UsageError, match=said):
+            Stream(url(server, build), cache=tmp_path, cache_bytes=room)
+    assert not any(name.endswith(".mdb") for name in server.gets), "nothing of the split was fetched"
 
 
 def test_a_cache_smaller_than_the_split_serves_every_epoch_and_stays_within_its_bound(
