@@ -97,6 +97,10 @@ class BuildError(SarDataError, ValueError):
     """A build on disk is not whole, not of this version, or cannot be used as asked."""
 
 
+class OtherVersion(BuildError):
+    """A build that another version of sar-data made, and this one cannot read."""
+
+
 class RunError(SarDataError, ValueError):
     """A training run, or what it left on disk, is not whole or cannot be used as asked."""
 

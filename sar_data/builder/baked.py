@@ -8,6 +8,7 @@ from sar_data.errors import BuildError
 from sar_data.sealed.documents import Applied
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build
+from sar_data.sealed.verify import lost
 
 # The parameter of a step that the user names.
 ASKED = {"crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
@@ -29,6 +30,7 @@ def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
             and manifest.parent.recipe_digest == draft.job.recipe
             and manifest.compression == request.packing
             and _asked(manifest.applied) == changes
+            and not lost(build.path)
         ):
             return build
     return None

@@ -88,7 +88,7 @@ class Itinerary:
 
 
 def _build(request: BuildRequest) -> Steps[Outcome]:
-    preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request.lossless, runner, progress, say))
+    preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request, runner, progress, say))
     yield preparing
     with preparing.result as draft:
         if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
@@ -101,7 +101,7 @@ def _build(request: BuildRequest) -> Steps[Outcome]:
 
 
 def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[Outcome]:
-    preparing = Step("prepare", "nothing", lambda runner, progress, say: prepare_repack(parent, request), baking)
+    preparing = Step("prepare", "nothing", lambda runner, progress, say: prepare_repack(parent, request, say), baking)
     yield preparing
     with preparing.result as draft:
         outcome = yield from _seal(draft, baking, None if request.drop_parent else parent.path)

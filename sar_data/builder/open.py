@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,17 +15,20 @@ from sar_data.builder.origin import Raw
 from sar_data.builder.pack import missing_bytes
 from sar_data.builder.plan import PLAN, Plan
 from sar_data.builder.sharding import shards_of
-from sar_data.errors import BuildError, SplitError, TargetError
+from sar_data.errors import BuildError, OtherVersion, SplitError, TargetError
+from sar_data.progress import Say
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import layout_of
+from sar_data.sealed.verify import lost
 from sar_data.system import durable
 
 SCAN_NAME = "scan.parquet"
 
 
-def open_draft(out: Path, plan: Plan) -> Draft:
+def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
     """Return the draft of a build below `out`, its target locked and its plan written.
 
+    A sealed build that stands there is looked at: one that is damaged is moved aside, and `say` is called with that.
     Raises SplitError for an empty train split, TargetError where the target is held, unwritable or too small.
     """
     if "train" not in plan.split:
@@ -35,13 +40,15 @@ def open_draft(out: Path, plan: Plan) -> Draft:
     target, job = _target(out, plan)
     draft = Draft(target, job, plan, plan.splits(), shards)
     draft.sealed = _sealed(draft)
-    if not draft.sealed:
-        draft.lock = hold(target, job.work, job.recipe)
-        draft.sealed = _sealed(draft)  # by another builder, between the first look and the lock
-    if draft.sealed:
-        discard(job.work)  # left by a builder that was killed after the rename
-        return draft
     try:
+        if not draft.sealed:
+            draft.lock = hold(target, job.work, job.recipe)
+            draft.sealed = _sealed(draft)  # by another builder, between the first look and the lock
+        if draft.sealed:
+            discard(job.work)  # left by a builder that was killed after the rename
+            return draft
+        if target.exists():
+            _set_aside(target, say)
         _write_plan(draft, rows)
         _check_space(draft)
     except BaseException:
@@ -70,12 +77,24 @@ def _target(out: Path, plan: Plan) -> tuple[Path, Job]:
 
 
 def _sealed(draft: Draft) -> bool:
-    """Say whether the target stands; raise BuildError where it is another build, or one that `stop` does not accept."""
+    """Say whether the target stands and is whole, as far as a quick look tells.
+
+    Raises BuildError where it is another build, or one that `stop` does not accept.
+    """
     if not draft.target.exists():
         return False
-    found, digest = Manifest.load(draft.target), draft.job.recipe
+    try:
+        found, digest = Manifest.load(draft.target), draft.job.recipe
+    except OtherVersion:
+        raise
+    except BuildError as error:
+        if isinstance(error.__cause__, OSError):  # it may be whole, but cannot be read
+            raise
+        return False
     if found.recipe_digest != digest:
         raise BuildError(f"{draft.target / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
+    if lost(draft.target):
+        return False
     left_out = found.quarantine[len(draft.plan.quarantine) :]  # beyond what this run's scan or parent left out
     if left_out and draft.job.bad_records == "stop":
         raise BuildError(
@@ -84,6 +103,18 @@ def _sealed(draft: Draft) -> bool:
             "build again."
         )
     return True
+
+
+def _set_aside(target: Path, say: Say | None) -> None:
+    """Give a damaged build another name, under which it stays until somebody removes it."""
+    problems = lost(target)
+    aside = next(name for n in count(1) if not (name := target.with_name(f"{target.name}.damaged-{n}")).exists())
+    with durable.explained(target):
+        os.rename(target, aside)
+        durable.sync_path(target.parent)
+    if say:
+        more = f", and {len(problems) - 1:,} problems more" if len(problems) > 1 else ""
+        say(f"{target} is damaged and is built again: {problems[0]}{more}. What is left of it is {aside.name}")
 
 
 def _write_plan(draft: Draft, rows: pa.Table) -> None:

@@ -18,6 +18,7 @@ from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
 from sar_data.builder.scan import scan
+from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
 from sar_data.progress import Progress, Say
@@ -46,8 +47,9 @@ from sar_data.system.bulk import bulk
 
 @bulk()
 def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> Draft:
-    """Return the draft of a raw build in one container, its target locked; one that exists sealed is returned as such.
+    """Return the draft of a request's lossless build in one container, its target locked.
 
+    A build that stands sealed is returned as such. What is to be baked from it is checked against the sizes of images.
     `say` is called with what a user should know of the source, such as the disk that a compressed archive needs.
     """
     pipeline = request.pipeline
@@ -59,8 +61,9 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
             say(f"found: {line}")
     spec = pipeline.spec
     check_spec(spec)
-    (format,) = request.formats
-    container = formats.get(format or spec.container, request.packing)
+    lossless = request.lossless
+    (format,) = lossless.formats
+    container = formats.get(format or spec.container, lossless.packing)
     name, policy = parse(request.split or next(iter(pipeline.splits)), pipeline.splits)
     check_shape(spec, container)
     scanned = scan(
@@ -73,6 +76,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         progress=progress,
     )
     records = scanned.records
+    request.check_sizes(largest(scanned.table, spec.shape))
     assignment = policy.assign(records, seed=request.seed, lists=FoundLists.beside(request.source, request.lists, tree))
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {
@@ -99,7 +103,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         bad_records=request.bad_records,
         quarantine=[*scanned.quarantined, *_misplaced(records, assignment, request.bad_records)],
     )
-    return open_draft(request.out, plan)
+    return open_draft(request.out, plan, say)
 
 
 def _decisions(

@@ -15,10 +15,12 @@ from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Baked
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import CHANGES, ConvertRequest
+from sar_data.builder.sizes import largest
 from sar_data.crop import refitted
 from sar_data.errors import UsageError
 from sar_data.formats.container import Format
 from sar_data.formats.storage import MISSING, SCALE
+from sar_data.progress import Say
 from sar_data.sealed.documents import Applied, Parent, Storage
 from sar_data.sealed.index import SCAN, has_objects
 from sar_data.sealed.manifest import Decisions, Identity, Manifest, recipe_digest
@@ -29,7 +31,7 @@ from sar_data.sealed.records import to_records, to_table
 NORMALIZED_UNIT = {"zscore": "1", "minmax": "minmax"}
 
 
-def prepare_repack(parent: Build, changes: ConvertRequest) -> Draft:
+def prepare_repack(parent: Build, changes: ConvertRequest, say: Say | None = None) -> Draft:
     """Return the draft of a repack, its target locked. Raises UsageError for changes that cannot be combined."""
     manifest = parent.manifest
     index = parent.index()
@@ -70,7 +72,7 @@ def prepare_repack(parent: Build, changes: ConvertRequest) -> Draft:
         quarantine=manifest.quarantine,
         clipped=manifest.clipped,
     )
-    return open_draft(changes.out or parent.path.parents[2], plan)
+    return open_draft(changes.out or parent.path.parents[2], plan, say)
 
 
 def _container(manifest: Manifest, changes: ConvertRequest) -> Format:
@@ -87,10 +89,8 @@ def _container(manifest: Manifest, changes: ConvertRequest) -> Format:
 def _check(manifest: Manifest, changes: ConvertRequest, index: pa.Table) -> None:
     unit = layout_of(manifest).unit
     shape = manifest.shape
-    if changes.pad is not None:
-        largest = max(pc.max(index[name]).as_py() or 0 for name in ("height", "width"))
-        if largest > changes.pad:
-            raise UsageError(f"`pad={changes.pad}`: expected images of at most that size, found {largest} pixels")
+    if changes.cut is not None:
+        changes.check_sizes(largest(index))
     if changes.resize is not None and (shape is None or (pc.any(has_objects(index)).as_py() and shape[0] != shape[1])):
         what = "images of one size" if shape is None else "square images, so that boxes keep their form"
         raise UsageError(f"`resize={changes.resize}`: expected {what}: use `crop=…` or `pad=…` first")

@@ -60,6 +60,16 @@ class Changes:
         """The one height and width that all images get, None where they keep theirs."""
         return self.crop if self.crop is not None else self.pad
 
+    def check_sizes(self, largest: int) -> None:
+        """Raise UsageError where one size does not fit images of which the largest has that height or width."""
+        if self.pad is not None and largest > self.pad:
+            raise UsageError(f"`pad={self.pad}`: expected images of at most that size, found {largest} pixels")
+        if self.crop is not None and largest < self.crop:
+            raise UsageError(
+                f"`crop={self.crop}`: expected images of at least that size, found at most {largest} pixels, so there "
+                f"is nothing to cut: `pad={self.crop}` extends them"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest(Changes):
@@ -109,6 +119,8 @@ class BuildRequest(Changes):
             from sar_data.split.parse import parse
 
             parse(self.split or next(iter(pipeline.splits)), pipeline.splits)
+            if pipeline.spec.shape is not None:
+                self.check_sizes(max(pipeline.spec.shape))
 
     @property
     def pipeline(self) -> Pipeline:

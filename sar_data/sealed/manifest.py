@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
-from sar_data.errors import BuildError
+from sar_data.errors import BuildError, OtherVersion
 from sar_data.sealed.documents import (
     Applied,
     BandDocument,
@@ -167,7 +167,7 @@ def read_document(data: bytes, where: object) -> dict[str, Any]:
         raise BuildError(f"{where}: not a manifest: expected JSON, found {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version not in VERSIONS:
-        raise BuildError(
+        raise OtherVersion(
             f"{where}: expected schema_version {' or '.join(map(str, VERSIONS))}, found {version!r}: it is of another "
             "version of sar-data. Build anew, or read it with that version"
         )

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data import formats
-from sar_data.errors import BuildError
+from sar_data.errors import BuildError, OtherVersion
 from sar_data.formats.container import Fault
 from sar_data.progress import Progress
 from sar_data.runners import Runner, Serial
@@ -43,6 +43,8 @@ from sar_data.system.checksum import sha256
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
 LEFT_BY_READERS = ("lock.mdb",)  # what LMDB leaves beside an environment that is opened with locks
 RECIPE = re.compile("[0-9a-f]{8}")  # how a digest is cut in a folder's name
+DOCUMENTS = (".json", ".parquet")  # how files end that are small and hashed by a quick look
+LISTED = f"a line in {SUMS_NAME}"
 CLOSE = 1e-9  # relative: another machine's exp and log may differ in the last bits
 
 
@@ -66,8 +68,8 @@ def verify(
 ) -> list[Problem]:
     """Return all that is wrong with the build at `path`, an empty list if nothing is.
 
-    Quick looks at documents, names and sizes; `full` reads every byte: hashes of files and images, the content
-    digest, the statistics. Those of a split with a damaged image are not compared, since they follow.
+    Quick looks at documents and their hashes, at names and sizes; `full` reads every byte: hashes of files and images,
+    the content digest, the statistics. Those of a split with a damaged image are not compared, since they follow.
     """
     try:
         written = read_bytes(path)
@@ -92,12 +94,29 @@ def verify(
     problems += _files(build, sums, owners)
     if full:
         problems += _hashes(build, sums, owners, runner, progress)
+    else:
+        documents = {name: digest for name, digest in sums.items() if name.endswith(DOCUMENTS)}
+        problems += _hashes(build, documents, owners, Serial(), None)
     try:
         index = build.index()
     except BuildError as error:
         return [*problems, Problem(None, None, INDEX_NAME, "a table", str(error))]
     problems += _rows(build.manifest, index)
     return problems + (_pixels(build, index, runner, progress) if full else [])
+
+
+def lost(path: Path) -> list[Problem]:
+    """Return what is gone, cut or altered of the build at `path`, as far as a quick look tells; extra files are not.
+
+    Raises OtherVersion for a build that this version cannot judge.
+    """
+    try:
+        read_document(read_bytes(path), path / NAME)
+    except OtherVersion:
+        raise
+    except BuildError as error:
+        return [Problem(None, None, NAME, "a manifest", str(error))]
+    return [problem for problem in verify(path) if problem.expected != LISTED]
 
 
 def _document(path: Path, written: bytes, document: dict[str, Any]) -> list[Problem]:
@@ -125,9 +144,7 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
         Problem(owners.get(name), None, name, "a file", "none") for name in sorted({*sums, *owners} - present.keys())
     ]
     extra = {name for name in present.keys() - sums.keys() if name.rpartition("/")[2] not in LEFT_BY_READERS}
-    problems += [
-        Problem(owners.get(name), None, name, f"a line in {SUMS_NAME}", "none") for name in sorted(extra - {*UNCOVERED})
-    ]
+    problems += [Problem(owners.get(name), None, name, LISTED, "none") for name in sorted(extra - {*UNCOVERED})]
     for split in build.manifest.splits.values():
         for shard in split.shards:
             if shard.file in owners and shard.file in present:

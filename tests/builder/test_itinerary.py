@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sar_data.builder.itinerary import Itinerary, build, carry_out
+from sar_data.builder.itinerary import Itinerary, build, carry_out, convert
 from sar_data.builder.prepare import prepare
-from sar_data.builder.request import BuildRequest
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.errors import TargetError, UsageError
 from sar_data.runners import Serial
 from tests.mini import invented
@@ -90,6 +90,20 @@ def test_sizes_that_differ_suit_webdataset_and_become_zarr_by_a_crop(ragged: Pat
     assert [name.partition("-")[0] for name in visible(tmp_path)] == ["webdataset", "zarr"]
     with pytest.raises(UsageError, match="zarr needs one: use `format=webdataset`"):
         build(asked(ragged, tmp_path, dataset=RAGGED, format="zarr"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"crop": 11}, r"`crop=11`: .* at most 10 pixels"), ({"pad": 9}, r"`pad=9`: .* 10 pixels")]
+)
+def test_a_size_that_no_image_has_room_for_is_refused_before_a_pixel_is_read(
+    ragged: Path, tmp_path: Path, change: dict[str, int], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(asked(ragged, tmp_path / "out", dataset=RAGGED, **change))
+    assert not (tmp_path / "out").exists()
+    plain = build(asked(ragged, tmp_path / "plain", dataset=RAGGED))
+    with pytest.raises(UsageError, match=message):
+        convert(ConvertRequest(parent=plain.path, **change))
 
 
 def test_the_target_is_held_from_prepare_to_seal(even: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
     *WRONG,
     ({"format": ["zarr", "lmbd"]}, "unknown format 'lmbd'. Did you mean 'lmdb'?"),
     ({"drop_parent": True}, "`drop_parent=True`: expected `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"),
+    ({"crop": 500}, "`crop=500`: expected images of at least that size, found at most"),
+    ({"pad": 3}, "`pad=3`: expected images of at most that size, found"),
     ({"bad_records": "skip"}, "unknown bad records 'skip'"),
     ({"limit": 0}, "`limit=0`: expected at least 1 record"),
     ({"shard_length": 0}, "`shard_length=0`: expected at least 1 sample"),
