@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sar_data.download.ledger import Ledger
-from sar_data.sealed import index
+from sar_data.sealed import index, samples
 from sar_data.sealed.manifest import Manifest
 from sar_data.sources.scenes.listing import Listing
 
@@ -25,6 +25,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return {
         "manifest.schema.json": manifest,
         "index.arrow.json": index.document(),
+        "samples.arrow.json": samples.document(),
         "sources.schema.json": sources,
         "scenes.schema.json": scenes,
     }

@@ -16,8 +16,10 @@ from sar_data.builder.proof import Proof
 from sar_data.sealed.documents import Quarantined, ShardDocument, SplitDocument
 from sar_data.sealed.index import FILE, INDEX, label_columns
 from sar_data.sealed.manifest import Outcome, content_digest
+from sar_data.sealed.samples import samples_table
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
 from sar_data.split.policy import UNUSED
+from sar_data.statistics.figures import FIGURES
 from sar_data.statistics.stats import BandStats
 
 Keys = dict[str, list[str | None]]
@@ -25,9 +27,13 @@ Keys = dict[str, list[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """`index` in the INDEX schema; `keys` of every slot by split, None where quarantined."""
+    """`index` is in the INDEX schema, `samples` in that of SAMPLES, None without statistics.
+
+    `keys` are of every slot, by split, None where the record was quarantined.
+    """
 
     index: pa.Table
+    samples: pa.Table | None
     keys: Keys
     outcome: Outcome
 
@@ -57,7 +63,13 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     )
     unused = draft.plan.scanned.filter(pa.array([split == UNUSED for split in draft.plan.split], pa.bool_()))
     unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))
-    return Joined(_indexed([packed, unused], draft), keys, outcome)
+    samples = _samples(packed, slots, bands) if statistics else None
+    return Joined(_indexed([packed, unused], draft), samples, keys, outcome)
+
+
+def _samples(packed: pa.Table, slots: pa.Table, bands: Sequence[str]) -> pa.Table:
+    flat = slots["figures"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return samples_table(packed, bands, flat.reshape(-1, len(bands), len(FIGURES)))
 
 
 def _quarantined(planned: pa.Table, slots: pa.Table) -> list[Quarantined]:

@@ -24,8 +24,10 @@ from sar_data.formats.storage import physical
 from sar_data.progress import Progress
 from sar_data.record import Record
 from sar_data.runners import Runner
+from sar_data.sealed.index import list_offsets
 from sar_data.sealed.places import places_of
 from sar_data.sealed.records import to_records
+from sar_data.statistics.figures import FIGURES, Figures
 from sar_data.statistics.tally import Survey, Tally, survey
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
@@ -167,11 +169,12 @@ class _Pass:
         self.job = job
         self.refuse = job.container.refuse
         self.tally = Tally(job.layout.units) if job.statistics else None
+        self.figures: list[Figures] = []  # of the valid slots
         self.fallbacks = 0
         self.narrowed = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
         self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
-        self.slots: list[tuple[Any, ...]] = []  # SLOTS without the offsets, which the container tells at the end
+        self.slots: list[tuple[Any, ...]] = []  # SLOTS without offsets, known at the end, and figures
 
     def entries(self, opened: Opened, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
         layout = self.job.layout
@@ -192,7 +195,7 @@ class _Pass:
                 yield Entry(record, None)
                 continue
             if self.tally:
-                self.tally.add(seen)
+                self.figures.append(self.tally.add(seen))
             self.fallbacks += pixels.fallbacks
             self.narrowed += pixels.narrowed
             if pixels.clipped:
@@ -233,5 +236,10 @@ class _Pass:
         """Return the slots in the SLOTS schema; an empty slot has no offset."""
         ends = zip(written.offsets, written.mask_offsets, strict=True)
         rows = [(*slot, *(end if slot[0] else (None, None))) for slot, end in zip(self.slots, ends, strict=True)]
-        columns = list(zip(*rows, strict=True)) or [()] * len(SLOTS)
-        return pa.table([pa.array(c, f.type) for c, f in zip(columns, SLOTS, strict=True)], schema=SLOTS)
+        fields = list(SLOTS)[:-1]
+        columns = list(zip(*rows, strict=True)) or [()] * len(fields)
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)]
+        size = self.figures[0].size if self.figures else 0
+        offsets = list_offsets(size * slot[0] for slot in self.slots)
+        values = pa.array(np.concatenate([*self.figures, np.empty((0, len(FIGURES)))]).ravel())
+        return pa.table([*arrays, pa.ListArray.from_arrays(offsets, values)], schema=SLOTS)

@@ -28,6 +28,7 @@ SLOTS = pa.schema(
         ("masked", pa.list_(MASKED)),
         ("offset", pa.int64()),
         ("mask_offset", pa.int64()),
+        ("figures", pa.list_(pa.float64())),  # [band, FIGURES] of a valid slot, where statistics are kept
     ]
 )
 

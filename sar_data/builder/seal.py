@@ -19,6 +19,7 @@ from sar_data.runners import Runner
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME, Build
+from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.statistics.stats import merge
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
@@ -46,9 +47,12 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     with durable.explained(job.build):
         for split, document in draft.splits.items():
             job.container.finish(job.build, job.layout, split, document.shard_length, joined.keys[split])
-    sink = pa.BufferOutputStream()
-    pq.write_table(joined.index, sink, compression="zstd")
-    durable.write(job.build / INDEX_NAME, sink.getvalue(), sync=False)
+    tables = {INDEX_NAME: joined.index, SAMPLES_NAME: joined.samples}
+    for name, table in tables.items():
+        if table is not None:
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink, compression="zstd")
+            durable.write(job.build / name, sink.getvalue(), sync=False)
     sums = checksums(job.build, runner, progress)
     durable.write(job.build / SUMS_NAME, sums, sync=False)
     with durable.explained(job.build):

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,11 @@ from sar_data.sealed.manifest import (
     recipe_digest,
 )
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
-from sar_data.sealed.recount import counted, shards
+from sar_data.sealed.recount import Counted, counted, shards
+from sar_data.sealed.samples import SAMPLES_NAME, differing, read_samples
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
 from sar_data.sealed.sums import listed
-from sar_data.split.policy import UNUSED
+from sar_data.split.policy import SPLITS, UNUSED
 from sar_data.statistics.stats import BandStats, merge
 from sar_data.system.checksum import sha256
 
@@ -209,22 +211,32 @@ def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:
 
 def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | None) -> list[Problem]:
     """Read every image: compare its hash, then the content digest and the statistics."""
-    manifest = build.manifest
+    manifest, layout = build.manifest, layout_of(build.manifest)
     # An environment that is not whole is one problem, and not one for each of its records.
     broken = [split for split, faults in _faults(build).items() if faults] if manifest.format == "lmdb" else []
     parts: dict[str, list[BandStats]] = {split: [] for split in manifest.splits if split not in broken}
     hidden: dict[str, list[list[int]]] = {split: [] for split in parts}
     damaged: set[str] = set()
-    problems = []
-    for shard in counted(build, shards(build, index, parts), runner, progress):
+    problems: list[Problem] = []
+    try:
+        recorded_samples = read_samples(build.path)
+    except BuildError as error:
+        recorded_samples = None
+        problems.append(Problem(None, None, SAMPLES_NAME, "a table", str(error)))
+    todo = shards(build, index, parts)
+    in_order = sorted(todo, key=lambda rows: SPLITS.index(rows.split))  # as packed rows lie in the tables
+    starts = accumulate((len(rows.places) for rows in in_order), initial=0)
+    first = {rows.name: start for rows, start in zip(in_order, starts, strict=False)}
+    for shard in counted(build, todo, runner, progress):
         parts[shard.rows.split].append(shard.statistics)
+        if recorded_samples is not None and not shard.faults and not broken:
+            problems += _samples(recorded_samples, first[shard.rows.name], shard, len(layout.bands))
         hidden[shard.rows.split].append(shard.mask_pixels)
         for key, (expected, found) in shard.faults.items():
             damaged.add(shard.rows.split)
             problems.append(Problem(shard.rows.name, key, "pixels", expected, found))
     packed = index.filter(pc.is_valid(index["shard"]))
     problems += _differ("content digest", manifest.content_digest, content_digest(packed))
-    layout = layout_of(manifest)
     for split in parts.keys() - damaged if layout.mask else ():
         pixels = mask_pixels(layout.mask_classes, hidden[split])
         problems += _differ(f"mask pixels of {split}", manifest.splits[split].mask_pixels, pixels)
@@ -236,6 +248,16 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
         if split == "train":
             problems += _figures("normalization", manifest.normalization, normalization(merged, layout.bands))
     return problems
+
+
+def _samples(recorded: pa.Table, first: int, shard: Counted, bands: int) -> list[Problem]:
+    """Compare the recorded figures of a shard's images with those counted anew; `first` is its first sample."""
+    keys = [place.key for place in shard.rows.places]
+    rows = recorded.slice(first * bands, len(keys) * bands)
+    return [
+        Problem(shard.rows.name, key, SAMPLES_NAME, "the figures of the stored image", "others")
+        for key in differing(rows, keys, bands, shard.figures)
+    ]
 
 
 def _figures(what: str, expected: Document | None, found: Document | None) -> list[Problem]:

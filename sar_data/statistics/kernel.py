@@ -1,4 +1,4 @@
-"""The one compiled loop of the house: moments, power moments and histogram of an image whose pixels are all valid.
+"""The compiled statistics: moments, power moments, histogram and quantiles of an image whose pixels are all valid.
 
 numpy needs a dozen passes over memory for these sums; compiled, they take less than half the time, which is the largest
 single gain a build has had (docs/performance.md). Compiled once a machine.
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.record import Image
+from sar_data.statistics.quantiles import ranks_of
 from sar_data.system.native import compiled
 
 Floats = npt.NDArray[np.float64]
@@ -22,8 +23,7 @@ DB_TO_OCTAVES = math.log2(10) / 10  # power = 2 ** (dB * this)
 LN2 = math.log(2)
 TAYLOR = tuple(1 / math.factorial(n) for n in range(12))  # |f| <= ln 2 / 2: the rest is below 4e-14
 PIXELS = numba.types.Array(numba.f4, 2, "C", readonly=True)  # images may be views of a file's bytes
-F8 = numba.f8[::1]
-BLOCK = 256  # bins of a few pixels at once: found in vector registers, counted one by one
+F8, I8 = numba.f8[::1], numba.i8[::1]
 
 
 class Bins(NamedTuple):
@@ -34,30 +34,39 @@ class Bins(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-def add(flat: Image, centre: Floats, linear: Floats, square: Floats, bins: Bins, power: Power | None = None) -> None:
-    """Add an image float32 [band, pixel], all of whose pixels are valid, to sums and counts.
+class Measured(NamedTuple):
+    """What one image gives: sums [band] and [band, band], those of power for dB, quantiles and pixels that are 0."""
 
-    Σ(x - centre) goes to `linear` [band] and Σ(x - centre)(y - centre) to `square` [band, band]. With `power` x is in
-    dB, and Σv and Σv² of v = 10 ** ((x - centre) / 10) - 1 go to its two sums [band]. A value outside the bins is
-    counted at their end. Raises ValueError for arrays that do not fit together, TypeError for those of another type or
-    not C-contiguous.
+    linear: Floats
+    square: Floats
+    power: Power | None
+    quantiles: Floats
+    zeros: npt.NDArray[np.int64]
+
+
+def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) -> Measured:
+    """Return the figures of an image float32 [band, pixel], all of whose pixels are valid, and count it in `bins`.
+
+    The sums are Σ(x - centre) [band] and Σ(x - centre)(y - centre) [band, band]; of `decibels` also Σv and Σv² [band]
+    of v = 10 ** ((x - centre) / 10) - 1. Quantiles [band, fraction] are exact; a value outside the bins is counted at
+    their end. Raises ValueError for arrays that do not fit together, TypeError for those of another type or order.
     """
     bands, counts = flat.shape[0], bins.counts.shape
-    one = (bands,)
-    if not (centre.shape == linear.shape == one and square.shape == (bands, bands) and counts[0] == bands):
-        raise ValueError(
-            f"expected sums of {bands} bands, found {centre.shape}, {linear.shape}, {square.shape}, {counts}"
-        )
-    if counts[1] < 3 or not (power is None or power[0].shape == power[1].shape == one):
-        raise ValueError(f"expected sums of power of {bands} bands and a bin or more, found {counts[1] - 2} bins")
-    _add_moments(flat, centre, linear, square)
+    if centre.shape != (bands,) or counts[0] != bands or counts[1] < 3 or not flat.shape[1]:
+        raise ValueError(f"expected centres and bins of {bands} bands of pixels, found {centre.shape} and {counts}")
+    linear, square, zeros = np.empty(bands), np.empty((bands, bands)), np.empty(bands, np.int64)
+    power = (np.empty(bands), np.empty(bands)) if decibels else None
+    _moments(flat, centre, linear, square)
     if power is not None:
-        _add_power(flat, centre, *power)
-    _add_histogram(flat, *bins)
+        _power(flat, centre, *power)
+    ranks = ranks_of(flat.shape[1])
+    quantiles = np.empty((bands, len(ranks.weight)))
+    _histogram(flat, np.array(bins[:2]), bins.counts, *ranks, quantiles, zeros)
+    return Measured(linear, square, power, quantiles, zeros)
 
 
 @compiled(numba.void(PIXELS, F8, F8, numba.f8[:, ::1]), reordered=True)
-def _add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
+def _moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     for i in range(bands):
         for j in range(i, bands):
@@ -68,15 +77,13 @@ def _add_moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
                 y = np.float64(b[p]) - b_centre
                 linear += x
                 product += x * y
-            square[i, j] += product
+            square[i, j] = square[j, i] = product
             if i == j:
-                total[i] += linear
-            else:
-                square[j, i] += product
+                total[i] = linear
 
 
 @compiled(numba.void(PIXELS, F8, F8, F8), reordered=True)
-def _add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
+def _power(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     t = TAYLOR
     for i in range(bands):
@@ -96,21 +103,59 @@ def _add_power(flat: Any, centre: Any, total: Any, square: Any) -> None:
             v = (low + middle * f4 + high * (f4 * f4)) * scale - 1.0
             linear += v
             product += v * v
-        total[i] += linear
-        square[i] += product
+        total[i] = linear
+        square[i] = product
 
 
-@compiled(numba.void(PIXELS, numba.f8, numba.f8, numba.i8[:, ::1]), reordered=True)
-def _add_histogram(flat: Any, first: Any, per_bin: Any, histogram: Any) -> None:
+@compiled(numba.void(PIXELS, F8, numba.i8[:, ::1], I8, numba.i8[:, ::1], F8, numba.f8[:, ::1], I8), reordered=True)
+def _histogram(
+    flat: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, quantiles: Any, zeros: Any
+) -> None:
+    # A bin holds few pixels: those of the bins in which the ranks lie are collected and sorted, no others.
     bands, pixels = flat.shape
-    first, per_bin = np.float32(first), np.float32(per_bin)
-    found, last = np.empty(BLOCK, np.uint32), np.uint32(histogram.shape[1] - 1)
+    first, per_bin = np.float32(axis[0]), np.float32(axis[1])
+    last = np.uint32(histogram.shape[1] - 1)
+    bins, pool = np.empty(pixels, np.uint32), np.empty(pixels, np.float32)
+    counts, tags = np.zeros(histogram.shape[1], np.int32), np.zeros(histogram.shape[1], np.uint8)
+    group_of, tagged, ordered = np.empty_like(ranks), np.empty_like(ranks), np.empty(len(ranks))
+    below, begin, end = np.empty_like(ranks), np.empty_like(ranks), np.empty_like(ranks)
     for i in range(bands):
         a, row = flat[i], histogram[i]
-        for start in range(0, pixels, BLOCK):
-            size = min(BLOCK, pixels - start)
-            for p in range(size):
-                # What is below the range, or NaN, is a large number without a sign.
-                found[p] = min(np.uint32(np.int32((a[start + p] - first) * per_bin) + 1), last)
-            for p in range(size):
-                row[found[p]] += 1
+        low, high, nothing = last, np.uint32(0), np.int64(0)
+        for p in range(pixels):
+            # What is below the range, or NaN, is a large number without a sign.
+            b = min(np.uint32(np.int32((a[p] - first) * per_bin) + 1), last)
+            bins[p] = b
+            low, high = min(low, b), max(high, b)
+            nothing += a[p] == 0
+        zeros[i] = nothing
+        for p in range(pixels):
+            counts[bins[p]] += 1
+        rank, seen, groups, held = 0, 0, 0, 0
+        for place in range(low, high + 1):
+            count = counts[place]
+            row[place] += count
+            counts[place] = 0
+            seen += count
+            if rank < len(ranks) and ranks[rank] < seen:
+                tagged[groups], below[groups], begin[groups], end[groups] = place, seen - count, held, held
+                held += count
+                while rank < len(ranks) and ranks[rank] < seen:
+                    group_of[rank] = groups
+                    rank += 1
+                groups += 1
+                tags[place] = groups
+        for p in range(pixels):
+            tag = tags[bins[p]]
+            if tag:
+                pool[end[tag - 1]] = a[p]
+                end[tag - 1] += 1
+        for group in range(groups):
+            tags[tagged[group]] = 0
+            pool[begin[group] : end[group]].sort()
+        for r in range(len(ranks)):
+            group = group_of[r]
+            ordered[r] = pool[begin[group] + ranks[r] - below[group]]
+        for q in range(len(weight)):
+            low_end, high_end = ordered[ends[0, q]], ordered[ends[1, q]]
+            quantiles[i, q] = low_end + (high_end - low_end) * weight[q]

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.record import Image
+from sar_data.statistics.figures import FIGURES, MASKED, MAX, MIN, QUANTILES, ZEROS, Figures, set_moments, set_values
+from sar_data.statistics.quantiles import quantiles
 from sar_data.statistics.stats import REASONS, BandStats, Counts, Floats, Moments, empty_histogram
 from sar_data.statistics.units import DB_TO_NEPER, DOMAINS, HISTOGRAMS, LINEAR, axis, domains
 
@@ -50,6 +52,15 @@ def survey(image: Image, nodata: Sequence[int] = ()) -> Survey:
     filled = np.array(nodata or [0] * len(flat), np.int64)
     masked = {"nodata": filled, "nan": np.isnan(flat).sum(axis=1) - filled, "inf": np.isinf(flat).sum(axis=1)}
     return Survey(flat, low, high, float(low.min()), float(high.max()), valid, masked)
+
+
+def figures_of(survey: Survey) -> Figures:
+    """Return the figures [band, FIGURES] of an image that the first look knows; the others are NaN."""
+    figures = np.full((len(survey.flat), len(FIGURES)), np.nan)
+    figures[:, MIN], figures[:, MAX], figures[:, MASKED] = survey.low, survey.high, 0
+    for place, reason in enumerate(REASONS if survey.masked else (), MASKED.start):
+        figures[:, place] = survey.masked[reason]
+    return figures
 
 
 class _Domain:
@@ -89,8 +100,8 @@ class Tally:
         one = len(set(units)) == 1 and units[0] in LINEAR and not DOMAINS.get(units[0])
         self._range = (first, first + width * bins) if one else (math.inf, -math.inf)
 
-    def add(self, survey: Survey) -> None:
-        """Add one surveyed image."""
+    def add(self, survey: Survey) -> Figures:
+        """Add one surveyed image; return its own figures [band, FIGURES]."""
         for reason in REASONS if survey.masked else ():
             self._masked[reason] += survey.masked[reason]
         self._samples += 1
@@ -98,11 +109,13 @@ class Tally:
         np.maximum(self._high, survey.high, out=self._high)
         if self._centre is None:
             self._centre = self._begin(survey)
+        figures = figures_of(survey)
         if survey.valid is None and self._range[0] <= survey.least and survey.most < self._range[1]:
-            self._add_whole(survey.flat, self._centre)
+            self._add_whole(survey.flat, self._centre, figures)
         else:
             valid = np.ones(survey.flat.shape, np.bool_) if survey.valid is None else survey.valid
-            self._add_masked(survey.flat, self._centre, valid)
+            self._add_masked(survey.flat, self._centre, valid, figures)
+        return figures
 
     def _begin(self, survey: Survey) -> Floats:
         """Return the centres of the bands, of the first sample; its further domains get theirs."""
@@ -120,22 +133,28 @@ class Tally:
                 self._domains[name].centre[i] = known.mean() if len(known) else 0.0
         return np.asarray(centre)
 
-    def _add_whole(self, flat: Image, centre: Floats) -> None:
+    def _add_whole(self, flat: Image, centre: Floats, figures: Figures) -> None:
         from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
 
-        self._pixels += flat.shape[1]
+        pixels = flat.shape[1]
+        self._pixels += pixels
         first, width, _ = HISTOGRAMS[self._units[0]]
-        power = self._domains["power"] if self._units[0] == "dB" else None
-        kernel.add(
-            flat,
-            centre,
-            self._linear,
-            self._square,
-            kernel.Bins(first, 1 / width, self._histogram),
-            None if power is None else (power.sum, power.square),
-        )
+        bins = kernel.Bins(first, 1 / width, self._histogram)
+        image = kernel.measure(flat, centre, bins, decibels=self._units[0] == "dB")
+        self._linear += image.linear
+        self._square += image.square
+        shift = image.linear / pixels
+        set_moments(figures, "", pixels, centre + shift, image.square.diagonal() / pixels - shift**2)
+        figures[:, ZEROS], figures[:, QUANTILES] = image.zeros, image.quantiles
+        if image.power is not None:
+            power = self._domains["power"]
+            power.sum += image.power[0]
+            power.square += image.power[1]
+            excess = image.power[0] / pixels
+            variance = power.scale**2 * (image.power[1] / pixels - excess**2)
+            set_moments(figures, "power", pixels, power.scale * (1 + excess), variance)
 
-    def _add_masked(self, flat: Image, centre: Floats, valid: Valid) -> None:
+    def _add_masked(self, flat: Image, centre: Floats, valid: Valid, figures: Figures) -> None:
         """Add an image of another unit, or with masked or extreme pixels: plain numpy."""
         centred = np.where(valid, flat, centre[:, None]) - centre[:, None]
         weight = valid.astype(np.float64)
@@ -143,17 +162,22 @@ class Tally:
         self._sum += np.einsum("ip,jp->ij", centred, weight)
         self._square += np.einsum("ip,jp->ij", centred, centred)
         for i, (unit, values, mask) in enumerate(zip(self._units, flat, valid, strict=True)):
+            known = values[mask]
+            set_values(figures[i], "", known)
+            figures[i, ZEROS], figures[i, QUANTILES] = np.count_nonzero(known == 0), quantiles(known)
             if unit == "dB":
                 self._add_domain(i, "power", np.expm1(centred[i] * DB_TO_NEPER))
+                set_values(figures[i], "power", np.exp(known.astype(np.float64) * DB_TO_NEPER))
             for name, convert in DOMAINS.get(unit, {}).items():
-                told = convert(values[mask].astype(np.float64))
-                known = np.isfinite(told)
-                self._domains[name].count[i] += np.count_nonzero(known)
-                self._add_domain(i, name, told[known] - self._domains[name].centre[i])
+                converted = convert(known.astype(np.float64))
+                converted = converted[np.isfinite(converted)]
+                self._domains[name].count[i] += len(converted)
+                self._add_domain(i, name, converted - self._domains[name].centre[i])
+                set_values(figures[i], name, converted)
             first, width, bins = HISTOGRAMS[unit]
-            scaled = (axis(values[mask], unit) - np.float32(first)) * np.float32(1 / width)
-            found = np.floor(np.clip(scaled, -1, bins)).astype(np.intp) + 1
-            self._histogram[i] += np.bincount(found, minlength=self._histogram.shape[1])
+            scaled = (axis(known, unit) - np.float32(first)) * np.float32(1 / width)
+            places = np.floor(np.clip(scaled, -1, bins)).astype(np.intp) + 1
+            self._histogram[i] += np.bincount(places, minlength=self._histogram.shape[1])
 
     def _add_domain(self, band: int, name: str, values: Floats) -> None:
         self._domains[name].sum[band] += values.sum()

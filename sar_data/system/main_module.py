@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import pickle
 import pickletools
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import FrameType
 
@@ -56,5 +56,5 @@ def hidden() -> Iterator[None]:
 
 def needed(value: object) -> bool:
     """Say whether another process needs the main module to read a pickled value, a function of it for instance."""
-    data = pickle.dumps(value)
+    data = bytes(ForkingPickler.dumps(value))  # as it is sent; nothing is ever loaded here
     return MAIN.encode() in data and any(f"{word} ".startswith(f"{MAIN} ") for _, word, _ in pickletools.genops(data))

@@ -142,6 +142,7 @@ class TestSameRecipe:
             "SHA256SUMS",
             "index.parquet",
             "manifest.json",
+            "samples.parquet",
             "test",
             "train",
             "val",

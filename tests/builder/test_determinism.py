@@ -129,4 +129,4 @@ def test_two_datasets_are_as_determined_as_one(eurosat: Pipeline, eurosat_source
             build = make(eurosat, copied(eurosat_source, tmp_path / f"s{number}"), tmp_path / f"{number}", runner=one)
         found.append(comparable(build.path))
     assert found[0] == found[1]
-    assert options().split == "random"
+    assert options()["split"] == "random"
