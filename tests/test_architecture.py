@@ -98,7 +98,6 @@ ENTRIES = {
     # To be shortened.
     "sar_data.builder.open.open_draft",
     "sar_data.builder.prepare.prepare",
-    "sar_data.sources.archives.tar.walk",
 }
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from zlib import adler32
 
+from sar_data.errors import SourceError
 from sar_data.sources.archives.rules import EXTENDED, refused
 from sar_data.system.paths import PATH
 
@@ -64,53 +65,76 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
             name = _short_name(archive, head)
         length = long_heads.get(head) if kind == LONG_NAME else None  # alike but for a few lengths
         if length is None:
-            # The checksum is the sum of all bytes, its own eight taken for blanks. The low half of adler32 is one plus
-            # a sum, modulo 65521, and much faster than sum().
-            field = head[148:156]
-            if (_number(archive, name, field) + sum(field) - (adler32(head) & 0xFFFF) - 255) % 65521:
-                raise refused(archive, name, "expected a tar header whose checksum is right, found another")
-            length = _number(archive, name, head[124:136])
+            length = _length(archive, name, head)
             if kind == LONG_NAME and len(long_heads) < PATH:
                 long_heads[head] = length
         content = at + BLOCK
         at = content + (length + 511 & -BLOCK)
         if content + length > size:
             raise refused(archive, name, f"expected bytes up to {content + length}, found an archive of {size}")
-        if kind in (FILE, OLD_FILE):
-            if extended and extended.get("size", str(length)) != str(length):
-                reason = f"expected {length} bytes as in its header, found {extended['size']} in its pax header"
-                raise refused(archive, name, reason)
-            if name[-1:] == "/":  # before ustar, a folder was a file with such a name
-                kind = FOLDER
-            else:
-                yield name, content, length
-        elif kind == LONG_NAME:
+        if kind == LONG_NAME:
             if long_name is not None or "path" in extended or length > PATH + 1:
-                raise refused(
-                    archive, name or _short_name(archive, head), f"expected one name up to {PATH} bytes, found more"
-                )
+                raise _two_names(archive, name or _short_name(archive, head))
             text = window[content - start : content - start + length]
-            if len(text) < length:
-                text = os.pread(file, length, content)
+            text = text if len(text) == length else os.pread(file, length, content)
             long_name = _text(archive, text.removesuffix(b"\0"))
-            continue
         elif kind in (PAX, PAX_GLOBAL):
             if length > EXTENDED or (kind == PAX and (extended or long_name)):
                 raise refused(archive, name, "expected one small pax header a member, found more")
             found = _pax(archive, name, os.pread(file, length, content))
-            if kind == PAX:
-                extended = found
-            elif found:
-                raise refused(archive, name, f"expected a pax header for all that sets no {' and '.join(found)}")
-            continue
-        elif kind != FOLDER:
-            what = STRANGE.get(chr(kind), f"an entry of type {chr(kind)!r}")
-            raise refused(archive, name, f"expected a regular file or a folder, found {what}")
-        if kind == FOLDER:
-            if length:
-                raise refused(archive, name, f"expected a folder without contents, found {length} bytes")
-            yield name.removesuffix("/"), 0, IS_FOLDER
-        long_name, extended = None, {}
+            extended = _own(archive, name, kind, found, extended)
+        else:
+            # Before ustar, a folder was a file with such a name.
+            if kind in (FILE, OLD_FILE) and name[-1:] != "/":
+                if extended:
+                    _check_size(archive, name, length, extended)
+                yield name, content, length
+            else:
+                _check_folder(archive, name, kind, length, extended)
+                yield name.removesuffix("/"), 0, IS_FOLDER
+            long_name, extended = None, {}
+
+
+def _length(archive: str, name: str, head: bytes) -> int:
+    """Return the bytes of a header's contents, once its checksum is right.
+
+    The checksum is the sum of all bytes, its own eight taken for blanks. The low half of adler32 is one plus a sum,
+    modulo 65521, and much faster than sum().
+    """
+    field = head[148:156]
+    if (_number(archive, name, field) + sum(field) - (adler32(head) & 0xFFFF) - 255) % 65521:
+        raise refused(archive, name, "expected a tar header whose checksum is right, found another")
+    return _number(archive, name, head[124:136])
+
+
+def _two_names(archive: str, name: str) -> SourceError:
+    return refused(archive, name, f"expected one name up to {PATH} bytes, found more")
+
+
+def _own(archive: str, name: str, kind: int, found: dict[str, str], extended: dict[str, str]) -> dict[str, str]:
+    """Return what is said of the next member: a pax header for all may say nothing that is read."""
+    if kind == PAX:
+        return found
+    if found:
+        raise refused(archive, name, f"expected a pax header for all that sets no {' and '.join(found)}")
+    return extended
+
+
+def _check_size(archive: str, name: str, length: int, extended: dict[str, str]) -> None:
+    if extended.get("size", str(length)) != str(length):
+        reason = f"expected {length} bytes as in its header, found {extended['size']} in its pax header"
+        raise refused(archive, name, reason)
+
+
+def _check_folder(archive: str, name: str, kind: int, length: int, extended: dict[str, str]) -> None:
+    """Raise SourceError unless a header that is none of a file is that of a folder."""
+    if kind in (FILE, OLD_FILE):
+        _check_size(archive, name, length, extended)
+    elif kind != FOLDER:
+        what = STRANGE.get(chr(kind), f"an entry of type {chr(kind)!r}")
+        raise refused(archive, name, f"expected a regular file or a folder, found {what}")
+    if length:
+        raise refused(archive, name, f"expected a folder without contents, found {length} bytes")
 
 
 def _short_name(archive: str, head: bytes) -> str:
