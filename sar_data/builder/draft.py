@@ -122,8 +122,7 @@ def _clear(work: Path, recipe: str, *, believed: bool) -> None:
     """Sign a folder that is ours now; remove what is of another recipe, of somebody else or was never finished."""
     marker = work / "recipe"
     if not believed or (marker.exists() and marker.read_text() != recipe):
-        for child in work.iterdir():
-            shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+        own.empty(work)
     for stale in work.rglob(f"*{durable.PARTIAL}"):
         stale.unlink(missing_ok=True)
     durable.write(

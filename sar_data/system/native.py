@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -72,13 +71,7 @@ def cache_folder() -> Path | None:
         home = config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(home).absolute() / "sar-data" / "numba"
         folder.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = own.open_folder(folder)
-        try:
-            if own.was_shared(descriptor):
-                for child in folder.iterdir():
-                    shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
-        finally:
-            os.close(descriptor)
+        own.private_folder(folder)
     except (OSError, RuntimeError):  # no leave, somebody else's, or no home
         return None
     return folder if os.access(folder, os.W_OK | os.X_OK) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,6 +61,25 @@ def was_shared(descriptor: int) -> bool:
     except OSError:
         return False
     return not os.fstat(descriptor).st_mode & OTHERS
+
+
+def empty(folder: Path) -> None:
+    """Remove everything in a folder; links are removed, not followed."""
+    for child in folder.iterdir():
+        shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder of our own, or take the one that is there, emptied where others could write to it until now.
+
+    Raises TargetError as `open_folder` does.
+    """
+    descriptor = open_folder(path)
+    try:
+        if was_shared(descriptor):
+            empty(path)
+    finally:
+        os.close(descriptor)
 
 
 def open_file(path: Path, flags: int) -> int:

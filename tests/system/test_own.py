@@ -117,3 +117,21 @@ def test_a_file_is_believed_that_is_ours_or_of_the_owner_of_what_it_is_made_from
         assert not own.believed(tmp_path / "table", [tmp_path / "archive"])
         given_away(tmp_path / "archive", monkeypatch)
     assert own.believed(tmp_path / "table", [tmp_path / "archive"])
+
+
+def test_a_private_folder_is_emptied_once_where_others_could_write_and_no_link_is_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("years of work")
+    work = tmp_path / "work"
+    own.private_folder(work)
+    (work / "folder").mkdir()
+    (work / "folder" / "file").write_text("")
+    own.private_folder(work)
+    assert (work / "folder" / "file").exists()
+    (work / "link").symlink_to(precious)
+    (work / "folder" / "link").symlink_to(precious)
+    work.chmod(0o770)
+    own.private_folder(work)
+    assert list(work.iterdir()) == []
+    assert (precious / "file").read_text() == "years of work"

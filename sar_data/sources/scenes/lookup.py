@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter
 from sar_data.sources.scenes.ask import malformed
 from sar_data.sources.scenes.catalogue import MOST, Catalogue, Search
 from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_whole, match
-from sar_data.system import durable, strict_json
+from sar_data.system import durable, own, strict_json
 
 Progress = Callable[[str, int, int], None]
 """Called with "scenes", the scenes looked up and the scenes to look up."""
@@ -24,10 +25,12 @@ def look_up(
     """Return the match of every scene, one without a product where there is none; sorted.
 
     What was found is kept below `cache`, a file a scene, and not asked for again: an interrupted search goes on, and a
-    grown dataset asks for what is new. A scene without a product is asked for again.
-    Raises Unreachable, FetchError.
+    grown dataset asks for what is new. A scene without a product is asked for again. `cache` is a folder of our own.
+    Raises Unreachable, FetchError, TargetError.
     """
     wanted = sorted(set(scenes))
+    if os.path.lexists(cache):
+        own.private_folder(cache)
     folder = cache / f"{catalogue.name}-{xxhash.xxh3_64_hexdigest(catalogue.url.encode())}"
     found = {scene: answer for scene in wanted if (answer := _load(folder, scene))}
     tell = progress or (lambda stage, done, total: None)
@@ -75,7 +78,8 @@ def _offered(search: Search, names: Sequence[str], catalogue: Catalogue) -> list
 
 def _keep(folder: Path, answer: Match) -> None:
     with durable.explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        own.private_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
     durable.write(folder / f"{answer.scene}.json", TypeAdapter(Match).dump_json(answer, indent=1))
 
 

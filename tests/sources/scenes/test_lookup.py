@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.errors import FetchError
+from sar_data.errors import FetchError, TargetError
 from sar_data.sources.scenes.catalogue import catalogue
 from sar_data.sources.scenes.lookup import look_up
+from tests.mini.strangers import given_away
 from tests.sources.scenes.servers import OData
 from tests.sources.scenes.shelf import Stored
 from tests.sources.scenes.site import Reply
@@ -91,3 +92,24 @@ def test_a_name_that_is_a_path_is_neither_asked_nor_looked_for(tmp_path: Path) -
         found = look_up(["../../../etc/passwd", "x' or 1 eq 1", "\0"], catalogue("cdse", site.url), tmp_path)
         assert not site.requests
     assert all(match.reason for match in found.values())
+
+
+def test_answers_that_somebody_else_put_there_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, precious = tmp_path / ".scenes.answers", tmp_path / "precious"
+    precious.mkdir()
+    with OData(shelf(*SCENES[:1])) as site:
+        asked = catalogue("cdse", site.url)
+        cache.symlink_to(precious)
+        with pytest.raises(TargetError, match="answers: expected a folder of our own, found a link"):
+            look_up(SCENES[:1], asked, cache)
+        assert not list(precious.iterdir())
+        cache.unlink()
+        right = look_up(SCENES[:1], asked, cache)
+        (answer,) = cache.rglob("*.json")
+        answer.write_text(answer.read_text().replace(site.url, "http://evil.example"))
+        assert look_up(SCENES[:1], asked, cache) != right
+        cache.chmod(0o777)  # so that anyone may have written it
+        assert look_up(SCENES[:1], asked, cache) == right
+        given_away(cache, monkeypatch)
+        with pytest.raises(TargetError, match=r"found one of user \d+"):
+            look_up(SCENES[:1], asked, cache)
