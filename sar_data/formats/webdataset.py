@@ -20,13 +20,14 @@ import numpy as np
 
 from sar_data.errors import BuildError
 from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
-from sar_data.formats.raw import read_at
+from sar_data.formats.raw import read_bytes
 from sar_data.record import Image, Mask, Record
 from sar_data.system.durable import publish
 from sar_data.system.regular import open_regular
 
 BLOCK = 512
 NAME_BYTES = 100  # ustar's name field
+NPY_MAGIC, NPY_ROOM = b"\x93NUMPY\1\0", 21
 
 
 def make(compression: str | None) -> WebDataset:
@@ -103,11 +104,15 @@ def _npy_shape(data: bytes) -> tuple[int, ...]:
 
 @lru_cache(maxsize=256)
 def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
-    """Return numpy's own header for a stored array, padded to a multiple of 64 bytes."""
-    stream = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
-    return stream.getvalue()
+    """Return the npy header of a stored array, as numpy 2 writes it: padded to a multiple of 64 bytes.
+
+    Written here, since what is sealed is compared with it: an older numpy left less room for the first axis to grow.
+    """
+    text = f"{{'descr': {np.dtype(dtype).str!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
+    text += " " * (NPY_ROOM - len(repr(shape[0])))
+    size = len(text) + 1
+    size += -(size + len(NPY_MAGIC) + 2) % 64
+    return NPY_MAGIC + size.to_bytes(2, "little") + text.ljust(size - 1).encode() + b"\n"
 
 
 def card(record: Record, layout: Layout) -> bytes:
@@ -200,19 +205,27 @@ class WebDataset:
 
 
 class _Tar:
-    """Reads samples by the offset the index gives."""
+    """Reads samples by the offset the index gives, behind the headers that must be there."""
 
     def __init__(self, build: Path, layout: Layout) -> None:
         self._build, self._layout = build, layout
 
-    def _tar(self, place: Place) -> Path:
-        return self._build / place.split / f"{place.shard:06d}.tar"
+    def _member(self, place: Place, name: str, offset: int | None, shape: tuple[int, ...], dtype: str) -> Image:
+        path = self._build / place.split / f"{place.shard:06d}.tar"
+        npy, size = npy_header(shape, dtype), _bytes(shape, dtype)
+        head = header(f"{place.key}.{name}", len(npy) + size) + npy
+        data = read_bytes(path, None if offset is None else offset - len(head), len(head) + size)
+        if not data.startswith(head):
+            raise BuildError(f"{path}: expected the headers of {place.key}.{name} before byte {offset}, found others")
+        return np.frombuffer(data, dtype, offset=len(head)).reshape(shape)
 
     def read(self, place: Place) -> Image:
-        return read_at(self._tar(place), place.offset, self._layout.image_shape(place.shape), self._layout.dtype)
+        shape = self._layout.image_shape(place.shape)
+        return self._member(place, "image.npy", place.offset, shape, self._layout.dtype)
 
     def mask(self, place: Place) -> Mask:
-        return read_at(self._tar(place), place.mask_offset, self._layout.image_shape(place.shape)[-2:], "uint8")
+        shape = self._layout.image_shape(place.shape)[-2:]
+        return self._member(place, "mask.npy", place.mask_offset, shape, "uint8")
 
     def close(self) -> None:
         return None
