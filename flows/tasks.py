@@ -99,10 +99,10 @@ def run_step(step: Step[Any], crew: Crew) -> None:
     if step.name != "prepare":
         return
     if result.sealed:
-        say("%s is sealed already: nothing to do", result.target)
+        say("%s is sealed already: nothing to do", result.target.place)
     else:
         counts = ", ".join(f"{name} {split.count}" for name, split in result.splits.items())
-        say("planned %s: %s, in %d shards", result.target, counts, len(result.shards))
+        say("planned %s: %s, in %d shards", result.target.place, counts, len(result.shards))
 
 
 short = task(cache_policy=NO_CACHE, persist_result=False)(run_step)

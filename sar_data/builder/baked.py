@@ -16,10 +16,10 @@ ASKED = {"crop": "size", "pad": "size", "resize": "size", "normalize": "method",
 
 def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
     """Return the sealed build that was baked as `request` asks from the build that `draft` would become, or None."""
-    conversion = request.converted(draft.target)
+    conversion = request.converted(draft.target.place)
     container = conversion.format or draft.job.format
     changes = {name: [value, value] if ASKED[name] == "size" else value for name, value in conversion.baked.items()}
-    for path in sorted(draft.target.parent.glob(f"{container}-*/{NAME}")):
+    for path in sorted(draft.target.place.parent.glob(f"{container}-*/{NAME}")):
         try:
             build = Build.open(path.parent)
         except BuildError:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from sar_data.builder.baked import baked_from
-from sar_data.builder.draft import Draft, discard
+from sar_data.builder.draft import Draft
 from sar_data.builder.pack import pack
 from sar_data.builder.prepare import prepare
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
+from sar_data.builder.target import discard
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
 from sar_data.sealed.opened import Build
@@ -92,7 +93,7 @@ def _build(request: BuildRequest) -> Steps[Outcome]:
     yield preparing
     with preparing.result as draft:
         if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
-            discard(draft.job.work)  # the plan of a build that is not needed
+            draft.target.discard()  # the plan of a build that is not needed
             return Outcome(earlier, reused=True)
         outcome = yield from _seal(draft)
     if not request.baked:

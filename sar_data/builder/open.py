@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sar_data.builder.draft import BUILDING, Draft, Job, discard, hold
+from sar_data.builder.draft import Draft, Job
 from sar_data.builder.origin import Raw
 from sar_data.builder.pack import missing_bytes
 from sar_data.builder.plan import PLAN, Plan
 from sar_data.builder.sharding import shards_of
-from sar_data.errors import BuildError, OtherVersion, SplitError, TargetError
+from sar_data.builder.target import FolderTarget, Target
+from sar_data.errors import BuildError, OtherVersion, SplitError
 from sar_data.progress import Say
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import layout_of
@@ -42,28 +40,28 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
     draft.sealed = _sealed(draft)
     try:
         if not draft.sealed:
-            draft.lock = hold(target, job.work, job.recipe)
+            target.hold(job.recipe)
             draft.sealed = _sealed(draft)  # by another builder, between the first look and the lock
         if draft.sealed:
-            discard(job.work)  # left by a builder that was killed after the rename
+            target.discard()  # left by a builder that was killed after the rename
             return draft
         if target.exists():
             _set_aside(target, say)
         _write_plan(draft, rows)
-        _check_space(draft)
+        target.check_space(missing_bytes(draft))
     except BaseException:
-        draft.release()
+        target.release()
         raise
     return draft
 
 
-def _target(out: Path, plan: Plan) -> tuple[Path, Job]:
+def _target(out: Path, plan: Plan) -> tuple[Target, Job]:
     """Return the folder of the sealed build, named after its recipe, and what its workers need."""
     container, recipe = plan.container, plan.decisions.recipe_digest
     home = out.absolute() / plan.identity.dataset / plan.identity.version
-    target = home / f"{container.name}-{recipe[:8]}"
+    target = FolderTarget(home / f"{container.name}-{recipe[:8]}")
     return target, Job(
-        work=home / f".{target.name}{BUILDING}",
+        work=target.work,
         recipe=recipe,
         origin=plan.origin,
         format=container.name,
@@ -81,10 +79,11 @@ def _sealed(draft: Draft) -> bool:
 
     Raises BuildError where it is another build, or one that `stop` does not accept.
     """
+    place = draft.target.place
     if not draft.target.exists():
         return False
     try:
-        found, digest = Manifest.load(draft.target), draft.job.recipe
+        found, digest = Manifest.load(place), draft.job.recipe
     except OtherVersion:
         raise
     except BuildError as error:
@@ -92,29 +91,26 @@ def _sealed(draft: Draft) -> bool:
             raise
         return False
     if found.recipe_digest != digest:
-        raise BuildError(f"{draft.target / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
-    if lost(draft.target):
+        raise BuildError(f"{place / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
+    if lost(place):
         return False
     left_out = found.quarantine[len(draft.plan.quarantine) :]  # beyond what this run's scan or parent left out
     if left_out and draft.job.bad_records == "stop":
         raise BuildError(
-            f"{draft.target}: sealed without {len(left_out)} bad records, the first {left_out[0].path}: "
+            f"{place}: sealed without {len(left_out)} bad records, the first {left_out[0].path}: "
             f"{left_out[0].reason}. Take it with `bad_records=quarantine`, or mend the source, move the build away and "
             "build again."
         )
     return True
 
 
-def _set_aside(target: Path, say: Say | None) -> None:
+def _set_aside(target: Target, say: Say | None) -> None:
     """Give a damaged build another name, under which it stays until somebody removes it."""
-    problems = lost(target)
-    aside = next(name for n in count(1) if not (name := target.with_name(f"{target.name}.damaged-{n}")).exists())
-    with durable.explained(target):
-        os.rename(target, aside)
-        durable.sync_path(target.parent)
+    problems = lost(target.place)
+    aside = target.set_aside()
     if say:
         more = f", and {len(problems) - 1:,} problems more" if len(problems) > 1 else ""
-        say(f"{target} is damaged and is built again: {problems[0]}{more}. What is left of it is {aside.name}")
+        say(f"{target.place} is damaged and is built again: {problems[0]}{more}. What is left of it is {aside}")
 
 
 def _write_plan(draft: Draft, rows: pa.Table) -> None:
@@ -132,14 +128,3 @@ def _write_plan(draft: Draft, rows: pa.Table) -> None:
             writer.write_batch(batch[0])
             at += shard.count
     durable.write(work / PLAN, sink.getvalue(), sync=False)
-
-
-def _check_space(draft: Draft) -> None:
-    """Raise TargetError unless the disk has room for what is not packed yet."""
-    need = missing_bytes(draft)
-    free = shutil.disk_usage(draft.job.work).free
-    if free < need:
-        raise TargetError(
-            f"{draft.target}: needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free. "
-            "Free some space or choose another `out=…`."
-        )

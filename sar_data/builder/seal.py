@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sar_data.builder.draft import Draft, discard
+from sar_data.builder.draft import Draft
 from sar_data.builder.join import join
 from sar_data.builder.proof import Proof
 from sar_data.errors import BuildError, SplitError
@@ -30,7 +29,7 @@ from sar_data.system.checksum import sha256
 def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Build:
     """Complete a packed build and return it sealed; raise BuildError where a shard has no proof."""
     if draft.sealed:
-        return Build.open(draft.target)
+        return Build.open(draft.target.place)
     job = draft.job
     proofs: list[Proof] = []
     merged = {split: merge((), job.layout.units) for split in draft.splits}
@@ -61,11 +60,9 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
         draft.plan.identity, draft.plan.decisions, joined.outcome, sums=hashlib.sha256(sums).hexdigest()
     )
     durable.write(job.build / NAME, manifest.dump())
-    with durable.explained(draft.target):
-        os.rename(job.build, draft.target)
-        durable.sync_path(draft.target.parent)
-    discard(job.work)  # the build is sealed; what stays goes with the next run
-    return Build(draft.target, manifest)
+    draft.target.publish(job.build)
+    draft.target.discard()  # the build is sealed; what stays goes with the next run
+    return Build(draft.target.place, manifest)
 
 
 def checksums(build: Path, runner: Runner, progress: Progress | None = None) -> bytes:

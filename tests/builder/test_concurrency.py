@@ -63,7 +63,13 @@ def test_a_builder_that_failed_gives_its_lock_back(
     def failing(*_: Any, **__: Any) -> None:
         raise TargetError("no")
 
-    for name in ("draft.durable.write", "open._write_plan", "open._check_space", "pack._start", "seal.checksums"):
+    for name in (
+        "target.durable.write",
+        "open._write_plan",
+        "target.FolderTarget.check_space",
+        "pack._start",
+        "seal.checksums",
+    ):
         module, _, rest = name.partition(".")
         with monkeypatch.context() as patch:
             patch.setattr(f"sar_data.builder.{module}.{rest}", failing)

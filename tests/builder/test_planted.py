@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.builder.draft import BUILDING, discard
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
+from sar_data.builder.target import BUILDING, discard
 from sar_data.errors import TargetError
 from sar_data.sealed.opened import Build
 from tests.mini import invented

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from sar_data.builder import open as opening
 from sar_data.builder.itinerary import build, convert
 from sar_data.builder.proof import Proof
 from sar_data.builder.request import BuildRequest, ConvertRequest
+from sar_data.builder.target import FolderTarget
 from sar_data.errors import TargetError
 from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
@@ -298,7 +298,7 @@ def test_a_disk_that_fills_up_is_explained_and_the_build_goes_on_when_there_is_r
         resize(disk, taken + (64 << 10) + need * percent // 100)
         site.out = disk / f"out-{percent}"
         with monkeypatch.context() as patch:
-            patch.setattr(opening, "_check_space", lambda draft: None)  # as if the disk filled up later
+            patch.setattr(FolderTarget, "check_space", lambda target, need: None)  # as if the disk filled up later
             with pytest.raises(TargetError, match=rf"{site.out}/.* MB( are)? free") as caught:
                 site.build(container)
         assert percent > 75 or "needs" in str(caught.value)

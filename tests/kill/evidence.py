@@ -14,9 +14,9 @@ from typing import Self
 
 import lmdb
 
-from sar_data.builder.draft import BUILDING
 from sar_data.builder.open import SCAN_NAME
 from sar_data.builder.pack import STARTED
+from sar_data.builder.target import BUILDING
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME, Build
 from tests.kill.watch import Event

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sar_data import catalog
-from sar_data.builder.draft import BUILDING
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
+from sar_data.builder.target import BUILDING
 from sar_data.sealed.opened import Build
 from tests.kill.builders import Builder
 from tests.kill.evidence import Evidence, Undisturbed, stamps
