@@ -47,6 +47,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.lengths
 
 ## kill: kill builds and downloads at watched events, and let them go on
 kill: $(VENV)/dev
