@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from prefect.utilities.annotations import quote
 
 from flows import report
 from flows.sentence import explain
+from flows.signature import like
 from flows.tasks import carry_out, check_licence, publish
 from flows.tasks import fetch as fetching
 from flows.types import Absolute, Dataset, Positive
@@ -140,18 +139,11 @@ build_dataset = flow(name="build-dataset", description="Build any dataset that s
 def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
     """Return the flow `build-NAME`, which builds `dataset`; its parameters are the others of `build`."""
 
-    @functools.wraps(build)
+    @like(build, but={"dataset"})
     def of_one(**parameters: Any) -> Built:
         return build(dataset=dataset, **parameters)
 
     CHECKS[f"build-{name}"] = lambda parameters: check({"dataset": dataset, **parameters})
-    signature = inspect.signature(build, eval_str=True)
-    others = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in signature.parameters.values()
-        if parameter.name != "dataset"
-    ]
-    vars(of_one)["__signature__"] = signature.replace(parameters=others)
     return flow(name=f"build-{name}", description=description, persist_result=False)(of_one)
 
 

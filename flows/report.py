@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 
+CONFIG = "config.json"  # of a run: what was asked
 FIGURES = ("mean", "std", "min", "max")
 
 
@@ -56,6 +60,37 @@ def sealed(build: Build) -> list[tuple[str, dict[str, Any]]]:
     document = digests(build)
     parent = document.pop("parent")
     return [*([("parent", parent)] if parent else []), ("sealed", document)]
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row a split and metric of a run, with its 95 % interval where there is one."""
+    rows = []
+    for split, figures in metrics.items():
+        intervals = figures.get("intervals", {})
+        for name, value in figures.items():
+            if isinstance(value, float):
+                low, high = intervals.get(name) or (None, None)
+                rows.append({"split": split, "metric": name, "value": value, "low": low, "high": high})
+    return rows
+
+
+def run_page(run: Path, metrics: Mapping[str, Any]) -> str:
+    """Return what a run was asked for and what came out, as Markdown."""
+    config = json.loads((run / CONFIG).read_bytes())
+    facts = {
+        "job": config["job"],
+        "preset": config["preset"] or "none",
+        "model": config["settings"]["model"],
+        "build": f"`{config['build']['path']}`",
+        "content digest": f"`{config['build']['content_digest']}`",
+        **{
+            f"{row['split']} {row['metric']}": f"{row['value']:.4f}"
+            + (f" ({row['low']:.4f} to {row['high']:.4f})" if row["low"] is not None else "")
+            for row in metric_rows(metrics)
+        },
+    }
+    rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
+    return f"# {run.name}\n\n`{run}`\n\n| | |\n|---|---|\n{rows}"
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:

@@ -18,9 +18,10 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
-from flows import build, scenes
+from flows import build, scenes, train
 from flows.parameters import parse, typed
 from flows.tasks import PAGE
+from flows.train import RUN_PAGE
 from sar_data.errors import SarDataError, UsageError, unknown
 
 Say = Callable[[str], None]
@@ -34,8 +35,9 @@ OVERLAP_LOGS = 50  # logs of two processes may arrive out of order, so the last 
 def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
     """Start the deployment `name` (or `flow/deployment`) with `KEY=VALUE` parameters.
 
-    Return the sealed build's path once a watched run has ended, else where to look at the run. Raises UsageError
-    for a name or a parameter that does not fit, SarDataError for a server out of reach and a run that failed.
+    Return the path of the sealed build, or of the training run, once a watched run has ended, else where to look at the
+    run. Raises UsageError for a name or a parameter that does not fit, SarDataError for a server out of reach and a run
+    that failed.
     """
     with _server() as client:
         label, deployment = _resolve(client, name)
@@ -97,7 +99,7 @@ def _label(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
 
 def _check(label: str, deployment: DeploymentResponse, values: Mapping[str, Any]) -> None:
     """Raise UsageError for values that fit their types, and that a flow of ours would refuse a minute later."""
-    check = {**build.CHECKS, **scenes.CHECKS}.get(label.partition("/")[0])
+    check = {**build.CHECKS, **scenes.CHECKS, **train.CHECKS}.get(label.partition("/")[0])
     if check is None:
         return
     fields = (deployment.parameter_openapi_schema or {}).get("properties", {})
@@ -150,12 +152,14 @@ def _new_logs(client: SyncPrefectClient, run_id: UUID, seen: set[UUID]) -> Itera
 
 
 def _path(client: SyncPrefectClient, run_id: UUID) -> str | None:
-    """Return the build's path, which a flow publishes as its page's description."""
-    wanted = filters.ArtifactFilter(
-        flow_run_id=filters.ArtifactFilterFlowRunId(any_=[run_id]), key=filters.ArtifactFilterKey(like_=f"%{PAGE}")
-    )
-    pages = client.read_artifacts(artifact_filter=wanted)
-    return pages[0].description if pages else None
+    """Return the folder that a flow ended with, which it publishes as its page's description: a run's, or a build's."""
+    for page in (RUN_PAGE, PAGE):
+        wanted = filters.ArtifactFilter(
+            flow_run_id=filters.ArtifactFilterFlowRunId(any_=[run_id]), key=filters.ArtifactFilterKey(like_=f"%{page}")
+        )
+        if pages := client.read_artifacts(artifact_filter=wanted):
+            return pages[0].description
+    return None
 
 
 def _detail(error: PrefectHTTPStatusError) -> str:

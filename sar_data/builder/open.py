@@ -109,7 +109,7 @@ def _set_aside(target: Target, say: Say | None) -> None:
     problems = lost(target.place)
     aside = target.set_aside()
     if say:
-        more = f", and {len(problems) - 1:,} problems more" if len(problems) > 1 else ""
+        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
         say(f"{target.place} is damaged and is built again: {problems[0]}{more}. What is left of it is {aside}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -68,6 +69,26 @@ def test_a_run_that_fails_fails_the_command(working: Station, tmp_path: Path) ->
     assert "no record of eurosat-sar found" in error
     for text in (logs, (working.home / "worker.log").read_text()):
         assert "Traceback" not in text
+
+
+def test_the_whole_mission_is_one_run_of_a_preset(working: Station, eurosat_source: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "tiny.toml"
+    preset.write_text(
+        'job = "finetune"\nabout = "Tiny"\n[settings]\nmodel = "test_vit"\nimage_size = 32\nbatch_size = 8\n'
+        'epochs = 1\nthreads = 1\ndevice = "cpu"\n'
+    )
+    ended = working.run(
+        *(tmp_path, "sar-data", "flow", "run", "build-and-train", "--watch", "-p", "dataset=eurosat-sar"),
+        *("-p", f"source={eurosat_source}", "-p", "out=builds", "-p", "run=run", "-p", f"preset={preset}"),
+        *("-p", "split=random", "-p", "runner=serial", "-p", 'settings={"seed": 3}'),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.strip() == str(tmp_path / "run")
+    config, metrics = (json.loads((tmp_path / "run" / name).read_text()) for name in ("config.json", "metrics.json"))
+    sealed = Manifest.load(next((tmp_path / "builds").glob("*/*/zarr-*")))
+    assert (config["preset"], config["settings"]["seed"]) == ("tiny", 3)
+    assert config["build"]["content_digest"] == sealed.content_digest
+    assert metrics["test"]["count"] == sealed.splits["test"].count
 
 
 def test_a_schedule_builds_by_itself_and_builds_again_once_the_source_has_grown(
