@@ -73,9 +73,12 @@ class Split:
         """Yield what is wrong with the documents, the group's first."""
         try:
             group = _read(self.folder / NAME)
-            samples = self._samples(group)
         except BuildError as error:
             yield self._unreadable(NAME, error)
+            return
+        samples, (least, most) = _samples(group), self._bounds
+        if type(samples) is not int or not least <= samples <= most:
+            yield Fault(f"{self.folder.name}/{NAME}: samples of image", f"{least} to {most}", _short(samples))
             return
         arrays = self._arrays(samples)
         expected = {
@@ -92,24 +95,18 @@ class Split:
                 yield self._unreadable(f"{name}/{NAME}", error)
 
     def check(self) -> int:
-        """Return the number of samples with those that are lost; raise BuildError for the first fault."""
+        """Return the number of samples, with those that are lost; raise BuildError for the first fault."""
         for fault in self.faults():
             raise BuildError(f"{self.folder.parent / fault.what}: expected {fault.expected}, found {fault.found}")
-        return self._samples(_read(self.folder / NAME))
+        return int(_samples(_read(self.folder / NAME)))
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        """The least and the most samples that fill the shards, but for a part of the last."""
+        return max((self.shards - 1) * self.slots + 1, 0), self.shards * self.slots
 
     def _unreadable(self, name: str, error: BuildError) -> Fault:
         return Fault(f"{self.folder.name}/{name}", "the document of this build", str(error))
-
-    def _samples(self, group: dict[str, Any]) -> int:
-        """Return the length of the image array, which must fill the shards but for a part of the last."""
-        try:
-            samples = group["consolidated_metadata"]["metadata"]["image"]["shape"][0]
-        except (KeyError, TypeError, IndexError):
-            samples = None
-        most, least = self.shards * self.slots, max((self.shards - 1) * self.slots + 1, 0)
-        if type(samples) is not int or not least <= samples <= most:
-            raise BuildError(f"an image array of {_short(samples)} samples, the shards hold {least} to {most}")
-        return samples
 
     def _arrays(self, samples: int) -> dict[str, dict[str, Any]]:
         """Return the documents of a split's arrays."""
@@ -163,6 +160,14 @@ class Split:
         return [{"name": "sharding_indexed", "configuration": sharding}]
 
 
+def _samples(group: dict[str, Any]) -> Any:
+    """Return what a group's document says is the length of its image array, None where it does not."""
+    try:
+        return group["consolidated_metadata"]["metadata"]["image"]["shape"][0]
+    except (KeyError, TypeError, IndexError):
+        return None
+
+
 def _zstd(level: int) -> dict[str, Any]:
     return {"name": "zstd", "configuration": {"level": level, "checksum": False}}
 
@@ -213,9 +218,13 @@ def _compared(what: str, expected: Any, found: Any) -> Iterator[Fault]:
                 yield Fault(inner, _short(expected[field]), "nothing")
             else:
                 yield from _compared(inner, expected[field], found[field])
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for i, pair in enumerate(zip(expected, found, strict=True)):
+    elif isinstance(expected, list) and isinstance(found, list):
+        for i, pair in enumerate(zip(expected, found, strict=False)):
             yield from _compared(f"{what}[{i}]", *pair)
+        for i in range(len(expected), len(found)):
+            yield Fault(f"{what}[{i}]", "no such item", _short(found[i]))
+        for i in range(len(found), len(expected)):
+            yield Fault(f"{what}[{i}]", _short(expected[i]), "nothing")
     elif json.dumps(expected) != json.dumps(found):  # 1, 1.0 and true are equal in Python
         yield Fault(what, _short(expected), _short(found))
 

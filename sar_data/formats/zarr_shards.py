@@ -75,7 +75,7 @@ class Shards:
                 return 0, 0
             raise BuildError(f"{path}: inner chunk {number} is empty, the index has samples there")
         if offset + length > end:
-            raise BuildError(f"{path}: inner chunk {number} ends at byte {offset + length}, the index begins at {end}")
+            raise BuildError(f"{path}: inner chunk {number}: expected its end up to {end}, found {offset + length}")
         return offset, length
 
     def _check_frame(self, path: Path, number: int, data: bytes) -> None:

@@ -29,6 +29,7 @@ from sar_data.system.native import carray, compiled, inlined, pointer, type_of
 
 Floats = npt.NDArray[np.float32]
 # An empty array of each stored type, by which a loop is chosen; float16 goes by its bits.
+MOST = 1 << 56
 KINDS = {np.dtype(kind): np.empty(0, "u2" if kind == "f2" else kind) for kind in ("f4", "f2", "u2", "i2", "u1")}
 
 
@@ -69,6 +70,8 @@ def gather(
 def _agree(planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
     """Say whether the arrays have a row for each channel and sample, and channels are of planes that there are."""
     first, second, terms, _, _ = channels
+    if planes < 1 or planes > MOST // max(out.shape[2], 1):  # their bytes can be counted
+        return False
     if not matches(memory, places) or len(second) != len(first) or terms.shape != (len(first), 2):
         return False
     for c in range(len(first)):

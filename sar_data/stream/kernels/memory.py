@@ -45,7 +45,7 @@ def stored(memory: Memory, sample: int, size: int) -> npt.NDArray[np.uint8]:
     """Return `size` bytes of a sample where they are, read-only; raise BuildError where they leave its block."""
     block, offset = int(memory.block[sample]), int(memory.offset[sample])
     room = int(memory.size[block]) if 0 <= block < len(memory.size) else -1
-    if not 0 <= offset <= room - size:
+    if size < 0 or not 0 <= offset <= room - size:
         raise BuildError(f"sample {sample}: expected {size} bytes inside of {room}, found byte {offset}")
     bytes_there: Any = (ctypes.c_char * size).from_address(int(memory.base[block]) + offset)
     return np.frombuffer(bytes_there, np.uint8)
