@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, Reading
 from sar_data.labels.fields import read_fields
 from sar_data.raster import gdal, image
 from sar_data.record import Record, Sample, SourceFile
@@ -70,16 +70,14 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
 
 def _shapes(path: str, facts: dict[str, Any]) -> list[tuple[tuple[tuple[tuple[float, ...], ...], ...], int]]:
     """Return (polygons, class) of an annotation, in its order."""
-    mask, activities = facts["segmentation_mask"], facts.get("activity_type") or []
-    polygons = [mask] if mask and not isinstance(mask[0], list) else mask
-    named = activities * len(polygons) if len(activities) == 1 else activities
-    if polygons and len(named) != len(polygons):
-        raise BadRecord(path, f"expected an activity_type for each of {len(polygons)} polygons, found {activities}")
-    try:
+    with Reading(path, f"polygons of numbers, with activities of {', '.join(ACTIVITIES[1:])}"):
+        mask, activities = facts["segmentation_mask"], list(facts.get("activity_type") or [])
+        polygons = [mask] if mask and not isinstance(mask[0], list) else mask
+        named = activities * len(polygons) if len(activities) == 1 else activities
+        if polygons and len(named) != len(polygons):
+            raise BadRecord(path, f"expected an activity_type for each of {len(polygons)} polygons, found {activities}")
         pairs = [(ring, name) for ring, name in zip(polygons, named, strict=False) if len(ring) >= 6]
         return [(((tuple(map(float, ring)),),), ACTIVITIES.index(str(name).capitalize())) for ring, name in pairs]
-    except (ValueError, TypeError) as error:
-        raise BadRecord(path, f"expected polygons of numbers, activities of {ACTIVITIES[1:]}: {error}") from None
 
 
 def read(tree: Tree, record: Record) -> Sample:

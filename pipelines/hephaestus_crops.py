@@ -36,8 +36,8 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     parts = read_fields(unit, noted(tree, unit)[1], {"train": dict, "val": dict, "test": dict})
     for split in ("train", "val", "test"):
         for label, names in parts[split].items():
-            if label not in ("0", "1"):
-                raise BadRecord(unit, f"expected the classes 0 and 1 in {split}, found {label!r}")
+            if label not in ("0", "1") or not isinstance(names, list):
+                raise BadRecord(unit, f"expected lists of the classes 0 and 1 in {split}, found {label!r:.60}")
             for name in names:
                 path = f"{home}labeled/{label}/{str(name).rpartition('/')[2]}"
                 key = path.rpartition("/")[2].removesuffix(".png")

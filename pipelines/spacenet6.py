@@ -89,7 +89,7 @@ def read(tree: Tree, record: Record, turned: bool = False) -> Sample:
     """Return [HH, HV, VH, VV], float32 [4, 900, 900], NaN in the wedge, and the mask of the footprints."""
     path, labels = (file.path for file in record.files[:2])
     raster = tiff.read(tree.read(path), path, shape=(SIDE, SIDE), dtypes=("float32",), bands=4)
-    image = np.where(wedge := ~raster.pixels.any(axis=0), np.float32(np.nan), raster.pixels)
+    image = np.where(wedge := (raster.pixels == 0).all(axis=0), np.float32(np.nan), raster.pixels)
     shapes = geojson.shapes(tree.read(labels), labels, record.transform or (1, 0, 0, 0, 1, 0))
     mask = gdal.burnt(((shape.polygons, 1) for shape in shapes), (SIDE, SIDE))
     mask[wedge] = 255

@@ -13,9 +13,7 @@ No real scene was at hand: compression, block size and the csv's further columns
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -23,6 +21,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from sar_data.errors import BadRecord
+from sar_data.labels.table import read_table
 from sar_data.raster import tiff, window
 from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
@@ -46,26 +45,32 @@ def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=2)
-def _detections(tree: Tree) -> Mapping[str, tuple[str, list[dict[str, str]]]]:
-    """Return scene → its split and the rows of its detections, of the csv files at the root."""
-    found: dict[str, tuple[str, list[dict[str, str]]]] = {}
-    for name in LABELS.keys() & set(tree.files()):
-        rows = csv.DictReader(io.StringIO(tree.read(name).decode("utf-8-sig", "replace")))
-        if missing := [column for column in NEEDED if column not in (rows.fieldnames or ())]:
-            raise BadRecord(name, f"expected the columns {', '.join(NEEDED)}, found no {', '.join(missing)}")
-        for row in rows:
-            found.setdefault(row["scene_id"], (LABELS[name], []))[1].append(row)
+def _detections(tree: Tree) -> Mapping[str, tuple[str, list[tuple[tuple[int, int], dict[str, str]]]]]:
+    """Return scene → its split and its detections in the csv files at the root: (row, column) and all cells of each."""
+    found: dict[str, tuple[str, list[tuple[tuple[int, int], dict[str, str]]]]] = {}
+    for name in sorted(LABELS.keys() & set(tree.files())):
+        for cells in read_table(name, tree.read(name), NEEDED):
+            found.setdefault(cells["scene_id"], (LABELS[name], []))[1].append((_place(cells, name), cells))
     return found
 
 
-def _object(row: Mapping[str, str], at: tuple[int, int], scene: str) -> Object:
-    """Return the detection of a row, in the pixels of the tile that begins at (row, column)."""
-    told = [row[name].strip().lower() for name in ("is_vessel", "is_fishing")]
+def _place(cells: Mapping[str, str], name: str) -> tuple[int, int]:
+    told = [cells[column] for column in NEEDED[1:3]]
+    try:
+        row, column = (int(float(text)) for text in told)
+    except (ValueError, OverflowError):
+        raise BadRecord(name, f"expected {' and '.join(NEEDED[1:3])} in pixels, found {told}") from None
+    return row, column
+
+
+def _object(place: tuple[int, int], cells: Mapping[str, str], at: tuple[int, int], scene: str) -> Object:
+    """Return a detection in the pixels of the tile that begins at (row, column)."""
+    told = [cells[name].lower() for name in ("is_vessel", "is_fishing")]
     if not set(told) <= {"true", "false", ""}:
         raise BadRecord(scene, f"expected is_vessel and is_fishing of true, false or nothing, found {told}")
     label = {"": 3, "false": 0}.get(told[0], 2 if told[1] == "true" else 1)
-    y, x = (int(float(row[name])) - o for name, o in zip(NEEDED[1:3], at, strict=True))
-    return Object(label=label, box=(x, y, x + 1, y + 1), attrs={name: row[name] for name in TOLD if row.get(name)})
+    y, x = place[0] - at[0], place[1] - at[1]
+    return Object(label=label, box=(x, y, x + 1, y + 1), attrs={name: cells[name] for name in TOLD if cells.get(name)})
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
@@ -73,15 +78,14 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     scene = unit.rpartition("/")[2]
     height, width = window.shape(tree, (paths := [f"{unit}/{name}" for name in FILES.values()])[0])
     (split, rows), places = _detections(tree).get(scene, ("", [])), defaultdict(list)
-    for row in rows:
-        y, x = (int(float(row[name])) for name in NEEDED[1:3])
+    for (y, x), cells in rows:
         if not (0 <= y < height and 0 <= x < width):
             raise BadRecord(paths[0], f"expected detections inside {height}x{width} pixels, found one at {y}, {x}")
-        places[y // SIDE, x // SIDE].append(row)
+        places[y // SIDE, x // SIDE].append(((y, x), cells))
     files = tuple(SourceFile(path, tree.size(path)) for path in paths)
     crs, transform = tiff.georeference(tree, paths[0])
     for i, j in itertools.product(range(-(-height // SIDE)), range(-(-width // SIDE))):
-        objects = tuple(_object(row, (i * SIDE, j * SIDE), paths[0]) for row in places[i, j])
+        objects = tuple(_object(*found, (i * SIDE, j * SIDE), paths[0]) for found in places[i, j])
         placed = footprint = None
         if crs and transform:
             a, b, c, d, e, f = transform

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from sar_data.naming import MOST, meant, nearest
 
-LONGEST_REASON = 600  # characters
+LONGEST = 600  # characters of a path, and of a reason
 
 
 class SarDataError(Exception):
@@ -17,11 +17,11 @@ class SarDataError(Exception):
 class BadRecord(SarDataError, ValueError):
     """One record of the source is wrong: `path` names the file, `reason` says expected and found.
 
-    A reason that quotes a file at length is cut.
+    What quotes a file at length is cut.
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+        path, reason = (text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in (path, reason))
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sar_data.errors import FetchError
 from sar_data.sealed.names import Checksum, Count, Name, first_flaw
-from sar_data.system import durable, locks
+from sar_data.system import durable, locks, strict_json
 
 NAME = "sources.json"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -45,13 +45,13 @@ def read(folder: Path) -> Ledger:
     """Return a folder's ledger, an empty one where there is none; raise FetchError where it cannot be read."""
     path = folder / NAME
     try:
-        return Ledger.model_validate_json(path.read_bytes())
+        return Ledger.model_validate(strict_json.loads(path.read_bytes()))
     except FileNotFoundError:
         return Ledger()
-    except ValidationError as error:
+    except (OSError, ValueError) as error:
+        found = first_flaw(error) if isinstance(error, ValidationError) else f"it cannot be read: {error!s:.200}"
         raise FetchError(
-            f"{path}: expected what an earlier fetch wrote, but {first_flaw(error)}. Move it away; the files are "
-            "verified again"
+            f"{path}: expected what an earlier fetch wrote, but {found}. Move it away; the files are verified again"
         ) from None
 
 

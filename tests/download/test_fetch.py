@@ -240,7 +240,10 @@ def test_the_record_obeys_its_schema_and_keeps_the_first_time(here: Site, tmp_pa
     }
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2, "files": {}}', '{"version": 1, "files": {"a": 1}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"version": 2, "files": {}}', '{"version": 1, "files": {"a": 1}}', '{"files": {}, "files": {}}', "NaN"],
+)
 def test_a_record_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "sources.json").write_text(text)
     with pytest.raises(FetchError, match=r"sources\.json: expected what an earlier fetch wrote"):
