@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from sar_data.sealed.names import Count, Label, Name, RelativePath, Sha256, ShardName
+from sar_data.sealed.names import Count, Dtype, Label, Name, RelativePath, Sha256, ShardName
 
 
 class Document(pydantic.BaseModel):
@@ -116,7 +116,7 @@ class Normalization(Document):
 class Storage(Document):
     """How numbers are stored: a stored integer is value / scale, `missing` marks a masked pixel."""
 
-    dtype: str
+    dtype: Dtype
     scale: float | None = None
     missing: float | None = None
 

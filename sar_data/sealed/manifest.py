@@ -10,7 +10,7 @@ import hashlib
 import json
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 
@@ -30,7 +30,7 @@ from sar_data.sealed.documents import (
     Storage,
     TaskDocument,
 )
-from sar_data.sealed.names import Container, Name, Optional, Sha256, Split, first_flaw
+from sar_data.sealed.names import Container, Frames, Name, Optional, Sha256, Side, Split, first_flaw
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,9 +54,9 @@ class Identity(Document):
     licence: str
     citation: str
     evidence: str
-    bands: list[BandDocument]
-    shape: tuple[int, int] | None
-    frames: int = 1
+    bands: Annotated[list[BandDocument], pydantic.Field(min_length=1, max_length=1 << 10)]
+    shape: tuple[Side, Side] | None
+    frames: Frames = 1
     pixel_size_m: float | None
     range_axis: str
     symmetries: list[str]
@@ -64,6 +64,14 @@ class Identity(Document):
     storage: Storage
     tasks: list[TaskDocument]
     records_published: int | None = None
+
+    @pydantic.field_validator("bands")
+    @classmethod
+    def _named_once(cls, bands: list[BandDocument]) -> list[BandDocument]:
+        names = [band.name for band in bands]
+        if len(set(names)) != len(names):
+            raise ValueError(f"expected a name for each band, found {names}"[:200])
+        return bands
 
 
 class Decisions(Document):

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from sar_data.errors import UsageError
 from sar_data.formats import FORMATS
+from sar_data.formats.container import DTYPES
 from sar_data.spec import DatasetSpec
 from sar_data.split.policy import SPLITS
 from sar_data.system.paths import CONTROL, flaw
@@ -49,6 +50,11 @@ def format_flaw(name: str) -> str | None:
     return None if name in FORMATS else f"expected {', '.join(FORMATS)}"
 
 
+def dtype_flaw(name: str) -> str | None:
+    """Return why pixels cannot be stored in this type, None where they can."""
+    return None if name in DTYPES else f"expected {', '.join(DTYPES)}"
+
+
 def _checked(of: Callable[[str], str | None]) -> AfterValidator:
     def check(value: str) -> str:
         if reason := of(value):
@@ -74,7 +80,11 @@ ShardName = Annotated[str, StringConstraints(pattern=f"^({SPLIT})/[0-9]{{6,9}}$"
 Container = Annotated[str, _checked(format_flaw), Field(json_schema_extra={"enum": list(FORMATS)})]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Checksum = Annotated[str, StringConstraints(pattern="^(md5|sha1|sha256|sha512):[0-9a-f]{32,128}$")]
+Dtype = Annotated[str, _checked(dtype_flaw), Field(json_schema_extra={"enum": list(DTYPES)})]
 Count = Annotated[int, Field(ge=0)]
+# Bounded, so that the bytes of an image can be counted.
+Side = Annotated[int, Field(ge=1, le=1 << 20)]
+Frames = Annotated[int, Field(ge=1, le=1 << 10)]
 
 
 def first_flaw(error: pydantic.ValidationError) -> str:
