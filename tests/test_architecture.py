@@ -95,9 +95,6 @@ ENTRIES = {
     "sar_data.public.build",
     "sar_data.public.convert",
     "sar_data.stream.dataset.Stream.__init__",
-    # To be shortened.
-    "sar_data.builder.open.open_draft",
-    "sar_data.builder.prepare.prepare",
 }
 
 
