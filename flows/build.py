@@ -13,8 +13,7 @@ from prefect.utilities.annotations import quote
 from flows import report
 from flows.sentence import explain
 from flows.signature import like
-from flows.tasks import carry_out, check_licence, publish
-from flows.tasks import fetch as fetching
+from flows.tasks import carry_out, publish
 from flows.types import Absolute, Dataset, Positive
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.errors import UsageError
@@ -107,10 +106,11 @@ def build(
         normalize=normalize,
         dtype=dtype,
         drop_parent=drop_parent,
+        fetch=fetch,
+        mirror=mirror,
+        accept_licence=accept_licence,
     )
     crew = Crew(runner=runner, workers=workers, dask_address=dask_address)
-    if fetch:
-        fetching(dataset, source, mirror, accept_licence)
     built = []
     for outcome in carry_out(request, crew):
         unseen: Any = quote(outcome.build)
@@ -123,10 +123,8 @@ def check(parameters: Mapping[str, Any]) -> None:
     """Raise UsageError for parameters that `build` would refuse before it opens a file."""
     check_absolute(**{name: parameters.get(name) for name in ("source", "out", "lists", "work")})
     asked = {field.name for field in dataclasses.fields(BuildRequest)}
-    request = BuildRequest(**{name: value for name, value in parameters.items() if name in asked})
+    BuildRequest(**{name: value for name, value in parameters.items() if name in asked})
     Crew(runner=parameters["runner"], workers=parameters["workers"], dask_address=parameters["dask_address"])
-    if parameters["fetch"]:
-        check_licence(request.pipeline.spec, parameters["accept_licence"])
 
 
 CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"build-dataset": check}

@@ -23,12 +23,14 @@ def like(other: Callable[..., Any], *, but: Collection[str] = ()) -> Callable[[C
         together = [*mine, *(one for one in theirs if one.name not in but)]
         ordered = sorted(together, key=lambda one: one.default is not inspect.Parameter.empty)
         vars(function)["__signature__"] = own.replace(parameters=[one.replace(kind=named) for one in ordered])
-        function.__doc__ = f"{inspect.getdoc(function)}\n{_arguments(other)}"
+        function.__doc__ = _documented(function, other)
         return function
 
     return decorate
 
 
-def _arguments(function: Callable[..., Any]) -> str:
-    """Return the lines of a docstring's Args."""
-    return (inspect.getdoc(function) or "").partition("Args:\n")[2]
+def _documented(function: Callable[..., Any], other: Callable[..., Any]) -> str:
+    """Return a function's docstring with the Args of both; that of `other` where it has none."""
+    intro, _, own = (inspect.getdoc(function) or "").partition("Args:\n")
+    its_intro, _, its_own = (inspect.getdoc(other) or "").partition("Args:\n")
+    return "\n".join(part.rstrip() for part in (f"{intro or its_intro}Args:", own, its_own) if part)

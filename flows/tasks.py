@@ -1,4 +1,4 @@
-"""The coarse tasks of a build: fetch, each step of its itinerary, publish; a few runs however many records there are.
+"""The coarse tasks of a build: each step of its itinerary, publish; a few runs however many records there are.
 
 A draft holds its target's lock, so tasks hand it on within one process: nothing here is cached or persisted.
 What makes a second attempt go on where the first one stopped is the evidence beside the shards.
@@ -7,11 +7,8 @@ What makes a second attempt go on where the first one stopped is the evidence be
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -23,29 +20,17 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from flows import report
-from sar_data import catalog
 from sar_data.builder.itinerary import Itinerary, Outcome, Step
 from sar_data.builder.request import BuildRequest, ConvertRequest
-from sar_data.download.fetch import check, needs_acceptance, web_of
-from sar_data.download.fetch import fetch as fetching
-from sar_data.errors import SarDataError, TargetError, Unreachable, UsageError, WorkerDied
+from sar_data.errors import SarDataError, TargetError, Unreachable, WorkerDied
 from sar_data.progress import Progress
 from sar_data.runners import Crew, Runner, Serial
 from sar_data.sealed.opened import Build
-from sar_data.spec import DatasetSpec
 
 RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
 SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself
 PAGE = "-build"  # how the key of a build's page ends
 STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
-
-
-def check_licence(spec: DatasetSpec, accepted: bool) -> None:
-    """Raise UsageError where a dataset's licence has to be agreed to before it is fetched, and was not."""
-    if needs_acceptance(spec, spec.sources) and not accepted:
-        raise UsageError(
-            f"{spec.name} comes under {spec.licence or 'no stated licence'}: `accept_licence=True` agrees to it"
-        )
 
 
 def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
@@ -59,42 +44,18 @@ def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(error, OSError)
 
 
-@task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(SERVERS_AFTER_S),
-    retry_delay_seconds=SERVERS_AFTER_S,
-    retry_jitter_factor=0.5,
-    retry_condition_fn=transient,
-)
-def fetch(dataset: str, folder: Path, mirror: str | None, accept_licence: bool) -> None:
-    """Bring a dataset's sources into `folder`; credentials are those of the worker's user, and no parameter."""
-    spec = catalog.pipeline(dataset).spec
-    check_licence(spec, accept_licence)
-    say = get_run_logger().info
-    with web_of(os.environ) as web:
-        outcomes = fetching(
-            spec.sources,
-            folder,
-            web=web,
-            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
-            mirror=mirror,
-            say=lambda line: say("%s", line),
-        )
-    for outcome in outcomes:
-        say("%s: %s", outcome.source.file, outcome.file.checksum if outcome.file else outcome.message or outcome.state)
-    check(outcomes)
-
-
 def run_step(step: Step[Any], crew: Crew) -> None:
-    """Run one step of an itinerary: over pixels on the workers that were chosen, others on this machine."""
+    """Run one step of an itinerary: over pixels on the workers that were chosen, others on this machine.
+
+    Credentials for the web are those of the worker's user, and no parameter.
+    """
     say: Callable[..., None] = get_run_logger().info
     if crew.kind == "dask":
         _hush()
     # Nothing to do is no reason to start a cluster.
     opened: dict[str, Callable[[], AbstractContextManager[Runner]]]
-    opened = {"nothing": lambda: nullcontext(Serial()), "files": crew.near, "pixels": crew.whole}
-    with opened[step.reads]() as runner:
+    opened = {"files": crew.near, "pixels": crew.whole}
+    with opened.get(step.reads, lambda: nullcontext(Serial()))() as runner:
         result = step.run(runner, progress(), say)
     if step.name != "prepare":
         return
@@ -116,13 +77,24 @@ over_pixels = task(
 )(run_step)
 
 
+over_web = task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(SERVERS_AFTER_S),
+    retry_delay_seconds=SERVERS_AFTER_S,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=transient,
+)(run_step)
+
+
 def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[Outcome]:
     """Run each step of a request as a task; return what became of each container that it asks for."""
     itinerary = Itinerary(request)
     with closing(itinerary.steps()) as steps:
         for step in steps:
             unseen: Any = quote(step)  # else Prefect looks for futures in every planned record: 9 s for 590,000
-            (over_pixels if step.reads == "pixels" else short).with_options(name=step.title)(unseen, crew)
+            task_of = {"pixels": over_pixels, "web": over_web}.get(step.reads, short)
+            task_of.with_options(name=step.title)(unseen, crew)
     return itinerary.outcomes
 
 

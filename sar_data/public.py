@@ -7,20 +7,16 @@ called with (stage, done, total), `say` with a sentence. Errors are those of sar
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sar_data import catalog
 from sar_data.builder import itinerary
 from sar_data.builder.counted import counted, opened
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, ConvertRequest, Dtype, Format, Normalize
-from sar_data.download.fetch import check, chosen, needs_acceptance, web_of
-from sar_data.download.fetch import fetch as fetched
+from sar_data.download.fetch import check, check_licence, chosen, fetch_here
 from sar_data.download.transfer import TransferProgress
-from sar_data.errors import UsageError
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner
 from sar_data.sealed.documents import SplitStatistics
@@ -53,6 +49,9 @@ def build(
     normalize: Normalize | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
+    fetch: bool = False,
+    mirror: str | None = None,
+    accept_licence: bool = False,
     workers: int | None = None,
     runner: Kind | Runner | None = None,
     dask_address: str | None = None,
@@ -86,6 +85,9 @@ def build(
         normalize=normalize,
         dtype=dtype,
         drop_parent=drop_parent,
+        fetch=fetch,
+        mirror=mirror,
+        accept_licence=accept_licence,
     )
     with _crew(workers, runner, dask_address) as computing:
         return itinerary.build(request, runner=computing, progress=progress, say=say)
@@ -192,21 +194,8 @@ def fetch(
     spec = catalog.pipeline(name).spec
     sources = chosen(spec, only)
     folder = (Path("raw", spec.name) if to is None else Path(to)).absolute()
-    if needs_acceptance(spec, sources) and not accept_licence:
-        raise UsageError(
-            f"{spec.name} comes under {spec.licence or 'no stated licence'}. Nothing was fetched: read the terms where "
-            "the data are published, then give `accept_licence=True`"
-        )
-    with web_of(os.environ) as web:
-        outcomes = fetched(
-            sources,
-            folder,
-            web=web,
-            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
-            mirror=mirror,
-            progress=progress,
-            say=say,
-        )
+    check_licence(spec, sources, accept_licence)
+    outcomes = fetch_here(sources, folder, mirror=mirror, progress=progress, say=say)
     check(outcomes)
     return folder
 

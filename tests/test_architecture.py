@@ -74,7 +74,7 @@ LAWS: list[tuple[str, str]] = [
     (
         r"sar_data\.builder",
         "sar_data.builder sar_data.sealed sar_data.formats sar_data.statistics sar_data.split sar_data.sources "
-        "sar_data.crop sar_data.system sar_data.runners sar_data.catalog",
+        "sar_data.crop sar_data.system sar_data.runners sar_data.catalog sar_data.download",
     ),
     # Streaming and training know a build on disk or behind a URL, never what makes one.
     (r"sar_data\.stream\.kernels", "sar_data.stream.kernels sar_data.system.native"),

@@ -24,7 +24,7 @@ from sar_data.sealed.opened import Build
 from sar_data.system import durable
 
 T = TypeVar("T")
-Name = Literal["prepare", "pack", "seal", "drop parent"]
+Name = Literal["fetch", "prepare", "pack", "seal", "drop parent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,13 @@ class Outcome:
 class Step(Generic[T]):
     """A step of an itinerary: run it, then ask for the next one. A step that failed may be run again, and goes on.
 
-    `reads` says what it goes through: nothing, whole files or their names, or all pixels. `baking` says that it is a
-    step of the baked build, not of the lossless one. `result` is what it gave: a Draft to prepare, an Outcome to seal.
+    `reads` says what it goes through: nothing, the web, whole files or their names, or all pixels. `baking` says that
+    it is a step of the baked build, not of the lossless one. `result` is what it gave: a Draft to prepare, an Outcome
+    to seal.
     """
 
     name: Name
-    reads: Literal["nothing", "files", "pixels"]
+    reads: Literal["nothing", "web", "files", "pixels"]
     act: Callable[[Runner, Progress | None, Say | None], T]
     baking: bool = False
     _result: list[T] = field(default_factory=list)
@@ -84,8 +85,28 @@ class Itinerary:
         if isinstance(self.request, ConvertRequest):
             self.outcomes.append((yield from _convert(self.request, Build.open(self.request.parent))))
             return
-        for format in self.request.formats:
-            self.outcomes.append((yield from _build(self.request.of(format))))
+        request = self.request
+        if request.fetch:
+            yield Step("fetch", "web", lambda runner, progress, say: _fetch(request, progress, say))
+        for format in request.formats:
+            self.outcomes.append((yield from _build(request.of(format))))
+
+
+def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) -> None:
+    """Bring into the source what it lacks; raise SourceError where a person has to get it."""
+    from sar_data.download.fetch import check, fetch_here
+
+    def tell(name: str, have: int, total: int | None) -> None:
+        if progress:
+            progress(name, have, total or have)
+
+    sources = request.pipeline.spec.sources
+    outcomes = fetch_here(sources, request.source, mirror=request.mirror, progress=tell, say=say)
+    for outcome in outcomes:
+        if say:
+            came = outcome.file.checksum if outcome.file else outcome.message or outcome.state
+            say(f"{outcome.source.file}: {came}")
+    check(outcomes)
 
 
 def _build(request: BuildRequest) -> Steps[Outcome]:

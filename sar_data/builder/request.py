@@ -83,7 +83,8 @@ class BuildRequest(Changes):
     policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in hash order; `rehash`
     lets the recipe cover the files' contents; `statistics=False` leaves them out, which only a benchmark should want.
     `bad_records` are no part of the recipe: stop at the first, or quarantine them. `drop_parent` removes the lossless
-    build once the baked one is sealed.
+    build once the baked one is sealed. `fetch` brings into `source` first what it lacks, from the publishers or from a
+    `mirror`, the address of a folder on the web; `accept_licence` agrees to the dataset's licence.
 
     Raises UsageError for a name that does not exist and for choices that contradict each other.
     """
@@ -104,6 +105,9 @@ class BuildRequest(Changes):
     statistics: bool = True
     bad_records: BadRecords = "stop"
     drop_parent: bool = False
+    fetch: bool = False
+    mirror: str | None = None
+    accept_licence: bool = False
 
     def __post_init__(self) -> None:
         Changes.__post_init__(self)
@@ -114,7 +118,13 @@ class BuildRequest(Changes):
         _at_least_one("shard_length", self.shard_length, "sample")
         if self.drop_parent and not self.baked:
             raise UsageError(f"`drop_parent=True`: expected {CHANGES} with it, found none")
+        if self.mirror is not None and not self.fetch:
+            raise UsageError(f"`mirror={self.mirror}`: expected `fetch=True` with it")
         pipeline = self.pipeline
+        if self.fetch:
+            from sar_data.download.fetch import check_licence
+
+            check_licence(pipeline.spec, pipeline.spec.sources, self.accept_licence)
         if not pipeline.fit:  # which may bring splits of its own
             from sar_data.split.parse import parse
 

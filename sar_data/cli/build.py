@@ -18,9 +18,16 @@ if TYPE_CHECKING:
     from sar_data.spec import Pipeline
 
 
+def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Return the source, which is there unless it is fetched."""
+    return value if value is None or ctx.params["fetch"] else Existing(file=True).convert(value, param, ctx)
+
+
 @click.command("build", short_help="Build a dataset from its raw files into a sealed folder.")
 @click.argument("dataset", metavar="NAME", type=DatasetName())
-@click.option("--source", type=Existing(file=True), help="Folder of the raw files, or their archive.")
+@click.option(
+    "--source", type=click.Path(path_type=Path), callback=_source, help="Folder of the raw files, or their archive."
+)
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
@@ -66,6 +73,9 @@ if TYPE_CHECKING:
     "--normalize", type=OneOf("normalize", lambda: get_args(Normalize)), help="Bake: zscore or minmax, by train."
 )
 @click.option("--drop-parent", is_flag=True, help="Remove the lossless build once the baked one is sealed.")
+@click.option("--fetch", is_flag=True, is_eager=True, help="Download into the source first what it lacks.")
+@click.option("--mirror", metavar="URL", help="Folder on the web that has the files, to be asked instead.")
+@click.option("--accept-licence", is_flag=True, help="Agree to the dataset's licence, where fetching needs that.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the path.")
 @click.pass_obj
 def command(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,6 @@ import click
 from sar_data.cli.choices import DatasetName
 from sar_data.cli.console import say
 from sar_data.cli.stop import Note
-from sar_data.errors import UsageError
 
 if TYPE_CHECKING:
     from sar_data.download.fetch import Outcome
@@ -54,32 +52,22 @@ def command(
     Where a host wants a login, it is taken from ~/.netrc (or $NETRC), from SAR_DATA_TOKEN_HOST, from SAR_DATA_USER_HOST
     and SAR_DATA_PASSWORD_HOST (HOST in capitals with _ for dots), or from the system's keyring.
     """
-    from datetime import UTC, datetime
-
     from sar_data import catalog
     from sar_data.cli.listing import listing
     from sar_data.cli.transfers import Transfers
-    from sar_data.download.fetch import chosen, fetch, needs_acceptance, web_of
+    from sar_data.download.fetch import check_licence, chosen, fetch_here, needs_acceptance
 
     spec = catalog.pipeline(name).spec
     sources = chosen(spec, only)
     folder = (folder or Path("raw") / spec.name).absolute()
     for line in listing(spec, sources, folder):
         say(line)
-    if needs_acceptance(spec, sources) and not accept_licence:
-        _accept(spec)
+    if needs_acceptance(spec, sources):
+        check_licence(spec, sources, accept_licence or _accepted(spec))
     note: Note = ctx.obj
     note.kept = lambda: f"what came is kept in {folder}; the same command goes on from there"
-    with web_of(os.environ) as web, Transfers() as meter:
-        outcomes = fetch(
-            sources,
-            folder,
-            web=web,
-            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
-            mirror=mirror,
-            progress=meter,
-            say=meter.say,
-        )
+    with Transfers() as meter:
+        outcomes = fetch_here(sources, folder, mirror=mirror, progress=meter, say=meter.say)
     _report(outcomes, folder)
     following = shlex.join(["sar-data", "build", spec.name, "--source", str(folder), "--out", "builds"])
     if as_json:
@@ -90,15 +78,10 @@ def command(
     ctx.exit(FAILED if "failed" in states else BY_HAND if "missing" in states else 0)
 
 
-def _accept(spec: DatasetSpec) -> None:
-    """Ask whether the licence is accepted; raise UsageError unless it is."""
-    terms = spec.licence or "no stated licence: ask its publisher what you may do with it"
-    if sys.stdin.isatty() and click.confirm(f"The data come under {terms}. Do you accept this?", err=True):
-        return
-    raise UsageError(
-        f"{spec.name} comes under {terms}. Nothing was fetched: read the terms where the data are published, then add "
-        "--accept-licence"
-    )
+def _accepted(spec: DatasetSpec) -> bool:
+    """Ask whether the licence is accepted, where somebody is there to answer."""
+    question = f"The data come under {spec.licence or 'no stated licence'}. Do you accept this?"
+    return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
 def _report(outcomes: Iterable[Outcome], folder: Path) -> None:

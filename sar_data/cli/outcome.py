@@ -33,6 +33,7 @@ def carried_out(
     """Run the steps of a request whose builds are kept below `out`, and say what each build is."""
     from sar_data.builder.itinerary import Itinerary
     from sar_data.cli.meter import Meter
+    from sar_data.cli.transfers import Transfers
 
     itinerary, meter = Itinerary(request), Meter()
     note.kept = lambda: meter.kept(out)
@@ -41,6 +42,10 @@ def carried_out(
         for step in steps:
             if step.name == "prepare":
                 meter = live.enter_context(Meter())
+            if step.name == "fetch":
+                with Transfers() as transfers:
+                    step.run(runner, transfers, transfers.say)
+                continue
             result = step.run(runner, meter, meter.say)
             if step.name == "prepare":
                 meter.of(result.job.layout.image_bytes(), max(shard.slots for shard in result.shards))

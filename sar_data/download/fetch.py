@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -84,6 +86,16 @@ def needs_acceptance(spec: DatasetSpec, sources: Iterable[Source]) -> bool:
     return spec.licence not in OPEN and not all(source.manual for source in sources)
 
 
+def check_licence(spec: DatasetSpec, sources: Iterable[Source], accepted: bool) -> None:
+    """Raise UsageError where the licence has to be agreed to first, and was not."""
+    if needs_acceptance(spec, sources) and not accepted:
+        terms = spec.licence or "no stated licence: ask its publisher what you may do with it"
+        raise UsageError(
+            f"{spec.name} comes under {terms}. Nothing was fetched: read the terms where the data are published, then "
+            "give `accept_licence=True`"
+        )
+
+
 def check(outcomes: Iterable[Outcome]) -> None:
     """Raise unless every file is there: Unreachable where later may be better, SourceError where a person is needed."""
     bad = [outcome for outcome in outcomes if not outcome.there]
@@ -150,6 +162,27 @@ def fetch(
     if offline and not web.answered.is_set():
         raise Offline(f"{web.away()}. What is in {folder} is kept: run the same command again")
     return outcomes
+
+
+def fetch_here(
+    sources: Iterable[Source],
+    folder: Path,
+    *,
+    mirror: str | None = None,
+    progress: TransferProgress | None = None,
+    say: Say | None = None,
+) -> list[Outcome]:
+    """Fetch as the user of this process: with the credentials of the environment, and the time of its clock."""
+    with web_of(os.environ) as web:
+        return fetch(
+            sources,
+            folder,
+            web=web,
+            now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+            mirror=mirror,
+            progress=progress,
+            say=say,
+        )
 
 
 def _together(jobs: Iterable[Callable[[], Outcome]], web: Web) -> list[Outcome]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from sar_data import catalog
 from sar_data.builder.request import BuildRequest, ConvertRequest, Format
 from sar_data.errors import UsageError
 from sar_data.formats import FORMATS
@@ -28,6 +30,7 @@ WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
     ({"crop": 500}, "`crop=500`: expected images of at least that size, found at most"),
     ({"pad": 3}, "`pad=3`: expected images of at most that size, found"),
     ({"bad_records": "skip"}, "unknown bad records 'skip'"),
+    ({"mirror": "https://x"}, "`mirror=https://x`: expected `fetch=True` with it"),
     ({"limit": 0}, "`limit=0`: expected at least 1 record"),
     ({"shard_length": 0}, "`shard_length=0`: expected at least 1 sample"),
     ({"split": "randon"}, "unknown split 'randon'. Did you mean 'random'?"),
@@ -70,3 +73,12 @@ def test_sizes_that_differ_get_one_on_the_way_into_what_needs_it(
     request = BuildRequest(dataset=invented.pipeline(shape=shape), source=Path("in"), out=Path("out"), **asked)
     assert (request.lossless.format, request.lossless.baked) == (lossless, {})
     assert request.converted(Path("out/build")).format == baked
+
+
+def test_a_licence_that_has_to_be_agreed_to_is_named_before_anything_is_fetched() -> None:
+    pipeline = catalog.pipeline("eurosat-sar")
+    closed = dataclasses.replace(pipeline, spec=dataclasses.replace(pipeline.spec, licence="CC-BY-NC-4.0"))
+    asked: dict[str, Any] = {"dataset": closed, "source": Path("in"), "out": Path("out"), "fetch": True}
+    with pytest.raises(UsageError, match=r"CC-BY-NC-4\.0.* `accept_licence=True`"):
+        BuildRequest(**asked)
+    assert BuildRequest(**asked, accept_licence=True).fetch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from tests.cli.test_cli import BUILD, cli
+from tests.download import site as web
+from tests.download.site import good
 from tests.places import SAMPLES
 
 
@@ -96,6 +99,22 @@ def test_a_dropped_parent_is_gone_only_for_good_and_not_built_again(archive: Pat
     assert [path.name for path in home.iterdir()] == [Path(both["path"]).name]
     other = json.loads(cli(*args[:-1], "float16", "--drop-parent", "--json").stdout)
     assert other["path"] != both["path"]
+
+
+def test_a_build_fetches_what_its_source_lacks(eurosat_source: Path, tmp_path: Path) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "EuroSAT-SAR"), "zip", eurosat_source)).read_bytes()
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    args = ("build", "eurosat-sar", "--source", raw, "--out", out, "--split", "random", "--workers", 1)
+    missing = cli(*args)
+    assert missing.exit_code == 2
+    assert f"--source {raw}: expected a folder, found nothing" in missing.stderr
+    with web.serving() as site:
+        site.answers["/EuroSAT-SAR.zip"] = [good(packed)]
+        result = cli(*args, "--fetch", "--mirror", site.url)
+    assert result.exit_code == 0, result.stderr
+    assert (raw / "EuroSAT-SAR.zip").read_bytes() == packed
+    assert "EuroSAT-SAR.zip: sha256:" in result.stderr
+    assert Manifest.load(Path(result.stdout.strip())).dataset == "eurosat-sar"
 
 
 def test_repack_keeps_what_is_not_changed_and_wants_a_change(archive: Path, built: Path, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_licence_is_accepted_first(here: Site, tmp_path: Path) -> None:
     refused = command(*args, env=env)
     assert refused.returncode == 2
     assert "comes under CC-BY-NC-4.0" in refused.stderr
-    assert "add --accept-licence" in refused.stderr
+    assert "give --accept-licence" in refused.stderr
     assert not here.asked
     assert not (tmp_path / "to").exists()
     assert command(*args, "--accept-licence", env=env).returncode == 0

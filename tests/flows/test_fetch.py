@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sar_data import catalog
+from sar_data.builder.request import BuildRequest
 from sar_data.download import ledger, retry
-from sar_data.errors import FetchError, Unreachable, UsageError
+from sar_data.errors import FetchError, Unreachable
+from sar_data.runners import Crew
 from tests.download import site as web
 from tests.download.site import good, status
 
@@ -30,15 +30,6 @@ def test_a_build_fetches_what_its_source_lacks(server: str, eurosat_source: Path
     assert ledger.read(raw).files["EuroSAT-SAR.zip"].bytes == len(packed)
 
 
-def test_a_licence_that_was_not_agreed_to_is_named() -> None:
-    from flows.tasks import check_licence
-
-    closed = dataclasses.replace(catalog.pipeline("eurosat-sar").spec, licence="CC-BY-NC-4.0")
-    check_licence(closed, True)
-    with pytest.raises(UsageError, match="`accept_licence=True` agrees to it"):
-        check_licence(closed, False)
-
-
 def test_a_server_that_is_down_is_asked_again_and_a_wrong_file_is_not(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,11 +46,12 @@ def test_a_server_that_is_down_is_asked_again_and_a_wrong_file_is_not(
         verdicts.append(tasks.transient(task, run, state))
         return verdicts[-1] and len(verdicts) < 2
 
-    at_once = tasks.fetch.with_options(retry_delay_seconds=0, retry_condition_fn=judge)
+    monkeypatch.setattr(tasks, "over_web", tasks.over_web.with_options(retry_delay_seconds=0, retry_condition_fn=judge))
 
     @flow
     def attempt(folder: Path, mirror: str) -> None:
-        at_once("eurosat-sar", folder, mirror, False)
+        request = BuildRequest(dataset="eurosat-sar", source=folder, out=folder, fetch=True, mirror=mirror)
+        tasks.carry_out(request, Crew(runner="serial"))
 
     with web.serving() as site:
         site.answers["/EuroSAT-SAR.zip"] = [status(503)]

@@ -21,7 +21,6 @@ from tests.builder.test_request import WRONG_BUILDS
 CREW = {"workers", "runner", "dask_address"}
 NOT_SAID = {"statistics"}  # only a benchmark leaves them out
 HEARD = {"progress", "say"}  # how Python is told what the others print
-FETCHING = {"fetch", "mirror", "accept_licence"}
 DATASET = "eurosat-sar"
 
 
@@ -49,13 +48,13 @@ def test_names_and_defaults_are_the_same() -> None:
     python, flow = _of_python(), _of_flow()
     assert {name: default for name, default in _of_verb().items() if name not in CREW} == python
     assert {name for name in _of_verb() if name not in python} == CREW
-    assert {name: default for name, default in flow.items() if name not in CREW | FETCHING} == python
+    assert {name: default for name, default in flow.items() if name not in CREW} == python
     options = {param.name: param for param in command.params if param.name != "as_json"}
     assert options.keys() == python.keys() | CREW
     required = {"dataset", "source", "out"}
     parsed = command.make_context("build", [DATASET, "--out", "out"]).params
     assert {name: parsed[name] or None for name in options if name not in required} == {
-        name: default or None for name, default in flow.items() if name not in required | FETCHING
+        name: default or None for name, default in flow.items() if name not in required
     }
 
 
