@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sar_data import catalog
-from sar_data.builder.raw_statistics import ALL, fitted, raw_statistics, recognise
+from sar_data.builder.raw_statistics import ALL, fitting, raw_statistics, recognise
 from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress
 from sar_data.runners import Runner
@@ -57,7 +57,7 @@ def counted(
         return Counted(manifest.title, layout_of(manifest).bands, found)
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
-    pipeline = fitted(catalog.pipeline(dataset) if dataset else recognise(path), path)
+    pipeline = fitting(catalog.pipeline(dataset) if dataset else recognise(path), path)
     spec = pipeline.spec
     found = {ALL: raw_statistics(pipeline, path, runner, progress)}
     return Counted(spec.title, tuple(band.name for band in spec.bands), found)

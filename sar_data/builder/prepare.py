@@ -17,7 +17,7 @@ from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
-from sar_data.builder.scan import scan
+from sar_data.builder.scan import fitted, scan
 from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
@@ -55,7 +55,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     pipeline = request.pipeline
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
-    pipeline, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
+    pipeline, discovered = fitted(pipeline, tree)
     if say:
         for line in discovered:
             say(f"found: {line}")

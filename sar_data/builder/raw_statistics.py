@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sar_data import catalog
 from sar_data.builder.origin import Raw
-from sar_data.builder.scan import scan
+from sar_data.builder.scan import fitted, scan
 from sar_data.errors import SourceError, UsageError
 from sar_data.naming import few
 from sar_data.progress import Progress
@@ -37,9 +37,9 @@ def recognise(source: Path) -> Pipeline:
     return found[0]
 
 
-def fitted(pipeline: Pipeline, source: Path) -> Pipeline:
+def fitting(pipeline: Pipeline, source: Path) -> Pipeline:
     """Return the pipeline as it fits a source whose layout documents leave open."""
-    return pipeline.fit(open_tree(source))[0] if pipeline.fit else pipeline
+    return fitted(pipeline, open_tree(source))[0]
 
 
 def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None) -> BandStats:

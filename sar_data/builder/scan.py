@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -35,6 +36,21 @@ class Scanned:
     quarantined: list[Quarantined]
 
 
+def fitted(pipeline: Pipeline, tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return the pipeline that fits a source whose layout documents leave open, with sentences of what was found.
+
+    Raises SourceError where the source is of another layout, BadRecord for a file that says what it means.
+    """
+    with _blaming(pipeline, "fit", "the source"):
+        return pipeline.fit(tree) if pipeline.fit else (pipeline, ())
+
+
+def units_of(pipeline: Pipeline, tree: Tree) -> list[str]:
+    """Return the units of a source, sorted; raise SourceError where it cannot be listed."""
+    with _blaming(pipeline, "units", "the source"):
+        return sorted(pipeline.units(tree))
+
+
 def scan(
     pipeline: Pipeline,
     tree: Tree,
@@ -50,7 +66,7 @@ def scan(
     `rehash` reads every file and records its xxh3, so that the fingerprint covers contents, not only sizes.
     Raises SourceError where there is no record, and BadRecord for the first bad one (by name) unless quarantined.
     """
-    units = sorted(pipeline.units(tree))
+    units = units_of(pipeline, tree)
     if limit is not None:
         units = sorted(units[i] for i in hash_order(units)[:limit])
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
@@ -91,17 +107,25 @@ def _scan_chunk(
     with bulk():
         for unit in units:
             try:
-                found = [_sound(pipeline, record) for record in pipeline.scan(tree, unit)]
+                with _blaming(pipeline, "scan", unit):
+                    found = [_sound(pipeline, record) for record in pipeline.scan(tree, unit)]
                 records += [_rehashed(tree, record) for record in found] if rehash else found
             except BadRecord as error:
                 if bad_records == "stop":
                     raise
                 bad.append(Quarantined(key=None, path=error.path, reason=error.reason))
-            except SarDataError:
-                raise
-            except Exception as error:
-                raise PipelineFault(pipeline.spec.name, "scan", unit, error) from error
     return to_table(records), bad
+
+
+@contextmanager
+def _blaming(pipeline: Pipeline, act: str, what: str) -> Iterator[None]:
+    """Turn what nobody explains into PipelineFault."""
+    try:
+        yield
+    except SarDataError:
+        raise
+    except Exception as error:
+        raise PipelineFault(pipeline.spec.name, act, what, error) from error
 
 
 def _sound(pipeline: Pipeline, record: Record) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sar_data.builder.scan import scan
+from sar_data.builder.scan import fitted, scan
 from sar_data.errors import SourceError
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner
@@ -39,7 +39,7 @@ def find_scenes(
         out.parent.mkdir(parents=True, exist_ok=True)
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(source, work=work, named=named, progress=progress, tell=tell)
-    pipeline = pipeline.fit(tree)[0] if pipeline.fit else pipeline
+    pipeline, _ = fitted(pipeline, tree)
     records = scan(pipeline, tree, runner=runner, progress=progress).records
     scenes = {record.key: listing.scene_of(record) for record in records}
     known = [scene for scene in scenes.values() if scene]

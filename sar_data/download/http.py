@@ -69,7 +69,11 @@ class Web:
 
     def address(self, url: str) -> str:
         """Return the http(s) form of a URL; raise FetchError for another scheme or a credential in it."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            httpx.URL(url)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise FetchError(f"{shown(url)}: expected an address, found what is none: {error}") from None
         if parts.scheme == "s3":
             if self._s3_endpoint is None:
                 return f"https://{parts.netloc}.s3.amazonaws.com{parts.path}"
@@ -191,13 +195,19 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 def safe(url: str) -> bool:
     """Say whether nobody on the way can read or change what goes to `url` and comes from it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.scheme in ("https", "s3") or parts.hostname in LOOPBACK
 
 
 def shown(url: str) -> str:
     """Return a URL as it may be printed and kept: without user, password and query, which may be a signature."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"//[^/]*@", "//", re.split("[?#]", url)[0])
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -505,6 +505,14 @@ class TestPipelineFaults:
         with pytest.raises(PipelineFault, match=f"bigearthnet-s1: {act} failed at .*S1.*KeyError: 'acquird'"):
             make(broken, small_source, tmp_path / "out", bad_records=bad_records)
 
+    @pytest.mark.parametrize("act", ["fit", "units"])
+    def test_an_exception_before_the_scan_names_the_dataset(
+        self, bigearthnet: Pipeline, small_source: Path, tmp_path: Path, act: str
+    ) -> None:
+        broken = replace(bigearthnet, **{act: lambda tree: _broken(tree, None)})
+        with pytest.raises(PipelineFault, match=f"bigearthnet-s1: {act} failed at the source: KeyError: 'acquird'"):
+            make(broken, small_source, tmp_path / "out")
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [({"time": datetime(2020, 1, 1)}, "a time with a time zone"), ({"labels": {}}, "labels of each task")],

@@ -267,6 +267,15 @@ def nowhere() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
+@pytest.mark.parametrize("url", ["https://[::1/a", "https://a:x/a", "https://me:secret@[/a?k=1"])
+def test_an_address_that_is_none_is_one_file_s_failure(url: str, tmp_path: Path) -> None:
+    (outcome,) = fetched([Source(name="a", url=url, checksum=sha256(DATA))], tmp_path)
+    assert outcome.state == "failed"
+    assert "expected an address, found what is none" in outcome.message
+    assert "secret" not in outcome.message
+    assert "k=1" not in outcome.message
+
+
 def test_without_a_network_one_error_says_so_after_the_first_refusals(tmp_path: Path) -> None:
     away = nowhere()
     sources = [Source(name=f"{i}.bin", url=f"{away}/{i}", checksum=sha256(DATA)) for i in range(10)]

@@ -55,7 +55,10 @@ def _entries(web: Web, url: str, terms: str) -> Iterator[Mapping[str, Any]]:
         if not following or not entries:
             return
         # Its query alone: behind a proxy its host is often one that only the server knows.
-        query = dict(parse_qsl(urlsplit(str(following)).query))
+        try:
+            query = dict(parse_qsl(urlsplit(str(following)).query))
+        except ValueError:
+            raise malformed(url, "an address of the next page", following) from None
 
 
 def _product(url: str, links: str, entry: Any) -> Product:

@@ -89,7 +89,15 @@ def explained(url: str, *kinds: type[Exception]) -> Iterator[None]:
 
     `kinds` are the library's own; a KeyError or a TypeError is how it meets an answer that is not of its protocol.
     """
-    foreseen: tuple[type[Exception], ...] = (*TROUBLE, *kinds, AttributeError, KeyError, TypeError, ValueError)
+    foreseen: tuple[type[Exception], ...] = (
+        *TROUBLE,
+        *kinds,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    )
     try:
         yield
     except foreseen as error:
