@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+# A test that gives a process another home is not to compile all loops anew.
+os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 pytest.register_assert_rewrite("tests.contract", "tests.mini")
 
 from sar_data import catalog  # noqa: E402 (assertions are rewritten before anything is imported)

@@ -239,6 +239,13 @@ def test_a_manifest_that_is_none_is_named_by_its_address(tmp_path: Path) -> None
         open_files(server.url, tmp_path / "cache", ROOM)
 
 
+def test_a_manifest_without_end_is_not_read(server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depot, "MOST_BYTES", 100)
+    with pytest.raises(BuildError, match=rf"{NAME}: expected at most 100 bytes, found \d+"):
+        open_files(server.url, tmp_path / "cache", ROOM)
+    assert server.gets[NAME] == 0
+
+
 def test_a_build_that_changed_is_another_folder(build: Build, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(build.path, tmp_path / "copy"))
     with web(copy) as server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from sar_data.errors import BuildError, MissingExtra, RemoteError, SarDataError, UsageError, missing_extra
@@ -12,6 +12,7 @@ from sar_data.stream.remote.cache import Part
 
 T = TypeVar("T")
 
+MOST_BYTES = 256 << 20  # of a manifest: one with a million bad records has less
 BLOCK = 4 << 20  # bytes that a thread holds at a time
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts
 EXTRA = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "s3a": "s3fs"}  # what our extra installs
@@ -27,12 +28,10 @@ class Depot:
         self._closed = threading.Event()
 
     def read(self, name: str) -> bytes:
-        """Return the whole of a small file."""
+        """Return the whole of a document; raise BuildError for one of more than MOST_BYTES."""
 
         def whole() -> bytes:
-            self._files.invalidate_cache(self._address(name))
-            data: bytes = self._files.cat_file(self._address(name))
-            return data
+            return b"".join(self._blocks(name, lambda size: self._check_size(name, size)))
 
         return self._patiently(name, whole)
 
@@ -48,25 +47,35 @@ class Depot:
         return f"{self._root}/{name}"
 
     def _copy(self, name: str, part: Part, patience: float) -> tuple[str, int]:
+        digest, length = hashlib.sha256(), 0
+        for data in self._blocks(name, lambda size: part.begin(size, patience)):
+            part.write(data)
+            digest.update(data)
+            length += len(data)
+        return digest.hexdigest(), length
+
+    def _check_size(self, name: str, size: int) -> None:
+        if size > MOST_BYTES:
+            raise BuildError(f"{self.url}/{name}: expected at most {MOST_BYTES} bytes, found {size}: is it a build?")
+
+    def _blocks(self, name: str, begin: Callable[[int], None]) -> Iterator[bytes]:
+        """Yield a file in blocks, one more than it should have at most; `begin` is told its size, and may raise."""
         address = self._address(name)
         self._files.invalidate_cache(address)  # instances are shared, and somebody may have listed the folder long ago
-        size = self._files.info(address)["size"]
+        size, length = self._files.info(address)["size"], 0
         if size is None:
             raise BuildError(
                 f"{self.url}/{name}: expected a server that says how long a file is, found one that hides it"
             )
-        part.begin(size, patience)
-        digest, length = hashlib.sha256(), 0
+        begin(size)
         # An HTTP server need not know ranges (Python's own does not): one request, streamed. Others are read by range.
         block = 0 if self.url.startswith("http") else BLOCK
         with self._files.open(address, "rb", block_size=block, cache_type="none", size=size) as file:
             while length <= size and (data := file.read(BLOCK)):
                 if self._closed.is_set():
                     raise self._ended()
-                part.write(data)
-                digest.update(data)
+                yield data
                 length += len(data)
-        return digest.hexdigest(), length
 
     def _patiently(self, name: str, work: Callable[[], T]) -> T:
         where = f"{self.url}/{name}"
