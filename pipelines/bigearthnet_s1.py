@@ -54,7 +54,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         crs, meridian = sentinel1.utm_zone(facts["projection"])
         orbit = sentinel1.relative_orbit(facts["scene_source"])
         time = datetime.fromisoformat(facts["acquisition_time"]).replace(tzinfo=UTC)
-    except (ValueError, TypeError) as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise BadRecord(path, str(error)) from None
     attrs = {
         "scene": scene,

@@ -77,6 +77,8 @@ def _shapes(path: str, facts: dict[str, Any]) -> list[tuple[tuple[tuple[tuple[fl
         if polygons and len(named) != len(polygons):
             raise BadRecord(path, f"expected an activity_type for each of {len(polygons)} polygons, found {activities}")
         pairs = [(ring, name) for ring, name in zip(polygons, named, strict=False) if len(ring) >= 6]
+        if odd := [len(ring) for ring, _ in pairs if len(ring) % 2]:
+            raise BadRecord(path, f"expected x and y of every corner of a polygon, found {odd[0]} numbers")
         return [(((tuple(map(float, ring)),),), ACTIVITIES.index(str(name).capitalize())) for ring, name in pairs]
 
 

@@ -24,7 +24,7 @@ from sar_data.sources.tree import home_of
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, random
 
-NAME = re.compile(r"P(\d{4})_(\d+)_(\d+)_(\d+)_(\d+)\.(?:jpg|png)")
+NAME = re.compile(r"P(\d{4})_(\d{1,6})_(\d{1,6})_(\d{1,6})_(\d{1,6})\.(?:jpg|png)")
 NOWHERE = re.compile(r"P0137_\d+\.(?:jpg|png)")
 SIDE, CLASSES = 800, ("ship",)
 LISTS = {"train": "train2017.json", "test": "test2017.json"}
