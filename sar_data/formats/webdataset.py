@@ -71,7 +71,7 @@ def _parsed(path: Path, at: int, block: bytes) -> tuple[str, int]:
             return name, length
     except ValueError:
         pass
-    raise BuildError(f"{path}: expected a member's header at byte {at}, found another or none: `sar-data verify` it")
+    raise BuildError(f"{path}: expected a member's header at byte {at}, found another or none")
 
 
 def member_array(name: str, data: bytes, shape: tuple[int, ...] | None, axes: int, dtype: str) -> Image:
@@ -81,8 +81,8 @@ def member_array(name: str, data: bytes, shape: tuple[int, ...] | None, axes: in
     """
     if shape is None:
         shape = _npy_shape(data)
-    head = npy_header(shape, dtype)
-    if len(shape) != axes or data[: len(head)] != head or len(data) != len(head) + _bytes(shape, dtype):
+    head = npy_header(shape, dtype) if len(shape) == axes else b""
+    if not head or data[: len(head)] != head or len(data) != len(head) + _bytes(shape, dtype):
         raise BuildError(f"{name}: expected a C-ordered {dtype} array of {shape or axes}, found another or a cut one")
     return np.frombuffer(data, dtype, offset=len(head)).reshape(shape)
 

@@ -33,8 +33,15 @@ def check_bounds(rows: pa.Table, manifest: Manifest, layout: Layout, split: str,
     for name, right, expected in (*_places(rows, manifest, layout, split), *_labels(rows, manifest)):
         wrong = pc.invert(pc.fill_null(right, False))
         if pc.any(wrong).as_py():
-            key, found = (rows[column].filter(wrong)[0].as_py() for column in ("key", name))
-            raise BuildError(f"{where}: {key}: expected {expected}, found {name} {str(found)[:200]}")
+            key, found = (_shown(rows[column].filter(wrong)[0]) for column in ("key", name))
+            raise BuildError(f"{where}: {key}: expected {expected}, found {name} {found}")
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return str(value.as_py())[:200]
+    except (ValueError, OverflowError):  # a time that Python has no date for
+        return f"a {value.type} out of range"
 
 
 def _check_shards(manifest: Manifest, layout: Layout, split: str, where: object) -> None:

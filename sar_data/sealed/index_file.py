@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError
 from sar_data.sealed.index import INDEX, check
+from sar_data.sealed.parquet_file import read_columns
 from sar_data.sealed.schema2 import ADDED, current_index
-from sar_data.system.regular import open_regular
 
-MOST_ROWS_A_BYTE = 16  # every row has a key of its own, so that a file that tells more rows tells them of nothing
 MAY_BE_NULL = {  # of what lies in a column
     *("files.xxh3", "objects.rotated", "objects.polygons"),
     *("dates.time", "dates.platform", "dates.relative_orbit"),
@@ -28,28 +25,18 @@ def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dic
 
     Extension types, which could bring code of their own, are no types of the schema. pandas is not imported.
     """
-    file = open_regular(path)
-    try:
-        with os.fdopen(file, "rb") as source:
-            most = os.fstat(file).st_size * MOST_ROWS_A_BYTE
-            dictionary = ["split"] if split_as_dictionary else None
-            with pq.ParquetFile(source, read_dictionary=dictionary) as parquet:
-                if not 0 <= parquet.metadata.num_rows <= most:
-                    raise BuildError(f"{path}: expected at most {most} rows, found {parquet.metadata.num_rows}")
-                there = parquet.schema_arrow.names
-                names = INDEX.names if columns is None else list(columns)
-                if missing := [name for name in names if name not in there and name not in ADDED]:
-                    raise BuildError(f"{path}: expected the columns {', '.join(missing)}, found none such")
-                table = parquet.read(columns=[name for name in names if name in there])
-        table.validate(full=True)
+    names = INDEX.names if columns is None else list(columns)
+
+    def current(table: pa.Table) -> pa.Table:
         table = current_index(table, INDEX)
-    except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError, MemoryError) as error:
-        if isinstance(error, BuildError):
-            raise
-        raise BuildError(f"{path}: cannot read: {error}") from error
-    _check_types(path, table.schema)
+        _check_types(path, table.schema)
+        return table
+
+    dictionaries = ["split"] if split_as_dictionary else []
+    table = read_columns(path, names, current, may_miss=ADDED, dictionaries=dictionaries)
     check(table, path)
-    for name in set(table.column_names) & set(INDEX.names):
+    there = table.column_names
+    for name in set(there) & set(INDEX.names):
         for chunk in table[name].chunks:
             for hole in _holes(name, chunk):
                 raise BuildError(f"{path}: {hole}: expected values, found null")

@@ -31,6 +31,7 @@ from sar_data.sealed.documents import (
     TaskDocument,
 )
 from sar_data.sealed.names import Container, Frames, Name, Optional, Sha256, Side, Split, first_flaw
+from sar_data.system.regular import read_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,14 +158,9 @@ class Manifest(Identity, Decisions, Outcome):
 
 def read_bytes(build: Path) -> bytes:
     """Return the bytes of a build's manifest; raise BuildError where there is none."""
-    try:
-        return (build / NAME).read_bytes()
-    except FileNotFoundError:
-        raise BuildError(
-            f"{build}: expected a sealed build, found no {NAME}. Name the folder that `build` printed."
-        ) from None
-    except OSError as error:
-        raise BuildError(f"{build / NAME}: cannot read: {error.strerror}") from error
+    if not (build / NAME).exists():
+        raise BuildError(f"{build}: expected a sealed build, found no {NAME}. Name the folder that `build` printed.")
+    return read_regular(build / NAME)
 
 
 def read_document(data: bytes, where: object) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sar_data.errors import BuildError
 from sar_data.sealed.index import described
+from sar_data.sealed.parquet_file import read_columns
 from sar_data.statistics.figures import DOMAINS, FIGURES, QUANTILE_NAMES
 from sar_data.statistics.stats import REASONS
 
@@ -91,7 +90,7 @@ def differing(recorded: pa.Table, keys: Sequence[str], bands: int, figures: npt.
         return list(keys)
     same = np.ones(len(recorded), np.bool_)
     for name, values in zip(FIGURES, figures.reshape(-1, len(FIGURES)).T, strict=True):
-        column = recorded[name].cast(pa.float64()).to_numpy()
+        column = recorded[name].cast(pa.float64(), safe=False).to_numpy()
         close = 1e-6 if recorded.schema.field(name).type == pa.float32() else CLOSE
         same &= np.isclose(column, values, rtol=close, atol=close, equal_nan=True)
     wrong = np.flatnonzero(~same.reshape(-1, bands).all(axis=1))
@@ -103,11 +102,7 @@ def read_samples(build: Path) -> pa.Table | None:
     path = build / SAMPLES_NAME
     if not path.exists():
         return None
-    try:
-        with pq.ParquetFile(path, read_dictionary=["split", "band"]) as file:
-            return file.read().select(SAMPLES.names).cast(SAMPLES)
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise BuildError(f"{path}: cannot read: {error}") from error
+    return read_columns(path, SAMPLES.names, lambda table: table.cast(SAMPLES), dictionaries=["split", "band"])
 
 
 def document() -> dict[str, Any]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sar_data.errors import BuildError
 
+MOST_BYTES = 1 << 28  # of a document that is read as a whole
+
 
 def open_regular(path: Path | str, size: int | None = None) -> int:
     """Return a descriptor of a build's file, open for reading; whoever asks closes it.
@@ -26,6 +28,15 @@ def open_regular(path: Path | str, size: int | None = None) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise BuildError(f"{path}: expected a regular file, found a folder, a pipe or a device: take the build anew")
     raise BuildError(
-        f"{path}: expected {size} bytes, found {found.st_size}: it was cut off or replaced. `sar-data verify` lists "
+        f"{path}: expected {size} bytes, found {found.st_size}: it was cut off or replaced. `verify(full=True)` lists "
         "all that is wrong."
     )
+
+
+def read_regular(path: Path) -> bytes:
+    """Return a document of a build; raise BuildError where it is no regular file, or too large for a document."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_BYTES:
+            raise BuildError(f"{path}: expected at most {MOST_BYTES} bytes, found {size}")
+        return file.read(size)

@@ -25,6 +25,7 @@ from sar_data.builder.request import ConvertRequest
 from sar_data.errors import SarDataError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.opened import Build
+from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.verify import verify
 from sar_data.stream.dataset import Stream
 from sar_data.views.contact_sheet import contact_sheet
@@ -105,8 +106,8 @@ def of_chunks(build: Path, draw: random.Random) -> None:
 
 
 def of_index(build: Path, draw: random.Random) -> None:
-    """Change index.parquet: its bytes, or a value, a type or the order of its rows."""
-    path = build / INDEX_NAME
+    """Change index.parquet or samples.parquet: its bytes, or a value, a type or the order of its rows."""
+    path = build / draw.choice((INDEX_NAME, INDEX_NAME, INDEX_NAME, SAMPLES_NAME))
     if draw.random() < 0.3:
         path.write_bytes(mutated(path.read_bytes(), draw))
         return

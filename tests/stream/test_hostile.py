@@ -14,8 +14,9 @@ import pytest
 
 from sar_data.errors import BuildError
 from sar_data.sealed.index import INDEX_NAME
-from sar_data.sealed.manifest import Manifest
-from sar_data.sealed.opened import Build
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.sealed.opened import SUMS_NAME, Build
+from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.verify import verify
 from sar_data.stream.dataset import Stream
 from tests.mini import invented
@@ -90,14 +91,16 @@ def test_a_pipe_a_device_or_a_folder_in_the_place_of_a_shard_does_not_hang(
     assert any(SHARDS[container] in problem.what for problem in verify(path, full=True))
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_a_pipe_in_the_place_of_a_document_does_not_hang(copy: Callable[[str], Path], container: str) -> None:
-    path = copy(container)
-    (path / INDEX_NAME).unlink()
-    os.mkfifo(path / INDEX_NAME)
-    with pytest.raises(BuildError, match=f"{INDEX_NAME}: expected a regular file"):
-        epochs(path)
-    assert any(problem.what == INDEX_NAME for problem in verify(path, full=True))
+@pytest.mark.parametrize("name", [INDEX_NAME, NAME, SUMS_NAME, SAMPLES_NAME])
+def test_a_pipe_or_a_device_in_the_place_of_a_document_does_not_hang(copy: Callable[[str], Path], name: str) -> None:
+    path = copy("lmdb")
+    for put in (os.mkfifo, lambda there: there.symlink_to("/dev/zero")):
+        (path / name).unlink()
+        put(path / name)
+        assert any(problem.what == name for problem in verify(path, full=True))
+        if name in (INDEX_NAME, NAME):
+            with pytest.raises(BuildError, match=f"{name}: expected a regular file"):
+                epochs(path)
 
 
 @pytest.mark.parametrize("container", ["webdataset", "zarr"])

@@ -74,7 +74,7 @@ class Values(Raw):
             return BuildError(f"{path}: expected a value under {key}, found none: this file is of another build")
         if at == DAMAGED:
             return BuildError(
-                f"{path}: the page that leads to {key} is damaged. `sar-data verify` lists what is wrong."
+                f"{path}: the page that leads to {key} is damaged. `verify(full=True)` lists what is wrong."
             )
         return BuildError(f"{path}: the value under {key} has another header or size than the manifest says")
 

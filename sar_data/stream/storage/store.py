@@ -110,7 +110,7 @@ class Raw:
         end = self._offset[row] + self._length[row]
         return BuildError(
             f"{path}: expected at least {end} bytes, found {path.stat().st_size}: the shard was cut off or cannot be "
-            "read. `sar-data verify` lists all that is wrong."
+            "read. `verify(full=True)` lists all that is wrong."
         )
 
     def _map(self, numbers: Integers) -> None:
