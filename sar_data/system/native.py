@@ -30,13 +30,13 @@ def compiled(*signatures: Any, reordered: bool = False) -> Callable[[Callable[..
         options["fastmath"] = {"reassoc", "contract"}
 
     def decorate(function: Callable[..., Any]) -> Any:
-        made = _kept(function, options)
-        if made is None:  # it is compiled in each process
-            made = numba.njit(**options)(function)
+        dispatcher = _kept(function, options)
+        if dispatcher is None:  # it is compiled in each process
+            dispatcher = numba.njit(**options)(function)
         for signature in signatures:
-            made.compile(signature)
-        made.disable_compile()
-        return made
+            dispatcher.compile(signature)
+        dispatcher.disable_compile()
+        return dispatcher
 
     return decorate
 

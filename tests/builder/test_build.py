@@ -514,6 +514,7 @@ def test_progress_counts_every_stage_to_its_end(bigearthnet: Pipeline, small_sou
 
 FOLDERS = ("sar_data", "pipelines", "flows")
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "imp"}
+COMPILES = {("re", "compile"), ("torch", "compile"), ("dispatcher", "compile")}  # patterns, models, our own loops
 CALLS = {"eval", "exec", "compile", "__import__", "extractall", "system", "popen", "unsafe_load"}
 
 
@@ -536,9 +537,7 @@ def test_nothing_from_outside_is_executed(path: Path) -> None:
             name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
             owner = getattr(function.value, "id", "") if isinstance(function, ast.Attribute) else ""
             mode = name == "eval" and isinstance(function, ast.Attribute) and not node.args  # of a network
-            assert name not in CALLS or mode or (owner, name) in {("re", "compile"), ("torch", "compile")}, (
-                f"line {node.lineno}: {name}"
-            )
+            assert name not in CALLS or mode or (owner, name) in COMPILES, f"line {node.lineno}: {name}"
             for keyword in node.keywords:
                 value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
                 assert (keyword.arg, value) not in {("shell", True), ("allow_pickle", True), ("weights_only", False)}
