@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from sar_data.train.augment.steps import physical
 from sar_data.train.jobs import Batch
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
+from sar_data.train.sizes import largest
 
 CONTROL = 102  # the stream of random numbers that permutes labels
 CARVED = "carved"  # the part of train that a probe sets aside to choose on, where a build has no val
@@ -97,9 +97,7 @@ class Data:
         source = self.loader("train").collection.sources[0]
         if source.layout.shape is not None:
             return {"crop": None, "pad": None}
-        table = read_index(source.files.path(INDEX_NAME), ["split", "height", "width"])
-        sizes = table.filter(pc.equal(table["split"], split))
-        return {"crop": None, "pad": max(pc.max(sizes[axis]).as_py() or 1 for axis in ("height", "width"))}
+        return {"crop": None, "pad": max(largest(source.files, self.manifest, [split]), 1)}
 
     def _selected(self) -> str:
         """Return what the best epoch or head is chosen on where nothing was asked for."""
@@ -118,7 +116,8 @@ class Data:
         else:
             told = f"{what} is chosen on {self.select}"
         missing = "" if self.has("val") else ": this build has no val split"
-        return f"select {self.settings.select}{missing}: {told}"
+        untested = "" if self.has("test") else "; without a test split nothing is tested"
+        return f"select {self.settings.select}{missing}: {told}{untested}"
 
     def has(self, split: str) -> bool:
         """Say whether a split holds samples."""

@@ -42,7 +42,8 @@ def leave(
         told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
         head = f": {rows[0]['head']}" if "head" in rows[0] else ""
         curves(folder.path / "curves.png", rows, folder.path.name + head + told)
-    keep(folder.path / NAME, tables, data.classes)
+    if tables:
+        keep(folder.path / NAME, tables, data.classes)
     found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
     write(folder.path / METRICS, found)
     return found
@@ -51,7 +52,7 @@ def leave(
 def again(folder: Folder, settings: Settings) -> dict[str, Any]:
     """Return the metrics of a finished run; FG-MAE's figures from its predictions, where they are asked for by now."""
     found: dict[str, Any] = read(folder.path / METRICS)
-    if isinstance(settings, Classes) and settings.metrics == "fgmae-batched":
+    if isinstance(settings, Classes) and settings.metrics == "fgmae-batched" and (folder.path / NAME).exists():
         tables, classes = kept(folder.path / NAME)
         for split, table in tables.items():
             found[split]["fgmae_batched"] = rescored(table, classes, settings.batch_size)

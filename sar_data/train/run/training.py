@@ -22,6 +22,7 @@ from sar_data.train.run.precision import settle
 from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
+from sar_data.train.sizes import sized
 
 INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
 
@@ -41,7 +42,7 @@ def run(
             logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
         folder = Folder(Path(out), say if ranks.first else lambda line: None)
         with shared_out(settings.threads, ranks, folder.say) as share:
-            settings = settings.model_copy(update={"threads": share.read})
+            settings = sized(build, settings.model_copy(update={"threads": share.read}), folder.say)
             data = Data(build, settings, ranks)
             try:
                 return _run(job, data, folder, settings, ranks, preset)

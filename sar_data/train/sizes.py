@@ -1,0 +1,48 @@
+"""One size for images of many, where nobody asks for one: whole images if they are small, windows of them if not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sar_data.progress import Say
+from sar_data.sealed.index import INDEX_NAME
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import layout_of
+from sar_data.stream.rows import load
+from sar_data.stream.storage.files import Files, open_files
+from sar_data.train.settings import Detect, Segment, Settings
+
+WHOLE = 1024  # pixels of a side, up to which images are seen whole
+WINDOW = 512  # side of the windows of larger ones
+
+
+def largest(files: Files, manifest: Manifest, splits: Iterable[str]) -> int:
+    """Return the largest height or width of the images of some splits, 0 where there are none."""
+    path = files.path(INDEX_NAME)
+    rows = [load(path, manifest, split, ["height", "width"]) for split in splits]
+    return max((int(one.integers(axis).max()) for one in rows for axis in ("height", "width") if len(one)), default=0)
+
+
+def sized(build: str, settings: Settings, say: Say) -> Settings:
+    """Return settings that make one size of a build's images, and say it; as they are where they do, or all are alike.
+
+    Images are extended to the largest side of all splits. Of larger ones jobs on pixels and objects, which evaluate
+    whole images in tiles, are trained on windows: of the size of `tile`, where that is given.
+    """
+    if settings.crop is not None or settings.pad is not None:
+        return settings
+    files = open_files(build)
+    try:
+        manifest = Manifest.load(files.folder)
+        if layout_of(manifest).shape is not None:
+            return settings
+        side = largest(files, manifest, manifest.splits)
+    finally:
+        files.close()
+    windows = isinstance(settings, Segment | Detect) and settings.image_size is None
+    if windows and (settings.tiles is not None or side > WHOLE):
+        side = settings.tiles or WINDOW
+        say(f"images differ in size: the job is trained on windows of {side} pixels (`crop={side}`)")
+        return settings.model_copy(update={"crop": side})
+    say(f"images differ in size: each is extended to {side} pixels (`pad={side}`); `crop=…` takes windows")
+    return settings.model_copy(update={"pad": max(side, 1)})
