@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 import sar_data
-from sar_data.builder.request import BuildRequest
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.cli.build import command
+from sar_data.cli.convert import command as convert
 from sar_data.cli.words import rendered
 from sar_data.errors import UsageError
 from tests.builder.test_request import WRONG_BUILDS
@@ -55,6 +56,18 @@ def test_names_and_defaults_are_the_same() -> None:
     parsed = command.make_context("build", [DATASET, "--out", "out"]).params
     assert {name: parsed[name] or None for name in options if name not in required} == {
         name: default or None for name, default in flow.items() if name not in required
+    }
+
+
+def test_names_and_defaults_of_a_conversion_are_the_same() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(ConvertRequest) if field.name != "parent"}
+    verb = {name: one.default for name, one in inspect.signature(sar_data.convert).parameters.items()}
+    assert {name: verb[name] for name in fields} == fields
+    options = {param.name for param in convert.params if param.name not in ("as_json", "workers")}
+    parsed = convert.make_context("convert", [], resilient_parsing=True).params
+    assert options == {"parent", *fields}
+    assert {name: parsed[name] for name in fields} == {name: default or None for name, default in fields.items()} | {
+        "drop_parent": False
     }
 
 
