@@ -15,8 +15,9 @@ from sar_data.builder.sharding import shards_of
 from sar_data.builder.target import FolderTarget, Target
 from sar_data.errors import BuildError, OtherVersion, SplitError
 from sar_data.progress import Say
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
-from sar_data.sealed.opened import layout_of
+from sar_data.sealed.opened import SUMS_NAME, layout_of
 from sar_data.sealed.verify import lost
 from sar_data.system import durable
 
@@ -82,6 +83,8 @@ def _sealed(draft: Draft) -> bool:
     place = draft.target.place
     if not draft.target.exists():
         return False
+    if not any((place / name).is_file() for name in (NAME, SUMS_NAME, INDEX_NAME)):
+        raise BuildError(f"{place}: expected a build or nothing, found something without a {NAME}: move it away")
     try:
         found, digest = Manifest.load(place), draft.job.recipe
     except OtherVersion:
