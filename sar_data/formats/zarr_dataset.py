@@ -6,12 +6,16 @@ known from the manifest and the index.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import zarr.registry
+from numcodecs.zstd import decompress
+from zarr.codecs import ZstdCodec
 
 from sar_data.errors import BuildError
 from sar_data.formats.zarr_documents import Split, chunk, shape_of
@@ -22,6 +26,19 @@ if TYPE_CHECKING:
     import xarray
 
 TEXT = ("band", "key", "valid")
+
+
+class BoundedZstd(ZstdCodec):
+    """zarr's own codec, but for what a frame decodes to: no more than its chunk, whatever the frame says."""
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        found = np.empty(math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize, np.uint8)
+        await asyncio.to_thread(decompress, np.ascontiguousarray(chunk_bytes.as_numpy_array()), found)
+        return chunk_spec.prototype.buffer.from_bytes(found.tobytes())
+
+
+zarr.registry.register_codec("zstd", BoundedZstd)
+BOUNDED = {"codecs.zstd": f"{BoundedZstd.__module__}.{BoundedZstd.__qualname__}"}
 
 
 def opened(split: Split, sizes: Sequence[int], keys: Mapping[int, str]) -> xarray.Dataset:
@@ -36,7 +53,8 @@ def opened(split: Split, sizes: Sequence[int], keys: Mapping[int, str]) -> xarra
     for number, size in enumerate(sizes):
         for name in ("image", "mask") if split.layout.mask else ("image",):
             _check_chunk(split, name, number, size)
-    data = xarray.open_zarr(split.folder, consolidated=True, zarr_format=3, drop_variables=list(TEXT))
+    with zarr.config.set(BOUNDED):
+        data = xarray.open_zarr(split.folder, consolidated=True, zarr_format=3, drop_variables=list(TEXT))
     names, valid = np.full(samples, "", object), np.zeros(samples, np.bool_)
     slots = np.fromiter(keys, np.int64, len(keys))
     if len(slots) and slots.max() >= samples:

@@ -20,6 +20,7 @@ import torch
 from sar_data.errors import BuildError, UsageError, missing_extra, unknown
 from sar_data.formats.container import Layout
 from sar_data.formats.webdataset import member_array, members
+from sar_data.sealed.documents import ShardDocument
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.kernels.gather import Channels, gather
@@ -58,30 +59,35 @@ def tars(
         raise unknown("split", split, manifest.splits)
     how = normalizer(manifest, bands, normalize, fill=fill)
     shards = manifest.splits[split].shards
-    sizes = {str(files.path(shard.file)): shard.bytes for shard in shards}
+    known = {str(files.path(shard.file)): shard for shard in shards}
     stages = [
-        webdataset.SimpleShardList(list(sizes), seed=seed if shuffle else None),
+        webdataset.SimpleShardList(list(known), seed=seed if shuffle else None),
         webdataset.split_by_node,
         webdataset.split_by_worker,
-        partial(samples, sizes=sizes),
+        partial(samples, known=known),
         *([webdataset.shuffle(shuffle, seed=seed)] if shuffle else []),
         webdataset.map(partial(decoded, how=how, layout=layout_of(manifest))),
     ]
     return webdataset.DataPipeline(*stages)
 
 
-def samples(shards: Iterable[dict[str, Any]], sizes: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+def samples(shards: Iterable[dict[str, Any]], known: Mapping[str, ShardDocument]) -> Iterator[dict[str, Any]]:
     """Yield the members of each sample by their endings; raise BuildError for a tar that the writer did not write."""
     for shard in shards:
+        path, document = shard["url"], known[shard["url"]]
         sample: dict[str, Any] = {}
-        for name, data in members(Path(shard["url"]), sizes[shard["url"]]):
+        count = 0
+        for name, data in members(Path(path), document.bytes):
             key, _, ending = name.partition(".")
             if sample and (sample["__key__"] != key or ending in sample):
                 yield sample
                 sample = {}
-            sample |= {"__key__": key, "__url__": shard["url"], ending: data}
+            count += not sample
+            sample |= {"__key__": key, "__url__": path, ending: data}
         if sample:
             yield sample
+        if count != document.count:
+            raise BuildError(f"{path}: expected {document.count} samples, found {count}")
 
 
 def decoded(sample: dict[str, Any], how: Normalizer, layout: Layout) -> dict[str, Any]:

@@ -6,15 +6,20 @@ import json
 import os
 import pickle
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import pytest
+import zstandard
+from numcodecs.zstd import compress
 
 from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, SarDataError, UsageError
+from sar_data.formats.zarr_shards import Shards
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.verify import verify
@@ -226,3 +231,21 @@ def test_a_chunk_that_is_a_pipe_or_of_another_size_is_refused(copy: Path) -> Non
     os.mkfifo(chunk)
     with pytest.raises(BuildError, match="expected a regular file"):
         Build.open(copy).dataset("train")
+
+
+def test_a_frame_behind_a_frame_is_not_decoded(tmp_path: Path) -> None:
+    build = invented.sealed(
+        invented.pipeline(), invented.archive(tmp_path / "raw", 20), tmp_path / "out", format="zarr", compression="zstd"
+    )
+    chunk = build.path / "train/image/c/0/0/0/0"
+    shards = Shards(16, 240)
+    first = compress(shards.decoded(chunk, 0).tobytes(), 3)
+    bomb = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1 << 28))
+    chunk.write_bytes(first + bomb + struct.pack("<QQ", 0, len(first) + len(bomb)))
+    with open(chunk, "ab") as file:
+        file.write(struct.pack("<I", google_crc32c.value(chunk.read_bytes()[-16:])))
+    resealed(build.path)
+    data = Build.open(build.path).dataset("train")
+    with pytest.raises(RuntimeError, match=r"[Zz]std"):
+        data["image"].isel(sample=0).load()
+    data["image"].isel(sample=16).load()
