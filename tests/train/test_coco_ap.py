@@ -282,5 +282,5 @@ def test_rotated_boxes_are_counted_and_attributes_are_found_by_name(tmp_path: Pa
 
 
 def test_an_index_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"index.parquet: cannot read the objects"):
+    with pytest.raises(BuildError, match=r"index.parquet: cannot read: No such file"):
         Truth(tmp_path / "index.parquet", "scene")
