@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sar_data.errors import UsageError
+
 Bytes = npt.NDArray[np.uint8]
 SPARE = 8  # free buffers kept
 
@@ -25,16 +27,25 @@ class Buffers:
         self._free: deque[Bytes] = deque(maxlen=SPARE)
 
     def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return an uninitialised array."""
+        """Return an uninitialised array; raise UsageError where there is no memory for it."""
         kind = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
         try:
             block = self._free.pop()  # the last one freed is likely to be in the cache still
         except IndexError:
-            block = self._allocate(size)
-        if len(block) < size:
-            block = self._allocate(size)
+            block = None
+        if block is None or len(block) < size:
+            block = self._new(size)
         return np.asarray(_Lease(block, self._free))[:size].view(kind).reshape(shape)
+
+    def _new(self, size: int) -> Bytes:
+        try:
+            return self._allocate(size)
+        except MemoryError:
+            raise UsageError(
+                f"a batch needs {size / 1e9:.1f} GB of memory, which this machine does not give: choose a smaller "
+                "`batch_size`, or windows by `crop`"
+            ) from None
 
 
 class _Lease:

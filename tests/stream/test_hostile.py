@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sar_data.errors import BuildError
+from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME, Build
@@ -303,3 +303,16 @@ def test_a_layout_that_no_build_has_is_refused(
         with pytest.raises(BuildError, match=words):
             use()
     assert verify(path)
+
+
+@pytest.mark.parametrize("container", ["lmdb", "webdataset"])
+def test_images_that_the_shards_have_no_room_for_are_refused(copy: Callable[[str], Path], container: str) -> None:
+    path = copy(container)
+    edit(path, lambda document: document.update(shape=[1 << 20, 1 << 20]))
+    refused(path, r"shard train/000000: expected \d+ bytes, found")
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_refused_in_a_sentence(zarr: Path) -> None:
+    # More than any processor has addresses for.
+    with Stream(zarr, batch_size=4, pad=1 << 26) as stream, pytest.raises(UsageError, match="choose a smaller `batch_"):
+        next(iter(stream))
