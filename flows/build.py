@@ -112,10 +112,10 @@ def build(
     )
     crew = Crew(runner=runner, workers=workers, dask_address=dask_address)
     built = []
-    for outcome in carry_out(request, crew):
-        unseen: Any = quote(outcome.build)
+    for result in carry_out(request, crew):
+        unseen: Any = quote(result.build)
         publish(unseen)
-        built.append(report.digests(outcome.build))
+        built.append(report.digests(result.build))
     return built if isinstance(format, list) else built[0]
 
 

@@ -20,7 +20,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from flows import report
-from sar_data.builder.itinerary import Itinerary, Outcome, Step
+from sar_data.builder.itinerary import BuildResult, Itinerary, Step
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.errors import SarDataError, TargetError, Unreachable, WorkerDied
 from sar_data.progress import Progress
@@ -87,7 +87,7 @@ over_web = task(
 )(run_step)
 
 
-def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[Outcome]:
+def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[BuildResult]:
     """Run each step of a request as a task; return what became of each container that it asks for."""
     itinerary = Itinerary(request)
     with closing(itinerary.steps()) as steps:
@@ -95,7 +95,7 @@ def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[Outcom
             unseen: Any = quote(step)  # else Prefect looks for futures in every planned record: 9 s for 590,000
             task_of = {"pixels": over_pixels, "web": over_web}.get(step.reads, short)
             task_of.with_options(name=step.title)(unseen, crew)
-    return itinerary.outcomes
+    return itinerary.results
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

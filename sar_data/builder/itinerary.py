@@ -28,7 +28,7 @@ Name = Literal["fetch", "prepare", "pack", "seal", "drop parent"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BuildResult:
     """A build that stands: whether it stood before, and what it was baked from, where that is kept."""
 
     build: Build
@@ -41,8 +41,8 @@ class Step(Generic[T]):
     """A step of an itinerary: run it, then ask for the next one. A step that failed may be run again, and goes on.
 
     `reads` says what it goes through: nothing, the web, whole files or their names, or all pixels. `baking` says that
-    it is a step of the baked build, not of the lossless one. `result` is what it gave: a Draft to prepare, an Outcome
-    to seal.
+    it is a step of the baked build, not of the lossless one. `result` is what it gave: a Draft to prepare, to seal a
+    BuildResult.
     """
 
     name: Name
@@ -71,25 +71,25 @@ Steps = Generator[Step[Any], None, T]
 
 
 class Itinerary:
-    """Carries out a request: run each of `steps()`, in order, and close it; `outcomes` has a build a container.
+    """Carries out a request: run each of `steps()`, in order, and close it; `results` has a build a container.
 
     A target's lock is held from the end of its prepare to the end of its seal.
     """
 
     def __init__(self, request: BuildRequest | ConvertRequest) -> None:
         self.request = request
-        self.outcomes: list[Outcome] = []
+        self.results: list[BuildResult] = []
 
     def steps(self) -> Steps[None]:
         """Yield the steps, each after the one before it has run."""
         if isinstance(self.request, ConvertRequest):
-            self.outcomes.append((yield from _convert(self.request, Build.open(self.request.parent))))
+            self.results.append((yield from _convert(self.request, Build.open(self.request.parent))))
             return
         request = self.request
         if request.fetch:
             yield Step("fetch", "web", lambda runner, progress, say: _fetch(request, progress, say))
         for format in request.formats:
-            self.outcomes.append((yield from _build(request.of(format))))
+            self.results.append((yield from _build(request.of(format))))
 
 
 def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) -> None:
@@ -109,36 +109,36 @@ def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) ->
     check(outcomes)
 
 
-def _build(request: BuildRequest) -> Steps[Outcome]:
+def _build(request: BuildRequest) -> Steps[BuildResult]:
     preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request, runner, progress, say))
     yield preparing
     with preparing.result as draft:
         if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
             draft.target.discard()  # the plan of a build that is not needed
-            return Outcome(earlier, reused=True)
-        outcome = yield from _seal(draft)
+            return BuildResult(earlier, reused=True)
+        result = yield from _seal(draft)
     if not request.baked:
-        return outcome
-    return (yield from _convert(request.converted(outcome.build.path), outcome.build, baking=True))
+        return result
+    return (yield from _convert(request.converted(result.build.path), result.build, baking=True))
 
 
-def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[Outcome]:
+def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[BuildResult]:
     preparing = Step("prepare", "nothing", lambda runner, progress, say: prepare_repack(parent, request, say), baking)
     yield preparing
     with preparing.result as draft:
-        outcome = yield from _seal(draft, baking, None if request.drop_parent else parent.path)
+        result = yield from _seal(draft, baking, None if request.drop_parent else parent.path)
     if request.drop_parent:
         yield Step("drop parent", "nothing", lambda runner, progress, say: drop(parent), baking)
-    return outcome
+    return result
 
 
-def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[Outcome]:
+def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[BuildResult]:
     reused = draft.sealed
     if not reused:
         yield Step("pack", "pixels", lambda runner, progress, say: pack(draft, runner, progress), baking)
 
-    def act(runner: Runner, progress: Progress | None, say: Say | None) -> Outcome:
-        return Outcome(seal(draft, runner, progress), reused, parent)
+    def act(runner: Runner, progress: Progress | None, say: Say | None) -> BuildResult:
+        return BuildResult(seal(draft, runner, progress), reused, parent)
 
     sealing = Step("seal", "nothing" if reused else "files", act, baking)
     yield sealing
@@ -151,13 +151,13 @@ def carry_out(
     runner: Runner | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
-) -> list[Outcome]:
+) -> list[BuildResult]:
     """Run all steps of a request; return what became of each container that it asks for. Raises SarDataError."""
     itinerary = Itinerary(request)
     with closing(itinerary.steps()) as steps:
         for step in steps:
             step.run(runner or Serial(), progress, say)
-    return itinerary.outcomes
+    return itinerary.results
 
 
 def build(

@@ -16,7 +16,7 @@ from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 
 if TYPE_CHECKING:
-    from sar_data.download.fetch import Outcome
+    from sar_data.download.fetch import FetchResult
     from sar_data.spec import DatasetSpec
 
 FAILED, BY_HAND = 1, 3  # exit codes: something went wrong; all went well, but files are missing that no program gets
@@ -84,7 +84,7 @@ def _accepted(spec: DatasetSpec) -> bool:
     return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
-def _report(outcomes: Iterable[Outcome], folder: Path) -> None:
+def _report(outcomes: Iterable[FetchResult], folder: Path) -> None:
     for outcome in outcomes:
         name = outcome.source.file
         if outcome.file:
@@ -100,7 +100,7 @@ def _report(outcomes: Iterable[Outcome], folder: Path) -> None:
             say(f"{name}: failed. {outcome.message}")
 
 
-def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[Outcome], following: str) -> dict[str, Any]:
+def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[FetchResult], following: str) -> dict[str, Any]:
     rows = [
         {
             "name": outcome.source.file,

@@ -15,7 +15,7 @@ from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.policy import SPLITS
 
 if TYPE_CHECKING:
-    from sar_data.builder.itinerary import Outcome
+    from sar_data.builder.itinerary import BuildResult
     from sar_data.builder.request import BuildRequest, ConvertRequest
     from sar_data.cli.stop import Note
     from sar_data.runners import Runner
@@ -37,7 +37,7 @@ def carried_out(
 
     itinerary, meter = Itinerary(request), Meter()
     note.kept = lambda: meter.kept(out)
-    shown: list[Outcome] = []
+    shown: list[BuildResult] = []
     with ExitStack() as live, closing(itinerary.steps()) as steps:
         for step in steps:
             if step.name == "prepare":
@@ -55,32 +55,32 @@ def carried_out(
                 shown.append(result)
             elif step.name == "drop parent":
                 click.echo(f"removed {result}", err=True)
-    for outcome in itinerary.outcomes:
-        if outcome not in shown:
-            summary(outcome)
+    for result in itinerary.results:
+        if result not in shown:
+            summary(result)
     if as_json:
-        documents = [facts(outcome) for outcome in itinerary.outcomes]
+        documents = [facts(result) for result in itinerary.results]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, ensure_ascii=False))
     else:
-        click.echo("\n".join(str(outcome.build.path) for outcome in itinerary.outcomes))
+        click.echo("\n".join(str(result.build.path) for result in itinerary.results))
 
 
-def summary(outcome: Outcome, *, brief: bool = False) -> None:
+def summary(result: BuildResult, *, brief: bool = False) -> None:
     """Say what a build is; `brief` says what baking changed."""
-    build = outcome.build
-    click.echo(f"\n{build.path}: {'sealed already, nothing to do' if outcome.reused else 'sealed'}", err=True)
-    for name, value in _lines(build.manifest, outcome.reused):
+    build = result.build
+    click.echo(f"\n{build.path}: {'sealed already, nothing to do' if result.reused else 'sealed'}", err=True)
+    for name, value in _lines(build.manifest, result.reused):
         if not brief or name in OF_BAKING:
             say(f"  {name:12} {value}")
 
 
-def facts(outcome: Outcome) -> dict[str, Any]:
+def facts(result: BuildResult) -> dict[str, Any]:
     """Return what a build is, as JSON has it."""
-    manifest = outcome.build.manifest
+    manifest = result.build.manifest
     return {
-        "path": str(outcome.build.path),
-        "reused": outcome.reused,
-        "parent": outcome.parent and str(outcome.parent),
+        "path": str(result.build.path),
+        "reused": result.reused,
+        "parent": result.parent and str(result.parent),
         "dataset": manifest.dataset,
         "version": manifest.version,
         "format": manifest.format,

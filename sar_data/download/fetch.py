@@ -43,7 +43,7 @@ OPEN = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class FetchResult:
     """What became of a source: its verified file, or in `message` why not; `passing` if later may be better."""
 
     source: Source
@@ -96,7 +96,7 @@ def check_licence(spec: DatasetSpec, sources: Iterable[Source], accepted: bool) 
         )
 
 
-def check(outcomes: Iterable[Outcome]) -> None:
+def check(outcomes: Iterable[FetchResult]) -> None:
     """Raise unless every file is there: Unreachable where later may be better, SourceError where a person is needed."""
     bad = [outcome for outcome in outcomes if not outcome.there]
     if not bad:
@@ -119,7 +119,7 @@ def fetch(
     mirror: str | None = None,
     progress: TransferProgress | None = None,
     say: Say | None = None,
-) -> list[Outcome]:
+) -> list[FetchResult]:
     """Bring sources into `folder`, several at once, and record what is verified; return what became of each.
 
     One that fails stops no other, but a full disk stops all, and where no host can be reached that is one error
@@ -132,15 +132,15 @@ def fetch(
     _check_space([want for source, want in wanted if not source.manual], folder)
     offline: list[Offline] = []
 
-    def one(source: Source, want: Wanted) -> Outcome:
+    def one(source: Source, want: Wanted) -> FetchResult:
         path = folder / want.name
         if source.manual and not path.exists():
-            return Outcome(source=source, state="missing", message=source.manual)
+            return FetchResult(source=source, state="missing", message=source.manual)
         if source.manual and path.is_dir():
-            return Outcome(source=source, state="found", message="a folder, whose files the build checks")
+            return FetchResult(source=source, state="found", message="a folder, whose files the build checks")
         try:
             file = download(want, folder, web=web, progress=progress, say=say)
-            outcome = Outcome(source=source, state="fetched" if file.url else "found", file=file)
+            outcome = FetchResult(source=source, state="fetched" if file.url else "found", file=file)
             entry = Entry(
                 url=file.url or _recorded(known, want) or shown(source.url),
                 bytes=file.bytes,
@@ -155,7 +155,9 @@ def fetch(
         except SarDataError as error:
             if isinstance(error, Offline):
                 offline.append(error)
-            return Outcome(source=source, state="failed", message=str(error), passing=isinstance(error, Unreachable))
+            return FetchResult(
+                source=source, state="failed", message=str(error), passing=isinstance(error, Unreachable)
+            )
         return outcome
 
     outcomes = _together([partial(one, *pair) for pair in wanted], web)
@@ -171,7 +173,7 @@ def fetch_here(
     mirror: str | None = None,
     progress: TransferProgress | None = None,
     say: Say | None = None,
-) -> list[Outcome]:
+) -> list[FetchResult]:
     """Fetch as the user of this process: with the credentials of the environment, and the time of its clock."""
     with web_of(os.environ) as web:
         return fetch(
@@ -185,7 +187,7 @@ def fetch_here(
         )
 
 
-def _together(jobs: Iterable[Callable[[], Outcome]], web: Web) -> list[Outcome]:
+def _together(jobs: Iterable[Callable[[], FetchResult]], web: Web) -> list[FetchResult]:
     """Run jobs in threads; raise what one of them raises, once all have ended."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch") as pool:
         futures = [pool.submit(job) for job in jobs]

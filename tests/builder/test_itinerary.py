@@ -47,32 +47,32 @@ def steps(request: BuildRequest) -> tuple[list[str], Itinerary]:
 def test_what_is_baked_is_baked_from_a_lossless_build_and_found_again(even: Path, tmp_path: Path) -> None:
     request = asked(even, tmp_path, normalize="zscore")
     titles, itinerary = steps(request)
-    (outcome,) = itinerary.outcomes
+    (result,) = itinerary.results
     assert titles == LOSSLESS + BAKING
-    assert (outcome.reused, len(visible(tmp_path))) == (False, 2)
+    assert (result.reused, len(visible(tmp_path))) == (False, 2)
     parent = build(asked(even, tmp_path)).manifest
-    assert outcome.parent is not None
-    assert outcome.build.manifest.parent is not None
-    assert outcome.build.manifest.parent.model_dump() == {
-        "path": outcome.parent.name,
+    assert result.parent is not None
+    assert result.build.manifest.parent is not None
+    assert result.build.manifest.parent.model_dump() == {
+        "path": result.parent.name,
         "content_digest": parent.content_digest,
         "recipe_digest": parent.recipe_digest,
     }
     again, itinerary = steps(request)
     assert again == ["prepare", "seal", "bake: prepare", "bake: seal"]
-    assert (itinerary.outcomes[0].reused, itinerary.outcomes[0].build.path) == (True, outcome.build.path)
+    assert (itinerary.results[0].reused, itinerary.results[0].build.path) == (True, result.build.path)
 
 
 def test_a_parent_is_dropped_once_and_not_built_again(even: Path, tmp_path: Path) -> None:
     request = asked(even, tmp_path, dtype="int16", drop_parent=True)
     titles, first = steps(request)
     assert titles == [*LOSSLESS, *BAKING, "bake: drop parent"]
-    assert first.outcomes[0].parent is None
+    assert first.results[0].parent is None
     again, second = steps(request)
     assert again == ["prepare"]
-    assert [outcome.build.path for outcome in second.outcomes] == [outcome.build.path for outcome in first.outcomes]
-    assert [path.name for path in first.outcomes[0].build.path.parent.iterdir()] == [first.outcomes[0].build.path.name]
-    assert build(asked(even, tmp_path, dtype="float16", drop_parent=True)).path != first.outcomes[0].build.path
+    assert [result.build.path for result in second.results] == [result.build.path for result in first.results]
+    assert [path.name for path in first.results[0].build.path.parent.iterdir()] == [first.results[0].build.path.name]
+    assert build(asked(even, tmp_path, dtype="float16", drop_parent=True)).path != first.results[0].build.path
 
 
 def test_of_several_containers_each_is_the_build_it_is_alone(even: Path, tmp_path: Path) -> None:

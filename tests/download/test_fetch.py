@@ -27,7 +27,7 @@ from click.testing import CliRunner
 from sar_data import catalog, schemas
 from sar_data.cli import main
 from sar_data.download import ledger
-from sar_data.download.fetch import Outcome, check, fetch
+from sar_data.download.fetch import FetchResult, check, fetch
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.errors import FetchError, SourceError, TargetError, Unreachable, UsageError
@@ -60,7 +60,7 @@ def now() -> str:
     return "2026-11-02T00:00:00+00:00"
 
 
-def fetched(sources: list[Source], folder: Path, **options: Any) -> list[Outcome]:
+def fetched(sources: list[Source], folder: Path, **options: Any) -> list[FetchResult]:
     with Web(patience=HASTE, s3_endpoint=options.pop("s3_endpoint", None)) as client:
         return fetch(sources, folder, web=client, now=now, **options)
 
@@ -533,7 +533,7 @@ def test_a_folder_got_by_hand_is_left_to_the_build(tmp_path: Path) -> None:
     assert outcome.there
     assert outcome.file is None
     check([outcome])
-    missing = Outcome(source=outcome.source, state="missing", message="register")
+    missing = FetchResult(source=outcome.source, state="missing", message="register")
     with pytest.raises(SourceError, match=r"scenes: missing: register \(https://example.org\)"):
         check([outcome, missing])
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from sar_data.cli import main
 from sar_data.download.credentials import Credentials
-from sar_data.download.fetch import Outcome, fetch
+from sar_data.download.fetch import FetchResult, fetch
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.errors import SourceError, UsageError
@@ -65,7 +65,7 @@ def download(path: Path, to: Path, identity: Identity) -> Result:
     return CliRunner().invoke(main, list(map(str, args)))
 
 
-def fetched(products: Sequence[Product], to: Path, identity: Identity) -> list[Outcome]:
+def fetched(products: Sequence[Product], to: Path, identity: Identity) -> list[FetchResult]:
     login = Login(lambda host: (USER, PASSWORD), lambda host, refused: None, identity=identity.url, patience=QUICK)
     with Web(authorise=login, patience=QUICK) as web:
         return fetch(archives(products), to, web=web, now=lambda: "2026-01-01T00:00:00+00:00")
