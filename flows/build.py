@@ -13,7 +13,7 @@ from prefect.utilities.annotations import quote
 from flows import report
 from flows.sentence import explain
 from flows.signature import like
-from flows.tasks import carry_out, publish
+from flows.tasks import carry_out, crew_of, publish
 from flows.types import Absolute, Dataset, Positive
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.errors import UsageError
@@ -124,11 +124,10 @@ def check(parameters: Mapping[str, Any]) -> None:
     check_absolute(**{name: parameters.get(name) for name in ("source", "out", "lists", "work")})
     asked = {field.name for field in dataclasses.fields(BuildRequest)}
     BuildRequest(**{name: value for name, value in parameters.items() if name in asked})
-    Crew(runner=parameters["runner"], workers=parameters["workers"], dask_address=parameters["dask_address"])
+    crew_of(parameters)
 
 
 CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"build-dataset": check}
-"""Flow → what it says of its parameters, defaults included, before a run begins."""
 build_dataset = flow(name="build-dataset", description="Build any dataset that sar-data knows.", persist_result=False)(
     build
 )

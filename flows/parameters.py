@@ -60,7 +60,7 @@ def _value(text: str, field: Mapping[str, Any]) -> Any:
         return [choices.get(fold(item), item) if isinstance(item, str) else item for item in value]
     if not isinstance(value, str):
         return value
-    if _is_path(field):
+    if "://" not in value and any(kind.get("format") in ("path", "path-or-url") for kind in kinds):
         return str(Path(value).expanduser().absolute())
     return choices.get(fold(value), value)
 

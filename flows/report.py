@@ -1,4 +1,4 @@
-"""What a flow shows of a sealed build: a table of its statistics, and a page of its facts."""
+"""What a flow shows of a build or a run: a table of its figures, and a page of its facts."""
 
 from __future__ import annotations
 
@@ -39,9 +39,18 @@ def page(build: Build) -> str:
         "split policy": _policy(manifest.split_policy),
         "leakage": ", ".join(f"{name} {figure.value}" for name, figure in manifest.leakage.items()),
     }
-    rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
-    head = f"# {manifest.title}\n\n{manifest.dataset} {manifest.version}, {manifest.format}\n\n`{build.path}`\n\n"
-    return f"{head}| | |\n|---|---|\n{rows}"
+    return _page(manifest.title, _place(build), facts)
+
+
+def verification_page(build: Build, full: bool) -> str:
+    """Return what was read of a sound build, as Markdown."""
+    facts = {
+        "verdict": "sound",
+        "read": "every byte" if full else "documents, names and sizes",
+        "content digest": f"`{build.manifest.content_digest}`",
+        "recipe digest": f"`{build.manifest.recipe_digest}`",
+    }
+    return _page(build.manifest.title, _place(build), facts)
 
 
 def digests(build: Build) -> dict[str, Any]:
@@ -74,9 +83,14 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def run_page(run: Path, metrics: Mapping[str, Any]) -> str:
+def configuration(run: Path) -> dict[str, Any]:
+    """Return what a run was asked for."""
+    document: dict[str, Any] = json.loads((run / CONFIG).read_bytes())
+    return document
+
+
+def run_page(run: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Return what a run was asked for and what came out, as Markdown."""
-    config = json.loads((run / CONFIG).read_bytes())
     facts = {
         "job": config["job"],
         "preset": config["preset"] or "none",
@@ -89,8 +103,17 @@ def run_page(run: Path, metrics: Mapping[str, Any]) -> str:
             for row in metric_rows(metrics)
         },
     }
+    return _page(run.name, f"`{run}`", facts)
+
+
+def _page(title: str, place: str, facts: Mapping[str, str]) -> str:
     rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
-    return f"# {run.name}\n\n`{run}`\n\n| | |\n|---|---|\n{rows}"
+    return f"# {title}\n\n{place}\n\n| | |\n|---|---|\n{rows}"
+
+
+def _place(build: Build) -> str:
+    manifest = build.manifest
+    return f"{manifest.dataset} {manifest.version}, {manifest.format}\n\n`{build.path}`"
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:

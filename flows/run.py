@@ -18,14 +18,19 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
-from flows import build, scenes, train
+from flows import build, convert, mission, scenes, train, verify
 from flows.parameters import parse, typed
 from flows.tasks import PAGE
 from flows.train import RUN_PAGE
+from flows.verify import VERIFICATION_PAGE
 from sar_data.errors import SarDataError, UsageError, unknown
 
 Say = Callable[[str], None]
 
+CHECKS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    flow: check for module in (build, convert, verify, train, mission, scenes) for flow, check in module.CHECKS.items()
+}
+"""Flow → what it says of its parameters, defaults included, before a run begins."""
 POLL_S = 1.0
 PAGE_LOGS = 200  # the most a server gives at once
 CHANGE = re.compile(r"`([a-z][a-z0-9_]*=[^`]*)`")  # what is to change, as errors write it
@@ -57,7 +62,7 @@ def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
         if ended.state is None or ended.state.type != StateType.COMPLETED:
             state = f"{ended.state.name}: {ended.state.message}" if ended.state else "no state"
             raise SarDataError(f"{label}: run {started.name} ended as {state.rstrip('.')}. See {where}")
-        return _path(client, started.id) or where
+        return folder_of(client, started.id) or where
 
 
 @contextmanager
@@ -99,7 +104,7 @@ def _label(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
 
 def _check(label: str, deployment: DeploymentResponse, values: Mapping[str, Any]) -> None:
     """Raise UsageError for values that fit their types, and that a flow of ours would refuse a minute later."""
-    check = {**build.CHECKS, **scenes.CHECKS, **train.CHECKS}.get(label.partition("/")[0])
+    check = CHECKS.get(label.partition("/")[0])
     if check is None:
         return
     fields = (deployment.parameter_openapi_schema or {}).get("properties", {})
@@ -151,9 +156,9 @@ def _new_logs(client: SyncPrefectClient, run_id: UUID, seen: set[UUID]) -> Itera
         yield from fresh
 
 
-def _path(client: SyncPrefectClient, run_id: UUID) -> str | None:
-    """Return the folder that a flow ended with, which it publishes as its page's description: a run's, or a build's."""
-    for page in (RUN_PAGE, PAGE):
+def folder_of(client: SyncPrefectClient, run_id: UUID) -> str | None:
+    """Return the folder of the run or build that a flow ended with, which is its page's description."""
+    for page in (RUN_PAGE, PAGE, VERIFICATION_PAGE):
         wanted = filters.ArtifactFilter(
             flow_run_id=filters.ArtifactFilterFlowRunId(any_=[run_id]), key=filters.ArtifactFilterKey(like_=f"%{page}")
         )

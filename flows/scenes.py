@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.build import check_absolute
 from flows.sentence import explain
-from flows.tasks import SERVERS_AFTER_S, progress, transient
+from flows.tasks import SERVERS_AFTER_S, crew_of, progress, transient
 from flows.types import Absolute, Dataset, Positive
 from sar_data import catalog
 from sar_data.builder.scenes import find_scenes
@@ -77,7 +77,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     check_absolute(source=parameters["source"], out=parameters["out"])
     catalog.pipeline(parameters["dataset"])
     chosen(parameters["catalogue"], parameters["url"])
-    Crew(workers=parameters["workers"])
+    crew_of(parameters)
 
 
 CHECKS = {"scenes": check}

@@ -6,8 +6,9 @@ What makes a second attempt go on where the first one stopped is the evidence be
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any
 
@@ -85,6 +86,11 @@ over_web = task(
     retry_jitter_factor=0.5,
     retry_condition_fn=transient,
 )(run_step)
+
+
+def crew_of(parameters: Mapping[str, Any]) -> Crew:
+    """Return who computes, as a flow's parameters say."""
+    return Crew(**{field.name: parameters.get(field.name) for field in dataclasses.fields(Crew)})
 
 
 def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[BuildResult]:

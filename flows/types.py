@@ -16,4 +16,8 @@ Dataset = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({*cata
 """The name of a dataset, or another name of it."""
 Absolute = Annotated[Path, WithJsonSchema({"type": "string", "format": "path", "pattern": "^/"})]
 """A path that means the same in every folder: a worker has one of its own."""
+Place = Annotated[
+    str, WithJsonSchema({"type": "string", "format": "path-or-url", "pattern": "^(/|[a-z][a-z0-9+.-]*://)"})
+]
+"""An absolute path, or a URL."""
 Positive = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1})]

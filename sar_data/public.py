@@ -18,7 +18,7 @@ from sar_data.builder.request import BadRecords, BuildRequest, Compression, Conv
 from sar_data.download.fetch import check, check_licence, chosen, fetch_here
 from sar_data.download.transfer import TransferProgress
 from sar_data.progress import Progress, Say
-from sar_data.runners import Crew, Kind, Runner
+from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.documents import SplitStatistics
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
@@ -148,7 +148,7 @@ def verify(
 
     Quick looks at documents, names and sizes, in this process; `full` reads every byte.
     """
-    with _crew(workers, runner or (None if full else "serial"), dask_address) as computing:
+    with _crew(workers, runner, dask_address, needed=full) as computing:
         return verified(Path(path), full=full, runner=computing, progress=progress)
 
 
@@ -201,10 +201,11 @@ def fetch(
 
 
 def _crew(
-    workers: int | None, runner: Kind | Runner | None, dask_address: str | None
+    workers: int | None, runner: Kind | Runner | None, dask_address: str | None, *, needed: bool = True
 ) -> AbstractContextManager[Runner]:
     if runner is None or isinstance(runner, str):
-        return Crew(workers=workers, runner=runner, dask_address=dask_address).whole()
+        crew = Crew(workers=workers, runner=runner, dask_address=dask_address)
+        return crew.whole() if needed else nullcontext(Serial())
     return nullcontext(runner)
 
 

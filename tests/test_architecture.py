@@ -91,6 +91,7 @@ LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
 # Click callbacks, flow entry points and public verbs: their parameters are what a user may say.
 ENTRIES = {
     "flows.build.build",
+    "flows.convert.convert",
     "sar_data.cli.build.command",
     "sar_data.public.build",
     "sar_data.public.convert",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from sar_data.builder.request import Compression, ConvertRequest, Dtype, Format, Normalize
 from sar_data.cli.choices import BuildFolder, OneOf
-from sar_data.cli.crew import crew, workers_option
+from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
+
+if TYPE_CHECKING:
+    from sar_data.runners import Kind
 
 
 @click.command("convert", short_help="Bake a sealed build into another container, size, dtype or normalization.")
@@ -30,10 +33,19 @@ from sar_data.cli.stop import Note
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where builds are kept; the parent's.")
 @click.option("--drop-parent", is_flag=True, help="Remove the parent once the new build is sealed.")
-@workers_option
+@runner_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the path.")
 @click.pass_obj
-def command(note: Note, /, parent: Path, workers: int | None, as_json: bool, **choices: Any) -> None:
+def command(
+    note: Note,
+    /,
+    parent: Path,
+    workers: int | None,
+    runner: Kind | None,
+    dask_address: str | None,
+    as_json: bool,
+    **choices: Any,
+) -> None:
     """Bake a sealed build into another container, size, dtype or normalization; the parent stays.
 
     The new build's path is the last line on stdout.
@@ -41,5 +53,5 @@ def command(note: Note, /, parent: Path, workers: int | None, as_json: bool, **c
     from sar_data.cli.outcome import carried_out
 
     request = ConvertRequest(parent=parent.absolute(), **choices)
-    with crew(workers) as runner:
-        carried_out(request, runner, note, request.out or request.parent.parents[2], as_json=as_json)
+    with crew(workers, runner, dask_address) as opened:
+        carried_out(request, opened, note, request.out or request.parent.parents[2], as_json=as_json)

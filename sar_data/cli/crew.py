@@ -48,11 +48,16 @@ def runner_options(function: F) -> F:
 
 
 @contextmanager
-def crew(workers: int | None, runner: Kind | None = None, dask_address: str | None = None) -> Iterator[Runner]:
-    """Open the runner that was asked for; one worker needs no pool."""
-    from sar_data.runners import Crew
+def crew(
+    workers: int | None, runner: Kind | None = None, dask_address: str | None = None, *, needed: bool = True
+) -> Iterator[Runner]:
+    """Open the runner that was asked for; one worker needs no pool, and what is not `needed` is not opened."""
+    from sar_data.runners import Crew, Serial
 
     chosen = Crew(workers=workers, runner=runner, dask_address=dask_address)
+    if not needed:
+        yield Serial()
+        return
     with ExitStack() as stack:
         with sheltered() if chosen.kind == "processes" else nullcontext():
             opened = stack.enter_context(chosen.whole())

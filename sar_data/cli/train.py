@@ -99,23 +99,23 @@ def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
         yield_early(os.environ)
-        from sar_data.train.preset import find, resolved
-        from sar_data.train.run.halt import Halted
-        from sar_data.train.run.training import run
+        from sar_data.train.request import TrainRequest
 
         given = {name: value for name, value in options.items() if value is not None}
-        chosen = None if preset is None else find(preset)
-        settings = resolved(job, chosen, given)
+        request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=given)
+        from sar_data.train.run.halt import Halted  # which imports torch: what is wrong is said before it
+        from sar_data.train.run.training import train
+
         kept = "was encoded" if job == "probe" else "the last checkpoint holds"
         note.kept = lambda: f"what {kept} is kept in {out}; the same command goes on from there"
         try:
-            metrics = run(job, build, out, settings, preset=chosen.name if chosen else None, say=say)
+            metrics = train(request, say=say)
         except Halted as halted:
             text = str(halted)
             note.kept = lambda: text
             signal.raise_signal(halted.number)
             raise
-        _show(metrics, settings.select)
+        _show(metrics, request.options.select)
 
     return callback
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sar_data.cli.choices import BuildFolder
-from sar_data.cli.crew import crew, workers_option
+from sar_data.cli.crew import crew, runner_options
 from sar_data.errors import BuildError
 
 
 @click.command("verify", short_help="Check a sealed build against its manifest; list all that is wrong.")
 @click.argument("path", metavar="BUILD", type=BuildFolder())
 @click.option("--full", is_flag=True, help="Read every byte: hashes of files and images, digest, statistics.")
-@workers_option
+@runner_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(ctx: click.Context, path: Path, full: bool, workers: int | None, as_json: bool) -> None:
+def command(ctx: click.Context, /, path: Path, full: bool, as_json: bool, **computing: Any) -> None:
     """Check a sealed build against its manifest; list all that is wrong and exit with 1 if anything is.
 
     Quick by default: documents, names and sizes.
@@ -32,7 +33,7 @@ def command(ctx: click.Context, path: Path, full: bool, workers: int | None, as_
         size = layout_of(Build.open(path).manifest).image_bytes()
     except BuildError:
         size = 0  # which verify finds, too
-    with crew(workers if full else 1) as runner, Meter(size) as meter:
+    with crew(**computing, needed=full) as runner, Meter(size) as meter:
         problems = verify(path, full=full, runner=runner, progress=meter)
     if as_json:
         found = [dataclasses.asdict(problem) for problem in problems]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pydantic
 
@@ -58,7 +59,19 @@ def resolved(job: str, preset: Preset | None, given: dict[str, Any]) -> Settings
     try:
         return JOBS[job](**{**(preset.settings if preset else {}), **given})
     except pydantic.ValidationError as error:
-        raise UsageError(f"{job}: {'; '.join(map(_wrong, error.errors()))}") from None
+        raise _refused(job, error.errors()) from None
+
+
+def _refused(job: str, errors: Sequence[Any]) -> UsageError:
+    """Return the error for options that a job refuses: a wrong word is answered with the right ones."""
+    fields = JOBS[job].model_fields
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            return unknown(f"option of {job}", error["loc"][0], fields)
+        if error["type"] == "literal_error":
+            (name,) = error["loc"]
+            return unknown(name, str(error["input"]), get_args(fields[name].annotation))
+    return UsageError(f"{job}: {'; '.join(map(_wrong, errors))}")
 
 
 def _wrong(error: Any) -> str:

@@ -43,8 +43,8 @@ def test_a_deployment_has_the_name_of_its_flow_and_no_flow_has_none() -> None:
         assert _flow(name).name == name
     flows = {
         one.name
-        for path in ("flows.build", "flows.scenes", "flows.train")
-        for one in vars(import_module(path)).values()
+        for path in ("build", "convert", "mission", "scenes", "train", "verify")
+        for one in vars(import_module(f"flows.{path}")).values()
         if isinstance(one, Flow)
     }
     assert flows == set(DEPLOYMENTS)
@@ -52,13 +52,13 @@ def test_a_deployment_has_the_name_of_its_flow_and_no_flow_has_none() -> None:
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_the_defaults_of_a_deployment_fit_what_a_server_and_the_library_check(name: str) -> None:
-    from flows import build, scenes, train
     from flows.parameters import parse, typed
+    from flows.run import CHECKS
 
     schema = _flow(name).parameters.model_dump_for_openapi()
     fields = schema["properties"]
-    others = {"dataset": "ssdd", "run": "/run"}
-    given = [f"{key}={value}" for key, value in others.items() if key in fields]
-    values = parse(["source=/raw", "out=/out", *given], schema, name)
+    asked = {"dataset": "ssdd", "job": "probe"}
+    given = [f"{key}={asked.get(key, '/a/folder')}" for key in schema["required"]]
+    values = parse(given, schema, name)
     defaults = {key: field.get("default") for key, field in fields.items()}
-    {**build.CHECKS, **scenes.CHECKS, **train.CHECKS}[name](typed({**defaults, **values}, fields))
+    CHECKS[name](typed({**defaults, **values}, fields))

@@ -17,6 +17,7 @@ SCHEMA: dict[str, Any] = {
         "limit": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}], "default": None},
         "format": {"anyOf": [CONTAINER, {"type": "array", "items": CONTAINER}, {"type": "null"}]},
         "lists": {"anyOf": [{"type": "string", "format": "path"}, {"type": "null"}]},
+        "build": {"type": "string", "format": "path-or-url", "pattern": "^(/|[a-z0-9]+://)"},
     },
 }
 
@@ -45,6 +46,11 @@ def test_a_relative_path_is_relative_to_where_it_was_typed(tmp_path: Path, monke
 
     monkeypatch.chdir(tmp_path)
     assert parse(["source=raw"], SCHEMA, "x") == {"source": str(tmp_path / "raw")}
+    for typed, build in (
+        ("builds/zarr-1", str(tmp_path / "builds/zarr-1")),
+        ("s3://bucket/zarr-1", "s3://bucket/zarr-1"),
+    ):
+        assert parse(["source=/raw", f"build={typed}"], SCHEMA, "x")["build"] == build
 
 
 @pytest.mark.parametrize(

@@ -1,99 +1,212 @@
-"""What can be asked of a build is the same for command line, flow and Python: names, defaults, checks, messages."""
+"""Command line, flow and Python ask for a build or a run with the same names, defaults, checks and messages."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import sar_data
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
-from sar_data.cli.build import command
+from sar_data.cli.build import command as build
 from sar_data.cli.convert import command as convert
+from sar_data.cli.train import command as train
+from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
 from sar_data.errors import UsageError
-from tests.builder.test_request import WRONG_BUILDS
+from sar_data.train.request import TrainRequest
+from sar_data.train.settings import JOBS
+from tests.builder.test_request import WRONG, WRONG_BUILDS
 
 CREW = {"workers", "runner", "dask_address"}
 NOT_SAID = {"statistics"}  # only a benchmark leaves them out
 HEARD = {"progress", "say"}  # how Python is told what the others print
+NONE = inspect.Parameter.empty
 DATASET = "eurosat-sar"
 
 
-def _of_python() -> dict[str, Any]:
-    missing = inspect.Parameter.empty
-    fields = {
-        field.name: missing if field.default is dataclasses.MISSING else field.default
-        for field in dataclasses.fields(BuildRequest)
-    }
-    return {name: default for name, default in fields.items() if name not in NOT_SAID}
-
-
-def _of_flow() -> dict[str, Any]:
-    from flows.build import build_dataset
-
-    return {name: parameter.default for name, parameter in inspect.signature(build_dataset.fn).parameters.items()}
-
-
-def _of_verb() -> dict[str, Any]:
-    parameters = inspect.signature(sar_data.build).parameters
-    return {name: parameter.default for name, parameter in parameters.items() if name not in HEARD}
-
-
 def test_names_and_defaults_are_the_same() -> None:
-    python, flow = _of_python(), _of_flow()
-    assert {name: default for name, default in _of_verb().items() if name not in CREW} == python
-    assert {name for name in _of_verb() if name not in python} == CREW
-    assert {name: default for name, default in flow.items() if name not in CREW} == python
-    options = {param.name: param for param in command.params if param.name != "as_json"}
-    assert options.keys() == python.keys() | CREW
-    required = {"dataset", "source", "out"}
-    parsed = command.make_context("build", [DATASET, "--out", "out"]).params
-    assert {name: parsed[name] or None for name in options if name not in required} == {
-        name: default or None for name, default in flow.items() if name not in required
-    }
+    from flows.build import build as flow
+
+    python = {name: default for name, default in _fields(BuildRequest).items() if name not in NOT_SAID}
+    python |= dict.fromkeys(CREW)
+    assert _parameters(sar_data.build) == _parameters(flow) == python
+    said = {"dataset": None, "source": None, "out": None, "format": ()}  # what the parser gives where nothing is typed
+    assert _typed(build) == python | said
+
+
+def _fields(request: type[Any]) -> dict[str, Any]:
+    """Return name → default of a request's fields."""
+    fields = dataclasses.fields(request)
+    return {one.name: NONE if one.default is dataclasses.MISSING else one.default for one in fields}
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return name → default of what can be asked of a function."""
+    return {name: one.default for name, one in inspect.signature(function).parameters.items() if name not in HEARD}
+
+
+def _typed(command: click.Command, *arguments: str) -> dict[str, Any]:
+    """Return name → default of a command's options."""
+    parsed = command.make_context("x", list(arguments), resilient_parsing=True).params
+    return {name: value for name, value in parsed.items() if name not in ("as_json", "help")}
 
 
 def test_names_and_defaults_of_a_conversion_are_the_same() -> None:
-    fields = {field.name: field.default for field in dataclasses.fields(ConvertRequest) if field.name != "parent"}
-    verb = {name: one.default for name, one in inspect.signature(sar_data.convert).parameters.items()}
-    assert {name: verb[name] for name in fields} == fields
-    options = {param.name for param in convert.params if param.name not in ("as_json", "workers")}
-    parsed = convert.make_context("convert", [], resilient_parsing=True).params
-    assert options == {"parent", *fields}
-    assert {name: parsed[name] for name in fields} == {name: default or None for name, default in fields.items()} | {
-        "drop_parent": False
-    }
+    from flows.convert import convert as flow
+
+    python = _fields(ConvertRequest) | dict.fromkeys(CREW)
+    assert _parameters(sar_data.convert) == _parameters(flow.fn) == python
+    said = {"parent": None, "drop_parent": False}  # what the parser gives where nothing is typed
+    assert _typed(convert) == python | said
+
+
+def test_names_and_defaults_of_a_verification_are_the_same() -> None:
+    from flows.verify import verify as flow
+
+    python = _parameters(sar_data.verify)
+    assert python == {"path": NONE, "full": False} | dict.fromkeys(CREW)
+    assert _parameters(flow.fn) == python
+    assert _typed(verify) == python | {"path": None}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_names_and_defaults_of_a_training_are_the_same(job: str) -> None:
+    from flows.train import train as flow
+
+    python = _fields(TrainRequest)
+    assert _parameters(flow.fn) == python
+    options = _typed(train.get_command(click.Context(train), job))
+    assert options.keys() == python.keys() - {"job", "settings"} | JOBS[job].model_fields.keys()
+    assert set(options.values()) == {None}  # so that a preset's and the job's own defaults hold
 
 
 def test_every_dataset_has_the_parameters_of_any_but_its_name() -> None:
-    from flows.build import build_bigearthnet
+    from flows.build import build_bigearthnet, build_dataset
 
-    one, any_dataset = build_bigearthnet.parameters.properties, _of_flow()
-    assert one.keys() == any_dataset.keys() - {"dataset"}
+    one = build_bigearthnet.parameters.properties
+    assert one.keys() == _parameters(build_dataset.fn).keys() - {"dataset"}
     assert all(field["description"] for field in one.values())
 
 
 @pytest.mark.parametrize(("choices", "message"), WRONG_BUILDS, ids=lambda value: str(value)[:40])
 def test_checks_and_messages_are_the_same(choices: dict[str, Any], message: str, tmp_path: Path) -> None:
-    from flows.build import build
+    from flows.build import build as flow
 
     with pytest.raises(UsageError) as python:
         BuildRequest(dataset=DATASET, source=tmp_path, out=tmp_path, **choices)
-    with pytest.raises(UsageError) as flow:
-        build(dataset=DATASET, source=tmp_path, out=tmp_path, **choices)
-    assert str(flow.value) == str(python.value)
-    typed = [
+    with pytest.raises(UsageError) as run:
+        flow(dataset=DATASET, source=tmp_path, out=tmp_path, **choices)
+    assert str(run.value) == str(python.value)
+    result = CliRunner().invoke(
+        main, ["build", DATASET, "--source", str(tmp_path), "--out", str(tmp_path), *_words(choices)]
+    )
+    _assert_said(result, python.value)
+
+
+@pytest.mark.parametrize(("choices", "message"), WRONG, ids=lambda value: str(value)[:40])
+def test_checks_and_messages_of_a_conversion_are_the_same(
+    choices: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    from flows.convert import convert as flow
+
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(UsageError) as python:
+        sar_data.convert(tmp_path, **choices)
+    with pytest.raises(UsageError) as run:
+        flow.fn(parent=tmp_path, **choices)
+    assert str(run.value) == str(python.value)
+    assert message in str(python.value)
+    _assert_said(CliRunner().invoke(main, ["convert", str(tmp_path), *_words(choices)]), python.value)
+
+
+WRONG_CREWS: list[dict[str, Any]] = [
+    {"workers": 0},
+    {"runner": "dusk"},
+    {"runner": "serial", "workers": 2},
+    {"runner": "processes", "dask_address": "tcp://x:1"},
+]
+
+
+@pytest.mark.parametrize("choices", WRONG_CREWS, ids=str)
+@pytest.mark.parametrize("full", [False, True])
+def test_checks_and_messages_of_a_verification_are_the_same(
+    choices: dict[str, Any], full: bool, tmp_path: Path
+) -> None:
+    from flows.verify import verify as flow
+
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(UsageError) as python:
+        sar_data.verify(tmp_path, full=full, **choices)
+    with pytest.raises(UsageError) as run:
+        flow.fn(path=tmp_path, full=full, **choices)
+    assert str(run.value) == str(python.value)
+    typed = ["verify", str(tmp_path), *_words(choices | ({"full": True} if full else {}))]
+    _assert_said(CliRunner().invoke(main, typed), python.value)
+
+
+WRONG_RUNS: list[tuple[dict[str, Any], str]] = [
+    ({"preset": "sarhub-scen"}, "unknown preset 'sarhub-scen'. Did you mean 'sarhub-scene'?"),
+    ({"preset": "dfc2020-upernet"}, "is for `segment`, not for `finetune`"),
+    ({"settings": {"select": "best"}}, "unknown select 'best'"),
+    ({"settings": {"epochs": 0}}, "finetune: epochs: Input should be greater than or equal to 1, found 0"),
+    ({"settings": {"warmup": 5.0, "epochs": 1}}, "finetune: warmup 5: expected at most the 1 epochs"),
+    ({"settings": {"stem": "rgb"}}, "stem rgb: is of `weights=…`"),
+]
+
+
+@pytest.mark.parametrize(("choices", "message"), WRONG_RUNS, ids=lambda value: str(value)[:40])
+def test_checks_and_messages_of_a_training_are_the_same(choices: dict[str, Any], message: str, tmp_path: Path) -> None:
+    from flows.train import train as flow
+
+    (tmp_path / "manifest.json").touch()
+    asked: dict[str, Any] = {"job": "finetune", "build": str(tmp_path), "out": tmp_path / "run"}
+    with pytest.raises(UsageError) as python:
+        TrainRequest(**asked, **choices)
+    with pytest.raises(UsageError) as run:
+        flow.fn(**asked, **choices)
+    assert str(run.value) == str(python.value)
+    assert message in str(python.value)
+    typed = _words(
+        {**{name: value for name, value in choices.items() if name != "settings"}, **choices.get("settings", {})}
+    )
+    result = CliRunner().invoke(main, ["train", "finetune", str(tmp_path), "--out", str(tmp_path / "run"), *typed])
+    _assert_said(result, python.value)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"job": "finetun"}, "unknown job 'finetun'. Did you mean 'finetune'?"),
+        ({"settings": {"epoch": 3}}, "unknown option of finetune 'epoch'. Did you mean 'epochs'?"),
+    ],
+)
+def test_what_the_command_line_has_other_words_for_is_refused_with_a_hint(
+    choices: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        TrainRequest(**{"job": "finetune", "build": "build", "out": "run", **choices})
+    assert str(caught.value).startswith(message)
+
+
+def _words(choices: dict[str, Any]) -> list[str]:
+    """Return choices as they are typed."""
+    return [
         word
         for name, value in choices.items()
         for one in (value if isinstance(value, list) else [value])
         for word in ([f"--{name.replace('_', '-')}"] if one is True else [f"--{name.replace('_', '-')}", str(one)])
     ]
-    result = CliRunner().invoke(main, ["build", DATASET, "--source", str(tmp_path), "--out", str(tmp_path), *typed])
+
+
+def _assert_said(result: Result, error: UsageError) -> None:
+    """See that a command ended with the library's error, in its own spelling."""
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == f"sar-data: {rendered(str(python.value))}\n"
+    assert result.stderr == f"sar-data: {rendered(str(error))}\n"

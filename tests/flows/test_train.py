@@ -1,8 +1,9 @@
-"""The whole mission as one flow: each step is taken up where it was left, and what is done stays."""
+"""What makes or checks a build or a run is a flow of its own: convert, verify, train."""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,118 +12,81 @@ import pytest
 
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build
-from tests.kill.evidence import stamps
-
-TINY = {"model": "test_vit", "image_size": 32, "batch_size": 8, "epochs": 1, "threads": 1, "device": "cpu"}
+from tests.flows.test_mission import TINY
 
 
-def _tasks() -> dict[str, str]:
-    """Return name and final state of the tasks of the latest flow run."""
+def _shown() -> dict[str, str]:
+    """Return key → data of what was shown."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas import filters
+
+    with get_client(sync_client=True) as client:
+        return {str(one.key): str(one.data) for one in client.read_artifacts()}
+
+
+def _ended_with() -> str | None:
+    """Return the folder that `flow run --watch` prints of the latest run."""
+    from prefect.client.orchestration import get_client
     from prefect.client.schemas.sorting import FlowRunSort
+
+    from flows.run import folder_of
 
     with get_client(sync_client=True) as client:
         (run,) = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
-        wanted = filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=[run.id]))
-        return {
-            task.name.rpartition("-")[0]: str(task.state_name) for task in client.read_task_runs(flow_run_filter=wanted)
-        }
+        return folder_of(client, run.id)
 
 
-def test_a_mission_takes_up_each_step_and_does_what_is_missing(
-    server: str, eurosat_source: Path, tmp_path: Path
-) -> None:
-    from flows.train import build_and_train
+def test_a_build_is_converted_verified_and_trained_on(server: str, sealed: dict[str, Build], tmp_path: Path) -> None:
+    from flows.convert import convert
+    from flows.train import train
+    from flows.verify import verify
 
-    asked: dict[str, Any] = {
-        "dataset": "eurosat-sar",
-        "source": eurosat_source,
-        "out": tmp_path / "builds",
-        "run": tmp_path / "run",
-        "split": "random",
-        "runner": "serial",
-    }
-    with pytest.raises(UsageError, match="batch_size"):
-        build_and_train(**asked, settings={**TINY, "batch_size": 500})
-    made = {"prepare", "pack", "seal", "publish", "verify", "train"}
-    assert (states := _tasks()).keys() == made
-    assert states["train"] == "Failed"
-    (sealed,) = (tmp_path / "builds").glob("*/*/zarr-*")
-    before = stamps(sealed)
+    parent = sealed["zarr"].manifest
+    made = convert(parent=sealed["zarr"].path, out=tmp_path, format="lmdb", dtype="int16", runner="serial")
+    manifest = Build.open(Path(made["path"])).manifest
+    assert (manifest.format, [step.step for step in manifest.applied]) == ("lmdb", ["dtype"])
+    assert made["content_digest"] == manifest.content_digest
+    assert made["parent"]["recipe_digest"] == parent.recipe_digest
+    assert _ended_with() == made["path"]
 
-    ended = build_and_train(**asked, settings=TINY)
-    states = _tasks()
-    assert states.keys() == (made - {"pack"}) | {"publish_run"}
-    assert (states["verify"], states["train"]) == ("Cached", "Completed")
-    assert stamps(sealed) == before
-    assert ended["build"]["path"] == str(sealed)
+    assert verify(path=Path(made["path"]), full=True, workers=1) == made
+    assert _ended_with() == made["path"]
+    ended = train(job="finetune", build=made["path"], out=tmp_path / "run", settings=TINY)
     assert ended["metrics"] == json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert ended["metrics"]["test"]["count"] == Build.open(sealed).manifest.splits["test"].count
-    run = stamps(tmp_path / "run")
+    assert _ended_with() == ended["run"] == str(tmp_path / "run")
 
-    again = build_and_train(**asked, settings=TINY)
-    assert again == ended
-    assert (stamps(tmp_path / "run"), stamps(sealed)) == (run, before)
-
-
-def test_a_mission_shows_what_came_out(tmp_path: Path) -> None:
-    from flows import report
-
-    metrics = {
-        "val": {"oa": 0.5, "count": 8, "intervals": {"method": "x", "oa": [0.25, 0.75]}},
-        "test": {"oa": 1.0, "f1": 0.9, "count": 8, "intervals": {"method": "x"}},
-        "selection": {"asked": "auto", "on": "val"},
-    }
-    assert report.metric_rows(metrics) == [
-        {"split": "val", "metric": "oa", "value": 0.5, "low": 0.25, "high": 0.75},
-        {"split": "test", "metric": "oa", "value": 1.0, "low": None, "high": None},
-        {"split": "test", "metric": "f1", "value": 0.9, "low": None, "high": None},
-    ]
-    build = {"path": "/builds/zarr-1", "content_digest": "c0ffee"}
-    config = {"job": "finetune", "preset": None, "settings": {"model": "resnet18"}, "build": build}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    page = report.run_page(tmp_path, metrics)
-    for fact in ("`/builds/zarr-1`", "`c0ffee`", "| val oa | 0.5000 (0.2500 to 0.7500) |", "| test f1 | 0.9000 |"):
-        assert fact in page
+    shown = _shown()
+    assert {"bigearthnet-s1-statistics", "bigearthnet-s1-build", "bigearthnet-s1-metrics"} <= shown.keys()
+    for fact in ("| verdict | sound |", "| read | every byte |", made["content_digest"]):
+        assert fact in shown["bigearthnet-s1-verification"]
+    assert "| job | finetune |" in shown["bigearthnet-s1-run"]
 
 
-def test_what_is_damaged_is_not_trained_on(server: str, sealed: dict[str, Build], tmp_path: Path) -> None:
-    from prefect import flow
-
-    from flows.train import verify
-
-    @flow
-    def alone(path: str) -> int:
-        return verify(path, 1)
+def test_all_that_is_wrong_with_a_build_is_logged_and_fails_the_run(
+    server: str, sealed: dict[str, Build], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from flows.verify import verify
 
     copy = tmp_path / sealed["zarr"].path.name
     shutil.copytree(sealed["zarr"].path, copy)
-    shard = copy / "train/image/c/0/0/0/0"
-    data = bytearray(shard.read_bytes())
-    data[1000] ^= 1
-    shard.write_bytes(data)
-    with pytest.raises(BuildError, match=r"sha256 of train/image/c/0/0/0/0: expected .*Move it away and run again"):
-        alone(str(copy))
+    (copy / "index.parquet").unlink()
+    (copy / "more").write_text("")
+    with caplog.at_level(logging.ERROR), pytest.raises(BuildError, match=r"index\.parquet.* \(and \d+ more\)"):
+        verify(path=copy)
+    said = [record.getMessage() for record in caplog.records]
+    assert any(line.startswith("index.parquet: expected") for line in said)
+    assert any(line.startswith("more: expected") for line in said)
 
 
-@pytest.mark.parametrize(
-    ("choice", "message"),
-    [
-        ({"run": Path("run")}, "`run=run`: expected an absolute path"),
-        ({"preset": "tiny.toml"}, "`preset=tiny.toml`: expected an absolute path"),
-        ({"preset": "sarhub-scen"}, "Did you mean 'sarhub-scene'"),
-        ({"preset": "sarhub-scene", "job": "detect"}, "is for `finetune`, not for `detect`"),
-        ({"settings": {"epochs": 0}}, "finetune: epochs: .*found 0"),
-        ({"dataset": "sen1-2"}, "sen1-2 has no task to learn: expected `job=…` or `preset=…`"),
-        ({"format": ["lmdb", "zarr"]}, "`format=lmdb,zarr`: expected one container to train on"),
-    ],
-)
-def test_what_contradicts_itself_is_refused_before_anything_starts(
-    tmp_path: Path, choice: dict[str, Any], message: str
-) -> None:
-    from flows.train import mission
+def test_paths_of_another_folder_are_refused(server: str) -> None:
+    from flows.convert import convert
+    from flows.train import train
+    from flows.verify import verify
 
-    places: dict[str, Any] = {"dataset": "eurosat-sar", "source": tmp_path, "out": tmp_path, "run": tmp_path / "run"}
-    with pytest.raises(UsageError, match=message):
-        mission(**{**places, **choice})
+    run: dict[str, Any] = {"job": "probe", "out": Path("/run")}
+    for call, name in (
+        (lambda: convert(parent=Path("build")), "parent"),
+        (lambda: verify(path=Path("build")), "path"),
+        (lambda: train(**run, build="build"), "build"),
+    ):
+        with pytest.raises(UsageError, match=f"`{name}=build`: expected an absolute path"):
+            call()

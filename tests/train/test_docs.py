@@ -98,5 +98,4 @@ def test_the_snippets_run_one_after_the_other(classes: str, tmp_path: Path) -> N
         assert len(snippets) == count
         for snippet in snippets:
             exec(compile(snippet, page, "exec"), names)
-            names["run"] = tmp_path / "run"  # the first snippet imports a function of that name
     assert names["test"]["oa"] == names["metrics"].figures(names["splits"]["test"], names["classes"])["oa"]

@@ -14,6 +14,7 @@ from sar_data.stream.order import mixed
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.models import backbone
+from sar_data.train.request import TrainRequest
 from sar_data.train.run.folder import Folder, configuration
 from sar_data.train.run.halt import halting
 from sar_data.train.run.loop import Training
@@ -25,6 +26,12 @@ from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 from sar_data.train.sizes import sized
 
 INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
+
+
+def train(request: TrainRequest, *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Carry out a request and return its metrics, split → metric → value; as `run` does, and with its errors."""
+    preset = request.recipe.name if request.recipe else None
+    return run(request.job, str(request.build), request.out, request.options, say=say, preset=preset)
 
 
 def run(

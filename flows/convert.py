@@ -1,0 +1,81 @@
+"""The flow that makes another build of a sealed one: in another container, size, dtype or normalization."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import flow
+from prefect.utilities.annotations import quote
+
+from flows import report
+from flows.build import check_absolute
+from flows.sentence import explain
+from flows.tasks import carry_out, crew_of, publish
+from flows.types import Absolute, Positive
+from sar_data.builder.request import Compression, ConvertRequest, Dtype, Format, Normalize
+from sar_data.runners import Crew, Kind
+
+
+@flow(name="convert", description="Bake a sealed build into another one.", persist_result=False)
+def convert(
+    parent: Absolute,
+    out: Absolute | None = None,
+    format: Format | None = None,
+    compression: Compression | None = None,
+    crop: Positive | None = None,
+    pad: Positive | None = None,
+    resize: Positive | None = None,
+    normalize: Normalize | None = None,
+    dtype: Dtype | None = None,
+    drop_parent: bool = False,
+    workers: Positive | None = None,
+    runner: Kind | None = None,
+    dask_address: str | None = None,
+) -> dict[str, Any]:
+    """Bake a sealed build into another one; return the new build's path, its two digests and those of its parent.
+
+    Args:
+        parent: Folder of the sealed build, absolute.
+        out: Folder below which the new build is placed, absolute; none for the parent's.
+        format: zarr, webdataset or lmdb; none for the parent's.
+        compression: none, or zstd (zarr only); none said, the parent's where the container stays.
+        crop: Bake N×N pixels, the centre of each image.
+        pad: Bake N×N pixels, padded below and on the right.
+        resize: Bake N×N pixels, cubic.
+        normalize: Bake zscore or minmax, by the train split.
+        dtype: Bake float16, or int16 (steps of 0.002 dB).
+        drop_parent: Remove the parent once the new build is sealed.
+        workers: Worker processes; none for one a core.
+        runner: serial, processes or dask; none for processes, or dask with an address.
+        dask_address: Scheduler of a running Dask cluster; none for a local one.
+    """
+    explain()
+    check_absolute(parent=parent, out=out)
+    request = ConvertRequest(
+        parent=parent,
+        out=out,
+        format=format,
+        compression=compression,
+        crop=crop,
+        pad=pad,
+        resize=resize,
+        normalize=normalize,
+        dtype=dtype,
+        drop_parent=drop_parent,
+    )
+    (result,) = carry_out(request, Crew(runner=runner, workers=workers, dask_address=dask_address))
+    unseen: Any = quote(result.build)
+    publish(unseen)
+    return report.digests(result.build)
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError for parameters that `convert` would refuse before it opens a file."""
+    check_absolute(parent=parameters["parent"], out=parameters["out"])
+    ConvertRequest(**{field.name: parameters[field.name] for field in dataclasses.fields(ConvertRequest)})
+    crew_of(parameters)
+
+
+CHECKS = {"convert": check}

@@ -1,0 +1,76 @@
+"""The flow that verifies a sealed build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows import report
+from flows.build import check_absolute
+from flows.sentence import explain
+from flows.tasks import crew_of, progress
+from flows.types import Absolute, Positive
+from sar_data.errors import BuildError
+from sar_data.runners import Crew, Kind, Serial
+from sar_data.sealed.opened import Build
+from sar_data.sealed.verify import verify as verified
+
+VERIFICATION_PAGE = "-verification"  # how the key of its page ends
+LINES = 100  # of a damaged build; `sar-data verify` lists everything
+
+
+def compare(path: Path, full: bool, crew: Crew) -> int:
+    """Log all that is wrong with a build and raise BuildError for it; return the number of samples of a sound one."""
+    with crew.whole() if full else nullcontext(Serial()) as runner:
+        problems = verified(path, full=full, runner=runner, progress=progress())
+    for problem in problems[:LINES]:
+        get_run_logger().error("%s", problem)
+    if problems:
+        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+        raise BuildError(f"{path}: {problems[0]}{more}. Move it away and build it again")
+    return sum(split.count for split in Build.open(path).manifest.splits.values())
+
+
+@flow(name="verify", description="Check a sealed build against its manifest.", persist_result=False)
+def verify(
+    path: Absolute,
+    full: bool = False,
+    workers: Positive | None = None,
+    runner: Kind | None = None,
+    dask_address: str | None = None,
+) -> dict[str, Any]:
+    """Check a sealed build against its manifest; return its path, its two digests and those of its parent.
+
+    All that is wrong is logged, a line each, and fails the run.
+
+    Args:
+        path: Folder of the sealed build, absolute.
+        full: Read every byte; without it documents, names and sizes.
+        workers: Worker processes that read the bytes; none for one a core.
+        runner: serial, processes or dask; none for processes, or dask with an address.
+        dask_address: Scheduler of a running Dask cluster; none for a local one.
+    """
+    explain()
+    check_absolute(path=path)
+    crew = Crew(runner=runner, workers=workers, dask_address=dask_address)
+    task(name="verify", cache_policy=NO_CACHE, persist_result=False)(compare)(path, full, crew)
+    build = Build.open(path)
+    create_markdown_artifact(
+        report.verification_page(build, full), key=f"{build.manifest.dataset}{VERIFICATION_PAGE}", description=str(path)
+    )
+    return report.digests(build)
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError for parameters that `verify` would refuse before it opens a file."""
+    check_absolute(path=parameters["path"])
+    crew_of(parameters)
+
+
+CHECKS = {"verify": check}
