@@ -13,13 +13,17 @@ is odd about them:
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
+from pipelines._copies import Copy, fitted, size_of
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
+from sar_data.labels.discovery import Picture
 from sar_data.raster import tiff
-from sar_data.record import Object, Record, Sample, SourceFile
+from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import home_of, noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import random
@@ -46,7 +50,7 @@ def scan(tree: Tree, unit: str, version: str = "1.0") -> Iterator[Record]:
     shape = known.shape or tiff.header(tree, unit)[0][1:]
     if version == "2.0" and shape != (SIDE, SIDE):
         raise BadRecord(xml, f"expected an image of {SIDE}x{SIDE} pixels, found {shape[0]}x{shape[1]}")
-    objects = tuple(_object(thing, shape, xml) for thing in known.things)
+    objects = tuple(voc.object_of(thing, shape, xml, boxes.SLACK) for thing in known.things)
     yield Record(
         key=stem,
         files=(SourceFile(unit, tree.size(unit)), file),
@@ -56,14 +60,18 @@ def scan(tree: Tree, unit: str, version: str = "1.0") -> Iterator[Record]:
     )
 
 
-def _object(thing: voc.Thing, shape: tuple[int, int], path: str) -> Object:
-    ring = thing.points[:-2] if thing.points[:2] == thing.points[-2:] else thing.points
-    if thing.box is None and len(ring) < 6:
-        raise BadRecord(path, "expected a <bndbox> or at least three points in every <object>, found neither")
-    drawn = boxes.around(ring) if thing.box is None else thing.box
-    upright = len(ring) == 8 and set(ring[::2]) <= {drawn[0], drawn[2]} and set(ring[1::2]) <= {drawn[1], drawn[3]}
-    polygons = () if upright or len(ring) < 6 else (ring,)
-    return Object(label=0, box=boxes.fitted(drawn, shape, path)[0], polygons=polygons, attrs=thing.attrs)
+def _about(tree: Tree, one: Picture, version: str = "1.0") -> dict[str, Any]:
+    """Return the key of an image; raise BadRecord for one of the other version."""
+    if (version == "2.0") != (size_of(tree, one.image) == (SIDE, SIDE)):
+        other = "1.0" if version == "2.0" else "2.0"
+        raise BadRecord(one.image, f"expected an image of version {version}, found one of {other}'s size")
+    return {"key": one.stem}
+
+
+def copies(tree: Tree, version: str = "1.0") -> tuple[Pipeline, str] | None:
+    """Return the pipeline of a copy in other folders, or with other annotations."""
+    base = PIPELINE.variants["2.0"] if version == "2.0" else FIRST
+    return fitted(tree, Copy(base, re.compile(r"\d{1,3}"), partial(_about, version=version)))
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -95,7 +103,7 @@ SPEC = DatasetSpec(
     licence="none stated",
     citation="Sun et al. 2019, AIR-SARShip-1.0: High-resolution SAR Ship Detection Dataset, Journal of Radars 8(6):852",
 )
-FIRST = Pipeline(spec=SPEC, units=units, scan=scan, read=read, splits={"random": random.Random()})
+FIRST = Pipeline(spec=SPEC, units=units, scan=scan, read=read, copies=copies, splits={"random": random.Random()})
 LATER = dataclasses.replace(
     SPEC,
     version="2.0",
@@ -109,7 +117,11 @@ PIPELINE = dataclasses.replace(
     FIRST,
     variants={
         "2.0": dataclasses.replace(
-            FIRST, spec=LATER, units=partial(units, version="2.0"), scan=partial(scan, version="2.0")
+            FIRST,
+            spec=LATER,
+            units=partial(units, version="2.0"),
+            scan=partial(scan, version="2.0"),
+            copies=partial(copies, version="2.0"),
         )
     },
 )

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from pipelines._copies import Copy, fitted
 from sar_data.errors import BadRecord
 from sar_data.labels import coco
+from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.sources.tree import home_of
@@ -36,6 +39,8 @@ def units(tree: Tree) -> Iterator[str]:
     home = home_of(tree, "JPEGImages")
     if home is None or "annotations" not in tree.folders(home):
         return
+    if set(LISTS.values()).isdisjoint(tree.files(f"{home}annotations")):
+        return  # of a copy, or of another dataset
     found = {name for name in tree.files(f"{home}JPEGImages") if name[0] != "." and name.endswith((".jpg", ".png"))}
     for name in LISTS.values():
         if name in tree.files(f"{home}annotations"):
@@ -86,6 +91,21 @@ def read(tree: Tree, record: Record) -> Sample:
     return Sample(image=image.grey(tree.read(path), path, shape=(SIDE, SIDE)))
 
 
+def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+    """Return what an image's name tells, in any copy; the split is official where a file of it is called so."""
+    named = NAME.fullmatch(f"{one.stem}.jpg")
+    attrs = {"row": named[2], "column": named[4]} if named else {}
+    if where := [place for place in WHERE if any(place in path for path in one.also)]:
+        attrs["scene"] = where[0]
+    official = one.split if one.labels and one.labels.endswith(".json") else None
+    return {"key": one.stem, "official": official, "attrs": attrs, "group": one.stem[:5]}
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of a copy in other folders, or with other annotations."""
+    return fitted(tree, Copy(PIPELINE, re.compile(r"P\d{4}_\d{1,6}(_\d{1,6}){0,3}"), _about))
+
+
 SHARE = "open it in a browser, save and unpack it; Baidu has the same, 1z0-E3Lwdkg14feu1FwRf3g, password bs64"
 DRIVE = "https://drive.google.com/file/d/"
 PIPELINE = Pipeline(
@@ -120,5 +140,6 @@ PIPELINE = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    copies=copies,
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
 )

@@ -16,9 +16,12 @@ import functools
 import re
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
+from pipelines._copies import Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, voc
+from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.sources.tree import noted
@@ -102,6 +105,18 @@ def read(tree: Tree, record: Record) -> Sample:
     return Sample(image=image.grey(tree.read(path), path, shape=record.shape or (SIDE, SIDE)))
 
 
+def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+    """Return what a tile's name tells, in any copy."""
+    scene, row, column = one.stem.split("_")
+    official = "train" if int(scene) <= 10 else "test"
+    return {"key": one.stem, "official": official, "group": scene, "attrs": {"row": row, "column": column}}
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of tiles with other annotations."""
+    return fitted(tree, Copy(TILES, re.compile(r"\d{2}_\d{1,2}_\d{1,2}"), _about))
+
+
 SPEC = DatasetSpec(
     name="ls-ssdd",
     aliases=("ls-ssdd-v1.0",),
@@ -134,6 +149,7 @@ TILES = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    copies=copies,
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
 )
 WHOLE = dataclasses.replace(SPEC, variant="scenes", title="LS-SSDD-v1.0, whole scenes", shape=None, samples=15)

@@ -17,9 +17,12 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from pipelines._copies import Copy, fitted
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, yolo
+from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.sources.tree import noted
@@ -33,7 +36,9 @@ SIDE, CLASSES, HEAD_BYTES, DEEPEST = 256, ("ship",), 4096, 2
 
 def units(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
     """Yield the chips at the root or up to two levels below."""
-    yield from (path + name for name in tree.files(path) if NAME.fullmatch(name))
+    files = tree.files(path)
+    if any(name.endswith(".txt") for name in files):  # else of a copy that has its labels elsewhere
+        yield from (path + name for name in files if NAME.fullmatch(name))
     for name in tree.folders(path) if below else ():
         yield from units(tree, f"{path}{name}/", below - 1)
 
@@ -49,19 +54,36 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     drawn = yolo.parse(data, path, (SIDE, SIDE), len(CLASSES))
     fitted = ((label, *boxes.fitted(box, (SIDE, SIDE), path, most=math.inf)) for label, box in drawn)
     objects = tuple(Object(label=label, box=box, attrs={"cut": "1"} if cut else {}) for label, box, cut in fitted)
+    yield Record(
+        **_told(tree, unit, stem),
+        files=(SourceFile(unit, tree.size(unit)), file),
+        objects=objects,
+        labels={"ships": (0,) if objects else ()},
+    )
+
+
+def _told(tree: Tree, unit: str, stem: str) -> dict[str, Any]:
+    """Return what a chip's name and its first bytes tell."""
     size, head = tree.size(unit), tree.head(unit, HEAD_BYTES)
     named = NAME.fullmatch(f"{stem}.jpg")
     told = named.groupdict() if named else {}
     # Spelled as in shards that are out there: WebDataset carries attributes, and what is stored does not change.
     attrs = {"sensor": SENSORS.get(told.get("sensor") or "", ""), "polarisation": (told.get("pol") or "").upper()}
-    yield Record(
-        key=stem,
-        files=(SourceFile(unit, size), file),
-        objects=objects,
-        labels={"ships": (0,) if objects else ()},
-        group=f"{size}-{hashlib.blake2b(head, digest_size=8).hexdigest()}",
-        attrs={name: value for name, value in attrs.items() if value},
-    )
+    return {
+        "key": stem,
+        "group": f"{size}-{hashlib.blake2b(head, digest_size=8).hexdigest()}",
+        "attrs": {name: value for name, value in attrs.items() if value},
+    }
+
+
+def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+    return _told(tree, one.image, one.stem)
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of a re-packed copy, or of the first release, whose annotations are VOC."""
+    stems = re.compile(NAME.pattern.removesuffix(r"\.jpg"))
+    return fitted(tree, Copy(PIPELINE, stems, _about))
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -117,5 +139,6 @@ PIPELINE = Pipeline(
     scan=scan,
     read=read,
     fit=fit,
+    copies=copies,
     splits={"group": group.Group(), "random": random.Random()},
 )

@@ -14,10 +14,14 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterator
+from typing import Any
 
+from pipelines._copies import Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import coco
+from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import home_of
@@ -75,6 +79,16 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     )
 
 
+def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+    """Return the key of an image and its split, which the official files are called after."""
+    return {"key": "_".join(filter(None, (one.split, one.stem.replace(".", "_")))), "official": one.split}
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of a copy in other folders, or with other annotations."""
+    return fitted(tree, Copy(PIPELINE, re.compile(".*"), _about, unique=False))
+
+
 def read(tree: Tree, record: Record) -> Sample:
     """Return the one channel, uint8 [1, y, x]."""
     path = record.files[0].path
@@ -124,5 +138,6 @@ PIPELINE = Pipeline(
     scan=scan,
     read=read,
     fit=fit,
+    copies=copies,
     splits={"official": declared.Declared(), "random": random.Random()},
 )

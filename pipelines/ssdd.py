@@ -13,10 +13,14 @@ TerraSAR-X and Sentinel-1 in several polarizations; which image is from where is
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
+from typing import Any
 
+from pipelines._copies import Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import voc
+from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import home_of, noted
@@ -31,7 +35,8 @@ TEST_ENDS, CLASSES = ("1", "9"), ("ship",)
 def units(tree: Tree) -> Iterator[str]:
     """Yield the annotations with horizontal boxes."""
     _told.cache_clear()  # a build begins here: the source may have changed since the last
-    if (home := home_of(tree, "BBox_SSDD")) is not None:
+    home = home_of(tree, "BBox_SSDD")
+    if home is not None and "voc_style" in tree.folders(f"{home}BBox_SSDD"):
         folder = f"{home}{BOXES}Annotations"
         yield from (f"{folder}/{name}" for name in tree.files(folder) if name.endswith(".xml") and name[0] != ".")
 
@@ -90,12 +95,40 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     """Count images and ships; raise SourceError for a whole set that is not the official release."""
     paths = list(units(tree))
     ships = sum(tree.read(path).count(b"<object>") for path in paths)
-    if len(paths) == IMAGES and ships != SHIPS:
+    if len(paths) == IMAGES:
+        _check(ships)
+    return PIPELINE, (f"{len(paths):,} of {IMAGES:,} images with {ships:,} of {SHIPS:,} ships",)
+
+
+def _check(ships: int) -> None:
+    """Raise SourceError for the ships of a whole set that is not the official release."""
+    if ships != SHIPS:
         raise SourceError(
             f"expected {SHIPS:,} ships in {IMAGES:,} images, found {ships:,}: perhaps the OLD SSDD "
             "of 2017 (2,456 ships). Get the official release: sar-data info ssdd"
         )
-    return PIPELINE, (f"{len(paths):,} of {IMAGES:,} images with {ships:,} of {SHIPS:,} ships",)
+
+
+def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+    """Return what an image's name and folders tell, in any copy."""
+    words = {word for path in (one.image, *one.also) for word in re.split(r"[/_]", path)}
+    scenes = words & {"inshore", "offshore"}
+    return {
+        "key": one.stem,
+        "official": "test" if one.stem.endswith(TEST_ENDS) else "train",
+        "attrs": {"scene": scenes.pop()} if len(scenes) == 1 else {},
+    }
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of a re-packed copy; raise SourceError for a whole set that is the old SSDD."""
+    copy = Copy(PIPELINE, re.compile(r"\d{6}"), _about)
+    found = copy.found(tree)
+    made = fitted(tree, copy)
+    if made is not None and found is not None and len(found.pictures) == IMAGES:
+        ships = sum(len(record.objects) for unit in found.pictures for record in made[0].scan(tree, unit))
+        _check(ships)
+    return made
 
 
 SHARE = "open it in a browser, save the archive and unpack it; Baidu: 1Lpg28ZvMSgNXq00abHMZ5Q, password 2021"
@@ -130,5 +163,6 @@ PIPELINE = Pipeline(
     scan=scan,
     read=read,
     fit=fit,
+    copies=copies,
     splits={"official": declared.Declared(), "random": random.Random()},
 )

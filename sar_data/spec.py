@@ -171,6 +171,8 @@ class Pipeline:
 
     `fit(tree)` looks at a source whose layout is not wholly known and returns the pipeline that fits it with what was
     found, in sentences that the build prints and the manifest keeps; it raises SourceError where that is ambiguous.
+    `copies(tree)` is asked where `units` finds nothing: it returns the pipeline that reads a copy of the dataset in
+    another layout than the published one, with a sentence of the layout that it found, or None.
     `variants` are other forms of the same dataset (calibrated chips, whole scenes), by name.
     """
 
@@ -180,6 +182,7 @@ class Pipeline:
     read: Callable[[Tree, Record], Sample]
     splits: Mapping[str, SplitPolicy]
     fit: Callable[[Tree], tuple[Pipeline, tuple[str, ...]]] | None = None
+    copies: Callable[[Tree], tuple[Pipeline, str] | None] | None = None
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
 
 

@@ -57,7 +57,7 @@ def counted(
         return Counted(manifest.title, layout_of(manifest).bands, found)
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
-    pipeline = fitting(catalog.pipeline(dataset) if dataset else recognise(path), path)
-    spec = pipeline.spec
-    found = {ALL: raw_statistics(pipeline, path, runner, progress)}
+    fit = fitting(catalog.pipeline(dataset) if dataset else recognise(path), path, progress)
+    spec = fit.pipeline.spec
+    found = {ALL: raw_statistics(fit, runner, progress)}
     return Counted(spec.title, tuple(band.name for band in spec.bands), found)

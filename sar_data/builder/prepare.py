@@ -13,11 +13,12 @@ import xxhash
 import sar_data
 from sar_data import formats
 from sar_data.builder.draft import Draft
+from sar_data.builder.fit import Fitted, fitted
 from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
-from sar_data.builder.scan import fitted, scan
+from sar_data.builder.scan import scan
 from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
@@ -55,9 +56,10 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     pipeline = request.pipeline
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
-    pipeline, discovered = fitted(pipeline, tree)
+    fit = fitted(pipeline, tree, request.source)
+    pipeline, tree = fit.pipeline, fit.tree
     if say:
-        for line in discovered:
+        for line in filter(None, (fit.layout, *fit.discovered)):
             say(f"found: {line}")
     spec = pipeline.spec
     check_spec(spec)
@@ -81,7 +83,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
-        **({"fitted": [spec.dtype, spec.shape, spec.units]} if discovered else {}),
+        **({"fitted": [spec.dtype, spec.shape, spec.units]} if fit.discovered else {}),
         "format": [container.name, container.version, container.compression],
         "shard_length": request.shard_length,
         "limit": request.limit,
@@ -92,7 +94,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     table = scanned.table
     reasons = pa.array(assignment.reason, pa.string())
     plan = Plan(
-        identity=_identity(spec, discovered),
+        identity=_identity(spec, fit),
         decisions=_decisions(container, assignment, chosen, recipe, leakage_of(records, assignment.split)),
         origin=Raw(pipeline, tree),
         scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
@@ -172,7 +174,7 @@ def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec
     return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
 
 
-def _identity(spec: DatasetSpec, discovered: Sequence[str]) -> Identity:
+def _identity(spec: DatasetSpec, fit: Fitted) -> Identity:
     """Return what the declaration says of the data, and what the source itself told."""
     return Identity(
         dataset=spec.name,
@@ -198,7 +200,8 @@ def _identity(spec: DatasetSpec, discovered: Sequence[str]) -> Identity:
         pixel_size_m=spec.pixel_size_m,
         range_axis=spec.range_axis,
         symmetries=list(spec.symmetries),
-        discovered=list(discovered),
+        discovered=list(fit.discovered),
+        layout=fit.layout,
         storage=Storage(dtype=spec.dtype),
         tasks=[TaskDocument(name=task.name, kind=task.kind, classes=list(task.classes)) for task in spec.tasks],
         records_published=spec.samples,

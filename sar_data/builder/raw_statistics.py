@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from sar_data import catalog
+from sar_data.builder.fit import Fitted, fitted, holds
 from sar_data.builder.origin import Raw
-from sar_data.builder.scan import fitted, scan
+from sar_data.builder.scan import scan
 from sar_data.errors import SourceError, UsageError
 from sar_data.naming import few
 from sar_data.progress import Progress
@@ -27,7 +28,7 @@ def recognise(source: Path) -> Pipeline:
     """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
     known = list(catalog.sound()[0].values())
     tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
-    found = [p for p in known if next(iter(p.units(tree)), None) is not None]
+    found = [p for p in known if holds(p, tree)]
     if not found:
         raise SourceError(
             f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither"
@@ -37,19 +38,19 @@ def recognise(source: Path) -> Pipeline:
     return found[0]
 
 
-def fitting(pipeline: Pipeline, source: Path) -> Pipeline:
-    """Return the pipeline as it fits a source whose layout documents leave open."""
-    return fitted(pipeline, open_tree(source))[0]
-
-
-def raw_statistics(pipeline: Pipeline, source: Path, runner: Runner, progress: Progress | None = None) -> BandStats:
-    """Return the statistics of all records below `source`; raise BadRecord for the first that is wrong."""
+def fitting(pipeline: Pipeline, source: Path, progress: Progress | None = None) -> Fitted:
+    """Return the pipeline as it fits a source, and the tree of that."""
     tree = open_tree(source, named=[file.name for file in pipeline.spec.sources], progress=progress)
-    records = scan(pipeline, tree, runner=runner, progress=progress).records
+    return fitted(pipeline, tree, source)
+
+
+def raw_statistics(fit: Fitted, runner: Runner, progress: Progress | None = None) -> BandStats:
+    """Return the statistics of all records of a source; raise BadRecord for the first that is wrong."""
+    records = scan(fit.pipeline, fit.tree, runner=runner, progress=progress).records
     chunks = [records[i : i + CHUNK] for i in range(0, len(records), CHUNK)]
-    spec = pipeline.spec
+    spec = fit.pipeline.spec
     parts: list[BandStats] = []
-    for part in runner.map(partial(_tally, Raw(pipeline, tree)), chunks):
+    for part in runner.map(partial(_tally, Raw(fit.pipeline, fit.tree)), chunks):
         parts.append(part)
         if progress:
             progress("read", min(len(parts) * CHUNK, len(records)), len(records))

@@ -36,18 +36,9 @@ class Scanned:
     quarantined: list[Quarantined]
 
 
-def fitted(pipeline: Pipeline, tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
-    """Return the pipeline that fits a source whose layout documents leave open, with sentences of what was found.
-
-    Raises SourceError where the source is of another layout, BadRecord for a file that says what it means.
-    """
-    with _blaming(pipeline, "fit", "the source"):
-        return pipeline.fit(tree) if pipeline.fit else (pipeline, ())
-
-
 def units_of(pipeline: Pipeline, tree: Tree) -> list[str]:
     """Return the units of a source, sorted; raise SourceError where it cannot be listed."""
-    with _blaming(pipeline, "units", "the source"):
+    with blaming(pipeline, "units", "the source"):
         return sorted(pipeline.units(tree))
 
 
@@ -86,10 +77,7 @@ def scan(
     table = pa.concat_tables(tables)
     if not len(table):
         why = f"; the first of {len(quarantined)} bad records: {quarantined[0].reason}" if quarantined else ""
-        raise SourceError(
-            f"no record of {pipeline.spec.name} found in the source{why}. Expected the published layout "
-            f"(sar-data info {pipeline.spec.name} shows it)."
-        )
+        raise SourceError(f"no record of {pipeline.spec.name} found in the source{why}")
     kept, twins = _without_twins(table)
     if twins and bad_records == "stop":
         raise BadRecord(twins[0].path, twins[0].reason)
@@ -107,7 +95,7 @@ def _scan_chunk(
     with bulk():
         for unit in units:
             try:
-                with _blaming(pipeline, "scan", unit):
+                with blaming(pipeline, "scan", unit):
                     found = [_sound(pipeline, record) for record in pipeline.scan(tree, unit)]
                 records += [_rehashed(tree, record) for record in found] if rehash else found
             except BadRecord as error:
@@ -118,7 +106,7 @@ def _scan_chunk(
 
 
 @contextmanager
-def _blaming(pipeline: Pipeline, act: str, what: str) -> Iterator[None]:
+def blaming(pipeline: Pipeline, act: str, what: str) -> Iterator[None]:
     """Turn what nobody explains into PipelineFault."""
     try:
         yield

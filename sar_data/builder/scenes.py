@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sar_data.builder.scan import fitted, scan
+from sar_data.builder.fit import fitted
+from sar_data.builder.scan import scan
 from sar_data.errors import SourceError
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner
@@ -39,8 +40,8 @@ def find_scenes(
         out.parent.mkdir(parents=True, exist_ok=True)
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(source, work=work, named=named, progress=progress, tell=tell)
-    pipeline, _ = fitted(pipeline, tree)
-    records = scan(pipeline, tree, runner=runner, progress=progress).records
+    fit = fitted(pipeline, tree, source)
+    records = scan(fit.pipeline, fit.tree, runner=runner, progress=progress).records
     scenes = {record.key: listing.scene_of(record) for record in records}
     known = [scene for scene in scenes.values() if scene]
     if not known:

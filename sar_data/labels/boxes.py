@@ -49,6 +49,22 @@ def corners(rotated: tuple[float, float, float, float, float]) -> tuple[float, .
     )
 
 
+def rotated(ring: Sequence[float]) -> tuple[float, float, float, float, float] | None:
+    """Return (centre x, centre y, width, height, degrees) of a ring of four corners, None unless it is a rectangle.
+
+    The width lies along the first edge. Corners that were rounded to whole pixels are still those of a rectangle.
+    """
+    if len(ring) != 8:
+        return None
+    x, y = ring[::2], ring[1::2]
+    centre = sum(x) / 4, sum(y) / 4
+    width, height = math.dist((x[0], y[0]), (x[1], y[1])), math.dist((x[1], y[1]), (x[2], y[2]))
+    degrees = math.degrees(math.atan2(y[1] - y[0], x[1] - x[0]))
+    drawn = corners((*centre, width, height, degrees))
+    off = max(abs(a - b) for a, b in zip(drawn, ring, strict=True))
+    return (*centre, width, height, degrees) if min(width, height) > 0 and off <= 1.5 * SLACK else None
+
+
 def matched(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]:
     """Return for each box which of `others` is the same thing drawn otherwise: the nearest centre, each once.
 

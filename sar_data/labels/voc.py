@@ -56,7 +56,7 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
 
 
 def _thing(element: Any, path: str, classes: Sequence[str]) -> Thing:
-    name = (element.findtext("name") or element.findtext("possibleresult/name") or "").strip()
+    name = _name(element)
     if name.lower() not in classes:
         raise BadRecord(path, f"expected objects named {few(classes)}, found {name[:40]!r}")
     box, rotated, points = element.find("bndbox"), element.find("rotated_bndbox"), element.find("segm")
@@ -76,6 +76,10 @@ def _thing(element: Any, path: str, classes: Sequence[str]) -> Thing:
     )
 
 
+def _name(element: Any) -> str:
+    return (element.findtext("name") or element.findtext("possibleresult/name") or "").strip()
+
+
 def _number(element: Any, tag: str, path: str) -> float:
     return _finite(element.findtext(tag), tag, path)
 
@@ -88,6 +92,34 @@ def _finite(text: str | None, tag: str, path: str) -> float:
     if not math.isfinite(value):
         raise BadRecord(path, f"expected a number in <{tag}>, found {(text or 'none')[:40]!r}")
     return value
+
+
+def names(data: bytes, path: str) -> set[str]:
+    """Return the names of the objects in an annotation."""
+    root = root_of(text_of(data, path), path, "annotation")
+    return {_name(element) for element in root.iter("object")}
+
+
+def object_of(thing: Thing, shape: tuple[int, int], path: str, most: float) -> Object:
+    """Return the object of an image of (height, width): with what its file draws, and the box around that.
+
+    Points that are an upright rectangle are a box alone. Raise BadRecord where there is no outline, and for a box that
+    reaches out of the image by more than `most` pixels.
+    """
+    ring = thing.points[:-2] if thing.points[:2] == thing.points[-2:] else thing.points
+    if thing.box is None and thing.rotated is None and len(ring) < 6:
+        raise BadRecord(path, "expected a <bndbox> or at least three points in every <object>, found neither")
+    outline = corners(thing.rotated) if thing.rotated else ring
+    drawn = around(outline) if thing.box is None else thing.box
+    upright = len(ring) == 8 and set(ring[::2]) <= {drawn[0], drawn[2]} and set(ring[1::2]) <= {drawn[1], drawn[3]}
+    box, cut = fitted(drawn, shape, path, most=most)
+    return Object(
+        label=thing.label,
+        box=box,
+        rotated=thing.rotated,
+        polygons=() if upright or len(ring) < 6 else (ring,),
+        attrs=thing.attrs | ({"cut": "1"} if cut else {}),
+    )
 
 
 def joined(drawn: Mapping[str, Annotation]) -> tuple[Object, ...]:

@@ -44,8 +44,9 @@ DIGEST = "digest"  # the manifest's own, over all its other fields
 class Identity(Document):
     """What the data are. `shape` is (height, width), null where images differ in size.
 
-    `discovered` is what the source itself told of a layout that documents leave open; `records_published` is the number
-    of records that the publisher has, null where it is not known.
+    `discovered` is what the source itself told of a layout that documents leave open; `layout` says what was found of a
+    copy in another layout than the published one, and is empty for that; `records_published` is the number of records
+    that the publisher has, null where it is not known.
     """
 
     dataset: Name
@@ -62,6 +63,7 @@ class Identity(Document):
     range_axis: str
     symmetries: list[str]
     discovered: list[str] = pydantic.Field(default_factory=list)
+    layout: str = ""
     storage: Storage
     tasks: list[TaskDocument]
     records_published: int | None = None

@@ -1,0 +1,109 @@
+"""Copies of detection sets in other folders and annotation forms than the published ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sar_data.errors import BadRecord
+from sar_data.labels.discovery import Found, Picture, discover
+from sar_data.raster import image, tiff
+from sar_data.record import Record, SourceFile
+from sar_data.spec import Pipeline, Tree
+from sar_data.split import declared, folders
+from sar_data.split.policy import SplitPolicy
+
+DECLARED = "official"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a detection set says of its images, whatever form its annotations have in a copy.
+
+    `names` are the stems of its images. `about` returns the fields of an image's record that its names tell: `key`,
+    and where they are known `official`, `group` and `attrs`. `unique` says that no two images have one stem.
+    """
+
+    base: Pipeline
+    names: re.Pattern[str]
+    about: Callable[[Tree, Picture], Mapping[str, Any]]
+    unique: bool = True
+
+    def found(self, tree: Tree) -> Found | None:
+        return discover(tree, self.names, self.unique)
+
+
+def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of the copy in a tree, and a sentence of its layout; None where no image is annotated."""
+    discover.cache_clear()  # a build begins here: the source may have changed since the last
+    found = copy.found(tree)
+    if found is None or found.form is None:
+        return None
+    about = (copy.about(tree, one) for one in found.pictures.values())
+    official = DECLARED in copy.base.splits and any(fields.get("official") for fields in about)
+    parted = bool(found.splits["train"])
+    said = "; its own split is `split=folders`" if parted else ""
+    splits = dict[str, SplitPolicy](copy.base.splits)
+    own: dict[str, SplitPolicy] = {"folders": folders.Folders()} if parted else {}
+    if official:
+        splits = {DECLARED: declared.Declared(), **splits, **own}
+    else:  # where the official split is not known, the copy's own is the nearest to it
+        rest = {name: policy for name, policy in splits.items() if name != DECLARED}
+        splits = {**own, **rest} if DECLARED in splits else {**rest, **own}
+    return (
+        dataclasses.replace(
+            copy.base,
+            units=partial(units, copy=copy),
+            scan=partial(scan, copy=copy),
+            splits=splits,
+            fit=None,
+            copies=None,
+        ),
+        f"{found.sentence()}{said}",
+    )
+
+
+def units(tree: Tree, copy: Copy) -> Iterator[str]:
+    """Yield the images."""
+    if (found := copy.found(tree)) is not None:
+        yield from found.pictures
+
+
+def scan(tree: Tree, unit: str, copy: Copy) -> Iterator[Record]:
+    """Yield the record of one image."""
+    found, spec = copy.found(tree), copy.base.spec
+    if found is None:
+        raise BadRecord(unit, "expected an image, found none")
+    one = found.pictures[unit]
+    if one.labels is None and found.form == "VOC":
+        raise BadRecord(unit, f"expected the annotation {one.stem}.xml in the source, found none")
+    shape = size_of(tree, unit)
+    if spec.shape not in (None, shape):
+        raise BadRecord(
+            unit, f"expected an image of {spec.shape}, found {shape}: a copy of another size is not the set"
+        )
+    (task,) = spec.tasks
+    drawn = found.drawn(unit, shape, task.classes)
+    fields = dict(copy.about(tree, one))
+    if one.split is not None:
+        fields["attrs"] = {**fields.get("attrs", {}), folders.ATTR: one.split}
+    yield Record(
+        **fields,
+        files=(SourceFile(unit, tree.size(unit)), *drawn.files),
+        objects=drawn.objects,
+        labels={task.name: tuple(sorted({thing.label for thing in drawn.objects}))},
+        shape=None if spec.shape else shape,
+        unused="in no annotation file" if one.labels is None and found.form == "COCO" else None,
+    )
+
+
+def size_of(tree: Tree, path: str) -> tuple[int, int]:
+    """Return the (height, width) of an image by its header."""
+    if path.lower().endswith((".tif", ".tiff")):
+        height, width = tiff.header(tree, path)[0][1:]
+        return height, width
+    return image.dimensions(tree, path)

@@ -1,0 +1,108 @@
+"""Fit a pipeline to a source: the published layout, a copy in another one, or a folder too high or too low."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from sar_data.builder.scan import blaming
+from sar_data.errors import BadRecord, SarDataError, SourceError
+from sar_data.naming import few
+from sar_data.sources.below import Below
+from sar_data.sources.tree import Folder
+from sar_data.spec import Pipeline, Tree
+
+MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not datasets
+LOOKED_AT = 8  # units whose files are asked for, where their names are no paths
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A pipeline and the tree that it fits; `discovered` and `layout` are sentences of what was found."""
+
+    pipeline: Pipeline
+    tree: Tree
+    discovered: tuple[str, ...] = ()
+    layout: str = ""
+
+
+def fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
+    """Return what fits a source: the tree as it is, or else one of its folders, or the folder that it lies in.
+
+    Raise SourceError where the source is of another layout or several folders fit, BadRecord for a file that says what
+    it means.
+    """
+    with blaming(pipeline, "fit", "the source"):
+        wrong = None
+        try:
+            found = _as_it_is(pipeline, tree)
+        except SourceError as error:
+            found, wrong = None, error
+        found = found or _further_down(pipeline, tree) or _further_up(pipeline, source)
+    if found:
+        return found
+    raise wrong or SourceError(f"no record of {pipeline.spec.name} found in the source")
+
+
+def holds(pipeline: Pipeline, tree: Tree) -> bool:
+    """Say whether a tree has a unit of the published layout."""
+    return next(iter(pipeline.units(tree)), None) is not None
+
+
+def _as_it_is(pipeline: Pipeline, tree: Tree) -> Fitted | None:
+    """Return the pipeline for the published layout, or for a copy, None where neither lies at the root of a tree."""
+    if holds(pipeline, tree):
+        fit, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
+        return Fitted(fit, tree, discovered)
+    if pipeline.copies and (copy := pipeline.copies(tree)):
+        return Fitted(copy[0], tree, (), copy[1])
+    return None
+
+
+def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:
+    """Return what fits the one folder of the tree in which the dataset lies; raise SourceError for several."""
+    names = sorted(islice(tree.folders(), MOST_FOLDERS + 1))
+    found = {}
+    for name in names if len(names) <= MOST_FOLDERS else ():
+        with suppress(SourceError):  # of another dataset, perhaps
+            if one := _as_it_is(pipeline, Below(tree, f"{name}/")):
+                found[name] = replace(one, layout=_joined(f"one folder down, in {name}", one.layout))
+    if len(found) > 1:
+        raise SourceError(
+            f"expected {pipeline.spec.name} once, found it in the folders {few(sorted(found))}: name one of them"
+        )
+    return next(iter(found.values()), None)
+
+
+def _further_up(pipeline: Pipeline, source: Path) -> Fitted | None:
+    """Return what fits the folder above a source, if the source is a part of the dataset there."""
+    source = source.absolute()
+    if not source.is_dir() or source.parent == source:
+        return None
+    with suppress(SarDataError, OSError):  # what lies around a source may be anything
+        tree = Folder.at(source.parent)
+        if (one := _as_it_is(pipeline, tree)) and _is_part(one, source.name):
+            return replace(one, layout=_joined(f"one folder up, in {source.parent.name or '/'}", one.layout))
+    return None
+
+
+def _is_part(one: Fitted, name: str) -> bool:
+    """Say whether a unit lies in the folder `name`, by its own name or by the files of its records."""
+    inside = f"{name}/"
+    if any(unit.startswith(inside) for unit in one.pipeline.units(one.tree)):
+        return True
+    units = islice(one.pipeline.units(one.tree), LOOKED_AT)
+    return any(path.startswith(inside) for unit in units for path in _files(one, unit))
+
+
+def _files(one: Fitted, unit: str) -> Iterator[str]:
+    with suppress(BadRecord):
+        for record in one.pipeline.scan(one.tree, unit):
+            yield from (file.path for file in record.files)
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(filter(None, parts))

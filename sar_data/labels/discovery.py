@@ -1,0 +1,340 @@
+"""Discover how a tree annotates its images: COCO, VOC, YOLO or DOTA, in folders of any name.
+
+`discover(tree)` looks at names, and at the documents that name images; it opens no image. What it returns says of each
+image which file annotates it and in which split it lies, and `drawn` reads its objects through the reader of that form.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels import boxes, coco, dota, voc, yolo
+from sar_data.naming import few
+from sar_data.record import Object, SourceFile
+from sar_data.sources.tree import noted
+from sar_data.spec import Tree
+
+Form = Literal["COCO", "VOC", "DOTA", "YOLO"]
+FORMS: tuple[Form, ...] = ("COCO", "VOC", "DOTA", "YOLO")  # of two that annotate as many images, the first is read
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+DEEPEST, SNIFFED = 6, 4096
+_SPLIT = re.compile(rf"(?:^|[\W_])({'|'.join(SPLIT_WORDS)})(?:\d{{4}})?(?=$|[\W_])", re.I)
+_ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|tiff?)\.rf\.\w+", re.I)
+_COCO_KEYS = (b'"images"', b'"annotations"', b'"categories"', b'"file_name"')
+
+
+class Picture(NamedTuple):
+    """An image and what annotates it, as paths in the tree.
+
+    `stem` is the image's name without its ending and without what Roboflow adds. `labels` is None where no file
+    annotates the image. `split` is train, val or test as
+    folders, lists or the names of annotation files say. `also` has the other paths that speak of this image: its
+    copies in other folders, and annotation files that were not taken; `name` is what its COCO document calls it.
+    """
+
+    stem: str
+    image: str
+    labels: str | None
+    split: str | None = None
+    also: tuple[str, ...] = ()
+    name: str = ""
+
+
+class _Told(NamedTuple):
+    """That a COCO document of a split names an image so."""
+
+    split: str | None
+    document: str
+    name: str
+
+
+class Drawn(NamedTuple):
+    """What an annotation says of an image: its objects, and the files that say so, with their digests."""
+
+    objects: tuple[Object, ...]
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The images of a tree and their annotations; `form` is None where none are annotated.
+
+    `pictures` is by the path of the image, `missing` names images that are annotated and not there. `names` are the classes in
+    the order of their numbers, where a file beside YOLO's labels names them, from `names_file`.
+    """
+
+    tree: Tree
+    form: Form | None
+    kind: str
+    pictures: Mapping[str, Picture]
+    missing: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    names_file: str | None = None
+
+    @property
+    def splits(self) -> Counter[str]:
+        """How many images each split has, of those that one is known for."""
+        return Counter(one.split for one in self.pictures.values() if one.split)
+
+    def sentence(self) -> str:
+        """Say what was found, as in "YOLO, 928 train + 232 test, PNG"."""
+        endings = {image.rpartition(".")[2].upper().replace("JPEG", "JPG") for image in self.pictures}
+        splits = self.splits
+        counts = " + ".join(f"{splits[name]:,} {name}" for name in ("train", "val", "test") if splits[name])
+        if rest := len(self.pictures) - splits.total():
+            counts = f"{counts} + {rest:,} others" if counts else f"{rest:,} images"
+        bare = sum(one.labels is None for one in self.pictures.values()) if self.form else 0
+        less = f", {bare:,} of them without an annotation" if bare else ""
+        lost = f"; {len(self.missing):,} annotated images are not there, as {self.missing[0]}" if self.missing else ""
+        return f"{self.kind}, {counts}, {' and '.join(sorted(endings))}{less}{lost}"
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names of the classes that occur, reading every annotation that is needed for it.
+
+        YOLO's numbers without a file that names them are named as they are: "0", "1", ….
+        """
+        files = sorted({one.labels for one in self.pictures.values() if one.labels})
+        if self.form == "COCO":
+            known = (coco.load(self.tree, path).categories for path in files)
+            return tuple(dict.fromkeys(names[at] for names in known for at in sorted(names)))
+        if self.names:
+            return self.names
+        parsers = {"VOC": voc.names, "DOTA": dota.names, "YOLO": yolo.names}
+        named = {name for path in files for name in parsers[str(self.form)](self.tree.read(path), path)}
+        return tuple(sorted(named, key=lambda name: (int(name) if name.isdecimal() else -1, name)))
+
+    def drawn(self, unit: str, shape: tuple[int, int], classes: Sequence[str], *, most: float = math.inf) -> Drawn:
+        """Return the objects of an image of `pictures`, whose size is (height, width), as indices of `classes`.
+
+        `classes` are in lower case. Where the dataset has one class and the files name one, they are the same. Boxes
+        that reach out of the image by up to `most` pixels are cut and say so. Raise BadRecord for a broken annotation
+        and for one that gives another size.
+        """
+        one = self.pictures[unit]
+        if one.labels is None:
+            return Drawn((), ())
+        if self.form == "COCO":
+            known = coco.load(self.tree, one.labels)
+            if (told := known.shape(name := one.name)) != shape:
+                raise BadRecord(known.file.path, f"expected {name} of {shape[0]}x{shape[1]} pixels, found {told}")
+            own = tuple(value.lower() for value in known.categories.values())
+            return Drawn(
+                known.objects(name, own if len(own) == len(classes) == 1 else classes, most=most), (known.file,)
+            )
+        file, data = noted(self.tree, path := one.labels)
+        if self.form == "VOC":
+            annotation = voc.parse(data, path, classes)
+            if annotation.shape not in (None, shape):
+                raise BadRecord(
+                    path, f"expected a size of {shape[0]}x{shape[1]}, as the image has, found {annotation.shape}"
+                )
+            return Drawn(tuple(voc.object_of(thing, shape, path, most) for thing in annotation.things), (file,))
+        if self.form == "DOTA":
+            outlines = dota.parse(data, path, classes)
+        else:
+            outlines = yolo.outlines(data, path, shape, self._numbers(classes))
+        named = (noted(self.tree, self.names_file)[0],) if self.names_file else ()
+        return Drawn(tuple(_object(*drawn, shape, path, most) for drawn in outlines), (file, *named))
+
+    def _numbers(self, classes: Sequence[str]) -> list[int]:
+        """Return the class of each of YOLO's numbers; raise BadRecord for a name that is no class."""
+        if not self.names or len(self.names) == len(classes) == 1:
+            return list(range(len(classes)))
+        if strange := [name for name in self.names if name.lower() not in classes]:
+            raise BadRecord(str(self.names_file), f"expected the classes {few(classes)}, found {strange[0][:40]!r}")
+        return [classes.index(name.lower()) for name in self.names]
+
+
+def _object(
+    label: int, ring: tuple[float, ...], upright: bool, shape: tuple[int, int], path: str, most: float
+) -> Object:
+    """Return the object of an outline: an upright box alone, or its polygon, rotated where it is a rectangle."""
+    box, cut = boxes.fitted(boxes.around(ring), shape, path, most=most)
+    attrs = {"cut": "1"} if cut else {}
+    if upright:
+        return Object(label=label, box=box, attrs=attrs)
+    return Object(label=label, box=box, rotated=boxes.rotated(ring), polygons=(ring,), attrs=attrs)
+
+
+def split_of(path: str) -> str | None:
+    """Return the split that the folders of a path name, or its file where it is a document; the last one counts."""
+    for part in reversed(path.split("/")):
+        words = {SPLIT_WORDS[word.lower()] for word in _SPLIT.findall(part)}
+        if words:
+            return words.pop() if len(words) == 1 else None
+    return None
+
+
+def walk(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
+    """Yield the paths of all files down to `below` folders, but for hidden ones."""
+    yield from (path + name for name in sorted(tree.files(path)) if name[0] != ".")
+    for name in sorted(tree.folders(path)) if below else ():
+        if name[0] != "." and name != "__MACOSX":
+            yield from walk(tree, f"{path}{name}/", below - 1)
+
+
+def stem_of(path: str) -> str:
+    """Return the name of a file without its ending and without what Roboflow adds to it."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    exported = _ROBOFLOW.fullmatch(stem)
+    return exported[1] if exported else stem
+
+
+@functools.lru_cache(maxsize=4)
+def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = True) -> Found | None:
+    """Return the images whose stems match `names` (all without it) and their annotations; None where no image lies.
+
+    Stems are `unique` in most datasets: copies of an image in several folders are one then, in the folder that has
+    most; without it, images of one name in different splits are different images. Raise SourceError where two images
+    of one stem differ, or lists contradict each other, and BadRecord for a document that cannot be read.
+    """
+    files = list(walk(tree))
+    ours = [path for path in files if names is None or names.fullmatch(stem_of(path))]
+    images = [path for path in ours if path.lower().endswith(IMAGES)]
+    if not images:
+        return None
+    if unique:
+        images, copies = _without_copies(tree, images)
+    else:
+        copies = {}
+    stems = {stem_of(path) for path in images}
+    documents = _documents(tree, files)
+    texts: dict[Form, list[str]] = {"VOC": [path for path in ours if path.lower().endswith(".xml")]}
+    written = [path for path in ours if path.lower().endswith(".txt")]
+    texts |= {("DOTA" if _is_dota(tree, written) else "YOLO"): written}
+    counts = {form: len(stems & {stem_of(path) for path in paths}) for form, paths in texts.items()}
+    counts["COCO"] = len(stems & {stem_of(name) for known in documents for name in known.images})
+    form = max((form for form in FORMS if counts.get(form)), key=lambda form: counts[form], default=None)
+    if form == "COCO":
+        paired, missing = _by_document(images, documents, copies, names)
+    else:
+        paired, missing = _by_stem(images, texts[form] if form else [], copies)
+        paired = _listed(tree, files, paired)
+    own, named = _class_file(tree, files) if form == "YOLO" else ((), None)
+    kind: str = form or "images without annotations"
+    if form == "YOLO" and (variety := yolo.variety(tree, written)):
+        kind = f"YOLO {variety}"
+    return Found(tree, form, kind, paired, missing, own, named)
+
+
+def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Return one image of each stem, in the fullest folder that has it, and the paths of its copies by stem."""
+    fullness = Counter(path.rpartition("/")[0] for path in images)
+    kept: dict[str, str] = {}
+    copies: dict[str, tuple[str, ...]] = {}
+    for path in sorted(images, key=lambda path: (-fullness[path.rpartition("/")[0]], path)):
+        other = kept.setdefault(stem := stem_of(path), path)
+        if other == path:
+            continue
+        if tree.size(path) != tree.size(other):
+            raise SourceError(
+                f"expected {stem} once, found {other} and {path}, which differ: keep one of the copies (an export with "
+                "augmented images cannot be read)"
+            )
+        copies[stem] = (*copies.get(stem, ()), path)
+    return list(kept.values()), copies
+
+
+def _documents(tree: Tree, files: list[str]) -> list[coco.Annotations]:
+    """Return the COCO documents of a tree: JSON whose beginning has one of their keys."""
+    json = [path for path in files if path.lower().endswith(".json")]
+    return [coco.load(tree, path) for path in json if any(key in tree.head(path, SNIFFED) for key in _COCO_KEYS)]
+
+
+def _by_document(
+    images: list[str],
+    documents: list[coco.Annotations],
+    copies: Mapping[str, tuple[str, ...]],
+    names: re.Pattern[str] | None,
+) -> tuple[dict[str, Picture], tuple[str, ...]]:
+    """Return each image with the COCO document that annotates it, one of a split where there is one; and what lacks."""
+    paths: dict[str, list[str]] = {}
+    for path in images:
+        paths.setdefault(stem_of(path), []).append(path)
+    told: dict[str, list[_Told]] = {path: [] for path in images}
+    missing = set[str]()
+    for known in documents:
+        document = known.file.path
+        split = split_of(document)
+        for name in known.images:
+            stem = stem_of(name)
+            if names is None or names.fullmatch(stem):
+                mine = [p for p in paths.get(stem, ()) if len(paths[stem]) == 1 or split_of(p) == split]
+                for path in mine:
+                    told[path].append(_Told(split, document, name))
+                missing |= set() if mine else {name}
+    found = {}
+    for path, rows in told.items():
+        splits = {row.split for row in rows if row.split}
+        if len(splits) > 1:
+            raise SourceError(f"expected {path} in one split, found it in {few([row.document for row in rows])}")
+        # A document of a split counts before one of all images, and of several that agree the first.
+        rows = sorted(rows, key=lambda row: (row.split is None, row.document))
+        found[path] = Picture(
+            stem_of(path),
+            path,
+            rows[0].document if rows else None,
+            next(iter(splits), None) or (split_of(path) if rows else None),
+            (*copies.get(stem_of(path), ()), *(row.document for row in rows[1:])),
+            rows[0].name if rows else "",
+        )
+    return found, tuple(sorted(missing))
+
+
+def _by_stem(
+    images: list[str], texts: list[str], copies: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, Picture], tuple[str, ...]]:
+    """Return each image with the file of its stem, of its own split where there are several; and stems of no image."""
+    fullness = Counter(path.rpartition("/")[0] for path in texts)
+    by_stem: dict[str, list[str]] = {}
+    for path in sorted(texts, key=lambda path: (-fullness[path.rpartition("/")[0]], path)):
+        by_stem.setdefault(stem_of(path), []).append(path)
+    found = {}
+    for image in images:
+        split, stem = split_of(image), stem_of(image)
+        choices = sorted(by_stem.get(stem, []), key=lambda path: split_of(path) != split)
+        labels = choices[0] if choices else None
+        split = split or (split_of(labels) if labels else None)
+        found[image] = Picture(stem, image, labels, split, (*copies.get(stem, ()), *choices[1:]))
+    return found, tuple(sorted(by_stem.keys() - {one.stem for one in found.values()}))
+
+
+def _listed(tree: Tree, files: list[str], pictures: dict[str, Picture]) -> dict[str, Picture]:
+    """Return the pictures with the split of lists such as ImageSets/Main/train.txt, where no folder gives one."""
+    if all(one.split for one in pictures.values()):
+        return pictures
+    told: dict[str, str] = {}
+    for path in files:
+        stem = path.rpartition("/")[2].removesuffix(".txt").lower()
+        if not path.endswith(".txt") or stem not in SPLIT_WORDS:
+            continue
+        for line in tree.read(path).decode("utf-8-sig", "replace").splitlines():
+            name = line.split()[0].replace("\\", "/").rpartition("/")[2] if line.split() else ""
+            name = stem_of(name) if name.lower().endswith(IMAGES) else name
+            if name and told.setdefault(name, SPLIT_WORDS[stem]) != SPLIT_WORDS[stem]:
+                raise SourceError(f"{path}: expected {name} in one list, found it in that of {told[name]} too")
+    return {key: one._replace(split=one.split or told.get(one.stem)) for key, one in pictures.items()}
+
+
+def _is_dota(tree: Tree, texts: list[str]) -> bool:
+    return any(dota.looks_so(tree.head(path, SNIFFED)) for path in texts[:8])
+
+
+def _class_file(tree: Tree, files: list[str]) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of YOLO's classes in order and the file that has them: data.yaml, classes.txt or obj.names."""
+    for path in files:
+        if names := yolo.class_list(path.rpartition("/")[2], tree, path):
+            return names, path
+    return (), None
