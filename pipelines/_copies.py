@@ -43,10 +43,11 @@ def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
     found = copy.found(tree)
     if found is None or found.form is None:
         return None
-    about = (copy.about(tree, one) for one in found.pictures.values())
-    official = DECLARED in copy.base.splits and any(fields.get("official") for fields in about)
-    parted = bool(found.splits["train"])
-    said = "; its own split is `split=folders`" if parted else ""
+    ours = found.pictures.values()
+    told = [copy.about(tree, one).get("official") for one in ours] if DECLARED in copy.base.splits else []
+    official, parted = any(told), bool(found.splits["train"])
+    differs = parted and [one.split for one in ours] != told
+    said = "; its own split is `split=folders`" if differs else ""
     splits = dict[str, SplitPolicy](copy.base.splits)
     own: dict[str, SplitPolicy] = {"folders": folders.Folders()} if parted else {}
     if official:

@@ -71,9 +71,8 @@ def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:
             if one := _as_it_is(pipeline, Below(tree, f"{name}/")):
                 found[name] = replace(one, layout=_joined(f"one folder down, in {name}", one.layout))
     if len(found) > 1:
-        raise SourceError(
-            f"expected {pipeline.spec.name} once, found it in the folders {few(sorted(found))}: name one of them"
-        )
+        where = few(sorted(found))
+        raise SourceError(f"expected {pipeline.spec.name} once, found it in the folders {where}: name one of them")
     return next(iter(found.values()), None)
 
 

@@ -71,8 +71,8 @@ class Drawn(NamedTuple):
 class Found:
     """The images of a tree and their annotations; `form` is None where none are annotated.
 
-    `pictures` is by the path of the image, `missing` names images that are annotated and not there. `names` are the classes in
-    the order of their numbers, where a file beside YOLO's labels names them, from `names_file`.
+    `pictures` is by the path of the image, `missing` names images that are annotated and not there. `names` are the
+    classes in the order of their numbers, where a file beside YOLO's labels names them, which is `names_file`.
     """
 
     tree: Tree
