@@ -18,6 +18,8 @@ from sar_data.split import declared, folders
 from sar_data.split.policy import SplitPolicy
 
 DECLARED = "official"
+SPLITS: Mapping[str, SplitPolicy] = {"folders": folders.Folders()}
+"""What a copy may bring: a pipeline with copies names it as `copy_splits`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
     differs = parted and [one.split for one in ours] != told
     said = "; its own split is `split=folders`" if differs else ""
     splits = dict[str, SplitPolicy](copy.base.splits)
-    own: dict[str, SplitPolicy] = {"folders": folders.Folders()} if parted else {}
+    own = dict(SPLITS) if parted else {}
     if official:
         splits = {DECLARED: declared.Declared(), **splits, **own}
     else:  # where the official split is not known, the copy's own is the nearest to it
@@ -63,6 +65,7 @@ def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
             splits=splits,
             fit=None,
             copies=None,
+            copy_splits={},
         ),
         f"{found.sentence()}{said}",
     )

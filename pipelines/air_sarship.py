@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from pipelines._copies import Copy, fitted, size_of
+from pipelines._copies import SPLITS, Copy, fitted, size_of
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture
@@ -103,7 +103,9 @@ SPEC = DatasetSpec(
     licence="none stated",
     citation="Sun et al. 2019, AIR-SARShip-1.0: High-resolution SAR Ship Detection Dataset, Journal of Radars 8(6):852",
 )
-FIRST = Pipeline(spec=SPEC, units=units, scan=scan, read=read, copies=copies, splits={"random": random.Random()})
+FIRST = Pipeline(
+    spec=SPEC, units=units, scan=scan, read=read, copies=copies, copy_splits=SPLITS, splits={"random": random.Random()}
+)
 LATER = dataclasses.replace(
     SPEC,
     version="2.0",

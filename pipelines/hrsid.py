@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._copies import Copy, fitted
+from pipelines._copies import SPLITS, Copy, fitted
 from sar_data.errors import BadRecord
 from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
@@ -141,5 +141,6 @@ PIPELINE = Pipeline(
     scan=scan,
     read=read,
     copies=copies,
+    copy_splits=SPLITS,
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
 )

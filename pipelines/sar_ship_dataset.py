@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._copies import Copy, fitted
+from pipelines._copies import SPLITS, Copy, fitted
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, yolo
 from sar_data.labels.discovery import Picture
@@ -140,5 +140,6 @@ PIPELINE = Pipeline(
     read=read,
     fit=fit,
     copies=copies,
+    copy_splits=SPLITS,
     splits={"group": group.Group(), "random": random.Random()},
 )

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines._copies import SPLITS as COPY_SPLITS
 from pipelines._copies import Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import coco
@@ -139,5 +140,6 @@ PIPELINE = Pipeline(
     read=read,
     fit=fit,
     copies=copies,
+    copy_splits=COPY_SPLITS,
     splits={"official": declared.Declared(), "random": random.Random()},
 )

@@ -172,7 +172,8 @@ class Pipeline:
     `fit(tree)` looks at a source whose layout is not wholly known and returns the pipeline that fits it with what was
     found, in sentences that the build prints and the manifest keeps; it raises SourceError where that is ambiguous.
     `copies(tree)` is asked where `units` finds nothing: it returns the pipeline that reads a copy of the dataset in
-    another layout than the published one, with a sentence of the layout that it found, or None.
+    another layout than the published one, with a sentence of the layout that it found, or None. `copy_splits` are
+    policies that need what only such a copy has.
     `variants` are other forms of the same dataset (calibrated chips, whole scenes), by name.
     """
 
@@ -183,7 +184,13 @@ class Pipeline:
     splits: Mapping[str, SplitPolicy]
     fit: Callable[[Tree], tuple[Pipeline, tuple[str, ...]]] | None = None
     copies: Callable[[Tree], tuple[Pipeline, str] | None] | None = None
+    copy_splits: Mapping[str, SplitPolicy] = field(default_factory=dict)
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
+
+    @property
+    def all_splits(self) -> dict[str, SplitPolicy]:
+        """The splits of the published layout and of copies, by name."""
+        return {**self.copy_splits, **self.splits}
 
 
 def sample_shape(frames: int, bands: int, shape: tuple[int, int] | None) -> str:

@@ -35,13 +35,12 @@ def fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
     Raise SourceError where the source is of another layout or several folders fit, BadRecord for a file that says what
     it means.
     """
-    with blaming(pipeline, "fit", "the source"):
-        wrong = None
-        try:
-            found = _as_it_is(pipeline, tree)
-        except SourceError as error:
-            found, wrong = None, error
-        found = found or _further_down(pipeline, tree) or _further_up(pipeline, source)
+    wrong = None
+    try:
+        found = _as_it_is(pipeline, tree)
+    except SourceError as error:
+        found, wrong = None, error
+    found = found or _further_down(pipeline, tree) or _further_up(pipeline, source)
     if found:
         return found
     raise wrong or SourceError(f"no record of {pipeline.spec.name} found in the source")
@@ -54,11 +53,14 @@ def holds(pipeline: Pipeline, tree: Tree) -> bool:
 
 def _as_it_is(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     """Return the pipeline for the published layout, or for a copy, None where neither lies at the root of a tree."""
-    if holds(pipeline, tree):
-        fit, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
-        return Fitted(fit, tree, discovered)
-    if pipeline.copies and (copy := pipeline.copies(tree)):
-        return Fitted(copy[0], tree, (), copy[1])
+    with blaming(pipeline, "units", "the source"):
+        published = holds(pipeline, tree)
+    with blaming(pipeline, "fit" if published else "copies", "the source"):
+        if published:
+            fit, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
+            return Fitted(fit, tree, discovered)
+        if pipeline.copies and (copy := pipeline.copies(tree)):
+            return Fitted(copy[0], tree, (), copy[1])
     return None
 
 

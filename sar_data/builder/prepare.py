@@ -66,7 +66,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     lossless = request.lossless
     (format,) = lossless.formats
     container = formats.get(format or spec.container, lossless.packing)
-    name, policy = parse(request.split or next(iter(pipeline.splits)), pipeline.splits)
+    name, policy = parse(request.split or next(iter(pipeline.splits)), pipeline.all_splits)
     check_shape(spec, container)
     scanned = scan(
         pipeline,

@@ -128,7 +128,7 @@ class BuildRequest(Changes):
         if not pipeline.fit:  # which may bring splits of its own
             from sar_data.split.parse import parse
 
-            parse(self.split or next(iter(pipeline.splits)), pipeline.splits)
+            parse(self.split or next(iter(pipeline.splits)), pipeline.all_splits)
             if pipeline.spec.shape is not None:
                 self.check_sizes(max(pipeline.spec.shape))
 
