@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from pipelines._copies import SPLITS, Copy, fitted, size_of
+from pipelines._repacked import SPLITS, Copy, fitted, size_of
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture

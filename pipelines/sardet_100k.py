@@ -18,8 +18,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._copies import SPLITS as COPY_SPLITS
-from pipelines._copies import Copy, fitted
+from pipelines._repacked import SPLITS as COPY_SPLITS
+from pipelines._repacked import Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import coco
 from sar_data.labels.discovery import Picture

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._copies import SPLITS, Copy, fitted
+from pipelines._repacked import SPLITS, Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import voc
 from sar_data.labels.discovery import Picture
