@@ -124,6 +124,8 @@ def _offsets(name: str, rows: pa.Table, size: Any, room: Any, container: str) ->
 def _labels(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str]]:
     """Yield column, whether each row is right, and what is expected, for classes, boxes and times."""
     there = set(rows.column_names)
+    for name in there & {"labels", "label_indices", "masked"}:  # null for unused rows alone
+        yield name, pc.is_valid(rows[name]), "a list, which may be empty"
     if "label_indices" in there:
         classes = len(manifest.tasks[0].classes) if manifest.tasks else 0
         yield "label_indices", _each(_whole(rows["label_indices"]), 0, classes), f"classes below {classes}"

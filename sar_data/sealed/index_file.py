@@ -17,6 +17,8 @@ MAY_BE_NULL = {  # of what lies in a column
     *("dates.time", "dates.platform", "dates.relative_orbit"),
 }
 
+WHOLE = ("files", "targets", "objects", "attrs")  # lists of every record; one that has none has an empty list
+
 
 def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dictionary: bool = False) -> pa.Table:
     """Return the columns of an index, all by default; raise BuildError for a file that no build has.
@@ -36,6 +38,9 @@ def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dic
     table = read_columns(path, names, current, may_miss=ADDED, dictionaries=dictionaries)
     check(table, path)
     there = table.column_names
+    for name in set(there) & set(WHOLE):
+        if table[name].null_count:
+            raise BuildError(f"{path}: {name}: expected a list in every row, found null")
     for name in set(there) & set(INDEX.names):
         for chunk in table[name].chunks:
             for hole in _holes(name, chunk):

@@ -219,6 +219,15 @@ def test_labels_and_objects_that_lead_out_of_their_lists_are_refused(
         refused(path, words, crop=6)
 
 
+@pytest.mark.parametrize("name", ["files", "targets", "objects", "attrs", "labels", "label_indices", "masked"])
+def test_a_row_without_a_list_is_refused(several: dict[str, Path], tmp_path: Path, name: str) -> None:
+    path = Path(shutil.copytree(several["webdataset"], tmp_path / several["webdataset"].name))
+    rewritten(path, name, lambda values: values.__setitem__(0, None))
+    assert [problem.what for problem in verify(path, full=True)] == [INDEX_NAME]
+    with pytest.raises(BuildError, match=f"{name}.*null|{name} None"):
+        Build.open(path).index()
+
+
 def test_a_shard_that_is_called_otherwise_than_its_container_calls_it_is_refused(copy: Callable[[str], Path]) -> None:
     for container in CONTAINERS:
         path = copy(container)
