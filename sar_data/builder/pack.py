@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,7 +28,6 @@ from sar_data.runners import Runner
 from sar_data.sealed.index import list_offsets
 from sar_data.sealed.places import places_of
 from sar_data.sealed.records import to_records
-from sar_data.statistics.figures import FIGURES, Figures
 from sar_data.statistics.tally import Survey, Tally, survey
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
@@ -169,7 +169,6 @@ class _Pass:
         self.job = job
         self.refuse = job.container.refuse
         self.tally = Tally(job.layout.units) if job.statistics else None
-        self.figures: list[Figures] = []  # of the valid slots
         self.fallbacks = 0
         self.narrowed = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
@@ -195,7 +194,7 @@ class _Pass:
                 yield Entry(record, None)
                 continue
             if self.tally:
-                self.figures.append(self.tally.add(seen))
+                self.tally.add(seen)
             self.fallbacks += pixels.fallbacks
             self.narrowed += pixels.narrowed
             if pixels.clipped:
@@ -239,7 +238,6 @@ class _Pass:
         fields = list(SLOTS)[:-1]
         columns = list(zip(*rows, strict=True)) or [()] * len(fields)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)]
-        size = self.figures[0].size if self.figures else 0
-        offsets = list_offsets(size * slot[0] for slot in self.slots)
-        values = pa.array(np.concatenate([*self.figures, np.empty((0, len(FIGURES)))]).ravel())
-        return pa.table([*arrays, pa.ListArray.from_arrays(offsets, values)], schema=SLOTS)
+        figures = self.tally.figures() if self.tally else np.empty((0, 0, 0))
+        offsets = list_offsets(math.prod(figures.shape[1:]) * slot[0] for slot in self.slots)
+        return pa.table([*arrays, pa.ListArray.from_arrays(offsets, pa.array(figures.ravel()))], schema=SLOTS)

@@ -20,7 +20,7 @@ from sar_data.record import IGNORE
 from sar_data.runners import Runner
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.places import places
-from sar_data.statistics.figures import FIGURES, Figures
+from sar_data.statistics.figures import Figures
 from sar_data.statistics.stats import BandStats, merge
 from sar_data.statistics.tally import Tally, survey
 
@@ -91,7 +91,6 @@ def _count(path: Path, rows: Rows) -> Counted:
     layout = layout_of(build.manifest)
     tally, hidden = Tally(layout.units), np.zeros(IGNORE + 1, np.int64)
     faults: dict[str, tuple[str, str]] = {}
-    figures: list[Figures] = []
     with build.reader() as reader:
         for place in rows.places:
             try:
@@ -108,6 +107,5 @@ def _count(path: Path, rows: Rows) -> Counted:
             if mask is not None:
                 hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
             height, width = place.shape
-            figures.append(tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata)))
-    shape = (-1, len(layout.bands), len(FIGURES))
-    return Counted(rows, tally.finish(), hidden.tolist(), np.array(figures).reshape(shape), faults)
+            tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata))
+    return Counted(rows, tally.finish(), hidden.tolist(), tally.figures(), faults)

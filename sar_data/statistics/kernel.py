@@ -24,6 +24,8 @@ LN2 = math.log(2)
 TAYLOR = tuple(1 / math.factorial(n) for n in range(12))  # |f| <= ln 2 / 2: the rest is below 4e-14
 PIXELS = numba.types.Array(numba.f4, 2, "C", readonly=True)  # images may be views of a file's bytes
 F8, I8 = numba.f8[::1], numba.i8[::1]
+F8_2, I8_2 = numba.f8[:, ::1], numba.i8[:, ::1]
+SUMS = 4  # a band: Σ(x - centre), zeros, Σv, Σv²
 
 
 class Bins(NamedTuple):
@@ -41,7 +43,7 @@ class Measured(NamedTuple):
     square: Floats
     power: Power | None
     quantiles: Floats
-    zeros: npt.NDArray[np.int64]
+    zeros: Floats
 
 
 def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) -> Measured:
@@ -54,18 +56,15 @@ def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) 
     bands, counts = flat.shape[0], bins.counts.shape
     if centre.shape != (bands,) or counts[0] != bands or counts[1] < 3 or not flat.shape[1]:
         raise ValueError(f"expected centres and bins of {bands} bands of pixels, found {centre.shape} and {counts}")
-    linear, square, zeros = np.empty(bands), np.empty((bands, bands)), np.empty(bands, np.int64)
-    power = (np.empty(bands), np.empty(bands)) if decibels else None
-    _moments(flat, centre, linear, square)
-    if power is not None:
-        _power(flat, centre, *power)
     ranks = ranks_of(flat.shape[1])
+    sums, square = np.empty((SUMS, bands)), np.empty((bands, bands))
     quantiles = np.empty((bands, len(ranks.weight)))
-    _histogram(flat, np.array(bins[:2]), bins.counts, *ranks, quantiles, zeros)
-    return Measured(linear, square, power, quantiles, zeros)
+    axis = np.array((bins.first, bins.per_unit, decibels))
+    _measure(flat, centre, axis, bins.counts, *ranks, sums, square, quantiles)
+    return Measured(sums[0], square, (sums[2], sums[3]) if decibels else None, quantiles, sums[1])
 
 
-@compiled(numba.void(PIXELS, F8, F8, numba.f8[:, ::1]), reordered=True)
+@compiled(numba.void(PIXELS, F8, F8, F8_2), reordered=True)
 def _moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     for i in range(bands):
@@ -107,7 +106,7 @@ def _power(flat: Any, centre: Any, total: Any, square: Any) -> None:
         square[i] = product
 
 
-@compiled(numba.void(PIXELS, F8, numba.i8[:, ::1], I8, numba.i8[:, ::1], F8, numba.f8[:, ::1], I8), reordered=True)
+@compiled(numba.void(PIXELS, F8, I8_2, I8, I8_2, F8, F8_2, F8), reordered=True)
 def _histogram(
     flat: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, quantiles: Any, zeros: Any
 ) -> None:
@@ -159,3 +158,23 @@ def _histogram(
         for q in range(len(weight)):
             low_end, high_end = ordered[ends[0, q]], ordered[ends[1, q]]
             quantiles[i, q] = low_end + (high_end - low_end) * weight[q]
+
+
+@compiled(numba.void(PIXELS, F8, F8, I8_2, I8, I8_2, F8, F8_2, F8_2, F8_2), reordered=True)
+def _measure(
+    flat: Any,
+    centre: Any,
+    axis: Any,
+    histogram: Any,
+    ranks: Any,
+    ends: Any,
+    weight: Any,
+    sums: Any,
+    square: Any,
+    quantiles: Any,
+) -> None:
+    # One call of compiled code an image: each one costs the interpreter some microseconds.
+    _moments(flat, centre, sums[0], square)
+    if axis[2]:
+        _power(flat, centre, sums[2], sums[3])
+    _histogram(flat, axis, histogram, ranks, ends, weight, quantiles, sums[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from sar_data.statistics.figures import FIGURES, MASKED, MAX, MIN, QUANTILES, ZE
 from sar_data.statistics.quantiles import quantiles
 from sar_data.statistics.stats import REASONS, BandStats, Counts, Floats, Moments, empty_histogram
 from sar_data.statistics.units import DB_TO_NEPER, DOMAINS, HISTOGRAMS, LINEAR, axis, domains
+
+if TYPE_CHECKING:
+    from sar_data.statistics.kernel import Measured
 
 Valid = npt.NDArray[np.bool_]
 
@@ -63,6 +67,16 @@ def figures_of(survey: Survey) -> Figures:
     return figures
 
 
+class _Whole(NamedTuple):
+    """What is kept of an image whose pixels are all valid, until its figures are asked for."""
+
+    place: int
+    pixels: int
+    low: Image
+    high: Image
+    measured: Measured
+
+
 class _Domain:
     """Sums of the bands that have one further domain, of (value - centre) / scale."""
 
@@ -95,13 +109,15 @@ class Tally:
         self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
         self._histogram = empty_histogram(units)
         self._masked = {reason: np.zeros(bands, np.int64) for reason in REASONS}
+        self._whole: list[_Whole] = []
+        self._rest: list[tuple[int, Figures]] = []  # place and figures of the images that are not whole
         # The compiled loops take bands of one unit whose values are their own axis.
         first, width, bins = HISTOGRAMS[self._units[0]]
         one = len(set(units)) == 1 and units[0] in LINEAR and not DOMAINS.get(units[0])
         self._range = (first, first + width * bins) if one else (math.inf, -math.inf)
 
-    def add(self, survey: Survey) -> Figures:
-        """Add one surveyed image; return its own figures [band, FIGURES]."""
+    def add(self, survey: Survey) -> None:
+        """Add one surveyed image."""
         for reason in REASONS if survey.masked else ():
             self._masked[reason] += survey.masked[reason]
         self._samples += 1
@@ -109,13 +125,13 @@ class Tally:
         np.maximum(self._high, survey.high, out=self._high)
         if self._centre is None:
             self._centre = self._begin(survey)
-        figures = figures_of(survey)
         if survey.valid is None and self._range[0] <= survey.least and survey.most < self._range[1]:
-            self._add_whole(survey.flat, self._centre, figures)
+            self._add_whole(survey, self._centre)
         else:
             valid = np.ones(survey.flat.shape, np.bool_) if survey.valid is None else survey.valid
+            figures = figures_of(survey)
             self._add_masked(survey.flat, self._centre, valid, figures)
-        return figures
+            self._rest.append((self._samples - 1, figures))
 
     def _begin(self, survey: Survey) -> Floats:
         """Return the centres of the bands, of the first sample; its further domains get theirs."""
@@ -133,26 +149,20 @@ class Tally:
                 self._domains[name].centre[i] = known.mean() if len(known) else 0.0
         return np.asarray(centre)
 
-    def _add_whole(self, flat: Image, centre: Floats, figures: Figures) -> None:
+    def _add_whole(self, survey: Survey, centre: Floats) -> None:
         from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
 
-        pixels = flat.shape[1]
-        self._pixels += pixels
+        self._pixels += survey.flat.shape[1]
         first, width, _ = HISTOGRAMS[self._units[0]]
         bins = kernel.Bins(first, 1 / width, self._histogram)
-        image = kernel.measure(flat, centre, bins, decibels=self._units[0] == "dB")
+        image = kernel.measure(survey.flat, centre, bins, decibels=self._units[0] == "dB")
         self._linear += image.linear
         self._square += image.square
-        shift = image.linear / pixels
-        set_moments(figures, "", pixels, centre + shift, image.square.diagonal() / pixels - shift**2)
-        figures[:, ZEROS], figures[:, QUANTILES] = image.zeros, image.quantiles
         if image.power is not None:
             power = self._domains["power"]
             power.sum += image.power[0]
             power.square += image.power[1]
-            excess = image.power[0] / pixels
-            variance = power.scale**2 * (image.power[1] / pixels - excess**2)
-            set_moments(figures, "power", pixels, power.scale * (1 + excess), variance)
+        self._whole.append(_Whole(self._samples - 1, survey.flat.shape[1], survey.low, survey.high, image))
 
     def _add_masked(self, flat: Image, centre: Floats, valid: Valid, figures: Figures) -> None:
         """Add an image of another unit, or with masked or extreme pixels: plain numpy."""
@@ -182,6 +192,32 @@ class Tally:
     def _add_domain(self, band: int, name: str, values: Floats) -> None:
         self._domains[name].sum[band] += values.sum()
         self._domains[name].square[band] += np.einsum("p,p->", values, values)
+
+    def figures(self) -> Figures:
+        """Return the figures [sample, band, FIGURES] of what was added, one image after the other."""
+        figures = np.full((self._samples, len(self._units), len(FIGURES)), np.nan)
+        for place, rest in self._rest:
+            figures[place] = rest
+        if self._whole:  # at once: for each image alone these lines would take as long as its sums
+            places, counts, low, high, measured = zip(*self._whole, strict=True)
+            figures[list(places)] = self._figures_of_whole(np.array(counts)[:, None], measured)
+            figures[list(places), :, MIN], figures[list(places), :, MAX] = low, high
+        return figures
+
+    def _figures_of_whole(self, pixels: Counts, measured: Sequence[Measured]) -> Figures:
+        linear, square, power, quantile, zeros = (list(column) for column in zip(*measured, strict=True))
+        figures = np.full((len(measured), len(self._units), len(FIGURES)), np.nan)
+        shift = np.array(linear) / pixels
+        squares = np.array(square).diagonal(axis1=1, axis2=2)
+        centre = np.zeros(1) if self._centre is None else self._centre
+        set_moments(figures, "", pixels, centre + shift, squares / pixels - shift**2)
+        figures[..., MASKED], figures[..., ZEROS], figures[..., QUANTILES] = 0, zeros, quantile
+        if measured[0].power is not None:
+            scale = self._domains["power"].scale
+            sums = np.array(power) / pixels[:, None]
+            excess, mean_square = sums[:, 0], sums[:, 1]
+            set_moments(figures, "power", pixels, scale * (1 + excess), scale**2 * (mean_square - excess**2))
+        return figures
 
     def finish(self) -> BandStats:
         """Return the statistics of what was added."""
