@@ -57,11 +57,11 @@ def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) 
     if centre.shape != (bands,) or counts[0] != bands or counts[1] < 3 or not flat.shape[1]:
         raise ValueError(f"expected centres and bins of {bands} bands of pixels, found {centre.shape} and {counts}")
     ranks = ranks_of(flat.shape[1])
-    sums, square = np.empty((SUMS, bands)), np.empty((bands, bands))
-    quantiles = np.empty((bands, len(ranks.weight)))
     axis = np.array((bins.first, bins.per_unit, decibels))
-    _measure(flat, centre, axis, bins.counts, *ranks, sums, square, quantiles)
-    return Measured(sums[0], square, (sums[2], sums[3]) if decibels else None, quantiles, sums[1])
+    out = np.empty((SUMS + bands + len(ranks.weight), bands))
+    _measure(flat, centre, axis, bins.counts, *ranks, out)
+    power = (out[2], out[3]) if decibels else None
+    return Measured(out[0], out[SUMS : SUMS + bands], power, out[SUMS + bands :].T, out[1])
 
 
 @compiled(numba.void(PIXELS, F8, F8, F8_2), reordered=True)
@@ -157,24 +157,14 @@ def _histogram(
             ordered[r] = pool[begin[group] + ranks[r] - below[group]]
         for q in range(len(weight)):
             low_end, high_end = ordered[ends[0, q]], ordered[ends[1, q]]
-            quantiles[i, q] = low_end + (high_end - low_end) * weight[q]
+            quantiles[q, i] = low_end + (high_end - low_end) * weight[q]
 
 
-@compiled(numba.void(PIXELS, F8, F8, I8_2, I8, I8_2, F8, F8_2, F8_2, F8_2), reordered=True)
-def _measure(
-    flat: Any,
-    centre: Any,
-    axis: Any,
-    histogram: Any,
-    ranks: Any,
-    ends: Any,
-    weight: Any,
-    sums: Any,
-    square: Any,
-    quantiles: Any,
-) -> None:
+@compiled(numba.void(PIXELS, F8, F8, I8_2, I8, I8_2, F8, F8_2), reordered=True)
+def _measure(flat: Any, centre: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, out: Any) -> None:
     # One call of compiled code an image: each one costs the interpreter some microseconds.
-    _moments(flat, centre, sums[0], square)
+    end = SUMS + len(flat)
+    _moments(flat, centre, out[0], out[SUMS:end])
     if axis[2]:
-        _power(flat, centre, sums[2], sums[3])
-    _histogram(flat, axis, histogram, ranks, ends, weight, quantiles, sums[1])
+        _power(flat, centre, out[2], out[3])
+    _histogram(flat, axis, histogram, ranks, ends, weight, out[end:], out[1])
