@@ -27,6 +27,7 @@ def build(
     source: Absolute,
     out: Absolute,
     variant: str | None = None,
+    declare: dict[str, Any] | None = None,
     format: Format | list[Format] | None = None,
     compression: Compression = "none",
     split: str | None = None,
@@ -60,6 +61,7 @@ def build(
         source: Folder of the raw files or their archive, absolute.
         out: Folder below which the sealed build is placed, absolute.
         variant: Another form of the dataset, as `sar-data info` lists it; none for the usual one.
+        declare: Fields of dataset.toml for a set of one's own, such as {"unit": "power"}; none for what it says itself.
         format: zarr, webdataset or lmdb, or a list of them; none for what suits the dataset.
         compression: none, or zstd (zarr only).
         split: NAME or NAME:FIELD=VALUE,…; none for the dataset's default.
@@ -88,6 +90,7 @@ def build(
     request = BuildRequest(
         dataset=dataset,
         variant=variant,
+        declare=declare,
         source=source,
         out=out,
         work=work,

@@ -7,9 +7,10 @@ called with (stage, done, total), `say` with a sentence. Errors are those of sar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from sar_data import catalog
 from sar_data.builder import itinerary
@@ -33,6 +34,7 @@ def build(
     source: str | Path,
     out: str | Path,
     variant: str | None = None,
+    declare: Mapping[str, Any] | None = None,
     work: str | Path | None = None,
     lists: str | Path | None = None,
     format: Format | None = None,
@@ -67,6 +69,7 @@ def build(
     request = BuildRequest(
         dataset=dataset,
         variant=variant,
+        declare=declare,
         source=Path(source),
         out=Path(out),
         work=_path(work),

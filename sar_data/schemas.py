@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sar_data.download.ledger import Ledger
+from sar_data.own.declaration import Declaration
 from sar_data.sealed import index, samples
 from sar_data.sealed.manifest import Manifest
 from sar_data.sources.scenes.listing import Listing
@@ -20,7 +21,8 @@ def documents() -> dict[str, dict[str, Any]]:
     manifest = Manifest.model_json_schema(mode="serialization")
     sources = Ledger.model_json_schema(mode="serialization")
     scenes = TypeAdapter(Listing).json_schema(mode="serialization")
-    for schema in (manifest, sources, scenes):
+    declaration = Declaration.model_json_schema(mode="validation")
+    for schema in (manifest, sources, scenes, declaration):
         schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return {
         "manifest.schema.json": manifest,
@@ -28,6 +30,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "samples.arrow.json": samples.document(),
         "sources.schema.json": sources,
         "scenes.schema.json": scenes,
+        "dataset.schema.json": declaration,
     }
 
 

@@ -175,6 +175,9 @@ class Pipeline:
     another layout than the published one, with a sentence of the layout that it found, or None. `copy_splits` are
     policies that need what only such a copy has.
     `variants` are other forms of the same dataset (calibrated chips, whole scenes), by name.
+
+    `declare(fields, unit)` returns the pipeline of a set of one's own with fields of a declaration (sar_data.own) that
+    go before those of its dataset.toml; `unit` is that of the values where neither says one. None where all is known.
     """
 
     spec: DatasetSpec
@@ -186,6 +189,7 @@ class Pipeline:
     copies: Callable[[Tree], tuple[Pipeline, str] | None] | None = None
     copy_splits: Mapping[str, SplitPolicy] = field(default_factory=dict)
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
+    declare: Callable[[Mapping[str, object], str | None], Pipeline] | None = None
 
     @property
     def all_splits(self) -> dict[str, SplitPolicy]:

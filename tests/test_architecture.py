@@ -37,7 +37,7 @@ EVERYONE = {"sar_data", "sar_data.spec", "sar_data.record", "sar_data.errors", "
 # What a room may know of the house, beyond EVERYONE and itself; the first matching row is the room's law.
 LAWS: list[tuple[str, str]] = [
     (r"pipelines\.synth", "sar_data.synth sar_data.labels pipelines"),
-    (r"pipelines", "sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree pipelines._"),
+    (r"pipelines", "sar_data.raster sar_data.labels sar_data.own sar_data.split sar_data.sources.tree pipelines._"),
     (r"flows", "sar_data flows"),
     (r"sar_data\.cli\.flow", "flows sar_data.cli"),
     (r"sar_data\.(cli|__main__)", "sar_data"),
@@ -52,6 +52,10 @@ LAWS: list[tuple[str, str]] = [
     (
         r"sar_data\.(raster|labels|synth)",
         "sar_data.raster sar_data.labels sar_data.sources.tree sar_data.system.strict_json",
+    ),
+    (
+        r"sar_data\.own",
+        "sar_data.own sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree sar_data.system.strict_json",
     ),
     # A container knows no other one.
     (
@@ -74,7 +78,7 @@ LAWS: list[tuple[str, str]] = [
     (
         r"sar_data\.builder",
         "sar_data.builder sar_data.sealed sar_data.formats sar_data.statistics sar_data.split sar_data.sources "
-        "sar_data.crop sar_data.system sar_data.runners sar_data.catalog sar_data.download",
+        "sar_data.crop sar_data.system sar_data.runners sar_data.catalog sar_data.download sar_data.own.declaration",
     ),
     # Streaming and training know a build on disk or behind a URL, never what makes one.
     (r"sar_data\.stream\.kernels", "sar_data.stream.kernels sar_data.system.native"),

@@ -43,6 +43,10 @@ def fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
     found = found or _further_down(pipeline, tree) or _further_up(pipeline, source)
     if found:
         return found
+    if pipeline.fit and pipeline.declare and not wrong:  # a set of one's own need not say that it is one
+        with blaming(pipeline, "fit", "the source"):
+            fit, discovered = pipeline.fit(tree)
+            return Fitted(fit, tree, discovered)
     raise wrong or SourceError(f"no record of {pipeline.spec.name} found in the source")
 
 

@@ -56,6 +56,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     pipeline = request.pipeline
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
+    declared = pipeline.declare is not None
     fit = fitted(pipeline, tree, request.source)
     pipeline, tree = fit.pipeline, fit.tree
     if say:
@@ -84,6 +85,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
         **({"fitted": [spec.dtype, spec.shape, spec.units]} if fit.discovered else {}),
+        **({"declared": _declared(spec)} if declared else {}),
         "format": [container.name, container.version, container.compression],
         "shard_length": request.shard_length,
         "limit": request.limit,
@@ -172,6 +174,14 @@ def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec
     classes = spec.tasks[0].classes if spec.tasks else ()
     shares = class_shares(records, assignment.split, classes)
     return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
+
+
+def _declared(spec: DatasetSpec) -> list[Any]:
+    """Return what a declaration says that is stored in the manifest alone, as JSON has it."""
+    bands = [[band.name, band.polarization, band.unit] for band in spec.bands]
+    tasks = [[task.name, task.kind, list(task.classes)] for task in spec.tasks]
+    facts = [spec.title, spec.licence, spec.citation, spec.calibration, spec.terrain_corrected, spec.pixel_size_m]
+    return [bands, tasks, spec.frames, facts]
 
 
 def _identity(spec: DatasetSpec, fit: Fitted) -> Identity:

@@ -12,6 +12,7 @@ from sar_data.builder.origin import Raw
 from sar_data.builder.scan import scan
 from sar_data.errors import SourceError, UsageError
 from sar_data.naming import few
+from sar_data.own.declaration import NAME as DECLARATION
 from sar_data.progress import Progress
 from sar_data.record import Record
 from sar_data.runners import Runner
@@ -31,8 +32,11 @@ def recognise(source: Path) -> Pipeline:
     found = [p for p in known if holds(p, tree)]
     if not found:
         raise SourceError(
-            f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither"
+            f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither. Where "
+            f"the data are your own, `sar-data init {source}` writes a {DECLARATION}"
         )
+    if DECLARATION in tree.files():
+        found = [p for p in found if p.declare is not None] or found
     if len(found) > 1:
         raise UsageError(f"{source}: may be {few([p.spec.name for p in found])}: say which by `dataset=…`")
     return found[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -75,9 +75,10 @@ class Changes:
 class BuildRequest(Changes):
     """A build of a dataset's raw files; with changes it is baked from a lossless build, which is made first.
 
-    `dataset` is a name of the catalog or a pipeline; `variant` another form of it. `source` is a folder of raw files or
-    their archive; `out` the folder below which builds are kept; `work` where what reading an archive needs is kept,
-    beside the archive without it; `lists` a folder of official lists.
+    `dataset` is a name of the catalog or a pipeline; `variant` another form of it. `declare` has fields of dataset.toml
+    (sar_data/own/declaration.py) that go before those of the file, for a set of one's own. `source` is a folder of raw
+    files or their archive; `out` the folder below which builds are kept; `work` where what reading an archive needs is
+    kept, beside the archive without it; `lists` a folder of official lists.
 
     `format` is one container or several, of which each is a build; None is the dataset's own choice. `split` is a
     policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in hash order; `rehash`
@@ -91,6 +92,7 @@ class BuildRequest(Changes):
 
     dataset: str | Pipeline
     variant: str | None = None
+    declare: Mapping[str, Any] | None = None
     source: Path
     out: Path
     work: Path | None = None
@@ -134,10 +136,18 @@ class BuildRequest(Changes):
 
     @property
     def pipeline(self) -> Pipeline:
-        """The pipeline of the dataset and variant."""
+        """The pipeline of the dataset and variant, with what is declared of it."""
         if isinstance(self.dataset, Pipeline):
-            return catalog.variant_of(self.dataset, self.variant)
-        return catalog.pipeline(self.dataset, self.variant)
+            found = catalog.variant_of(self.dataset, self.variant)
+        else:
+            found = catalog.pipeline(self.dataset, self.variant)
+        if not self.declare:
+            return found
+        if found.declare is None:
+            field, value = next(iter(self.declare.items()))
+            known = f"{found.spec.name} is published, and its files are known"
+            raise UsageError(f"`{field}={value}`: {known}: fields of dataset.toml are for sets of one's own")
+        return found.declare(self.declare, None)
 
     @property
     def formats(self) -> tuple[Format | None, ...]:

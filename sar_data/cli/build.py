@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
-from sar_data.cli.choices import DatasetName, Existing, OneOf
+from sar_data.cli.choices import DatasetOrFolder, Existing, OneOf
 from sar_data.cli.crew import crew, runner_options
+from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
 
@@ -23,8 +24,8 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     return value if value is None or ctx.params["fetch"] else Existing(file=True).convert(value, param, ctx)
 
 
-@click.command("build", short_help="Build a dataset from its raw files into a sealed folder.")
-@click.argument("dataset", metavar="NAME", type=DatasetName())
+@click.command("build", cls=DeclaringCommand, short_help="Build a dataset from its raw files into a sealed folder.")
+@click.argument("dataset", metavar="NAME|DIR", type=DatasetOrFolder())
 @click.option(
     "--source", type=click.Path(path_type=Path), callback=_source, help="Folder of the raw files, or their archive."
 )
@@ -77,11 +78,12 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option("--mirror", metavar="URL", help="Folder on the web that has the files, to be asked instead.")
 @click.option("--accept-licence", is_flag=True, help="Agree to the dataset's licence, where fetching needs that.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the path.")
+@declaration_options
 @click.pass_obj
 def command(
     note: Note,
     /,
-    dataset: str,
+    dataset: str | Path,
     variant: str | None,
     source: Path | None,
     workers: int | None,
@@ -92,6 +94,9 @@ def command(
 ) -> None:
     """Build a dataset from its raw files into a sealed folder, whose path is the last line on stdout.
 
+    NAME is a dataset that `datasets` lists. DIR is a folder of your own with a dataset.toml, which `init DIR` writes.
+    `build custom --source DIR` builds one without the file: its fields are options, too.
+
     A build of the same recipe is made once: run again, the command finds it, or goes on where it was stopped. The
     build is lossless; --crop, --pad, --resize, --normalize and --dtype bake a second one from it. Of several formats
     each is a build.
@@ -99,11 +104,23 @@ def command(
     from sar_data import catalog
     from sar_data.cli.outcome import carried_out
 
+    if isinstance(dataset, Path):
+        if source is not None:
+            raise UsageError(f"{dataset}: expected a folder or --source, found both")
+        source = dataset
+        dataset = _recognised(source)
     request = BuildRequest(dataset=dataset, variant=variant, source=source or Path(), **choices)
     if source is None:
         raise UsageError(_needs(catalog.pipeline(dataset, variant)))
     with crew(workers, runner, dask_address) as opened:
         carried_out(request, opened, note, request.out, as_json=as_json)
+
+
+def _recognised(folder: Path) -> str:
+    """Return the dataset that finds samples in a folder."""
+    from sar_data.builder.raw_statistics import recognise
+
+    return recognise(folder).spec.name
 
 
 def _needs(pipeline: Pipeline) -> str:

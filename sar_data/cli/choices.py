@@ -45,6 +45,22 @@ class DatasetName(click.ParamType):  # type: ignore[type-arg]
         return "NAME"
 
 
+class DatasetOrFolder(DatasetName):
+    """A dataset, by any of its names; or a folder, where no dataset is called so."""
+
+    def convert(  # type: ignore[override]  # a folder is no name
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        try:
+            return super().convert(value, param, ctx)
+        except UsageError:
+            if (path := Path(value)).is_dir():
+                return path
+            if "/" in value:
+                raise UsageError(f"{path}: expected a dataset or a folder, found nothing.{_nearest(path)}") from None
+            raise
+
+
 class Existing(click.ParamType):  # type: ignore[type-arg]
     """A folder that exists; or, where `file` is said, a file."""
 

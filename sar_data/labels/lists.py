@@ -5,21 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.spec import Tree
 
-_LIST = re.compile(r"(?:.*[_-])?(train|val|valid|validation|test)\d*\.txt", re.I)
-_SPLITS = {"valid": "val", "validation": "val"}
-
-
-class Line(NamedTuple):
-    """One line: the path and the label as they are written, and where."""
-
-    path: str
-    label: str
-    where: str
+_LIST = re.compile(
+    r"(?:.*[_-])?(train|training|val|valid|validation|test|testing)\d*"
+    r"(?:[_-](?:list|lists|label|labels|file|files|image|images|set|split|data|gt))?\.(?:txt|csv|tsv|lst|parquet)",
+    re.I,
+)
+_SPLITS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
 def list_names(files: list[str], where: str) -> dict[str, str]:
@@ -33,34 +28,10 @@ def list_names(files: list[str], where: str) -> dict[str, str]:
             found[split] = name
     if "train" not in found:
         raise SourceError(
-            f"{where}: expected lists such as train.txt and test.txt, found {sorted(files)[:6] or 'none'}"
+            f"{where}: expected lists such as train.txt and test.txt, found {sorted(files)[:6] or 'none'}. Class "
+            "folders and tables need no lists: `sar-data init DIR` looks at the folder and declares it"
         )
     return found
-
-
-def read_lines(name: str, data: bytes) -> list[Line]:
-    """Return the lines of a list; blank ones are passed over. Raise SourceError that names list and line."""
-    lines = []
-    for number, text in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
-        if not text.strip():
-            continue
-        path, label = _parted(text)
-        if not path:
-            raise SourceError(f"{name}, line {number}: expected `path label`, found {text[:120]!r}")
-        lines.append(Line(path.replace("\\", "/"), label, f"{name}, line {number}"))
-    return lines
-
-
-def _parted(text: str) -> tuple[str, str]:
-    """Return what stands before the last blanks and commas of a line, and the word behind them."""
-    text = text.strip()
-    at = len(text)
-    while at and not (text[at - 1].isspace() or text[at - 1] == ","):
-        at -= 1
-    before = at
-    while before and (text[before - 1].isspace() or text[before - 1] == ","):
-        before -= 1
-    return (text[:before], text[at:]) if at < len(text) else ("", text)
 
 
 def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -> str | None:

@@ -22,7 +22,8 @@ def read_table(path: str, data: bytes, columns: Collection[str]) -> list[dict[st
     lines = text.splitlines()
     first = lines[0] if lines else ""
     separator = max(SEPARATORS, key=first.count)
-    heading = [name.strip() for name in first.split(separator)]
+    with Reading(path, "a heading"):
+        heading = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
     if missing := [name for name in columns if name not in heading]:
         raise BadRecord(
             path, f"expected the columns {', '.join(columns)}, found no {', '.join(missing)} in {first[:120]!r}"

@@ -9,6 +9,11 @@ from sar_data.spec import Tree
 ENDINGS = (".npy", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
+def is_tiff(path: str) -> bool:
+    """Say whether a file is a GeoTIFF by its ending."""
+    return path.lower().endswith((".tif", ".tiff"))
+
+
 def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """Return ((band, y, x), dtype) of a file, without its pixels; raise BadRecord.
 
@@ -16,7 +21,7 @@ def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """
     if path.lower().endswith(".npy"):
         return npy.header(tree, path)
-    if path.lower().endswith((".tif", ".tiff")):
+    if is_tiff(path):
         return tiff.header(tree, path)
     return (1, *image.dimensions(tree, path)), "uint8"
 
@@ -25,7 +30,7 @@ def read(data: bytes, name: str) -> Sample:
     """Return the bands as they are stored, [band, y, x]; raise BadRecord."""
     if name.lower().endswith(".npy"):
         return Sample(image=npy.read(data, name))
-    if name.lower().endswith((".tif", ".tiff")):
+    if is_tiff(name):
         raster = tiff.read(data, name, shape=None, dtypes=None, bands=None)
         return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
     return Sample(image=image.grey(data, name))

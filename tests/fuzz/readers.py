@@ -26,11 +26,13 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipelines import path_label
+from pipelines.synth import custom
 from pipelines.synth._phoenix import phoenix as written_phoenix
 from sar_data.download import ledger
 from sar_data.download import partial as transfers
 from sar_data.download.credentials import Credentials
 from sar_data.labels import ais, coco, fields, geojson, lists, parquet, table, voc, yolo
+from sar_data.own import declaration, rows
 from sar_data.raster import gdal, image, mixed, npy, phoenix, picture, stack, tiff, window
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, SourceFile
@@ -243,8 +245,16 @@ def read_geojson(data: bytes) -> None:
 
 
 def read_list(data: bytes) -> None:
-    for line in lists.read_lines("a.bin", data):
-        lists.locate(line.path, (".tif",), lambda path: False)
+    for row in rows.read_rows(Memory({"a.csv": data}), "a.csv", {}, lambda name: name.endswith(".tif")):
+        lists.locate(row.image, (".tif",), lambda path: False)
+
+
+def read_rows_of_parquet(data: bytes) -> None:
+    rows.read_rows(Memory({"a.parquet": data}), "a.parquet", {}, lambda name: True)
+
+
+def read_declaration(data: bytes) -> None:
+    declaration.declared(Memory({"dataset.toml": data}))
 
 
 def parquet_bytes() -> bytes:
@@ -384,10 +394,11 @@ def read_listing(data: bytes) -> None:
 
 
 def read_labelled(name: str, data: bytes) -> None:
-    files = {"train.txt": b"a.npy one\nb.npy two\n", "test.txt": b"a.npy two\n", "classes.txt": b"one\ntwo\n"}
+    files = {"train.txt": b"a.npy one\nb.npy two\n", "test.txt": b"c.npy two\n", "classes.txt": b"one\ntwo\n"}
     files |= {
         "a.npy": npy_bytes(FLOATS),
         "b.npy": npy_bytes(FLOATS),
+        "c.npy": npy_bytes(FLOATS),
         "dataset.json": b'{"bands": ["VV"], "unit": "dB"}',
     }
     tree = Memory({**files, name: data})
@@ -435,7 +446,11 @@ READERS: dict[str, Reader] = {
         lambda data: table.read_table("a.bin", data, ("name", "b")),
         seeds("name,a,b\n1,2,3\n'x y',\"2,2\",3\n", "name;b\n1;2\n"),
     ),
-    "list of labels": Reader(read_list, seeds("a/b.tif 0\nc d.tif,1\n")),
+    "list of labels": Reader(
+        read_list, seeds("a/b.tif 0\nc d.tif,1\n", "image,label,split\na.tif,x|y,train\n"), names=("a.csv",)
+    ),
+    "table of labels": Reader(read_rows_of_parquet, [[parquet_bytes()]], names=("a.parquet",)),
+    "declaration": Reader(read_declaration, seeds(custom.DECLARATION), names=("dataset.toml",)),
     "pairs": Reader(lambda data: lists.pairs(Memory({"a.bin": data}), "a.bin"), seeds("a 0\nb 1\n")),
     "parquet": Reader(read_parquet, [[parquet_bytes()]]),
     "official list": Reader(read_official, seeds("S1A_0\nS2_2\n", "name\nS1A_0,S1A_3\n")),

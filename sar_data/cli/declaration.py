@@ -1,0 +1,56 @@
+"""The fields of a declaration as options: each of dataset.toml, for who builds without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from sar_data.own.declaration import FIELDS
+
+F = TypeVar("F", bound=Callable[..., Any])
+ELSEWHERE = frozenset({"split"})  # an option of every build
+GROUP = "Fields of dataset.toml, for data of your own"
+
+
+class Field(click.Option):
+    """An option that is a field of dataset.toml, and is called so."""
+
+
+class DeclaringCommand(click.Command):
+    """A command whose help shows the fields apart from its own options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write two sections of options."""
+        shown = [(param, record) for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
+        for title, of_fields in (("Options", False), (GROUP, True)):
+            with formatter.section(title):
+                formatter.write_dl([record for param, record in shown if isinstance(param, Field) is of_fields])
+
+
+def declaration_options(function: F) -> F:
+    """Give a command an option for each field; what is given comes as `declare`, None where nothing is."""
+    for name, field in reversed(FIELDS.items()):
+        if name not in ELSEWHERE:
+            several = "tuple" in str(field.annotation)
+            option = click.option(
+                f"--{name.replace('_', '-')}",
+                cls=Field,
+                metavar="A,B" if several else "TEXT",
+                help=field.description,
+                expose_value=False,
+                callback=_several if several else _one,
+            )
+            function = option(function)
+    return function
+
+
+def _one(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    declared = {} if value is None else {str(param.name): value}
+    ctx.params["declare"] = {**(ctx.params.get("declare") or {}), **declared} or None
+
+
+def _several(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    declared = {} if value is None else {str(param.name): [word.strip() for word in value.split(",")]}
+    ctx.params["declare"] = {**(ctx.params.get("declare") or {}), **declared} or None

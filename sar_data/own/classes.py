@@ -1,0 +1,91 @@
+"""The classes of a set and which of them a label means: a name, or a number where the names have an order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from sar_data.errors import SourceError
+from sar_data.naming import few
+from sar_data.own.declaration import Declaration
+from sar_data.own.survey import Survey
+from sar_data.spec import Tree
+
+NAMES = "classes.txt"
+MOST = 100_000  # classes: a label that is a greater number is none
+
+
+def classes_of(tree: Tree, declaration: Declaration, found: Survey) -> tuple[tuple[str, ...], list[str]]:
+    """Return the classes in canonical order, with sentences; raise SourceError where nothing tells their order.
+
+    They are those of the declaration, else the lines of classes.txt, else the numbers from 0 to the greatest label,
+    else the names of the labels, sorted.
+    """
+    task = declaration.task
+    if task in (None, "none"):
+        return (), []
+    counts = Counter(label for unit in found.chips for label in labels_of(declaration, found, unit))
+    classes, source = declaration.classes, ""
+    if not classes and NAMES in tree.files():
+        classes, source = _of_file(tree), f" of {NAMES}"
+    if not classes and task in ("classification", "multilabel"):
+        classes, source = _of_labels(counts)
+    if not classes and declaration.mask_values:
+        classes = tuple(map(str, declaration.mask_values))
+    if not classes:
+        raise SourceError(f"classes: expected their names in canonical order, found none: give `classes=…` or {NAMES}")
+    told = f"{len(classes)} classes{source}"
+    if counts and len(classes) <= 30:
+        index = dict.fromkeys(classes, 0)
+        for label, n in counts.items():
+            place = index_of(label, classes)
+            if place is not None:
+                index[classes[place]] += n
+        told += f": {', '.join(f'{name} {n:,}' for name, n in index.items())}"
+    return classes, [told]
+
+
+def labels_of(declaration: Declaration, found: Survey, unit: str) -> tuple[str, ...]:
+    """Return the labels of one sample as they are written: the class folder, or those of its row."""
+    if declaration.task not in ("classification", "multilabel"):
+        return ()
+    if declaration.labels == "folders":
+        label = found.folders[unit][1]
+        return () if label is None else (label,)
+    row = found.rows.get(unit)
+    return () if row is None else row.labels or ()
+
+
+def index_of(label: str, classes: Sequence[str]) -> int | None:
+    """Return which class a label means, None for none: its name, or its number where no class is called by one."""
+    if label in classes:
+        return classes.index(label)
+    if label.isdecimal() and label.isascii() and not any(name.isdecimal() for name in classes):
+        return int(label[:9]) if int(label[:9]) < len(classes) else None
+    return None
+
+
+def _of_file(tree: Tree) -> tuple[str, ...]:
+    try:
+        lines = tree.read(NAMES).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{NAMES}: expected names in UTF-8, found: {error}") from None
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(set(names)) < len(names):
+        raise SourceError(f"{NAMES}: expected every class once, found {few(names)}")
+    return names
+
+
+def _of_labels(labels: Iterable[str]) -> tuple[tuple[str, ...], str]:
+    """Return the numbers from 0 to the greatest label, else the labels sorted, and words for where they are from."""
+    labels = list(labels)
+    if not labels:
+        return (), ""
+    if not all(label.isdecimal() and label.isascii() for label in labels):
+        if len(labels) > MOST:
+            raise SourceError(f"classes: expected at most {MOST:,} labels, found {len(labels):,}")
+        return tuple(sorted(labels)), ", sorted by name"
+    last = max(int(label[:9]) for label in labels)
+    if last >= MOST:
+        raise SourceError(f"expected numbers of classes below {MOST:,}, found {last:,}: give {NAMES}")
+    return tuple(map(str, range(last + 1))), ""

@@ -1,0 +1,195 @@
+"""The declaration of a data set of one's own: what dataset.toml says, in one model that checks itself."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
+from sar_data.naming import few, fold, meant
+from sar_data.spec import Tree, Unit
+from sar_data.system import strict_json
+
+NAME, FORMER = "dataset.toml", "dataset.json"
+MOST_FRAMES = 1 << 10
+TaskName = Literal["classification", "multilabel", "segmentation", "detection", "none"]
+Labels = Literal["folders", "lists", "table"]
+Boxes = Literal["coco", "voc", "yolo", "dota"]
+UNITS = {fold(unit): unit for unit in get_args(Unit)}
+
+
+def _unit(value: object) -> object:
+    """Return a unit as the manifest spells it: "db" is "dB"."""
+    return UNITS.get(fold(value), value) if isinstance(value, str) else value
+
+
+def _several(value: object) -> object:
+    """Return what one word means where a list may stand."""
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ONE_OR_MORE = BeforeValidator(_several, json_schema_input_type=str | list[str])
+Texts = Annotated[tuple[Text, ...], ONE_OR_MORE]
+Units = Annotated[tuple[Annotated[Unit, BeforeValidator(_unit)], ...], ONE_OR_MORE]
+Polarizations = Annotated[tuple[Literal["VV", "VH", "HH", "HV", ""], ...], ONE_OR_MORE]
+
+
+class Declaration(pydantic.BaseModel):
+    """All that a build needs to know of a folder of one's own; what is not said is guessed aloud, or asked for.
+
+    Paths are relative to the folder and use forward slashes. Raises pydantic's ValidationError, which `declared` turns
+    into a sentence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text | None = Field(None, description="Name of the data set: builds lie below OUT/NAME.")
+    version: Text = Field("1.0", description="Version of the data set.")
+    title: Text | None = Field(None, description="Title of the data set.")
+    licence: Text = Field("your own", description="Licence of the data.")
+    citation: Text = Field("none", description="What to cite.")
+
+    images: Text | None = Field(None, description="Folder of the images, or a pattern such as chips/*.tif.")
+    bands: Texts = Field((), description="Names of the bands, in the order of the file or of band_suffixes.")
+    band_suffixes: Texts = Field((), description="Ends of file names, one a band, where a band is a file: _VV, _VH.")
+    frame_suffixes: Texts = Field((), description="Ends of file names, one a date or frame of a place: _pre, _post.")
+    polarizations: Polarizations | None = Field(
+        None, description="VV, VH, HH or HV, one a band; empty for a band without one."
+    )
+    unit: Units | None = Field(None, description="dB, power, amplitude, DN, 8-bit or phase; one, or one a band.")
+    calibration: Text | None = Field(None, description="sigma0, gamma0, beta0, DN, stretched or unknown.")
+    terrain_corrected: bool | None = Field(None, description="Whether the images are terrain-corrected.")
+    pixel_size_m: Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)] | None = Field(
+        None, description="Size of a pixel in metres."
+    )
+
+    task: TaskName | None = Field(None, description="classification, multilabel, segmentation, detection or none.")
+    labels: Labels | None = Field(None, description="Where labels of images stand: folders, lists or table.")
+    classes: Texts = Field((), description="Names of the classes in canonical order.")
+    table: Text | None = Field(None, description="CSV or Parquet table with a row an image.")
+    image_column: Text | None = Field(None, description="Column of the images' names or paths.")
+    label_column: Text | None = Field(None, description="Column of the labels; several are parted by ; or |.")
+    split_column: Text | None = Field(None, description="Column that says train, val or test.")
+    group_column: Text | None = Field(None, description="Column of what must not be torn apart, such as a scene.")
+    date_column: Text | None = Field(None, description="Column of the time of acquisition, ISO 8601.")
+    x_column: Text | None = Field(None, description="Column of the centre's x or longitude.")
+    y_column: Text | None = Field(None, description="Column of the centre's y or latitude.")
+    crs: Annotated[str, Field(pattern=r"^EPSG:\d{1,6}$")] | None = Field(
+        None, description="Coordinate reference system of x_column and y_column, such as EPSG:4326."
+    )
+    group: Literal["folder"] | None = Field(None, description="folder: images of one folder are not torn apart.")
+    masks: Text | None = Field(None, description="Folder of the masks, named as the images.")
+    mask_suffix: Text | None = Field(None, description="End of the masks' names after the image's name: _mask.")
+    mask_values: tuple[Annotated[int, Field(ge=0, le=65_535)], ...] = Field(
+        (), description="Value in the mask of each class; without it 0, 1, …."
+    )
+    boxes: Boxes | None = Field(None, description="Form of the boxes: coco, voc, yolo or dota.")
+    annotations: Text | None = Field(None, description="File or folder of the boxes.")
+    split: Text | None = Field(
+        None, description="folders, lists, column, random, stratified, group or blocks, as for a build."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Declaration:
+        for field in ("bands", "classes", "band_suffixes", "frame_suffixes", "mask_values"):
+            values = getattr(self, field)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{field}: expected every one once, found {few(values)}")
+        per_band = {"band_suffixes": self.band_suffixes, "polarizations": self.polarizations}
+        for field, found in {**per_band, "unit": self.unit if len(self.unit or ()) > 1 else None}.items():
+            if self.bands and found and len(found) != len(self.bands):
+                raise ValueError(f"{field}: expected one for each band of {few(self.bands)}, found {few(found)}")
+        if len(self.frame_suffixes) == 1 or len(self.frame_suffixes) > MOST_FRAMES:
+            raise ValueError(f"frame_suffixes: expected 2 to {MOST_FRAMES}, found {len(self.frame_suffixes)}")
+        if self.classes and self.mask_values and len(self.classes) != len(self.mask_values):
+            raise ValueError(f"mask_values: expected one a class of {len(self.classes)}, found {len(self.mask_values)}")
+        if self.mask_values and len(self.mask_values) > 255:
+            raise ValueError(f"mask_values: expected at most 255, found {len(self.mask_values)}")
+        if (self.x_column is None) != (self.y_column is None):
+            raise ValueError("x_column and y_column: expected both or neither, found one")
+        for field in ("images", "table", "masks", "annotations"):
+            if (path := getattr(self, field)) and (path.startswith("/") or ".." in path.split("/")):
+                raise ValueError(f"{field}: expected a path below the folder, found {path!r:.120}")
+        return self
+
+
+FIELDS = Declaration.model_fields
+
+
+def declared(tree: Tree | None, fields: Mapping[str, object] | None = None) -> tuple[Declaration, str | None]:
+    """Return what a folder's dataset.toml says, `fields` before it, and the document's name, None where there is none.
+
+    Without a tree it is the fields alone. dataset.json, the document of earlier versions, may say the same. Raises
+    SourceError for a document that is wrong, UsageError for a field of `fields` that is.
+    """
+    here = set() if tree is None else set(tree.files())
+    where = next((name for name in (NAME, FORMER) if name in here), None)
+    said = {} if tree is None or where is None else _document(where, tree)
+    given = {name: value for name, value in (fields or {}).items() if value is not None}
+    try:
+        return Declaration.model_validate({**said, **given}), where
+    except pydantic.ValidationError as error:
+        raise _sentence(error, where or NAME, given) from None
+
+
+def _document(name: str, tree: Tree) -> dict[str, Any]:
+    try:
+        text = tree.read(name).decode("utf-8-sig")
+        found = tomllib.loads(text) if name == NAME else strict_json.loads(text.encode())
+    except BadRecord:
+        raise
+    except (ValueError, RecursionError) as error:  # TOML, JSON and UTF-8 all say so
+        raise SourceError(
+            f"{name}: expected a declaration, found a document that cannot be read: {error}"[:400]
+        ) from None
+    if not isinstance(found, dict):
+        raise SourceError(f"{name}: expected fields such as bands and unit, found {type(found).__name__}")
+    return found
+
+
+KINDS = {
+    "string_type": "text in quotes",
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_too_short": "text",
+    "string_too_long": "text of at most 1,000 characters",
+    "finite_number": "a number",
+}
+PATTERNS = {"crs": "a code such as EPSG:4326"}
+
+
+def _sentence(error: pydantic.ValidationError, where: str, given: Mapping[str, object]) -> SarDataError:
+    """Return the first flaw as a sentence: of a document, or of fields that were given beside it."""
+    flaw = error.errors(include_url=False)[0]
+    path, kind, found = flaw["loc"], flaw["type"], flaw["input"]
+    field = str(path[0]) if path else flaw["msg"].removeprefix("Value error, ").partition(":")[0]
+    if kind == "extra_forbidden":
+        hint = meant(field, FIELDS)
+        known = f"Did you mean {hint!r}?" if hint else f"There are {few(list(FIELDS), 99)}"
+        said = f"unknown field {field!r:.80}. {known}"
+    elif kind == "value_error":
+        said = flaw["msg"].removeprefix("Value error, ")
+    else:
+        expected = KINDS.get(kind) or flaw.get("ctx", {}).get("expected") or PATTERNS.get(field, "text on one line")
+        if kind in ("greater_than", "less_than", "greater_than_equal", "less_than_equal"):
+            expected = flaw["msg"].removeprefix("Input should be ")
+        said = f"{field}: expected {expected}, found {found!r:.120}"
+    if field in given:
+        return UsageError(f"`{field}={_shown(given[field])}`: {said.removeprefix(f'{field}: ')}")
+    return SourceError(f"{where}: {said}")
+
+
+def _shown(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return text.replace("`", "'")[:80]

@@ -1,0 +1,161 @@
+"""What a declaration does not say and the folder tells by itself: how samples are made of files, and what labels them.
+
+Only what names and tables show is taken, and each guess is a sentence. Unit and calibration are never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sar_data.errors import SarDataError
+from sar_data.naming import few
+from sar_data.own.declaration import Declaration
+from sar_data.own.images import Names, candidates, chips, is_image, root_of, stem_of
+from sar_data.own.rows import read_rows
+from sar_data.own.survey import columns, lists_of, paths_of, survey
+from sar_data.spec import Tree
+
+POLARIZATIONS = ("VV", "VH", "HH", "HV")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "gt", "ground_truth", "annotations", "segmentation")
+MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
+FRAMES = (("_pre", "_post"), ("_before", "_after"), ("_t0", "_t1"), ("_t1", "_t2"), ("_t1", "_t2", "_t3"))
+TABLES = (".csv", ".tsv", ".parquet")
+_POLARIZED = re.compile(r"[-_. ]?(?:VV|VH|HH|HV)$", re.I)
+
+Guess = tuple[dict[str, Any], str]
+"""Fields, and the sentence that says what they were taken from."""
+
+
+def completed(tree: Tree, declaration: Declaration) -> tuple[Declaration, list[str]]:
+    """Return the declaration with what the folder tells of fields it leaves out, and a sentence for each guess."""
+    said = []
+    for guess in (_masks, _suffixes, _frames, _rows, _task, _split):
+        if (found := guess(tree, declaration)) is not None:
+            fields, sentence = found
+            declaration = declaration.model_copy(update=fields)
+            said.append(sentence)
+    return declaration, said
+
+
+def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
+    """Find masks by the name of their folder or by their suffix, where images of the same names lie elsewhere."""
+    if declaration.masks or declaration.mask_suffix or declaration.task not in (None, "segmentation"):
+        return None
+    images = candidates(declaration, paths_of(tree))
+    stems = {stem_of(path) for path in images}
+    for suffix in MASK_SUFFIXES:
+        if named := [stem for stem in stems if stem.endswith(suffix) and stem.removesuffix(suffix) in stems]:
+            return {"mask_suffix": suffix}, f"{len(named):,} masks named as an image and {suffix}"
+    everywhere = [path for path in paths_of(tree) if is_image(path)]
+    folders = Counter(path.rpartition("/")[0] for path in everywhere if "/" in path)
+    tops = {folder: n for folder, n in folders.items() if folder.lower().rpartition("/")[2] in MASK_FOLDERS}
+    if len(tops) != 1:
+        return None
+    ((folder, count),) = tops.items()
+    inside = {stem_of(path).rpartition("/")[2] for path in everywhere if path.startswith(f"{folder}/")}
+    others = {stem_of(path).rpartition("/")[2] for path in everywhere if not path.startswith(f"{folder}/")}
+    if not inside & others and not any(other.startswith(name) for name in sorted(inside)[:1] for other in others):
+        return None
+    return {"masks": folder}, f"{count:,} masks in {folder}/"
+
+
+def _suffixes(tree: Tree, declaration: Declaration) -> Guess | None:
+    """Find a band a file by its polarization at the end of the name, where each sample has the same ones."""
+    if declaration.band_suffixes:
+        return None
+    images = candidates(declaration, paths_of(tree))
+    frames = sorted(declaration.frame_suffixes, key=len, reverse=True)
+    stems = [next((stem.removesuffix(f) for f in frames if stem.endswith(f)), stem) for stem in map(stem_of, images)]
+    ends = [_POLARIZED.search(stem) for stem in stems]
+    found = {end[0] for end in ends if end}
+    if not images or None in ends or len(found) < 2 or len({end.upper() for end in found}) < len(found):
+        return None
+    ordered = sorted(found, key=lambda end: POLARIZATIONS.index(end[-2:].upper()))
+    fields: dict[str, Any] = {"band_suffixes": tuple(ordered)}
+    if not declaration.bands:
+        fields["bands"] = tuple(end[-2:].upper() for end in ordered)
+    elif len(declaration.bands) != len(ordered):
+        return None
+    return fields, f"one band a file, by the ends {few(ordered)} of their names"
+
+
+def _frames(tree: Tree, declaration: Declaration) -> Guess | None:
+    """Find dates or frames by usual words at the end of the name, where all samples have them."""
+    if declaration.frame_suffixes:
+        return None
+    for suffixes in FRAMES:
+        tried = declaration.model_copy(update={"frame_suffixes": suffixes})
+        found, strangers = chips(tried, paths_of(tree))
+        if found and not strangers and not any(chip.missing for chip in found.values()):
+            return {"frame_suffixes": suffixes}, f"{len(suffixes)} frames a sample, by the ends {few(suffixes)}"
+    return None
+
+
+def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
+    """Find a table or lists at the root that name the images."""
+    if declaration.table or declaration.labels is not None:
+        return None
+    found, _ = chips(declaration, paths_of(tree))
+    names = Names(found, root_of(declaration))
+    known = lambda name: names.find(name) is not None  # noqa: E731
+    lists = lists_of(tree)
+    read = {path: _tried(tree, path, declaration, known) for path in lists.values()}
+    if lists and any(read.values()):
+        labelled = any(row.labels for rows in read.values() for row in rows)
+        shown = ", ".join(f"{path} with {len(read[path]):,} lines" for path in lists.values())
+        fields: dict[str, Any] = {"labels": "lists"} if labelled else {}
+        without = "" if labelled else ", without labels"
+        return {**fields, "split": declaration.split or "lists"}, f"lists {shown}{without}"
+    tables = [name for name in sorted(tree.files()) if name.lower().endswith(TABLES) and name not in lists.values()]
+    naming = [name for name in tables if _tried(tree, name, declaration, known)]
+    if len(naming) != 1:
+        return None
+    rows = _tried(tree, naming[0], declaration, known)
+    fields = {"table": naming[0]}
+    if any(row.labels for row in rows):
+        fields["labels"] = "table"
+    if any(row.split for row in rows) and declaration.split is None:
+        fields["split"] = "column"
+    return fields, f"table {naming[0]} with {len(rows):,} rows"
+
+
+def _tried(tree: Tree, path: str, declaration: Declaration, known: Callable[[str], bool]) -> Sequence[Any]:
+    """Return the rows of a file, none where it is no table of these images."""
+    try:
+        rows = read_rows(tree, path, columns(declaration), known)
+    except SarDataError:
+        return []
+    return rows if any(known(row.image) for row in rows) else []
+
+
+def _task(tree: Tree, declaration: Declaration) -> Guess | None:
+    """Find what can be learnt: by masks, boxes, rows or folders."""
+    task: str | None = declaration.task
+    if task is not None and (declaration.labels or task not in ("classification", "multilabel")):
+        return None
+    if declaration.boxes or declaration.annotations:
+        return {"task": "detection"}, "boxes: detection"
+    if declaration.masks or declaration.mask_suffix:
+        return {"task": "segmentation"}, "masks: segmentation"
+    if declaration.labels in ("table", "lists"):
+        several = any(len(row.labels or ()) > 1 for row in survey(tree, declaration).rows.values())
+        task = task or ("multilabel" if several else "classification")
+        return {"task": task}, f"labels of the {declaration.labels}: {task}"
+    classes = {name for _, name in survey(tree, declaration).folders.values()}
+    if task is None and (len(classes) < 2 or None in classes):
+        return {"task": "none"}, "no labels: a set for self-supervised learning"
+    folders = f"class folders {few(sorted(map(str, classes)))}"
+    return {"labels": "folders", "task": task or "classification"}, folders
+
+
+def _split(tree: Tree, declaration: Declaration) -> Guess | None:
+    """Find folders called train, val or test."""
+    if declaration.split is not None:
+        return None
+    splits = Counter(split for split, _ in survey(tree, declaration).folders.values() if split)
+    if "train" not in splits:
+        return None
+    return {"split": "folders"}, f"split by folder: {', '.join(f'{name} {n:,}' for name, n in splits.items())}"

@@ -1,0 +1,165 @@
+"""Which files of a folder make one sample: all images below a folder, grouped by the suffixes of bands and frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from sar_data.own.declaration import Declaration
+from sar_data.raster.mixed import ENDINGS
+from sar_data.spec import Tree
+
+DEEPEST = 32  # levels of folders
+SYSTEMS = frozenset({"__MACOSX", "@eaDir", "lost+found"})  # folders that systems leave behind
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "tst": "test",
+}
+"""Word of a folder, a column or a list → the split that it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """The files of one sample, frame by frame and in each the bands in order; `stem` is what their names share.
+
+    `missing` is the name, without its ending, of a file that was expected and is not there.
+    """
+
+    stem: str
+    files: tuple[str, ...]
+    missing: str | None = None
+
+
+def walk(tree: Tree, folder: str = "", depth: int = DEEPEST) -> Iterator[str]:
+    """Yield every file below `folder` (which ends in "/" unless it is the root), sorted, hidden ones left out."""
+    yield from (folder + name for name in sorted(tree.files(folder)) if name[0] != ".")
+    for name in sorted(tree.folders(folder)) if depth else ():
+        if name[0] != "." and name not in SYSTEMS:
+            yield from walk(tree, f"{folder}{name}/", depth - 1)
+
+
+def is_image(path: str) -> bool:
+    """Say whether a file is an image by its ending."""
+    return path.lower().endswith(ENDINGS)
+
+
+def stem_of(path: str) -> str:
+    """Return a path without its ending."""
+    head, dot, ending = path.rpartition(".")
+    return head if dot and "/" not in ending else path
+
+
+def root_of(declaration: Declaration) -> str:
+    """Return the folder in which images are sought, ending in "/" unless it is the root."""
+    words = (declaration.images or "").strip("/").split("/")
+    if any("*" in word or "?" in word for word in words):
+        words = words[: next(i for i, word in enumerate(words) if "*" in word or "?" in word)]
+    return "".join(f"{word}/" for word in words if word not in ("", "."))
+
+
+def candidates(declaration: Declaration, paths: Iterable[str]) -> list[str]:
+    """Return the images among `paths` that the declaration means: below `images`, or fitting it, and no masks."""
+    pattern, root = declaration.images or "", root_of(declaration)
+    globbed = "*" in pattern or "?" in pattern
+    masks = f"{declaration.masks.strip('/')}/" if declaration.masks else None
+    return [
+        path
+        for path in paths
+        if is_image(path)
+        and (fnmatchcase(path, pattern) if globbed else path.startswith(root))
+        and not (masks and path.startswith(masks))
+        and not (declaration.mask_suffix and not masks and stem_of(path).endswith(declaration.mask_suffix))
+    ]
+
+
+def chips(declaration: Declaration, paths: Iterable[str]) -> tuple[dict[str, Chip], list[str]]:
+    """Return the samples by the path of their first file, and the images that end in none of the suffixes."""
+    frames, bands = declaration.frame_suffixes or ("",), declaration.band_suffixes or ("",)
+    wanted = {frame + band: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
+    wanted |= {band + frame: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
+    images = candidates(declaration, paths)
+    if set(wanted) == {""}:
+        return {path: Chip(stem_of(path), (path,)) for path in images}, []
+    grouped, strangers = _grouped(images, wanted)
+    found = {}
+    for stem, files in grouped.items():
+        places = [(i, j) for i in range(len(frames)) for j in range(len(bands))]
+        lacking = next((stem + frames[i] + bands[j] for i, j in places if (i, j) not in files), None)
+        chip = Chip(stem, tuple(files[place] for place in places if place in files), lacking)
+        found[chip.files[0]] = chip
+    return found, strangers
+
+
+def _grouped(
+    images: Iterable[str], wanted: Mapping[str, tuple[int, int]]
+) -> tuple[dict[str, dict[tuple[int, int], str]], list[str]]:
+    """Return stem → place → file, and the files of no place; the longest suffix that fits is taken."""
+    ends = re.compile(f"(?:{'|'.join(re.escape(end) for end in sorted(wanted, key=len, reverse=True))})$")
+    grouped: dict[str, dict[tuple[int, int], str]] = {}
+    strangers = []
+    for path in images:
+        if (match := ends.search(stem_of(path))) is None:
+            strangers.append(path)
+        else:
+            grouped.setdefault(stem_of(path)[: match.start()], {})[wanted[match[0]]] = path
+    return grouped, strangers
+
+
+def placed_in_folders(stems: Collection[str], root: str) -> dict[str, tuple[str | None, str | None]]:
+    """Return stem → (split, class) as the folders below `root` say them.
+
+    The split is the first folder called train, val or test or as they are otherwise called, the class the first other
+    one. Folders that all images share are no class, unless nothing else would be left.
+    """
+    parts = {stem: stem[len(root) :].split("/")[:-1] for stem in stems}
+    shared = _shared(list(parts.values()))
+    found = {}
+    for stem, folders in parts.items():
+        split = next((SPLITS[name.lower()] for name in folders if name.lower() in SPLITS), None)
+        found[stem] = (split, next((name for name in folders[shared:] if name.lower() not in SPLITS), None))
+    return found
+
+
+def _shared(parts: list[list[str]]) -> int:
+    """Return how many leading folders all images share that cannot be their class."""
+    first, last = min(parts, default=[]), max(parts, default=[])
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    while shared and any(all(name.lower() in SPLITS for name in folders[shared:]) for folders in parts):
+        shared -= 1
+    return shared
+
+
+class Names:
+    """What a table or a list calls an image: its path, with the folders of another machine, without its ending."""
+
+    def __init__(self, found: Mapping[str, Chip], root: str) -> None:
+        self._by: dict[str, str] = {}
+        self._last: dict[str, str | None] = {}
+        for unit, chip in found.items():
+            for path in {chip.stem, *chip.files, *map(stem_of, chip.files)}:
+                for name in (path, path.removeprefix(root)):
+                    self._by.setdefault(name, unit)
+                last = path.rpartition("/")[2]
+                self._last[last] = unit if self._last.get(last, unit) == unit else None
+
+    def find(self, name: str) -> str | None:
+        """Return the sample that a name means: the longest end that is one, else the only file of that name."""
+        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+        if not parts or ".." in parts:
+            return None
+        for start in range(len(parts)):
+            if (unit := self._by.get("/".join(parts[start:]))) is not None:
+                return unit
+        return self._last.get(parts[-1])

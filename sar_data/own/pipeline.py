@@ -1,0 +1,219 @@
+"""A declaration as a pipeline: what lies in the folder is listed, scanned and read as the declaration says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NoReturn, get_args
+
+from sar_data.errors import BadRecord, SourceError, UsageError
+from sar_data.naming import few
+from sar_data.own.classes import classes_of
+from sar_data.own.declaration import Declaration, declared
+from sar_data.own.evidence import Values
+from sar_data.own.guess import POLARIZATIONS, completed
+from sar_data.own.images import Chip
+from sar_data.own.reading import Plan, read, scan, units_of
+from sar_data.own.survey import Survey, paths_of, survey
+from sar_data.raster import mixed, tiff
+from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree, Unit
+from sar_data.split import blocks, group, parse, random, stratified
+from sar_data.split import declared as by_declaration
+from sar_data.split.policy import SplitPolicy
+
+TASKS: Mapping[str, tuple[str, Any]] = {
+    "classification": ("class", "multiclass"),
+    "multilabel": ("labels", "multilabel"),
+    "segmentation": ("mask", "segmentation"),
+    "detection": ("objects", "detection"),
+}
+"""Task of a declaration → the name and the kind that it has in a build."""
+DECLARED = ("folders", "lists", "column")
+"""Splits that the data themselves declare."""
+Kind = tuple[int, str]
+"""Bands of a file, and dtype."""
+
+
+def fit(
+    tree: Tree,
+    base: Pipeline,
+    fields: Mapping[str, object] | None = None,
+    unit: str | None = None,
+    otherwise: Unit | None = None,
+) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return the pipeline of what dataset.toml, `fields` before it, and the folder itself say, with what was found.
+
+    `unit` is that of the values where neither says one, `otherwise` what they are taken for where nobody does; without
+    it that is an error. Raises SourceError where all this does not tell one data set, UsageError for a wrong field.
+    """
+    paths_of.cache_clear()  # a build begins here: the source may have changed since the last
+    survey.cache_clear()
+    said, where = declared(tree, fields)
+    if said.unit is None and unit is not None:
+        said, _ = declared(tree, {**(fields or {}), "unit": unit})
+    declaration, guessed = completed(tree, said)
+    found = survey(tree, declaration)
+    if not found.chips:
+        kinds, where = ", ".join(mixed.ENDINGS), declaration.images or "the folder"
+        absent = next((f": {row.where} names {row.image:.120}" for row in found.absent.values()), "")
+        raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent}")
+    (count, dtype), sizes = _heads(tree, found)
+    classes, told = classes_of(tree, declaration, found)
+    bands = _bands(tree, declaration, found, (count, dtype), otherwise)
+    plan = Plan(declaration=declaration, classes=classes, bands_a_file=count, one_size=len(sizes) == 1)
+    spec = _spec(base.spec, declaration, bands, classes, dtype)
+    fitted = dataclasses.replace(
+        base,
+        spec=dataclasses.replace(spec, shape=next(iter(sizes)) if len(sizes) == 1 else None),
+        units=partial(units_of, plan=plan),
+        scan=partial(scan, plan=plan),
+        read=partial(read, plan=plan),
+        splits=_splits(tree, declaration, found),
+        fit=None,
+        declare=None,
+    )
+    size = "x".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else f"{len(sizes)} sizes"
+    shown = f"{len(bands)} band{'s' * (len(bands) > 1)} a sample, {size}, {dtype}, taken for {few(_units(bands))}"
+    return fitted, (*([where] if where else []), *guessed, shown, *told, *_left(found))
+
+
+def declare(fields: Mapping[str, object], unit: str | None, base: Pipeline, otherwise: Unit | None = None) -> Pipeline:
+    """Return `base` with fields that go before those of dataset.toml; raise UsageError for a wrong one."""
+    declared(None, fields)
+    return dataclasses.replace(
+        base,
+        fit=partial(fit, base=base, fields=dict(fields), unit=unit, otherwise=otherwise),
+        declare=partial(declare, base=base, otherwise=otherwise),
+    )
+
+
+def pipeline_of(spec: DatasetSpec, units: Callable[[Tree], Iterable[str]], otherwise: Unit | None = None) -> Pipeline:
+    """Return the pipeline that a declaration completes; `units` tells whether a folder is one of its sets."""
+    base = Pipeline(spec=spec, units=units, scan=_unfitted, read=_unfitted, splits={"random": random.Random()})
+    return dataclasses.replace(
+        base, fit=partial(fit, base=base, otherwise=otherwise), declare=partial(declare, base=base, otherwise=otherwise)
+    )
+
+
+def _unfitted(tree: Tree, what: object) -> NoReturn:
+    raise ValueError("a declared set is scanned and read by the pipeline that `fit` returns")
+
+
+def _units(bands: tuple[Band, ...]) -> list[str]:
+    return list(dict.fromkeys(band.unit for band in bands))
+
+
+def _left(found: Survey) -> list[str]:
+    """Return sentences of the images that are no samples."""
+    left = [(found.strangers, "end in none of the suffixes"), (found.unnamed, "are named by no row or line")]
+    return [f"{len(paths):,} images {what} and are left out, such as {paths[0]}" for paths, what in left if paths]
+
+
+def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:
+    """Return the one kind of all sound images, and their sizes; raise SourceError where there are several kinds."""
+    kinds: dict[Kind, str] = {}
+    sizes = set()
+    flaw: BadRecord | None = None
+    for chip in found.chips.values():
+        try:
+            (count, height, width), dtype = mixed.header(tree, chip.files[0])
+        except BadRecord as error:  # which scan refuses or leaves out
+            flaw = flaw or error
+            continue
+        kinds.setdefault((count, dtype), chip.files[0])
+        sizes.add((height, width))
+    if not kinds and flaw:
+        raise flaw
+    if len(kinds) > 1:
+        several = few([f"{count} of {dtype} in {path}" for (count, dtype), path in kinds.items()])
+        raise SourceError(f"expected images of one number of bands and one dtype, found {several}")
+    return next(iter(kinds)), sizes
+
+
+def _bands(tree: Tree, declaration: Declaration, found: Survey, kind: Kind, otherwise: Unit | None) -> tuple[Band, ...]:
+    """Return the bands with what is declared of them; raise SourceError where their number is not the files'."""
+    (a_file, dtype), suffixes = kind, declaration.band_suffixes
+    if suffixes and a_file != 1:
+        raise SourceError(f"band_suffixes: expected files of one band each, found {a_file} bands in a file")
+    count = len(suffixes) or a_file
+    names = declaration.bands or tuple(str(i + 1) for i in range(count))
+    if len(names) != count:
+        raise SourceError(f"bands: expected the names of {count} bands, found {few(names)}")
+    units = declaration.unit or (("8-bit",) if dtype == "uint8" else (otherwise,) if otherwise else None)
+    if units is None:
+        raise SourceError(_which_unit(tree, next(iter(found.chips.values()))))
+    if len(units) not in (1, count):
+        raise SourceError(f"unit: expected one, or one for each of {count} bands, found {few(units)}")
+    polarizations: Sequence[str] | None = declaration.polarizations
+    if polarizations is None:
+        polarizations = tuple(name.upper() if name.upper() in POLARIZATIONS else "" for name in names)
+    if len(polarizations) != count:
+        raise SourceError(f"polarizations: expected one for each of {count} bands, found {few(polarizations)}")
+    return tuple(
+        Band(
+            name=name,
+            polarization=polarizations[i],
+            unit=units[i if len(units) > 1 else 0],
+            description=f"file that ends in {suffixes[i]}" if suffixes else f"band {i + 1} of the file",
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _which_unit(tree: Tree, chip: Chip) -> str:
+    """Return the question for a unit that nobody said, with the values of one image as evidence."""
+    path = chip.files[0]
+    values = Values.of(mixed.read(tree.read(path), path).image)
+    shown = f" In {path} {values.sentence()}." if values else ""
+    units = ", ".join(get_args(Unit))
+    return f"unit: expected one of {units}, found none.{shown} Give `unit=…`, or write it into dataset.toml"
+
+
+def _spec(
+    base: DatasetSpec, declaration: Declaration, bands: tuple[Band, ...], classes: tuple[str, ...], dtype: str
+) -> DatasetSpec:
+    """Return what a declaration says before any pixel is read."""
+    tasks: tuple[Task, ...] = ()
+    if (told := TASKS.get(declaration.task or "none")) is not None:
+        tasks = (Task(name=told[0], kind=told[1], classes=classes),)
+    narrowed = dtype == "float64"
+    return dataclasses.replace(
+        base,
+        name=declaration.name or base.name,
+        version=declaration.version,
+        title=declaration.title or declaration.name or base.title,
+        licence=declaration.licence,
+        citation=declaration.citation,
+        bands=bands,
+        frames=len(declaration.frame_suffixes) or 1,
+        dtype="float32" if narrowed else dtype,
+        wider=("float64",) if narrowed else (),
+        pixel_size_m=declaration.pixel_size_m,
+        calibration=declaration.calibration or base.calibration,
+        terrain_corrected=declaration.terrain_corrected,
+        tasks=tasks,
+    )
+
+
+def _splits(tree: Tree, declaration: Declaration, found: Survey) -> dict[str, SplitPolicy]:
+    """Return the splits that these data admit, the declared one first; without one, every class shared out alike."""
+    chip = next(iter(found.chips.values()))
+    offered: dict[str, SplitPolicy] = {}
+    wanted = (declaration.split or "").partition(":")[0].strip()
+    if wanted in DECLARED:
+        offered[wanted] = by_declaration.Declared(otherwise=f"in no split of the {wanted}")
+    offered |= {"stratified": stratified.Stratified()} if declaration.task in TASKS else {}
+    offered["random"] = random.Random()
+    if declaration.group or any(row.group for row in found.rows.values()):
+        offered["group"] = group.Group()
+    placed = tiff.georeference(tree, chip.files[0]) if mixed.is_tiff(chip.files[0]) else (None, None)
+    if None not in placed or declaration.x_column:
+        offered["blocks"] = blocks.Blocks()
+    if declaration.split is None:
+        return offered
+    try:
+        name, policy = parse.parse(declaration.split, offered)
+    except UsageError as error:
+        raise SourceError(f"split: {error}") from None
+    return {name: policy} | {other: offered[other] for other in offered if other != name}

@@ -1,0 +1,207 @@
+"""One sample of a set of one's own: its record from names, rows and headers, and its pixels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from sar_data.errors import BadRecord
+from sar_data.naming import few
+from sar_data.own.classes import index_of, labels_of
+from sar_data.own.declaration import Declaration
+from sar_data.own.images import Chip
+from sar_data.own.rows import Row, split_of
+from sar_data.own.survey import Survey, survey
+from sar_data.raster import mixed, tiff
+from sar_data.record import IGNORE, Date, Mask, Record, Sample, SourceFile
+from sar_data.spec import Tree
+
+Place = tuple[str | None, tuple[float, float, float, float, float, float] | None]
+Footprint = tuple[float, float, float, float]
+METRES_A_DEGREE = 111_320.0  # of latitude, on the mean sphere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What scan and read need: the whole declaration, the classes, the bands of a file, whether sizes are one."""
+
+    declaration: Declaration
+    classes: tuple[str, ...]
+    bands_a_file: int
+    one_size: bool
+
+
+def units_of(tree: Tree, plan: Plan) -> list[str]:
+    """Return the first file of each sample, and each row that names no image."""
+    found = survey(tree, plan.declaration)
+    return [*found.chips, *found.absent]
+
+
+def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
+    """Yield the record of one sample, from names, rows and the heads of its files."""
+    found, said = survey(tree, plan.declaration), plan.declaration
+    if (absent := found.absent.get(unit)) is not None:
+        raise BadRecord(unit, f"expected an image, found no file that {absent.image:.120} could mean")
+    chip, row = found.chips[unit], found.rows.get(unit)
+    if chip.missing is not None:
+        raise BadRecord(unit, f"expected {chip.missing} with it, found none")
+    shape = _shape(tree, chip, plan.bands_a_file)
+    place = _georeference(tree, chip)
+    labels, unused = _labels(plan, found, unit, row)
+    files = [SourceFile(path, tree.size(path)) for path in chip.files]
+    if said.task == "segmentation":
+        if unit not in found.masks:
+            raise BadRecord(unit, "expected a mask of the same name, found none")
+        files.append(SourceFile(mask := found.masks[unit], tree.size(mask)))
+    crs, footprint = _footprint(said, place, shape, row)
+    yield Record(
+        key=re.sub(r"[^\w-]+", "_", chip.stem).strip("_") or "_",
+        files=tuple(files),
+        labels=labels,
+        official=_official(said, found, unit, row),
+        shape=None if plan.one_size else shape,
+        group=chip.stem.rpartition("/")[0] if said.group == "folder" else row.group if row else None,
+        time=_time(row),
+        dates=tuple(Date(role=suffix.strip("_-. ") or suffix) for suffix in said.frame_suffixes),
+        crs=crs,
+        transform=place[1],
+        footprint=footprint,
+        unused=unused,
+    )
+
+
+def read(tree: Tree, record: Record, plan: Plan) -> Sample:
+    """Return the bands as they are stored, [band, y, x] or [frame, band, y, x], and the mask where there is one."""
+    said = plan.declaration
+    frames, suffixes = len(said.frame_suffixes), len(said.band_suffixes)
+    count = max(frames, 1) * max(suffixes, 1)
+    parts = [mixed.read(tree.read(file.path), file.path) for file in record.files[:count]]
+    shapes = {part.image.shape for part in parts}
+    if len(shapes) > 1:
+        raise BadRecord(record.files[0].path, f"expected files of one shape, found {few(sorted(map(str, shapes)))}")
+    image = np.concatenate([part.image for part in parts]) if count > 1 else parts[0].image
+    bands = len(image) // max(frames, 1)
+    if frames:
+        image = image.reshape(frames, bands, *image.shape[1:])
+    missing = [n for part in parts for n in (part.nodata or (0,) * len(part.image))]
+    nodata = tuple(sum(missing[band::bands]) for band in range(bands)) if any(missing) else ()
+    mask = None
+    if said.task == "segmentation":
+        mask = _mask(tree, record.files[count].path, plan)
+    return Sample(image=image, mask=mask, nodata=nodata, fallbacks=sum(part.fallbacks for part in parts))
+
+
+def _shape(tree: Tree, chip: Chip, bands: int) -> tuple[int, int]:
+    """Return the (height, width) of a sample; raise BadRecord where its files differ."""
+    first: tuple[int, int] | None = None
+    for path in chip.files:
+        (count, height, width), _ = mixed.header(tree, path)
+        if count != bands:
+            raise BadRecord(path, f"expected {bands} band{'s' * (bands > 1)}, found {count}")
+        first = first or (height, width)
+        if (height, width) != first:
+            raise BadRecord(path, f"expected {first[0]}x{first[1]} pixels, as {chip.files[0]}, found {height}x{width}")
+    if first is None:
+        raise BadRecord(chip.stem, "expected a file, found none")
+    return first
+
+
+def _georeference(tree: Tree, chip: Chip) -> Place:
+    """Return (crs, transform) of the files; raise BadRecord where they are of different places."""
+    places = {path: tiff.georeference(tree, path) for path in chip.files if mixed.is_tiff(path)}
+    if len(set(places.values())) > 1:
+        path = next(path for path, place in places.items() if place != places[chip.files[0]])
+        raise BadRecord(path, f"expected the georeference of {chip.files[0]}, found another")
+    return next(iter(places.values()), (None, None))
+
+
+def _labels(plan: Plan, found: Survey, unit: str, row: Row | None) -> tuple[dict[str, tuple[int, ...]], str | None]:
+    """Return the labels of the task, and why a sample without any is unused."""
+    task = plan.declaration.task
+    if task not in ("classification", "multilabel"):
+        return ({"mask": ()} if task == "segmentation" else {}), None
+    words = labels_of(plan.declaration, found, unit)
+    where = unit if row is None else row.where
+    indices = []
+    for word in words:
+        if (index := index_of(word, plan.classes)) is None:
+            raise BadRecord(
+                where, f"expected one of {len(plan.classes)} classes, {few(plan.classes)}, found {word!r:.80}"
+            )
+        indices.append(index)
+    if task == "classification":
+        if len(indices) > 1:
+            raise BadRecord(where, f"expected one label, found {few(words)}: give `task=multilabel`")
+        return {"class": tuple(indices)}, None if indices else "without a label"
+    return {"labels": tuple(sorted(set(indices)))}, None if row is not None or indices else "without a row"
+
+
+def _official(said: Declaration, found: Survey, unit: str, row: Row | None) -> str | None:
+    """Return the split that the data declare, by the way that the declaration names."""
+    way = (said.split or "").partition(":")[0]
+    if way == "folders":
+        return found.folders[unit][0]
+    return split_of(row) if row is not None and way in ("lists", "column") else None
+
+
+def _time(row: Row | None) -> datetime | None:
+    """Return the time of a row, UTC where it names no zone; raise BadRecord where it is none."""
+    if row is None or row.date is None:
+        return None
+    try:
+        time = datetime.fromisoformat(row.date)
+    except ValueError:
+        raise BadRecord(row.where, f"expected a date as ISO 8601 writes it, found {row.date[:40]!r}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _footprint(
+    said: Declaration, place: Place, shape: tuple[int, int], row: Row | None
+) -> tuple[str | None, Footprint | None]:
+    """Return crs and footprint: of the file's own georeference, else around the coordinates of the row."""
+    crs, transform = place
+    height, width = shape
+    if crs is not None and transform is not None:
+        a, b, c, d, e, f = transform
+        xs = [c + a * x + b * y for x in (0, width) for y in (0, height)]
+        ys = [f + d * x + e * y for x in (0, width) for y in (0, height)]
+        return crs, (min(xs), min(ys), max(xs), max(ys))
+    if row is None or row.x is None or row.y is None or said.x_column is None:
+        return crs, None
+    try:
+        x, y = float(row.x), float(row.y)
+    except ValueError:
+        raise BadRecord(row.where, f"expected coordinates, found {row.x[:20]!r} and {row.y[:20]!r}") from None
+    crs = said.crs or "EPSG:4326"
+    pixel = said.pixel_size_m or 0.0
+    across, down = width * pixel / 2, height * pixel / 2
+    if crs == "EPSG:4326":
+        if not (-180 <= x <= 180 and -90 < y < 90):
+            raise BadRecord(
+                row.where, f"expected longitude and latitude in degrees, found {x:g} and {y:g}: give `crs=…`"
+            )
+        across, down = across / METRES_A_DEGREE / float(np.cos(np.radians(y))), down / METRES_A_DEGREE
+    if not (across and np.isfinite([x, y]).all()):
+        return crs, None
+    return crs, (x - across, y - down, x + across, y + down)
+
+
+def _mask(tree: Tree, path: str, plan: Plan) -> Mask:
+    """Return the class of each pixel; raise BadRecord for a value that is no class and not 255."""
+    image = mixed.read(tree.read(path), path).image
+    if len(image) != 1 or image.dtype.kind not in "iub":
+        raise BadRecord(path, f"expected a mask of one band of whole numbers, found {len(image)} of {image.dtype}")
+    values = plan.declaration.mask_values or tuple(range(len(plan.classes)))
+    mask = np.full(image.shape[1:], IGNORE, np.uint8)
+    for index, value in enumerate(values):
+        mask[image[0] == value] = index
+    others = set(np.unique(image[0][mask == IGNORE]).tolist()) - {*values, IGNORE}
+    if others:
+        raise BadRecord(
+            path, f"expected mask values {few(values)} or {IGNORE}, found {few(sorted(others))}: give `mask_values=…`"
+        )
+    return mask

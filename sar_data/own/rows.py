@@ -1,0 +1,174 @@
+"""What tables and lists say of images: a row an image, with or without a heading, as text or as Parquet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels.table import SEPARATORS, read_table
+from sar_data.naming import few
+from sar_data.own.images import SPLITS
+from sar_data.spec import Tree
+
+WORDS = {
+    "image": "image images file filename file_name filepath file_path path img img_path image_path image_file "
+    "image_name img_name name image_id img_id id chip chip_id patch patch_id tile",
+    "label": "label labels class classes category target class_name label_name category_name class_id label_id y",
+    "split": "split subset partition set fold",
+    "group": "group scene scene_id scene_name city site location region product product_id",
+    "date": "date time datetime timestamp acquired acquisition_date acquisition_time",
+    "x": "lon lng longitude center_lon x easting",
+    "y": "lat latitude center_lat northing",
+}
+"""Role of a column → what it is called, the likeliest first."""
+PARTED = re.compile(r"\s*[;|]\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one row or line says; `where` names it. What it does not say is None."""
+
+    image: str
+    where: str
+    labels: tuple[str, ...] | None = None
+    split: str | None = None
+    group: str | None = None
+    date: str | None = None
+    x: str | None = None
+    y: str | None = None
+
+
+Columns = Mapping[str, str | None]
+"""Role → column."""
+
+
+def columns_of(heading: Collection[str], declared: Columns) -> dict[str, str]:
+    """Return role → column: the declared ones, for the others the likeliest name."""
+    spelled = {re.sub(r"\W+", "_", name.strip().lower()): name for name in reversed(list(heading))}
+    taken = {column for column in declared.values() if column}
+    found = {role: column for role, column in declared.items() if column}
+    for role, words in WORDS.items():
+        guess = next((spelled[word] for word in words.split() if spelled.get(word, "") not in ("", *taken)), None)
+        if role not in found and guess is not None:
+            found[role] = guess
+            taken.add(guess)
+    return found
+
+
+def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str], bool]) -> list[Row]:
+    """Return the rows of a table or a list; `is_known` says of a name whether it means an image.
+
+    Raises BadRecord or SourceError, naming file and line, where it is none, and where a declared column lacks.
+    """
+    if path.lower().endswith(".parquet"):
+        return _of_parquet(path, tree.read(path), declared)
+    data = tree.read(path)
+    text = data.decode("utf-8-sig", "replace")
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        return []
+    cells = _cells(lines[0][1])
+    heading = columns_of(cells, declared)
+    if any(declared.values()) or ("image" in heading and not any(map(is_known, cells))):
+        return _of_table(path, data, lines, heading, declared)
+    return _of_lines(path, lines, is_known)
+
+
+def _cells(line: str) -> list[str]:
+    separator = max(SEPARATORS, key=line.count)
+    return [cell.strip().strip("\"'") for cell in (line.split(separator) if separator in line else line.split())]
+
+
+def _of_table(
+    path: str, data: bytes, lines: list[tuple[int, str]], heading: Mapping[str, str], declared: Columns
+) -> list[Row]:
+    _check_columns(path, _cells(lines[0][1]), heading, declared)
+    if not any(separator in lines[0][1] for separator in SEPARATORS):  # parted by blanks
+        names = lines[0][1].split()
+        parted = [(number, line.split()) for number, line in lines[1:]]
+        if wrong := next((number for number, cells in parted if len(cells) != len(names)), None):
+            raise SourceError(f"{path}, line {wrong}: expected {len(names)} words, as its heading has")
+        rows: Iterable[Mapping[str, Any]] = [dict(zip(names, cells, strict=True)) for _, cells in parted]
+    else:
+        rows = read_table(path, data, list(heading.values()))
+    return [_row(row, heading, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _of_parquet(path: str, data: bytes, declared: Columns) -> list[Row]:
+    try:
+        schema = pq.read_schema(pa.BufferReader(data))
+        heading = columns_of(schema.names, declared)
+        _check_columns(path, schema.names, heading, declared)
+        rows = pq.read_table(pa.BufferReader(data), columns=list(heading.values())).to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {error}"[:400]) from None
+    return [_row(row, heading, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _check_columns(path: str, names: Collection[str], heading: Mapping[str, str], declared: Columns) -> None:
+    if lacking := [column for column in declared.values() if column and column not in names]:
+        raise SourceError(f"{path}: expected the columns {few(lacking)}, found {few(list(names), 12)}")
+    if "image" not in heading:
+        raise SourceError(
+            f"{path}: expected a column of image names, found {few(list(names), 12)}: give `image_column=…`"
+        )
+
+
+def _row(row: Mapping[str, Any], heading: Mapping[str, str], where: str) -> Row:
+    values = {role: _text(row[column]) for role, column in heading.items() if role != "label"}
+    labels = _labels(row[heading["label"]]) if "label" in heading else None
+    return Row(image=values.pop("image") or "", where=where, labels=labels, **values)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or str(value).strip() == "" else str(value).strip()
+
+
+def _labels(value: Any) -> tuple[str, ...]:
+    """Return the labels of a cell: one, several parted by ; or |, or those of a list."""
+    if isinstance(value, (list, tuple)):
+        return tuple(str(one).strip() for one in value)
+    text = _text(value)
+    return () if text is None else tuple(word for word in PARTED.split(text) if word)
+
+
+def _of_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:
+    """Return the rows of a list without a heading: `path label`, or a path alone."""
+    rows = []
+    for number, line in lines:
+        where, text = f"{path}, line {number}", line.strip().strip("\"'")
+        name, label = text, ""
+        if not is_known(text):
+            name, label = _parted(text)
+        if not name:  # one word that means no image
+            name = label
+            label = ""
+        rows.append(Row(image=name.strip("\"'"), where=where, labels=(label.strip("\"'"),) if label else None))
+    if len({row.labels is None for row in rows}) > 1:
+        odd = next(row for row in rows if (row.labels is None) != (rows[0].labels is None))
+        other = "a path alone" if odd.labels is not None else "`path label`"
+        raise SourceError(f"{odd.where}: expected {other}, as in line 1, found {odd.image[:120]!r}")
+    return rows
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return what stands before the last blanks and separators of a line, and the word behind them."""
+    match = re.match(r"(.*?[^\s,;|])[\s,;|]+([^\s,;|]+)$", text)
+    return (match[1], match[2]) if match else ("", text)
+
+
+def split_of(row: Row) -> str | None:
+    """Return the split that a row says, None where it says none; raise BadRecord for a word that is none."""
+    if row.split is None:
+        return None
+    if (split := SPLITS.get(row.split.lower())) is None:
+        raise BadRecord(row.where, f"expected the split train, val or test, found {row.split[:40]!r}")
+    return split

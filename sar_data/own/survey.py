@@ -1,0 +1,152 @@
+"""What lies in a folder, by a declaration: the samples, and what tables, lists, folders and masks say of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from types import MappingProxyType
+
+from sar_data.errors import SourceError
+from sar_data.labels.lists import list_names
+from sar_data.own.declaration import Declaration
+from sar_data.own.images import (
+    SPLITS,
+    Chip,
+    Names,
+    candidates,
+    chips,
+    is_image,
+    placed_in_folders,
+    root_of,
+    stem_of,
+    walk,
+)
+from sar_data.own.rows import Row, read_rows
+from sar_data.spec import Tree
+
+ROLES = ("image", "label", "split", "group", "date", "x", "y")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """The samples by the path of their first file, and by it what is said of them.
+
+    Where rows name images, those that no row names are in `unnamed` and are no samples. `absent` has the rows that name
+    no image, by what names the row; `strangers` are images that end in none of the declared suffixes; `lists` are the
+    lists that were read, by split.
+    """
+
+    chips: Mapping[str, Chip]
+    strangers: tuple[str, ...]
+    unnamed: tuple[str, ...]
+    rows: Mapping[str, Row]
+    absent: Mapping[str, Row]
+    folders: Mapping[str, tuple[str | None, str | None]]
+    masks: Mapping[str, str]
+    lists: Mapping[str, str]
+
+
+@lru_cache(maxsize=4)
+def paths_of(tree: Tree) -> tuple[str, ...]:
+    """Return every file of the tree, listed once a process."""
+    return tuple(walk(tree))
+
+
+@lru_cache(maxsize=4)
+def survey(tree: Tree, declaration: Declaration) -> Survey:
+    """Return what a declaration finds in the tree, once a process; raise SourceError where documents contradict it."""
+    paths = paths_of(tree)
+    found, strangers = chips(declaration, paths)
+    root = root_of(declaration)
+    names = Names(found, root)
+    rows: dict[str, Row] = {}
+    absent: dict[str, Row] = {}
+    lists = lists_of(tree) if declaration.labels == "lists" or _by_lists(declaration) else {}
+    for row in _read(tree, declaration, lists, names):
+        if (unit := names.find(row.image)) is None:
+            absent[row.where] = row
+        elif (other := rows.setdefault(unit, row)) is not row:
+            raise SourceError(f"{row.where}: expected every image once, found {row.image:.120} in {other.where} too")
+    named = bool(rows or absent)
+    unnamed = tuple(unit for unit in found if unit not in rows) if named else ()
+    found = {unit: chip for unit, chip in found.items() if not named or unit in rows}
+    folders = placed_in_folders([chip.stem for chip in found.values()], root)
+    return Survey(
+        chips=MappingProxyType(found),
+        strangers=tuple(strangers),
+        unnamed=unnamed,
+        rows=rows,
+        absent=absent,
+        folders={unit: folders[chip.stem] for unit, chip in found.items()},
+        masks=_masks(declaration, found, paths, root),
+        lists=lists,
+    )
+
+
+def lists_of(tree: Tree) -> dict[str, str]:
+    """Return split → list at the root, none where there is no list of train."""
+    try:
+        return list_names(tree.files(), "the source")
+    except SourceError as error:
+        if "expected one list" in str(error):
+            raise
+        return {}
+
+
+def columns(declaration: Declaration) -> dict[str, str | None]:
+    """Return role → the declared column."""
+    return {role: getattr(declaration, f"{role}_column") for role in ROLES}
+
+
+def _by_lists(declaration: Declaration) -> bool:
+    return (declaration.split or "").partition(":")[0] == "lists"
+
+
+def _read(tree: Tree, declaration: Declaration, lists: Mapping[str, str], names: Names) -> Iterable[Row]:
+    """Yield the rows of the table, and of each list with the split it stands for."""
+    known = partial(_is_known, names)
+    if declaration.table:
+        yield from read_rows(tree, declaration.table, columns(declaration), known)
+        if declaration.labels != "lists" and not lists:
+            return
+    for split, path in lists.items():
+        of_list = {} if declaration.table else columns(declaration)
+        for row in read_rows(tree, path, of_list, known):
+            yield Row(row.image, row.where, row.labels, split, row.group, row.date, row.x, row.y)
+
+
+def _is_known(names: Names, name: str) -> bool:
+    return names.find(name) is not None
+
+
+def _masks(declaration: Declaration, found: Mapping[str, Chip], paths: Iterable[str], root: str) -> dict[str, str]:
+    """Return sample → its mask: named as the image and the suffix, below the folder of masks where there is one."""
+    suffix, folder = declaration.mask_suffix or "", f"{declaration.masks.strip('/')}/" if declaration.masks else None
+    if not suffix and folder is None:
+        return {}
+    images = set(candidates(declaration, paths))
+    by_path: dict[str, str] = {}
+    by_name: dict[tuple[str, ...], str] = {}
+    for path in paths:
+        stem = stem_of(path)
+        if is_image(path) and path not in images and stem.endswith(suffix) and path.startswith(folder or ""):
+            stem = stem[: len(stem) - len(suffix)]
+            by_path[stem.removeprefix(folder or "")] = path
+            by_name[_short(stem)] = path
+    masks = {}
+    for unit, chip in found.items():
+        for key in (chip.stem, chip.stem.removeprefix(root)):
+            if key in by_path:
+                masks[unit] = by_path[key]
+                break
+        else:
+            if (other := by_name.get(_short(chip.stem))) is not None:
+                masks[unit] = other
+    return masks
+
+
+def _short(stem: str) -> tuple[str, ...]:
+    """Return the name and the split of a file, by which an image and its mask belong together in any folders."""
+    *folders, name = stem.split("/")
+    return name, *(SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS)

@@ -1,0 +1,277 @@
+"""Class folders, lists and tables are found and built without a line of Python."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import sar_data
+from pipelines.custom import PIPELINE
+from pipelines.path_label import PIPELINE as LISTS
+from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
+from sar_data.own.pipeline import fit
+from sar_data.record import Record
+from sar_data.sources.tree import Folder
+from sar_data.spec import Pipeline
+from tests.own.trees import png, tif, values
+
+
+def fitted(root: Path, **fields: Any) -> tuple[Pipeline, dict[str, Record]]:
+    tree = Folder.at(root)
+    found, _ = fit(tree, PIPELINE, fields)
+    records = [record for unit in found.units(tree) for record in found.scan(tree, unit)]
+    return found, {record.key: record for record in records}
+
+
+def lists(root: Path, **texts: str) -> Path:
+    for i in range(4):
+        png(root / f"img/chip_{i}.png", i)
+    for name, text in texts.items():
+        (root / name.replace("__", ".")).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("form", "key", "split"),
+    [
+        ("train/{name}/{i}.png", "train_Cargo_0", "train"),
+        ("{name}/{i}.png", "Cargo_0", None),
+        ("{split}/{name}/{i}.png", "train_Cargo_0", "train"),
+        ("my set/chips/{split}/{name}/{i}.png", "my_set_chips_train_Cargo_0", "train"),
+        ("data/{name}/{split}/{i}.png", "data_Cargo_train_0", "train"),
+        ("{name}/scene/{i}.png", "Cargo_scene_0", None),
+    ],
+)
+def test_class_folders_tell_classes_and_splits(tmp_path: Path, form: str, key: str, split: str | None) -> None:
+    for i in range(12):
+        word = ("Training", "valid", "test")[i % 3] if "set" in form else ("train", "val", "test")[i % 3]
+        png(tmp_path / form.format(name=("Cargo", "Tanker")[i // 6], split=word, i=i), i)
+    found, records = fitted(tmp_path)
+    assert found.spec.tasks[0].classes == ("Cargo", "Tanker")
+    assert len(records) == 12
+    record = next(r for r in records.values() if re.fullmatch(key.replace("train", "[Tt]rain(ing)?"), r.key))
+    assert (record.labels, record.official) == ({"class": (0,)}, split)
+    assert next(iter(found.splits)) == ("folders" if split else "stratified")
+
+
+def test_class_folders_build_from_python_and_what_was_guessed_is_in_the_manifest(tmp_path: Path) -> None:
+    for i in range(12):
+        png(tmp_path / "raw" / ("train", "val", "test")[i % 3] / ("Cargo", "Tanker")[i // 6] / f"{i}.png", i)
+    build = sar_data.build("custom", source=tmp_path / "raw", out=tmp_path, declare={"name": "ships"}, runner="serial")
+    assert sar_data.verify(build.path, full=True) == []
+    assert build.path.parent.parent.name == "ships"
+    manifest = build.manifest
+    assert {split: manifest.splits[split].count for split in manifest.splits} == {"train": 4, "val": 4, "test": 4}
+    assert "split by folder: test 4, train 4, val 4" in manifest.discovered
+
+
+LISTED = "".join(f"img/chip_{i}.png {i % 2}\n" for i in range(3))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"train__txt": LISTED},
+        {"train__txt": "image,label\n" + LISTED.replace(" ", ",")},
+        {"train__txt": "path label\n" + LISTED},
+        {"train__csv": LISTED.replace(" ", ",")},
+        {"train__csv": '"filename";"class"\n' + LISTED.replace(" ", ";")},
+        {"train__tsv": "id\tscene\tlabel\n" + LISTED.replace(" ", "\ta\t").replace("img/", "").replace(".png", "")},
+        {"train_list__txt": LISTED},
+        {"my_train_labels__csv": "label,image\n" + "".join(f"{i % 2},/data/x/img/chip_{i}\n" for i in range(3))},
+    ],
+)
+def test_lists_with_and_without_headings_say_labels_and_split(tmp_path: Path, texts: dict[str, str]) -> None:
+    lists(tmp_path, **texts, test__txt="img/chip_3.png 1\n")
+    found, records = fitted(tmp_path)
+    assert found.spec.tasks[0].classes == ("0", "1")
+    assert [(r.labels["class"], r.official) for r in records.values()] == [
+        ((0,), "train"),
+        ((1,), "train"),
+        ((0,), "train"),
+        ((1,), "test"),
+    ]
+    assert next(iter(LISTS.fit(Folder.at(tmp_path))[0].splits)) == "official"  # type: ignore[misc]
+
+
+def test_lists_of_paths_alone_make_a_set_without_labels(tmp_path: Path) -> None:
+    lists(tmp_path, train__txt="img/chip_0.png\nimg/chip_1\n", val__txt="chip_2\n")
+    found, records = fitted(tmp_path)
+    assert found.spec.tasks == ()
+    assert [record.official for record in records.values()] == ["train", "train", "val"]  # the fourth is in no list
+
+
+def test_a_list_that_says_labels_now_and_then_is_refused(tmp_path: Path) -> None:
+    lists(tmp_path, train__txt="img/chip_0.png 1\nimg/chip_1.png\n")
+    with pytest.raises(SourceError, match=r"train\.txt, line 2: expected `path label`, as in line 1"):
+        LISTS.fit(Folder.at(tmp_path))  # type: ignore[misc]
+
+
+def table(root: Path, kind: str) -> str:
+    for i in range(6):
+        tif(root / f"chips/scene_{i}.tif", values(i), place=i)
+    columns = {
+        "file": [f"scene_{i}.tif" for i in range(6)],
+        "label": ["b", "a", "a|b", "", "c", "a"],
+        "split": ["train", "train", "Validation", "test", "test", ""],
+        "scene": ["s1", "s1", "s2", "s2", "s3", "s3"],
+        "date": [f"2024-05-0{i + 1}" for i in range(6)],
+    }
+    if kind == "parquet":
+        lists_of = [[word for word in text.split("|") if word] for text in columns["label"]]
+        pq.write_table(pa.table({**columns, "label": lists_of}), root / "meta.parquet")
+        return "meta.parquet"
+    rows = [",".join(columns), *(",".join(cells) for cells in zip(*columns.values(), strict=True))]
+    (root / "meta.csv").write_text("\n".join(rows), encoding="utf-8-sig")
+    return "meta.csv"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_says_labels_split_group_and_date_by_column(tmp_path: Path, kind: str) -> None:
+    table(tmp_path, kind)
+    found, records = fitted(tmp_path, unit="power", bands=["VV", "VH"])
+    assert (found.spec.tasks[0].kind, found.spec.tasks[0].classes) == ("multilabel", ("a", "b", "c"))
+    assert next(iter(found.splits)) == "column"
+    assert {"group", "blocks"} <= found.splits.keys()
+    both = records["chips_scene_2"]
+    assert (both.labels, both.official, both.group, str(both.time)) == (
+        {"labels": (0, 1)},
+        "val",
+        "s2",
+        "2024-05-03 00:00:00+00:00",
+    )
+    assert both.crs == "EPSG:32632"
+    assert both.footprint == (500_800, 5_399_840, 500_960, 5_400_000)
+    assert records["chips_scene_5"].official is None
+
+
+def test_coordinates_of_a_table_place_images_that_have_no_georeference(tmp_path: Path) -> None:
+    for i in range(3):
+        png(tmp_path / f"{i}.png", i)
+    (tmp_path / "meta.csv").write_text("image,label,lon,lat\n0,x,10.0,48.0\n1,y,10.5,48.0\n2,x,11.0,48.0\n")
+    _, records = fitted(tmp_path, x_column="lon", y_column="lat", pixel_size_m="10")
+    left, bottom, right, top = records["0"].footprint or (0, 0, 0, 0)
+    assert (records["0"].crs, (left + right) / 2, (bottom + top) / 2) == ("EPSG:4326", 10.0, 48.0)
+    assert top - bottom == pytest.approx(160 / 111_320)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("0.png,z,train\n", "meta.csv, row 1: expected one of 2 classes, x, y, found 'z'"),
+        ("0.png,x,later\n", "meta.csv, row 1: expected the split train, val or test, found 'later'"),
+        ("gone.png,x,train\n0.png,x,train\n", "meta.csv, row 1: expected an image, found no file that gone.png"),
+        (
+            "0.png,x,train\n0.png,y,train\n",
+            "meta.csv, row 2: expected every image once, found 0.png in meta.csv, row 1",
+        ),
+        ("0.png,x|y,train\n", "expected one label, found x, y: give `task=multilabel`"),
+    ],
+)
+def test_a_row_that_is_wrong_is_named(tmp_path: Path, rows: str, message: str) -> None:
+    png(tmp_path / "0.png")
+    (tmp_path / "meta.csv").write_text(f"image,label,split\n{rows}")
+    with pytest.raises(SarDataError, match=re.escape(message)):
+        fitted(tmp_path, classes=["x", "y"], task="classification", labels="table", table="meta.csv", split="column")
+
+
+def test_rows_that_name_no_image_are_quarantined_one_by_one(tmp_path: Path) -> None:
+    lists(tmp_path / "raw", train__txt=LISTED + "img/gone.png 1\n")
+    build = sar_data.build(
+        "path-label", source=tmp_path / "raw", out=tmp_path, bad_records="quarantine", runner="serial"
+    )
+    assert [(bad.path, bad.reason[:17]) for bad in build.manifest.quarantine] == [
+        ("train.txt, line 4", "expected an image")
+    ]
+
+
+def test_bands_and_frames_come_together_by_their_suffixes(tmp_path: Path) -> None:
+    for i in range(3):
+        for j, frame in enumerate(("_pre", "_post")):
+            for k, band in enumerate(("_vh", "_VV")):
+                name = f"place{i}{frame}{band}.tif" if i else f"place{i}{band}{frame}.tif"
+                tif(tmp_path / "img" / name, values(9 * i + 3 * j + k, bands=1), place=i)
+    found, records = fitted(tmp_path, unit="power", band_suffixes=["_VV", "_vh"], frame_suffixes=["_pre", "_post"])
+    assert (found.spec.frames, [band.name for band in found.spec.bands]) == (2, ["1", "2"])
+    record = records["img_place2"]
+    assert [file.path.rpartition("/")[2] for file in record.files] == [
+        "place2_pre_VV.tif",
+        "place2_pre_vh.tif",
+        "place2_post_VV.tif",
+        "place2_post_vh.tif",
+    ]
+    assert [date.role for date in record.dates] == ["pre", "post"]
+    image = found.read(Folder.at(tmp_path), record).image
+    assert image.shape == (2, 2, 16, 16)
+    assert np.array_equal(image[1, 0], values(22, bands=1)[0])
+
+
+def test_a_band_a_file_is_found_by_its_polarization(tmp_path: Path) -> None:
+    for i in range(4):
+        for k, band in enumerate(("VH", "VV")):
+            tif(tmp_path / f"{i}-{band}.tif", values(2 * i + k, bands=1), place=i)
+    found, records = fitted(tmp_path, unit="power")
+    assert [(band.name, band.polarization) for band in found.spec.bands] == [("VV", "VV"), ("VH", "VH")]
+    assert np.array_equal(found.read(Folder.at(tmp_path), records["1"]).image[0], values(3, bands=1)[0])
+
+
+def test_a_band_that_lacks_is_named(tmp_path: Path) -> None:
+    for i in range(3):
+        tif(tmp_path / f"{i}_VV.tif", values(i, bands=1))
+    with pytest.raises(BadRecord, match=r"0_VV\.tif: expected 0_VH with it, found none"):
+        fitted(tmp_path, unit="power", band_suffixes=["_VV", "_VH"])
+
+
+def test_files_of_one_sample_are_of_one_place(tmp_path: Path) -> None:
+    tif(tmp_path / "0_VV.tif", values(0, bands=1), place=0)
+    tif(tmp_path / "0_VH.tif", values(1, bands=1), place=1)
+    with pytest.raises(BadRecord, match=r"0_VH\.tif: expected the georeference of 0_VV\.tif, found another"):
+        fitted(tmp_path, unit="power")
+
+
+def test_a_unit_is_asked_for_with_the_values_as_evidence(tmp_path: Path) -> None:
+    tif(tmp_path / "a/0.tif", values(0))
+    with pytest.raises(SourceError, match=r"expected one of dB, .*a/0.tif values lie between 0\.0.*not dB.*`unit=…`"):
+        fitted(tmp_path)
+    tif(tmp_path / "a/0.tif", 10 * np.log10(values(0)))
+    with pytest.raises(SourceError, match="suggest dB"):
+        fitted(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"unit": "decibel"}, "`unit=decibel`: expected 'dB', 'power', 'amplitude', 'DN', '8-bit' or 'phase'"),
+        ({"polarisation": "VV"}, "`polarisation=VV`: unknown field 'polarisation'. Did you mean 'polarizations'?"),
+        ({"bands": ["VV", "VV"]}, "`bands=VV,VV`: expected every one once"),
+        ({"task": "segment"}, "`task=segment`: expected 'classification', 'multilabel', 'segmentation'"),
+        ({"images": "../else"}, "`images=../else`: expected a path below the folder"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named_as_it_was_given(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(SarDataError, match=re.escape(message)):
+        sar_data.build("custom", source=tmp_path, out=tmp_path / "out", declare=fields)
+
+
+def test_a_published_dataset_takes_no_declaration(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`bands=VV`: eurosat-sar is published"):
+        sar_data.build("eurosat-sar", source=tmp_path, out=tmp_path / "out", declare={"bands": "VV"})
+
+
+def test_another_declaration_is_another_build(tmp_path: Path) -> None:
+    for i in range(6):
+        tif(tmp_path / "raw" / "ab"[i % 2] / f"{i}.tif", values(i), place=i)
+    first, second = (
+        sar_data.build(
+            "custom", source=tmp_path / "raw", out=tmp_path, runner="serial", declare={"unit": "power", **more}
+        )
+        for more in ({"bands": ["VV", "VH"]}, {"bands": ["HH", "HV"]})
+    )
+    assert first.path != second.path
+    assert [band.name for band in second.manifest.bands] == ["HH", "HV"]
