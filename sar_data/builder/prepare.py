@@ -38,7 +38,7 @@ from sar_data.sealed.names import check_spec
 from sar_data.sealed.records import fingerprint
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.lists import FoundLists
-from sar_data.spec import DatasetSpec
+from sar_data.spec import DatasetSpec, Pipeline
 from sar_data.split.leakage import Leakage, leakage_of
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, SplitPolicy
@@ -56,7 +56,6 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     pipeline = request.pipeline
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
-    declared = pipeline.declare is not None
     fit = fitted(pipeline, tree, request.source)
     pipeline, tree = fit.pipeline, fit.tree
     if say:
@@ -84,8 +83,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
-        **({"fitted": [spec.dtype, spec.shape, spec.units]} if fit.discovered else {}),
-        **({"declared": _declared(spec)} if declared else {}),
+        **_discovered(request.pipeline, fit),
         "format": [container.name, container.version, container.compression],
         "shard_length": request.shard_length,
         "limit": request.limit,
@@ -176,12 +174,16 @@ def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec
     return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
 
 
-def _declared(spec: DatasetSpec) -> list[Any]:
-    """Return what a declaration says that is stored in the manifest alone, as JSON has it."""
+def _discovered(asked: Pipeline, fit: Fitted) -> dict[str, Any]:
+    """Return what a recipe covers beyond the source's files: what was fitted, and what their owner declares of them."""
+    spec = fit.pipeline.spec
+    found: dict[str, Any] = {"fitted": [spec.dtype, spec.shape, spec.units]} if fit.discovered else {}
+    if asked.declare is None:
+        return found
     bands = [[band.name, band.polarization, band.unit] for band in spec.bands]
     tasks = [[task.name, task.kind, list(task.classes)] for task in spec.tasks]
     facts = [spec.title, spec.licence, spec.citation, spec.calibration, spec.terrain_corrected, spec.pixel_size_m]
-    return [bands, tasks, spec.frames, facts]
+    return found | {"declared": [bands, tasks, spec.frames, facts]}
 
 
 def _identity(spec: DatasetSpec, fit: Fitted) -> Identity:
