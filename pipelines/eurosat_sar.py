@@ -3,8 +3,8 @@
 A sample is one GeoTIFF <Class>/<Class>_<n>.tif with two bands, 1 = VV and 2 = VH, sigma0 in dB, 64x64 pixels of
 nearly 10 m. What is odd about the data:
 - The order of the classes is alphabetical here, as in FG-MAE; Copernicus-Bench numbers the same ten otherwise.
-- There is no official split. FG-MAE draws 80/20 with scikit-learn ("fgmae", no val; its seed 0 is the published
-  draw); "stratified" is a 60/20/20 of the sizes that Copernicus-Bench uses, but not its list.
+- There is no official split. FG-MAE draws 80/20 with scikit-learn ("fgmae", no val); its run scripts say seed 42.
+  "stratified" is a 60/20/20 of the sizes that Copernicus-Bench uses, but not its list.
 - The scene of a patch is not recorded, so no split can hold scenes apart: "blocks" holds places apart.
 - The statistics that circulate (VV -12.59, VH -20.26 dB) are those of SSL4EO-S12, not of these files.
 No real file was at hand: band order, unit and georeference are those of the documents. A file may lack a

@@ -74,6 +74,7 @@ def markdown(runs: Sequence[Run], split: str = "test") -> str:
     head = [*FIXED, *(f"{split} {_titled(name)}" for name in figures)]
     lines = _table(head, [[*run.about().values(), *(_cell(run, split, name) for name in figures)] for run in runs])
     notes = [NOTE] if split == "test" and any(run.marked for run in runs) and figures else []
+    notes += [f"{run.name}: {text}" for run in runs for text in run.metrics.get("departures", ())]
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
     differing = differences(runs)
     if differing:
@@ -102,7 +103,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     flat = [
         dict(
             _flat(
-                {name: part for name, part in run.config.items() if name not in ("job", "preset")}
+                {name: part for name, part in run.config.items() if name not in ("job", "preset", "departures")}
                 | {"chosen": run.metrics.get("probe", {}).get("chosen", {})}
             )
         )

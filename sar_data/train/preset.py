@@ -11,15 +11,38 @@ from typing import Any, NamedTuple, get_args
 import pydantic
 
 from sar_data.errors import UsageError, unknown
+from sar_data.sealed.manifest import Manifest
 from sar_data.train.settings import JOBS, Settings
 
 
+class Repeated(pydantic.BaseModel):
+    """The build that a preset repeats: one of some datasets, a variant, a split policy and its seed; None for any."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dataset: list[str] | None = None
+    variant: str | None = None
+    split: str | None = None
+    seed: int | None = None
+
+    def departures(self, manifest: Manifest) -> list[str]:
+        """Say in what a build differs: a sentence each."""
+        policy = manifest.split_policy
+        found = {"dataset": manifest.dataset, "variant": manifest.variant, "split": policy.policy, "seed": policy.seed}
+        return [
+            f"{name}: the preset repeats {' or '.join(map(str, wanted))}, this build has {found[name]}"
+            for name, value in self
+            if value is not None and found[name] not in (wanted := value if isinstance(value, list) else [value])
+        ]
+
+
 class Preset(NamedTuple):
-    """A preset file: the job it is for, what it repeats and where it differs, and the options it sets."""
+    """A preset file: the job it is for, what it repeats and where it differs, the build, and the options it sets."""
 
     name: str
     job: str
     about: str
+    build: Repeated
     settings: dict[str, Any]
 
 
@@ -49,7 +72,15 @@ def find(name: str) -> Preset:
     wanted = {"job": str, "about": str, "settings": dict}
     if wrong := [key for key, kind in wanted.items() if not isinstance(document.get(key), kind)]:
         raise UsageError(f"preset {name}: expected job and about as text and [settings], {wrong[0]} is not there so")
-    return Preset(name, document["job"], document["about"], document["settings"])
+    try:
+        build = Repeated.model_validate(document.get("build", {}))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"field of [build] in preset {name}", first["loc"][0], Repeated.model_fields) from None
+        kind, field = first["msg"].removeprefix("Input should be "), ".".join(map(str, first["loc"]))
+        raise UsageError(f"preset {name}: build.{field}: expected {kind}, found {str(first['input'])[:80]!r}") from None
+    return Preset(name, document["job"], document["about"], build, document["settings"])
 
 
 def resolved(job: str, preset: Preset | None, given: dict[str, Any]) -> Settings:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from sar_data import catalog
 from sar_data.cli import main
+from sar_data.split.stratified import SklearnStratified
+from sar_data.train import compare
 from sar_data.train.preset import find, names, resolved
 from sar_data.train.settings import JOBS
 
@@ -162,7 +166,15 @@ def test_an_out_that_cannot_be_written_is_told(
 
 
 @pytest.mark.parametrize(
-    "text", [b"\xff\xfe", b"job = 3", b"job = 'finetune'\nabout = ''\nsettings = 3", b"job = 'finetune'\nsettings = 3"]
+    "text",
+    [
+        b"\xff\xfe",
+        b"job = 3",
+        b"job = 'finetune'\nabout = ''\nsettings = 3",
+        b"job = 'finetune'\nsettings = 3",
+        b"job = 'finetune'\nabout = ''\n[settings]\n[build]\nseed = '42'",
+        b"job = 'finetune'\nabout = ''\n[settings]\n[build]\nsplits = 'expected'",
+    ],
 )
 def test_a_preset_file_that_is_none_is_told(
     text: bytes, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -198,6 +210,34 @@ def test_every_preset_is_whole_and_says_what_it_repeats(name: str) -> None:
     assert len(preset.about) > 200
     chosen_on_test = preset.settings.get("select") == "test"
     assert ("select=test, as published" in preset.about) is chosen_on_test
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_build_that_a_preset_repeats_can_be_built(name: str) -> None:
+    build = find(name).build
+    pipelines = [catalog.pipeline(dataset) for dataset in build.dataset or ()]
+    assert pipelines
+    assert build.split is None or any(build.split in pipeline.splits for pipeline in pipelines)
+
+
+@pytest.mark.parametrize("preset", ["fgmae-eurosat-lp", "fgmae-eurosat-ft"])
+def test_fgmaes_presets_repeat_its_stratified_draw(preset: str) -> None:
+    build = find(preset).build
+    assert (build.dataset, build.split, build.seed) == (["eurosat-sar"], "fgmae", 42)
+    assert isinstance(catalog.pipeline("eurosat-sar").splits["fgmae"], SklearnStratified)
+
+
+def test_a_build_that_differs_from_the_presets_is_named_in_log_and_metrics(
+    classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('job = "finetune"\nabout = "mine"\n[build]\ndataset = ["eurosat-sar"]\nseed = 0\n[settings]\n')
+    _, out, err = typed("finetune", classes, "--preset", str(own), "--out", str(tmp_path / "run"), *TINY, capsys=capsys)
+    sentence = "dataset: the preset repeats eurosat-sar, this build has invented"
+    assert f"preset own: {sentence}" in out + err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["departures"] == [sentence]
+    assert f"run: {sentence}" in compare.markdown(compare.opened([tmp_path / "run"]))
 
 
 def test_what_is_typed_goes_before_the_preset() -> None:

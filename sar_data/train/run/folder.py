@@ -24,6 +24,7 @@ from sar_data import __version__
 from sar_data.errors import RunError, UsageError
 from sar_data.system import durable, locks
 from sar_data.train.data import Data
+from sar_data.train.preset import Preset
 from sar_data.train.settings import Settings
 
 CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
@@ -157,11 +158,12 @@ class Folder:
 
 
 def configuration(
-    job: str, preset: str | None, settings: Settings, data: Data, *, resolved: Mapping[str, Any], **more: Any
+    job: str, preset: Preset | None, settings: Settings, data: Data, *, resolved: Mapping[str, Any], **more: Any
 ) -> dict[str, Any]:
     """Return what config.json says: `resolved` is what the job took for options that were left to it.
 
-    `more` are the weights' provenance and the numbers of parameters.
+    `departures` say in what the build differs from the one that the preset repeats. `more` are the weights' provenance
+    and the numbers of parameters.
     """
     manifest, ranks = data.manifest, data.ranks
     left = {
@@ -174,7 +176,8 @@ def configuration(
     asked = settings.model_dump(mode="json")
     return {
         "job": job,
-        "preset": preset,
+        "preset": preset.name if preset else None,
+        "departures": preset.build.departures(manifest) if preset else [],
         "settings": {
             **{name: left.get(name) if value is None else value for name, value in asked.items()},
             "select": data.select,

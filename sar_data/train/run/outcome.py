@@ -16,7 +16,7 @@ from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
 from sar_data.train.predictions import read as kept
 from sar_data.train.predictions import write as keep
-from sar_data.train.run.folder import METRICS, Folder, read, write
+from sar_data.train.run.folder import CONFIG, METRICS, Folder, read, write
 from sar_data.train.settings import Classes, Settings
 
 PUBLISHED = "test (as published)"  # what is said wherever a figure is shown that its own split was chosen by
@@ -44,6 +44,8 @@ def leave(
         curves(folder.path / "curves.png", rows, folder.path.name + head + told)
     if tables:
         keep(folder.path / NAME, tables, data.classes)
+    if departures := read(folder.path / CONFIG)["departures"]:
+        found["departures"] = departures
     found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
     write(folder.path / METRICS, found)
     return found

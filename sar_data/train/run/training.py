@@ -14,6 +14,7 @@ from sar_data.stream.order import mixed
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.models import backbone
+from sar_data.train.preset import Preset
 from sar_data.train.request import TrainRequest
 from sar_data.train.run.folder import Folder, configuration
 from sar_data.train.run.halt import halting
@@ -30,12 +31,17 @@ INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
 
 def train(request: TrainRequest, *, say: Callable[[str], None]) -> dict[str, Any]:
     """Carry out a request and return its metrics, split → metric → value; as `run` does, and with its errors."""
-    preset = request.recipe.name if request.recipe else None
-    return run(request.job, str(request.build), request.out, request.options, say=say, preset=preset)
+    return run(request.job, str(request.build), request.out, request.options, say=say, preset=request.recipe)
 
 
 def run(
-    job: str, build: str, out: str | Path, settings: Settings, *, say: Callable[[str], None], preset: str | None = None
+    job: str,
+    build: str,
+    out: str | Path,
+    settings: Settings,
+    *,
+    say: Callable[[str], None],
+    preset: Preset | None = None,
 ) -> dict[str, Any]:
     """Run one job on a build and return its metrics, split → metric → value.
 
@@ -58,7 +64,9 @@ def run(
                 folder.close()
 
 
-def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks, preset: str | None) -> dict[str, Any]:
+def _run(
+    job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks, preset: Preset | None
+) -> dict[str, Any]:
     torch.manual_seed(mixed(INITIAL, settings.seed) >> 1)
     tuned = settings if isinstance(settings, Tuned) else None
     encoder = backbone(settings.model, data.channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
@@ -100,6 +108,8 @@ def _run(job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks,
         folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
         return again(folder, settings) if ranks.first else {}
     folder.say(data.choice)
+    for departure in config["departures"]:
+        folder.say(f"preset {config['preset']}: {departure}")
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe
 
