@@ -11,6 +11,7 @@ import pytest
 
 from sar_data import catalog
 from sar_data.cli import main
+from sar_data.errors import UsageError
 from sar_data.split.stratified import SklearnStratified
 from sar_data.train import compare
 from sar_data.train.preset import find, names, resolved
@@ -173,7 +174,6 @@ def test_an_out_that_cannot_be_written_is_told(
         b"job = 'finetune'\nabout = ''\nsettings = 3",
         b"job = 'finetune'\nsettings = 3",
         b"job = 'finetune'\nabout = ''\n[settings]\n[build]\nseed = '42'",
-        b"job = 'finetune'\nabout = ''\n[settings]\n[build]\nsplits = 'expected'",
     ],
 )
 def test_a_preset_file_that_is_none_is_told(
@@ -185,6 +185,13 @@ def test_a_preset_file_that_is_none_is_told(
     assert code == 2
     assert "own" in err
     assert "expected" in err
+
+
+def test_a_wrong_field_of_a_presets_build_is_answered_with_the_right_one(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text("job = 'finetune'\nabout = ''\n[settings]\n[build]\nsplits = 'official'")
+    with pytest.raises(UsageError, match=r"preset own 'splits'\. Did you mean 'split'"):
+        find(str(own))
 
 
 def test_presets_are_listed_by_name_job_and_title(capsys: pytest.CaptureFixture[str]) -> None:
