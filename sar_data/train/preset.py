@@ -77,7 +77,7 @@ def find(name: str) -> Preset:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
-            raise unknown(f"field of [build] in preset {name}", first["loc"][0], Repeated.model_fields) from None
+            raise unknown(f"field of [build] in preset {name}", str(first["loc"][0]), Repeated.model_fields) from None
         kind, field = first["msg"].removeprefix("Input should be "), ".".join(map(str, first["loc"]))
         raise UsageError(f"preset {name}: build.{field}: expected {kind}, found {str(first['input'])[:80]!r}") from None
     return Preset(name, document["job"], document["about"], build, document["settings"])
