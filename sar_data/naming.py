@@ -13,6 +13,7 @@ SYNONYMS = {
     "info": "describe about inspect details",
     "datasets": "ls list catalog catalogue dataset",
     "synth": "synthesize synthesise mock fake sample",
+    "init": "new start begin declare",
     "build": "make create pack prepare generate",
     "convert": "repack bake transcode transform resize",
     "export": "write coco voc",

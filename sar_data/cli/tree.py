@@ -17,6 +17,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "info": "Show all that is known of a dataset: sources, licence, layout, classes, splits.",
         "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",
         "synth": "Write a miniature archive of a dataset, to try things on.",
+        "init": "Look at a folder of your own and begin its dataset.toml.",
         "scenes": "Find the satellite products a dataset was cut from, and fetch them.",
     },
     "Builds": {

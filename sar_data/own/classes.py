@@ -30,6 +30,8 @@ def classes_of(tree: Tree, declaration: Declaration, found: Survey) -> tuple[tup
         classes, source = _of_file(tree), f" of {NAMES}"
     if not classes and task in ("classification", "multilabel"):
         classes, source = _of_labels(counts)
+    if not classes and found.boxes:
+        classes = found.boxes.class_names()
     if not classes and declaration.mask_values:
         classes = tuple(map(str, declaration.mask_values))
     if not classes:

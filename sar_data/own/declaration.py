@@ -88,8 +88,9 @@ class Declaration(pydantic.BaseModel):
     mask_values: tuple[Annotated[int, Field(ge=0, le=65_535)], ...] = Field(
         (), description="Value in the mask of each class; without it 0, 1, …."
     )
-    boxes: Boxes | None = Field(None, description="Form of the boxes: coco, voc, yolo or dota.")
-    annotations: Text | None = Field(None, description="File or folder of the boxes.")
+    boxes: Boxes | None = Field(
+        None, description="Form of the boxes: coco, voc, yolo or dota; their files are found by themselves."
+    )
     split: Text | None = Field(
         None, description="folders, lists, column, random, stratified, group or blocks, as for a build."
     )
@@ -112,7 +113,7 @@ class Declaration(pydantic.BaseModel):
             raise ValueError(f"mask_values: expected at most 255, found {len(self.mask_values)}")
         if (self.x_column is None) != (self.y_column is None):
             raise ValueError("x_column and y_column: expected both or neither, found one")
-        for field in ("images", "table", "masks", "annotations"):
+        for field in ("images", "table", "masks"):
             if (path := getattr(self, field)) and (path.startswith("/") or ".." in path.split("/")):
                 raise ValueError(f"{field}: expected a path below the folder, found {path!r:.120}")
         return self

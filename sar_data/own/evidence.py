@@ -1,15 +1,28 @@
-"""What the values of images show of their unit: evidence for a person, who decides."""
+"""What the files of a folder show of what they do not say: values, masks, places, names of bands. A person decides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sar_data.record import Image
+from sar_data.errors import BadRecord, SarDataError
+from sar_data.own.declaration import Declaration
+from sar_data.own.reading import footprint_of
+from sar_data.own.survey import Survey
+from sar_data.raster import mixed, tiff
+from sar_data.record import IGNORE, Image, Record
+from sar_data.spec import Tree
+from sar_data.split.neighbours import boxes_of, near
 
-MOST_DB, LEAST_DB = 40.0, -60.0  # between them lies all backscatter in dB
+LEAST_DB, MOST_DB = -60.0, 40.0  # between them lies all backscatter in dB
+MOST_IMAGES, MOST_MASKS, MOST_PLACES = 8, 200, 2000  # that are looked at
+MOST_PIXELS = 1 << 22  # of an image that is read to look at it
+MOST_VALUES = 32  # of a mask: one with more is none
+_DESCRIBED = re.compile(rb'sample="(\d+)" role="description">([^<]{1,40})<')  # GDAL's metadata, in tag 42112
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,41 +34,142 @@ class Values:
     high: float
     median: float
     negative: float
-    zeros: float
 
     @classmethod
     def of(cls, *images: Image) -> Values | None:
-        """Return the figures of images of one dtype, None where no pixel is finite."""
-        dtype = images[0].dtype
+        """Return the figures of images of one dtype, None where no pixel is finite and real."""
+        if not images or images[0].dtype.kind not in "iuf":
+            return None
         values = np.concatenate([np.asarray(image, np.float64).ravel() for image in images])
         values = values[np.isfinite(values)]
         if not values.size:
             return None
-        share = [float(np.mean(flags)) for flags in (values < 0, values == 0)]
-        return cls(dtype.name, float(values.min()), float(values.max()), float(np.median(values)), *share)
+        negative = float(np.mean(values < 0))
+        return cls(images[0].dtype.name, float(values.min()), float(values.max()), float(np.median(values)), negative)
 
     def sentence(self) -> str:
         """Say the range of the values, and what it suggests."""
         span = f"values lie between {self.low:.4g} and {self.high:.4g}, half of them below {self.median:.4g}"
-        return f"{span}: {self.suggests()}"
+        return f"{span}: {self._suggestion()}"
 
-    def suggests(self) -> str:
-        """Say which units such values can be of."""
+    def _suggestion(self) -> str:
         if self.dtype == "uint8":
-            return "a picture of 8 bits, stretched for the eye, or a detected amplitude"
-        if self.negative and self.low >= LEAST_DB and self.high <= MOST_DB and self.negative > 0.05:
+            return "pixels of 8 bits suggest a picture, stretched for the eye"
+        if self.negative > 0.05 and self.low >= LEAST_DB and self.high <= MOST_DB:
             return "negative values in the range of backscatter suggest dB"
         if self.negative:
-            return "negative values are no power and no amplitude, and these reach beyond what dB has"
-        if self.high <= 4 and self.median < 1 and self.dtype.startswith("float"):
-            return "small positive numbers suggest linear power or linear amplitude, not dB"
-        if self.dtype in ("uint16", "int16", "int32", "uint32") or self.high > 1000:
-            return "large positive numbers suggest amplitude or uncalibrated DN, not dB"
-        return "positive numbers suggest power or amplitude, not dB"
+            return "negative values are no power and no amplitude, and dB does not reach so far"
+        if self.median < 1 and self.dtype.startswith("float"):
+            return "small positive numbers suggest linear power or amplitude, not dB"
+        return "large positive numbers suggest amplitude or uncalibrated DN, not dB"
 
 
-def sample_of(paths: Iterable[str], most: int = 8) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was seen: `kinds` counts (bands, height, width, dtype) of files, `crs` their reference systems.
+
+    `values` are those of some images, `described` the bands as the files name them, `touching` the share of images that
+    touch another one (None where places are not known), `mask_values` the values of masks with the pixels of each,
+    `pixel_size` that of metric grids, `unreadable` counts files that cannot be read.
+    """
+
+    kinds: Counter[tuple[int, int, int, str]]
+    crs: Counter[str]
+    values: Values | None
+    described: tuple[str, ...]
+    touching: float | None
+    mask_values: Counter[int]
+    pixel_size: float | None
+    unreadable: int
+
+
+def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence:
+    """Look at the heads of all images, at the pixels of a few, and at masks."""
+    kinds: Counter[tuple[int, int, int, str]] = Counter()
+    crs: Counter[str] = Counter()
+    placed: list[Record] = []
+    sizes: set[float] = set()
+    unreadable = 0
+    for unit, chip in found.chips.items():
+        try:
+            (bands, height, width), dtype = mixed.header(tree, chip.files[0])
+            place = tiff.georeference(tree, chip.files[0]) if mixed.is_tiff(chip.files[0]) else (None, None)
+        except SarDataError:
+            unreadable += 1
+            continue
+        kinds[bands, height, width, dtype] += 1
+        crs[place[0] or "none"] += 1
+        if (box := footprint_of(place, (height, width))) is not None and len(placed) < MOST_PLACES:
+            placed.append(Record(key=unit, files=(), crs=place[0], footprint=box))
+            if place[0] and place[1] and place[0][5:8] in ("326", "327"):  # UTM, whose unit is the metre
+                sizes.add(abs(place[1][0]))
+    looked = spread([chip.files[0] for chip in found.chips.values()], MOST_IMAGES)
+    images, described = _looked_at(tree, looked)
+    return Evidence(
+        kinds=kinds,
+        crs=crs,
+        values=Values.of(*images),
+        described=described,
+        touching=_touching(placed),
+        mask_values=_mask_values(tree, spread(sorted(found.masks.values()), MOST_MASKS)),
+        pixel_size=sizes.pop() if len(sizes) == 1 else None,
+        unreadable=unreadable,
+    )
+
+
+def spread(paths: Sequence[str], most: int) -> list[str]:
     """Return up to `most` of the paths, spread over all of them."""
-    paths = list(paths)
-    step = max(1, len(paths) // most)
-    return paths[::step][:most]
+    return list(paths[:: max(1, -(-len(paths) // most))])
+
+
+def _looked_at(tree: Tree, paths: Sequence[str]) -> tuple[list[Image], tuple[str, ...]]:
+    """Return images of one dtype, and the names of bands where all files give the same."""
+    images: list[Image] = []
+    names = set()
+    for path in paths:
+        try:
+            (bands, height, width), _ = mixed.header(tree, path)
+            if bands * height * width > MOST_PIXELS:
+                continue
+            data = tree.read(path)
+            image = mixed.read(data, path).image
+        except SarDataError:
+            continue
+        found = {int(number): name.decode("utf-8", "replace").strip() for number, name in _DESCRIBED.findall(data)}
+        names.add(tuple(found[i] for i in range(bands)) if sorted(found) == list(range(bands)) else ())
+        if not images or image.dtype == images[0].dtype:
+            images.append(image)
+    return images, names.pop() if len(names) == 1 else ()
+
+
+def _touching(placed: Sequence[Record]) -> float | None:
+    """Return the share of images that touch another one, None where no places are known."""
+    touch = []
+    for crs in {record.crs for record in placed}:
+        boxes = boxes_of([record for record in placed if record.crs == crs])
+        for i in range(len(boxes)):
+            touch.append(bool(near(boxes[i : i + 1], np.delete(boxes, i, axis=0))[0]))
+    return sum(touch) / len(touch) if touch else None
+
+
+def _mask_values(tree: Tree, paths: Sequence[str]) -> Counter[int]:
+    """Return how many pixels of masks have each value, none where these are no masks."""
+    counts: Counter[int] = Counter()
+    for path in paths:
+        try:
+            mask = mixed.read(tree.read(path), path).image
+        except BadRecord:
+            continue
+        if len(mask) != 1 or mask.dtype.kind not in "iu":
+            return Counter()
+        values, pixels = np.unique(mask, return_counts=True)
+        if len(values) > MOST_VALUES or values[0] < 0:
+            return Counter()
+        counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
+    return counts
+
+
+def class_values(counts: Counter[int]) -> tuple[int, ...]:
+    """Return the values of masks that are classes: 255 is "nothing to learn" where there are two others at least."""
+    values = sorted(counts)
+    return tuple(value for value in values if value != IGNORE or len(values) < 3)

@@ -15,9 +15,10 @@ from sar_data.naming import few
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import Names, candidates, chips, is_image, root_of, stem_of
 from sar_data.own.rows import read_rows
-from sar_data.own.survey import columns, lists_of, paths_of, survey
+from sar_data.own.survey import boxes_of, columns, lists_of, paths_of, survey
 from sar_data.spec import Tree
 
+HEAD = 4096  # bytes of a file that tell what it is
 POLARIZATIONS = ("VV", "VH", "HH", "HV")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "gt", "ground_truth", "annotations", "segmentation")
 MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
@@ -32,7 +33,7 @@ Guess = tuple[dict[str, Any], str]
 def completed(tree: Tree, declaration: Declaration) -> tuple[Declaration, list[str]]:
     """Return the declaration with what the folder tells of fields it leaves out, and a sentence for each guess."""
     said = []
-    for guess in (_masks, _suffixes, _frames, _rows, _task, _split):
+    for guess in (_boxes, _masks, _suffixes, _frames, _rows, _task, _split):
         if (found := guess(tree, declaration)) is not None:
             fields, sentence = found
             declaration = declaration.model_copy(update=fields)
@@ -40,9 +41,26 @@ def completed(tree: Tree, declaration: Declaration) -> tuple[Declaration, list[s
     return declaration, said
 
 
+def _boxes(tree: Tree, declaration: Declaration) -> Guess | None:
+    """Find boxes that annotate at least half of the images."""
+    if declaration.boxes or declaration.task not in (None, "detection"):
+        return None
+    found = boxes_of(tree)
+    if found is None or found.form is None:
+        return None
+    annotated = [one.labels for one in found.pictures.values() if one.labels]
+    if 2 * len(annotated) < len(found.pictures):
+        return None
+    if found.form == "VOC" and b"<annotation" not in tree.head(annotated[0], HEAD):  # metadata of a product, say
+        return None
+    return {"boxes": found.form.lower()}, found.sentence()
+
+
 def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
     """Find masks by the name of their folder or by their suffix, where images of the same names lie elsewhere."""
-    if declaration.masks or declaration.mask_suffix or declaration.task not in (None, "segmentation"):
+    if declaration.masks or declaration.mask_suffix or declaration.boxes:
+        return None
+    if declaration.task not in (None, "segmentation"):
         return None
     images = candidates(declaration, paths_of(tree))
     stems = {stem_of(path) for path in images}
@@ -136,7 +154,7 @@ def _task(tree: Tree, declaration: Declaration) -> Guess | None:
     task: str | None = declaration.task
     if task is not None and (declaration.labels or task not in ("classification", "multilabel")):
         return None
-    if declaration.boxes or declaration.annotations:
+    if declaration.boxes:
         return {"task": "detection"}, "boxes: detection"
     if declaration.masks or declaration.mask_suffix:
         return {"task": "segmentation"}, "masks: segmentation"
@@ -155,7 +173,8 @@ def _split(tree: Tree, declaration: Declaration) -> Guess | None:
     """Find folders called train, val or test."""
     if declaration.split is not None:
         return None
-    splits = Counter(split for split, _ in survey(tree, declaration).folders.values() if split)
+    found = survey(tree, declaration)
+    splits = Counter(split for unit in found.chips if (split := found.split_by_folder(unit)))
     if "train" not in splits:
         return None
     return {"split": "folders"}, f"split by folder: {', '.join(f'{name} {n:,}' for name, n in splits.items())}"

@@ -15,7 +15,7 @@ from sar_data.own.evidence import Values
 from sar_data.own.guess import POLARIZATIONS, completed
 from sar_data.own.images import Chip
 from sar_data.own.reading import Plan, read, scan, units_of
-from sar_data.own.survey import Survey, paths_of, survey
+from sar_data.own.survey import Survey, boxes_of, paths_of, survey
 from sar_data.raster import mixed, tiff
 from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree, Unit
 from sar_data.split import blocks, group, parse, random, stratified
@@ -49,6 +49,7 @@ def fit(
     """
     paths_of.cache_clear()  # a build begins here: the source may have changed since the last
     survey.cache_clear()
+    boxes_of.cache_clear()
     said, where = declared(tree, fields)
     if said.unit is None and unit is not None:
         said, _ = declared(tree, {**(fields or {}), "unit": unit})

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from sar_data.errors import BadRecord
+from sar_data.labels.discovery import Drawn
 from sar_data.naming import few
 from sar_data.own.classes import index_of, labels_of
 from sar_data.own.declaration import Declaration
@@ -57,11 +58,15 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         if unit not in found.masks:
             raise BadRecord(unit, "expected a mask of the same name, found none")
         files.append(SourceFile(mask := found.masks[unit], tree.size(mask)))
+    drawn = _drawn(plan, found, unit, shape)
+    if said.task == "detection":
+        labels = {"objects": tuple(sorted({thing.label for thing in drawn.objects}))}
     crs, footprint = _footprint(said, place, shape, row)
     yield Record(
         key=re.sub(r"[^\w-]+", "_", chip.stem).strip("_") or "_",
-        files=tuple(files),
+        files=(*files, *drawn.files),
         labels=labels,
+        objects=drawn.objects,
         official=_official(said, found, unit, row),
         shape=None if plan.one_size else shape,
         group=chip.stem.rpartition("/")[0] if said.group == "folder" else row.group if row else None,
@@ -93,6 +98,16 @@ def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     if said.task == "segmentation":
         mask = _mask(tree, record.files[count].path, plan)
     return Sample(image=image, mask=mask, nodata=nodata, fallbacks=sum(part.fallbacks for part in parts))
+
+
+def _drawn(plan: Plan, found: Survey, unit: str, shape: tuple[int, int]) -> Drawn:
+    """Return the objects of a sample, and the files that say so; none where there are no boxes."""
+    if found.boxes is None:
+        return Drawn((), ())
+    annotated = next((path for path in found.chips[unit].files if path in found.boxes.pictures), None)
+    if annotated is None:
+        raise BadRecord(unit, "expected an image that the boxes can be of, found one of another ending")
+    return found.boxes.drawn(annotated, shape, [name.lower() for name in plan.classes])
 
 
 def _shape(tree: Tree, chip: Chip, bands: int) -> tuple[int, int]:
@@ -144,7 +159,7 @@ def _official(said: Declaration, found: Survey, unit: str, row: Row | None) -> s
     """Return the split that the data declare, by the way that the declaration names."""
     way = (said.split or "").partition(":")[0]
     if way == "folders":
-        return found.folders[unit][0]
+        return found.split_by_folder(unit)
     return split_of(row) if row is not None and way in ("lists", "column") else None
 
 
@@ -159,17 +174,24 @@ def _time(row: Row | None) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def footprint_of(place: Place, shape: tuple[int, int]) -> Footprint | None:
+    """Return (min x, min y, max x, max y) of an image of (height, width), None where it has no place."""
+    crs, transform = place
+    if crs is None or transform is None:
+        return None
+    (height, width), (a, b, c, d, e, f) = shape, transform
+    xs = [c + a * x + b * y for x in (0, width) for y in (0, height)]
+    ys = [f + d * x + e * y for x in (0, width) for y in (0, height)]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 def _footprint(
     said: Declaration, place: Place, shape: tuple[int, int], row: Row | None
 ) -> tuple[str | None, Footprint | None]:
     """Return crs and footprint: of the file's own georeference, else around the coordinates of the row."""
-    crs, transform = place
-    height, width = shape
-    if crs is not None and transform is not None:
-        a, b, c, d, e, f = transform
-        xs = [c + a * x + b * y for x in (0, width) for y in (0, height)]
-        ys = [f + d * x + e * y for x in (0, width) for y in (0, height)]
-        return crs, (min(xs), min(ys), max(xs), max(ys))
+    crs, height, width = place[0], *shape
+    if (own := footprint_of(place, shape)) is not None:
+        return crs, own
     if row is None or row.x is None or row.y is None or said.x_column is None:
         return crs, None
     try:

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 
 from sar_data.errors import SourceError
+from sar_data.labels.discovery import Found, discover
 from sar_data.labels.lists import list_names
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import (
@@ -45,6 +46,12 @@ class Survey:
     folders: Mapping[str, tuple[str | None, str | None]]
     masks: Mapping[str, str]
     lists: Mapping[str, str]
+    boxes: Found | None
+
+    def split_by_folder(self, unit: str) -> str | None:
+        """Return the split that folders say of a sample, or the names of the documents of its boxes."""
+        picture = self.boxes.pictures.get(unit) if self.boxes else None
+        return self.folders[unit][0] or (picture.split if picture else None)
 
 
 @lru_cache(maxsize=4)
@@ -81,7 +88,26 @@ def survey(tree: Tree, declaration: Declaration) -> Survey:
         folders={unit: folders[chip.stem] for unit, chip in found.items()},
         masks=_masks(declaration, found, paths, root),
         lists=lists,
+        boxes=_boxes(tree, declaration),
     )
+
+
+@lru_cache(maxsize=4)
+def boxes_of(tree: Tree) -> Found | None:
+    """Return the boxes of a tree in any form, found once a process; images of one name may lie in several folders."""
+    return discover(tree, unique=False)
+
+
+def _boxes(tree: Tree, declaration: Declaration) -> Found | None:
+    """Return the boxes that are declared; raise SourceError where none are, or others."""
+    if declaration.task != "detection":
+        return None
+    found = boxes_of(tree)
+    if found is None or found.form is None:
+        raise SourceError("boxes: expected COCO, VOC, YOLO or DOTA annotations of the images, found none")
+    if declaration.boxes and declaration.boxes != found.form.lower():
+        raise SourceError(f"boxes: expected {declaration.boxes}, found {found.sentence()}")
+    return found
 
 
 def lists_of(tree: Tree) -> dict[str, str]:

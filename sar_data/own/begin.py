@@ -1,0 +1,200 @@
+"""Begin a declaration: look at a folder and write what is seen, what is guessed with its evidence, what is asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from sar_data.errors import SourceError, UsageError
+from sar_data.naming import few
+from sar_data.own.classes import classes_of
+from sar_data.own.declaration import NAME, Declaration, declared
+from sar_data.own.evidence import Evidence, class_values, evidence_of
+from sar_data.own.guess import POLARIZATIONS, completed
+from sar_data.own.images import is_image
+from sar_data.own.survey import Survey, boxes_of, paths_of, survey
+from sar_data.sources.tree import Folder
+from sar_data.spec import Tree
+
+UNITS = "dB, power, amplitude, DN (no radiometric meaning), 8-bit (a stretched picture) or phase"
+LINE = 118
+
+
+def begin(folder: Path, taken: Collection[str] = ()) -> Path:
+    """Write dataset.toml into a folder and return its path; `taken` are names that other datasets have.
+
+    Raises UsageError where one lies there, since nothing is ever overwritten, and SourceError for a folder without
+    images.
+    """
+    path = folder / NAME
+    tree = Folder.at(folder)
+    if path.exists():
+        raise UsageError(
+            f"{path}: expected none, found one: it is never overwritten. Complete it, then build the folder"
+        )
+    name = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:60] or "images"
+    text = text_of(tree, f"my-{name}" if name in taken else name)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{path}: expected a folder that can be written, found: {error.strerror}") from None
+    return path
+
+
+def text_of(tree: Tree, name: str) -> str:
+    """Return the declaration that a tree suggests, as TOML with comments; raise SourceError where no images lie."""
+    paths_of.cache_clear()
+    survey.cache_clear()
+    boxes_of.cache_clear()
+    said, _ = declared(tree, {"name": name})
+    declaration, guessed = completed(tree, said)
+    found = survey(tree, declaration)
+    if not found.chips:
+        raise SourceError("expected images (GeoTIFF, PNG, JPEG or npy), found none: nothing to declare")
+    seen = evidence_of(tree, declaration, found)
+    lines = [
+        f"# {NAME}: what this folder is. `sar-data init` began it. Complete it, then `sar-data build` this folder.",
+        "# Lines that begin with ASK wait for your answer: take the # away and say what is true.",
+        "",
+        *_seen(tree, found, seen),
+        "",
+        f"name = {_toml(declaration.name)}  # builds lie below OUT/NAME",
+        '# title = ""',
+        '# licence = "your own"',
+        '# citation = "none"',
+        "",
+        *_bands(declaration, seen),
+        "",
+        *_labels(tree, declaration, found, seen, guessed),
+        "",
+        *_split(declaration, found, seen),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """Return a value as TOML writes it, which for text, numbers and lists of them is as JSON does."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "replace").decode()  # a name that is no Unicode
+
+
+def _comment(text: str, mark: str = "# ") -> list[str]:
+    """Return a sentence as lines of comment; what is no printable character in a name is a question mark."""
+    words = re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]", "?", text).encode("utf-8", "replace").decode().split(" ")
+    lines = [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > LINE - len(mark) and lines[-1]:
+            lines.append("")
+        lines[-1] += f"{' ' if lines[-1] else ''}{word}"
+    return [f"{mark}{line}" for line in lines]
+
+
+def _seen(tree: Tree, found: Survey, seen: Evidence) -> Iterator[str]:
+    """Yield what was seen of the files: counts, sizes, dtypes, bands, values, places."""
+    sizes = Counter[str]()
+    for (bands, height, width, dtype), n in seen.kinds.items():
+        sizes[f"{bands} band{'s' * (bands > 1)} of {height}x{width} pixels, {dtype}"] += n
+    kinds = "; ".join(f"{n:,} files with {kind}" for kind, n in sizes.most_common(4))
+    yield from _comment(f"Seen: {len(found.chips):,} samples; {kinds}{'; and others' * (len(sizes) > 4)}.")
+    if seen.unreadable:
+        yield from _comment(f"Seen: {seen.unreadable:,} files that cannot be read; a build names them.")
+    if seen.values:
+        yield from _comment(f"Seen: {seen.values.sentence()}.")
+    places = few([f"{n:,} in {crs}" if crs != "none" else f"{n:,} without one" for crs, n in seen.crs.most_common()])
+    yield from _comment(f"Seen: georeference: {places}.")
+    if seen.touching is not None:
+        yield from _comment(f"Seen: {100 * seen.touching:.0f} % of the images touch another one.")
+    others = Counter(path.rpartition(".")[2].lower() for path in paths_of(tree) if not is_image(path) and "." in path)
+    if others:
+        yield from _comment(f"Seen: other files: {few([f'{n:,} .{ending}' for ending, n in others.most_common()])}.")
+
+
+def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
+    """Yield images, bands, unit and calibration: what names and descriptions tell, the rest as questions."""
+    for field in ("images", "band_suffixes", "frame_suffixes"):
+        if value := getattr(declaration, field):
+            yield f"{field} = {_toml(value)}"
+    count = len(declaration.band_suffixes) or next(iter(seen.kinds), (1,))[0]
+    names = declaration.bands or seen.described
+    if names and len(names) == len(set(names)) == count:
+        source = "the ends of the files' names" if declaration.bands else "the descriptions in the files"
+        yield f"bands = {_toml(names)}  # by {source}"
+        if all(name.upper() in POLARIZATIONS for name in names):
+            yield f"polarizations = {_toml([name.upper() for name in names])}  # as the bands are called"
+    else:
+        example = [*POLARIZATIONS[:count], *(f"band{i}" for i in range(5, count + 1))][:count]
+        yield from _comment(
+            f"ASK the names of the {count} band{'s' * (count > 1)} of a file, in its order; without them 1, 2, …."
+        )
+        yield f"# bands = {_toml(example)}"
+        yield f"# polarizations = {_toml(example)}  # where the names of the bands do not say them"
+    values = seen.values
+    if values and values.dtype == "uint8":
+        yield 'unit = "8-bit"  # pixels of 8 bits: a stretched picture, unless you know better'
+    else:
+        yield f"# ASK the unit: {UNITS}."
+        yield '# unit = ""'
+    yield "# ASK the calibration: sigma0, gamma0, beta0, DN, stretched or unknown."
+    yield '# calibration = "unknown"'
+    yield (
+        f"pixel_size_m = {seen.pixel_size:g}  # by the georeference"
+        if seen.pixel_size and 0 < seen.pixel_size < 1e6
+        else "# pixel_size_m = 10"
+    )
+
+
+def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence, guessed: list[str]) -> Iterator[str]:
+    """Yield the task and what labels the samples, with the classes in order."""
+    yield from _comment(f"Guessed: {'; '.join(guessed)}.")
+    yield f"task = {_toml(declaration.task)}  # classification, multilabel, segmentation, detection or none"
+    for field in ("labels", "table", "masks", "mask_suffix", "boxes"):
+        if value := getattr(declaration, field):
+            yield f"{field} = {_toml(value)}"
+    if declaration.masks or declaration.mask_suffix:
+        yield from _masks(found, seen)
+        return
+    try:
+        classes, told = classes_of(tree, declaration, found)
+    except SourceError as error:
+        yield from _comment(f"ASK {error}")
+        return
+    if classes:
+        yield from _comment(f"Seen: {'; '.join(told)}. Their order is that of the numbers in a build.")
+        yield f"classes = {_toml(classes)}"
+
+
+def _masks(found: Survey, seen: Evidence) -> Iterator[str]:
+    """Yield the values of masks, and the question for their names."""
+    total = sum(seen.mask_values.values())
+    shares = few([f"{value} in {100 * n / total:.1f} %" for value, n in sorted(seen.mask_values.items())], 12)
+    yield from _comment(
+        f"Seen: {len(found.masks):,} masks of {len(found.chips):,} samples; values {shares} of the pixels."
+    )
+    values = class_values(seen.mask_values)
+    if not values:
+        yield "# ASK the value of each class in the masks; 255 is nothing to learn."
+        yield "# mask_values = [0, 1]"
+        return
+    yield f"mask_values = {_toml(values)}  # one a class; other values than these and 255 are refused"
+    yield "# ASK the names of the classes, in that order; without them they are called by their values."
+    yield f"# classes = {_toml([f'class {value}' for value in values])}"
+
+
+def _split(declaration: Declaration, found: Survey, seen: Evidence) -> Iterator[str]:
+    """Yield the split that the data declare, or a drawn one, and what speaks against it."""
+    if declaration.split:
+        yield f"split = {_toml(declaration.split)}  # as the data themselves say"
+        return
+    if seen.touching:
+        yield from _comment(
+            f"{100 * seen.touching:.0f} % of the images touch another one: a drawn split puts neighbours into train "
+            'and test, and the build says how many. split = "blocks:size=5" keeps blocks of 5 x 5 images together.'
+        )
+    drawn = "random" if declaration.task == "none" else "stratified"
+    yield f"split = {_toml(drawn)}  # or random, group (group_column, group), blocks, folders, lists, column"
