@@ -41,13 +41,20 @@ class Masks:
         return self._loss.value(sums)
 
 
-def stepped(name: str, cuts: Sequence[int]) -> tuple[list[Tensor], float, Any]:
+class NormedMasks(Masks):
+    """The same, of a network that uses its norm."""
+
+    def sums(self, model: Forward, batch: Batch) -> Tensor:
+        return self._loss.sums(model(self.seen(batch["image"])), batch["target"])
+
+
+def stepped(name: str, cuts: Sequence[int], kind: type[Masks] = Masks) -> tuple[list[Tensor], float, Any]:
     """Return the gradients and the loss of one step on 8 images, cut into micro-batches."""
     random = torch.Generator().manual_seed(1)
     images, masks = torch.randn(8, 2, 8, 8, generator=random), torch.randint(0, 2, (8, 6, 6), generator=random)
     masks[5:] = 2
     masks[0] = 255
-    job: Any = Masks(name)
+    job: Any = kind(name)
     stepper = Stepper(job, torch.optim.SGD(job.model.parameters(), lr=0.1), Segment(), Ranks(0, 1, torch.device("cpu")))
     batches = [{"image": a, "target": b} for a, b in zip(images.split(cuts), masks.split(cuts), strict=True)]
     found = stepper.step(batches, 0, stop=False)
@@ -65,6 +72,11 @@ def test_accumulated_batches_have_the_gradient_and_the_loss_of_one(name: str, cu
         assert one.abs().max() > 1e-3
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
     assert seen.num_batches_tracked == len(cuts)  # a loss that needs two passes keeps statistics of one
+
+
+def test_with_batch_statistics_the_gradient_depends_on_how_the_batch_is_cut() -> None:
+    whole, parts = (stepped("ce", cuts, NormedMasks)[0] for cuts in ((8,), (4, 4)))
+    assert torch.linalg.norm(whole[0] - parts[0]) > 0.01 * torch.linalg.norm(whole[0])
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3-small", "densenet121"])
