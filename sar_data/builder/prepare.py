@@ -14,6 +14,7 @@ import sar_data
 from sar_data import formats
 from sar_data.builder.draft import Draft
 from sar_data.builder.fit import Fitted, fitted
+from sar_data.builder.newer import newer_than
 from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
@@ -33,12 +34,12 @@ from sar_data.sealed.documents import (
     Storage,
     TaskDocument,
 )
-from sar_data.sealed.manifest import Decisions, Identity, recipe_digest
+from sar_data.sealed.manifest import NAME, Decisions, Identity, recipe_digest
 from sar_data.sealed.names import check_spec
 from sar_data.sealed.records import fingerprint
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.lists import FoundLists
-from sar_data.spec import DatasetSpec, Pipeline
+from sar_data.spec import DatasetSpec, Pipeline, Tree
 from sar_data.split.leakage import Leakage, leakage_of
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, SplitPolicy
@@ -105,7 +106,16 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         bad_records=request.bad_records,
         quarantine=[*scanned.quarantined, *_misplaced(records, assignment, request.bad_records)],
     )
-    return open_draft(request.out, plan, say)
+    return _compared(open_draft(request.out, plan, say), request, tree, say)
+
+
+def _compared(draft: Draft, request: BuildRequest, tree: Tree, say: Say | None) -> Draft:
+    """Warn where files of the source are newer than the build that stands sealed; return the draft."""
+    if draft.sealed and say and not request.rehash:
+        warning = newer_than(draft.target.place / NAME, request.source, tree, draft.plan.scanned)
+        if warning:
+            say(f"warning: {warning}")
+    return draft
 
 
 def _decisions(

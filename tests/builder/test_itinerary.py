@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,30 @@ def test_what_is_baked_is_baked_from_a_lossless_build_and_found_again(even: Path
     again, itinerary = steps(request)
     assert again == ["prepare", "seal", "bake: prepare", "bake: seal"]
     assert (itinerary.results[0].reused, itinerary.results[0].build.path) == (True, result.build.path)
+
+
+def test_files_that_changed_after_the_build_are_named_unless_their_contents_are_read(
+    even: Path, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(even, tmp_path / "raw"))
+    name = min(path.name for path in source.iterdir())
+    lines: list[str] = []
+
+    def warnings(**choices: Any) -> list[str]:
+        lines.clear()
+        build(asked(source, tmp_path / "out", **choices), say=lines.append)
+        return [line for line in lines if line.startswith("warning")]
+
+    first = build(asked(source, tmp_path / "out"))
+    later = (first.path / "manifest.json").stat().st_mtime + 5
+    assert not warnings()
+    assert not warnings(rehash=True)
+    os.utime(source / name, (later, later))
+    (line,) = warnings()
+    assert line.startswith("warning: 1 of 12 source files are newer than the build, such as ")
+    assert name in line
+    assert "rehash=True" in line
+    assert not warnings(rehash=True)
 
 
 def test_a_parent_is_dropped_once_and_not_built_again(even: Path, tmp_path: Path) -> None:
