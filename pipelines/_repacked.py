@@ -21,6 +21,10 @@ DECLARED = "official"
 SPLITS: Mapping[str, SplitPolicy] = {"folders": folders.Folders()}
 """What a copy may bring: a pipeline with copies names it as `copy_splits`."""
 
+VOC = ("JPEGImages/*.jpg", "Annotations/*.xml")
+YOLO = ("images/{train,val}/*.jpg", "labels/{train,val}/*.txt", "data.yaml")
+ROBOFLOW = ("{train,valid}/images/*.jpg", "{train,valid}/labels/*.txt", "data.yaml")
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:

@@ -104,7 +104,14 @@ SPEC = DatasetSpec(
     citation="Sun et al. 2019, AIR-SARShip-1.0: High-resolution SAR Ship Detection Dataset, Journal of Radars 8(6):852",
 )
 FIRST = Pipeline(
-    spec=SPEC, units=units, scan=scan, read=read, copies=copies, copy_splits=SPLITS, splits={"random": random.Random()}
+    spec=SPEC,
+    units=units,
+    scan=scan,
+    read=read,
+    copies=copies,
+    copy_splits=SPLITS,
+    layouts={"VOC": ("JPEGImages/*.tiff", "Annotations/*.xml"), "COCO": ("images/*.tiff", "annotations.json")},
+    splits={"random": random.Random()},
 )
 LATER = dataclasses.replace(
     SPEC,

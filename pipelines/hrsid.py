@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._repacked import SPLITS, Copy, fitted
+from pipelines._repacked import SPLITS, YOLO, Copy, fitted
 from sar_data.errors import BadRecord
 from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
@@ -142,5 +142,11 @@ PIPELINE = Pipeline(
     read=read,
     copies=copies,
     copy_splits=SPLITS,
+    layouts={
+        "images folder": ("images/*.jpg", "annotations/{train,test}2017.json"),
+        "PNG": ("images/*.png", "annotations/{train,test}2017.json"),
+        "YOLO": YOLO,
+        "one merged JSON": ("images/*.jpg", "annotations/*.json"),
+    },
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
 )

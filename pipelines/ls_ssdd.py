@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from pipelines._repacked import SPLITS, Copy, fitted
+from pipelines._repacked import SPLITS, VOC, YOLO, Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture
@@ -151,6 +151,7 @@ TILES = Pipeline(
     read=read,
     copies=copies,
     copy_splits=SPLITS,
+    layouts={"VOC flat": VOC, "YOLO": YOLO},
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
 )
 WHOLE = dataclasses.replace(SPEC, variant="scenes", title="LS-SSDD-v1.0, whole scenes", shape=None, samples=15)

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._repacked import SPLITS, Copy, fitted
+from pipelines._repacked import SPLITS, VOC, YOLO, Copy, fitted
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, yolo
 from sar_data.labels.discovery import Picture
@@ -141,5 +141,6 @@ PIPELINE = Pipeline(
     fit=fit,
     copies=copies,
     copy_splits=SPLITS,
+    layouts={"YOLO with a split": YOLO, "VOC, first release": VOC},
     splits={"group": group.Group(), "random": random.Random()},
 )

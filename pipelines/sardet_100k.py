@@ -86,8 +86,12 @@ def _about(tree: Tree, one: Picture) -> dict[str, Any]:
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
-    """Return the pipeline of a copy in other folders, or with other annotations."""
-    return fitted(tree, Copy(PIPELINE, re.compile(".*"), _about, unique=False))
+    """Return the pipeline of a copy in other folders, or with other annotations, if several of the classes occur."""
+    copy = Copy(PIPELINE, re.compile(".*"), _about, unique=False)
+    found = copy.found(tree)
+    names = {name.lower() for name in found.class_names()} if found and found.form else set[str]()
+    known = names <= {*CLASSES, *map(str, range(len(CLASSES)))}
+    return fitted(tree, copy) if known and len(names) > 1 else None
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -141,5 +145,10 @@ PIPELINE = Pipeline(
     fit=fit,
     copies=copies,
     copy_splits=COPY_SPLITS,
+    layouts={
+        "documents at the root": ("{train,val,test}.json", "JPEGImages/{train,val,test}/*.*"),
+        "images folder": ("annotations/instances_{train,val,test}.json", "images/{train,val,test}/*.*"),
+        "YOLO": ("{train,val,test}/images/*.*", "{train,val,test}/labels/*.txt", "data.yaml"),
+    },
     splits={"official": declared.Declared(), "random": random.Random()},
 )

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._repacked import SPLITS, Copy, fitted
+from pipelines._repacked import ROBOFLOW, SPLITS, VOC, YOLO, Copy, fitted
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import voc
 from sar_data.labels.discovery import Picture
@@ -165,5 +165,23 @@ PIPELINE = Pipeline(
     fit=fit,
     copies=copies,
     copy_splits=SPLITS,
+    layouts={
+        "coco_style alone": (
+            "BBox_SSDD/coco_style/images/{train,test}/*.jpg",
+            "BBox_SSDD/coco_style/annotations/{train,test}.json",
+        ),
+        "VOC flat": (*VOC, "ImageSets/Main/{train,test}.txt"),
+        "mmdet COCO": ("JPEGImages/*.jpg", "annotations/{train,test}.json"),
+        "YOLO": YOLO,
+        "YOLO polygons": YOLO,
+        "YOLO turned boxes": YOLO,
+        "Roboflow export": ROBOFLOW,
+        "mmrotate DOTA": (
+            "train/images/*.jpg",
+            "train/labelTxt/*.txt",
+            "test/{all,inshore,offshore}/images/*.jpg",
+            "test/{all,inshore,offshore}/labelTxt/*.txt",
+        ),
+    },
     splits={"official": declared.Declared(), "random": random.Random()},
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pkgutil
+import tempfile
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -17,9 +18,12 @@ from typing import Any, Protocol, cast
 
 from sar_data.errors import UsageError, unknown
 from sar_data.naming import fold
+from sar_data.sources.outline import Branch, outline
+from sar_data.sources.tree import Folder
 from sar_data.spec import DatasetSpec, Pipeline, sample_shape
 
 GROUP, OWN = "sar_data.pipelines", "pipelines"
+MINIATURE = 12  # samples in which every kind of folder of a published tree occurs
 
 
 class Synthesise(Protocol):
@@ -158,14 +162,16 @@ def datasets() -> list[dict[str, Any]]:
     ]
 
 
-def info(name: str) -> dict[str, Any]:
+def info(name: str, *, tree: bool = False) -> dict[str, Any]:
     """Return all that is known of a dataset, by any of its names, as plain values.
 
-    These are the fields of its DatasetSpec, `splits` (policy → parameters), `variants` (name → title) and `layout`,
-    which says what is odd about its files. Raises UsageError for a name that is not there.
+    These are the fields of its DatasetSpec, `splits` (policy → parameters), `variants` (name → title), `layouts` (of
+    copies: name → paths) and `layout`, which says what is odd about its files; with `tree`, the lines of the published
+    tree as well. Raises UsageError for a name that is not there.
     """
     found = pipeline(name)
     return {
+        **({"tree": list(published(name).lines())} if tree else {}),
         **dataclasses.asdict(found.spec),
         "splits": {
             split: dataclasses.asdict(policy)
@@ -174,6 +180,7 @@ def info(name: str) -> dict[str, Any]:
             for split, policy in found.splits.items()
         },
         "variants": {variant: other.spec.title for variant, other in found.variants.items()},
+        "layouts": {layout: list(paths) for layout, paths in found.layouts.items()},
         "layout": inspect.cleandoc(import_module(module_of(name)).__doc__ or ""),
     }
 
@@ -184,6 +191,14 @@ def _by_hand(spec: DatasetSpec) -> str:
     if not manual:
         return "your own"
     return "manual" if all(manual) else "both" if any(manual) else "automatic"
+
+
+def published(name: str) -> Branch:
+    """Return the outline of the published tree, as the dataset's generator writes it; raise UsageError without one."""
+    make = synthesise(name)
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder), count=MINIATURE, seed=0)
+        return outline(Folder.at(Path(folder)))
 
 
 def synthesise(name: str) -> Synthesise:

@@ -173,7 +173,8 @@ class Pipeline:
     found, in sentences that the build prints and the manifest keeps; it raises SourceError where that is ambiguous.
     `copies(tree)` is asked where `units` finds nothing: it returns the pipeline that reads a copy of the dataset in
     another layout than the published one, with a sentence of the layout that it found, or None. `copy_splits` are
-    policies that need what only such a copy has.
+    policies that need what only such a copy has, and `layouts` the known ones: name → the paths of its files, in which
+    * is any name and {a,b} a choice.
     `variants` are other forms of the same dataset (calibrated chips, whole scenes), by name.
 
     `declare(fields, unit)` returns the pipeline of a set of one's own with fields of a declaration (sar_data.own) that
@@ -188,6 +189,7 @@ class Pipeline:
     fit: Callable[[Tree], tuple[Pipeline, tuple[str, ...]]] | None = None
     copies: Callable[[Tree], tuple[Pipeline, str] | None] | None = None
     copy_splits: Mapping[str, SplitPolicy] = field(default_factory=dict)
+    layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
     declare: Callable[[Mapping[str, object], str | None], Pipeline] | None = None
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from sar_data.builder.scan import blaming
+from sar_data.builder.unfit import unfit
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.sources.below import Below
@@ -47,7 +48,7 @@ def fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
         with blaming(pipeline, "fit", "the source"):
             fit, discovered = pipeline.fit(tree)
             return Fitted(fit, tree, discovered)
-    raise wrong or SourceError(f"no record of {pipeline.spec.name} found in the source")
+    raise wrong or unfit(pipeline, tree)
 
 
 def holds(pipeline: Pipeline, tree: Tree) -> bool:

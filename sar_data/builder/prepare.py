@@ -42,7 +42,7 @@ from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec, Pipeline, Tree
 from sar_data.split.leakage import Leakage, leakage_of
 from sar_data.split.parse import parse
-from sar_data.split.policy import SPLITS, Assignment, SplitPolicy
+from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy
 from sar_data.split.shares import class_shares
 from sar_data.system.bulk import bulk
 
@@ -58,6 +58,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
     fit = fitted(pipeline, tree, request.source)
+    lists = FoundLists.beside(request.source, request.lists, fit.tree, tree)
     pipeline, tree = fit.pipeline, fit.tree
     if say:
         for line in filter(None, (fit.layout, *fit.discovered)):
@@ -69,6 +70,8 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     container = formats.get(format or spec.container, lossless.packing)
     name, policy = parse(request.split or next(iter(pipeline.splits)), pipeline.all_splits)
     check_shape(spec, container)
+    if isinstance(policy, ByLists):
+        policy.check_lists(lists)  # before half a million records are scanned
     scanned = scan(
         pipeline,
         tree,
@@ -80,7 +83,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     )
     records = scanned.records
     request.check_sizes(largest(scanned.table, spec.shape))
-    assignment = policy.assign(records, seed=request.seed, lists=FoundLists.beside(request.source, request.lists, tree))
+    assignment = policy.assign(records, seed=request.seed, lists=lists)
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],

@@ -17,18 +17,27 @@ CORRECTED = {True: ", terrain-corrected", False: ", not terrain-corrected", None
 
 @click.command("info", short_help="Show all that is known of a dataset.")
 @click.argument("name", type=DatasetName())
+@click.option("--tree", is_flag=True, help="Print the published tree alone, and the known layouts of copies.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(name: str, as_json: bool) -> None:
+def command(name: str, tree: bool, as_json: bool) -> None:
     """Show all that is known of a dataset: sources, licence, layout, classes, splits."""
     from sar_data import catalog
 
-    facts = catalog.info(name)
+    facts = catalog.info(name, tree=tree)
     if as_json:
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    for part in (_head, _sources, _tasks, _choices):
+    for part in (_tree,) if tree else (_head, _sources, _tasks, _choices):
         for line in part(facts):
             click.echo(rendered(line))
+
+
+def _tree(facts: dict[str, Any]) -> Iterator[str]:
+    yield "as published, in a miniature"
+    yield from (f"  {line}" for line in facts["tree"])
+    for layout, paths in facts["layouts"].items():
+        yield f"\nas {layout}"
+        yield from (f"  {path}" for path in paths)
 
 
 def _head(facts: dict[str, Any]) -> Iterator[str]:

@@ -28,7 +28,7 @@ def rendered(message: str) -> str:
 
     def call(found: re.Match[str]) -> str:
         given = (part.partition("=") for part in found[2].split(", ") if part)
-        return " ".join(["sar-data", found[1], *(_option(name, value) for name, _, value in given)])
+        return " ".join(["sar-data", found[1], *(_option(a, b) if equals else a for a, equals, b in given)])
 
     return CHANGE.sub(lambda found: _option(found[1], found[2]), CALL.sub(call, message))
 

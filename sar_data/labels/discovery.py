@@ -206,6 +206,7 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
     if not images:
         return None
     if unique:
+        _check_roots(images, files)
         images, copies = _without_copies(tree, images)
     else:
         copies = {}
@@ -227,6 +228,19 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
     if form == "YOLO" and (variety := yolo.variety(tree, written)):
         kind = f"YOLO {variety}"
     return Found(tree, form, kind, paired, missing, own, named)
+
+
+def _check_roots(images: list[str], files: list[str]) -> None:
+    """Raise SourceError where two folders of the tree each hold the same images and their annotations."""
+    tops = {
+        path.partition("/")[0] for path in files if path.lower().endswith((".json", ".xml", ".txt")) and "/" in path
+    }
+    home: dict[str, str] = {}
+    for path in images:
+        top = path.partition("/")[0]
+        if top in tops and split_of(top) is None and home.setdefault(stem_of(path), top) != top:
+            both = few([home[stem_of(path)], top])
+            raise SourceError(f"expected one copy, found {stem_of(path)} with annotations in {both}: name one of them")
 
 
 def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:

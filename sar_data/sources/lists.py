@@ -21,22 +21,23 @@ class FoundLists:
     places: tuple[tuple[Tree, str, str], ...]
 
     @classmethod
-    def beside(cls, source: Path, lists: Path | None, tree: Tree) -> FoundLists:
-        """Return the lists of `lists` alone if given, else those at the root of the tree and in the folders below it.
+    def beside(cls, source: Path, lists: Path | None, *trees: Tree) -> FoundLists:
+        """Return the lists of `lists` alone if given, else those at the root of each tree and in the folders below it.
 
-        Where the source is an archive, they may also lie beside it or in a folder `lists` there.
+        They may also lie in a folder `lists` beside the source, and beside it where that is an archive.
         """
         if lists is not None:
             if not lists.is_dir():
                 raise SourceError(f"`lists={lists}`: expected a folder of list files, found none")
             return cls(((Folder.at(lists), "", str(lists)),))
-        below = tree.folders()
-        if len(below) > MOST_FOLDERS:
-            below = ["lists"]
-        places = [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in sorted(below))]
-        if not source.is_dir():
-            beside: Tree = Folder.at(source.absolute().parent)
-            places += [(beside, "", str(source.parent)), (beside, "lists/", str(source.parent / "lists"))]
+        places = []
+        for tree in dict.fromkeys(trees):
+            below = sorted(tree.folders())
+            folders = below if len(below) <= MOST_FOLDERS else ["lists"]
+            places += [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in folders)]
+        beside: Tree = Folder.at(source.absolute().parent)
+        places += [] if source.is_dir() else [(beside, "", str(source.parent))]
+        places.append((beside, "lists/", str(source.parent / "lists")))
         return cls(tuple(places))
 
     def find(self, name: str) -> bytes | None:

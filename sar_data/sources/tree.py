@@ -14,6 +14,7 @@ from pathlib import Path
 import xxhash
 
 from sar_data.errors import BadRecord, SourceError
+from sar_data.naming import few
 from sar_data.record import SourceFile
 from sar_data.spec import Tree
 
@@ -151,5 +152,8 @@ def home_of(tree: Tree, wanted: str, path: str = "", below: int = 2) -> str | No
     folders = tree.folders(path)
     if wanted in folders or wanted in tree.files(path):
         return path
-    homes = (home_of(tree, wanted, f"{path}{name}/", below - 1) for name in sorted(folders) if below)
-    return next((home for home in homes if home is not None), None)
+    found = {name: home_of(tree, wanted, f"{path}{name}/", below - 1) for name in sorted(folders) if below}
+    homes = [home for home in found.values() if home is not None]
+    if len(homes) > 1:
+        raise SourceError(f"expected one folder that holds {wanted}, found it in {few(homes)}: name one as the source")
+    return homes[0] if homes else None

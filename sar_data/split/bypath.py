@@ -29,23 +29,28 @@ class ByPath:
     pattern: str
     alias_attr: str = "list_name"
 
+    def check_lists(self, lists: Lists) -> None:
+        """Raise MissingList where a list is nowhere."""
+        for file in (self.train, self.val, self.test):
+            if file is not None and lists.find(file) is None:
+                raise MissingList(
+                    f"expected the list {file}, found none in {lists.where()}: fetch it and say where with "
+                    "`lists=…`, or use `split=random`"
+                )
+
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record; the seed plays no part.
 
         Raise MissingList where a list is nowhere, SplitError where a line holds no name, where a name is in two lists,
         and where the lists name none of the records.
         """
+        self.check_lists(lists)
         code_of: dict[str, int] = {}
         notes: dict[str, dict[str, int | str]] = {}
         for code, file in enumerate((self.train, self.val, self.test)):
             if file is None:
                 continue
-            data = lists.find(file)
-            if data is None:
-                raise MissingList(
-                    f"expected the list {file}, found none in {lists.where()}: fetch it and say where with "
-                    "`lists=…`, or use `split=random`"
-                )
+            data = lists.find(file) or b""
             names = _names(file, data, self.pattern)
             for name in names:
                 if code_of.setdefault(name, code) != code:

@@ -121,6 +121,19 @@ class Official:
         except re.error as error:
             raise UsageError(f"id_pattern: expected a regular expression, found {self.id_pattern!r}: {error}") from None
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of the lists that must be there."""
+        return tuple(name for name in (self.train, self.val, self.test) if name is not None)
+
+    def check_lists(self, lists: Lists) -> None:
+        """Raise MissingList where a required list is nowhere."""
+        if absent := [name for name in self.required if lists.find(name) is None]:
+            raise MissingList(
+                f"official split: expected the lists {', '.join(self.required)}, found no {', no '.join(absent)} in "
+                f"{lists.where()}: fetch them and say where with `lists=…`, or use `split=random`"
+            )
+
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record by the lists; the seed plays no part.
 
@@ -128,10 +141,11 @@ class Official:
         neither can be it is bad. Raises MissingList where a required list is nowhere, and SplitError where lists are
         malformed, contradict each other, or name none of the records.
         """
+        self.check_lists(lists)
         shelf = _Shelf(lists, re.compile(self.id_pattern))
         required = {name: code for code, name in enumerate((self.train, self.val, self.test)) if name is not None}
         reasons_of = dict(self.exclude)
-        placed = _placed(shelf, [name for name in (self.train, self.val, self.test) if name is not None])
+        placed = _placed(shelf, self.required)
         excluded = _excluded(shelf, list(reasons_of), placed)
         positions = usable(records)
         aliases, mapped = self._aliases([records[i] for i in positions], shelf)
@@ -207,12 +221,6 @@ class _Shelf:
 def _placed(shelf: _Shelf, required: Sequence[str]) -> dict[str, str]:
     """Return for every name the required list that holds it."""
     found = {name: shelf.read(name) for name in required}
-    absent = [name for name, rows in found.items() if rows is None]
-    if absent:
-        raise MissingList(
-            f"official split: expected the lists {', '.join(required)}, found no {', no '.join(absent)} in "
-            f"{shelf.lists.where()}: fetch them and say where with `lists=…`, or use `split=random`"
-        )
     placed: dict[str, str] = {}
     for name, rows in found.items():
         own = dict.fromkeys(chain.from_iterable(rows or ()), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sar_data.record import Record
 
@@ -35,6 +35,14 @@ class Lists(Protocol):
 
     def where(self) -> str:
         """Say which folders were searched, for error messages."""
+
+
+@runtime_checkable
+class ByLists(Protocol):
+    """A policy that cannot do without lists."""
+
+    def check_lists(self, lists: Lists) -> None:
+        """Raise MissingList where one is nowhere, so that it is known before anything is scanned."""
 
 
 class SplitPolicy(Protocol):

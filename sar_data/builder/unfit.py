@@ -1,0 +1,102 @@
+"""What to say where nothing of a dataset is found: what lies there, what was expected, and what it may be instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from sar_data import catalog
+from sar_data.errors import SarDataError, SourceError, UsageError
+from sar_data.naming import few
+from sar_data.sources.outline import Branch, outline
+from sar_data.spec import Pipeline, Tree
+
+MOST_LINES, MOST_NAMES = 24, 2
+
+
+def unfit(pipeline: Pipeline, tree: Tree) -> SourceError:
+    """Return the error for a source in which nothing of a dataset is found."""
+    name, found = pipeline.spec.name, outline(tree)
+    parts = [f"no record of {name} found in the source. Found {_seen(found)}."]
+    if others := list(islice(_others(pipeline, tree), MOST_NAMES + 1)):
+        parts.append(f"It looks like {' or '.join(others[:MOST_NAMES])}.")
+    expected = _expected(name)
+    if near := _nearest({"published": tuple(expected.files()) if expected else (), **pipeline.layouts}, found):
+        parts.append(near)
+    if expected:
+        lines = list(expected.lines())
+        more = f"\n  … (`info({name}, tree=True)` shows all)" if len(lines) > MOST_LINES else ""
+        parts.append("Expected, as published:\n  " + "\n  ".join(lines[:MOST_LINES]) + more)
+    return SourceError(" ".join(parts))
+
+
+def _seen(found: Branch) -> str:
+    """Return folders, endings, counts and a name of each."""
+    folders = f"{found.folders:,} folder{'s' * (found.folders != 1)}"
+    named = f" ({few([branch.name for branch in found.branches])})" if found.branches else ""
+    samples: dict[str, str] = {}
+    for path in found.files():
+        samples.setdefault(path.rpartition(".")[2] if "." in path.rpartition("/")[2] else "", path)
+    counts: dict[str, int] = {}
+    for ending, count in found.total().items():
+        counts[ending.rpartition(".")[2]] = counts.get(ending.rpartition(".")[2], 0) + count
+    kinds = [
+        f"{count:,} {f'.{ending}' if ending else 'without an ending'}, such as {samples[ending]}"
+        for ending, count in sorted(counts.items(), key=lambda item: -item[1])
+    ]
+    return f"{folders}{named} and {'; '.join(kinds[:4]) or 'no file'}"
+
+
+def _expected(name: str) -> Branch | None:
+    """Return the published tree, as the dataset's miniature has it; None where it has none."""
+    try:
+        return catalog.published(name)
+    except UsageError:
+        return None
+
+
+def _others(pipeline: Pipeline, tree: Tree) -> Iterator[str]:
+    """Yield the published datasets that a tree looks like: in their own layouts first, then in those of copies."""
+    known = [p for p in catalog.sound()[0].values() if p.spec.name != pipeline.spec.name and p.spec.sources]
+    seen = set[str]()
+    for looks in (_holds, _copies):
+        for other in known:
+            if other.spec.name not in seen and looks(other, tree):
+                seen.add(other.spec.name)
+                yield other.spec.name
+        if seen:
+            return
+
+
+def _holds(pipeline: Pipeline, tree: Tree) -> bool:
+    try:
+        return next(iter(pipeline.units(tree)), None) is not None
+    except SarDataError:
+        return False
+
+
+def _copies(pipeline: Pipeline, tree: Tree) -> bool:
+    try:
+        return pipeline.copies is not None and pipeline.copies(tree) is not None
+    except SarDataError:
+        return False
+
+
+def _nearest(layouts: dict[str, Sequence[str]], found: Branch) -> str:
+    """Say which layout has most of what was found, and what of it lacks first; empty where none has anything."""
+    paths = [f"/{path}" for path in found.files()]
+    matched = {name: [bool(_matches(pattern, paths)) for pattern in patterns] for name, patterns in layouts.items()}
+    near = max(matched, key=lambda name: sum(matched[name]) / max(1, len(matched[name])))
+    if not any(matched[near]) or all(matched[near]):
+        return ""
+    lacking = layouts[near][matched[near].index(False)]
+    return f"The nearest known layout is {near!r}: expected {lacking} there, found none."
+
+
+def _matches(pattern: str, paths: Sequence[str]) -> bool:
+    """Say whether a path ends like a pattern, in which * is any name, {a,b} a choice and a run of digits any number."""
+    form = re.sub(r"\d+", "#", re.escape(pattern)).replace("\\*", "[^/]*").replace("\\#", "#").replace("#", r"\d+")
+    form = re.sub(r"\\\{(.*?)\\\}", lambda choice: f"(?:{choice[1].replace(',', '|')})", form)
+    ending = re.compile(f"/{form}$", re.IGNORECASE)
+    return any(ending.search(path) for path in paths)

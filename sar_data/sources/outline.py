@@ -1,0 +1,78 @@
+"""What lies in a tree, in a few lines: folders with the endings, counts and a name of their files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from sar_data.spec import Tree
+
+MOST_FOLDERS, DEEPEST = 24, 8  # of a folder that are looked into, and how deep
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A folder: how many files of each ending it has, one name of each, and its first folders of all `folders`."""
+
+    name: str
+    counts: dict[str, int]
+    samples: dict[str, str]
+    branches: tuple[Branch, ...]
+    folders: int
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What folders have in common that hold the same kinds of things."""
+        return frozenset(self.counts), frozenset(branch.form for branch in self.branches)
+
+    def files(self, path: str = "") -> Iterator[str]:
+        """Yield the path of one file of each ending, folder by folder."""
+        yield from (path + name for name in self.samples.values())
+        for branch in self.branches:
+            yield from branch.files(f"{path}{branch.name}/")
+
+    def total(self) -> Counter[str]:
+        """How many files of each ending were seen here and below."""
+        return sum((branch.total() for branch in self.branches), Counter(self.counts))
+
+    def lines(self, indent: int = 0) -> Iterator[str]:
+        """Yield a line a folder; of folders that hold the same, the first alone, and how many there are."""
+        pad = "  " * indent
+        yield from (f"{pad}{self.samples[ending]}{_more(count)}" for ending, count in sorted(self.counts.items()))
+        shown = dict[object, Branch]()
+        alike = Counter(branch.form for branch in self.branches)
+        for branch in self.branches:
+            if shown.setdefault(branch.form, branch) is branch:
+                yield f"{pad}{branch.name}/"
+                yield from branch.lines(indent + 1)
+                others = [other.name for other in self.branches if other.form == branch.form and other is not branch]
+                unseen = self.folders - len(self.branches) if alike[branch.form] == max(alike.values()) else 0
+                if others:
+                    yield f"{pad}… and {len(others) + unseen:,} more such folders, as {others[0]}/"
+
+
+def _more(count: int) -> str:
+    return f"  ({count:,} such files)" if count > 1 else ""
+
+
+def outline(tree: Tree, path: str = "", below: int = DEEPEST) -> Branch:
+    """Return what lies below a folder of a tree, of many folders the first; hidden names are passed over."""
+    files = sorted(name for name in tree.files(path) if name[0] != ".")
+    folders = sorted(name for name in tree.folders(path) if name[0] != ".")
+    samples: dict[str, str] = {}
+    for name in files:
+        samples.setdefault(_ending(name), name)
+    counts = dict(Counter(map(_ending, files)))
+    some = islice(folders, MOST_FOLDERS if below else 0)
+    branches = tuple(outline(tree, f"{path}{name}/", below - 1) for name in some)
+    return Branch(path.rstrip("/").rpartition("/")[2], counts, samples, branches, len(folders))
+
+
+def _ending(name: str) -> str:
+    """Return what files of one kind have in common: the ending and, before it, a last word such as _VV."""
+    stem, dot, ending = name.rpartition(".")
+    word = re.search(r"[_.][A-Za-z]+$", stem) if dot else None
+    return f"{word[0] if word else ''}{dot}{ending}" if dot else ""
