@@ -54,15 +54,8 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     A build that stands sealed is returned as such. What is to be baked from it is checked against the sizes of images.
     `say` is called with what a user should know of the source, such as the disk that a compressed archive needs.
     """
-    pipeline = request.pipeline
-    named = [file.name for file in pipeline.spec.sources]
-    tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
-    fit = fitted(pipeline, tree, request.source)
-    lists = FoundLists.beside(request.source, request.lists, fit.tree, tree)
+    fit, lists = _opened(request, progress, say)
     pipeline, tree = fit.pipeline, fit.tree
-    if say:
-        for line in filter(None, (fit.layout, *fit.discovered)):
-            say(f"found: {line}")
     spec = pipeline.spec
     check_spec(spec)
     lossless = request.lossless
@@ -119,6 +112,17 @@ def _compared(draft: Draft, request: BuildRequest, tree: Tree, say: Say | None) 
         if warning:
             say(f"warning: {warning}")
     return draft
+
+
+def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -> tuple[Fitted, FoundLists]:
+    """Return what fits a request's source, which `say` is told, and where lists are sought."""
+    named = [file.name for file in request.pipeline.spec.sources]
+    tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
+    fit = fitted(request.pipeline, tree, request.source)
+    if say:
+        for line in filter(None, (fit.layout, *fit.discovered)):
+            say(f"found: {line}")
+    return fit, FoundLists.beside(request.source, request.lists, fit.tree, tree)
 
 
 def _decisions(
