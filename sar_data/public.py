@@ -161,6 +161,7 @@ def stats(
     *,
     recompute: bool = False,
     dataset: str | None = None,
+    variant: str | None = None,
     workers: int | None = None,
     runner: Kind | Runner | None = None,
     dask_address: str | None = None,
@@ -169,14 +170,14 @@ def stats(
     """Return the band statistics of a build's split, or of all that hold samples; of raw files those of "all".
 
     A build has them recorded; `recompute` and raw files read every pixel. `dataset` names that of raw files, where they
-    do not tell. The mean of dB values is not the dB value of the mean power.
+    do not tell, and `variant` a form of it. The mean of dB values is not the dB value of the mean power.
     """
     path = Path(path)
-    sealed = opened(path, dataset)
+    sealed = opened(path, dataset, variant)
     if sealed and not recompute:
         return statistics(sealed, split)
     with _crew(workers, runner, dask_address) as computing:
-        return counted(path, split, dataset, computing, progress).figures()
+        return counted(path, split, computing, dataset=dataset, variant=variant, progress=progress).figures()
 
 
 def fetch(

@@ -33,31 +33,41 @@ class Counted:
         return {name: summarise(statistics, self.bands) for name, statistics in self.statistics.items()}
 
 
-def opened(path: Path, dataset: str | None = None) -> Build | None:
+def opened(path: Path, dataset: str | None = None, variant: str | None = None) -> Build | None:
     """Return the sealed build at `path`, None for raw files; raise UsageError for a build of another dataset."""
     if not (path / NAME).exists():
         return None
     build = Build.open(path)
+    if variant is not None and variant != build.manifest.variant:
+        raise UsageError(f"`variant={variant}`: expected {build.manifest.variant or 'none'}, of which this is a build")
     if dataset is not None and catalog.resolved(dataset) != build.manifest.dataset:
         raise UsageError(f"`dataset={dataset}`: expected {build.manifest.dataset}, of which this is a build")
     return build
 
 
 def counted(
-    path: Path, split: str | None, dataset: str | None, runner: Runner, progress: Progress | None = None
+    path: Path,
+    split: str | None,
+    runner: Runner,
+    *,
+    dataset: str | None = None,
+    variant: str | None = None,
+    progress: Progress | None = None,
 ) -> Counted:
     """Read every pixel of a build's split, or of all; or of a raw folder or archive, whose one split is "all".
 
-    `dataset` names that of raw files, where they do not tell. Raises UsageError for a split or a dataset that does not
-    fit, SourceError for files of no dataset, BuildError and BadRecord for the first image that is not sound.
+    `dataset` names that of raw files, where they do not tell, and `variant` a form of it. Raises UsageError for a split
+    or a dataset that does not fit, SourceError for files of no dataset, BuildError and BadRecord for the first image
+    that is not sound.
     """
-    if build := opened(path, dataset):
+    if build := opened(path, dataset, variant):
         manifest = build.manifest
         found = recount(build, filled(manifest, split), runner, progress)
         return Counted(manifest.title, layout_of(manifest).bands, found)
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
-    fit = fitting(catalog.pipeline(dataset) if dataset else recognise(path), path, progress)
+    pipeline = catalog.pipeline(dataset) if dataset else recognise(path)
+    fit = fitting(catalog.variant_of(pipeline, variant), path, progress)
     spec = fit.pipeline.spec
     found = {ALL: raw_statistics(fit, runner, progress)}
     return Counted(spec.title, tuple(band.name for band in spec.bands), found)

@@ -111,6 +111,8 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "unused", f"{n:,} {reason}"
     policy = manifest.split_policy
     yield "split", f"{policy.policy}, seed {policy.seed}"
+    if empty := [split for split in SPLITS if not counts[split]]:
+        yield "empty", f"{' and '.join(empty)}: no record lies there"
     yield from (("leakage", _leakage(name, figure)) for name, figure in manifest.leakage.items())
     if bad:
         yield "quarantined", f"{bad:,} bad records are {'missing from this build' if reused else 'left out'}:"

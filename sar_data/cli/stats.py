@@ -28,6 +28,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw histograms.")
 @click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")
 @click.option("--dataset", type=DatasetName(), help="Of a raw folder: its dataset, where it cannot be told.")
+@click.option("--variant", metavar="NAME", help="Of a raw folder: another form of its dataset; `info` lists them.")
 @workers_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -36,6 +37,7 @@ def command(
     plot: Path | None,
     recompute: bool,
     dataset: str | None,
+    variant: str | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -51,13 +53,13 @@ def command(
 
     if plot and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
-    build = opened(path, dataset)
+    build = opened(path, dataset, variant)
     if build and not (recompute or plot):
         title, figures = build.manifest.title, statistics(build, split)
     else:
         size = layout_of(build.manifest).image_bytes() if build else 0
         with crew(workers) as runner, Meter(size) as meter:
-            found = counted(path, split, dataset, runner, meter)
+            found = counted(path, split, runner, dataset=dataset, variant=variant, progress=meter)
         title, figures = found.title, found.figures()
         if plot:
             from sar_data.views.histograms import histograms

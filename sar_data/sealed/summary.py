@@ -30,8 +30,11 @@ TOLD: dict[tuple[str, str], Callable[[float], float | None]] = {
 }
 
 
-def summarise(stats: BandStats, bands: tuple[str, ...]) -> SplitStatistics:
-    """Return the figures of one split; null where a band has no valid pixel."""
+def summarise(stats: BandStats, bands: tuple[str, ...], *, schema: int = 3) -> SplitStatistics:
+    """Return the figures of one split; null where a band has no valid pixel.
+
+    `schema` 2 gives the percentiles that builds of that schema have.
+    """
     pairs = [
         CoMoment(
             bands=(bands[i], bands[j]),
@@ -42,7 +45,7 @@ def summarise(stats: BandStats, bands: tuple[str, ...]) -> SplitStatistics:
         for i in range(len(bands))
         for j in range(i + 1, len(bands))
     ]
-    return SplitStatistics(bands={name: _band(stats, i) for i, name in enumerate(bands)}, co_moments=pairs)
+    return SplitStatistics(bands={name: _band(stats, i, schema) for i, name in enumerate(bands)}, co_moments=pairs)
 
 
 def normalization(stats: BandStats, bands: tuple[str, ...]) -> Normalization | None:
@@ -63,20 +66,20 @@ def mask_pixels(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> dict
     return {**{name: int(total[i]) for i, name in enumerate(classes)}, "ignored": int(total[IGNORE])}
 
 
-def _band(stats: BandStats, i: int) -> BandStatistics:
+def _band(stats: BandStats, i: int, schema: int) -> BandStatistics:
     told = domains(stats.units[i])
     return BandStatistics(
         count=int(stats.moments.count[i, i]),
         masked={reason: int(counts[i]) for reason, counts in stats.masked.items()},
-        stored=_stored(stats, i),
+        stored=_stored(stats, i, schema),
         power=_told(stats, i, "power") if "power" in told else None,
         db=_told(stats, i, "dB") if "dB" in told else None,
         circular=_circular(stats, i) if "cos" in told else None,
     )
 
 
-def _stored(stats: BandStats, i: int) -> DomainStatistics:
-    figures = [float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i)]
+def _stored(stats: BandStats, i: int, schema: int = 3) -> DomainStatistics:
+    figures = [float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i, schema)]
     return _figures(stats.units[i], stats.moments, figures, i)
 
 
@@ -112,8 +115,11 @@ def _circular(stats: BandStats, i: int) -> Circular | None:
     return Circular(mean_direction=math.atan2(y, x), resultant_length=math.hypot(x, y))
 
 
-def _percentiles(stats: BandStats, i: int) -> list[float]:
-    """Interpolate inside the histogram's bins, on the unit's axis; never outside the band's extremes."""
+def _percentiles(stats: BandStats, i: int, schema: int = 3) -> list[float]:
+    """Interpolate inside the histogram's bins, on the unit's axis; never outside the band's extremes.
+
+    A stretched picture has whole numbers only: the percentile is the least that so many of its pixels do not exceed.
+    """
     unit, low, high = stats.units[i], float(stats.low[i]), float(stats.high[i])
     if not math.isfinite(low):
         return []
@@ -121,4 +127,7 @@ def _percentiles(stats: BandStats, i: int) -> list[float]:
     edges = np.array([low, *(off_axis(v, unit) for v in (first + width * np.arange(bins + 1)).tolist()), high])
     edges = np.maximum.accumulate(np.clip(edges, low, high))
     cumulative = np.concatenate([[0], np.cumsum(stats.histogram[i, : bins + 2])])
+    if unit == "8-bit" and schema > 2:
+        ranks = np.ceil(np.array(PERCENTILES) / 100 * cumulative[-1])
+        return (np.searchsorted(cumulative, ranks) - 2.0).tolist()  # the first bin is below the range
     return [float(v) for v in np.interp(np.array(PERCENTILES) / 100 * cumulative[-1], cumulative, edges)]

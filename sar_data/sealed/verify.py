@@ -239,11 +239,12 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     for split in parts.keys() - damaged if layout.mask else ():
         pixels = mask_pixels(layout.mask_classes, hidden[split])
         problems += _differ(f"mask pixels of {split}", manifest.splits[split].mask_pixels, pixels)
+    schema = 3 if manifest.digest else 2
     for split, recorded in (manifest.statistics or {}).items():
         if split not in parts or split in damaged:
             continue
         merged = merge(parts[split], layout.units)
-        problems += _figures(f"statistics of {split}", recorded, summarise(merged, layout.bands))
+        problems += _figures(f"statistics of {split}", recorded, summarise(merged, layout.bands, schema=schema))
         if split == "train":
             problems += _figures("normalization", manifest.normalization, normalization(merged, layout.bands))
     return problems

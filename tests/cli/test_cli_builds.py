@@ -161,7 +161,10 @@ def test_an_empty_split_is_a_sentence_and_no_table_of_zeros(archive: Path, tmp_p
         "--split",
         "random:train=0.8,val=0,test=0.2",
     )
-    built = cli(*without_val).stdout.strip()
+    result = cli(*without_val)
+    built = result.stdout.strip()
+    assert "val: no record lies there" in result.stderr
+    assert Manifest.load(Path(built)).splits["val"].count == 0
     every = cli("stats", built)
     assert every.exit_code == 0
     assert "· val" not in every.stdout
@@ -182,6 +185,9 @@ def test_a_raw_folder_is_recognised_and_counted_without_a_build(archive: Path, b
     assert json.loads(named.stdout)["splits"]["all"]["bands"] == found
     assert cli("stats", archive, "--split", "train").exit_code == 2
     assert cli("stats", archive, "--plot", tmp_path / "x.pdf").exit_code == 2
+    wrong = cli("stats", archive, "--variant", "none")
+    assert wrong.exit_code == 2
+    assert "unknown variant of bigearthnet-s1 'none'" in wrong.stderr
     nothing = cli("stats", tmp_path)
     assert nothing.exit_code == 1
     assert "found neither" in nothing.stderr

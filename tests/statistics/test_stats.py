@@ -387,3 +387,12 @@ def _exact(stats: BandStats) -> tuple[object, ...]:
     figures = [array for part in parts for array in (part.count, part.mean, part.comoment)]
     arrays = [*figures, stats.low, stats.high, stats.histogram, *stats.masked.values()]
     return (stats.units, stats.samples, *((array + 0).tobytes() for array in arrays))
+
+
+def test_percentiles_of_a_stretched_picture_are_values_that_it_has() -> None:
+    values = np.random.default_rng(3).integers(0, 256, (1, 7, 11)).astype(np.uint8)
+    made = Tally(("8-bit",))
+    made.add(survey(values))
+    found = summarise(made.finish(), ("band",)).bands["band"].stored.percentiles
+    expected = np.percentile(values, [float(name[1:]) for name in found], method="inverted_cdf")
+    assert list(found.values()) == expected.tolist()
