@@ -129,5 +129,5 @@ def _percentiles(stats: BandStats, i: int, schema: int = 3) -> list[float]:
     cumulative = np.concatenate([[0], np.cumsum(stats.histogram[i, : bins + 2])])
     if unit == "8-bit" and schema > 2:
         ranks = np.ceil(np.array(PERCENTILES) / 100 * cumulative[-1])
-        return (np.searchsorted(cumulative, ranks) - 2.0).tolist()  # the first bin is below the range
+        return [float(place - 2) for place in np.searchsorted(cumulative, ranks)]  # the first bin is below the range
     return [float(v) for v in np.interp(np.array(PERCENTILES) / 100 * cumulative[-1], cumulative, edges)]
