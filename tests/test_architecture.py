@@ -99,6 +99,7 @@ ENTRIES = {
     "sar_data.cli.build.command",
     "sar_data.public.build",
     "sar_data.public.convert",
+    "sar_data.public.stats",
     "sar_data.stream.dataset.Stream.__init__",
 }
 
