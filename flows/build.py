@@ -18,6 +18,7 @@ from flows.types import Absolute, Dataset, Positive
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.errors import UsageError
 from sar_data.runners import Crew, Kind
+from sar_data.spec import Unit
 
 Built = dict[str, Any] | list[dict[str, Any]]
 
@@ -38,6 +39,7 @@ def build(
     shard_length: Positive = 256,
     rehash: bool = False,
     bad_records: BadRecords = "stop",
+    unit: Unit | None = None,
     crop: Positive | None = None,
     pad: Positive | None = None,
     resize: Positive | None = None,
@@ -72,6 +74,7 @@ def build(
         shard_length: Samples a shard, at most.
         rehash: Let the recipe cover the files' contents, not only names and sizes.
         bad_records: stop, or quarantine to go on without bad records.
+        unit: Bake dB, power or amplitude, from another of the three; of a set of one's own, what its values are in.
         crop: Bake N×N pixels, the centre of each image.
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
@@ -103,6 +106,7 @@ def build(
         shard_length=shard_length,
         rehash=rehash,
         bad_records=bad_records,
+        unit=unit,
         crop=crop,
         pad=pad,
         resize=resize,

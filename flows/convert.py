@@ -16,6 +16,7 @@ from flows.tasks import carry_out, crew_of, publish
 from flows.types import Absolute, Positive
 from sar_data.builder.request import Compression, ConvertRequest, Dtype, Format, Normalize
 from sar_data.runners import Crew, Kind
+from sar_data.spec import Unit
 
 
 @flow(name="convert", description="Bake a sealed build into another one.", persist_result=False)
@@ -24,6 +25,7 @@ def convert(
     out: Absolute | None = None,
     format: Format | None = None,
     compression: Compression | None = None,
+    unit: Unit | None = None,
     crop: Positive | None = None,
     pad: Positive | None = None,
     resize: Positive | None = None,
@@ -41,6 +43,7 @@ def convert(
         out: Folder below which the new build is placed, absolute; none for the parent's.
         format: zarr, webdataset or lmdb; none for the parent's.
         compression: none, or zstd (zarr only); none said, the parent's where the container stays.
+        unit: dB, power or amplitude, from another of the three; none to leave it.
         crop: Bake N×N pixels, the centre of each image.
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
@@ -58,6 +61,7 @@ def convert(
         out=out,
         format=format,
         compression=compression,
+        unit=unit,
         crop=crop,
         pad=pad,
         resize=resize,

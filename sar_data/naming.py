@@ -33,6 +33,9 @@ SYNONYMS = {
     "minmax": "min-max range",
     "quarantine": "skip ignore drop continue",
     "stop": "raise fail abort error",
+    "db": "decibel decibels log",
+    "power": "linear intensity sigma0 gamma0",
+    "amplitude": "magnitude detected",
     # options and parameters
     "out": "output to dest destination target",
     "to": "out output dest destination folder",

@@ -25,7 +25,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
 from sar_data.sealed.verify import Problem
 from sar_data.sealed.verify import verify as verified
-from sar_data.spec import Pipeline
+from sar_data.spec import Pipeline, Unit
 
 
 def build(
@@ -45,6 +45,7 @@ def build(
     shard_length: int = 256,
     rehash: bool = False,
     bad_records: BadRecords = "stop",
+    unit: Unit | None = None,
     crop: int | None = None,
     pad: int | None = None,
     resize: int | None = None,
@@ -82,6 +83,7 @@ def build(
         shard_length=shard_length,
         rehash=rehash,
         bad_records=bad_records,
+        unit=unit,
         crop=crop,
         pad=pad,
         resize=resize,
@@ -102,6 +104,7 @@ def convert(
     out: str | Path | None = None,
     format: Format | None = None,
     compression: Compression | None = None,
+    unit: Unit | None = None,
     crop: int | None = None,
     pad: int | None = None,
     resize: int | None = None,
@@ -122,6 +125,7 @@ def convert(
         out=_path(out),
         format=format,
         compression=compression,
+        unit=unit,
         crop=crop,
         pad=pad,
         resize=resize,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sar_data.builder.request import Normalize
 from sar_data.crop import cut
 from sar_data.formats.storage import narrow, physical
+from sar_data.radiometry import converted
 from sar_data.record import IGNORE, Image, Mask
 
 Floats = npt.NDArray[np.float32]
@@ -23,22 +24,25 @@ LEAST_WEIGHT = 0.05  # below this share of valid weight a cubic sum is not an av
 
 
 class Baked(NamedTuple):
-    """A baked image, its mask, and the pixels clipped in each band."""
+    """A baked image, its mask, the pixels clipped in each band, and those without a value in its new unit."""
 
     image: Image
     mask: Mask | None
     clipped: tuple[int, ...]
+    unvalued: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bake:
     """What to do; `offset`, `divisor` are [band] and hold the train split's figures, both empty for none.
 
+    `units` are what the bands are in and what they become, both empty where nothing is converted.
     `cut` is the side of the one size that all images get; `scale` is that of the parent's stored integers, None where
     the parent stores floats; `fill` is the value of its missing pixels.
     """
 
     cut: int | None = None
+    units: tuple[tuple[str, str], ...] = ()
     resize: int | None = None
     normalize: Normalize | None = None
     offset: tuple[float, ...] = ()
@@ -58,9 +62,10 @@ class Bake:
         if self.cut is not None:
             image = cut(image, self.cut, self.fill)
             mask = None if mask is None else cut(mask, self.cut, IGNORE)
-        if self.resize is None and self.normalize is None and self.dtype is None:
-            return Baked(image, mask, (0,) * bands)
+        if self.resize is None and self.normalize is None and self.dtype is None and not self.units:
+            return Baked(image, mask, (0,) * bands, (0,) * bands)
         values = physical(image, self.scale).astype(np.float32)
+        values, unvalued = self._converted(values)
         if self.resize is not None:
             side = self.resize
             planes = values.reshape(-1, *values.shape[-2:])
@@ -73,8 +78,21 @@ class Bake:
             values = (values - offset) / divisor
         if self.dtype == "int16":
             stored, clipped = narrow(values)
-            return Baked(stored, mask, clipped)
-        return Baked(np.ascontiguousarray(values, self.dtype or np.float32), mask, (0,) * bands)
+            return Baked(stored, mask, clipped, unvalued)
+        return Baked(np.ascontiguousarray(values, self.dtype or np.float32), mask, (0,) * bands, unvalued)
+
+    def _converted(self, values: Floats) -> tuple[Floats, tuple[int, ...]]:
+        """Return values [..., band, y, x] in their new units, and the pixels [band] that have none there."""
+        found, unvalued = values, [0] * values.shape[-3]
+        for band, (unit, wanted) in enumerate(self.units):
+            if unit != wanted:
+                before = values[..., band, :, :]
+                found = found.copy() if found is values else found
+                found[..., band, :, :] = converted(before, unit, wanted)
+                lost = np.isfinite(before) & ~np.isfinite(found[..., band, :, :])
+                found[..., band, :, :][lost] = np.nan  # what overflows, too
+                unvalued[band] = int(lost.sum())
+        return found, tuple(unvalued)
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import lost
 
 # The parameter of a step that the user names.
-ASKED = {"crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
+ASKED = {"unit": "to", "crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
 
 
 def baked_from(draft: Draft, request: BuildRequest) -> Build | None:

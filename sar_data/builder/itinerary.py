@@ -113,6 +113,7 @@ def _build(request: BuildRequest) -> Steps[BuildResult]:
     preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request, runner, progress, say))
     yield preparing
     with preparing.result as draft:
+        request = request.settled([band.unit for band in draft.plan.identity.bands])
         if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
             draft.target.discard()  # the plan of a build that is not needed
             return BuildResult(earlier, reused=True)

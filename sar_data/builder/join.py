@@ -48,13 +48,16 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     keys = _keys(planned, valid, list(draft.splits))
     bands = draft.job.layout.bands
     clipped = np.sum([proof.clipped for proof in proofs], axis=0).tolist()
-    before = draft.plan.clipped  # by the conversions that led here
+    unvalued = np.sum([proof.unvalued for proof in proofs], axis=0).tolist()
+    before, lost = draft.plan.clipped, draft.plan.unvalued  # by the conversions that led here
+    without = {band: n + lost.get(band, 0) for band, n in zip(bands, unvalued, strict=True)}
     statistics = draft.job.statistics
     outcome = Outcome(
         splits=_splits(draft, proofs, keys),
         statistics={split: summarise(stats, bands) for split, stats in merged.items()} if statistics else None,
         normalization=normalization(merged["train"], bands) if statistics else None,
         clipped={band: count + before.get(band, 0) for band, count in zip(bands, clipped, strict=True)},
+        unvalued={band: n for band, n in without.items() if n},
         quarantine=[*draft.plan.quarantine, *_quarantined(planned, slots)],
         dropped_objects=_dropped(packed),
         fallback_reads=sum(proof.fallbacks for proof in proofs),

@@ -28,7 +28,7 @@ class Pixels:
     `nodata` counts the pixels [band] that are NaN because the source marks them so; `files` holds the xxh3_128 of each
     of the record's files, None where only a part was read; `fallbacks` counts files the fast TIFF parser left to
     rasterio; `narrowed` says that the source held wider floats; `clipped` counts the pixels [band] that a narrower
-    dtype could not hold.
+    dtype could not hold, `unvalued` those that have no value in the unit they were converted to, () of raw files.
     """
 
     image: Image
@@ -39,6 +39,7 @@ class Pixels:
     fallbacks: int = 0
     narrowed: bool = False
     clipped: tuple[int, ...] = ()
+    unvalued: tuple[int, ...] = ()
 
 
 class Opened(Protocol):
@@ -142,7 +143,7 @@ class _BakedOpened:
         files = [file.xxh3 for file in record.files]
         size = record.shape or baked.image.shape[-2:]
         nodata = place.nodata if self.bake.keeps_pixels else ()  # else they are among the NaN
-        return Pixels(baked.image, files, size, baked.mask, nodata, clipped=baked.clipped)
+        return Pixels(baked.image, files, size, baked.mask, nodata, clipped=baked.clipped, unvalued=baked.unvalued)
 
 
 def _check_hash(place: Place, what: str, stored: Image, expected: str | None) -> None:

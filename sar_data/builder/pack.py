@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from sar_data.builder.draft import Draft, Job
-from sar_data.builder.origin import Opened
+from sar_data.builder.origin import Opened, Pixels
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import SLOTS, Proof
 from sar_data.errors import BadRecord, BuildError, TargetError
@@ -153,6 +153,7 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
         pass_.fallbacks,
         pass_.narrowed,
         pass_.clipped.tolist(),
+        pass_.unvalued.tolist(),
         pass_.mask_pixels.tolist(),
         pass_.tally.finish() if pass_.tally else None,
         pass_.table(written),
@@ -172,6 +173,7 @@ class _Pass:
         self.fallbacks = 0
         self.narrowed = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
+        self.unvalued = np.zeros(len(job.layout.bands), np.int64)
         self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
         self.slots: list[tuple[Any, ...]] = []  # SLOTS without offsets, known at the end, and figures
 
@@ -186,7 +188,7 @@ class _Pass:
                 seen = survey(physical(pixels.image[..., :height, :width], layout.scale), pixels.nodata)
                 marked = [n == height * width * layout.frames for n in pixels.nodata]
                 if not (self.job.may_be_empty and marked and all(marked)):
-                    self._refuse_implausible(record, seen)
+                    self._refuse_implausible(record, seen, pixels)
             except BadRecord as error:
                 if self.job.bad_records == "stop":
                     raise
@@ -199,6 +201,8 @@ class _Pass:
             self.narrowed += pixels.narrowed
             if pixels.clipped:
                 self.clipped += pixels.clipped
+            if pixels.unvalued:
+                self.unvalued += pixels.unvalued
             masked = [
                 {"band": band, "reason": reason, "count": int(count)}
                 for reason, counts in seen.masked.items()
@@ -213,13 +217,17 @@ class _Pass:
             self.slots.append((True, None, None, xxh3, hidden, pixels.files, masked))
             yield Entry(record, pixels.image, pixels.mask)
 
-    def _refuse_implausible(self, record: Record, seen: Survey) -> None:
+    def _refuse_implausible(self, record: Record, seen: Survey, pixels: Pixels) -> None:
         in_db = np.array([unit == "dB" for unit in self.job.layout.units])
         if seen.valid is None and not (in_db.any() and max(-seen.least, seen.most) > MOST_DB):
             return
         bands = self.job.layout.bands
         empty = np.zeros(len(bands), np.bool_) if seen.valid is None else ~seen.valid.any(axis=1)
-        beyond = in_db & (np.maximum(np.abs(seen.low), np.abs(seen.high)) > MOST_DB)
+        beyond = in_db & ~empty & (np.maximum(np.abs(seen.low), np.abs(seen.high)) > MOST_DB)
+        if pixels.unvalued:
+            empty = np.zeros_like(
+                empty
+            )  # of a sealed build, which was judged when it was made: a band of zeros has no dB
         if empty.any():
             i, reason = int(np.argmax(empty)), "expected some valid pixels, found every one masked (NaN or infinite)"
         elif beyond.any():

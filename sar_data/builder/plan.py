@@ -24,7 +24,8 @@ class Plan:
     """All that is known of a build before its first pixel.
 
     `scanned` has the SCAN columns of all records (and where their pixels lie in a parent), `split` their split and
-    `shares` the share of each class in a split. `quarantine` and `clipped` are of the scan, or of the parent.
+    `shares` the share of each class in a split. `quarantine` is of the scan, or of the parent as `clipped` and
+    `unvalued` are.
     """
 
     identity: Identity
@@ -38,6 +39,7 @@ class Plan:
     bad_records: BadRecords
     quarantine: Sequence[Quarantined]
     clipped: Mapping[str, int] = field(default_factory=dict)
+    unvalued: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def container(self) -> Format:

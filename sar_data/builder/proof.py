@@ -43,6 +43,7 @@ class Facts(pydantic.BaseModel):
     fallbacks: Count
     narrowed: Count
     clipped: list[Count]
+    unvalued: list[Count]
     mask_pixels: list[Count]
 
 
@@ -55,6 +56,7 @@ class Proof:
     fallbacks: int
     narrowed: int
     clipped: list[int]
+    unvalued: list[int]
     mask_pixels: list[int]
     statistics: BandStats | None
     slots: pa.Table

@@ -21,10 +21,11 @@ from sar_data.errors import UsageError
 from sar_data.formats.container import Format
 from sar_data.formats.storage import MISSING, SCALE
 from sar_data.progress import Say
+from sar_data.radiometry import units_after
 from sar_data.sealed.documents import Applied, Parent, Storage
 from sar_data.sealed.index import SCAN, has_objects
 from sar_data.sealed.manifest import Decisions, Identity, Manifest, recipe_digest
-from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.opened import Build
 from sar_data.sealed.places import place_column
 from sar_data.sealed.records import to_records, to_table
 
@@ -71,6 +72,7 @@ def prepare_repack(parent: Build, changes: ConvertRequest, say: Say | None = Non
         bad_records="stop",
         quarantine=manifest.quarantine,
         clipped=manifest.clipped,
+        unvalued=manifest.unvalued,
     )
     return open_draft(changes.out or parent.path.parents[2], plan, say)
 
@@ -87,7 +89,6 @@ def _container(manifest: Manifest, changes: ConvertRequest) -> Format:
 
 
 def _check(manifest: Manifest, changes: ConvertRequest, index: pa.Table) -> None:
-    unit = layout_of(manifest).unit
     shape = manifest.shape
     if changes.cut is not None:
         changes.check_sizes(largest(index))
@@ -98,9 +99,10 @@ def _check(manifest: Manifest, changes: ConvertRequest, index: pa.Table) -> None
         raise UsageError(f"`normalize={changes.normalize}`: this build is normalized already; repack its parent")
     if changes.normalize and manifest.normalization is None:
         raise UsageError(f"`normalize={changes.normalize}`: this build has no train statistics")
-    if (changes.dtype or changes.resize) and unit != "dB":
-        what = f"`dtype={changes.dtype}`" if changes.dtype else f"`resize={changes.resize}`"
-        raise UsageError(f"{what}: expected values in dB, found unit {unit!r}; repack the parent, which is in dB")
+    changes.check_units([band.unit for band in manifest.bands])
+    units = [band.unit for band in manifest.bands]
+    if changes.unit is not None and units_after(units, changes.unit) == tuple(units):
+        raise UsageError(f"`unit={changes.unit}`: this build is in {changes.unit} already")
 
 
 def _bake(manifest: Manifest, changes: ConvertRequest) -> Bake:
@@ -114,10 +116,11 @@ def _bake(manifest: Manifest, changes: ConvertRequest) -> Bake:
         divisor = tuple(second[name] - first[name] if minmax else second[name] for name in names)
         if not all(divisor):
             raise UsageError(f"`normalize={changes.normalize}`: a band is constant in train, so it has no spread")
-    storage = manifest.storage
+    storage, units = manifest.storage, [band.unit for band in manifest.bands]
     fill = float("nan") if "float" in storage.dtype else 0.0
     return Bake(
         cut=changes.cut,
+        units=tuple(zip(units, units_after(units, changes.unit), strict=True)) if changes.unit else (),
         fill=fill if storage.missing is None else storage.missing,
         resize=changes.resize,
         normalize=changes.normalize,
@@ -134,6 +137,9 @@ def _applied(bake: Bake, changes: ConvertRequest) -> list[Applied]:
     if bake.cut is not None:
         parameters = {"size": [bake.cut, bake.cut], "window": "centre", "padding": "below and right"}
         steps.append(Applied(step="crop" if changes.pad is None else "pad", parameters=parameters))
+    if changes.unit is not None:
+        parameters = {"to": changes.unit, "from": [unit for unit, _ in bake.units]}
+        steps.append(Applied(step="unit", parameters=parameters))
     if bake.resize is not None:
         parameters = {"size": [bake.resize, bake.resize], "kernel": "bicubic", "domain": "dB"}
         steps.append(Applied(step="resize", parameters=parameters))
@@ -158,12 +164,16 @@ def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
         altered["shape"] = (changes.resize, changes.resize)
         if manifest.pixel_size_m is not None:
             altered["pixel_size_m"] = manifest.pixel_size_m * before / changes.resize
+    if changes.unit is not None:
+        after = units_after([band.unit for band in manifest.bands], changes.unit)
+        pairs = zip(manifest.bands, after, strict=True)
+        altered["bands"] = [band.model_copy(update={"unit": unit}) for band, unit in pairs]
     if changes.normalize:
         unit = NORMALIZED_UNIT[changes.normalize]
         altered["bands"] = [band.model_copy(update={"unit": unit}) for band in manifest.bands]
     if changes.dtype == "int16":
         altered["storage"] = Storage(dtype="int16", scale=SCALE, missing=MISSING)
-    elif changes.dtype or changes.resize or changes.normalize:
+    elif changes.dtype or changes.resize or changes.normalize or changes.unit:
         altered["storage"] = Storage(dtype=changes.dtype or "float32")
     return identity.model_copy(update=altered)
 

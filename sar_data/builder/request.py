@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 
 from sar_data import catalog
 from sar_data.errors import UsageError, unknown
-from sar_data.spec import Pipeline
+from sar_data.radiometry import CONVERTIBLE, spelled, units_after
+from sar_data.spec import Pipeline, Unit
 
 # These names are the command line's choices and the flows' types too.
 Format = Literal["lmdb", "webdataset", "zarr"]
@@ -19,18 +20,21 @@ Normalize = Literal["zscore", "minmax"]
 Dtype = Literal["float16", "int16"]
 BadRecords = Literal["stop", "quarantine"]
 
-CHANGES = "`crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"
+CHANGES = "`unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is baked into another build: sizes in pixels, a normalization, a dtype; None leaves it as it is.
+    """What is baked into another build: a unit, sizes in pixels, a normalization, a dtype; None leaves it as it is.
 
-    `crop` and `pad` are the height and width that images of several sizes get: the centre of larger ones, padding below
+    `unit` is dB, power or amplitude: values in another of the three are converted, and those that have none there (zero
+    power has no dB) are masked and counted. `crop` and `pad` are the height and width that images of several sizes get:
+    the centre of larger ones, padding below
     and right of smaller ones; `pad` refuses larger ones. `resize` is the new height and width, cubic. `normalize` uses
     the figures of the train split. `dtype` int16 has steps of 0.002 dB. Raises UsageError for what contradicts itself.
     """
 
+    unit: Unit | None = None
     crop: int | None = None
     pad: int | None = None
     resize: int | None = None
@@ -40,10 +44,18 @@ class Changes:
     def __post_init__(self) -> None:
         for name in ("crop", "pad", "resize"):
             _at_least_one(name, getattr(self, name), "pixel")
+        if self.unit is not None:
+            object.__setattr__(self, "unit", spelled(self.unit))  # the one field that is not kept as it was said
+        _among("unit", self.unit, Unit)
         _among("normalize", self.normalize, Normalize)
         _among("dtype", self.dtype, Dtype)
         if self.crop is not None and self.pad is not None:
             raise UsageError(f"`crop={self.crop}` and `pad={self.pad}`: both make one size, choose one")
+        if self.unit is not None and self.normalize is not None:
+            raise UsageError(
+                f"`unit={self.unit}` and `normalize={self.normalize}`: a normalization is by the statistics of what is "
+                f"stored: bake `unit={self.unit}` first, then normalize that build"
+            )
         if self.dtype is not None and self.normalize is not None:
             raise UsageError(
                 f"`dtype={self.dtype}` stores dB and `normalize={self.normalize}` leaves no dB: choose one"
@@ -59,6 +71,14 @@ class Changes:
     def cut(self) -> int | None:
         """The one height and width that all images get, None where they keep theirs."""
         return self.crop if self.crop is not None else self.pad
+
+    def check_units(self, units: Sequence[str]) -> None:
+        """Raise UsageError where the changes do not fit values in these units, one a band."""
+        after = units_after(units, self.unit)
+        if (self.dtype or self.resize) and set(after) != {"dB"}:
+            what = f"`dtype={self.dtype}`" if self.dtype else f"`resize={self.resize}`"
+            remedy = "add `unit=dB`" if set(units) <= set(CONVERTIBLE) else "bake the parent, which is in dB"
+            raise UsageError(f"{what}: expected values in dB, found unit {', '.join(dict.fromkeys(after))!r}: {remedy}")
 
     def check_sizes(self, largest: int) -> None:
         """Raise UsageError where one size does not fit images of which the largest has that height or width."""
@@ -131,6 +151,7 @@ class BuildRequest(Changes):
             from sar_data.split.parse import parse
 
             parse(self.split or next(iter(pipeline.splits)), pipeline.all_splits)
+            self.check_units(pipeline.spec.units)
             if pipeline.spec.shape is not None:
                 self.check_sizes(max(pipeline.spec.shape))
 
@@ -141,13 +162,13 @@ class BuildRequest(Changes):
             found = catalog.variant_of(self.dataset, self.variant)
         else:
             found = catalog.pipeline(self.dataset, self.variant)
-        if not self.declare:
-            return found
-        if found.declare is None:
+        if found.declare is not None and (self.declare or self.unit):
+            return found.declare(self.declare or {}, self.unit)
+        if self.declare:
             field, value = next(iter(self.declare.items()))
             known = f"{found.spec.name} is published, and its files are known"
             raise UsageError(f"`{field}={value}`: {known}: fields of dataset.toml are for sets of one's own")
-        return found.declare(self.declare, None)
+        return found
 
     @property
     def formats(self) -> tuple[Format | None, ...]:
@@ -175,6 +196,13 @@ class BuildRequest(Changes):
         if self.cut is not None and self.pipeline.spec.shape is None and self.format in (None, "zarr"):
             other |= {"format": None, "compression": "none"}
         return dataclasses.replace(self, **other, drop_parent=False)
+
+    def settled(self, units: Sequence[str]) -> BuildRequest:
+        """Return the request without a conversion that the lossless build, with bands in these units, does not need."""
+        if self.unit is None or units_after(units, self.unit) != tuple(units):
+            return self
+        left = self.baked.keys() - {"unit"}
+        return dataclasses.replace(self, unit=None, drop_parent=self.drop_parent and bool(left))
 
     def converted(self, parent: Path) -> ConvertRequest:
         """Return the request that bakes the changes of a request for one container from its lossless build."""

@@ -13,6 +13,7 @@ from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
+from sar_data.spec import Unit
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind
@@ -67,6 +68,11 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option(
     "--dtype", type=OneOf("dtype", lambda: get_args(Dtype)), help="Bake: float16, or int16 (steps of 0.002 dB)."
 )
+@click.option(
+    "--unit",
+    type=OneOf("unit", lambda: get_args(Unit)),
+    help="Bake: dB, power or amplitude, from another of the three; of data of your own, what they are in.",
+)
 @click.option("--crop", type=int, metavar="N", help="Bake: N×N pixels, the centre of each image.")
 @click.option("--pad", type=int, metavar="N", help="Bake: N×N pixels, padded below and on the right.")
 @click.option("--resize", type=int, metavar="N", help="Bake: N×N pixels, cubic.")
@@ -98,8 +104,8 @@ def command(
     `build custom --source DIR` builds one without the file: its fields are options, too.
 
     A build of the same recipe is made once: run again, the command finds it, or goes on where it was stopped. The
-    build is lossless; --crop, --pad, --resize, --normalize and --dtype bake a second one from it. Of several formats
-    each is a build.
+    build is lossless; --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it. Of several
+    formats each is a build.
     """
     from sar_data import catalog
     from sar_data.cli.outcome import carried_out

@@ -11,6 +11,7 @@ from sar_data.builder.request import Compression, ConvertRequest, Dtype, Format,
 from sar_data.cli.choices import BuildFolder, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
+from sar_data.spec import Unit
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     help="none, or zstd (zarr only); without it as the parent.",
 )
 @click.option("--dtype", type=OneOf("dtype", lambda: get_args(Dtype)), help="float16, or int16 (steps of 0.002 dB).")
+@click.option(
+    "--unit", type=OneOf("unit", lambda: get_args(Unit)), help="dB, power or amplitude, from another of the three."
+)
 @click.option("--crop", type=int, metavar="N", help="N×N pixels, the centre of each image.")
 @click.option("--pad", type=int, metavar="N", help="N×N pixels, padded below and on the right.")
 @click.option("--resize", type=int, metavar="N", help="N×N pixels, cubic.")

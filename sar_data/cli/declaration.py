@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from sar_data.own.declaration import FIELDS
+from sar_data.own.fields import FIELDS, SEVERAL
 
 F = TypeVar("F", bound=Callable[..., Any])
-ELSEWHERE = frozenset({"split"})  # an option of every build
+ELSEWHERE = frozenset({"split", "unit"})  # options of every build
 GROUP = "Fields of dataset.toml, for data of your own"
 
 
@@ -31,14 +31,14 @@ class DeclaringCommand(click.Command):
 
 def declaration_options(function: F) -> F:
     """Give a command an option for each field; what is given comes as `declare`, None where nothing is."""
-    for name, field in reversed(FIELDS.items()):
+    for name, text in reversed(FIELDS.items()):
         if name not in ELSEWHERE:
-            several = "tuple" in str(field.annotation)
+            several = name in SEVERAL
             option = click.option(
                 f"--{name.replace('_', '-')}",
                 cls=Field,
                 metavar="A,B" if several else "TEXT",
-                help=field.description,
+                help=text,
                 expose_value=False,
                 callback=_several if several else _one,
             )

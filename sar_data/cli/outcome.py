@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sar_data.sealed.documents import LeakageFigure
     from sar_data.sealed.manifest import Manifest
 
-OF_BAKING = ("stored", "baked", "clipped", "train")
+OF_BAKING = ("stored", "baked", "clipped", "masked", "train")
 LEAKAGE = {"touching": "of the test patches touch a train patch"}
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
@@ -124,6 +124,9 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "baked", f"{step.step}: {', '.join(f'{name} {_brief(value)}' for name, value in step.parameters.items())}"
     if clipped := {band: n for band, n in manifest.clipped.items() if n}:
         yield "clipped", ", ".join(f"{band} {n:,} pixels" for band, n in clipped.items())
+    if manifest.unvalued:
+        told = ", ".join(f"{band} {n:,}" for band, n in manifest.unvalued.items())
+        yield "masked", f"{told} pixels without a value in the new unit"
     if normal := manifest.normalization:
         bands = [band.name for band in manifest.bands]
         figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in bands)

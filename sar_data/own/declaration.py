@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.naming import few, fold, meant
+from sar_data.own.fields import FIELDS
 from sar_data.spec import Tree, Unit
 from sar_data.system import strict_json
 
@@ -36,7 +37,14 @@ Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1
 ONE_OR_MORE = BeforeValidator(_several, json_schema_input_type=str | list[str])
 Texts = Annotated[tuple[Text, ...], ONE_OR_MORE]
 Units = Annotated[tuple[Annotated[Unit, BeforeValidator(_unit)], ...], ONE_OR_MORE]
+Metres = Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)]
+Code = Annotated[str, Field(pattern=r"^EPSG:\d{1,6}$")]
 Polarizations = Annotated[tuple[Literal["VV", "VH", "HH", "HV", ""], ...], ONE_OR_MORE]
+
+
+def _field(name: str, default: object = None) -> Any:
+    """Return a field with the words that all surfaces show of it."""
+    return Field(default, description=FIELDS[name])
 
 
 class Declaration(pydantic.BaseModel):
@@ -48,52 +56,40 @@ class Declaration(pydantic.BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Text | None = Field(None, description="Name of the data set: builds lie below OUT/NAME.")
-    version: Text = Field("1.0", description="Version of the data set.")
-    title: Text | None = Field(None, description="Title of the data set.")
-    licence: Text = Field("your own", description="Licence of the data.")
-    citation: Text = Field("none", description="What to cite.")
+    name: Text | None = _field("name")
+    version: Text = _field("version", "1.0")
+    title: Text | None = _field("title")
+    licence: Text = _field("licence", "your own")
+    citation: Text = _field("citation", "none")
 
-    images: Text | None = Field(None, description="Folder of the images, or a pattern such as chips/*.tif.")
-    bands: Texts = Field((), description="Names of the bands, in the order of the file or of band_suffixes.")
-    band_suffixes: Texts = Field((), description="Ends of file names, one a band, where a band is a file: _VV, _VH.")
-    frame_suffixes: Texts = Field((), description="Ends of file names, one a date or frame of a place: _pre, _post.")
-    polarizations: Polarizations | None = Field(
-        None, description="VV, VH, HH or HV, one a band; empty for a band without one."
-    )
-    unit: Units | None = Field(None, description="dB, power, amplitude, DN, 8-bit or phase; one, or one a band.")
-    calibration: Text | None = Field(None, description="sigma0, gamma0, beta0, DN, stretched or unknown.")
-    terrain_corrected: bool | None = Field(None, description="Whether the images are terrain-corrected.")
-    pixel_size_m: Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)] | None = Field(
-        None, description="Size of a pixel in metres."
-    )
+    images: Text | None = _field("images")
+    bands: Texts = _field("bands", ())
+    band_suffixes: Texts = _field("band_suffixes", ())
+    frame_suffixes: Texts = _field("frame_suffixes", ())
+    polarizations: Polarizations | None = _field("polarizations")
+    unit: Units | None = _field("unit")
+    calibration: Text | None = _field("calibration")
+    terrain_corrected: bool | None = _field("terrain_corrected")
+    pixel_size_m: Metres | None = _field("pixel_size_m")
 
-    task: TaskName | None = Field(None, description="classification, multilabel, segmentation, detection or none.")
-    labels: Labels | None = Field(None, description="Where labels of images stand: folders, lists or table.")
-    classes: Texts = Field((), description="Names of the classes in canonical order.")
-    table: Text | None = Field(None, description="CSV or Parquet table with a row an image.")
-    image_column: Text | None = Field(None, description="Column of the images' names or paths.")
-    label_column: Text | None = Field(None, description="Column of the labels; several are parted by ; or |.")
-    split_column: Text | None = Field(None, description="Column that says train, val or test.")
-    group_column: Text | None = Field(None, description="Column of what must not be torn apart, such as a scene.")
-    date_column: Text | None = Field(None, description="Column of the time of acquisition, ISO 8601.")
-    x_column: Text | None = Field(None, description="Column of the centre's x or longitude.")
-    y_column: Text | None = Field(None, description="Column of the centre's y or latitude.")
-    crs: Annotated[str, Field(pattern=r"^EPSG:\d{1,6}$")] | None = Field(
-        None, description="Coordinate reference system of x_column and y_column, such as EPSG:4326."
-    )
-    group: Literal["folder"] | None = Field(None, description="folder: images of one folder are not torn apart.")
-    masks: Text | None = Field(None, description="Folder of the masks, named as the images.")
-    mask_suffix: Text | None = Field(None, description="End of the masks' names after the image's name: _mask.")
-    mask_values: tuple[Annotated[int, Field(ge=0, le=65_535)], ...] = Field(
-        (), description="Value in the mask of each class; without it 0, 1, …."
-    )
-    boxes: Boxes | None = Field(
-        None, description="Form of the boxes: coco, voc, yolo or dota; their files are found by themselves."
-    )
-    split: Text | None = Field(
-        None, description="folders, lists, column, random, stratified, group or blocks, as for a build."
-    )
+    task: TaskName | None = _field("task")
+    labels: Labels | None = _field("labels")
+    classes: Texts = _field("classes", ())
+    table: Text | None = _field("table")
+    image_column: Text | None = _field("image_column")
+    label_column: Text | None = _field("label_column")
+    split_column: Text | None = _field("split_column")
+    group_column: Text | None = _field("group_column")
+    date_column: Text | None = _field("date_column")
+    x_column: Text | None = _field("x_column")
+    y_column: Text | None = _field("y_column")
+    crs: Code | None = _field("crs")
+    group: Literal["folder"] | None = _field("group")
+    masks: Text | None = _field("masks")
+    mask_suffix: Text | None = _field("mask_suffix")
+    mask_values: tuple[Annotated[int, Field(ge=0, le=65_535)], ...] = _field("mask_values", ())
+    boxes: Boxes | None = _field("boxes")
+    split: Text | None = _field("split")
 
     @model_validator(mode="after")
     def _consistent(self) -> Declaration:
@@ -117,9 +113,6 @@ class Declaration(pydantic.BaseModel):
             if (path := getattr(self, field)) and (path.startswith("/") or ".." in path.split("/")):
                 raise ValueError(f"{field}: expected a path below the folder, found {path!r:.120}")
         return self
-
-
-FIELDS = Declaration.model_fields
 
 
 def declared(tree: Tree | None, fields: Mapping[str, object] | None = None) -> tuple[Declaration, str | None]:

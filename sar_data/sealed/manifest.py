@@ -94,12 +94,17 @@ class Decisions(Document):
 
 
 class Outcome(Document):
-    """What the pixels told; `clipped` counts pixels a band, `dropped_objects` objects by reason."""
+    """What the pixels told; `clipped` counts pixels a band, `dropped_objects` objects by reason.
+
+    `unvalued` counts pixels a band that are masked because they have no value in a unit they were converted to, as zero
+    power has no dB; a band without any is not in it.
+    """
 
     splits: dict[Split, SplitDocument]
     statistics: dict[Split, SplitStatistics] | None
     normalization: Normalization | None
     clipped: dict[str, int]
+    unvalued: dict[str, int] = pydantic.Field(default_factory=dict)
     quarantine: list[Quarantined]
     dropped_objects: dict[str, int] = pydantic.Field(default_factory=dict)
     fallback_reads: int

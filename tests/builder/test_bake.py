@@ -135,7 +135,7 @@ def test_an_infinite_pixel_stays_masked_in_int16(value: float) -> None:
 
 def test_float16_is_the_nearest_half() -> None:
     image = np.stack([band(5, 8, 8, 0.2), band(6, 8, 8)])
-    baked, _, clipped = Bake(dtype="float16").apply(image)
+    baked, _, clipped, _ = Bake(dtype="float16").apply(image)
     assert clipped == (0, 0)
     assert baked.tobytes() == image.astype(np.float16).tobytes()
     assert np.nanmax(abs(baked.astype(np.float64) - image)) <= 0.01
@@ -152,7 +152,7 @@ def test_z_scores_are_computed_band_by_band() -> None:
 def test_baking_nothing_gives_the_very_image() -> None:
     for dtype, scale in (("float32", None), ("int16", SCALE), ("float16", None)):
         image = np.arange(32).reshape(2, 4, 4).astype(dtype)
-        baked, _, clipped = Bake(scale=scale).apply(image)
+        baked, _, clipped, _ = Bake(scale=scale).apply(image)
         assert baked is image
         assert clipped == (0, 0)
 

@@ -22,7 +22,7 @@ from sar_data.cli.train import command as train
 from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
 from sar_data.errors import UsageError
-from sar_data.own.declaration import FIELDS
+from sar_data.own.fields import FIELDS
 from sar_data.train.request import TrainRequest
 from sar_data.train.settings import JOBS
 from tests.builder.test_request import WRONG, WRONG_BUILDS
@@ -43,7 +43,7 @@ def test_names_and_defaults_are_the_same() -> None:
     said = {"dataset": None, "source": None, "out": None, "format": ()}  # what the parser gives where nothing is typed
     assert _typed(build) == python | said
     fields = {param.name for param in build.params if isinstance(param, Field)}
-    assert fields == FIELDS.keys() - {"split"}  # an option of every build
+    assert fields == FIELDS.keys() - {"split", "unit"}  # options of every build
 
 
 def _fields(request: type[Any]) -> dict[str, Any]:
