@@ -78,11 +78,13 @@ class Circular(Document):
 class BandStatistics(Document):
     """Figures of one band of one split, masked pixels excluded; std divides by the count.
 
-    `power` and `db` are there for calibrated units, `circular` for a phase.
+    `zeros` counts the pixels that are exactly 0, null in builds of schema 2. `power` and `db` are there for calibrated
+    units, `circular` for a phase. The dB of power and amplitude has no value for pixels of 0 and below.
     """
 
     count: int
     masked: dict[str, int]
+    zeros: Count | None = None
     stored: DomainStatistics
     power: DomainStatistics | None = None
     db: DomainStatistics | None = None
@@ -90,11 +92,15 @@ class BandStatistics(Document):
 
 
 class CoMoment(Document):
-    """Means and covariance of two bands over the pixels valid in both, in the stored unit."""
+    """Means, variances and covariance of two bands over the pixels valid in both, in the stored unit.
+
+    `variances` is null in builds of schema 2.
+    """
 
     bands: tuple[str, str]
     count: int
     means: tuple[float, float]
+    variances: tuple[float, float] | None = None
     covariance: float
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,18 @@ def summarise(stats: BandStats, bands: tuple[str, ...], *, schema: int = 3) -> S
             bands=(bands[i], bands[j]),
             count=int(stats.moments.count[i, j]),
             means=(float(stats.moments.mean[i, j]), float(stats.moments.mean[j, i])),
+            variances=None if schema == 2 else _variances(stats.moments, i, j),
             covariance=float(stats.moments.comoment[i, j] / max(stats.moments.count[i, j], 1)),
         )
         for i in range(len(bands))
         for j in range(i + 1, len(bands))
     ]
     return SplitStatistics(bands={name: _band(stats, i, schema) for i, name in enumerate(bands)}, co_moments=pairs)
+
+
+def _variances(moments: Moments, i: int, j: int) -> tuple[float, float]:
+    count = max(int(moments.count[i, j]), 1)
+    return float(moments.square[i, j]) / count, float(moments.square[j, i]) / count
 
 
 def normalization(stats: BandStats, bands: tuple[str, ...]) -> Normalization | None:
@@ -71,9 +78,10 @@ def _band(stats: BandStats, i: int, schema: int) -> BandStatistics:
     return BandStatistics(
         count=int(stats.moments.count[i, i]),
         masked={reason: int(counts[i]) for reason, counts in stats.masked.items()},
+        zeros=None if schema == 2 else int(stats.zeros[i]),
         stored=_stored(stats, i, schema),
-        power=_told(stats, i, "power") if "power" in told else None,
-        db=_told(stats, i, "dB") if "dB" in told else None,
+        power=_told(stats, i, "power", schema) if "power" in told else None,
+        db=_told(stats, i, "dB", schema) if "dB" in told else None,
         circular=_circular(stats, i) if "cos" in told else None,
     )
 
@@ -83,13 +91,23 @@ def _stored(stats: BandStats, i: int, schema: int = 3) -> DomainStatistics:
     return _figures(stats.units[i], stats.moments, figures, i)
 
 
-def _told(stats: BandStats, i: int, domain: str) -> DomainStatistics:
+def _told(stats: BandStats, i: int, domain: str, schema: int) -> DomainStatistics:
     """Return the figures of a band in another domain, of the pixels that have a value there."""
     told = TOLD[stats.units[i], domain]
-    if not stats.moments.count[i, i]:
+    if not stats.domains[domain].count[i, i]:
         return _figures(domain, stats.domains[domain], [], i)
+    if domain == "dB" and schema > 2:
+        stats = _positive(stats, i)
     figures = [told(value) for value in (float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i))]
     return _figures(domain, stats.domains[domain], figures, i)
+
+
+def _positive(stats: BandStats, i: int) -> BandStats:
+    """Return the statistics of a band's pixels above 0, the others taken from below the histogram's range."""
+    low, histogram = stats.low.copy(), stats.histogram.copy()
+    low[i] = stats.least[i]
+    histogram[i, 0] -= stats.moments.count[i, i] - stats.domains["dB"].count[i, i]
+    return replace(stats, low=low, histogram=histogram)
 
 
 def _figures(unit: str, moments: Moments, figures: list[Any], i: int) -> DomainStatistics:

@@ -26,14 +26,15 @@ REASONS = ("nodata", "nan", "inf")
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Count, mean and centred co-moment of every pair of bands, over the pixels valid in both.
+    """Count, mean, centred square and centred co-moment of every pair of bands, over the pixels valid in both.
 
-    All are [band, band]; mean[i, j] is the mean of band i where band j is valid too, so the diagonals are the
-    bands' own figures.
+    All are [band, band]; mean[i, j] and square[i, j] are of band i where band j is valid too, so the diagonals are
+    the bands' own figures.
     """
 
     count: Counts
     mean: Floats
+    square: Floats
     comoment: Floats
 
     def __add__(self, other: Moments) -> Moments:
@@ -42,19 +43,21 @@ class Moments:
         delta = other.mean - self.mean
         weight = self.count * (other.count / total)
         mean = np.where(self.count == 0, other.mean, self.mean + delta * (other.count / total))
-        return Moments(count, mean, self.comoment + other.comoment + delta * delta.T * weight)
+        square = self.square + other.square + delta * delta * weight
+        return Moments(count, mean, square, self.comoment + other.comoment + delta * delta.T * weight)
 
     @classmethod
     def none(cls, bands: int) -> Moments:
         """Return the moments of no pixel."""
-        return cls(np.zeros((bands, bands), np.int64), np.zeros((bands, bands)), np.zeros((bands, bands)))
+        return cls(np.zeros((bands, bands), np.int64), *(np.zeros((bands, bands)) for _ in range(3)))
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name).tolist() for name in ("count", "mean", "comoment")}
+        return {name: getattr(self, name).tolist() for name in ("count", "mean", "square", "comoment")}
 
     @classmethod
     def from_json(cls, parts: dict[str, Any]) -> Moments:
-        return cls(np.array(parts["count"], np.int64), np.array(parts["mean"]), np.array(parts["comoment"], np.float64))
+        others = (np.array(parts[name], np.float64) for name in ("mean", "square", "comoment"))
+        return cls(np.array(parts["count"], np.int64), *others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,9 @@ class BandStats:
     """Mergeable statistics of some samples of bands in `units`.
 
     `domains` has the moments (their diagonals) of the bands that have that domain, such as power for dB.
-    `low`, `high` are [band]; `histogram` is [band, 1 + bins + 1] on the unit's axis, with under- and overflow at its
-    ends, as wide as the unit with most bins needs; `masked[reason]` counts pixels [band].
+    `low` and `high` are [band], `zeros` counts the pixels of a band that are exactly 0, `least` is its least value
+    above 0 where dB is one of its domains, infinite elsewhere. `histogram` is [band, 1 + bins + 1] on the unit's axis, with
+    under- and overflow at its ends, as wide as the unit with most bins needs; `masked[reason]` counts pixels [band].
     """
 
     units: tuple[str, ...]
@@ -72,6 +76,8 @@ class BandStats:
     domains: dict[str, Moments]
     low: Floats
     high: Floats
+    least: Floats
+    zeros: Counts
     histogram: Counts
     masked: dict[str, Counts]
 
@@ -86,6 +92,8 @@ class BandStats:
             {name: Moments.none(bands) for name in _domains(units)},
             np.full(bands, np.inf),
             np.full(bands, -np.inf),
+            np.full(bands, np.inf),
+            np.zeros(bands, np.int64),
             empty_histogram(units),
             {reason: np.zeros(bands, np.int64) for reason in REASONS},
         )
@@ -100,6 +108,8 @@ class BandStats:
             {name: moments + other.domains[name] for name, moments in self.domains.items()},
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
+            np.minimum(self.least, other.least),
+            self.zeros + other.zeros,
             self.histogram + other.histogram,
             {reason: self.masked[reason] + other.masked[reason] for reason in REASONS},
         )
@@ -115,8 +125,9 @@ class BandStats:
             # JSON has no infinity, which is what a band without any valid pixel has for its extremes.
             **{
                 name: [float(value) if np.isfinite(value) else None for value in extreme]
-                for name, extreme in (("low", self.low), ("high", self.high))
+                for name, extreme in (("low", self.low), ("high", self.high), ("least", self.least))
             },
+            "zeros": self.zeros.tolist(),
             "histogram": [
                 {"bin": b.tolist(), "count": row[b].tolist()} for b, row in zip(bins, self.histogram, strict=True)
             ],
@@ -136,6 +147,8 @@ class BandStats:
             {name: Moments.from_json(moments) for name, moments in parts["domains"].items()},
             np.array([np.inf if v is None else v for v in parts["low"]], np.float64),
             np.array([-np.inf if v is None else v for v in parts["high"]], np.float64),
+            np.array([np.inf if v is None else v for v in parts["least"]], np.float64),
+            np.array(parts["zeros"], np.int64),
             histogram,
             {reason: np.array(parts["masked"][reason], np.int64) for reason in REASONS},
         )

@@ -90,7 +90,7 @@ class _Domain:
         return Moments(
             np.diag(count),
             np.diag(np.where(count, self.centre + self.scale * excess, 0.0)),
-            np.diag(self.scale**2 * (self.square - self.sum * excess)),
+            *2 * (np.diag(self.scale**2 * (self.square - self.sum * excess)),),
         )
 
 
@@ -104,9 +104,10 @@ class Tally:
         self._centre: Floats | None = None
         self._count = np.zeros((bands, bands), np.int64)
         self._pixels, self._linear = 0, np.zeros(bands)  # of whole images, where every pair of bands has every pixel
-        self._sum, self._square = np.zeros((bands, bands)), np.zeros((bands, bands))
+        self._sum, self._square, self._product = (np.zeros((bands, bands)) for _ in range(3))
         self._domains = {name: _Domain(bands) for unit in self._units for name in domains(unit)}
         self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
+        self._least, self._zeros = np.full(bands, np.inf), np.zeros(bands, np.int64)
         self._histogram = empty_histogram(units)
         self._masked = {reason: np.zeros(bands, np.int64) for reason in REASONS}
         self._whole: list[_Whole] = []
@@ -157,7 +158,9 @@ class Tally:
         bins = kernel.Bins(first, 1 / width, self._histogram)
         image = kernel.measure(survey.flat, centre, bins, decibels=self._units[0] == "dB")
         self._linear += image.linear
-        self._square += image.square
+        self._product += image.square
+        self._square += image.square.diagonal()[:, None]
+        self._zeros += image.zeros.astype(np.int64)
         if image.power is not None:
             power = self._domains["power"]
             power.sum += image.power[0]
@@ -170,11 +173,15 @@ class Tally:
         weight = valid.astype(np.float64)
         self._count += np.einsum("ip,jp->ij", weight, weight).astype(np.int64)
         self._sum += np.einsum("ip,jp->ij", centred, weight)
-        self._square += np.einsum("ip,jp->ij", centred, centred)
+        self._square += np.einsum("ip,jp->ij", centred * centred, weight)
+        self._product += np.einsum("ip,jp->ij", centred, centred)
         for i, (unit, values, mask) in enumerate(zip(self._units, flat, valid, strict=True)):
             known = values[mask]
             set_values(figures[i], "", known)
             figures[i, ZEROS], figures[i, QUANTILES] = np.count_nonzero(known == 0), quantiles(known)
+            self._zeros[i] += int(figures[i, ZEROS])
+            if "dB" in DOMAINS.get(unit, {}):
+                self._least[i] = min(self._least[i], known.min(initial=np.inf, where=known > 0))
             if unit == "dB":
                 self._add_domain(i, "power", np.expm1(centred[i] * DB_TO_NEPER))
                 set_values(figures[i], "power", np.exp(known.astype(np.float64) * DB_TO_NEPER))
@@ -230,13 +237,15 @@ class Tally:
         return BandStats(
             self._units,
             self._samples,
-            Moments(counted, mean, self._square - linear * shift.T),
+            Moments(counted, mean, self._square - linear * shift, self._product - linear * shift.T),
             {
                 name: domain.moments(np.where(in_db & (name == "power"), np.diag(counted), domain.count))
                 for name, domain in self._domains.items()
             },
             self._low,
             self._high,
+            self._least,
+            self._zeros,
             self._histogram,
             self._masked,
         )

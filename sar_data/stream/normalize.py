@@ -69,6 +69,7 @@ def normalizer(
     names = [band.name for band in manifest.bands]
     wanted = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
     pairs = [_bands(name, names) for name in wanted]
+    _check_derived(manifest, pairs)
     how = _still_to_do(manifest, how)
     scale = manifest.storage.scale or 1.0
     terms = [(0.0, 1.0)] * len(pairs)
@@ -97,6 +98,16 @@ def _bands(name: str, names: list[str]) -> tuple[str, str | None]:
         if second != name and second in names:
             return first, second
     raise unknown("band", name, [*names, *(f"{a}-{b}" for a in names for b in names if a != b)])
+
+
+def _check_derived(manifest: Manifest, pairs: Sequence[tuple[str, str | None]]) -> None:
+    """Raise UsageError for a difference of bands that were normalized one by one: it has no unit."""
+    derived = [f"{first}-{second}" for first, second in pairs if second is not None]
+    if derived and any(step.step == "normalize" for step in manifest.applied):
+        raise UsageError(
+            f"bands={derived[0]!r}: expected a build in its physical unit, found one that is normalized band by band: "
+            "take its parent"
+        )
 
 
 def _still_to_do(manifest: Manifest, how: str | None) -> str | None:
@@ -130,7 +141,8 @@ def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tu
     for pair in manifest.statistics["train"].co_moments:
         if set(pair.bands) == {first, second}:
             means = dict(zip(pair.bands, pair.means, strict=True))
-            variance = train.std[first] ** 2 + train.std[second] ** 2 - 2 * pair.covariance
+            alone = (train.std[first] ** 2, train.std[second] ** 2)  # as builds of schema 2 have it
+            variance = sum(pair.variances or alone) - 2 * pair.covariance
             return means[first] - means[second], math.sqrt(max(variance, 0.0)) or 1.0
     raise BuildError(f"{first}-{second}: the manifest has no co-moments of these bands")
 

@@ -73,6 +73,16 @@ def test_the_deviation_of_a_derived_band_follows_from_the_covariance() -> None:
     assert derived == pytest.approx(ratio.std(), rel=1e-9)
 
 
+def test_the_deviation_of_a_derived_band_is_that_of_the_pixels_valid_in_both() -> None:
+    images = scenes(4, 2, 10, 32, 3.0, 0.0)
+    images[:, 1][images[:, 1] < np.median(images[:, 1])] = np.nan  # as noise-floor masks do
+    (pair,) = summarise(tally(images), ("VV", "VH")).co_moments
+    assert pair.variances is not None
+    difference = (images[:, 0].astype(np.float64) - images[:, 1])[np.isfinite(images[:, 1])]
+    assert math.sqrt(sum(pair.variances) - 2 * pair.covariance) == pytest.approx(difference.std(), rel=1e-9)
+    assert pair.means[0] - pair.means[1] == pytest.approx(difference.mean(), rel=1e-9)
+
+
 def test_nothing_measured_is_null_and_not_zero() -> None:
     figures = summarise(Tally(("dB",)).finish(), ("VV",)).bands["VV"]
     assert figures.count == 0

@@ -62,6 +62,7 @@ def check(found: BandStats, images: Images, relative: float = 1e-9) -> None:
         own = values[i, valid[i]]
         figures = summary.bands[name]
         assert figures.count == len(own)
+        assert figures.zeros == np.count_nonzero(own == 0)
         assert figures.masked == {
             "nodata": 0,
             "nan": int(np.isnan(values[i]).sum()),
@@ -87,6 +88,7 @@ def check(found: BandStats, images: Images, relative: float = 1e-9) -> None:
         a, b = values[i, both], values[j, both]
         assert pair.means == pytest.approx((a.mean(), b.mean()), rel=relative)
         covariance = ((a - a.mean()) * (b - b.mean())).mean()
+        assert pair.variances == pytest.approx((a.var(), b.var()), rel=relative, abs=relative)
         assert pair.covariance == pytest.approx(covariance, rel=relative, abs=relative * a.std() * b.std())
 
 
@@ -396,3 +398,21 @@ def test_percentiles_of_a_stretched_picture_are_values_that_it_has() -> None:
     found = summarise(made.finish(), ("band",)).bands["band"].stored.percentiles
     expected = np.percentile(values, [float(name[1:]) for name in found], method="inverted_cdf")
     assert list(found.values()) == expected.tolist()
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("power", 10), ("amplitude", 20)])
+def test_zeros_and_values_below_are_in_no_figure_of_the_db_domain(unit: str, factor: int) -> None:
+    random = np.random.default_rng(5)
+    values = random.gamma(4, 0.01, (1, 200, 200)).astype(np.float32)
+    values[0, :60] = 0
+    values[0, 60, :7] = -0.5
+    made = Tally((unit,))
+    made.add(survey(values))
+    band = summarise(made.finish(), ("VV",)).bands["VV"]
+    positive = factor * np.log10(values[values > 0].astype(np.float64))
+    assert band.db is not None
+    assert (band.count, band.zeros, band.db.count) == (40_000, 12_000, 27_993)
+    assert band.db.min == pytest.approx(positive.min(), abs=1e-9)
+    for name, value in band.db.percentiles.items():
+        assert value == pytest.approx(np.percentile(positive, float(name[1:])), abs=0.01)
+    assert band.stored.min == -0.5

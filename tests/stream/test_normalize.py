@@ -157,6 +157,8 @@ def test_what_is_normalized_already_is_left_alone_and_nothing_is_done_twice(plai
     np.testing.assert_array_equal(batch(baked, normalize=None), stored(baked))
     with pytest.raises(UsageError, match="normalized by zscore already"):
         batch(baked, normalize="minmax")
+    with pytest.raises(UsageError, match="bands='VV-VH': expected a build in its physical unit"):
+        batch(baked, bands=("VV-VH",))
 
 
 def test_wrong_names_are_answered_with_the_right_ones(plain: Build, tmp_path: Path) -> None:
