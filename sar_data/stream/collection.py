@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import UsageError, unknown
+from sar_data.naming import few
 from sar_data.record import IGNORE
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.fit import Fit
@@ -49,13 +50,16 @@ class Collection:
             raise UsageError("builds: expected at least one sealed build, found none")
         self.split, self._fit, self.buffers = split, fit or Fit(), Buffers()
         self.sources = [Source(path, split, task=task, access=access) for path in paths]
+        bands = self._bands() if view.bands is None else view.bands
         self.hows: list[Normalizer] = [
-            normalizer(s.manifest, view.bands, view.normalize, fill=view.fill) for s in self.sources
+            normalizer(s.manifest, bands, view.normalize, fill=view.fill) for s in self.sources
         ]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
         self._agree()
         first = self.sources[0]
         self.fixed = first.layout.shape if self._fit.side is None else None
+        # Whether stored images make one array; builds with other bands beside those asked for meet once they are cut.
+        self.stackable = self.fixed is not None and len({source.plane.size for source in self.sources}) == 1
         height, width = (self._fit.side,) * 2 if self._fit.side else self._largest()
         frames = (first.layout.frames,) if first.layout.frames > 1 else ()
         self.shape = (*frames, len(self.channels), height, width)
@@ -76,16 +80,29 @@ class Collection:
         """What the builds hold, whatever their containers."""
         return "+".join(source.manifest.content_digest for source in self.sources)
 
-    def _agree(self) -> None:
-        """Raise UsageError where the builds cannot make one batch."""
+    def _bands(self) -> tuple[str, ...]:
+        """Return the bands of all builds, in the order of the first; raise UsageError where one has others."""
         first = self.sources[0]
         for source in self.sources:
+            a, b = first.layout.bands, source.layout.bands
+            if set(a) != set(b):
+                raise UsageError(
+                    f"builds differ in bands: {first.build} has {few(a)}, {source.build} has {few(b)}: name those that "
+                    "both have by `bands`"
+                )
+        return first.layout.bands
+
+    def _agree(self) -> None:
+        """Raise UsageError where the builds cannot make one batch; bands are matched by name, in whatever order."""
+        first = self.sources[0]
+        for source, how in zip(self.sources, self.hows, strict=True):
             self._fit.check(source.size, source.build, source.layout.shape)
             for what, a, b in (
                 ("frames", first.layout.frames, source.layout.frames),
                 ("task", first.task, source.task),
-                ("unit", first.layout.unit, source.layout.unit),
+                ("unit", _units(first, self.hows[0]), _units(source, how)),
                 ("dtype", first.layout.dtype, source.layout.dtype),
+                ("normalization", self.hows[0].stretch, how.stretch),
                 ("size", *(None if self._fit.side else s.size[:1].tolist() for s in (first, source))),
             ):
                 if a != b:
@@ -205,6 +222,11 @@ class Collection:
         """Give back maps and files."""
         for source in self.sources:
             source.close()
+
+
+def _units(source: Source, how: Normalizer) -> list[str]:
+    """Return the unit of each band of each channel."""
+    return [source.layout.units[band] for band in (*how.first, *how.second) if band >= 0]
 
 
 def _reopened(arguments: dict[str, Any]) -> Collection:

@@ -106,7 +106,11 @@ class Source:
             gather(memory, self.layout.dtype, self.plane.size, places[order], channels, flat)
 
     def copy(self, rows: Integers, places: Integers, out: npt.NDArray[Any]) -> None:
-        """Put the stored image of rows[i] into out[places[i]], of the stored type and order of planes."""
+        """Put the stored image of rows[i] into out[places[i]], of the stored type and order of planes.
+
+        Raises BuildError where one place of `out` is not as large as the image.
+        """
+        self._check_room(rows, out, self.layout.image_bytes(out.shape[-2:]))
         for memory, order in self._chunks(rows):
             copy(memory, places[order], out)
 
@@ -114,6 +118,7 @@ class Source:
         """Put the mask of rows[i] into out[places[i]], uint8 [y, x]."""
         if self._masks is None:
             raise BuildError(f"{self.build}: this build has no masks")
+        self._check_room(rows, out, math.prod(out.shape[-2:]))
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
         for part, memory in self._masks.chunks(ascending):
@@ -121,6 +126,15 @@ class Source:
             for i in np.flatnonzero(self._unverified[1, own]):
                 self._compare(int(own[i]), "mask_xxh3", [stored(memory, int(i), out[0].nbytes)])
             copy(memory, places[order[part]], out)
+
+    def _check_room(self, rows: Integers, out: npt.NDArray[Any], expected: int) -> None:
+        """Raise BuildError unless the images are of the height and width of `out`, each place of `expected` bytes."""
+        found = out.nbytes // max(len(out), 1)
+        if (self.size[rows] != out.shape[-2:]).any() or (len(out) and found != expected):
+            raise BuildError(
+                f"{self.build}: expected room for images of one size, {expected} bytes each, found {found} bytes for "
+                f"{out.shape[-2]}×{out.shape[-1]} pixels"
+            )
 
     def _chunks(self, rows: Integers) -> Iterator[tuple[Memory, Integers]]:
         """Yield where images are and their places in `rows`, in the order in which they lie in the shards."""

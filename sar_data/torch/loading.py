@@ -94,7 +94,7 @@ class Loader(Stream):
 
     def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
         # Windows are cut on the CPU, which must not send what is thrown away.
-        if self._device is None or self.collection.fixed is None:
+        if self._device is None or not self.collection.stackable:
             return super()._made(rows, seeds)
         return self.collection.stored(rows)
 

@@ -94,7 +94,8 @@ class Raw:
                 lost = read(opened[low:high], self._offset[part], self._length[part], scratch)
                 if lost >= 0:
                     raise self._short(int(part[lost]))
-                yield slice(low, high), inside(scratch, starts[low:high] - starts[low])
+                # What scratch has behind these bytes is of nobody: no sample may reach into it.
+                yield slice(low, high), inside(scratch[: starts[high] - starts[low]], starts[low:high] - starts[low])
                 low = high
         finally:
             for descriptor in descriptors:
