@@ -52,11 +52,12 @@ LAWS: list[tuple[str, str]] = [
     (r"sar_data\.sources", "sar_data.sources sar_data.system"),
     (
         r"sar_data\.(raster|labels|synth)",
-        "sar_data.raster sar_data.labels sar_data.sources.tree sar_data.system.strict_json",
+        "sar_data.raster sar_data.labels sar_data.sources.tree sar_data.system.strict_json sar_data.system.parquet",
     ),
     (
         r"sar_data\.own",
-        "sar_data.own sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree sar_data.system.strict_json",
+        "sar_data.own sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree sar_data.system.strict_json"
+        " sar_data.system.parquet",
     ),
     # A container knows no other one.
     (

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from sar_data.errors import SourceError
 from sar_data.spec import Tree
+from sar_data.system.parquet import check_size
 
 
 class Table:
@@ -32,7 +33,9 @@ class Table:
 def table(tree: Tree, path: str, key: str, columns: tuple[str, ...]) -> Table:
     """Return the table at `path` by its column `key`, read once a process; raise SourceError for another one."""
     try:
-        found = pq.read_table(pa.BufferReader(tree.read(path)))
+        data = pa.BufferReader(tree.read(path))
+        check_size(data, data.size())
+        found = pq.read_table(data)
         if not (missing := [name for name in (key, *columns) if name not in found.column_names]):
             found = found.select([key, *columns])
             found.validate(full=True)

@@ -15,6 +15,7 @@ from sar_data.labels.table import SEPARATORS, read_table
 from sar_data.naming import few
 from sar_data.own.images import SPLITS
 from sar_data.spec import Tree
+from sar_data.system.parquet import check_size
 
 WORDS = {
     "image": "image images file filename file_name filepath file_path path img img_path image_path image_file "
@@ -105,6 +106,7 @@ def _of_parquet(path: str, data: bytes, declared: Columns) -> list[Row]:
         schema = pq.read_schema(pa.BufferReader(data))
         heading = columns_of(schema.names, declared)
         _check_columns(path, schema.names, heading, declared)
+        check_size(pa.BufferReader(data), len(data), list(heading.values()))
         rows = pq.read_table(pa.BufferReader(data), columns=list(heading.values())).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, SourceError):

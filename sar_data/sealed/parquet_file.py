@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError, SarDataError
+from sar_data.system.parquet import TooLarge, allowance, check_size
 from sar_data.system.regular import open_regular
-
-MOST_ROWS_A_BYTE = 16  # every row has a key of its own, so that a file that tells more rows tells them of nothing
 
 
 def read_columns(
@@ -25,21 +24,43 @@ def read_columns(
 ) -> pa.Table:
     """Return what `current` makes of some columns of a file; raise BuildError where that cannot be done.
 
-    Columns in `may_miss` may be missing; `dictionaries` are read as such. Text is valid UTF-8. pandas is not imported.
+    Columns in `may_miss` may be missing; `dictionaries` are read as such. Text is valid UTF-8. A table that would take
+    far more memory than its file is refused. pandas is not imported.
     """
     try:
         with os.fdopen(open_regular(path), "rb") as source:
-            most = os.fstat(source.fileno()).st_size * MOST_ROWS_A_BYTE
+            size = os.fstat(source.fileno()).st_size
+            check_size(source, size, names)
             with pq.ParquetFile(source, read_dictionary=list(dictionaries)) as parquet:
-                if not 0 <= parquet.metadata.num_rows <= most:
-                    raise BuildError(f"{path}: expected at most {most} rows, found {parquet.metadata.num_rows}")
                 there = parquet.schema_arrow.names
                 if missing := [name for name in names if name not in there and name not in may_miss]:
                     raise BuildError(f"{path}: expected the columns {', '.join(missing)}, found none such")
-                table = parquet.read(columns=[name for name in names if name in there])
+                table = _read(parquet, [name for name in names if name in there], allowance(size))
         table.validate(full=True)
         return current(table)
     except SarDataError:
         raise
+    except TooLarge as error:
+        raise BuildError(f"{path}: {error}") from error
     except Exception as error:  # of a decoder that is not ours, on bytes of anyone: it raises what it likes
         raise BuildError(f"{path}: cannot read: {type(error).__name__}: {error}"[:500]) from error
+
+
+def check_columns(path: Path) -> None:
+    """Raise BuildError where the columns of a table would take far more memory than its file."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as source:
+            check_size(source, os.fstat(source.fileno()).st_size)
+    except (pa.ArrowException, OSError, TooLarge) as error:
+        raise BuildError(f"{path}: {error}"[:500]) from error
+
+
+def _read(parquet: pq.ParquetFile, names: list[str], most: int) -> pa.Table:
+    """Return some columns, read group by group: a file whose own list of its parts is false ends where it shows."""
+    parts, taken = [], 0
+    for group in range(parquet.num_row_groups):
+        parts.append(parquet.read_row_group(group, columns=names))
+        taken += parts[-1].nbytes
+        if taken > most:
+            raise TooLarge(f"expected a table of at most {most} bytes, found more than {taken}")
+    return pa.concat_tables(parts) if parts else parquet.read(columns=names)

@@ -18,6 +18,7 @@ from sar_data.sealed.index_bounds import check_bounds
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
+from sar_data.sealed.parquet_file import check_columns
 
 Integers = npt.NDArray[np.int64]
 COLUMNS = ("key", "split", "shard")
@@ -82,6 +83,7 @@ def load(index: Path, manifest: Manifest, split: str, columns: Iterable[str]) ->
 
 def matching(index: Path, split: str, where: Any) -> list[str]:
     """Return the keys of the split's rows for which a pyarrow expression or filter list holds."""
+    check_columns(index)  # all of them: a condition may ask for any
     try:
         condition = where if isinstance(where, pc.Expression) else pq.filters_to_expression(where)
         found = pq.read_table(index, columns=["key"], filters=(pc.field("split") == split) & condition)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -257,6 +259,44 @@ def test_a_column_of_more_rows_than_the_file_can_tell_is_refused(copy: Callable[
     resealed(path)
     assert (path / INDEX_NAME).stat().st_size < 20_000
     with pytest.raises(BuildError, match=rf"expected at most \d+ rows, found {count}"):
+        Build.open(path).index()
+
+
+def repeated(table: pa.Table, name: str, count: int) -> pa.Table:
+    """Return a table of which the last row has so many equal numbers, or every row an equal text of so many letters."""
+    kind = table.schema.field(name).type
+    if pa.types.is_string(kind):
+        column = pa.array(["a" * count] * len(table), kind)
+    else:
+        ends = pa.array([0] * len(table) + [count], pa.int32())
+        column = pa.ListArray.from_arrays(ends, pa.array(np.zeros(count))).cast(kind)
+    return table.set_column(table.column_names.index(name), pa.field(name, kind), column)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "count"),
+    [(INDEX_NAME, "transform", 20_000_000), (INDEX_NAME, "place", 1_000_000), (SAMPLES_NAME, "key", 500_000)],
+)
+def test_a_small_table_that_would_take_much_memory_is_refused_before_it_is_read(
+    copy: Callable[[str], Path], file: str, name: str, count: int
+) -> None:
+    path = copy("lmdb")
+    pq.write_table(repeated(pq.read_table(path / file), name, count), path / file, compression="zstd")
+    resealed(path)
+    assert (path / file).stat().st_size < 100_000
+    problems = verify(path, full=True)
+    assert any(p.what == file and re.search(r"expected a table of at most \d+ bytes", p.found) for p in problems)
+    if file == INDEX_NAME:
+        with pytest.raises(BuildError, match="expected a table of at most"):
+            epochs(path, where=[("place", "==", "x")])
+
+
+def test_a_table_whose_values_are_parts_of_each_other_is_refused(copy: Callable[[str], Path]) -> None:
+    path = copy("lmdb")
+    table = repeated(pq.read_table(path / INDEX_NAME), "place", 1_000_000)
+    pq.write_table(table, path / INDEX_NAME, use_dictionary=False, column_encoding={"place": "DELTA_BYTE_ARRAY"})
+    resealed(path)
+    with pytest.raises(BuildError, match="place: expected values one by one, found DELTA_BYTE_ARRAY"):
         Build.open(path).index()
 
 

@@ -15,7 +15,7 @@ from sar_data.stream.kernels.copy import copy
 from tests.mini import invented
 
 pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
-from sar_data.torch import loader  # noqa: E402
+from sar_data.torch import loader
 
 BANDS = {"first": ("VV", "VH"), "turned": ("VH", "VV"), "one": ("VV",), "others": ("VV", "HV")}
 
@@ -61,7 +61,7 @@ def test_a_band_that_all_builds_have_is_taken_from_each(builds: dict[str, Path],
 def test_builds_of_other_bands_are_refused(builds: dict[str, Path], names: tuple[str, str]) -> None:
     paths = [builds[name] for name in names]
     for read in (images, tensors):
-        with pytest.raises(UsageError, match="builds differ in bands: .*: name those that both have by `bands`"):
+        with pytest.raises(UsageError, match=r"builds differ in bands: .*: name those that both have by `bands`"):
             read(paths)
     with pytest.raises(UsageError, match="unknown band 'VH'"):
         images(paths, bands=["VH"])
