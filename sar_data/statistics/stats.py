@@ -66,8 +66,9 @@ class BandStats:
 
     `domains` has the moments (their diagonals) of the bands that have that domain, such as power for dB.
     `low` and `high` are [band], `zeros` counts the pixels of a band that are exactly 0, `least` is its least value
-    above 0 where dB is one of its domains, infinite elsewhere. `histogram` is [band, 1 + bins + 1] on the unit's axis, with
-    under- and overflow at its ends, as wide as the unit with most bins needs; `masked[reason]` counts pixels [band].
+    above 0 where dB is one of its domains, infinite elsewhere. `histogram` is [band, 1 + bins + 1] on the unit's axis,
+    with under- and overflow at its ends, as wide as the unit with most bins needs; `masked[reason]` counts pixels
+    [band].
     """
 
     units: tuple[str, ...]
