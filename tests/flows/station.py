@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -16,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from sar_data.cli import main
 from tests.flows.conftest import SETTINGS
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
@@ -38,6 +42,13 @@ class Station:
             [program, *command[1:]], cwd=cwd, env=self.env, capture_output=True, text=True, timeout=HANG_S, check=False
         )
 
+    def typed(self, cwd: Path, *words: str) -> Result:
+        """Type `sar-data WORDS` in a folder; in this process, since importing Prefect anew takes seconds."""
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        with temporary_settings({PREFECT_API_URL: self.env["PREFECT_API_URL"]}), contextlib.chdir(cwd):
+            return CliRunner().invoke(main, words)
+
     def must(self, cwd: Path, *command: str) -> str:
         """Run a program that may not fail; return what it printed."""
         done = self.run(cwd, *command)
@@ -51,6 +62,18 @@ class Station:
         command = ("prefect", "worker", "start", "--pool", "sar-data")
         with _group(self.env, elsewhere, self.home / "worker.log", *command):
             yield
+            end = time.monotonic() + HANG_S
+            while self._running() and time.monotonic() < end:
+                time.sleep(1)
+
+    def _running(self) -> int:
+        """Return how many runs have begun and not ended; without a server they would ask for it for minutes."""
+        asked = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING"]}}}}
+        url, headers = f"{self.env['PREFECT_API_URL']}/flow_runs/count", {"Content-Type": "application/json"}
+        with urllib.request.urlopen(
+            urllib.request.Request(url, json.dumps(asked).encode(), headers), timeout=HANG_S
+        ) as answer:
+            return int(answer.read())
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sar_data import catalog
+from sar_data import catalog, runners
 from sar_data.sealed.opened import Build
 from tests.places import ROOT
 
@@ -27,7 +27,10 @@ def _flow(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_deployment_builds_its_miniature_by_its_defaults(server: str, tmp_path: Path, name: str) -> None:
+def test_a_deployment_builds_its_miniature_by_its_defaults(
+    server: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "available", lambda: 1)  # workers of their own would cost more than the miniature
     dataset = DATASETS[name]
     catalog.synthesise(dataset)(tmp_path / "raw", count=COUNTS.get(dataset, FEW), seed=0)
     built = _flow(name)(source=tmp_path / "raw", out=tmp_path / "out")

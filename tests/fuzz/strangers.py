@@ -1,7 +1,7 @@
 """Builds of a stranger: one file of a sealed build changed at random, and sums, sizes and digests that fit it.
 
-`python -m tests.fuzz.strangers KIND FIRST COUNT FOLDER` tries them in a process of its own, for a reader that is broken
-in C takes its process with it. Before each mutant it prints the number, at the end one line of JSON.
+`python -m tests.fuzz.strangers KIND,… FIRST COUNT FOLDER` tries them in a process of its own, for a reader that is
+broken in C takes its process with it. Before each mutant it prints kind and number, after a kind one line of JSON.
 """
 
 from __future__ import annotations
@@ -263,16 +263,17 @@ def tried(kind: str, number: int, builds: dict[str, Path]) -> tuple[Counter[str]
     return ends, traces
 
 
-def main(kind: str, first: int, count: int, folder: Path) -> None:
+def main(kinds: list[str], first: int, count: int, folder: Path) -> None:
     builds = {path.parent.name: path for path in (folder / "sound").glob("*/*")}
-    ends, traces = Counter[str](), []
-    for number in range(first, first + count):
-        print(number, flush=True)
-        more, lost = tried(kind, number, builds)
-        ends += more
-        traces += lost
-    print(json.dumps({"mutants": count, "ends": ends, "traces": traces}))
+    for kind in kinds:
+        ends, traces = Counter[str](), []
+        for number in range(first, first + count):
+            print(kind, number, flush=True)
+            more, lost = tried(kind, number, builds)
+            ends += more
+            traces += lost
+        print(json.dumps({"kind": kind, "mutants": count, "ends": ends, "traces": traces}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from sar_data import catalog
 from sar_data.sealed.opened import Build
+from sar_data.train.run.training import run
+from sar_data.train.settings import Finetune
 from tests.mini import invented
 from tests.mini.builds import make
 
@@ -38,6 +43,34 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("several")
     made = invented.pipeline("multilabel")
     return str(invented.sealed(made, invented.archive(folder / "raw", 103), folder / "builds").path)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run that is not to be changed: its folder, its metrics and what it said."""
+
+    out: Path
+    metrics: dict[str, Any]
+    lines: list[str]
+
+    def copied(self, out: Path) -> Path:
+        """Return a copy that may be changed."""
+        return Path(shutil.copytree(self.out, out))
+
+
+@pytest.fixture(scope="session")
+def finished(classes: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    out, lines = tmp_path_factory.mktemp("finished") / "run", list[str]()
+    return Finished(out, run("finetune", classes, out, Finetune(**TINY), say=lines.append), lines)
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose a run's pictures without their pixels, which are half of what a tiny run costs.
+
+    The runs of session and module fixtures are rendered, and one of every job is looked at.
+    """
+    monkeypatch.setattr(Figure, "savefig", lambda *args, **options: None)
 
 
 def sizes(folder: Path, shapes: list[tuple[int, int]]) -> Path:

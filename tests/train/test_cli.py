@@ -17,6 +17,8 @@ from sar_data.train import compare
 from sar_data.train.preset import find, names, resolved
 from sar_data.train.settings import JOBS
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 TINY = (
     "--model",
     "test_vit",

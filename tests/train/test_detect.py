@@ -30,6 +30,8 @@ from tests.mini import invented
 from tests.train import cut
 from tests.train.conftest import ships
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 # Many a window of 96 pixels has no ship.
 TINY: dict[str, Any] = {
     "model": "test_convnext",
@@ -186,7 +188,7 @@ def test_bands_classes_and_images_of_any_kind_are_trained(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "chosen",
     [
-        {"detector": "faster-rcnn", "crop": 192},
+        {"detector": "faster-rcnn", "crop": 128},
         {"accumulate": 2, "freeze": True, "model": "test_resnet"},
         {"amp": "bf16", "layer_decay": 0.8, "drop_path": 0.1},
         {"model": "test_vit"},

@@ -20,6 +20,8 @@ from sar_data.train.run.training import run
 from sar_data.train.settings import Probe
 from tests.mini import builds, invented
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 TINY: dict[str, Any] = {
     "model": "test_vit",
     "image_size": 32,

@@ -16,7 +16,10 @@ from sar_data.train.run.halt import Halted, halting
 from sar_data.train.run.schedule import optimiser
 from sar_data.train.settings import Finetune
 from tests.train import cut
+from tests.train.conftest import Finished
 from tests.train.test_run import trained, weights
+
+pytestmark = pytest.mark.usefixtures("unrendered")
 
 
 def test_an_interrupted_epoch_tells_the_throughput_of_all_its_time(
@@ -83,10 +86,9 @@ def test_two_processes_do_not_share_a_folder(classes: str, out: Path) -> None:
 
 
 def test_weights_that_changed_under_their_name_are_another_run(
-    classes: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classes: str, finished: Finished, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained(classes, tmp_path / "first", epochs=1)
-    file = tmp_path / "first" / "checkpoints" / "best.pt"
+    file = finished.copied(tmp_path / "first") / "checkpoints" / "best.pt"
     with monkeypatch.context() as patch:
         patch.setattr(run, "Data", cut.at(1, cut.stop))
         with pytest.raises(Halted):
@@ -97,11 +99,10 @@ def test_weights_that_changed_under_their_name_are_another_run(
         trained(classes, out, weights=str(file))
 
 
-def test_a_killed_process_leaves_no_part_of_a_file_for_ever(classes: str, out: Path) -> None:
-    trained(classes, out, epochs=1)
-    torn = out / "checkpoints" / "last.pt.123.partial"
+def test_a_killed_process_leaves_no_part_of_a_file_for_ever(classes: str, finished: Finished, out: Path) -> None:
+    torn = finished.copied(out) / "checkpoints" / "last.pt.123.partial"
     torn.write_bytes(b"torn")
-    trained(classes, out, epochs=1)
+    trained(classes, out)
     assert not torn.exists()
 
 

@@ -23,7 +23,9 @@ from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Finetune, Probe
 from tests.mini import invented
 from tests.train import cut
-from tests.train.conftest import TINY
+from tests.train.conftest import TINY, Finished
+
+pytestmark = pytest.mark.usefixtures("unrendered")
 
 
 def trained(build: str, out: Path, **chosen: Any) -> dict[str, Any]:
@@ -53,8 +55,8 @@ def assert_same(a: Any, b: Any) -> None:
         assert a == b
 
 
-def test_a_run_leaves_its_options_metrics_predictions_log_and_checkpoints(classes: str, out: Path) -> None:
-    metrics = trained(classes, out)
+def test_a_run_leaves_its_options_metrics_predictions_log_and_checkpoints(finished: Finished) -> None:
+    out, metrics = finished.out, finished.metrics
     config = json.loads((out / "config.json").read_text())
     assert config["settings"]["model"] == "test_vit"
     left = {name: config["settings"][name] for name in ("bands", "task", "pooling", "loss", "device")}
@@ -69,25 +71,26 @@ def test_a_run_leaves_its_options_metrics_predictions_log_and_checkpoints(classe
     assert metrics["test"]["count"] == 8
 
 
-def test_a_finished_run_is_left_as_it_is(classes: str, out: Path) -> None:
-    first = trained(classes, out)
-    before = (out / "checkpoints" / "last.pt").stat().st_mtime_ns
-    assert trained(classes, out) == first
+def test_a_finished_run_is_left_as_it_is(classes: str, finished: Finished, out: Path) -> None:
+    before = (finished.copied(out) / "checkpoints" / "last.pt").stat().st_mtime_ns
+    assert trained(classes, out) == finished.metrics
     assert (out / "checkpoints" / "last.pt").stat().st_mtime_ns == before
 
 
-def test_other_options_in_the_same_folder_are_refused_by_name(classes: str, out: Path) -> None:
-    trained(classes, out)
+def test_other_options_in_the_same_folder_are_refused_by_name(classes: str, finished: Finished, out: Path) -> None:
+    finished.copied(out)
     with pytest.raises(UsageError, match=r"lr was 0\.01, now 0\.02"):
         trained(classes, out, lr=0.02)
 
 
-def test_a_finished_run_is_scored_as_fgmae_does_from_its_predictions(classes: str, out: Path) -> None:
-    before = trained(classes, out, epochs=1)
+def test_a_finished_run_is_scored_as_fgmae_does_from_its_predictions(
+    classes: str, finished: Finished, out: Path
+) -> None:
+    before = finished.metrics
     assert "fgmae_batched" not in before["test"]
-    after = trained(classes, out, epochs=1, metrics="fgmae-batched")
+    after = trained(classes, finished.copied(out), metrics="fgmae-batched")
     assert after == json.loads((out / "metrics.json").read_text())
-    whole = trained(classes, out.with_name("other"), epochs=1, metrics="fgmae-batched")
+    whole = trained(classes, out.with_name("other"), metrics="fgmae-batched")
     assert after == whole
     for split in ("val", "test"):
         assert after[split].pop("fgmae_batched")["batch"] == 16
@@ -105,8 +108,8 @@ def test_a_figure_that_was_chosen_on_test_says_so_wherever_it_is_shown(classes: 
     assert headline("val", "oa", metrics["val"]) == f"val: OA {metrics['val']['oa']:.3f}"
 
 
-def test_another_job_in_the_same_folder_is_told_as_that(classes: str, out: Path) -> None:
-    trained(classes, out, epochs=1)
+def test_another_job_in_the_same_folder_is_told_as_that(classes: str, finished: Finished, out: Path) -> None:
+    finished.copied(out)
     with pytest.raises(UsageError, match="another run: job was finetune, now probe"):
         run.run("probe", classes, out, Probe(model="test_vit", image_size=32, device="cpu"), say=print)
 
@@ -202,9 +205,8 @@ def test_a_damaged_image_ends_the_training_and_is_named(classes: str, out: Path,
         trained(str(build), out, epochs=1)
 
 
-def test_a_torn_checkpoint_is_named(classes: str, out: Path) -> None:
-    trained(classes, out)
-    path = out / "checkpoints" / "last.pt"
+def test_a_torn_checkpoint_is_named(classes: str, finished: Finished, out: Path) -> None:
+    path = finished.copied(out) / "checkpoints" / "last.pt"
     (out / "metrics.json").unlink()
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(RunError, match=r"last\.pt: expected a checkpoint"):
@@ -226,13 +228,14 @@ def test_a_frozen_encoder_keeps_its_weights_and_statistics(classes: str, out: Pa
     assert not any(value.any() for value in tracked)
 
 
-def test_a_runs_checkpoint_is_another_runs_weights(classes: str, several: str, out: Path) -> None:
-    trained(classes, out, pooling="cls")
+def test_a_runs_checkpoint_is_another_runs_weights(several: str, finished: Finished, out: Path) -> None:
     made = out.with_name("again")
-    trained(several, made, weights=str(out / "checkpoints" / "best.pt"), freeze=True, bands=("VH", "VV"), epochs=1)
+    trained(
+        several, made, weights=str(finished.out / "checkpoints" / "best.pt"), freeze=True, bands=("VH", "VV"), epochs=1
+    )
     told = json.loads((made / "config.json").read_text())["weights"]
     assert told["checkpoint_channels"] == ["VV", "VH"]
-    before, after = weights(out, checkpoint.BEST)["model"], weights(made)["model"]
+    before, after = weights(finished.out, checkpoint.BEST)["model"], weights(made)["model"]
     stem = "encoder.net.patch_embed.proj.weight"
     torch.testing.assert_close(after.pop(stem), before.pop(stem)[:, [1, 0]])
     for name, value in after.items():

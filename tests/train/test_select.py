@@ -17,7 +17,9 @@ from sar_data.train.run.training import run
 from sar_data.train.settings import Finetune, Probe
 from tests.mini import invented
 from tests.train import test_probe
-from tests.train.conftest import TINY
+from tests.train.conftest import TINY, Finished
+
+pytestmark = pytest.mark.usefixtures("unrendered")
 
 FEW: dict[str, Any] = {**test_probe.TINY, "epochs": 1, "lrs": (0.3,), "poolings": ("cls",), "logistic": ()}
 
@@ -47,13 +49,12 @@ def test_without_val_the_last_epoch_is_taken(published: str, out: Path) -> None:
     assert not (out / "checkpoints" / checkpoint.BEST).exists()
 
 
-def test_with_val_the_best_epoch_is_chosen_on_it(classes: str, out: Path) -> None:
-    metrics, lines, select = ran("finetune", classes, out, Finetune(**TINY))
-    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+def test_with_val_the_best_epoch_is_chosen_on_it(finished: Finished) -> None:
+    rows = [json.loads(line) for line in (finished.out / "log.jsonl").read_text().splitlines()]
     best = max(rows, key=lambda row: row["val_oa"])["epoch"]
-    assert metrics["selection"] == {"asked": "auto", "on": "val", "epoch": best}
-    assert "select auto: the best epoch is chosen on val" in lines
-    assert select == "val"
+    assert finished.metrics["selection"] == {"asked": "auto", "on": "val", "epoch": best}
+    assert "select auto: the best epoch is chosen on val" in finished.lines
+    assert json.loads((finished.out / "config.json").read_text())["settings"]["select"] == "val"
 
 
 def test_a_probe_without_val_chooses_on_a_part_of_train_that_is_set_aside(published: str, out: Path) -> None:
