@@ -188,7 +188,7 @@ def test_bands_classes_and_images_of_any_kind_are_trained(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "chosen",
     [
-        {"detector": "faster-rcnn", "crop": 128},
+        {"detector": "faster-rcnn", "crop": 256, "batch_size": 2, "fraction": 0.5},
         {"accumulate": 2, "freeze": True, "model": "test_resnet"},
         {"amp": "bf16", "layer_decay": 0.8, "drop_path": 0.1},
         {"model": "test_vit"},
