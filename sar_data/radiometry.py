@@ -38,7 +38,10 @@ def units_after(units: Sequence[str], wanted: str | None) -> tuple[str, ...]:
 
 
 def converted(values: Floats, unit: str, wanted: str) -> Floats:
-    """Return float32 values of one unit in another; NaN where there is none: zero and less have no dB, less no root."""
+    """Return float32 values of one unit in another; NaN where there is none.
+
+    Zero and less have no dB, less than zero no root, and what is infinite is no value in any unit.
+    """
     import numpy as np  # whoever names a unit, as a request does, needs no arrays
 
     if unit == wanted:
@@ -52,4 +55,4 @@ def converted(values: Floats, unit: str, wanted: str) -> Floats:
             found = np.where(values >= 0, np.square(values), np.float32(np.nan))
         else:
             found = np.where(values >= 0, np.sqrt(values), np.float32(np.nan))
-    return found.astype(np.float32)
+        return np.where(np.isfinite(found), found, np.float32(np.nan)).astype(np.float32)

@@ -90,7 +90,6 @@ class Bake:
                 found = found.copy() if found is values else found
                 found[..., band, :, :] = converted(before, unit, wanted)
                 lost = np.isfinite(before) & ~np.isfinite(found[..., band, :, :])
-                found[..., band, :, :][lost] = np.nan  # what overflows, too
                 unvalued[band] = int(lost.sum())
         return found, tuple(unvalued)
 

@@ -52,7 +52,7 @@ class Collection:
         self.sources = [Source(path, split, task=task, access=access) for path in paths]
         bands = self._bands() if view.bands is None else view.bands
         self.hows: list[Normalizer] = [
-            normalizer(s.manifest, bands, view.normalize, fill=view.fill) for s in self.sources
+            normalizer(s.manifest, bands, view.normalize, fill=view.fill, unit=view.unit) for s in self.sources
         ]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
         self._agree()
@@ -133,6 +133,10 @@ class Collection:
         if self._fit.side is None:
             for number, own, places in self.parts(rows):
                 self.sources[number].gather(own, places, self.hows[number], flat)
+                if self.hows[number].conversions:
+                    part = flat if len(self.sources) == 1 else flat[places]
+                    self.hows[number].convert(part)
+                    flat[places] = part
             self._stretch(flat)
         else:
             windows = self._windows(rows, seeds)
@@ -149,6 +153,7 @@ class Collection:
                 source = self.sources[number]
                 patch = np.empty((1, source.plane.shape[0] * len(self.channels), *source.size[row]), np.float32)
                 source.gather(np.array([row]), np.zeros(1, np.int64), self.hows[number], patch)
+                self.hows[number].convert(patch)
                 self._stretch(patch)
                 yield int(place), patch[0]
 
@@ -225,7 +230,9 @@ class Collection:
 
 
 def _units(source: Source, how: Normalizer) -> list[str]:
-    """Return the unit of each band of each channel."""
+    """Return the unit of each band of each channel, as a batch has it."""
+    if how.conversions:
+        return [wanted for _, wanted in how.conversions]
     return [source.layout.units[band] for band in (*how.first, *how.second) if band >= 0]
 
 

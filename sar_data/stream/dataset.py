@@ -18,7 +18,20 @@ from sar_data.stream.order import CROP, Order, Pace, mixed
 from sar_data.stream.storage.store import Integers
 
 VERSION = 1  # of the state
-COLLECTED = ("split", "bands", "task", "normalize", "fill", "crop", "pad", "io", "verify", "cache", "cache_bytes")
+COLLECTED = (
+    "split",
+    "bands",
+    "unit",
+    "task",
+    "normalize",
+    "fill",
+    "crop",
+    "pad",
+    "io",
+    "verify",
+    "cache",
+    "cache_bytes",
+)
 SHUFFLES: dict[object, str | None] = {True: "samples", "samples": "samples", "shards": "shards", False: None}
 
 
@@ -34,6 +47,7 @@ class Stream:
     crop        windows of this height and width: drawn in training, in the centre otherwise; small images are padded
     pad         extend images below and on the right to this height and width
     bands       names, or differences such as "VV-VH"; default: all bands in the build's order
+    unit        "dB", "power" or "amplitude", from another of the three; default: as stored
     task        nomenclature of the targets; default: the first
     normalize   "zscore", "minmax", "fgmae-uint8", "sarhub" or None (sar_data/stream/normalize.py)
     fill        what a masked pixel becomes, after normalization; None leaves NaN
@@ -55,6 +69,7 @@ class Stream:
         split: str = "train",
         batch_size: int = 256,
         bands: Sequence[str] | None = None,
+        unit: str | None = None,
         task: str | None = None,
         normalize: str | None = "zscore",
         fill: float | None = 0.0,

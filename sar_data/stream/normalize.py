@@ -9,6 +9,9 @@
   Sentinel-1 when testing. Its code goes on with a z-score whose "std" looks like a variance; that step is left out.
 - None: values in the declared unit, as they are.
 
+With a `unit` (dB, power or amplitude) values are converted first, and the figures are those that the build recorded in
+that unit; what has no value in it, as zero power has no dB, is masked.
+
 A derived band is written as a difference, "VV-VH" (in dB: the ratio of powers). Its mean and std follow from the
 recorded co-moments: std² = var(VV) + var(VH) - 2 cov.
 """
@@ -23,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError, UsageError, unknown
+from sar_data.radiometry import converted, spelled, units_after
+from sar_data.sealed.documents import BandStatistics, DomainStatistics, Normalization
 from sar_data.sealed.manifest import Manifest
 
 PRESETS = ("zscore", "minmax", "fgmae-uint8", "sarhub")
@@ -47,36 +52,94 @@ class Normalizer:
     grey: npt.NDArray[np.float32]
     fill: np.float32
     missing: np.float32
+    conversions: tuple[tuple[str, str], ...] = ()
+    after: npt.NDArray[np.float32] | None = None
+
+    @property
+    def blank(self) -> np.float32:
+        """What a masked pixel is before a conversion or a stretch: NaN, where one of them follows."""
+        return self.fill if self.stretch is None and not self.conversions else np.float32(np.nan)
+
+    def convert(self, images: npt.NDArray[np.float32]) -> None:
+        """Convert images [sample, frame * channel, y, x] in place and normalize them; stretching is left to do."""
+        if self.after is None:
+            return
+        for channel, (unit, wanted) in enumerate(self.conversions):
+            planes = images[:, channel :: len(self.conversions)]
+            offset, factor = self.after[channel]
+            planes[:] = (converted(planes, unit, wanted) - offset) * factor
+        if self.stretch is None:
+            images[~np.isfinite(images)] = self.fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What a batch shows of an image: `bands` by name (None: all), normalized how, and what masked pixels become."""
+    """What a batch shows of an image: `bands` by name (None: all), in which `unit` (None: the build's), normalized how,
+    and what masked pixels become.
+    """
 
     bands: Sequence[str] | None = None
+    unit: str | None = None
     normalize: str | None = "zscore"
     fill: float | None = 0.0
 
 
+def in_unit(manifest: Manifest, unit: str | None) -> Manifest:
+    """Return what a manifest would say if its build were in another unit: units of bands, and figures of train.
+
+    Raise UsageError where no band can be converted. Of dB and power (and of amplitude, in these) figures are recorded;
+    in another unit there are none.
+    """
+    if unit is None:
+        return manifest
+    units = units_after([band.unit for band in manifest.bands], spelled(unit))
+    bands = [band.model_copy(update={"unit": after}) for band, after in zip(manifest.bands, units, strict=True)]
+    train = (manifest.statistics or {}).get("train")
+    columns: dict[str, dict[str, float]] = {name: {} for name in ("mean", "std", "min", "max")}
+    for old, new in zip(manifest.bands, bands, strict=True):
+        told = _told(train.bands[old.name], old.unit, new.unit) if train else None
+        for name, column in columns.items():
+            if told and (value := getattr(told, name)) is not None:
+                column[old.name] = value
+    whole = len(columns["mean"]) == len(columns["std"]) == len(bands)  # zero power has no dB, and so no least value
+    figures = Normalization(units={band.name: band.unit for band in bands}, **columns) if whole else None
+    return manifest.model_copy(update={"bands": bands, "normalization": figures})
+
+
+def _told(figures: BandStatistics, unit: str, wanted: str) -> DomainStatistics | None:
+    """Return the figures of a band in a unit, None where they are not recorded."""
+    return figures.stored if unit == wanted else {"dB": figures.db, "power": figures.power}.get(wanted)
+
+
 def normalizer(
-    manifest: Manifest, bands: Sequence[str] | None, how: str | None, *, fill: float | None = 0.0
+    manifest: Manifest,
+    bands: Sequence[str] | None,
+    how: str | None,
+    *,
+    fill: float | None = 0.0,
+    unit: str | None = None,
 ) -> Normalizer:
     """Return how a build's stored images become channels; raise UsageError for names that do not exist or do not fit.
 
-    `bands` are band names or differences of two, all bands by default. `fill` is put where a pixel is masked, after
-    normalization; None leaves NaN.
+    `bands` are band names or differences of two, all bands by default, in `unit` or as they are. `fill` is put where a
+    pixel is masked, after normalization; None leaves NaN.
     """
+    stored = manifest
+    manifest = in_unit(stored, unit)
     names = [band.name for band in manifest.bands]
     wanted = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
     pairs = [_bands(name, names) for name in wanted]
     _check_derived(manifest, pairs)
     how = _still_to_do(manifest, how)
+    conversions = _conversions(stored, manifest, pairs)
     scale = manifest.storage.scale or 1.0
     terms = [(0.0, 1.0)] * len(pairs)
     if how in ("zscore", "minmax"):
         terms = [_figures(manifest, first, second, how) for first, second in pairs]
     grey = [_grey(manifest, name) for name in wanted] if how == "fgmae-uint8" else [(0.0, 1.0)] * len(pairs)
     missing = manifest.storage.missing
+    after = np.array([(offset, 1 / spread) for offset, spread in terms], np.float32)
+    terms = [(0.0, 1.0)] * len(pairs) if conversions else terms
     return Normalizer(
         wanted,
         np.array([names.index(first) for first, _ in pairs], np.int64),
@@ -86,7 +149,24 @@ def normalizer(
         np.array(grey, np.float32),
         np.float32(np.nan if fill is None else fill),
         np.float32(np.nan if missing is None else missing),
+        conversions,
+        after if conversions else None,
     )
+
+
+def _conversions(
+    stored: Manifest, wanted: Manifest, pairs: Sequence[tuple[str, str | None]]
+) -> tuple[tuple[str, str], ...]:
+    """Return the units of each channel before and after, none where nothing changes.
+
+    Raise UsageError for a difference, which is one of stored values.
+    """
+    units = {a.name: (a.unit, b.unit) for a, b in zip(stored.bands, wanted.bands, strict=True)}
+    if all(before == after for before, after in units.values()):
+        return ()
+    if pair := next((f"{first}-{second}" for first, second in pairs if second is not None), None):
+        raise UsageError(f"unit={wanted.bands[0].unit!r}: {pair} is a difference of stored values: bake the unit first")
+    return tuple(units[first] for first, _ in pairs)
 
 
 def _bands(name: str, names: list[str]) -> tuple[str, str | None]:
@@ -127,11 +207,16 @@ def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tu
     train = manifest.normalization
     if train is None:
         raise BuildError(
-            f"normalize={how!r}: this build has no train statistics. Build it with them, or normalize=None"
+            f"normalize={how!r}: this build has no train statistics in this unit. Build or bake it with them, or "
+            "normalize=None"
         )
     if second is None:
         low, spread = train.mean[first], train.std[first]
         if how == "minmax":
+            if not {first} <= train.min.keys() & train.max.keys():
+                raise BuildError(
+                    f"normalize={how!r}: {first} has no least value in {train.units[first]}: bake the unit"
+                )
             low, spread = train.min[first], train.max[first] - train.min[first]
         return low, spread or 1.0
     if how == "minmax" or manifest.statistics is None:

@@ -98,7 +98,7 @@ class Source:
             self.plane[:, how.first].ravel(),
             np.where(how.second < 0, -1, self.plane[:, how.second]).ravel(),
             np.tile(how.terms, (len(self.plane), 1)),
-            how.fill if how.stretch is None else np.float32(np.nan),
+            how.blank,
             how.missing,
         )
         flat = out.reshape(*out.shape[:2], -1)

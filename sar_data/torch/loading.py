@@ -24,6 +24,7 @@ from sar_data.torch.pinned import Flights, block, sent
 class Options(TypedDict, total=False):
     """What `loader` takes besides its own arguments; see sar_data.stream.dataset.Stream."""
 
+    unit: str | None
     task: str | None
     normalize: str | None
     fill: float | None

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sar_data.radiometry import DECIBELS
 from sar_data.stream.kernels.quantiles import HIGH, LEVELS, LOW
 from sar_data.stream.normalize import Normalizer
 from sar_data.stream.storage.store import Integers
@@ -37,6 +38,8 @@ class Normalizing:
         self._less = there(np.tile(-paired.astype(np.float32), len(planes)))[:, None, None]
         self._offset, self._scale = there(how.terms)[:, :, None, None].unbind(1)
         self._shares = there(np.array([LOW, HIGH]))
+        if how.after is not None:
+            self._shift, self._factor = there(how.after)[:, :, None, None].unbind(1)
         self._floor, self._span = there(how.grey)[:, :, None, None].unbind(1)
 
     def __call__(self, stored: Tensor) -> Tensor:
@@ -55,14 +58,24 @@ class Normalizing:
             raw = torch.addcmul(raw.float(), other.float(), self._less)  # a - b, or a - 0 * a: exact
         shape = (len(raw), self._frames, -1, *raw.shape[2:])
         image = torch.sub(raw.view(shape), self._offset).mul_(self._scale)
-        blank = float(self._how.fill) if self._how.stretch is None else np.nan
+        blank = float(self._how.blank)
         if stored.is_floating_point():
             image.nan_to_num_(nan=blank, posinf=blank, neginf=blank)
         if hidden is not None:
             image.masked_fill_(hidden.view(shape), blank)
+        if self._how.conversions:
+            image = self._converted(image)
         if self._how.stretch is not None:
             image = self._stretched(image)
         return image if self._frames > 1 else image[:, 0]
+
+    def _converted(self, image: Tensor) -> Tensor:
+        """Return images [sample, frame, channel, y, x] in their new units, normalized; NaN where there is no value."""
+        planes = [in_unit(image[:, :, i], *units) for i, units in enumerate(self._how.conversions)]
+        found = torch.stack(planes, dim=2).sub_(self._shift).mul_(self._factor)
+        if self._how.stretch is None:
+            found.nan_to_num_(*(float(self._how.fill),) * 3)
+        return found
 
     def _stretched(self, image: Tensor) -> Tensor:
         """Stretch each channel of each image in place, clipped to its own two quantiles."""
@@ -74,6 +87,19 @@ class Normalizing:
         if self._how.stretch == "grey":
             image.mul_(LEVELS).clamp_(0, LEVELS).floor_().div_(LEVELS)
         return image.nan_to_num_(nan=float(self._how.fill))
+
+
+def in_unit(values: Tensor, unit: str, wanted: str) -> Tensor:
+    """Return float32 values of one unit in another, as sar_data.radiometry does on the CPU; NaN where there is none."""
+    if unit == wanted:
+        return values
+    if wanted == "dB":
+        found = torch.where(values > 0, DECIBELS[unit] * torch.log10(values), torch.nan)
+    elif unit == "dB":
+        found = torch.pow(10.0, values / DECIBELS[wanted])
+    else:
+        found = torch.where(values >= 0, torch.square(values) if wanted == "power" else torch.sqrt(values), torch.nan)
+    return torch.where(torch.isfinite(found), found, torch.nan)
 
 
 def _quantiles(values: Tensor, shares: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from sar_data.errors import UsageError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
 from sar_data.stream.collection import Collection, open_collection
+from sar_data.stream.normalize import in_unit
 from sar_data.stream.order import permutation
 from sar_data.stream.targets import Classes
 from sar_data.torch import Loader, loader
@@ -38,7 +39,7 @@ class Data:
         self._open: dict[str, Loader] = {}
         first = self.loader("train")
         source = first.collection.sources[0]
-        self.manifest = source.manifest
+        self.manifest = in_unit(source.manifest, settings.unit)
         self.channels = first.channels
         if source.layout.frames > 1:
             raise UsageError(f"{build}: has {source.layout.frames} images a sample; training takes builds of one")
@@ -72,6 +73,7 @@ class Data:
             split=split,
             batch_size=told.batch_size,
             bands=told.bands,
+            unit=told.unit,
             task=told.task,
             seed=told.seed,
             normalize=None if later else told.normalize,
@@ -170,7 +172,14 @@ class Data:
         """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""
         told, split = self.settings, "train" if split == CARVED else split
         stored = open_collection(
-            self.build, split=split, bands=told.bands, task=told.task, normalize=None, fill=None, **self._fit(split)
+            self.build,
+            split=split,
+            bands=told.bands,
+            unit=told.unit,
+            task=told.task,
+            normalize=None,
+            fill=None,
+            **self._fit(split),
         )
         try:
             rows = [int(stored.sources[0].rows.find([key])[0]) for key in keys]

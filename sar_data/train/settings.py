@@ -23,6 +23,9 @@ class Settings(pydantic.BaseModel):
     )
     bands: Names | None = pydantic.Field(None, description="Bands by name, such as VV,VH or VV,VV-VH.")
     task: str | None = pydantic.Field(None, description="Nomenclature of the targets, where the build has several.")
+    unit: str | None = pydantic.Field(
+        None, description="dB, power or amplitude, from another of the three; the build's by default."
+    )
     normalize: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")
     crop: int | None = pydantic.Field(
         None, ge=1, description="Windows of this side, where images differ in size or are large."
