@@ -13,15 +13,22 @@ georeference, and may hold float64 as its sibling DFC2020 does: it is narrowed t
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
+from pipelines import _eurosat_rows
 from sar_data.errors import BadRecord
+from sar_data.labels.discovery import split_of
 from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
-from sar_data.split import blocks, random, stratified
+from sar_data.split import blocks, bypath, folders, random, stratified
+from sar_data.split.folders import ATTR
+from sar_data.split.policy import SPLITS
 
 CLASSES = (
     "AnnualCrop",
@@ -35,21 +42,26 @@ CLASSES = (
     "River",
     "SeaLake",
 )
+LISTED = "all_imgs"  # the folder of Copernicus-Bench, beside its lists
 FILE = re.compile(r"(?P<cls>[A-Za-z]+)_(?P<n>\d+)\.tif")
 
 
-def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
+def units(tree: Tree, path: str = "", below: int = 2, parted: bool = False) -> Iterator[str]:
     """Yield the GeoTIFFs of the class folders at the root or up to two levels below.
+
+    Without `parted`, those below folders that a copy is split or listed by are left to `copies`.
 
     Folders beside a class folder count as such if they hold files named like patches: `scan` refuses those, for
     an unknown class is no reason to leave samples out.
     """
-    folders = tree.folders(path)
-    if set(CLASSES).isdisjoint(folders):
-        for name in folders if below else ():
-            yield from units(tree, f"{path}{name}/", below - 1)
+    here = tree.folders(path)
+    if not parted and (split_of(path) or path.endswith(f"{LISTED}/")):
         return
-    for name in folders:
+    if set(CLASSES).isdisjoint(here):
+        for name in here if below else ():
+            yield from units(tree, f"{path}{name}/", below - 1, parted)
+        return
+    for name in here:
         for file in tree.files(path + name):
             if FILE.fullmatch(file) or (name in CLASSES and file.endswith(".tif") and file[0] != "."):
                 yield f"{path}{name}/{file}"
@@ -76,6 +88,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         crs=crs,
         transform=transform,
         footprint=footprint,
+        attrs={ATTR: split} if (split := split_of(unit)) else {},
     )
 
 
@@ -84,6 +97,30 @@ def read(tree: Tree, record: Record) -> Sample:
     path = record.files[0].path
     raster = tiff.read(tree.read(path), path, shape=(64, 64), dtypes=("float32", "float64"), bands=2)
     return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of class folders below those of a split, of Copernicus-Bench's copy, or of Parquet files."""
+    splits = dict(PIPELINE.splits)
+    if found := list(units(tree, below=3, parted=True)):
+        parts = Counter(split_of(path) for path in found)
+        made = dataclasses.replace(PIPELINE, units=partial(units, below=3, parted=True), copies=None)
+        if None in parts:
+            return made, f"class folders in {LISTED}, {len(found):,} patches; its lists are `split=copernicus-bench`"
+        del splits["fgmae"]  # it draws from the classes' folders in their order, which a split of folders changes
+        counts = " + ".join(f"{parts[name]:,} {name}" for name in SPLITS if parts[name])
+        own = {"folders": folders.Folders()} if parts["train"] else {}
+        return dataclasses.replace(made, splits={**own, **splits}), f"class folders in {counts}: `split=folders`"
+    if not (files := list(_eurosat_rows.units(tree))):
+        return None
+    return dataclasses.replace(
+        PIPELINE,
+        units=_eurosat_rows.units,
+        scan=partial(_eurosat_rows.scan, classes=CLASSES, name=FILE),
+        read=_eurosat_rows.read,
+        splits={name: policy for name, policy in splits.items() if name != "blocks"},
+        copies=None,
+    ), f"Parquet, {len(files):,} files whose rows are patches; their georeference is not read"
 
 
 PIPELINE = Pipeline(
@@ -118,6 +155,18 @@ PIPELINE = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    copies=copies,
+    copy_splits={
+        "folders": folders.Folders(),
+        "copernicus-bench": bypath.ByPath(
+            train="eurosat-train.txt", val="eurosat-val.txt", test="eurosat-test.txt", pattern=r"([A-Za-z]+_\d+)\.\w+"
+        ),
+    },
+    layouts={
+        "folders of a split": ("train/*/*_1.tif", "test/*/*_1.tif"),
+        "Copernicus-Bench": ("all_imgs/*/*_1.tif", "eurosat-{train,val,test}.txt"),
+        "Parquet of a hub": ("default/train/*.parquet",),
+    },
     splits={
         "fgmae": stratified.SklearnStratified(train=0.8),
         "stratified": stratified.Stratified(train=0.6, val=0.2, test=0.2),
