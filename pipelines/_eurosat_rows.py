@@ -1,0 +1,45 @@
+"""EuroSAT-SAR as the Parquet files of a hub: a row a patch, its GeoTIFF as bytes, its class by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sar_data.errors import BadRecord
+from sar_data.labels.discovery import split_of, walk
+from sar_data.naming import few
+from sar_data.raster import rows, tiff
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.spec import Tree
+from sar_data.split import folders
+
+
+def units(tree: Tree) -> Iterator[str]:
+    """Yield the Parquet files that hold images."""
+    for path in walk(tree):
+        if path.endswith(".parquet") and b"image" in tree.pread(path, max(0, tree.size(path) - 65536), 65536):
+            yield path
+
+
+def scan(tree: Tree, unit: str, classes: Sequence[str], name: re.Pattern[str]) -> Iterator[Record]:
+    """Yield the records of one file."""
+    file, split = SourceFile(unit, tree.size(unit)), split_of(unit)
+    for number, row in enumerate(rows.read_rows(tree, unit)):
+        named = name.fullmatch(row.name)
+        label = named["cls"] if named else classes[int(row.label)] if row.label.isdecimal() else row.label
+        if label not in classes:
+            raise BadRecord(unit, f"row {number}: expected one of the classes {few(classes)}, found {label[:40]!r}")
+        yield Record(
+            key=row.name.rpartition(".")[0] if named else f"{split or 'row'}_{number:06d}",
+            files=(file,),
+            labels={"landuse": (classes.index(label),)},
+            attrs={"row": str(number), **({folders.ATTR: split} if split else {})},
+        )
+
+
+def read(tree: Tree, record: Record) -> Sample:
+    """Return [VV, VH] in dB, [2, 64, 64], in the float type of the file."""
+    path, row = record.files[0].path, int(record.attrs["row"])
+    data = rows.image_bytes(tree, path, row)
+    raster = tiff.read(data, f"{path}, row {row}", shape=(64, 64), dtypes=("float32", "float64"), bands=2)
+    return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
