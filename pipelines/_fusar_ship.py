@@ -49,6 +49,7 @@ class Layout(NamedTuple):
     chips: list[str]
     table: str
     said: tuple[str, ...]
+    flat: bool
 
 
 def walk(tree: Tree, path: str = "", below: int = 5) -> Iterator[str]:
@@ -61,6 +62,11 @@ def walk(tree: Tree, path: str = "", below: int = 5) -> Iterator[str]:
 def category(path: str) -> str | None:
     """Return the outermost folder that is a category: a subcategory may be called like another one."""
     return next((part for part in path.split("/")[:-1] if part in CLASSES), None)
+
+
+def coded(code: int) -> str:
+    """Return the category of a code, as far as published lists confirm it, else nothing."""
+    return CLASSES[code - 1] if code in LISTED else ""
 
 
 @lru_cache(maxsize=4)
@@ -93,18 +99,20 @@ def discover(tree: Tree) -> Layout:
     for path in chips:
         if (name := category(path)) is not None:
             folders.setdefault(posixpath.basename(path)[5:8], set()).add(name)
-    if not folders:
+    flat = not folders and len({posixpath.dirname(path) for path in chips}) == 1
+    if not folders and not flat:
         raise SourceError(
             f"expected chips below a folder such as Cargo or Tanker, found {chips[0]}: name the folder above"
         )
     if torn := {code: sorted(found) for code, found in folders.items() if len(found) > 1}:
         raise SourceError(f"expected each code in one category, found {torn}: put the chips where they were")
     codes = ", ".join(f"{code} {min(found)}" for code, found in sorted(folders.items()))
+    told = "all chips in one folder: their category is that of the table, or of the code" if flat else f"codes: {codes}"
     if not read:
         missing = f"{tables[0]} is a spreadsheet, which is not read: save it as meta.csv" if tables else "no meta.csv"
-        return Layout(chips, "", (f"codes: {codes}", f"{missing}; ships are not known, so there is no group split"))
+        return Layout(chips, "", (told, f"{missing}; ships are not known, so there is no group split"), flat)
     rows = about(tree, read[0]).keys()
     joined = sum(posixpath.splitext(posixpath.basename(path))[0] in rows for path in chips)
     if not joined:
         raise SourceError(f"{read[0]}: expected rows of these {len(chips)} chips, found none: take that of the dataset")
-    return Layout(chips, read[0], (f"codes: {codes}", f"{read[0]} has rows of {joined} of {len(chips)} chips"))
+    return Layout(chips, read[0], (told, f"{read[0]} has rows of {joined} of {len(chips)} chips"), flat)

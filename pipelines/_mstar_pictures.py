@@ -5,14 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipelines._mstar import CLASSES, by_folders, key_of
+from pipelines._mstar import CLASSES, SLICY, by_folders, key_of, walk
 from sar_data.errors import BadRecord
+from sar_data.labels.discovery import split_of
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Tree
+from sar_data.split.folders import ATTR
 
 PICTURE = re.compile(r"HB\d{5}\.jpe?g")
+COPIED = re.compile(r"HB\d{5}(?:[._]\d{3})?\.(?:jpe?g|png)", re.I)
 CONDITIONS = ("SOC", "EOC-Depression", "EOC-Scene", "EOC-Configuration-Version")
+_PROTOCOL = re.compile(rf"(?:^|/)(?:{'|'.join(CONDITIONS)})/(?!train/|test/)")  # parts are in capitals
+
+
+def units(tree: Tree) -> Iterator[str]:
+    """Yield the pictures of a tree of protocols, in which some folder is called after one."""
+    found = list(walk(tree, PICTURE))
+    yield from found if any(map(_PROTOCOL.search, found)) else ()
+
+
+def copied(tree: Tree) -> list[str]:
+    """Return the pictures of a tree of classes, in folders of a split or without: each chip is there once."""
+    found = sorted(walk(tree, COPIED))
+    return [path for path in found if by_folders(path).name]
+
+
+def scan_copied(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the record of a picture of a tree of classes."""
+    chip, split = by_folders(unit), split_of(unit.rpartition("/")[0])
+    stem = unit.rpartition("/")[2].rpartition(".")[0]
+    attrs = {"class": chip.name or "", "serial": chip.serial, "depression": chip.depression, ATTR: split or ""}
+    yield Record(
+        key=key_of(split, chip.name, chip.serial, stem),
+        files=(SourceFile(unit, tree.size(unit)),),
+        labels={"target": (CLASSES.index(chip.name),) if chip.name in CLASSES else ()},
+        shape=image.dimensions(tree, unit),
+        attrs={name: value for name, value in attrs.items() if value},
+        unused="SLICY, a calibration target of none of the classes" if chip.name == SLICY else None,
+    )
 
 
 def scan_pictures(tree: Tree, unit: str) -> Iterator[Record]:

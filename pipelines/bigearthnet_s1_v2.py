@@ -13,17 +13,20 @@ pixels are those of v1.0. All else is in metadata.parquet, beside that folder. W
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.labels import corine, parquet, sentinel1
+from sar_data.labels import corine, parquet, sentinel1, table
 from sar_data.raster import tiff
 from sar_data.raster.stack import stack
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import home_of
+from sar_data.sources.tree import home_of, noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, declared, group, random, stratified
 
@@ -31,16 +34,26 @@ PATCH = re.compile(r"(S1[AB]_IW_GRDH_1SDV_(\d{8}T\d{6}))_(\d{2}[A-Z]{3})_(\d{1,2
 TABLE, EXTRA = "metadata.parquet", "metadata_for_patches_with_snow_cloud_or_shadow.parquet"
 COLUMNS = ("patch_id", "labels", "split", "country", "contains_seasonal_snow", "contains_cloud_or_shadow")
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
+STACKED = "_allbands.tif"
+MULTILABEL = {split: f"multilabel-{split}.csv" for split in ("train", "val", "test")}
 NAMES = {name: i for i, name in enumerate(corine.CLASSES_19)}
 
 
-def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
+def units(tree: Tree) -> Iterator[str]:
+    """Yield the patch folders; none where the first has both bands in one file, which is a copy's."""
+    found = patches(tree)
+    if (first := next(found, None)) is not None and not is_stacked(tree, first):
+        yield first
+        yield from found
+
+
+def patches(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
     """Yield the patch folders, which lie in folders of their scenes (those of v1.0 do not), two levels down or less."""
     for name in tree.folders(path):
         if named := PATCH.fullmatch(name):
             yield from [path + name] if path.endswith(f"{named[1]}/") else []
         elif below and not name.startswith(("BigEarthNet-S2", "Reference_Maps")):
-            yield from units(tree, f"{path}{name}/", below - 1)
+            yield from patches(tree, f"{path}{name}/", below - 1)
 
 
 def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iterator[Record]:
@@ -52,20 +65,23 @@ def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iter
     if extra := row is None and EXTRA in tree.files(home):
         row = parquet.table(tree, home + EXTRA, "s1_name", COLUMNS).get(key)
     paths = [f"{unit}/{key}_{band}.tif" for band in ("VV", "VH")]
+    if row is None and not extra:  # mirrors carry the first table alone
+        yield Record(
+            key=key,
+            files=tuple(SourceFile(path, tree.size(path)) for path in paths),
+            labels={"clc19": ()} | ({"clc19_map": ()} if maps else {}),
+            unused=f"not in {TABLE}, and there is no {EXTRA}",
+        )
+        return
     if row is None:
-        where = f"{TABLE} and {EXTRA}" if extra else f"{TABLE}, and there is no {EXTRA}"
-        raise BadRecord(paths[0], f"expected {key} in a table, found it in none of {where}")
+        raise BadRecord(paths[0], f"expected {key} in a table, found it in neither {TABLE} nor {EXTRA}")
     if unknown := [name for name in row["labels"] if name not in NAMES]:
         raise BadRecord(paths[0], f"expected labels among the 19 classes, found {unknown}")
     if row["split"] not in SPLITS:
         raise BadRecord(paths[0], f"expected a split of {', '.join(SPLITS)}, found {row['split']!r}")
-    scene, start, tile, column, number = PATCH.fullmatch(key).groups()  # type: ignore[union-attr]  # `units` matched it
-    crs, transform = tiff.georeference(tree, paths[0])
-    footprint = crs and transform and (transform[2], transform[5] - 1200, transform[2] + 1200, transform[5])
     if maps:
         folder = f"{home}Reference_Maps/{row['patch_id'].rsplit('_', 2)[0]}/{row['patch_id']}"
         paths.append(f"{folder}/{row['patch_id']}_reference_map.tif")
-    time = datetime.strptime(f"{start}+0000", "%Y%m%dT%H%M%S%z")
     flags = [text for text in ("seasonal_snow", "cloud_or_shadow") if row[f"contains_{text}"]]
     reason = "; ".join(text.replace("_", " ") for text in flags) if flags and not union else None
     yield Record(
@@ -73,23 +89,84 @@ def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iter
         files=tuple(SourceFile(path, tree.size(path)) for path in paths),
         official=SPLITS[row["split"]],
         labels={"clc19": tuple(sorted(NAMES[name] for name in row["labels"]))} | ({"clc19_map": ()} if maps else {}),
-        group=scene,
-        time=time,
-        crs=crs,
-        transform=transform,
-        footprint=footprint or None,
         unused=reason,
-        orbit_pass=sentinel1.orbit_pass(time, 6 * int(tile[:2]) - 183),
-        attrs={
-            "scene": scene,
-            "tile": tile,
-            "column": column,
-            "row": number,
-            "s2_name": row["patch_id"],
-            "country": row["country"],
-            "orbit_pass_source": "derived",
-        },
+        **placed(tree, paths[0], key, {"s2_name": row["patch_id"], "country": row["country"]}),
     )
+
+
+def placed(tree: Tree, path: str, key: str, known: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a patch's name and the header of one of its files tell."""
+    scene, start, tile, column, number = PATCH.fullmatch(key).groups()  # type: ignore[union-attr]  # `units` matched it
+    time = datetime.strptime(f"{start}+0000", "%Y%m%dT%H%M%S%z")
+    crs, transform = tiff.georeference(tree, path)
+    footprint = crs and transform and (transform[2], transform[5] - 1200, transform[2] + 1200, transform[5])
+    where = {"scene": scene, "tile": tile, "column": column, "row": number}
+    return {
+        "group": scene,
+        "time": time,
+        "crs": crs,
+        "transform": transform,
+        "footprint": footprint or None,
+        "orbit_pass": sentinel1.orbit_pass(time, 6 * int(tile[:2]) - 183),
+        "attrs": {**where, **known, "orbit_pass_source": "derived"},
+    }
+
+
+def is_stacked(tree: Tree, patch: str) -> bool:
+    """Say whether a patch has both bands in one file, as the subset of Copernicus-Bench does."""
+    return f"{patch.rpartition('/')[2]}{STACKED}" in tree.files(patch)
+
+
+@functools.lru_cache(maxsize=2)
+def _listed(tree: Tree) -> dict[str, tuple[str, str, tuple[int, ...], SourceFile]]:
+    """Return patch → split, Sentinel-2 path, labels and table of the tables of Copernicus-Bench."""
+    found: dict[str, tuple[str, str, tuple[int, ...], SourceFile]] = {}
+    columns = [f"c{i}" for i in range(len(NAMES))]
+    for split, name in MULTILABEL.items():
+        if (home := home_of(tree, name)) is None:
+            raise SourceError(f"expected {name} beside the patches, found none: it has labels and split")
+        file, data = noted(tree, home + name)
+        for row in table.read_table(file.path, data, ("s1_path", "s2_path", *columns)):
+            key = row["s1_path"].rpartition("/")[2].removesuffix(STACKED)
+            labels = tuple(i for i, column in enumerate(columns) if row[column] == "1")
+            if found.setdefault(key, (split, row["s2_path"], labels, file))[0] != split:
+                raise SourceError(f"{file.path}: expected {key} in one table, found it in that of {found[key][0]} too")
+    return found
+
+
+def scan_stacked(tree: Tree, unit: str) -> Iterator[Record]:
+    """Yield the record of a patch of Copernicus-Bench's subset."""
+    key = unit.rpartition("/")[2]
+    if (row := _listed(tree).get(key)) is None:
+        raise BadRecord(unit, f"expected {key} in one of {', '.join(MULTILABEL.values())}, found it in none")
+    split, partner, labels, file = row
+    path = f"{unit}/{key}{STACKED}"
+    yield Record(
+        key=key,
+        files=(SourceFile(path, tree.size(path)), file),
+        official=split,
+        labels={"clc19": labels},
+        **placed(tree, path, key, {"s2_path": partner}),
+    )
+
+
+def read_stacked(tree: Tree, record: Record) -> Sample:
+    """Return [VV, VH] in dB, float32 [2, 120, 120], of the file that has both."""
+    path = record.files[0].path
+    raster = tiff.read(tree.read(path), path, shape=(120, 120), dtypes=("float32",), bands=2)
+    return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of Copernicus-Bench's subset, if the patches of a tree are of it."""
+    _listed.cache_clear()  # a build begins here: the source may have changed since the last
+    first = next(patches(tree), None)
+    if first is None or not is_stacked(tree, first):
+        return None
+    counts = Counter(row[0] for row in _listed(tree).values())
+    said = " + ".join(f"{counts[split]:,} {split}" for split in MULTILABEL)
+    made = dataclasses.replace(BASE, units=patches, scan=scan_stacked, read=read_stacked, copies=None)
+    return made, f"the subset of Copernicus-Bench, both bands in one file, {said} in its tables"
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -139,6 +216,11 @@ BASE = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    copies=copies,
+    layouts={
+        "mirror without the second table": ("BigEarthNet-S1/*/*/*_VV.tif", "metadata.parquet"),
+        "Copernicus-Bench, 5 %": ("BigEarthNet-S1-5%/*/*/*_allbands.tif", "multilabel-{train,val,test}.csv"),
+    },
     splits={
         "official": declared.Declared(),
         "random": random.Random(),
@@ -153,11 +235,13 @@ PIPELINE = dataclasses.replace(
         "all": dataclasses.replace(
             BASE,
             scan=partial(scan, union=True),
+            copies=None,
             spec=dataclasses.replace(SPEC, variant="all", samples=549_488, title=f"{SPEC.title}, with snow and clouds"),
         ),
         "segmentation": dataclasses.replace(
             BASE,
             scan=partial(scan, maps=True),
+            copies=None,
             spec=dataclasses.replace(SPEC, variant="segmentation", tasks=MAPPED, title=f"{SPEC.title}, with maps"),
         ),
     },

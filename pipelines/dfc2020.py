@@ -9,7 +9,8 @@ A patch is a GeoTIFF ROIs0000_<part>_s1_0_p<N>.tif of two bands, 1 = VV and 2 = 
   __MACOSX junk: files are known by their names alone, wherever they lie.
 - "official" trains on the 986 validation patches and tests on 5,128, as the contest's baseline does; there is no val.
   "copernicus-bench" draws all three from the 5,128: 3,156/986/986, the others are unused.
-- Where a patch was is not told, so no split can hold places apart, and leakage is unknown.
+- Where a patch was is not told, so no split can hold places apart, and leakage is unknown. The public release, by
+  seasons and cities, tells the city ("group") and often the place; its seasons are no official split.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import igbp
+from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
-from sar_data.split import declared, official, random
+from sar_data.split import blocks, declared, group, official, random
 
 FILE = re.compile(r"ROIs0000_(?P<part>validation|test)_(?P<kind>s1|s2|lc|dfc)_(?P<scene>\d+)_p(?P<n>\d+)\.tif")
+PUBLIC = re.compile(
+    r"ROIs0000_(?P<season>autumn|spring|summer|winter)_(?P<kind>s1|s2|lc|dfc)_(?P<city>[A-Za-z]+)_p(?P<n>\d+)\.tif"
+)
 KEPT = (1, 2, 4, 5, 6, 7, 9, 10)  # the codes that occur, in the order of their contiguous indices
 CLASSES = tuple(igbp.DFC[code - 1] for code in KEPT)
 SHAPE, OFFICIAL = (256, 256), {"validation": "train", "test": "test"}
@@ -75,6 +81,62 @@ def scan(tree: Tree, unit: str, kind: str = "dfc") -> Iterator[Record]:
         official=OFFICIAL[named["part"]],
         attrs={"part": named["part"], "dfc_name": name.replace("_s1_", "_dfc_")},
     )
+
+
+def public_units(tree: Tree) -> Iterator[str]:
+    """Yield the radar images of the public release, and beside such TIFFs of strange names, which its scan refuses."""
+    named = {path: PUBLIC.fullmatch(path.rpartition("/")[2]) for path in _tiffs(tree)}
+    yield from (p for p, name in named.items() if any(named.values()) and (name is None or name["kind"] == "s1"))
+
+
+def scan_public(tree: Tree, unit: str, kind: str = "dfc") -> Iterator[Record]:
+    """Yield the record of a patch of the public release: its city is told, and its place where it has one."""
+    name = unit.rpartition("/")[2]
+    if (named := PUBLIC.fullmatch(name)) is None:
+        raise BadRecord(unit, f"expected a name that matches {PUBLIC.pattern}, found {name}")
+    partner = name.replace("_s1_", f"_{kind}_")
+    if (labels := _labels(tree).get(partner)) is None:
+        raise BadRecord(unit, f"expected {partner} in the source, found none")
+    crs, transform = tiff.georeference(tree, unit)
+    footprint = None
+    if crs and transform:
+        a, _, west, _, e, north = transform
+        footprint = (west, north + SHAPE[0] * e, west + SHAPE[1] * a, north)
+    yield Record(
+        key=name.removesuffix(".tif"),
+        files=(SourceFile(unit, tree.size(unit)), SourceFile(labels, tree.size(labels))),
+        labels={"landcover": ()},
+        group=named["city"],
+        crs=crs,
+        transform=transform,
+        footprint=footprint,
+        attrs={"season": named["season"], "city": named["city"]},
+    )
+
+
+def copies(tree: Tree, kind: str = "dfc") -> tuple[Pipeline, str] | None:
+    """Return the pipeline of the public release by seasons and cities; raise SourceError for crops of another label."""
+    _labels.cache_clear()  # a build begins here: the source may have changed since the last
+    named = (PUBLIC.fullmatch(path.rpartition("/")[2]) for path in public_units(tree))
+    cities = Counter(name["city"] for name in named if name)
+    if not cities:
+        words = {word for path in _tiffs(tree) for word in re.split(r"[/_.]", path.lower())}
+        if {"radar", "optical", "label"} <= words:
+            raise SourceError(
+                "expected the contest's maps (dfc) as labels, found crops called radar, optical and label, as in "
+                "GFM-Bench: its labels are the MODIS maps of 500 m, and no result compares with the contest's. "
+                "Take the files of the contest: sar-data info dfc2020"
+            )
+        return None
+    base = PIPELINE if kind == "dfc" else PIPELINE.variants["lc"]
+    made = dataclasses.replace(
+        base,
+        units=public_units,
+        scan=functools.partial(scan_public, kind=kind),
+        splits={"group": group.Group(), "blocks": blocks.Blocks(), "random": random.Random()},
+        copies=None,
+    )
+    return made, f"the public release, {cities.total():,} patches of {few(sorted(cities))}; `split=group` parts cities"
 
 
 def read(tree: Tree, record: Record, kind: str = "dfc") -> Sample:
@@ -131,6 +193,13 @@ PLAIN = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    copies=copies,
+    copy_splits={"group": group.Group(), "blocks": blocks.Blocks()},
+    layouts={
+        "public release": ("ROIs0000_*/s1_*/ROIs0000_*_s1_*_p*.tif", "ROIs0000_*/dfc_*/ROIs0000_*_dfc_*_p*.tif"),
+        "packs of IEEE DataPort": ("s1_{0,validation}.zip", "dfc_{0,validation}.zip"),
+        "Copernicus-Bench": ("s1/ROIs0000_test_s1_0_p*.tif", "dfc/ROIs0000_test_dfc_0_p*.tif", "dfc-*-new.csv"),
+    },
     splits={
         "official": declared.Declared(),
         "random": random.Random(),
@@ -150,7 +219,11 @@ PIPELINE = dataclasses.replace(
     PLAIN,
     variants={
         "lc": dataclasses.replace(
-            PLAIN, spec=COARSE, scan=functools.partial(scan, kind="lc"), read=functools.partial(read, kind="lc")
+            PLAIN,
+            spec=COARSE,
+            scan=functools.partial(scan, kind="lc"),
+            read=functools.partial(read, kind="lc"),
+            copies=functools.partial(copies, kind="lc"),
         )
     },
 )

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, category, discover, walk
+from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, category, coded, discover, walk
 from sar_data.errors import BadRecord
 from sar_data.naming import few
 from sar_data.raster import picture
@@ -38,7 +38,7 @@ def units(tree: Tree) -> Iterator[str]:
     yield from chips if any(FILE.fullmatch(posixpath.basename(path)) for path in chips) else ()
 
 
-def scan(tree: Tree, unit: str, table: str = "") -> Iterator[Record]:
+def scan(tree: Tree, unit: str, table: str = "", flat: bool = False) -> Iterator[Record]:
     """Yield the chip's record, from its name, its folders and its row of the table."""
     folder, name = posixpath.split(unit)
     files, named = (SourceFile(unit, tree.size(unit)),), FILE.fullmatch(name)
@@ -46,16 +46,18 @@ def scan(tree: Tree, unit: str, table: str = "") -> Iterator[Record]:
         reason = f"no ship by its name, in the folder {posixpath.basename(folder) or '.'}"
         yield Record(key=re.sub(r"[^\w-]+", "_", unit), files=files, labels={"category": ()}, unused=reason)
         return
-    if (kind := category(unit)) is None:
-        raise BadRecord(unit, f"expected a folder of one of the categories {few(CLASSES)}, found {folder or '.'}")
-    if (code := int(named["code"])) in LISTED and CLASSES[code - 1] != kind:
-        raise BadRecord(unit, f"expected C{code:02} in the folder {CLASSES[code - 1]}, found it in {kind}")
     row = about(tree, table).get(named[1], {}) if table else {}
     told = row.get("path", "").replace("\\", "/").removesuffix(name).strip("./")
-    if told and not f"/{folder}/".endswith(f"/{told}/"):
+    code = int(named["code"])
+    where = told or coded(code) if flat else folder
+    if (kind := category(f"{where}/")) is None:
+        raise BadRecord(unit, f"expected a folder of one of the categories {few(CLASSES)}, found {folder or '.'}")
+    if code in LISTED and CLASSES[code - 1] != kind:
+        raise BadRecord(unit, f"expected C{code:02} in the folder {CLASSES[code - 1]}, found it in {kind}")
+    if told and not flat and not f"/{folder}/".endswith(f"/{told}/"):
         raise BadRecord(unit, f"expected it in {told}, as {table} says, found it in {folder}")
     known = {new: row[old] for old, new in COLUMNS.items() if row.get(old, "").lower() not in ("", "nan")}
-    below = folder.split("/")[folder.split("/").index(kind) + 1 :]
+    below = where.split("/")[where.split("/").index(kind) + 1 :]
     yield Record(
         key=named[1],
         files=files,
@@ -82,7 +84,7 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     calibration = "stretched" if unit == "8-bit" else "DN"
     return dataclasses.replace(
         PIPELINE,
-        scan=partial(scan, table=layout.table),
+        scan=partial(scan, table=layout.table, flat=layout.flat),
         read=partial(read, shape=shape, dtype=dtype),
         fit=None,
         spec=dataclasses.replace(spec, bands=bands, shape=shape, dtype=dtype, calibration=calibration),

@@ -19,13 +19,18 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, key_of, walk
-from pipelines._mstar_pictures import PICTURE, read_picture, scan_pictures
+from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, by_folders, key_of, walk
+from pipelines._mstar_pictures import copied, read_picture, scan_copied, scan_pictures
+from pipelines._mstar_pictures import units as pictures
 from pipelines._mstar_protocols import LISTS, folder_protocols, protocols
+from sar_data.labels.discovery import split_of
 from sar_data.raster import phoenix
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.split.folders import Folders
+from sar_data.split.policy import SplitPolicy
 from sar_data.split.random import Random
+from sar_data.split.stratified import Stratified
 
 SDMS = "https://www.sdms.afrl.af.mil/index.php?collection=mstar"
 
@@ -72,6 +77,32 @@ def scan_scenes(tree: Tree, unit: str) -> Iterator[Record]:
 def read(tree: Tree, record: Record) -> Sample:
     """Return magnitude and phase of a chip, or the calibrated magnitude of a scene, float32."""
     return Sample(image=phoenix.read(tree.read(path := record.files[0].path), path)[1])
+
+
+COPY_SPLITS: dict[str, SplitPolicy] = {"folders": Folders(), "stratified": Stratified(), "random": Random()}
+LAYOUTS = {
+    "JPEG, SOC with train and test": ("SOC/train/2S1/HB*.jpeg", "SOC/test/2S1/HB*.jpeg"),
+    "JPEG, ten classes": ("2S1/HB*.jpg", "ZSU_23_4/HB*.jpg"),
+    "JPEG, padded, eight classes": ("Padded_imgs/2S1/HB*.JPG", "Padded_imgs/SLICY/HB*.JPG"),
+    "Phoenix, class folders": ("train/2S1/HB*.000", "test/2S1/HB*.000"),
+}
+
+
+def copies(tree: Tree) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of pictures in folders of classes, or of the protocols of the variant jpeg."""
+    jpeg = PIPELINE.variants["jpeg"]
+    if next(iter(jpeg.units(tree)), None) is not None:
+        return jpeg, "JPEG in folders of protocols, read as `variant=jpeg`: there is no Phoenix file"
+    if not (found := copied(tree)):
+        return None
+    chips = [by_folders(path).name for path in found]
+    parted = any(split_of(path.rpartition("/")[0]) == "train" for path in found)
+    splits = {name: policy for name, policy in COPY_SPLITS.items() if parted or name != "folders"}
+    said = "; its own split is `split=folders`" if parted else ", without a split of their own"
+    counts = f"{len(found):,} pictures of {len({*chips})} targets"
+    spec = dataclasses.replace(jpeg.spec, licence=SPEC.licence, sources=(DISCS,), evidence="documents-only")
+    made = Pipeline(spec=spec, units=copied, scan=scan_copied, read=read_picture, splits=splits)
+    return made, f"JPEG or PNG in folders of classes, {counts}{said}; serial and depression are not known of all"
 
 
 HH = Band(name="HH", polarization="HH", unit="amplitude", description="magnitude")
@@ -139,13 +170,19 @@ PIPELINE = Pipeline(
     scan=scan,
     read=read,
     splits=protocols(),
+    copies=copies,
+    copy_splits=COPY_SPLITS,
+    layouts=LAYOUTS,
     variants={
         "clutter": Pipeline(
             spec=CLUTTER, units=partial(walk, pattern=CHIP), scan=scan_scenes, read=read, splits={"random": Random()}
         ),
         "jpeg": Pipeline(
             spec=JPEG,
-            units=partial(walk, pattern=PICTURE),
+            units=pictures,
+            copies=copies,
+            copy_splits=COPY_SPLITS,
+            layouts=LAYOUTS,
             scan=scan_pictures,
             read=read_picture,
             splits=folder_protocols(),

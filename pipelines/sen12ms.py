@@ -35,13 +35,13 @@ BROKEN = {"ROIs1868_summer_s1_146_p202": "holds NaN, and is in no official list"
 SHAPE, FLOATS = (256, 256), ("float16", "float32", "float64")
 
 
-def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
+def units(tree: Tree, path: str = "", below: int = 3, season: re.Pattern[str] = SEASON) -> Iterator[str]:
     """Yield the radar images of all scene folders up to three levels below the root."""
     for name in tree.folders(path):
-        if FOLDER.fullmatch(name) and SEASON.search(path):
+        if FOLDER.fullmatch(name) and season.search(path):
             yield from (f"{path}{name}/{file}" for file in tree.files(path + name) if file.endswith(".tif"))
         elif below:
-            yield from units(tree, f"{path}{name}/", below - 1)
+            yield from units(tree, f"{path}{name}/", below - 1, season)
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:

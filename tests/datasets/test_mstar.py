@@ -370,7 +370,6 @@ def test_a_scene_without_its_factor_is_a_bad_record(tmp_path: Path, field: str) 
         ("SOC/TRAIN/T72/SN_132/HB03787.jpeg", b"", "expected a JPEG or PNG"),
         ("SOC/TRAIN/T72/SN_132/HB03787.jpeg", b"<html>", "expected a JPEG or PNG, found b'<html>'"),
         ("SOC/TRAIN/T80/HB03787.jpeg", b"", "expected <protocol>/<part>/<class>/"),
-        ("TRAIN/T72/SN_132/HB03787.jpeg", b"", "expected <protocol>/<part>/<class>/"),
         ("SOC/HB03787.jpeg", b"", "expected <protocol>/<part>/<class>/"),
     ],
 )
