@@ -67,6 +67,7 @@ def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
         units=partial(units, form=form),
         scan=partial(scan, kind=kind, form=form),
         read=partial(read, bands=len(own), dtype=dtype),
+        layouts={"a zip a scene": ("S1*.zip",), "a folder a scene": ("S1*/Patch/*.tif", "S1*/Ship.xml")},
         splits={"group": group.Group(), "stratified": stratified.Stratified(), "random": random.Random()},
     )
     return dataclasses.replace(made, fit=partial(fit, base=made, kind=kind, form=form))

@@ -127,6 +127,7 @@ PIPELINE = Pipeline(
     scan=scan,
     read=read,
     fit=fit,
+    layouts={"flat": ("Ship_*.tiff", "meta.csv"), "zipped": ("*.zip",)},
     splits={
         "group": group.Group(),
         "stratified": stratified.Stratified(),

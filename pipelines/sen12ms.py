@@ -29,6 +29,7 @@ from sar_data.split import blocks, carved, group, official, random
 
 SEASONS = "1158_spring|1868_summer|1970_fall|2017_winter"
 FOLDER, SEASON = re.compile(r"s1_(\d+)"), re.compile(rf"ROIs(?:{SEASONS})/$")
+APART = re.compile(rf"ROIs(?:{SEASONS})_s1/(?:ROIs(?:{SEASONS})/)?$")  # archives unpacked to folders of their names
 FILE = re.compile(rf"(?P<season>ROIs(?:{SEASONS}))_s1_(?P<scene>\d+)_p(?P<patch>\d+)\.tif")
 PARTNER = re.compile(rf"ROIs(?:{SEASONS})_s2_\d+_p\d+\.tif")
 BROKEN = {"ROIs1868_summer_s1_146_p202": "holds NaN, and is in no official list"}
@@ -38,19 +39,31 @@ SHAPE, FLOATS = (256, 256), ("float16", "float32", "float64")
 def units(tree: Tree, path: str = "", below: int = 3, season: re.Pattern[str] = SEASON) -> Iterator[str]:
     """Yield the radar images of all scene folders up to three levels below the root."""
     for name in tree.folders(path):
-        if FOLDER.fullmatch(name) and season.search(path):
+        if FOLDER.fullmatch(name) and season.search(path) and (season is APART or not APART.search(path)):
             yield from (f"{path}{name}/{file}" for file in tree.files(path + name) if file.endswith(".tif"))
         elif below:
             yield from units(tree, f"{path}{name}/", below - 1, season)
 
 
-def scan(tree: Tree, unit: str) -> Iterator[Record]:
-    """Yield the patch's record, from its name and its header."""
+def copies(tree: Tree, ten: bool = True) -> tuple[Pipeline, str] | None:
+    """Return the pipeline of archives that were each unpacked to a folder of its name."""
+    apart = functools.partial(units, season=APART)
+    if next(apart(tree), None) is None:
+        return None
+    base = PIPELINE if ten else SEVENTEEN
+    made = dataclasses.replace(base, units=apart, scan=functools.partial(scan, apart=True), copies=None)
+    return made, "a folder for each archive, such as ROIs1158_spring_s1 and ROIs1158_spring_lc"
+
+
+def scan(tree: Tree, unit: str, apart: bool = False) -> Iterator[Record]:
+    """Yield the patch's record, from its name and its header; images and labels may lie `apart`."""
     folder, name = unit.split("/")[-2:]
     named = FILE.fullmatch(name)
     if named is None or folder != f"s1_{named['scene']}":
         raise BadRecord(unit, f"expected a patch of {folder} whose name matches {FILE.pattern}, found {name}")
     labels = unit.removesuffix(f"{folder}/{name}") + f"lc_{named['scene']}/{name.replace('_s1_', '_lc_')}"
+    if apart:
+        labels = labels.replace(f"{named['season']}_s1/", f"{named['season']}_lc/", 1)
     crs, transform = tiff.georeference(tree, unit)
     footprint = None
     if crs and transform:
@@ -130,6 +143,14 @@ PLAIN = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    copies=copies,
+    layouts={
+        "one season": ("s1_*/ROIs1158_spring_s1_*_p*.tif", "lc_*/ROIs1158_spring_lc_*_p*.tif"),
+        "a folder an archive": (
+            "ROIs1158_spring_s1/ROIs1158_spring/s1_*/*.tif",
+            "ROIs1158_spring_lc/ROIs1158_spring/lc_*/*.tif",
+        ),
+    },
     splits={
         "official": official.Official(
             train="train_list.txt", val=None, test="test_list.txt", mapping=None, id_pattern=PARTNER.pattern
@@ -148,5 +169,7 @@ WHOLE = dataclasses.replace(
     title="SEN12MS, Sentinel-1, with the 17 classes of IGBP",
     tasks=(Task(name="landcover", kind="segmentation", classes=igbp.IGBP),),
 )
-SEVENTEEN = dataclasses.replace(PLAIN, spec=WHOLE, read=functools.partial(read, ten=False))
+SEVENTEEN = dataclasses.replace(
+    PLAIN, spec=WHOLE, read=functools.partial(read, ten=False), copies=functools.partial(copies, ten=False)
+)
 PIPELINE = dataclasses.replace(PLAIN, variants={"igbp": SEVENTEEN})

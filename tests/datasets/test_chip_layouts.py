@@ -1,0 +1,324 @@
+"""Sets of chips and patches build from the copies that circulate, with the records of the published layout."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.synth import mstar as synthetic_mstar
+from sar_data import catalog, synth
+from sar_data.builder.fit import Fitted, fitted
+from sar_data.errors import SourceError
+from sar_data.raster import tiff
+from sar_data.record import Record
+from sar_data.sources.archives.open import open_tree
+from sar_data.sources.tree import Folder
+from tests.mini.builds import make
+from tests.mini.detections import put
+
+COUNTS: dict[str, int] = {"bigearthnet-s1-v2": 16, "sen12ms": 4, "mstar": 8, "fusar-ship": 12, "eurosat-sar": 20}
+
+
+class Layout(NamedTuple):
+    """A copy: how it is written from the published miniature, and what of the published records it keeps.
+
+    `found` begins the sentence that the build prints, empty for what is read as published. `split` is the policy to
+    build by; `lost` are fields that the copy cannot tell; `part` says that only some of the records are in it.
+    """
+
+    dataset: str
+    name: str
+    write: Callable[[Path, Path], None]
+    found: str
+    split: str = "random"
+    lost: tuple[str, ...] = ()
+    part: bool = False
+
+
+def tifs(root: Path, pattern: str = "*.tif") -> list[Path]:
+    return sorted(path for path in root.rglob(pattern) if path.name[0] != ".")
+
+
+def eurosat_parted(raw: Path, out: Path) -> None:
+    for i, path in enumerate(tifs(raw)):
+        put(out / "EuroSAT" / ("test" if i % 2 else "train") / path.parent.name / path.name, path.read_bytes())
+
+
+def eurosat_bench(raw: Path, out: Path) -> None:
+    names = []
+    for path in tifs(raw):
+        put(out / "eurosat_s1/all_imgs" / path.parent.name / path.name, path.read_bytes())
+        names.append(f"{path.stem}.jpg\n")
+    for i, split in enumerate(("train", "val", "test")):
+        put(out / f"eurosat_s1/eurosat-{split}.txt", "".join(names[i::3]))
+
+
+def eurosat_parquet(raw: Path, out: Path) -> None:
+    rows = [{"image": {"bytes": path.read_bytes(), "path": path.name}, "label": 0} for path in tifs(raw)]
+    (out / "default/train").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), out / "default/train/0000.parquet", row_group_size=7)
+
+
+def dfc_public(raw: Path, out: Path) -> None:
+    """Write the test patches as those of two cities, georeferenced."""
+    for path in tifs(raw, "ROIs0000_test_*.tif"):
+        _, _, kind, _, number = path.stem.split("_")
+        city = ("Mumbai", "CapeTown")[int(number[1:]) % 2]
+        shape, dtype = tiff.header(Folder.at(path.parent), path.name)
+        pixels = tiff.read(path.read_bytes(), path.name, shape=shape[1:], dtypes=(dtype,), bands=None).pixels
+        data = synth.geotiff(
+            np.ascontiguousarray(pixels), epsg=32643, transform=(10, 0, 5e5, 0, -10, 2e6), rows_per_strip=64
+        )
+        name = f"ROIs0000_autumn_{kind}_{city}_{number}.tif"
+        put(out / "DFC_Public_Dataset/ROIs0000_autumn" / f"{kind}_{city}" / name, data)
+
+
+def dfc_packs(raw: Path, out: Path) -> None:
+    """Write a zip for each kind and part, some with a folder of their name in them."""
+    packs: dict[str, list[Path]] = {}
+    for path in tifs(raw, "ROIs0000_*.tif"):
+        _, part, kind, *_ = path.stem.split("_")
+        packs.setdefault(f"{kind}_{'validation' if part == 'validation' else '0'}", []).append(path)
+    out.mkdir(parents=True)
+    for name, paths in packs.items():
+        with zipfile.ZipFile(out / f"{name}.zip", "w") as archive:
+            for path in paths:
+                archive.write(path, path.name if name.startswith("dfc") else f"{name}/{path.name}")
+
+
+def dfc_bench(raw: Path, out: Path) -> None:
+    for path in tifs(raw, "ROIs0000_test_*.tif"):
+        put(out / "dfc2020_s1s2" / path.stem.split("_")[2] / path.name, path.read_bytes())
+    for path in raw.rglob("dfc-*-new.csv"):
+        put(out / "dfc2020_s1s2" / path.name, path.read_bytes())
+
+
+def reben_mirror(raw: Path, out: Path) -> None:
+    shutil.copytree(raw / "BigEarthNet-S1", out / "BigEarthNet-S1")
+    shutil.copy(raw / "metadata.parquet", out)
+
+
+def reben_bench(raw: Path, out: Path) -> None:
+    """Write both bands of the recommended patches into one file, labels and split into three tables."""
+    pipeline, tree = catalog.pipeline("bigearthnet-s1-v2"), Folder.at(raw)
+    tables: dict[str, list[list[Any]]] = {"train": [], "val": [], "test": []}
+    for record in (record for unit in pipeline.units(tree) for record in pipeline.scan(tree, unit)):
+        if record.unused is None:
+            pixels = pipeline.read(tree, record).image
+            scene, name = record.files[0].path.split("/")[1:3]
+            epsg = int((record.crs or "EPSG:32633").rpartition(":")[2])
+            data = synth.geotiff(pixels, epsg=epsg, transform=record.transform, rows_per_strip=17)
+            path = f"{scene}/{name}/{name}_allbands.tif"
+            put(out / "bigearthnet_s1s2/BigEarthNet-S1-5%" / path, data)
+            flags = [int(i in record.labels["clc19"]) for i in range(19)]
+            tables[str(record.official)].append([path, f"{record.attrs['s2_name']}.tif", *flags])
+    for split, rows in tables.items():
+        text = io.StringIO()
+        csv.writer(text).writerows([["s1_path", "s2_path", *(f"c{i}" for i in range(19))], *rows])
+        put(out / f"bigearthnet_s1s2/multilabel-{split}.csv", text.getvalue())
+
+
+def season(raw: Path, out: Path) -> None:
+    shutil.copytree(raw / "ROIs1158_spring", out / "ROIs1158_spring")
+
+
+def seasons_apart(raw: Path, out: Path) -> None:
+    for path in tifs(raw, "ROIs*.tif"):
+        kind = path.parent.name.partition("_")[0]
+        top = f"{path.parent.parent.name}_{kind}"
+        put(out / top / path.parent.parent.name / path.parent.name / path.name, path.read_bytes())
+
+
+def mstar_pictures(raw: Path, out: Path, *, form: str) -> None:
+    """Write the pictures of SOC in folders of classes: each chip once."""
+    seen = set()
+    for path in sorted((raw / "Data").rglob("*.jpeg")):
+        part = path.relative_to(raw).parts
+        if "SOC" in part and (name := (part[part.index("SOC") + 2], path.stem)) not in seen:
+            seen.add(name)
+            where = form.format(split=part[part.index("SOC") + 1].lower(), target=name[0], stem=path.stem)
+            put(out / where, path.read_bytes())
+
+
+def fusar_flat(raw: Path, out: Path) -> None:
+    for path in tifs(raw, "Ship_*.tiff"):
+        put(out / "FUSAR" / path.name, path.read_bytes())
+    put(out / "FUSAR/meta.csv", (raw / "meta.csv").read_bytes())
+
+
+def zipped(raw: Path, out: Path) -> None:
+    out.mkdir(parents=True)
+    shutil.make_archive(str(out / "all"), "zip", raw)
+
+
+def scenes_zipped(raw: Path, out: Path) -> None:
+    """Write each scene as the zip of its name, as it is published."""
+    out.mkdir(parents=True)
+    for scene in sorted(path for path in raw.iterdir() if path.is_dir()):
+        shutil.make_archive(str(out / scene.name), "zip", scene)
+
+
+def scenes_flat(raw: Path, out: Path) -> None:
+    """Write each scene's files below one folder of its name."""
+    for scene in sorted(path for path in raw.iterdir() if path.is_dir()):
+        inner = scene / scene.name
+        shutil.copytree(inner if inner.is_dir() else scene, out / scene.name)
+
+
+ALL = "random:train=1,val=0,test=0"
+GEO = ("crs", "transform", "footprint")
+LAYOUTS = [
+    Layout("eurosat-sar", "folders of a split", eurosat_parted, "class folders in 10 train + 10 test", "folders"),
+    Layout(
+        "eurosat-sar", "Copernicus-Bench", eurosat_bench, "class folders in all_imgs, 20 patches", "copernicus-bench"
+    ),
+    Layout("eurosat-sar", "Parquet of a hub", eurosat_parquet, "Parquet, 1 files", "stratified", lost=GEO),
+    Layout("dfc2020", "packs of IEEE DataPort", dfc_packs, "", "official"),
+    Layout("dfc2020", "Copernicus-Bench", dfc_bench, "", "copernicus-bench", part=True),
+    Layout("bigearthnet-s1-v2", "mirror without the second table", reben_mirror, "", "official", part=True),
+    Layout(
+        "bigearthnet-s1-v2",
+        "Copernicus-Bench, 5 %",
+        reben_bench,
+        "the subset of Copernicus-Bench, both bands in one file",
+        "official",
+        part=True,
+    ),
+    Layout("sen12ms", "one season", season, "", "group:train=0.5,val=0,test=0.5", part=True),
+    Layout("sen12ms", "a folder an archive", seasons_apart, "a folder for each archive", "random"),
+    Layout("fusar-ship", "flat", fusar_flat, "", "random", part=True),
+    Layout("fusar-ship", "zipped", zipped, "", "random"),
+    Layout("opensarship-1", "a zip a scene", scenes_zipped, "", ALL),
+    Layout("opensarship-1", "a folder a scene", scenes_flat, "", ALL),
+    Layout("opensarship-2", "a zip a scene", scenes_zipped, "", ALL),
+    Layout("opensarship-2", "a folder a scene", scenes_flat, "", ALL),
+]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Fitted, dict[str, Record]]]:
+    @cache
+    def made(dataset: str) -> tuple[Path, Fitted, dict[str, Record]]:
+        root = tmp_path_factory.mktemp(dataset)
+        catalog.synthesise(dataset)(root, count=COUNTS.get(dataset, 6), seed=0)
+        fit = fitted(catalog.pipeline(dataset), Folder.at(root), root)
+        return root, fit, records_of(fit)
+
+    return made
+
+
+def records_of(fit: Fitted) -> dict[str, Record]:
+    units = fit.pipeline.units(fit.tree)
+    return {record.key: record for unit in units for record in fit.pipeline.scan(fit.tree, unit)}
+
+
+def built(dataset: str, source: Path, out: Path, split: str) -> None:
+    pipeline = catalog.pipeline(dataset)
+    container = "zarr" if pipeline.spec.shape else "webdataset"
+    made = make(pipeline, source, out, container=container, split=split, lists=None)
+    assert made.manifest.splits["train"].count
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout.dataset}, {layout.name}")
+def test_a_copy_gives_the_records_of_the_published_layout(
+    layout: Layout, published: Callable[[str], tuple[Path, Fitted, dict[str, Record]]], tmp_path: Path
+) -> None:
+    raw, original, expected = published(layout.dataset)
+    layout.write(raw, source := tmp_path / "raw")
+    fit = fitted(catalog.pipeline(layout.dataset), open_tree(source, work=tmp_path), source)
+    assert fit.layout.startswith(layout.found)
+    assert bool(fit.layout) == bool(layout.found)
+    found = records_of(fit)
+    usable = {key for key, record in expected.items() if record.unused is None}
+    mine = {key for key, record in found.items() if record.unused is None}
+    assert mine
+    assert mine == usable or (layout.part and mine < usable)
+    for key, record in found.items():
+        if record.unused is None:
+            for name in {"labels", "group", "official", *GEO} - set(layout.lost):
+                assert getattr(record, name) == getattr(expected[key], name), (key, name)
+    key = min(mine)
+    image = fit.pipeline.read(fit.tree, found[key]).image
+    assert np.array_equal(image, original.pipeline.read(original.tree, expected[key]).image)
+    built(layout.dataset, source, tmp_path / "out", layout.split)
+
+
+def test_the_public_release_of_dfc2020_tells_city_and_place(
+    published: Callable[[str], tuple[Path, Fitted, dict[str, Record]]], tmp_path: Path
+) -> None:
+    raw, original, expected = published("dfc2020")
+    dfc_public(raw, tmp_path / "raw")
+    fit = fitted(original.pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw")
+    found = records_of(fit)
+    assert fit.layout.startswith(
+        "the public release, 8 patches of CapeTown, Mumbai" if len(found) == 8 else "the public"
+    )
+    for key, record in found.items():
+        assert record.group == record.attrs["city"] == key.split("_")[3]
+        assert (record.crs, record.footprint) == ("EPSG:32643", (5e5, 2e6 - 2560, 5e5 + 2560, 2e6))
+        twin = expected[f"ROIs0000_test_s1_0_{key.rpartition('_')[2]}"]
+        sample, other = fit.pipeline.read(fit.tree, record), original.pipeline.read(original.tree, twin)
+        assert np.array_equal(sample.image, other.image)
+        assert sample.mask is not None
+        assert np.array_equal(sample.mask, other.mask)
+    built("dfc2020", tmp_path / "raw", tmp_path / "out", "group:train=0.5,val=0,test=0.5")
+
+
+def test_crops_with_labels_of_modis_are_refused_with_the_reason(tmp_path: Path) -> None:
+    for kind in ("optical", "radar", "label"):
+        put(tmp_path / "raw/DFC2020/train" / f"{kind}_0.tif", b"")
+    with pytest.raises(SourceError, match="GFM-Bench: its labels are the MODIS maps"):
+        fitted(catalog.pipeline("dfc2020"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "split"),
+    [
+        ("JPEG, SOC with train and test", "SOC/{split}/{target}/{stem}.jpeg", "folders"),
+        ("JPEG, ten classes", "MSTAR_10_Classes/{target}/{stem}.jpg", "random"),
+        ("JPEG, padded, eight classes", "Padded_imgs/{target}/{stem}.JPG", "random"),
+    ],
+)
+def test_mstar_as_pictures_in_folders_of_classes(name: str, form: str, split: str, tmp_path: Path) -> None:
+    synthetic_mstar.synthesise(tmp_path / "made", count=24, seed=0)
+    mstar_pictures(tmp_path / "made", source := tmp_path / "raw", form=form)
+    if "padded" in name:
+        put(source / "Padded_imgs/SLICY/HB14931.JPG", next(source.rglob("*.JPG")).read_bytes())
+    fit = fitted(catalog.pipeline("mstar"), Folder.at(source), source)
+    assert fit.layout.startswith("JPEG or PNG in folders of classes")
+    assert fit.pipeline.spec.variant == "jpeg"
+    found = records_of(fit)
+    assert len(found) == len([path for path in source.rglob("*") if path.is_file()])
+    (task,) = fit.pipeline.spec.tasks
+    for record in found.values():
+        target = record.files[0].path.split("/")[-2]
+        assert record.labels["target"] == ((task.classes.index(target),) if target != "SLICY" else ())
+        assert bool(record.unused) == (target == "SLICY")
+    built("mstar", source, tmp_path / "out", split) if split == "folders" else None
+
+
+def test_mstar_as_phoenix_in_folders_of_classes(tmp_path: Path) -> None:
+    synthetic_mstar.synthesise(tmp_path / "made", count=8, seed=0)
+    pipeline = catalog.pipeline("mstar")
+    for part, degrees in (("train", "17"), ("test", "15")):
+        for path in sorted((tmp_path / "made").rglob("HB*.0*")):
+            if f"{degrees}_DEG" in path.parts and "CLUTTER" not in path.parts:
+                put(
+                    tmp_path / "raw" / part / path.parts[path.parts.index(f"{degrees}_DEG") + 1] / path.name,
+                    path.read_bytes(),
+                )
+    found = records_of(fitted(pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw"))
+    expected = records_of(fitted(pipeline, Folder.at(tmp_path / "made"), tmp_path / "made"))
+    assert found
+    assert all(record.labels == expected[key].labels for key, record in found.items())
