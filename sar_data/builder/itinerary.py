@@ -124,7 +124,10 @@ def _build(request: BuildRequest) -> Steps[BuildResult]:
 
 
 def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[BuildResult]:
-    preparing = Step("prepare", "nothing", lambda runner, progress, say: prepare_repack(parent, request, say), baking)
+    def act(runner: Runner, progress: Progress | None, say: Say | None) -> Draft:
+        return prepare_repack(parent, request, runner, progress, say)
+
+    preparing = Step("prepare", "pixels" if request.counts else "nothing", act, baking)
     yield preparing
     with preparing.result as draft:
         result = yield from _seal(draft, baking, None if request.drop_parent else parent.path)

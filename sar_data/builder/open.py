@@ -14,9 +14,10 @@ from sar_data.builder.plan import PLAN, Plan
 from sar_data.builder.sharding import shards_of
 from sar_data.builder.target import FolderTarget, Target
 from sar_data.errors import BuildError, OtherVersion, SplitError
+from sar_data.formats.container import Format
 from sar_data.progress import Say
 from sar_data.sealed.index import INDEX_NAME
-from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.sealed.manifest import NAME, Identity, Manifest
 from sar_data.sealed.opened import SUMS_NAME, layout_of
 from sar_data.sealed.verify import lost
 from sar_data.system import durable
@@ -56,11 +57,15 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
     return draft
 
 
+def folder(out: Path, identity: Identity, container: Format, recipe: str) -> Path:
+    """Return the folder of a sealed build, named after its recipe."""
+    return out.absolute() / identity.dataset / identity.version / f"{container.name}-{recipe[:8]}"
+
+
 def _target(out: Path, plan: Plan) -> tuple[Target, Job]:
-    """Return the folder of the sealed build, named after its recipe, and what its workers need."""
+    """Return the target of the sealed build, and what its workers need."""
     container, recipe = plan.container, plan.decisions.recipe_digest
-    home = out.absolute() / plan.identity.dataset / plan.identity.version
-    target = FolderTarget(home / f"{container.name}-{recipe[:8]}")
+    target = FolderTarget(folder(out, plan.identity, container, recipe))
     return target, Job(
         work=target.work,
         recipe=recipe,

@@ -11,17 +11,19 @@ import sar_data
 from sar_data import formats
 from sar_data.builder.bake import Bake
 from sar_data.builder.draft import Draft
-from sar_data.builder.open import open_draft
+from sar_data.builder.open import folder, open_draft
 from sar_data.builder.origin import Baked
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import CHANGES, ConvertRequest
 from sar_data.builder.sizes import largest
+from sar_data.builder.spread import recorded_spread, stored_spread, with_spread
 from sar_data.crop import refitted
 from sar_data.errors import UsageError
 from sar_data.formats.container import Format
 from sar_data.formats.storage import MISSING, SCALE
-from sar_data.progress import Say
+from sar_data.progress import Progress, Say
 from sar_data.radiometry import units_after
+from sar_data.runners import Runner
 from sar_data.sealed.documents import Applied, Parent, Storage
 from sar_data.sealed.index import SCAN, has_objects
 from sar_data.sealed.manifest import Decisions, Identity, Manifest, recipe_digest
@@ -32,23 +34,32 @@ from sar_data.sealed.records import to_records, to_table
 NORMALIZED_UNIT = {"zscore": "1", "minmax": "minmax"}
 
 
-def prepare_repack(parent: Build, changes: ConvertRequest, say: Say | None = None) -> Draft:
-    """Return the draft of a repack, its target locked. Raises UsageError for changes that cannot be combined."""
+def prepare_repack(
+    parent: Build, changes: ConvertRequest, runner: Runner, progress: Progress | None = None, say: Say | None = None
+) -> Draft:
+    """Return the draft of a repack, its target locked. Raises UsageError for changes that cannot be combined.
+
+    Where it is to be normalized after other changes, the train split is read once to know by what.
+    """
     manifest = parent.manifest
     index = parent.index()
     container = _container(manifest, changes)
     _check(manifest, changes, index)
     if manifest.shape is None and container.one_shape and changes.cut is None:
         raise UsageError(f"this build has images of several sizes, {container.name} needs one: add `crop=…` or `pad=…`")
-    bake = _bake(manifest, changes)
-    steps = _applied(bake, changes)
+    bake, identity = _bake(manifest, changes), _identity(manifest, changes)
+    scanned, out = _scanned(index, manifest, changes), changes.out or parent.path.parents[2]
     recipe = {
         "parent": [manifest.recipe_digest, manifest.content_digest],
         "format": [container.name, container.version, container.compression],
-        "bake": [step.model_dump() for step in steps],
+        "bake": [step.model_dump() for step in _applied(bake, changes)],
     }
+    if changes.counts:
+        train = scanned.filter(pc.equal(index["split"], "train"))
+        earlier = folder(out, identity, container, recipe_digest(recipe))
+        bake = recorded_spread(bake, earlier) or stored_spread(parent, bake, train, runner, progress)
     plan = Plan(
-        identity=_identity(manifest, changes),
+        identity=identity,
         decisions=Decisions(
             sar_data_version=sar_data.__version__,
             format=container.name,
@@ -56,7 +67,7 @@ def prepare_repack(parent: Build, changes: ConvertRequest, say: Say | None = Non
             split_policy=manifest.split_policy,
             leakage=manifest.leakage,
             unused=manifest.unused,
-            applied=[*manifest.applied, *steps],
+            applied=[*manifest.applied, *_applied(bake, changes)],
             parent=Parent(
                 path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
             ),
@@ -64,7 +75,7 @@ def prepare_repack(parent: Build, changes: ConvertRequest, say: Say | None = Non
             recipe_digest=recipe_digest(recipe),
         ),
         origin=Baked(parent, bake),
-        scanned=_scanned(index, manifest, changes),
+        scanned=scanned,
         split=index["split"].to_pylist(),
         shares={name: split.class_shares for name, split in manifest.splits.items()},
         shard_length=max((split.shard_length for split in manifest.splits.values() if split.count), default=1),
@@ -74,7 +85,7 @@ def prepare_repack(parent: Build, changes: ConvertRequest, say: Say | None = Non
         clipped=manifest.clipped,
         unvalued=manifest.unvalued,
     )
-    return open_draft(changes.out or parent.path.parents[2], plan, say)
+    return open_draft(out, plan, say)
 
 
 def _container(manifest: Manifest, changes: ConvertRequest) -> Format:
@@ -106,29 +117,21 @@ def _check(manifest: Manifest, changes: ConvertRequest, index: pa.Table) -> None
 
 
 def _bake(manifest: Manifest, changes: ConvertRequest) -> Bake:
-    offset: tuple[float, ...] = ()
-    divisor: tuple[float, ...] = ()
-    if changes.normalize and manifest.normalization:
-        train, names = manifest.normalization, [band.name for band in manifest.bands]
-        first, second = (train.mean, train.std) if changes.normalize == "zscore" else (train.min, train.max)
-        offset = tuple(first[name] for name in names)
-        minmax = changes.normalize == "minmax"
-        divisor = tuple(second[name] - first[name] if minmax else second[name] for name in names)
-        if not all(divisor):
-            raise UsageError(f"`normalize={changes.normalize}`: a band is constant in train, so it has no spread")
+    """Return what to do; by what to normalize where the parent's figures are those of what is stored."""
     storage, units = manifest.storage, [band.unit for band in manifest.bands]
     fill = float("nan") if "float" in storage.dtype else 0.0
-    return Bake(
+    bake = Bake(
         cut=changes.cut,
         units=tuple(zip(units, units_after(units, changes.unit), strict=True)) if changes.unit else (),
         fill=fill if storage.missing is None else storage.missing,
         resize=changes.resize,
         normalize=changes.normalize,
-        offset=offset,
-        divisor=divisor,
         dtype=changes.dtype,
         scale=manifest.storage.scale,
     )
+    if changes.normalize is None or changes.counts or manifest.normalization is None:
+        return bake
+    return with_spread(bake, manifest.normalization, [band.name for band in manifest.bands])
 
 
 def _applied(bake: Bake, changes: ConvertRequest) -> list[Applied]:

@@ -29,9 +29,9 @@ class Changes:
 
     `unit` is dB, power or amplitude: values in another of the three are converted, and those that have none there (zero
     power has no dB) are masked and counted. `crop` and `pad` are the height and width that images of several sizes get:
-    the centre of larger ones, padding below
-    and right of smaller ones; `pad` refuses larger ones. `resize` is the new height and width, cubic. `normalize` uses
-    the figures of the train split. `dtype` int16 has steps of 0.002 dB. Raises UsageError for what contradicts itself.
+    the centre of larger ones, padding below and right of smaller ones; `pad` refuses larger ones. `resize` is the new
+    height and width, cubic. `normalize` uses the figures of the train split, after the other changes. `dtype` int16 has
+    steps of 0.002 dB. Raises UsageError for what contradicts itself.
     """
 
     unit: Unit | None = None
@@ -51,11 +51,6 @@ class Changes:
         _among("dtype", self.dtype, Dtype)
         if self.crop is not None and self.pad is not None:
             raise UsageError(f"`crop={self.crop}` and `pad={self.pad}`: both make one size, choose one")
-        if self.unit is not None and self.normalize is not None:
-            raise UsageError(
-                f"`unit={self.unit}` and `normalize={self.normalize}`: a normalization is by the statistics of what is "
-                f"stored: bake `unit={self.unit}` first, then normalize that build"
-            )
         if self.dtype is not None and self.normalize is not None:
             raise UsageError(
                 f"`dtype={self.dtype}` stores dB and `normalize={self.normalize}` leaves no dB: choose one"
@@ -66,6 +61,11 @@ class Changes:
         """The changes that are asked for, by name."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(Changes)}
         return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def counts(self) -> bool:
+        """Whether the train split is counted anew, since it is normalized after it was changed."""
+        return self.normalize is not None and any((self.unit, self.cut, self.resize))
 
     @property
     def cut(self) -> int | None:

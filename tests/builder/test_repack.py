@@ -287,6 +287,23 @@ def test_a_band_without_spread_cannot_be_normalized(bigearthnet: Pipeline, small
         convert(ConvertRequest(parent=parent.path, normalize="zscore"))
 
 
+@pytest.mark.parametrize("change", [{"resize": 30}, {"crop": 50}, {"crop": 64, "resize": 128}], ids=str)
+def test_what_is_normalized_after_other_changes_is_so_by_the_stored_pixels(
+    sealed: dict[str, Build], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    baked = changed(sealed["zarr"], tmp_path, normalize="zscore", **change)
+    train = np.stack(list(read_build(baked.path)["train"].values())).astype(np.float64)
+    np.testing.assert_allclose(train.mean(axis=(0, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(train.std(axis=(0, 2, 3)), 1, rtol=1e-5)
+    steps: list[str] = []
+    again = convert(
+        ConvertRequest(parent=sealed["zarr"].path, out=tmp_path, normalize="zscore", **change),
+        progress=lambda step, done, total: steps.append(step),
+    )
+    assert again.path == baked.path
+    assert "count" not in steps  # the figures are taken from the build that stands
+
+
 def test_steps_add_up_over_generations(sealed: dict[str, Build], tmp_path: Path) -> None:
     one = changed(sealed["zarr"], tmp_path, resize=64)
     two = changed(one, tmp_path, dtype="int16")

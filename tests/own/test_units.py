@@ -106,7 +106,6 @@ def test_a_unit_that_the_data_have_already_makes_no_second_build(power: Build, t
     [
         ({"unit": "decibel"}, "unknown unit 'decibel'. Did you mean 'dB'?"),
         ({"unit": "phase"}, "`unit=phase`: expected a conversion among dB, power, amplitude, found values in power"),
-        ({"unit": "dB", "normalize": "zscore"}, "bake `unit=dB` first, then normalize that build"),
         ({"dtype": "int16"}, "`dtype=int16`: expected values in dB, found unit 'power': add `unit=dB`"),
         ({"resize": 8}, "`resize=8`: expected values in dB, found unit 'power': add `unit=dB`"),
         ({"unit": "amplitude", "dtype": "int16"}, "`dtype=int16`: expected values in dB, found unit 'amplitude'"),
@@ -149,3 +148,16 @@ def test_no_conversion_gives_an_infinite_value() -> None:
         found = converted(odd, unit, "dB")
         assert np.isnan(found[:4]).all()
         assert not np.isneginf(found).any()
+
+
+def test_a_conversion_to_db_is_normalized_by_the_statistics_of_db(power: Build, tmp_path: Path) -> None:
+    baked = sar_data.convert(power.path, out=tmp_path, unit="dB", normalize="zscore", **SERIAL)
+    assert [step.step for step in baked.manifest.applied] == ["unit", "normalize"]
+    statistics = baked.manifest.statistics
+    assert statistics is not None
+    for band in statistics["train"].bands.values():
+        assert band.stored.mean == pytest.approx(0, abs=1e-5)
+        assert band.stored.std == pytest.approx(1, rel=1e-5)
+    db = sar_data.convert(power.path, out=tmp_path, unit="dB", **SERIAL).manifest.normalization
+    assert db is not None
+    assert baked.manifest.applied[1].parameters["offset"] == pytest.approx(list(db.mean.values()), rel=1e-9)

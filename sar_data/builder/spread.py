@@ -1,0 +1,84 @@
+"""By what a conversion normalizes: the train statistics of the pixels that it stores.
+
+Where a conversion keeps every pixel and its unit, these are the statistics that the parent has. Where it crops, pads,
+resizes or converts a unit first, the train split is read once more and counted after these steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from sar_data.builder.bake import Bake
+from sar_data.builder.origin import Baked
+from sar_data.errors import BuildError, UsageError
+from sar_data.formats.storage import physical
+from sar_data.progress import Progress
+from sar_data.runners import Runner
+from sar_data.sealed.documents import Normalization
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places_of
+from sar_data.sealed.records import to_records
+from sar_data.sealed.summary import normalization
+from sar_data.statistics.stats import BandStats, merge
+from sar_data.statistics.tally import Tally, survey
+
+CHUNK = 256  # records a task, as in a shard
+
+
+def with_spread(bake: Bake, figures: Normalization, bands: Sequence[str]) -> Bake:
+    """Return the bake with offset and divisor [band]; raise UsageError for a band that is constant in train."""
+    first, second = (figures.mean, figures.std) if bake.normalize == "zscore" else (figures.min, figures.max)
+    minmax = bake.normalize == "minmax"
+    divisor = tuple(second[name] - first[name] if minmax else second[name] for name in bands)
+    if not all(divisor):
+        raise UsageError(f"`normalize={bake.normalize}`: a band is constant in train, so it has no spread")
+    return dataclasses.replace(bake, offset=tuple(first[name] for name in bands), divisor=divisor)
+
+
+def recorded_spread(bake: Bake, sealed: Path) -> Bake | None:
+    """Return the bake with the figures of the build that was made so earlier, None where none stands there."""
+    try:
+        step = next((step for step in Manifest.load(sealed).applied if step.step == "normalize"), None)
+    except BuildError:
+        return None
+    if step is None:
+        return None
+    return dataclasses.replace(bake, offset=tuple(step.parameters["offset"]), divisor=tuple(step.parameters["divisor"]))
+
+
+def stored_spread(parent: Build, bake: Bake, train: pa.Table, runner: Runner, progress: Progress | None) -> Bake:
+    """Return the bake with the train figures of what it stores before it normalizes.
+
+    `train` has the planned rows of the train split. Raises UsageError for a band that has no valid pixel there, or one
+    value.
+    """
+    bands = [band.name for band in parent.manifest.bands]
+    units = tuple(after for _, after in bake.units) or tuple(band.unit for band in parent.manifest.bands)
+    before = Baked(parent, dataclasses.replace(bake, normalize=None, dtype=None))
+    chunks = [train.slice(start, CHUNK) for start in range(0, len(train), CHUNK)]
+    parts: list[BandStats] = []
+    for part in runner.map(partial(_tally, before, units), chunks):
+        parts.append(part)
+        if progress:
+            progress("count", min(len(parts) * CHUNK, len(train)), len(train))
+    figures = normalization(merge(parts, units), tuple(bands))
+    if figures is None:
+        raise UsageError(f"`normalize={bake.normalize}`: a band has no valid pixel in train")
+    return with_spread(bake, figures, bands)
+
+
+def _tally(origin: Baked, units: Sequence[str], rows: pa.Table) -> BandStats:
+    tally = Tally(units)
+    with origin.opened() as opened:
+        for record, place in zip(to_records(rows), places_of(rows["parent"].combine_chunks()), strict=True):
+            pixels = opened.pixels(record, place)
+            height, width = pixels.size
+            image = pixels.image[..., :height, :width]
+            tally.add(survey(physical(image, origin.bake.scale if image.dtype.kind == "i" else None), pixels.nodata))
+    return tally.finish()
