@@ -18,7 +18,7 @@ from flows.types import Absolute, Dataset, Positive
 from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.errors import UsageError
 from sar_data.runners import Crew, Kind
-from sar_data.spec import Unit
+from sar_data.spec import ComplexAs, Unit
 
 Built = dict[str, Any] | list[dict[str, Any]]
 
@@ -40,6 +40,8 @@ def build(
     rehash: bool = False,
     bad_records: BadRecords = "stop",
     unit: Unit | None = None,
+    complex_as: ComplexAs | None = None,
+    suspect_limit: float = 0.5,
     crop: Positive | None = None,
     pad: Positive | None = None,
     resize: Positive | None = None,
@@ -75,6 +77,8 @@ def build(
         rehash: Let the recipe cover the files' contents, not only names and sizes.
         bad_records: stop, or quarantine to go on without bad records.
         unit: Bake dB, power or amplitude, from another of the three; of a set of one's own, what its values are in.
+        complex_as: iq or amplitude-phase, the two bands that a band of complex numbers becomes.
+        suspect_limit: Share of a band's pixels that may be none, undeclared, above which the build stops.
         crop: Bake N×N pixels, the centre of each image.
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
@@ -107,6 +111,8 @@ def build(
         rehash=rehash,
         bad_records=bad_records,
         unit=unit,
+        complex_as=complex_as,
+        suspect_limit=suspect_limit,
         crop=crop,
         pad=pad,
         resize=resize,

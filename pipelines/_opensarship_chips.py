@@ -75,5 +75,7 @@ def read(tree: Tree, record: Record, bands: int, dtype: str) -> Sample:
         tiff.read(tree.read(path), path, shape=record.shape, dtypes=(dtype,), bands=bands // len(paths))
         for path in paths
     ]
-    image = np.concatenate([raster.pixels for raster in rasters])
-    return Sample(image=image, fallbacks=sum(raster.fallback for raster in rasters))
+    images, filled = zip(*(raster.image() for raster in rasters), strict=True)
+    return Sample(
+        image=np.concatenate(images), nodata=sum(filled, ()), fallbacks=sum(raster.fallback for raster in rasters)
+    )

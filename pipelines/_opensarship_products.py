@@ -118,7 +118,7 @@ def order(tree: Tree, scene: str, kind: str, form: str) -> tuple[str, str]:
     if not path:
         raise SourceError(f"{at}: expected chips named <Type>_x<X>_y<Y>.tif, found none: unpack the archive anew")
     parts = 2 if kind.startswith("slc") and not form else 1
-    found = tiff.read(tree.read(path), path, shape=None, dtypes=("float32",), bands=2 * parts).pixels
+    found = np.nan_to_num(tiff.read(tree.read(path), path, shape=None, dtypes=("float32",), bands=2 * parts).pixels)
     visual = posixpath.join(scene, FOLDERS["uint8"], "Visual_" + posixpath.basename(path).removesuffix(".tif"))
     named = [f"{visual}_{pol}.tif" for pol in ("hv", "hh")]
     shape = found.shape[1:]

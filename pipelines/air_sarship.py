@@ -78,7 +78,8 @@ def read(tree: Tree, record: Record) -> Sample:
     """Return the one channel, uint16 [1, y, x]."""
     path = record.files[0].path
     raster = tiff.read(tree.read(path), path, shape=record.shape or (SIDE, SIDE), dtypes=("uint16",), bands=1)
-    return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
+    pixels, filled = raster.image()
+    return Sample(image=pixels, nodata=filled, fallbacks=int(raster.fallback))
 
 
 HOW = "find AIR-SARShip among its data sets, download data and xml and unpack both into one folder"

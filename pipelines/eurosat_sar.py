@@ -96,7 +96,7 @@ def read(tree: Tree, record: Record) -> Sample:
     """Return [VV, VH] in dB, [2, 64, 64], in the float type of the file."""
     path = record.files[0].path
     raster = tiff.read(tree.read(path), path, shape=(64, 64), dtypes=("float32", "float64"), bands=2)
-    return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
+    return Sample(image=raster.pixels, nodata=raster.filled, fallbacks=int(raster.fallback))
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:

@@ -69,8 +69,7 @@ def scan(tree: Tree, unit: str, table: str = "", flat: bool = False) -> Iterator
 
 def read(tree: Tree, record: Record, shape: tuple[int, int] = (512, 512), dtype: str = "uint8") -> Sample:
     """Return the chip's one band as the file has it."""
-    pixels, fallback = picture.read(tree, record.files[0].path, shape=shape, dtypes=(dtype,))
-    return Sample(image=pixels, fallbacks=int(fallback))
+    return picture.read(tree, record.files[0].path, shape=shape, dtypes=(dtype,))
 
 
 def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:

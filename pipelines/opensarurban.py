@@ -60,7 +60,11 @@ def scan(tree: Tree, unit: str, top: str = "") -> Iterator[Record]:
 def read(tree: Tree, record: Record, shape: tuple[int, int] = (100, 100), dtype: str = "float32") -> Sample:
     """Return [VV, VH] as the files have them."""
     both = [picture.read(tree, file.path, shape=shape, dtypes=(dtype,)) for file in record.files]
-    return Sample(image=np.concatenate([pixels for pixels, _ in both]), fallbacks=sum(fell for _, fell in both))
+    return Sample(
+        image=np.concatenate([band.image for band in both]),
+        nodata=tuple(n for band in both for n in band.nodata),
+        fallbacks=sum(band.fallbacks for band in both),
+    )
 
 
 def fit(tree: Tree, form: str = "original") -> tuple[Pipeline, tuple[str, ...]]:

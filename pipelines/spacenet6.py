@@ -89,13 +89,15 @@ def read(tree: Tree, record: Record, turned: bool = False) -> Sample:
     """Return [HH, HV, VH, VV], float32 [4, 900, 900], NaN in the wedge, and the mask of the footprints."""
     path, labels = (file.path for file in record.files[:2])
     raster = tiff.read(tree.read(path), path, shape=(SIDE, SIDE), dtypes=("float32",), bands=4)
-    image = np.where(wedge := (raster.pixels == 0).all(axis=0), np.float32(np.nan), raster.pixels)
+    wedge = ((raster.pixels == 0) | np.isnan(raster.pixels)).all(axis=0)
+    image = np.where(wedge, np.float32(np.nan), raster.pixels)
+    filled = np.array(raster.filled) + (raster.pixels[:, wedge] == 0).sum(axis=1)
     shapes = geojson.shapes(tree.read(labels), labels, record.transform or (1, 0, 0, 0, 1, 0))
     mask = gdal.burnt(((shape.polygons, 1) for shape in shapes), (SIDE, SIDE))
     mask[wedge] = 255
     if turned and record.attrs["orientation"] == "1":
         image, mask = (np.ascontiguousarray(array[..., ::-1, ::-1]) for array in (image, mask))
-    return Sample(image=image, mask=mask, nodata=(int(wedge.sum()),) * 4, fallbacks=int(raster.fallback))
+    return Sample(image=image, mask=mask, nodata=tuple(filled.tolist()), fallbacks=int(raster.fallback))
 
 
 TARS = "https://spacenet-dataset.s3.amazonaws.com/spacenet/SN6_buildings/tarballs/SN6_buildings_AOI_11_Rotterdam_"

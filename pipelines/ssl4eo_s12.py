@@ -88,16 +88,17 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
 def read(tree: Tree, record: Record) -> Sample:
     """Return [season, (VV, VH), y, x] in dB, float32 [4, 2, 264, 264]; what is 0 in both bands is NaN."""
     image = np.full((FRAMES, len(BANDS), SIDE, SIDE), np.nan, np.float32)
-    fallbacks, seasons = 0, int(record.attrs["seasons"])
+    fallbacks, seasons, declared = 0, int(record.attrs["seasons"]), np.zeros(len(BANDS), np.int64)
     for i in range(seasons):
         files = [(file.path, tree.read(file.path)) for file in record.files[2 * i : 2 * i + 2]]
         season = stack(files, shape=(SIDE, SIDE), dtype="float32")
         image[i] = season.image
         fallbacks += season.fallbacks
+        declared += season.nodata
     filled = (image[:seasons] == 0).all(axis=1)
     np.copyto(image[:seasons], np.nan, where=filled[:, None])
-    nodata = int(filled.sum()) + (FRAMES - seasons) * SIDE * SIDE
-    return Sample(image=image, nodata=(nodata,) * len(BANDS), fallbacks=fallbacks)
+    declared += int(filled.sum()) + (FRAMES - seasons) * SIDE * SIDE
+    return Sample(image=image, nodata=tuple(declared.tolist()), fallbacks=fallbacks)
 
 
 REVISION = "https://huggingface.co/datasets/wangyi111/SSL4EO-S12/resolve/3f5ddad68ba2ea29d019b0cef6cf292ff8af0d62"

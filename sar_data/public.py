@@ -25,7 +25,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
 from sar_data.sealed.verify import Problem
 from sar_data.sealed.verify import verify as verified
-from sar_data.spec import Pipeline, Unit
+from sar_data.spec import ComplexAs, Pipeline, Unit
 
 
 def build(
@@ -46,6 +46,8 @@ def build(
     rehash: bool = False,
     bad_records: BadRecords = "stop",
     unit: Unit | None = None,
+    complex_as: ComplexAs | None = None,
+    suspect_limit: float = 0.5,
     crop: int | None = None,
     pad: int | None = None,
     resize: int | None = None,
@@ -84,6 +86,8 @@ def build(
         rehash=rehash,
         bad_records=bad_records,
         unit=unit,
+        complex_as=complex_as,
+        suspect_limit=suspect_limit,
         crop=crop,
         pad=pad,
         resize=resize,

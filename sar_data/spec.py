@@ -21,6 +21,7 @@ Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
 """Units of stored values. `power` is linear sigma0 or gamma0, `amplitude` its root or a detected DN, `DN` any number
 without a radiometric meaning (I and Q, an undocumented scale), `8-bit` a stretched picture, `phase` radians."""
 PACKED = ".bz2"
+ComplexAs = Literal["iq", "amplitude-phase"]
 Symmetry = Literal["azimuth-flip", "range-flip", "quarter-turn"]
 
 
@@ -89,6 +90,10 @@ class DatasetSpec:
     hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count;
     `may_be_empty` says that a whole sample may be no data, as a tile at a scene's edge is.
 
+    `nodata` is a value that stands for no pixel in every band, where files do not declare it themselves. Files of
+    complex numbers have a complex `dtype`, and `complex_as` says which two bands each of theirs becomes: "iq" or
+    "amplitude-phase".
+
     `calibration` (sigma0, gamma0, DN, stretched, …) and `terrain_corrected` (None: not known) describe the radiometry;
     `range_axis` is the image axis along which the radar looks, `symmetries` are the turns under which an image stays a
     possible one. `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads the same
@@ -105,6 +110,8 @@ class DatasetSpec:
     frames: int = 1
     dtype: str
     wider: tuple[str, ...] = ()
+    nodata: float | None = None
+    complex_as: ComplexAs | None = None
     pixel_size_m: float | None
     tasks: tuple[Task, ...]
     sources: tuple[Source, ...]

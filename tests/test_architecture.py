@@ -33,7 +33,15 @@ HEAVY = (
     "rich",
     "matplotlib",
 )
-EVERYONE = {"sar_data", "sar_data.spec", "sar_data.record", "sar_data.errors", "sar_data.naming", "sar_data.progress"}
+EVERYONE = {
+    "sar_data",
+    "sar_data.spec",
+    "sar_data.record",
+    "sar_data.dtypes",
+    "sar_data.errors",
+    "sar_data.naming",
+    "sar_data.progress",
+}
 # What a room may know of the house, beyond EVERYONE and itself; the first matching row is the room's law.
 LAWS: list[tuple[str, str]] = [
     (r"pipelines\.synth", "sar_data.synth sar_data.labels pipelines"),
@@ -42,7 +50,7 @@ LAWS: list[tuple[str, str]] = [
     (r"sar_data\.cli\.flow", "flows sar_data.cli"),
     (r"sar_data\.(cli|__main__)", "sar_data"),
     # The ground: values, files, sums. None of them knows a build.
-    (r"sar_data\.(errors|naming|record|progress|system)", "sar_data.system"),
+    (r"sar_data\.(errors|naming|record|dtypes|progress|system)", "sar_data.system"),
     (r"sar_data\.spec", "sar_data.split.policy"),
     (r"sar_data\.(split|crop)", "sar_data.split"),
     (r"sar_data\.radiometry", ""),
@@ -81,7 +89,7 @@ LAWS: list[tuple[str, str]] = [
         r"sar_data\.builder",
         "sar_data.builder sar_data.sealed sar_data.formats sar_data.statistics sar_data.split sar_data.sources "
         "sar_data.crop sar_data.radiometry sar_data.system sar_data.runners sar_data.catalog sar_data.download "
-        "sar_data.own.declaration",
+        "sar_data.own.declaration sar_data.raster.tiff",
     ),
     # Streaming and training know a build on disk or behind a URL, never what makes one.
     (r"sar_data\.stream\.kernels", "sar_data.stream.kernels sar_data.system.native"),

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from sar_data.builder.gate import gated
 from sar_data.builder.scan import blaming
 from sar_data.builder.unfit import unfit
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.sources.below import Below
 from sar_data.sources.tree import Folder
-from sar_data.spec import Pipeline, Tree
+from sar_data.spec import ComplexAs, Pipeline, Tree
 
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not datasets
 LOOKED_AT = 8  # units whose files are asked for, where their names are no paths
@@ -30,12 +31,18 @@ class Fitted:
     layout: str = ""
 
 
-def fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
+def fitted(pipeline: Pipeline, tree: Tree, source: Path, complex_as: ComplexAs | None = None) -> Fitted:
     """Return what fits a source: the tree as it is, or else one of its folders, or the folder that it lies in.
 
-    Raise SourceError where the source is of another layout or several folders fit, BadRecord for a file that says what
-    it means.
+    Its pixels are of a type that a build can store. Raise SourceError where the source is of another layout, several
+    folders fit, or files hold complex numbers without `complex_as`, BadRecord for a file that says what it means.
     """
+    found = _fitted(pipeline, tree, source)
+    made, changed = gated(found.pipeline, complex_as)
+    return replace(found, pipeline=made, discovered=(*found.discovered, *changed))
+
+
+def _fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
     wrong = None
     try:
         found = _as_it_is(pipeline, tree)

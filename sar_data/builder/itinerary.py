@@ -17,6 +17,7 @@ from sar_data.builder.prepare import prepare
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
+from sar_data.builder.suspects import told
 from sar_data.builder.target import discard
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
@@ -142,7 +143,10 @@ def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Ste
         yield Step("pack", "pixels", lambda runner, progress, say: pack(draft, runner, progress), baking)
 
     def act(runner: Runner, progress: Progress | None, say: Say | None) -> BuildResult:
-        return BuildResult(seal(draft, runner, progress), reused, parent)
+        sealed = seal(draft, runner, progress)
+        if say and not reused and not baking and (warning := told(sealed.manifest.suspect_pixels)):
+            say(warning)
+        return BuildResult(sealed, reused, parent)
 
     sealing = Step("seal", "nothing" if reused else "files", act, baking)
     yield sealing

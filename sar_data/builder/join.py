@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sar_data.builder import suspects
 from sar_data.builder.draft import Draft
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import Proof
@@ -60,6 +61,9 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         unvalued={band: n for band, n in without.items() if n},
         quarantine=[*draft.plan.quarantine, *_quarantined(planned, slots)],
         dropped_objects=_dropped(packed),
+        suspect_pixels=suspects.documents(
+            np.sum([proof.suspects for proof in proofs], axis=0), sum(proof.pixels for proof in proofs), bands
+        ),
         fallback_reads=sum(proof.fallbacks for proof in proofs),
         narrowed_records=sum(proof.narrowed for proof in proofs),
         content_digest=content_digest(packed),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import xxhash
 
+from sar_data.dtypes import TAKEN, fitted, parts, without
 from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
@@ -27,7 +28,7 @@ class Pixels:
 
     `nodata` counts the pixels [band] that are NaN because the source marks them so; `files` holds the xxh3_128 of each
     of the record's files, None where only a part was read; `fallbacks` counts files the fast TIFF parser left to
-    rasterio; `narrowed` says that the source held wider floats; `clipped` counts the pixels [band] that a narrower
+    rasterio; `narrowed` says that the source held another type; `clipped` counts the pixels [band] that a narrower
     dtype could not hold, `unvalued` those that have no value in the unit they were converted to, () of raw files.
     """
 
@@ -81,16 +82,19 @@ class _RawOpened:
             raise
         except Exception as error:
             raise PipelineFault(spec.name, "read", record.key, error) from error
-        image = sample.image
+        image, nodata = sample.image, sample.nodata
+        if spec.nodata is not None:
+            image, declared = without(image, spec.nodata)
+            nodata = tuple(map(sum, zip(declared, nodata or (0,) * len(declared), strict=True)))
+        if spec.complex_as is not None and image.dtype.kind == "c":
+            image, nodata = parts(image, spec.complex_as), tuple(n for n in nodata for _ in range(2))
         size = record.shape or spec.shape or image.shape[-2:]
         frames = (spec.frames,) if spec.frames > 1 else ()
         expected = (*frames, len(spec.bands), *size), np.dtype(spec.dtype)
-        narrowed = image.dtype != expected[1] and image.dtype.name in spec.wider
-        if narrowed:
-            image = image.astype(expected[1])
-        if (image.shape, image.dtype) != expected:
+        if image.shape != expected[0] or image.dtype.name not in TAKEN:
             found = f"{image.shape} {image.dtype}"
             raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
+        image, narrowed = fitted(image, spec.dtype, record.files[0].path)
         if spec.mask:
             _check_mask(sample.mask, size, spec, record.files[-1].path)
         for file in record.files:
@@ -100,7 +104,7 @@ class _RawOpened:
                 raise BadRecord(file.path, "the file changed since it was scanned")
         files = [seen.get(file.path) for file in record.files]
         image = np.ascontiguousarray(image)
-        return Pixels(image, files, size, sample.mask, sample.nodata, sample.fallbacks, narrowed)
+        return Pixels(image, files, size, sample.mask, nodata, sample.fallbacks, narrowed)
 
 
 def _check_mask(mask: Mask | None, size: tuple[int, int], spec: DatasetSpec, path: str) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,15 +20,17 @@ from sar_data.builder.draft import Draft, Job
 from sar_data.builder.origin import Opened, Pixels
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import SLOTS, Proof
+from sar_data.builder.suspects import FILLS, REASONS, ZERO, Counts, bordered, unfilled
 from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Place, Shard, Written
 from sar_data.formats.storage import physical
 from sar_data.progress import Progress
-from sar_data.record import Record
+from sar_data.record import Image, Record
 from sar_data.runners import Runner
 from sar_data.sealed.index import list_offsets
 from sar_data.sealed.places import places_of
 from sar_data.sealed.records import to_records
+from sar_data.statistics.figures import ZEROS
 from sar_data.statistics.tally import Survey, Tally, survey
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
@@ -147,6 +150,7 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
     root = job.spool if job.container.spooled else job.build
     with job.origin.opened() as opened:
         written = job.container.write(root, job.layout, shard, pass_.entries(opened, records, places))
+    slots = pass_.table(written)
     proof = Proof(
         job.recipe,
         written.bytes,
@@ -154,9 +158,11 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
         pass_.narrowed,
         pass_.clipped.tolist(),
         pass_.unvalued.tolist(),
+        pass_.suspects.tolist(),
+        pass_.pixels,
         pass_.mask_pixels.tolist(),
         pass_.tally.finish() if pass_.tally else None,
-        pass_.table(written),
+        slots,
     )
     path = job.proof(shard)
     proof.save(path.with_suffix(PENDING) if job.container.spooled else path)
@@ -174,6 +180,8 @@ class _Pass:
         self.narrowed = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
         self.unvalued = np.zeros(len(job.layout.bands), np.int64)
+        self.suspects = np.zeros((len(REASONS), len(job.layout.bands)), np.int64)
+        self.pixels = 0  # of a band
         self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
         self.slots: list[tuple[Any, ...]] = []  # SLOTS without offsets, known at the end, and figures
 
@@ -186,6 +194,11 @@ class _Pass:
                 pixels = opened.pixels(record, place)
                 height, width = pixels.size
                 seen = survey(physical(pixels.image[..., :height, :width], layout.scale), pixels.nodata)
+                filled = np.zeros(len(layout.bands), np.int64)
+                if seen.least <= max(FILLS):  # most images hold nothing so low
+                    image, filled = unfilled(pixels.image, layout.units)
+                    pixels = replace(pixels, image=image)
+                    seen = survey(physical(image[..., :height, :width], layout.scale), pixels.nodata)
                 marked = [n == height * width * layout.frames for n in pixels.nodata]
                 if not (self.job.may_be_empty and marked and all(marked)):
                     self._refuse_implausible(record, seen, pixels)
@@ -197,6 +210,7 @@ class _Pass:
                 continue
             if self.tally:
                 self.tally.add(seen)
+            self._suspect(pixels.image[..., :height, :width], seen, filled)
             self.fallbacks += pixels.fallbacks
             self.narrowed += pixels.narrowed
             if pixels.clipped:
@@ -216,6 +230,13 @@ class _Pass:
             xxh3 = xxhash.xxh3_128_hexdigest(pixels.image.data)
             self.slots.append((True, None, None, xxh3, hidden, pixels.files, masked))
             yield Entry(record, pixels.image, pixels.mask)
+
+    def _suspect(self, image: Image, seen: Survey, filled: Counts) -> None:
+        """Count the pixels of an image that may be none, but for zeros, which the figures of all images have."""
+        units = self.job.layout.units
+        infinite = seen.masked["inf"] if seen.masked else np.zeros(len(units), np.int64)
+        self.suspects += np.stack([np.zeros_like(filled), filled, infinite, bordered(image, units)])
+        self.pixels += seen.flat.shape[1]
 
     def _refuse_implausible(self, record: Record, seen: Survey, pixels: Pixels) -> None:
         in_db = np.array([unit == "dB" for unit in self.job.layout.units])
@@ -247,5 +268,8 @@ class _Pass:
         columns = list(zip(*rows, strict=True)) or [()] * len(fields)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)]
         figures = self.tally.figures() if self.tally else np.empty((0, 0, 0))
+        if self.tally:
+            in_db = np.array([unit == "dB" for unit in self.job.layout.units])
+            self.suspects[ZERO] = np.where(in_db, figures[..., ZEROS].sum(axis=0), 0)
         offsets = list_offsets(math.prod(figures.shape[1:]) * slot[0] for slot in self.slots)
         return pa.table([*arrays, pa.ListArray.from_arrays(offsets, pa.array(figures.ravel()))], schema=SLOTS)

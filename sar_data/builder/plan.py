@@ -37,6 +37,7 @@ class Plan:
     shard_length: int
     statistics: bool
     bad_records: BadRecords
+    suspect_limit: float
     quarantine: Sequence[Quarantined]
     clipped: Mapping[str, int] = field(default_factory=dict)
     unvalued: Mapping[str, int] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import sar_data
 from sar_data import formats
 from sar_data.builder.draft import Draft
 from sar_data.builder.fit import Fitted, fitted
+from sar_data.builder.gate import with_absence
 from sar_data.builder.newer import newer_than
 from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
@@ -76,6 +77,9 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         progress=progress,
     )
     records = scanned.records
+    pipeline, declared = with_absence(pipeline, tree, records)
+    _said(declared, say)
+    fit, spec = dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *declared)), pipeline.spec
     request.check_sizes(largest(scanned.table, spec.shape))
     assignment = policy.assign(records, seed=request.seed, lists=lists)
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
@@ -101,6 +105,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         shard_length=request.shard_length,
         statistics=request.statistics,
         bad_records=request.bad_records,
+        suspect_limit=request.suspect_limit,
         quarantine=[*scanned.quarantined, *_misplaced(records, assignment, request.bad_records)],
     )
     return _compared(open_draft(request.out, plan, say), request, tree, say)
@@ -119,11 +124,15 @@ def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -
     """Return what fits a request's source, which `say` is told, and where lists are sought."""
     named = [file.name for file in request.pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
-    fit = fitted(request.pipeline, tree, request.source)
-    if say:
-        for line in filter(None, (fit.layout, *fit.discovered)):
-            say(f"found: {line}")
+    fit = fitted(request.pipeline, tree, request.source, request.complex_as)
+    _said((fit.layout, *fit.discovered), say)
     return fit, FoundLists.beside(request.source, request.lists, fit.tree, tree)
+
+
+def _said(found: Sequence[str], say: Say | None) -> None:
+    """Tell what was found of a source."""
+    for line in filter(None, found if say else ()):
+        say(f"found: {line}")  # type: ignore[misc]
 
 
 def _decisions(

@@ -44,12 +44,17 @@ class Facts(pydantic.BaseModel):
     narrowed: Count
     clipped: list[Count]
     unvalued: list[Count]
+    suspects: list[list[Count]]
+    pixels: Count
     mask_pixels: list[Count]
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`slots` has one row a slot; `bytes` is the length of the shard's file, `mask_pixels` counts each mask value."""
+    """`slots` has one row a slot; `bytes` is the length of the shard's file, `mask_pixels` counts each mask value.
+
+    `suspects` [reason, band] counts, of `pixels` of a band, those that may be none.
+    """
 
     recipe: str
     bytes: int
@@ -57,6 +62,8 @@ class Proof:
     narrowed: int
     clipped: list[int]
     unvalued: list[int]
+    suspects: list[list[int]]
+    pixels: int
     mask_pixels: list[int]
     statistics: BandStats | None
     slots: pa.Table

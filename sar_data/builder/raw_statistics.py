@@ -8,8 +8,10 @@ from pathlib import Path
 
 from sar_data import catalog
 from sar_data.builder.fit import Fitted, fitted, holds
+from sar_data.builder.gate import with_absence
 from sar_data.builder.origin import Raw
 from sar_data.builder.scan import scan
+from sar_data.builder.suspects import FILLS, unfilled
 from sar_data.errors import SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME as DECLARATION
@@ -51,10 +53,11 @@ def fitting(pipeline: Pipeline, source: Path, progress: Progress | None = None) 
 def raw_statistics(fit: Fitted, runner: Runner, progress: Progress | None = None) -> BandStats:
     """Return the statistics of all records of a source; raise BadRecord for the first that is wrong."""
     records = scan(fit.pipeline, fit.tree, runner=runner, progress=progress).records
+    pipeline, _ = with_absence(fit.pipeline, fit.tree, records)
     chunks = [records[i : i + CHUNK] for i in range(0, len(records), CHUNK)]
-    spec = fit.pipeline.spec
+    spec = pipeline.spec
     parts: list[BandStats] = []
-    for part in runner.map(partial(_tally, Raw(fit.pipeline, fit.tree)), chunks):
+    for part in runner.map(partial(_tally, Raw(pipeline, fit.tree)), chunks):
         parts.append(part)
         if progress:
             progress("read", min(len(parts) * CHUNK, len(records)), len(records))
@@ -66,5 +69,8 @@ def _tally(raw: Raw, records: Sequence[Record]) -> BandStats:
     with raw.opened() as opened:
         for record in records:
             pixels = opened.pixels(record, None)
-            tally.add(survey(pixels.image, pixels.nodata))
+            seen = survey(pixels.image, pixels.nodata)
+            if seen.least <= max(FILLS):
+                seen = survey(unfilled(pixels.image, raw.pipeline.spec.units)[0], pixels.nodata)
+            tally.add(seen)
     return tally.finish()

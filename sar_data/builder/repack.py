@@ -81,6 +81,7 @@ def prepare_repack(
         shard_length=max((split.shard_length for split in manifest.splits.values() if split.count), default=1),
         statistics=manifest.statistics is not None,
         bad_records="stop",
+        suspect_limit=1.0,  # the parent was judged when it was made
         quarantine=manifest.quarantine,
         clipped=manifest.clipped,
         unvalued=manifest.unvalued,

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from sar_data import catalog
 from sar_data.errors import UsageError, unknown
 from sar_data.radiometry import CONVERTIBLE, spelled, units_after
-from sar_data.spec import Pipeline, Unit
+from sar_data.spec import ComplexAs, Pipeline, Unit
 
 # These names are the command line's choices and the flows' types too.
 Format = Literal["lmdb", "webdataset", "zarr"]
@@ -19,6 +19,7 @@ Compression = Literal["none", "zstd"]
 Normalize = Literal["zscore", "minmax"]
 Dtype = Literal["float16", "int16"]
 BadRecords = Literal["stop", "quarantine"]
+BadObjects = Literal["drop", "stop", "quarantine"]
 
 CHANGES = "`unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"
 
@@ -103,7 +104,10 @@ class BuildRequest(Changes):
     `format` is one container or several, of which each is a build; None is the dataset's own choice. `split` is a
     policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in hash order; `rehash`
     lets the recipe cover the files' contents; `statistics=False` leaves them out, which only a benchmark should want.
-    `bad_records` are no part of the recipe: stop at the first, or quarantine them. `drop_parent` removes the lossless
+    `bad_records` are no part of the recipe: stop at the first, or quarantine them. `complex_as` says which two bands a
+    band of complex numbers becomes: I and Q, or amplitude and phase. `suspect_limit` is the share of a band's pixels,
+    from 0 to 1, above which the build stops where they may be none and nobody declares them so: exact zeros in dB,
+    -9999, infinite ones, borders of one value. It is no part of the recipe. `drop_parent` removes the lossless
     build once the baked one is sealed. `fetch` brings into `source` first what it lacks, from the publishers or from a
     `mirror`, the address of a folder on the web; `accept_licence` agrees to the dataset's licence.
 
@@ -126,6 +130,8 @@ class BuildRequest(Changes):
     rehash: bool = False
     statistics: bool = True
     bad_records: BadRecords = "stop"
+    complex_as: ComplexAs | None = None
+    suspect_limit: float = 0.5
     drop_parent: bool = False
     fetch: bool = False
     mirror: str | None = None
@@ -136,6 +142,9 @@ class BuildRequest(Changes):
         for name in self.formats:
             _packed(name, self.compression)
         _among("bad_records", self.bad_records, BadRecords)
+        _among("complex_as", self.complex_as, ComplexAs)
+        if not 0 <= self.suspect_limit <= 1:
+            raise UsageError(f"`suspect_limit={self.suspect_limit}`: expected a share from 0 to 1")
         _at_least_one("limit", self.limit, "record")
         _at_least_one("shard_length", self.shard_length, "sample")
         if self.drop_parent and not self.baked:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sar_data.builder import suspects
 from sar_data.builder.draft import Draft
 from sar_data.builder.join import join
 from sar_data.builder.proof import Proof
@@ -41,6 +42,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             merged[shard.split] += proof.statistics
         proofs.append(replace(proof, statistics=None))  # its histogram alone is 250 kB
     joined = join(draft, proofs, merged)
+    suspects.check(joined.outcome.suspect_pixels, draft.plan.suspect_limit)
     if not joined.outcome.splits["train"].count:
         raise SplitError("every train record was quarantined: nothing is left to train on")
     with durable.explained(job.build):

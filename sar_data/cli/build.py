@@ -13,7 +13,7 @@ from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
-from sar_data.spec import Unit
+from sar_data.spec import ComplexAs, Unit
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind
@@ -53,6 +53,19 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     default="stop",
     show_default=True,
     help="A bad record: stop, or quarantine.",
+)
+@click.option(
+    "--complex-as",
+    type=OneOf("complex as", lambda: get_args(ComplexAs)),
+    help="Bands that complex pixels become: iq, or amplitude-phase.",
+)
+@click.option(
+    "--suspect-limit",
+    type=float,
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="Stop where more of a band's pixels may be none, undeclared.",
 )
 @click.option("--lists", type=Existing(), help="Folder of official lists; without it they are sought beside the data.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sar_data.sealed.manifest import Manifest
 
 OF_BAKING = ("stored", "baked", "clipped", "masked", "train")
+MASKED = {"nodata": "no data by the source's own word", "nan": "NaN", "inf": "infinite"}
 LEAKAGE = {"touching": "of the test patches touch a train patch"}
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
@@ -127,11 +129,25 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     if manifest.unvalued:
         told = ", ".join(f"{band} {n:,}" for band, n in manifest.unvalued.items())
         yield "masked", f"{told} pixels without a value in the new unit"
+    if masked := _masked(manifest):
+        yield "masked", masked
     if normal := manifest.normalization:
         bands = [band.name for band in manifest.bands]
         figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in bands)
         units = ", ".join(dict.fromkeys(map(_unit, normal.units.values())))
         yield "train", f"{'; '.join(figures)}  ({units})"
+
+
+def _masked(manifest: Manifest) -> str:
+    """Return how many pixels of all bands and splits are masked, by reason; nothing where none is."""
+    bands = [band for split in (manifest.statistics or {}).values() for band in split.bands.values()]
+    counts = Counter[str]()
+    for band in bands:
+        counts.update(band.masked)
+    total = sum(counts.values())
+    share = total / max(total + sum(band.count for band in bands), 1)
+    told = ", ".join(f"{n:,} {MASKED[reason]}" for reason, n in counts.items() if n)
+    return f"{share:.2%} of the pixels: {told}" if told else ""
 
 
 def _leakage(name: str, figure: LeakageFigure) -> str:

@@ -12,8 +12,6 @@ import numpy as np
 
 from sar_data.record import Image, Mask, Record
 
-DTYPES = ("float32", "float16", "int16", "uint16", "uint8")  # what pixels are stored in, little-endian
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sar_data.dtypes import STORED
 from sar_data.errors import BuildError, TargetError
 from sar_data.formats import lmdb_pages
 from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 PAGE = 4096
 MOST_KEY_BYTES = 511  # LMDB's compiled-in limit
-TENSOR_NAMES = {"float32": "F32", "float16": "F16", "int16": "I16", "uint16": "U16", "uint8": "U8"}
+TENSOR_NAMES = {name: f"{name[0].upper()}{8 * np.dtype(name).itemsize}" for name in STORED}  # as safetensors has them
 MASK = "mask"
 
 

@@ -157,7 +157,7 @@ def _mask_values(tree: Tree, paths: Sequence[str]) -> Counter[int]:
     counts: Counter[int] = Counter()
     for path in paths:
         try:
-            mask = mixed.read(tree.read(path), path).image
+            mask = mixed.codes(tree.read(path), path)
         except BadRecord:
             continue
         if len(mask) != 1 or mask.dtype.kind not in "iu":

@@ -214,7 +214,7 @@ def _footprint(
 
 def _mask(tree: Tree, path: str, plan: Plan) -> Mask:
     """Return the class of each pixel; raise BadRecord for a value that is no class and not 255."""
-    image = mixed.read(tree.read(path), path).image
+    image = mixed.codes(tree.read(path), path)
     if len(image) != 1 or image.dtype.kind not in "iub":
         raise BadRecord(path, f"expected a mask of one band of whole numbers, found {len(image)} of {image.dtype}")
     values = plan.declaration.mask_values or tuple(range(len(plan.classes)))

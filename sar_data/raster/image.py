@@ -85,14 +85,23 @@ def _stream(data: bytes, name: str) -> bytes:
     return b"".join(stream)
 
 
-def grey(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Image:
-    """Return the one channel [1, y, x] of an 8-bit grey picture, or of one whose three channels are equal.
+def depth(tree: Tree, path: str) -> str:
+    """Return the type of the pixels of a JPEG or PNG by its header: uint8, or uint16 of a PNG of 16 bits."""
+    head = tree.head(path, 26)
+    return "uint16" if head[:8] == PNG and head[24:25] == b"\x10" else "uint8"
+
+
+def grey(
+    data: bytes, name: str, *, shape: tuple[int, int] | None = None, dtypes: tuple[str, ...] = ("uint8",)
+) -> Image:
+    """Return the one channel [1, y, x] of a grey picture of one of these types, or of one with three equal channels.
 
     Raise BadRecord where they differ: a colour picture is no radar image.
     """
     pixels = read(data, name, shape=shape)
-    if pixels.dtype != np.uint8:
-        raise BadRecord(name, f"expected 8-bit pixels, found {pixels.dtype}")
+    if pixels.dtype.name not in dtypes:
+        bits = " or ".join(f"{8 * np.dtype(kind).itemsize}-bit" for kind in dtypes)
+        raise BadRecord(name, f"expected {bits} pixels, found {pixels.dtype}")
     if len(pixels) in (3, 4) and all(np.array_equal(pixels[0], other) for other in pixels[1:3]):
         pixels = pixels[:1]
     if len(pixels) != 1:

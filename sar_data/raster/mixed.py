@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sar_data.raster import image, npy, tiff
-from sar_data.record import Sample
+from sar_data.record import IGNORE, Image, Sample
 from sar_data.spec import Tree
 
+DEPTHS = ("uint8", "uint16")  # of pictures
 ENDINGS = (".npy", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
@@ -17,20 +18,28 @@ def is_tiff(path: str) -> bool:
 def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """Return ((band, y, x), dtype) of a file, without its pixels; raise BadRecord.
 
-    A picture is one band of bytes: its channels are equal.
+    A picture is one band: its channels are equal.
     """
     if path.lower().endswith(".npy"):
         return npy.header(tree, path)
     if is_tiff(path):
         return tiff.header(tree, path)
-    return (1, *image.dimensions(tree, path)), "uint8"
+    return (1, *image.dimensions(tree, path)), image.depth(tree, path)
 
 
 def read(data: bytes, name: str) -> Sample:
-    """Return the bands as they are stored, [band, y, x]; raise BadRecord."""
+    """Return the bands as they are stored, [band, y, x], NaN where the file declares no data; raise BadRecord."""
     if name.lower().endswith(".npy"):
         return Sample(image=npy.read(data, name))
     if is_tiff(name):
         raster = tiff.read(data, name, shape=None, dtypes=None, bands=None)
-        return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
-    return Sample(image=image.grey(data, name))
+        pixels, filled = raster.image()
+        return Sample(image=pixels, nodata=filled, fallbacks=int(raster.fallback))
+    return Sample(image=image.grey(data, name, dtypes=DEPTHS))
+
+
+def codes(data: bytes, name: str) -> Image:
+    """Return a map of classes as it is stored, [band, y, x], 255 where the file declares none; raise BadRecord."""
+    if is_tiff(name):
+        return tiff.read(data, name, shape=None, dtypes=None, bands=None).codes(IGNORE)
+    return read(data, name).image

@@ -40,7 +40,7 @@ def _header(file: Parts, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.
         version = np.lib.format.read_magic(stream)
         parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = parse(stream)
-    if dtype.kind not in "iuf" or dtype.subdtype is not None:
+    if dtype.kind not in "iufcb" or dtype.subdtype is not None:
         raise BadRecord(name, f"expected numbers, found an array of {dtype}")
     if any(side < 1 for side in shape):
         raise BadRecord(name, f"expected an array with elements, found one of {shape}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.raster import image, tiff
-from sar_data.record import Image
+from sar_data.record import Sample
 from sar_data.spec import Tree
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
@@ -23,32 +24,38 @@ class Kind(NamedTuple):
     negative: bool
 
 
-def read(
-    tree: Tree, path: str, *, shape: tuple[int, int] | None = None, dtypes: tuple[str, ...] = DTYPES
-) -> tuple[Image, bool]:
-    """Return [1, y, x] as it is stored, and whether the fast TIFF parser left it to GDAL; raise BadRecord.
+def read(tree: Tree, path: str, *, shape: tuple[int, int] | None = None, dtypes: tuple[str, ...] = DTYPES) -> Sample:
+    """Return the one band [1, y, x] as it is stored, NaN where the file declares no data; raise BadRecord.
 
     Three channels are one where they are equal.
     """
+    raster = _stored(tree, path, shape, dtypes)
+    pixels, filled = raster.image()
+    return Sample(image=pixels, nodata=filled, fallbacks=int(raster.fallback))
+
+
+def _stored(tree: Tree, path: str, shape: tuple[int, int] | None, dtypes: tuple[str, ...]) -> tiff.Raster:
     data = tree.read(path)
     if path.lower().endswith(".png"):
-        return image.grey(data, path, shape=shape), False
+        kinds = tuple(kind for kind in dtypes if kind.startswith("uint"))
+        return tiff.Raster(image.grey(data, path, shape=shape, dtypes=kinds), (b"", b""), fallback=False)
     raster = tiff.read(data, path, shape=shape, dtypes=dtypes, bands=None)
     bands, height, width = raster.pixels.shape
     if bands not in (1, 3):
         raise BadRecord(path, f"expected 1 band of {height}x{width} pixels, found {bands} bands")
-    if any(not np.array_equal(raster.pixels[0], other) for other in raster.pixels[1:]):
+    if any(raster.pixels[0].tobytes() != other.tobytes() for other in raster.pixels[1:]):  # NaN equals NaN here
         raise BadRecord(path, "expected one channel, or three equal ones, found three that differ")
-    return np.ascontiguousarray(raster.pixels[:1]), raster.fallback
+    return replace(raster, pixels=np.ascontiguousarray(raster.pixels[:1]), filled=raster.filled[:1])
 
 
 def one_kind(tree: Tree, paths: Iterable[str]) -> Kind:
     """Return the kind of which all these pictures are; raise SourceError where there are several."""
     found: dict[Kind, str] = {}
     for path in paths:
-        pixels, _ = read(tree, path)
-        height, width = pixels.shape[1:]
-        found.setdefault(Kind(pixels.dtype.name, (height, width), bool(np.any(np.less(pixels, 0)))), path)
+        raster = _stored(tree, path, None, DTYPES)
+        height, width = raster.pixels.shape[1:]
+        negative = bool(np.any(np.less(raster.image()[0], 0)))
+        found.setdefault(Kind(raster.pixels.dtype.name, (height, width), negative), path)
     if len(found) != 1:
         several = "; ".join(
             f"{k.dtype} {k.shape[0]}x{k.shape[1]}{' with values below zero' * k.negative} in {path}"

@@ -14,18 +14,24 @@ from sar_data.record import Sample
 def stack(files: Sequence[tuple[str, bytes]], *, shape: tuple[int, int], dtype: str) -> Sample:
     """Return the sample whose bands are the given (name, bytes) GeoTIFFs, [band, y, x] in their order.
 
-    Raise BadRecord for a file that `tiff.read` refuses, and for one whose georeference is not that of the first.
+    Where a file holds float64, so does the sample. Raise BadRecord for a file that `tiff.read` refuses, and for one
+    whose georeference is not that of the first.
     """
     image = np.empty((len(files), *shape), dtype)
+    filled: list[int] = []
     fallbacks = 0
     first = None
     for i, (name, data) in enumerate(files):
-        raster = tiff.read(data, name, shape=shape, dtypes=(dtype,), bands=1, out=image[i : i + 1])
+        raster = tiff.read(data, name, shape=shape, dtypes=(dtype, "float64"), bands=1, out=image[i : i + 1])
+        if raster.pixels.base is not image:
+            image = image.astype(np.promote_types(image.dtype, raster.pixels.dtype))
+            image[i] = raster.pixels[0]
         fallbacks += raster.fallback
+        filled += raster.filled
         first = first or raster.geo
         # Other bytes may still mean the same place, as in a file that was written anew.
         if raster.geo != first and (found := tiff.georeference_of(data)) != (
             wanted := tiff.georeference_of(files[0][1])
         ):
             raise BadRecord(name, f"expected the georeference of {files[0][0]}, {wanted}, found {found}")
-    return Sample(image=image, fallbacks=fallbacks)
+    return Sample(image=image, nodata=tuple(filled), fallbacks=fallbacks)

@@ -14,9 +14,10 @@ from functools import partial
 
 import numpy as np
 
+from sar_data.dtypes import holds, without
 from sar_data.errors import BadRecord
 from sar_data.raster.gdal import MOST_PIXELS
-from sar_data.raster.ifd import Malformed, directory, integers, numbers
+from sar_data.raster.ifd import Entry, Malformed, directory, integers, numbers, values
 from sar_data.raster.parts import Parts
 from sar_data.raster.streams import check_deflated, check_jpegs
 from sar_data.record import Image
@@ -28,12 +29,14 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
 _STRIPS, _BANDS, _ROWS, _STRIP_SIZES, _PLANAR, _FORMAT = 273, 277, 278, 279, 284, 339
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _JPEG_TABLES = 322, 323, 324, 325, 347
 _SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT = 33550, 33922, 34264, 34735, 34736, 34737
+NODATA = 42113  # GDAL's: the value of pixels that are none, as text
 _DEFLATE, _JPEG = (8, 32946), 7
 _GEO = (_SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT)
-_LAID = frozenset((_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER, _BANDS, _PLANAR, _FORMAT))
+_LAID = frozenset((_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER, _BANDS, _PLANAR, _FORMAT, NODATA))
 _LAID |= {_STRIPS, _ROWS, _STRIP_SIZES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES}
 _DTYPES = {(f, b): f"{n}{b}" for f, n in ((1, "uint"), (2, "int")) for b in (8, 16, 32, 64)}
 _DTYPES |= {(3, b): f"float{b}" for b in (16, 32, 64)} | {(6, b): f"complex{b}" for b in (64, 128)}
+_DTYPES |= {(5, 2 * b): f"complex_int{b}" for b in (16, 32)}
 NAMES = frozenset(_DTYPES.values())
 
 
@@ -42,12 +45,30 @@ class Raster:
     """Pixels [band, y, x], native-endian; `geo` is equal for files of one layout and one georeference.
 
     `geo` is raw: where it differs, `georeference` still tells whether two encodings mean the same place.
-    `fallback` is True where GDAL had to decode the file.
+    `fallback` is True where GDAL had to decode the file. `nodata` is the value that the file declares for pixels that
+    are none. In floats these are NaN already, counted in `filled` [band]; whole numbers are as the file has them.
     """
 
     pixels: Image
     geo: tuple[bytes, bytes]
     fallback: bool
+    nodata: float | None = None
+    filled: tuple[int, ...] = ()
+
+    def image(self) -> tuple[Image, tuple[int, ...]]:
+        """Return the pixels of an image, NaN where the file declares none, and how many [band] are so.
+
+        Whole numbers of which some are none become float32.
+        """
+        if self.nodata is None or self.pixels.dtype.kind not in "iu":
+            return self.pixels, self.filled or (0,) * len(self.pixels)
+        return without(self.pixels, self.nodata)
+
+    def codes(self, absent: int) -> Image:
+        """Return the pixels of a map of classes, `absent` where the file declares none."""
+        if self.nodata is None or not holds(self.pixels.dtype.name, self.nodata):
+            return self.pixels
+        return np.where(self.pixels == self.nodata, np.array(absent, self.pixels.dtype), self.pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +90,7 @@ class _Layout:
     geo: tuple[tuple[int, int], ...]
     signature: bytes
     pinned: tuple[tuple[int, int, bytes], ...]
+    nodata: float | None
 
 
 # Archives hold long runs of one layout; a handful is enough, and a hostile archive cannot make it grow.
@@ -90,8 +112,9 @@ def read(
 
     None stands for any.
 
-    `out`, an array [band, y, x] of the file's dtype, spares a copy where several files make one sample. Values are
-    those of the file, bit for bit. Raise BadRecord, naming `name`, for anything that is not such a whole file.
+    `out`, an array [band, y, x], spares a copy where several files of its dtype make one sample. Values are those of
+    the file, bit for bit, but for floats that it declares to be no data: these are NaN. Raise BadRecord, naming `name`,
+    for anything that is not such a whole file.
     """
     try:
         layout = _layout(data)
@@ -109,12 +132,16 @@ def read(
             name, f"expected at most {MOST_PIXELS:,} pixels, found a header that claims {_say(layout.shape)}"
         )
     decoded = _pixels(data, layout) if layout.fast else _rasterio(data, name, layout)
-    if out is None:
-        out = np.empty(layout.shape, layout.dtype)
+    if out is None or out.dtype != decoded.dtype.newbyteorder("="):
+        out = np.empty(layout.shape, decoded.dtype.newbyteorder("="))
     out[...] = decoded
+    filled = (0,) * len(out)
+    if layout.nodata is not None and out.dtype.kind in "fc":
+        marked, filled = without(out, layout.nodata)
+        out[...] = marked
     geo = layout.geo
     raw = data[geo[0][0] : geo[0][1]] if len(geo) == 1 else b"".join(data[a:b] for a, b in geo)
-    return Raster(out, (layout.signature, raw), not layout.fast)
+    return Raster(out, (layout.signature, raw), not layout.fast, layout.nodata, filled)
 
 
 def georeference(tree: Tree, path: str) -> tuple[str | None, Transform | None]:
@@ -174,6 +201,25 @@ def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     return (bands, height, width), _DTYPES.get((form, bits), f"sample format {form} of {bits} bits")
 
 
+def nodata(tree: Tree, path: str) -> float | None:
+    """Return the value that a GeoTIFF declares for pixels that are none, None for no such value; raise BadRecord."""
+    file = Parts.at(tree, path)
+    try:
+        return _declared(file, directory(file)[1])
+    except Malformed as error:
+        raise BadRecord(path, str(error)) from None
+
+
+def _declared(file: Parts, entries: dict[int, Entry]) -> float | None:
+    """Return the value of the tag for no data; raise Malformed where it is no number."""
+    text = values(file, entries, NODATA).partition(b"\0")[0].strip()
+    try:
+        return float(text.replace(b",", b".")) if text else None
+    except ValueError:
+        found = f"found {text[:40]!r}"
+        raise Malformed(f"malformed: expected a number for no data in tag {NODATA}, {found}") from None
+
+
 def _say(shape: tuple[int, int, int]) -> str:
     return f"{shape[0]} band{'s' * (shape[0] != 1)} of {shape[1]}x{shape[2]} pixels"
 
@@ -214,7 +260,8 @@ def _parse(data: bytes) -> _Layout:
         # More strips than needed are as odd as short ones; what lies in them would be a guess.
         if (len(sizes) > len(need) and not tiled) or any(n < least for n, least in zip(sizes, need, strict=False)):
             raise Malformed(f"malformed: blocks hold {sum(sizes):,} bytes, expected {sum(need):,}")
-        fast = sizes == need and not tiled and whole(_FILL_ORDER, 1)[0] == 1 and order == "<" and data[2] == 42
+        plain = whole(_FILL_ORDER, 1)[0] == 1 and order == "<" and data[2] == 42 and not dtype.startswith("complex_int")
+        fast = sizes == need and not tiled and plain
     blocks = [(a, a + n) for a, n in zip(starts, sizes, strict=True)]
     geo = [(tag, entries[tag]) for tag in _GEO if tag in entries]
     end = max(b for _, b in (*blocks, *((0, entry.stop) for _, entry in geo)))
@@ -234,6 +281,7 @@ def _parse(data: bytes) -> _Layout:
         geo=_merged((entry.start, entry.stop) for _, entry in geo),
         signature=b"".join(struct.pack("<HQs", tag, entry.length, entry.code.encode()) for tag, entry in geo),
         pinned=tuple((a, b, data[a:b]) for a, b in apart),
+        nodata=_declared(file, entries),
     )
 
 
@@ -249,10 +297,15 @@ def _need(
     blocks = down * -(-width // columns) * (bands if planar else 1)
     if count < blocks:
         raise Malformed(f"malformed: {count} blocks of {rows}x{columns} pixels for {_say(shape)}, expected {blocks}")
-    pixel = (np.dtype(dtype).itemsize if dtype else 0) * (1 if planar else bands)
+    pixel = (_bytes(dtype) if dtype else 0) * (1 if planar else bands)
     if tiled:
         return [pixel * rows * columns] * blocks
     return [pixel * columns * min(rows, height - rows * (i % down)) for i in range(blocks)]
+
+
+def _bytes(dtype: str) -> int:
+    """Return the bytes of a pixel; numpy has no complex integers."""
+    return 2 * int(dtype[len("complex_int") :]) // 8 if dtype.startswith("complex_int") else np.dtype(dtype).itemsize
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

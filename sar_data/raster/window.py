@@ -21,6 +21,7 @@ from sar_data.spec import Tree
 
 _WIDTH, _HEIGHT, _BANDS, _ROWS, _PLANAR = 256, 257, 277, 278, 284
 _STRIPS, _STRIP_SIZES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 273, 279, 322, 323, 324, 325
+ASCII = 2  # a field type
 _KEPT = (
     258,
     259,
@@ -32,7 +33,8 @@ _KEPT = (
     338,
     339,
     347,
-)  # bits, compression, …, predictor, formats, JPEG tables
+    tiff.NODATA,
+)  # bits, compression, …, predictor, formats, JPEG tables, no data
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ def _small(found: Blocks, size: tuple[int, int], parts: list[bytes]) -> bytes:
     entries, apart = [], []
     for tag, (code, value, n) in sorted(tags.items()):
         where = struct.pack(order + "I", at) if len(value) > 4 else value.ljust(4, b"\0")
-        entries.append(struct.pack(order + "HHI", tag, kinds[code], n) + where)
+        kind = ASCII if tag == tiff.NODATA else kinds[code]
+        entries.append(struct.pack(order + "HHI", tag, kind, n) + where)
         if len(value) > 4:
             apart.append(value)
             at += len(value)

@@ -104,6 +104,25 @@ class CoMoment(Document):
     covariance: float
 
 
+class SuspectPixels(Document):
+    """Pixels of one band, of `pixels` in all images, that nobody declares to be none and that may be none.
+
+    `zero` are exact zeros in dB, `fill` -9999 and -32768, `infinite` those without a bound, `border` edges of one
+    single value. Floats of `fill` are stored as NaN; they and the infinite ones are masked.
+    """
+
+    pixels: Count
+    zero: Count = 0
+    fill: Count = 0
+    infinite: Count = 0
+    border: Count = 0
+
+    @property
+    def share(self) -> float:
+        """The share of all pixels."""
+        return (self.zero + self.fill + self.infinite + self.border) / max(self.pixels, 1)
+
+
 class SplitStatistics(Document):
     bands: dict[str, BandStatistics]
     co_moments: list[CoMoment]

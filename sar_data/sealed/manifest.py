@@ -28,6 +28,7 @@ from sar_data.sealed.documents import (
     SplitPolicyDocument,
     SplitStatistics,
     Storage,
+    SuspectPixels,
     TaskDocument,
 )
 from sar_data.sealed.names import Container, Frames, Name, Optional, Sha256, Side, Split, first_flaw
@@ -98,6 +99,7 @@ class Outcome(Document):
 
     `unvalued` counts pixels a band that are masked because they have no value in a unit they were converted to, as zero
     power has no dB; a band without any is not in it.
+    `suspect_pixels` has the bands in which some pixels may be none although nobody says so.
     """
 
     splits: dict[Split, SplitDocument]
@@ -107,6 +109,7 @@ class Outcome(Document):
     unvalued: dict[str, int] = pydantic.Field(default_factory=dict)
     quarantine: list[Quarantined]
     dropped_objects: dict[str, int] = pydantic.Field(default_factory=dict)
+    suspect_pixels: dict[str, SuspectPixels] = pydantic.Field(default_factory=dict)
     fallback_reads: int
     narrowed_records: int
     content_digest: Sha256

@@ -13,9 +13,9 @@ from typing import Annotated
 import pydantic
 from pydantic import AfterValidator, Field, StringConstraints
 
+from sar_data.dtypes import STORED
 from sar_data.errors import UsageError
 from sar_data.formats import FORMATS
-from sar_data.formats.container import DTYPES
 from sar_data.spec import DatasetSpec
 from sar_data.split.policy import SPLITS
 from sar_data.system.paths import CONTROL, flaw
@@ -52,7 +52,7 @@ def format_flaw(name: str) -> str | None:
 
 def dtype_flaw(name: str) -> str | None:
     """Return why pixels cannot be stored in this type, None where they can."""
-    return None if name in DTYPES else f"expected {', '.join(DTYPES)}"
+    return None if name in STORED else f"expected {', '.join(STORED)}"
 
 
 def _checked(of: Callable[[str], str | None]) -> AfterValidator:
@@ -80,7 +80,7 @@ ShardName = Annotated[str, StringConstraints(pattern=f"^({SPLIT})/[0-9]{{6,9}}$"
 Container = Annotated[str, _checked(format_flaw), Field(json_schema_extra={"enum": list(FORMATS)})]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Checksum = Annotated[str, StringConstraints(pattern="^(md5|sha1|sha256|sha512):[0-9a-f]{32,128}$")]
-Dtype = Annotated[str, _checked(dtype_flaw), Field(json_schema_extra={"enum": list(DTYPES)})]
+Dtype = Annotated[str, _checked(dtype_flaw), Field(json_schema_extra={"enum": list(STORED)})]
 Count = Annotated[int, Field(ge=0)]
 # Bounded, so that the bytes of an image can be counted.
 Side = Annotated[int, Field(ge=1, le=1 << 20)]

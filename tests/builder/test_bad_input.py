@@ -89,7 +89,7 @@ DAMAGES = {
     "a virtual raster": Damage(vrt, "VH.tif", "VRTDataset|TIFF"),
     "too few rows": Damage(lambda p: foreign(p, np.zeros((1, 60, 120), np.float32)), "VH.tif", "60x120"),
     "two bands": Damage(lambda p: foreign(p, np.zeros((2, 120, 120), np.float32)), "VH.tif", "2 bands"),
-    "float64": Damage(lambda p: foreign(p, np.zeros((1, 120, 120), np.float64)), "VH.tif", "float64"),
+    "whole numbers": Damage(lambda p: foreign(p, np.zeros((1, 120, 120), np.int16)), "VH.tif", "found int16"),
     "another place": Damage(
         lambda p: foreign(p, np.zeros((1, 120, 120), np.float32), transform=UTM), "VH.tif", "georeference"
     ),

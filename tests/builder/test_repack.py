@@ -282,7 +282,7 @@ def test_a_band_without_spread_cannot_be_normalized(bigearthnet: Pipeline, small
     source = copied(small_source, tmp_path / "source")
     for patch in patches(source):
         rewrite.write(patch, "VH", np.full((120, 120), -20, np.float32))
-    parent = make(bigearthnet, source, tmp_path / "out")
+    parent = make(bigearthnet, source, tmp_path / "out", suspect_limit=1.0)
     with pytest.raises(UsageError, match="constant"):
         convert(ConvertRequest(parent=parent.path, normalize="zscore"))
 

@@ -33,6 +33,8 @@ WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
     ({"crop": 500}, "`crop=500`: expected images of at least that size, found at most"),
     ({"pad": 3}, "`pad=3`: expected images of at most that size, found"),
     ({"bad_records": "skip"}, "unknown bad records 'skip'"),
+    ({"complex_as": "IQ"}, "unknown complex as 'IQ'"),
+    ({"suspect_limit": 1.5}, "`suspect_limit=1.5`: expected a share from 0 to 1"),
     ({"mirror": "https://x"}, "`mirror=https://x`: expected `fetch=True` with it"),
     ({"limit": 0}, "`limit=0`: expected at least 1 record"),
     ({"shard_length": 0}, "`shard_length=0`: expected at least 1 sample"),

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from sar_data.dtypes import STORED
 from sar_data.errors import BuildError
 from sar_data.stream.kernels.memory import (
     DONE,
@@ -30,7 +31,7 @@ from sar_data.system.native import carray, compiled, inlined, pointer, type_of
 Floats = npt.NDArray[np.float32]
 # An empty array of each stored type, by which a loop is chosen; float16 goes by its bits.
 MOST = 1 << 56
-KINDS = {np.dtype(kind): np.empty(0, "u2" if kind == "f2" else kind) for kind in ("f4", "f2", "u2", "i2", "u1")}
+KINDS = {np.dtype(kind): np.empty(0, "uint16" if kind == "float16" else kind) for kind in STORED}
 
 
 class Channels(NamedTuple):

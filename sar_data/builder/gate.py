@@ -1,0 +1,79 @@
+"""The one gate for the types of pixels: before a build is planned, every declaration is one that a build can store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sar_data.dtypes import COMPLEX, TAKEN, holds
+from sar_data.errors import SourceError, UsageError
+from sar_data.naming import few
+from sar_data.raster import tiff
+from sar_data.record import Record
+from sar_data.spec import Band, ComplexAs, DatasetSpec, Pipeline, Tree, Unit
+
+PARTS: dict[ComplexAs, tuple[tuple[str, Unit, str], ...]] = {
+    "iq": (("I", "DN", "in phase"), ("Q", "DN", "in quadrature")),
+    "amplitude-phase": (("amplitude", "amplitude", "modulus"), ("phase", "phase", "argument, in radians")),
+}
+"""The name, the unit and the meaning of the two bands that a band of complex numbers becomes."""
+TIFFS = (".tif", ".tiff")
+
+
+def gated(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return a pipeline whose pixels can be stored, with sentences of what that changes.
+
+    Raises SourceError for complex numbers of which nobody says what they become, UsageError for a type that is none.
+    """
+    spec, how = pipeline.spec, complex_as or pipeline.spec.complex_as
+    if spec.dtype in COMPLEX:
+        if how is None:
+            raise SourceError(
+                f"{spec.name}: the files hold complex numbers ({spec.dtype}), which no build stores as such: choose "
+                "`complex_as=iq` (bands I and Q) or `complex_as=amplitude-phase`"
+            )
+        made = replace(spec, dtype="float32", bands=_bands(spec, how), complex_as=how)
+        return replace(pipeline, spec=made), (f"{spec.dtype} becomes the bands {few([b.name for b in made.bands])}",)
+    if complex_as is not None:
+        raise UsageError(f"`complex_as={complex_as}`: expected files of complex numbers, found {spec.dtype}")
+    if spec.dtype not in TAKEN:
+        raise UsageError(f"{spec.name}: expected pixels of {', '.join(TAKEN)} or complex numbers, found {spec.dtype}")
+    dtype = TAKEN[spec.dtype]
+    if spec.nodata is not None and holds(spec.dtype, spec.nodata):
+        dtype = _with_nan(dtype)
+    if dtype == spec.dtype:
+        return pipeline, ()
+    return replace(pipeline, spec=replace(spec, dtype=dtype)), (f"{spec.dtype} is stored as {dtype}",)
+
+
+def _bands(spec: DatasetSpec, how: ComplexAs) -> tuple[Band, ...]:
+    """Return the two bands of each band; a sole band without a polarization leaves its name out."""
+    alone = len(spec.bands) == 1 and not spec.bands[0].polarization
+    return tuple(
+        replace(
+            band, name=part if alone else f"{band.name}_{part}", unit=unit, description=f"{band.description}, {meaning}"
+        )
+        for band in spec.bands
+        for part, unit, meaning in PARTS[how]
+    )
+
+
+def _with_nan(dtype: str) -> str:
+    """Return the type in which the same numbers and NaN have a place."""
+    return dtype if dtype.startswith("float") else "float32"
+
+
+def with_absence(pipeline: Pipeline, tree: Tree, records: Sequence[Record]) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return a pipeline that stores floats where some record's file declares a whole number to be no data; a sentence.
+
+    Only a dataset of whole numbers is looked at, and of its files only the heads of its TIFFs. Raises BadRecord.
+    """
+    spec = pipeline.spec
+    if _with_nan(spec.dtype) == spec.dtype:
+        return pipeline, ()
+    for path in (file.path for record in records for file in record.files if file.path.lower().endswith(TIFFS)):
+        value = tiff.nodata(tree, path)
+        if value is not None and holds(spec.dtype, value):
+            said = f"{path} declares {value:g} to be no data: {spec.dtype} is stored as float32, with NaN"
+            return replace(pipeline, spec=replace(spec, dtype=_with_nan(spec.dtype))), (said,)
+    return pipeline, ()

@@ -1,0 +1,99 @@
+"""Pixels that may be none although no file says so: counted by reason in the pass over an image, told once a build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import BuildError
+from sar_data.record import Image
+from sar_data.sealed.documents import SuspectPixels
+
+FILLS = (-9999.0, -32768.0)  # what programs write where they have no value
+FREE = ("1", "minmax")  # units of values that were normalized, where any number may be one
+REASONS: Mapping[str, str] = {
+    "zero": "exact zeros in dB",
+    "fill": "of -9999 or -32768 (masked in floats)",
+    "infinite": "infinite (masked)",
+    "border": "in borders of one value",
+}
+ZERO = list(REASONS).index("zero")
+Counts = npt.NDArray[np.int64]
+"""int64 [reason, band]."""
+
+
+def unfilled(image: Image, units: Sequence[str]) -> tuple[Image, Counts]:
+    """Return an image [..., band, y, x], NaN where floats have a fill, and how many [band] pixels have one."""
+    absent = np.isin(image, np.array(FILLS, image.dtype)) & ~np.isin(units, FREE)[:, None, None]
+    counts: Counts = absent.sum(axis=(-2, -1)).reshape(-1, len(units)).sum(axis=0)
+    if image.dtype.kind == "f" and counts.any():
+        image = np.where(absent, image.dtype.type(np.nan), image)
+    return image, counts
+
+
+def bordered(image: Image, units: Sequence[str]) -> Counts:
+    """Return how many pixels [band] of an image [..., band, y, x] lie in edges that have one single value.
+
+    Zeros in dB are counted as such, and not here.
+    """
+    counts = np.zeros(len(units), np.int64)
+    if min(image.shape[-2:]) < 2:
+        return counts
+    # Speckle has no two equal neighbours, so that most images need no closer look.
+    sides = image[..., 0, :2], image[..., -1, :2], image[..., :2, 0], image[..., :2, -1]
+    alike = np.any([side[..., 0] == side[..., 1] for side in sides], axis=0).reshape(-1, len(units))
+    for frame, band in np.argwhere(alike).tolist():
+        counts[band] += _border(image.reshape(-1, *image.shape[-3:])[frame, band], units[band] == "dB")
+    return counts
+
+
+def _border(plane: Image, in_db: bool) -> int:
+    """Return how many pixels of [y, x] lie in rows and columns at its edges that have one value."""
+    height, width = plane.shape
+    top, bottom = _run(plane, in_db), _run(plane[::-1], in_db)
+    left, right = _run(plane.T, in_db), _run(plane.T[::-1], in_db)
+    return int(height * width - max(height - top - bottom, 0) * max(width - left - right, 0))
+
+
+def _run(rows: Image, in_db: bool) -> int:
+    """Return how many of the first rows have one and the same value."""
+    value = rows[0, 0]
+    if not np.isfinite(value) or (in_db and value == 0):
+        return 0
+    for number, row in enumerate(rows):
+        if not (row == value).all():
+            return number
+    return len(rows)
+
+
+def documents(counts: Counts, pixels: int, bands: Sequence[str]) -> dict[str, SuspectPixels]:
+    """Return the counts [reason, band] of images with so many pixels a band, for the bands that have any."""
+    columns = zip(bands, counts.T.tolist(), strict=True)
+    return {
+        band: SuspectPixels(pixels=pixels, **dict(zip(REASONS, column, strict=True)))
+        for band, column in columns
+        if any(column)
+    }
+
+
+def told(found: Mapping[str, SuspectPixels]) -> str:
+    """Return the one sentence that tells of all bands; an empty one where there is nothing to tell."""
+    parts = []
+    for band, document in found.items():
+        known = ((getattr(document, reason), words) for reason, words in REASONS.items())
+        parts.append(f"{band} {document.share:.2%}: {', '.join(f'{n:,} {words}' for n, words in known if n)}")
+    return (
+        f"warning: some pixels may be none: {'; '.join(parts)}. If so, declare them (docs/sources.md)" if parts else ""
+    )
+
+
+def check(found: Mapping[str, SuspectPixels], limit: float) -> None:
+    """Raise BuildError where the share of a band is above the limit."""
+    band = max(found, key=lambda name: found[name].share, default=None)
+    if band is not None and found[band].share > limit:
+        raise BuildError(
+            f"{told({band: found[band]}).removeprefix('warning: ')}. Expected a share of at most "
+            f"`suspect_limit={limit:g}`: if these are values, choose a greater one; what is packed is kept"
+        )
