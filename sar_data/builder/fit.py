@@ -14,6 +14,8 @@ from sar_data.builder.unfit import unfit
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.sources.below import Below
+from sar_data.sources.filter import Filtered
+from sar_data.sources.standin import explaining
 from sar_data.sources.tree import Folder
 from sar_data.spec import ComplexAs, Pipeline, Tree
 
@@ -65,9 +67,9 @@ def holds(pipeline: Pipeline, tree: Tree) -> bool:
 
 def _as_it_is(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     """Return the pipeline for the published layout, or for a copy, None where neither lies at the root of a tree."""
-    with blaming(pipeline, "units", "the source"):
+    with explaining(tree), blaming(pipeline, "units", "the source"):
         published = holds(pipeline, tree)
-    with blaming(pipeline, "fit" if published else "copies", "the source"):
+    with explaining(tree), blaming(pipeline, "fit" if published else "copies", "the source"):
         if published:
             fit, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
             return Fitted(fit, tree, discovered)
@@ -96,7 +98,7 @@ def _further_up(pipeline: Pipeline, source: Path) -> Fitted | None:
     if not source.is_dir() or source.parent == source:
         return None
     with suppress(SarDataError, OSError):  # what lies around a source may be anything
-        tree = Folder.at(source.parent)
+        tree = Filtered(Folder.at(source.parent))
         if (one := _as_it_is(pipeline, tree)) and _is_part(one, source.name):
             return replace(one, layout=_joined(f"one folder up, in {source.parent.name or '/'}", one.layout))
     return None

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.sources.below import Below
+from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 
@@ -47,4 +48,6 @@ def _folder(tree: Tree) -> str | None:
     if isinstance(tree, Below):
         above = _folder(tree.tree)
         return None if above is None else os.path.join(above, tree.folder)
+    if isinstance(tree, Filtered):
+        return _folder(tree.tree)
     return tree.root if isinstance(tree, Folder) else None

@@ -14,6 +14,7 @@ from sar_data.dtypes import TAKEN, fitted, parts, without
 from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
+from sar_data.sources.standin import explaining
 from sar_data.sources.tree import Witness
 from sar_data.spec import DatasetSpec, Pipeline, Tree
 
@@ -77,7 +78,8 @@ class _RawOpened:
         witness = Witness(self.tree, seen, sizes)
         spec = self.pipeline.spec
         try:
-            sample = self.pipeline.read(witness, record)
+            with explaining(self.tree):
+                sample = self.pipeline.read(witness, record)
         except SarDataError:
             raise
         except Exception as error:

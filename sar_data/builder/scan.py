@@ -20,6 +20,8 @@ from sar_data.sealed.documents import Quarantined
 from sar_data.sealed.index import SCAN
 from sar_data.sealed.names import key_flaw
 from sar_data.sealed.records import to_records, to_table
+from sar_data.sources.filter import true_path
+from sar_data.sources.standin import HEAD, explaining, in_place_of
 from sar_data.sources.tree import Witness
 from sar_data.spec import Pipeline, Tree
 from sar_data.system.bulk import bulk
@@ -38,7 +40,7 @@ class Scanned:
 
 def units_of(pipeline: Pipeline, tree: Tree) -> list[str]:
     """Return the units of a source, sorted; raise SourceError where it cannot be listed."""
-    with blaming(pipeline, "units", "the source"):
+    with explaining(tree), blaming(pipeline, "units", "the source"):
         return sorted(pipeline.units(tree))
 
 
@@ -95,8 +97,8 @@ def _scan_chunk(
     with bulk():
         for unit in units:
             try:
-                with blaming(pipeline, "scan", unit):
-                    found = [_sound(pipeline, record) for record in pipeline.scan(tree, unit)]
+                with explaining(tree), blaming(pipeline, "scan", unit):
+                    found = [_sound(pipeline, tree, record) for record in pipeline.scan(tree, unit)]
                 records += [_rehashed(tree, record) for record in found] if rehash else found
             except BadRecord as error:
                 if bad_records == "stop":
@@ -116,7 +118,7 @@ def blaming(pipeline: Pipeline, act: str, what: str) -> Iterator[None]:
         raise PipelineFault(pipeline.spec.name, act, what, error) from error
 
 
-def _sound(pipeline: Pipeline, record: Record) -> Record:
+def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
     """Return a record that keeps what every pipeline promises of records; else the fault is the pipeline's."""
     if reason := key_flaw(record.key):
         raise BadRecord(record.files[0].path, f"{reason}: {record.key!r}")
@@ -124,6 +126,12 @@ def _sound(pipeline: Pipeline, record: Record) -> Record:
         raise ValueError(f"{record.key}: expected a time with a time zone, found {record.time}")
     if missing := [task.name for task in pipeline.spec.tasks if task.name not in record.labels]:
         raise ValueError(f"{record.key}: expected labels of each task, found none of {', '.join(missing)}")
+    for file in record.files:
+        # Whole files that scan reads have a hash, and are what they seem; of others a small one may be a pointer.
+        if file.size < HEAD and file.xxh3 is None and (reason := in_place_of(tree, file.path)):
+            raise BadRecord(file.path, reason)
+    if any(true_path(tree, file.path) != file.path for file in record.files):
+        return replace(record, files=tuple(replace(file, path=true_path(tree, file.path)) for file in record.files))
     return record
 
 

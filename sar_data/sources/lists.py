@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sar_data.errors import BadRecord, SourceError
+from sar_data.sources.filter import Filtered
+from sar_data.sources.standin import HEAD, stand_in
 from sar_data.sources.tree import Folder
 from sar_data.spec import PACKED, Tree
 
@@ -29,13 +31,13 @@ class FoundLists:
         if lists is not None:
             if not lists.is_dir():
                 raise SourceError(f"`lists={lists}`: expected a folder of list files, found none")
-            return cls(((Folder.at(lists), "", str(lists)),))
+            return cls(((Filtered(Folder.at(lists)), "", str(lists)),))
         places = []
         for tree in dict.fromkeys(trees):
             below = sorted(tree.folders())
             folders = below if len(below) <= MOST_FOLDERS else ["lists"]
             places += [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in folders)]
-        beside: Tree = Folder.at(source.absolute().parent)
+        beside: Tree = Filtered(Folder.at(source.absolute().parent))
         places += [] if source.is_dir() else [(beside, "", str(source.parent))]
         places.append((beside, "lists/", str(source.parent / "lists")))
         return cls(tuple(places))
@@ -47,7 +49,10 @@ class FoundLists:
                     tree.size(folder + found)
                 except BadRecord:
                     continue
-                return unpack(tree.read(folder + found), f"{words}/{found}")
+                data = tree.read(folder + found)
+                if data and (reason := stand_in(data[:HEAD], len(data))):
+                    raise SourceError(f"{words}/{found}: {reason}")
+                return unpack(data, f"{words}/{found}")
         return None
 
     def where(self) -> str:

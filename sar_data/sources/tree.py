@@ -18,6 +18,14 @@ from sar_data.naming import few
 from sar_data.record import SourceFile
 from sar_data.spec import Tree
 
+LITTER = frozenset(
+    {"__macosx", ".ds_store", ".appledouble", ".spotlight-v100", ".fseventsd", ".trashes", "thumbs.db", "desktop.ini"}
+    | {"$recycle.bin", "system volume information", "lost+found", "@eadir"}
+    | {".git", ".dvc", ".cache", ".ipynb_checkpoints"}
+)
+"""What is no part of any dataset, in lower case; so is what begins with "._"."""
+ANNEX = "annex/objects"
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -49,16 +57,17 @@ class Folder:
         return f"{self.root}/{path}"
 
     def folders(self, path: str = "") -> list[str]:
-        return [entry.name for entry in self._entries(path) if entry.is_dir()]
+        return [entry.name for entry in self._entries(path) if _is_folder(entry)]
 
     def files(self, path: str = "") -> list[str]:
-        return [entry.name for entry in self._entries(path) if entry.is_file()]
+        # What is no folder is a file, so that nothing vanishes: a link that leads nowhere fails when it is read.
+        return [entry.name for entry in self._entries(path) if not _is_folder(entry)]
 
     def size(self, path: str) -> int:
         try:
             facts = os.stat(self._below(path))
         except OSError as error:
-            raise BadRecord(path, _reason(error)) from error
+            raise BadRecord(path, self._reason(path, error)) from error
         if not stat.S_ISREG(facts.st_mode):
             raise BadRecord(path, "expected a file, found a directory or a device")
         return facts.st_size
@@ -85,7 +94,30 @@ class Folder:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise BadRecord(path, _reason(error)) from error
+            raise BadRecord(path, self._reason(path, error)) from error
+
+    def _reason(self, path: str, error: OSError) -> str:
+        """Return why a file cannot be read; a link to nowhere says where it leads."""
+        if error.errno != errno.ENOENT or str(error.strerror).startswith("expected"):
+            return str(error.strerror)
+        try:
+            leads = os.readlink(f"{self.root}/{path}")
+        except OSError:
+            return "expected a file, found none"
+        remedy = "Run `git annex get .` in the source" if ANNEX in leads else "Fetch what it should lead to"
+        return f"expected a file, found a link to {leads[:200]!r}, where there is none. {remedy}"
+
+
+def is_litter(name: str) -> bool:
+    """Say whether file managers, servers and version control leave a file or folder of this name beside data."""
+    return name.startswith("._") or name.casefold() in LITTER
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _has_bytes(path: str) -> bool:
@@ -95,11 +127,6 @@ def _has_bytes(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _reason(error: OSError) -> str:
-    missing = error.errno == errno.ENOENT and not str(error.strerror).startswith("expected")
-    return "expected a file, found none" if missing else str(error.strerror)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache

@@ -29,6 +29,7 @@ from tests.mini.readers import flat, read_build
 from tests.mini.sources import copied, facts, labels, patches, rewrite, tif
 
 UTM = (10.0, 0.0, 404400.0, 0.0, -10.0, 5342400.0)
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 58024\n"
 HTML = b"<!DOCTYPE html><html><body>429 Too Many Requests</body></html>"
 
 
@@ -62,6 +63,12 @@ def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
+def astray(path: Path) -> None:
+    """Make a link to what is not there, as of a file that was not fetched."""
+    path.unlink()
+    path.symlink_to("/nowhere/x.tif")
+
+
 def twin(patch: Path) -> None:
     shutil.copytree(patch, patch.parents[1] / "a second download" / patch.name)
 
@@ -84,8 +91,11 @@ class Damage:
 DAMAGES = {
     "truncated": Damage(lambda p: os.truncate(tif(p), 58_000), "VH.tif", "expected 58,024 bytes, found 58,000"),
     "cut in half": Damage(lambda p: os.truncate(tif(p), 29_000), "VH.tif", "found 29,000"),
-    "empty": Damage(lambda p: tif(p).write_bytes(b""), "VH.tif", "empty"),
-    "a web page": Damage(lambda p: tif(p).write_bytes(HTML), "VH.tif", "DOCTYPE"),
+    "empty": Damage(lambda p: tif(p).write_bytes(b""), "VH.tif", "found an empty one", at_scan=True),
+    "a web page": Damage(lambda p: tif(p).write_bytes(HTML), "VH.tif", "found an HTML page", at_scan=True),
+    "a long web page": Damage(lambda p: tif(p).write_bytes(HTML * 90), "VH.tif", "found an HTML page"),
+    "a pointer": Damage(lambda p: tif(p).write_bytes(POINTER), "VH.tif", "58,024 bytes are missing", at_scan=True),
+    "a link to nowhere": Damage(lambda p: astray(tif(p)), "VH.tif", "link to '/nowhere/x.tif'", at_scan=True),
     "a virtual raster": Damage(vrt, "VH.tif", "VRTDataset|TIFF"),
     "too few rows": Damage(lambda p: foreign(p, np.zeros((1, 60, 120), np.float32)), "VH.tif", "60x120"),
     "two bands": Damage(lambda p: foreign(p, np.zeros((2, 120, 120), np.float32)), "VH.tif", "2 bands"),
@@ -190,7 +200,7 @@ def test_the_slot_stays_in_zarr_and_says_that_it_is_not_valid(
 
     (key, *_) = (row["key"] for row in whole.index().to_pylist() if row["split"] == "train")
     number = [patch.name for patch in patches(small_source)].index(key)
-    source, _ = damaged(small_source, tmp_path / "source", DAMAGES["empty"].act, number)
+    source, _ = damaged(small_source, tmp_path / "source", DAMAGES["truncated"].act, number)
     build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     group: Any = zarr.open_group(build.path / "train", mode="r")
     (lost,) = np.flatnonzero(~group["valid"][:])
@@ -204,7 +214,7 @@ def test_the_slot_stays_in_zarr_and_says_that_it_is_not_valid(
 def test_statistics_are_those_of_the_valid_records(
     bigearthnet: Pipeline, small_source: Path, tmp_path: Path, without: Build
 ) -> None:
-    source, _ = damaged(small_source, tmp_path / "source", DAMAGES["a web page"].act)
+    source, _ = damaged(small_source, tmp_path / "source", DAMAGES["a long web page"].act)
     build = make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     assert build.manifest.statistics is not None
     assert without.manifest.statistics is not None
@@ -353,7 +363,7 @@ def test_nothing_but_bad_records_is_an_error_and_no_empty_build(
 ) -> None:
     source = copied(small_source, tmp_path / "source")
     for patch in patches(source):
-        tif(patch).write_bytes(b"")
+        os.truncate(tif(patch), 58_000)
     with pytest.raises(SplitError, match="every train record was quarantined"):
         make(bigearthnet, source, tmp_path / "out", bad_records="quarantine")
     for patch in patches(source):

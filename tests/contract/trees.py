@@ -77,7 +77,7 @@ class TreeContract:
         "name",
         [
             "no such file",
-            "deep/1.tiff",
+            "deep/1.TIFF2",
             "DEEP/1.TIF",
             "../readme.txt",
             "/etc/hostname",
@@ -93,6 +93,12 @@ class TreeContract:
         for act in (tree.read, tree.size, lambda path: tree.head(path, 4), lambda path: tree.pread(path, 1, 4)):
             with pytest.raises(BadRecord, match=r"expected|directory|found"):
                 act(name)
+
+    @pytest.mark.parametrize("name", ["deep/1.tif", "deep/1.TIF", "deep/1.tiff"])
+    def test_an_ending_may_be_spelled_as_people_do(self, tree: Tree, name: str) -> None:
+        assert tree.read(name) == FILES["deep/1.tif"]
+        assert tree.head(name, 9) == tree.pread(name, 0, 9) == bytes(range(9))
+        assert tree.size(name) == 256 * 300
 
     @pytest.mark.parametrize("name", ["no such folder", "readme.txt", ".."])
     def test_what_is_no_folder_cannot_be_listed(self, tree: Tree, name: str) -> None:

@@ -276,13 +276,13 @@ HOSTILE: dict[str, Hostile] = {
     "zst: a window of 2 GiB": Hostile(
         "evil.tar.zst", lambda: b"\x28\xb5\x2f\xfd\x00\xa8" + bytes(30), "evil.tar.zst", "damage after"
     ),
-    "a web page": Hostile("evil.tar.gz", lambda: b"<!DOCTYPE html><html>", "evil.tar.gz", "begins with b'<!DOCTYPE"),
-    "a gzip named tar": Hostile("evil.tar", lambda: gzip.compress(member()), "evil.tar", "begins with"),
+    "a web page": Hostile("evil.tar.gz", lambda: b"<!DOCTYPE html><html>", "evil.tar.gz", "found an HTML page"),
+    "a gzip of no tar": Hostile("evil.tar.gz", lambda: gzip.compress(b"x"), "evil.tar.gz", "cut off"),
     "a rar": Hostile("evil.rar", lambda: b"Rar!\x1a\x07\x01\0", "evil.rar", "unrar"),
     "a later part": Hostile("evil.tar.gzab", lambda: b"x", "evil.tar.gzab", "the part before it"),
-    "part of a zip": Hostile("evil.zip.part01", lambda: zip_bytes({}), "evil.zip", "join"),
+    "part of a zip": Hostile("evil.zip.part02", lambda: zip_bytes({}), "evil.zip", "the part before it"),
     "a text": Hostile("evil.txt", lambda: b"x", "evil.txt", "another file"),
-    "an empty file": Hostile("evil.tar", lambda: b"", "evil.tar", "begins with"),
+    "an empty file": Hostile("evil.tar", lambda: b"", "evil.tar", "found an empty one"),
     "tar: GNU names in a plain one": Hostile(
         "evil.tar", lambda: tar_bytes({"../" + "x" * 200: b""}, tarfile.GNU_FORMAT), "../xxx", "climbs"
     ),

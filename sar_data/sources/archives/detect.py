@@ -1,15 +1,17 @@
-"""Archives by their file names: of what kind they are, and which files are parts of one."""
+"""Archives in a folder: which files are one or parts of one, by name, and of what kind they are, by their contents."""
 
 from __future__ import annotations
 
 import os
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import xxhash
 
 from sar_data.errors import SourceError
+from sar_data.sources.standin import HEAD, stand_in
 
 KINDS = {  # of two with one stem, the first is the quicker
     "tar": "tar",
@@ -27,12 +29,14 @@ NAME = re.compile(
     r"(?P<part>\.?part[a-z0-9]{1,3}|\.?a[a-z]|\.\d{2,3})?",
     re.IGNORECASE,
 )
-LIKELY = re.compile(r"\.(tar|tgz|tzst|tbz2|zip|rar|7z|txz)", re.IGNORECASE).search  # most files of a folder are not
+LIKELY = re.compile(r"\.(tar|tgz|tzst|tbz2|zip|z\d\d|rar|7z|txz)", re.IGNORECASE).search  # most files are not
 DATA = (".zarr.zip", ".safe.zip")  # files that a pipeline opens itself
-PLAIN = ".plain.tar"  # what a compressed archive is turned into
+PLAIN = (".plain.tar", ".plain.zip")  # what a compressed or split archive is turned into
+SPANNED = re.compile(r"(?P<stem>.+)\.z(?P<part>\d{2,3})", re.IGNORECASE)  # the parts before the last, which is .zip
+SAVED = re.compile(r"(\?|%3F).*$|\s*\(\d+\)(?=\.|$)", re.IGNORECASE)  # what browsers and wget add to a name
 TABLE = ".members"  # the table of an archive's members
 MAGIC = {
-    "zip": (b"PK\3\4", b"PK\5\6"),
+    "zip": (b"PK\3\4", b"PK\5\6", b"PK\7\x08"),
     "tar.gz": (b"\x1f\x8b",),
     "tar.bz2": (b"BZh",),
     "tar.zst": (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))),
@@ -58,6 +62,16 @@ class Packed:
     def compressed(self) -> bool:
         """Say whether it must be turned into a plain tar before it can be read by offset."""
         return self.kind not in ("tar", "zip") or len(self.files) > 1
+
+    @property
+    def plain(self) -> str:
+        """The ending of the plain archive that it is turned into."""
+        return PLAIN[self.kind == "zip"]
+
+    @property
+    def spanned(self) -> bool:
+        """Say whether it is a zip whose parts count their places from their own beginning."""
+        return self.kind == "zip" and len(self.files) > 1 and SPANNED.fullmatch(self.files[0].name) is not None
 
     @property
     def bytes(self) -> int:
@@ -87,10 +101,12 @@ class Packed:
                 f"{self.where}: expected {READABLE}, found .{self.kind}, which is not read in place. Unpack it "
                 f"(7z x, or unrar x) into a folder {self.stem} beside it, and name the folder as the source."
             )
-        if self.files[0].name != self.name:
+        if len(self.files) > 1 or self.files[0].name != self.name:
             self._check_parts()
         with open(self.files[0], "rb") as file:
             head = file.read(512)
+        if reason := stand_in(head, self.bytes):
+            raise SourceError(f"{self.where}: {reason}")
         if not (head[257:262] == b"ustar" if self.kind == "tar" else head.startswith(MAGIC[self.kind])):
             raise SourceError(
                 f"{self.where}: expected a {self.kind} archive, found a file that begins with {head[:24]!r}. Fetch it "
@@ -99,22 +115,25 @@ class Packed:
 
     def _check_parts(self) -> None:
         numbers = [_part(path.name) for path in self.files]
+        if self.spanned:
+            if self.files[-1].name != self.name:
+                last = self.files[-1].with_name(self.name)
+                raise SourceError(f"{last}: expected the last part, found none. Fetch it.")
+            numbers[-1] = numbers[-2] + 1
         first = min(numbers[0], 1) if self.where[-1].isdigit() else 0  # aa, 00 or 01
         for path, number, before in zip(self.files, numbers, [first - 1, *numbers], strict=False):
             if number != before + 1:
                 raise SourceError(f"{path}: expected the part before it beside it, found none. Fetch it.")
-        if self.kind == "zip":
-            raise SourceError(f"{self.where}: expected a zip in one file, found parts: join them by cat > {self.name}")
 
 
 def is_ours(name: str) -> bool:
     """Say whether a file is one that reading an archive left beside it."""
-    return name.endswith((PLAIN, f"{PLAIN}.partial")) or (name[0] == "." and name.endswith(TABLE))
+    return name.removesuffix(".partial").endswith(PLAIN) or (name[0] == "." and name.endswith(TABLE))
 
 
 def stem(name: str) -> str:
     """Return an archive's name without what tells its kind: what it has in common with itself packed otherwise."""
-    match = NAME.fullmatch(name)
+    match = NAME.fullmatch(SAVED.sub("", name))
     return match["stem"] if match else name
 
 
@@ -123,6 +142,8 @@ def at(path: Path) -> Packed:
     for packed in _all(path.parent):
         if path.absolute() in packed.files:
             return packed
+    if kind := _kind(path):
+        return Packed(path.name, stem(path.name), kind, (path.absolute(),))
     raise SourceError(f"{path}: expected {READABLE}, found another file")
 
 
@@ -137,27 +158,69 @@ def among(folder: Path) -> list[Packed]:
 
 def _all(folder: Path) -> list[Packed]:
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if LIKELY(entry.name) and entry.is_file()]
+        names = [entry.name for entry in entries if _perhaps(entry.name) and entry.is_file()]
     parts: dict[tuple[str, str, str], list[str]] = {}
-    for name in names:
-        match = NAME.fullmatch(name)
-        if match and not name.startswith(".") and not name.lower().endswith(DATA) and not is_ours(name):
+    for name in sorted(names):
+        saved = SAVED.sub("", name)
+        match, spanned = NAME.fullmatch(saved), SPANNED.fullmatch(saved)
+        if spanned:
+            parts.setdefault((f"{spanned['stem']}.zip", spanned["stem"], "zip"), []).append(name)
+        elif match and not match["part"]:
             kind = match["kind"].lower()
-            whole = name[: match.start("part")] if match["part"] else name
-            parts.setdefault((whole, match["stem"], KINDS.get(kind, kind)), []).append(name)
+            kind = KINDS.get(kind, kind)
+            if kind not in FOREIGN:
+                kind = _kind(folder / name) or kind  # what it holds counts, not what it is called
+            known = (f"{match['stem']}.zip", match["stem"], "zip")
+            parts.setdefault(known if known in parts else (name, match["stem"], kind), []).append(name)
+        elif match:
+            kind = match["kind"].lower()
+            parts.setdefault((saved[: match.start("part")], match["stem"], KINDS.get(kind, kind)), []).append(name)
+        elif kind := _kind(folder / name):
+            parts.setdefault((name, saved, kind), []).append(name)
     return [
-        Packed(
-            *known,
-            tuple(folder.absolute() / name for name in ([known[0]] if known[0] in found else sorted(found, key=_part))),
-        )
+        Packed(*known, tuple(folder.absolute() / name for name in _ordered(known[0], found)))
         for known, found in parts.items()
     ]
 
 
+def _perhaps(name: str) -> bool:
+    """Say whether a file may be an archive by its name: another ending than a number says that it is something else."""
+    if name.startswith(".") or name.lower().endswith(DATA) or is_ours(name):
+        return False
+    _, dot, ending = name.rpartition(".")
+    return bool(LIKELY(name)) or not dot or ending.isdecimal()
+
+
+def _ordered(whole: str, found: list[str]) -> list[str]:
+    """Return the parts of an archive in their order; of one that is there as a whole, that alone."""
+    if any(SPANNED.fullmatch(name) for name in found):
+        return sorted(found, key=lambda name: (name == whole, _part(name)))
+    return [whole] if whole in found else sorted(found, key=_part)
+
+
+def _kind(path: Path) -> str | None:
+    """Return the kind of archive that a file is by its contents, None for another file and one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return None
+    if head[257:262] == b"ustar":
+        return "tar"
+    kind = next((kind for kind, marks in MAGIC.items() if head.startswith(marks)), None)
+    if kind == "tar.gz":  # what else is packed so is a file of another program
+        try:
+            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, 512)
+        except zlib.error:
+            return None
+        return kind if head[257:262] == b"ustar" else None
+    return kind
+
+
 def _part(name: str) -> int:
     """Return the place of a part: aa is 0, ab 1; digits are themselves."""
-    match = NAME.fullmatch(name)
-    text = (match["part"] if match else "").lower().removeprefix(".").removeprefix("part")
+    match = SPANNED.fullmatch(name) or NAME.fullmatch(SAVED.sub("", name))
+    text = ((match["part"] if match else None) or "").lower().removeprefix(".").removeprefix("part")
     if text.isdigit():
         return int(text)
     number = 0

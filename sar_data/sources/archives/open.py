@@ -17,6 +17,7 @@ from sar_data.sources.archives.detect import FOREIGN, Packed
 from sar_data.sources.archives.index import Mount, gathered
 from sar_data.sources.archives.tar import IS_FOLDER, walk
 from sar_data.sources.archives.tree import Mixed
+from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 
@@ -43,13 +44,14 @@ def open_tree(
     if source.is_dir():
         folder, mounts = Folder.at(source), _mounts(source, named, tell)
         if not mounts:
-            return folder
+            return Filtered(folder)
         hidden = frozenset(p.relative_to(folder.root).as_posix() for mount in mounts for p in mount.packed.files)
-        return Mixed(gathered(mounts, Path(folder.root).name, work or source, progress, tell), folder, hidden)
+        archive = gathered(mounts, Path(folder.root).name, work or source, progress, tell)
+        return Filtered(Mixed(archive, folder, hidden))
     if not source.exists():
         raise SourceError(f"source {source}: expected a folder or an archive, found nothing")
     packed = packing.at(source)
-    return gathered([Mount("", packed)], packed.name, work or source.parent, progress, tell)
+    return Filtered(gathered([Mount("", packed)], packed.name, work or source.parent, progress, tell))
 
 
 def _nobody(*_: object) -> None:
@@ -72,7 +74,7 @@ def _mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
     for folder, packed in mine:
         own = f"{folder}/{packed.stem}".removeprefix("/")
         beside = f"{folder}/{_first(packed)}".removeprefix("/") if packed.is_tar else own
-        if (source / beside).exists():
+        if (source / beside).exists() and (source / beside).absolute() not in packed.files:
             tell(f"{packed.where} is left alone: {beside} lies unpacked in {source}")
         else:
             mounts.append(Mount(folder if packed.is_tar else own, packed))

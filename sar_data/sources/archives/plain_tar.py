@@ -1,4 +1,4 @@
-"""A compressed archive, turned once into a plain tar that is then read in place.
+"""A compressed or split archive, turned once into a plain tar or zip that is then read in place.
 
 The tar is .partial until it is whole and flushed. What an interrupted run left is held against what comes out of the
 archive again, and kept where it is the same. The name carries a hash of the archive, so that no other one's is taken.
@@ -17,8 +17,9 @@ from pathlib import Path
 from sar_data.errors import SourceError, TargetError
 from sar_data.progress import Progress, Say
 from sar_data.sources.archives.decompress import blocks_of, least_bytes
-from sar_data.sources.archives.detect import PLAIN, Packed
+from sar_data.sources.archives.detect import Packed
 from sar_data.sources.archives.rules import most_bytes
+from sar_data.sources.archives.spanned import joined
 from sar_data.system import durable, locks, own
 
 STAGE = "unpack MB"
@@ -28,11 +29,11 @@ LOOK_AGAIN_S = 0.1
 
 
 def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path:
-    """Return the plain tar of a compressed archive, made in `work` unless it is there already.
+    """Return the plain tar of a compressed archive, or the one zip of its parts, made in `work` unless it is there.
 
     Raises SourceError for a damaged archive, TargetError where `work` is too small.
     """
-    target = work / f"{packed.name}.{packed.hash}{PLAIN}"
+    target = work / f"{packed.name}.{packed.hash}{packed.plain}"
     if own.believed(target, packed.files):
         return target
     partial = target.with_name(f"{target.name}{durable.PARTIAL}")
@@ -83,7 +84,8 @@ def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, te
     kept, need = os.fstat(descriptor).st_size, least_bytes(packed)
     free = shutil.disk_usage(target.parent).free
     text = (
-        f"{packed.where} is compressed: it is turned once into the plain tar {target}, of {need / 1e6:,.1f} MB or more"
+        f"{packed.where} is {'in parts' if packed.kind == 'zip' else 'compressed'}: it is turned once into the plain "
+        f"{packed.plain[-3:]} {target}, of {need / 1e6:,.1f} MB or more"
     )
     if need - kept > free:
         raise TargetError(f"{text}; {free / 1e6:,.1f} MB are free. Free some space, or choose another `work=…`.")
@@ -100,7 +102,9 @@ def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, te
                 durable.start_writeback(descriptor, flushed, at - flushed)
                 flushed = at
             progress(STAGE, read // 1_000_000, packed.bytes // 1_000_000)
-    if os.pread(descriptor, len(END), max(at - len(END), 0)) != END:
+    if packed.spanned:
+        joined(packed.where, descriptor, [path.stat().st_size for path in packed.files])
+    elif packed.kind != "zip" and os.pread(descriptor, len(END), max(at - len(END), 0)) != END:
         raise SourceError(
             f"{packed.where}: expected a whole tar, found one that is cut off: is it, or its last part, whole?"
         )

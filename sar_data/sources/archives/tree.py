@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sar_data.errors import BadRecord, SourceError
 from sar_data.sources.archives.detect import is_ours
 from sar_data.sources.archives.members import BARE, DEFLATED, FOLDER, Table, opened
-from sar_data.sources.tree import Folder
+from sar_data.sources.tree import Folder, is_litter
 from sar_data.spec import Tree
 
 
@@ -144,7 +144,7 @@ class Mixed:
     def files(self, path: str = "") -> list[str]:
         inside = path.strip("/") + "/" if path else ""
         names = [name for tree in self._listed(path) for name in tree.files(path)]
-        names = [name for name in names if inside + name not in self.hidden and not is_ours(name)]
+        names = [n for n in names if inside + n not in self.hidden and not is_ours(n) and not is_litter(n)]
         if len(set(names)) < len(names):
             twin = next(name for name in names if names.count(name) > 1)
             raise SourceError(

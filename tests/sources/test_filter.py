@@ -1,0 +1,197 @@
+"""What a pipeline is shown of a source: no litter, endings in their usual spelling, and what stands in for a file."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import io
+import re
+import zipfile
+from pathlib import Path
+from struct import pack_into
+
+import pytest
+
+from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
+from sar_data.errors import BadRecord, SourceError
+from sar_data.sealed.opened import Build
+from sar_data.sources.archives.open import open_tree
+from sar_data.sources.standin import stand_in
+from tests.contract.trees import walked
+from tests.mini.archives import Files, files_of, folder, tar_bytes, zip_bytes
+
+LITTER = (
+    *("__MACOSX/a.tif", "._a.tif", ".DS_Store", "Thumbs.db", "THUMBS.DB", "@eaDir/a.tif", "desktop.ini", ".git/HEAD"),
+    "x/.ipynb_checkpoints/a.json",
+)
+CHIPS: Files = {f"x/{name}": name.encode() for name in ("a.TIF", "b.tiff", "c.tif", "c.TIFF", "d.JPEG", "e.Xml")}
+NAMES = {"a.tif": "a.TIF", "b.tif": "b.tiff", "c.tif": "c.tif", "c.TIFF": "c.TIFF", "d.jpg": "d.JPEG", "e.xml": "e.Xml"}
+SHOWN = {"x": None} | {f"x/{name}": true.encode() for name, true in NAMES.items()}
+
+
+@pytest.fixture(params=["folder", "zip"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    files = {**CHIPS, **dict.fromkeys(LITTER, b"litter")}
+    if request.param == "folder":
+        return folder(files, tmp_path / "raw")
+    path = tmp_path / "raw.zip"
+    # An archive that a Mac made; a zip has no two names that differ in case alone.
+    path.write_bytes(zip_bytes({name: data for name, data in files.items() if name != "THUMBS.DB"}))
+    return path
+
+
+def test_litter_is_not_shown_and_endings_are_spelled_as_usual(source: Path) -> None:
+    tree = open_tree(source)
+    assert walked(tree) == SHOWN
+    again = copy.copy(tree)  # as another process gets it: nothing was listed yet
+    assert again == tree
+    for name, true in NAMES.items():
+        assert again.read(f"x/{name}") == again.read(f"x/{true}") == true.encode()
+
+
+def eurosat(root: Path, count: int = 20) -> Path:
+    from sar_data import catalog
+
+    catalog.synthesise("eurosat-sar")(root, count=count, seed=0)
+    return root
+
+
+def built(source: Path, out: Path, say: list[str] | None = None) -> Build:
+    request = BuildRequest(dataset="eurosat-sar", source=source, out=out, split="random")
+    return build(request, say=None if say is None else say.append)
+
+
+def test_records_of_every_spelling_build_and_keep_the_path_that_they_have(tmp_path: Path) -> None:
+    source = eurosat(tmp_path / "raw")
+    plain = built(source, tmp_path / "plain")
+    for path, ending in zip(sorted(source.rglob("*.tif"))[:3], (".TIF", ".tiff", ".Tiff"), strict=True):
+        path.rename(path.with_suffix(ending))
+    odd = built(source, tmp_path / "odd")
+    assert odd.manifest.content_digest == plain.manifest.content_digest
+    paths = {file["path"] for row in odd.index()["files"].to_pylist() for file in row}
+    assert all((source / path).is_file() for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "said"),
+    [
+        (b"", 0, "expected the file, found an empty one"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1234567\n",
+            130,
+            "1,234,567 bytes.*`git lfs",
+        ),
+        (b"version https://git-lfs.github.com/spec/v1\n", 43, "the file itself is missing. Run `git lfs pull`"),
+        (b"/annex/objects/MD5E-s5000--0123456789abcdef.tif\n", 48, "git-annex: 5,000 bytes.*`git annex get"),
+        (b"../../.git/annex/objects/zX/9k/SHA256E-s77--00.tif/SHA256E-s77--00.tif", 70, "git-annex: 77 bytes"),
+        (
+            b"outs:\n- md5: a304afb96060aad90176268345e10355\n  size: 88\n  path: a.tif\n",
+            70,
+            "DVC: 88 bytes.*`dvc pull`",
+        ),
+        (b"\xef\xbb\xbf\n <!DOCTYPE html><title>Log in</title>", 5000, "HTML page.*a login"),
+        (b"<HTML><body>404", 5000, "HTML page"),
+    ],
+)
+def test_what_stands_in_for_a_file_is_named_with_a_remedy(head: bytes, size: int, said: str) -> None:
+    assert re.search(said, stand_in(head, size) or "")
+
+
+@pytest.mark.parametrize("head", [b"II*\0", b"\x89PNG", b"<annotation>", b"{}", b"version 1", b"outs: none"])
+def test_a_file_is_none(head: bytes) -> None:
+    assert stand_in(head, 5000) is None
+
+
+def test_a_link_to_nowhere_stops_and_says_where_it_leads(tmp_path: Path) -> None:
+    source = eurosat(tmp_path / "raw")
+    (source / "EuroSAT-SAR/SeaLake/SeaLake_77.tif").symlink_to("/nowhere/x.tif")
+    with pytest.raises(BadRecord, match=r"SeaLake_77.tif: expected a file, found a link to '/nowhere/x.tif'"):
+        built(source, tmp_path / "out")
+
+
+def test_an_annotation_that_is_a_pointer_is_called_one(tmp_path: Path) -> None:
+    from sar_data import catalog
+
+    catalog.synthesise("hrsid")(tmp_path / "raw", count=4, seed=0)
+    (path,) = (tmp_path / "raw").rglob("annotations/train2017.json")
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n")
+    with pytest.raises(BadRecord, match=r"train2017.json: .*pointer of Git LFS: 999 bytes"):
+        build(BuildRequest(dataset="hrsid", source=tmp_path / "raw", out=tmp_path / "out"))
+
+
+# Archives.
+FEW: Files = {"data/a.tif": b"II*\0" + bytes(5000), "data/b/c.txt": b"text"}
+WHOLE = {"data": None, "data/b": None, **FEW}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("data.tar.gz?download=1", gzip.compress(tar_bytes(FEW))),
+        ("data.zip?dl=1&x=2", zip_bytes(FEW)),
+        ("data (1).tar.gz", gzip.compress(tar_bytes(FEW))),
+        ("data.tar.gz", tar_bytes(FEW)),  # unpacked by a browser, which kept the name
+        ("data.tgz", zip_bytes(FEW)),
+        ("download", zip_bytes(FEW)),
+        ("data.1", gzip.compress(tar_bytes(FEW))),
+    ],
+)
+def test_an_archive_is_known_by_its_contents(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / "raw" / name
+    path.parent.mkdir()
+    path.write_bytes(data)
+    assert walked(open_tree(path, work=tmp_path / "work")) == WHOLE
+    inside = walked(open_tree(path.parent, work=tmp_path / "work"))
+    assert {f"/{key}".rpartition("/data/")[2] for key, value in inside.items() if value} == {"a.tif", "b/c.txt"}
+
+
+def test_what_is_packed_but_no_archive_is_a_file(tmp_path: Path) -> None:
+    files: Files = {"list.csv.gz": gzip.compress(b"a,b\n"), "model.npz": zip_bytes(FEW), "noise.017": bytes(600)}
+    assert walked(open_tree(folder(files, tmp_path / "raw"))) == dict(files)
+
+
+def parted(data: bytes, to: Path, names: list[str]) -> Path:
+    to.mkdir()
+    step = -(-len(data) // len(names))
+    for i, name in enumerate(names):
+        (to / name).write_bytes(data[i * step : (i + 1) * step])
+    return to
+
+
+def spanned(files: Files, to: Path, names: list[str]) -> Path:
+    """Write a zip in parts as zip -s does: places count from the beginning of the part."""
+    data = bytearray(zip_bytes(files))
+    step = -(-len(data) // len(names))
+    end = data.rindex(b"PK\5\6")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        at, directory = archive.start_dir, archive.start_dir
+        for info in archive.infolist():
+            pack_into("<H", data, at + 34, info.header_offset // step)
+            pack_into("<I", data, at + 42, info.header_offset % step)
+            at += 46 + len(info.filename) + len(info.extra) + len(info.comment)
+    pack_into("<HH", data, end + 4, len(names) - 1, directory // step)
+    pack_into("<I", data, end + 16, directory % step)
+    return parted(bytes(data), to, names)
+
+
+@pytest.mark.parametrize("ends", [["zip.001", "zip.002", "zip.003"], ["z01", "z02", "zip"]])
+def test_a_split_zip_is_read_in_place(tmp_path: Path, ends: list[str]) -> None:
+    names = [f"data.{ending}" for ending in ends]
+    files = {f"data/{i}.txt": bytes([i]) * 700 for i in range(9)}
+    write = spanned if names[0].endswith(".z01") else lambda files, *rest: parted(zip_bytes(files), *rest)
+    source = write(files, tmp_path / "raw", names)
+    for asked in (source, source / names[0], source / names[-1]):
+        found = walked(open_tree(asked, work=tmp_path / "work"))
+        assert {f"data/{name.rpartition('/')[2]}": data for name, data in found.items() if data} == files
+    assert files_of(source).keys() == set(names)
+    (source / names[1]).unlink()
+    with pytest.raises(SourceError, match=r"expected (the part before it|3 parts of one zip, found 2)"):
+        open_tree(source, work=tmp_path / "work")
+
+
+def test_a_zip_whose_last_part_is_missing_says_so(tmp_path: Path) -> None:
+    source = spanned({"data/a": bytes(3000)}, tmp_path / "raw", ["data.z01", "data.z02", "data.zip"])
+    (source / "data.zip").unlink()
+    with pytest.raises(SourceError, match=r"data.zip: expected the last part, found none"):
+        open_tree(source)
