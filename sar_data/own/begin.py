@@ -16,6 +16,7 @@ from sar_data.own.evidence import Evidence, class_values, evidence_of
 from sar_data.own.guess import POLARIZATIONS, completed
 from sar_data.own.images import is_image
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey
+from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 
@@ -30,7 +31,7 @@ def begin(folder: Path, taken: Collection[str] = ()) -> Path:
     images.
     """
     path = folder / NAME
-    tree = Folder.at(folder)
+    tree = Filtered(Folder.at(folder))
     if path.exists():
         raise UsageError(
             f"{path}: expected none, found one: it is never overwritten. Complete it, then build the folder"
