@@ -13,10 +13,10 @@ import rasterio
 
 from sar_data import catalog
 from sar_data.builder.counted import counted
+from sar_data.builder.fit import fitted
 from sar_data.builder.itinerary import build
 from sar_data.builder.raw_statistics import ALL
 from sar_data.builder.request import BuildRequest
-from sar_data.builder.fit import fitted
 from sar_data.dtypes import without
 from sar_data.errors import BadRecord, BuildError
 from sar_data.raster import tiff
