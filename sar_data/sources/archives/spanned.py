@@ -60,5 +60,5 @@ def _refused(archive: str, reason: str) -> SourceError:
     whole = str(Path(archive).parent / "joined" / Path(last).name)
     return SourceError(
         f"{archive}: expected the parts of one zip below 4 GB, found {reason}. Make one file of it: "
-        f"mkdir -p {shlex.quote(str(Path(whole).parent))} && zip -s 0 {shlex.quote(last)} --out {shlex.quote(whole)}"
+        f"mkdir -p {shlex.quote(str(Path(whole).parent))} && zip -s 0 {shlex.quote(last)} -O {shlex.quote(whole)}"
     )
