@@ -58,12 +58,10 @@ def test_dask_gives_the_bytes_of_one_process(
 
 
 ENVIRONMENTS: list[tuple[str, int, dict[str, str], int]] = [
-    ("zarr", 0, {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu"}, 0o022),
-    ("zarr", 2, {"PYTHONHASHSEED": "2", "LANG": "C", "LC_ALL": "C"}, 0o077),
-    ("zarr", 3, {"PYTHONHASHSEED": "3", "LC_ALL": "C.UTF-8", "TZ": "America/St_Johns"}, 0o000),
+    ("zarr", 0, {"PYTHONHASHSEED": "1", "TZ": "America/St_Johns", "LC_ALL": "C.UTF-8"}, 0o000),
+    ("zarr", 2, {"PYTHONHASHSEED": "2", "TZ": "Asia/Kathmandu", "LANG": "C", "LC_ALL": "C"}, 0o077),
     ("zarr+zstd", 1, {"PYTHONHASHSEED": "4", "NUMBA_NUM_THREADS": "1"}, 0o027),
-    ("webdataset", 1, {"PYTHONHASHSEED": "5", "TZ": "Pacific/Kiritimati", "LC_ALL": "C"}, 0o077),
-    ("webdataset", 0, {"PYTHONHASHSEED": "random", "LANG": "tr_TR.UTF-8"}, 0o002),
+    ("webdataset", 1, {"PYTHONHASHSEED": "random", "TZ": "Pacific/Kiritimati", "LANG": "tr_TR.UTF-8"}, 0o002),
     ("lmdb", 2, {"PYTHONHASHSEED": "6", "TZ": "UTC", "PYTHONUTF8": "0", "LC_ALL": "C"}, 0o022),
     ("lmdb", 0, {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}, 0o077),
 ]
