@@ -226,7 +226,7 @@ def test_the_build_that_a_preset_repeats_can_be_built(name: str) -> None:
     build = find(name).build
     pipelines = [catalog.pipeline(dataset) for dataset in build.dataset or ()]
     assert pipelines
-    assert build.split is None or any(build.split in pipeline.splits for pipeline in pipelines)
+    assert build.split is None or any(build.split in pipeline.all_splits for pipeline in pipelines)
 
 
 @pytest.mark.parametrize("preset", ["fgmae-eurosat-lp", "fgmae-eurosat-ft"])
