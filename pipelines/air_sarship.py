@@ -111,7 +111,7 @@ FIRST = Pipeline(
     read=read,
     copies=copies,
     copy_splits=SPLITS,
-    layouts={"VOC": ("JPEGImages/*.tiff", "Annotations/*.xml"), "COCO": ("images/*.tiff", "annotations.json")},
+    layouts={"VOC": ("JPEGImages/*.tiff", "Annotations/*.xml"), "COCO": ("images/*.tiff", "annotations/*.json")},
     splits={"random": random.Random()},
 )
 LATER = dataclasses.replace(

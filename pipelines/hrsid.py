@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._repacked import SPLITS, YOLO, Copy, fitted
+from pipelines._repacked import ROBOFLOW, SPLITS, VOC, YOLO, Copy, fitted
 from sar_data.errors import BadRecord
 from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
@@ -146,6 +146,9 @@ PIPELINE = Pipeline(
         "images folder": ("images/*.jpg", "annotations/{train,test}2017.json"),
         "PNG": ("images/*.png", "annotations/{train,test}2017.json"),
         "YOLO": YOLO,
+        "YOLO polygons": YOLO,
+        "Roboflow export": ROBOFLOW,
+        "VOC": (*VOC, "ImageSets/Main/{train,test}.txt"),
         "one merged JSON": ("images/*.jpg", "annotations/*.json"),
     },
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},

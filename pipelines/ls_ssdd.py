@@ -151,7 +151,7 @@ TILES = Pipeline(
     read=read,
     copies=copies,
     copy_splits=SPLITS,
-    layouts={"VOC flat": VOC, "YOLO": YOLO},
+    layouts={"VOC flat": VOC, "COCO": ("JPEGImages_sub/*.jpg", "annotations/{train,test}.json"), "YOLO": YOLO},
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
 )
 WHOLE = dataclasses.replace(SPEC, variant="scenes", title="LS-SSDD-v1.0, whole scenes", shape=None, samples=15)

@@ -82,9 +82,9 @@ def read(tree: Tree, record: Record) -> Sample:
 COPY_SPLITS: dict[str, SplitPolicy] = {"folders": Folders(), "stratified": Stratified(), "random": Random()}
 LAYOUTS = {
     "JPEG, SOC with train and test": ("SOC/train/2S1/HB*.jpeg", "SOC/test/2S1/HB*.jpeg"),
-    "JPEG, ten classes": ("2S1/HB*.jpg", "ZSU_23_4/HB*.jpg"),
+    "JPEG, ten classes": ("BMP2/HB*.jpg", "T72/HB*.jpg"),
     "JPEG, padded, eight classes": ("Padded_imgs/2S1/HB*.JPG", "Padded_imgs/SLICY/HB*.JPG"),
-    "Phoenix, class folders": ("train/2S1/HB*.000", "test/2S1/HB*.000"),
+    "Phoenix, class folders": ("train/BMP2/HB*.000", "test/BMP2/HB*.000"),
 }
 
 

@@ -141,6 +141,6 @@ PIPELINE = Pipeline(
     fit=fit,
     copies=copies,
     copy_splits=SPLITS,
-    layouts={"YOLO with a split": YOLO, "VOC, first release": VOC},
+    layouts={"YOLO with a split": YOLO, "COCO": ("images/*.jpg", "annotations/*.json"), "VOC, first release": VOC},
     splits={"group": group.Group(), "random": random.Random()},
 )

@@ -176,6 +176,9 @@ PIPELINE = Pipeline(
         "YOLO polygons": YOLO,
         "YOLO turned boxes": YOLO,
         "Roboflow export": ROBOFLOW,
+        "Roboflow export, COCO": ("{train,valid}/*.jpg", "{train,valid}/_annotations.coco.json"),
+        "Roboflow export, VOC": ("{train,valid}/*.jpg", "{train,valid}/*.xml"),
+        "Darknet": ("obj/*.jpg", "obj/*.txt", "{train,test}.txt", "obj.names"),
         "mmrotate DOTA": (
             "train/images/*.jpg",
             "train/labelTxt/*.txt",

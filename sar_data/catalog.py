@@ -14,13 +14,14 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sar_data.errors import UsageError, unknown
 from sar_data.naming import fold
-from sar_data.sources.outline import Branch, outline
-from sar_data.sources.tree import Folder
 from sar_data.spec import DatasetSpec, Pipeline, sample_shape
+
+if TYPE_CHECKING:
+    from sar_data.sources.outline import Branch
 
 GROUP, OWN = "sar_data.pipelines", "pipelines"
 MINIATURE = 12  # samples in which every kind of folder of a published tree occurs
@@ -195,6 +196,9 @@ def _by_hand(spec: DatasetSpec) -> str:
 
 def published(name: str) -> Branch:
     """Return the outline of the published tree, as the dataset's generator writes it; raise UsageError without one."""
+    from sar_data.sources.outline import outline
+    from sar_data.sources.tree import Folder
+
     make = synthesise(name)
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), count=MINIATURE, seed=0)

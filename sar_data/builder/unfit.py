@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from sar_data import catalog
 from sar_data.errors import SarDataError, SourceError, UsageError
 from sar_data.naming import few
-from sar_data.sources.outline import Branch, outline
+from sar_data.sources.outline import Branch, ends_like, outline
 from sar_data.spec import Pipeline, Tree
 
 MOST_LINES, MOST_NAMES = 24, 2
@@ -85,18 +84,10 @@ def _copies(pipeline: Pipeline, tree: Tree) -> bool:
 
 def _nearest(layouts: dict[str, Sequence[str]], found: Branch) -> str:
     """Say which layout has most of what was found, and what of it lacks first; empty where none has anything."""
-    paths = [f"/{path}" for path in found.files()]
-    matched = {name: [bool(_matches(pattern, paths)) for pattern in patterns] for name, patterns in layouts.items()}
+    paths = list(found.files())
+    matched = {name: [ends_like(pattern, paths) for pattern in patterns] for name, patterns in layouts.items()}
     near = max(matched, key=lambda name: sum(matched[name]) / max(1, len(matched[name])))
     if not any(matched[near]) or all(matched[near]):
         return ""
     lacking = layouts[near][matched[near].index(False)]
     return f"The nearest known layout is {near!r}: expected {lacking} there, found none."
-
-
-def _matches(pattern: str, paths: Sequence[str]) -> bool:
-    """Say whether a path ends like a pattern, in which * is any name, {a,b} a choice and a run of digits any number."""
-    form = re.sub(r"\d+", "#", re.escape(pattern)).replace("\\*", "[^/]*").replace("\\#", "#").replace("#", r"\d+")
-    form = re.sub(r"\\\{(.*?)\\\}", lambda choice: f"(?:{choice[1].replace(',', '|')})", form)
-    ending = re.compile(f"/{form}$", re.IGNORECASE)
-    return any(ending.search(path) for path in paths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -69,6 +69,14 @@ def outline(tree: Tree, path: str = "", below: int = DEEPEST) -> Branch:
     some = islice(folders, MOST_FOLDERS if below else 0)
     branches = tuple(outline(tree, f"{path}{name}/", below - 1) for name in some)
     return Branch(path.rstrip("/").rpartition("/")[2], counts, samples, branches, len(folders))
+
+
+def ends_like(pattern: str, paths: Iterable[str]) -> bool:
+    """Say whether a path ends like a pattern, in which * is any name, {a,b} a choice and digits any number."""
+    form = re.sub(r"\d+", "#", re.escape(pattern)).replace("\\*", "[^/]*").replace("\\#", "#").replace("#", r"\d+")
+    form = re.sub(r"\\\{(.*?)\\\}", lambda choice: f"(?:{choice[1].replace(',', '|')})", form)
+    ending = re.compile(f"(?:^|/){form}$", re.IGNORECASE)
+    return any(ending.search(path) for path in paths)
 
 
 def _ending(name: str) -> str:

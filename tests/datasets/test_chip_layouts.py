@@ -23,6 +23,7 @@ from sar_data.errors import SourceError
 from sar_data.raster import tiff
 from sar_data.record import Record
 from sar_data.sources.archives.open import open_tree
+from sar_data.sources.outline import ends_like
 from sar_data.sources.tree import Folder
 from tests.mini.builds import make
 from tests.mini.detections import put
@@ -223,6 +224,12 @@ def records_of(fit: Fitted) -> dict[str, Record]:
     return {record.key: record for unit in units for record in fit.pipeline.scan(fit.tree, unit)}
 
 
+def check_files(dataset: str, layout: str, source: Path) -> None:
+    """Hold a copy to the paths that its dataset declares for the layout."""
+    files = [path.relative_to(source.parent).as_posix() for path in source.rglob("*")]
+    assert all(ends_like(pattern, files) for pattern in catalog.pipeline(dataset).layouts[layout])
+
+
 def built(dataset: str, source: Path, out: Path, split: str) -> None:
     pipeline = catalog.pipeline(dataset)
     container = "zarr" if pipeline.spec.shape else "webdataset"
@@ -236,6 +243,7 @@ def test_a_copy_gives_the_records_of_the_published_layout(
 ) -> None:
     raw, original, expected = published(layout.dataset)
     layout.write(raw, source := tmp_path / "raw")
+    check_files(layout.dataset, layout.name, source)
     fit = fitted(catalog.pipeline(layout.dataset), open_tree(source, work=tmp_path), source)
     assert fit.layout.startswith(layout.found)
     assert bool(fit.layout) == bool(layout.found)
@@ -259,6 +267,7 @@ def test_the_public_release_of_dfc2020_tells_city_and_place(
 ) -> None:
     raw, original, expected = published("dfc2020")
     dfc_public(raw, tmp_path / "raw")
+    check_files("dfc2020", "public release", tmp_path / "raw")
     fit = fitted(original.pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw")
     found = records_of(fit)
     assert fit.layout.startswith(
@@ -282,19 +291,26 @@ def test_crops_with_labels_of_modis_are_refused_with_the_reason(tmp_path: Path) 
         fitted(catalog.pipeline("dfc2020"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
 
 
-@pytest.mark.parametrize(
-    ("name", "form", "split"),
-    [
-        ("JPEG, SOC with train and test", "SOC/{split}/{target}/{stem}.jpeg", "folders"),
-        ("JPEG, ten classes", "MSTAR_10_Classes/{target}/{stem}.jpg", "random"),
-        ("JPEG, padded, eight classes", "Padded_imgs/{target}/{stem}.JPG", "random"),
-    ],
-)
+PICTURES = [
+    ("JPEG, SOC with train and test", "SOC/{split}/{target}/{stem}.jpeg", "folders"),
+    ("JPEG, ten classes", "MSTAR_10_Classes/{target}/{stem}.jpg", "random"),
+    ("JPEG, padded, eight classes", "Padded_imgs/{target}/{stem}.JPG", "random"),
+]
+OTHERS = [
+    ("dfc2020", "public release", "the public release, … patches of …"),
+    *(("mstar", name, "JPEG or PNG in folders of classes, …") for name, _, _ in PICTURES),
+    ("mstar", "Phoenix, class folders", ""),
+]
+"""The layouts of which this file tests more than records: dataset, name and what a build says."""
+
+
+@pytest.mark.parametrize(("name", "form", "split"), PICTURES)
 def test_mstar_as_pictures_in_folders_of_classes(name: str, form: str, split: str, tmp_path: Path) -> None:
     synthetic_mstar.synthesise(tmp_path / "made", count=24, seed=0)
     mstar_pictures(tmp_path / "made", source := tmp_path / "raw", form=form)
     if "padded" in name:
         put(source / "Padded_imgs/SLICY/HB14931.JPG", next(source.rglob("*.JPG")).read_bytes())
+    check_files("mstar", name, source)
     fit = fitted(catalog.pipeline("mstar"), Folder.at(source), source)
     assert fit.layout.startswith("JPEG or PNG in folders of classes")
     assert fit.pipeline.spec.variant == "jpeg"
@@ -318,6 +334,7 @@ def test_mstar_as_phoenix_in_folders_of_classes(tmp_path: Path) -> None:
                     tmp_path / "raw" / part / path.parts[path.parts.index(f"{degrees}_DEG") + 1] / path.name,
                     path.read_bytes(),
                 )
+    check_files("mstar", "Phoenix, class folders", tmp_path / "raw")
     found = records_of(fitted(pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw"))
     expected = records_of(fitted(pipeline, Folder.at(tmp_path / "made"), tmp_path / "made"))
     assert found

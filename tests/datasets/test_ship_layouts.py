@@ -13,6 +13,7 @@ import pytest
 from sar_data import catalog
 from sar_data.builder.fit import fitted
 from sar_data.record import Object, Record
+from sar_data.sources.outline import ends_like
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline, Tree
 from tests.mini import detections as mini
@@ -55,10 +56,11 @@ def write_coco(found: list[Shot], out: Path, *, images: str, documents: str, end
             put(out / documents.format(split), mini.coco(mine, first=0))
 
 
-def write_merged(found: list[Shot], out: Path) -> None:
-    put(out / "HRSID/annotations/HRSID.json", mini.coco(found))
+def write_one_coco(found: list[Shot], out: Path) -> None:
+    """Write one COCO document of all images."""
+    put(out / "annotations/instances.json", mini.coco(found))
     for one in found:
-        put(out / "HRSID/images" / one.file, one.data)
+        put(out / "images" / one.file, one.data)
 
 
 def write_voc(found: list[Shot], out: Path, *, images: str = "JPEGImages", lists: bool = True) -> None:
@@ -91,6 +93,27 @@ def write_roboflow(found: list[Shot], out: Path) -> None:
             put(out / split / "labels" / f"{name}.txt", mini.yolo(one))
     put(out / "data.yaml", "train: ../train/images\nval: ../valid/images\n\nnc: 1\nnames: ['ships']\n")
     put(out / "README.roboflow.txt", "SSDD\n")
+
+
+def write_beside(found: list[Shot], out: Path, *, form: str) -> None:
+    """Write what Roboflow exports as COCO and as VOC: a folder a split, images and annotations beside each other."""
+    for split, mine in parts(found, "train", "valid").items():
+        for one in mine:
+            put(out / split / one.file, one.data)
+            if form == "VOC":
+                put(out / split / f"{one.stem}.xml", mini.voc(one))
+        if form == "COCO":
+            put(out / split / "_annotations.coco.json", mini.coco(mine, first=0))
+
+
+def write_darknet(found: list[Shot], out: Path) -> None:
+    """Write images and text in one folder, lists of paths and the names of the classes, as Darknet has them."""
+    for split, mine in parts(found, "train", "test").items():
+        put(out / f"{split}.txt", "".join(f"data/obj/{one.file}\n" for one in mine))
+        for one in mine:
+            put(out / "obj" / one.file, one.data)
+            put(out / "obj" / f"{one.stem}.txt", mini.yolo(one))
+    put(out / "obj.names", "".join(f"{name}\n" for name in found[0].classes))
 
 
 def write_mmrotate(found: list[Shot], out: Path) -> None:
@@ -161,6 +184,15 @@ LAYOUTS = [
         shapes=("rotated",),
     ),
     Layout("ssdd", "Roboflow export", write_roboflow, "YOLO boxes, 9 train + 3 val, JPG", bits=False),
+    Layout(
+        "ssdd",
+        "Roboflow export, COCO",
+        partial(write_beside, form="COCO"),
+        "COCO, 9 train + 3 val, JPG",
+        shapes=("polygons",),
+    ),
+    Layout("ssdd", "Roboflow export, VOC", partial(write_beside, form="VOC"), "VOC, 9 train + 3 val, JPG"),
+    Layout("ssdd", "Darknet", write_darknet, "YOLO boxes, 9 train + 3 test, JPG", bits=False),
     Layout("ssdd", "mmrotate DOTA", write_mmrotate, "DOTA, 9 train + 3 test, JPG", bits=False, shapes=("rotated",)),
     Layout(
         "hrsid",
@@ -171,10 +203,28 @@ LAYOUTS = [
     ),
     Layout("hrsid", "PNG", write_png, "COCO, 8 train + 4 test, PNG", shapes=("polygons",)),
     Layout("hrsid", "YOLO", write_yolo, "YOLO boxes, 8 train + 4 val, JPG", bits=False, official=False),
-    Layout("hrsid", "one merged JSON", write_merged, "COCO, 12 images, JPG", shapes=("polygons",), official=False),
+    Layout("hrsid", "one merged JSON", write_one_coco, "COCO, 12 images, JPG", shapes=("polygons",), official=False),
+    Layout(
+        "hrsid",
+        "YOLO polygons",
+        partial(write_yolo, text=partial(mini.yolo_rings, ring_of=lambda thing: thing.polygons[0])),
+        "YOLO polygons, 8 train + 4 val, JPG",
+        bits=False,
+        shapes=("polygons",),
+        official=False,
+    ),
+    Layout("hrsid", "VOC", write_voc, "VOC, 8 train + 4 test, JPG", official=False),
+    Layout("hrsid", "Roboflow export", write_roboflow, "YOLO boxes, 8 train + 4 val", bits=False, official=False),
+    Layout(
+        "ls-ssdd",
+        "COCO",
+        partial(write_coco, images="JPEGImages_sub", documents="annotations/{}.json"),
+        "COCO, 8 train + 4 test, JPG",
+    ),
     Layout("ls-ssdd", "VOC flat", partial(write_voc, images="JPEGImages", lists=False), ""),
     Layout("ls-ssdd", "YOLO", write_yolo, "YOLO boxes, 8 train + 4 val, JPG", bits=False),
     Layout("sar-ship-dataset", "YOLO with a split", write_sarship, "YOLO boxes, 12 train, JPG", bits=False),
+    Layout("sar-ship-dataset", "COCO", write_one_coco, "COCO, 12 images, JPG"),
     Layout("sar-ship-dataset", "VOC, first release", partial(write_voc, lists=False), "VOC, 12 images, JPG"),
     Layout(
         "sardet-100k",
@@ -192,15 +242,7 @@ LAYOUTS = [
     ),
     Layout("sardet-100k", "YOLO", write_sardet_yolo, "YOLO boxes, 7 train + 3 val + 2 test", bits=False),
     Layout("air-sarship", "VOC", partial(write_voc, lists=False), "VOC, 12 images, TIFF"),
-    Layout(
-        "air-sarship",
-        "COCO",
-        lambda found, out: (
-            put(out / "annotations.json", mini.coco(found)),
-            [put(out / "images" / one.file, one.data) for one in found],
-        ),
-        "COCO, 12 images, TIFF",
-    ),
+    Layout("air-sarship", "COCO", write_one_coco, "COCO, 12 images, TIFF"),
 ]
 
 
@@ -235,6 +277,8 @@ def test_a_copy_gives_the_records_of_the_published_layout(
 ) -> None:
     pipeline, shots = miniatures(layout.dataset)
     layout.write(shots, tmp_path / "raw")
+    files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
+    assert all(ends_like(pattern, files) for pattern in pipeline.layouts[layout.name])
     fit = fitted(pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw")
     assert fit.layout.startswith(layout.found)
     assert bool(fit.layout) == bool(layout.found)
