@@ -209,7 +209,15 @@ def _discovered(asked: Pipeline, fit: Fitted) -> dict[str, Any]:
         return found
     bands = [[band.name, band.polarization, band.unit] for band in spec.bands]
     tasks = [[task.name, task.kind, list(task.classes)] for task in spec.tasks]
-    facts = [spec.title, spec.licence, spec.citation, spec.calibration, spec.terrain_corrected, spec.pixel_size_m]
+    facts = [
+        spec.title,
+        spec.licence,
+        spec.citation,
+        spec.calibration,
+        spec.terrain_corrected,
+        spec.pixel_size_m,
+        spec.nodata,
+    ]
     return found | {"declared": [bands, tasks, spec.frames, facts]}
 
 

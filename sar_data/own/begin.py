@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from sar_data.spec import Tree
 
 UNITS = "dB, power, amplitude, DN (no radiometric meaning), 8-bit (a stretched picture) or phase"
 LINE = 118
+LEAST_ZEROS = 0.001  # share of zeros that is worth a question
 
 
 def begin(folder: Path, taken: Collection[str] = ()) -> Path:
@@ -85,6 +87,18 @@ def _toml(value: object) -> str:
     return text.encode("utf-8", "replace").decode()  # a name that is no Unicode
 
 
+def _line(field: str, value: object, comment: str = "") -> str:
+    """Return a line that gives a field its value; a question where a name on the disk is one that no field can have."""
+    if isinstance(value, tuple):
+        value = list(value)
+    line = f"{field} = {_toml(value)}"
+    try:
+        declared(None, tomllib.loads(line))
+    except (UsageError, SourceError, tomllib.TOMLDecodeError):
+        return f"# ASK {field}: names with characters that no name here can have were found; rename them."
+    return f"{line}  # {comment}" if comment else line
+
+
 def _comment(text: str, mark: str = "# ") -> list[str]:
     """Return a sentence as lines of comment; what is no printable character in a name is a question mark."""
     words = re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]", "?", text).encode("utf-8", "replace").decode().split(" ")
@@ -120,12 +134,12 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
     """Yield images, bands, unit and calibration: what names and descriptions tell, the rest as questions."""
     for field in ("images", "band_suffixes", "frame_suffixes"):
         if value := getattr(declaration, field):
-            yield f"{field} = {_toml(value)}"
+            yield _line(field, value)
     count = len(declaration.band_suffixes) or next(iter(seen.kinds), (1,))[0]
     names = declaration.bands or seen.described
     if names and len(names) == len(set(names)) == count:
         source = "the ends of the files' names" if declaration.bands else "the descriptions in the files"
-        yield f"bands = {_toml(names)}  # by {source}"
+        yield _line("bands", names, f"by {source}")
         if all(name.upper() in POLARIZATIONS for name in names):
             yield f"polarizations = {_toml([name.upper() for name in names])}  # as the bands are called"
     else:
@@ -143,6 +157,9 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
         yield '# unit = ""'
     yield "# ASK the calibration: sigma0, gamma0, beta0, DN, stretched or unknown."
     yield '# calibration = "unknown"'
+    if values and values.zeros > LEAST_ZEROS:
+        yield from _comment(f"{100 * values.zeros:.1f} % of the values are exactly 0: are they no pixels?")
+        yield "# nodata = 0"
     yield (
         f"pixel_size_m = {seen.pixel_size:g}  # by the georeference"
         if seen.pixel_size and 0 < seen.pixel_size < 1e6
@@ -156,7 +173,7 @@ def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence,
     yield f"task = {_toml(declaration.task)}  # classification, multilabel, segmentation, detection or none"
     for field in ("labels", "table", "masks", "mask_suffix", "boxes"):
         if value := getattr(declaration, field):
-            yield f"{field} = {_toml(value)}"
+            yield _line(field, value)
     if declaration.masks or declaration.mask_suffix:
         yield from _masks(found, seen)
         return
@@ -167,7 +184,7 @@ def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence,
         return
     if classes:
         yield from _comment(f"Seen: {'; '.join(told)}. Their order is that of the numbers in a build.")
-        yield f"classes = {_toml(classes)}"
+        yield _line("classes", classes)
 
 
 def _masks(found: Survey, seen: Evidence) -> Iterator[str]:

@@ -70,6 +70,7 @@ class Declaration(pydantic.BaseModel):
     unit: Units | None = _field("unit")
     calibration: Text | None = _field("calibration")
     terrain_corrected: bool | None = _field("terrain_corrected")
+    nodata: Annotated[float, Field(allow_inf_nan=False)] | None = _field("nodata")
     pixel_size_m: Metres | None = _field("pixel_size_m")
 
     task: TaskName | None = _field("task")

@@ -34,6 +34,7 @@ class Values:
     high: float
     median: float
     negative: float
+    zeros: float
 
     @classmethod
     def of(cls, *images: Image) -> Values | None:
@@ -44,8 +45,9 @@ class Values:
         values = values[np.isfinite(values)]
         if not values.size:
             return None
-        negative = float(np.mean(values < 0))
-        return cls(images[0].dtype.name, float(values.min()), float(values.max()), float(np.median(values)), negative)
+        negative, zeros = float(np.mean(values < 0)), float(np.mean(values == 0))
+        low, high, median = float(values.min()), float(values.max()), float(np.median(values))
+        return cls(images[0].dtype.name, low, high, median, negative, zeros)
 
     def sentence(self) -> str:
         """Say the range of the values, and what it suggests."""

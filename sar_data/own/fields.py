@@ -16,6 +16,7 @@ FIELDS: dict[str, str] = {
     "unit": "dB, power, amplitude, DN, 8-bit or phase; one, or one a band.",
     "calibration": "sigma0, gamma0, beta0, DN, stretched or unknown.",
     "terrain_corrected": "Whether the images are terrain-corrected.",
+    "nodata": "Value that stands for no pixel in every band, where files do not declare it themselves.",
     "pixel_size_m": "Size of a pixel in metres.",
     "task": "classification, multilabel, segmentation, detection or none.",
     "labels": "Where labels of images stand: folders, lists or table.",

@@ -141,7 +141,7 @@ def _bands(tree: Tree, declaration: Declaration, found: Survey, kind: Kind, othe
     names = declaration.bands or tuple(str(i + 1) for i in range(count))
     if len(names) != count:
         raise SourceError(f"bands: expected the names of {count} bands, found {few(names)}")
-    units = declaration.unit or (("8-bit",) if dtype == "uint8" else (otherwise,) if otherwise else None)
+    units = declaration.unit or _units_by(dtype, otherwise)
     if units is None:
         raise SourceError(_which_unit(tree, next(iter(found.chips.values()))))
     if len(units) not in (1, count):
@@ -162,6 +162,15 @@ def _bands(tree: Tree, declaration: Declaration, found: Survey, kind: Kind, othe
     )
 
 
+def _units_by(dtype: str, otherwise: Unit | None) -> tuple[Unit, ...] | None:
+    """Return the unit that a type of pixels has by itself: 8-bit pictures, and I and Q of complex numbers."""
+    if dtype == "uint8":
+        return ("8-bit",)
+    if dtype.startswith("complex"):  # the two bands that each becomes have units of their own
+        return ("DN",)
+    return (otherwise,) if otherwise else None
+
+
 def _which_unit(tree: Tree, chip: Chip) -> str:
     """Return the question for a unit that nobody said, with the values of one image as evidence."""
     path = chip.files[0]
@@ -178,7 +187,6 @@ def _spec(
     tasks: tuple[Task, ...] = ()
     if (told := TASKS.get(declaration.task or "none")) is not None:
         tasks = (Task(name=told[0], kind=told[1], classes=classes),)
-    narrowed = dtype == "float64"
     return dataclasses.replace(
         base,
         name=declaration.name or base.name,
@@ -188,8 +196,8 @@ def _spec(
         citation=declaration.citation,
         bands=bands,
         frames=len(declaration.frame_suffixes) or 1,
-        dtype="float32" if narrowed else dtype,
-        wider=("float64",) if narrowed else (),
+        dtype=dtype,
+        nodata=declaration.nodata,
         pixel_size_m=declaration.pixel_size_m,
         calibration=declaration.calibration or base.calibration,
         terrain_corrected=declaration.terrain_corrected,
