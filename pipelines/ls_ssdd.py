@@ -23,7 +23,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
-from sar_data.record import Object, Record, Sample, SourceFile
+from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, random
@@ -78,15 +78,12 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
         raise BadRecord(jpg, f"expected scene {scene} among the {split} images, found it elsewhere")
     file, data = noted(tree, xml)
     known = voc.parse(data, xml, CLASSES)
-    if known.shape is None or (place and known.shape != (SIDE, SIDE)):
-        raise BadRecord(xml, f"expected a size{f' of {SIDE}x{SIDE}' if place else ''}, found {known.shape or 'none'}")
+    shape = known.shape or image.dimensions(tree, jpg)
+    if place and shape != (SIDE, SIDE):
+        raise BadRecord(xml, f"expected a size of {SIDE}x{SIDE}, found {shape}")
     if any(thing.box is None for thing in known.things):
         raise BadRecord(xml, "expected a <bndbox> in every <object>, found none")
-    objects = tuple(
-        Object(label=0, box=boxes.fitted(thing.box, known.shape, xml)[0], attrs=thing.attrs)
-        for thing in known.things
-        if thing.box
-    )
+    objects = boxes.kept(known.things, partial(voc.object_of, shape=shape, path=xml, most=boxes.SLACK))
     yield Record(
         key=stem,
         files=(SourceFile(jpg, tree.size(jpg)), file),
@@ -94,7 +91,7 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
         official=split,
         group=scene,
         labels={"ships": (0,) if objects else ()},
-        shape=None if place else known.shape,
+        shape=None if place else shape,
         attrs=dict(zip(("row", "column"), place, strict=False)),
     )
 

@@ -27,6 +27,7 @@ from sar_data.own.pipeline import pipeline_of
 from sar_data.own.survey import lists_of
 from sar_data.raster import mixed
 from sar_data.spec import Band, DatasetSpec, Pipeline, Tree
+from sar_data.text import decoded
 
 HEAD, MOST_HEADINGS = 4096, 3  # bytes and lines of a list, in which a path stands if it is one
 
@@ -39,7 +40,7 @@ def units(tree: Tree) -> list[str]:
 
 def _names_an_image(tree: Tree, path: str) -> bool:
     """Say whether one of the first lines of a list has the path of an image in it."""
-    lines = tree.head(path, HEAD).decode("utf-8-sig", "replace").splitlines()[:MOST_HEADINGS]
+    lines = decoded(tree.head(path, HEAD)).splitlines()[:MOST_HEADINGS]
     words = [word.strip("\"'") for line in lines for word in re.split(r"[\s,;|]+", line)]
     return any(locate(word, mixed.ENDINGS, partial(_exists, tree)) for word in words if word)
 

@@ -52,14 +52,18 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     stem = unit.rpartition("/")[2].removesuffix(".jpg")
     file, data = noted(tree, path := _labels(unit))
     drawn = yolo.parse(data, path, (SIDE, SIDE), len(CLASSES))
-    fitted = ((label, *boxes.fitted(box, (SIDE, SIDE), path, most=math.inf)) for label, box in drawn)
-    objects = tuple(Object(label=label, box=box, attrs={"cut": "1"} if cut else {}) for label, box, cut in fitted)
+    objects = boxes.kept(drawn, lambda one: _object(*one, path))
     yield Record(
         **_told(tree, unit, stem),
         files=(SourceFile(unit, tree.size(unit)), file),
         objects=objects,
         labels={"ships": (0,) if objects else ()},
     )
+
+
+def _object(label: int, drawn: boxes.Box, path: str) -> Object:
+    box, cut = boxes.fitted(drawn, (SIDE, SIDE), path, most=math.inf)
+    return Object(label=label, box=box, attrs={"cut": "1"} if cut else {})
 
 
 def _told(tree: Tree, unit: str, stem: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import home_of, noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, random
+from sar_data.text import decoded
 
 IMAGES, SHIPS = 1160, 2587
 BOXES, ROTATED, POLYGONS = (f"{kind}_SSDD/voc_style/" for kind in ("BBox", "RBox", "PSeg"))
@@ -46,7 +47,7 @@ def _told(tree: Tree, root: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return stem → split of the official lists, and stem → scene of the folders, as far as they are there."""
     folders, listed = set(tree.folders(root)), dict[str, str]()
     for split in ("train", "test") if "ImageSets" in folders else ():
-        stems = tree.read(f"{root}ImageSets/Main/{split}.txt").decode("utf-8-sig", "replace").split()
+        stems = decoded(tree.read(f"{root}ImageSets/Main/{split}.txt")).split()
         listed |= dict.fromkeys(stems, split)
     parts = ((f"JPEGImages_{split}_{scene}", scene) for split in ("train", "test") for scene in ("inshore", "offshore"))
     here = [(name, scene) for name, scene in parts if name in folders]
@@ -70,15 +71,16 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     paths = [unit.replace(BOXES, kind) for kind in (BOXES, ROTATED, POLYGONS) if kind.partition("/")[0] in there]
     read = [noted(tree, path) for path in paths]
     drawn = {path: voc.parse(data, path, CLASSES) for path, (_, data) in zip(paths, read, strict=True)}
-    shapes = {annotation.shape for annotation in drawn.values()}
-    if None in shapes or len(shapes) != 1:
-        raise BadRecord(unit, f"expected one size in all of its files, found {sorted(map(str, shapes))}")
     jpeg = f"{root}JPEGImages/{stem}.jpg"
+    shapes = {annotation.shape or image.dimensions(tree, jpeg) for annotation in drawn.values()}
+    if len(shapes) != 1:
+        raise BadRecord(unit, f"expected one size in all of its files, found {sorted(map(str, shapes))}")
+    (shape,) = shapes
     yield Record(
         key=stem,
         files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)),
-        shape=drawn[unit].shape,
-        objects=(objects := voc.joined(drawn)),
+        shape=shape,
+        objects=(objects := voc.joined(drawn, shape)),
         official=split,
         labels={"ships": (0,) if objects else ()},
         attrs={"scene": scenes[stem]} if stem in scenes else {},

@@ -26,9 +26,20 @@ class BadRecord(SarDataError, ValueError):
         self.path = path
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[BadRecord], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[BadRecord], tuple[str, ...]]:
         # Exceptions cross process borders by their args, which here are the joined message.
         return type(self), (self.path, self.reason)
+
+
+class BadObject(BadRecord):
+    """One object of an annotation is none that an image can have; `kind` says how, in words that are counted by."""
+
+    def __init__(self, path: str, reason: str, kind: str) -> None:
+        super().__init__(path, reason)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type[BadRecord], tuple[str, ...]]:
+        return type(self), (self.path, self.reason, self.kind)
 
 
 class Reading:

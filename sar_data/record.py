@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,6 +40,17 @@ class Object:
     attrs: Mapping[str, str] = field(default_factory=dict)
 
 
+class Objects(tuple[Object, ...]):
+    """The objects of an image, and how many were left out, by reason, because no image can have them."""
+
+    dropped: Mapping[str, int]
+
+    def __new__(cls, objects: Iterable[Object], dropped: Mapping[str, int]) -> Objects:
+        made = super().__new__(cls, objects)
+        made.dropped = dropped
+        return made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Date:
     """One of several acquisitions of a place; `role` is pre, post or what else the dataset calls it. `time` is UTC."""
@@ -60,7 +71,8 @@ class Record:
     records may show too. `footprint` is (min x, min y, max x, max y) in `reference_frame`: a coordinate reference
     system, or the pixels of a scene as "pixels of SCENE"; without one it is in `crs`. `transform` has the six
     GDAL-style affine terms (a, b, c, d, e, f) of rasterio's Affine, in `crs`. `time` is UTC; `dates` are in the image's
-    order where it has several. `dropped` counts objects that were left out, by reason. `unused` gives the reason why a
+    order where it has several. `dropped` counts objects that were left out, by reason; what `Objects` dropped is among
+    them. `unused` gives the reason why a
     record, though sound, belongs to no split.
     """
 
@@ -83,6 +95,12 @@ class Record:
     dropped: Mapping[str, int] = field(default_factory=dict)
     unused: str | None = None
     attrs: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.objects, Objects):
+            dropped = {**self.dropped, **self.objects.dropped}
+            object.__setattr__(self, "dropped", dropped)
+            object.__setattr__(self, "objects", tuple(self.objects))
 
     @property
     def footprint_frame(self) -> str | None:

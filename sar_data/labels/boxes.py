@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadObject, BadRecord
+from sar_data.record import Object, Objects
+
+T = TypeVar("T")
 
 Box = tuple[float, float, float, float]
 """Min x, min y, max x, max y."""
 
+NO_AREA, OUTSIDE = "box of no area", "box beside the image, or reaching out of it"
+NO_OUTLINE = "outline of fewer than three points"
 SLACK = 1.0  # pixels: tools count edges from 0 or from 1, and round them either way
 
 
 def fitted(box: Box, shape: tuple[int, int], path: str, *, most: float = SLACK) -> tuple[Box, bool]:
     """Return a box cut to the image of (height, width), and whether anything beyond the slack was cut off.
 
-    Raise BadRecord, naming `path`, for a box that is not finite, has no extent, lies outside, or reaches further out
-    than `most` pixels.
+    Raise BadObject, naming `path`, for a box that has no area, lies outside, or reaches further out than `most` pixels,
+    and BadRecord for one that is not finite.
     """
     height, width = shape
     left, top, right, bottom = box
     cut = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
     told = ", ".join(f"{v:.6g}" for v in box)
-    # Written so that NaN, which compares false with everything, is refused as well.
-    if not (left < right and top < bottom and all(map(math.isfinite, box))):
-        raise BadRecord(path, f"expected a box with min x < max x and min y < max y, found {told}")
+    if not all(map(math.isfinite, box)):
+        raise BadRecord(path, f"expected a box of finite numbers, found {told}")
+    if left >= right or top >= bottom:
+        raise BadObject(path, f"expected a box with min x < max x and min y < max y, found {told}", NO_AREA)
     over = max(-left, -top, right - width, bottom - height)
     if not (cut[0] < cut[2] and cut[1] < cut[3]) or over > most:
-        raise BadRecord(
-            path, f"expected a box inside {height}x{width} pixels, found {told} (min x, min y, max x, max y)"
-        )
+        found = f"found {told} (min x, min y, max x, max y)"
+        raise BadObject(path, f"expected a box inside {height}x{width} pixels, {found}", OUTSIDE)
     return cut, over > SLACK
+
+
+def kept(things: Iterable[T], make: Callable[[T], Object]) -> Objects:
+    """Return the objects that `make` gives of things; where it raises BadObject, that one alone is left out."""
+    objects, dropped = [], Counter[str]()
+    for thing in things:
+        try:
+            objects.append(make(thing))
+        except BadObject as error:
+            dropped[error.kind] += 1
+    return Objects(objects, dict(dropped))
 
 
 def around(points: Sequence[float]) -> Box:

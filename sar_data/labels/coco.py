@@ -14,38 +14,43 @@ from typing import Any
 from sar_data.errors import BadRecord, Reading
 from sar_data.labels import boxes
 from sar_data.naming import few
-from sar_data.record import Object, SourceFile
+from sar_data.record import Object, Objects, SourceFile
 from sar_data.sources.tree import noted
 from sar_data.spec import Tree
-from sar_data.system import strict_json
+from sar_data.text import json_of
 
 LONGEST = 1 << 31  # pixels of a side that no image reaches
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """One file, read once: its images by file name (without folders), and what is drawn in each."""
+    """One file, read once: its images by file name (without folders), and what is drawn in each, by the image's id.
+
+    An id is text: numbers as JSON has them and the same numbers in quotes are one.
+    """
 
     file: SourceFile
     images: Mapping[str, Mapping[str, Any]]
-    drawn: Mapping[int, Sequence[Mapping[str, Any]]]
-    categories: Mapping[int, str]
+    drawn: Mapping[str, Sequence[Mapping[str, Any]]]
+    categories: Mapping[str, str]
 
     def shape(self, name: str) -> tuple[int, int]:
         """Return (height, width) of an image; raise BadRecord where it is not told."""
-        size = self.images[name].get("height"), self.images[name].get("width")
-        if not all(isinstance(side, int) and 0 < side < LONGEST for side in size):
-            raise BadRecord(self.file.path, f"expected height and width of {name} in pixels, found {size}")
-        return size  # type: ignore[return-value]
+        told = self.images[name].get("height"), self.images[name].get("width")
+        height, width = map(_side, told)
+        if height is None or width is None:
+            raise BadRecord(self.file.path, f"expected height and width of {name} in pixels, found {told!r:.80}")
+        return height, width
 
-    def objects(self, name: str, classes: Sequence[str], *, most: float = boxes.SLACK) -> tuple[Object, ...]:
+    def objects(self, name: str, classes: Sequence[str], *, most: float = boxes.SLACK) -> Objects:
         """Return the objects of an image; boxes that reach out of it up to `most` pixels are cut, and say so."""
-        return tuple(self._object(one, name, classes, most) for one in self.drawn.get(int(self.images[name]["id"]), ()))
+        drawn = self.drawn.get(_id(self.images[name]["id"]), ())
+        return boxes.kept(drawn, lambda one: self._object(one, name, classes, most))
 
     def _object(self, one: Mapping[str, Any], name: str, classes: Sequence[str], most: float) -> Object:
         where = f"{self.file.path}, {name}"
         with Reading(where, "an object with category_id, bbox of four numbers and polygons"):
-            category = self.categories[int(one["category_id"])].lower()
+            category = self.categories[_id(one["category_id"])].lower()
             x, y, width, height = map(float, one["bbox"])
             rings = one.get("segmentation") or ()
             rings = () if isinstance(rings, dict) else tuple(tuple(map(float, ring)) for ring in rings)
@@ -71,15 +76,34 @@ def load(tree: Tree, path: str) -> Annotations:
 def _load(tree: Tree, path: str, size: int) -> Annotations:
     file, data = noted(tree, path)
     with Reading(path, "COCO annotations with images, annotations and categories"):
-        whole = strict_json.loads(data)
+        whole = json_of(data)
         images = {str(one["file_name"]).replace("\\", "/").rpartition("/")[2]: one for one in whole["images"]}
-        known = {int(one["id"]) for one in whole["images"]}
-        drawn: dict[int, list[Mapping[str, Any]]] = {}
+        known = {_id(one["id"]) for one in whole["images"]}
+        drawn: dict[str, list[Mapping[str, Any]]] = {}
         for one in whole["annotations"]:
-            drawn.setdefault(int(one["image_id"]), []).append(one)
-        categories = {int(one["id"]): str(one["name"]) for one in whole["categories"]}
+            drawn.setdefault(_id(one["image_id"]), []).append(one)
+        categories = {_id(one["id"]): str(one["name"]) for one in whole["categories"]}
     if len(images) < len(whole["images"]) or len(known) < len(images):
         raise BadRecord(path, f"expected every image once, found {len(whole['images'])} of {len(images)} names")
     if strangers := drawn.keys() - known:
         raise BadRecord(path, f"expected annotations of its images, found some of image_id {min(strangers)}")
     return Annotations(file, images, drawn, categories)
+
+
+def _id(value: object) -> str:
+    """Return an id of an image or a category as text; raise ValueError for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"an id {value!r:.40}")
+    if isinstance(value, str):
+        text = value.strip()
+        return str(int(text)) if text.isascii() and text.isdecimal() and len(text) < 20 else text
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def _side(value: object) -> int | None:
+    """Return a height or a width in whole pixels, None for what is none; converters write 800.0 and "800", too."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if number.is_integer() and 0 < number < LONGEST else None

@@ -20,6 +20,7 @@ from sar_data.naming import few
 from sar_data.record import Object, SourceFile
 from sar_data.sources.tree import noted
 from sar_data.spec import Tree
+from sar_data.text import decoded
 
 Form = Literal["COCO", "VOC", "DOTA", "YOLO"]
 FORMS: tuple[Form, ...] = ("COCO", "VOC", "DOTA", "YOLO")  # of two that annotate as many images, the first is read
@@ -140,13 +141,13 @@ class Found:
                 raise BadRecord(
                     path, f"expected a size of {shape[0]}x{shape[1]}, as the image has, found {annotation.shape}"
                 )
-            return Drawn(tuple(voc.object_of(thing, shape, path, most) for thing in annotation.things), (file,))
+            return Drawn(boxes.kept(annotation.things, lambda thing: voc.object_of(thing, shape, path, most)), (file,))
         if self.form == "DOTA":
             outlines = dota.parse(data, path, classes)
         else:
             outlines = yolo.outlines(data, path, shape, self._numbers(classes))
         named = (noted(self.tree, self.names_file)[0],) if self.names_file else ()
-        return Drawn(tuple(_object(*drawn, shape, path, most) for drawn in outlines), (file, *named))
+        return Drawn(boxes.kept(outlines, lambda drawn: _object(*drawn, shape, path, most)), (file, *named))
 
     def _numbers(self, classes: Sequence[str]) -> list[int]:
         """Return the class of each of YOLO's numbers; raise BadRecord for a name that is no class."""
@@ -334,7 +335,7 @@ def _listed(tree: Tree, files: list[str], pictures: dict[str, Picture]) -> dict[
         stem = path.rpartition("/")[2].removesuffix(".txt").lower()
         if not path.endswith(".txt") or stem not in SPLIT_WORDS:
             continue
-        for line in tree.read(path).decode("utf-8-sig", "replace").splitlines():
+        for line in decoded(tree.read(path)).splitlines():
             name = line.split()[0].replace("\\", "/").rpartition("/")[2] if line.split() else ""
             name = stem_of(name) if name.lower().endswith(IMAGES) else name
             if name and told.setdefault(name, SPLIT_WORDS[stem]) != SPLIT_WORDS[stem]:

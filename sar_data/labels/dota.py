@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from sar_data.errors import BadRecord
 from sar_data.labels.yolo import Outline
 from sar_data.naming import few
+from sar_data.text import decoded
 
 _HEADS = ("imagesource:", "gsd:")
 
@@ -45,7 +46,7 @@ def names(data: bytes, path: str) -> set[str]:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+    for number, line in enumerate(decoded(data).splitlines(), 1):
         if words := line.split():
             yield number, words
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sar_data.errors import BadRecord
-from sar_data.system import strict_json
+from sar_data.text import json_of
 
 
 def read_fields(path: str, data: bytes, expected: Mapping[str, type]) -> dict[str, Any]:
     """Return the JSON object in `data`; raise BadRecord, naming `path`, unless every key has its type."""
     try:
-        fields = strict_json.loads(data)
+        fields = json_of(data)
     except ValueError as error:
         found = repr(data[:60]) if data else "an empty file"
         raise BadRecord(path, f"expected JSON, found {found}: {error}") from None

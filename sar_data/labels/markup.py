@@ -8,17 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sar_data.errors import BadRecord
+from sar_data.text import MARKS
 
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""")
 # What a declaration may name: Python knows other codecs, such as one that unpacks archives.
 _KNOWN = re.compile(r"utf-?(8|16|32)(-[lb]e)?|ascii|gb\w+|big5\w*|cp\d+|iso8859-\d+|euc_\w+|shift_jis\w*|koi8-\w")
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 _STRAY = "\0\x1a \t\r\n"  # editors and file systems of old leave these behind the last tag
 
 
@@ -40,7 +34,7 @@ def text_of(data: bytes, path: str) -> str:
 
 
 def _encodings(data: bytes) -> Iterator[str]:
-    yield from (encoding for mark, encoding in _MARKS.items() if data.startswith(mark))
+    yield from (encoding for mark, encoding in MARKS.items() if data.startswith(mark))
     if declared := _DECLARED.match(data):
         try:
             name = codecs.lookup(declared[1].decode("ascii", "replace")).name

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Collection
 
 from sar_data.errors import BadRecord, Reading
+from sar_data.text import decoded
 
 SEPARATORS = "\t,;|"
 
@@ -13,13 +14,9 @@ SEPARATORS = "\t,;|"
 def read_table(path: str, data: bytes, columns: Collection[str]) -> list[dict[str, str]]:
     """Return the rows of a table that has at least `columns`; raise BadRecord, naming `path` and the line.
 
-    UTF-8 with or without a mark, or GB 18030; any line ends; the separator that splits the heading into most columns.
+    Any encoding and any line ends; the separator that splits the heading into most columns.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("gb18030", "replace")
-    lines = text.splitlines()
+    lines = decoded(data).splitlines()
     first = lines[0] if lines else ""
     separator = max(SEPARATORS, key=first.count)
     with Reading(path, "a heading"):

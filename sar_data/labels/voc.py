@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sar_data.errors import BadRecord
-from sar_data.labels.boxes import Box, around, corners, fitted, matched
+from sar_data.errors import BadObject, BadRecord
+from sar_data.labels.boxes import NO_OUTLINE, Box, around, corners, fitted, kept, matched
 from sar_data.labels.markup import root_of, text_of
 from sar_data.naming import few
-from sar_data.record import Object
+from sar_data.record import Object, Objects
 
 Rotated = tuple[float, float, float, float, float]
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -49,9 +49,9 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
     shape = None
     if size is not None:
         height, width = (_number(size, tag, path) for tag in ("height", "width"))
-        if height < 1 or width < 1 or height % 1 or width % 1:
+        if height < 0 or width < 0 or height % 1 or width % 1:
             raise BadRecord(path, f"expected a size in whole pixels, found {height:g}x{width:g}")
-        shape = (int(height), int(width))
+        shape = (int(height), int(width)) if height and width else None  # some tools write 0: the picture knows
     return Annotation(shape, tuple(_thing(element, path, classes) for element in root.iter("object")))
 
 
@@ -103,12 +103,13 @@ def names(data: bytes, path: str) -> set[str]:
 def object_of(thing: Thing, shape: tuple[int, int], path: str, most: float) -> Object:
     """Return the object of an image of (height, width): with what its file draws, and the box around that.
 
-    Points that are an upright rectangle are a box alone. Raise BadRecord where there is no outline, and for a box that
+    Points that are an upright rectangle are a box alone. Raise BadObject where there is no outline, and for a box that
     reaches out of the image by more than `most` pixels.
     """
     ring = thing.points[:-2] if thing.points[:2] == thing.points[-2:] else thing.points
     if thing.box is None and thing.rotated is None and len(ring) < 6:
-        raise BadRecord(path, "expected a <bndbox> or at least three points in every <object>, found neither")
+        reason = "expected a <bndbox> or at least three points in every <object>, found neither"
+        raise BadObject(path, reason, NO_OUTLINE)
     outline = corners(thing.rotated) if thing.rotated else ring
     drawn = around(outline) if thing.box is None else thing.box
     upright = len(ring) == 8 and set(ring[::2]) <= {drawn[0], drawn[2]} and set(ring[1::2]) <= {drawn[1], drawn[3]}
@@ -122,15 +123,16 @@ def object_of(thing: Thing, shape: tuple[int, int], path: str, most: float) -> O
     )
 
 
-def joined(drawn: Mapping[str, Annotation]) -> tuple[Object, ...]:
+def joined(drawn: Mapping[str, Annotation], shape: tuple[int, int]) -> Objects:
     """Return the objects of the first annotation, each with what the others draw of it: a rotated box or a polygon.
 
-    `drawn` is by path. Objects belong together where their boxes overlap most. Raise BadRecord where they do not pair.
+    `drawn` is by path, of an image of (height, width). Objects belong together where their boxes overlap most. Raise
+    BadRecord where they do not pair.
     """
-    (path, plain), *others = drawn.items()
-    flat = [fitted(thing.box, plain.shape or (0, 0), path)[0] for thing in plain.things if thing.box]
+    (first, plain), *others = drawn.items()
+    flat = [thing.box for thing in plain.things if thing.box]
     if len(flat) != len(plain.things):
-        raise BadRecord(path, f"expected a box of each of {len(plain.things)} objects, found {len(flat)}")
+        raise BadRecord(first, f"expected a box of each of {len(plain.things)} objects, found {len(flat)}")
     found = [
         Object(label=thing.label, box=box, attrs=thing.attrs) for box, thing in zip(flat, plain.things, strict=True)
     ]
@@ -140,4 +142,4 @@ def joined(drawn: Mapping[str, Annotation]) -> tuple[Object, ...]:
         edges = [around(corners(one)) for one in oblique] or list(map(around, rings))
         for i, j in enumerate(matched(flat, edges, path)):
             found[i] = replace(found[i], rotated=oblique[j]) if oblique else replace(found[i], polygons=(rings[j],))
-    return tuple(found)
+    return kept(found, lambda one: replace(one, box=fitted(one.box, shape, first)[0]))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sar_data.errors import BadRecord
 from sar_data.labels.boxes import Box
 from sar_data.spec import Tree
+from sar_data.text import decoded
 
 SNIFFED = 4096
 _LISTS = re.compile(r".*\.names|classes\.txt", re.I)
@@ -103,7 +104,7 @@ def class_list(name: str, tree: Tree, path: str) -> tuple[str, ...]:
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    return decoded(data).replace("\r\n", "\n")
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, str, list[float]]]:

@@ -10,6 +10,7 @@ from sar_data.naming import few
 from sar_data.own.declaration import Declaration
 from sar_data.own.survey import Survey
 from sar_data.spec import Tree
+from sar_data.text import decoded
 
 NAMES = "classes.txt"
 MOST = 100_000  # classes: a label that is a greater number is none
@@ -68,11 +69,7 @@ def index_of(label: str, classes: Sequence[str]) -> int | None:
 
 
 def _of_file(tree: Tree) -> tuple[str, ...]:
-    try:
-        lines = tree.read(NAMES).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{NAMES}: expected names in UTF-8, found: {error}") from None
-    names = tuple(line.strip() for line in lines if line.strip())
+    names = tuple(line.strip() for line in decoded(tree.read(NAMES)).splitlines() if line.strip())
     if len(set(names)) < len(names):
         raise SourceError(f"{NAMES}: expected every class once, found {few(names)}")
     return names

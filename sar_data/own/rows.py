@@ -16,6 +16,7 @@ from sar_data.naming import few
 from sar_data.own.images import SPLITS
 from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
+from sar_data.text import decoded
 
 WORDS = {
     "image": "image images file filename file_name filepath file_path path img img_path image_path image_file "
@@ -70,7 +71,7 @@ def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str]
     if path.lower().endswith(".parquet"):
         return _of_parquet(path, tree.read(path), declared)
     data = tree.read(path)
-    text = data.decode("utf-8-sig", "replace")
+    text = decoded(data)
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         return []

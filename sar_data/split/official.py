@@ -15,6 +15,7 @@ from sar_data.errors import MissingList, SplitError, UsageError
 from sar_data.record import Record
 from sar_data.split.placement import OUT, assignment, usable
 from sar_data.split.policy import Assignment, Lists
+from sar_data.text import decoded
 
 # A heading is made of words such as "patch" or "s2v1_name". Anything with two digits in a row may be a damaged
 # name, which must stop the split rather than pass for a heading.
@@ -33,11 +34,7 @@ def read_names(name: str, data: bytes, pattern: re.Pattern[str], *, columns: tup
     A byte order mark, any line ends, blank lines, blanks around names and one heading are understood; `columns`
     are the allowed numbers of columns. Raises SplitError that names list and line for anything else.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SplitError(f"{name}, line {line}: expected UTF-8 text, found byte 0x{data[error.start]:02x}") from None
+    text = decoded(data)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     plain = _plain(text.rstrip("\n"), pattern, columns)

@@ -219,7 +219,7 @@ TEXT = {"labels": ["Pastures"], "projection": "PROJCS", "ulx": 4.5, "corners": {
 
 def read_voc(data: bytes) -> None:
     found = voc.parse(data, "a.bin", ("ship",))
-    voc.joined({"a.bin": found, "second a.bin": found})
+    voc.joined({"a.bin": found, "second a.bin": found}, found.shape or (9, 9))
 
 
 def read_ships(data: bytes) -> None:

@@ -1,0 +1,47 @@
+"""Text from bytes, by one rule for every list, table and annotation: annotators have many encodings and name none."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any
+
+from sar_data.system import strict_json
+
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+LOOKED_AT = 64  # bytes
+
+
+def decoded(data: bytes) -> str:
+    """Return the text of a file, without a byte order mark.
+
+    The mark decides; without one it is UTF-16 where every other byte at the beginning is zero, else UTF-8, else
+    GB 18030, which holds GBK and GB 2312. What is none of these has letters that stand for what cannot be read.
+    """
+    for encoding in _encodings(data):
+        try:
+            return data.decode(encoding).removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            continue
+    return data.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def _encodings(data: bytes) -> list[str]:
+    marked = [encoding for mark, encoding in MARKS.items() if data.startswith(mark)]
+    head = data[: min(LOOKED_AT, len(data) // 2 * 2)]
+    if not marked and len(head) >= 4:
+        marked = [name for name, at in (("utf-16-le", 1), ("utf-16-be", 0)) if not any(head[at::2]) and any(head)]
+    return [*marked, "utf-8", "gb18030"]
+
+
+def json_of(data: bytes) -> Any:
+    """Return what a JSON document says, in UTF-8 as its standard has it or in another encoding; raise ValueError."""
+    try:
+        return strict_json.loads(data)
+    except UnicodeDecodeError:
+        return strict_json.loads(decoded(data).encode())
