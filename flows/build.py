@@ -15,7 +15,7 @@ from flows.sentence import explain
 from flows.signature import like
 from flows.tasks import carry_out, crew_of, publish
 from flows.types import Absolute, Dataset, Positive
-from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.errors import UsageError
 from sar_data.runners import Crew, Kind
 from sar_data.spec import ComplexAs, Unit
@@ -40,6 +40,8 @@ def build(
     rehash: bool = False,
     bad_records: BadRecords = "stop",
     unit: Unit | None = None,
+    bad_objects: BadObjects = "drop",
+    complete: bool = False,
     complex_as: ComplexAs | None = None,
     suspect_limit: float = 0.5,
     crop: Positive | None = None,
@@ -77,6 +79,8 @@ def build(
         rehash: Let the recipe cover the files' contents, not only names and sizes.
         bad_records: stop, or quarantine to go on without bad records.
         unit: Bake dB, power or amplitude, from another of the three; of a set of one's own, what its values are in.
+        bad_objects: drop each object that no image can have, alone; stop; or quarantine its record.
+        complete: Stop where published records are missing.
         complex_as: iq or amplitude-phase, the two bands that a band of complex numbers becomes.
         suspect_limit: Share of a band's pixels that may be none, undeclared, above which the build stops.
         crop: Bake N×N pixels, the centre of each image.
@@ -111,6 +115,8 @@ def build(
         rehash=rehash,
         bad_records=bad_records,
         unit=unit,
+        bad_objects=bad_objects,
+        complete=complete,
         complex_as=complex_as,
         suspect_limit=suspect_limit,
         crop=crop,

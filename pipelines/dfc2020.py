@@ -169,6 +169,7 @@ SPEC = DatasetSpec(
     title="DFC2020",
     evidence="documents-only",
     samples=6114,
+    published={"train": 986, "test": 5128},
     bands=tuple(Band(name=p, polarization=p, unit="dB", description=f"sigma0 {p}") for p in ("VV", "VH")),
     shape=SHAPE,
     dtype="float32",

@@ -147,6 +147,7 @@ PIPELINE = Pipeline(
         lists=(),
         licence="MIT",
         samples=27_000,
+        published=dict(zip(CLASSES, (3000, 3000, 3000, 2500, 2500, 2000, 2500, 3000, 2500, 3000), strict=True)),
         calibration="sigma0",
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),

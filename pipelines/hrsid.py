@@ -116,6 +116,7 @@ PIPELINE = Pipeline(
         title="HRSID",
         evidence="real-files",
         samples=5604,
+        published={"train": 3642, "test": 1962},
         bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, HH, HV or VV"),),
         shape=(SIDE, SIDE),
         dtype="uint8",

@@ -122,6 +122,7 @@ SPEC = DatasetSpec(
     title="LS-SSDD-v1.0",
     evidence="real-lists",
     samples=9000,
+    published={"train": 6000, "test": 3000},
     bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, VV or VH"),),
     shape=(SIDE, SIDE),
     dtype="uint8",
@@ -151,7 +152,9 @@ TILES = Pipeline(
     layouts={"VOC flat": VOC, "COCO": ("JPEGImages_sub/*.jpg", "annotations/{train,test}.json"), "YOLO": YOLO},
     splits={"official": declared.Declared(), "group": group.Group(), "random": random.Random()},
 )
-WHOLE = dataclasses.replace(SPEC, variant="scenes", title="LS-SSDD-v1.0, whole scenes", shape=None, samples=15)
+WHOLE = dataclasses.replace(
+    SPEC, variant="scenes", title="LS-SSDD-v1.0, whole scenes", shape=None, samples=15, published={}
+)
 PIPELINE = dataclasses.replace(
     TILES,
     variants={

@@ -142,6 +142,7 @@ PIPELINE = Pipeline(
         title="SSDD, official release",
         evidence="real-files",
         samples=IMAGES,
+        published={"train": 928, "test": 232},
         bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, HH, HV, VV or VH"),),
         shape=None,
         dtype="uint8",

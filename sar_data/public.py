@@ -15,7 +15,16 @@ from typing import Any
 from sar_data import catalog
 from sar_data.builder import itinerary
 from sar_data.builder.counted import counted, opened
-from sar_data.builder.request import BadRecords, BuildRequest, Compression, ConvertRequest, Dtype, Format, Normalize
+from sar_data.builder.request import (
+    BadObjects,
+    BadRecords,
+    BuildRequest,
+    Compression,
+    ConvertRequest,
+    Dtype,
+    Format,
+    Normalize,
+)
 from sar_data.download.fetch import check, check_licence, chosen, fetch_here
 from sar_data.download.transfer import TransferProgress
 from sar_data.progress import Progress, Say
@@ -46,6 +55,8 @@ def build(
     rehash: bool = False,
     bad_records: BadRecords = "stop",
     unit: Unit | None = None,
+    bad_objects: BadObjects = "drop",
+    complete: bool = False,
     complex_as: ComplexAs | None = None,
     suspect_limit: float = 0.5,
     crop: int | None = None,
@@ -86,6 +97,8 @@ def build(
         rehash=rehash,
         bad_records=bad_records,
         unit=unit,
+        bad_objects=bad_objects,
+        complete=complete,
         complex_as=complex_as,
         suspect_limit=suspect_limit,
         crop=crop,

@@ -87,8 +87,9 @@ class DatasetSpec:
     `shape` is (height, width) in pixels, None where images differ in size; `frames` is the number of images of one
     place and shape that make a sample (seasons). `tasks[0]` is the default nomenclature; without any task the dataset
     is for self-supervised learning. `lists` are the file names of official lists; `wider` names floats that files may
-    hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count;
-    `may_be_empty` says that a whole sample may be no data, as a tile at a scene's edge is.
+    hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count,
+    `published` that of each official split and of each class, as far as the publisher gives them; `may_be_empty` says
+    that a whole sample may be no data, as a tile at a scene's edge is.
 
     `nodata` is a value that stands for no pixel in every band, where files do not declare it themselves. Files of
     complex numbers have a complex `dtype`, and `complex_as` says which two bands each of theirs becomes: "iq" or
@@ -119,6 +120,7 @@ class DatasetSpec:
     licence: str
     citation: str
     samples: int | None = None
+    published: Mapping[str, int] = field(default_factory=dict)
     may_be_empty: bool = False
     calibration: str = "unknown"
     terrain_corrected: bool | None = None

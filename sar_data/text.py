@@ -20,8 +20,8 @@ LOOKED_AT = 64  # bytes
 def decoded(data: bytes) -> str:
     """Return the text of a file, without a byte order mark.
 
-    The mark decides; without one it is UTF-16 where every other byte at the beginning is zero, else UTF-8, else
-    GB 18030, which holds GBK and GB 2312. What is none of these has letters that stand for what cannot be read.
+    The mark decides; without one it is UTF-16 where most of every other byte at the beginning are zero, else
+    UTF-8, else GB 18030, which holds GBK and GB 2312. What is none of these has letters for what cannot be read.
     """
     for encoding in _encodings(data):
         try:
@@ -35,7 +35,8 @@ def _encodings(data: bytes) -> list[str]:
     marked = [encoding for mark, encoding in MARKS.items() if data.startswith(mark)]
     head = data[: min(LOOKED_AT, len(data) // 2 * 2)]
     if not marked and len(head) >= 4:
-        marked = [name for name, at in (("utf-16-le", 1), ("utf-16-be", 0)) if not any(head[at::2]) and any(head)]
+        halves = (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2]))
+        marked = [name for name, high, low in halves if 0 not in low and 2 * high.count(0) >= len(high)]
     return [*marked, "utf-8", "gb18030"]
 
 

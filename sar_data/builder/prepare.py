@@ -12,6 +12,7 @@ import xxhash
 
 import sar_data
 from sar_data import formats
+from sar_data.builder import published
 from sar_data.builder.draft import Draft
 from sar_data.builder.fit import Fitted, fitted
 from sar_data.builder.gate import with_absence
@@ -20,7 +21,7 @@ from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
-from sar_data.builder.scan import scan
+from sar_data.builder.scan import Scanned, counted, scan
 from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
@@ -72,6 +73,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         tree,
         runner=runner,
         bad_records=request.bad_records,
+        bad_objects=request.bad_objects,
         limit=request.limit,
         rehash=request.rehash,
         progress=progress,
@@ -82,6 +84,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     fit, spec = dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *declared)), pipeline.spec
     request.check_sizes(largest(scanned.table, spec.shape))
     assignment = policy.assign(records, seed=request.seed, lists=lists)
+    _report(request, spec, scanned, published.counts_of(spec, records, assignment.split, name), say)
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
@@ -127,6 +130,22 @@ def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -
     fit = fitted(request.pipeline, tree, request.source, request.complex_as)
     _said((fit.layout, *fit.discovered), say)
     return fit, FoundLists.beside(request.source, request.lists, fit.tree, tree)
+
+
+def _report(
+    request: BuildRequest, spec: DatasetSpec, scanned: Scanned, counts: Mapping[str, int], say: Say | None
+) -> None:
+    """Say how much of the dataset is here and what was left out of it; raise SourceError where all was asked for."""
+    if request.complete:
+        published.check(spec, len(scanned.records), counts)
+    dropped = Counter[str]()
+    for record in scanned.records:
+        dropped.update(record.dropped)
+    lines = [f"dropped: {counted(dropped)}"] if dropped else []
+    if request.limit is None:
+        lines.append(published.told(spec, len(scanned.records), counts))
+    for line in filter(None, lines if say else ()):
+        say(line)  # type: ignore[misc]
 
 
 def _said(found: Sequence[str], say: Say | None) -> None:

@@ -104,10 +104,13 @@ class BuildRequest(Changes):
     `format` is one container or several, of which each is a build; None is the dataset's own choice. `split` is a
     policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in hash order; `rehash`
     lets the recipe cover the files' contents; `statistics=False` leaves them out, which only a benchmark should want.
-    `bad_records` are no part of the recipe: stop at the first, or quarantine them. `complex_as` says which two bands a
-    band of complex numbers becomes: I and Q, or amplitude and phase. `suspect_limit` is the share of a band's pixels,
-    from 0 to 1, above which the build stops where they may be none and nobody declares them so: exact zeros in dB,
-    -9999, infinite ones, borders of one value. It is no part of the recipe. `drop_parent` removes the lossless
+    `bad_records` are no part of the recipe: stop at the first, or quarantine them. `bad_objects` are objects that no
+    image can have, such as a box of no area: drop each alone, for data are published so, and say how many there were;
+    stop at the first; or quarantine its record. `complete` raises SourceError where published records are missing.
+    `complex_as` says which two bands a band of complex numbers becomes: I and Q, or amplitude and phase.
+    `suspect_limit` is the share of a band's pixels, from 0 to 1, above which the build stops where they may be none and
+    nobody declares them so: exact zeros in dB, -9999, infinite ones, borders of one value. It is no part of the recipe.
+    `drop_parent` removes the lossless
     build once the baked one is sealed. `fetch` brings into `source` first what it lacks, from the publishers or from a
     `mirror`, the address of a folder on the web; `accept_licence` agrees to the dataset's licence.
 
@@ -130,6 +133,8 @@ class BuildRequest(Changes):
     rehash: bool = False
     statistics: bool = True
     bad_records: BadRecords = "stop"
+    bad_objects: BadObjects = "drop"
+    complete: bool = False
     complex_as: ComplexAs | None = None
     suspect_limit: float = 0.5
     drop_parent: bool = False
@@ -142,6 +147,9 @@ class BuildRequest(Changes):
         for name in self.formats:
             _packed(name, self.compression)
         _among("bad_records", self.bad_records, BadRecords)
+        _among("bad_objects", self.bad_objects, BadObjects)
+        if self.complete and self.limit is not None:
+            raise UsageError(f"`complete=True`: expected no `limit=…` with it, found `limit={self.limit}`")
         _among("complex_as", self.complex_as, ComplexAs)
         if not 0 <= self.suspect_limit <= 1:
             raise UsageError(f"`suspect_limit={self.suspect_limit}`: expected a share from 0 to 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +10,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.builder.request import BadRecords
+from sar_data.builder.request import BadObjects, BadRecords
 from sar_data.builder.sharding import hash_order
 from sar_data.errors import BadRecord, PipelineFault, SarDataError, SourceError
 from sar_data.progress import Progress
@@ -50,6 +50,7 @@ def scan(
     *,
     runner: Runner,
     bad_records: BadRecords = "stop",
+    bad_objects: BadObjects = "drop",
     limit: int | None = None,
     rehash: bool = False,
     progress: Progress | None = None,
@@ -68,7 +69,9 @@ def scan(
     quarantined: list[Quarantined] = []
     done = 0
     for chunk, (found, bad) in zip(
-        chunks, runner.map(partial(_scan_chunk, pipeline, tree, bad_records, rehash), chunks), strict=True
+        chunks,
+        runner.map(partial(_scan_chunk, pipeline, tree, (bad_records, bad_objects), rehash), chunks),
+        strict=True,
     ):
         tables.append(found)
         records += to_records(found)  # while the workers scan on
@@ -90,21 +93,48 @@ def scan(
 
 
 def _scan_chunk(
-    pipeline: Pipeline, tree: Tree, bad_records: BadRecords, rehash: bool, units: Sequence[str]
+    pipeline: Pipeline, tree: Tree, bad: tuple[BadRecords, BadObjects], rehash: bool, units: Sequence[str]
 ) -> tuple[pa.Table, list[Quarantined]]:
+    bad_records, bad_objects = bad
     records: list[Record] = []
-    bad: list[Quarantined] = []
+    out: list[Quarantined] = []
     with bulk():
         for unit in units:
             try:
                 with explaining(tree), blaming(pipeline, "scan", unit):
                     found = [_sound(pipeline, tree, record) for record in pipeline.scan(tree, unit)]
+                if bad_objects != "drop":
+                    found, lost = _with_sound_objects(found)
+                    if lost and bad_objects == "stop":
+                        raise _Stop(lost[0].path, f"{lost[0].key}: {lost[0].reason}")
+                    out += lost
                 records += [_rehashed(tree, record) for record in found] if rehash else found
             except BadRecord as error:
-                if bad_records == "stop":
+                if bad_records == "stop" or isinstance(error, _Stop):
                     raise
-                bad.append(Quarantined(key=None, path=error.path, reason=error.reason))
-    return to_table(records), bad
+                out.append(Quarantined(key=None, path=error.path, reason=error.reason))
+    return to_table(records), out
+
+
+class _Stop(BadRecord):
+    """A record that stops the scan whatever becomes of bad ones."""
+
+
+def _with_sound_objects(records: Sequence[Record]) -> tuple[list[Record], list[Quarantined]]:
+    """Return the records all of whose objects are sound, and the others with what is wrong."""
+    sound, lost = [], []
+    for record in records:
+        if record.dropped:
+            reason = f"expected objects that an image can have, found {counted(record.dropped)}"
+            lost.append(Quarantined(key=record.key, path=record.files[-1].path, reason=reason))
+        else:
+            sound.append(record)
+    return sound, lost
+
+
+def counted(dropped: Mapping[str, int]) -> str:
+    """Return how many objects were left out, by reason."""
+    return ", ".join(f"{n:,} {reason}" for reason, n in dropped.items())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
 from sar_data.cli.choices import DatasetOrFolder, Existing, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
@@ -54,6 +54,14 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     show_default=True,
     help="A bad record: stop, or quarantine.",
 )
+@click.option(
+    "--bad-objects",
+    type=OneOf("bad objects", lambda: get_args(BadObjects)),
+    default="drop",
+    show_default=True,
+    help="An object that no image can have: drop it alone, stop, or quarantine its record.",
+)
+@click.option("--complete", is_flag=True, help="Stop where published records are missing.")
 @click.option(
     "--complex-as",
     type=OneOf("complex as", lambda: get_args(ComplexAs)),

@@ -109,8 +109,13 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
     yield from (("found", line) for line in manifest.discovered)
     yield "records", f"{sum(counts.values()) + unused + bad:,}: {found}"
+    here, published = sum(counts.values()) + unused, manifest.records_published
+    if published is not None and here < published:
+        yield "incomplete", f"{here:,} of {published:,} published records"
     for reason, n in sorted(manifest.unused.items()):
         yield "unused", f"{n:,} {reason}"
+    if manifest.dropped_objects:
+        yield "dropped", ", ".join(f"{n:,} {reason}" for reason, n in manifest.dropped_objects.items())
     policy = manifest.split_policy
     yield "split", f"{policy.policy}, seed {policy.seed}"
     if empty := [split for split in SPLITS if not counts[split]]:

@@ -99,7 +99,11 @@ def matched(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]
     for i, j in found.items():
         left, top, right, bottom = boxes[i]
         x, y = places[1][j]
-        if not (left - SLACK <= x <= right + SLACK and top - SLACK <= y <= bottom + SLACK):
+        if (
+            left < right
+            and top < bottom
+            and not (left - SLACK <= x <= right + SLACK and top - SLACK <= y <= bottom + SLACK)
+        ):
             raise BadRecord(
                 path, f"expected an object in the box {boxes[i]} of its sister file, the nearest is at {x, y}"
             )

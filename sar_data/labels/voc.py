@@ -109,7 +109,7 @@ def object_of(thing: Thing, shape: tuple[int, int], path: str, most: float) -> O
     ring = thing.points[:-2] if thing.points[:2] == thing.points[-2:] else thing.points
     if thing.box is None and thing.rotated is None and len(ring) < 6:
         reason = "expected a <bndbox> or at least three points in every <object>, found neither"
-        raise BadObject(path, reason, NO_OUTLINE)
+        raise BadObject(path, reason, NO_OUTLINE) if ring else BadRecord(path, reason)
     outline = corners(thing.rotated) if thing.rotated else ring
     drawn = around(outline) if thing.box is None else thing.box
     upright = len(ring) == 8 and set(ring[::2]) <= {drawn[0], drawn[2]} and set(ring[1::2]) <= {drawn[1], drawn[3]}
