@@ -68,20 +68,8 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     check_shape(spec, container)
     if isinstance(policy, ByLists):
         policy.check_lists(lists)  # before half a million records are scanned
-    scanned = scan(
-        pipeline,
-        tree,
-        runner=runner,
-        bad_records=request.bad_records,
-        bad_objects=request.bad_objects,
-        limit=request.limit,
-        rehash=request.rehash,
-        progress=progress,
-    )
-    records = scanned.records
-    pipeline, declared = with_absence(pipeline, tree, records)
-    _said(declared, say)
-    fit, spec = dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *declared)), pipeline.spec
+    scanned, fit = _scanned(request, fit, runner, progress, say)
+    records, spec = scanned.records, fit.pipeline.spec
     request.check_sizes(largest(scanned.table, spec.shape))
     assignment = policy.assign(records, seed=request.seed, lists=lists)
     _report(request, spec, scanned, published.counts_of(spec, records, assignment.split, name), say)
@@ -101,7 +89,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     plan = Plan(
         identity=_identity(spec, fit),
         decisions=_decisions(container, assignment, chosen, recipe, leakage_of(records, assignment.split)),
-        origin=Raw(pipeline, tree),
+        origin=Raw(fit.pipeline, tree),
         scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
         split=list(assignment.split),
         shares=_shares(records, assignment, spec),
@@ -130,6 +118,25 @@ def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -
     fit = fitted(request.pipeline, tree, request.source, request.complex_as)
     _said((fit.layout, *fit.discovered), say)
     return fit, FoundLists.beside(request.source, request.lists, fit.tree, tree)
+
+
+def _scanned(
+    request: BuildRequest, fit: Fitted, runner: Runner, progress: Progress | None, say: Say | None
+) -> tuple[Scanned, Fitted]:
+    """Return what a scan finds, and what fits it: NaN has a place where the files of some record need it."""
+    scanned = scan(
+        fit.pipeline,
+        fit.tree,
+        runner=runner,
+        bad_records=request.bad_records,
+        bad_objects=request.bad_objects,
+        limit=request.limit,
+        rehash=request.rehash,
+        progress=progress,
+    )
+    pipeline, declared = with_absence(fit.pipeline, fit.tree, scanned.records)
+    _said(declared, say)
+    return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *declared))
 
 
 def _report(
