@@ -16,7 +16,7 @@ import click
 from sar_data.cli.choices import BuildPlace, Existing, OneOf
 from sar_data.cli.console import say
 from sar_data.cli.stop import Note
-from sar_data.errors import unknown
+from sar_data.errors import UsageError, unknown
 from sar_data.system.cores import yield_early
 
 JOBS = {
@@ -151,10 +151,19 @@ def presets(name: str | None) -> None:
 @command.command("compare", short_help="Set finished runs beside each other.")
 @click.argument("runs", nargs=-1, required=True, type=Existing(), metavar="RUN…")
 @click.option("--split", default="test", show_default=True, metavar="NAME")
+@click.option("--over", type=click.Choice(["seed"]), help="Mean and deviation of runs that differ in this alone.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of Markdown.")
-def compare(runs: tuple[Path, ...], split: str, as_csv: bool) -> None:
-    """Print a table of finished runs: what they were asked for where that differs, and what came out."""
+def compare(runs: tuple[Path, ...], split: str, over: str | None, as_csv: bool) -> None:
+    """Print a table of finished runs: what they were asked for where that differs, and what came out.
+
+    Differences to the first run are tested on the samples that both were tested on, resampled in pairs.
+    """
     from sar_data.train import compare as comparing
 
+    if over and as_csv:
+        raise UsageError("--over and --csv: choose one")
     found = comparing.opened(runs)
+    if over:
+        click.echo(comparing.over_seeds(found, split), nl=False)
+        return
     click.echo(comparing.as_csv(found, split) if as_csv else comparing.markdown(found, split), nl=False)

@@ -8,13 +8,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sar_data.errors import RunError, UsageError
 from sar_data.train.metrics import titled
+
+if TYPE_CHECKING:
+    from sar_data.train.metrics.paired import Paired
 
 CONFIG, METRICS = "config.json", "metrics.json"
 SHOWN = ("oa", "aa", "map_micro", "map_macro", "f1_macro", "miou", "pixel_accuracy", "ap", "ap50", "ap75")
@@ -32,6 +36,7 @@ class Run:
     name: str
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    path: Path | None = None
 
     @property
     def marked(self) -> bool:
@@ -65,7 +70,7 @@ def opened(paths: Iterable[Path]) -> list[Run]:
     if not folders:
         raise UsageError("compare: expected the folders of runs, found none")
     alike = len({path.name for path in folders}) < len(folders)
-    return [Run(str(path) if alike else path.name, _read(path, CONFIG), _read(path, METRICS)) for path in folders]
+    return [Run(str(path) if alike else path.name, _read(path, CONFIG), _read(path, METRICS), path) for path in folders]
 
 
 def markdown(runs: Sequence[Run], split: str = "test") -> str:
@@ -76,6 +81,7 @@ def markdown(runs: Sequence[Run], split: str = "test") -> str:
     notes = [NOTE] if split == "test" and any(run.marked for run in runs) and figures else []
     notes += [f"{run.name}: {text}" for run in runs for text in run.metrics.get("departures", ())]
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
+    lines += _tested(runs, split)
     differing = differences(runs)
     if differing:
         lines += ["", "What differs", ""]
@@ -83,6 +89,74 @@ def markdown(runs: Sequence[Run], split: str = "test") -> str:
             ["option", *(run.name for run in runs)], [[name, *values] for name, values in differing.items()]
         )
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def _tested(runs: Sequence[Run], split: str) -> list[str]:
+    """Return a table of the differences of all runs to the first, where their predictions are kept."""
+    from sar_data.train.metrics.paired import holm
+
+    first, *others = runs
+    found = {run.name: made for run in others if (made := _paired(first, run, split)) is not None}
+    names = list(dict.fromkeys(name for one in found.values() for name in one.differences))
+    if not names:
+        return []
+    rows = []
+    for name in names:
+        known = {run: one for run, one in found.items() if name in one.differences}
+        corrected = holm([one.differences[name].p for one in known.values()])
+        for (run, one), p in zip(known.items(), corrected, strict=True):
+            value, low, high, _ = one.differences[name]
+            mcnemar = "–" if name != "oa" or one.mcnemar is None else _probability(one.mcnemar)
+            shown = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+            rows.append([run, f"{split} {_titled(name)}", f"{one.samples:,}", shown, _probability(p), mcnemar])
+    head = ["run", "figure", "samples", "difference", "p (Holm)", "McNemar's p"]
+    methods = sorted({one.method for one in found.values()})
+    note = f"Differences: paired, {'; '.join(methods)}"
+    return ["", f"Differences to {first.name}", "", *_table(head, rows), "", note]
+
+
+def _paired(first: Run, other: Run, split: str) -> Paired | None:
+    """Return how two runs differ on their common samples, None where they cannot be compared so."""
+    from sar_data.train.metrics.paired import paired
+    from sar_data.train.predictions import NAME, read
+
+    if any(run.path is None or not (run.path / NAME).is_file() for run in (first, other)):
+        return None
+    (tables, classes), (others, same) = (read(run.path / NAME) for run in (first, other) if run.path)
+    if split not in tables or split not in others or classes != same:
+        return None
+    try:
+        return paired(tables[split], others[split], classes)
+    except RunError:
+        return None  # tested on other samples
+
+
+def _probability(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def over_seeds(runs: Sequence[Run], split: str = "test") -> str:
+    """Return a Markdown table of mean and deviation over the runs that differ in their seed alone."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        settings = {name: value for name, value in run.config["settings"].items() if name != "seed"}
+        about = [run.config["job"], run.config["build"]["content_digest"], settings]
+        groups.setdefault(json.dumps(about, sort_keys=True), []).append(run)
+    figures = _figures(runs, split)
+    head = ["runs", *FIXED[1:], "seeds", *(f"{split} {_titled(name)}" for name in figures)]
+    rows = []
+    for members in groups.values():
+        seeds = ", ".join(sorted(str(run.setting("seed")) for run in members))
+        cells = [_mean([_value(run, split, name) for run in members]) for name in figures]
+        rows.append([", ".join(run.name for run in members), *list(members[0].about().values())[1:], seeds, *cells])
+    return "\n".join([*_table(head, rows), "", "mean ± standard deviation over seeds (n - 1)"]) + "\n"
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return f"{known[0]:.3f}" if known else "–"
+    return f"{statistics.mean(known):.3f} ± {statistics.stdev(known):.3f}"
 
 
 def as_csv(runs: Sequence[Run], split: str = "test") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def run(path: Path, *, seed: int = 0, score: float = 1.0, **settings: Any) -> Pa
         "environment": {"torch": "2.15.0", "ranks": 1},
     }
     (path / "config.json").write_text(json.dumps(config))
+    predictions.write(path / predictions.NAME, {"test": table}, CLASSES)
     return path
 
 
@@ -163,3 +165,25 @@ def test_folders_that_are_no_finished_runs_are_refused(tmp_path: Path) -> None:
 def test_a_split_that_no_run_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run has figures of 'tset'; there are: test, val"):
         compare.markdown(compare.opened([run(tmp_path / "a")]), "tset")
+
+
+def test_differences_to_the_first_run_are_tested_in_pairs(tmp_path: Path) -> None:
+    first, worse, other = run(tmp_path / "a"), run(tmp_path / "b", score=0.2), run(tmp_path / "c", seed=1)
+    text = compare.markdown(compare.opened([first, worse, other]))
+    rows = [cells(line) for line in text.splitlines() if line.startswith(("| b | test OA", "| c | test OA"))]
+    (row,) = rows  # c was tested on other labels: it is in no pair
+    assert row[0] == "b"
+    assert row[2] == "200"
+    assert row[3].startswith("-")
+    assert "Differences: paired, group bootstrap over 9 groups" in text
+
+
+def test_runs_that_differ_in_their_seed_alone_become_mean_and_deviation(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / name, seed=i) for i, name in enumerate("abc")] + [run(tmp_path / "d", lr=1)])
+    lines = compare.over_seeds(runs).splitlines()
+    values = [one.metrics["test"]["oa"] for one in runs[:3]]
+    three = next(line for line in lines if line.startswith("| a, b, c |"))
+    assert f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}" in three
+    assert cells(three)[7] == "0, 1, 2"
+    alone = next(line for line in lines if line.startswith("| d |"))
+    assert f"{runs[3].metrics['test']['oa']:.3f}" in cells(alone)

@@ -42,7 +42,7 @@ def intervals(
     made: dict[str, Any] = {"method": method, "level": LEVEL, "resamples": resamples, "seed": seed}
     if count < 2:
         return made
-    measure, cells = _measure(table, len(classes), units, count)
+    measure, cells = measured(table, len(classes), units, count)
     drawing = drawn(count, resamples, seed, chunk=max(1, MOST_CELLS // cells))
     chunks = [measure(weights) for weights in drawing]
     return made | {name: _interval(np.concatenate([chunk[name] for chunk in chunks])) for name in chunks[0]}
@@ -78,8 +78,8 @@ def drawn(units: int, resamples: int, seed: int, *, chunk: int) -> Iterator[Weig
         yield np.stack([np.bincount(draw, minlength=units) for draw in draws]).astype(np.int32)
 
 
-def _measure(table: pa.Table, classes: int, units: Integers, count: int) -> tuple[Measure, int]:
-    """Return what turns weights into figures, and the cells that one resample takes."""
+def measured(table: pa.Table, classes: int, units: Integers, count: int) -> tuple[Measure, int]:
+    """Return what turns weights of units into figures, and the cells that one resample takes."""
     if "pixels" in table.column_names:
         return _pixels(confusions(table).reshape(-1, classes * classes), classes, units, count), count
     if "true_boxes" in table.column_names:
