@@ -24,9 +24,12 @@ def units(tree: Tree) -> Iterator[str]:
 def scan(tree: Tree, unit: str, classes: Sequence[str], name: re.Pattern[str]) -> Iterator[Record]:
     """Yield the records of one file."""
     file, split = SourceFile(unit, tree.size(unit)), split_of(unit)
+    numbers = [str(i) for i in range(len(classes))]
     for number, row in enumerate(rows.read_rows(tree, unit)):
         named = name.fullmatch(row.name)
-        label = named["cls"] if named else classes[int(row.label)] if row.label.isdecimal() else row.label
+        label = named["cls"] if named else row.label
+        if not named and label in numbers:
+            label = classes[numbers.index(label)]
         if label not in classes:
             raise BadRecord(unit, f"row {number}: expected one of the classes {few(classes)}, found {label[:40]!r}")
         yield Record(

@@ -13,7 +13,7 @@ from sar_data.builder.scan import blaming
 from sar_data.builder.unfit import unfit
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.naming import few
-from sar_data.sources.below import Below
+from sar_data.sources.below import Below, Glance
 from sar_data.sources.filter import Filtered
 from sar_data.sources.standin import explaining
 from sar_data.sources.tree import Folder
@@ -99,7 +99,8 @@ def _further_up(pipeline: Pipeline, source: Path) -> Fitted | None:
         return None
     with suppress(SarDataError, OSError):  # what lies around a source may be anything
         tree = Filtered(Folder.at(source.parent))
-        if (one := _as_it_is(pipeline, tree)) and _is_part(one, source.name):
+        glance = _as_it_is(pipeline, Glance(tree))
+        if glance and _is_part(glance, source.name) and (one := _as_it_is(pipeline, tree)):
             return replace(one, layout=_joined(f"one folder up, in {source.parent.name or '/'}", one.layout))
     return None
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from sar_data import catalog
+from sar_data.builder.scan import blaming
 from sar_data.errors import SarDataError, SourceError, UsageError
 from sar_data.naming import few
+from sar_data.sources.below import Glance
 from sar_data.sources.outline import Branch, ends_like, outline
 from sar_data.spec import Pipeline, Tree
 
@@ -61,7 +64,7 @@ def _others(pipeline: Pipeline, tree: Tree) -> Iterator[str]:
     seen = set[str]()
     for looks in (_holds, _copies):
         for other in known:
-            if other.spec.name not in seen and looks(other, tree):
+            if other.spec.name not in seen and looks(other, Glance(tree)):
                 seen.add(other.spec.name)
                 yield other.spec.name
         if seen:
@@ -69,17 +72,15 @@ def _others(pipeline: Pipeline, tree: Tree) -> Iterator[str]:
 
 
 def _holds(pipeline: Pipeline, tree: Tree) -> bool:
-    try:
+    with suppress(SarDataError), blaming(pipeline, "units", "the source"):
         return next(iter(pipeline.units(tree)), None) is not None
-    except SarDataError:
-        return False
+    return False
 
 
 def _copies(pipeline: Pipeline, tree: Tree) -> bool:
-    try:
+    with suppress(SarDataError), blaming(pipeline, "copies", "the source"):
         return pipeline.copies is not None and pipeline.copies(tree) is not None
-    except SarDataError:
-        return False
+    return False
 
 
 def _nearest(layouts: dict[str, Sequence[str]], found: Branch) -> str:

@@ -25,6 +25,7 @@ from sar_data.text import decoded
 Form = Literal["COCO", "VOC", "DOTA", "YOLO"]
 FORMS: tuple[Form, ...] = ("COCO", "VOC", "DOTA", "YOLO")  # of two that annotate as many images, the first is read
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+_KINDS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
@@ -33,7 +34,8 @@ SPLIT_WORDS = {
 DEEPEST, SNIFFED = 6, 4096
 _SPLIT = re.compile(rf"(?:^|[\W_])({'|'.join(SPLIT_WORDS)})(?:\d{{4}})?(?=$|[\W_])", re.I)
 _ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|tiff?)\.rf\.\w+", re.I)
-_COCO_KEYS = (b'"images"', b'"annotations"', b'"categories"', b'"file_name"')
+_COCO = ("images", "annotations", "categories", "file_name", "image_id", "category_id", "bbox")
+_COCO_KEYS = tuple(f'"{key}"'.encode() for key in _COCO)
 
 
 class Picture(NamedTuple):
@@ -91,7 +93,7 @@ class Found:
 
     def sentence(self) -> str:
         """Say what was found, as in "YOLO, 928 train + 232 test, PNG"."""
-        endings = {image.rpartition(".")[2].upper().replace("JPEG", "JPG") for image in self.pictures}
+        endings = {_KINDS.get(image.rpartition(".")[2].lower(), "another form") for image in self.pictures}
         splits = self.splits
         counts = " + ".join(f"{splits[name]:,} {name}" for name in ("train", "val", "test") if splits[name])
         if rest := len(self.pictures) - splits.total():
@@ -263,9 +265,13 @@ def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str,
 
 
 def _documents(tree: Tree, files: list[str]) -> list[coco.Annotations]:
-    """Return the COCO documents of a tree: JSON whose beginning has one of their keys."""
-    json = [path for path in files if path.lower().endswith(".json")]
-    return [coco.load(tree, path) for path in json if any(key in tree.head(path, SNIFFED) for key in _COCO_KEYS)]
+    """Return the COCO documents of a tree: JSON whose beginning has two of their keys."""
+    found = []
+    for path in files:
+        if path.lower().endswith(".json"):
+            head = tree.head(path, SNIFFED)
+            found += [coco.load(tree, path)] if sum(key in head for key in _COCO_KEYS) > 1 else []
+    return found
 
 
 def _by_document(

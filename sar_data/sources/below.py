@@ -1,10 +1,14 @@
-"""One folder of a tree as a tree of its own."""
+"""A part of a tree: one folder as a tree of its own, or as much as a look at it may cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
+from sar_data.errors import SourceError
 from sar_data.spec import Tree
+
+MOST_LISTINGS = 4096  # of folders, in a look at a tree that may be anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +35,34 @@ class Below:
 
     def pread(self, path: str, offset: int, size: int) -> bytes:
         return self.tree.pread(self.folder + path, offset, size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # one look is no other, and may key a cache
+class Glance:
+    """A tree of which a limited number of folders may be listed; raise SourceError beyond that."""
+
+    tree: Tree
+    listed: count[int] = field(default_factory=count)
+
+    def _counted(self) -> Tree:
+        if next(self.listed) >= MOST_LISTINGS:
+            raise SourceError(f"expected a dataset within {MOST_LISTINGS:,} folders, found more of them")
+        return self.tree
+
+    def folders(self, path: str = "") -> list[str]:
+        return self._counted().folders(path)
+
+    def files(self, path: str = "") -> list[str]:
+        return self._counted().files(path)
+
+    def size(self, path: str) -> int:
+        return self.tree.size(path)
+
+    def read(self, path: str) -> bytes:
+        return self.tree.read(path)
+
+    def head(self, path: str, size: int) -> bytes:
+        return self.tree.head(path, size)
+
+    def pread(self, path: str, offset: int, size: int) -> bytes:
+        return self.tree.pread(path, offset, size)

@@ -12,6 +12,7 @@ import pytest
 from sar_data import catalog
 from sar_data.builder.fit import fitted
 from sar_data.errors import SourceError
+from sar_data.sources.archives.open import open_tree
 from sar_data.sources.tree import Folder
 from tests.mini.detections import put
 
@@ -46,12 +47,12 @@ def test_no_other_pipeline_finds_anything_in_it(name: str, archive_of: Callable[
 @pytest.mark.parametrize("name", catalog.names())
 def test_a_source_one_folder_too_high_or_too_low_is_taken(name: str, archive_of: Callable[[str], Path]) -> None:
     root, pipeline = archive_of(name), catalog.pipeline(name)
-    published = fitted(pipeline, Folder.at(root), root)
+    published = fitted(pipeline, open_tree(root), root)
     assert published.layout == ""
     units = sorted(published.pipeline.units(published.tree))
     record = next(record for unit in units for record in published.pipeline.scan(published.tree, unit))
     for source in (root.parent, root / record.files[0].path.partition("/")[0]):
-        fit = fitted(pipeline, Folder.at(source), source)
+        fit = fitted(pipeline, open_tree(source), source)
         found = {unit.rpartition("/")[2] for unit in fit.pipeline.units(fit.tree)}
         assert found <= {unit.rpartition("/")[2] for unit in units}
         assert found

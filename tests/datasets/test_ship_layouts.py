@@ -13,6 +13,7 @@ import pytest
 from sar_data import catalog
 from sar_data.builder.fit import fitted
 from sar_data.record import Object, Record
+from sar_data.sources.archives.open import open_tree
 from sar_data.sources.outline import ends_like
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline, Tree
@@ -155,23 +156,23 @@ LAYOUTS = [
             images="Official-SSDD-OPEN/BBox_SSDD/coco_style/images/{}",
             documents="Official-SSDD-OPEN/BBox_SSDD/coco_style/annotations/{}.json",
         ),
-        "COCO, 9 train + 3 test, JPG",
+        "COCO, 9 train + 3 test, JPEG",
         shapes=("polygons",),
     ),
-    Layout("ssdd", "VOC flat", write_voc, "VOC, 9 train + 3 test, JPG"),
+    Layout("ssdd", "VOC flat", write_voc, "VOC, 9 train + 3 test, JPEG"),
     Layout(
         "ssdd",
         "mmdet COCO",
         partial(write_coco, images="JPEGImages", documents="annotations/{}.json"),
-        "COCO, 9 train + 3 test, JPG",
+        "COCO, 9 train + 3 test, JPEG",
         shapes=("polygons",),
     ),
-    Layout("ssdd", "YOLO", write_yolo, "YOLO boxes, 9 train + 3 val, JPG; its own split is", bits=False),
+    Layout("ssdd", "YOLO", write_yolo, "YOLO boxes, 9 train + 3 val, JPEG; its own split is", bits=False),
     Layout(
         "ssdd",
         "YOLO polygons",
         partial(write_yolo, text=partial(mini.yolo_rings, ring_of=lambda thing: thing.polygons[0])),
-        "YOLO polygons, 9 train + 3 val, JPG",
+        "YOLO polygons, 9 train + 3 val, JPEG",
         bits=False,
         shapes=("polygons",),
     ),
@@ -179,65 +180,65 @@ LAYOUTS = [
         "ssdd",
         "YOLO turned boxes",
         partial(write_yolo, text=partial(mini.yolo_rings, ring_of=mini.turned)),
-        "YOLO turned boxes, 9 train + 3 val, JPG",
+        "YOLO turned boxes, 9 train + 3 val, JPEG",
         bits=False,
         shapes=("rotated",),
     ),
-    Layout("ssdd", "Roboflow export", write_roboflow, "YOLO boxes, 9 train + 3 val, JPG", bits=False),
+    Layout("ssdd", "Roboflow export", write_roboflow, "YOLO boxes, 9 train + 3 val, JPEG", bits=False),
     Layout(
         "ssdd",
         "Roboflow export, COCO",
         partial(write_beside, form="COCO"),
-        "COCO, 9 train + 3 val, JPG",
+        "COCO, 9 train + 3 val, JPEG",
         shapes=("polygons",),
     ),
-    Layout("ssdd", "Roboflow export, VOC", partial(write_beside, form="VOC"), "VOC, 9 train + 3 val, JPG"),
-    Layout("ssdd", "Darknet", write_darknet, "YOLO boxes, 9 train + 3 test, JPG", bits=False),
-    Layout("ssdd", "mmrotate DOTA", write_mmrotate, "DOTA, 9 train + 3 test, JPG", bits=False, shapes=("rotated",)),
+    Layout("ssdd", "Roboflow export, VOC", partial(write_beside, form="VOC"), "VOC, 9 train + 3 val, JPEG"),
+    Layout("ssdd", "Darknet", write_darknet, "YOLO boxes, 9 train + 3 test, JPEG", bits=False),
+    Layout("ssdd", "mmrotate DOTA", write_mmrotate, "DOTA, 9 train + 3 test, JPEG", bits=False, shapes=("rotated",)),
     Layout(
         "hrsid",
         "images folder",
         partial(write_coco, images="HRSID/images", documents="HRSID/annotations/{}2017.json"),
-        "COCO, 8 train + 4 test, JPG",
+        "COCO, 8 train + 4 test, JPEG",
         shapes=("polygons",),
     ),
     Layout("hrsid", "PNG", write_png, "COCO, 8 train + 4 test, PNG", shapes=("polygons",)),
-    Layout("hrsid", "YOLO", write_yolo, "YOLO boxes, 8 train + 4 val, JPG", bits=False, official=False),
-    Layout("hrsid", "one merged JSON", write_one_coco, "COCO, 12 images, JPG", shapes=("polygons",), official=False),
+    Layout("hrsid", "YOLO", write_yolo, "YOLO boxes, 8 train + 4 val, JPEG", bits=False, official=False),
+    Layout("hrsid", "one merged JSON", write_one_coco, "COCO, 12 images, JPEG", shapes=("polygons",), official=False),
     Layout(
         "hrsid",
         "YOLO polygons",
         partial(write_yolo, text=partial(mini.yolo_rings, ring_of=lambda thing: thing.polygons[0])),
-        "YOLO polygons, 8 train + 4 val, JPG",
+        "YOLO polygons, 8 train + 4 val, JPEG",
         bits=False,
         shapes=("polygons",),
         official=False,
     ),
-    Layout("hrsid", "VOC", write_voc, "VOC, 8 train + 4 test, JPG", official=False),
+    Layout("hrsid", "VOC", write_voc, "VOC, 8 train + 4 test, JPEG", official=False),
     Layout("hrsid", "Roboflow export", write_roboflow, "YOLO boxes, 8 train + 4 val", bits=False, official=False),
     Layout(
         "ls-ssdd",
         "COCO",
         partial(write_coco, images="JPEGImages_sub", documents="annotations/{}.json"),
-        "COCO, 8 train + 4 test, JPG",
+        "COCO, 8 train + 4 test, JPEG",
     ),
     Layout("ls-ssdd", "VOC flat", partial(write_voc, images="JPEGImages", lists=False), ""),
-    Layout("ls-ssdd", "YOLO", write_yolo, "YOLO boxes, 8 train + 4 val, JPG", bits=False),
-    Layout("sar-ship-dataset", "YOLO with a split", write_sarship, "YOLO boxes, 12 train, JPG", bits=False),
-    Layout("sar-ship-dataset", "COCO", write_one_coco, "COCO, 12 images, JPG"),
-    Layout("sar-ship-dataset", "VOC, first release", partial(write_voc, lists=False), "VOC, 12 images, JPG"),
+    Layout("ls-ssdd", "YOLO", write_yolo, "YOLO boxes, 8 train + 4 val, JPEG", bits=False),
+    Layout("sar-ship-dataset", "YOLO with a split", write_sarship, "YOLO boxes, 12 train, JPEG", bits=False),
+    Layout("sar-ship-dataset", "COCO", write_one_coco, "COCO, 12 images, JPEG"),
+    Layout("sar-ship-dataset", "VOC, first release", partial(write_voc, lists=False), "VOC, 12 images, JPEG"),
     Layout(
         "sardet-100k",
         "documents at the root",
         partial(write_coco, images="SARDet_100K/JPEGImages/{}", documents="SARDet_100K/{}.json"),
-        "COCO, 7 train + 3 val + 2 test, JPG and PNG",
+        "COCO, 7 train + 3 val + 2 test, JPEG and PNG",
         shapes=("polygons",),
     ),
     Layout(
         "sardet-100k",
         "images folder",
         partial(write_coco, images="SARDet/images/{}", documents="SARDet/annotations/instances_{}.json"),
-        "COCO, 7 train + 3 val + 2 test, JPG and PNG",
+        "COCO, 7 train + 3 val + 2 test, JPEG and PNG",
         shapes=("polygons",),
     ),
     Layout("sardet-100k", "YOLO", write_sardet_yolo, "YOLO boxes, 7 train + 3 val + 2 test", bits=False),
@@ -279,7 +280,7 @@ def test_a_copy_gives_the_records_of_the_published_layout(
     layout.write(shots, tmp_path / "raw")
     files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
     assert all(ends_like(pattern, files) for pattern in pipeline.layouts[layout.name])
-    fit = fitted(pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw")
+    fit = fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
     assert fit.layout.startswith(layout.found)
     assert bool(fit.layout) == bool(layout.found)
     found = records_of(fit.pipeline, fit.tree)

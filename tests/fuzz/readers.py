@@ -31,9 +31,10 @@ from pipelines.synth._phoenix import phoenix as written_phoenix
 from sar_data.download import ledger
 from sar_data.download import partial as transfers
 from sar_data.download.credentials import Credentials
-from sar_data.labels import ais, coco, fields, geojson, lists, parquet, table, voc, yolo
+from sar_data.labels import ais, coco, discovery, dota, fields, geojson, lists, parquet, table, voc, yolo
 from sar_data.own import declaration, rows
 from sar_data.raster import gdal, image, mixed, npy, phoenix, picture, stack, tiff, window
+from sar_data.raster import rows as image_rows
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, SourceFile
 from sar_data.sources.archives import tar
@@ -236,6 +237,27 @@ def read_coco(data: bytes) -> None:
     for name in found.images:
         found.objects(name, ("ship",))
         found.shape(name)
+
+
+def read_annotated(data: bytes) -> None:
+    tree = Memory({"a.json": data, "images/a.png": png(bytes(64 * 49))})
+    found = discovery.discover(tree)
+    if found is not None and found.form:
+        for unit in found.pictures:
+            found.drawn(unit, (64, 48), ("ship",))
+
+
+def image_rows_bytes() -> bytes:
+    rows = [{"image": {"bytes": b"II*", "path": f"{i}.tif"}, "label": i} for i in range(3)]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def read_image_rows(data: bytes) -> None:
+    tree = Memory({"a.bin": data})
+    for number, _ in enumerate(image_rows.read_rows(tree, "a.bin")):
+        image_rows.image_bytes(tree, "a.bin", number)
 
 
 def read_geojson(data: bytes) -> None:
@@ -442,6 +464,16 @@ READERS: dict[str, Reader] = {
     "yolo": Reader(
         lambda data: yolo.parse(data, "a.bin", (64, 48), 2), seeds("0 0.5 0.5 0.1 0.2\n1 0.1 0.2 0.3 0.4\n")
     ),
+    "yolo outlines": Reader(
+        lambda data: yolo.outlines(data, "a.bin", (64, 48), (0, 1)),
+        seeds("0 0.5 0.5 0.1 0.2\n1 0.1 0.2 0.3 0.4 0.5 0.6 0.1 0.9\n", "0 0.1 0.2 0.3 0.4 0.5 0.6\n"),
+    ),
+    "dota": Reader(
+        lambda data: dota.parse(data, "a.bin", ("ship",)),
+        seeds("imagesource:S\ngsd:0.5\n1 2 3 4 5 6 7 8 ship 0\n", "1.5 2 3 4 5 6 7 8 ship\n"),
+    ),
+    "annotated tree": Reader(read_annotated, [[json.dumps(COCO).encode()]], names=("",)),
+    "rows of images": Reader(read_image_rows, [[image_rows_bytes()]]),
     "table": Reader(
         lambda data: table.read_table("a.bin", data, ("name", "b")),
         seeds("name,a,b\n1,2,3\n'x y',\"2,2\",3\n", "name;b\n1;2\n"),
