@@ -5,13 +5,10 @@ from __future__ import annotations
 from sar_data.builder.draft import Draft
 from sar_data.builder.request import BuildRequest
 from sar_data.errors import BuildError
-from sar_data.sealed.documents import Applied
+from sar_data.sealed.documents import ASKED, Applied
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import lost
-
-# The parameter of a step that the user names.
-ASKED = {"unit": "to", "crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
 
 
 def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
@@ -37,4 +34,4 @@ def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
 
 
 def _asked(applied: list[Applied]) -> dict[str, object]:
-    return {step.step: step.parameters[ASKED[step.step]] for step in applied}
+    return {step.step: step.parameters.get(ASKED.get(step.step, "")) for step in applied}

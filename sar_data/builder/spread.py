@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from sar_data.builder.bake import Bake
@@ -36,7 +37,9 @@ def with_spread(bake: Bake, figures: Normalization, bands: Sequence[str]) -> Bak
     first, second = (figures.mean, figures.std) if bake.normalize == "zscore" else (figures.min, figures.max)
     minmax = bake.normalize == "minmax"
     divisor = tuple(second[name] - first[name] if minmax else second[name] for name in bands)
-    if not all(divisor):
+    with np.errstate(all="ignore"):
+        factors = 1 / np.array(divisor, np.float32)
+    if not np.isfinite(factors).all():
         raise UsageError(f"`normalize={bake.normalize}`: a band is constant in train, so it has no spread")
     return dataclasses.replace(bake, offset=tuple(first[name] for name in bands), divisor=divisor)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
@@ -32,6 +33,8 @@ class Program(Tree):
     ) -> NoReturn:
         """Run and exit: 0 on success alone, 1 failure, 2 wrong usage, 130 and 143 when stopped by a signal."""
         note = Note()
+        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
         try:
             with stoppable(note):
                 # Not standalone: click's own reports differ from ours, and it takes Ctrl-C for a failure.

@@ -16,10 +16,13 @@ WIDE = 200  # columns, where no terminal limits them
 
 
 def console() -> Console:
-    """Return a console on stdout, as wide as the terminal, or wide enough for any table in a pipe."""
+    """Return a console on stdout, as wide as the terminal, or wide enough for any table in a pipe.
+
+    Text is printed as it is: what a stranger calls something is no markup.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def say(line: str) -> None:

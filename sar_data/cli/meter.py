@@ -34,7 +34,7 @@ class Meter:
         self._task: Any = None
         if sys.stderr.isatty():
             self._live = Progress(
-                TextColumn("{task.description:>6}"),
+                TextColumn("{task.description:>6}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),

@@ -95,7 +95,9 @@ def _table(title: str, statistics: SplitStatistics) -> Table:
             for name in FIGURES:
                 value = values.get(name)
                 rows[name].append("–" if value is None else f"{value:.4g}" if linear else f"{value:.3f}")
-            decibel = domain.mean and domain.unit == "power" and f"{10 * math.log10(domain.mean):.3f} dB"
+            decibel = (
+                domain.mean and domain.mean > 0 and domain.unit == "power" and f"{10 * math.log10(domain.mean):.3f} dB"
+            )
             rows["10·log10(mean)"].append(decibel or "")
     for name, cells in rows.items():
         if any(cells):

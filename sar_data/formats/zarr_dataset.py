@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr.registry
 from numcodecs.zstd import decompress
-from zarr.codecs import ZstdCodec
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sar_data.errors import BuildError
 from sar_data.formats.zarr_documents import Split, chunk, shape_of
@@ -33,12 +34,33 @@ class BoundedZstd(ZstdCodec):
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
         found = np.empty(math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize, np.uint8)
-        await asyncio.to_thread(decompress, np.ascontiguousarray(chunk_bytes.as_numpy_array()), found)
+        with _refused():
+            await asyncio.to_thread(decompress, np.ascontiguousarray(chunk_bytes.as_numpy_array()), found)
         return chunk_spec.prototype.buffer.from_bytes(found.tobytes())
 
 
-zarr.registry.register_codec("zstd", BoundedZstd)
-BOUNDED = {"codecs.zstd": f"{BoundedZstd.__module__}.{BoundedZstd.__qualname__}"}
+class CheckedCrc32c(Crc32cCodec):
+    """zarr's own codec of a shard's index, but for the error of a wrong one."""
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        with _refused():
+            return await super()._decode_single(chunk_bytes, chunk_spec)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise BuildError(
+            f"an inner chunk does not decode: {error}. `verify(full=True)` lists all that is wrong."
+        ) from error
+
+
+OURS = {"zstd": BoundedZstd, "crc32c": CheckedCrc32c}
+for name, codec in OURS.items():
+    zarr.registry.register_codec(name, codec)
+BOUNDED = {f"codecs.{name}": f"{codec.__module__}.{codec.__qualname__}" for name, codec in OURS.items()}
 
 
 def opened(split: Split, sizes: Sequence[int], keys: Mapping[int, str]) -> xarray.Dataset:

@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
+from xml.etree.ElementTree import TreeBuilder
 
 from sar_data.errors import BadRecord
 from sar_data.text import MARKS
@@ -13,6 +14,7 @@ from sar_data.text import MARKS
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""")
 # What a declaration may name: Python knows other codecs, such as one that unpacks archives.
 _KNOWN = re.compile(r"utf-?(8|16|32)(-[lb]e)?|ascii|gb\w+|big5\w*|cp\d+|iso8859-\d+|euc_\w+|shift_jis\w*|koi8-\w")
+DEPTH = 64  # of elements; annotations have six or less
 _STRAY = "\0\x1a \t\r\n"  # editors and file systems of old leave these behind the last tag
 
 
@@ -45,13 +47,33 @@ def _encodings(data: bytes) -> Iterator[str]:
     yield from ("utf-8", "gb18030")
 
 
+class _Bounded(TreeBuilder):
+    """Elements inside of each other, but not without end: each costs a thousand times its letters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+
+    def start(self, tag: Any, attrs: Any, /) -> Any:
+        self._depth += 1
+        if self._depth > DEPTH:
+            raise ValueError(f"expected at most {DEPTH} elements inside of each other, found more")
+        return super().start(tag, attrs)
+
+    def end(self, tag: Any, /) -> Any:
+        self._depth -= 1
+        return super().end(tag)
+
+
 def root_of(text: str, path: str, tag: str) -> Any:
     """Return the root element `tag` of an XML document; raise BadRecord where it is broken, hostile or another one."""
     import defusedxml.ElementTree
     from defusedxml.common import DefusedXmlException
 
+    parser = defusedxml.ElementTree.XMLParser(target=_Bounded(), forbid_dtd=True)
     try:
-        root: Any = defusedxml.ElementTree.fromstring(text, forbid_dtd=True)
+        parser.feed(text)
+        root: Any = parser.close()
     except DefusedXmlException as error:
         raise BadRecord(path, f"expected XML without DTD and entities, found {error}") from None
     except (defusedxml.ElementTree.ParseError, ValueError, LookupError) as error:

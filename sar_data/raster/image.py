@@ -21,6 +21,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # every SOF marker; the three others are tables
 _ENDS = (0x00, 0xD9, 0xDA)  # no marker, the end of the image, the beginning of its pixels: no frame comes any more
+MOST_SEGMENTS = 1 << 14  # before a frame: cameras write some, a colour profile a few hundred
+BLOCK = 1 << 16
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 """First row and column of each pass of an interlaced PNG, and the steps down and to the right."""
@@ -36,11 +38,23 @@ def _dimensions(file: Parts, name: str) -> tuple[int, int]:
         return int.from_bytes(file.head[20:24], "big"), int.from_bytes(file.head[16:20], "big")
     # A JPEG's frame may stand behind a preview, a colour profile or whatever else its segments hold.
     at = 2 if file.head[:3] == JPEG else file.size
-    while len(segment := file.part(at, at + 9)) == 9 and segment[0] == 0xFF and segment[1] not in _ENDS:
+    for _ in range(MOST_SEGMENTS):
+        segment = file.part(at, at + 9)
+        if len(segment) < 9 or segment[0] != 0xFF or segment[1] in _ENDS:
+            break
         if segment[1] in _FRAMES:
             return int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
-        at += 1 if segment[1] == 0xFF else 2 + int.from_bytes(segment[2:4], "big")
+        at = _marker(file, at) if segment[1] == 0xFF else at + 2 + int.from_bytes(segment[2:4], "big")
     raise BadRecord(name, f"expected a JPEG or PNG, found {file.head[:16]!r}: no frame in {file.size:,} bytes")
+
+
+def _marker(file: Parts, at: int) -> int:
+    """Return where a marker begins that any number of fill bytes 0xFF stand before."""
+    while block := file.part(at, at + BLOCK):
+        if rest := block.lstrip(b"\xff"):
+            return at + len(block) - len(rest) - 1
+        at += len(block)
+    return at
 
 
 def read(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Image:

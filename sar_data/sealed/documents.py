@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
+from pydantic import AfterValidator, Field
 
-from sar_data.sealed.names import Count, Dtype, Label, Name, RelativePath, Sha256, ShardName
+from sar_data.record import IGNORE
+from sar_data.sealed.names import Count, Dtype, Label, Name, RelativePath, Sha256, ShardName, Slots
+from sar_data.spec import TaskKind
+from sar_data.statistics.units import HISTOGRAMS
+
+MOST_CLASSES = 1 << 15  # an index of a class is an int16
+# The parameter of a step that the user names.
+ASKED = {"unit": "to", "crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
+
+
+def _unit(name: str) -> str:
+    if name not in HISTOGRAMS:
+        raise ValueError(f"expected {', '.join(HISTOGRAMS)}")
+    return name
+
+
+Unit = Annotated[str, AfterValidator(_unit), Field(json_schema_extra={"enum": list(HISTOGRAMS)})]
+# Of float32 pixels: none is larger, and squares and differences of these are finite.
+Figure = Annotated[float, Field(ge=-3.4028235e38, le=3.4028235e38)]
+Scale = Annotated[float, Field(ge=1e-30, le=1e30)]
 
 
 class Document(pydantic.BaseModel):
@@ -20,7 +40,7 @@ class BandDocument(Document):
 
     name: Name
     polarization: str
-    unit: str
+    unit: Unit
     description: str
     calibration: str
     terrain_corrected: bool | None
@@ -28,8 +48,14 @@ class BandDocument(Document):
 
 class TaskDocument(Document):
     name: Name
-    kind: str
-    classes: list[Label]
+    kind: TaskKind
+    classes: Annotated[list[Label], Field(max_length=MOST_CLASSES)]
+
+    @pydantic.model_validator(mode="after")
+    def _fit_a_mask(self) -> Self:
+        if self.kind == "segmentation" and len(self.classes) > IGNORE:
+            raise ValueError(f"classes: expected at most {IGNORE} in a mask of bytes, found {len(self.classes)}")
+        return self
 
 
 class ShardDocument(Document):
@@ -45,7 +71,7 @@ class PlannedSplit(Document):
     """A split before its pixels are read; `class_shares` are of samples."""
 
     count: Count
-    shard_length: Count
+    shard_length: Slots
     class_shares: dict[Label, float]
 
 
@@ -60,7 +86,7 @@ class DomainStatistics(Document):
     """Figures of one band in one domain, of the `count` pixels that have a value there; null where there is none."""
 
     unit: str
-    count: int
+    count: Count
     mean: float | None
     std: float | None
     min: float | None
@@ -82,8 +108,8 @@ class BandStatistics(Document):
     units, `circular` for a phase. The dB of power and amplitude has no value for pixels of 0 and below.
     """
 
-    count: int
-    masked: dict[str, int]
+    count: Count
+    masked: dict[str, Count]
     zeros: Count | None = None
     stored: DomainStatistics
     power: DomainStatistics | None = None
@@ -98,8 +124,8 @@ class CoMoment(Document):
     """
 
     bands: tuple[str, str]
-    count: int
-    means: tuple[float, float]
+    count: Count
+    means: tuple[Figure, Figure]
     variances: tuple[float, float] | None = None
     covariance: float
 
@@ -132,18 +158,18 @@ class Normalization(Document):
     """Mean and std (and min, max) of the train split alone, in the stored unit of each band."""
 
     units: dict[str, str]
-    mean: dict[str, float]
-    std: dict[str, float]
-    min: dict[str, float]
-    max: dict[str, float]
+    mean: dict[str, Figure]
+    std: dict[str, Annotated[Figure, Field(ge=0)]]
+    min: dict[str, Figure]
+    max: dict[str, Figure]
 
 
 class Storage(Document):
     """How numbers are stored: a stored integer is value / scale, `missing` marks a masked pixel."""
 
     dtype: Dtype
-    scale: float | None = None
-    missing: float | None = None
+    scale: Scale | None = None
+    missing: Figure | None = None
 
 
 class SplitPolicyDocument(Document):
@@ -157,7 +183,7 @@ class LeakageFigure(Document):
     """A share of `of` test samples, null where it is not known for the `reason` given."""
 
     value: float | None
-    of: int
+    of: Count
     reason: str = ""
 
 
@@ -172,6 +198,14 @@ class Applied(Document):
 
     step: Literal["crop", "pad", "resize", "resample", "unit", "speckle-filter", "normalize", "dtype"]
     parameters: dict[str, Any]
+
+    @pydantic.model_validator(mode="after")
+    def _says_what_was_asked(self) -> Self:
+        name = ASKED.get(self.step)
+        kind = list if name == "size" else str
+        if name is not None and not isinstance(self.parameters.get(name), kind):
+            raise ValueError(f"parameters: expected {name} of {self.step}, found {self.parameters.get(name)!r}")
+        return self
 
 
 class Parent(Document):

@@ -6,8 +6,9 @@ Whoever reads pixels by an index turns its numbers into addresses. They are look
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from sar_data.sealed.index import named
 from sar_data.sealed.manifest import Manifest
 
 TAR_STEP = 64  # a payload follows a tar's header of 512 bytes and an npy's of a multiple of this
+FAR = 1 << 24  # pixels from an image's corner: what is rotated or outlined may leave the image
+PIXELS = f"objects within {FAR} pixels"
 FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -30,7 +33,16 @@ def check_bounds(rows: pa.Table, manifest: Manifest, layout: Layout, split: str,
     `rows` has any columns of the index, `key` among them; those that are missing are not looked at.
     """
     _check_shards(manifest, layout, split, where)
-    for name, right, expected in (*_places(rows, manifest, layout, split), *_labels(rows, manifest)):
+    _check(rows, chain(_places(rows, manifest, layout, split), _lists(rows), _records(rows, manifest)), where)
+
+
+def check_unused(rows: pa.Table, manifest: Manifest, where: object) -> None:
+    """Raise BuildError where rows that no shard has do not say what a record of this manifest may."""
+    _check(rows, _records(rows, manifest), where)
+
+
+def _check(rows: pa.Table, judged: Iterable[tuple[str, Any, str]], where: object) -> None:
+    for name, right, expected in judged:
         wrong = pc.invert(pc.fill_null(right, False))
         if pc.any(wrong).as_py():
             key, found = (_shown(rows[column].filter(wrong)[0]) for column in ("key", name))
@@ -70,8 +82,9 @@ def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> I
         yield "position", pc.less(rows["position"], document.shard_length), f"a slot below {document.shard_length}"
     if "xxh3" in there:
         yield "xxh3", pc.is_valid(rows["xxh3"]), "a hash"
-    if "mask_xxh3" in there and not layout.mask:
-        yield "mask_xxh3", pc.is_null(rows["mask_xxh3"]), "no mask"
+    if "mask_xxh3" in there:
+        right = pc.is_valid if layout.mask else pc.is_null
+        yield "mask_xxh3", right(rows["mask_xxh3"]), "a hash" if layout.mask else "no mask"
     if {"height", "width"} <= there:
         yield from _sizes(rows, layout, _bytes(rows, manifest, split))
     if manifest.format == "lmdb" or manifest.compression:
@@ -90,7 +103,7 @@ def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> I
         yield "mask_offset", pc.is_null(rows["mask_offset"]), "no mask"
     elif "mask_offset" in there:
         if manifest.format == "zarr":
-            room = pa.scalar(document.shard_length * math.prod(layout.shape or ()))
+            room = pa.scalar(min(document.shard_length * math.prod(layout.shape or ()), 1 << 62))
         yield from _offsets("mask_offset", rows, pixels, room, manifest.format)
 
 
@@ -121,11 +134,19 @@ def _offsets(name: str, rows: pa.Table, size: Any, room: Any, container: str) ->
         yield name, pc.equal(there, rows[name]), "the place of its position"
 
 
-def _labels(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str]]:
-    """Yield column, whether each row is right, and what is expected, for classes, boxes and times."""
-    there = set(rows.column_names)
-    for name in there & {"labels", "label_indices", "masked"}:  # null for unused rows alone
+def _lists(rows: pa.Table) -> Iterator[tuple[str, Any, str]]:
+    for name in {"labels", "label_indices", "masked"} & set(rows.column_names):  # null for unused rows alone
         yield name, pc.is_valid(rows[name]), "a list, which may be empty"
+
+
+def _records(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str]]:
+    """Yield column, whether each row is right, and what is expected, for all that a record says."""
+    there = set(rows.column_names)
+    if "files" in there:
+        yield "files", pc.greater(pc.list_value_length(rows["files"]), 0), "one file at least"
+    for name, length in (("transform", 6), ("footprint", 4)):
+        if name in there:
+            yield name, _numbers(_whole(rows[name]), length), f"{length} numbers or null"
     if "label_indices" in there:
         classes = len(manifest.tasks[0].classes) if manifest.tasks else 0
         yield "label_indices", _each(_whole(rows["label_indices"]), 0, classes), f"classes below {classes}"
@@ -135,9 +156,23 @@ def _labels(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str]
     if "objects" in there:
         yield from _objects(_whole(rows["objects"]), manifest)
     if "time" in there:
-        first, last = (pa.scalar(time, pa.timestamp("us", "UTC")) for time in (FIRST, LAST))
-        inside = pc.and_(pc.greater_equal(rows["time"], first), pc.less(rows["time"], last))
-        yield "time", pc.fill_null(inside, True), f"a time of {FIRST.year} to {LAST.year}"
+        yield "time", _in_time(rows["time"]), f"a time of {FIRST.year} to {LAST.year}"
+    if "dates" in there:
+        dates = _whole(rows["dates"])
+        late = pc.invert(_in_time(pc.struct_field(pc.list_flatten(dates), "time")))
+        yield "dates", _none_of(dates, late), f"times of {FIRST.year} to {LAST.year}"
+
+
+def _in_time(times: Any) -> Any:
+    """Say of each time whether a satellite may have been there; null may."""
+    first, last = (pa.scalar(time, pa.timestamp("us", "UTC")) for time in (FIRST, LAST))
+    return pc.fill_null(pc.and_(pc.greater_equal(times, first), pc.less(times, last)), True)
+
+
+def _numbers(lists: pa.Array, length: int) -> Any:
+    """Say of each row whether its list is null, or of so many finite numbers."""
+    right = pc.fill_null(pc.equal(pc.list_value_length(lists), length), True)
+    return pc.and_(right, _none_of(lists, pc.invert(pc.is_finite(pc.list_flatten(lists)))))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -160,11 +195,20 @@ def _objects(lists: pa.Array, manifest: Manifest) -> Iterator[tuple[str, Any, st
     classes = next((len(task.classes) for task in manifest.tasks if task.kind == "detection"), 0)
     things = pc.list_flatten(lists)
     label, box, rotated, rings = (pc.struct_field(things, f) for f in ("label", "box", "rotated", "polygons"))
-    odd = pc.not_equal(pc.bit_wise_and(pc.list_value_length(pc.list_flatten(rings)), 1), 0)
+    outlines = pc.list_flatten(rings)
+    odd = pc.not_equal(pc.bit_wise_and(pc.list_value_length(outlines), 1), 0)
     for wrong, expected in (
         (pc.or_(pc.less(label, 0), pc.greater_equal(label, classes)), f"labels below {classes}"),
         (pc.not_equal(pc.list_value_length(box), 4), "boxes of 4 numbers"),
         (pc.fill_null(pc.not_equal(pc.list_value_length(rotated), 5), False), "rotated boxes of 5 numbers"),
         (pc.invert(_none_of(rings, odd)), "outlines of x and y"),
+        (pc.invert(_none_of(box, _far(box))), PIXELS),
+        (pc.invert(_none_of(rotated, _far(rotated))), PIXELS),
+        (pc.invert(_none_of(rings, pc.invert(_none_of(outlines, _far(outlines))))), PIXELS),
     ):
         yield "objects", _none_of(lists, wrong), expected
+
+
+def _far(lists: Any) -> Any:
+    """Say of each number of some lists whether no image has such a pixel."""
+    return pc.invert(pc.less_equal(pc.abs(pc.list_flatten(lists)), FAR))

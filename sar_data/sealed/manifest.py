@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pydantic
 
 from sar_data.errors import BuildError, OtherVersion
+from sar_data.sealed.agreement import contradictions
 from sar_data.sealed.documents import (
     Applied,
     BandDocument,
@@ -31,7 +33,8 @@ from sar_data.sealed.documents import (
     SuspectPixels,
     TaskDocument,
 )
-from sar_data.sealed.names import Container, Frames, Name, Optional, Sha256, Side, Split, first_flaw
+from sar_data.sealed.names import Container, Count, Frames, Name, Optional, Sha256, Side, Split, first_flaw
+from sar_data.system import strict_json
 from sar_data.system.regular import read_regular
 
 if TYPE_CHECKING:
@@ -60,14 +63,14 @@ class Identity(Document):
     bands: Annotated[list[BandDocument], pydantic.Field(min_length=1, max_length=1 << 10)]
     shape: tuple[Side, Side] | None
     frames: Frames = 1
-    pixel_size_m: float | None
+    pixel_size_m: Annotated[float, pydantic.Field(gt=0, le=1e9)] | None
     range_axis: str
     symmetries: list[str]
     discovered: list[str] = pydantic.Field(default_factory=list)
     layout: str = ""
     storage: Storage
     tasks: list[TaskDocument]
-    records_published: int | None = None
+    records_published: Count | None = None
 
     @pydantic.field_validator("bands")
     @classmethod
@@ -86,7 +89,7 @@ class Decisions(Document):
     compression: str | None
     split_policy: SplitPolicyDocument
     leakage: dict[str, LeakageFigure]
-    unused: dict[str, int]
+    unused: dict[str, Count]
     applied: list[Applied]
     parent: Parent | None
     imported_from: ImportedFrom | None = None
@@ -105,13 +108,13 @@ class Outcome(Document):
     splits: dict[Split, SplitDocument]
     statistics: dict[Split, SplitStatistics] | None
     normalization: Normalization | None
-    clipped: dict[str, int]
-    unvalued: dict[str, int] = pydantic.Field(default_factory=dict)
+    clipped: dict[str, Count]
+    unvalued: dict[str, Count] = pydantic.Field(default_factory=dict)
     quarantine: list[Quarantined]
-    dropped_objects: dict[str, int] = pydantic.Field(default_factory=dict)
+    dropped_objects: dict[str, Count] = pydantic.Field(default_factory=dict)
     suspect_pixels: dict[str, SuspectPixels] = pydantic.Field(default_factory=dict)
-    fallback_reads: int
-    narrowed_records: int
+    fallback_reads: Count
+    narrowed_records: Count
     content_digest: Sha256
 
 
@@ -124,6 +127,12 @@ class Manifest(Identity, Decisions, Outcome):
     schema_version: Literal[3] = 3
     sums: Sha256
     digest: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _agrees_with_itself(self) -> Manifest:
+        if flaw := next(contradictions(self), None):
+            raise ValueError(flaw)
+        return self
 
     @classmethod
     def seal(cls, identity: Identity, decisions: Decisions, outcome: Outcome, sums: str) -> Manifest:
@@ -168,7 +177,7 @@ class Manifest(Identity, Decisions, Outcome):
 
 def read_bytes(build: Path) -> bytes:
     """Return the bytes of a build's manifest; raise BuildError where there is none."""
-    if not (build / NAME).exists():
+    if not os.path.lexists(build / NAME):
         raise BuildError(f"{build}: expected a sealed build, found no {NAME}. Name the folder that `build` printed.")
     return read_regular(build / NAME)
 
@@ -176,8 +185,8 @@ def read_bytes(build: Path) -> bytes:
 def read_document(data: bytes, where: object) -> dict[str, Any]:
     """Return a manifest's bytes as a document; raise BuildError where it is none of a known version."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = strict_json.loads(data)
+    except ValueError as error:
         raise BuildError(f"{where}: not a manifest: expected JSON, found {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version not in VERSIONS:

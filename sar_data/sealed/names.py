@@ -81,7 +81,10 @@ Container = Annotated[str, _checked(format_flaw), Field(json_schema_extra={"enum
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Checksum = Annotated[str, StringConstraints(pattern="^(md5|sha1|sha256|sha512):[0-9a-f]{32,128}$")]
 Dtype = Annotated[str, _checked(dtype_flaw), Field(json_schema_extra={"enum": list(STORED)})]
-Count = Annotated[int, Field(ge=0)]
+# What readers of JSON in any language keep exactly, and what two of them make together still fits a column of int64.
+Count = Annotated[int, Field(ge=0, le=(1 << 53) - 1)]
+# Of a shard: a position is an int32.
+Slots = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 # Bounded, so that the bytes of an image can be counted.
 Side = Annotated[int, Field(ge=1, le=1 << 20)]
 Frames = Annotated[int, Field(ge=1, le=1 << 10)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout, Reader
 from sar_data.formats.zarr_documents import Split
 from sar_data.sealed.index import INDEX_NAME
-from sar_data.sealed.index_bounds import check_bounds
+from sar_data.sealed.index_bounds import check_bounds, check_unused
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Identity, Manifest
 
@@ -44,6 +44,26 @@ def layout_of(manifest: Identity) -> Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Pixels:
+    """What it takes to read the images of a build: little, where a manifest has a list of all shards."""
+
+    path: Path
+    format: str
+    compression: str | None
+    layout: Layout
+    slots: dict[str, int]
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Open the container; images come as stored."""
+        reader = formats.get(self.format, self.compression).open(self.path, self.layout, self.slots)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+@dataclass(frozen=True, slots=True)
 class Build:
     """A sealed build at `path`."""
 
@@ -61,6 +81,7 @@ class Build:
         table, layout = read_index(path), layout_of(self.manifest)
         for split in self.manifest.splits:
             check_bounds(table.filter(pc.equal(table["split"], split)), self.manifest, layout, split, path)
+        check_unused(table.filter(pc.is_null(table["shard"])), self.manifest, path)
         packed = table.filter(pc.is_valid(table["shard"]))
         if strange := set(packed["split"].unique().to_pylist()) - self.manifest.splits.keys():
             raise BuildError(f"{path}: expected shards of {', '.join(self.manifest.splits)}, found {min(strange)}")
@@ -88,13 +109,13 @@ class Build:
         found = Split(self.path / split, layout, document.shard_length, len(sizes), manifest.compression)
         return opened(found, sizes, dict(zip(slots.to_pylist(), packed["key"].to_pylist(), strict=True)))
 
-    @contextmanager
-    def reader(self) -> Iterator[Reader]:
+    @property
+    def pixels(self) -> Pixels:
+        """What a worker needs to read images."""
+        manifest = self.manifest
+        slots = {name: split.shard_length for name, split in manifest.splits.items()}
+        return Pixels(self.path, manifest.format, manifest.compression, layout_of(manifest), slots)
+
+    def reader(self) -> AbstractContextManager[Reader]:
         """Open the container; images come as stored."""
-        container = formats.get(self.manifest.format, self.manifest.compression)
-        slots = {name: split.shard_length for name, split in self.manifest.splits.items()}
-        reader = container.open(self.path, layout_of(self.manifest), slots)
-        try:
-            yield reader
-        finally:
-            reader.close()
+        return self.pixels.reader()

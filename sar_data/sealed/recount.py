@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +15,12 @@ from sar_data.errors import BuildError
 from sar_data.formats.container import Place
 from sar_data.formats.storage import physical
 from sar_data.progress import Progress
-from sar_data.record import IGNORE
+from sar_data.record import IGNORE, Image, Mask
 from sar_data.runners import Runner
-from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.opened import Build, Pixels, layout_of
 from sar_data.sealed.places import places
 from sar_data.statistics.figures import Figures
-from sar_data.statistics.stats import BandStats, merge
+from sar_data.statistics.stats import BandStats
 from sar_data.statistics.tally import Tally, survey
 
 
@@ -49,7 +48,7 @@ class Counted:
 
 
 def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
-    """Return the rows of every shard of `splits`, in shard order; a shard may have none."""
+    """Return the rows of every shard of `splits` that has some, in shard order."""
     packed = index.filter(pc.is_valid(index["shard"]))
     by_shard: dict[str, Rows] = {}
     for split in splits:
@@ -58,13 +57,13 @@ def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
     for place in places(packed, [band.name for band in build.manifest.bands]):
         if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):
             rows.places.append(place)
-    return list(by_shard.values())
+    return [rows for rows in by_shard.values() if rows.places]
 
 
 def counted(build: Build, todo: list[Rows], runner: Runner, progress: Progress | None = None) -> Iterator[Counted]:
     """Yield what each shard's images give, in order; faults are collected, not raised."""
     done, total = 0, sum(len(rows.places) for rows in todo)
-    for shard in runner.map(partial(_count, build.path), todo):
+    for shard in runner.map(partial(_count, build.pixels), todo):
         done += len(shard.rows.places)
         if progress:
             progress("read", done, total)
@@ -75,37 +74,46 @@ def recount(
     build: Build, splits: Iterable[str], runner: Runner, progress: Progress | None = None
 ) -> Mapping[str, BandStats]:
     """Return the statistics of each split, from its pixels; raise BuildError for the first image that is not sound."""
-    parts: dict[str, list[BandStats]] = {split: [] for split in splits}
-    for shard in counted(build, shards(build, build.index(), parts), runner, progress):
+    units = layout_of(build.manifest).units
+    totals = {split: BandStats.none(units) for split in splits}
+    for shard in counted(build, shards(build, build.index(), totals), runner, progress):
         for key, (expected, found) in shard.faults.items():
             raise BuildError(
                 f"{shard.rows.name}, {key}: expected {expected}, found {found}. `verify(full=True)` lists all."
             )
-        parts[shard.rows.split].append(shard.statistics)
-    layout = layout_of(build.manifest)
-    return {split: merge(found, layout.units) for split, found in parts.items()}
+        totals[shard.rows.split] += shard.statistics
+    return totals
 
 
-def _count(path: Path, rows: Rows) -> Counted:
-    build = Build.open(path)
-    layout = layout_of(build.manifest)
+def _count(pixels: Pixels, rows: Rows) -> Counted:
+    layout = pixels.layout
     tally, hidden = Tally(layout.units), np.zeros(IGNORE + 1, np.int64)
     faults: dict[str, tuple[str, str]] = {}
-    with build.reader() as reader:
-        for place in rows.places:
-            try:
-                image = reader.read(place)
-                mask = reader.mask(place) if place.mask_xxh3 else None
-            except BuildError as error:
-                faults[place.key] = "an image", str(error)
-                continue
-            for what, array, expected in (("image", image, place.xxh3), ("mask", mask, place.mask_xxh3)):
-                if array is not None and (found := xxhash.xxh3_128_hexdigest(array.data)) != expected:
-                    faults[place.key] = f"an {what} of xxh3 {expected}".replace("an m", "a m"), found
-            if place.key in faults:
-                continue  # its figures would be those of damage, and are compared with nothing
-            if mask is not None:
-                hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
-            height, width = place.shape
-            tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata))
+    for place, image, mask in _images(pixels, rows, faults):
+        for what, array, expected in (("image", image, place.xxh3), ("mask", mask, place.mask_xxh3)):
+            if array is not None and (found := xxhash.xxh3_128_hexdigest(array.data)) != expected:
+                faults[place.key] = f"an {what} of xxh3 {expected}".replace("an m", "a m"), found
+        if place.key in faults:
+            continue  # its figures would be those of damage, and are compared with nothing
+        if mask is not None:
+            hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        height, width = place.shape
+        tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata))
     return Counted(rows, tally.finish(), hidden.tolist(), tally.figures(), faults)
+
+
+def _images(
+    pixels: Pixels, rows: Rows, faults: dict[str, tuple[str, str]]
+) -> Iterator[tuple[Place, Image, Mask | None]]:
+    """Yield what can be read of a shard; why the rest cannot goes to `faults`."""
+    try:
+        with pixels.reader() as reader:
+            for place in rows.places:
+                try:
+                    found = reader.read(place), reader.mask(place) if place.mask_xxh3 else None
+                except BuildError as error:
+                    faults[place.key] = "an image", str(error)
+                    continue
+                yield place, *found
+    except BuildError as error:  # the container does not open
+        faults |= {place.key: ("an image", str(error)) for place in rows.places}

@@ -5,6 +5,7 @@ Statistics of a split, a class, a pass or a season are merges of these rows: cou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def differing(recorded: pa.Table, keys: Sequence[str], bands: int, figures: npt.
 def read_samples(build: Path) -> pa.Table | None:
     """Return the table of a build, None where it has none; raise BuildError where it cannot be read."""
     path = build / SAMPLES_NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     return read_columns(path, SAMPLES.names, lambda table: table.cast(SAMPLES), dictionaries=["split", "band"])
 

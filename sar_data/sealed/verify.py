@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +21,7 @@ from sar_data import formats
 from sar_data.errors import BuildError, OtherVersion
 from sar_data.formats.container import Fault
 from sar_data.progress import Progress
+from sar_data.record import IGNORE
 from sar_data.runners import Runner, Serial
 from sar_data.sealed.documents import Document
 from sar_data.sealed.index import INDEX_NAME
@@ -34,12 +37,13 @@ from sar_data.sealed.manifest import (
     recipe_digest,
 )
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
+from sar_data.sealed.present import present
 from sar_data.sealed.recount import Counted, counted, shards
 from sar_data.sealed.samples import SAMPLES_NAME, differing, read_samples
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
 from sar_data.sealed.sums import listed
 from sar_data.split.policy import SPLITS, UNUSED
-from sar_data.statistics.stats import BandStats, merge
+from sar_data.statistics.stats import BandStats
 from sar_data.system.checksum import sha256
 from sar_data.system.regular import read_regular
 
@@ -140,18 +144,20 @@ def _differ(what: str, expected: Any, found: Any, shard: str | None = None) -> l
 
 def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[Problem]:
     """Compare the files that are there with those listed, and the shards' sizes with those recorded."""
-    present = {file.relative_to(build.path).as_posix(): file for file in build.path.rglob("*") if file.is_file()}
-    problems = [
-        Problem(owners.get(name), None, name, "a file", "none") for name in sorted({*sums, *owners} - present.keys())
-    ]
-    extra = {name for name in present.keys() - sums.keys() if name.rpartition("/")[2] not in LEFT_BY_READERS}
-    problems += [Problem(owners.get(name), None, name, LISTED, "none") for name in sorted(extra - {*UNCOVERED})]
+    there = present(build.path)
+    absent = sorted({*sums, *owners} - there.sizes.keys())
+    problems = [Problem(owners.get(name), None, name, "a file", there.others.get(name, "none")) for name in absent]
+    left = {f"{split}/{name}" for split in build.manifest.splits for name in LEFT_BY_READERS}
+    extra = dict.fromkeys(there.sizes.keys() - sums.keys() - left - {*UNCOVERED}, "none")
+    # The folder of a lost file may be empty, and that of a split without samples.
+    known = {*absent, *map(os.path.dirname, absent), *SPLITS}
+    extra |= {name: what for name, what in there.others.items() if name not in known}
+    problems += [Problem(owners.get(name), None, name, LISTED, extra[name]) for name in sorted(extra)]
     for split in build.manifest.splits.values():
         for shard in split.shards:
-            if shard.file in owners and shard.file in present:
-                size = present[shard.file].stat().st_size
+            if shard.file in owners and shard.file in there.sizes:
+                size = there.sizes[shard.file]
                 problems += _differ(shard.file, f"{shard.bytes} bytes", f"{size} bytes", shard.name)
-    absent = {problem.what for problem in problems if problem.found == "none"}
     return problems + [
         Problem(None, None, *fault)
         for faults in _faults(build).values()
@@ -174,15 +180,22 @@ def _hashes(
     build: Build, sums: dict[str, str], owners: dict[str, str], runner: Runner, progress: Progress | None
 ) -> list[Problem]:
     """Compare the sha256 of every listed file that is there."""
-    names = [name for name in sums if (build.path / name).is_file()]
+    names = [name for name in sums if os.path.isfile(build.path / name)]
     problems = []
     for done, (name, found) in enumerate(
-        zip(names, runner.map(sha256, [str(build.path / name) for name in names]), strict=True), 1
+        zip(names, runner.map(_sha256, [str(build.path / name) for name in names]), strict=True), 1
     ):
         problems += _differ(f"sha256 of {name}", sums[name], found, owners.get(name))
         if progress:
             progress("sums", done, len(names))
     return problems
+
+
+def _sha256(path: str) -> str:
+    try:
+        return sha256(path)
+    except (BuildError, OSError) as error:
+        return str(error)
 
 
 def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:
@@ -213,8 +226,8 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     manifest, layout = build.manifest, layout_of(build.manifest)
     # An environment that is not whole is one problem, and not one for each of its records.
     broken = [split for split, faults in _faults(build).items() if faults] if manifest.format == "lmdb" else []
-    parts: dict[str, list[BandStats]] = {split: [] for split in manifest.splits if split not in broken}
-    hidden: dict[str, list[list[int]]] = {split: [] for split in parts}
+    totals = {split: BandStats.none(layout.units) for split in manifest.splits if split not in broken}
+    hidden = {split: np.zeros(IGNORE + 1, np.int64) for split in totals}
     damaged: set[str] = set()
     problems: list[Problem] = []
     try:
@@ -222,31 +235,31 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     except BuildError as error:
         recorded_samples = None
         problems.append(Problem(None, None, SAMPLES_NAME, "a table", str(error)))
-    todo = shards(build, index, parts)
+    todo = shards(build, index, totals)
     in_order = sorted(todo, key=lambda rows: SPLITS.index(rows.split))  # as packed rows lie in the tables
     starts = accumulate((len(rows.places) for rows in in_order), initial=0)
     first = {rows.name: start for rows, start in zip(in_order, starts, strict=False)}
     for shard in counted(build, todo, runner, progress):
-        parts[shard.rows.split].append(shard.statistics)
+        totals[shard.rows.split] += shard.statistics
+        hidden[shard.rows.split] += shard.mask_pixels
         if recorded_samples is not None and not shard.faults and not broken:
             problems += _samples(recorded_samples, first[shard.rows.name], shard, len(layout.bands))
-        hidden[shard.rows.split].append(shard.mask_pixels)
         for key, (expected, found) in shard.faults.items():
             damaged.add(shard.rows.split)
             problems.append(Problem(shard.rows.name, key, "pixels", expected, found))
     packed = index.filter(pc.is_valid(index["shard"]))
     problems += _differ("content digest", manifest.content_digest, content_digest(packed))
-    for split in parts.keys() - damaged if layout.mask else ():
-        pixels = mask_pixels(layout.mask_classes, hidden[split])
+    for split in totals.keys() - damaged if layout.mask else ():
+        pixels = mask_pixels(layout.mask_classes, [hidden[split].tolist()])
         problems += _differ(f"mask pixels of {split}", manifest.splits[split].mask_pixels, pixels)
     schema = 3 if manifest.digest else 2
     for split, recorded in (manifest.statistics or {}).items():
-        if split not in parts or split in damaged:
+        if split not in totals or split in damaged:
             continue
-        merged = merge(parts[split], layout.units)
-        problems += _figures(f"statistics of {split}", recorded, summarise(merged, layout.bands, schema=schema))
+        total = totals[split]
+        problems += _figures(f"statistics of {split}", recorded, summarise(total, layout.bands, schema=schema))
         if split == "train":
-            problems += _figures("normalization", manifest.normalization, normalization(merged, layout.bands))
+            problems += _figures("normalization", manifest.normalization, normalization(total, layout.bands))
     return problems
 
 

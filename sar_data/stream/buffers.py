@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,7 @@ class Buffers:
     def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return an uninitialised array; raise UsageError where there is no memory for it."""
         kind = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        size = math.prod(shape) * kind.itemsize
         try:
             block = self._free.pop()  # the last one freed is likely to be in the cache still
         except IndexError:
@@ -41,10 +42,10 @@ class Buffers:
     def _new(self, size: int) -> Bytes:
         try:
             return self._allocate(size)
-        except MemoryError:
+        except (MemoryError, ValueError):  # the latter for more than an address can count
             raise UsageError(
-                f"a batch needs {size / 1e9:.1f} GB of memory, which this machine does not give: choose a smaller "
-                "`batch_size`, or windows by `crop`"
+                f"a batch, or an image of which a window is cut, needs {size / 1e9:.1f} GB of memory, which this "
+                "machine does not give: choose a smaller `batch_size`, or windows by `crop`"
             ) from None
 
 

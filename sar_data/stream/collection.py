@@ -49,6 +49,7 @@ class Collection:
         if not paths:
             raise UsageError("builds: expected at least one sealed build, found none")
         self.split, self._fit, self.buffers = split, fit or Fit(), Buffers()
+        self._whole = Buffers()  # of images before a window is cut
         self.sources = [Source(path, split, task=task, access=access) for path in paths]
         bands = self._bands() if view.bands is None else view.bands
         self.hows: list[Normalizer] = [
@@ -151,7 +152,8 @@ class Collection:
         for number, own, places in self.parts(rows):
             for row, place in zip(own, places, strict=True):
                 source = self.sources[number]
-                patch = np.empty((1, source.plane.shape[0] * len(self.channels), *source.size[row]), np.float32)
+                planes = source.plane.shape[0] * len(self.channels)
+                patch = self._whole.array((1, planes, *source.size[row].tolist()), np.float32)
                 source.gather(np.array([row]), np.zeros(1, np.int64), self.hows[number], patch)
                 self.hows[number].convert(patch)
                 self._stretch(patch)
@@ -213,7 +215,7 @@ class Collection:
             source.mask(rows, places, out)
             return
         for row, place in zip(rows, places, strict=True):
-            whole = np.empty((1, *source.size[row]), np.uint8)
+            whole = self._whole.array((1, *source.size[row].tolist()), np.uint8)
             source.mask(np.array([row]), np.zeros(1, np.int64), whole)
             y, x, height, width = windows[place]
             out[place, :height, :width] = whole[0, y : y + height, x : x + width]

@@ -102,7 +102,9 @@ def in_unit(manifest: Manifest, unit: str | None) -> Manifest:
             if told and (value := getattr(told, name)) is not None:
                 column[old.name] = value
     whole = len(columns["mean"]) == len(columns["std"]) == len(bands)  # zero power has no dB, and so no least value
-    figures = Normalization(units={band.name: band.unit for band in bands}, **columns) if whole else None
+    figures = (
+        Normalization.model_construct(units={band.name: band.unit for band in bands}, **columns) if whole else None
+    )
     return manifest.model_copy(update={"bands": bands, "normalization": figures})
 
 
@@ -138,13 +140,13 @@ def normalizer(
         terms = [_figures(manifest, first, second, how) for first, second in pairs]
     grey = [_grey(manifest, name) for name in wanted] if how == "fgmae-uint8" else [(0.0, 1.0)] * len(pairs)
     missing = manifest.storage.missing
-    after = np.array([(offset, 1 / spread) for offset, spread in terms], np.float32)
+    after = _terms(terms, 1.0)
     terms = [(0.0, 1.0)] * len(pairs) if conversions else terms
     return Normalizer(
         wanted,
         np.array([names.index(first) for first, _ in pairs], np.int64),
         np.array([-1 if second is None else names.index(second) for _, second in pairs], np.int64),
-        np.array([(offset * scale, 1 / (spread * scale)) for offset, spread in terms], np.float32),
+        _terms(terms, scale),
         {"fgmae-uint8": "grey", "sarhub": "range"}.get(how or ""),
         np.array(grey, np.float32),
         np.float32(np.nan if fill is None else fill),
@@ -167,6 +169,16 @@ def _conversions(
     if pair := next((f"{first}-{second}" for first, second in pairs if second is not None), None):
         raise UsageError(f"unit={wanted.bands[0].unit!r}: {pair} is a difference of stored values: bake the unit first")
     return tuple(units[first] for first, _ in pairs)
+
+
+def _terms(figures: Sequence[tuple[float, float]], scale: float) -> npt.NDArray[np.float32]:
+    """Return [channel, 2] of offsets and spreads in the stored scale; raise BuildError where float32 has no place."""
+    with np.errstate(all="ignore"):
+        offset, spread = np.reshape(figures, (-1, 2)).T * scale
+        terms = np.stack([offset, 1 / spread], axis=1).astype(np.float32)
+    if not np.isfinite(terms).all():
+        raise BuildError(f"normalization: expected figures of float32 pixels, found {figures}"[:300])
+    return terms
 
 
 def _bands(name: str, names: list[str]) -> tuple[str, str | None]:

@@ -90,7 +90,7 @@ def open_file(path: Path, flags: int) -> int:
         _check_owner(path, descriptor, "a file", made=False)
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
-            raise TargetError(f"{path}: expected a file, found a device or a pipe. {REMEDY}")
+            raise TargetError(f"{path}: expected a file, found a folder, a device or a pipe. {REMEDY}")
         if facts.st_nlink > 1:
             raise TargetError(f"{path}: expected a file with one name, found one with {facts.st_nlink}. {REMEDY}")
     except BaseException:

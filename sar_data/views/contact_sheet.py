@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections import Counter
@@ -13,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sar_data.errors import UsageError
+from sar_data.errors import BuildError
 from sar_data.formats.storage import physical
 from sar_data.record import Mask, Object
 from sar_data.sealed.manifest import Manifest
@@ -25,8 +23,8 @@ from sar_data.sealed.places import places
 from sar_data.sealed.recorded import filled
 from sar_data.sealed.records import to_object
 from sar_data.statistics.units import DOMAINS
-from sar_data.system import durable
 from sar_data.views.overlay import draw_mask, draw_objects
+from sar_data.views.png import check_name, save
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,6 +34,7 @@ MASKED_GREY = 0.5
 CELL, GAP, LINE, TOP, SIDE = 2.1, 0.16, 0.115, 0.62, 0.2  # inches
 MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
 CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
+MOST_HEAD = 500  # characters of a title that are drawn
 
 
 def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int = 16, seed: int = 0) -> int:
@@ -43,12 +42,13 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
 
     Raises UsageError for a split that does not exist or is empty, TargetError where `out` cannot be written.
     """
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"{out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
+    check_name(out)
     manifest = build.manifest
     filled(manifest, split)
     rows = build.index()
     rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
+    if not len(rows):
+        raise BuildError(f"{build.path}: expected rows of {split} in index.parquet, found none: see `verify()`")
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))
     found, steps = places(rows), []
@@ -67,11 +67,7 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
     objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
     cells = [Cell(*cell) for cell in zip(pictures, steps, masks, objects, labels, strict=True)]
-    figure = _sheet(cells, head, note)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png")
-    durable.write(out, buffer.getvalue())
+    save(_sheet(cells, head, note), out)
     return len(rows)
 
 
@@ -134,7 +130,7 @@ def _wrapped(labels: list[str]) -> list[str]:
     """Return the lines under a patch, one label after the other; what has no room is counted."""
     lines: list[str] = []
     for i, label in enumerate(labels):
-        wrapped = textwrap.wrap(label, CHARACTERS, initial_indent="· ", subsequent_indent="  ")
+        wrapped = textwrap.wrap(label[:MOST_HEAD], CHARACTERS, initial_indent="· ", subsequent_indent="  ")
         if len(lines) + len(wrapped) > MOST_LINES - (i + 1 < len(labels)):
             return [*lines, f"· and {len(labels) - i} more"]
         lines += wrapped
@@ -149,7 +145,7 @@ def _sheet(cells: list[Cell], head: str, note: str) -> Figure:
     width, height = 2 * SIDE + columns * (CELL + GAP) - GAP, TOP + sum(heights)
     figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
     style: dict[str, Any] = {"ha": "left", "va": "top", "color": "0.1"}
-    figure.text(SIDE / width, 1 - 0.14 / height, head, fontsize=10, fontweight="bold", **style)
+    figure.text(SIDE / width, 1 - 0.14 / height, head[:MOST_HEAD], fontsize=10, fontweight="bold", **style)
     figure.text(SIDE / width, 1 - 0.36 / height, note, fontsize=7.5, **style)
     top = height - TOP
     for row, tall in zip(rows, heights, strict=True):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sar_data.errors import UsageError
 from sar_data.statistics.stats import BandStats
 from sar_data.statistics.units import HISTOGRAMS
-from sar_data.system import durable
+from sar_data.views.png import check_name, save
 
+MOST_TITLE = 200  # characters
 COARSER = 20  # fine bins in one that is drawn: 0.2 dB
 COARSEST = 1000  # bins that are drawn one by one
 TAIL = 1e-4  # share of the pixels that may lie outside the drawn range, on either side
@@ -34,11 +32,10 @@ def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title:
 
     Raises UsageError for another kind of file, TargetError where `out` cannot be written.
     """
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"{out}: expected a file name ending in .png, found {out.suffix or 'no ending'}")
+    check_name(out)
     filled = {split: stats for split, stats in statistics.items() if stats.histogram.any()}
     figure = Figure(figsize=(4.4 * len(bands) + 0.4, 3.6), dpi=130, facecolor="white", layout="constrained")
-    figure.suptitle(title, fontsize=10, fontweight="bold")
+    figure.suptitle(title[:MOST_TITLE], fontsize=10, fontweight="bold")
     units = next(iter(statistics.values())).units
     axes = np.atleast_1d(figure.subplots(1, len(bands), sharey=True))
     for i, (band, ax) in enumerate(zip(bands, axes, strict=True)):
@@ -63,7 +60,4 @@ def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title:
     axes[0].set_ylim(bottom=0)
     if len(filled) > 1:
         axes[-1].legend(frameon=False)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png")
-    durable.write(out, buffer.getvalue())
+    save(figure, out)

@@ -14,11 +14,15 @@ from sar_data.record import IGNORE, Mask, Object
 # Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008); more classes begin anew.
 COLOURS = ("#56b4e9", "#e69f00", "#2ee6a8", "#f0e442", "#ff7847", "#e58ac3", "#8fb3ff", "#ffffff")
 LINE, FAINT = 0.9, 0.4  # points
+MOST = 1000  # objects
 
 
 def draw_objects(axes: Axes, objects: Sequence[Object]) -> None:
-    """Draw each object as its most exact outline, and its box faintly where there is a better one."""
-    for found in objects:
+    """Draw each object as its most exact outline, and its box faintly where there is a better one.
+
+    Of very many the first are drawn: more cannot be told apart in a picture of this size.
+    """
+    for found in objects[:MOST]:
         left, top, right, bottom = found.box
         box = (left, top, right, top, right, bottom, left, bottom)
         turned = () if found.rotated is None else (corners(found.rotated),)

@@ -32,6 +32,7 @@ from sar_data.system import durable, locks, own
 PATIENCE = 60.0  # seconds to wait until others let go of what fills the cache
 POLL = 0.01
 DIGEST = re.compile("[0-9a-f]{64}")
+FIGURE = re.compile(b"[0-9]{20}")
 FLAGS = os.O_RDWR | os.O_CREAT
 OPTION = "cache"
 FETCHING, ROOM = "fetching", "room"
@@ -113,7 +114,7 @@ class Cache:
                     self._empty()
             finally:
                 os.close(folder)
-            (self.root / FETCHING).mkdir(exist_ok=True)
+            os.close(own.open_folder(self.root / FETCHING))
             for left in (self.root / FETCHING).iterdir():
                 _drop(left)  # whoever was fetching it is dead
         with self._room() as room:
@@ -126,9 +127,12 @@ class Cache:
                 shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
 
     def hold(self, path: Path) -> Hold | None:
-        """Keep `path` from being dropped for as long as the hold is kept; None where it is not there."""
+        """Keep `path` from being dropped for as long as the hold is kept; None where it is not there.
+
+        Raises TargetError where something else than a file of our own is there.
+        """
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = own.open_file(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
         hold = Hold(descriptor)
@@ -187,7 +191,7 @@ class Cache:
         """Drop files that nobody holds, least recently asked for first, down to `goal` bytes; return what is left."""
         found = []
         for top in self.root.iterdir():
-            if top.name != FETCHING and not DIGEST.fullmatch(top.name):
+            if top.is_symlink() or (top.name != FETCHING and not DIGEST.fullmatch(top.name)):
                 continue
             for folder, _, names in os.walk(top):
                 for name in names:
@@ -211,9 +215,9 @@ def _identity(descriptor: int) -> Identity:
 
 
 def _drop(path: Path) -> bool:
-    """Unlink a file unless somebody has its lock."""
+    """Unlink a file unless somebody has its lock; raise TargetError where it is none of our own."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = own.open_file(path, os.O_RDONLY)
     except FileNotFoundError:
         return True
     try:
@@ -227,4 +231,6 @@ def _drop(path: Path) -> bool:
 
 
 def _figure(room: int) -> int:
-    return int(os.pread(room, 20, 0) or 0)
+    """Return the estimate in the file `room`; 0 where it holds none, for a clearance counts anew."""
+    written = os.pread(room, 20, 0)
+    return int(written) if FIGURE.fullmatch(written) else 0

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from sar_data.system import durable
@@ -31,6 +32,8 @@ def save(figure: Figure, path: Path, **options: Any) -> None:
     """Write a figure as PNG, whole or not at all."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # what a stranger calls a class is no formula
     figure.savefig(buffer, format="png", **options)
     durable.write(path, buffer.getvalue())
 
