@@ -102,9 +102,9 @@ def in_unit(manifest: Manifest, unit: str | None) -> Manifest:
             if told and (value := getattr(told, name)) is not None:
                 column[old.name] = value
     whole = len(columns["mean"]) == len(columns["std"]) == len(bands)  # zero power has no dB, and so no least value
-    figures = (
-        Normalization.model_construct(units={band.name: band.unit for band in bands}, **columns) if whole else None
-    )
+    named = {band.name: band.unit for band in bands}
+    # Not checked here: whether float32 has a place for them is asked once, when they become factors.
+    figures = Normalization.model_construct(None, units=named, **columns) if whole else None
     return manifest.model_copy(update={"bands": bands, "normalization": figures})
 
 
