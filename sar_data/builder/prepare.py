@@ -40,6 +40,8 @@ from sar_data.sealed.manifest import NAME, Decisions, Identity, recipe_digest
 from sar_data.sealed.names import check_spec
 from sar_data.sealed.records import fingerprint
 from sar_data.sources.archives.open import open_tree
+from sar_data.sources.filter import take_touched
+from sar_data.sources.leftovers import counting, leftovers
 from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec, Pipeline, Tree
 from sar_data.split.leakage import Leakage, leakage_of
@@ -72,7 +74,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     records, spec = scanned.records, fit.pipeline.spec
     request.check_sizes(largest(scanned.table, spec.shape))
     assignment = policy.assign(records, seed=request.seed, lists=lists)
-    _report(request, spec, scanned, published.counts_of(spec, records, assignment.split, name), say)
+    _report(request, fit, scanned, published.counts_of(spec, records, assignment.split, name), say)
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
@@ -124,25 +126,25 @@ def _scanned(
     request: BuildRequest, fit: Fitted, runner: Runner, progress: Progress | None, say: Say | None
 ) -> tuple[Scanned, Fitted]:
     """Return what a scan finds, and what fits it: NaN has a place where the files of some record need it."""
-    scanned = scan(
-        fit.pipeline,
-        fit.tree,
-        runner=runner,
-        bad_records=request.bad_records,
-        bad_objects=request.bad_objects,
-        limit=request.limit,
-        rehash=request.rehash,
-        progress=progress,
-    )
+    with counting(fit.tree):
+        scanned = scan(
+            fit.pipeline,
+            fit.tree,
+            runner=runner,
+            bad_records=request.bad_records,
+            bad_objects=request.bad_objects,
+            limit=request.limit,
+            rehash=request.rehash,
+            progress=progress,
+        )
     pipeline, declared = with_absence(fit.pipeline, fit.tree, scanned.records)
     _said(declared, say)
     return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *declared))
 
 
-def _report(
-    request: BuildRequest, spec: DatasetSpec, scanned: Scanned, counts: Mapping[str, int], say: Say | None
-) -> None:
+def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mapping[str, int], say: Say | None) -> None:
     """Say how much of the dataset is here and what was left out of it; raise SourceError where all was asked for."""
+    spec, tree = fit.pipeline.spec, fit.tree
     if request.complete:
         published.check(spec, len(scanned.records), counts)
     dropped = Counter[str]()
@@ -150,6 +152,9 @@ def _report(
         dropped.update(record.dropped)
     lines = [f"dropped: {counted(dropped)}"] if dropped else []
     if request.limit is None:
+        claimed = {file.path for record in scanned.records for file in record.files} | scanned.read
+        claimed |= take_touched(tree) | {one.path for one in scanned.quarantined}
+        lines += leftovers(tree, claimed).sentences() if say else []
         lines.append(published.told(spec, len(scanned.records), counts))
     for line in filter(None, lines if say else ()):
         say(line)  # type: ignore[misc]

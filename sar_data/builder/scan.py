@@ -20,7 +20,7 @@ from sar_data.sealed.documents import Quarantined
 from sar_data.sealed.index import SCAN
 from sar_data.sealed.names import key_flaw
 from sar_data.sealed.records import to_records, to_table
-from sar_data.sources.filter import true_path
+from sar_data.sources.filter import take_touched, true_path
 from sar_data.sources.standin import HEAD, explaining, in_place_of
 from sar_data.sources.tree import Witness
 from sar_data.spec import Pipeline, Tree
@@ -31,11 +31,15 @@ CHUNK = 512  # units a task: long against the cost of a task, short against the 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """The sound records, sorted by key, as values and as a table in the SCAN schema; the unsound with their reasons."""
+    """The sound records, sorted by key, as values and as a table in the SCAN schema; the unsound with their reasons.
+
+    `read` has the files that were read as a whole for them, as far as they are in no record themselves.
+    """
 
     records: list[Record]
     table: pa.Table
     quarantined: list[Quarantined]
+    read: frozenset[str]
 
 
 def units_of(pipeline: Pipeline, tree: Tree) -> list[str]:
@@ -67,8 +71,9 @@ def scan(
     tables: list[pa.Table] = [SCAN.empty_table()]
     records: list[Record] = []
     quarantined: list[Quarantined] = []
+    read = take_touched(tree)
     done = 0
-    for chunk, (found, bad) in zip(
+    for chunk, (found, bad, touched) in zip(
         chunks,
         runner.map(partial(_scan_chunk, pipeline, tree, (bad_records, bad_objects), rehash), chunks),
         strict=True,
@@ -76,6 +81,7 @@ def scan(
         tables.append(found)
         records += to_records(found)  # while the workers scan on
         quarantined += bad
+        read |= touched
         done += len(chunk)
         if progress:
             progress("scan", done, len(units))
@@ -89,12 +95,14 @@ def scan(
     if limit is not None and limit < len(kept):
         names = table["key"].take(pa.array(kept)).to_pylist()
         kept = [kept[i] for i in sorted(hash_order(names)[:limit])]
-    return Scanned([records[i] for i in kept], table.take(pa.array(kept, pa.int64())), quarantined + twins)
+    return Scanned(
+        [records[i] for i in kept], table.take(pa.array(kept, pa.int64())), quarantined + twins, frozenset(read)
+    )
 
 
 def _scan_chunk(
     pipeline: Pipeline, tree: Tree, bad: tuple[BadRecords, BadObjects], rehash: bool, units: Sequence[str]
-) -> tuple[pa.Table, list[Quarantined]]:
+) -> tuple[pa.Table, list[Quarantined], set[str]]:
     bad_records, bad_objects = bad
     records: list[Record] = []
     out: list[Quarantined] = []
@@ -113,7 +121,7 @@ def _scan_chunk(
                 if bad_records == "stop" or isinstance(error, _Stop):
                     raise
                 out.append(Quarantined(key=None, path=error.path, reason=error.reason))
-    return to_table(records), out
+    return to_table(records), out, take_touched(tree) - {file.path for record in records for file in record.files}
 
 
 class _Stop(BadRecord):
@@ -158,8 +166,8 @@ def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
         raise ValueError(f"{record.key}: expected labels of each task, found none of {', '.join(missing)}")
     for file in record.files:
         # Whole files that scan reads have a hash, and are what they seem; of others a small one may be a pointer.
-        if file.size < HEAD and file.xxh3 is None and (reason := in_place_of(tree, file.path)):
-            raise BadRecord(file.path, reason)
+        if file.size < HEAD and file.xxh3 is None and (found := in_place_of(tree, file.path)):
+            raise BadRecord(file.path, found.reason)
     if any(true_path(tree, file.path) != file.path for file in record.files):
         return replace(record, files=tuple(replace(file, path=true_path(tree, file.path)) for file in record.files))
     return record

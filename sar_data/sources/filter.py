@@ -102,3 +102,15 @@ def true_path(tree: Tree, path: str) -> str:
     if isinstance(tree, Below):
         return true_path(tree.tree, tree.folder + path).removeprefix(tree.folder)
     return tree.odd.get(path, path) if isinstance(tree, Filtered) else path
+
+
+def take_touched(tree: Tree) -> set[str]:
+    """Return the true paths that were read as a whole in this process since the last time, and forget them."""
+    if isinstance(tree, Below):
+        above = take_touched(tree.tree)
+        return {path.removeprefix(tree.folder) for path in above if path.startswith(tree.folder)}
+    if not isinstance(tree, Filtered):
+        return set()
+    paths = {tree.odd.get(path, path) for path in tree.touched}
+    tree.touched.clear()
+    return paths

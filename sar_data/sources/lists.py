@@ -50,8 +50,8 @@ class FoundLists:
                 except BadRecord:
                     continue
                 data = tree.read(folder + found)
-                if data and (reason := stand_in(data[:HEAD], len(data))):
-                    raise SourceError(f"{words}/{found}: {reason}")
+                if data and (other := stand_in(data[:HEAD], len(data))):
+                    raise SourceError(f"{words}/{found}: {other.reason}")
                 return unpack(data, f"{words}/{found}")
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from sar_data.errors import BadRecord
 from sar_data.spec import Tree
@@ -18,10 +19,17 @@ _DVC = re.compile(rb"^outs:\s*$.*?^\s*(?:- )?(?:md5|hash):", re.M | re.S)
 _DVC_SIZE = re.compile(rb"^\s*(?:- )?size: (\d{1,18})$", re.M)
 
 
-def stand_in(head: bytes, size: int) -> str | None:
-    """Return what stands in the place of a file, with the remedy, by its first HEAD bytes and its size; else None."""
+class StandIn(NamedTuple):
+    """What stands in the place of a file: `kind` in the plural, to be counted by, and the sentence with the remedy."""
+
+    kind: str
+    reason: str
+
+
+def stand_in(head: bytes, size: int) -> StandIn | None:
+    """Return what stands in the place of a file, by its first HEAD bytes and its size; None where it is a file."""
     if not size:
-        return "expected the file, found an empty one. Fetch it anew"
+        return StandIn("empty files", "expected the file, found an empty one. Fetch it anew")
     if head.startswith(LFS):
         return _pointer("Git LFS", _LFS_SIZE.search(head), "git lfs pull")
     if found := _ANNEX.match(head):
@@ -29,19 +37,18 @@ def stand_in(head: bytes, size: int) -> str | None:
     if _DVC.search(head):
         return _pointer("DVC", _DVC_SIZE.search(head), "dvc pull")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGES):
-        return (
-            f"expected the file, found an HTML page ({head.strip()[:15]!r}): a login, a form or an error was saved "
-            "under its name. Fetch it anew"
-        )
+        page = f"found an HTML page ({head.strip()[:15]!r}): a login, a form or an error was saved under its name"
+        return StandIn("HTML pages", f"expected the file, {page}. Fetch it anew")
     return None
 
 
-def _pointer(what: str, size: re.Match[bytes] | None, command: str) -> str:
+def _pointer(what: str, size: re.Match[bytes] | None, command: str) -> StandIn:
     missing = f"{int(size[1]):,} bytes are missing" if size else "the file itself is missing"
-    return f"expected the file, found a pointer of {what}: {missing}. Run `{command}` in the source"
+    reason = f"expected the file, found a pointer of {what}: {missing}. Run `{command}` in the source"
+    return StandIn(f"pointers of {what}", reason)
 
 
-def in_place_of(tree: Tree, path: str) -> str | None:
+def in_place_of(tree: Tree, path: str) -> StandIn | None:
     """Return what stands in the place of a file of a tree, None for a file; raise BadRecord where there is none."""
     return stand_in(tree.head(path, HEAD), tree.size(path))
 
@@ -53,9 +60,9 @@ def explaining(tree: Tree) -> Iterator[None]:
         yield
     except BadRecord as error:
         try:
-            reason = in_place_of(tree, error.path)
+            found = in_place_of(tree, error.path)
         except BadRecord:  # it names no file, or one that is not there
-            reason = None
-        if reason is None or reason == error.reason:
+            found = None
+        if found is None or found.reason == error.reason:
             raise
-        raise BadRecord(error.path, reason) from error
+        raise BadRecord(error.path, found.reason) from error

@@ -95,7 +95,9 @@ def test_records_of_every_spelling_build_and_keep_the_path_that_they_have(tmp_pa
     ],
 )
 def test_what_stands_in_for_a_file_is_named_with_a_remedy(head: bytes, size: int, said: str) -> None:
-    assert re.search(said, stand_in(head, size) or "")
+    found = stand_in(head, size)
+    assert found
+    assert re.search(said, found.reason)
 
 
 @pytest.mark.parametrize("head", [b"II*\0", b"\x89PNG", b"<annotation>", b"{}", b"version 1", b"outs: none"])
@@ -195,3 +197,42 @@ def test_a_zip_whose_last_part_is_missing_says_so(tmp_path: Path) -> None:
     (source / "data.zip").unlink()
     with pytest.raises(SourceError, match=r"data.zip: expected the last part, found none"):
         open_tree(source)
+
+
+def test_what_is_in_no_record_is_counted_by_kind_and_told(tmp_path: Path) -> None:
+    source = eurosat(tmp_path / "raw")
+    top = source / "EuroSAT-SAR"
+    (top / "extra").mkdir()
+    for name in ("a.png", "b.PNG", "notes.csv", "README.txt", "model.pt"):
+        (top / "extra" / name).write_bytes(b"x" * 2000)
+    (top / "extra/gone.bin").symlink_to("/nowhere/gone.bin")
+    (top / "extra/page.jpg").write_bytes(b"<!doctype html>")
+    (top / "extra/pointer.dat").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    (top / "extra/loop").symlink_to(top)
+    said: list[str] = []
+    built(source, tmp_path / "out", said)
+    told = [line.removeprefix("in no record: ") for line in said if line.startswith("in no record: ")]
+    assert told == [
+        "HTML pages: 1, such as EuroSAT-SAR/extra/page.jpg",
+        "files that may be labels: 1, such as EuroSAT-SAR/extra/notes.csv",
+        "images: 2, such as EuroSAT-SAR/extra/a.png",
+        "links to nowhere: 1, such as EuroSAT-SAR/extra/gone.bin",
+        "pointers of Git LFS: 1, such as EuroSAT-SAR/extra/pointer.dat",
+    ]
+    assert "20 of 27,000 published records" in " ".join(said)
+
+
+def test_pointers_in_the_place_of_records_are_counted_where_they_stop(tmp_path: Path) -> None:
+    source = eurosat(tmp_path / "raw")
+    for path in source.rglob("*_2.tif"):
+        path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 33152\n")
+    with pytest.raises(BadRecord, match=r"33,152 bytes are missing.*\(the source has 10 pointers of Git LFS\)"):
+        built(source, tmp_path / "out")
+
+
+def test_all_published_records_may_be_asked_for(tmp_path: Path) -> None:
+    source = eurosat(tmp_path / "raw")
+    request = BuildRequest(dataset="eurosat-sar", source=source, out=tmp_path / "out", split="random", complete=True)
+    with pytest.raises(SourceError, match=r"`complete=True`: expected all .*, found 20 of 27,000 .*Forest 2 of 3,000"):
+        build(request)
+    assert not (tmp_path / "out").exists()

@@ -82,7 +82,7 @@ def test_two_columns_need_no_mapping() -> None:
         (b"S2A_1,\nS2A_3,\n", 1, "''"),
         (b"S2A_1,S2A_2,S2A_3\n", 1, "3"),
         (b"S2A_1\nS2A_2\nnull\n", 3, "null"),
-        (b"S2A_1\nS2A_\xff\n", 2, "0xff"),
+        (b"S2A_1\nS2A_\xff\n", 2, "S2A_"),
         (b"S2A_1\x00\n", 1, "S2A_1"),
         (b"name\nname\n", 2, "name"),
     ],

@@ -105,8 +105,8 @@ class Packed:
             self._check_parts()
         with open(self.files[0], "rb") as file:
             head = file.read(512)
-        if reason := stand_in(head, self.bytes):
-            raise SourceError(f"{self.where}: {reason}")
+        if found := stand_in(head, self.bytes):
+            raise SourceError(f"{self.where}: {found.reason}")
         if not (head[257:262] == b"ustar" if self.kind == "tar" else head.startswith(MAGIC[self.kind])):
             raise SourceError(
                 f"{self.where}: expected a {self.kind} archive, found a file that begins with {head[:24]!r}. Fetch it "
