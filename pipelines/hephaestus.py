@@ -30,7 +30,7 @@ ACTIVITIES = ("Background", "Mogi", "Dyke", "Sill", "Spheroid", "Earthquake", "U
 LABELS = ("Non_Deformation", "Deformation", "Earthquake")
 KEYS = {"frameID": str, "label": list, "segmentation_mask": list}
 FRINGES = ("atmospheric_fringes", "glacier_fringes", "orbital_fringes")
-TOLD = (*FRINGES, "low_coherence", "phase", "intensity_level", "confidence")
+TOLD = (*FRINGES, "low_coherence", "phase", "intensity_level", "confidence", "caption")
 FRAME = re.compile(r"\d{3}[AD]_.+")
 
 

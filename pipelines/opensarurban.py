@@ -114,6 +114,18 @@ def pipeline(form: str) -> Pipeline:
                     note="unpack into one folder",
                     manual=f"sign up at the site, or take {SHARE} (login of the share)",
                 ),
+                Source(
+                    name="OpenSARUrban at IEEE DataPort",
+                    url="https://ieee-dataport.org",
+                    note="unverified: said to be a copy; its files were not seen",
+                    manual="log in, search for OpenSARUrban and unpack it into one folder",
+                ),
+                Source(
+                    name="OpenSARUrban at Tianchi",
+                    url="https://tianchi.aliyun.com",
+                    note="unverified: said to have been a competition; no page of it was found",
+                    manual="log in and search for it among the competitions; take another source if it is not there",
+                ),
                 *(
                     Source(
                         name=name,

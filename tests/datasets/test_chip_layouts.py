@@ -297,6 +297,7 @@ PICTURES = [
     ("JPEG, padded, eight classes", "Padded_imgs/{target}/{stem}.JPG", "random"),
 ]
 OTHERS = [
+    ("terrasar-x", "lists beside other folders", "lists beside folders of other names; …"),
     ("dfc2020", "public release", "the public release, … patches of …"),
     *(("mstar", name, "JPEG or PNG in folders of classes, …") for name, _, _ in PICTURES),
     ("mstar", "Phoenix, class folders", ""),

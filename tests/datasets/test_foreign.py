@@ -18,6 +18,7 @@ from tests.mini.detections import put
 
 # Archives that hold what another pipeline reads, too.
 SHARED = {
+    "terrasar-x": {"path-label"},  # lists of paths and labels are both
     "hephaestus": {"hephaestus-crops"},  # one generator writes both
     "hephaestus-crops": {"hephaestus"},
     "opensarship-1": {"opensarship-2"},  # told apart by their scenes alone

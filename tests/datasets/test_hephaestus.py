@@ -77,6 +77,15 @@ def test_corrupted_frames_are_unused_and_say_so(hephaestus_archive: Path) -> Non
     assert reasons == {"9": "marked corrupted", "19": "marked corrupted"}
 
 
+def test_a_caption_is_kept_where_there_is_one(hephaestus_archive: Path, tmp_path: Path) -> None:
+    shutil.copytree(hephaestus_archive, tmp_path / "raw")
+    path = tmp_path / "raw/annotations/1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"caption": "Fringes around the crater."}))
+    found = records(tmp_path / "raw")
+    assert found["1"].attrs["caption"] == "Fringes around the crater."
+    assert "caption" not in found["2"].attrs
+
+
 def test_all_three_channels_of_a_picture_must_be_equal(hephaestus_archive: Path, tmp_path: Path) -> None:
     shutil.copytree(hephaestus_archive, tmp_path / "raw")
     path = next((tmp_path / "raw").rglob("*.geo.cc.png"))
