@@ -92,6 +92,37 @@ def bands(calibration: str, unit: Unit) -> tuple[Band, ...]:
     return tuple(Band(name=p, polarization=p, unit=unit, description=f"{p}, {calibration}") for p in ("VV", "VH"))
 
 
+SOURCES = (
+    Source(
+        name="OpenSARUrban",
+        url="https://opensar.sjtu.edu.cn/",
+        note="unpack into one folder",
+        manual=f"sign up at the site, or take {SHARE} (login of the share)",
+    ),
+    Source(
+        name="OpenSARUrban at IEEE DataPort",
+        url="https://ieee-dataport.org",
+        note="unverified: said to be a copy; its files were not seen",
+        manual="log in, search for OpenSARUrban and unpack it into one folder",
+    ),
+    Source(
+        name="OpenSARUrban at Tianchi",
+        url="https://tianchi.aliyun.com",
+        note="unverified: said to have been a competition; no page of it was found",
+        manual="log in and search for it among the competitions; take another source if it is not there",
+    ),
+    *(
+        Source(
+            name=name,
+            url=HUB,
+            note="for the split sarhub only",
+            manual="take it from the repository's folder Pre-training/data/OSU",
+        )
+        for name in LISTS
+    ),
+)
+
+
 def pipeline(form: str) -> Pipeline:
     """Return the pipeline of a form, before a source was looked at."""
     return Pipeline(
@@ -107,35 +138,7 @@ def pipeline(form: str) -> Pipeline:
             dtype="float32",
             pixel_size_m=10.0,
             tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
-            sources=(
-                Source(
-                    name="OpenSARUrban",
-                    url="https://opensar.sjtu.edu.cn/",
-                    note="unpack into one folder",
-                    manual=f"sign up at the site, or take {SHARE} (login of the share)",
-                ),
-                Source(
-                    name="OpenSARUrban at IEEE DataPort",
-                    url="https://ieee-dataport.org",
-                    note="unverified: said to be a copy; its files were not seen",
-                    manual="log in, search for OpenSARUrban and unpack it into one folder",
-                ),
-                Source(
-                    name="OpenSARUrban at Tianchi",
-                    url="https://tianchi.aliyun.com",
-                    note="unverified: said to have been a competition; no page of it was found",
-                    manual="log in and search for it among the competitions; take another source if it is not there",
-                ),
-                *(
-                    Source(
-                        name=name,
-                        url=HUB,
-                        note="for the split sarhub only",
-                        manual="take it from the repository's folder Pre-training/data/OSU",
-                    )
-                    for name in LISTS
-                ),
-            ),
+            sources=SOURCES,
             lists=LISTS,
             licence="none stated",
             citation="Zhao et al. 2020, doi:10.1109/JSTARS.2019.2954850",
