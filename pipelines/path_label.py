@@ -34,7 +34,7 @@ HEAD, MOST_HEADINGS = 4096, 3  # bytes and lines of a list, in which a path stan
 
 def units(tree: Tree) -> list[str]:
     """Return the lists at the root, where no declaration says otherwise; tables of other things are none."""
-    lists = {} if NAME in tree.files() else lists_of(tree)
+    lists = {} if NAME in tree.files() else lists_of(tree, ())
     return [path for path in lists.values() if path.endswith(".txt") or _names_an_image(tree, path)]
 
 

@@ -13,7 +13,7 @@ from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
-from sar_data.spec import ComplexAs, Unit
+from sar_data.spec import ComplexAs
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind
@@ -91,7 +91,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 )
 @click.option(
     "--unit",
-    type=OneOf("unit", lambda: get_args(Unit)),
+    metavar="NAME",  # in any case, which is the request's to spell
     help="Bake: dB, power or amplitude, from another of the three; of data of your own, what they are in.",
 )
 @click.option("--crop", type=int, metavar="N", help="Bake: N×N pixels, the centre of each image.")

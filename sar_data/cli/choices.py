@@ -10,23 +10,22 @@ from pathlib import Path
 import click
 
 from sar_data.errors import UsageError, unknown
-from sar_data.naming import few, fold
+from sar_data.naming import few
 
 OF_BUILDS = ("manifest.json", "SHA256SUMS")
 
 
 class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4, and 8.1 will do
-    """A name among `choices()` in any case, which is called on use so that help imports nothing."""
+    """A name among `choices()`, which is called on use so that help imports nothing."""
 
     def __init__(self, what: str, choices: Callable[[], Iterable[str]]) -> None:
         self.name = what
         self._choices = choices
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        known = {fold(choice): choice for choice in self._choices()}
-        if fold(value) not in known:
-            raise unknown(self.name, value, known.values())
-        return known[fold(value)]
+        if value not in (known := list(self._choices())):
+            raise unknown(self.name, value, known)
+        return value
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "NAME"

@@ -11,7 +11,6 @@ from sar_data.builder.request import Compression, ConvertRequest, Dtype, Format,
 from sar_data.cli.choices import BuildFolder, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
-from sar_data.spec import Unit
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind

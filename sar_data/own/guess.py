@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sar_data.errors import SarDataError
+from sar_data.errors import SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import Names, candidates, chips, is_image, root_of, stem_of
@@ -23,6 +23,7 @@ POLARIZATIONS = ("VV", "VH", "HH", "HV")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "gt", "ground_truth", "annotations", "segmentation")
 MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
 FRAMES = (("_pre", "_post"), ("_before", "_after"), ("_t0", "_t1"), ("_t1", "_t2"), ("_t1", "_t2", "_t3"))
+DRAWN = (".json", ".xml", ".txt")  # files of boxes: of all images, or of one that is called so
 TABLES = (".csv", ".tsv", ".parquet")
 _POLARIZED = re.compile(r"[-_. ]?(?:VV|VH|HH|HV)$", re.I)
 
@@ -45,7 +46,15 @@ def _boxes(tree: Tree, declaration: Declaration) -> Guess | None:
     """Find boxes that annotate at least half of the images."""
     if declaration.boxes or declaration.task not in (None, "detection"):
         return None
-    found = boxes_of(tree)
+    paths = paths_of(tree)
+    names = {stem_of(path).rpartition("/")[2] for path in paths if is_image(path)}
+    written = [path for path in paths if path.lower().endswith(DRAWN)]
+    if not any(path.lower().endswith(".json") or stem_of(path).rpartition("/")[2] in names for path in written):
+        return None
+    try:
+        found = boxes_of(tree)
+    except SourceError as error:  # of lists that are none of boxes, or of boxes that contradict each other
+        return {}, f"no boxes: {error}"
     if found is None or found.form is None:
         return None
     annotated = [one.labels for one in found.pictures.values() if one.labels]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -26,6 +26,7 @@ from sar_data.own.images import (
 from sar_data.own.rows import Row, read_rows
 from sar_data.spec import Tree
 
+LIST_FOLDERS = ("lists", "list", "splits", "split", "imagesets")
 ROLES = ("image", "label", "split", "group", "date", "x", "y")
 
 
@@ -110,14 +111,19 @@ def _boxes(tree: Tree, declaration: Declaration) -> Found | None:
     return found
 
 
-def lists_of(tree: Tree) -> dict[str, str]:
-    """Return split → list at the root, none where there is no list of train."""
-    try:
-        return list_names(tree.files(), "the source")
-    except SourceError as error:
-        if "expected one list" in str(error):
-            raise
-        return {}
+def lists_of(tree: Tree, folders: Collection[str] = LIST_FOLDERS) -> dict[str, str]:
+    """Return split → list at the root, else in one of the folders; none where there is no list of train.
+
+    Raises SourceError for two lists of one split.
+    """
+    for folder in ("", *sorted(name for name in tree.folders() if name.lower() in folders)):
+        inside = f"{folder}/" if folder else ""
+        try:
+            return {split: inside + name for split, name in list_names(tree.files(inside), "the source").items()}
+        except SourceError as error:
+            if "expected one list" in str(error):
+                raise
+    return {}
 
 
 def columns(declaration: Declaration) -> dict[str, str | None]:

@@ -88,7 +88,9 @@ LISTED = "".join(f"img/chip_{i}.png {i % 2}\n" for i in range(3))
     ],
 )
 def test_lists_with_and_without_headings_say_labels_and_split(tmp_path: Path, texts: dict[str, str]) -> None:
-    lists(tmp_path, **texts, test__txt="img/chip_3.png 1\n")
+    heading = next(iter(texts.values())).splitlines()[0].replace(",", " ")
+    heading = f"{heading}\n" if heading in ("image label", "path label") else ""
+    lists(tmp_path, **texts, test__txt=f"{heading}img/chip_3.png 1\n")
     found, records = fitted(tmp_path)
     assert found.spec.tasks[0].classes == ("0", "1")
     assert [(r.labels["class"], r.official) for r in records.values()] == [
@@ -98,6 +100,15 @@ def test_lists_with_and_without_headings_say_labels_and_split(tmp_path: Path, te
         ((1,), "test"),
     ]
     assert next(iter(LISTS.fit(Folder.at(tmp_path))[0].splits)) == "official"  # type: ignore[misc]
+
+
+def test_lists_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    lists(tmp_path)
+    (tmp_path / "splits").mkdir()
+    for split, number in {"train": 0, "val": 1, "test": 2}.items():
+        (tmp_path / f"splits/{split}.txt").write_text(f"chip_{number}\n")
+    _, records = fitted(tmp_path)
+    assert [record.official for record in records.values()] == ["train", "val", "test"]
 
 
 def test_lists_of_paths_alone_make_a_set_without_labels(tmp_path: Path) -> None:
