@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 )
 @click.option("--dtype", type=OneOf("dtype", lambda: get_args(Dtype)), help="float16, or int16 (steps of 0.002 dB).")
 @click.option(
-    "--unit", type=OneOf("unit", lambda: get_args(Unit)), help="dB, power or amplitude, from another of the three."
+    "--unit",
+    metavar="NAME",  # in any case, which is the request's to spell
+    help="dB, power or amplitude, from another of the three.",
 )
 @click.option("--crop", type=int, metavar="N", help="N×N pixels, the centre of each image.")
 @click.option("--pad", type=int, metavar="N", help="N×N pixels, padded below and on the right.")
