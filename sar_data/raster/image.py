@@ -50,10 +50,11 @@ def _dimensions(file: Parts, name: str) -> tuple[int, int]:
 
 def _marker(file: Parts, at: int) -> int:
     """Return where a marker begins that any number of fill bytes 0xFF stand before."""
-    while block := file.part(at, at + BLOCK):
+    size = 64  # doubled, since most often there is one
+    while block := file.part(at, at + size):
         if rest := block.lstrip(b"\xff"):
             return at + len(block) - len(rest) - 1
-        at += len(block)
+        at, size = at + len(block), min(2 * size, BLOCK)
     return at
 
 

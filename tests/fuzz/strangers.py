@@ -19,10 +19,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from click.testing import CliRunner
 
 from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
+from sar_data.cli import main as main_command
 from sar_data.errors import SarDataError
+from sar_data.exporters.coco import export
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.opened import Build
 from sar_data.sealed.samples import SAMPLES_NAME
@@ -31,11 +34,15 @@ from sar_data.stream.dataset import Stream
 from sar_data.views.contact_sheet import contact_sheet
 from tests.fuzz.mutants import NUMBERS, mutated
 from tests.mini import invented
-from tests.mini.resealed import resealed
+from tests.mini.resealed import edit, resealed
 
 SHARD = {"lmdb": "train/data.mdb", "webdataset": "train/000000.tar", "zarr+zstd": "train/image/c/0/0/0/0"}
 TEXTS = (None, "", "train", "unused", "../x", "/etc/passwd", "a\nb", "\ud7ff", "x" * 5000)
 INTEGERS = (None, 0, 1, -1, 7, 63, 64, 255, 2**15 - 1, -(2**15), 2**31 - 1, -(2**31), 2**62, 2**63 - 1, -(2**63))
+WORDS: tuple[Any, ...] = (
+    *(None, True, "", "x", "../x", "dB", "power", "8-bit", "train", "zscore", "float32", "lmdb", "$\\frac{$", "[/x]"),
+    *(0, 1, -1, 2, 255, 2**31, 2**53, 2**70, 0.0, -1.0, 0.5, 1e-300, 1e39, 1e300, [], {}, [1], [[]], {"a": 1}),
+)
 FLOATS = (None, 0.0, -1.0, 1e308, float("nan"), float("inf"), 2.0**31)
 
 
@@ -105,9 +112,47 @@ def of_chunks(build: Path, draw: random.Random) -> None:
     path.write_bytes(data[:cut] + mutated(data[cut:], draw))
 
 
+def of_manifest(build: Path, draw: random.Random) -> None:
+    """Change one or two values of the manifest, or take them out."""
+
+    def change(document: dict[str, Any]) -> None:
+        for _ in range(draw.choice((1, 1, 1, 2))):
+            _elsewhere(document, draw)
+
+    edit(build, change)
+
+
+def _elsewhere(part: Any, draw: random.Random) -> None:
+    """Change one value somewhere in a document."""
+    while True:
+        places = list(part) if isinstance(part, dict) else range(len(part))
+        where = draw.choice(places)
+        inner = part[where]
+        if isinstance(inner, dict | list) and inner and draw.random() < 0.9:
+            part = inner
+            continue
+        if draw.random() < 0.2:
+            del part[where]
+        elif draw.random() < 0.2:
+            part[where] = part[draw.choice(places)]
+        elif isinstance(part, dict) and draw.random() < 0.1:
+            part[draw.choice(("VV", "x", "train"))] = inner
+        else:
+            part[where] = draw.choice(WORDS)
+        return
+
+
 def of_index(build: Path, draw: random.Random) -> None:
-    """Change index.parquet or samples.parquet: its bytes, or a value, a type or the order of its rows."""
-    path = build / draw.choice((INDEX_NAME, INDEX_NAME, INDEX_NAME, SAMPLES_NAME))
+    """Change index.parquet: its bytes, or a value, a type or the order of its rows."""
+    _of_table(build / INDEX_NAME, draw)
+
+
+def of_samples(build: Path, draw: random.Random) -> None:
+    """Change samples.parquet in the same ways."""
+    _of_table(build / SAMPLES_NAME, draw)
+
+
+def _of_table(path: Path, draw: random.Random) -> None:
     if draw.random() < 0.3:
         path.write_bytes(mutated(path.read_bytes(), draw))
         return
@@ -185,13 +230,15 @@ KINDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "documents": (of_documents, ("zarr", "zarr+zstd")),
     "tar": (of_tar, ("webdataset", "webdataset objects")),
     "chunks": (of_chunks, ("zarr+zstd",)),
+    "manifest": (of_manifest, ("lmdb", "webdataset", "zarr", "zarr+zstd", "lmdb objects", "webdataset objects")),
+    "samples": (of_samples, ("lmdb", "webdataset objects")),
     "index": (of_index, ("lmdb", "webdataset", "zarr", "zarr+zstd", "lmdb objects", "webdataset objects")),
 }
 
 
-def streamed(path: Path, io: str) -> None:
+def streamed(path: Path, io: str, normalize: str | None = "zscore") -> None:
     crop = {"crop": 6} if "objects" in path.parts[-2] else {}
-    with Stream(path, batch_size=2, shuffle=False, io=io, **crop) as stream:
+    with Stream(path, batch_size=2, shuffle=False, io=io, normalize=normalize, **crop) as stream:
         for _ in range(2):
             for _ in stream:
                 pass
@@ -213,10 +260,21 @@ def shown(path: Path) -> None:
     contact_sheet(Build.open(path), path.parent / "sheet.png", count=2)
 
 
-def repacked(path: Path) -> None:
+def told(path: Path) -> None:
+    answer = CliRunner().invoke(main_command, ["stats", str(path)])
+    if answer.exception is not None and not isinstance(answer.exception, SystemExit):
+        raise answer.exception
+
+
+def exported(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        export(Build.open(path), Path(out))
+
+
+def repacked(path: Path, **changes: Any) -> None:
     with tempfile.TemporaryDirectory() as out:
         format = "lmdb" if path.name.startswith("webdataset") else "webdataset"
-        convert(ConvertRequest(parent=path, out=Path(out), format=format))
+        convert(ConvertRequest(parent=path, out=Path(out), format=format, **changes))
 
 
 def uses(path: Path, draw: random.Random) -> dict[str, Callable[[], object]]:
@@ -224,8 +282,12 @@ def uses(path: Path, draw: random.Random) -> dict[str, Callable[[], object]]:
     found: dict[str, Callable[[], object]] = {
         "verify": lambda: verify(path, full=True),
         "mmap": lambda: streamed(path, "mmap"),
-        "pread": lambda: streamed(path, "pread"),
+        "pread": lambda: streamed(path, "pread", how),
+        "stats": lambda: told(path),
+        "export": lambda: exported(path),
     }
+    how = draw.choice(("minmax", "fgmae-uint8", "sarhub", None))
+    baked: dict[str, Any] = draw.choice(({}, {}, {"crop": 4}, {"crop": 4, "resize": 2}, {"normalize": "zscore"}))
     if path.name.startswith("webdataset"):
         found["tars"] = lambda: through_the_library(path)
     if path.name.startswith("zarr"):
@@ -233,7 +295,7 @@ def uses(path: Path, draw: random.Random) -> dict[str, Callable[[], object]]:
     if draw.random() < 0.1:
         found["show"] = lambda: shown(path)
     if draw.random() < 0.2:
-        found["repack"] = lambda: repacked(path)
+        found["repack"] = lambda: repacked(path, **baked)
     return found
 
 
@@ -246,7 +308,8 @@ def tried(kind: str, number: int, builds: dict[str, Path]) -> tuple[Counter[str]
     with tempfile.TemporaryDirectory() as root:
         path = Path(shutil.copytree(builds[name], Path(root) / name / builds[name].name))
         change(path, draw)
-        resealed(path)
+        if change is not of_manifest:
+            resealed(path)
         for what, use in uses(path, draw).items():
             try:
                 result = use()

@@ -8,7 +8,7 @@ import pytest
 
 from sar_data.errors import BadRecord
 from sar_data.labels import ais, voc
-from sar_data.labels.markup import root_of, text_of
+from sar_data.labels.markup import DEPTH, root_of, text_of
 
 BODY = (
     "<annotation><path>D:\\数据集\\舰船\\01_1_1.jpg</path><size><width>8</width><height>9</height></size></annotation>"
@@ -87,3 +87,10 @@ def test_a_broken_list_is_not_said_to_have_a_dtd() -> None:
     with pytest.raises(BadRecord) as caught:
         ais.read_ships(ship_list(""), "Ship.xml")
     assert "DTD" not in str(caught.value)
+
+
+def test_elements_inside_of_each_other_without_end_are_refused() -> None:
+    for depth in (DEPTH, 1_000_000):
+        with pytest.raises(BadRecord, match=f"expected at most {DEPTH} elements inside of each other"):
+            root_of("<a>" * (depth + 1) + "</a>" * (depth + 1), "x.xml", "a")
+    assert root_of("<a>" * DEPTH + "</a>" * DEPTH, "x.xml", "a").tag == "a"

@@ -13,6 +13,7 @@ import rasterio
 from pipelines import eurosat_sar
 from sar_data.errors import BadRecord
 from sar_data.raster import gdal, image, mixed, npy, tiff, window
+from sar_data.raster.parts import Parts
 from sar_data.sources.tree import Folder
 from tests.contract.pipelines import Listening
 from tests.raster.test_tiff import UTM, by_gdal
@@ -100,3 +101,18 @@ def test_what_has_no_head_is_named(tmp_path: Path) -> None:
         for name in ("a.png", "a.jpg", "a.tif", "a.npy"):
             with pytest.raises(BadRecord, match=name):
                 mixed.header(tree, name)
+
+
+def test_fill_bytes_and_segments_before_a_frame_have_an_end() -> None:
+    frame = b"\xff\xc0\x00\x0b\x08" + (100).to_bytes(2, "big") + (90).to_bytes(2, "big") + b"\x01\x01\x11\x00"
+    reads: list[int] = []
+
+    def parts(data: bytes) -> Parts:
+        return Parts(data[:4096], lambda: len(data), lambda at, size: (reads.append(at), data[at : at + size])[1])
+
+    filled = b"\xff\xd8" + b"\xff" * 5_000_000 + frame[1:]
+    assert image._dimensions(parts(filled), "a.jpg") == (100, 90)
+    assert len(reads) < 100
+    with pytest.raises(BadRecord, match="no frame"):
+        image._dimensions(parts(b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1_000_000 + frame), "a.jpg")
+    assert len(reads) < 2 * image.MOST_SEGMENTS

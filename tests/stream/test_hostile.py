@@ -230,6 +230,85 @@ def test_a_row_without_a_list_is_refused(several: dict[str, Path], tmp_path: Pat
         Build.open(path).index()
 
 
+UNUSED = {
+    **dict.fromkeys(("shard", "position", "offset", "mask_offset", "xxh3", "mask_xxh3", "labels", "label_indices")),
+    **{"split": "unused", "reason": "cloud", "key": "zzz"},
+}
+FAR = 2**62  # microseconds from 1970: Python has no such date
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("files", [], "one file at least"),
+        ("files", None, "files: expected a list"),
+        ("transform", [1.0, 2.0], "6 numbers or null"),
+        ("transform", [float("nan")] * 6, "6 numbers or null"),
+        ("footprint", [1.0], "4 numbers or null"),
+        ("time", FAR, "a time of 1900 to 2200"),
+        ("time", -(2**63), "a time of 1900 to 2200"),
+        ("dates", [{"role": "after", "time": FAR, "platform": None, "relative_orbit": None}], "times of 1900 to 2200"),
+        ("objects", None, "objects: expected a list"),
+        ("objects", {"box": [1.0]}, "boxes of 4 numbers"),
+        ("objects", {"box": [0.0, 0.0, 1e300, 1.0]}, "objects within 16777216 pixels"),
+        ("objects", {"box": [0.0, 0.0, float("nan"), 1.0]}, "objects within 16777216 pixels"),
+        ("objects", {"rotated": [1.0]}, "rotated boxes of 5 numbers"),
+        ("objects", {"rotated": [0.0, 0.0, 1.0, 1.0, float("inf")]}, "objects within 16777216 pixels"),
+        ("objects", {"polygons": [[1.0]]}, "outlines of x and y"),
+        ("objects", {"polygons": [[0.0, 0.0, -1e300, 1.0]]}, "objects within 16777216 pixels"),
+        ("objects", {"label": 99}, "labels below 4"),
+        ("targets", [{"task": "cover", "labels": [99]}], "classes of cover below 4"),
+    ],
+)
+@pytest.mark.parametrize("used", [True, False])
+def test_what_a_row_says_of_its_record_is_checked_whether_it_is_used_or_not(
+    several: dict[str, Path], tmp_path: Path, name: str, value: Any, words: str, used: bool
+) -> None:
+    path = Path(shutil.copytree(several["webdataset"], tmp_path / several["webdataset"].name))
+    table = pq.read_table(path / INDEX_NAME)
+    kinds = {field.name: field.type for field in table.schema}
+    first = next(i for i, objects in enumerate(table["objects"].to_pylist()) if objects)
+    if isinstance(value, dict):
+        value = [{**table["objects"][first].as_py()[0], **value}]
+
+    def cell(column: str, item: Any) -> pa.Array:
+        if name in ("time", "dates") and column == name:
+            return _far(item, kinds[column])
+        return pa.array([item], kinds[column])
+
+    row = {column: table[column][first].as_py() for column in table.column_names if column not in ("time", "dates")}
+    row = {**row, **({} if used else UNUSED), name: value}
+    columns = [cell(column, row[column]) if column in row else pa.nulls(1, kinds[column]) for column in kinds]
+    changed = pa.Table.from_arrays(columns, schema=table.schema)
+    parts = [table.slice(0, first), *[changed] * used, table.slice(first + 1), *[changed] * (not used)]
+    pq.write_table(pa.concat_tables(parts), path / INDEX_NAME)
+    resealed(path)
+    with pytest.raises(BuildError, match=words):
+        Build.open(path).index()
+    assert INDEX_NAME in {problem.what for problem in verify(path, full=True)}
+
+
+def _far(value: Any, kind: pa.DataType) -> pa.Array:
+    """Return a cell of times that Python has no dates for."""
+    if not pa.types.is_list(kind):
+        return pa.array([value], pa.int64()).cast(kind)
+    numbers = pa.struct([pa.field(f.name, pa.int64() if f.name == "time" else f.type) for f in kind.value_type])
+    return pa.array([value], pa.list_(numbers)).cast(kind)
+
+
+def test_a_sample_without_the_hash_of_its_mask_is_refused(several: dict[str, Path], tmp_path: Path) -> None:
+    path = Path(shutil.copytree(several["masks"], tmp_path / several["masks"].name))
+    rewritten(path, "mask_xxh3", lambda values: values.__setitem__(3, None))
+    refused(path, "expected a hash, found mask_xxh3 None", verify="first")
+
+
+def test_an_image_that_the_memory_does_not_hold_is_refused_in_a_sentence(copy: Callable[[str], Path]) -> None:
+    path = copy("zarr+zstd")
+    edit(path, lambda document: document.update(shape=[1 << 20, 1 << 20]))
+    with pytest.raises(UsageError, match=r"an image of which a window is cut, needs .* GB"):
+        epochs(path, crop=4)
+
+
 def test_a_shard_that_is_called_otherwise_than_its_container_calls_it_is_refused(copy: Callable[[str], Path]) -> None:
     for container in CONTAINERS:
         path = copy(container)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,43 @@ def test_what_else_lies_in_the_folder_is_never_dropped(server: Web, cache: Path,
     files.close()
     assert (cache / "thesis" / "chapter.tex").read_text() == "years of work"
     assert (cache / "notes.txt").read_text() == "of the user"
+
+
+def link(there: Path, elsewhere: Path) -> None:
+    there.symlink_to(elsewhere)
+
+
+def full_folder(there: Path, elsewhere: Path) -> None:
+    (there / "x").mkdir(parents=True)
+
+
+def pipe(there: Path, elsewhere: Path) -> None:
+    os.mkfifo(there)
+
+
+@pytest.mark.parametrize("put", [link, full_folder, pipe])
+@pytest.mark.parametrize("name", ["room", "fetching/x", "DIGEST/index.parquet", "DIGEST", "fetching"])
+def test_what_is_no_file_of_our_own_is_named_and_nothing_behind_it_is_touched(
+    build: Build, tmp_path: Path, put: Callable[[Path, Path], None], name: str
+) -> None:
+    elsewhere, cache = tmp_path / "elsewhere", tmp_path / "cache"
+    (elsewhere / "x").mkdir(parents=True)
+    (elsewhere / "index.parquet").write_bytes(b"precious")
+    digest = hashlib.sha256((build.path / NAME).read_bytes()).hexdigest()
+    there = cache / name.replace("DIGEST", digest)
+    there.parent.mkdir(parents=True)
+    put(there, elsewhere)
+    if name == "fetching" and put is full_folder:
+        there = there / "x"  # the folder itself is ours
+    if name == "DIGEST" and put is full_folder:
+        pytest.skip("a folder is what belongs there")
+    with pytest.raises(TargetError, match=f"{there}.*: expected a (file|folder)"):
+        list(Stream(f"file://{build.path}", batch_size=32, cache=cache, shuffle=False))
+    assert contents(elsewhere) == {"index.parquet": b"precious"}
+
+
+def test_an_estimate_that_is_none_is_counted_anew(build: Build, cache: Path) -> None:
+    cache.mkdir(0o700)
+    (cache / "room").write_text("not a number")
+    with Stream(f"file://{build.path}", batch_size=32, cache=cache, shuffle=False) as stream:
+        assert sum(len(batch["key"]) for batch in stream) == len(stream.collection)

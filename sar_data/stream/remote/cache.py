@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from sar_data.errors import UsageError
+from sar_data.errors import TargetError, UsageError
 from sar_data.system import durable, locks, own
 
 PATIENCE = 60.0  # seconds to wait until others let go of what fills the cache
@@ -131,6 +131,7 @@ class Cache:
 
         Raises TargetError where something else than a file of our own is there.
         """
+        self._check_home(path)
         try:
             descriptor = own.open_file(path, os.O_RDONLY)
         except FileNotFoundError:
@@ -143,6 +144,12 @@ class Cache:
         now = time.time_ns()  # the system's own stamps are too coarse to tell who was asked for last
         os.utime(descriptor, ns=(now, facts.st_mtime_ns))
         return hold
+
+    def _check_home(self, path: Path) -> None:
+        """Raise TargetError where a link leads out of the cache on the way to a file."""
+        for folder in path.parents[: len(path.relative_to(self.root).parents) - 1]:
+            if folder.is_symlink():
+                raise TargetError(f"{folder}: expected a folder of our own, found a link. {own.REMEDY}")
 
     @contextmanager
     def turn(self, target: Path) -> Iterator[Part | None]:
