@@ -309,6 +309,19 @@ def test_an_image_that_the_memory_does_not_hold_is_refused_in_a_sentence(copy: C
         epochs(path, crop=4)
 
 
+@pytest.mark.parametrize("at", [30, -4])
+def test_a_damaged_chunk_or_index_of_a_shard_is_our_error_in_xarray(copy: Callable[[str], Path], at: int) -> None:
+    pytest.importorskip("xarray", reason="xarray is in the extra zarr")
+    path = copy("zarr+zstd")
+    shard = path / SHARDS["zarr+zstd"]
+    data = bytearray(shard.read_bytes())
+    data[at : at + 60 if at > 0 else None] = bytes(60 if at > 0 else 4)
+    shard.write_bytes(data)
+    resealed(path)
+    with pytest.raises(BuildError, match="an inner chunk does not decode"):
+        Build.open(path).dataset("train").load()
+
+
 def test_a_shard_that_is_called_otherwise_than_its_container_calls_it_is_refused(copy: Callable[[str], Path]) -> None:
     for container in CONTAINERS:
         path = copy(container)
