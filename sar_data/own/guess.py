@@ -13,7 +13,7 @@ from typing import Any
 from sar_data.errors import SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.own.declaration import Declaration
-from sar_data.own.images import Names, candidates, chips, is_image, root_of, stem_of
+from sar_data.own.images import Names, candidates, chips, in_folder, is_image, root_of, stem_of
 from sar_data.own.rows import read_rows
 from sar_data.own.survey import boxes_of, columns, lists_of, paths_of, survey
 from sar_data.spec import Tree
@@ -79,14 +79,15 @@ def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
     everywhere = [path for path in paths_of(tree) if is_image(path)]
     folders = Counter(path.rpartition("/")[0] for path in everywhere if "/" in path)
     tops = {folder: n for folder, n in folders.items() if folder.lower().rpartition("/")[2] in MASK_FOLDERS}
-    if len(tops) != 1:
+    names = {folder.rpartition("/")[2] for folder in tops}
+    if len(names) != 1:
         return None
-    ((folder, count),) = tops.items()
-    inside = {stem_of(path).rpartition("/")[2] for path in everywhere if path.startswith(f"{folder}/")}
-    others = {stem_of(path).rpartition("/")[2] for path in everywhere if not path.startswith(f"{folder}/")}
+    masks = next(iter(tops if len(tops) == 1 else names))
+    inside = {stem_of(path).rpartition("/")[2] for path in everywhere if in_folder(path, masks)}
+    others = {stem_of(path).rpartition("/")[2] for path in everywhere if not in_folder(path, masks)}
     if not inside & others and not any(other.startswith(name) for name in sorted(inside)[:1] for other in others):
         return None
-    return {"masks": folder}, f"{count:,} masks in {folder}/"
+    return {"masks": masks}, f"{sum(tops.values()):,} masks in {few(sorted(tops))}"
 
 
 def _suffixes(tree: Tree, declaration: Declaration) -> Guess | None:

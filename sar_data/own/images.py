@@ -67,17 +67,22 @@ def root_of(declaration: Declaration) -> str:
     return "".join(f"{word}/" for word in words if word not in ("", "."))
 
 
+def in_folder(path: str, folder: str) -> bool:
+    """Say whether a file lies below a folder: one of this path, or any of this name."""
+    return path.startswith(f"{folder}/") or ("/" not in folder and f"/{folder}/" in path)
+
+
 def candidates(declaration: Declaration, paths: Iterable[str]) -> list[str]:
     """Return the images among `paths` that the declaration means: below `images`, or fitting it, and no masks."""
     pattern, root = declaration.images or "", root_of(declaration)
     globbed = "*" in pattern or "?" in pattern
-    masks = f"{declaration.masks.strip('/')}/" if declaration.masks else None
+    masks = declaration.masks.strip("/") if declaration.masks else None
     return [
         path
         for path in paths
         if is_image(path)
         and (fnmatchcase(path, pattern) if globbed else path.startswith(root))
-        and not (masks and path.startswith(masks))
+        and not (masks and in_folder(path, masks))
         and not (declaration.mask_suffix and not masks and stem_of(path).endswith(declaration.mask_suffix))
     ]
 
@@ -142,24 +147,30 @@ def _shared(parts: list[list[str]]) -> int:
 
 
 class Names:
-    """What a table or a list calls an image: its path, with the folders of another machine, without its ending."""
+    """What a table or a list calls an image: its path, with the folders of another machine, without its ending.
+
+    Names may differ from the files' in case and ending, where no two files then have the same.
+    """
 
     def __init__(self, found: Mapping[str, Chip], root: str) -> None:
         self._by: dict[str, str] = {}
-        self._last: dict[str, str | None] = {}
+        self._loosely: dict[str, str | None] = {}
         for unit, chip in found.items():
             for path in {chip.stem, *chip.files, *map(stem_of, chip.files)}:
                 for name in (path, path.removeprefix(root)):
                     self._by.setdefault(name, unit)
-                last = path.rpartition("/")[2]
-                self._last[last] = unit if self._last.get(last, unit) == unit else None
+                for name in {path.lower(), path.removeprefix(root).lower(), path.rpartition("/")[2].lower()}:
+                    self._loosely[name] = unit if self._loosely.get(name, unit) == unit else None
 
     def find(self, name: str) -> str | None:
         """Return the sample that a name means: the longest end that is one, else the only file of that name."""
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         if not parts or ".." in parts:
             return None
-        for start in range(len(parts)):
-            if (unit := self._by.get("/".join(parts[start:]))) is not None:
-                return unit
-        return self._last.get(parts[-1])
+        ends = ["/".join(parts[start:]) for start in range(len(parts))]
+        exact = next((self._by[end] for end in ends if end in self._by), None)
+        if exact is not None:
+            return exact
+        if loosely := next((unit for end in ends if (unit := self._loosely.get(end.lower())) is not None), None):
+            return loosely
+        return self.find(stem_of(name)) if is_image(name) else None

@@ -17,6 +17,7 @@ from sar_data.own.images import (
     Names,
     candidates,
     chips,
+    in_folder,
     is_image,
     placed_in_folders,
     root_of,
@@ -154,17 +155,18 @@ def _is_known(names: Names, name: str) -> bool:
 
 def _masks(declaration: Declaration, found: Mapping[str, Chip], paths: Iterable[str], root: str) -> dict[str, str]:
     """Return sample → its mask: named as the image and the suffix, below the folder of masks where there is one."""
-    suffix, folder = declaration.mask_suffix or "", f"{declaration.masks.strip('/')}/" if declaration.masks else None
-    if not suffix and folder is None:
+    suffix, folder = declaration.mask_suffix or "", (declaration.masks or "").strip("/")
+    if not suffix and not folder:
         return {}
     images = set(candidates(declaration, paths))
     by_path: dict[str, str] = {}
     by_name: dict[tuple[str, ...], str] = {}
     for path in paths:
         stem = stem_of(path)
-        if is_image(path) and path not in images and stem.endswith(suffix) and path.startswith(folder or ""):
+        inside = not folder or in_folder(path, folder)
+        if is_image(path) and path not in images and stem.endswith(suffix) and inside:
             stem = stem[: len(stem) - len(suffix)]
-            by_path[stem.removeprefix(folder or "")] = path
+            by_path[stem.removeprefix(f"{folder}/")] = path
             by_name[_short(stem)] = path
     masks = {}
     for unit, chip in found.items():

@@ -202,6 +202,31 @@ def test_rows_that_name_no_image_are_quarantined_one_by_one(tmp_path: Path) -> N
     ]
 
 
+def test_masks_may_lie_beside_the_images_of_each_split(tmp_path: Path) -> None:
+    for i in range(6):
+        split = ("train", "val", "test")[i % 3]
+        tif(tmp_path / f"{split}/images/{i % 2}.tif", values(i), place=i)
+        tif(tmp_path / f"{split}/masks/{i % 2}.tif", np.full((1, 16, 16), i % 3, np.uint8), place=i)
+    found, records = fitted(tmp_path, unit="power", classes=["a", "b", "c"])
+    assert (found.spec.tasks[0].kind, next(iter(found.splits))) == ("segmentation", "folders")
+    assert len(records) == 6
+    for number, split in enumerate(("train", "val", "test")):
+        record = records[f"{split}_images_1"]
+        assert record.official == split
+        mask = found.read(Folder.at(tmp_path), record).mask
+        assert mask is not None
+        assert (mask == number).all()
+
+
+def test_a_table_may_spell_names_in_another_case_and_with_another_ending(tmp_path: Path) -> None:
+    for i in range(3):
+        tif(tmp_path / f"Chips/c{i}.tif", values(i), place=i)
+    (tmp_path / "labels.csv").write_text("file,label\nC0.TIF,a\nchips/C1,b\n/data/Chips/c2.TIFF,a\n")
+    _, records = fitted(tmp_path, unit="power")
+    labels = {key: record.labels["class"] for key, record in records.items()}
+    assert labels == {"Chips_c0": (0,), "Chips_c1": (1,), "Chips_c2": (0,)}
+
+
 def test_bands_and_frames_come_together_by_their_suffixes(tmp_path: Path) -> None:
     for i in range(3):
         for j, frame in enumerate(("_pre", "_post")):
