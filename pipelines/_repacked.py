@@ -31,13 +31,15 @@ class Copy:
     """What a detection set says of its images, whatever form its annotations have in a copy.
 
     `names` are the stems of its images. `about` returns the fields of an image's record that its names tell: `key`,
-    and where they are known `official`, `group` and `attrs`. `unique` says that no two images have one stem.
+    and where they are known `official`, `group` and `attrs`. `unique` says that no two images have one stem, `splits`
+    are those of the official split: a copy with others has made its own.
     """
 
     base: Pipeline
     names: re.Pattern[str]
     about: Callable[[Tree, Picture], Mapping[str, Any]]
     unique: bool = True
+    splits: tuple[str, ...] = ("train", "val", "test")
 
     def found(self, tree: Tree) -> Found | None:
         return discover(tree, self.names, self.unique)
@@ -51,7 +53,9 @@ def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
         return None
     ours = found.pictures.values()
     told = [copy.about(tree, one).get("official") for one in ours] if DECLARED in copy.base.splits else []
-    official, parted = any(told), bool(found.splits["train"])
+    official, parted = any(told) and {*told} <= {*copy.splits, None}, bool(found.splits["train"])
+    if not official:
+        copy, told = dataclasses.replace(copy, splits=()), []
     differs = parted and [one.split for one in ours] != told
     said = "; its own split is `split=folders`" if differs else ""
     splits = dict[str, SplitPolicy](copy.base.splits)
@@ -97,6 +101,7 @@ def scan(tree: Tree, unit: str, copy: Copy) -> Iterator[Record]:
     (task,) = spec.tasks
     drawn = found.drawn(unit, shape, task.classes)
     fields = dict(copy.about(tree, one))
+    fields["official"] = told if (told := fields.get("official")) in copy.splits else None
     if one.split is not None:
         fields["attrs"] = {**fields.get("attrs", {}), folders.ATTR: one.split}
     yield Record(

@@ -103,7 +103,7 @@ def _about(tree: Tree, one: Picture) -> dict[str, Any]:
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of a copy in other folders, or with other annotations."""
-    return fitted(tree, Copy(PIPELINE, re.compile(r"P\d{4}_\d{1,6}(_\d{1,6}){0,3}"), _about))
+    return fitted(tree, Copy(PIPELINE, re.compile(r"P\d{4}_\d{1,6}(_\d{1,6}){0,3}"), _about, splits=tuple(LISTS)))
 
 
 SHARE = "open it in a browser, save and unpack it; Baidu has the same, 1z0-E3Lwdkg14feu1FwRf3g, password bs64"

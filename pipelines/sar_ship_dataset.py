@@ -36,9 +36,10 @@ SIDE, CLASSES, HEAD_BYTES, DEEPEST = 256, ("ship",), 4096, 2
 
 def units(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
     """Yield the chips at the root or up to two levels below."""
-    files = tree.files(path)
-    if any(name.endswith(".txt") for name in files):  # else of a copy that has its labels elsewhere
-        yield from (path + name for name in files if NAME.fullmatch(name))
+    files = set(tree.files(path))
+    chips = [name for name in files if NAME.fullmatch(name)]
+    if any(_labels(name) in files for name in chips):  # else of a copy that has its labels elsewhere
+        yield from (path + name for name in chips)
     for name in tree.folders(path) if below else ():
         yield from units(tree, f"{path}{name}/", below - 1)
 

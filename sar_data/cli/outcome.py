@@ -107,7 +107,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}{variant}); {EVIDENCE[manifest.evidence]}"
     packing = f", {manifest.compression}" if manifest.compression else ""
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
-    yield from (("found", line) for line in manifest.discovered)
+    yield from (("found", line) for line in (manifest.layout, *manifest.discovered) if line)
     yield "records", f"{sum(counts.values()) + unused + bad:,}: {found}"
     here, published = sum(counts.values()) + unused, manifest.records_published
     if published is not None and here < published:

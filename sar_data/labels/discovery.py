@@ -42,9 +42,9 @@ class Picture(NamedTuple):
     """An image and what annotates it, as paths in the tree.
 
     `stem` is the image's name without its ending and without what Roboflow adds. `labels` is None where no file
-    annotates the image. `split` is train, val or test as
-    folders, lists or the names of annotation files say. `also` has the other paths that speak of this image: its
-    copies in other folders, and annotation files that were not taken; `name` is what its COCO document calls it.
+    annotates the image. `split` is train, val or test as folders, lists or the names of annotation files say. `also`
+    has the other paths that speak of this image: its copies in other folders, and annotation files that were not taken;
+    `name` is what its COCO document calls it.
     """
 
     stem: str
@@ -180,6 +180,11 @@ def split_of(path: str) -> str | None:
     return None
 
 
+def folder_split(path: str) -> str | None:
+    """Return the split that the folders of a path name; that of an image may be called train_1 wherever it lies."""
+    return split_of(path.rpartition("/")[0])
+
+
 def walk(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
     """Yield the paths of all files down to `below` folders, but for hidden ones."""
     yield from (path + name for name in sorted(tree.files(path)) if name[0] != ".")
@@ -228,8 +233,8 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
         paired = _listed(tree, files, paired)
     own, named = _class_file(tree, files) if form == "YOLO" else ((), None)
     kind: str = form or "images without annotations"
-    if form == "YOLO" and (variety := yolo.variety(tree, written)):
-        kind = f"YOLO {variety}"
+    if form == "YOLO":
+        kind = f"YOLO {yolo.variety(tree, written)}"
     return Found(tree, form, kind, paired, missing, own, named)
 
 
@@ -257,8 +262,8 @@ def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str,
             continue
         if tree.size(path) != tree.size(other):
             raise SourceError(
-                f"expected {stem} once, found {other} and {path}, which differ: keep one of the copies (an export with "
-                "augmented images cannot be read)"
+                f"expected {stem} once, found {other} and {path}, which differ: keep one of the copies, or export "
+                "the images anew without augmentation"
             )
         copies[stem] = (*copies.get(stem, ()), path)
     return list(kept.values()), copies
@@ -292,7 +297,7 @@ def _by_document(
         for name in known.images:
             stem = stem_of(name)
             if names is None or names.fullmatch(stem):
-                mine = [p for p in paths.get(stem, ()) if len(paths[stem]) == 1 or split_of(p) == split]
+                mine = [p for p in paths.get(stem, ()) if len(paths[stem]) == 1 or folder_split(p) == split]
                 for path in mine:
                     told[path].append(_Told(split, document, name))
                 missing |= set() if mine else {name}
@@ -307,7 +312,7 @@ def _by_document(
             stem_of(path),
             path,
             rows[0].document if rows else None,
-            next(iter(splits), None) or (split_of(path) if rows else None),
+            next(iter(splits), None) or (folder_split(path) if rows else None),
             (*copies.get(stem_of(path), ()), *(row.document for row in rows[1:])),
             rows[0].name if rows else "",
         )
@@ -324,10 +329,10 @@ def _by_stem(
         by_stem.setdefault(stem_of(path), []).append(path)
     found = {}
     for image in images:
-        split, stem = split_of(image), stem_of(image)
-        choices = sorted(by_stem.get(stem, []), key=lambda path: split_of(path) != split)
+        split, stem = folder_split(image), stem_of(image)
+        choices = sorted(by_stem.get(stem, []), key=lambda path: folder_split(path) != split)
         labels = choices[0] if choices else None
-        split = split or (split_of(labels) if labels else None)
+        split = split or (folder_split(labels) if labels else None)
         found[image] = Picture(stem, image, labels, split, (*copies.get(stem, ()), *choices[1:]))
     return found, tuple(sorted(by_stem.keys() - {one.stem for one in found.values()}))
 

@@ -68,11 +68,11 @@ def outlines(data: bytes, path: str, shape: tuple[int, int], labels: Sequence[in
 
 
 def variety(tree: Tree, paths: Sequence[str]) -> str:
-    """Return what the first text with an object has: boxes, turned boxes or polygons; empty where none has any."""
+    """Return what the first text with an object has: boxes, turned boxes or polygons."""
     for path in paths:
         for _, _, values in _lines(tree.head(path, SNIFFED)):
             return {5: "boxes", 9: "turned boxes"}.get(len(values), "polygons")
-    return ""
+    return "without any object"
 
 
 def names(data: bytes, path: str) -> set[str]:

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
+from pipelines import ssdd
 from sar_data import catalog
 from sar_data.builder.fit import fitted
+from sar_data.errors import SourceError
 from sar_data.record import Object, Record
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.outline import ends_like
@@ -299,3 +301,51 @@ def test_a_copy_gives_the_records_of_the_published_layout(
     )
     assert made.manifest.layout == fit.layout
     assert made.index().num_rows == len(shots)
+
+
+def test_a_val_of_hrsid_is_the_copys_own_split(
+    miniatures: Callable[[str], tuple[Pipeline, list[Shot]]], tmp_path: Path
+) -> None:
+    pipeline, shots = miniatures("hrsid")
+    for split, mine in parts(shots, "train", "val").items():
+        put(tmp_path / f"raw/annotations/instances_{split}2017.json", mini.coco(mine))
+        for one in mine:
+            put(tmp_path / "raw" / f"{split}2017" / one.file, one.data)
+    fit = fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
+    assert next(iter(fit.pipeline.splits)) == "folders"
+    found = records_of(fit.pipeline, fit.tree).values()
+    assert {(record.official, record.attrs["folder_split"]) for record in found} == {(None, "train"), (None, "val")}
+
+
+def test_two_different_images_of_one_name_are_refused(
+    miniatures: Callable[[str], tuple[Pipeline, list[Shot]]], tmp_path: Path
+) -> None:
+    pipeline, shots = miniatures("ssdd")
+    for number, one in enumerate(shots[:2]):
+        put(tmp_path / f"raw/train/images/000002_jpg.rf.{number:032x}.jpg", one.data)
+        put(tmp_path / f"raw/train/labels/000002_jpg.rf.{number:032x}.txt", mini.yolo(shots[0]))
+    with pytest.raises(SourceError, match=r"expected 000002 once, .* export the images anew without augmentation"):
+        fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
+
+
+def test_a_copy_of_the_old_ssdd_is_refused_too(
+    miniatures: Callable[[str], tuple[Pipeline, list[Shot]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, shots = miniatures("ssdd")
+    write_voc(shots, tmp_path / "raw")
+    monkeypatch.setattr(ssdd, "IMAGES", len(shots))
+    with pytest.raises(SourceError, match="perhaps the OLD SSDD"):
+        fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
+
+
+def test_the_copys_own_split_is_taken_when_asked_for(
+    miniatures: Callable[[str], tuple[Pipeline, list[Shot]]], tmp_path: Path
+) -> None:
+    pipeline, shots = miniatures("ssdd")
+    write_yolo(shots, tmp_path / "raw")
+    made = make(pipeline, tmp_path / "raw", tmp_path / "out", container="webdataset", split="folders")
+    assert {split: made.manifest.splits[split].count for split in ("train", "val", "test")} == {
+        "train": 9,
+        "val": 3,
+        "test": 0,
+    }
