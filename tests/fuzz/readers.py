@@ -28,9 +28,11 @@ import zstandard
 from pipelines import path_label
 from pipelines.synth import custom
 from pipelines.synth._phoenix import phoenix as written_phoenix
+from sar_data import dtypes
 from sar_data.download import ledger
 from sar_data.download import partial as transfers
 from sar_data.download.credentials import Credentials
+from sar_data.errors import BadRecord
 from sar_data.labels import ais, coco, discovery, dota, fields, geojson, lists, parquet, table, voc, yolo
 from sar_data.own import declaration, rows
 from sar_data.raster import gdal, image, mixed, npy, phoenix, picture, stack, tiff, window
@@ -42,11 +44,13 @@ from sar_data.sources.archives import zip as zips
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.lists import FoundLists
 from sar_data.sources.scenes import listing
+from sar_data.sources.standin import stand_in
 from sar_data.split.bypath import ByPath
 from sar_data.split.official import Official
 from tests.contract.trees import walked
 from tests.fuzz.memory import Memory
 from tests.fuzz.mutants import mutated
+from tests.mini.archives import spanned_bytes
 from tests.raster.test_short import png
 from tests.raster.test_tiff import by_gdal, small
 
@@ -88,19 +92,32 @@ TIFFS = [
     *([by_gdal(FLOATS, **options)] for options in ({"BIGTIFF": "YES"}, {"ENDIANNESS": "BIG"}, {"compress": "deflate"})),
     *([by_gdal(FLOATS, tiled=True, blockxsize=16, blockysize=16, compress=c)] for c in ("none", "lzw", "zstd")),
     *([by_gdal(PICTURE, compress=c)] for c in ("jpeg", "packbits")),
+    *([by_gdal(image, nodata=value)] for image, value in ((FLOATS, -9999), (PICTURE, 0), (FLOATS, float("nan")))),
+    *([by_gdal(FLOATS.astype(kind))] for kind in ("float64", "int32", "complex64")),
 ]
 SINGLE = [TIFFS[0], *TIFFS[2:]]
 
 
 def read_tiff(data: bytes) -> None:
     tiff.georeference_of(data)
-    tiff.read(data, "a.bin", shape=None, dtypes=None, bands=None)
+    raster = tiff.read(data, "a.bin", shape=None, dtypes=None, bands=None)
+    raster.codes(255)
+    stored(raster.image()[0])
+
+
+def stored(image: Any) -> None:
+    """Pass an image through the gate that is before every build."""
+    if image.dtype.kind == "c":
+        image = dtypes.parts(image, "amplitude-phase")
+    if image.dtype.name in dtypes.TAKEN:
+        dtypes.fitted(dtypes.without(image, -9999.0)[0], "float32", "a.bin")
 
 
 def read_heads(data: bytes) -> None:
     tree = Memory({"a.bin": data})
     tiff.georeference(tree, "a.bin")
     tiff.header(tree, "a.bin")
+    tiff.nodata(tree, "a.bin")
     window.shape(tree, "a.bin")
 
 
@@ -111,7 +128,7 @@ def read_window(data: bytes) -> None:
 def read_mixed(ending: str, data: bytes) -> None:
     tree = Memory({f"a.bin{ending}": data})
     mixed.header(tree, f"a.bin{ending}")
-    mixed.read(data, f"a.bin{ending}")
+    stored(mixed.read(data, f"a.bin{ending}").image)
 
 
 def built_png(parts: Sequence[bytes]) -> bytes:
@@ -436,6 +453,28 @@ def seeds(*values: Any) -> list[list[bytes]]:
     return [[text if isinstance(text, bytes) else text.encode()] for text in texts]
 
 
+POINTERS = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 58024\n",
+    b"/annex/objects/MD5E-s5000--0123456789abcdef.tif\n",
+    b"outs:\n- md5: a304afb96060aad90176268345e10355\n  size: 88\n  path: a.tif\n",
+    b"<!DOCTYPE html><html>",
+)
+
+
+def read_stand_in(data: bytes) -> None:
+    if stand_in(data[:1024], len(data)) is None:
+        raise BadRecord("a.bin", "expected what stands in for a file, found a file")
+
+
+def read_parts(names: tuple[str, ...], data: bytes) -> None:
+    """Cut a file into parts and read them as the archive that they are."""
+    with tempfile.TemporaryDirectory() as home:
+        step = -(-len(data) // len(names))
+        for i, name in enumerate(names):
+            Path(home, name).write_bytes(data[i * step : (i + 1) * step])
+        walked(open_tree(Path(home, names[0])))
+
+
 READERS: dict[str, Reader] = {
     "tiff": Reader(read_tiff, TIFFS),
     "tiff heads": Reader(read_heads, SINGLE),
@@ -450,10 +489,21 @@ READERS: dict[str, Reader] = {
         [[gdal.encoded(PICTURE, "JPEG")], [gdal.encoded(np.repeat(PICTURE, 3, 0), "JPEG")]],
     ),
     "npy": Reader(lambda data: npy.read(data, "a.bin"), [[npy_bytes(FLOATS)], [npy_bytes(PICTURE[0].astype(">i2").T)]]),
-    "npy by ending": Reader(partial(read_mixed, ".npy"), [[npy_bytes(FLOATS)]]),
+    "npy by ending": Reader(
+        partial(read_mixed, ".npy"),
+        [[npy_bytes(FLOATS.astype(kind))] for kind in ("float32", "float64", "int64", "complex128", "bool")],
+    ),
+    "png of 16 bits": Reader(
+        partial(read_mixed, ".png"), [[struct.pack(">IIBBBBB", 48, 64, 16, 0, 0, 0, 0), bytes(64 * 97)]], built_png
+    ),
+    "stand-in": Reader(read_stand_in, [[pointer] for pointer in POINTERS]),
+    "zip in parts": Reader(partial(read_parts, ("a.bin.zip.001", "a.bin.zip.002")), [[zipped(zipfile.ZIP_STORED)]]),
+    "spanned zip": Reader(
+        partial(read_parts, ("a.bin.z01", "a.bin.zip")), [[spanned_bytes({"a": bytes(700), "b": b"x" * 900}, 2)]]
+    ),
     "jpeg by ending": Reader(partial(read_mixed, ".jpg"), [[gdal.encoded(PICTURE, "JPEG")]]),
     "tiff by ending": Reader(partial(read_mixed, ".tif"), TIFFS),
-    "picture": Reader(lambda data: picture.one_kind(Memory({"a.bin.tif": data}), ["a.bin.tif"]), SINGLE),
+    "picture": Reader(lambda data: picture.one_kind(Memory({"a.bin.tif": data}), ["a.bin.tif"]), SINGLE[:-3]),
     "phoenix": Reader(lambda data: phoenix.read(data, "a.bin"), PHOENIX),
     "zarr in zip": Reader(read_zarr, ZARRS, built_zarr),
     "voc": Reader(read_voc, [[VOC.encode()], [VOC.replace("utf-8", "GBK").encode("gbk")], [VOC.encode("utf-16")]]),
@@ -476,7 +526,10 @@ READERS: dict[str, Reader] = {
     "rows of images": Reader(read_image_rows, [[image_rows_bytes()]]),
     "table": Reader(
         lambda data: table.read_table("a.bin", data, ("name", "b")),
-        seeds("name,a,b\n1,2,3\n'x y',\"2,2\",3\n", "name;b\n1;2\n"),
+        seeds(
+            *("name,a,b\n1,2,3\n'x y',\"2,2\",3\n", "name;b\n1;2\n"),
+            *("name,b\n船,2\n".encode(encoding) for encoding in ("gbk", "utf-16", "utf-8-sig")),
+        ),
     ),
     "list of labels": Reader(
         read_list, seeds("a/b.tif 0\nc d.tif,1\n", "image,label,split\na.tif,x|y,train\n"), names=("a.csv",)

@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from struct import pack_into
 
 import zstandard
 
@@ -55,6 +56,22 @@ def zip_bytes(files: Files, method: int = zipfile.ZIP_STORED) -> bytes:
         for name, data in files.items():
             archive.writestr(name if data is not None else f"{name}/", data or b"")
     return raw.getvalue()
+
+
+def spanned_bytes(files: Files, parts: int) -> bytes:
+    """Return the bytes of a zip in so many parts of one size, as zip -s writes it: places count from their part on."""
+    data = bytearray(zip_bytes(files))
+    step = -(-len(data) // parts)
+    end = data.rindex(b"PK\5\6")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        at = directory = archive.start_dir
+        for info in archive.infolist():
+            pack_into("<H", data, at + 34, info.header_offset // step)
+            pack_into("<I", data, at + 42, info.header_offset % step)
+            at += 46 + len(info.filename) + len(info.extra) + len(info.comment)
+    pack_into("<HH", data, end + 4, parts - 1, directory // step)
+    pack_into("<I", data, end + 16, directory % step)
+    return bytes(data)
 
 
 def _written(path: Path, data: bytes) -> Path:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import gzip
-import io
 import re
-import zipfile
 from pathlib import Path
-from struct import pack_into
 
 import pytest
 
@@ -19,7 +16,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.standin import stand_in
 from tests.contract.trees import walked
-from tests.mini.archives import Files, files_of, folder, tar_bytes, zip_bytes
+from tests.mini.archives import Files, files_of, folder, spanned_bytes, tar_bytes, zip_bytes
 
 LITTER = (
     *("__MACOSX/a.tif", "._a.tif", ".DS_Store", "Thumbs.db", "THUMBS.DB", "@eaDir/a.tif", "desktop.ini", ".git/HEAD"),
@@ -162,19 +159,7 @@ def parted(data: bytes, to: Path, names: list[str]) -> Path:
 
 
 def spanned(files: Files, to: Path, names: list[str]) -> Path:
-    """Write a zip in parts as zip -s does: places count from the beginning of the part."""
-    data = bytearray(zip_bytes(files))
-    step = -(-len(data) // len(names))
-    end = data.rindex(b"PK\5\6")
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        at, directory = archive.start_dir, archive.start_dir
-        for info in archive.infolist():
-            pack_into("<H", data, at + 34, info.header_offset // step)
-            pack_into("<I", data, at + 42, info.header_offset % step)
-            at += 46 + len(info.filename) + len(info.extra) + len(info.comment)
-    pack_into("<HH", data, end + 4, len(names) - 1, directory // step)
-    pack_into("<I", data, end + 16, directory % step)
-    return parted(bytes(data), to, names)
+    return parted(spanned_bytes(files, len(names)), to, names)
 
 
 @pytest.mark.parametrize("ends", [["zip.001", "zip.002", "zip.003"], ["z01", "z02", "zip"]])
