@@ -12,7 +12,13 @@ from prefect.utilities.schema_tools.validation import is_valid
 from sar_data.errors import UsageError, unknown
 from sar_data.naming import fold
 
-WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list"}
+WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "JSON",
+}
 
 
 def parse(

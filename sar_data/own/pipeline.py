@@ -107,8 +107,8 @@ def _units(bands: tuple[Band, ...]) -> list[str]:
 
 def _left(found: Survey) -> list[str]:
     """Return sentences of the images that are no samples."""
-    left = [(found.strangers, "end in none of the suffixes"), (found.unnamed, "are named by no row or line")]
-    return [f"{len(paths):,} images {what} and are left out, such as {paths[0]}" for paths, what in left if paths]
+    left = [(found.strangers, "whose names end in none of the suffixes"), (found.unnamed, "that no row or line names")]
+    return [f"left out: {len(paths):,} of the images, {what}, such as {paths[0]}" for paths, what in left if paths]
 
 
 def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:

@@ -17,8 +17,10 @@ from sar_data.cli import main
 from sar_data.errors import SourceError
 from sar_data.own.begin import begin, text_of
 from sar_data.own.declaration import declared
+from sar_data.own.fields import FIELDS
 from sar_data.sources.tree import Folder
 from tests.own.trees import SIDE, png, tif, values
+from tests.places import ROOT
 
 COUNT = 60
 
@@ -183,6 +185,17 @@ def test_a_folder_without_a_declaration_is_answered_with_init(tmp_path: Path) ->
         done = run(*words, "--out", tmp_path)
         assert done.exit_code == 1
         assert "sar-data init" in done.stderr
+
+
+def test_the_page_names_only_fields_that_there_are() -> None:
+    page = (ROOT / "docs" / "own-data.md").read_text()
+    named = set(re.findall(r"(?:^|`|, )([a-z_]+) = ", page, re.MULTILINE)) | set(
+        re.findall(r"`([a-z]+_[a-z_]+)`", page)
+    )
+    assert named <= FIELDS.keys()
+    assert {"unit", "bands", "mask_values", "frame_suffixes", "x_column"} <= named
+    for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
+        declared(None, tomllib.loads(text))
 
 
 def test_the_fields_are_options(tmp_path: Path) -> None:
