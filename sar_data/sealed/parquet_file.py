@@ -51,7 +51,7 @@ def check_columns(path: Path) -> None:
     try:
         with os.fdopen(open_regular(path), "rb") as source:
             check_size(source, os.fstat(source.fileno()).st_size)
-    except (pa.ArrowException, OSError, TooLarge) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise BuildError(f"{path}: {error}"[:500]) from error
 
 

@@ -6,18 +6,22 @@ bound by its own size, far above what tables of real samples reach (an index of 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
+from itertools import chain, islice, product
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sar_data.system.parquet_pages import Page, pages
+
 ROWS_A_BYTE = 16  # every row has a name of its own, so that a file that tells more rows tells them of nothing
 BYTES_A_BYTE, FREE = 256, 1 << 27  # in memory; FREE is for small files, whose overhead says nothing
-WIDTH = 8  # bytes of a number, or of what leads to a text
-# Of what the writer writes. Others repeat parts of values, which no dictionary would show.
-ENCODINGS = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
+WIDTH = 16  # bytes of a number, or of what leads to a text, with those that say in which list it is
+# Numbers of those that the writer writes: plain, by dictionary, runs, bits. Others repeat parts of texts.
+ENCODINGS = {0, 2, 3, 4, 8}
 
 
 class TooLarge(ValueError):
@@ -33,7 +37,7 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
     """Raise TooLarge where some columns of a file of `size` bytes, all by default, would take too much memory.
 
     `source` is a file that can be read at any place. Of texts, the longest one of each dictionary is looked at.
-    Raises pyarrow's exceptions where it is no Parquet.
+    Raises pyarrow's exceptions, or ValueError, where it is no Parquet.
     """
     with pq.ParquetFile(source) as parquet:
         metadata = parquet.metadata
@@ -42,33 +46,55 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
     fields = [metadata.schema.column(number) for number in range(metadata.num_columns)]
     leaves = [n for n, field in enumerate(fields) if columns is None or field.path.partition(".")[0] in columns]
     texts = [n for n in leaves if fields[n].physical_type == "BYTE_ARRAY"]
-    most, needed = allowance(size), 0
-    for group in range(metadata.num_row_groups):
-        for leaf in leaves:
-            chunk = metadata.row_group(group).column(leaf)
-            if strange := set(chunk.encodings) - ENCODINGS:
-                raise TooLarge(f"{chunk.path_in_schema}: expected values one by one, found {', '.join(strange)}")
-            needed += max(chunk.num_values, 0) * WIDTH + max(chunk.total_uncompressed_size, 0)
-        if needed > most:
-            raise TooLarge(f"expected a table of at most {most} bytes, found more than {needed}")
+    room, values = allowance(size), Counter[tuple[int, int]]()
+    for group, leaf in product(range(metadata.num_row_groups), leaves):
+        chunk = metadata.row_group(group).column(leaf)
+        for page in _pages(source, chunk):
+            if page.encoding not in ENCODINGS:
+                raise TooLarge(f"{chunk.path_in_schema}: expected plain values or a dictionary, found other pages")
+            values[group, leaf] += page.values
+            room -= page.values * WIDTH + page.size
+            _check_room(room, size, chunk.path_in_schema)
     paths = [fields[n].path for n in texts]
     with pq.ParquetFile(source, metadata=metadata, read_dictionary=paths, buffer_size=1 << 16) as parquet:
-        for group in range(metadata.num_row_groups if paths else 0):
-            row = next(parquet.iter_batches(batch_size=1, row_groups=[group], columns=paths), None)
-            longest = max(map(_longest, row.columns), default=0) if row else 0
-            needed += sum(metadata.row_group(group).column(leaf).num_values for leaf in texts) * longest
-            if needed > most:
-                raise TooLarge(f"expected a table of at most {most} bytes, found texts for {needed}")
+        for group, leaf in product(range(metadata.num_row_groups), texts):
+            room -= _text_bytes(parquet, group, fields[leaf].path, values[group, leaf], room)
+            _check_room(room, size, fields[leaf].path)
 
 
-def _longest(array: pa.Array) -> int:
-    """Return the bytes of the longest text of all dictionaries inside of an array."""
+def _check_room(room: int, size: int, column: str) -> None:
+    if room < 0:
+        most = allowance(size)
+        raise TooLarge(f"{column}: expected a table of at most {most} bytes in memory, found more than {most - room}")
+
+
+def _pages(source: Any, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
+    starts = [at for at in (chunk.dictionary_page_offset, chunk.data_page_offset) if at]
+    start = min(starts, default=0)
+    return pages(source, start, start + chunk.total_compressed_size)
+
+
+def _text_bytes(parquet: pq.ParquetFile, group: int, path: str, values: int, room: int) -> int:
+    """Return the bytes of the texts of a column, or a larger figure that is within `room`."""
+    rows = islice(parquet.iter_batches(batch_size=1, row_groups=[group], columns=[path]), 1)
+    first = [coded for row in rows for column in row.columns for coded in _dictionaries(column)]
+    longest = max((pc.max(pc.binary_length(coded.dictionary)).as_py() or 0 for coded in first), default=0)
+    if values * longest <= room:
+        return values * longest
+    chunks = [chunk for column in parquet.read_row_group(group, columns=[path]).columns for chunk in column.chunks]
+    coded = [part for chunk in chunks for part in _dictionaries(chunk)]
+    return sum(pc.sum(pc.take(pc.binary_length(part.dictionary), part.indices)).as_py() or 0 for part in coded)
+
+
+def _dictionaries(array: pa.Array) -> Iterator[pa.DictionaryArray]:
+    """Yield the texts inside of an array, which were read by their dictionaries."""
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return pc.max(pc.binary_length(array.dictionary)).as_py() or 0
-    if pa.types.is_struct(kind):
-        return max((_longest(array.field(number)) for number in range(kind.num_fields)), default=0)
-    if pa.types.is_list(kind) or pa.types.is_map(kind):
-        parts = [array.values] if pa.types.is_list(kind) else [array.keys, array.items]
-        return max(map(_longest, parts))
-    return 0
+        yield array
+    elif pa.types.is_struct(kind):
+        for number in range(kind.num_fields):
+            yield from _dictionaries(array.field(number))
+    elif pa.types.is_map(kind):
+        yield from chain(_dictionaries(array.keys), _dictionaries(array.items))
+    elif pa.types.is_list(kind):
+        yield from _dictionaries(array.values)

@@ -1,0 +1,87 @@
+"""What a Parquet file would take in memory is told by its pages, in whatever way they were written."""
+
+from __future__ import annotations
+
+import io
+import random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sar_data.system import parquet
+from sar_data.system.parquet import TooLarge, check_size
+from sar_data.system.parquet_pages import pages
+
+ROWS = 5_000
+TABLE = pa.table(
+    {
+        "name": [f"sample {i}" for i in range(ROWS)],
+        "class": ["water", "wood"] * (ROWS // 2),
+        "boxes": [[{"label": "ship", "edges": [0.0, 1.0]}] * (i % 3) for i in range(ROWS)],
+        "none": pa.nulls(ROWS, pa.string()),
+        "number": np.arange(ROWS),
+    }
+)
+
+
+def written(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **options)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_pages_have_the_values_and_bytes_that_the_file_lists(compression: str, version: str, dictionary: bool) -> None:
+    options = {"compression": compression, "data_page_version": version, "use_dictionary": dictionary}
+    data = written(TABLE, row_group_size=2_000, data_page_size=2_000, **options)
+    metadata = pq.read_metadata(pa.BufferReader(data))
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(number)
+            found = list(parquet._pages(pa.BufferReader(data), chunk))
+            assert sum(page.values for page in found[chunk.has_dictionary_page :]) == chunk.num_values
+            # With the headers, of which there is one a page.
+            assert 0 < chunk.total_uncompressed_size - sum(page.size for page in found) < 300 * len(found)
+            assert {page.encoding for page in found} <= parquet.ENCODINGS
+    check_size(pa.BufferReader(data), len(data))
+
+
+def test_a_long_text_in_one_row_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "FREE", 1 << 20)
+    once = written(pa.table({"note": ["a" * 100_000, *["b"] * 999]}))
+    check_size(pa.BufferReader(once), len(once))
+    often = written(pa.table({"note": ["a" * 100_000] * 200}))
+    with pytest.raises(TooLarge, match="note: expected a table of at most"):
+        check_size(pa.BufferReader(often), len(often))
+
+
+def test_a_list_of_parts_that_is_false_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The footer says less than the pages hold: their own headers are counted."""
+    monkeypatch.setattr(parquet, "FREE", 1 << 20)
+    count = 2_000_000
+    data = written(pa.table({"numbers": [[0.0] * count]}))
+    # Numbers of seven bits a byte, the last without its highest one, doubled for their sign: `count`, and 1 as long.
+    many, one = (bytes([(2 * n >> 7 * i) & 127 | 128 * (i < 3) for i in range(4)]) for n in (count, 1))
+    places = [at for at in range(len(data)) if data.startswith(many, at)]
+    lies = [data[:at] + one + data[at + 4 :] for at in places]
+    lie = next(lie for lie in lies if pq.read_metadata(pa.BufferReader(lie)).row_group(0).column(0).num_values == 1)
+    with pytest.raises(TooLarge, match=r"numbers\.list\.element: expected a table of at most"):
+        check_size(pa.BufferReader(lie), len(lie))
+
+
+def test_damaged_pages_are_refused_and_the_walk_ends() -> None:
+    data = written(TABLE.slice(0, 50), compression="zstd")
+    for number in range(300):
+        draw = random.Random(number)
+        changed = bytearray(data)
+        for _ in range(draw.choice((1, 2, 8))):
+            changed[draw.randrange(len(data))] = draw.randrange(256)
+        try:
+            assert len(list(pages(io.BytesIO(changed), 4, len(changed)))) < len(changed)
+        except ValueError:
+            continue
