@@ -117,6 +117,8 @@ def _seen(tree: Tree, found: Survey, seen: Evidence) -> Iterator[str]:
         sizes[f"{bands} band{'s' * (bands > 1)} of {height}x{width} pixels, {dtype}"] += n
     kinds = "; ".join(f"{n:,} files with {kind}" for kind, n in sizes.most_common(4))
     yield from _comment(f"Seen: {len(found.chips):,} samples; {kinds}{'; and others' * (len(sizes) > 4)}.")
+    if (looked := seen.kinds.total() + seen.unreadable) < len(found.chips):
+        yield f"# Seen: what follows is of {looked:,} of them, spread over all."
     if seen.unreadable:
         yield from _comment(f"Seen: {seen.unreadable:,} files that cannot be read; a build names them.")
     if seen.values:

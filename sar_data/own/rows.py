@@ -29,7 +29,6 @@ WORDS = {
     "y": "lat latitude center_lat northing",
 }
 """Role of a column → what it is called, the likeliest first."""
-PARTED = re.compile(r"\s*[;|]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ def _labels(value: Any) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)):
         return tuple(str(one).strip() for one in value)
     text = _text(value)
-    return () if text is None else tuple(word for word in PARTED.split(text) if word)
+    return () if text is None else tuple(word.strip() for word in text.replace("|", ";").split(";") if word.strip())
 
 
 def _of_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:

@@ -202,6 +202,21 @@ def test_rows_that_name_no_image_are_quarantined_one_by_one(tmp_path: Path) -> N
     ]
 
 
+def test_groups_and_blocks_are_splits_of_a_declaration(tmp_path: Path) -> None:
+    for i in range(40):
+        tif(tmp_path / f"raw/{'ab'[i % 2]}/scene{i % 5}/{i}.tif", values(i), place=i)
+    asked: dict[str, Any] = {"source": tmp_path / "raw", "out": tmp_path, "unit": "power", "runner": "serial"}
+    by_group = sar_data.build("custom", **asked, declare={"group": "folder", "split": "group"}).index().to_pylist()
+    assert {row["group"] for row in by_group} == {f"{name}/scene{n}" for name in "ab" for n in range(5)}
+    homes = {row["group"]: {other["split"] for other in by_group if other["group"] == row["group"]} for row in by_group}
+    assert all(len(splits) == 1 for splits in homes.values())
+    blocks = sar_data.build("custom", **asked, declare={"split": "blocks:size=2,buffer=0"}).manifest
+    assert blocks.split_policy.policy == "blocks"
+    assert blocks.split_policy.parameters["size"] == 2
+    with pytest.raises(SourceError, match=r"split: unknown split 'group'\. There are: blocks, random, stratified"):
+        sar_data.build("custom", **asked, declare={"split": "group"})
+
+
 def test_masks_may_lie_beside_the_images_of_each_split(tmp_path: Path) -> None:
     for i in range(6):
         split = ("train", "val", "test")[i % 3]
