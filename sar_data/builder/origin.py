@@ -14,7 +14,7 @@ from sar_data.dtypes import TAKEN, fitted, parts, without
 from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
-from sar_data.sources.standin import explaining
+from sar_data.sources.standin import explained
 from sar_data.sources.tree import Witness
 from sar_data.spec import DatasetSpec, Pipeline, Tree
 
@@ -78,8 +78,9 @@ class _RawOpened:
         witness = Witness(self.tree, seen, sizes)
         spec = self.pipeline.spec
         try:
-            with explaining(self.tree):
-                sample = self.pipeline.read(witness, record)
+            sample = self.pipeline.read(witness, record)
+        except BadRecord as error:
+            raise explained(self.tree, error) from error.__cause__
         except SarDataError:
             raise
         except Exception as error:
@@ -93,10 +94,12 @@ class _RawOpened:
         size = record.shape or spec.shape or image.shape[-2:]
         frames = (spec.frames,) if spec.frames > 1 else ()
         expected = (*frames, len(spec.bands), *size), np.dtype(spec.dtype)
-        if image.shape != expected[0] or image.dtype.name not in TAKEN:
+        narrowed = image.dtype != expected[1]
+        if image.shape != expected[0] or (narrowed and image.dtype.name not in TAKEN):
             found = f"{image.shape} {image.dtype}"
             raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
-        image, narrowed = fitted(image, spec.dtype, record.files[0].path)
+        if narrowed:
+            image, narrowed = fitted(image, spec.dtype, record.files[0].path)
         if spec.mask:
             _check_mask(sample.mask, size, spec, record.files[-1].path)
         for file in record.files:

@@ -20,7 +20,7 @@ from sar_data.builder.draft import Draft, Job
 from sar_data.builder.origin import Opened, Pixels
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import SLOTS, Proof
-from sar_data.builder.suspects import FILLS, REASONS, ZERO, Counts, bordered, unfilled
+from sar_data.builder.suspects import BORDER, FILL, INFINITE, LOWEST_FILL, REASONS, ZERO, Counts, bordered, unfilled
 from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Place, Shard, Written
 from sar_data.formats.storage import physical
@@ -194,8 +194,8 @@ class _Pass:
                 pixels = opened.pixels(record, place)
                 height, width = pixels.size
                 seen = survey(physical(pixels.image[..., :height, :width], layout.scale), pixels.nodata)
-                filled = np.zeros(len(layout.bands), np.int64)
-                if seen.least <= max(FILLS):  # most images hold nothing so low
+                filled = None
+                if seen.least <= LOWEST_FILL:
                     image, filled = unfilled(pixels.image, layout.units)
                     pixels = replace(pixels, image=image)
                     seen = survey(physical(image[..., :height, :width], layout.scale), pixels.nodata)
@@ -231,11 +231,13 @@ class _Pass:
             self.slots.append((True, None, None, xxh3, hidden, pixels.files, masked))
             yield Entry(record, pixels.image, pixels.mask)
 
-    def _suspect(self, image: Image, seen: Survey, filled: Counts) -> None:
+    def _suspect(self, image: Image, seen: Survey, filled: Counts | None) -> None:
         """Count the pixels of an image that may be none, but for zeros, which the figures of all images have."""
-        units = self.job.layout.units
-        infinite = seen.masked["inf"] if seen.masked else np.zeros(len(units), np.int64)
-        self.suspects += np.stack([np.zeros_like(filled), filled, infinite, bordered(image, units)])
+        if filled is not None:
+            self.suspects[FILL] += filled
+        if seen.masked:
+            self.suspects[INFINITE] += seen.masked["inf"]
+        self.suspects[BORDER] += bordered(image, self.job.layout.units)
         self.pixels += seen.flat.shape[1]
 
     def _refuse_implausible(self, record: Record, seen: Survey, pixels: Pixels) -> None:

@@ -11,7 +11,7 @@ from sar_data.builder.fit import Fitted, fitted, holds
 from sar_data.builder.gate import with_absence
 from sar_data.builder.origin import Raw
 from sar_data.builder.scan import scan
-from sar_data.builder.suspects import FILLS, unfilled
+from sar_data.builder.suspects import LOWEST_FILL, unfilled
 from sar_data.errors import SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME as DECLARATION
@@ -70,7 +70,7 @@ def _tally(raw: Raw, records: Sequence[Record]) -> BandStats:
         for record in records:
             pixels = opened.pixels(record, None)
             seen = survey(pixels.image, pixels.nodata)
-            if seen.least <= max(FILLS):
+            if seen.least <= LOWEST_FILL:
                 seen = survey(unfilled(pixels.image, raw.pipeline.spec.units)[0], pixels.nodata)
             tally.add(seen)
     return tally.finish()

@@ -12,6 +12,7 @@ from sar_data.record import Image
 from sar_data.sealed.documents import SuspectPixels
 
 FILLS = (-9999.0, -32768.0)  # what programs write where they have no value
+LOWEST_FILL = max(FILLS)  # an image whose least value is above it holds none
 FREE = ("1", "minmax")  # units of values that were normalized, where any number may be one
 REASONS: Mapping[str, str] = {
     "zero": "exact zeros in dB",
@@ -19,7 +20,8 @@ REASONS: Mapping[str, str] = {
     "infinite": "infinite (masked)",
     "border": "in borders of one value",
 }
-ZERO = list(REASONS).index("zero")
+ZERO, FILL, INFINITE, BORDER = range(len(REASONS))
+ROWS, COLUMNS = np.array([0, 0, -1, -1, 0, 1, 0, 1]), np.array([0, 1, 0, 1, 0, 0, -1, -1])  # two pixels of each side
 Counts = npt.NDArray[np.int64]
 """int64 [reason, band]."""
 
@@ -41,10 +43,12 @@ def bordered(image: Image, units: Sequence[str]) -> Counts:
     counts = np.zeros(len(units), np.int64)
     if min(image.shape[-2:]) < 2:
         return counts
-    # Speckle has no two equal neighbours, so that most images need no closer look.
-    sides = image[..., 0, :2], image[..., -1, :2], image[..., :2, 0], image[..., :2, -1]
-    alike = np.any([side[..., 0] == side[..., 1] for side in sides], axis=0).reshape(-1, len(units))
-    for frame, band in np.argwhere(alike).tolist():
+    # Speckle has no two equal neighbours, so that most images need no closer look than at two pixels of each side.
+    ends = image[..., ROWS, COLUMNS]
+    alike = ends[..., ::2] == ends[..., 1::2]
+    if not alike.any():
+        return counts
+    for frame, band in np.argwhere(alike.any(axis=-1).reshape(-1, len(units))).tolist():
         counts[band] += _border(image.reshape(-1, *image.shape[-3:])[frame, band], units[band] == "dB")
     return counts
 

@@ -59,10 +59,13 @@ def explaining(tree: Tree) -> Iterator[None]:
     try:
         yield
     except BadRecord as error:
-        try:
-            found = in_place_of(tree, error.path)
-        except BadRecord:  # it names no file, or one that is not there
-            found = None
-        if found is None or found.reason == error.reason:
-            raise
-        raise BadRecord(error.path, found.reason) from error
+        raise explained(tree, error) from error.__cause__
+
+
+def explained(tree: Tree, error: BadRecord) -> BadRecord:
+    """Return an error that says what stands in the place of the file, the same one where it is a file."""
+    try:
+        found = in_place_of(tree, error.path)
+    except BadRecord:  # it names no file, or one that is not there
+        return error
+    return error if found is None or found.reason == error.reason else BadRecord(error.path, found.reason)
