@@ -37,31 +37,40 @@ class Bins(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one image gives: sums [band] and [band, band], those of power for dB, quantiles and pixels that are 0."""
+    """What images give: sums [..., band] and [..., band, band], those of power for dB, pixels that are 0, quantiles."""
 
     linear: Floats
-    square: Floats
-    power: Power | None
-    quantiles: Floats
     zeros: Floats
+    power: Power
+    square: Floats
+    quantiles: Floats
+
+    @classmethod
+    def of(cls, measured: Floats) -> Measured:
+        """Take apart what `measure` gave of an image, or a stack or a sum of such (without quantiles of meaning)."""
+        end = SUMS + measured.shape[-1]
+        linear, zeros, *power = (measured[..., i, :] for i in range(SUMS))
+        return cls(
+            linear, zeros, (power[0], power[1]), measured[..., SUMS:end, :], measured[..., end:, :].swapaxes(-1, -2)
+        )
 
 
-def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) -> Measured:
+def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) -> Floats:
     """Return the figures of an image float32 [band, pixel], all of whose pixels are valid, and count it in `bins`.
 
-    The sums are Σ(x - centre) [band] and Σ(x - centre)(y - centre) [band, band]; of `decibels` also Σv and Σv² [band]
-    of v = 10 ** ((x - centre) / 10) - 1. Quantiles [band, fraction] are exact; a value outside the bins is counted at
-    their end. Raises ValueError for arrays that do not fit together, TypeError for those of another type or order.
+    They come in one array [SUMS + band + fraction, band], for `Measured.of`. The sums are Σ(x - centre) and
+    Σ(x - centre)(y - centre); of `decibels` also Σv and Σv² of v = 10 ** ((x - centre) / 10) - 1. Quantiles are exact; a
+    value outside the bins is counted at their end. Raises ValueError for arrays that do not fit together, TypeError for
+    those of another type or order.
     """
     bands, counts = flat.shape[0], bins.counts.shape
     if centre.shape != (bands,) or counts[0] != bands or counts[1] < 3 or not flat.shape[1]:
         raise ValueError(f"expected centres and bins of {bands} bands of pixels, found {centre.shape} and {counts}")
     ranks = ranks_of(flat.shape[1])
     axis = np.array((bins.first, bins.per_unit, decibels))
-    out = np.empty((SUMS + bands + len(ranks.weight), bands))
+    out = np.zeros((SUMS + bands + len(ranks.weight), bands))
     _measure(flat, centre, axis, bins.counts, *ranks, out)
-    power = (out[2], out[3]) if decibels else None
-    return Measured(out[0], out[SUMS : SUMS + bands], power, out[SUMS + bands :].T, out[1])
+    return out
 
 
 @compiled(numba.void(PIXELS, F8, F8, F8_2), reordered=True)

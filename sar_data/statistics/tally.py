@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,6 @@ from sar_data.statistics.figures import FIGURES, MASKED, MAX, MIN, QUANTILES, ZE
 from sar_data.statistics.quantiles import quantiles
 from sar_data.statistics.stats import REASONS, BandStats, Counts, Floats, Moments, empty_histogram
 from sar_data.statistics.units import DB_TO_NEPER, DOMAINS, HISTOGRAMS, LINEAR, axis, domains
-
-if TYPE_CHECKING:
-    from sar_data.statistics.kernel import Measured
 
 Valid = npt.NDArray[np.bool_]
 
@@ -74,7 +71,7 @@ class _Whole(NamedTuple):
     pixels: int
     low: Image
     high: Image
-    measured: Measured
+    measured: Floats
 
 
 class _Domain:
@@ -103,7 +100,7 @@ class Tally:
         self._samples = 0
         self._centre: Floats | None = None
         self._count = np.zeros((bands, bands), np.int64)
-        self._pixels, self._linear = 0, np.zeros(bands)  # of whole images, where every pair of bands has every pixel
+        self._pixels = 0  # of whole images, where every pair of bands has every pixel
         self._sum, self._square, self._product = (np.zeros((bands, bands)) for _ in range(3))
         self._domains = {name: _Domain(bands) for unit in self._units for name in domains(unit)}
         self._low, self._high = np.full(bands, np.inf), np.full(bands, -np.inf)
@@ -111,6 +108,7 @@ class Tally:
         self._histogram = empty_histogram(units)
         self._masked = {reason: np.zeros(bands, np.int64) for reason in REASONS}
         self._whole: list[_Whole] = []
+        self._summed = 0  # of these
         self._rest: list[tuple[int, Figures]] = []  # place and figures of the images that are not whole
         # The compiled loops take bands of one unit whose values are their own axis.
         first, width, bins = HISTOGRAMS[self._units[0]]
@@ -153,19 +151,10 @@ class Tally:
     def _add_whole(self, survey: Survey, centre: Floats) -> None:
         from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
 
-        self._pixels += survey.flat.shape[1]
         first, width, _ = HISTOGRAMS[self._units[0]]
         bins = kernel.Bins(first, 1 / width, self._histogram)
-        image = kernel.measure(survey.flat, centre, bins, decibels=self._units[0] == "dB")
-        self._linear += image.linear
-        self._product += image.square
-        self._square += image.square.diagonal()[:, None]
-        self._zeros += image.zeros.astype(np.int64)
-        if image.power is not None:
-            power = self._domains["power"]
-            power.sum += image.power[0]
-            power.square += image.power[1]
-        self._whole.append(_Whole(self._samples - 1, survey.flat.shape[1], survey.low, survey.high, image))
+        measured = kernel.measure(survey.flat, centre, bins, decibels=self._units[0] == "dB")
+        self._whole.append(_Whole(self._samples - 1, survey.flat.shape[1], survey.low, survey.high, measured))
 
     def _add_masked(self, flat: Image, centre: Floats, valid: Valid, figures: Figures) -> None:
         """Add an image of another unit, or with masked or extreme pixels: plain numpy."""
@@ -206,30 +195,48 @@ class Tally:
         for place, rest in self._rest:
             figures[place] = rest
         if self._whole:  # at once: for each image alone these lines would take as long as its sums
-            places, counts, low, high, measured = zip(*self._whole, strict=True)
-            figures[list(places)] = self._figures_of_whole(np.array(counts)[:, None], measured)
+            places, pixels, low, high, measured = zip(*self._whole, strict=True)
+            figures[list(places)] = self._figures_of_whole(np.array(pixels)[:, None], np.array(measured))
             figures[list(places), :, MIN], figures[list(places), :, MAX] = low, high
         return figures
 
-    def _figures_of_whole(self, pixels: Counts, measured: Sequence[Measured]) -> Figures:
-        linear, square, power, quantile, zeros = (list(column) for column in zip(*measured, strict=True))
+    def _figures_of_whole(self, pixels: Counts, measured: Floats) -> Figures:
+        from sar_data.statistics.kernel import Measured
+
+        images = Measured.of(measured)
         figures = np.full((len(measured), len(self._units), len(FIGURES)), np.nan)
-        shift = np.array(linear) / pixels
-        squares = np.array(square).diagonal(axis1=1, axis2=2)
         centre = np.zeros(1) if self._centre is None else self._centre
-        set_moments(figures, "", pixels, centre + shift, squares / pixels - shift**2)
-        figures[..., MASKED], figures[..., ZEROS], figures[..., QUANTILES] = 0, zeros, quantile
-        if measured[0].power is not None:
+        shift = images.linear / pixels
+        set_moments(figures, "", pixels, centre + shift, images.square.diagonal(axis1=1, axis2=2) / pixels - shift**2)
+        figures[..., MASKED], figures[..., ZEROS], figures[..., QUANTILES] = 0, images.zeros, images.quantiles
+        if self._units[0] == "dB":
             scale = self._domains["power"].scale
-            sums = np.array(power) / pixels[:, None]
-            excess, mean_square = sums[:, 0], sums[:, 1]
-            set_moments(figures, "power", pixels, scale * (1 + excess), scale**2 * (mean_square - excess**2))
+            excess, square = (sums / pixels for sums in images.power)
+            set_moments(figures, "power", pixels, scale * (1 + excess), scale**2 * (square - excess**2))
         return figures
+
+    def _add_sums(self, whole: Sequence[_Whole]) -> None:
+        """Add the sums of images whose pixels are all valid, in their order."""
+        from sar_data.statistics.kernel import Measured
+
+        self._pixels += sum(image.pixels for image in whole)
+        total = Measured.of(np.sum([image.measured for image in whole], axis=0))
+        self._sum += total.linear[:, None]
+        self._product += total.square
+        self._square += total.square.diagonal()[:, None]
+        self._zeros += total.zeros.astype(np.int64)
+        if self._units[0] == "dB":
+            power = self._domains["power"]
+            power.sum += total.power[0]
+            power.square += total.power[1]
 
     def finish(self) -> BandStats:
         """Return the statistics of what was added."""
+        if len(self._whole) > self._summed:
+            self._add_sums(self._whole[self._summed :])
+            self._summed = len(self._whole)
         centre = np.zeros(len(self._units)) if self._centre is None else self._centre
-        counted, linear = self._count + self._pixels, self._sum + self._linear[:, None]
+        counted, linear = self._count + self._pixels, self._sum
         shift = linear / np.maximum(counted, 1)
         # Where no pixel was valid in both bands, the centre is no mean of anything.
         mean = np.where(counted, centre[:, None] + shift, 0.0)

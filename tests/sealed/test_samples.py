@@ -88,7 +88,7 @@ def test_the_compiled_quantiles_are_numpys(size: int, kind: str) -> None:
     }[kind].astype(np.float32)
     first, width, _ = HISTOGRAMS["dB"]
     bins = kernel.Bins(first, 1 / width, empty_histogram(("dB", "dB")))
-    image = kernel.measure(values, np.zeros(2), bins, decibels=True)
+    image = kernel.Measured.of(kernel.measure(values, np.zeros(2), bins, decibels=True))
     exact = np.quantile(values.astype(np.float64), FRACTIONS, axis=1).T
     np.testing.assert_allclose(image.quantiles, exact, rtol=1e-14, atol=1e-13)
     assert image.zeros.tolist() == (values == 0).sum(axis=1).tolist()
