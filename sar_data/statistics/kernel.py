@@ -59,9 +59,9 @@ def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) 
     """Return the figures of an image float32 [band, pixel], all of whose pixels are valid, and count it in `bins`.
 
     They come in one array [SUMS + band + fraction, band], for `Measured.of`. The sums are Σ(x - centre) and
-    Σ(x - centre)(y - centre); of `decibels` also Σv and Σv² of v = 10 ** ((x - centre) / 10) - 1. Quantiles are exact; a
-    value outside the bins is counted at their end. Raises ValueError for arrays that do not fit together, TypeError for
-    those of another type or order.
+    Σ(x - centre)(y - centre); of `decibels` also Σv and Σv² of v = 10 ** ((x - centre) / 10) - 1. Quantiles are exact;
+    a value outside the bins is counted at their end. Raises ValueError for arrays that do not fit together, TypeError
+    for those of another type or order.
     """
     bands, counts = flat.shape[0], bins.counts.shape
     if centre.shape != (bands,) or counts[0] != bands or counts[1] < 3 or not flat.shape[1]:
