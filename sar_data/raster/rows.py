@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from sar_data.errors import BadRecord, Reading
 from sar_data.sources.tree import Witness
 from sar_data.spec import Tree
+from sar_data.system.parquet import check_size
 
 IMAGE, LABEL = "image", "label"
 MAGIC = b"PAR1"
@@ -55,6 +56,7 @@ class _Ranged(io.RawIOBase):
 def read_rows(tree: Tree, path: str) -> list[Row]:
     """Return what every row says of its image, without the images; raise BadRecord for a file of another form."""
     with Reading(path, f"Parquet with the columns {IMAGE} (bytes and path) and {LABEL}"):
+        check_size(pa.PythonFile(_Ranged(tree, path), mode="r"), tree.size(path), (IMAGE, LABEL))
         file = _file(tree, path)
         table = file.read(columns=[f"{IMAGE}.path", LABEL])
         names = _label_names(file.schema_arrow.metadata or {})
