@@ -75,6 +75,8 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one row a split and metric of a run, with its 95 % interval where there is one."""
     rows = []
     for split, figures in metrics.items():
+        if not isinstance(figures, Mapping):  # what is told of the run as a whole
+            continue
         intervals = figures.get("intervals", {})
         for name, value in figures.items():
             if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The flow that trains on a sealed build: probe, finetune, segment or detect."""
+"""The flows that train on a sealed build (probe, finetune, segment or detect), and judge a finished run on another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flows.types import Absolute, Place
 from sar_data.system.cores import yield_early
 
 if TYPE_CHECKING:
-    from sar_data.train.request import TrainRequest
+    from sar_data.train.request import EvaluateRequest, TrainRequest
 
 Job = Literal["probe", "finetune", "segment", "detect"]
 RUN_PAGE = "-run"  # how the key of a run's page ends
@@ -73,6 +73,53 @@ def train(
     return {"run": str(out), "metrics": metrics}
 
 
+@task(name="evaluate", cache_policy=NO_CACHE, persist_result=False)
+def judge(request: EvaluateRequest) -> dict[str, Any]:
+    """Judge a finished run; return the metrics."""
+    yield_early(os.environ)
+    from sar_data.train.inference.evaluation import carry_out
+
+    say: Callable[..., None] = get_run_logger().info
+    return carry_out(request, say=lambda line: say("%s", line))
+
+
+@flow(name="evaluate", description="Judge a finished run on a split of a sealed build.", persist_result=False)
+def evaluate(
+    run: Absolute,
+    build: Place,
+    split: str = "test",
+    out: Absolute | None = None,
+    normalize_by: str = "run",
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Judge a finished run on one split of any build of its task; return the run's folder and the metrics.
+
+    Args:
+        run: Folder of the finished run, absolute.
+        build: Folder of the sealed build, absolute, or its URL.
+        split: train, val or test.
+        out: Folder of the figures, absolute; by default one in the run's.
+        normalize_by: Whose train split normalizes the images, the run's or the build's.
+        device: cpu or cuda; by default a GPU where there is one.
+    """
+    explain()
+    request = judging(run=run, build=build, split=split, out=out, normalize_by=normalize_by, device=device)
+    metrics = judge(request)
+    dataset = report.configuration(run)["build"]["dataset"]
+    told = f"`{run}` on {split} of `{build}`"
+    create_table_artifact(report.metric_rows(metrics), key=f"{dataset}-evaluation", description=told)
+    return {"run": str(run), "metrics": metrics}
+
+
+def judging(**parameters: Any) -> EvaluateRequest:
+    """Return what is asked of a finished run; raise UsageError for a path of another folder and a wrong name."""
+    from sar_data.train.request import EvaluateRequest  # which needs the extra `train`
+
+    build = parameters["build"]
+    check_absolute(build=None if "://" in build else Path(build), run=parameters["run"], out=parameters["out"])
+    return EvaluateRequest(**parameters)
+
+
 def requested(**parameters: Any) -> TrainRequest:
     """Return what is asked for; raise UsageError for a path of another folder and for what contradicts itself."""
     from sar_data.train.request import TrainRequest  # which needs the extra `train`
@@ -89,4 +136,7 @@ def preset_file(preset: str | None) -> Path | None:
     return Path(preset) if preset and preset.endswith(".toml") else None
 
 
-CHECKS: dict[str, Callable[[Mapping[str, Any]], object]] = {"train": lambda parameters: requested(**parameters)}
+CHECKS: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "train": lambda parameters: requested(**parameters),
+    "evaluate": lambda parameters: judging(**parameters),
+}

@@ -31,7 +31,7 @@ class Jobs(click.Group):
     """The jobs, whose options are the fields of their settings, and what looks at finished runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*JOBS, "presets", "compare"]
+        return [*JOBS, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = _job(cmd_name) if cmd_name in JOBS else super().get_command(ctx, cmd_name)
@@ -125,9 +125,34 @@ def _show(metrics: dict[str, Any], select: str) -> None:
     for split, figures in metrics.items():
         if "count" not in figures:  # what is told of the run as a whole
             continue
-        label = f"{split} (chosen on, as published)" if split == "test" and select == "test" else split
+        chosen = split == "test" and (select == "test" or "chosen_on" in figures)
+        label = f"{split} (chosen on, as published)" if chosen else split
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float))
         click.echo(f"{label:<4}  {shown}  of {figures['count']}")
+
+
+@command.command("evaluate", short_help="Judge a finished run on a split of any build of its task.")
+@click.argument("run", type=Existing(), metavar="RUN")
+@click.argument("build", type=BuildPlace(), metavar="BUILD")
+@click.option("--split", default="test", show_default=True, metavar="NAME", help="train, val or test.")
+@click.option("--out", metavar="DIR", help="Folder of the figures; by default one in the run's.")
+@click.option(
+    "--normalize-by",
+    default="run",
+    show_default=True,
+    metavar="run|build",
+    help="Whose train split normalizes the images: the run's, or the build's own.",
+)
+@click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
+def evaluate(**asked: Any) -> None:
+    """Judge a finished run on one split of a build, on one process, or under torchrun on many.
+
+    Bands, units and classes are matched by name; what does not match is said, or refused.
+    """
+    yield_early(os.environ)
+    from sar_data.train import evaluate as judge
+
+    _show(judge(**asked, say=say), "")
 
 
 @command.command("presets", short_help="List the presets, or show one.")

@@ -53,7 +53,8 @@ class Collection:
         self.sources = [Source(path, split, task=task, access=access) for path in paths]
         bands = self._bands() if view.bands is None else view.bands
         self.hows: list[Normalizer] = [
-            normalizer(s.manifest, bands, view.normalize, fill=view.fill, unit=view.unit) for s in self.sources
+            normalizer(s.manifest, bands, view.normalize, fill=view.fill, unit=view.unit, figures=view.figures)
+            for s in self.sources
         ]
         self.starts = np.concatenate([[0], np.cumsum([len(source) for source in self.sources])])
         self._agree()

@@ -24,6 +24,7 @@ COLLECTED = (
     "unit",
     "task",
     "normalize",
+    "figures",
     "fill",
     "crop",
     "pad",
@@ -50,6 +51,7 @@ class Stream:
     unit        "dB", "power" or "amplitude", from another of the three; default: as stored
     task        nomenclature of the targets; default: the first
     normalize   "zscore", "minmax", "fgmae-uint8", "sarhub" or None (sar_data/stream/normalize.py)
+    figures     channel → what to subtract and what to divide by, such as mean and std; default: the build's own
     fill        what a masked pixel becomes, after normalization; None leaves NaN
     shuffle     True (every sample anywhere), "shards" (neighbours within `window` samples: few files at once) or False
     fraction    random share of the samples, without repetition; smaller shares are parts of larger ones
@@ -72,6 +74,7 @@ class Stream:
         unit: str | None = None,
         task: str | None = None,
         normalize: str | None = "zscore",
+        figures: Mapping[str, tuple[float, float]] | None = None,
         fill: float | None = 0.0,
         crop: int | None = None,
         pad: int | None = None,
@@ -126,6 +129,14 @@ class Stream:
     def channels(self) -> tuple[str, ...]:
         """The names of the channels of an image."""
         return self.collection.channels
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the samples that are used, in stored order."""
+        found = np.empty(len(self._rows), object)
+        for number, own, places in self.collection.parts(self._rows):
+            found[places] = self.collection.sources[number].rows.keys(own)
+        return list(found)
 
     @property
     def tail(self) -> int:

@@ -19,7 +19,7 @@ recorded co-moments: std² = var(VV) + var(VH) - 2 cov.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +27,16 @@ import numpy.typing as npt
 
 from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.radiometry import converted, spelled, units_after
-from sar_data.sealed.documents import BandStatistics, DomainStatistics, Normalization
+from sar_data.sealed.documents import Applied, BandStatistics, DomainStatistics, Normalization
 from sar_data.sealed.manifest import Manifest
 
 PRESETS = ("zscore", "minmax", "fgmae-uint8", "sarhub")
+AFFINE = ("zscore", "minmax")  # those that need figures of a train split
+Figures = Mapping[str, tuple[float, float]]
+"""Channel → what to subtract and what to divide by, in physical units."""
 # SSL4EO-S12's figures for Sentinel-1 in dB, which its MAE and FG-MAE weights were trained with: mean, std.
 FGMAE = {"VV": (-12.59, 5.26), "VH": (-20.26, 5.91)}
+STRETCHES = {"fgmae-uint8": "grey", "sarhub": "range"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,14 @@ class Normalizer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What a batch shows of an image: `bands` by name (None: all), in which `unit` (None: the build's), normalized how,
-    and what masked pixels become.
+    """What a batch shows of an image: `bands` by name (None: all), in which `unit` (None: the build's), normalized how
+    and by which figures (None: the build's), and what masked pixels become.
     """
 
     bands: Sequence[str] | None = None
     unit: str | None = None
     normalize: str | None = "zscore"
+    figures: Figures | None = None
     fill: float | None = 0.0
 
 
@@ -120,11 +125,12 @@ def normalizer(
     *,
     fill: float | None = 0.0,
     unit: str | None = None,
+    figures: Figures | None = None,
 ) -> Normalizer:
     """Return how a build's stored images become channels; raise UsageError for names that do not exist or do not fit.
 
     `bands` are band names or differences of two, all bands by default, in `unit` or as they are. `fill` is put where a
-    pixel is masked, after normalization; None leaves NaN.
+    pixel is masked, after normalization; None leaves NaN. `figures` take the place of the build's own.
     """
     stored = manifest
     manifest = in_unit(stored, unit)
@@ -132,13 +138,15 @@ def normalizer(
     wanted = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
     pairs = [_bands(name, names) for name in wanted]
     _check_derived(manifest, pairs)
-    how = _still_to_do(manifest, how)
+    asked, how = how, _still_to_do(manifest, how)
     conversions = _conversions(stored, manifest, pairs)
     scale = manifest.storage.scale or 1.0
     terms = [(0.0, 1.0)] * len(pairs)
-    if how in ("zscore", "minmax"):
+    if figures is not None and asked in AFFINE:
+        terms = [_given(manifest, name, figures) for name in wanted]
+    elif how in AFFINE:
         terms = [_figures(manifest, first, second, how) for first, second in pairs]
-    grey = [_grey(manifest, name) for name in wanted] if how == "fgmae-uint8" else [(0.0, 1.0)] * len(pairs)
+    grey = _greys(wanted, {band.name: band.unit for band in manifest.bands}, how)
     missing = manifest.storage.missing
     after = _terms(terms, 1.0)
     terms = [(0.0, 1.0)] * len(pairs) if conversions else terms
@@ -147,13 +155,53 @@ def normalizer(
         np.array([names.index(first) for first, _ in pairs], np.int64),
         np.array([-1 if second is None else names.index(second) for _, second in pairs], np.int64),
         _terms(terms, scale),
-        {"fgmae-uint8": "grey", "sarhub": "range"}.get(how or ""),
+        STRETCHES.get(how or ""),
         np.array(grey, np.float32),
         np.float32(np.nan if fill is None else fill),
         np.float32(np.nan if missing is None else missing),
         conversions,
         after if conversions else None,
     )
+
+
+def of_channels(units: Mapping[str, str], how: str, *, figures: Figures | None = None, fill: float = 0.0) -> Normalizer:
+    """Return what remains to be done to images that are channels in physical units already, masked pixels NaN.
+
+    `units` are channel → unit, in the channels' order. An affine normalization takes `figures`.
+    """
+    names, count = tuple(units), len(units)
+    terms = [figures[name] if figures and how in AFFINE else (0.0, 1.0) for name in names]
+    return Normalizer(
+        names,
+        np.arange(count),
+        np.full(count, -1),
+        _terms(terms, 1.0),
+        STRETCHES.get(how),
+        np.array(_greys(names, units, how), np.float32),
+        np.float32(fill),
+        np.float32(np.nan),
+    )
+
+
+def figures_of(manifest: Manifest, bands: Sequence[str], how: str) -> Figures | None:
+    """Return the figures by which a build's channels are normalized, None where a normalization needs none.
+
+    Of a build that is normalized already they are those it was normalized by.
+    """
+    if how not in AFFINE:
+        return None
+    names = [band.name for band in manifest.bands]
+    if done := _normalized(manifest):
+        both = zip(done.parameters["offset"], done.parameters["divisor"], strict=True)
+        known = dict(zip(names, both, strict=True))
+        return {name: known[name] for name in bands}
+    return {name: _figures(manifest, *_bands(name, names), how) for name in bands}
+
+
+def units_of(manifest: Manifest, bands: Sequence[str]) -> dict[str, str]:
+    """Return channel → unit, of a difference that of its first band, of bands or differences that a build has."""
+    units = {band.name: band.unit for band in manifest.bands}
+    return {name: units[_bands(name, list(units))[0]] for name in bands}
 
 
 def _conversions(
@@ -195,7 +243,7 @@ def _bands(name: str, names: list[str]) -> tuple[str, str | None]:
 def _check_derived(manifest: Manifest, pairs: Sequence[tuple[str, str | None]]) -> None:
     """Raise UsageError for a difference of bands that were normalized one by one: it has no unit."""
     derived = [f"{first}-{second}" for first, second in pairs if second is not None]
-    if derived and any(step.step == "normalize" for step in manifest.applied):
+    if derived and _normalized(manifest):
         raise UsageError(
             f"bands={derived[0]!r}: expected a build in its physical unit, found one that is normalized band by band: "
             "take its parent"
@@ -206,12 +254,30 @@ def _still_to_do(manifest: Manifest, how: str | None) -> str | None:
     """Return what is left to do: nothing is normalized twice."""
     if how is not None and how not in PRESETS:
         raise unknown("normalization", how, PRESETS)
-    done = next((step.parameters["method"] for step in manifest.applied if step.step == "normalize"), None)
+    done = _normalized(manifest)
     if done is None or how is None:
         return how
-    if done != how:
-        raise UsageError(f"normalize={how!r}: this build is normalized by {done} already; take its parent, or None")
+    if (method := done.parameters["method"]) != how:
+        raise UsageError(f"normalize={how!r}: this build is normalized by {method} already; take its parent, or None")
     return None
+
+
+def _normalized(manifest: Manifest) -> Applied | None:
+    """Return the step that normalized what a build holds, None where its values are physical."""
+    return next((step for step in manifest.applied if step.step == "normalize"), None)
+
+
+def _given(manifest: Manifest, name: str, figures: Figures) -> tuple[float, float]:
+    """Return what to subtract from stored values and what to divide them by, so that given figures normalize them.
+
+    What is normalized already is (x - a) / b, and is to become (x - offset) / spread.
+    """
+    if name not in figures:
+        raise unknown("channel of the figures", name, figures)
+    offset, spread = figures[name]
+    own = figures_of(manifest, (name,), "zscore") if _normalized(manifest) else None
+    a, b = (0.0, 1.0) if own is None else own[name]
+    return (offset - a) / b, spread / b
 
 
 def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tuple[float, float]:
@@ -244,12 +310,14 @@ def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tu
     raise BuildError(f"{first}-{second}: the manifest has no co-moments of these bands")
 
 
-def _grey(manifest: Manifest, name: str) -> tuple[float, float]:
-    """Return the value of grey level 0 and the span of 255 levels."""
-    unit = {band.name: band.unit for band in manifest.bands}.get(name)
-    if name not in FGMAE or unit != "dB":
-        raise UsageError(
-            f"normalize='fgmae-uint8': expected {' and '.join(FGMAE)} in dB, found {name} in {unit or 'no unit'}"
-        )
-    mean, std = FGMAE[name]
-    return mean - 2 * std, 4 * std
+def _greys(channels: Sequence[str], units: Mapping[str, str], how: str | None) -> list[tuple[float, float]]:
+    """Return the value of grey level 0 and the span of 255 levels of each channel."""
+    if how != "fgmae-uint8":
+        return [(0.0, 1.0)] * len(channels)
+    for name in channels:
+        if name not in FGMAE or units.get(name) != "dB":
+            raise UsageError(
+                f"normalize='fgmae-uint8': expected {' and '.join(FGMAE)} in dB, found {name} in "
+                f"{units.get(name) or 'no unit'}"
+            )
+    return [(FGMAE[name][0] - 2 * FGMAE[name][1], 4 * FGMAE[name][1]) for name in channels]

@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     unit: str | None
     task: str | None
     normalize: str | None
+    figures: Mapping[str, tuple[float, float]] | None
     fill: float | None
     crop: int | None
     pad: int | None

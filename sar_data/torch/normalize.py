@@ -29,7 +29,7 @@ class Normalizing:
         def there(values: Any) -> Tensor:
             return torch.as_tensor(np.ascontiguousarray(values), device=device)
 
-        self._how, self._frames = how, len(planes)
+        self._how, self._frames, self.device = how, len(planes), device
         first, paired = planes[:, how.first].ravel(), how.second >= 0
         whole = np.array_equal(first, np.arange(planes.size))
         self._first = None if whole else there(first)

@@ -65,7 +65,7 @@ class Classification(Verdict):
         self.encoder = encoder
         pooling, name = settings.pooling or encoder.poolings[0], settings.loss or LOSSES[kind]
         self.resolved: dict[str, Any] = {"pooling": pooling, "loss": name}
-        self.model: nn.Module = classifier(encoder, len(data.classes), pooling=pooling, head=settings.head)
+        self.model: nn.Module = network(encoder, len(data.classes), settings)
         self._loss = loss(name, len(data.classes), kind)
         self.linear, self.chosen_by = self._loss.linear, CHOSEN_BY[kind]
 
@@ -81,6 +81,12 @@ class Classification(Verdict):
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return target and logits of each sample."""
         return labelled(batch["target"].cpu().numpy(), model(batch["image"]).float().cpu().numpy())
+
+
+def network(encoder: Backbone, classes: int, settings: Finetune) -> nn.Module:
+    """Return a fresh head on an encoder."""
+    pooling = settings.pooling or encoder.poolings[0]
+    return classifier(encoder, classes, pooling=pooling, head=settings.head)
 
 
 def _job(kind: str) -> str:

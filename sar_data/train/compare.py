@@ -26,6 +26,7 @@ BATCHED = "fgmae_batched"  # figures that are means over batches, beside those o
 MARK, NOTE = "†", "† chosen on test (as published): biased upwards"
 FIXED = ("run", "job", "preset", "model", "weights", "build", "chosen on")
 NAMING = ("path", "dataset", "variant", "version", "recipe_digest", "content_digest")  # of a build, which FIXED has
+HIDDEN = ("job", "preset", "departures", "input")  # of config.json: FIXED has them, or they follow from the build
 DIGITS = 8  # of a digest
 
 
@@ -177,7 +178,11 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     flat = [
         dict(
             _flat(
-                {name: part for name, part in run.config.items() if name not in ("job", "preset", "departures")}
+                {
+                    name: part
+                    for name, part in run.config.items()
+                    if name not in ("job", "preset", "departures", "input")
+                }
                 | {"chosen": run.metrics.get("probe", {}).get("chosen", {})}
             )
         )

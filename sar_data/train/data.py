@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +16,20 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import layout_of
 from sar_data.stream.collection import Collection, open_collection
-from sar_data.stream.normalize import in_unit
+from sar_data.stream.normalize import Figures, figures_of, in_unit, units_of
 from sar_data.stream.order import permutation
-from sar_data.stream.targets import Classes
+from sar_data.stream.storage.files import open_files
+from sar_data.stream.targets import Classes, task_of
 from sar_data.torch import Loader, loader
 from sar_data.train.augment import Augment
 from sar_data.train.augment.draws import draws
 from sar_data.train.augment.steps import physical
+from sar_data.train.input import Input
 from sar_data.train.jobs import Batch
+from sar_data.train.matching import Matching
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
 from sar_data.train.sizes import largest
@@ -31,31 +38,71 @@ CONTROL = 102  # the stream of random numbers that permutes labels
 CARVED = "carved"  # the part of train that a probe sets aside to choose on, where a build has no val
 
 
-class Data:
-    """One build as a job sees it. `build` is a path or a URL; options and errors are those of sar_data.torch.loader."""
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a trained model brings to a build, of which it reads one `split`, whole and in stored order.
 
-    def __init__(self, build: str, settings: Settings, ranks: Ranks) -> None:
-        self.build, self.settings, self.ranks = build, settings, ranks
+    `figures` normalize its images; None: the build's own do. `side` is what the network was made for, `classes` are
+    those that it knows, in its order.
+    """
+
+    split: str
+    figures: Figures | None
+    side: int
+    classes: tuple[str, ...]
+
+
+class Data:
+    """One build as a job sees it. `build` is a path or a URL; options and errors are those of sar_data.torch.loader.
+
+    `samples` are those of train or, for a `trained` model, of the split that it reads; `classes` the model's.
+    """
+
+    def __init__(self, build: str, settings: Settings, ranks: Ranks, trained: Trained | None = None) -> None:
+        self.build, self.settings, self.ranks, self._trained = build, settings, ranks, trained
         self._open: dict[str, Loader] = {}
-        first = self.loader("train")
-        source = first.collection.sources[0]
-        self.manifest = in_unit(source.manifest, settings.unit)
-        self.channels = first.channels
-        if source.layout.frames > 1:
-            raise UsageError(f"{build}: has {source.layout.frames} images a sample; training takes builds of one")
-        if source.task is None:
+        self._files = open_files(build)
+        stored = Manifest.load(self._files.folder)
+        self._layout = layout_of(stored)
+        if self._layout.frames > 1:
+            raise UsageError(f"{build}: has {self._layout.frames} images a sample; training takes builds of one")
+        task = task_of(stored, settings.task)
+        if task is None:
             raise UsageError(f"{build}: has no task to train; it is for self-supervised learning")
-        self.task = source.task
-        self.classes = tuple(self.task.classes)
+        self.task = task
+        self.classes = trained.classes if trained else tuple(task.classes)
+        self.matching = Matching(task.kind, self.classes, tuple(task.classes))
+        self.manifest = in_unit(stored, settings.unit)
+        first = self.loader(trained.split if trained else "train")
+        self.samples, self.channels = first.collection, first.channels
         self.select = settings.select if settings.select != "auto" else self._selected()
-        self.side = settings.image_size or max(first.collection.shape[-2:])
+        self.side = trained.side if trained else settings.image_size or max(self.samples.shape[-2:])
         self._augment = Augment(
             settings.augment,
             self.manifest,
             self.channels,
             normalize=settings.normalize,
+            figures=self._figures,
             image_size=settings.image_size,
             task=settings.task,
+        )
+
+    @property
+    def _figures(self) -> Figures | None:
+        return self._trained.figures if self._trained else None
+
+    @cached_property
+    def input(self) -> Input:
+        """What a model that is trained on this build takes and says."""
+        normalized = any(step.step == "normalize" for step in self.manifest.applied)
+        units = units_of(self.manifest, self.channels)
+        figures = figures_of(self.manifest, self.channels, self.settings.normalize)
+        return Input(
+            units=dict.fromkeys(units, "") if normalized else units,
+            figures=None if figures is None else dict(figures),
+            resized=self.settings.image_size is not None and self.samples.shape[-2:] != (self.side,) * 2,
+            kind=self.task.kind,
+            classes=self.classes,
         )
 
     def loader(self, split: str) -> Loader:
@@ -65,10 +112,24 @@ class Data:
         return self._open[split]
 
     def _opened(self, split: str) -> Loader:
+        found = self._loader(split, None)
+        told, targets = self.settings, found.collection.sources[0].targets
+        if split in ("train", "val") and told.control == "shuffled-labels" and not self._trained:
+            _permute(found.collection, told.seed)  # val, too: the best of many by true labels is above chance
+        if not (self.matching.strange and isinstance(targets, Classes) and self.task.kind == "multiclass"):
+            return found
+        known = np.array([number is not None for number in self.matching.numbers])[targets.whole()]
+        keys = found.collection.sources[0].rows.keys(np.flatnonzero(known))
+        found.close()
+        if not keys:
+            raise UsageError(f"{self.build}: {split} has no sample of the classes that the model knows")
+        return self._loader(split, keys)
+
+    def _loader(self, split: str, keys: list[str] | None) -> Loader:
         told = self.settings
-        training = split == "train"
+        training = self._trains(split)
         later = physical(told.augment, told.normalize)  # some steps need the values before they are normalized
-        found = loader(
+        return loader(
             self.build,
             split=split,
             batch_size=told.batch_size,
@@ -77,29 +138,31 @@ class Data:
             task=told.task,
             seed=told.seed,
             normalize=None if later else told.normalize,
+            figures=self._figures,
             fill=None if later else 0.0,
             **self._fit(split),
             fraction=told.fraction if training else None,
-            shuffle=False if isinstance(told, Probe) else None,  # a probe encodes every split as it is stored
+            keys=keys,
+            # A probe encodes every split as it is stored, and a trained model only looks.
+            shuffle=False if isinstance(told, Probe) or self._trained else None,
             threads=told.threads or 2,
             verify="first",  # damage is an error, and no worse model
             device=self.ranks.device,
             rank=self.ranks.rank,
             world=self.ranks.world,
         )
-        if split in ("train", "val") and told.control == "shuffled-labels":
-            _permute(found.collection, told.seed)  # val, too: the best of many by true labels is above chance
-        return found
+
+    def _trains(self, split: str) -> bool:
+        return split == "train" and self._trained is None
 
     def _fit(self, split: str) -> dict[str, Any]:
         """Return crop and pad of a split: as asked for, but whole images where evaluation sees them in windows."""
         told = self.settings
-        if split == "train" or told.tiles is None:
+        if self._trains(split) or told.tiles is None:
             return {"crop": told.crop, "pad": told.pad}
-        source = self.loader("train").collection.sources[0]
-        if source.layout.shape is not None:
+        if self._layout.shape is not None:
             return {"crop": None, "pad": None}
-        return {"crop": None, "pad": max(largest(source.files, self.manifest, [split]), 1)}
+        return {"crop": None, "pad": max(largest(self._files, self.manifest, [split]), 1)}
 
     def _selected(self) -> str:
         """Return what the best epoch or head is chosen on where nothing was asked for."""
@@ -140,7 +203,8 @@ class Data:
         how many processes share the work.
         """
         for batch in self.loader(split):
-            yield _filled(self._augment.fitted(batch, self.settings.centre), self.settings.batch_size)
+            own = batch | {"target": self.matching.targets(batch["target"])}
+            yield _filled(self._augment.fitted(own, self.settings.centre), self.settings.batch_size)
 
     def encoding(self, split: str, view: int = 0) -> Iterator[tuple[int, Batch]]:
         """Yield a split's batches as `evaluation` does, each with the number of its first sample in stored order.
@@ -157,15 +221,18 @@ class Data:
             yield first, _filled(fitted, self.settings.batch_size)
 
     def keys(self, split: str) -> list[str]:
-        """Return a split's keys in stored order."""
-        found: list[str] = self.loader(split).collection.sources[0].rows.key.to_pylist()
-        return found
+        """Return the keys of a split's evaluation in stored order."""
+        return self.loader(split).keys
+
+    @property
+    def index(self) -> Path:
+        """Where the build's index is."""
+        return self._files.path(INDEX_NAME)
 
     @cached_property
     def groups(self) -> dict[str, str | None]:
         """The scene, tile or block of each key, None where the build knows none."""
-        path = self.loader("train").collection.sources[0].files.path(INDEX_NAME)
-        table = read_index(path, ["key", "group"])
+        table = read_index(self.index, ["key", "group"])
         return dict(zip(table["key"].to_pylist(), table["group"].to_pylist(), strict=True))
 
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
@@ -184,7 +251,7 @@ class Data:
         try:
             rows = [int(stored.sources[0].rows.find([key])[0]) for key in keys]
             batches = [stored.batch(np.array([row])) for row in rows]
-            return [(batch["image"][0].copy(), batch["target"][0]) for batch in batches]
+            return [(batch["image"][0].copy(), self.matching.targets(batch["target"])[0]) for batch in batches]
         finally:
             stored.close()
 
@@ -192,6 +259,7 @@ class Data:
         """Give back threads, maps and files."""
         for one in self._open.values():
             one.close()
+        self._files.close()
 
 
 def _filled(batch: Batch, size: int) -> Batch:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import sar_data
+import sar_data.train
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.cli.build import command as build
@@ -23,7 +24,7 @@ from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
 from sar_data.errors import UsageError
 from sar_data.own.fields import FIELDS
-from sar_data.train.request import TrainRequest
+from sar_data.train.request import EvaluateRequest, TrainRequest
 from sar_data.train.settings import JOBS
 from tests.builder.test_request import WRONG, WRONG_BUILDS
 
@@ -90,6 +91,36 @@ def test_names_and_defaults_of_a_training_are_the_same(job: str) -> None:
     options = _typed(train.get_command(click.Context(train), job))
     assert options.keys() == python.keys() - {"job", "settings"} | JOBS[job].model_fields.keys()
     assert set(options.values()) == {None}  # so that a preset's and the job's own defaults hold
+
+
+def test_names_and_defaults_of_an_evaluation_are_the_same() -> None:
+    from flows.train import evaluate as flow
+
+    python = _fields(EvaluateRequest)
+    assert _parameters(sar_data.train.evaluate) == _parameters(flow.fn) == python
+    leaf = train.get_command(click.Context(train), "evaluate")
+    assert leaf is not None
+    assert _typed(leaf) == python | {"run": None, "build": None}
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [({"split": "tset"}, "unknown split 'tset'"), ({"normalize_by": "me"}, "unknown normalize_by 'me'")],
+)
+def test_checks_and_messages_of_an_evaluation_are_the_same(
+    choices: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    from flows.train import evaluate as flow
+
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(UsageError) as python:
+        sar_data.train.evaluate(tmp_path, str(tmp_path), **choices)
+    with pytest.raises(UsageError) as run:
+        flow.fn(run=tmp_path, build=str(tmp_path), **choices)
+    assert str(run.value) == str(python.value)
+    assert message in str(python.value)
+    result = CliRunner().invoke(main, ["train", "evaluate", str(tmp_path), str(tmp_path), *_words(choices)])
+    _assert_said(result, python.value)
 
 
 def test_every_dataset_has_the_parameters_of_any_but_its_name() -> None:

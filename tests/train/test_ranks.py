@@ -48,6 +48,7 @@ def plan(classes: str, squares: str, ships: str, out: Path) -> list[dict[str, An
         {"name": "probe", "job": "probe", "build": classes, "settings": {**probe, "batch_size": 43}},
         {"name": "detect", "job": "detect", "build": ships, "settings": {**test_detect.TINY, "batch_size": 2}},
         {"name": "segment", "job": "segment", "build": squares, "settings": MASKS, "typed": True},
+        {"name": "judged", "job": "evaluate", "build": classes, "run": str(out / "finetune")},
         {"name": "killed", "job": "finetune", "build": classes, "settings": TINY, "dies": True},
     ]
     return [one | {"out": str(out / one["name"])} for one in found]
@@ -88,7 +89,7 @@ def assert_close(one: Path, other: Path) -> None:
 
 def test_every_job_ends_but_for_the_one_that_loses_a_rank(ran: Ran) -> None:
     ended = sorted(path.parent.name for path in ran.two.glob("*/metrics.json"))
-    assert ended == ["detect", "finetune", "probe", "quarters", "segment"], ran.output.stderr
+    assert ended == ["detect", "finetune", "judged", "probe", "quarters", "segment"], ran.output.stderr
 
 
 @pytest.mark.parametrize("parts", ["finetune", "quarters"])
@@ -106,6 +107,12 @@ def test_two_ranks_answer_every_key_once_as_one_does_but_for_near_ties(ran: Ran)
         ordered = np.sort(first, axis=1)
         near = ordered[:, -1] - ordered[:, -2] < 2e-5
         assert ((first.argmax(axis=1) == second.argmax(axis=1)) | near).all()
+
+
+def test_two_ranks_judge_a_finished_run_as_they_did_while_it_was_one(ran: Ran) -> None:
+    before, after = (json.loads((ran.two / name / "metrics.json").read_text()) for name in ("finetune", "judged"))
+    assert after["test"] == before["test"]
+    assert after["leakage"]["keys"] == {"value": 0.0, "of": 8, "reason": ""}
 
 
 def test_two_ranks_give_the_features_the_choice_and_the_answers_of_one(ran: Ran) -> None:

@@ -1,7 +1,8 @@
 """Several jobs on the ranks of one start, the last of which loses a rank: a start costs more than a small job.
 
 As a program: python -m torch.distributed.run --nproc-per-node 2 -m tests.train.two PLAN, a JSON list of {"job",
-"build", "out", "settings"}; with "typed" the job goes through the command line, with "dies" rank 1 is killed.
+"build", "out", "settings"}, or of evaluations, which have a "run" and no settings; with "typed" the job goes through
+the command line, with "dies" rank 1 is killed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sar_data.cli import main
+from sar_data.train.inference import evaluation
 from sar_data.train.jobs import Batch
+from sar_data.train.request import EvaluateRequest
 from sar_data.train.run import training as runs
 from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.settings import JOBS
@@ -37,7 +40,8 @@ def die(batch: Batch) -> None:
 
 
 def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
-    runs.started = lambda device: nullcontext(ranks)  # type: ignore[assignment]  # one group of processes for all jobs
+    for jobs in (runs, evaluation):  # one group of processes for all jobs
+        jobs.started = lambda device: nullcontext(ranks)  # type: ignore[attr-defined]
     for one in plan:
         if one.get("dies"):
             runs.Data = cut.at(2, die)  # type: ignore[misc]
@@ -47,6 +51,8 @@ def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
             except SystemExit as ended:
                 if ended.code:
                     raise
+        elif one["job"] == "evaluate":
+            evaluation.carry_out(EvaluateRequest(run=one["run"], build=one["build"], out=one["out"]), say=print)
         else:
             runs.run(one["job"], one["build"], one["out"], JOBS[one["job"]](**one["settings"]), say=print)
 

@@ -7,29 +7,24 @@ or normalization of the whole image, the window, flips and turns, rotation, mixu
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.sealed.manifest import Manifest
-from sar_data.stream.normalize import Normalizer, normalizer
+from sar_data.stream.normalize import Figures, normalizer, of_channels, units_of
 from sar_data.stream.targets import task_of
-from sar_data.torch.normalize import Normalizing
-from sar_data.train.augment import objects, resample, steps, symmetry, tone
+from sar_data.train.augment import objects, resample, steps, symmetry
 from sar_data.train.augment.draws import whole
 from sar_data.train.augment.mixup import Mixup, mixed
+from sar_data.train.augment.preparation import Batch, Preparation, masks, windowed
 from sar_data.train.augment.rotation import rotated, rotated_masks
 from sar_data.train.augment.speckle import Speckle
 
 LOG = logging.getLogger(__name__)
-Batch = dict[str, Any]
 # Whose column of a sample's random numbers is whose: a step more or less changes no other's.
 TURNS, CROP, ROTATE, SPECKLE, TONE, MIXUP = slice(0, 3), slice(3, 25), 25, slice(26, 28), 28, slice(29, 31)
 CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest values frame Reinhard-Devlin's
@@ -38,10 +33,10 @@ CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest val
 class Augment:
     """Steps by name for the batches of one build's loader.
 
-    `channels` and `normalize` are the loader's. Where `physical` is true, the loader must have normalize=None and
-    fill=None, and images are normalized here. Otherwise `fill` is the loader's: pixels of that value are masked, and
-    get no speckle and no tone. `image_size` is the side of the output, None that of the input. `notes` says which steps
-    go beyond what the build declares; they are logged as warnings, too.
+    `channels`, `normalize` and `figures` are the loader's. Where `physical` is true, the loader must have
+    normalize=None and fill=None, and images are normalized here. Otherwise `fill` is the loader's: pixels of that value
+    are masked, and get no speckle and no tone. `image_size` is the side of the output, None that of the input. `notes`
+    says which steps go beyond what the build declares; they are logged as warnings, too.
 
     UsageError for steps that do not exist or do not fit the build, its units or its task.
     """
@@ -52,7 +47,8 @@ class Augment:
         manifest: Manifest,
         channels: Sequence[str],
         *,
-        normalize: str | None = "zscore",
+        normalize: str = "zscore",
+        figures: Figures | None = None,
         image_size: int | None = None,
         fill: float = 0.0,
         task: str | None = None,
@@ -62,12 +58,13 @@ class Augment:
         self.physical = steps.physical(names, normalize)
         self._size, self._fill = image_size, fill
         self._task = task_of(manifest, task)
-        self._how = normalizer(manifest, channels, normalize, fill=fill)
-        self._normalizing: Normalizing | None = None
+        how = normalizer(manifest, channels, normalize, fill=fill, figures=figures)
+        later = of_channels(units_of(manifest, channels), normalize, fill=fill) if self.physical else None
+        self._prepared = Preparation(self.steps, later, size=image_size, fill=fill)
         self._axes, notes = symmetry.flipped_axes(self.steps, manifest)
         self._speckle: Speckle | None = None
         if "speckle" in self.steps:
-            affine = None if self.physical else self._how
+            affine = None if self.physical else how
             self._speckle = Speckle(manifest, channels, self.steps["speckle"], affine, fill)
         if "drae" in self.steps:
             _refuse_tone(manifest, channels, normalize)
@@ -93,14 +90,14 @@ class Augment:
         if self._speckle is not None:
             upper, lower = whole(chance[:, SPECKLE]).unbind(1)
             image = self._speckle(image, (upper << 24) | lower)
-        found = batch | {"image": self._toned(image, chance[:, TONE])}
+        found = batch | {"image": self._prepared.toned(image, chance[:, TONE])}
         source = (image.shape[-2], image.shape[-1])
         if "crop" in self.steps:
             size = source if self._size is None else (self._size, self._size)
             windows = resample.drawn(chance[:, CROP], source, size, (self.steps["crop"], 1.0))
-            found = _windowed(found, windows)
-        elif self._size is not None:
-            found = self._fitted(found, 1.0)
+            found = windowed(found, windows)
+        else:
+            found = self._prepared.fitted(found, 1.0)
         turn = symmetry.TURN in self.steps
         if turn or self._axes:
             size = (found["image"].shape[-2], found["image"].shape[-1])
@@ -110,35 +107,12 @@ class Augment:
         return found if self._mixup is None else self._mixed(found, self._mixup.shares(chance[:, MIXUP]))
 
     def fitted(self, batch: Batch, centre: float = 1.0) -> Batch:
-        """Return a batch for evaluation, without any chance: normalized or toned, resized, the central part cut out.
-
-        The shorter side becomes image_size / centre, of which the central image_size × image_size stay.
-        """
-        image = batch["image"]
-        return self._fitted(batch | {"image": self._toned(image, torch.full((len(image),), 0.5))}, centre)
-
-    def _toned(self, image: Tensor, chance: Tensor) -> Tensor:
-        """Do what is to be done to values: tone mapping, or the normalization that was put off."""
-        if "drae" in self.steps:
-            if self.physical:
-                return tone.stretched(image, chance, self.steps["drae"], self._fill)
-            return tone.compressed(image, chance, self._fill)
-        if not self.physical:
-            return image
-        if self._normalizing is None:
-            self._normalizing = Normalizing(_of_channels(self._how), np.arange(image.shape[1])[None], image.device)
-        return self._normalizing(image)
-
-    def _fitted(self, batch: Batch, centre: float) -> Batch:
-        source = (batch["image"].shape[-2], batch["image"].shape[-1])
-        if centre == 1 and (self._size is None or source == (self._size, self._size)):
-            return batch
-        side = min(source) if self._size is None else self._size
-        return _windowed(batch, resample.centred(len(batch["image"]), source, side, centre))
+        """Return a batch for evaluation, without any chance (see Preparation)."""
+        return self._prepared(batch, centre)
 
     def _rotated(self, batch: Batch, degrees: Tensor) -> Batch:
         found = batch | {"image": rotated(batch["image"], degrees, self._fill)}
-        if _masks(batch):
+        if masks(batch):
             found["target"] = rotated_masks(batch["target"], degrees)
         return found
 
@@ -149,42 +123,14 @@ class Augment:
         return batch | {"image": mixed(batch["image"], shares), "target": mixed(target, shares)}
 
 
-def _windowed(batch: Batch, windows: resample.Windows) -> Batch:
-    found = batch | {"image": windows.images(batch["image"])}
-    target = batch.get("target")
-    if _masks(batch):
-        found["target"] = windows.masks(batch["target"])
-    elif isinstance(target, list):
-        places = zip(target, windows.start, windows.step, strict=True)
-        found["target"] = [objects.windowed(one, start, step, windows.size) for one, start, step in places]
-    return found
-
-
 def _turned(batch: Batch, how: Tensor, size: tuple[int, int]) -> Batch:
     found = batch | {"image": symmetry.turned(batch["image"], how)}
     target = batch.get("target")
-    if _masks(batch):
+    if masks(batch):
         found["target"] = symmetry.turned(batch["target"], how)
     elif isinstance(target, list):
         found["target"] = [objects.turned(one, turn, size) for one, turn in zip(target, how.tolist(), strict=True)]
     return found
-
-
-def _masks(batch: Batch) -> bool:
-    target = batch.get("target")
-    return isinstance(target, Tensor) and target.ndim == 3
-
-
-def _of_channels(how: Normalizer) -> Normalizer:
-    """Return what remains to be done to images that are channels in physical units already."""
-    count = len(how.channels)
-    return dataclasses.replace(
-        how,
-        first=np.arange(count),
-        second=np.full(count, -1),
-        terms=np.tile(np.array([[0, 1]], np.float32), (count, 1)),
-        missing=np.float32(np.nan),
-    )
 
 
 def _refuse_tone(manifest: Manifest, channels: Sequence[str], normalize: str | None) -> None:

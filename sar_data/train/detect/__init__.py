@@ -11,7 +11,6 @@ import pyarrow as pa
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
-from sar_data.sealed.index import INDEX_NAME
 from sar_data.train.data import Data
 from sar_data.train.detect.detectors import DETECTORS
 from sar_data.train.detect.tiles import tiled, within
@@ -43,27 +42,21 @@ class Detection:
         self._settings, self._tile = settings, settings.tiles
         self.resolved: dict[str, Any] = {"tile": self._tile}
         self._classes, self._channels = data.classes, data.channels
-        samples = data.loader("train").collection
+        samples = data.samples
         self._zoom = _zoom(samples.shape[-2:], settings)
         if self._tile and encoder.kind != "cnn" and self._tile != data.side:
             raise UsageError(
                 f"tile: {encoder.name} takes images of the size it is trained on only: expected `tile={data.side}`, "
                 f"found {self._tile}"
             )
-        self._truth = Truth(samples.sources[0].files.path(INDEX_NAME), settings.by)
+        self._truth = Truth(data.index, settings.by, data.matching.numbers)
         if self._truth.rotated:
             logging.getLogger("sar_data.train").warning(
                 "%d objects of this build have a rotated box: not trained yet, their horizontal boxes are",
                 self._truth.rotated,
             )
         self.encoder = encoder
-        self._detector = DETECTORS[settings.detector](
-            encoder,
-            len(data.classes),
-            channels=settings.channels,
-            threshold=settings.score_threshold,
-            most=settings.max_detections,
-        )
+        self._detector = network(encoder, len(data.classes), settings)
         self.model: nn.Module = self._detector
         self.linear = self._detector.linear
 
@@ -72,10 +65,12 @@ class Detection:
         return found
 
     def known(self, batch: Batch) -> Tensor:
-        return self._detector.known(batch["image"], _targets(batch))
+        found: Tensor = self._detector.known(batch["image"], _targets(batch))
+        return found
 
     def value(self, sums: Tensor) -> Tensor:
-        return self._detector.value(sums)
+        found: Tensor = self._detector.value(sums)
+        return found
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return each image's boxes, best first, with scores and labels, and what the index says is there."""
@@ -105,6 +100,13 @@ class Detection:
         title = f"{headline(split, self.chosen_by, metrics)}, {len(predictions):,} images"
         path = folder / f"boxes-{split}.png"
         sheet(path, predictions, self._classes, images, bands=self._channels, title=title)
+
+
+def network(encoder: Backbone, classes: int, settings: Detect) -> Any:
+    """Return a fresh detector on an encoder."""
+    return DETECTORS[settings.detector](
+        encoder, classes, channels=settings.channels, threshold=settings.score_threshold, most=settings.max_detections
+    )
 
 
 def _zoom(stored: Sequence[int], settings: Detect) -> float:

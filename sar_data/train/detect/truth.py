@@ -23,12 +23,13 @@ COLUMNS = {
 class Truth:
     """The objects of every image of a build, and one attribute of the images, by key.
 
-    `rotated` counts the objects that have a rotated box. Raises BuildError for an index that cannot be read.
+    `rotated` counts the objects that have a rotated box. `numbers` are a model's of each class of the build; objects of
+    a class that has None are left out. Raises BuildError for an index that cannot be read.
     """
 
-    def __init__(self, index: Path, attribute: str) -> None:
+    def __init__(self, index: Path, attribute: str, numbers: Sequence[int | None] | None = None) -> None:
         table = read_index(index, ["key", "objects", "attrs"])
-        self.attribute = attribute
+        self.attribute, self._numbers = attribute, numbers
         self._rows = {key: row for row, key in enumerate(table["key"].to_pylist())}
         self._objects = table["objects"].combine_chunks()
         self._attributes = named(table["attrs"], attribute).to_pylist()
@@ -42,15 +43,20 @@ class Truth:
         publishers have it; it decides which objects are small, medium and large.
         """
         rows = [self._rows[key] for key in keys]
-        objects = self._objects.take(pa.array(rows, pa.int64())).to_pylist()
+        stored = self._objects.take(pa.array(rows, pa.int64())).to_pylist()
+        objects = [[one for one in image or () if self._label(one) is not None] for image in stored]
         found = {
-            "true_boxes": [[one["box"] for one in image or ()] for image in objects],
-            "true_labels": [[one["label"] for one in image or ()] for image in objects],
-            "true_areas": [[_area(one) for one in image or ()] for image in objects],
-            "true_crowds": [[_crowd(one) for one in image or ()] for image in objects],
+            "true_boxes": [[one["box"] for one in image] for image in objects],
+            "true_labels": [[self._label(one) for one in image] for image in objects],
+            "true_areas": [[_area(one) for one in image] for image in objects],
+            "true_crowds": [[_crowd(one) for one in image] for image in objects],
         }
         columns = {name: pa.array(values, COLUMNS[name]) for name, values in found.items()}
         return columns | {self.attribute: pa.array([self._attributes[row] for row in rows], pa.string())}
+
+    def _label(self, found: dict[str, Any]) -> int | None:
+        label: int = found["label"]
+        return label if self._numbers is None else self._numbers[label]
 
 
 def _area(found: dict[str, Any]) -> float:

@@ -1,6 +1,7 @@
 """A run's folder: what was asked, what came out, and the state to go on from.
 
-config.json          every resolved option, the build and its digests, the weights and their hash, the environment
+config.json          every resolved option, what the model takes and says, the build and its digests, the weights and
+                     their hash, the environment
 metrics.json         split → metric → value
 predictions.parquet  one row a sample and split
 log.jsonl            one row an epoch; curves.png and tensorboard/ show it
@@ -25,6 +26,7 @@ from sar_data.errors import RunError, UsageError
 from sar_data.system import durable, locks
 from sar_data.train.data import Data
 from sar_data.train.preset import Preset
+from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Settings
 
 CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
@@ -165,41 +167,50 @@ def configuration(
     `departures` say in what the build differs from the one that the preset repeats. `more` are the weights' provenance
     and the numbers of parameters.
     """
-    manifest, ranks = data.manifest, data.ranks
     left = {
         **resolved,
         "bands": data.channels,
         "task": data.task.name,
         "image_size": data.side,
-        "device": ranks.device.type,
+        "device": data.ranks.device.type,
     }
     asked = settings.model_dump(mode="json")
     return {
         "job": job,
         "preset": preset.name if preset else None,
-        "departures": preset.build.departures(manifest) if preset else [],
+        "departures": preset.build.departures(data.manifest) if preset else [],
         "settings": {
             **{name: left.get(name) if value is None else value for name, value in asked.items()},
             "select": data.select,
         },
-        "build": {
-            "path": data.build,
-            **{
-                name: getattr(manifest, name)
-                for name in ("dataset", "version", "variant", "format", "evidence", "recipe_digest", "content_digest")
-            },
-            "split_policy": manifest.split_policy.policy,
-            "samples": {name: split.count for name, split in manifest.splits.items()},
-        },
+        "input": data.input.model_dump(mode="json"),
+        "build": described(data),
         **more,
-        "environment": {
-            "sar-data": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
-            "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else platform.machine(),
-            "ranks": ranks.world,
-            "threads": torch.get_num_threads(),
-        },
+        "environment": environment(data.ranks),
+    }
+
+
+def described(data: Data) -> dict[str, Any]:
+    """Return what config.json says of a build."""
+    manifest = data.manifest
+    names = ("dataset", "version", "variant", "format", "evidence", "recipe_digest", "content_digest")
+    return {
+        "path": data.build,
+        **{name: getattr(manifest, name) for name in names},
+        "split_policy": manifest.split_policy.policy,
+        "samples": {name: split.count for name, split in manifest.splits.items()},
+    }
+
+
+def environment(ranks: Ranks) -> dict[str, Any]:
+    """Return what config.json says of the machine and its packages."""
+    return {
+        "sar-data": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else platform.machine(),
+        "ranks": ranks.world,
+        "threads": torch.get_num_threads(),
     }
 
 

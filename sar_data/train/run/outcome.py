@@ -30,6 +30,21 @@ def leave(
     `selection` is what else there is to say of how the best epoch or head was chosen; `more` goes into metrics.json as
     it is. metrics.json comes last: a run that has it is finished.
     """
+    found = scored(folder, job, data, tables)
+    rows = folder.rows()
+    if rows:
+        told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
+        head = f": {rows[0]['head']}" if "head" in rows[0] else ""
+        curves(folder.path / "curves.png", rows, folder.path.name + head + told)
+    if departures := read(folder.path / CONFIG)["departures"]:
+        found["departures"] = departures
+    found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
+    write(folder.path / METRICS, found)
+    return found
+
+
+def scored(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Return split → metric → value with intervals; write predictions and pictures."""
     found: dict[str, Any] = {}
     for split, table in tables.items():
         found[split] = job.score(table)
@@ -37,17 +52,8 @@ def leave(
             found[split]["chosen_on"] = PUBLISHED
         found[split]["intervals"] = intervals(table, data.classes)
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
-    rows = folder.rows()
-    if rows:
-        told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
-        head = f": {rows[0]['head']}" if "head" in rows[0] else ""
-        curves(folder.path / "curves.png", rows, folder.path.name + head + told)
     if tables:
         keep(folder.path / NAME, tables, data.classes)
-    if departures := read(folder.path / CONFIG)["departures"]:
-        found["departures"] = departures
-    found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
-    write(folder.path / METRICS, found)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from sar_data.errors import UsageError
 from sar_data.stream.order import mixed
 from sar_data.train.jobs import Batch, Job
 from sar_data.train.losses import backward
-from sar_data.train.run.precision import AUTOCAST
+from sar_data.train.run.precision import precision
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Tuned
 
@@ -48,8 +48,7 @@ class Stepper:
 
     def precision(self) -> Any:
         """Return the context that a forward pass runs in."""
-        kind, dtype = self._ranks.device.type, AUTOCAST.get(self._settings.amp)
-        return nullcontext() if dtype is None else torch.autocast(kind, dtype)
+        return precision(self._settings.amp, self._ranks.device)
 
     def step(self, batches: Sequence[Batch], number: int, stop: bool) -> Tensor:
         """Take step `number` on this rank's micro-batches; return [loss, ranks that ask to stop], of all ranks.

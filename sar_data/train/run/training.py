@@ -70,7 +70,7 @@ def _run(
     torch.manual_seed(mixed(INITIAL, settings.seed) >> 1)
     tuned = settings if isinstance(settings, Tuned) else None
     encoder = backbone(settings.model, data.channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
-    made = None if tuned is None else _job(job)(encoder, data, tuned)
+    made = None if tuned is None else job_of(job)(encoder, data, tuned)
     for split in filter(data.has, ("val", "test")):
         data.loader(split)  # what cannot be evaluated is told before the training, not after it
     weights = None
@@ -124,7 +124,7 @@ def _run(
     return leave(folder, made, data, tables, {"epoch": training.chosen}) if ranks.first else {}
 
 
-def _job(name: str) -> Callable[[Any, Data, Any], Job]:
+def job_of(name: str) -> Callable[[Any, Data, Any], Job]:
     """Return what makes a job; only the one that is asked for is imported."""
     if name == "finetune":
         from sar_data.train.classification import Classification

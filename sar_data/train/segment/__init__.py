@@ -44,9 +44,7 @@ class Segmentation:
         _check(encoder, data, settings)
         self.encoder, self._classes, self._channels, self._settings = encoder, data.classes, data.channels, settings
         self._resized = _resized(data, settings)
-        self.model: nn.Module = segmenter(
-            encoder, len(data.classes), head=settings.head, channels=settings.channels, auxiliary=settings.auxiliary > 0
-        )
+        self.model: nn.Module = network(encoder, len(data.classes), settings)
         self.resolved: dict[str, Any] = {"loss": settings.loss or "ce", "tile": settings.tiles}
         self._loss = loss(self.resolved["loss"], len(data.classes), data.task.kind)
         self.linear = self._loss.linear
@@ -103,6 +101,12 @@ class Segmentation:
         return blended(lambda part: model(part)[0], images, tile, self._settings.overlap)
 
 
+def network(encoder: Backbone, classes: int, settings: Segment) -> nn.Module:
+    """Return a fresh decoder on an encoder."""
+    auxiliary = settings.auxiliary > 0
+    return segmenter(encoder, classes, head=settings.head, channels=settings.channels, auxiliary=auxiliary)
+
+
 def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
     """Raise UsageError where build, encoder and settings do not go together."""
     if data.task.kind != "segmentation":
@@ -114,7 +118,7 @@ def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
         )
     if settings.centre != 1:
         raise UsageError(f"centre {settings.centre}: segment evaluates whole images, and takes 1")
-    height, width = data.loader("train").collection.shape[-2:]
+    height, width = data.samples.shape[-2:]
     if settings.image_size is not None and height != width:
         raise UsageError(f"image_size: expected square images, found {height} × {width}: `crop=…` makes them so")
     if settings.tiles is None:
@@ -133,4 +137,4 @@ def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
 
 def _resized(data: Data, settings: Segment) -> bool:
     """Say whether the model sees images at another size than they are stored at."""
-    return settings.image_size is not None and data.loader("train").collection.shape[-1] != settings.image_size
+    return settings.image_size is not None and data.samples.shape[-1] != settings.image_size

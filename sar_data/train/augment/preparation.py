@@ -1,0 +1,78 @@
+"""What is done to images without any chance, in training and afterwards: their tone, and one size for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sar_data.stream.normalize import Normalizer
+from sar_data.torch.normalize import Normalizing
+from sar_data.train.augment import objects, resample, tone
+
+Batch = dict[str, Any]
+
+
+class Preparation:
+    """Tone mapping or normalization of batches, and their size.
+
+    `steps` are those of an augmentation, of which tone mapping is heeded. Images are normalized by `how`, which is that
+    of channels in physical units; None: they come normalized. Masked pixels then are of the value `fill`. `size` is the
+    side of the output, None that of the input.
+    """
+
+    def __init__(self, steps: Mapping[str, float], how: Normalizer | None, *, size: int | None, fill: float) -> None:
+        self._percent, self._how, self._size, self._fill = steps.get("drae"), how, size, fill
+        self._normalizing: Normalizing | None = None
+
+    def __call__(self, batch: Batch, centre: float = 1.0) -> Batch:
+        """Return a batch for evaluation: normalized or toned, resized, the central part cut out.
+
+        The shorter side becomes size / centre, of which the central size × size stay.
+        """
+        image = batch["image"]
+        return self.fitted(batch | {"image": self.toned(image, torch.full((len(image),), 0.5))}, centre)
+
+    def toned(self, image: Tensor, chance: Tensor) -> Tensor:
+        """Do what is to be done to values: tone mapping, or the normalization that was put off."""
+        if self._percent is not None and (self._how is None or self._how.stretch is None):
+            return tone.compressed(self._normalized(image), chance, self._fill)
+        if self._percent is not None:
+            return tone.stretched(image, chance, self._percent, self._fill)
+        return self._normalized(image)
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        if self._how is None:
+            return image
+        if self._normalizing is None or self._normalizing.device != image.device:
+            self._normalizing = Normalizing(self._how, np.arange(image.shape[1])[None], image.device)
+        return self._normalizing(image)
+
+    def fitted(self, batch: Batch, centre: float) -> Batch:
+        """Return a batch of images of one size."""
+        source = (batch["image"].shape[-2], batch["image"].shape[-1])
+        if centre == 1 and (self._size is None or source == (self._size, self._size)):
+            return batch
+        side = min(source) if self._size is None else self._size
+        return windowed(batch, resample.centred(len(batch["image"]), source, side, centre))
+
+
+def windowed(batch: Batch, windows: resample.Windows) -> Batch:
+    """Return windows of a batch's images, with the masks or boxes in them."""
+    found = batch | {"image": windows.images(batch["image"])}
+    target = batch.get("target")
+    if masks(batch):
+        found["target"] = windows.masks(batch["target"])
+    elif isinstance(target, list):
+        places = zip(target, windows.start, windows.step, strict=True)
+        found["target"] = [objects.windowed(one, start, step, windows.size) for one, start, step in places]
+    return found
+
+
+def masks(batch: Batch) -> bool:
+    """Say whether the targets of a batch are masks."""
+    target = batch.get("target")
+    return isinstance(target, Tensor) and target.ndim == 3

@@ -1,0 +1,157 @@
+"""A finished run judged on any split of any build of its task: metrics, intervals, leakage, pictures, predictions.
+
+DIR/config.json          the run's options, the build, the split, whose figures normalize it
+    metrics.json         split → metric → value, leakage, the run, what does not match
+    predictions.parquet  one row a sample; pictures as a run leaves them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from sar_data.errors import RunError, UsageError
+from sar_data.naming import few
+from sar_data.progress import Say
+from sar_data.sealed.manifest import Manifest
+from sar_data.stream.storage.files import open_files
+from sar_data.train.data import Data, Trained
+from sar_data.train.inference import leakage
+from sar_data.train.inference.agreement import sized, task_for, unit_for
+from sar_data.train.inference.finished import Finished, opened
+from sar_data.train.jobs import Job
+from sar_data.train.request import EvaluateRequest
+from sar_data.train.run.evaluate import evaluated
+from sar_data.train.run.folder import METRICS, Folder, described, environment, read, write
+from sar_data.train.run.outcome import scored
+from sar_data.train.run.precision import precision, settle
+from sar_data.train.run.ranks import Ranks, started
+from sar_data.train.run.threads import shared_out
+from sar_data.train.run.training import job_of
+
+FOLDER = "evaluations"  # in a run's folder
+
+
+def carry_out(request: EvaluateRequest, *, say: Say) -> dict[str, Any]:
+    """Judge a finished run on one split of a build and return the metrics (on the first rank, nothing elsewhere).
+
+    What was evaluated before in the same folder is left as it is. Raises RunError for a run that has no network and a
+    folder at work, UsageError for a build or a split that the model cannot be judged on.
+    """
+    with started(request.device) as ranks:
+        settle(ranks.device)
+        if not ranks.first:
+            logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
+        told = say if ranks.first else _silent
+        with shared_out(None, ranks, told) as share:
+            finished = opened(request.run)
+            data = _data(finished, request, ranks, share.read, told)
+            folder = Folder(_out(finished, request, data), told)
+            try:
+                return _judged(finished, request, data, folder, ranks)
+            finally:
+                data.close()
+                folder.close()
+
+
+def _silent(line: str) -> None:
+    return None
+
+
+def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: int, say: Say) -> Data:
+    """Open the split as the model sees it; raise UsageError where it cannot."""
+    build, own, found = str(request.build), request.normalize_by == "build", finished.input
+    files = open_files(build)
+    try:
+        manifest = Manifest.load(files.folder)
+        if not getattr(manifest.splits.get(request.split), "count", 0):
+            there = [name for name, split in manifest.splits.items() if split.count]
+            raise UsageError(f"{build}: expected samples of the split {request.split}, found those of {few(there)}")
+        settings = sized(finished, manifest, files, request.split, say)
+    finally:
+        files.close()
+    same = manifest.content_digest == finished.config["build"]["content_digest"]
+    changed = {
+        "bands": found.channels,
+        "unit": unit_for(found, manifest, build, own=own, say=say),
+        "task": task_for(found, manifest, build, settings.task),
+        "threads": threads,
+        "select": settings.select if same else "last",  # another build's test chose nothing
+        "augment": tuple(step for step in settings.augment if step.startswith("drae")),
+    }
+    figures = None if own else found.figures
+    trained = Trained(split=request.split, figures=figures, side=finished.side, classes=found.classes)
+    data = Data(build, settings.model_copy(update=changed), ranks, trained)
+    for line in data.matching.sentences():
+        say(line)
+    return data
+
+
+def _out(finished: Finished, request: EvaluateRequest, data: Data) -> Path:
+    """Return where an evaluation is kept: as asked for, or in the run's folder under a name of its own."""
+    if request.out is not None:
+        return Path(request.out)
+    by = "" if request.normalize_by == "run" else "-by-build"
+    name = f"{data.manifest.dataset}-{data.manifest.content_digest[:8]}-{request.split}{by}"
+    return finished.path / FOLDER / name
+
+
+def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Folder, ranks: Ranks) -> dict[str, Any]:
+    job: Job = job_of(finished.job)(finished.encoder(), data, data.settings)
+    _check(finished, data, job)
+    finished.filled(job.model).to(ranks.device)
+    if ranks.first:
+        folder.begin(_configuration(finished, request, data))
+    if ranks.gather(folder.finished)[0]:
+        folder.say(f"{folder.path} is finished; to evaluate anew take another `out=…`")
+        return read(folder.path / METRICS) if ranks.first else {}
+    count = len(data.keys(request.split))
+    folder.say(f"{finished.path} on {request.split} of {data.build}: {count:,} samples")
+    amp = "none" if ranks.device.type == "cpu" and finished.settings.amp == "fp16" else finished.settings.amp
+    with precision(amp, ranks.device):
+        table = evaluated(job, data, request.split, ranks, lambda: None)
+    if not ranks.first:
+        return {}
+    leaking = leakage.leakage(finished.config["build"], data.index, table["key"].to_pylist())
+    for line in leakage.sentences(leaking):
+        folder.say(line)
+    found = scored(folder, job, data, {request.split: table}) | {
+        "leakage": {name: figure.model_dump() for name, figure in leaking.items()},
+        "matching": data.matching.sentences(),
+        "run": str(finished.path),
+    }
+    write(folder.path / METRICS, found)
+    folder.say(f"{folder.path} has the figures, pictures and predictions")
+    return found
+
+
+def _check(finished: Finished, data: Data, job: Job) -> None:
+    """Raise UsageError for images that a network of one size cannot see."""
+    if job.encoder.kind == "cnn" or finished.input.resized or finished.settings.tiles is not None:
+        return
+    height, width = data.samples.shape[-2:]
+    if (height, width) != (finished.side, finished.side):
+        raise UsageError(
+            f"{data.build}: expected images of {finished.side} × {finished.side} pixels, which {job.encoder.name} of "
+            f"{finished.path} takes, found {height} × {width}: `convert(crop={finished.side})` cuts them"
+        )
+
+
+def _configuration(finished: Finished, request: EvaluateRequest, data: Data) -> dict[str, Any]:
+    """Return what config.json says: the run's own, but of the build, the split and the machine."""
+    try:
+        with finished.checkpoint.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(f"{finished.checkpoint}: expected the weights of this run, cannot read them: {error}") from error
+    asked = {"split": request.split, "normalize_by": request.normalize_by}
+    return {
+        **finished.config,
+        "settings": {**finished.config["settings"], **asked},
+        "input": data.input.model_dump(mode="json"),
+        "build": described(data),
+        "weights": {"source": str(finished.checkpoint), "sha256": sha256},
+        "environment": environment(data.ranks),
+    }

@@ -1,0 +1,136 @@
+"""A finished run, opened: its options, what its model takes and says, its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import torch
+from torch import nn
+
+from sar_data.errors import RunError, SarDataError, UsageError
+from sar_data.train import compare
+from sar_data.train.data import Data
+from sar_data.train.input import Input
+from sar_data.train.models import backbone
+from sar_data.train.models.encoder import Backbone
+from sar_data.train.preset import resolved
+from sar_data.train.run import checkpoint
+from sar_data.train.run.folder import CONFIG
+from sar_data.train.run.ranks import Ranks
+from sar_data.train.settings import Settings, Tuned
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that trained a network: its folder, its config.json, and the checkpoint of the epoch that was chosen.
+
+    `side` is what the network was made for; `settings.image_size` is None where images are seen as they are.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    job: str
+    settings: Tuned
+    side: int
+    input: Input
+    checkpoint: Path
+
+    def encoder(self) -> Backbone:
+        """Return a fresh encoder, as the run's was made."""
+        settings = self.settings
+        return backbone(settings.model, self.input.channels, image_size=self.side, drop_path=settings.drop_path)
+
+    def network(self) -> nn.Module:
+        """Return the trained network on the processor, in evaluation mode."""
+        return self.filled(_network(self.job)(self.encoder(), len(self.input.classes), self.settings))
+
+    def filled(self, network: nn.Module) -> nn.Module:
+        """Load the run's weights into a network of its kind; raise RunError where they do not fit."""
+        state = checkpoint.load(self.checkpoint)
+        try:
+            network.load_state_dict({} if state is None else state["model"])
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise RunError(
+                f"{self.checkpoint}: expected the weights of {self.settings.model} for {self.job}, found others: "
+                f"{str(error)[:300]}"
+            ) from None
+        return network.eval()
+
+
+def opened(run: str | Path) -> Finished:
+    """Return the finished run in a folder.
+
+    Raises RunError for a folder that is none, a run that is not finished or has no checkpoint, and a probe.
+    """
+    path = Path(run)
+    config = compare.opened([path])[0].config
+    job = config["job"]
+    if job == "probe":
+        raise RunError(
+            f"{path}: expected a run that trained a network, found a probe, which leaves the head that it chose and no "
+            "network: train `finetune` with `freeze=True`"
+        )
+    try:
+        given = dict(config["settings"])
+        if given.get("tile") == given.get("crop"):
+            given.pop("tile", None)  # which was not asked for, and may be smaller than what may be
+        settings = resolved(job, None, given)
+    except (UsageError, KeyError, TypeError) as error:
+        raise RunError(f"{path / CONFIG}: expected options of this version, found others: {error}") from None
+    if not isinstance(settings, Tuned) or settings.image_size is None:
+        raise RunError(f"{path / CONFIG}: expected the options of a run that trained a network, found others")
+    weights = path / "checkpoints" / (checkpoint.LAST if settings.select == "last" else checkpoint.BEST)
+    if not weights.is_file():
+        raise RunError(f"{weights}: expected the weights of this run, found nothing: copy a run with its checkpoints")
+    found = _recorded(path, config) or _of_build(path, config, settings)
+    side = settings.image_size
+    seen = settings.model_copy(update={"image_size": side if found.resized else None})
+    return Finished(path, config, job, seen, side, found, weights)
+
+
+def _recorded(path: Path, config: Mapping[str, Any]) -> Input | None:
+    """Return what a run recorded of its input, None for a run of a version that did not."""
+    if "input" not in config:
+        return None
+    try:
+        return Input.model_validate(config["input"])
+    except pydantic.ValidationError as error:
+        raise RunError(f"{path / CONFIG}: expected what the model takes as `input`, found {error}") from None
+
+
+def _of_build(path: Path, config: Mapping[str, Any], settings: Settings) -> Input:
+    """Return a run's input from its build; raise RunError where that is not there any more."""
+    try:
+        place, digest, side = config["build"]["path"], config["build"]["content_digest"], settings.image_size
+        plain = settings.model_copy(update={"image_size": None, "threads": 1})
+        data = Data(place, plain, Ranks(0, 1, torch.device("cpu")))
+    except (SarDataError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: an earlier version left the figures that normalize images to the run's build, which cannot be "
+            f"read: {error}"
+        ) from error
+    try:
+        if data.manifest.content_digest != digest:
+            raise RunError(f"{path}: expected the run's build {digest[:8]} at {place}, found another one")
+        return data.input.model_copy(update={"resized": data.side != side})
+    finally:
+        data.close()
+
+
+def _network(job: str) -> Callable[[Backbone, int, Any], nn.Module]:
+    """Return what makes a job's network; only the one that is asked for is imported."""
+    if job == "finetune":
+        from sar_data.train.classification import network
+
+        return network
+    if job == "segment":
+        from sar_data.train.segment import network as segmenter
+
+        return segmenter
+    from sar_data.train.detect import network as detector
+
+    return detector

@@ -1,0 +1,111 @@
+"""A trained model as a torch module: images in physical units go in, answers come out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sar_data.errors import UsageError
+from sar_data.record import IGNORE
+from sar_data.train.augment.preparation import Preparation
+from sar_data.train.augment.steps import parsed
+from sar_data.train.inference.finished import Finished, opened
+from sar_data.train.segment.windows import blended
+from sar_data.train.settings import Detect, Segment
+
+MASKED = 0.0  # what a masked pixel becomes, once images are normalized
+
+
+class Model(nn.Module):
+    """The network of a finished run with all that the run does to images before it, in evaluation mode.
+
+    channels   what an image has along its axis C, in this order: bands, or differences of two such as VV-VH
+    units      channel → the unit of its values, as the run's build has them
+    classes    in the order of the answers
+    kind       of the task: multiclass, multilabel, segmentation or detection
+
+    It computes in float32 on the device that it was sent to, whatever the run was trained in. A sample's answers are
+    those of the run's own predictions.parquet, up to rounding.
+    """
+
+    def __init__(self, finished: Finished) -> None:
+        super().__init__()
+        found, settings = finished.input, finished.settings
+        self.channels, self.units, self.classes, self.kind = found.channels, found.units, found.classes, found.kind
+        self.network = finished.network()
+        self._settings, self._resized = settings, found.resized
+        self._prepare = Preparation(
+            parsed(settings.augment), found.normalizer(settings.normalize), size=settings.image_size, fill=MASKED
+        )
+        self.eval()
+
+    def forward(self, images: Tensor) -> Any:
+        """Return the answers for images [B, C, H, W] in physical units; NaN and infinite values are no data.
+
+        Of classes logits [B, classes]; of masks logits [B, classes, H, W]; of boxes a list of {"boxes": [n, 4] as x0,
+        y0, x1, y1 in pixels of the image, "scores": [n], "labels": [n]}, best first. Raises UsageError for images of
+        another shape than the model takes.
+        """
+        self._check(images)
+        prepared = self._prepare({"image": images.float()}, self._settings.centre)["image"]
+        if isinstance(self._settings, Segment):
+            return self._pixels(prepared, self._settings, images.shape[-2:])
+        if isinstance(self._settings, Detect):
+            return self._boxes(prepared, self._settings, images.shape[-2:])
+        return self.network(prepared)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return what `forward` says as shares: they sum to 1 over the classes, or are of each label by itself."""
+        if self.kind == "detection":
+            raise UsageError("probabilities: expected a model of classes or masks, found one of boxes")
+        logits: Tensor = self(images)
+        return logits.sigmoid() if self.kind == "multilabel" else logits.softmax(dim=1)
+
+    def masks(self, images: Tensor) -> Tensor:
+        """Return the class of each pixel, uint8 [B, H, W]; 255 where no channel has data."""
+        if self.kind != "segmentation":
+            raise UsageError(f"masks: expected a model of masks, found one of {self.kind}")
+        found: Tensor = self(images).argmax(dim=1).to(torch.uint8)
+        return found.masked_fill(~torch.isfinite(images).any(dim=1), IGNORE)
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != len(self.channels):
+            told = ", ".join(f"{name} in {unit or 'an unknown unit'}" for name, unit in self.units.items())
+            raise UsageError(f"images: expected [B, {len(self.channels)}, H, W] of {told}, found {list(images.shape)}")
+        height, width = images.shape[-2:]
+        if self._resized and self.kind in ("segmentation", "detection") and height != width:
+            raise UsageError(f"images: expected square ones, which this model resizes, found {height} × {width}")
+
+    def _pixels(self, images: Tensor, settings: Segment, size: torch.Size) -> Tensor:
+        def logits(part: Tensor) -> Tensor:
+            found: Tensor = self.network(part)[0]
+            return found
+
+        tile = settings.tiles
+        found = logits(images) if tile is None else blended(logits, images, tile, settings.overlap)
+        return found if found.shape[-2:] == size else F.interpolate(found.float(), size=tuple(size), mode="bilinear")
+
+    def _boxes(self, images: Tensor, settings: Detect, size: torch.Size) -> list[dict[str, Tensor]]:
+        from sar_data.train.detect.tiles import tiled, within
+
+        height, width = int(images.shape[-2]), int(images.shape[-1])
+        sizes, most, zoom = [(height, width)] * len(images), settings.max_detections, width / size[-1]
+        if tile := settings.tiles:
+            nms: float = self.network.overlap  # type: ignore[assignment]  # a detector's, not a tensor
+            found = tiled(self.network, images, sizes, tile=tile, overlap=settings.overlap, nms=nms, most=most)
+        else:
+            found = [within(one, each, most) for one, each in zip(self.network(images), sizes, strict=True)]
+        return [{**one, "boxes": one["boxes"] / zoom} for one in found]
+
+
+def load(run: str | Path) -> Model:
+    """Return the model of a finished run: a torch module that takes images [B, C, H, W] in physical units.
+
+    The normalization is the run's own, by the train split of its build, and so is the size. Raises RunError for a
+    folder that is no finished run, a run without its checkpoint, and a probe, which has no network.
+    """
+    return Model(opened(run))

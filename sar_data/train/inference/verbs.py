@@ -1,0 +1,34 @@
+"""What a finished run is asked for in Python: the command line's names and defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sar_data.progress import Say
+from sar_data.train.request import EvaluateRequest
+
+
+def evaluate(
+    run: str | Path,
+    build: str | Path,
+    *,
+    split: str = "test",
+    out: str | Path | None = None,
+    normalize_by: str = "run",
+    device: str | None = None,
+    say: Say | None = None,
+) -> dict[str, Any]:
+    """Judge a finished run on one split of a build and return its metrics: split → metric → value, and leakage.
+
+    What the parameters mean stands in EvaluateRequest (sar_data/train/request.py). Raises RunError for a folder that
+    is no finished run with a network, UsageError for a build of other bands, units, sizes or another task.
+    """
+    request = EvaluateRequest(run=run, build=build, split=split, out=out, normalize_by=normalize_by, device=device)
+    from sar_data.train.inference.evaluation import carry_out
+
+    return carry_out(request, say=say or _silent)
+
+
+def _silent(line: str) -> None:
+    return None

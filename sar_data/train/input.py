@@ -1,0 +1,36 @@
+"""What a model takes and says, as its run records it: all that a build needs not be there for afterwards."""
+
+from __future__ import annotations
+
+import pydantic
+
+from sar_data.stream.normalize import Normalizer, of_channels
+
+
+class Input(pydantic.BaseModel):
+    """The images that a model was trained on, and what it says of them.
+
+    units      channel → unit of the values before they are normalized, in the model's order; "" where nobody knows it,
+               as of a build that is normalized already
+    figures    channel → what the run subtracts and divides by; None where its normalization needs none
+    resized    whether images are resized to the run's image size, or seen as they are
+    kind       of the task: multiclass, multilabel, segmentation or detection
+    classes    in the order of the model's answers
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    units: dict[str, str]
+    figures: dict[str, tuple[float, float]] | None
+    resized: bool
+    kind: str
+    classes: tuple[str, ...]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of an image, in the model's order: bands, or differences of two."""
+        return tuple(self.units)
+
+    def normalizer(self, how: str) -> Normalizer:
+        """Return how images of these channels, in physical units, are normalized; masked pixels are NaN."""
+        return of_channels(self.units, how, figures=self.figures)

@@ -1,0 +1,88 @@
+"""Classes of a build by the numbers that a model has for them: matched by name, in whatever order and case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.naming import few, fold
+from sar_data.record import IGNORE
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The classes that a `model` knows and those of a `build`, for a task of one `kind`.
+
+    Raises UsageError where they have none in common.
+    """
+
+    kind: str
+    model: tuple[str, ...]
+    build: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if all(number is None for number in self.numbers):
+            raise UsageError(
+                f"classes: expected some of those that the model knows, {few(self.model)}, found {few(self.build)}"
+            )
+
+    @cached_property
+    def numbers(self) -> tuple[int | None, ...]:
+        """The model's number of each class of the build, None for one that it does not know."""
+        known = {fold(name): number for number, name in enumerate(self.model)}
+        return tuple(known.get(fold(name)) for name in self.build)
+
+    @property
+    def strange(self) -> list[str]:
+        """The classes of the build that the model does not know."""
+        return [name for name, number in zip(self.build, self.numbers, strict=True) if number is None]
+
+    @property
+    def absent(self) -> list[str]:
+        """The classes of the model that the build does not have."""
+        return [name for number, name in enumerate(self.model) if number not in self.numbers]
+
+    def sentences(self) -> list[str]:
+        """Return what does not match, and what follows from it."""
+        left = {
+            "multiclass": "samples of these classes are left out",
+            "multilabel": "these labels are not scored",
+            "segmentation": "their pixels are ignored",
+            "detection": "these objects do not count",
+        }[self.kind]
+        found = [f"classes that the model does not know: {few(self.strange)}; {left}"] if self.strange else []
+        if self.absent:
+            found.append(f"classes of the model that the build does not have: {few(self.absent)}; they have no figures")
+        return found
+
+    def labels(self, found: Sequence[int]) -> list[int | None]:
+        """Return the model's numbers of some classes of the build."""
+        return [self.numbers[label] for label in found]
+
+    def targets(self, target: Any) -> Any:
+        """Return a batch's targets by the model's numbers; boxes stay as they are.
+
+        Class numbers int64 [B], all of them known; labels [B, classes] of 0 and 1; masks int64 [B, H, W].
+        """
+        if self.kind == "detection" or self.model == self.build:
+            return target
+        target = torch.as_tensor(target)
+        if self.kind == "multilabel":
+            return self._columns(target)
+        table = torch.full((IGNORE + 1,), IGNORE, dtype=torch.int64)
+        for number, own in enumerate(self.numbers):
+            table[number] = IGNORE if own is None else own
+        return table.to(target.device)[target.long()]
+
+    def _columns(self, target: Tensor) -> Tensor:
+        found = target.new_zeros((*target.shape[:-1], len(self.model)))
+        for number, own in enumerate(self.numbers):
+            if own is not None:
+                found[..., own] = target[..., number]
+        return found
