@@ -323,7 +323,8 @@ def test_presets_name_settings_that_exist_and_a_head_that_fits_their_model(name:
 @pytest.mark.parametrize("name", ["dfc2020-upernet", "copernicus-bench-dfc2020-s1"])
 def test_a_preset_runs_with_a_smaller_model(landcover: str, tmp_path: Path, name: str) -> None:
     small = {"model": "test_vit", "image_size": 64, "channels": 16, "epochs": 1, "batch_size": 12, "device": "cpu"}
-    settings = preset.resolved("segment", preset.find(name), small)
-    metrics = run.run("segment", landcover, tmp_path / "run", settings, preset=name, say=lambda line: None)
+    found = preset.find(name)
+    settings = preset.resolved("segment", found, small)
+    metrics = run.run("segment", landcover, tmp_path / "run", settings, preset=found, say=lambda line: None)
     assert metrics["test"]["count"] == 12
     assert json.loads((tmp_path / "run" / "config.json").read_text())["preset"] == name
