@@ -154,7 +154,7 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
     if request.limit is None:
         claimed = {file.path for record in scanned.records for file in record.files} | scanned.read
         claimed |= take_touched(tree) | {one.path for one in scanned.quarantined}
-        lines += leftovers(tree, claimed).sentences() if say else []
+        lines += leftovers(tree, claimed, spec.lists).sentences() if say else []
         lines.append(published.told(spec, len(scanned.records), counts))
     for line in filter(None, lines if say else ()):
         say(line)  # type: ignore[misc]

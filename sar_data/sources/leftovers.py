@@ -48,14 +48,14 @@ class Leftovers:
         ]
 
 
-def leftovers(tree: Tree, claimed: Collection[str]) -> Leftovers:
-    """Return what lies in a tree beside the files that are `claimed`, by their true paths.
+def leftovers(tree: Tree, claimed: Collection[str], lists: Collection[str] = ()) -> Leftovers:
+    """Return what lies in a tree beside the files that are `claimed`, by their true paths, and `lists`, by their names.
 
     Names are listed, sizes asked for what nobody claimed, and the heads of small files read; no pixel is.
     """
     found = Leftovers()
     for path, name in _walk(tree, found):
-        if true_path(tree, path) not in claimed and (kind := _kind(tree, path, name.lower())):
+        if name not in lists and true_path(tree, path) not in claimed and (kind := _kind(tree, path, name.lower())):
             found.add(kind, path)
     return found
 
