@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sar_data.system.paths import DEPTH
 
+EMPTY = "an empty folder"
+
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -31,7 +33,7 @@ def present(build: Path) -> Present:
             found.others[_shown(folder) or "."] = f"a folder that cannot be read ({error.strerror})"
             continue
         if not there:
-            found.others[_shown(folder)] = "an empty folder"
+            found.others[_shown(folder)] = EMPTY
         for entry in there:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if not entry.is_dir(follow_symlinks=False):

@@ -37,7 +37,7 @@ from sar_data.sealed.manifest import (
     recipe_digest,
 )
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
-from sar_data.sealed.present import present
+from sar_data.sealed.present import EMPTY, present
 from sar_data.sealed.recount import Counted, counted, shards
 from sar_data.sealed.samples import SAMPLES_NAME, differing, read_samples
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
@@ -150,7 +150,8 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
     left = {f"{split}/{name}" for split in build.manifest.splits for name in LEFT_BY_READERS}
     extra = dict.fromkeys(there.sizes.keys() - sums.keys() - left - {*UNCOVERED}, "none")
     # The folder of a lost file may be empty, and that of a split without samples.
-    known = {*absent, *map(os.path.dirname, absent), *SPLITS}
+    homes = {*map(os.path.dirname, absent), *SPLITS}
+    known = {*absent, *(name for name in homes if there.others.get(name) == EMPTY)}
     extra |= {name: what for name, what in there.others.items() if name not in known}
     problems += [Problem(owners.get(name), None, name, LISTED, extra[name]) for name in sorted(extra)]
     for split in build.manifest.splits.values():

@@ -105,7 +105,7 @@ def test_a_listed_link_to_what_the_kernel_invents_is_not_read(path: Path, target
     assert [problem.what for problem in verify(path, full=True)] == ["sha256 of x.json"]
 
 
-@pytest.mark.parametrize("name", [SHARD, "index.parquet", SAMPLES_NAME, SUMS_NAME, NAME, "train", "."])
+@pytest.mark.parametrize("name", [SHARD, "index.parquet", SAMPLES_NAME, SUMS_NAME, NAME, "train"])
 def test_what_may_not_be_read_is_a_problem(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A superuser may read everything, so that the system's refusal is made here."""
     there = path / name
@@ -128,6 +128,8 @@ def test_what_may_not_be_read_is_a_problem(path: Path, name: str, monkeypatch: p
     monkeypatch.setattr(os, "scandir", scanned)
     problems = verify(path, full=True)
     assert any("Permission denied" in problem.found for problem in problems)
+    if there.is_dir():
+        assert (name, "a folder that cannot be read (Permission denied)") in {(p.what, p.found) for p in verify(path)}
 
 
 def test_a_manifest_of_another_digest_does_not_end_a_full_verification(path: Path) -> None:
