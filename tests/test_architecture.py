@@ -117,6 +117,7 @@ ENTRIES = {
     "sar_data.public.convert",
     "sar_data.public.stats",
     "sar_data.stream.dataset.Stream.__init__",
+    "sar_data.train.inference.verbs.embed",
 }
 
 

@@ -155,6 +155,37 @@ def evaluate(**asked: Any) -> None:
     _show(judge(**asked, say=say), "")
 
 
+@command.command("embed", short_help="Write the features of a build's images, one vector a key.")
+@click.argument("source", metavar="RUN|WEIGHTS")
+@click.argument("build", type=BuildPlace(), metavar="BUILD")
+@click.option("--out", required=True, metavar="FILE", help="Parquet file; one of the same features is left as it is.")
+@click.option("--split", metavar="NAME", help="train, val or test; by default all.")
+@click.option("--pooling", metavar="NAME", help="cls, mean or last4; by default the run's, or the encoder's first.")
+@click.option("--dtype", default="float16", show_default=True, metavar="NAME", help="float16 or float32.")
+@click.option("--like", metavar="KEY", help="Draw the nearest neighbours of a key beside the file.")
+@click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
+@click.option("--model", metavar="NAME", help="Of weights: encoder.")
+@click.option("--stem", metavar="TEXT", help="Of weights: bands of the first layer, where nothing tells.")
+@click.option("--bands", callback=_listed, metavar="A,B,…", help="Of weights: bands by name; by default all.")
+@click.option("--unit", metavar="NAME", help="Of weights: dB, power or amplitude; by default the build's.")
+@click.option("--normalize", metavar="NAME", help="Of weights: zscore, minmax, fgmae-uint8 or sarhub.")
+@click.option("--image-size", type=int, metavar="N", help="Of weights: side that images are resized to.")
+@click.option("--crop", type=int, metavar="N", help="Of weights: central windows of this side.")
+@click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side.")
+@click.option("--batch-size", type=int, metavar="N", help="Of weights: images a step.")
+def embed(**asked: Any) -> None:
+    """Write the features of a build's images to a Parquet file: key, split and a vector, with what made them.
+
+    RUN is the folder of a finished run; WEIGHTS are a file, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG.
+    """
+    yield_early(os.environ)
+    from sar_data.train import embed as encode
+    from sar_data.train.request import WEIGHTED
+
+    settings = {name: value for name in WEIGHTED if (value := asked.pop(name)) is not None}
+    click.echo(encode(**asked, settings=settings or None, say=say))
+
+
 @command.command("presets", short_help="List the presets, or show one.")
 @click.argument("name", required=False)
 def presets(name: str | None) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sar_data.errors import unknown
+from sar_data.errors import UsageError, unknown
 from sar_data.train.preset import Preset, find, resolved
 from sar_data.train.settings import JOBS, Settings
 
@@ -74,3 +74,49 @@ class EvaluateRequest:
             raise unknown("normalize_by", self.normalize_by, WHOSE)
         if self.split not in SPLITS:
             raise unknown("split", self.split, SPLITS)
+
+
+DTYPES = ("float16", "float32")
+WEIGHTED = ("model", "stem", "bands", "unit", "normalize", "image_size", "crop", "pad", "batch_size")
+"""Options of an encoder that comes from weights; a run has its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedRequest:
+    """The features of a build's images, one vector a sample, by an encoder.
+
+    `source` is the folder of a finished run, or weights as a training job takes them: PATH, hf:REPO/FILE@REVISION,
+    torchgeo:ENUM or timm:TAG, of which `settings` say the rest (WEIGHTED). `build` is the folder of a sealed build, or
+    its URL; `out` the Parquet file. `split` is one of the build's, all by default; `pooling` cls, mean or last4, by
+    default the run's or the encoder's first. `like` is a key whose nearest neighbours are drawn beside the file.
+
+    Raises UsageError for a name that does not exist.
+    """
+
+    source: str | Path
+    build: str | Path
+    out: str | Path
+    split: str | None = None
+    pooling: str | None = None
+    dtype: str = "float16"
+    like: str | None = None
+    device: str | None = None
+    settings: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
+        if self.dtype not in DTYPES:
+            raise unknown("dtype", self.dtype, DTYPES)
+        for name in self.settings or ():
+            if name not in WEIGHTED:
+                raise unknown("option of weights", name, WEIGHTED)
+        if Path(self.source).is_dir() and self.settings:
+            raise UsageError(
+                f"{', '.join(self.settings)}: of weights; a run has its own, as it was trained: leave it out"
+            )
+
+    @cached_property
+    def options(self) -> Settings:
+        """The options of an encoder that comes from weights."""
+        return resolved("probe", None, {"weights": str(self.source), **(self.settings or {})})

@@ -58,7 +58,7 @@ def test_a_command_is_one_that_can_be_typed(
 ) -> None:
     group = click.Context(command)
     name, *rest = shlex.split(words)
-    if name not in ("compare", "evaluate", *JOBS) or not rest:
+    if name not in ("compare", "embed", "evaluate", *JOBS) or not rest:
         assert command.get_command(group, name) is not None
         return
     given = [classes if word in BUILDS else str(tmp_path) if RUNS.fullmatch(word) else word for word in rest]

@@ -1,4 +1,4 @@
-"""A finished run used again: its model in Python, and judged on other builds."""
+"""A finished run used again: its model in Python, judged on other builds, and its features."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -22,6 +24,7 @@ from sar_data.stream.collection import open_collection
 from sar_data.train import compare, predictions
 from sar_data.train.inference import leakage
 from sar_data.train.inference.finished import opened
+from sar_data.train.inference.neighbours import nearest
 from sar_data.train.pictures import masks
 from sar_data.train.run.training import run
 from sar_data.train.settings import JOBS, Finetune, Probe
@@ -339,3 +342,87 @@ def test_samples_beside_the_train_split_touch_it(tmp_path: Path) -> None:
 def _meet(one: dict[str, Any], other: dict[str, Any]) -> bool:
     a, b = one["footprint"], other["footprint"]
     return one["crs"] == other["crs"] and all(a[i] <= b[i + 2] and b[i] <= a[i + 2] for i in (0, 1))
+
+
+def features(path: Path) -> tuple[list[str], npt.NDArray[Any], dict[str, Any]]:
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    flat = table["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return table["key"].to_pylist(), flat.reshape(len(table), -1), json.loads(table.schema.metadata[b"sar-data"])
+
+
+def test_features_are_those_of_the_runs_encoder_by_key(
+    finished: Finished, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "features.parquet"
+    typed = ["train", "embed", str(finished.out), classes, "--out", str(path), "--device", "cpu", "--dtype", "float32"]
+    with pytest.raises(SystemExit) as ended:
+        main([*typed, "--like", "s0003"])
+    assert not ended.value.code
+    assert capsys.readouterr().out == f"{path}\n"
+    keys, vectors, made = features(path)
+    assert (len(keys), vectors.dtype, vectors.shape[1]) == (103, np.float32, 64)
+    model = sar_data.train.load(finished.out)
+    said = answers(finished.out, "test")
+    with torch.inference_mode():
+        for key in said:
+            logits = model.network.head(torch.from_numpy(vectors[keys.index(key)][None].copy()))[0]  # type: ignore
+            np.testing.assert_allclose(logits, said[key]["scores"], atol=1e-4)
+    assert (made["pooling"], made["normalize"], made["splits"]) == ("cls", "zscore", ["train", "val", "test"])
+    assert made["build"]["content_digest"] == Build.open(Path(classes)).manifest.content_digest
+    assert (tmp_path / "features-like-s0003.png").is_file()
+    before = path.stat().st_mtime_ns
+    assert sar_data.train.embed(finished.out, classes, out=path, dtype="float32", device="cpu") == path
+    assert path.stat().st_mtime_ns == before
+    with pytest.raises(UsageError, match=r"holds other features: dtype was float32, now float16"):
+        sar_data.train.embed(finished.out, classes, out=path, device="cpu")
+    with pytest.raises(UsageError, match=r"`like=nobody`: expected a key of .* among 103"):
+        sar_data.train.embed(finished.out, classes, out=path, dtype="float32", device="cpu", like="nobody")
+
+
+def test_features_of_weights_are_those_of_the_run_that_they_are_of(
+    finished: Finished, classes: str, tmp_path: Path
+) -> None:
+    settings = {"model": "test_vit", "image_size": 32, "batch_size": 16}
+    weights = finished.out / "checkpoints" / "best.pt"
+    for source, chosen in ((finished.out, None), (weights, settings)):
+        out = tmp_path / f"{source.name}.parquet"
+        sar_data.train.embed(source, classes, out=out, split="test", device="cpu", settings=chosen)
+    (keys, run, _), (same, other, made) = features(tmp_path / "run.parquet"), features(tmp_path / "best.pt.parquet")
+    assert keys == same
+    assert run.dtype == np.float16
+    np.testing.assert_array_equal(run, other)
+    assert made["splits"] == ["test"]
+
+
+def test_a_segmenters_features_are_the_means_of_its_coarsest_map(segmented: Path, squares: str, tmp_path: Path) -> None:
+    out = sar_data.train.embed(segmented, squares, out=tmp_path / "f.parquet", split="test", device="cpu")
+    keys, vectors, made = features(out)
+    assert (made["pooling"], len(keys)) == ("levels", 3)
+    assert vectors.std(axis=0).max() > 0
+
+
+def test_the_nearest_have_the_highest_cosine() -> None:
+    vectors = np.array([[1, 0], [0, 2], [3, 0.3], [-1, 0], [0, 0]], np.float16)
+    found = nearest(vectors, 0, 4)
+    assert [row for row, _ in found] == [0, 2, 1, 4]
+    assert [share for _, share in found] == pytest.approx([1, 10 / 101**0.5, 0, 0], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"pooling": "max"}, "unknown pooling of test_vit 'max'"),
+        ({"dtype": "float64"}, "unknown dtype 'float64'"),
+        ({"split": "tset"}, "unknown split 'tset'"),
+        ({"settings": {"model": "resnet18"}}, "model: of weights; a run has its own"),
+        ({"settings": {"lr": 1}}, "unknown option of weights 'lr'"),
+    ],
+    ids=str,
+)
+def test_features_that_cannot_be_had_are_refused_in_a_sentence(
+    chosen: dict[str, Any], said: str, finished: Finished, classes: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        sar_data.train.embed(finished.out, classes, out=tmp_path / "f.parquet", device="cpu", **chosen)
+    assert not (tmp_path / "f.parquet").exists()

@@ -7,12 +7,11 @@ DIR/config.json          the run's options, the build, the split, whose figures 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Any
 
-from sar_data.errors import RunError, UsageError
+from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
@@ -141,17 +140,12 @@ def _check(finished: Finished, data: Data, job: Job) -> None:
 
 def _configuration(finished: Finished, request: EvaluateRequest, data: Data) -> dict[str, Any]:
     """Return what config.json says: the run's own, but of the build, the split and the machine."""
-    try:
-        with finished.checkpoint.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RunError(f"{finished.checkpoint}: expected the weights of this run, cannot read them: {error}") from error
     asked = {"split": request.split, "normalize_by": request.normalize_by}
     return {
         **finished.config,
         "settings": {**finished.config["settings"], **asked},
         "input": data.input.model_dump(mode="json"),
         "build": described(data),
-        "weights": {"source": str(finished.checkpoint), "sha256": sha256},
+        "weights": {"source": str(finished.checkpoint), "sha256": finished.sha256()},
         "environment": environment(data.ranks),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,24 @@ class Finished:
 
     def network(self) -> nn.Module:
         """Return the trained network on the processor, in evaluation mode."""
-        return self.filled(_network(self.job)(self.encoder(), len(self.input.classes), self.settings))
+        return self._network(self.encoder())
+
+    def trained_encoder(self) -> Backbone:
+        """Return the encoder of the trained network."""
+        encoder = self.encoder()
+        self._network(encoder)
+        return encoder
+
+    def _network(self, encoder: Backbone) -> nn.Module:
+        return self.filled(_network(self.job)(encoder, len(self.input.classes), self.settings))
+
+    def sha256(self) -> str:
+        """Return the hash of the checkpoint; raise RunError where it cannot be read."""
+        try:
+            with self.checkpoint.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise RunError(f"{self.checkpoint}: expected the weights of this run, cannot read them: {error}") from error
 
     def filled(self, network: nn.Module) -> nn.Module:
         """Load the run's weights into a network of its kind; raise RunError where they do not fit."""

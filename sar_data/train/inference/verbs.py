@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sar_data.progress import Say
-from sar_data.train.request import EvaluateRequest
+from sar_data.train.request import EmbedRequest, EvaluateRequest
 
 
 def evaluate(
@@ -26,6 +27,40 @@ def evaluate(
     """
     request = EvaluateRequest(run=run, build=build, split=split, out=out, normalize_by=normalize_by, device=device)
     from sar_data.train.inference.evaluation import carry_out
+
+    return carry_out(request, say=say or _silent)
+
+
+def embed(
+    source: str | Path,
+    build: str | Path,
+    *,
+    out: str | Path,
+    split: str | None = None,
+    pooling: str | None = None,
+    dtype: str = "float16",
+    like: str | None = None,
+    device: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    say: Say | None = None,
+) -> Path:
+    """Write the features of a build's images to a Parquet file, one row a key, and return its path.
+
+    What the parameters mean stands in EmbedRequest (sar_data/train/request.py). Raises UsageError for weights and
+    builds that do not fit and a file of other features, RunError for a folder that is no finished run with a network.
+    """
+    request = EmbedRequest(
+        source=source,
+        build=build,
+        out=out,
+        split=split,
+        pooling=pooling,
+        dtype=dtype,
+        like=like,
+        device=device,
+        settings=settings,
+    )
+    from sar_data.train.inference.embedding import carry_out
 
     return carry_out(request, say=say or _silent)
 

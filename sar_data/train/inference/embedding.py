@@ -1,0 +1,240 @@
+"""Features of a build's images by an encoder, of a run or from published weights: one vector a key.
+
+FILE.parquet    key, split, features (float16 or float32 [width]); its metadata `sar-data` says what made them
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from sar_data import __version__
+from sar_data.errors import RunError, UsageError
+from sar_data.progress import Say
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import layout_of
+from sar_data.stream.normalize import Figures, figures_of, in_unit, of_channels, units_of
+from sar_data.stream.storage.files import Files, open_files
+from sar_data.system import durable
+from sar_data.torch import loader
+from sar_data.train import weights
+from sar_data.train.augment.preparation import Preparation
+from sar_data.train.augment.steps import parsed, physical
+from sar_data.train.inference import agreement
+from sar_data.train.inference.finished import opened
+from sar_data.train.inference.neighbours import draw
+from sar_data.train.models import backbone
+from sar_data.train.models.encoder import LEVELS, Backbone
+from sar_data.train.request import SPLITS, EmbedRequest
+from sar_data.train.run.precision import settle
+from sar_data.train.run.ranks import Ranks, started
+from sar_data.train.run.threads import shared_out
+from sar_data.train.settings import Settings
+from sar_data.train.sizes import largest, sized
+
+METADATA = b"sar-data"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoder and how images come to it. `sha256` is of its weights, `pooled` what a run pools by, if it does."""
+
+    encoder: Backbone
+    settings: Settings
+    figures: Figures | None
+    units: Mapping[str, str]
+    sha256: str
+    pooled: str | None = None
+
+    def pooling(self, asked: str | None) -> str:
+        """Return how features are pooled; raise UsageError for a pooling that the encoder does not have."""
+        found = asked or self.pooled or (self.encoder.poolings or (LEVELS,))[0]
+        if found != LEVELS or self.encoder.settled != LEVELS:
+            self.encoder.size(found)
+        return found
+
+    def vectors(self, images: Tensor, pooling: str) -> Tensor:
+        """Return [B, width] of prepared images [B, C, H, W]: a pooling, or the mean of the coarsest feature map."""
+        if pooling == LEVELS:
+            return self.encoder.levels(images)[-1].mean((2, 3))
+        found: Tensor = self.encoder(images, (pooling,))[pooling]
+        return found
+
+
+def carry_out(request: EmbedRequest, *, say: Say) -> Path:
+    """Encode what is asked for, on every rank, write the file on the first one, and return its path."""
+    with started(request.device) as ranks:
+        settle(ranks.device)
+        if not ranks.first:
+            logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
+        told = say if ranks.first else _silent
+        files = open_files(str(request.build))
+        try:
+            with shared_out(None, ranks, told) as share:
+                _carried(request, files, ranks, share.read, told)
+        finally:
+            files.close()
+    return Path(request.out)
+
+
+def _silent(line: str) -> None:
+    return None
+
+
+def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, say: Say) -> None:
+    out, build, manifest = Path(request.out), str(request.build), Manifest.load(files.folder)
+    there = [name for name in SPLITS if getattr(manifest.splits.get(name), "count", 0)]
+    splits = there if request.split is None else [request.split]
+    if not set(splits) <= set(there):
+        raise UsageError(f"{build}: expected samples of the split {request.split}, found those of {', '.join(there)}")
+    encoding = (_of_run if Path(request.source).is_dir() else _of_weights)(request, manifest, files, splits, say)
+    made = _made(request, encoding, manifest, splits)
+    if not ranks.gather(ranks.first and _there(out, made))[0]:
+        encoding.encoder.to(ranks.device)
+        tables = [_encoded(encoding, made, build, split, files, ranks, threads) for split in splits]
+        if ranks.first:
+            _write(out, pa.concat_tables(tables), made)
+            say(f"{out}: {made['pooling']} of {sum(map(len, tables)):,} images")
+    if request.like is not None and ranks.first:
+        say(f"{draw(out, request.like, build, encoding.settings, tuple(encoding.units))}: the neighbours")
+
+
+def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say) -> Encoding:
+    finished = opened(request.source)
+    fitting = [agreement.sized(finished, manifest, files, split, say) for split in splits]
+    settings = max(fitting, key=lambda one: one.pad or 0)
+    unit = agreement.unit_for(finished.input, manifest, str(request.build), own=False, say=say)
+    return Encoding(
+        finished.trained_encoder(),
+        settings.model_copy(update={"unit": unit}),
+        finished.input.figures,
+        finished.input.units,
+        finished.sha256(),
+        getattr(settings, "pooling", None),
+    )
+
+
+def _of_weights(request: EmbedRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say) -> Encoding:
+    settings = sized(str(request.build), request.options, say)
+    seen = in_unit(manifest, settings.unit)
+    units = units_of(seen, settings.bands or [band.name for band in seen.bands])
+    side = settings.image_size or settings.crop or settings.pad or max(layout_of(manifest).shape or (1,))
+    encoder = backbone(settings.model, tuple(units), image_size=side)
+    found = weights.load(
+        encoder,
+        str(request.source),
+        pooling=request.pooling,
+        normalize=settings.normalize,
+        stem=settings.stem,
+        units=units.values(),
+    )
+    figures = figures_of(seen, tuple(units), settings.normalize)
+    return Encoding(encoder.eval(), settings, figures, units, found.sha256)
+
+
+def _made(request: EmbedRequest, encoding: Encoding, manifest: Manifest, splits: Sequence[str]) -> dict[str, Any]:
+    """Return all that decides the features, for the file's metadata."""
+    figures, settings = encoding.figures, encoding.settings
+    return {
+        "sar-data": __version__,
+        "source": str(request.source),
+        "sha256": encoding.sha256,
+        "model": encoding.encoder.name,
+        "pooling": encoding.pooling(request.pooling),
+        "dtype": request.dtype,
+        "units": dict(encoding.units),
+        "unit": settings.unit,
+        "normalize": settings.normalize,
+        "figures": None if figures is None else {name: list(pair) for name, pair in figures.items()},
+        "images": {name: getattr(settings, name) for name in ("image_size", "centre", "crop", "pad")},
+        "build": {"dataset": manifest.dataset, "version": manifest.version, "content_digest": manifest.content_digest},
+        "splits": list(splits),
+    }
+
+
+def _there(out: Path, made: dict[str, Any]) -> bool:
+    """Say whether a file holds these features; raise UsageError where it holds anything else."""
+    if not out.exists():
+        return False
+    try:
+        with pq.ParquetFile(out) as file:
+            before = json.loads((file.schema_arrow.metadata or {})[METADATA])
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        raise UsageError(f"`out={out}`: expected no file or one of features, found another one") from None
+    other = [f"{name} was {before.get(name)}, now {value}" for name, value in made.items() if before.get(name) != value]
+    if other:
+        raise UsageError(f"`out={out}` holds other features: {'; '.join(other)}. Take another `out=…`")
+    return True
+
+
+def _encoded(
+    encoding: Encoding, made: Mapping[str, Any], build: str, split: str, files: Files, ranks: Ranks, threads: int
+) -> pa.Table:
+    """Return key, split and features of a split's samples, in stored order; raise RunError for what is no number."""
+    settings = encoding.settings
+    tone = [step for step in settings.augment if step.startswith("drae")]
+    later = physical(tone, settings.normalize)
+    how = of_channels(encoding.units, settings.normalize) if later else None
+    prepare = Preparation(parsed(tone), how, size=settings.image_size, fill=0.0)
+    stream = loader(
+        build,
+        split=split,
+        batch_size=settings.batch_size,
+        bands=tuple(encoding.units),
+        unit=settings.unit,
+        normalize=None if later else settings.normalize,
+        figures=encoding.figures,
+        fill=None if later else 0.0,
+        **_fit(encoding, files, split),
+        shuffle=False,
+        threads=threads,
+        verify="first",
+        device=ranks.device,
+        rank=ranks.rank,
+        world=ranks.world,
+    )
+    found, kept, pooling = dict[str, Any](), np.dtype(made["dtype"]), made["pooling"]
+    with stream, torch.inference_mode():
+        order = stream.keys
+        for batch in stream:
+            real = int((batch["weight"] > 0).sum())
+            image = prepare({"image": batch["image"]}, settings.centre)["image"]
+            vectors = encoding.vectors(image, pooling).float().cpu().numpy().astype(kept)
+            found |= dict(zip(batch["key"][:real], vectors, strict=False))
+    found = {key: vector for one in ranks.gather(found) for key, vector in one.items()}
+    vectors = np.stack([found[key] for key in order])
+    if wrong := np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+        raise RunError(
+            f"{len(wrong)} images such as {order[wrong[0]]}: expected finite features, found NaN or infinity: take "
+            "`dtype=float32`, or look at the image"
+        )
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    return pa.table({"key": order, "split": [split] * len(order), "features": flat})
+
+
+def _fit(encoding: Encoding, files: Files, split: str) -> dict[str, Any]:
+    """Return crop and pad: whole images, where a run was trained on windows and its encoder takes any size."""
+    settings = encoding.settings
+    if settings.tiles is None or encoding.encoder.kind != "cnn":
+        return {"crop": settings.crop, "pad": settings.pad}
+    manifest = Manifest.load(files.folder)
+    return {"crop": None, "pad": largest(files, manifest, [split]) if layout_of(manifest).shape is None else None}
+
+
+def _write(out: Path, table: pa.Table, made: dict[str, Any]) -> None:
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({METADATA: json.dumps(made)}), sink, compression="zstd")
+    with durable.explained(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    durable.write(out, sink.getvalue())

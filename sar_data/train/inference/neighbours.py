@@ -1,0 +1,68 @@
+"""The nearest neighbours of a sample by its features, as a contact sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from sar_data.errors import UsageError
+from sar_data.stream.collection import open_collection
+from sar_data.train.pictures import mosaic
+from sar_data.train.pictures.stretch import stretched
+from sar_data.train.settings import Settings
+
+SHOWN = 12  # the sample itself among them
+
+
+def draw(features: Path, key: str, build: str, settings: Settings, channels: tuple[str, ...]) -> Path:
+    """Draw a sample and those whose features have the highest cosine to its own, best first; return the PNG's path.
+
+    Raises UsageError for a key that the file does not have.
+    """
+    keys, splits, vectors = _read(features)
+    if key not in keys:
+        raise UsageError(f"`like={key}`: expected a key of {features}, found none of that name among {len(keys):,}")
+    found = nearest(vectors, keys.index(key), SHOWN)
+    images = [_image(build, splits[row], keys[row], settings, channels) for row, _ in found]
+    pictures, note = stretched(images, channels)
+    cells = [
+        mosaic.Cell([picture], [("key", keys[row]), ("key", f"{splits[row]}, cosine {share:.3f}")])
+        for picture, (row, share) in zip(pictures, found, strict=True)
+    ]
+    path = features.with_name(f"{features.stem}-like-{quote(key, safe='')}.png")
+    mosaic.draw(path, cells, f"{key} and its nearest of {len(keys):,}", note)
+    return path
+
+
+def nearest(vectors: npt.NDArray[Any], row: int, count: int) -> list[tuple[int, float]]:
+    """Return the rows of [sample, width] of the highest cosine to one row, itself first, and their cosines."""
+    length = np.linalg.norm(vectors.astype(np.float32), axis=1)
+    cosine = vectors.astype(np.float32) @ vectors[row].astype(np.float32)
+    cosine /= np.maximum(length * length[row], np.finfo(np.float32).tiny)
+    order = np.argsort(-cosine, kind="stable")
+    best = [row, *(int(one) for one in order if one != row)][:count]
+    return [(one, float(cosine[one])) for one in best]
+
+
+def _read(path: Path) -> tuple[list[str], list[str], npt.NDArray[Any]]:
+    with pq.ParquetFile(path) as file:  # read_table would import pandas
+        table = file.read()
+    flat = table["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return table["key"].to_pylist(), table["split"].to_pylist(), flat.reshape(len(table), -1)
+
+
+def _image(build: str, split: str, key: str, settings: Settings, channels: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """Return float32 [C, H, W] of a sample in physical units, NaN where masked."""
+    plain: dict[str, Any] = {"bands": channels, "unit": settings.unit, "normalize": None, "fill": None}
+    stored = open_collection(build, split=split, pad=settings.pad, crop=settings.crop, **plain)
+    try:
+        row = stored.sources[0].rows.find([key])
+        found: npt.NDArray[np.float32] = stored.batch(row)["image"][0].copy()
+        return found
+    finally:
+        stored.close()
