@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from itertools import chain, islice, product
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sar_data.system.parquet_pages import Page, pages
+from sar_data.system.parquet_pages import Chunk, footer, pages
 
 ROWS_A_BYTE = 16  # every row has a name of its own, so that a file that tells more rows tells them of nothing
 BYTES_A_BYTE, FREE = 256, 1 << 27  # in memory; FREE is for small files, whose overhead says nothing
@@ -39,39 +39,33 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
     `source` is a file that can be read at any place. Of texts, the longest one of each dictionary is looked at.
     Raises pyarrow's exceptions, or ValueError, where it is no Parquet.
     """
-    with pq.ParquetFile(source) as parquet:
-        metadata = parquet.metadata
-    if not 0 <= metadata.num_rows <= size * ROWS_A_BYTE:
-        raise TooLarge(f"expected at most {size * ROWS_A_BYTE} rows, found {metadata.num_rows}")
-    fields = [metadata.schema.column(number) for number in range(metadata.num_columns)]
-    leaves = [n for n, field in enumerate(fields) if columns is None or field.path.partition(".")[0] in columns]
-    texts = [n for n in leaves if fields[n].physical_type == "BYTE_ARRAY"]
-    room, values = allowance(size), Counter[tuple[int, int]]()
-    for group, leaf in product(range(metadata.num_row_groups), leaves):
-        chunk = metadata.row_group(group).column(leaf)
-        for page in _pages(source, chunk):
+    rows, chunks = footer(source, size)
+    if not 0 <= rows <= size * ROWS_A_BYTE:
+        raise TooLarge(f"expected at most {size * ROWS_A_BYTE} rows, found {rows}")
+    chunks = [chunk for chunk in chunks if columns is None or chunk.path.partition(".")[0] in columns]
+    room, values = allowance(size), Counter[Chunk]()
+    for chunk in chunks:
+        for page in pages(source, chunk.start, chunk.stop):
             if page.encoding not in ENCODINGS:
-                raise TooLarge(f"{chunk.path_in_schema}: expected plain values or a dictionary, found other pages")
-            values[group, leaf] += page.values
+                raise TooLarge(f"{chunk.path}: expected plain values or a dictionary, found other pages")
+            values[chunk] += page.values
             room -= page.values * WIDTH + page.size
-            _check_room(room, size, chunk.path_in_schema)
-    paths = [fields[n].path for n in texts]
-    with pq.ParquetFile(source, metadata=metadata, read_dictionary=paths, buffer_size=1 << 16) as parquet:
-        for group, leaf in product(range(metadata.num_row_groups), texts):
-            room -= _text_bytes(parquet, group, fields[leaf].path, values[group, leaf], room)
-            _check_room(room, size, fields[leaf].path)
+            _check_room(room, size, chunk.path)
+    texts = [chunk for chunk in chunks if chunk.text]
+    paths = list(dict.fromkeys(chunk.path for chunk in texts))
+    try:
+        with pq.ParquetFile(source, read_dictionary=paths, buffer_size=1 << 16) as parquet:
+            for chunk in texts:
+                room -= _text_bytes(parquet, chunk.group, chunk.path, values[chunk], room)
+                _check_room(room, size, chunk.path)
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"expected the columns of the file's schema, found {error!r:.80}") from error
 
 
 def _check_room(room: int, size: int, column: str) -> None:
     if room < 0:
         most = allowance(size)
         raise TooLarge(f"{column}: expected a table of at most {most} bytes in memory, found more than {most - room}")
-
-
-def _pages(source: Any, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
-    starts = [at for at in (chunk.dictionary_page_offset, chunk.data_page_offset) if at]
-    start = min(starts, default=0)
-    return pages(source, start, start + chunk.total_compressed_size)
 
 
 def _text_bytes(parquet: pq.ParquetFile, group: int, path: str, values: int, room: int) -> int:

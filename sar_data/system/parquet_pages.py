@@ -1,8 +1,9 @@
-"""The headers of a Parquet file's pages: how large each page is and how many values it has, by its own word.
+"""The headers of a Parquet file: its columns by its footer, and how large each page is by the page's own word.
 
-The list of columns at the end of a file only says so, and a reader takes the pages as they are.
+The footer only says so, and a reader takes the pages as they are. pyarrow ends the process where a footer has a column
+that it cannot describe (`RowGroupMetaData.column`), so that the footer is read here, too.
 
-Source: Apache Parquet, parquet.thrift (PageHeader); Apache Thrift, compact protocol.
+Source: Apache Parquet, parquet.thrift (FileMetaData, PageHeader).
 """
 
 from __future__ import annotations
@@ -10,11 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from sar_data.system.thrift import Fields, struct
+
 NEAR, MOST = 1 << 9, 1 << 16  # bytes of a header: most have 100, those with the statistics of long texts a few thousand
-DEEP = 4  # structs inside of each other
-TRUE, FALSE, BINARY, STRUCT = 1, 2, 8, 12  # types of fields; 0 ends a struct, 3 to 6 are whole numbers
+MAGIC = b"PAR1"
+BYTE_ARRAY = 6  # the physical type of texts
 DATA, DICTIONARY, DATA_2 = 5, 7, 8  # the field of a header for each kind of page
 ENCODING = {DATA: 2, DICTIONARY: 2, DATA_2: 4}  # its field there
+
+
+class Chunk(NamedTuple):
+    """The pages of one column in one group of rows: the column's path, whether it is of texts, first byte and last."""
+
+    group: int
+    path: str
+    text: bool
+    start: int
+    stop: int
 
 
 class Page(NamedTuple):
@@ -23,6 +36,46 @@ class Page(NamedTuple):
     size: int
     values: int
     encoding: int
+
+
+def footer(source: Any, size: int) -> tuple[int, list[Chunk]]:
+    """Return the rows that a file of `size` bytes says it has, and its chunks; raise ValueError for another file."""
+    source.seek(max(size - 8, 0))
+    end = source.read(8)
+    length = int.from_bytes(end[:4], "little")
+    if end[4:] != MAGIC or not 0 < length <= size - 12:
+        raise ValueError("expected a Parquet file, found none by its last bytes")
+    source.seek(size - 8 - length)
+    try:
+        facts, _ = struct(source.read(length))
+    except IndexError:
+        raise ValueError("expected the columns at the end of a Parquet file, found a list that is cut") from None
+    groups = [_fields(group) for group in _listed(facts, 4)]
+    chunks = [_chunk(i, _fields(column)) for i, group in enumerate(groups) for column in _listed(group, 1)]
+    return _whole(facts, 3), chunks
+
+
+def _chunk(group: int, column: Fields) -> Chunk:
+    if 1 in column:
+        raise ValueError("expected the columns in the file itself, found one in another file")
+    facts = _fields(column.get(3))
+    path = ".".join(part.decode() for part in _listed(facts, 3) if isinstance(part, bytes))
+    start = min((at for at in (_whole(facts, 9), _whole(facts, 11)) if at > 0), default=0)
+    length = _whole(facts, 7)
+    if length < 0:
+        raise ValueError(f"{path}: expected the size of a column, found {length}")
+    return Chunk(group, path, _whole(facts, 1) == BYTE_ARRAY, start, start + length)
+
+
+def _fields(value: object) -> Fields:
+    if not isinstance(value, dict):
+        raise ValueError("expected a description of each column, found none")
+    return value
+
+
+def _listed(fields: Fields, field: int) -> list[Any]:
+    value = fields.get(field, [])
+    return value if isinstance(value, list) else []
 
 
 def pages(source: Any, start: int, stop: int) -> Iterator[Page]:
@@ -39,55 +92,19 @@ def pages(source: Any, start: int, stop: int) -> Iterator[Page]:
         start += length + stored
 
 
-def _whole(fields: dict[int, Any], field: int) -> int:
+def _whole(fields: Fields, field: int) -> int:
     """Return the number in a field, -1 where there is none."""
     value = fields.get(field)
     return value if isinstance(value, int) else -1
 
 
-def _header(source: Any, start: int, stop: int) -> tuple[dict[int, Any], int]:
+def _header(source: Any, start: int, stop: int) -> tuple[Fields, int]:
     """Return the fields of a header, and its bytes."""
     for size in (NEAR, MOST):
         source.seek(start)
         data = source.read(min(size, stop - start))
         try:
-            return _struct(data, 0, DEEP)
+            return struct(data)
         except IndexError:
             continue
     raise ValueError(f"byte {start}: expected the header of a page, found none in {MOST} bytes")
-
-
-def _struct(data: bytes, at: int, deep: int) -> tuple[dict[int, Any], int]:
-    """Return the numbers and structs of a struct by their fields, and where it ends."""
-    found: dict[int, Any] = {}
-    field = 0
-    while kind := data[at] & 15:
-        field += data[at] >> 4
-        at += 1
-        if data[at - 1] < 16:
-            field, at = _number(data, at)
-        if kind == STRUCT and deep:
-            found[field], at = _struct(data, at, deep - 1)
-        elif kind == BINARY:
-            length, at = _varint(data, at)
-            at += length
-        elif 3 <= kind <= 6:
-            found[field], at = _number(data, at)
-        elif kind not in (TRUE, FALSE):
-            raise ValueError(f"expected the header of a page, found a field of type {kind}")
-    return found, at + 1
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _varint(data, at)
-    return (value >> 1) ^ -(value & 1), at
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while data[at] & 128:
-        value |= (data[at] & 127) << shift
-        at, shift = at + 1, shift + 7
-        if shift > 63:
-            raise ValueError("expected a number of 64 bits, found a longer one")
-    return value | data[at] << shift, at + 1

@@ -13,7 +13,7 @@ import pytest
 
 from sar_data.system import parquet
 from sar_data.system.parquet import TooLarge, check_size
-from sar_data.system.parquet_pages import pages
+from sar_data.system.parquet_pages import footer, pages
 
 ROWS = 5_000
 TABLE = pa.table(
@@ -40,14 +40,18 @@ def test_pages_have_the_values_and_bytes_that_the_file_lists(compression: str, v
     options = {"compression": compression, "data_page_version": version, "use_dictionary": dictionary}
     data = written(TABLE, row_group_size=2_000, data_page_size=2_000, **options)
     metadata = pq.read_metadata(pa.BufferReader(data))
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(number)
-            found = list(parquet._pages(pa.BufferReader(data), chunk))
-            assert sum(page.values for page in found[chunk.has_dictionary_page :]) == chunk.num_values
-            # With the headers, of which there is one a page.
-            assert 0 < chunk.total_uncompressed_size - sum(page.size for page in found) < 300 * len(found)
-            assert {page.encoding for page in found} <= parquet.ENCODINGS
+    rows, chunks = footer(pa.BufferReader(data), len(data))
+    assert (rows, len(chunks)) == (ROWS, metadata.num_row_groups * metadata.num_columns)
+    for number, (group, path, text, start, stop) in enumerate(chunks):
+        assert group == number // metadata.num_columns
+        chunk = metadata.row_group(group).column(number % metadata.num_columns)
+        assert (path, text) == (chunk.path_in_schema, chunk.physical_type == "BYTE_ARRAY")
+        assert stop - start == chunk.total_compressed_size
+        found = list(pages(pa.BufferReader(data), start, stop))
+        assert sum(page.values for page in found[chunk.has_dictionary_page :]) == chunk.num_values
+        # With the headers, of which there is one a page.
+        assert 0 < chunk.total_uncompressed_size - sum(page.size for page in found) < 300 * len(found)
+        assert {page.encoding for page in found} <= parquet.ENCODINGS
     check_size(pa.BufferReader(data), len(data))
 
 
