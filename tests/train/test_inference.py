@@ -207,6 +207,19 @@ def test_the_own_test_split_has_the_runs_own_figures(
         judged(out, classes, folder, split="val")
 
 
+def test_a_test_that_chose_the_epoch_says_so_of_its_own_build_alone(
+    finished: Finished, classes: str, tmp_path: Path
+) -> None:
+    out = finished.copied(tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    config["settings"]["select"] = "test"
+    (out / "config.json").write_text(json.dumps(config))
+    found, _ = judged(out, classes, tmp_path / "own")
+    assert found["test"]["chosen_on"] == "test (as published)"
+    elsewhere, _ = judged(out, other(tmp_path, bands=("HH", "VH", "VV")), tmp_path / "out")
+    assert "chosen_on" not in elsewhere["test"]
+
+
 def test_the_train_split_is_one_that_the_model_knows(finished: Finished, classes: str, out: Path) -> None:
     found, lines = judged(finished.out, classes, out, split="train")
     assert found["train"]["count"] == 87

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+import sar_data.train
 from sar_data.sealed.opened import Build
 from sar_data.train.predictions import confusions, read, scores
 from sar_data.train.run import checkpoint
@@ -49,6 +51,7 @@ def plan(classes: str, squares: str, ships: str, out: Path) -> list[dict[str, An
         {"name": "detect", "job": "detect", "build": ships, "settings": {**test_detect.TINY, "batch_size": 2}},
         {"name": "segment", "job": "segment", "build": squares, "settings": MASKS, "typed": True},
         {"name": "judged", "job": "evaluate", "build": classes, "run": str(out / "finetune")},
+        {"name": "features", "job": "embed", "build": classes, "run": str(out / "finetune")},
         {"name": "killed", "job": "finetune", "build": classes, "settings": TINY, "dies": True},
     ]
     return [one | {"out": str(out / one["name"])} for one in found]
@@ -113,6 +116,14 @@ def test_two_ranks_judge_a_finished_run_as_they_did_while_it_was_one(ran: Ran) -
     before, after = (json.loads((ran.two / name / "metrics.json").read_text()) for name in ("finetune", "judged"))
     assert after["test"] == before["test"]
     assert after["leakage"]["keys"] == {"value": 0.0, "of": 8, "reason": ""}
+
+
+def test_two_ranks_embed_as_one(ran: Ran, classes: str, tmp_path: Path) -> None:
+    one = sar_data.train.embed(ran.two / "finetune", classes, out=tmp_path / "features", device="cpu")
+    tables = [pq.ParquetFile(path).read() for path in (one, ran.two / "features")]
+    assert tables[0]["key"].to_pylist() == tables[1]["key"].to_pylist()
+    first, second = (np.array(table["features"].to_pylist(), np.float32) for table in tables)
+    np.testing.assert_allclose(first, second, atol=2e-3)  # of float16
 
 
 def test_two_ranks_give_the_features_the_choice_and_the_answers_of_one(ran: Ran) -> None:

@@ -1,7 +1,7 @@
 """Several jobs on the ranks of one start, the last of which loses a rank: a start costs more than a small job.
 
 As a program: python -m torch.distributed.run --nproc-per-node 2 -m tests.train.two PLAN, a JSON list of {"job",
-"build", "out", "settings"}, or of evaluations, which have a "run" and no settings; with "typed" the job goes through
+"build", "out", "settings"}, or of what is asked of a "run" that ended before; with "typed" the job goes through
 the command line, with "dies" rank 1 is killed.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sar_data.cli import main
-from sar_data.train.inference import evaluation
+from sar_data.train.inference import embedding, evaluation
 from sar_data.train.jobs import Batch
-from sar_data.train.request import EvaluateRequest
+from sar_data.train.request import EmbedRequest, EvaluateRequest
 from sar_data.train.run import training as runs
 from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.settings import JOBS
@@ -40,7 +40,7 @@ def die(batch: Batch) -> None:
 
 
 def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
-    for jobs in (runs, evaluation):  # one group of processes for all jobs
+    for jobs in (runs, evaluation, embedding):  # one group of processes for all jobs
         jobs.started = lambda device: nullcontext(ranks)  # type: ignore[attr-defined]
     for one in plan:
         if one.get("dies"):
@@ -53,6 +53,8 @@ def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
                     raise
         elif one["job"] == "evaluate":
             evaluation.carry_out(EvaluateRequest(run=one["run"], build=one["build"], out=one["out"]), say=print)
+        elif one["job"] == "embed":
+            embedding.carry_out(EmbedRequest(source=one["run"], build=one["build"], out=one["out"]), say=print)
         else:
             runs.run(one["job"], one["build"], one["out"], JOBS[one["job"]](**one["settings"]), say=print)
 
