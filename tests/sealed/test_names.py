@@ -260,8 +260,9 @@ def test_a_ledger_that_names_no_file_is_refused(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("change", [{"recipe": "../x"}, {"bytes": -1}, {"bytes": "7"}, {"clipped": [1.5]}])
 def test_a_proof_of_other_facts_is_not_believed(tmp_path: Path, change: dict[str, Any]) -> None:
-    facts: dict[str, Any] = {"recipe": "0" * 64, "bytes": 7, "fallbacks": 0, "narrowed": 0, "clipped": [0]}
-    proof = Proof(**facts, mask_pixels=[], statistics=merge((), ("dB",)), slots=SLOTS.empty_table())
+    facts: dict[str, Any] = {"recipe": "0" * 64, "bytes": 7, "fallbacks": 0, "narrowed": 0, "pixels": 7}
+    counts: dict[str, Any] = {"clipped": [0], "unvalued": [0], "suspects": [[0]], "mask_pixels": []}
+    proof = Proof(**facts, **counts, statistics=merge((), ("dB",)), slots=SLOTS.empty_table())
     proof.save(tmp_path / "sound")
     assert Proof.load(tmp_path / "sound") is not None
     dataclasses.replace(proof, **change).save(tmp_path / "other")
