@@ -283,8 +283,6 @@ def uses(path: Path, draw: random.Random) -> dict[str, Callable[[], object]]:
         "verify": lambda: verify(path, full=True),
         "mmap": lambda: streamed(path, "mmap"),
         "pread": lambda: streamed(path, "pread", how),
-        "stats": lambda: told(path),
-        "export": lambda: exported(path),
     }
     how = draw.choice(("minmax", "fgmae-uint8", "sarhub", None))
     baked: dict[str, Any] = draw.choice(({}, {}, {"crop": 4}, {"crop": 4, "resize": 2}, {"normalize": "zscore"}))
@@ -292,6 +290,8 @@ def uses(path: Path, draw: random.Random) -> dict[str, Callable[[], object]]:
         found["tars"] = lambda: through_the_library(path)
     if path.name.startswith("zarr"):
         found["xarray"] = lambda: in_xarray(path)
+    if draw.random() < 0.2:
+        found |= {"stats": lambda: told(path), "export": lambda: exported(path)}
     if draw.random() < 0.1:
         found["show"] = lambda: shown(path)
     if draw.random() < 0.2:
