@@ -21,10 +21,13 @@ from sar_data.errors import RunError, UsageError
 from sar_data.record import IGNORE
 from sar_data.sealed.opened import Build
 from sar_data.stream.collection import open_collection
+from sar_data.stream.storage.files import open_files
 from sar_data.train import compare, predictions
-from sar_data.train.inference import leakage
+from sar_data.train.detect.truth import Truth
+from sar_data.train.inference import agreement, leakage
 from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import nearest
+from sar_data.train.matching import Matching
 from sar_data.train.pictures import masks
 from sar_data.train.run.training import run
 from sar_data.train.settings import JOBS, Finetune, Probe
@@ -327,6 +330,40 @@ def test_what_cannot_be_judged_is_answered_in_a_sentence(
     with pytest.raises(UsageError, match="expected images of one size, which the model resizes to 32, found images of"):
         judged(finished.out, many, out)
     assert not out.exists()
+
+
+def test_images_of_another_size_are_extended_where_the_model_sees_them_as_they_are_or_refused(
+    finished: Finished, classes: str, tmp_path: Path
+) -> None:
+    out = finished.copied(tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    config["input"]["resized"] = False
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        UsageError, match=r"images of 32 × 32 pixels, which test_vit of .* takes, found 6 × 5: `convert"
+    ):
+        judged(out, classes, tmp_path / "out")
+    ragged = invented.archive(tmp_path / "ragged", 103, ragged=True)
+    build = invented.sealed(invented.pipeline(shape=None), ragged, tmp_path / "c", format="webdataset")
+    lines: list[str] = []
+    fitting = agreement.sized(opened(out), build.manifest, open_files(build.path), "train", lines.append)
+    assert (fitting.pad, lines) == (10, ["images are extended to 10 pixels (`pad=10`)"])
+
+
+def test_labels_and_objects_take_the_models_numbers(few: Build) -> None:
+    labels = Matching("multilabel", ("a", "b", "c"), ("C", "x", "a"))
+    found = labels.targets(torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
+    assert found.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert labels.sentences() == [
+        "classes that the model does not know: x; these labels are not scored",
+        "classes of the model that the build does not have: b; they have no figures",
+    ]
+    index = few.path / "index.parquet"
+    keys = [row["key"] for row in few.index().to_pylist() if row["objects"]][:2]
+    before, after, none = (Truth(index, "scene", numbers).columns(keys) for numbers in (None, (4,), (None,)))
+    assert {label for image in after["true_labels"].to_pylist() for label in image} == {4}
+    assert after["true_boxes"] == before["true_boxes"]
+    assert none["true_boxes"].to_pylist() == none["true_areas"].to_pylist() == [[], []]
 
 
 def test_leakage_that_cannot_be_looked_at_says_why(finished: Finished, classes: str) -> None:
