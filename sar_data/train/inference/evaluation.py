@@ -144,7 +144,7 @@ def _configuration(finished: Finished, request: EvaluateRequest, data: Data) -> 
     return {
         **finished.config,
         "settings": {**finished.config["settings"], **asked},
-        "input": data.input.model_dump(mode="json"),
+        "input": finished.input.model_dump(mode="json"),
         "build": described(data),
         "weights": {"source": str(finished.checkpoint), "sha256": finished.sha256()},
         "environment": environment(data.ranks),
