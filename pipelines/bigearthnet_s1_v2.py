@@ -8,6 +8,8 @@ pixels are those of v1.0. All else is in metadata.parquet, beside that folder. W
 - 480,038 patches are recommended. Another 69,450, with snow or clouds over the Sentinel-2 partner, are in a table of
   their own and unused here, although SAR sees through clouds: the variant "all" takes them, in their official splits.
 - The variant "segmentation" adds Reference_Maps, CORINE level-3 codes of every pixel, as a mask of the 19 classes.
+- The variant "copernicus-bench" is that benchmark's subset of 24,002 patches: both bands in one file, and tables of its
+  own, which have labels and split.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from pipelines import _copernicus_bench
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import corine, parquet, sentinel1, table
 from sar_data.raster import tiff
@@ -246,6 +249,21 @@ PIPELINE = dataclasses.replace(
             scan=partial(scan, maps=True),
             copies=None,
             spec=dataclasses.replace(SPEC, variant="segmentation", tasks=MAPPED, title=f"{SPEC.title}, with maps"),
+        ),
+        _copernicus_bench.NAME: dataclasses.replace(
+            _copernicus_bench.copy(
+                BASE,
+                "l2_bigearthnet_s1s2/bigearthnetv2.zip",
+                "269355db0449e0da7213c95f30c346d4",
+                policy=BASE.splits["official"],
+                keeps=("random", "stratified", "group", "blocks"),
+                samples=24_002,
+                published={},
+                evidence="documents-only",
+            ),
+            units=patches,
+            scan=scan_stacked,
+            read=read_stacked,
         ),
     },
 )

@@ -8,7 +8,8 @@ A patch is a GeoTIFF ROIs0000_<part>_s1_0_p<N>.tif of two bands, 1 = VV and 2 = 
 - Folders say s1_validation, or s1_0; files always say _0. Archives wrap a folder of their name, or do not, and bring
   __MACOSX junk: files are known by their names alone, wherever they lie.
 - "official" trains on the 986 validation patches and tests on 5,128, as the contest's baseline does; there is no val.
-  "copernicus-bench" draws all three from the 5,128: 3,156/986/986, the others are unused.
+  "copernicus-bench" draws all three from the 5,128: 3,156/986/986, the others are unused. The variant of that name is
+  the benchmark's copy, which has these patches and the lists.
 - Where a patch was is not told, so no split can hold places apart, and leakage is unknown. The public release, by
   seasons and cities, tells the city ("group") and often the place; its seasons are no official split.
 """
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipelines import _copernicus_bench
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import igbp
 from sar_data.naming import few
@@ -49,9 +51,9 @@ def _tiffs(tree: Tree, path: str = "", below: int = 4) -> Iterator[str]:
             yield from _tiffs(tree, f"{path}{name}/", below - 1)
 
 
-def units(tree: Tree) -> Iterator[str]:
-    """Yield the radar images, up to four levels down, and beside such TIFFs of strange names, which `scan` refuses."""
-    named = {path: FILE.fullmatch(path.rpartition("/")[2]) for path in _tiffs(tree)}
+def units(tree: Tree, below: int = 4) -> Iterator[str]:
+    """Yield the radar images up to `below` levels down, and beside such TIFFs of strange names: `scan` refuses them."""
+    named = {path: FILE.fullmatch(path.rpartition("/")[2]) for path in _tiffs(tree, below=below)}
     yield from (p for p, name in named.items() if any(named.values()) and (name is None or name["kind"] == "s1"))
 
 
@@ -156,9 +158,8 @@ def read(tree: Tree, record: Record, kind: str = "dfc") -> Sample:
 
 HOME = "https://ieee-dataport.org/competitions/2020-ieee-grss-data-fusion-contest"
 HOW = "log in at IEEE DataPort, download it from the contest's page and unpack it; no checksum is published"
-BENCH = (
-    "unpack it from dfc2020_s1s2.zip (md5 f10ba017dab6f38b7a6857b169ea924b) of Copernicus-Bench; name it by `lists=…`"
-)
+BENCH, BENCH_MD5 = "l2_dfc2020_s1s2/dfc2020.zip", "f10ba017dab6f38b7a6857b169ea924b"
+UNPACK = f"unpack it from this zip (md5 {BENCH_MD5}) of Copernicus-Bench; name it by `lists=…`"
 ZIPS = {"s1_validation": 948, "dfc_validation": 6, "s1_0": 4960, "dfc_0": 36}  # MB, as one user found them
 LISTS = ("dfc-train-new.csv", "dfc-val-new.csv", "dfc-test-new.csv")
 SPEC = DatasetSpec(
@@ -182,10 +183,7 @@ SPEC = DatasetSpec(
     tasks=(Task(name="landcover", kind="segmentation", classes=CLASSES),),
     sources=(
         *(Source(name=f"{name}.zip", url=HOME, note=f"{mb} MB", manual=HOW) for name, mb in ZIPS.items()),
-        *(
-            Source(name=name, url="https://huggingface.co/datasets/wangyi111/Copernicus-Bench", manual=BENCH)
-            for name in LISTS
-        ),
+        *(Source(name=name, url=_copernicus_bench.HOME + BENCH, manual=UNPACK) for name in LISTS),
     ),
     lists=LISTS,
     licence="CC-BY-4.0",
@@ -227,6 +225,18 @@ PIPELINE = dataclasses.replace(
             scan=functools.partial(scan, kind="lc"),
             read=functools.partial(read, kind="lc"),
             copies=functools.partial(copies, kind="lc"),
-        )
+        ),
+        _copernicus_bench.NAME: dataclasses.replace(
+            _copernicus_bench.copy(
+                PLAIN,
+                BENCH,
+                BENCH_MD5,
+                policy=PLAIN.splits["copernicus-bench"],
+                keeps=("random",),
+                samples=5128,
+                published={},
+            ),
+            units=functools.partial(units, below=2),  # from where the lists are at most one folder down
+        ),
     },
 )

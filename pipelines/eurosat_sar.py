@@ -4,7 +4,9 @@ A sample is one GeoTIFF <Class>/<Class>_<n>.tif with two bands, 1 = VV and 2 = V
 nearly 10 m. What is odd about the data:
 - The order of the classes is alphabetical here, as in FG-MAE; Copernicus-Bench numbers the same ten otherwise.
 - There is no official split. FG-MAE draws 80/20 with scikit-learn ("fgmae", no val); its run scripts say seed 42.
-  "stratified" is a 60/20/20 of the sizes that Copernicus-Bench uses, but not its list.
+  "fgmae-val" has the same test, and a val of blocks of places of its train.
+  "stratified" is a 60/20/20 of the sizes that Copernicus-Bench uses, but not its list; the variant "copernicus-bench"
+  is its copy, with its lists.
 - The scene of a patch is not recorded, so no split can hold scenes apart: "blocks" holds places apart.
 - The statistics that circulate (VV -12.59, VH -20.26 dB) are those of SSL4EO-S12, not of these files.
 No real file was at hand: band order, unit and georeference are those of the documents. A file may lack a
@@ -19,14 +21,14 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from pipelines import _eurosat_rows
+from pipelines import _copernicus_bench, _eurosat_rows
 from sar_data.errors import BadRecord
 from sar_data.labels.discovery import split_of
 from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
-from sar_data.split import blocks, bypath, folders, random, stratified
+from sar_data.split import blocks, bypath, carved_draw, folders, random, stratified
 from sar_data.split.folders import ATTR
 from sar_data.split.policy import SPLITS
 
@@ -43,6 +45,7 @@ CLASSES = (
     "SeaLake",
 )
 LISTED = "all_imgs"  # the folder of Copernicus-Bench, beside its lists
+PLACED = ("blocks", "fgmae-val")  # the splits that need to know where a patch lies
 FILE = re.compile(r"(?P<cls>[A-Za-z]+)_(?P<n>\d+)\.tif")
 
 
@@ -99,6 +102,11 @@ def read(tree: Tree, record: Record) -> Sample:
     return Sample(image=raster.pixels, nodata=raster.filled, fallbacks=int(raster.fallback))
 
 
+def listed(tree: Tree) -> Iterator[str]:
+    """Yield the GeoTIFFs of Copernicus-Bench's copy."""
+    yield from (path for path in units(tree, below=3, parted=True) if f"{LISTED}/" in path)
+
+
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of class folders below those of a split, of Copernicus-Bench's copy, or of Parquet files."""
     splits = dict(PIPELINE.splits)
@@ -107,7 +115,8 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
         made = dataclasses.replace(PIPELINE, units=partial(units, below=3, parted=True), copies=None)
         if None in parts:
             return made, f"class folders in {LISTED}, {len(found):,} patches; its lists are `split=copernicus-bench`"
-        del splits["fgmae"]  # it draws from the classes' folders in their order, which a split of folders changes
+        for drawn in ("fgmae", "fgmae-val"):  # in the order of the classes' folders, which a split of folders changes
+            del splits[drawn]
         counts = " + ".join(f"{parts[name]:,} {name}" for name in SPLITS if parts[name])
         own = {"folders": folders.Folders()} if parts["train"] else {}
         return dataclasses.replace(made, splits={**own, **splits}), f"class folders in {counts}: `split=folders`"
@@ -118,12 +127,15 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
         units=_eurosat_rows.units,
         scan=partial(_eurosat_rows.scan, classes=CLASSES, name=FILE),
         read=_eurosat_rows.read,
-        splits={name: policy for name, policy in splits.items() if name != "blocks"},
+        splits={name: policy for name, policy in splits.items() if name not in PLACED},
         copies=None,
     ), f"Parquet, {len(files):,} files whose rows are patches; their georeference is not read"
 
 
-PIPELINE = Pipeline(
+BENCH = bypath.ByPath(
+    train="eurosat-train.txt", val="eurosat-val.txt", test="eurosat-test.txt", pattern=r"([A-Za-z]+_\d+)\.\w+"
+)
+PLAIN = Pipeline(
     spec=DatasetSpec(
         name="eurosat-sar",
         aliases=("eurosat", "eurosat-s1"),
@@ -157,12 +169,7 @@ PIPELINE = Pipeline(
     scan=scan,
     read=read,
     copies=copies,
-    copy_splits={
-        "folders": folders.Folders(),
-        "copernicus-bench": bypath.ByPath(
-            train="eurosat-train.txt", val="eurosat-val.txt", test="eurosat-test.txt", pattern=r"([A-Za-z]+_\d+)\.\w+"
-        ),
-    },
+    copy_splits={"folders": folders.Folders(), "copernicus-bench": BENCH},
     layouts={
         "folders of a split": ("train/*/*_1.tif", "test/*/*_1.tif"),
         "Copernicus-Bench": ("all_imgs/*/*_1.tif", "eurosat-{train,val,test}.txt"),
@@ -170,8 +177,25 @@ PIPELINE = Pipeline(
     },
     splits={
         "fgmae": stratified.SklearnStratified(train=0.8),
+        "fgmae-val": carved_draw.CarvedDraw(train=0.8),
         "stratified": stratified.Stratified(train=0.6, val=0.2, test=0.2),
         "random": random.Random(),
         "blocks": blocks.Blocks(),
+    },
+)
+PIPELINE = dataclasses.replace(
+    PLAIN,
+    variants={
+        _copernicus_bench.NAME: dataclasses.replace(
+            _copernicus_bench.copy(
+                PLAIN,
+                "l2_eurosat_s1s2/eurosat_s1.zip",
+                "e7e7f8fc68fc55a7a689cb654912ff3f",
+                policy=BENCH,
+                keeps=tuple(PLAIN.splits),
+                licence="CC-BY-4.0",
+            ),
+            units=listed,
+        )
     },
 )

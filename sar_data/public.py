@@ -25,7 +25,7 @@ from sar_data.builder.request import (
     Format,
     Normalize,
 )
-from sar_data.download.fetch import check, check_licence, chosen, fetch_here
+from sar_data.download.fetch import check, check_licence, chosen, fetch_here, folder_of
 from sar_data.download.transfer import TransferProgress
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
@@ -204,6 +204,7 @@ def stats(
 def fetch(
     name: str,
     *,
+    variant: str | None = None,
     to: str | Path | None = None,
     mirror: str | None = None,
     only: Sequence[str] = (),
@@ -211,14 +212,15 @@ def fetch(
     progress: TransferProgress | None = None,
     say: Say | None = None,
 ) -> Path:
-    """Download a dataset's sources into `to`, raw/NAME without it, verify them and return the folder to build from.
+    """Download a dataset's sources into `to`, verify them and return the folder to build from.
 
+    Without `to` that is raw/NAME, or raw/NAME-VARIANT for a `variant` that has sources of its own.
     A download that was cut goes on where it ended. Logins come from ~/.netrc, SAR_DATA_TOKEN_HOST and its like, or the
     keyring. Raises SourceError where files are to be got by hand, saying how; Unreachable where later may be better.
     """
-    spec = catalog.pipeline(name).spec
+    spec = catalog.pipeline(name, variant).spec
     sources = chosen(spec, only)
-    folder = (Path("raw", spec.name) if to is None else Path(to)).absolute()
+    folder = Path(to or folder_of(catalog.pipeline(name).spec, spec)).absolute()
     check_licence(spec, sources, accept_licence)
     outcomes = fetch_here(sources, folder, mirror=mirror, progress=progress, say=say)
     check(outcomes)

@@ -155,10 +155,11 @@ def _needs(pipeline: Pipeline) -> str:
     from sar_data.cli.listing import listing
 
     spec = pipeline.spec
+    form = f" --variant {spec.variant}" if spec.variant else ""
     lines = [
         f"{spec.name} needs --source, the folder of its raw files or their archive",
         *listing(spec, spec.sources, "a folder of your choice"),
-        f"The command that does so: sar-data fetch {spec.name} --to DIR",
+        f"The command that does so: sar-data fetch {spec.name}{form} --to DIR",
         f"To try things without the data: sar-data synth {spec.name} --out DIR",
     ]
     return "\n".join(lines)

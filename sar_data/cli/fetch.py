@@ -24,7 +24,13 @@ FAILED, BY_HAND = 1, 3  # exit codes: something went wrong; all went well, but f
 
 @click.command("fetch", short_help="Download a dataset's sources, verify them, say what is to be got by hand.")
 @click.argument("name", type=DatasetName())
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: raw/NAME]")
+@click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder.  [default: raw/NAME, raw/NAME-VARIANT]",
+)
 @click.option("--mirror", metavar="URL", help="Folder on the web that has the files, to be asked instead.")
 @click.option("--only", multiple=True, metavar="PART", help="Sources whose name is PART or fits it (*); repeatable.")
 @click.option("--accept-licence", "--accept-license", is_flag=True, help="Agree to the dataset's licence.")
@@ -33,6 +39,7 @@ FAILED, BY_HAND = 1, 3  # exit codes: something went wrong; all went well, but f
 def command(
     ctx: click.Context,
     name: str,
+    variant: str | None,
     folder: Path | None,
     mirror: str | None,
     only: tuple[str, ...],
@@ -55,11 +62,11 @@ def command(
     from sar_data import catalog
     from sar_data.cli.listing import listing
     from sar_data.cli.transfers import Transfers
-    from sar_data.download.fetch import check_licence, chosen, fetch_here, needs_acceptance
+    from sar_data.download.fetch import check_licence, chosen, fetch_here, folder_of, needs_acceptance
 
-    spec = catalog.pipeline(name).spec
+    spec = catalog.pipeline(name, variant).spec
     sources = chosen(spec, only)
-    folder = (folder or Path("raw") / spec.name).absolute()
+    folder = (folder or folder_of(catalog.pipeline(name).spec, spec)).absolute()
     for line in listing(spec, sources, folder):
         say(line)
     if needs_acceptance(spec, sources):
@@ -69,7 +76,8 @@ def command(
     with Transfers() as meter:
         outcomes = fetch_here(sources, folder, mirror=mirror, progress=meter, say=meter.say)
     _report(outcomes, folder)
-    following = shlex.join(["sar-data", "build", spec.name, "--source", str(folder), "--out", "builds"])
+    form = ["--variant", spec.variant] if spec.variant else []
+    following = shlex.join(["sar-data", "build", spec.name, *form, "--source", str(folder), "--out", "builds"])
     if as_json:
         click.echo(json.dumps(_facts(spec, folder, outcomes, following), indent=1, ensure_ascii=False))
     elif all(outcome.there for outcome in outcomes):

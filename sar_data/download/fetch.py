@@ -72,6 +72,11 @@ def chosen(spec: DatasetSpec, only: Sequence[str]) -> tuple[Source, ...]:
     return tuple(s for s in spec.sources if not only or any(_fits(s, pattern) for pattern in only))
 
 
+def folder_of(spec: DatasetSpec, variant: DatasetSpec) -> Path:
+    """Return where a variant's sources go if nobody says: raw/NAME, or raw/NAME-VARIANT where they are its own."""
+    return Path("raw", variant.name if variant.sources == spec.sources else f"{variant.name}-{variant.variant}")
+
+
 def _fits(source: Source, pattern: str) -> bool:
     return fnmatchcase(source.name, pattern) or fnmatchcase(source.file, pattern)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,19 +18,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import sar_data
 from pipelines.synth import mstar as synthetic_mstar
 from sar_data import catalog, synth
 from sar_data.builder.fit import Fitted, fitted
-from sar_data.errors import SourceError
+from sar_data.errors import FetchError, SourceError
 from sar_data.raster import tiff
 from sar_data.record import Record
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.outline import ends_like
 from sar_data.sources.tree import Folder
+from tests.download import site as web
 from tests.mini.builds import make
 from tests.mini.detections import put
 
-COUNTS: dict[str, int] = {"bigearthnet-s1-v2": 16, "sen12ms": 4, "mstar": 8, "fusar-ship": 12, "eurosat-sar": 20}
+COUNTS: dict[str, int] = {
+    "bigearthnet-s1-v2": 16,
+    "sen12ms": 4,
+    "mstar": 8,
+    "fusar-ship": 12,
+    "eurosat-sar": 20,
+    "dfc2020": 12,
+}
 
 
 class Layout(NamedTuple):
@@ -260,6 +271,49 @@ def test_a_copy_gives_the_records_of_the_published_layout(
     image = fit.pipeline.read(fit.tree, found[key]).image
     assert np.array_equal(image, original.pipeline.read(original.tree, expected[key]).image)
     built(layout.dataset, source, tmp_path / "out", layout.split)
+
+
+BENCHES = [layout for layout in LAYOUTS if layout.name.startswith("Copernicus-Bench")]
+
+
+@pytest.mark.parametrize("layout", BENCHES, ids=lambda layout: layout.dataset)
+def test_the_zip_of_copernicus_bench_is_fetched_and_built_as_a_variant(
+    layout: Layout, published: Callable[[str], tuple[Path, Fitted, dict[str, Record]]], tmp_path: Path
+) -> None:
+    """The miniature's zip goes the whole way, for which its own checksum takes the place of the published one."""
+    raw, _, expected = published(layout.dataset)
+    layout.write(raw, tmp_path / "made")
+    dataset = catalog.pipeline(layout.dataset)
+    variant = dataset.variants["copernicus-bench"]
+    (source,) = variant.spec.sources
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "made")).read_bytes()
+    wanted: dict[str, Any] = {"dataset": dataset, "variant": "copernicus-bench", "fetch": True, "runner": "serial"}
+    with web.serving() as site:
+        site.answers[f"/{source.file}"] = [web.good(packed)]
+        with pytest.raises(FetchError, match=f"expected the published {source.checksum}"):
+            sar_data.build(**wanted, source=tmp_path / "wrong", out=tmp_path / "out", mirror=site.url)
+        mine = replace(source, checksum=f"md5:{hashlib.md5(packed, usedforsecurity=False).hexdigest()}")
+        here = replace(variant, spec=replace(variant.spec, sources=(mine,)))
+        wanted["dataset"] = replace(dataset, variants={"copernicus-bench": here})
+        made = sar_data.build(**wanted, source=tmp_path / "raw", out=tmp_path / "out", mirror=site.url)
+    assert (made.manifest.variant, made.manifest.split_policy.policy) == ("copernicus-bench", "copernicus-bench")
+    assert all(made.manifest.splits[name].count for name in ("train", "val", "test"))
+    assert set(made.index().to_pandas().key) <= {key for key, record in expected.items() if record.unused is None}
+
+
+def test_the_sources_of_copernicus_bench_are_pinned() -> None:
+    known = [catalog.pipeline(layout.dataset, "copernicus-bench").spec for layout in BENCHES]
+    home = "https://hf.co/datasets/wangyi111/Copernicus-Bench/resolve/9d252acd3aa0e3da3128e05c6f028647f0e48e5f/"
+    assert {spec.name: [(source.url, source.checksum) for source in spec.sources] for spec in known} == {
+        "eurosat-sar": [(f"{home}l2_eurosat_s1s2/eurosat_s1.zip", "md5:e7e7f8fc68fc55a7a689cb654912ff3f")],
+        "dfc2020": [(f"{home}l2_dfc2020_s1s2/dfc2020.zip", "md5:f10ba017dab6f38b7a6857b169ea924b")],
+        "bigearthnet-s1-v2": [(f"{home}l2_bigearthnet_s1s2/bigearthnetv2.zip", "md5:269355db0449e0da7213c95f30c346d4")],
+    }
+    assert {spec.name: spec.samples for spec in known} == {
+        "eurosat-sar": 16_200 + 5_400 + 5_400,
+        "dfc2020": 3_156 + 986 + 986,
+        "bigearthnet-s1-v2": 11_894 + 6_117 + 5_991,
+    }
 
 
 def test_the_public_release_of_dfc2020_tells_city_and_place(

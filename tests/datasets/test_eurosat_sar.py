@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
-from tests.contract.pipelines import PipelineContract
+from sar_data.split.neighbours import boxes_of, near
+from tests.contract.pipelines import ListsIn, PipelineContract
 
 
 def scan(root: Path) -> list[Record]:
@@ -93,6 +95,22 @@ def test_a_eurosat_file_may_lack_its_georeference_but_not_its_form(tmp_path: Pat
         else:
             with pytest.raises(BadRecord, match=reason):
                 EUROSAT.read(Folder.at(tmp_path), record)
+
+
+def test_fgmae_val_is_the_published_draw_with_blocks_of_its_train_as_val(eurosat_archive: Path) -> None:
+    found = scan(eurosat_archive)
+    lists = ListsIn(eurosat_archive)
+    drawn = EUROSAT.splits["fgmae"].assign(found, seed=42, lists=lists)
+    carved = EUROSAT.splits["fgmae-val"].assign(found, seed=42, lists=lists)
+    moved = Counter(zip(drawn.split, carved.split, strict=True))
+    assert moved.keys() == {("train", "train"), ("train", "val"), ("train", "unused"), ("test", "test")}
+    assert moved["test", "test"] == Counter(drawn.split)["test"] == 40
+    assert moved["train", "val"] == pytest.approx(16, abs=8)  # a tenth of train, in whole blocks
+    assert {why for why in carved.reason if why} == {"buffer: within 1 patch of val"}
+    train, val = ([r for r, name in zip(found, carved.split, strict=True) if name == part] for part in ("train", "val"))
+    for crs in {record.crs for record in val}:
+        one, other = (boxes_of([r for r in part if r.crs == crs]) for part in (train, val))
+        assert not near(one, other, np.zeros(2)).any()
 
 
 def test_wider_floats_are_narrowed_and_counted(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from click.testing import CliRunner
 from sar_data import catalog, schemas
 from sar_data.cli import main
 from sar_data.download import ledger
-from sar_data.download.fetch import FetchResult, check, fetch
+from sar_data.download.fetch import FetchResult, check, fetch, folder_of
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.errors import FetchError, SourceError, TargetError, Unreachable, UsageError
@@ -141,6 +141,36 @@ def test_a_manual_dataset_is_told_where_to_get_it_and_verified_once_it_is_there(
     assert right.stdout.startswith("sar-data build ship-forms --source ")
     kinds = {name: entry.kind for name, entry in ledger.read(tmp_path / "to").files.items()}
     assert kinds == {"ships.rar": "published", "extra.bin": "observed"}
+
+
+VARIANTS = """
+from dataclasses import replace
+OTHER = replace(PIPELINE, spec=replace(PIPELINE.spec, variant="other", sources=(Source(name="b.bin", url="https://b/b.bin"),)))
+PIPELINE = replace(PIPELINE, variants={"other": OTHER})
+"""
+
+
+def test_a_variant_has_sources_and_a_folder_of_its_own_and_its_build_names_it(here: Site, tmp_path: Path) -> None:
+    here.answers["/m/b.bin"] = [good(DATA)]
+    env = register(tmp_path / "package", "form-sets", 'Source(name="a.bin", url="https://a/a.bin"),')
+    with (tmp_path / "package" / "third_party_sets" / "form_sets.py").open("a") as module:
+        module.write(VARIANTS)
+    made = command("fetch", "form-sets", "--variant", "other", "--mirror", f"{here.url}/m", env=env, cwd=tmp_path)
+    folder = tmp_path / "raw" / "form-sets-other"
+    assert (made.returncode, made.stdout) == (
+        0,
+        f"sar-data build form-sets --variant other --source {folder} --out builds\n",
+    )
+    assert (folder / "b.bin").read_bytes() == DATA
+    wrong = command("fetch", "form-sets", "--variant", "otter", env=env, cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "unknown variant of form-sets 'otter'. Did you mean 'other'?" in wrong.stderr
+
+
+def test_a_variant_of_the_same_files_shares_their_folder() -> None:
+    base = catalog.pipeline("bigearthnet-s1-v2").spec
+    folders = [folder_of(base, spec) for spec in (base, catalog.pipeline(base.name, "segmentation").spec)]
+    assert folders == [Path("raw/bigearthnet-s1-v2")] * 2
 
 
 def test_a_licence_is_accepted_first(here: Site, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from sar_data.cli import main
 from sar_data.cli.build import command as build
 from sar_data.cli.convert import command as convert
 from sar_data.cli.declaration import Field
+from sar_data.cli.fetch import command as fetch
 from sar_data.cli.train import command as train
 from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
@@ -80,6 +81,15 @@ def test_names_and_defaults_of_a_verification_are_the_same() -> None:
     assert python == {"path": NONE, "full": False} | dict.fromkeys(CREW)
     assert _parameters(flow.fn) == python
     assert _typed(verify) == python | {"path": None}
+
+
+def test_names_and_defaults_of_a_download_are_the_same() -> None:
+    typed = _typed(fetch)
+    python = _parameters(sar_data.fetch)
+    assert typed | {"to": typed.pop("folder")} == python | {"name": None}
+    shared = python.keys() - {"name", "to", "only"}  # in a build: `dataset`, `source`, and all of its files
+    assert shared == {"variant", "mirror", "accept_licence"}
+    assert {name: python[name] for name in shared} == {name: _fields(BuildRequest)[name] for name in shared}
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -224,9 +224,19 @@ def test_every_preset_is_whole_and_says_what_it_repeats(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_the_build_that_a_preset_repeats_can_be_built(name: str) -> None:
     build = find(name).build
-    pipelines = [catalog.pipeline(dataset) for dataset in build.dataset or ()]
+    pipelines = [catalog.pipeline(dataset, build.variant) for dataset in build.dataset or ()]
     assert pipelines
     assert build.split is None or any(build.split in pipeline.all_splits for pipeline in pipelines)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name.startswith("copernicus-bench-")])
+def test_copernicus_benchs_presets_are_for_its_copies_and_give_the_two_commands(name: str) -> None:
+    preset = find(name)
+    (dataset,) = preset.build.dataset or ()
+    assert (preset.build.variant, preset.build.split) == ("copernicus-bench", "copernicus-bench")
+    assert next(iter(catalog.pipeline(dataset, preset.build.variant).splits)) == preset.build.split
+    for verb in ("fetch", "build"):
+        assert f"  sar-data {verb} {dataset} --variant copernicus-bench " in preset.about
 
 
 @pytest.mark.parametrize("preset", ["fgmae-eurosat-lp", "fgmae-eurosat-ft"])

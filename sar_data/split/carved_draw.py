@@ -1,0 +1,43 @@
+"""Carved draw: a published draw that knows no val, of whose train whole blocks of places become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sar_data.record import Record
+from sar_data.split.blocks import Blocks
+from sar_data.split.policy import Assignment, Lists
+from sar_data.split.stratified import SklearnStratified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarvedDraw(SklearnStratified):
+    """Draw train and test as SklearnStratified does, then move blocks of neighbouring patches of train to val.
+
+    Test is that of the draw, patch by patch. `carve` is the share of train's patches that val comes near to; blocks are
+    those of Blocks, of `size` by `size` patches, and a patch of train that lies within `buffer` patches of val is left
+    out, so that a model is not chosen on neighbours of what it saw. Classes have no equal shares in val. Test has
+    neighbours in train and val, as it has in the draw.
+    """
+
+    carve: float = 0.1
+    size: int = 10
+    buffer: int = 1
+
+    def __post_init__(self) -> None:
+        SklearnStratified.__post_init__(self)
+        self._blocks()  # which refuses what is wrong
+
+    def _blocks(self) -> Blocks:
+        return Blocks(size=self.size, buffer=self.buffer, train=1 - self.carve, val=self.carve, test=0)
+
+    def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
+        """Place every usable record; raise SplitError for all that the draw does, and for a patch without a place."""
+        drawn = SklearnStratified.assign(self, records, seed=seed, lists=lists)
+        train = [i for i, name in enumerate(drawn.split) if name == "train"]
+        carved = self._blocks().assign([records[i] for i in train], seed=seed, lists=lists)
+        split, reason = list(drawn.split), list(drawn.reason)
+        for i, name, why in zip(train, carved.split, carved.reason, strict=True):
+            split[i], reason[i] = name, why
+        return replace(drawn, split=split, reason=reason, notes={**drawn.notes, **carved.notes})
