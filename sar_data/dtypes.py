@@ -75,7 +75,8 @@ def without(pixels: Image, value: float) -> tuple[Image, tuple[int, ...]]:
                 absent |= pixels.astype(np.float32) == np.float32(value)
     counts = absent.sum(axis=(-2, -1)).reshape(-1, pixels.shape[-3]).sum(axis=0)
     if counts.any():
-        pixels = fitted(pixels, "float32", "an image with no data")[0] if whole else pixels
+        if whole:  # what is no data need not fit
+            pixels = fitted(np.where(absent, pixels.dtype.type(0), pixels), "float32", "an image with no data")[0]
         pixels = np.where(absent, np.array(np.nan, pixels.dtype), pixels)
     return pixels, tuple(int(n) for n in counts)
 

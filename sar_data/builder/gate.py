@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sar_data.dtypes import COMPLEX, TAKEN, holds
-from sar_data.errors import SourceError, UsageError
+from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record
@@ -66,13 +66,18 @@ def _with_nan(dtype: str) -> str:
 def with_absence(pipeline: Pipeline, tree: Tree, records: Sequence[Record]) -> tuple[Pipeline, tuple[str, ...]]:
     """Return a pipeline that stores floats where some record's file declares a whole number to be no data; a sentence.
 
-    Only a dataset of whole numbers is looked at, and of its files only the heads of its TIFFs. Raises BadRecord.
+    Only a dataset of whole numbers is looked at, and of its files only the heads of its images that are TIFFs. One that
+    cannot be read is left to packing, which knows what becomes of bad records.
     """
     spec = pipeline.spec
     if _with_nan(spec.dtype) == spec.dtype:
         return pipeline, ()
-    for path in (file.path for record in records for file in record.files if file.path.lower().endswith(TIFFS)):
-        value = tiff.nodata(tree, path)
+    images = (file for record in records for file in (record.files[:-1] if spec.mask else record.files))
+    for path in (file.path for file in images if file.path.lower().endswith(TIFFS)):
+        try:
+            value = tiff.nodata(tree, path)
+        except BadRecord:
+            continue
         if value is not None and holds(spec.dtype, value):
             said = f"{path} declares {value:g} to be no data: {spec.dtype} is stored as float32, with NaN"
             return replace(pipeline, spec=replace(spec, dtype=_with_nan(spec.dtype))), (said,)

@@ -13,7 +13,7 @@ from sar_data.builder import suspects
 from sar_data.builder.draft import Draft
 from sar_data.builder.join import join
 from sar_data.builder.proof import Proof
-from sar_data.errors import BuildError, SplitError
+from sar_data.errors import BuildError, SplitError, TargetError
 from sar_data.progress import Progress
 from sar_data.runners import Runner
 from sar_data.sealed.index import INDEX_NAME
@@ -72,8 +72,16 @@ def checksums(build: Path, runner: Runner, progress: Progress | None = None) -> 
     files = [path for path in build.rglob("*") if path.is_file() and path.name not in (NAME, SUMS_NAME)]
     names = sorted(path.relative_to(build).as_posix() for path in files)
     lines = []
-    for name, digest in zip(names, runner.map(sha256, [str(build / name) for name in names]), strict=True):
+    for name, digest in zip(names, runner.map(_sum, [str(build / name) for name in names]), strict=True):
         lines.append(f"{digest}  {name}\n")
         if progress:
             progress("sums", len(lines), len(names))
     return "".join(lines).encode()
+
+
+def _sum(path: str) -> str:
+    """Return a file's sha256; raise TargetError where our own file cannot be read back."""
+    try:
+        return sha256(path)
+    except BuildError as error:
+        raise TargetError(str(error)) from error

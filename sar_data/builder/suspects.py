@@ -87,7 +87,10 @@ def told(found: Mapping[str, SuspectPixels]) -> str:
         known = ((getattr(document, reason), words) for reason, words in REASONS.items())
         parts.append(f"{band} {document.share:.2%}: {', '.join(f'{n:,} {words}' for n, words in known if n)}")
     return (
-        f"warning: some pixels may be none: {'; '.join(parts)}. If so, declare them (docs/sources.md)" if parts else ""
+        f"warning: some pixels may hold no data: {'; '.join(parts)}. If so, declare that value as no data "
+        "(docs/sources.md)"
+        if parts
+        else ""
     )
 
 

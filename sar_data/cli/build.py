@@ -73,7 +73,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     default=0.5,
     show_default=True,
     metavar="SHARE",
-    help="Stop where more of a band's pixels may be none, undeclared.",
+    help="Stop where a larger share of a band's pixels may hold no data, undeclared.",
 )
 @click.option("--lists", type=Existing(), help="Folder of official lists; without it they are sought beside the data.")
 @click.option(

@@ -96,8 +96,9 @@ class Collection:
 
     def _agree(self) -> None:
         """Raise UsageError where the builds cannot make one batch; bands are matched by name, in whatever order."""
-        first = self.sources[0]
+        first, size = self.sources[0], self._first_size()
         for source, how in zip(self.sources, self.hows, strict=True):
+            own = size if self._fit.side or not len(source.size) else tuple(source.size[0].tolist())
             self._fit.check(source.size, source.build, source.layout.shape)
             for what, a, b in (
                 ("frames", first.layout.frames, source.layout.frames),
@@ -105,14 +106,17 @@ class Collection:
                 ("unit", _units(first, self.hows[0]), _units(source, how)),
                 ("dtype", first.layout.dtype, source.layout.dtype),
                 ("normalization", self.hows[0].stretch, how.stretch),
-                ("size", *(None if self._fit.side else s.size[:1].tolist() for s in (first, source))),
+                ("size", size, own),
             ):
                 if a != b:
                     raise UsageError(f"builds differ in {what}: {first.build} has {a}, {source.build} has {b}")
 
+    def _first_size(self) -> tuple[int, int] | None:
+        """Return the (height, width) of the first sample, None where there is none."""
+        return next(((int(s.size[0][0]), int(s.size[0][1])) for s in self.sources if len(s.size)), None)
+
     def _largest(self) -> tuple[int, int]:
-        height, width = (self.sources[0].layout.shape or self.sources[0].size[0]) if len(self) else (0, 0)
-        return int(height), int(width)
+        return self.sources[0].layout.shape or self._first_size() or (0, 0)
 
     def parts(self, rows: Integers) -> Iterator[tuple[int, Integers, Integers]]:
         """Yield the number of each source that some rows are of, those rows by its own count, and their places."""

@@ -42,7 +42,7 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
     rows, chunks = footer(source, size)
     if not 0 <= rows <= size * ROWS_A_BYTE:
         raise TooLarge(f"expected at most {size * ROWS_A_BYTE} rows, found {rows}")
-    chunks = [chunk for chunk in chunks if columns is None or chunk.path.partition(".")[0] in columns]
+    chunks = [chunk for chunk in chunks if columns is None or chunk.top in columns]
     room, values = allowance(size), Counter[Chunk]()
     for chunk in chunks:
         for page in pages(source, chunk.start, chunk.stop):

@@ -21,9 +21,13 @@ ENCODING = {DATA: 2, DICTIONARY: 2, DATA_2: 4}  # its field there
 
 
 class Chunk(NamedTuple):
-    """The pages of one column in one group of rows: the column's path, whether it is of texts, first byte and last."""
+    """The pages of one column in one group of rows: top column, path, whether it is of texts, first byte and end.
+
+    A name may have dots, so that the path does not tell the top column.
+    """
 
     group: int
+    top: str
     path: str
     text: bool
     start: int
@@ -59,12 +63,15 @@ def _chunk(group: int, column: Fields) -> Chunk:
     if 1 in column:
         raise ValueError("expected the columns in the file itself, found one in another file")
     facts = _fields(column.get(3))
-    path = ".".join(part.decode() for part in _listed(facts, 3) if isinstance(part, bytes))
+    parts = [part.decode() for part in _listed(facts, 3) if isinstance(part, bytes)]
+    if not parts:
+        raise ValueError("expected the name of each column, found none")
+    path = ".".join(parts)
     start = min((at for at in (_whole(facts, 9), _whole(facts, 11)) if at > 0), default=0)
     length = _whole(facts, 7)
     if length < 0:
         raise ValueError(f"{path}: expected the size of a column, found {length}")
-    return Chunk(group, path, _whole(facts, 1) == BYTE_ARRAY, start, start + length)
+    return Chunk(group, parts[0], path, _whole(facts, 1) == BYTE_ARRAY, start, start + length)
 
 
 def _fields(value: object) -> Fields:

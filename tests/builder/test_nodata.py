@@ -102,6 +102,14 @@ def test_whole_numbers_stay_whole_where_none_of_them_can_be_the_declared_value(t
     assert without(np.ones((1, 2, 2), np.uint8), -9999.0)[0].dtype == np.uint8
 
 
+@pytest.mark.parametrize(("dtype", "value"), [("int32", -(2**31)), ("uint32", 2**32 - 1)])
+def test_a_declared_value_that_float32_skips_is_no_data_all_the_same(dtype: str, value: int) -> None:
+    image = np.array([[[1, value], [3, value]]], dtype)
+    found, counts = without(image, float(value))
+    assert counts == (2,)
+    np.testing.assert_array_equal(found, np.array([[[1, np.nan], [3, np.nan]]], np.float32))
+
+
 def test_a_tag_that_is_no_number_is_a_bad_record() -> None:
     data = by_gdal(images("float32")[0], nodata=-9999)
     assert tiff.read(data, "a.tif", shape=None, dtypes=None, bands=None).nodata == -9999

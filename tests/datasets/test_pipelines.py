@@ -176,7 +176,7 @@ def write_vh(patch: Path, image: Any, **other: Any) -> None:
     [
         (lambda patch: write_vh(patch, np.zeros((1, 120, 120), np.float32)), "expected the georeference of"),
         (lambda patch: write_vh(patch, np.zeros((1, 60, 120), np.float32)), "1 band of 60x120"),
-        (lambda patch: write_vh(patch, np.zeros((1, 120, 120), np.float64)), "found float64"),
+        (lambda patch: write_vh(patch, np.zeros((1, 120, 120), np.int16)), "found int16"),
         (lambda patch: write_vh(patch, np.zeros((2, 120, 120), np.float32)), "2 bands of 120x120"),
         (lambda patch: (patch / f"{patch.name}_VH.tif").write_bytes(b""), "an empty file"),
         (lambda patch: os.truncate(patch / f"{patch.name}_VH.tif", 58_000), "expected 58,024 bytes, found 58,000"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sar_data.errors import BuildError, UsageError
+from sar_data.sealed.manifest import Manifest
 from sar_data.stream.collection import open_collection
 from sar_data.stream.dataset import Stream
 from sar_data.stream.kernels.copy import copy
@@ -83,3 +84,15 @@ def test_what_was_read_is_all_that_a_loop_may_see(builds: dict[str, Path]) -> No
         assert memory.size.tolist() == [len(order) * 6 * 5 * 4]
         with pytest.raises(BuildError, match="expected 121 bytes inside of 480"):
             copy(memory, order, np.empty((4, 121), np.uint8))
+
+
+def test_a_build_without_samples_in_the_split_joins_the_others(tmp_path: Path) -> None:
+    made = invented.pipeline()
+    whole, empty = "random:train=0.5,val=0.2,test=0.3", "random:train=0.5,val=0.5,test=0"
+    paths = [
+        invented.sealed(made, invented.archive(tmp_path / f"raw{i}", 20), tmp_path / f"out{i}", split=split).path
+        for i, split in enumerate((empty, whole))
+    ]
+    for order in (paths, paths[::-1]):
+        with Stream(order, split="test", batch_size=4) as stream:
+            assert sum(len(batch["key"]) for batch in stream) == Manifest.load(paths[1]).splits["test"].count > 0

@@ -42,9 +42,10 @@ def test_pages_have_the_values_and_bytes_that_the_file_lists(compression: str, v
     metadata = pq.read_metadata(pa.BufferReader(data))
     rows, chunks = footer(pa.BufferReader(data), len(data))
     assert (rows, len(chunks)) == (ROWS, metadata.num_row_groups * metadata.num_columns)
-    for number, (group, path, text, start, stop) in enumerate(chunks):
+    for number, (group, top, path, text, start, stop) in enumerate(chunks):
         assert group == number // metadata.num_columns
         chunk = metadata.row_group(group).column(number % metadata.num_columns)
+        assert top == path.partition(".")[0]
         assert (path, text) == (chunk.path_in_schema, chunk.physical_type == "BYTE_ARRAY")
         assert stop - start == chunk.total_compressed_size
         found = list(pages(pa.BufferReader(data), start, stop))
@@ -89,3 +90,11 @@ def test_damaged_pages_are_refused_and_the_walk_ends() -> None:
             assert len(list(pages(io.BytesIO(changed), 4, len(changed)))) < len(changed)
         except ValueError:
             continue
+
+
+def test_a_column_whose_name_has_a_dot_is_looked_at() -> None:
+    repeated = pa.table({"file.name": ["x" * 1_000_000] * 2_000})
+    data = written(repeated, compression="zstd")
+    assert len(data) < 100_000
+    with pytest.raises(TooLarge, match=r"file\.name"):
+        check_size(pa.BufferReader(data), len(data), ["file.name"])

@@ -30,6 +30,7 @@ def unit_for(found: Input, manifest: Manifest, build: str, *, own: bool, say: Sa
     except UsageError as error:
         raise UsageError(f"{build}: the model takes {', '.join(found.channels)}: {error}") from None
     normalized = any(step.step == "normalize" for step in manifest.applied)
+    _check_normalized(found, manifest, build, own=own)
     differing = {unit for name, unit in found.units.items() if unit not in ("", units[name])}
     if normalized or not differing:
         return None
@@ -42,6 +43,24 @@ def unit_for(found: Input, manifest: Manifest, build: str, *, own: bool, say: Sa
         raise UsageError(f"{told}: `normalize_by=build` takes the build's own figures, if that is what you mean")
     log.warning("%s: normalized by the build's own figures, answers may mean nothing", told)
     return None
+
+
+def _check_normalized(found: Input, manifest: Manifest, build: str, *, own: bool) -> None:
+    """Raise UsageError where a model and a build differ in what was baked; warn where `own` figures are asked for."""
+    steps = {step.step: step.parameters for step in manifest.applied}
+    trained = "" in found.units.values()  # on values that were normalized, and have no unit
+    became = steps.get("unit", {}).get("to")
+    if trained and "normalize" not in steps:
+        told = "values that are normalized, as the model was trained on, found those of a physical unit"
+    elif not trained and "normalize" in steps and became is not None and became not in found.units.values():
+        told = f"values in {few(sorted(set(found.units.values())))} before they were normalized, found {became}"
+    else:
+        if trained:
+            log.warning("%s: normalized by figures of its own, which may not be those of the model's build", build)
+        return
+    if not own:
+        raise UsageError(f"{build}: expected {told}: `normalize_by=build` takes the build's own figures")
+    log.warning("%s: expected %s; answers may mean nothing", build, told)
 
 
 def _converts(found: Input, manifest: Manifest, unit: str) -> bool:

@@ -106,6 +106,8 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
         if ranks.first:
             _write(out, pa.concat_tables(tables), made)
             say(f"{out}: {made['pooling']} of {sum(map(len, tables)):,} images")
+    elif ranks.first:
+        say(f"{out} has these features already")
     if request.like is not None and ranks.first:
         say(f"{draw(out, request.like, build, encoding.settings, tuple(encoding.units))}: the neighbours")
 
@@ -151,6 +153,7 @@ def _made(request: EmbedRequest, encoding: Encoding, manifest: Manifest, splits:
         "source": str(request.source),
         "sha256": encoding.sha256,
         "model": encoding.encoder.name,
+        "stem": getattr(settings, "stem", None),
         "pooling": encoding.pooling(request.pooling),
         "dtype": request.dtype,
         "units": dict(encoding.units),
