@@ -14,7 +14,7 @@ from sar_data.naming import few
 from sar_data.own.classes import classes_of
 from sar_data.own.declaration import NAME, Declaration, declared
 from sar_data.own.evidence import Evidence, class_values, evidence_of
-from sar_data.own.guess import POLARIZATIONS, completed
+from sar_data.own.guess import POLARIZATIONS, completed, is_open
 from sar_data.own.images import is_image
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey
 from sar_data.sources.filter import Filtered
@@ -160,7 +160,7 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
     yield "# ASK the calibration: sigma0, gamma0, beta0, DN, stretched or unknown."
     yield '# calibration = "unknown"'
     if values and values.zeros > LEAST_ZEROS:
-        yield from _comment(f"{100 * values.zeros:.1f} % of the values are exactly 0: are they no pixels?")
+        yield from _comment(f"{100 * values.zeros:.1f} % of the values are exactly 0: does 0 mean 'no data'?")
         yield "# nodata = 0"
     yield (
         f"pixel_size_m = {seen.pixel_size:g}  # by the georeference"
@@ -172,6 +172,10 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
 def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence, guessed: list[str]) -> Iterator[str]:
     """Yield the task and what labels the samples, with the classes in order."""
     yield from _comment(f"Guessed: {'; '.join(guessed)}.")
+    if is_open(declaration):
+        yield "# ASK the task: classification, multilabel, segmentation, detection or none."
+        yield f"# task = {_toml(declaration.task or 'segmentation')}"
+        return
     yield f"task = {_toml(declaration.task)}  # classification, multilabel, segmentation, detection or none"
     for field in ("labels", "table", "masks", "mask_suffix", "boxes"):
         if value := getattr(declaration, field):

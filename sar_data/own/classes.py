@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -13,14 +14,15 @@ from sar_data.spec import Tree
 from sar_data.text import decoded
 
 NAMES = "classes.txt"
+_NUMBER = re.compile("0|[1-9][0-9]*")  # "01" is a name: the number 1 is written otherwise
 MOST = 100_000  # classes: a label that is a greater number is none
 
 
 def classes_of(tree: Tree, declaration: Declaration, found: Survey) -> tuple[tuple[str, ...], list[str]]:
     """Return the classes in canonical order, with sentences; raise SourceError where nothing tells their order.
 
-    They are those of the declaration, else the lines of classes.txt, else the numbers from 0 to the greatest label,
-    else the names of the labels, sorted.
+    They are those of the declaration, else the lines of classes.txt, else the numbers from 0 to the greatest label
+    (where no label has leading zeros), else the labels, sorted as text.
     """
     task = declaration.task
     if task in (None, "none"):
@@ -80,7 +82,7 @@ def _of_labels(labels: Iterable[str]) -> tuple[tuple[str, ...], str]:
     labels = list(labels)
     if not labels:
         return (), ""
-    if not all(label.isdecimal() and label.isascii() for label in labels):
+    if not all(map(_NUMBER.fullmatch, labels)):
         if len(labels) > MOST:
             raise SourceError(f"classes: expected at most {MOST:,} labels, found {len(labels):,}")
         return tuple(sorted(labels)), ", sorted by name"

@@ -31,7 +31,7 @@ FIELDS: dict[str, str] = {
     "y_column": "Column of the centre's y or latitude.",
     "crs": "Coordinate reference system of x_column and y_column, such as EPSG:4326.",
     "group": "folder: images of one folder are not torn apart.",
-    "masks": "Folder of the masks, or the name of several; masks are named as the images.",
+    "masks": "Folder of the masks, or the name of several; masks are named as the images, and mask_suffix.",
     "mask_suffix": "End of the masks' names after the image's name: _mask.",
     "mask_values": "Value in the mask of each class; without it 0, 1, ….",
     "boxes": "Form of the boxes: coco, voc, yolo or dota; their files are found by themselves.",

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
 from sar_data.errors import SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.own.declaration import Declaration
-from sar_data.own.images import Names, candidates, chips, in_folder, is_image, root_of, stem_of
+from sar_data.own.images import SPLITS, Names, candidates, chips, in_folder, is_image, root_of, stem_of
 from sar_data.own.rows import read_rows
 from sar_data.own.survey import boxes_of, columns, lists_of, paths_of, survey
 from sar_data.spec import Tree
@@ -40,6 +41,11 @@ def completed(tree: Tree, declaration: Declaration) -> tuple[Declaration, list[s
             declaration = declaration.model_copy(update=fields)
             said.append(sentence)
     return declaration, said
+
+
+def is_open(declaration: Declaration) -> bool:
+    """Say whether a completed declaration leaves open what labels the images."""
+    return declaration.labels is None and declaration.task in (None, "classification", "multilabel")
 
 
 def _boxes(tree: Tree, declaration: Declaration) -> Guess | None:
@@ -77,17 +83,31 @@ def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
         if named := [stem for stem in stems if stem.endswith(suffix) and stem.removesuffix(suffix) in stems]:
             return {"mask_suffix": suffix}, f"{len(named):,} masks named as an image and {suffix}"
     everywhere = [path for path in paths_of(tree) if is_image(path)]
-    folders = Counter(path.rpartition("/")[0] for path in everywhere if "/" in path)
-    tops = {folder: n for folder, n in folders.items() if folder.lower().rpartition("/")[2] in MASK_FOLDERS}
+    tops = Counter(_mask_folders(everywhere).values())
     names = {folder.rpartition("/")[2] for folder in tops}
     if len(names) != 1:
         return None
     masks = next(iter(tops if len(tops) == 1 else names))
     inside = {stem_of(path).rpartition("/")[2] for path in everywhere if in_folder(path, masks)}
     others = {stem_of(path).rpartition("/")[2] for path in everywhere if not in_folder(path, masks)}
-    if not inside & others and not any(other.startswith(name) for name in sorted(inside)[:1] for other in others):
-        return None
-    return {"masks": masks}, f"{sum(tops.values()):,} masks in {few(sorted(tops))}"
+    sentence = f"{sum(tops.values()):,} masks in {few(sorted(tops))}"
+    for suffix in ("", *MASK_SUFFIXES):
+        named = sorted(name.removesuffix(suffix) for name in inside if name.endswith(suffix))
+        if not others.isdisjoint(named) or any(other.startswith(name) for name in named[:1] for other in others):
+            both = {"masks": masks, "mask_suffix": suffix}
+            return (both, f"{sentence}, named as an image and {suffix}") if suffix else ({"masks": masks}, sentence)
+    return None
+
+
+def _mask_folders(images: Sequence[str]) -> dict[str, str]:
+    """Return image → the folder called as folders of masks are that it lies in, unless all images lie there."""
+    parts = [path.split("/")[:-1] for path in images]
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False)))
+    found = {}
+    for path, folders in zip(images, parts, strict=True):
+        if (name := next((name for name in folders[shared:] if name.lower() in MASK_FOLDERS), None)) is not None:
+            found[path] = "/".join(folders[: folders.index(name, shared) + 1])
+    return found
 
 
 def _suffixes(tree: Tree, declaration: Declaration) -> Guess | None:
@@ -145,9 +165,13 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
     fields = {"table": naming[0]}
     if any(row.labels for row in rows):
         fields["labels"] = "table"
-    if any(row.split for row in rows) and declaration.split is None:
+    sentence = f"table {naming[0]} with {len(rows):,} rows"
+    splits = {row.split for row in rows if row.split}
+    if splits and declaration.split is None:
+        if not declaration.split_column and (others := [word for word in splits if word.lower() not in SPLITS]):
+            return fields, f"{sentence}, without a split: its column says {few(sorted(others))}, not train, val or test"
         fields["split"] = "column"
-    return fields, f"table {naming[0]} with {len(rows):,} rows"
+    return fields, sentence
 
 
 def _tried(tree: Tree, path: str, declaration: Declaration, known: Callable[[str], bool]) -> Sequence[Any]:
@@ -172,7 +196,11 @@ def _task(tree: Tree, declaration: Declaration) -> Guess | None:
         several = any(len(row.labels or ()) > 1 for row in survey(tree, declaration).rows.values())
         task = task or ("multilabel" if several else "classification")
         return {"task": task}, f"labels of the {declaration.labels}: {task}"
-    classes = {name for _, name in survey(tree, declaration).folders.values()}
+    found = survey(tree, declaration)
+    if not declaration.labels and (masks := set(_mask_folders(list(found.chips)).values())):
+        remedy = "give `masks=…` and `mask_suffix=…`, or `labels=folders`, or `task=none`"
+        return {}, f"{few(sorted(masks))} looks like a folder of masks, but no image has the names in it: {remedy}"
+    classes = {name for _, name in found.folders.values()}
     if task is None and (len(classes) < 2 or None in classes):
         return {"task": "none"}, "no labels: a set for self-supervised learning"
     folders = f"class folders {few(sorted(map(str, classes)))}"

@@ -12,7 +12,7 @@ from sar_data.naming import few
 from sar_data.own.classes import classes_of
 from sar_data.own.declaration import Declaration, declared
 from sar_data.own.evidence import Values
-from sar_data.own.guess import POLARIZATIONS, completed
+from sar_data.own.guess import POLARIZATIONS, completed, is_open
 from sar_data.own.images import Chip
 from sar_data.own.reading import Plan, read, scan, units_of
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey
@@ -59,6 +59,8 @@ def fit(
         kinds, where = ", ".join(mixed.ENDINGS), declaration.images or "the folder"
         absent = next((f": {row.where} names {row.image:.120}" for row in found.absent.values()), "")
         raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent}")
+    if is_open(declaration):
+        raise SourceError(f"task: expected one that the folder tells, found none. {guessed[-1]}")
     (count, dtype), sizes = _heads(tree, found)
     classes, told = classes_of(tree, declaration, found)
     bands = _bands(tree, declaration, found, (count, dtype), otherwise)
@@ -106,9 +108,10 @@ def _units(bands: tuple[Band, ...]) -> list[str]:
 
 
 def _left(found: Survey) -> list[str]:
-    """Return sentences of the images that are no samples."""
+    """Return sentences of the images that are no samples, and of a column that is not used."""
     left = [(found.strangers, "whose names end in none of the suffixes"), (found.unnamed, "that no row or line names")]
-    return [f"left out: {len(paths):,} of the images, {what}, such as {paths[0]}" for paths, what in left if paths]
+    said = [f"left out: {len(paths):,} of the images, {what}, such as {paths[0]}" for paths, what in left if paths]
+    return [*said, f"left out: the column of dates: {found.undated}"] if found.undated else said
 
 
 def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from sar_data.naming import few
 from sar_data.own.classes import index_of, labels_of
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import Chip
-from sar_data.own.rows import Row, split_of
+from sar_data.own.rows import Row, split_of, time_of
 from sar_data.own.survey import Survey, survey
 from sar_data.raster import mixed, tiff
 from sar_data.record import IGNORE, Date, Mask, Record, Sample, SourceFile
@@ -70,7 +69,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         official=_official(said, found, unit, row),
         shape=None if plan.one_size else shape,
         group=chip.stem.rpartition("/")[0] if said.group == "folder" else row.group if row else None,
-        time=_time(row),
+        time=time_of(row) if row else None,
         dates=tuple(Date(role=suffix.strip("_-. ") or suffix) for suffix in said.frame_suffixes),
         crs=crs,
         transform=place[1],
@@ -161,17 +160,6 @@ def _official(said: Declaration, found: Survey, unit: str, row: Row | None) -> s
     if way == "folders":
         return found.split_by_folder(unit)
     return split_of(row) if row is not None and way in ("lists", "column") else None
-
-
-def _time(row: Row | None) -> datetime | None:
-    """Return the time of a row, UTC where it names no zone; raise BadRecord where it is none."""
-    if row is None or row.date is None:
-        return None
-    try:
-        time = datetime.fromisoformat(row.date)
-    except ValueError:
-        raise BadRecord(row.where, f"expected a date as ISO 8601 writes it, found {row.date[:40]!r}") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def footprint_of(place: Place, shape: tuple[int, int]) -> Footprint | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ WORDS = {
     "group": "group scene scene_id scene_name city site location region product product_id",
     "date": "date time datetime timestamp acquired acquisition_date acquisition_time",
     "x": "lon lng longitude center_lon x easting",
-    "y": "lat latitude center_lat northing",
+    "y": "lat latitude center_lat y northing",
 }
 """Role of a column → what it is called, the likeliest first."""
 
@@ -56,6 +57,8 @@ def columns_of(heading: Collection[str], declared: Columns) -> dict[str, str]:
     found = {role: column for role, column in declared.items() if column}
     for role, words in WORDS.items():
         guess = next((spelled[word] for word in words.split() if spelled.get(word, "") not in ("", *taken)), None)
+        if role == "label" and "x" in spelled and guess == spelled.get("y"):
+            continue  # a coordinate
         if role not in found and guess is not None:
             found[role] = guess
             taken.add(guess)
@@ -174,3 +177,14 @@ def split_of(row: Row) -> str | None:
     if (split := SPLITS.get(row.split.lower())) is None:
         raise BadRecord(row.where, f"expected the split train, val or test, found {row.split[:40]!r}")
     return split
+
+
+def time_of(row: Row) -> datetime | None:
+    """Return the time of a row, UTC where it names no zone; raise BadRecord where its date is not ISO 8601."""
+    if row.date is None:
+        return None
+    try:
+        time = datetime.fromisoformat(row.date)
+    except ValueError:
+        raise BadRecord(row.where, f"expected a date as ISO 8601 writes it, found {row.date[:40]!r}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

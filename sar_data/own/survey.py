@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from types import MappingProxyType
 
-from sar_data.errors import SourceError
+from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import Found, discover
 from sar_data.labels.lists import list_names
 from sar_data.own.declaration import Declaration
@@ -24,7 +24,7 @@ from sar_data.own.images import (
     stem_of,
     walk,
 )
-from sar_data.own.rows import Row, read_rows
+from sar_data.own.rows import Row, read_rows, time_of
 from sar_data.spec import Tree
 
 LIST_FOLDERS = ("lists", "list", "splits", "split", "imagesets")
@@ -37,7 +37,7 @@ class Survey:
 
     Where rows name images, those that no row names are in `unnamed` and are no samples. `absent` has the rows that name
     no image, by what names the row; `strangers` are images that end in none of the declared suffixes; `lists` are the
-    lists that were read, by split.
+    lists that were read, by split. `undated` says why no row has a date although a column is called so.
     """
 
     chips: Mapping[str, Chip]
@@ -49,6 +49,7 @@ class Survey:
     masks: Mapping[str, str]
     lists: Mapping[str, str]
     boxes: Found | None
+    undated: str | None
 
     def split_by_folder(self, unit: str) -> str | None:
         """Return the split that folders say of a sample, or the names of the documents of its boxes."""
@@ -77,6 +78,9 @@ def survey(tree: Tree, declaration: Declaration) -> Survey:
             absent[row.where] = row
         elif (other := rows.setdefault(unit, row)) is not row:
             raise SourceError(f"{row.where}: expected every image once, found {row.image:.120} in {other.where} too")
+    undated = None if declaration.date_column else _undated(rows.values())
+    if undated:
+        rows = {unit: replace(row, date=None) for unit, row in rows.items()}
     named = bool(rows or absent)
     unnamed = tuple(unit for unit in found if unit not in rows) if named else ()
     found = {unit: chip for unit, chip in found.items() if not named or unit in rows}
@@ -91,6 +95,7 @@ def survey(tree: Tree, declaration: Declaration) -> Survey:
         masks=_masks(declaration, found, paths, root),
         lists=lists,
         boxes=_boxes(tree, declaration),
+        undated=undated,
     )
 
 
@@ -149,28 +154,45 @@ def _read(tree: Tree, declaration: Declaration, lists: Mapping[str, str], names:
             yield Row(row.image, row.where, row.labels, split, row.group, row.date, row.x, row.y)
 
 
+def _undated(rows: Iterable[Row]) -> str | None:
+    """Return what is wrong with the first date that is none, None where all are dates."""
+    for row in rows:
+        try:
+            time_of(row)
+        except BadRecord as error:
+            return str(error)
+    return None
+
+
 def _is_known(names: Names, name: str) -> bool:
     return names.find(name) is not None
 
 
 def _masks(declaration: Declaration, found: Mapping[str, Chip], paths: Iterable[str], root: str) -> dict[str, str]:
-    """Return sample → its mask: named as the image and the suffix, below the folder of masks where there is one."""
+    """Return sample → its mask: named as the image and the suffix, below the folder of masks where there is one.
+
+    Both lie in the same folders, but for that of the masks and one of the images, or no two masks have that name.
+    """
     suffix, folder = declaration.mask_suffix or "", (declaration.masks or "").strip("/")
     if not suffix and not folder:
         return {}
     images = set(candidates(declaration, paths))
     by_path: dict[str, str] = {}
-    by_name: dict[tuple[str, ...], str] = {}
+    by_name: dict[tuple[str, ...], str | None] = {}  # None where several have the name
+    parent = "".join(f"/{word}" for word in folder.split("/")[:-1])
     for path in paths:
         stem = stem_of(path)
         inside = not folder or in_folder(path, folder)
         if is_image(path) and path not in images and stem.endswith(suffix) and inside:
             stem = stem[: len(stem) - len(suffix)]
             by_path[stem.removeprefix(f"{folder}/")] = path
-            by_name[_short(stem)] = path
+            by_path[f"/{stem}".replace(f"/{folder}/", f"{parent}/", 1)[1:]] = path
+            by_name[_short(stem)] = None if _short(stem) in by_name else path
     masks = {}
     for unit, chip in found.items():
-        for key in (chip.stem, chip.stem.removeprefix(root)):
+        parts = chip.stem.split("/")
+        without_one = ("/".join(parts[:i] + parts[i + 1 :]) for i in range(len(parts) - 1))
+        for key in (chip.stem, chip.stem.removeprefix(root), *without_one):
             if key in by_path:
                 masks[unit] = by_path[key]
                 break

@@ -165,6 +165,15 @@ def test_the_descriptions_of_bands_are_evidence_of_their_names(tmp_path: Path) -
     assert "100 % of the images touch another one" in text
 
 
+def test_exact_zeros_are_asked_about(tmp_path: Path) -> None:
+    image = values(0)
+    image[:, :4] = 0
+    tif(tmp_path / "0.tif", image)
+    assert "# 25.0 % of the values are exactly 0: does 0 mean 'no data'?\n# nodata = 0" in text_of(
+        Folder.at(tmp_path), "x"
+    )
+
+
 def test_nothing_is_overwritten_and_nothing_is_made_of_no_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(SourceError, match="found none: nothing to declare"):

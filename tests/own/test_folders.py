@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import sar_data
 from pipelines.custom import PIPELINE
 from pipelines.path_label import PIPELINE as LISTS
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
+from sar_data.own.begin import text_of
 from sar_data.own.pipeline import fit
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -231,6 +233,116 @@ def test_masks_may_lie_beside_the_images_of_each_split(tmp_path: Path) -> None:
         mask = found.read(Folder.at(tmp_path), record).mask
         assert mask is not None
         assert (mask == number).all()
+
+
+@pytest.mark.parametrize(
+    "form", ["{kind}/{name}", "{kind}/{split}/{name}", "{split}/{kind}/{name}", "gt/{kind}/{name}"]
+)
+def test_masks_in_a_folder_of_their_own_may_have_a_suffix(tmp_path: Path, form: str) -> None:
+    for i in range(6):
+        split = ("train", "val", "test")[i % 3]
+        tif(tmp_path / form.format(kind="images", split=split, name=f"c{i}.tif"), values(i))
+        mask = np.full((1, 16, 16), i % 3, np.uint8)
+        tif(tmp_path / form.format(kind="masks", split=split, name=f"c{i}_mask.tif"), mask)
+    text = text_of(Folder.at(tmp_path), "x")
+    assert {"masks", "mask_suffix"} <= tomllib.loads(text).keys()
+    assert "6 masks of 6 samples; values 0 in 33.3 %, 1 in 33.3 %, 2 in 33.3 % of the pixels" in text
+    found, records = fitted(tmp_path, unit="power", classes=["a", "b", "c"])
+    assert found.spec.tasks[0].kind == "segmentation"
+    assert len(records) == 6
+    for key, record in records.items():
+        mask = found.read(Folder.at(tmp_path), record).mask
+        assert mask is not None
+        assert (mask == int(key[-1]) % 3).all()
+
+
+@pytest.mark.parametrize("form", ["{kind}/{site}/0", "{site}/{kind}/0", "gt/{site}/{kind}/0", "gt/{kind}/{site}/0"])
+def test_masks_of_one_name_belong_to_the_images_of_their_site(tmp_path: Path, form: str) -> None:
+    for i, site in enumerate("abc"):
+        png(tmp_path / f"{form.format(kind='images', site=site)}.png", i)
+        tif(tmp_path / f"{form.format(kind='masks', site=site)}_gt.tif", np.full((1, 16, 16), i, np.uint8))
+    found, records = fitted(tmp_path, classes=["a", "b", "c"])
+    for site, record in zip("abc", records.values(), strict=True):
+        mask = found.read(Folder.at(tmp_path), record).mask
+        assert f"/{site}/" in f"/{record.files[0].path}"
+        assert mask is not None
+        assert (mask == "abc".index(site)).all()
+
+
+def test_a_mask_that_two_images_could_have_is_none(tmp_path: Path) -> None:
+    for i, site in enumerate("ab"):
+        png(tmp_path / f"images/{site}/0.png", i)
+        png(tmp_path / f"masks/other_{site}/0.png", i)
+    with pytest.raises(BadRecord, match=r"images/a/0\.png: expected a mask of the same name, found none"):
+        fitted(tmp_path, classes=["a", "b"])
+
+
+@pytest.mark.parametrize("task", [None, "classification"])
+def test_a_folder_of_masks_is_never_a_class(tmp_path: Path, task: str | None) -> None:
+    for i in range(2):
+        png(tmp_path / f"images/img{i}.png", i)
+        png(tmp_path / f"masks/other{i}.png", i)
+    with pytest.raises(SourceError, match=r"task: .*masks looks like a folder of masks.*give `masks=…`"):
+        fitted(tmp_path, task=task)
+    text = text_of(Folder.at(tmp_path), "x")
+    assert "# ASK the task" in text
+    assert not {"task", "labels", "classes"} & tomllib.loads(text).keys()
+    found, _ = fitted(tmp_path, labels="folders", task="classification")
+    assert found.spec.tasks[0].classes == ("images", "masks")
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [(("01", "02", "10"), ("01", "02", "10")), (("1", "02", "10"), ("02", "1", "10")), (("0", "2"), ("0", "1", "2"))],
+)
+def test_labels_are_numbers_only_where_they_are_written_as_such(
+    tmp_path: Path, names: tuple[str, ...], classes: tuple[str, ...]
+) -> None:
+    for name in names:
+        png(tmp_path / f"{name}/a.png")
+    found, records = fitted(tmp_path)
+    assert found.spec.tasks[0].classes == classes
+    assert {key: record.labels["class"] for key, record in records.items()} == {
+        f"{name}_a": (classes.index(name),) for name in names
+    }
+
+
+def rows(root: Path, text: str) -> Path:
+    for i in range(3):
+        png(root / f"{i}.png", i)
+    (root / "meta.csv").write_text(text)
+    return root
+
+
+def test_folds_by_number_are_no_split_unless_declared(tmp_path: Path) -> None:
+    rows(tmp_path, "image,label,fold\n0,a,1\n1,b,2\n2,a,3\n")
+    found, said = fit(Folder.at(tmp_path), PIPELINE, {})
+    assert next(iter(found.splits)) == "stratified"
+    assert "table meta.csv with 3 rows, without a split: its column says 1, 2, 3, not train, val or test" in said
+    with pytest.raises(BadRecord, match=r"meta\.csv, row 1: expected the split train, val or test, found '1'"):
+        fitted(tmp_path, split_column="fold")
+
+
+def test_y_is_a_coordinate_beside_x_and_else_a_label(tmp_path: Path) -> None:
+    found, records = fitted(rows(tmp_path, "image,x,y\n0,1,2\n1,3,4\n2,5,6\n"))
+    assert (found.spec.tasks, len(records)) == ((), 3)
+    found, _ = fitted(rows(tmp_path, "image,x,y,class\n0,1,2,a\n1,3,4,b\n2,5,6,b\n"))
+    assert found.spec.tasks[0].classes == ("a", "b")
+    found, _ = fitted(rows(tmp_path, "image,y\n0,1\n1,0\n2,1\n"))
+    assert found.spec.tasks[0].classes == ("0", "1")
+
+
+def test_a_guessed_date_that_is_none_is_left_out_and_a_declared_one_stops(tmp_path: Path) -> None:
+    rows(tmp_path, "image,label,date\n0,a,2024-05-01\n1,b,31/05/2024\n2,a,2024-05-03\n")
+    _, said = fit(Folder.at(tmp_path), PIPELINE, {})
+    assert (
+        "left out: the column of dates: meta.csv, row 2: expected a date as ISO 8601 writes it, found '31/05/2024'"
+        in said
+    )
+    _, records = fitted(tmp_path)
+    assert [record.time for record in records.values()] == [None] * 3
+    with pytest.raises(BadRecord, match=r"meta\.csv, row 2: expected a date as ISO 8601 writes it"):
+        fitted(tmp_path, date_column="date")
 
 
 def test_a_table_may_spell_names_in_another_case_and_with_another_ending(tmp_path: Path) -> None:
