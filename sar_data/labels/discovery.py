@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, coco, dota, voc, yolo
+from sar_data.labels.pairing import meant_by, stem_of, whole_stem
 from sar_data.naming import few
 from sar_data.record import Object, SourceFile
 from sar_data.sources.tree import noted
@@ -33,7 +34,6 @@ SPLIT_WORDS = {
 }
 DEEPEST, SNIFFED = 6, 4096
 _SPLIT = re.compile(rf"(?:^|[\W_])({'|'.join(SPLIT_WORDS)})(?:\d{{4}})?(?=$|[\W_])", re.I)
-_ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|tiff?)\.rf\.\w+", re.I)
 _COCO = ("images", "annotations", "categories", "file_name", "image_id", "category_id", "bbox")
 _COCO_KEYS = tuple(f'"{key}"'.encode() for key in _COCO)
 
@@ -193,13 +193,6 @@ def walk(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
             yield from walk(tree, f"{path}{name}/", below - 1)
 
 
-def stem_of(path: str) -> str:
-    """Return the name of a file without its ending and without what Roboflow adds to it."""
-    stem = path.rpartition("/")[2].rpartition(".")[0]
-    exported = _ROBOFLOW.fullmatch(stem)
-    return exported[1] if exported else stem
-
-
 @functools.lru_cache(maxsize=4)
 def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = True) -> Found | None:
     """Return the images whose stems match `names` (all without it) and their annotations; None where no image lies.
@@ -221,8 +214,8 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
     stems = {stem_of(path) for path in images}
     documents = _documents(tree, files)
     texts: dict[Form, list[str]] = {"VOC": [path for path in ours if path.lower().endswith(".xml")]}
-    written = [path for path in ours if path.lower().endswith(".txt")]
-    texts |= {("DOTA" if _is_dota(tree, written) else "YOLO"): written}
+    written, strangers = _written(tree, ours, stems)
+    texts |= {("DOTA" if _is_dota(tree, written) else "YOLO"): written + strangers}
     counts = {form: len(stems & {stem_of(path) for path in paths}) for form, paths in texts.items()}
     counts["COCO"] = len(stems & {stem_of(name) for known in documents for name in known.images})
     form = max((form for form in FORMS if counts.get(form)), key=lambda form: counts[form], default=None)
@@ -234,7 +227,7 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
     own, named = _class_file(tree, files) if form == "YOLO" else ((), None)
     kind: str = form or "images without annotations"
     if form == "YOLO":
-        kind = f"YOLO {yolo.variety(tree, written)}"
+        kind = f"YOLO {yolo.variety(tree, [one.labels for one in paired.values() if one.labels])}"
     return Found(tree, form, kind, paired, missing, own, named)
 
 
@@ -269,6 +262,14 @@ def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str,
     return list(kept.values()), copies
 
 
+def _written(tree: Tree, files: list[str], stems: set[str]) -> tuple[list[str], list[str]]:
+    """Return the texts that have the stem of an image, and others with lines of objects: no README, no list."""
+    texts = [path for path in files if path.lower().endswith(".txt")]
+    others = [path for path in texts if stem_of(path) not in stems]
+    strangers = [path for path in others if yolo.has_objects(tree.head(path, SNIFFED))]
+    return [path for path in texts if stem_of(path) in stems], strangers
+
+
 def _documents(tree: Tree, files: list[str]) -> list[coco.Annotations]:
     """Return the COCO documents of a tree: JSON whose beginning has two of their keys."""
     found = []
@@ -286,18 +287,16 @@ def _by_document(
     names: re.Pattern[str] | None,
 ) -> tuple[dict[str, Picture], tuple[str, ...]]:
     """Return each image with the COCO document that annotates it, one of a split where there is one; and what lacks."""
-    paths: dict[str, list[str]] = {}
-    for path in images:
-        paths.setdefault(stem_of(path), []).append(path)
+    every = {name for known in documents for name in known.images if names is None or names.fullmatch(stem_of(name))}
+    meant = meant_by(images, copies, every)
     told: dict[str, list[_Told]] = {path: [] for path in images}
     missing = set[str]()
     for known in documents:
         document = known.file.path
         split = split_of(document)
         for name in known.images:
-            stem = stem_of(name)
-            if names is None or names.fullmatch(stem):
-                mine = [p for p in paths.get(stem, ()) if len(paths[stem]) == 1 or folder_split(p) == split]
+            if name in meant:
+                mine = [path for path in meant[name] if len(meant[name]) == 1 or folder_split(path) == split]
                 for path in mine:
                     told[path].append(_Told(split, document, name))
                 missing |= set() if mine else {name}
@@ -322,19 +321,21 @@ def _by_document(
 def _by_stem(
     images: list[str], texts: list[str], copies: Mapping[str, tuple[str, ...]]
 ) -> tuple[dict[str, Picture], tuple[str, ...]]:
-    """Return each image with the file of its stem, of its own split where there are several; and stems of no image."""
+    """Return each image with the file that means it, of its own split if there are several; and stems of no image."""
     fullness = Counter(path.rpartition("/")[0] for path in texts)
-    by_stem: dict[str, list[str]] = {}
+    meant = meant_by(images, copies, texts)
+    told: dict[str, list[str]] = {image: [] for image in images}
     for path in sorted(texts, key=lambda path: (-fullness[path.rpartition("/")[0]], path)):
-        by_stem.setdefault(stem_of(path), []).append(path)
+        for image in meant[path]:
+            told[image].append(path)
     found = {}
-    for image in images:
+    for image, files in told.items():
         split, stem = folder_split(image), stem_of(image)
-        choices = sorted(by_stem.get(stem, []), key=lambda path: folder_split(path) != split)
+        choices = sorted(files, key=lambda path: folder_split(path) != split)
         labels = choices[0] if choices else None
         split = split or (folder_split(labels) if labels else None)
         found[image] = Picture(stem, image, labels, split, (*copies.get(stem, ()), *choices[1:]))
-    return found, tuple(sorted(by_stem.keys() - {one.stem for one in found.values()}))
+    return found, tuple(sorted({whole_stem(path) for path, mine in meant.items() if not mine}))
 
 
 def _listed(tree: Tree, files: list[str], pictures: dict[str, Picture]) -> dict[str, Picture]:

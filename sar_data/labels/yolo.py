@@ -75,6 +75,11 @@ def variety(tree: Tree, paths: Sequence[str]) -> str:
     return "without any object"
 
 
+def has_objects(data: bytes) -> bool:
+    """Say whether a line begins with five numbers, as one of an object does, of DOTA too."""
+    return any(len(values) >= 5 and all(map(math.isfinite, values[:5])) for _, _, values in _lines(data))
+
+
 def names(data: bytes, path: str) -> set[str]:
     """Return the numbers of the classes in a text, as text."""
     return {line.split()[0] for _, line, _ in _lines(data)}

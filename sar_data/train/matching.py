@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,9 +35,18 @@ class Matching:
 
     @cached_property
     def numbers(self) -> tuple[int | None, ...]:
-        """The model's number of each class of the build, None for one that it does not know."""
-        known = {fold(name): number for number, name in enumerate(self.model)}
-        return tuple(known.get(fold(name)) for name in self.build)
+        """The model's number of each class of the build, None for one that it does not know.
+
+        Names that are equal match first. Others may differ in case and hyphens, where only one on each side is so.
+        """
+        if self.model == self.build:
+            return tuple(range(len(self.model)))
+        exact = {name: number for number, name in enumerate(self.model)}
+        left = Counter(fold(name) for name in self.model if name not in self.build)
+        asked = Counter(fold(name) for name in self.build if name not in exact)
+        loose = {fold(name): number for name, number in exact.items() if name not in self.build}
+        clear = {name: number for name, number in loose.items() if left[name] == asked[name] == 1}
+        return tuple(exact.get(name, clear.get(fold(name))) for name in self.build)
 
     @property
     def strange(self) -> list[str]:

@@ -366,6 +366,24 @@ def test_labels_and_objects_take_the_models_numbers(few: Build) -> None:
     assert none["true_boxes"].to_pylist() == none["true_areas"].to_pylist() == [[], []]
 
 
+@pytest.mark.parametrize(
+    ("model", "build", "numbers"),
+    [
+        (("cargo", "Cargo"), ("cargo", "Cargo"), (0, 1)),
+        (("cargo", "Cargo"), ("Cargo", "cargo"), (1, 0)),
+        (("cargo", "Cargo"), ("Cargo", "ship"), (1, None)),
+        (("cargo",), ("cargo", "Cargo"), (0, None)),
+        (("ship", "-x", "x"), ("x", "Ship"), (2, 0)),
+        (("sea_ice", "land"), ("Land", "sea-ice"), (1, 0)),
+        (("land", "SHIP", "Ship"), ("ship", "land"), (None, 0)),  # of two that are equally near, none
+    ],
+)
+def test_names_that_differ_in_case_alone_stay_two_classes(
+    model: tuple[str, ...], build: tuple[str, ...], numbers: tuple[int | None, ...]
+) -> None:
+    assert Matching("multiclass", model, build).numbers == numbers
+
+
 def test_leakage_that_cannot_be_looked_at_says_why(finished: Finished, classes: str) -> None:
     build = json.loads((finished.out / "config.json").read_text())["build"]
     gone = leakage.leakage(build | {"path": "/gone"}, Path(classes) / "index.parquet", ["s0001"])

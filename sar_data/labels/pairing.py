@@ -1,0 +1,56 @@
+"""Which images the names in annotations mean, with and without what Roboflow adds to names as it exports.
+
+Roboflow calls each augmented copy of a.png `a_png.rf.HASH.png`, with a hash of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+_ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|tiff?)\.rf\.\w+", re.I)
+
+
+def stem_of(path: str) -> str:
+    """Return the name of a file without its ending and without what Roboflow adds to it."""
+    stem = whole_stem(path)
+    exported = _ROBOFLOW.fullmatch(stem)
+    return exported[1] if exported else stem
+
+
+def whole_stem(path: str) -> str:
+    """Return the name of a file without its ending, with what Roboflow adds to it."""
+    return _file_name(path).rpartition(".")[0]
+
+
+def meant_by(
+    images: Sequence[str], copies: Mapping[str, Sequence[str]], names: Iterable[str]
+) -> Mapping[str, set[str]]:
+    """Return the images that each name of an annotation means: those of its file name, else of its whole stem.
+
+    `names` are paths of annotations, or what COCO calls images; `copies` are the other paths of an image, by its stem.
+    Where names and stems find none, a name with what Roboflow adds may mean the one image without it, or the other way
+    round. Augmented copies of an image differ in that alone, and none may get the annotation of another.
+    """
+    by_file, by_whole, by_stem = (defaultdict[str, set[str]](set) for _ in range(3))
+    for image in images:
+        for path in (image, *copies.get(stem_of(image), ())):
+            by_file[_file_name(path)].add(image)
+            by_whole[whole_stem(path)].add(image)
+    found = {name: by_file.get(_file_name(name)) or by_whole.get(whole_stem(name)) or set() for name in names}
+    for image in set(images).difference(*found.values()):
+        by_stem[stem_of(image)].add(image)
+    claims = Counter(
+        stem for stem, _ in {(stem_of(name), whole_stem(name)) for name, mine in found.items() if not mine}
+    )
+    for name, mine in found.items():
+        stem = stem_of(name)
+        wholes = {whole_stem(image) for image in by_stem.get(stem, ())}
+        if not mine and len(wholes) == claims[stem] == 1 and stem in (whole_stem(name), *wholes):
+            found[name] = by_stem[stem]
+    return found
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
