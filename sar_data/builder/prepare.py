@@ -156,14 +156,16 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
         claimed |= take_touched(tree) | {one.path for one in scanned.quarantined}
         lines += leftovers(tree, claimed, spec.lists).sentences() if say else []
         lines.append(published.told(spec, len(scanned.records), counts))
-    for line in filter(None, lines if say else ()):
-        say(line)  # type: ignore[misc]
+    if say:
+        for line in filter(None, lines):
+            say(line)
 
 
 def _said(found: Sequence[str], say: Say | None) -> None:
     """Tell what was found of a source."""
-    for line in filter(None, found if say else ()):
-        say(f"found: {line}")  # type: ignore[misc]
+    if say:
+        for line in filter(None, found):
+            say(f"found: {line}")
 
 
 def _decisions(

@@ -148,7 +148,10 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
         return None
     found, _ = chips(declaration, paths_of(tree))
     names = Names(found, root_of(declaration))
-    known = lambda name: names.find(name) is not None  # noqa: E731
+
+    def known(name: str) -> bool:
+        return names.find(name) is not None
+
     lists = lists_of(tree)
     read = {path: _tried(tree, path, declaration, known) for path in lists.values()}
     if lists and any(read.values()):
