@@ -133,8 +133,14 @@ def is_ours(name: str) -> bool:
 
 def stem(name: str) -> str:
     """Return an archive's name without what tells its kind: what it has in common with itself packed otherwise."""
-    match = NAME.fullmatch(SAVED.sub("", name))
+    match = NAME.fullmatch(_unsaved(name))
     return match["stem"] if match else name
+
+
+def _unsaved(name: str) -> str:
+    """Return a name without what browsers add to it, where that leaves an archive's: a `?` may be part of a name."""
+    bare = SAVED.sub("", name)
+    return bare if NAME.fullmatch(bare) else name
 
 
 def at(path: Path) -> Packed:
@@ -161,7 +167,7 @@ def _all(folder: Path) -> list[Packed]:
         names = [entry.name for entry in entries if _perhaps(entry.name) and entry.is_file()]
     parts: dict[tuple[str, str, str], list[str]] = {}
     for name in sorted(names):
-        saved = SAVED.sub("", name)
+        saved = _unsaved(name)
         match, spanned = NAME.fullmatch(saved), SPANNED.fullmatch(saved)
         if spanned:
             parts.setdefault((f"{spanned['stem']}.zip", spanned["stem"], "zip"), []).append(name)
@@ -219,7 +225,7 @@ def _kind(path: Path) -> str | None:
 
 def _part(name: str) -> int:
     """Return the place of a part: aa is 0, ab 1; digits are themselves."""
-    match = SPANNED.fullmatch(name) or NAME.fullmatch(SAVED.sub("", name))
+    match = SPANNED.fullmatch(name) or NAME.fullmatch(_unsaved(name))
     text = ((match["part"] if match else None) or "").lower().removeprefix(".").removeprefix("part")
     if text.isdigit():
         return int(text)
