@@ -109,8 +109,7 @@ def _scan_chunk(
     with bulk():
         for unit in units:
             try:
-                with explaining(tree), blaming(pipeline, "scan", unit):
-                    found = [_sound(pipeline, tree, record) for record in pipeline.scan(tree, unit)]
+                found = _records(pipeline, tree, unit)
                 if bad_objects != "drop":
                     found, lost = _with_sound_objects(found)
                     if lost and bad_objects == "stop":
@@ -122,6 +121,14 @@ def _scan_chunk(
                     raise
                 out.append(Quarantined(key=None, path=error.path, reason=error.reason))
     return to_table(records), out, take_touched(tree) - {file.path for record in records for file in record.files}
+
+
+def _records(pipeline: Pipeline, tree: Tree, unit: str) -> list[Record]:
+    try:
+        return [_sound(pipeline, tree, record) for record in pipeline.scan(tree, unit)]
+    except Exception:
+        with explaining(tree), blaming(pipeline, "scan", unit):  # entered for a fault alone: units are many
+            raise
 
 
 class _Stop(BadRecord):
