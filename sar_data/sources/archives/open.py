@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 from sar_data.errors import SourceError
+from sar_data.naming import few
 from sar_data.progress import Progress, Say
 from sar_data.sources.archives import detect as packing
 from sar_data.sources.archives.decompress import blocks_of
@@ -37,8 +38,8 @@ def open_tree(
 
     In a folder, a tar is as if unpacked where it lies and a zip as if into a folder of its name. Where some are called
     as in `named`, the others are left alone; where none is, the compressed ones are. `work` keeps tables of members and
-    what compressed archives are turned into; without it they lie beside the archives. Raises SourceError, and
-    TargetError where `work` is of no use.
+    what compressed archives are turned into; without it they lie beside the archives. Raises SourceError, also where
+    compressed archives may be several copies or sets, before one is unpacked, and TargetError where `work` is of no use.
     """
     progress, tell = progress or _nobody, tell or _nobody
     if source.is_dir():
@@ -59,7 +60,7 @@ def _nobody(*_: object) -> None:
 
 
 def _mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
-    """Return the archives in a folder and directly below it, but for those that lie unpacked beside themselves."""
+    """Return the archives in a folder and directly below it, but for those that lie unpacked there, too."""
     with os.scandir(source) as entries:
         below = sorted(islice((entry.name for entry in entries if entry.is_dir()), MOST_FOLDERS + 1))
     folders = ["", *below] if len(below) <= MOST_FOLDERS else [""]
@@ -69,20 +70,41 @@ def _mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
     # Where it is known what the dataset's archives are called, tens of gigabytes of another's are not unpacked.
     mine = mine or [(folder, packed) for folder, packed in found if not (stems and packed.compressed)]
     for _, packed in (other for other in found if other not in mine):
-        tell(f"{packed.where} is left alone: the dataset's are called {', '.join(sorted(stems))}")
+        called = f"the dataset's are called {', '.join(sorted(stems))}"
+        tell(f"{packed.where} is left alone: {called}. Name it as the source where it is one of another name")
     mounts = []
     for folder, packed in mine:
         own = f"{folder}/{packed.stem}".removeprefix("/")
-        beside = f"{folder}/{_first(packed)}".removeprefix("/") if packed.is_tar else own
-        if (source / beside).exists() and (source / beside).absolute() not in packed.files:
-            tell(f"{packed.where} is left alone: {beside} lies unpacked in {source}")
+        first = _first(packed) if packed.is_tar else packed.stem
+        places = [folder, *folders] if "/" in first else [folder]  # a README of that name may be of anything
+        beside = [path for place in places if (path := source / place / first).exists()]
+        if beside and beside[0].absolute() not in packed.files:
+            tell(f"{packed.where} is left alone: {beside[0].relative_to(source)} lies unpacked in {source}")
         else:
             mounts.append(Mount(folder if packed.is_tar else own, packed))
+    _check_one(source, [mount.packed for mount in mounts], stems)
     if all(mount.packed.kind in FOREIGN for mount in mounts):
         for packed in (mount.packed for mount in mounts):
             tell(f"{packed.where} is left alone: .{packed.kind} is not read in place. Unpack it if it is needed")
         return []
     return mounts
+
+
+def _check_one(source: Path, found: Sequence[Packed], stems: Collection[str]) -> None:
+    """Raise SourceError where compressed archives have one name of the dataset's, or several have none of them.
+
+    They may be copies of it, or sets of their own: unpacking all of them to see that may take a disk and a day.
+    """
+    alike: dict[str, list[Packed]] = {}
+    for packed in found:
+        if packed.compressed and packed.kind not in FOREIGN:
+            alike.setdefault(packed.stem if packed.stem in stems else "", []).append(packed)
+    for several in (group for group in alike.values() if len(group) > 1):
+        shown = few([f"{Path(p.where).relative_to(source.absolute())} ({p.bytes / 1e6:,.1f} MB)" for p in several])
+        raise SourceError(
+            f"{source}: expected one archive to unpack, found {len(several)} that may each be the dataset: {shown}. "
+            "None was unpacked. Name one of them as the source, or unpack those that belong together into one folder"
+        )
 
 
 def _first(packed: Packed) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sources.archives.open import open_tree
 from sar_data.spec import Pipeline
 from tests.cli.test_cli import cli
+from tests.contract.trees import walked, with_folders
 from tests.mini.archives import KINDS, Files, files_of, tar_bytes
 from tests.mini.builds import contents, make, options, snapshot
 
@@ -108,6 +110,44 @@ def test_an_archive_that_lies_unpacked_beside_itself_is_left_alone_and_said_so(
     assert made.path.name == known.path.name
     assert sum("is left alone" in words for words in said) == 2
     assert snapshot(tmp_path / "source") == before
+
+
+def _packed(files: Files, *names: str, to: Path) -> Path:
+    for name in names:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).write_bytes(gzip.compress(tar_bytes(files), 1))
+    return to
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [(("one.tar.gz", "two.tgz"), ()), (("a/data.tar.gz", "b/data.tar.gz"), ("data.tar.gz",))],
+    ids=["of unknown names", "two copies of the dataset's"],
+)
+def test_which_of_several_compressed_archives_is_asked_before_one_is_unpacked(
+    names: tuple[str, ...], called: tuple[str, ...], patches: Files, tmp_path: Path
+) -> None:
+    source = _packed(patches, *names, to=tmp_path)
+    before = snapshot(source)
+    with pytest.raises(SourceError, match=f"found 2 .*{names[0]} .*{names[1]} .*Name one of them as the source"):
+        open_tree(source, named=called)
+    assert snapshot(source) == before
+    assert walked(open_tree(source / names[1])) == with_folders(patches)
+
+
+def test_archives_of_two_names_of_the_dataset_are_both_unpacked(tmp_path: Path) -> None:
+    source = _packed({"s1/a.tif": b"a"}, "s1.tar.gz", to=tmp_path)
+    _packed({"lc/a.tif": b"b"}, "lc.tar.gz", to=tmp_path)
+    assert open_tree(source, named=("s1.tar.gz", "lc.tar.gz")).read("lc/a.tif") == b"b"
+
+
+def test_an_archive_whose_files_lie_unpacked_in_another_folder_is_left_alone(tmp_path: Path) -> None:
+    source = _packed({"set/a.tif": b"packed"}, "downloads/set.tar.gz", to=tmp_path)
+    KINDS["folder"]({"mine/set/a.tif": b"unpacked"}, source)
+    said: list[str] = []
+    tree = open_tree(source, tell=said.append)
+    assert (tree.folders("downloads"), tree.read("mine/set/a.tif")) == ([], b"unpacked")
+    assert ["mine/set/a.tif lies unpacked" in words for words in said] == [True]
 
 
 def test_a_rar_among_archives_that_are_read_stops_the_build(patches: Files, tmp_path: Path) -> None:
