@@ -22,6 +22,7 @@ SPLITS: Mapping[str, SplitPolicy] = {"folders": folders.Folders()}
 """What a copy may bring: a pipeline with copies names it as `copy_splits`."""
 
 VOC = ("JPEGImages/*.jpg", "Annotations/*.xml")
+CONVERTED = "tools that convert annotations round small boxes to no area"
 YOLO = ("images/{train,val}/*.jpg", "labels/{train,val}/*.txt", "data.yaml")
 ROBOFLOW = ("{train,valid}/images/*.jpg", "{train,valid}/labels/*.txt", "data.yaml")
 
@@ -68,6 +69,7 @@ def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
     return (
         dataclasses.replace(
             copy.base,
+            spec=dataclasses.replace(copy.base.spec, bad_objects=copy.base.spec.bad_objects or CONVERTED),
             units=partial(units, copy=copy),
             scan=partial(scan, copy=copy),
             splits=splits,

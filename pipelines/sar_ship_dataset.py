@@ -119,6 +119,7 @@ PIPELINE = Pipeline(
         title="SAR-Ship-Dataset",
         evidence="documents-only",
         samples=39_729,
+        bad_objects="some published boxes leave their chip",
         bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude, HH, HV, VH or VV"),),
         shape=(SIDE, SIDE),
         dtype="uint8",

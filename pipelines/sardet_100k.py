@@ -121,6 +121,7 @@ PIPELINE = Pipeline(
         title="SARDet-100K",
         evidence="documents-only",
         samples=116_598,
+        bad_objects="the published JSON has boxes of no width or height",
         published={"train": 94_493, "val": 10_492, "test": 11_613},
         bands=(Band(name="grey", polarization="", unit="8-bit", description="stretched amplitude of many sensors"),),
         shape=None,

@@ -55,7 +55,7 @@ def build(
     rehash: bool = False,
     bad_records: BadRecords = "stop",
     unit: Unit | None = None,
-    bad_objects: BadObjects = "drop",
+    bad_objects: BadObjects | None = None,
     complete: bool = False,
     complex_as: ComplexAs | None = None,
     suspect_limit: float = 0.5,

@@ -105,8 +105,8 @@ class BuildRequest(Changes):
     policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in hash order; `rehash`
     lets the recipe cover the files' contents; `statistics=False` leaves them out, which only a benchmark should want.
     `bad_records` are no part of the recipe: stop at the first, or quarantine them. `bad_objects` are objects that no
-    image can have, such as a box of no area: drop each alone, for data are published so, and say how many there were;
-    stop at the first; or quarantine its record. `complete` raises SourceError where published records are missing.
+    image can have, such as a box of no area: drop each alone, and say how many there were; stop, with their number; or
+    quarantine their records; None drops them where the dataset is published so, else stops. `complete` raises SourceError where published records are missing.
     `complex_as` says which two bands a band of complex numbers becomes: I and Q, or amplitude and phase.
     `suspect_limit` is the share of a band's pixels, from 0 to 1, above which the build stops where they may be none and
     nobody declares them so: exact zeros in dB, -9999, infinite ones, borders of one value. It is no part of the recipe.
@@ -133,7 +133,7 @@ class BuildRequest(Changes):
     rehash: bool = False
     statistics: bool = True
     bad_records: BadRecords = "stop"
-    bad_objects: BadObjects = "drop"
+    bad_objects: BadObjects | None = None
     complete: bool = False
     complex_as: ComplexAs | None = None
     suspect_limit: float = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -54,7 +55,7 @@ def scan(
     *,
     runner: Runner,
     bad_records: BadRecords = "stop",
-    bad_objects: BadObjects = "drop",
+    bad_objects: BadObjects | None = None,
     limit: int | None = None,
     rehash: bool = False,
     progress: Progress | None = None,
@@ -62,8 +63,10 @@ def scan(
     """Return all records of `tree`, or `limit` of them in hash order.
 
     `rehash` reads every file and records its xxh3, so that the fingerprint covers contents, not only sizes.
+    Without `bad_objects` those of a dataset that is published so are dropped, else they stop the scan at its end.
     Raises SourceError where there is no record, and BadRecord for the first bad one (by name) unless quarantined.
     """
+    bad_objects = bad_objects or ("drop" if pipeline.spec.bad_objects else "stop")
     units = units_of(pipeline, tree)
     if limit is not None:
         units = sorted(units[i] for i in hash_order(units)[:limit])
@@ -85,6 +88,8 @@ def scan(
         done += len(chunk)
         if progress:
             progress("scan", done, len(units))
+    if bad_objects == "stop":
+        _check_objects(records)
     table = pa.concat_tables(tables)
     if not len(table):
         why = f"; the first of {len(quarantined)} bad records: {quarantined[0].reason}" if quarantined else ""
@@ -110,14 +115,12 @@ def _scan_chunk(
         for unit in units:
             try:
                 found = _records(pipeline, tree, unit)
-                if bad_objects != "drop":
+                if bad_objects == "quarantine":
                     found, lost = _with_sound_objects(found)
-                    if lost and bad_objects == "stop":
-                        raise _Stop(lost[0].path, f"{lost[0].key}: {lost[0].reason}")
                     out += lost
                 records += [_rehashed(tree, record) for record in found] if rehash else found
             except BadRecord as error:
-                if bad_records == "stop" or isinstance(error, _Stop):
+                if bad_records == "stop":
                     raise
                 out.append(Quarantined(key=None, path=error.path, reason=error.reason))
     return to_table(records), out, take_touched(tree) - {file.path for record in records for file in record.files}
@@ -131,8 +134,19 @@ def _records(pipeline: Pipeline, tree: Tree, unit: str) -> list[Record]:
             raise
 
 
-class _Stop(BadRecord):
-    """A record that stops the scan whatever becomes of bad ones."""
+def _check_objects(records: Sequence[Record]) -> None:
+    """Raise BadRecord, with their number, where objects that no image can have were left out of records."""
+    if not (bad := [record for record in records if record.dropped]):
+        return
+    total = Counter[str]()
+    for record in bad:
+        total.update(record.dropped)
+    raise BadRecord(
+        bad[0].files[-1].path,
+        f"{bad[0].key}: expected objects that an image can have, found {counted(total)} in {len(bad):,} of "
+        f"{len(records):,} records. `bad_objects=drop` leaves those objects out alone, `bad_objects=quarantine` their "
+        "records",
+    )
 
 
 def _with_sound_objects(records: Sequence[Record]) -> tuple[list[Record], list[Quarantined]]:

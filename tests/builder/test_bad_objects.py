@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import sar_data
 from sar_data import catalog
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BadObjects, BuildRequest
@@ -73,9 +74,10 @@ def test_one_bad_object_goes_and_the_image_and_its_others_stay(
 def test_the_policy_stops_or_quarantines_the_record(archives: Path, tmp_path: Path) -> None:
     source = shutil.copytree(archives / "sardet-100k", tmp_path / "raw")
     annotated(source, lambda one: one.update(bbox=[5, 5, 0, 3]), "train.json")
-    with pytest.raises(
-        BadRecord, match=r"train.json: train_\d+: expected objects .*, found 1 box of no area"
-    ) as caught:
+    told = (
+        r"train.json: train_\d+: expected objects .*, found 1 box of no area in 1 of \d+ records. `bad_objects=drop` "
+    )
+    with pytest.raises(BadRecord, match=told) as caught:
         scanned(source, "sardet-100k", "stop")
     assert caught.value.path.endswith("train.json")
     found, bad = scanned(source, "sardet-100k", "quarantine")
@@ -89,6 +91,31 @@ def test_the_policy_stops_or_quarantines_the_record(archives: Path, tmp_path: Pa
             bad_records="quarantine",
             bad_objects="stop",
         )
+
+
+def _flat(source: Path, to: Path) -> Path:
+    """Write the VOC form of SSDD into two flat folders, as copies have it, the first box of one image without area."""
+    for ending, name in (("jpg", "JPEGImages"), ("xml", "Annotations")):
+        (to / name).mkdir(parents=True)
+        for path in source.rglob(f"BBox_SSDD/voc_style/**/*.{ending}"):
+            shutil.copy(path, to / name)
+    for path in sorted(to.rglob("*.xml"))[:1]:
+        left, _, rest = path.read_text().partition("<xmax>")
+        path.write_text(f"{left}<xmax>0</xmax><x>{rest.replace('</xmax>', '</x>', 1)}")
+    return to
+
+
+def test_the_default_is_to_drop_where_a_pipeline_says_why_and_else_to_stop(archives: Path, tmp_path: Path) -> None:
+    source = _flat(archives / "ssdd", tmp_path / "flat")
+    copy = sar_data.build("ssdd", source=source, out=tmp_path / "out", runner="serial")
+    assert copy.manifest.dropped_objects == {NO_AREA: 1}
+    asked: dict[str, Any] = {"source": source, "out": tmp_path / "own", "runner": "serial"}
+    with pytest.raises(BadRecord, match=r"found 1 box of no area in 1 of \d+ records\. `bad_objects=drop` leaves"):
+        sar_data.build("custom", **asked)
+    own = sar_data.build("custom", **asked, bad_objects="drop")
+    assert own.manifest.dropped_objects == copy.manifest.dropped_objects
+    stopping = {name for name, one in catalog.sound()[0].items() if not one.spec.bad_objects}
+    assert {"ssdd", "custom"} <= stopping and stopping.isdisjoint({"sardet-100k", "sar-ship-dataset", "hrsid"})
 
 
 def test_what_was_left_out_is_told_and_in_the_manifest(archives: Path, tmp_path: Path) -> None:
