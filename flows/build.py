@@ -79,8 +79,8 @@ def build(
         rehash: Let the recipe cover the files' contents, not only names and sizes.
         bad_records: stop, or quarantine to go on without bad records.
         unit: Bake dB, power or amplitude, from another of the three; of a set of one's own, what its values are in.
-        bad_objects: drop each object that no image can have, alone; stop; or quarantine its record. None drops them where
-            the dataset is published so, else stops.
+        bad_objects: drop each object that no image can have, alone; stop; or quarantine its record. None drops them
+            where the dataset is published so, else stops.
         complete: Stop where published records are missing.
         complex_as: iq or amplitude-phase, the two bands that a band of complex numbers becomes.
         suspect_limit: Share of a band's pixels that may be none, undeclared, above which the build stops.

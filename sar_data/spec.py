@@ -90,7 +90,7 @@ class DatasetSpec:
     hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count,
     `published` that of each official split and of each class, as far as the publisher gives them; `may_be_empty` says
     that a whole sample may be no data, as a tile at a scene's edge is; `bad_objects` says why objects that no image can
-    have are expected in the published annotations, so that they are dropped alone; where it is empty, they stop a build.
+    have are expected in the published annotations, so that they are dropped alone; if it is empty, they stop a build.
 
     `nodata` is a value that stands for no pixel in every band, where files do not declare it themselves. Files of
     complex numbers have a complex `dtype`, and `complex_as` says which two bands each of theirs becomes: "iq" or

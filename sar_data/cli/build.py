@@ -57,8 +57,8 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option(
     "--bad-objects",
     type=OneOf("bad objects", lambda: get_args(BadObjects)),
-    help="Objects that no image can have: drop them alone, stop, or quarantine their records. Without it drop where the "
-    "dataset is published so, else stop.",
+    help="Objects that no image can have: drop them alone, stop, or quarantine their records. Without it drop where "
+    "the dataset is published so, else stop.",
 )
 @click.option("--complete", is_flag=True, help="Stop where published records are missing.")
 @click.option(

@@ -39,7 +39,7 @@ def open_tree(
     In a folder, a tar is as if unpacked where it lies and a zip as if into a folder of its name. Where some are called
     as in `named`, the others are left alone; where none is, the compressed ones are. `work` keeps tables of members and
     what compressed archives are turned into; without it they lie beside the archives. Raises SourceError, also where
-    compressed archives may be several copies or sets, before one is unpacked, and TargetError where `work` is of no use.
+    compressed archives may be several copies or sets, before one is unpacked; TargetError where `work` is of no use.
     """
     progress, tell = progress or _nobody, tell or _nobody
     if source.is_dir():
