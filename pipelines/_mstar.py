@@ -82,6 +82,11 @@ def agreed(path: str, header: Header) -> Chip:
     return both
 
 
+def vehicle(chip: Chip) -> str | None:
+    """Return the one vehicle that a chip shows, by class and serial number; None where nothing tells the number."""
+    return f"{chip.name} {chip.serial}" if chip.serial else None
+
+
 def key_of(*words: str | None) -> str:
     """Return a key from words, or from a path."""
     return re.sub(r"[^\w-]+", "_", "_".join(filter(None, words)))

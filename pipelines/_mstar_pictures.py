@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipelines._mstar import CLASSES, SLICY, by_folders, key_of, walk
+from pipelines._mstar import CLASSES, SLICY, by_folders, key_of, vehicle, walk
 from sar_data.errors import BadRecord
 from sar_data.labels.discovery import split_of
 from sar_data.raster import image
@@ -41,6 +41,7 @@ def scan_copied(tree: Tree, unit: str) -> Iterator[Record]:
         files=(SourceFile(unit, tree.size(unit)),),
         labels={"target": (CLASSES.index(chip.name),) if chip.name in CLASSES else ()},
         shape=image.dimensions(tree, unit),
+        place=vehicle(chip),
         attrs={name: value for name, value in attrs.items() if value},
         unused="SLICY, a calibration target of none of the classes" if chip.name == SLICY else None,
     )
@@ -65,6 +66,7 @@ def scan_pictures(tree: Tree, unit: str) -> Iterator[Record]:
         labels={"target": (CLASSES.index(chip.name),)},
         shape=image.dimensions(tree, unit),
         group=key_of(chip.name, parts[-1].partition(".")[0]),
+        place=vehicle(chip),
         attrs=attrs,
     )
 

@@ -11,7 +11,7 @@ from pipelines._opensarship_products import CHIP, FOLDERS, POLARIZATIONS, advice
 from sar_data.errors import BadRecord
 from sar_data.labels import ais, sentinel1
 from sar_data.raster import tiff
-from sar_data.record import Record, Sample, SourceFile
+from sar_data.record import Record, Sample, SourceFile, window_of
 from sar_data.spec import Tree
 
 
@@ -47,6 +47,8 @@ def scan(tree: Tree, unit: str, kind: str, form: str) -> Iterator[Record]:
         labels={"ship": (ais.agreed(named["type"], ship.get("Ship_Type"), unit),)},
         shape=ais.shape(ship, scene.file.path),
         group=scene.product,
+        place=attrs.get("mmsi"),
+        **window_of(scene.product, **ais.window(ship, scene.file.path)),
         time=when,
         orbit_pass=turn,
         relative_orbit=sentinel1.relative_orbit(scene.product),

@@ -6,7 +6,8 @@ pixels are neither speckle-filtered nor clipped; -40 to +10 dB occur. What is od
 - Official lists name the *Sentinel-2* partner. Its name is never parsed: some lost the leading zero of the hour,
   some have seconds of 60 and 61. Place and time come from the JSON (whose "lly" is "lry" in Sentinel-2's).
 - Snow and cloud leave SAR sound, yet the official splits exclude their patches.
-- The official split parts direct neighbours, patch by patch: compare "group" (acquisitions) and "blocks".
+- The official split parts direct neighbours, patch by patch, and so does "group", for acquisitions see the same ground
+  again: "group:by=place" (tiles of the MGRS) and "blocks" hold ground apart.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 
 import xxhash
 
+from pipelines._bigearthnet import named
 from sar_data.errors import BadRecord
 from sar_data.labels import corine, sentinel1
 from sar_data.labels.fields import read_fields
@@ -75,6 +77,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         ),
         labels={"clc19": usual, "clc43": labels},
         group=scene,
+        place=tile,
         time=time,
         orbit_pass=sentinel1.orbit_pass(time, meridian),
         relative_orbit=orbit,
@@ -145,6 +148,7 @@ PIPELINE = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    named=named,
     splits={
         "official": official.Official(
             exclude={name: name[13:-4].replace("_", " ") for name in LISTS if name.startswith("patches_with_")},

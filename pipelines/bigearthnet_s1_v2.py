@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any
 
 from pipelines import _copernicus_bench
+from pipelines._bigearthnet import named
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import corine, parquet, sentinel1, table
 from sar_data.raster import tiff
@@ -106,6 +107,7 @@ def placed(tree: Tree, path: str, key: str, known: Mapping[str, str]) -> dict[st
     where = {"scene": scene, "tile": tile, "column": column, "row": number}
     return {
         "group": scene,
+        "place": tile,
         "time": time,
         "crs": crs,
         "transform": transform,
@@ -220,6 +222,7 @@ BASE = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    named=named,
     copies=copies,
     layouts={
         "mirror without the second table": ("BigEarthNet-S1/*/*/*_VV.tif", "metadata.parquet"),

@@ -109,6 +109,7 @@ def scan_public(tree: Tree, unit: str, kind: str = "dfc") -> Iterator[Record]:
         files=(SourceFile(unit, tree.size(unit)), SourceFile(labels, tree.size(labels))),
         labels={"landcover": ()},
         group=named["city"],
+        place=named["city"],
         crs=crs,
         transform=transform,
         footprint=footprint,

@@ -63,6 +63,7 @@ def scan(tree: Tree, unit: str, table: str = "", flat: bool = False) -> Iterator
         files=files,
         labels={"category": (CLASSES.index(kind),)},
         group=known.get("mmsi", named[1]) if table else None,
+        place=known.get("mmsi"),
         attrs={"code": named[1][5:11], **({"subcategory": below[-1]} if below else {}), **known},
     )
 

@@ -60,6 +60,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     yield Record(
         key=str(facts.get("uniqueID", unit.rpartition("/")[2].removesuffix(".json"))),
         group=facts["frameID"],
+        place=facts["frameID"],
         shape=image.dimensions(tree, paths[0]),
         files=(*(SourceFile(path, tree.size(path)) for path in paths), file),
         labels={"deformation": tuple(sorted({LABELS.index(name) for name in facts["label"]})), "activity": ()},

@@ -22,7 +22,7 @@ from sar_data.errors import BadRecord
 from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
-from sar_data.record import Object, Record, Sample, SourceFile
+from sar_data.record import Object, Record, Sample, SourceFile, window_of
 from sar_data.sources.tree import home_of
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, random
@@ -59,10 +59,9 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     window = tuple(map(int, named.groups()[1:])) if named else ()
     if window and {window[1] - window[0], window[3] - window[2]} != {SIDE}:
         raise BadRecord(unit, f"expected a window of {SIDE}x{SIDE} pixels, found rows and columns {window}")
-    files, attrs = [SourceFile(unit, tree.size(unit))], dict[str, str]()
-    objects: tuple[Object, ...] = ()
-    if window:
-        attrs = {"row": str(window[0]), "column": str(window[2])}
+    files, objects = [SourceFile(unit, tree.size(unit))], tuple[Object, ...]()
+    fields = _named(name.rpartition(".")[0])
+    attrs = fields["attrs"]
     for split in here:
         found = coco.load(tree, f"{home}annotations/{LISTS[split]}")
         if (shape := found.shape(name)) != (SIDE, SIDE):
@@ -79,10 +78,26 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         objects=objects,
         official=here[0] if here else None,
         labels={"ships": (0,) if objects else ()},
-        attrs=attrs,
-        group=name[:5],
         unused=None if here else "in no annotation file",
+        **fields,
     )
+
+
+def named(key: str) -> Record | None:
+    """Return the record of an image by its name alone."""
+    known = NAME.fullmatch(f"{key}.jpg") or NOWHERE.fullmatch(f"{key}.jpg")
+    return Record(key=key, files=(), **_named(key)) if known else None
+
+
+def _named(stem: str) -> dict[str, Any]:
+    """Return what an image's name tells: its scene, and for most of them its window."""
+    scene = stem[:5]
+    fields: dict[str, Any] = {"group": scene, "place": scene, "attrs": {}}
+    if named := NAME.fullmatch(f"{stem}.jpg"):
+        row, _, column, _ = map(int, named.groups()[1:])
+        fields |= window_of(f"HRSID {scene}", row=row, column=column, height=SIDE, width=SIDE)
+        fields["attrs"] = {"row": str(row), "column": str(column)}
+    return fields
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -93,12 +108,11 @@ def read(tree: Tree, record: Record) -> Sample:
 
 def _about(tree: Tree, one: Picture) -> dict[str, Any]:
     """Return what an image's name tells, in any copy; the split is official where a file of it is called so."""
-    named = NAME.fullmatch(f"{one.stem}.jpg")
-    attrs = {"row": named[2], "column": named[4]} if named else {}
+    fields = _named(one.stem)
     if where := [place for place in WHERE if any(place in path for path in one.also)]:
-        attrs["scene"] = where[0]
+        fields["attrs"]["scene"] = where[0]
     official = one.split if one.labels and one.labels.endswith(".json") else None
-    return {"key": one.stem, "official": official, "attrs": attrs, "group": one.stem[:5]}
+    return {"key": one.stem, "official": official, **fields}
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
@@ -142,6 +156,7 @@ PIPELINE = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    named=named,
     copies=copies,
     copy_splits=SPLITS,
     layouts={

@@ -23,7 +23,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
-from sar_data.record import Record, Sample, SourceFile
+from sar_data.record import Record, Sample, SourceFile, window_of
 from sar_data.sources.tree import noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, random
@@ -89,11 +89,25 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
         files=(SourceFile(jpg, tree.size(jpg)), file),
         objects=objects,
         official=split,
-        group=scene,
         labels={"ships": (0,) if objects else ()},
         shape=None if place else shape,
-        attrs=dict(zip(("row", "column"), place, strict=False)),
+        **_named(scene, *place),
     )
+
+
+def named(key: str) -> Record | None:
+    """Return the record of a tile by its name alone."""
+    return Record(key=key, files=(), **_named(*key.split("_"))) if TILE.fullmatch(f"{key}.jpg") else None
+
+
+def _named(scene: str, row: str = "", column: str = "") -> dict[str, Any]:
+    """Return what a name tells: the scene, and of a tile its row and column, which count from 1."""
+    fields: dict[str, Any] = {"group": scene, "place": scene, "attrs": {}}
+    if row:
+        y, x = (SIDE * (int(number) - 1) for number in (row, column))
+        fields |= window_of(f"LS-SSDD {scene}", row=y, column=x, height=SIDE, width=SIDE)
+        fields["attrs"] = {"row": row, "column": column}
+    return fields
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -106,7 +120,7 @@ def _about(tree: Tree, one: Picture) -> dict[str, Any]:
     """Return what a tile's name tells, in any copy."""
     scene, row, column = one.stem.split("_")
     official = "train" if int(scene) <= 10 else "test"
-    return {"key": one.stem, "official": official, "group": scene, "attrs": {"row": row, "column": column}}
+    return {"key": one.stem, "official": official, **_named(scene, row, column)}
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
@@ -147,6 +161,7 @@ TILES = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    named=named,
     copies=copies,
     copy_splits=SPLITS,
     layouts={"VOC flat": VOC, "COCO": ("JPEGImages_sub/*.jpg", "annotations/{train,test}.json"), "YOLO": YOLO},
@@ -159,7 +174,7 @@ PIPELINE = dataclasses.replace(
     TILES,
     variants={
         "scenes": dataclasses.replace(
-            TILES, spec=WHOLE, units=partial(units, form=SCENE), scan=partial(scan, form=SCENE)
+            TILES, spec=WHOLE, named=None, units=partial(units, form=SCENE), scan=partial(scan, form=SCENE)
         )
     },
 )

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, by_folders, key_of, walk
+from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, by_folders, key_of, vehicle, walk
 from pipelines._mstar_pictures import copied, read_picture, scan_copied, scan_pictures
 from pipelines._mstar_pictures import units as pictures
 from pipelines._mstar_protocols import LISTS, folder_protocols, protocols
@@ -62,6 +62,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         labels={"target": label},
         shape=header.shape,
         group=key_of(chip.name, chip.serial, chip.depression),
+        place=vehicle(chip),
         attrs=attrs,
         unused=None if label else "SLICY, a calibration target of none of the classes",
     )

@@ -52,7 +52,8 @@ def scan(tree: Tree, unit: str, top: str = "") -> Iterator[Record]:
         key=re.sub(r"[^\w-]", "_", f"{place}_{named[1]}" if place else named[1]),
         files=tuple(SourceFile(path, tree.size(path)) for path in paths),
         labels={"landuse": (label,)},
-        group=place or f"{CLASSES[label]}_Polygon{named['n']}",
+        group=(ground := place or f"{CLASSES[label]}_Polygon{named['n']}"),
+        place=ground,
         attrs={"list_name": named[1], "spelling": named["cls"], **({"package": place} if place else {})},
     )
 

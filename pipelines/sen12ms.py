@@ -74,7 +74,8 @@ def scan(tree: Tree, unit: str, apart: bool = False) -> Iterator[Record]:
         key=key,
         files=(SourceFile(unit, tree.size(unit)), SourceFile(labels, tree.size(labels))),
         labels={"landcover": ()},
-        group=f"{named['season']}_{named['scene']}",
+        group=(ground := f"{named['season']}_{named['scene']}"),
+        place=ground,
         unused=BROKEN.get(key),
         crs=crs,
         transform=transform,
@@ -86,6 +87,14 @@ def scan(tree: Tree, unit: str, apart: bool = False) -> Iterator[Record]:
             "s2_name": name.replace("_s1_", "_s2_"),
         },
     )
+
+
+def named(key: str) -> Record | None:
+    """Return the record of a patch by its name alone, which tells the scene, not where in it the patch lies."""
+    if (found := FILE.fullmatch(f"{key}.tif")) is None:
+        return None
+    scene = f"{found['season']}_{found['scene']}"
+    return Record(key=key, files=(), group=scene, place=scene)
 
 
 def read(tree: Tree, record: Record, ten: bool = True) -> Sample:
@@ -143,6 +152,7 @@ PLAIN = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    named=named,
     copies=copies,
     layouts={
         "one season": ("s1_*/ROIs1158_spring_s1_*_p*.tif", "lc_*/ROIs1158_spring_lc_*_p*.tif"),

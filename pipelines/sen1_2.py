@@ -47,9 +47,18 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     yield Record(
         key=name.removesuffix(".png"),
         files=(SourceFile(unit, tree.size(unit)),),
-        group=f"{named[1]}_{named[3]}",
+        group=(ground := f"{named[1]}_{named[3]}"),
+        place=ground,
         attrs={"season": named[2], "scene": named[3], "patch": named[4], "s2_name": name.replace("_s1_", "_s2_")},
     )
+
+
+def named(key: str) -> Record | None:
+    """Return the record of a patch by its name alone, which tells the scene, not where in it the patch lies."""
+    if (found := FILE.fullmatch(f"{key}.png")) is None:
+        return None
+    scene = f"{found[1]}_{found[3]}"
+    return Record(key=key, files=(), group=scene, place=scene)
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -84,5 +93,6 @@ PIPELINE = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    named=named,
     splits={"group": group.Group(), "random": random.Random()},
 )

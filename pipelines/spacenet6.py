@@ -27,10 +27,12 @@ from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.sources.tree import noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, group, official, random
+from sar_data.split.cells import cell_of
 
 TILE = re.compile(r"SN6_(?:Train|Test_Public)_AOI_11_Rotterdam_SAR-Intensity_((\d{14})_\d{14})_tile_(\d+)")
 POLARIZATIONS = ("HH", "HV", "VH", "VV")
 SIDE = 900
+CELL_KM = 1.0  # of the city, which is 10 km wide: cells of Major-TOM's usual 10 km would make two places of it
 
 
 def units(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
@@ -71,10 +73,11 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
         unused=None if labelled else "test_public has no footprints",
         labels={"footprint": (), "buildings": (0,) if objects else ()},
         group=strip,
+        place=cell_of(crs, footprint := (west, north + SIDE * e, west + SIDE * a, north), CELL_KM),
         crs=crs,
         transform=transform,
         time=datetime.strptime(f"{start}+0000", "%Y%m%d%H%M%S%z"),
-        footprint=(west, north + SIDE * e, west + SIDE * a, north),
+        footprint=footprint,
         attrs={"name": name, "strip": strip} | ({"orientation": orientation} if orientation else {}),
     )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +24,12 @@ from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
 from sar_data.split import declared, random
+from sar_data.split.frames import from_degrees, is_on_earth
 
 SHARD = re.compile(r"ssl4eos12_(train|val)_seasonal_data_\d{6}\.zarr\.zip")
 PLACE = re.compile(r"\d{7}")
 FRAMES, SIDE, BANDS = 4, 264, ("VV", "VH")
+HALF_M, PLACED = 1320.0, ("crs", "center_lat", "center_lon")
 OTHERS = frozenset(("S2L1C", "S2L2A", "S2RGB"))
 
 
@@ -49,6 +52,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     order = [name.upper() for name in shard.texts("band")]
     if sorted(order) != sorted(BANDS):
         raise BadRecord(unit, f"expected the bands vv and vh, found {', '.join(order)}")
+    places = _footprints(shard, len(names))
     for i, name in enumerate(names):
         key = name.zfill(7)
         if not PLACE.fullmatch(key):
@@ -57,9 +61,27 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
             key=key,
             files=(SourceFile(unit, size),),
             group=key,
+            **places[i],
             official=named[1],
             attrs={"shard": unit.rpartition("/")[2], "position": str(i), "bands": " ".join(order)},
         )
+
+
+def _footprints(shard: ZarrZip, count: int) -> list[dict[str, Any]]:
+    """Return crs and footprint of each place: 264 pixels of 10 m around its centre; nothing where a shard lacks it."""
+    if not all(shard.has(name) for name in PLACED):
+        return [{}] * count
+    codes, latitudes, longitudes = (shard.read(name).ravel() for name in PLACED)
+    if not len(codes) == len(latitudes) == len(longitudes) == count:
+        raise BadRecord(shard.path, f"expected {', '.join(PLACED)} of {count} places, found other numbers of them")
+    found = []
+    for code, latitude, longitude in zip(codes.tolist(), latitudes.tolist(), longitudes.tolist(), strict=True):
+        crs = f"EPSG:{code}"
+        if not is_on_earth(crs) or not (abs(latitude) <= 90 and abs(longitude) <= 180):
+            raise BadRecord(shard.path, f"expected a zone of UTM and degrees, found {crs}, {latitude}, {longitude}")
+        ((x, y),) = from_degrees(crs, np.array([[longitude, latitude]])).tolist()
+        found.append({"crs": crs, "footprint": (x - HALF_M, y - HALF_M, x + HALF_M, y + HALF_M)})
+    return found
 
 
 def read(tree: Tree, record: Record) -> Sample:

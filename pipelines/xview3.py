@@ -17,13 +17,14 @@ import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from sar_data.errors import BadRecord
 from sar_data.labels.table import read_table
 from sar_data.raster import tiff, window
-from sar_data.record import Object, Record, Sample, SourceFile
+from sar_data.record import Object, Record, Sample, SourceFile, window_of
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group
 
@@ -86,11 +87,12 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     crs, transform = tiff.georeference(tree, paths[0])
     for i, j in itertools.product(range(-(-height // SIDE)), range(-(-width // SIDE))):
         objects = tuple(_object(*found, (i * SIDE, j * SIDE), paths[0]) for found in places[i, j])
-        placed = footprint = None
+        where: dict[str, Any] = {**window_of(f"xView3 {scene}", row=i * SIDE, column=j * SIDE, height=SIDE, width=SIDE)}
         if crs and transform:
             a, b, c, d, e, f = transform
-            placed = (a, b, c + a * j * SIDE, d, e, f + e * i * SIDE)
-            footprint = (placed[2], placed[5] + SIDE * e, placed[2] + SIDE * a, placed[5])
+            west, north = c + a * j * SIDE, f + e * i * SIDE
+            footprint = (west, north + SIDE * e, west + SIDE * a, north)
+            where = {"crs": crs, "transform": (a, b, west, d, e, north), "footprint": footprint}
         yield Record(
             key=f"{scene}_{i:02d}_{j:02d}",
             files=files,
@@ -98,11 +100,9 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
             group=scene,
             official=split or None,
             labels={"vessels": tuple(sorted({o.label for o in objects}))},
-            crs=crs,
-            transform=placed,
-            footprint=footprint,
             unused=None if split else "scene in no label file",
             attrs={"row": str(i * SIDE), "column": str(j * SIDE)},
+            **where,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -61,19 +62,37 @@ class Date:
     relative_orbit: int | None = None
 
 
+class Window(TypedDict):
+    """What a record says of a window of a scene."""
+
+    footprint: tuple[float, float, float, float]
+    reference_frame: str
+
+
+def window_of(scene: str, *, row: float, column: float, height: float, width: float) -> Window:
+    """Return footprint and frame of a window that begins at `row` and `column` of a scene, all in the scene's pixels.
+
+    x runs to the right and y down. `scene` names it among the scenes of all datasets, as in "HRSID P0001".
+    """
+    return Window(
+        footprint=(float(column), float(row), float(column + width), float(row + height)),
+        reference_frame=f"pixels of {scene}",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One sample before its pixels are read; what scan.parquet and index.parquet hold.
 
     `labels` maps a task's name to canonical class indices, ascending; of a detection task they are the classes present.
     `official` is the split the publisher put the sample in. `shape` is (height, width), None for that of the spec.
-    `group` is what must not be torn apart, such as a scene; `place` names the spot that the image shows, which other
-    records may show too. `footprint` is (min x, min y, max x, max y) in `reference_frame`: a coordinate reference
-    system, or the pixels of a scene as "pixels of SCENE"; without one it is in `crs`. `transform` has the six
-    GDAL-style affine terms (a, b, c, d, e, f) of rasterio's Affine, in `crs`. `time` is UTC; `dates` are in the image's
-    order where it has several. `dropped` counts objects that were left out, by reason; what `Objects` dropped is among
-    them. `unused` gives the reason why a
-    record, though sound, belongs to no split.
+    `group` is what was acquired at once, such as a scene; `place` names the unit of ground that the image shows, which
+    other records show too: a tile of the MGRS, a city, a scene's area, a ship, a vehicle.
+    `footprint` is (min x, min y, max x, max y) in `reference_frame`: a coordinate reference system, or the pixels of a
+    scene as "pixels of SCENE"; without one it is in `crs`. `transform` has the six GDAL-style affine terms
+    (a, b, c, d, e, f) of rasterio's Affine, in `crs`. `time` is UTC; `dates` are in the image's order where it has
+    several. `dropped` counts objects that were left out, by reason; what `Objects` dropped is among them. `unused`
+    gives the reason why a record, though sound, belongs to no split.
     """
 
     key: str

@@ -188,6 +188,9 @@ class Pipeline:
     * is any name and {a,b} a choice.
     `variants` are other forms of the same dataset (calibrated chips, whole scenes), by name.
 
+    `named(key)` returns a record with what a key alone tells: group, place and footprint, as far as names say them;
+    None for what is no name of this dataset. So lists of names can be judged without the files.
+
     `declare(fields, unit)` returns the pipeline of a set of one's own with fields of a declaration (sar_data.own) that
     go before those of its dataset.toml; `unit` is that of the values where neither says one. None where all is known.
     """
@@ -202,6 +205,7 @@ class Pipeline:
     copy_splits: Mapping[str, SplitPolicy] = field(default_factory=dict)
     layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
+    named: Callable[[str], Record | None] | None = None
     declare: Callable[[Mapping[str, object], str | None], Pipeline] | None = None
 
     @property

@@ -103,7 +103,7 @@ LAWS: list[tuple[str, str]] = [
     (r"sar_data\.torch", "sar_data.torch sar_data.stream sar_data.sealed sar_data.formats sar_data.radiometry"),
     (
         r"sar_data\.train",
-        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.split.neighbours sar_data.system",
+        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.split.ground sar_data.system",
     ),
     (r"sar_data", "sar_data"),
 ]

@@ -46,7 +46,7 @@ from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec, Pipeline, Tree
 from sar_data.split.leakage import Leakage, leakage_of
 from sar_data.split.parse import parse
-from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy
+from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy, parameters_of
 from sar_data.split.shares import class_shares
 from sar_data.system.bulk import bulk
 
@@ -208,9 +208,7 @@ def _misplaced(records: Sequence[Record], assignment: Assignment, bad_records: B
 
 
 def _parameters(policy: SplitPolicy) -> dict[str, Any]:
-    if not dataclasses.is_dataclass(policy):
-        return {}
-    return {field.name: _plain(getattr(policy, field.name)) for field in dataclasses.fields(policy)}
+    return {name: _plain(value) for name, value in parameters_of(policy).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,7 @@ from sar_data.sources.filter import take_touched, true_path
 from sar_data.sources.standin import HEAD, explaining, in_place_of
 from sar_data.sources.tree import Witness
 from sar_data.spec import Pipeline, Tree
+from sar_data.split.cells import with_cells
 from sar_data.system.bulk import bulk
 
 CHUNK = 512  # units a task: long against the cost of a task, short against the whole
@@ -123,6 +124,7 @@ def _scan_chunk(
                 if bad_records == "stop":
                     raise
                 out.append(Quarantined(key=None, path=error.path, reason=error.reason))
+    records = with_cells(records)
     return to_table(records), out, take_touched(tree) - {file.path for record in records for file in record.files}
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TypedDict
 
 from sar_data.errors import BadRecord
 from sar_data.labels.markup import root_of, text_of
@@ -145,13 +146,28 @@ def read_ships(data: bytes, path: str) -> dict[Place, Ship]:
     return ships
 
 
+class Window(TypedDict):
+    """Where a chip begins in the pixels of its scene, and its size."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+
+
 def shape(ship: Ship, path: str) -> tuple[int, int]:
-    """Return (height, width) of a ship's chip from its corners, of which either may be the greater."""
+    """Return (height, width) of a ship's chip in pixels."""
+    found = window(ship, path)
+    return found["height"], found["width"]
+
+
+def window(ship: Ship, path: str) -> Window:
+    """Return a chip's window of its scene in pixels, from its corners, of which either may be the greater."""
     try:
-        width, height = (abs(int(ship[f"UpperLeft_{axis}"]) - int(ship[f"LowerRight_{axis}"])) + 1 for axis in "xy")
+        x, y = (sorted(int(ship[f"{corner}_{axis}"]) for corner in ("UpperLeft", "LowerRight")) for axis in "xy")
     except (KeyError, ValueError):
         raise BadRecord(path, f"expected whole numbers UpperLeft and LowerRight of each ship, found {ship}") from None
-    return height, width
+    return Window(row=y[0], column=x[0], height=y[1] - y[0] + 1, width=x[1] - x[0] + 1)
 
 
 def time(ship: Ship, path: str) -> datetime | None:

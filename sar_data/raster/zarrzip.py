@@ -75,6 +75,10 @@ class ZarrZip:
             self._zip = zipfile.ZipFile(_File(tree, path))
             self._names = frozenset(self._zip.namelist())
 
+    def has(self, name: str) -> bool:
+        """Say whether there is an array of that name."""
+        return f"{name}/.zarray" in self._names
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return an array's shape."""
         return self._form(name).shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -17,6 +17,7 @@ TOLERANCE = 1e-6
 
 Boxes = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
 
 
 def boxes_of(records: Sequence[Record]) -> Boxes:
@@ -45,13 +46,21 @@ def near(queries: Boxes, targets: Boxes, gap: npt.ArrayLike = (0.0, 0.0)) -> Mas
     """Say for each query whether any target lies at most `gap` (x, y) away from it.
 
     A gap of 0 means touching: boxes that intersect or share an edge or a corner, within 1e-6 of the pair's mean
-    extent. The answer for a pair depends on that pair alone. Cells are as large as the largest box plus the
+    extent. The answer for a pair depends on that pair alone.
+    """
+    gaps = np.asarray(gap, dtype=np.float64)
+    return search(queries, targets, gaps, lambda q, t: _within(queries[q], targets[t], gaps))
+
+
+def search(queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: Callable[[Rows, Rows], Mask]) -> Mask:
+    """Say for each query whether `test` holds of it and any target whose box lies at most `gaps` (x, y) away.
+
+    `test` gets rows of queries and of targets, pair by pair. Cells of the grid are as large as the largest box plus the
     gap, so boxes of similar size are fast, and one box of a hundred times the size is slow but right.
     """
     found = np.zeros(len(queries), dtype=np.bool_)
     if not len(queries) or not len(targets):
         return found
-    gaps = np.asarray(gap, dtype=np.float64)
     everything = np.concatenate([queries, targets])
     low, high = everything[:, :2].min(axis=0), everything[:, 2:].max(axis=0)
     largest = (everything[:, 2:] - everything[:, :2]).max(axis=0)
@@ -63,14 +72,14 @@ def near(queries: Boxes, targets: Boxes, gap: npt.ArrayLike = (0.0, 0.0)) -> Mas
     cells = _cells(targets, low, cell)
     target_code = cells[:, 0] * stride + cells[:, 1]
     order = np.argsort(target_code, kind="stable")
-    target_code, ranked = target_code[order], targets[order]
+    target_code = target_code[order]
     for column in (-stride, 0, stride):
         # Three cells one above the other have consecutive numbers: one run of the sorted targets.
         start = np.searchsorted(target_code, query_code + column - 1, side="left")
         stop = np.searchsorted(target_code, query_code + column + 1, side="right")
         open_queries = np.flatnonzero(~found & (start < stop))
         while len(open_queries):
-            hit = _within(queries[open_queries], ranked[start[open_queries]], gaps)
+            hit = test(open_queries, order[start[open_queries]])
             found[open_queries[hit]] = True
             start[open_queries] += 1
             open_queries = open_queries[~hit & (start[open_queries] < stop[open_queries])]

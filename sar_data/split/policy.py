@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from sar_data.record import Record
@@ -25,6 +25,22 @@ class Assignment:
     reason: Sequence[str | None]
     bad: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+LATER = "later"
+
+
+def added(default: Any) -> Any:
+    """Return a field of a policy that came after builds were made: at its default it is no part of their recipes."""
+    return field(default=default, metadata={LATER: True})
+
+
+def parameters_of(policy: object) -> dict[str, Any]:
+    """Return the parameters of a policy by name, without those that came later and are at their defaults."""
+    if not is_dataclass(policy):
+        return {}
+    values = {one.name: (getattr(policy, one.name), one) for one in fields(policy)}
+    return {name: value for name, (value, one) in values.items() if LATER not in one.metadata or value != one.default}
 
 
 class Lists(Protocol):

@@ -211,13 +211,23 @@ class PipelineContract:
             height, width = record.shape or self.pipeline.spec.shape or (0, 0)
             assert height > 0
             assert width > 0
-            if record.footprint is None or record.transform is None:
-                continue
-            a, b, c, d, e, f = record.transform
-            corners = (c, f + e * height, c + a * width, f)
-            assert (b, d) == (0, 0)
-            assert record.crs is not None
-            assert record.footprint == pytest.approx(corners)
+            if record.footprint is not None and record.transform is not None:
+                a, b, c, d, e, f = record.transform
+                assert (b, d) == (0, 0)
+                assert record.crs is not None
+                assert record.footprint == pytest.approx((c, f + e * height, c + a * width, f))
+
+            if record.reference_frame is not None:
+                west, north, east, south = record.footprint or (0, 0, 0, 0)
+                assert (south - north, east - west) == (height, width)
+
+    def test_what_a_key_alone_tells_is_what_scan_says(self, records: list[Record]) -> None:
+        told = [(self.pipeline.named(record.key), record) for record in records] if self.pipeline.named else []
+        for known, record in told:
+            assert known is not None
+            assert (known.group, known.place) == (record.group, record.place)
+            if known.footprint is not None:
+                assert (known.footprint, known.footprint_frame) == (record.footprint, record.footprint_frame)
 
     def test_read_gives_canonical_pixels_of_a_plausible_unit(self, tree: Folder, records: list[Record]) -> None:
         spec = self.pipeline.spec

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sar_data.errors import SplitError
+from sar_data.errors import SplitError, UsageError
 from sar_data.split.group import Group
+from sar_data.split.policy import parameters_of
 
 from . import counts, place, record
 
@@ -39,6 +42,35 @@ def test_a_split_with_no_share_gets_no_group() -> None:
 def test_a_record_without_group_stops_the_split_and_names_the_remedy() -> None:
     with pytest.raises(SplitError, match=r"record 'b': expected a group, found none: use `split=random`"):
         place(Group(), [record("a", group="x"), record("b")])
+
+
+def test_a_group_is_what_by_says_a_field_or_an_attribute() -> None:
+    records = [
+        dataclasses.replace(record(f"{i}", group=f"flight {i % 40}", attrs={"tile": f"{i % 20}"}), place=f"{i % 30}")
+        for i in range(240)
+    ]
+    for by, count in (("group", 40), ("acquisition", 40), ("place", 30), ("tile", 20)):
+        result = place(Group(by=by), records)
+        assert result.notes == {"groups": count}
+        homes = {(i % count, split) for i, split in enumerate(result.split)}
+        assert len(homes) == count
+    assert place(Group(by="acquisition"), records).split == place(Group(), records).split
+
+
+def test_what_no_record_says_is_unknown_and_what_some_do_not_say_stops_the_split() -> None:
+    records = [record("a", group="x", attrs={"tile": "1"}), record("b", group="x")]
+    choices = "acquisition, group, place, tile"
+    with pytest.raises(UsageError, match=rf"unknown unit of a group split 'mmsi'. There are: {choices}"):
+        place(Group(by="mmsi"), records)
+    with pytest.raises(SplitError, match=r"record 'b': expected a tile, found none: use `split=random`"):
+        place(Group(by="tile"), records)
+    with pytest.raises(SplitError, match=r"record 'a': expected a place, found none"):
+        place(Group(by="place"), records)
+
+
+def test_a_parameter_that_came_later_is_no_part_of_old_recipes() -> None:
+    assert parameters_of(Group()) == {"train": 0.8, "val": 0.1, "test": 0.1}
+    assert parameters_of(Group(by="place")) == {"by": "place", "train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def test_a_record_without_group_that_is_unused_stops_nothing() -> None:

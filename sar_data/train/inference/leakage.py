@@ -15,7 +15,7 @@ from sar_data.sealed.documents import LeakageFigure
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
-from sar_data.split.neighbours import near
+from sar_data.split.ground import Ground, touching
 from sar_data.stream.storage.files import open_files
 
 COLUMNS = ("key", "split", "xxh3", "footprint", "reference_frame", "crs")
@@ -72,20 +72,13 @@ def _train(build: Mapping[str, Any]) -> pa.Table:
 
 
 def _touching(asked: pa.Table, train: pa.Table) -> LeakageFigure:
-    sides = [_places(table) for table in (asked, train)]
-    if sides[0] is None or sides[1] is None:
+    ours, theirs = (_ground(table) for table in (asked, train))
+    if not (ours.known.all() and theirs.known.all()):
         return LeakageFigure(value=None, of=len(asked), reason="some samples have no footprint")
-    count = sum(
-        int(np.count_nonzero(near(boxes, sides[1].get(frame, np.zeros((0, 4)))))) for frame, boxes in sides[0].items()
-    )
-    return LeakageFigure(value=count / len(asked), of=len(asked))
+    return LeakageFigure(value=float(np.mean(touching(ours, theirs))), of=len(asked))
 
 
-def _places(table: pa.Table) -> dict[str, Any] | None:
-    """Return the footprints [sample, 4] of each frame, None where a sample has none."""
-    frames = pc.coalesce(table["reference_frame"], table["crs"])
-    if frames.null_count or table["footprint"].null_count:
-        return None
-    boxes = np.array(table["footprint"].to_pylist(), np.float64).reshape(-1, 4)
-    names = np.array(frames.to_pylist(), object)
-    return {name: boxes[names == name] for name in set(names)}
+def _ground(table: pa.Table) -> Ground:
+    """Return the footprints of the samples of an index."""
+    boxes = np.array([row or (np.nan,) * 4 for row in table["footprint"].to_pylist()], np.float64).reshape(-1, 4)
+    return Ground.from_columns(boxes, pc.coalesce(table["reference_frame"], table["crs"]).to_pylist())
