@@ -172,12 +172,14 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
 def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence, guessed: list[str]) -> Iterator[str]:
     """Yield the task and what labels the samples, with the classes in order."""
     yield from _comment(f"Guessed: {'; '.join(guessed)}.")
+    for sentence in found.left():
+        yield from _comment(f"{sentence[0].upper()}{sentence[1:]}.")
     if is_open(declaration):
         yield "# ASK the task: classification, multilabel, segmentation, detection or none."
         yield f"# task = {_toml(declaration.task or 'segmentation')}"
         return
     yield f"task = {_toml(declaration.task)}  # classification, multilabel, segmentation, detection or none"
-    for field in ("labels", "table", "masks", "mask_suffix", "boxes"):
+    for field in ("labels", "table", "label_columns", "masks", "mask_suffix", "boxes"):
         if value := getattr(declaration, field):
             yield _line(field, value)
     if declaration.masks or declaration.mask_suffix:

@@ -21,14 +21,14 @@ MOST = 100_000  # classes: a label that is a greater number is none
 def classes_of(tree: Tree, declaration: Declaration, found: Survey) -> tuple[tuple[str, ...], list[str]]:
     """Return the classes in canonical order, with sentences; raise SourceError where nothing tells their order.
 
-    They are those of the declaration, else the lines of classes.txt, else the numbers from 0 to the greatest label
-    (where no label has leading zeros), else the labels, sorted as text.
+    They are those of the declaration, else its columns of 0 and 1, else the lines of classes.txt, else the numbers from
+    0 to the greatest label (where no label has leading zeros), else the labels, sorted as text.
     """
     task = declaration.task
     if task in (None, "none"):
         return (), []
     counts = Counter(label for unit in found.chips for label in labels_of(declaration, found, unit))
-    classes, source = declaration.classes, ""
+    classes, source = declaration.classes or declaration.label_columns, ""
     if not classes and NAMES in tree.files():
         classes, source = _of_file(tree), f" of {NAMES}"
     if not classes and task in ("classification", "multilabel"):

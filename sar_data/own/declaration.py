@@ -79,6 +79,7 @@ class Declaration(pydantic.BaseModel):
     table: Text | None = _field("table")
     image_column: Text | None = _field("image_column")
     label_column: Text | None = _field("label_column")
+    label_columns: Texts = _field("label_columns", ())
     split_column: Text | None = _field("split_column")
     group_column: Text | None = _field("group_column")
     date_column: Text | None = _field("date_column")
@@ -94,7 +95,7 @@ class Declaration(pydantic.BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Declaration:
-        for field in ("bands", "classes", "band_suffixes", "frame_suffixes", "mask_values"):
+        for field in ("bands", "classes", "band_suffixes", "frame_suffixes", "mask_values", "label_columns"):
             values = getattr(self, field)
             if len(set(values)) < len(values):
                 raise ValueError(f"{field}: expected every one once, found {few(values)}")
@@ -106,6 +107,12 @@ class Declaration(pydantic.BaseModel):
             raise ValueError(f"frame_suffixes: expected 2 to {MOST_FRAMES}, found {len(self.frame_suffixes)}")
         if self.classes and self.mask_values and len(self.classes) != len(self.mask_values):
             raise ValueError(f"mask_values: expected one a class of {len(self.classes)}, found {len(self.mask_values)}")
+        if self.classes and self.label_columns and len(self.classes) != len(self.label_columns):
+            raise ValueError(
+                f"label_columns: expected one a class of {len(self.classes)}, found {len(self.label_columns)}"
+            )
+        if self.label_column and self.label_columns:
+            raise ValueError("label_columns: expected them or label_column, found both")
         if self.mask_values and len(self.mask_values) > 255:
             raise ValueError(f"mask_values: expected at most 255, found {len(self.mask_values)}")
         if (self.x_column is None) != (self.y_column is None):

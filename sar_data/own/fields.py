@@ -24,6 +24,7 @@ FIELDS: dict[str, str] = {
     "table": "CSV or Parquet table with a row an image.",
     "image_column": "Column of the images' names or paths.",
     "label_column": "Column of the labels; several are parted by ; or |.",
+    "label_columns": "Columns of 0 and 1, one a class, in the order of the classes: 1 where an image has the class.",
     "split_column": "Column that says train, val or test.",
     "group_column": "Column of what must not be torn apart, such as a scene.",
     "date_column": "Column of the time of acquisition, ISO 8601.",
@@ -37,5 +38,7 @@ FIELDS: dict[str, str] = {
     "boxes": "Form of the boxes: coco, voc, yolo or dota; their files are found by themselves.",
     "split": "folders, lists, column, random, stratified, group or blocks, as for a build.",
 }
-SEVERAL = frozenset(("bands", "band_suffixes", "frame_suffixes", "polarizations", "unit", "classes", "mask_values"))
+SEVERAL = frozenset(
+    ("bands", "band_suffixes", "frame_suffixes", "polarizations", "unit", "classes", "mask_values", "label_columns")
+)
 """Fields that are lists."""

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
 from sar_data.errors import SarDataError, SourceError
 from sar_data.naming import few
-from sar_data.own.declaration import Declaration
-from sar_data.own.images import SPLITS, Names, candidates, chips, in_folder, is_image, root_of, stem_of
-from sar_data.own.rows import read_rows
+from sar_data.own.declaration import Declaration, Labels
+from sar_data.own.images import (
+    SPLITS,
+    Names,
+    candidates,
+    chips,
+    in_folder,
+    is_image,
+    placed_in_folders,
+    root_of,
+    stem_of,
+)
+from sar_data.own.rows import Row, flags_of, read_rows
 from sar_data.own.survey import boxes_of, columns, lists_of, paths_of, survey
 from sar_data.spec import Tree
 
@@ -24,6 +34,7 @@ POLARIZATIONS = ("VV", "VH", "HH", "HV")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "gt", "ground_truth", "annotations", "segmentation")
 MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
 FRAMES = (("_pre", "_post"), ("_before", "_after"), ("_t0", "_t1"), ("_t1", "_t2"), ("_t1", "_t2", "_t3"))
+OTHERS = ("segmentation", "detection", "none")  # tasks that need no labels of rows
 DRAWN = (".json", ".xml", ".txt")  # files of boxes: of all images, or of one that is called so
 TABLES = (".csv", ".tsv", ".parquet")
 _POLARIZED = re.compile(r"[-_. ]?(?:VV|VH|HH|HV)$", re.I)
@@ -143,8 +154,8 @@ def _frames(tree: Tree, declaration: Declaration) -> Guess | None:
 
 
 def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
-    """Find a table or lists at the root that name the images."""
-    if declaration.table or declaration.labels is not None:
+    """Find a table or lists at the root that name the images, or what a table that is declared says of them."""
+    if declaration.labels is not None:
         return None
     found, _ = chips(declaration, paths_of(tree))
     names = Names(found, root_of(declaration))
@@ -152,23 +163,26 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
     def known(name: str) -> bool:
         return names.find(name) is not None
 
-    lists = lists_of(tree)
+    lists = {} if declaration.table else lists_of(tree)
     read = {path: _tried(tree, path, declaration, known) for path in lists.values()}
     if lists and any(read.values()):
-        labelled = any(row.labels for rows in read.values() for row in rows)
         shown = ", ".join(f"{path} with {len(read[path]):,} lines" for path in lists.values())
-        fields: dict[str, Any] = {"labels": "lists"} if labelled else {}
-        without = "" if labelled else ", without labels"
-        return {**fields, "split": declaration.split or "lists"}, f"lists {shown}{without}"
+        fields, labels = _labelled(tree, declaration, "lists", read)
+        return {**fields, "split": declaration.split or "lists"}, f"lists {shown}{labels or ', without labels'}"
     tables = [name for name in sorted(tree.files()) if name.lower().endswith(TABLES) and name not in lists.values()]
-    naming = [name for name in tables if _tried(tree, name, declaration, known)]
+    naming = {name: rows for name in tables if (rows := _tried(tree, name, declaration, known))}
+    if declaration.table:
+        naming = {declaration.table: read_rows(tree, declaration.table, columns(declaration), known).rows}
+    if not naming and (lacking := columns(declaration).names):
+        for path in (*lists.values(), *tables):
+            read_rows(tree, path, columns(declaration), known)  # raises what is wrong with it
+        raise SourceError(f"table: expected one of these images with the columns {few(lacking)}, found none")
     if len(naming) != 1:
         return None
-    rows = _tried(tree, naming[0], declaration, known)
-    fields = {"table": naming[0]}
-    if any(row.labels for row in rows):
-        fields["labels"] = "table"
-    sentence = f"table {naming[0]} with {len(rows):,} rows"
+    (table, rows), *_ = naming.items()
+    fields, labels = _labelled(tree, declaration, "table", naming)
+    fields["table"] = table
+    sentence = f"table {table} with {len(rows):,} rows{labels}"
     splits = {row.split for row in rows if row.split}
     if splits and declaration.split is None:
         if not declaration.split_column and (others := [word for word in splits if word.lower() not in SPLITS]):
@@ -177,10 +191,39 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
     return fields, sentence
 
 
-def _tried(tree: Tree, path: str, declaration: Declaration, known: Callable[[str], bool]) -> Sequence[Any]:
+def _labelled(
+    tree: Tree, declaration: Declaration, where: Labels, read: Mapping[str, Sequence[Row]]
+) -> tuple[dict[str, Any], str]:
+    """Return the fields of what labels the rows of files, and words for it: a column, or several of 0 and 1.
+
+    Such columns may say other things than classes, so that class folders go before them.
+    """
+    if declaration.label_columns or any(row.labels for rows in read.values() for row in rows):
+        return {"labels": where}, ""
+    if declaration.boxes or declaration.masks or declaration.mask_suffix or declaration.task in OTHERS:
+        return {}, ""
+    try:
+        of_each = [flags_of(tree, path) for path in read]
+    except SarDataError:  # a list without a heading
+        return {}, ""
+    flags = [name for name in of_each[0] if all(name in names for names in of_each)]
+    found, _ = chips(declaration, paths_of(tree))
+    classes = {
+        name for _, name in placed_in_folders([chip.stem for chip in found.values()], root_of(declaration)).values()
+    }
+    if declaration.classes:
+        flags = [name for name in declaration.classes if name in flags]
+    if len(flags) < max(2, len(declaration.classes)):
+        return {}, ""
+    if len(classes - {None}) > 1:
+        return {}, f", whose columns of 0 and 1 are left out beside class folders: {few(flags)}"
+    return {"labels": where, "label_columns": tuple(flags)}, f", a class a column of 0 and 1: {few(flags)}"
+
+
+def _tried(tree: Tree, path: str, declaration: Declaration, known: Callable[[str], bool]) -> Sequence[Row]:
     """Return the rows of a file, none where it is no table of these images."""
     try:
-        rows = read_rows(tree, path, columns(declaration), known)
+        rows = read_rows(tree, path, columns(declaration), known).rows
     except SarDataError:
         return []
     return rows if any(known(row.image) for row in rows) else []
@@ -196,7 +239,8 @@ def _task(tree: Tree, declaration: Declaration) -> Guess | None:
     if declaration.masks or declaration.mask_suffix:
         return {"task": "segmentation"}, "masks: segmentation"
     if declaration.labels in ("table", "lists"):
-        several = any(len(row.labels or ()) > 1 for row in survey(tree, declaration).rows.values())
+        counts = {len(row.labels or ()) for row in survey(tree, declaration).rows.values()}
+        several = max(counts, default=0) > 1 or (declaration.label_columns and counts != {1})
         task = task or ("multilabel" if several else "classification")
         return {"task": task}, f"labels of the {declaration.labels}: {task}"
     found = survey(tree, declaration)

@@ -78,7 +78,7 @@ def fit(
     )
     size = "x".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else f"{len(sizes)} sizes"
     shown = f"{len(bands)} band{'s' * (len(bands) > 1)} a sample, {size}, {dtype}, taken for {few(_units(bands))}"
-    return fitted, (*([where] if where else []), *guessed, shown, *told, *_left(found))
+    return fitted, (*([where] if where else []), *guessed, shown, *told, *found.left())
 
 
 def declare(fields: Mapping[str, object], unit: str | None, base: Pipeline, otherwise: Unit | None = None) -> Pipeline:
@@ -105,13 +105,6 @@ def _unfitted(tree: Tree, what: object) -> NoReturn:
 
 def _units(bands: tuple[Band, ...]) -> list[str]:
     return list(dict.fromkeys(band.unit for band in bands))
-
-
-def _left(found: Survey) -> list[str]:
-    """Return sentences of the images that are no samples, and of a column that is not used."""
-    left = [(found.strangers, "whose names end in none of the suffixes"), (found.unnamed, "that no row or line names")]
-    said = [f"left out: {len(paths):,} of the images, {what}, such as {paths[0]}" for paths, what in left if paths]
-    return [*said, f"left out: the column of dates: {found.undated}"] if found.undated else said
 
 
 def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:

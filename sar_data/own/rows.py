@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,7 @@ WORDS = {
     "y": "lat latitude center_lat y northing",
 }
 """Role of a column → what it is called, the likeliest first."""
+FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +48,73 @@ class Row:
     y: str | None = None
 
 
-Columns = Mapping[str, str | None]
-"""Role → column."""
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The declared columns: `roles` has that of each role, `flags` those of 0 and 1 with the class that each means."""
+
+    roles: Mapping[str, str | None] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        return [*filter(None, self.roles.values()), *self.flags]
+
+
+class Told(NamedTuple):
+    """What a table or a list says: its rows, and role → column, empty where it has no heading."""
+
+    rows: list[Row]
+    heading: Mapping[str, str]
 
 
 def columns_of(heading: Collection[str], declared: Columns) -> dict[str, str]:
     """Return role → column: the declared ones, for the others the likeliest name."""
-    spelled = {re.sub(r"\W+", "_", name.strip().lower()): name for name in reversed(list(heading))}
-    taken = {column for column in declared.values() if column}
-    found = {role: column for role, column in declared.items() if column}
+    spelled = {_spelled(name): name for name in reversed(list(heading))}
+    taken = set(declared.names)
+    found = {role: column for role, column in declared.roles.items() if column}
     for role, words in WORDS.items():
         guess = next((spelled[word] for word in words.split() if spelled.get(word, "") not in ("", *taken)), None)
-        if role == "label" and "x" in spelled and guess == spelled.get("y"):
-            continue  # a coordinate
+        if role == "label" and (declared.flags or ("x" in spelled and guess == spelled.get("y"))):
+            continue  # said by other columns, or a coordinate
         if role not in found and guess is not None:
             found[role] = guess
             taken.add(guess)
     return found
 
 
-def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str], bool]) -> list[Row]:
-    """Return the rows of a table or a list; `is_known` says of a name whether it means an image.
+def _spelled(name: str) -> str:
+    return re.sub(r"\W+", "_", name.strip().lower())
+
+
+def flags_of(tree: Tree, path: str) -> list[str]:
+    """Return the columns of a table with 0 or 1 in every row, not always 1, which are called neither roles nor splits.
+
+    Such columns say of classes whether an image has them. Raises BadRecord or SourceError where it is no table.
+    """
+    data = tree.read(path)
+    if path.lower().endswith(".parquet"):
+        with _explained(path):
+            schema = pq.read_schema(pa.BufferReader(data))
+            names = [
+                one.name for one in schema if pa.types.is_primitive(one.type) and not pa.types.is_temporal(one.type)
+            ]
+            check_size(pa.BufferReader(data), len(data), names)
+            columns = pq.read_table(pa.BufferReader(data), columns=names).to_pydict()
+    else:
+        rows = read_table(path, data, [])
+        columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    known = {word for words in WORDS.values() for word in words.split()}
+    found = []
+    for name, values in columns.items():
+        said = {FLAGS.get(str(value).lower()) for value in values}
+        words = set(_spelled(name).split("_"))
+        if said <= {True, False} and False in said and _spelled(name) not in known and not words & SPLITS.keys():
+            found.append(name)
+    return found
+
+
+def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str], bool]) -> Told:
+    """Return what a table or a list says; `is_known` says of a name whether it means an image.
 
     Raises BadRecord or SourceError, naming file and line, where it is none, and where a declared column lacks.
     """
@@ -76,12 +124,12 @@ def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str]
     text = decoded(data)
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
-        return []
+        return Told([], {})
     cells = _cells(lines[0][1])
     heading = columns_of(cells, declared)
-    if any(declared.values()) or ("image" in heading and not any(map(is_known, cells))):
-        return _of_table(path, data, lines, heading, declared)
-    return _of_lines(path, lines, is_known)
+    if declared.names or ("image" in heading and not any(map(is_known, cells))):
+        return Told(_of_table(path, data, lines, heading, declared), heading)
+    return Told(_of_lines(path, lines, is_known), {})
 
 
 def _cells(line: str) -> list[str]:
@@ -100,26 +148,35 @@ def _of_table(
             raise SourceError(f"{path}, line {wrong}: expected {len(names)} words, as its heading has")
         rows: Iterable[Mapping[str, Any]] = [dict(zip(names, cells, strict=True)) for _, cells in parted]
     else:
-        rows = read_table(path, data, list(heading.values()))
-    return [_row(row, heading, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+        rows = read_table(path, data, [*heading.values(), *declared.flags])
+    return [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
 
 
-def _of_parquet(path: str, data: bytes, declared: Columns) -> list[Row]:
-    try:
+def _of_parquet(path: str, data: bytes, declared: Columns) -> Told:
+    with _explained(path):
         schema = pq.read_schema(pa.BufferReader(data))
         heading = columns_of(schema.names, declared)
         _check_columns(path, schema.names, heading, declared)
-        check_size(pa.BufferReader(data), len(data), list(heading.values()))
-        rows = pq.read_table(pa.BufferReader(data), columns=list(heading.values())).to_pylist()
+        names = [*heading.values(), *declared.flags]
+        check_size(pa.BufferReader(data), len(data), names)
+        rows = pq.read_table(pa.BufferReader(data), columns=names).to_pylist()
+    read = [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+    return Told(read, heading)
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """Turn what a Parquet reader says of a file that is none into SourceError, naming the file."""
+    try:
+        yield
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {error}"[:400]) from None
-    return [_row(row, heading, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
 
 
 def _check_columns(path: str, names: Collection[str], heading: Mapping[str, str], declared: Columns) -> None:
-    if lacking := [column for column in declared.values() if column and column not in names]:
+    if lacking := [column for column in declared.names if column not in names]:
         raise SourceError(f"{path}: expected the columns {few(lacking)}, found {few(list(names), 12)}")
     if "image" not in heading:
         raise SourceError(
@@ -127,10 +184,18 @@ def _check_columns(path: str, names: Collection[str], heading: Mapping[str, str]
         )
 
 
-def _row(row: Mapping[str, Any], heading: Mapping[str, str], where: str) -> Row:
+def _row(row: Mapping[str, Any], heading: Mapping[str, str], flags: Mapping[str, str], where: str) -> Row:
     values = {role: _text(row[column]) for role, column in heading.items() if role != "label"}
     labels = _labels(row[heading["label"]]) if "label" in heading else None
+    if flags:
+        labels = tuple(name for column, name in flags.items() if _flag(row[column], column, where))
     return Row(image=values.pop("image") or "", where=where, labels=labels, **values)
+
+
+def _flag(value: Any, column: str, where: str) -> bool:
+    if (flag := FLAGS.get(str(value).strip().lower())) is None:
+        raise BadRecord(where, f"expected 0 or 1 in the column {column:.80}, found {str(value)[:40]!r}")
+    return flag
 
 
 def _text(value: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from sar_data.own.images import (
     stem_of,
     walk,
 )
-from sar_data.own.rows import Row, read_rows, time_of
+from sar_data.own.rows import Columns, Row, read_rows, time_of
 from sar_data.spec import Tree
 
 LIST_FOLDERS = ("lists", "list", "splits", "split", "imagesets")
@@ -37,7 +37,8 @@ class Survey:
 
     Where rows name images, those that no row names are in `unnamed` and are no samples. `absent` has the rows that name
     no image, by what names the row; `strangers` are images that end in none of the declared suffixes; `lists` are the
-    lists that were read, by split. `undated` says why no row has a date although a column is called so.
+    lists that were read, by split. `undated` says why no row has a date although a column is called so, `unplaced` are
+    the columns that are called as coordinates are and were not declared.
     """
 
     chips: Mapping[str, Chip]
@@ -50,11 +51,30 @@ class Survey:
     lists: Mapping[str, str]
     boxes: Found | None
     undated: str | None
+    unplaced: tuple[str, str] | None
 
     def split_by_folder(self, unit: str) -> str | None:
         """Return the split that folders say of a sample, or the names of the documents of its boxes."""
         picture = self.boxes.pictures.get(unit) if self.boxes else None
         return self.folders[unit][0] or (picture.split if picture else None)
+
+    def left(self) -> list[str]:
+        """Return sentences of the images that are no samples, and of columns that are not used."""
+        suffixes, rows = "whose names end in none of the suffixes", "that no row or line names"
+        said = [
+            f"left out: {len(paths):,} of the images, {what}, such as {paths[0]}"
+            for paths, what in ((self.strangers, suffixes), (self.unnamed, rows))
+            if paths
+        ]
+        if self.undated:
+            said.append(f"left out: the column of dates: {self.undated}")
+        if self.unplaced:
+            x, y = self.unplaced
+            said.append(
+                f"left out: the columns {x} and {y}, named like coordinates: `x_column={x}`, `y_column={y}`, `crs=…` "
+                "and `pixel_size_m=…` give a place to images that have none"
+            )
+        return said
 
 
 @lru_cache(maxsize=4)
@@ -72,8 +92,9 @@ def survey(tree: Tree, declaration: Declaration) -> Survey:
     names = Names(found, root)
     rows: dict[str, Row] = {}
     absent: dict[str, Row] = {}
+    headings: list[Mapping[str, str]] = []
     lists = lists_of(tree) if declaration.labels == "lists" or _by_lists(declaration) else {}
-    for row in _read(tree, declaration, lists, names):
+    for row in _read(tree, declaration, lists, names, headings):
         if (unit := names.find(row.image)) is None:
             absent[row.where] = row
         elif (other := rows.setdefault(unit, row)) is not row:
@@ -96,6 +117,7 @@ def survey(tree: Tree, declaration: Declaration) -> Survey:
         lists=lists,
         boxes=_boxes(tree, declaration),
         undated=undated,
+        unplaced=None if declaration.x_column else _coordinates(headings),
     )
 
 
@@ -132,26 +154,38 @@ def lists_of(tree: Tree, folders: Collection[str] = LIST_FOLDERS) -> dict[str, s
     return {}
 
 
-def columns(declaration: Declaration) -> dict[str, str | None]:
-    """Return role → the declared column."""
-    return {role: getattr(declaration, f"{role}_column") for role in ROLES}
+def columns(declaration: Declaration) -> Columns:
+    """Return the declared columns; those of 0 and 1 are called as classes, in their order, where these are declared."""
+    flags = declaration.label_columns
+    roles = {role: getattr(declaration, f"{role}_column") for role in ROLES}
+    return Columns(roles, dict(zip(flags, declaration.classes or flags, strict=False)))
 
 
 def _by_lists(declaration: Declaration) -> bool:
     return (declaration.split or "").partition(":")[0] == "lists"
 
 
-def _read(tree: Tree, declaration: Declaration, lists: Mapping[str, str], names: Names) -> Iterable[Row]:
-    """Yield the rows of the table, and of each list with the split it stands for."""
+def _read(
+    tree: Tree, declaration: Declaration, lists: Mapping[str, str], names: Names, headings: list[Mapping[str, str]]
+) -> Iterator[Row]:
+    """Yield the rows of the table, and of each list with the split it stands for; add their headings."""
     known = partial(_is_known, names)
     if declaration.table:
-        yield from read_rows(tree, declaration.table, columns(declaration), known)
+        told = read_rows(tree, declaration.table, columns(declaration), known)
+        headings.append(told.heading)
+        yield from told.rows
         if declaration.labels != "lists" and not lists:
             return
     for split, path in lists.items():
-        of_list = {} if declaration.table else columns(declaration)
-        for row in read_rows(tree, path, of_list, known):
+        told = read_rows(tree, path, Columns() if declaration.table else columns(declaration), known)
+        headings.append(told.heading)
+        for row in told.rows:
             yield Row(row.image, row.where, row.labels, split, row.group, row.date, row.x, row.y)
+
+
+def _coordinates(headings: Iterable[Mapping[str, str]]) -> tuple[str, str] | None:
+    """Return the first columns that are called as x and y, or as longitude and latitude."""
+    return next(((told["x"], told["y"]) for told in headings if {"x", "y"} <= told.keys()), None)
 
 
 def _undated(rows: Iterable[Row]) -> str | None:

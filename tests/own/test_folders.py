@@ -339,6 +339,7 @@ def test_a_guessed_date_that_is_none_is_left_out_and_a_declared_one_stops(tmp_pa
         "left out: the column of dates: meta.csv, row 2: expected a date as ISO 8601 writes it, found '31/05/2024'"
         in said
     )
+    assert "# Left out: the column of dates: meta.csv, row 2" in text_of(Folder.at(tmp_path), "dates")
     _, records = fitted(tmp_path)
     assert [record.time for record in records.values()] == [None] * 3
     with pytest.raises(BadRecord, match=r"meta\.csv, row 2: expected a date as ISO 8601 writes it"):
@@ -438,3 +439,89 @@ def test_another_declaration_is_another_build(tmp_path: Path) -> None:
     )
     assert first.path != second.path
     assert [band.name for band in second.manifest.bands] == ["HH", "HV"]
+
+
+def flagged(root: Path, kind: str, one: tuple[str, str] = ("1", "0")) -> dict[str, list[Any]]:
+    """Write six pictures and a table with a column of 0 and 1 for each of three classes, and others that are none."""
+    yes, no = one
+    for i in range(6):
+        png(root / f"chips/{i}.png", i)
+    columns: dict[str, list[Any]] = {
+        "id": [str(i) for i in range(6)],
+        "Water": [yes, no, yes, no, no, no],
+        "Arable land": [no, yes, yes, no, no, yes],
+        "Snow": [no] * 6,
+        "in_train": [yes, yes, no, yes, no, yes],
+        "always": [yes] * 6,
+        "year": ["2019"] * 6,
+        "lat": [f"48.{i}" for i in range(6)],
+        "lon": [f"11.{i}" for i in range(6)],
+    }
+    if kind == "parquet":
+        numbers = {name: [int(word == yes) for word in columns[name]] for name in ("Water", "Arable land", "Snow")}
+        booleans = {name: [word == yes for word in columns[name]] for name in ("in_train", "always")}
+        pq.write_table(pa.table(columns | numbers | booleans), root / "meta.parquet")
+    else:
+        lines = [";".join(columns), *(";".join(row) for row in zip(*columns.values(), strict=True))]
+        (root / "meta.csv").write_text("\n".join(lines))
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("kind", "one"), [("csv", ("1", "0")), ("csv", ("1.0", "0.0")), ("csv", ("True", "False")), ("parquet", ("1", "0"))]
+)
+def test_columns_of_0_and_1_are_classes(tmp_path: Path, kind: str, one: tuple[str, str]) -> None:
+    flagged(tmp_path, kind, one)
+    found, records = fitted(tmp_path)
+    assert (found.spec.tasks[0].kind, found.spec.tasks[0].classes) == ("multilabel", ("Water", "Arable land", "Snow"))
+    assert [record.labels["labels"] for record in records.values()] == [(0,), (1,), (0, 1), (), (), (1,)]
+    text = text_of(Folder.at(tmp_path), "flags")
+    said = tomllib.loads(text)
+    assert (said["label_columns"], said["task"]) == (["Water", "Arable land", "Snow"], "multilabel")
+    assert "a class a column of 0 and 1: Water, Arable land, Snow" in " ".join(text.split("\n# "))
+    assert "left out: the columns lon and lat" in fit(Folder.at(tmp_path), PIPELINE, {})[1][-1]
+    (tmp_path / "dataset.toml").write_text(text)
+    assert fitted(tmp_path)[1] == records
+
+
+def test_one_column_a_row_is_a_classification_and_classes_may_have_other_names(tmp_path: Path) -> None:
+    rows(tmp_path, "image,c0,c1\n0,1,0\n1,0,1\n2,1,0\n")
+    found, records = fitted(tmp_path, label_columns=["c1", "c0"], classes=["sea", "land"])
+    assert (found.spec.tasks[0].kind, found.spec.tasks[0].classes) == ("multiclass", ("sea", "land"))
+    assert [record.labels["class"] for record in records.values()] == [(1,), (0,), (1,)]
+    with pytest.raises(BadRecord, match=r"meta\.csv, row 2: expected 0 or 1 in the column c1, found '2'"):
+        fitted(rows(tmp_path, "image,c0,c1\n0,1,0\n1,0,2\n2,1,0\n"), label_columns=["c0", "c1"])
+
+
+@pytest.mark.parametrize("field", ["label_column", "label_columns"])
+def test_declared_columns_that_are_not_there_stop_although_no_table_is_declared(tmp_path: Path, field: str) -> None:
+    with pytest.raises(SourceError, match=r"meta\.csv: expected the columns lbl, found image, label"):
+        fitted(rows(tmp_path, "image,label\n0,a\n1,b\n2,a\n"), **{field: "lbl"})
+    (tmp_path / "meta.csv").unlink()
+    with pytest.raises(SourceError, match="table: expected one of these images with the columns lbl, found none"):
+        fitted(tmp_path, **{field: "lbl"})
+
+
+def test_columns_of_0_and_1_beside_class_folders_are_left_out_and_said_so(tmp_path: Path) -> None:
+    for i in range(4):
+        png(tmp_path / f"{'ab'[i % 2]}/{i}.png", i)
+    (tmp_path / "meta.csv").write_text("image,night,rain\n" + "".join(f"{i},{i % 2},{i // 2}\n" for i in range(4)))
+    found, said = fit(Folder.at(tmp_path), PIPELINE, {})
+    assert found.spec.tasks[0].classes == ("a", "b")
+    assert "table meta.csv with 4 rows, whose columns of 0 and 1 are left out beside class folders: night, rain" in said
+
+
+def test_lists_with_a_heading_may_have_columns_of_0_and_1(tmp_path: Path) -> None:
+    for i in range(6):
+        png(tmp_path / f"{i}.png", i)
+    for name, numbers in (("train", (0, 1, 2)), ("test", (3, 4, 5))):
+        lines = "".join(f"{i}.png,{i % 2},{(i + 1) % 2}\n" for i in numbers)
+        (tmp_path / f"{name}.csv").write_text(f"image,ice,water\n{lines}")
+    found, records = fitted(tmp_path)
+    assert (found.spec.tasks[0].classes, next(iter(found.splits))) == (("ice", "water"), "lists")
+    assert [record.labels["class"] for record in records.values()] == [(1,), (0,)] * 3
+
+
+def test_a_table_that_is_declared_says_the_labels(tmp_path: Path) -> None:
+    rows(tmp_path, "image,label\n0,a\n1,b\n2,a\n").joinpath("other.csv").write_text("image,label\n0,x\n")
+    assert fitted(tmp_path, table="meta.csv")[0].spec.tasks[0].classes == ("a", "b")
