@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sar_data.errors import BadRecord
-from sar_data.labels.discovery import split_of, walk
+from sar_data.labels.discovery import walk
+from sar_data.labels.splits import split_of
 from sar_data.naming import few
 from sar_data.raster import rows, tiff
 from sar_data.record import Record, Sample, SourceFile

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipelines._mstar import CLASSES, SLICY, by_folders, key_of, vehicle, walk
 from sar_data.errors import BadRecord
-from sar_data.labels.discovery import split_of
+from sar_data.labels.splits import split_of
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Tree

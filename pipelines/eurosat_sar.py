@@ -23,7 +23,7 @@ from functools import partial
 
 from pipelines import _copernicus_bench, _eurosat_rows
 from sar_data.errors import BadRecord
-from sar_data.labels.discovery import split_of
+from sar_data.labels.splits import split_of
 from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile

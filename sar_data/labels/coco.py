@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sar_data.errors import BadRecord, Reading
 from sar_data.labels import boxes
@@ -19,13 +19,16 @@ from sar_data.sources.tree import noted
 from sar_data.spec import Tree
 from sar_data.text import json_of
 
+T = TypeVar("T")
+
 LONGEST = 1 << 31  # pixels of a side that no image reaches
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """One file, read once: its images by file name (without folders), and what is drawn in each, by the image's id.
+    """One file, read once: its images by file name, and what is drawn in each, by the image's id.
 
+    Names are without folders where that tells the images apart.
     An id is text: numbers as JSON has them and the same numbers in quotes are one.
     """
 
@@ -77,7 +80,7 @@ def _load(tree: Tree, path: str, size: int) -> Annotations:
     file, data = noted(tree, path)
     with Reading(path, "COCO annotations with images, annotations and categories"):
         whole = json_of(data)
-        images = {str(one["file_name"]).replace("\\", "/").rpartition("/")[2]: one for one in whole["images"]}
+        images = _by_name([(str(one["file_name"]).replace("\\", "/"), one) for one in whole["images"]])
         known = {_id(one["id"]) for one in whole["images"]}
         drawn: dict[str, list[Mapping[str, Any]]] = {}
         for one in whole["annotations"]:
@@ -88,6 +91,12 @@ def _load(tree: Tree, path: str, size: int) -> Annotations:
     if strangers := drawn.keys() - known:
         raise BadRecord(path, f"expected annotations of its images, found some of image_id {min(strangers)}")
     return Annotations(file, images, drawn, categories)
+
+
+def _by_name(images: Sequence[tuple[str, T]]) -> dict[str, T]:
+    """Return images by file name without folders, with them where several images have one name."""
+    short = {name.rpartition("/")[2]: one for name, one in images}
+    return short if len(short) == len(images) else dict(images)
 
 
 def _id(value: object) -> str:

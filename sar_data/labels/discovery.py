@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, coco, dota, voc, yolo
-from sar_data.labels.pairing import meant_by, stem_of, whole_stem
+from sar_data.labels.masks import without_masks
+from sar_data.labels.pairing import meant_by, nearest, nearness, stem_of, whole_stem
+from sar_data.labels.splits import SPLIT_WORDS, folder_split, split_of
 from sar_data.naming import few
 from sar_data.record import Object, SourceFile
 from sar_data.sources.tree import noted
@@ -27,13 +29,7 @@ Form = Literal["COCO", "VOC", "DOTA", "YOLO"]
 FORMS: tuple[Form, ...] = ("COCO", "VOC", "DOTA", "YOLO")  # of two that annotate as many images, the first is read
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _KINDS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 DEEPEST, SNIFFED = 6, 4096
-_SPLIT = re.compile(rf"(?:^|[\W_])({'|'.join(SPLIT_WORDS)})(?:\d{{4}})?(?=$|[\W_])", re.I)
 _COCO = ("images", "annotations", "categories", "file_name", "image_id", "category_id", "bbox")
 _COCO_KEYS = tuple(f'"{key}"'.encode() for key in _COCO)
 
@@ -171,20 +167,6 @@ def _object(
     return Object(label=label, box=box, rotated=boxes.rotated(ring), polygons=(ring,), attrs=attrs)
 
 
-def split_of(path: str) -> str | None:
-    """Return the split that the folders of a path name, or its file where it is a document; the last one counts."""
-    for part in reversed(path.split("/")):
-        words = {SPLIT_WORDS[word.lower()] for word in _SPLIT.findall(part)}
-        if words:
-            return words.pop() if len(words) == 1 else None
-    return None
-
-
-def folder_split(path: str) -> str | None:
-    """Return the split that the folders of a path name; that of an image may be called train_1 wherever it lies."""
-    return split_of(path.rpartition("/")[0])
-
-
 def walk(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
     """Yield the paths of all files down to `below` folders, but for hidden ones."""
     yield from (path + name for name in sorted(tree.files(path)) if name[0] != ".")
@@ -198,12 +180,13 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
     """Return the images whose stems match `names` (all without it) and their annotations; None where no image lies.
 
     Stems are `unique` in most datasets: copies of an image in several folders are one then, in the folder that has
-    most; without it, images of one name in different splits are different images. Raise SourceError where two images
-    of one stem differ, or lists contradict each other, and BadRecord for a document that cannot be read.
+    most; without it, images of one name in different folders are different images, and an annotation is that of the
+    image nearest to it. Masks of the images, by their names, are no images. Raise SourceError where two images of one
+    stem differ, or lists contradict each other, and BadRecord for a document that cannot be read.
     """
     files = list(walk(tree))
     ours = [path for path in files if names is None or names.fullmatch(stem_of(path))]
-    images = [path for path in ours if path.lower().endswith(IMAGES)]
+    images = without_masks([path for path in ours if path.lower().endswith(IMAGES)])
     if not images:
         return None
     if unique:
@@ -297,7 +280,7 @@ def _by_document(
         for name in known.images:
             if name in meant:
                 mine = [path for path in meant[name] if len(meant[name]) == 1 or folder_split(path) == split]
-                for path in mine:
+                for path in nearest(mine, name, document):
                     told[path].append(_Told(split, document, name))
                 missing |= set() if mine else {name}
     found = {}
@@ -326,12 +309,12 @@ def _by_stem(
     meant = meant_by(images, copies, texts)
     told: dict[str, list[str]] = {image: [] for image in images}
     for path in sorted(texts, key=lambda path: (-fullness[path.rpartition("/")[0]], path)):
-        for image in meant[path]:
+        for image in nearest(meant[path], path):
             told[image].append(path)
     found = {}
     for image, files in told.items():
         split, stem = folder_split(image), stem_of(image)
-        choices = sorted(files, key=lambda path: folder_split(path) != split)
+        choices = sorted(files, key=lambda path: -nearness(image, path))
         labels = choices[0] if choices else None
         split = split or (folder_split(labels) if labels else None)
         found[image] = Picture(stem, image, labels, split, (*copies.get(stem, ()), *choices[1:]))

@@ -8,7 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import takewhile
 
+from sar_data.labels.splits import SPLIT_WORDS
+
+_YEAR = re.compile(r"\d{4}$")  # train2017
 _ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|tiff?)\.rf\.\w+", re.I)
 
 
@@ -50,6 +55,31 @@ def meant_by(
         if not mine and len(wholes) == claims[stem] == 1 and stem in (whole_stem(name), *wholes):
             found[name] = by_stem[stem]
     return found
+
+
+def nearest(images: Iterable[str], *others: str) -> list[str]:
+    """Return those of some images that have most folders in common with other paths, the first of which count most."""
+    scores = {image: [nearness(image, other) for other in others] for image in images}
+    return [image for image, score in scores.items() if score == max(scores.values())]
+
+
+def nearness(one: str, other: str) -> int:
+    """Return how many folders two paths have in common, from the root on and from the files back.
+
+    Folders of one split are the same, as valid and val2017.
+    """
+    ours, theirs = _folders(one.rpartition("/")[0]), _folders(other.rpartition("/")[0])
+    shared = _common(ours, theirs)
+    return shared + _common(ours[shared:][::-1], theirs[shared:][::-1])
+
+
+def _common(ours: Sequence[str], theirs: Sequence[str]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False)))
+
+
+@lru_cache(maxsize=1024)
+def _folders(path: str) -> tuple[str, ...]:
+    return tuple(SPLIT_WORDS.get(_YEAR.sub("", name).lower(), name) for name in path.split("/") if name)
 
 
 def _file_name(path: str) -> str:

@@ -182,7 +182,7 @@ def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence,
     for field in ("labels", "table", "label_columns", "masks", "mask_suffix", "boxes"):
         if value := getattr(declaration, field):
             yield _line(field, value)
-    if declaration.masks or declaration.mask_suffix:
+    if declaration.task == "segmentation":
         yield from _masks(found, seen)
         return
     try:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import takewhile
 from typing import Any
 
 from sar_data.errors import SarDataError, SourceError
+from sar_data.labels.masks import SUFFIXES as MASK_SUFFIXES
+from sar_data.labels.masks import folders_of_masks
 from sar_data.naming import few
 from sar_data.own.declaration import Declaration, Labels
 from sar_data.own.images import (
@@ -31,8 +32,6 @@ from sar_data.spec import Tree
 
 HEAD = 4096  # bytes of a file that tell what it is
 POLARIZATIONS = ("VV", "VH", "HH", "HV")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "gt", "ground_truth", "annotations", "segmentation")
-MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
 FRAMES = (("_pre", "_post"), ("_before", "_after"), ("_t0", "_t1"), ("_t1", "_t2"), ("_t1", "_t2", "_t3"))
 OTHERS = ("segmentation", "detection", "none")  # tasks that need no labels of rows
 DRAWN = (".json", ".xml", ".txt")  # files of boxes: of all images, or of one that is called so
@@ -84,17 +83,16 @@ def _boxes(tree: Tree, declaration: Declaration) -> Guess | None:
 
 def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
     """Find masks by the name of their folder or by their suffix, where images of the same names lie elsewhere."""
-    if declaration.masks or declaration.mask_suffix or declaration.boxes:
+    if declaration.masks or declaration.mask_suffix or declaration.task not in (None, "segmentation", "detection"):
         return None
-    if declaration.task not in (None, "segmentation"):
-        return None
+    beside = ", left out beside boxes" if declaration.boxes else ""
     images = candidates(declaration, paths_of(tree))
     stems = {stem_of(path) for path in images}
     for suffix in MASK_SUFFIXES:
         if named := [stem for stem in stems if stem.endswith(suffix) and stem.removesuffix(suffix) in stems]:
-            return {"mask_suffix": suffix}, f"{len(named):,} masks named as an image and {suffix}"
+            return {"mask_suffix": suffix}, f"{len(named):,} masks named as an image and {suffix}{beside}"
     everywhere = [path for path in paths_of(tree) if is_image(path)]
-    tops = Counter(_mask_folders(everywhere).values())
+    tops = Counter(folders_of_masks(everywhere).values())
     names = {folder.rpartition("/")[2] for folder in tops}
     if len(names) != 1:
         return None
@@ -105,20 +103,9 @@ def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
     for suffix in ("", *MASK_SUFFIXES):
         named = sorted(name.removesuffix(suffix) for name in inside if name.endswith(suffix))
         if not others.isdisjoint(named) or any(other.startswith(name) for name in named[:1] for other in others):
-            both = {"masks": masks, "mask_suffix": suffix}
-            return (both, f"{sentence}, named as an image and {suffix}") if suffix else ({"masks": masks}, sentence)
+            named_so = f", named as an image and {suffix}" if suffix else ""
+            return {"masks": masks, "mask_suffix": suffix or None}, f"{sentence}{named_so}{beside}"
     return None
-
-
-def _mask_folders(images: Sequence[str]) -> dict[str, str]:
-    """Return image → the folder called as folders of masks are that it lies in, unless all images lie there."""
-    parts = [path.split("/")[:-1] for path in images]
-    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False)))
-    found = {}
-    for path, folders in zip(images, parts, strict=True):
-        if (name := next((name for name in folders[shared:] if name.lower() in MASK_FOLDERS), None)) is not None:
-            found[path] = "/".join(folders[: folders.index(name, shared) + 1])
-    return found
 
 
 def _suffixes(tree: Tree, declaration: Declaration) -> Guess | None:
@@ -244,7 +231,7 @@ def _task(tree: Tree, declaration: Declaration) -> Guess | None:
         task = task or ("multilabel" if several else "classification")
         return {"task": task}, f"labels of the {declaration.labels}: {task}"
     found = survey(tree, declaration)
-    if not declaration.labels and (masks := set(_mask_folders(list(found.chips)).values())):
+    if not declaration.labels and (masks := set(folders_of_masks(list(found.chips)).values())):
         remedy = "give `masks=…` and `mask_suffix=…`, or `labels=folders`, or `task=none`"
         return {}, f"{few(sorted(masks))} looks like a folder of masks, but no image has the names in it: {remedy}"
     classes = {name for _, name in found.folders.values()}

@@ -1,0 +1,38 @@
+"""Which images of a folder are masks of others, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+
+from sar_data.labels.pairing import whole_stem
+
+FOLDERS = (
+    *("masks", "mask", "labels", "label", "gt", "ground_truth", "annotations", "segmentation"),
+    *("segmentationclass", "segmentationobject"),
+)
+SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
+
+
+def folders_of_masks(images: Sequence[str]) -> dict[str, str]:
+    """Return image → the folder called as folders of masks are that it lies in, unless all images lie there."""
+    parts = [path.split("/")[:-1] for path in images]
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False)))
+    found = {}
+    for path, folders in zip(images, parts, strict=True):
+        if (name := next((name for name in folders[shared:] if name.lower() in FOLDERS), None)) is not None:
+            found[path] = "/".join(folders[: folders.index(name, shared) + 1])
+    return found
+
+
+def without_masks(images: Sequence[str]) -> list[str]:
+    """Return the images but for those that are called as another image is, in a folder of masks or with a suffix."""
+    inside = folders_of_masks(images)
+    others = {whole_stem(path) for path in images if path not in inside}
+    return [path for path in images if others.isdisjoint(_masked(whole_stem(path), path in inside))]
+
+
+def _masked(stem: str, inside: bool) -> Iterable[str]:
+    """Yield what the image of a mask may be called."""
+    yield from [stem] if inside else []
+    yield from (stem.removesuffix(suffix) for suffix in SUFFIXES if stem.endswith(suffix))
