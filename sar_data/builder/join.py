@@ -16,6 +16,7 @@ from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import Proof
 from sar_data.sealed.documents import Quarantined, ShardDocument, SplitDocument
 from sar_data.sealed.index import FILE, INDEX, label_columns
+from sar_data.sealed.leakage import Card, card, duplicates_share
 from sar_data.sealed.manifest import Outcome, content_digest
 from sar_data.sealed.samples import samples_table
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
@@ -30,13 +31,14 @@ Keys = dict[str, list[str | None]]
 class Joined:
     """`index` is in the INDEX schema, `samples` in that of SAMPLES, None without statistics.
 
-    `keys` are of every slot, by split, None where the record was quarantined.
+    `keys` are of every slot, by split, None where the record was quarantined; `duplicates` are leakage by pixels.
     """
 
     index: pa.Table
     samples: pa.Table | None
     keys: Keys
     outcome: Outcome
+    duplicates: Card
 
 
 def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats]) -> Joined:
@@ -71,7 +73,8 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     unused = draft.plan.scanned.filter(pa.array([split == UNUSED for split in draft.plan.split], pa.bool_()))
     unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))
     samples = _samples(packed, slots, bands) if statistics else None
-    return Joined(_indexed([packed, unused], draft), samples, keys, outcome)
+    duplicates = card(packed, duplicates_share)
+    return Joined(_indexed([packed, unused], draft), samples, keys, outcome, duplicates)
 
 
 def _samples(packed: pa.Table, slots: pa.Table, bands: Sequence[str]) -> pa.Table:

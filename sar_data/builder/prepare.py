@@ -28,14 +28,8 @@ from sar_data.formats.container import Format
 from sar_data.progress import Progress, Say
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sealed.documents import (
-    BandDocument,
-    LeakageFigure,
-    Quarantined,
-    SplitPolicyDocument,
-    Storage,
-    TaskDocument,
-)
+from sar_data.sealed.documents import BandDocument, Quarantined, SplitPolicyDocument, Storage, TaskDocument
+from sar_data.sealed.leakage import COLUMNS, Card, card, records_share
 from sar_data.sealed.manifest import NAME, Decisions, Identity, recipe_digest
 from sar_data.sealed.names import check_spec
 from sar_data.sealed.records import fingerprint
@@ -44,7 +38,6 @@ from sar_data.sources.filter import take_touched
 from sar_data.sources.leftovers import counting, leftovers
 from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec, Pipeline, Tree
-from sar_data.split.leakage import Leakage, leakage_of
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy, parameters_of
 from sar_data.split.shares import class_shares
@@ -90,7 +83,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     reasons = pa.array(assignment.reason, pa.string())
     plan = Plan(
         identity=_identity(spec, fit),
-        decisions=_decisions(container, assignment, chosen, recipe, leakage_of(records, assignment.split)),
+        decisions=_decisions(container, assignment, chosen, recipe, _leakage(table, assignment)),
         origin=Raw(fit.pipeline, tree),
         scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
         split=list(assignment.split),
@@ -169,24 +162,26 @@ def _said(found: Sequence[str], say: Say | None) -> None:
 
 
 def _decisions(
-    container: Format,
-    assignment: Assignment,
-    chosen: dict[str, Any],
-    recipe: dict[str, Any],
-    leakage: Mapping[str, Leakage],
+    container: Format, assignment: Assignment, chosen: dict[str, Any], recipe: dict[str, Any], leakage: Card
 ) -> Decisions:
     return Decisions(
         sar_data_version=sar_data.__version__,
         format=container.name,
         compression=container.compression,
         split_policy=SplitPolicyDocument(**chosen, notes=dict(assignment.notes)),
-        leakage={name: LeakageFigure(value=f.value, of=f.of, reason=f.reason) for name, f in leakage.items()},
+        leakage=leakage,
         unused=dict(Counter(reason for reason in assignment.reason if reason is not None)),
         applied=[],
         parent=None,
         recipe=recipe,
         recipe_digest=recipe_digest(recipe),
     )
+
+
+def _leakage(table: pa.Table, assignment: Assignment) -> Card:
+    """Return what a split's samples share, as far as records tell; `seal` adds what their pixels tell."""
+    split = pa.array(assignment.split, pa.string())
+    return card(table.select(COLUMNS).append_column("split", split), records_share)
 
 
 def check_shape(spec: DatasetSpec, container: Format) -> None:

@@ -58,9 +58,9 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     durable.write(job.build / SUMS_NAME, sums, sync=False)
     with durable.explained(job.build):
         durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
-    manifest = Manifest.seal(
-        draft.plan.identity, draft.plan.decisions, joined.outcome, sums=hashlib.sha256(sums).hexdigest()
-    )
+    decided = draft.plan.decisions
+    decided = decided.model_copy(update={"leakage": decided.leakage | joined.duplicates})
+    manifest = Manifest.seal(draft.plan.identity, decided, joined.outcome, sums=hashlib.sha256(sums).hexdigest())
     durable.write(job.build / NAME, manifest.dump())
     draft.target.publish(job.build)
     draft.target.discard()  # the build is sealed; what stays goes with the next run

@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from sar_data.builder.request import BuildRequest, ConvertRequest
     from sar_data.cli.stop import Note
     from sar_data.runners import Runner
-    from sar_data.sealed.documents import LeakageFigure
     from sar_data.sealed.manifest import Manifest
 
 OF_BAKING = ("stored", "baked", "clipped", "masked", "train")
 MASKED = {"nodata": "no data by the source's own word", "nan": "NaN", "inf": "infinite"}
-LEAKAGE = {"touching": "of the test patches touch a train patch"}
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
@@ -98,6 +96,8 @@ def facts(result: BuildResult) -> dict[str, Any]:
 
 
 def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
+    from sar_data.sealed.leakage import pair, sentences
+
     counts = {split: manifest.splits[split].count for split in SPLITS}
     unused, bad = sum(manifest.unused.values()), len(manifest.quarantine)
     found = ", ".join(f"{name} {n:,}" for name, n in {**counts, "unused": unused, "quarantined": bad}.items())
@@ -120,7 +120,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "split", f"{policy.policy}, seed {policy.seed}"
     if empty := [split for split in SPLITS if not counts[split]]:
         yield "empty", f"{' and '.join(empty)}: no record lies there"
-    yield from (("leakage", _leakage(name, figure)) for name, figure in manifest.leakage.items())
+    yield from (("leakage", line) for line in sentences(pair(manifest.leakage)))
     if bad:
         yield "quarantined", f"{bad:,} bad records are {'missing from this build' if reused else 'left out'}:"
         for record in manifest.quarantine[:MOST]:
@@ -153,12 +153,6 @@ def _masked(manifest: Manifest) -> str:
     share = total / max(total + sum(band.count for band in bands), 1)
     told = ", ".join(f"{n:,} {MASKED[reason]}" for reason, n in counts.items() if n)
     return f"{share:.2%} of the pixels: {told}" if told else ""
-
-
-def _leakage(name: str, figure: LeakageFigure) -> str:
-    if figure.value is None:
-        return f"{name}: unknown, {figure.reason}"
-    return f"{100 * figure.value:.1f} % {LEAKAGE.get(name, name)}"
 
 
 def _brief(value: object) -> str:

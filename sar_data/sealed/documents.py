@@ -180,7 +180,7 @@ class SplitPolicyDocument(Document):
 
 
 class LeakageFigure(Document):
-    """A share of `of` test samples, null where it is not known for the `reason` given."""
+    """A share of `of` samples, null where it is not known; `reason` says why, or what was not looked at."""
 
     value: float | None
     of: Count

@@ -82,7 +82,10 @@ class Identity(Document):
 
 
 class Decisions(Document):
-    """What was decided before the first pixel; `leakage` has named figures, `unused` counts records by reason."""
+    """What was decided before the first pixel; `unused` counts records by reason.
+
+    `leakage` is a card of named shares (sealed/leakage.py); `seal` adds what pixels tell.
+    """
 
     sar_data_version: str
     format: Container

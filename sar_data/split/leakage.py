@@ -1,4 +1,4 @@
-"""Leakage: how many test patches lie right beside a train patch, and so hardly test anything."""
+"""Leakage on the ground: how many samples lie in, on or beside those of another split, and so hardly test anything."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import numpy as np
 
 from sar_data.record import Record
 from sar_data.split import frames
-from sar_data.split.ground import Ground, touching
+from sar_data.split.ground import Ground, identical, touching
+from sar_data.split.neighbours import Mask, extent_of
 
 MOST_BLIND = 0.05
-"""Share of the train or test samples that may lack a footprint, so that those of the others still tell of the split."""
+"""Share of the samples of either side that may lack what is compared, so that the others still tell of the split."""
+EXTENTS = (1, 2, 4, 8)
+"""Distances to the nearest sample, in extents of a footprint; farther ones are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """A share of `of` test samples; `value` is None where it is not known.
+    """A share of `of` samples; `value` is None where it is not known.
 
     `reason` says why it is not known, or what was not looked at.
     """
@@ -27,40 +30,71 @@ class Leakage:
     reason: str = ""
 
 
-def leakage_of(records: Sequence[Record], split: Sequence[str]) -> dict[str, Leakage]:
-    """Return the figures of a split by name: `touching`, test samples whose footprint touches one of train."""
-    return {"touching": _touching(records, split)}
-
-
 def touching_share(records: Sequence[Record], split: Sequence[str]) -> float | None:
     """Return the share of test patches whose footprint touches that of a train patch, in whatever frame that lies.
 
-    Touching means to intersect or to share an edge or a corner, within 1e-6 of the extent. Test patches without a
-    footprint do not count. None means unknown, never 0: no test patches, or more than 5 % of the train or test patches
-    without a footprint. Raises SplitError where a footprint is empty or reversed. Random hold-outs of neighbouring
-    patches overestimate a network by up to 28 % (Kattenborn et al. 2022, doi:10.1016/j.ophoto.2022.100018).
+    None means unknown, never 0, as in `on_the_ground`. Raises SplitError where a footprint is empty or reversed.
     """
-    return _touching(records, split).value
-
-
-def _touching(records: Sequence[Record], split: Sequence[str]) -> Leakage:
-    train, test = (
+    test, train = (
         Ground.of([record for record, name in zip(records, split, strict=True) if name == side])
-        for side in ("train", "test")
+        for side in ("test", "train")
     )
-    blind = {side: int((~ground.known).sum()) for side, ground in (("train", train), ("test", test))}
-    if not len(test):
-        return Leakage(None, 0, "there are no test samples")
-    if blind["train"] > MOST_BLIND * len(train) or blind["test"] > MOST_BLIND * len(test):
-        return Leakage(None, len(test), "some samples have no footprint")
-    seen = test.take(test.known)
-    return Leakage(float(np.mean(touching(seen, train))), len(seen), "; ".join(_unseen(blind, train, seen)))
+    if unknown(len(test), test.known, train.known, "footprint"):
+        return None
+    return float(touching(test.take(test.known), train).mean())
 
 
-def _unseen(blind: dict[str, int], train: Ground, test: Ground) -> list[str]:
-    """Return what a share of touching samples says nothing about."""
-    found = [f"{count:,} {side} samples have no footprint" for side, count in blind.items() if count]
-    own = {name for ground in (train, test) for name in ground.members if not frames.is_on_earth(name)}
+def on_the_ground(queries: Ground, targets: Ground) -> dict[str, Leakage]:
+    """Return the shares of the queries that have a target near, by name.
+
+    `touching`: their footprints intersect or share an edge or a corner, within 1e-6 of the extent. `identical`: they
+    are the same within 1e-6. `within_N`: at most N usual extents lie between them, along x and along y. Queries without
+    a footprint do not count. None means unknown, never 0: no queries, or more than 5 % of either side without a
+    footprint. Random hold-outs of neighbouring patches overestimate a network by up to 28 % (Kattenborn et al. 2022,
+    doi:10.1016/j.ophoto.2022.100018).
+    """
+    names = ("touching", "identical", *(f"within_{extents}" for extents in EXTENTS))
+    if reason := unknown(len(queries), queries.known, targets.known, "footprint"):
+        return dict.fromkeys(names, Leakage(None, len(queries), reason))
+    seen = queries.take(queries.known)
+    reason = "; ".join(_unseen(queries, targets))
+    touched = touching(seen, targets)
+    shares = {"touching": touched, "identical": identical(seen, targets)}
+    sizes = _sizes(seen, targets)
+    for extents in EXTENTS:
+        touched = touched.copy()  # who touches is near: only the others are sought in the larger circle
+        rest = ~touched
+        touched[rest] = touching(seen.take(rest), targets, {name: extents * size for name, size in sizes.items()})
+        shares[f"within_{extents}"] = touched
+    return {name: Leakage(float(shares[name].mean()), len(seen), reason) for name in names}
+
+
+def unknown(count: int, ours: Mask, theirs: Mask, what: str) -> str:
+    """Return why a share of `count` samples is not known, empty where it is: both masks say who has `what`."""
+    if not count:
+        return "there are no samples"
+    if not len(theirs):
+        return "there is nothing to compare with"
+    blind = [int((~known).sum()) > MOST_BLIND * len(known) for known in (ours, theirs)]
+    if not any(blind):
+        return ""
+    return f"{'some' if ours.any() and theirs.any() else 'the'} samples have no {what}"
+
+
+def _sizes(queries: Ground, targets: Ground) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    """Return the usual extent (x, y) of the footprints of each frame."""
+    names = {*queries.members, *targets.members}
+    parts = {
+        name: [side.boxes[side.members[name]] for side in (queries, targets) if name in side.members] for name in names
+    }
+    return {name: extent_of(np.concatenate(boxes)) for name, boxes in parts.items()}
+
+
+def _unseen(queries: Ground, targets: Ground) -> list[str]:
+    """Return what shares of near samples say nothing about."""
+    count = sum(int((~side.known).sum()) for side in (queries, targets))
+    found = [f"{count:,} samples have no footprint"] if count else []
+    own = {name for side in (queries, targets) for name in side.members if not frames.is_on_earth(name)}
     if len(own) > 1:
         found.append(f"footprints in {len(own):,} frames are compared within each alone, such as {min(own)}")
     return found

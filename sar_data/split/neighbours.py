@@ -27,14 +27,19 @@ def boxes_of(records: Sequence[Record]) -> Boxes:
     """
     flat = chain.from_iterable(record.footprint or () for record in records)
     boxes = np.fromiter(flat, dtype=np.float64, count=4 * len(records)).reshape(-1, 4)
+    check_boxes(boxes, lambda row: records[row].key)
+    return boxes
+
+
+def check_boxes(boxes: Boxes, key: Callable[[int], str]) -> None:
+    """Raise SplitError where a footprint [row, 4] is empty, reversed or not finite; `key` names the record of a row."""
     sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
     if not sound.all():
-        record = records[int(np.flatnonzero(~sound)[0])]
+        row = int(np.flatnonzero(~sound)[0])
         raise SplitError(
-            f"record {record.key!r}: expected a footprint (min x, min y, max x, max y) with min < max, "
-            f"found {record.footprint}: correct the pipeline's scan"
+            f"record {key(row)!r}: expected a footprint (min x, min y, max x, max y) with min < max, "
+            f"found {tuple(boxes[row].tolist())}: correct the pipeline's scan"
         )
-    return boxes
 
 
 def extent_of(boxes: Boxes) -> npt.NDArray[np.float64]:

@@ -11,7 +11,7 @@ from sar_data.record import Record, window_of
 from sar_data.split import frames
 from sar_data.split.cells import cell_of, cells, with_cells
 from sar_data.split.ground import Ground, identical, touching
-from sar_data.split.leakage import leakage_of, touching_share
+from sar_data.split.leakage import Leakage, on_the_ground, touching_share
 
 from . import Footprint, record
 
@@ -109,6 +109,11 @@ def overlap(first: list[Record], second: list[Record]) -> npt.NDArray[np.bool_]:
     return np.array(found)
 
 
+def touched(records: list[Record], split: list[str]) -> Leakage:
+    sides = ([one for one, name in zip(records, split, strict=True) if name == side] for side in ("test", "train"))
+    return on_the_ground(*map(Ground.of, sides))["touching"]
+
+
 def test_identical_ground_has_the_same_footprint_in_the_same_frame() -> None:
     base = one("a", (0, 0, 1200, 1200))
     others = [
@@ -127,7 +132,7 @@ def test_windows_of_a_scene_are_compared_and_those_of_two_scenes_are_not_and_tha
         return Record(key=f"{scene}{column}", files=(), **place)
 
     records = [tile("A", 0), tile("A", 600), tile("A", 1600), tile("B", 0)]
-    found = leakage_of(records, ["train", "test", "test", "test"])["touching"]
+    found = touched(records, ["train", "test", "test", "test"])
     assert (found.value, found.of) == (pytest.approx(1 / 3), 3)
     assert found.reason == "footprints in 2 frames are compared within each alone, such as pixels of A"
 
@@ -136,10 +141,10 @@ def test_a_few_samples_without_a_footprint_are_told_and_do_not_count() -> None:
     records = [record(f"{i}", footprint=(i, 0, i + 1, 1)) for i in range(40)]
     split = ["train", "test"] * 20
     blind = [*records, record("x"), record("y")]
-    found = leakage_of(blind, [*split, "test", "train"])["touching"]
+    found = touched(blind, [*split, "test", "train"])
     assert (found.value, found.of) == (1.0, 20)
-    assert found.reason == "1 train samples have no footprint; 1 test samples have no footprint"
-    assert leakage_of([*blind, record("z")], [*split, "test", "train", "test"])["touching"].value is None
+    assert found.reason == "2 samples have no footprint"
+    assert touched([*blind, record("z")], [*split, "test", "train", "test"]).value is None
 
 
 @pytest.mark.parametrize(

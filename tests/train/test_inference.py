@@ -195,13 +195,13 @@ def test_the_own_test_split_has_the_runs_own_figures(
     metrics = json.loads((folder / "metrics.json").read_text())
     assert folder.name == f"invented-{Build.open(Path(classes)).manifest.content_digest[:8]}-test"
     assert metrics["test"] == json.loads(json.dumps(finished.metrics["test"]))
-    assert metrics["leakage"]["keys"] == {"value": 0.0, "of": 8, "reason": ""}
-    assert metrics["leakage"]["touching"]["reason"] == "some samples have no footprint"
+    assert metrics["leakage"]["key"] == {"value": 0.0, "of": 8, "reason": ""}
+    assert metrics["leakage"]["touching"]["reason"] == "the samples have no footprint"
     assert answers(folder, "test") == answers(out, "test")
     assert (folder / "confusion-test.csv").is_file()
     printed, said = capsys.readouterr()
     assert printed.startswith(f"test  oa {metrics['test']['oa']:.4f}")
-    assert "leakage: 0.0% of 8 samples have a key of the model's train split" in said
+    assert "leakage: 0.0 % of 8 samples have the key of one of the model's train split" in said
     assert compare.markdown(compare.opened([out, folder])).count("test_vit") == 2
     again, lines = judged(out, classes, folder)
     assert again == metrics
@@ -226,8 +226,8 @@ def test_a_test_that_chose_the_epoch_says_so_of_its_own_build_alone(
 def test_the_train_split_is_one_that_the_model_knows(finished: Finished, classes: str, out: Path) -> None:
     found, lines = judged(finished.out, classes, out, split="train")
     assert found["train"]["count"] == 87
-    assert found["leakage"]["keys"]["value"] == found["leakage"]["pixels"]["value"] == 1.0
-    assert any("100.0% of 87 samples have the very pixels of a sample of it" in line for line in lines)
+    assert found["leakage"]["key"]["value"] == found["leakage"]["duplicate"]["value"] == 1.0
+    assert any("100.0 % of 87 samples have the very pixels of one of the model's train split" in line for line in lines)
 
 
 def other(folder: Path, kind: Any = "multiclass", *, classes: tuple[str, ...] = invented.CLASSES, **chosen: Any) -> str:
@@ -388,10 +388,11 @@ def test_leakage_that_cannot_be_looked_at_says_why(finished: Finished, classes: 
     build = json.loads((finished.out / "config.json").read_text())["build"]
     gone = leakage.leakage(build | {"path": "/gone"}, Path(classes) / "index.parquet", ["s0001"])
     (sentence,) = leakage.sentences(gone)
-    assert sentence.startswith("leakage: not looked at: /gone: expected a sealed build")
+    assert sentence.startswith("leakage: not known: touching, identical, ")
+    assert "not looked at: /gone: expected a sealed build" in sentence
     changed = leakage.leakage(build | {"content_digest": "0"}, Path(classes) / "index.parquet", ["s0001"])
-    assert changed["keys"].value is None
-    assert "expected the build that the run was trained on" in changed["keys"].reason
+    assert changed["key"].value is None
+    assert "expected the build that the run was trained on" in changed["key"].reason
 
 
 def test_samples_beside_the_train_split_touch_it(tmp_path: Path) -> None:
@@ -404,7 +405,7 @@ def test_samples_beside_the_train_split_touch_it(tmp_path: Path) -> None:
     near = [any(_meet(one, row) for one in train) for row in test]
     assert any(near)
     assert found["touching"].value == pytest.approx(sum(near) / len(test))
-    assert found["keys"].value == 0
+    assert found["key"].value == 0
 
 
 def _meet(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -115,7 +115,7 @@ def test_two_ranks_answer_every_key_once_as_one_does_but_for_near_ties(ran: Ran)
 def test_two_ranks_judge_a_finished_run_as_they_did_while_it_was_one(ran: Ran) -> None:
     before, after = (json.loads((ran.two / name / "metrics.json").read_text()) for name in ("finetune", "judged"))
     assert after["test"] == before["test"]
-    assert after["leakage"]["keys"] == {"value": 0.0, "of": 8, "reason": ""}
+    assert after["leakage"]["key"] == {"value": 0.0, "of": 8, "reason": ""}
 
 
 def test_two_ranks_embed_as_one(ran: Ran, classes: str, tmp_path: Path) -> None:

@@ -6,57 +6,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.errors import SarDataError
-from sar_data.sealed.documents import LeakageFigure
+from sar_data.sealed import leakage as sealed
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
+from sar_data.sealed.leakage import Card
 from sar_data.sealed.manifest import Manifest
-from sar_data.split.ground import Ground, touching
 from sar_data.stream.storage.files import open_files
 
-COLUMNS = ("key", "split", "xxh3", "footprint", "reference_frame", "crs")
-FIGURES = {
-    "keys": "have a key of the model's train split",
-    "pixels": "have the very pixels of a sample of it",
-    "touching": "touch one of it on the ground",
-}
+FIGURES = [name for name in sealed.MEANINGS if name != "near_duplicate"]  # which needs more than an index
 
 
-def leakage(build: Mapping[str, Any], index: Path, keys: Sequence[str]) -> dict[str, LeakageFigure]:
+def leakage(build: Mapping[str, Any], index: Path, keys: Sequence[str]) -> Card:
     """Return the figures of FIGURES for the samples `keys` of an index, against the train split of a run's build.
 
     `build` is what config.json says of that. A figure is None, with a reason, where the build is not there any more or
-    a sample has no footprint.
+    the samples do not say what is compared.
     """
     try:
         train = _train(build)
     except SarDataError as error:
-        return dict.fromkeys(FIGURES, LeakageFigure(value=None, of=len(keys), reason=f"not looked at: {error}"))
-    table = read_index(index, list(COLUMNS))
+        return sealed.not_looked_at(FIGURES, len(keys), str(error))
+    table = read_index(index, sealed.INDEX_COLUMNS)
     asked = table.filter(pc.is_in(table["key"], pa.array(keys, pa.string())))
-    same = {"keys": "key", "pixels": "xxh3"}
-    found = {
-        name: LeakageFigure(value=pc.sum(pc.is_in(asked[column], train[column])).as_py() / len(asked), of=len(asked))
-        for name, column in same.items()
-    }
-    return found | {"touching": _touching(asked, train)}
+    return sealed.index_share(asked, train)
 
 
-def sentences(found: Mapping[str, LeakageFigure]) -> list[str]:
+def sentences(found: Card) -> list[str]:
     """Return what the figures say, a sentence each; one that they could not be looked at."""
-    reasons = {figure.reason for figure in found.values()}
-    if len(reasons) == 1 and (reason := reasons.pop()):
-        return [f"leakage: {reason}"]
-    return [
-        f"leakage: {figure.value:.1%} of {figure.of:,} samples {FIGURES[name]}"
-        if figure.value is not None
-        else f"leakage: whether samples {FIGURES[name]} is not known: {figure.reason}"
-        for name, figure in found.items()
-    ]
+    told = sealed.sentences(found, judged="samples", other="the model's train split")
+    return [f"leakage: {sentence}" for sentence in told]
 
 
 def _train(build: Mapping[str, Any]) -> pa.Table:
@@ -65,20 +47,7 @@ def _train(build: Mapping[str, Any]) -> pa.Table:
     try:
         if Manifest.load(files.folder).content_digest != build["content_digest"]:
             raise SarDataError(f"{build['path']}: expected the build that the run was trained on, found another")
-        table = read_index(files.path(INDEX_NAME), list(COLUMNS))
+        table = read_index(files.path(INDEX_NAME), sealed.INDEX_COLUMNS)
     finally:
         files.close()
     return table.filter(pc.equal(table["split"], "train"))
-
-
-def _touching(asked: pa.Table, train: pa.Table) -> LeakageFigure:
-    ours, theirs = (_ground(table) for table in (asked, train))
-    if not (ours.known.all() and theirs.known.all()):
-        return LeakageFigure(value=None, of=len(asked), reason="some samples have no footprint")
-    return LeakageFigure(value=float(np.mean(touching(ours, theirs))), of=len(asked))
-
-
-def _ground(table: pa.Table) -> Ground:
-    """Return the footprints of the samples of an index."""
-    boxes = np.array([row or (np.nan,) * 4 for row in table["footprint"].to_pylist()], np.float64).reshape(-1, 4)
-    return Ground.from_columns(boxes, pc.coalesce(table["reference_frame"], table["crs"]).to_pylist())

@@ -38,6 +38,7 @@ def leave(
         curves(folder.path / "curves.png", rows, folder.path.name + head + told)
     if departures := read(folder.path / CONFIG)["departures"]:
         found["departures"] = departures
+    found["leakage"] = {name: figure.model_dump() for name, figure in data.manifest.leakage.items()}
     found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
     write(folder.path / METRICS, found)
     return found

@@ -1,0 +1,186 @@
+"""The leakage card: what the samples of one split share with those of another, as named shares.
+
+A name alone is of test against train; `val-train.` and `test-val.` before it are of the other pairs. What a card does
+not see, such as images of one place whose records do not say so, is no part of it: 0 touching is no independence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.sealed.documents import LeakageFigure
+from sar_data.split.ground import Ground
+from sar_data.split.leakage import Leakage, on_the_ground, unknown
+from sar_data.split.neighbours import check_boxes
+
+Card = dict[str, LeakageFigure]
+Mask = npt.NDArray[np.bool_]
+PAIRS = {"": ("test", "train"), "val-train.": ("val", "train"), "test-val.": ("test", "val")}
+"""What a figure's name begins with → the split that is judged, and the one that it is compared with."""
+MEANINGS = {
+    "touching": "touch one on the ground",
+    "identical": "show the very ground of one",
+    "within_1": "lie at most 1 extent from one",
+    "within_2": "lie at most 2 extents from one",
+    "within_4": "lie at most 4 extents from one",
+    "within_8": "lie at most 8 extents from one",
+    "group": "are of the group of one",
+    "place": "are of the place of one",
+    "acquisition": "were taken at the moment of one",
+    "pass": "were taken within 15 minutes of one",
+    "key": "have the key of one",
+    "duplicate": "have the very pixels of one",
+    "near_duplicate": "look like one",
+}
+"""Figure → what its share of the judged samples does, each with some sample of the other split."""
+PASS_US = 15 * 60 * 1_000_000  # a pass images for minutes; the next one, of a twin satellite, is 49 minutes away
+DAY_US = 24 * 3600 * 1_000_000
+COLUMNS = ["key", "group", "place", "time", "dates", "footprint", "reference_frame", "crs"]
+"""Columns of an index or a scan that `records_share` reads."""
+INDEX_COLUMNS = [*COLUMNS, "split", "xxh3"]
+
+
+def card(table: pa.Table, share: Callable[[pa.Table, pa.Table], Card]) -> Card:
+    """Return what `share` says of each pair of splits in a table of samples, by the names of PAIRS."""
+    sides = {name: table.filter(pc.equal(table["split"], name)) for pair in PAIRS.values() for name in pair}
+    return {
+        prefix + name: figure
+        for prefix, (judged, other) in PAIRS.items()
+        for name, figure in share(sides[judged], sides[other]).items()
+    }
+
+
+def records_share(queries: pa.Table, targets: pa.Table) -> Card:
+    """Return what rows of an index or a scan share with others by what their records say: ground, names and times.
+
+    Raises SplitError where a footprint is empty or reversed.
+    """
+    found = on_the_ground(ground_of(queries), ground_of(targets))
+    for name in ("group", "place"):
+        ours, theirs = (side[name].combine_chunks() for side in (queries, targets))
+        shared = pc.is_in(ours, theirs.unique().drop_null())
+        found[name] = _share(name, *map(_mask, (shared, ours.is_valid(), theirs.is_valid())))
+    found |= _times_share(_times(queries), _times(targets))
+    return {name: _figure(share) for name, share in found.items()}
+
+
+def duplicates_share(queries: pa.Table, targets: pa.Table) -> Card:
+    """Return the share of rows of an index whose stored pixels are, bit for bit, those of a target."""
+    return {"duplicate": _same(queries, targets, "xxh3")}
+
+
+def _same(queries: pa.Table, targets: pa.Table, column: str) -> LeakageFigure:
+    """Return the share of the queries whose value of a column, which all have, is that of a target."""
+    ours, theirs = (side[column].combine_chunks() for side in (queries, targets))
+    shared, known = _mask(pc.is_in(ours, theirs.unique())), (np.ones(len(side), np.bool_) for side in (ours, theirs))
+    return _figure(_share(column, shared, *known))
+
+
+def index_share(queries: pa.Table, targets: pa.Table) -> Card:
+    """Return what rows of one index share with those of another one: all that `records_share` has, keys and pixels."""
+    found = records_share(queries, targets)
+    return found | {name: _same(queries, targets, column) for name, column in (("key", "key"), ("duplicate", "xxh3"))}
+
+
+def not_looked_at(names: Iterable[str], count: int, why: str) -> Card:
+    """Return figures of `count` samples that nobody looked at."""
+    return dict.fromkeys(names, LeakageFigure(value=None, of=count, reason=f"not looked at: {why}"))
+
+
+def sentences(found: Card, *, judged: str = "test samples", other: str = "train") -> Iterator[str]:
+    """Yield what the figures of one pair say, a sentence each, and last which are not known and why."""
+    reasons: dict[str, list[str]] = {}
+    for name, figure in found.items():
+        if figure.value is None:
+            reasons.setdefault(figure.reason, []).append(name)
+        else:
+            unseen = f" ({figure.reason})" if figure.reason else ""
+            yield f"{100 * figure.value:.1f} % of {figure.of:,} {judged} {MEANINGS[name]} of {other}{unseen}"
+    if reasons:
+        yield "not known: " + "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+
+
+def pair(found: Card, prefix: str = "") -> Card:
+    """Return the figures of one pair of PAIRS, by their names alone."""
+    return {name: found[prefix + name] for name in MEANINGS if prefix + name in found}
+
+
+def ground_of(table: pa.Table) -> Ground:
+    """Return where the rows of an index or a scan lie; raise SplitError where a footprint is empty or reversed."""
+    lists = table["footprint"].combine_chunks()
+    frames = pc.coalesce(table["reference_frame"], table["crs"])
+    known = pc.and_(pc.equal(pc.fill_null(pc.list_value_length(lists), 0), 4), frames.is_valid().combine_chunks())
+    rows = np.flatnonzero(known.to_numpy(zero_copy_only=False))
+    boxes = np.full((len(table), 4), np.nan)
+    boxes[rows] = lists.filter(known).flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
+    check_boxes(boxes[rows], lambda row: str(table["key"][int(rows[row])]))
+    return Ground.from_columns(boxes, frames.to_pylist())
+
+
+def _mask(values: pa.BooleanArray) -> Mask:
+    return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+def _figure(share: Leakage) -> LeakageFigure:
+    return LeakageFigure(value=share.value, of=share.of, reason=share.reason)
+
+
+def _share(what: str, shared: Mask, ours: Mask, theirs: Mask) -> Leakage:
+    """Return the share of the samples that have `what`, of which some are shared."""
+    if reason := unknown(len(ours), ours, theirs, what):
+        return Leakage(None, len(ours), reason)
+    blind = int((~ours).sum() + (~theirs).sum())
+    return Leakage(float(shared[ours].mean()), int(ours.sum()), f"{blind:,} samples have no {what}" if blind else "")
+
+
+class _Moments:
+    """The acquisitions of samples: `time` in microseconds, ascending, and the `row` of each, of `count` samples."""
+
+    def __init__(self, row: npt.NDArray[np.int64], time: npt.NDArray[np.int64], count: int) -> None:
+        order = np.argsort(time, kind="stable")
+        self.row, self.time, self.count = row[order], time[order], count
+
+    @property
+    def known(self) -> Mask:
+        """Say for each sample whether the moment of an acquisition is known."""
+        return self.rows(np.ones(len(self.row), np.bool_))
+
+    def rows(self, chosen: Mask) -> Mask:
+        """Say for each sample whether one of its acquisitions is chosen."""
+        found = np.zeros(self.count, np.bool_)
+        found[self.row[chosen]] = True
+        return found
+
+    def beside(self, other: _Moments, most: int) -> Mask:
+        """Say for each acquisition whether one of `other` is at most so many microseconds away."""
+        first = np.searchsorted(other.time, self.time - most, "left")
+        return np.asarray(first < np.searchsorted(other.time, self.time + most, "right"))
+
+
+def _times(table: pa.Table) -> _Moments:
+    """Return when samples were taken. A time at midnight is a date alone, which tells nothing."""
+    dates = table["dates"].combine_chunks()
+    parts = [
+        (np.arange(len(table)), table["time"].combine_chunks()),
+        (pc.list_parent_indices(dates).to_numpy(), dates.flatten().field("time")),
+    ]
+    rows, times = [], []
+    for row, time in parts:
+        known = time.is_valid().to_numpy(zero_copy_only=False)
+        rows.append(row[known])
+        times.append(time.drop_null().cast(pa.int64()).to_numpy())
+    row, time = np.concatenate(rows), np.concatenate(times)
+    exact = time % DAY_US != 0
+    return _Moments(row[exact], time[exact], len(table))
+
+
+def _times_share(ours: _Moments, theirs: _Moments) -> dict[str, Leakage]:
+    return {
+        name: _share("time", ours.rows(ours.beside(theirs, most)), ours.known, theirs.known)
+        for name, most in (("acquisition", 0), ("pass", PASS_US))
+    }
