@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,99 +10,90 @@ import numpy.typing as npt
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
-from sar_data.split.group import place_groups
-from sar_data.split.neighbours import Boxes, boxes_of, extent_of, near
-from sar_data.split.placement import OUT, Codes, assignment, check_fractions, usable
-from sar_data.split.policy import SPLITS, Assignment, Lists
+from sar_data.split.balance import FREE
+from sar_data.split.drawn import TEST, TRAIN, VAL, Whole, kept_codes, kept_notes
+from sar_data.split.ground import Ground, touching
+from sar_data.split.neighbours import Mask, extent_of
+from sar_data.split.placement import OUT, Codes, assignment, usable
+from sar_data.split.policy import SPLITS, Assignment
 
-TRAIN, VAL, TEST = range(3)
+Extents = Mapping[str, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blocks:
+class Blocks(Whole):
     """Place square blocks of `size` by `size` patches, then leave out a buffer of `buffer` patches.
 
-    A patch's block is (crs, floor(centre / (size * patch extent))), the extent being the median of its crs. A
-    buffer of 1 leaves out what touches another split (intersects, or shares an edge or corner), so that leakage
-    by neighbourhood is exactly 0; each further patch of buffer widens the strip by one extent. Evaluation stays
-    as whole as can be: val gives way to test, train to both. On a full lattice split 80/20 this costs 13.1, 5.9,
-    3.6 and 1.7 % of all patches for blocks of 5, 10, 15 and 30. Patches in different crs are never compared:
-    where two UTM zones meet, neighbours across the border are not seen.
+    A patch's block is (frame, floor(centre / (size * patch extent))), the extent being the median of its frame. A
+    buffer of 1 leaves out what touches another split (intersects, or shares an edge or corner), so that leakage by
+    neighbourhood is exactly 0, across zones of UTM too; each further patch of buffer widens the strip by one extent.
+    Evaluation stays as whole as can be: val gives way to test, train to both. On a full lattice split 80/20 this costs
+    13.1, 5.9, 3.6 and 1.7 % of all patches for blocks of 5, 10, 15 and 30. Windows of different scenes are compared by
+    no coordinates: where scenes overlap, group:by=place holds ground apart. With a kept split, it is the new patches
+    that give way.
     """
 
     size: int = 10
     buffer: int = 1
-    train: float = 0.8
-    val: float = 0.1
-    test: float = 0.1
 
     def __post_init__(self) -> None:
-        check_fractions(self.train, self.val, self.test)
+        Whole.__post_init__(self)
         if self.size < 1:
             raise UsageError(f"blocks size: expected at least 1 patch, found {self.size}")
         if self.buffer < 0:
             raise UsageError(f"blocks buffer: expected 0 patches or more, found {self.buffer}")
 
-    def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
+    def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
         """Place every usable record by its footprint; raise SplitError where one has none, or train ends empty."""
         positions = usable(records)
         placed = [records[i] for i in positions]
         for record in placed:
-            if record.footprint is None or record.crs is None:
+            if record.footprint is None or record.footprint_frame is None:
                 missing = "footprint" if record.footprint is None else "crs"
                 raise SplitError(
                     f"record {record.key!r}: expected a footprint and its crs, found no {missing}: "
                     "use `split=group` or `split=random`, which need no georeference"
                 )
-        boxes = boxes_of(placed)
-        regions = _regions(placed)
-        extents = {crs: extent_of(boxes[members]) for crs, members in regions.items()}
-        names = self._names(boxes, regions, extents)
-        code = place_groups(Counter(names), (self.train, self.val, self.test), seed)
-        codes = np.fromiter((code[name] for name in names), dtype=np.int8, count=len(names))
-        reasons: dict[int, str] = {}
-        if self.buffer:
-            for crs, members in regions.items():
-                gap = (self.buffer - 1) * extents[crs]
-                # Val first: train need not keep away from val patches that have themselves given way.
-                for loser, winner in ((VAL, TEST), (TRAIN, TEST), (TRAIN, VAL)):
-                    lost = _lost(codes, boxes, members, loser, winner, gap)
-                    codes[lost] = OUT
-                    reasons.update({positions[j]: self._reason(winner) for j in lost.tolist()})
+        ground, before = Ground.of(placed), kept_codes(placed, kept)
+        extents = {frame: extent_of(ground.boxes[rows]) for frame, rows in ground.members.items()}
+        codes, blocks = self.place(self._names(ground, extents), placed, before, seed)
+        reasons = self._buffered(codes, ground, extents, before != FREE) if self.buffer else {}
         if len(codes) and not np.any(codes == TRAIN):
             raise SplitError(
                 f"blocks of {self.size} with a buffer of {self.buffer}: expected train patches, found none left of "
-                f"{len(codes)} in {len(code)} blocks: use a smaller size, buffer=0, or `split=group`"
+                f"{len(codes)} in {blocks} blocks: use a smaller size, buffer=0, or `split=group`"
             )
-        return assignment(records, positions, codes, reasons=reasons, notes={"blocks": len(code)})
+        notes = {"blocks": blocks, **kept_notes(placed, kept)}
+        return assignment(
+            records, positions, codes, reasons={positions[j]: why for j, why in reasons.items()}, notes=notes
+        )
 
-    def _names(
-        self, boxes: Boxes, regions: dict[str, npt.NDArray[np.intp]], extents: dict[str, npt.NDArray[np.float64]]
-    ) -> list[str]:
-        names = [""] * len(boxes)
-        for crs, members in regions.items():
-            centres = (boxes[members, :2] + boxes[members, 2:]) / 2
-            cells = np.floor(centres / (self.size * extents[crs])).astype(np.int64)
-            for j, (column, row) in zip(members.tolist(), cells.tolist(), strict=True):
-                names[j] = f"{crs} {column} {row}"
+    def _names(self, ground: Ground, extents: Extents) -> list[str]:
+        names = [""] * len(ground)
+        for frame, rows in ground.members.items():
+            centres = (ground.boxes[rows, :2] + ground.boxes[rows, 2:]) / 2
+            cells = np.floor(centres / (self.size * extents[frame])).astype(np.int64)
+            for j, (column, row) in zip(rows.tolist(), cells.tolist(), strict=True):
+                names[j] = f"{frame} {column} {row}"
         return names
 
-    def _reason(self, winner: int) -> str:
-        return f"buffer: within {self.buffer} {'patch' if self.buffer == 1 else 'patches'} of {SPLITS[winner]}"
+    def _buffered(self, codes: Codes, ground: Ground, extents: Extents, fixed: Mask) -> dict[int, str]:
+        """Leave out what lies too near to another split, and return the reason of each; what is fixed stays."""
+        gaps = {frame: (self.buffer - 1) * extent for frame, extent in extents.items()}
+        width = f"{self.buffer} {'patch' if self.buffer == 1 else 'patches'}"
+        reasons: dict[int, str] = {}
 
+        def give_way(loser: int, winner: int, winners: Mask) -> None:
+            ours, theirs = np.flatnonzero((codes == loser) & ~fixed), np.flatnonzero((codes == winner) & winners)
+            lost = ours[touching(ground.take(ours), ground.take(theirs), gaps)]
+            codes[lost] = OUT
+            reasons.update(dict.fromkeys(lost.tolist(), f"buffer: within {width} of {SPLITS[winner]}"))
 
-def _regions(records: Sequence[Record]) -> dict[str, npt.NDArray[np.intp]]:
-    """Return the positions of the records of each crs."""
-    members: dict[str, list[int]] = {}
-    for j, record in enumerate(records):
-        members.setdefault(record.crs or "", []).append(j)
-    return {crs: np.array(rows, dtype=np.intp) for crs, rows in members.items()}
-
-
-def _lost(
-    codes: Codes, boxes: Boxes, members: npt.NDArray[np.intp], loser: int, winner: int, gap: npt.NDArray[np.float64]
-) -> npt.NDArray[np.intp]:
-    losers = members[codes[members] == loser]
-    winners = members[codes[members] == winner]
-    lost: npt.NDArray[np.intp] = losers[near(boxes[losers], boxes[winners], gap)]
-    return lost
+        if fixed.any():
+            for loser in (TRAIN, VAL, TEST):
+                for winner in {TRAIN, VAL, TEST} - {loser}:
+                    give_way(loser, winner, fixed)
+        # Val first: train need not keep away from val patches that have themselves given way.
+        for loser, winner in ((VAL, TEST), (TRAIN, TEST), (TRAIN, VAL)):
+            give_way(loser, winner, ~fixed)
+        return reasons

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sar_data.errors import SplitError
 from sar_data.record import Record
-from sar_data.split.group import place_groups
+from sar_data.split.drawn import place_groups
 from sar_data.split.official import Official
 from sar_data.split.placement import check_fractions
 from sar_data.split.policy import SPLITS, Assignment, Lists

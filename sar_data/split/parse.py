@@ -9,7 +9,8 @@ from typing import Any, get_args, get_type_hints
 from sar_data.errors import UsageError, unknown
 from sar_data.split.policy import SplitPolicy
 
-_KINDS = {float: "a number", int: "a whole number", str: "a name"}
+_KINDS = {float: "a number", int: "a whole number", str: "a name", bool: "yes or no"}
+_WORDS = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def parse(text: str, policies: Mapping[str, SplitPolicy]) -> tuple[str, SplitPolicy]:
@@ -54,9 +55,9 @@ def _fields(policy: SplitPolicy) -> dict[str, type]:
     return kinds
 
 
-def _convert(what: str, value: str, kind: type) -> float | int | str:
+def _convert(what: str, value: str, kind: type) -> bool | float | int | str:
     try:
-        converted: float | int | str = kind(value)
-    except ValueError:
+        converted: bool | float | int | str = _WORDS[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError):
         raise UsageError(f"{what}: expected {_KINDS[kind]}, found {value!r}") from None
     return converted

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
-from sar_data.split.placement import Codes, assignment, check_fractions, hash_order, usable
+from sar_data.split.balance import labels_of, spread
+from sar_data.split.drawn import Drawn, kept_codes, kept_notes
+from sar_data.split.placement import assignment, hash_order, usable
 from sar_data.split.policy import SPLITS, Assignment, Lists
 
 Ints = npt.NDArray[np.int64]
@@ -82,30 +83,21 @@ TRAIN, TEST = SPLITS.index("train"), SPLITS.index("test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stratified:
+class Stratified(Drawn):
     """Place samples so that each class of the first task is shared out as the fractions say.
 
-    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, doi:10.1007/978-3-642-23808-6_10), a label
-    at a time instead of a sample at a time: the rarest remaining label's samples, in hash order, are apportioned
-    by what each split still needs of it. A label is thus exact to one sample, unless rarer labels that occur
-    with it have already filled a split. Neighbouring patches land in different splits: see Blocks.
+    Neighbouring patches land in different splits: `stratified` of Group and Blocks shares out whole units.
     """
 
-    train: float = 0.8
-    val: float = 0.1
-    test: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_fractions(self.train, self.val, self.test)
-
-    def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
+    def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
         """Place every usable record; raise SplitError where one carries no task's labels."""
         positions = usable(records)
-        order = hash_order([records[i].key for i in positions], seed)
-        ranked = [_labels(records[positions[j]]) for j in order.tolist()]
+        placed = [records[i] for i in positions]
+        order = hash_order([record.key for record in placed], seed)
+        ranked = [labels_of(placed[j]) for j in order.tolist()]
         codes = np.empty(len(positions), dtype=np.int8)
-        codes[order] = _stratify(_matrix(ranked), np.array([self.train, self.val, self.test]))
-        return assignment(records, positions, codes)
+        codes[order] = spread(ranked, self.bins, kept_codes(placed, kept)[order])
+        return assignment(records, positions, self.homes[codes], notes=kept_notes(placed, kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +118,7 @@ class SklearnStratified:
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record; raise SplitError for several labels a record or where classes are too few."""
         positions = sorted(usable(records), key=lambda i: _walk(records[i]))
-        labels = [_labels(records[i]) for i in positions]
+        labels = [labels_of(records[i]) for i in positions]
         for i, found in zip(positions, labels, strict=True):
             if len(found) != 1:
                 raise SplitError(
@@ -137,57 +129,8 @@ class SklearnStratified:
         return assignment(records, positions, np.where(chosen, TRAIN, TEST).astype(np.int8))
 
 
-def _labels(record: Record) -> tuple[int, ...]:
-    for labels in record.labels.values():
-        return labels
-    raise SplitError(f"record {record.key!r}: expected the labels of a task, found none: use `split=random`")
-
-
 def _walk(record: Record) -> tuple[str, str, str]:
     if not record.files:
         raise SplitError(f"record {record.key!r}: expected a file to order it by, found none: use `split=stratified`")
     folder, _, name = min(file.path.rpartition("/") for file in record.files)
     return folder, name, record.key
-
-
-def _matrix(labels: Sequence[tuple[int, ...]]) -> npt.NDArray[np.bool_]:
-    """Return the label sets as [label, sample]."""
-    lengths = np.fromiter(map(len, labels), dtype=np.intp, count=len(labels))
-    flat = np.fromiter(chain.from_iterable(labels), dtype=np.intp, count=int(lengths.sum()))
-    matrix = np.zeros((int(flat.max(initial=-1)) + 1, len(labels)), dtype=np.bool_)
-    matrix[flat, np.repeat(np.arange(len(labels)), lengths)] = True
-    return matrix
-
-
-def _stratify(matrix: npt.NDArray[np.bool_], shares: npt.NDArray[np.float64]) -> Codes:
-    codes = np.empty(matrix.shape[1], dtype=np.int8)
-    waiting = np.ones(matrix.shape[1], dtype=np.bool_)
-    left = matrix.sum(axis=1)
-    need = shares[:, None] * left
-    room = shares * matrix.shape[1]
-    while left.any():
-        label = int(np.where(left > 0, left, left.max() + 1).argmin())
-        members = np.flatnonzero(matrix[label] & waiting)
-        quota = _apportion(len(members), need[:, label], room)
-        parts = np.split(members, np.cumsum(quota)[:-1])
-        for split, part in enumerate(parts):
-            codes[part] = split
-            found = matrix[:, part].sum(axis=1)
-            need[split] -= found
-            room[split] -= len(part)
-            left -= found
-        waiting[members] = False
-    rest = np.flatnonzero(waiting)
-    codes[rest] = np.repeat(np.arange(len(shares)), _apportion(len(rest), room, room))
-    return codes
-
-
-def _apportion(count: int, need: npt.NDArray[np.float64], room: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Share `count` samples out by need; what rounding leaves goes by remainder, then to the emptiest split."""
-    wanted = np.maximum(need, 0)
-    exact = count * wanted / wanted.sum() if count else wanted * 0
-    quota: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
-    remainder = np.round(exact - quota, 9)
-    for split in np.lexsort((-room, -remainder))[: count - int(quota.sum())]:
-        quota[split] += 1
-    return quota

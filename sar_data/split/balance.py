@@ -1,0 +1,117 @@
+"""Balance: classes are shared out as evenly as samples, or units of samples, allow.
+
+Iterative stratification after Sechidis, Tsoumakas and Vlahavas 2011, doi:10.1007/978-3-642-23808-6_10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import SplitError
+from sar_data.record import Record
+
+Counts = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int8]
+FREE = -1
+"""The code of what is not placed yet."""
+
+
+def labels_of(record: Record) -> tuple[int, ...]:
+    """Return the labels of a record's first task; raise SplitError where it has no task."""
+    for labels in record.labels.values():
+        return labels
+    raise SplitError(f"record {record.key!r}: expected the labels of a task, found none: use `split=random`")
+
+
+def _flat(labels: Sequence[tuple[int, ...]]) -> tuple[Counts, Counts]:
+    """Return the labels one after the other, and the sample of each."""
+    lengths = np.fromiter(map(len, labels), dtype=np.int64, count=len(labels))
+    flat = np.fromiter(chain.from_iterable(labels), dtype=np.int64, count=int(lengths.sum()))
+    return flat, np.repeat(np.arange(len(labels)), lengths)
+
+
+def spread(labels: Sequence[tuple[int, ...]], shares: Shares, before: Codes) -> Codes:
+    """Return the bin of each sample, so that each label is shared out as `shares` say; `before` has what is placed.
+
+    A label at a time instead of a sample at a time: the samples of the rarest remaining label, in their order, are
+    apportioned by what each bin still needs of it. A label is thus exact to one sample, unless rarer labels that occur
+    with it have already filled a bin.
+    """
+    flat, sample = _flat(labels)
+    matrix = np.zeros((int(flat.max(initial=-1)) + 1, len(labels)), dtype=np.bool_)
+    matrix[flat, sample] = True
+    codes, waiting = before.copy(), before == FREE
+    need, room = shares[:, None] * matrix.sum(axis=1), shares * matrix.shape[1]
+    for code in range(len(shares)):
+        need[code] -= matrix[:, before == code].sum(axis=1)
+        room[code] -= np.count_nonzero(before == code)
+    left = matrix[:, waiting].sum(axis=1)
+    while left.any():
+        label = int(np.where(left > 0, left, left.max() + 1).argmin())
+        members = np.flatnonzero(matrix[label] & waiting)
+        quota = _apportion(len(members), need[:, label], room)
+        parts = np.split(members, np.cumsum(quota)[:-1])
+        for code, part in enumerate(parts):
+            codes[part] = code
+            found = matrix[:, part].sum(axis=1)
+            need[code] -= found
+            room[code] -= len(part)
+            left -= found
+        waiting[members] = False
+    rest = np.flatnonzero(waiting)
+    codes[rest] = np.repeat(np.arange(len(shares)), _apportion(len(rest), room, room))
+    return codes
+
+
+def _apportion(count: int, need: Shares, room: Shares) -> Counts:
+    """Share `count` samples out by need; what rounding leaves goes by remainder, then to the emptiest bin."""
+    positive = np.maximum(need, 0)
+    if not positive.any():  # bins that are kept may hold more of it than their share
+        positive = np.maximum(room, 0) if (room > 0).any() else np.ones(len(room))
+    exact = count * positive / positive.sum() if count else positive * 0
+    quota: Counts = np.floor(exact).astype(np.int64)
+    remainder = np.round(exact - quota, 9)
+    for code in np.lexsort((-room, -remainder))[: count - int(quota.sum())]:
+        quota[code] += 1
+    return quota
+
+
+def balanced(
+    unit: Counts, labels: Sequence[tuple[int, ...]], shares: Shares, order: npt.NDArray[np.intp], before: Codes
+) -> Codes:
+    """Return the bin of each unit, so that the labels of its samples are shared out as `shares` say.
+
+    `unit` is the unit of each sample, whose labels `labels` has; `before` is the bin of each unit that is placed, FREE
+    of the others; `order` ranks the units where nothing else does. The rarest remaining label is shared out first, the
+    units that hold most of it before the others, each to the bin that lacks most of it, then to the emptiest.
+    """
+    flat, sample = _flat(labels)
+    counts = np.zeros((len(before), int(flat.max(initial=-1)) + 1), dtype=np.int64)
+    np.add.at(counts, (unit[sample], flat), 1)
+    sizes = np.bincount(unit, minlength=len(before))
+    need, room = shares[:, None] * counts.sum(axis=0), shares * len(labels)
+    codes, rank = before.copy(), np.empty(len(before), np.intp)
+    rank[order] = np.arange(len(order))
+
+    def put(one: int, code: int) -> None:
+        codes[one] = code
+        need[code] -= counts[one]
+        room[code] -= sizes[one]
+
+    for one in np.flatnonzero(before != FREE).tolist():
+        put(one, int(before[one]))
+    left = counts[codes == FREE].sum(axis=0)
+    while left.any():
+        label = int(np.where(left > 0, left, left.max() + 1).argmin())
+        members = np.flatnonzero((codes == FREE) & (counts[:, label] > 0))
+        for one in members[np.lexsort((rank[members], -counts[members, label]))].tolist():
+            put(one, int(np.lexsort((-room, -need[:, label]))[0]))
+        left -= counts[members].sum(axis=0)
+    for one in order[codes[order] == FREE].tolist():
+        put(one, int(room.argmax()))
+    return codes

@@ -1,0 +1,167 @@
+"""What all policies that draw have in common: shares or folds, units that stay whole, and data that grow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sar_data.errors import SplitError, UsageError
+from sar_data.record import Record
+from sar_data.split.balance import FREE, Counts, Shares, balanced, labels_of
+from sar_data.split.placement import Codes, check_fractions, hash_order
+from sar_data.split.policy import SPLITS, Assignment, Lists, added
+
+TRAIN, VAL, TEST = range(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A policy that draws: by the shares of train, val and test, or by `folds`.
+
+    With folds the samples are parted into so many equal parts, the same for every `fold`, which counts from 0: that
+    part is test, the next one val where val has a share, and all others are train.
+    """
+
+    train: float = 0.8
+    val: float = 0.1
+    test: float = 0.1
+    folds: int | None = added(None)
+    fold: int = added(0)
+
+    def __post_init__(self) -> None:
+        check_fractions(self.train, self.val, self.test)
+        least = 3 if self.val else 2
+        if self.folds is not None and self.folds < least:
+            why = "one each for train, val and test" if self.val else "one each for train and test"
+            raise UsageError(f"split folds: expected at least {least}, {why}, found {self.folds}")
+        if not 0 <= self.fold < (self.folds or 1):
+            counted = f"0 to {self.folds - 1}" if self.folds else "none without folds"
+            raise UsageError(f"split fold: expected {counted}, found {self.fold}")
+
+    @property
+    def bins(self) -> Shares:
+        """The share of each part."""
+        if self.folds is None:
+            return np.array([self.train, self.val, self.test])
+        return np.full(self.folds, 1 / self.folds)
+
+    @property
+    def homes(self) -> Codes:
+        """The split of each part, as an index into SPLITS."""
+        if self.folds is None:
+            return np.arange(3, dtype=np.int8)
+        homes = np.full(self.folds, TRAIN, dtype=np.int8)
+        if self.val:
+            homes[(self.fold + 1) % self.folds] = VAL
+        homes[self.fold] = TEST
+        return homes
+
+    def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
+        """Place every usable record; raise SplitError where that cannot be done."""
+        return self.draw(records, seed, {})
+
+    def keep(self, records: Sequence[Record], *, kept: Mapping[str, str], seed: int) -> Assignment:
+        """Place every usable record, those of `kept` (key → split) where they were.
+
+        What belongs together stays together: a new record of a unit that has a place goes there. New units fill what
+        the shares lack. Raises SplitError where the kept records of a unit are in several splits, and all that `assign`
+        does; UsageError with folds, of which a split is but one.
+        """
+        if self.folds is not None:
+            raise UsageError(f"`folds={self.folds}`: expected no folds where the split of a build is kept: take shares")
+        return self.draw(records, seed, kept)
+
+    def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
+        """Place every usable record, as `keep` says."""
+        raise NotImplementedError
+
+
+def kept_codes(records: Sequence[Record], kept: Mapping[str, str]) -> Codes:
+    """Return the split of each record that is kept in one, FREE for the others."""
+    if not kept:
+        return np.full(len(records), FREE, dtype=np.int8)
+    code = {name: i for i, name in enumerate(SPLITS)}
+    found = (code.get(kept.get(record.key, ""), FREE) for record in records)
+    return np.fromiter(found, dtype=np.int8, count=len(records))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Drawn):
+    """A policy that places whole units; `stratified` shares out the classes of the first task as evenly as they allow.
+
+    Without it units go, in the order of their hashes, where most samples are missing.
+    """
+
+    stratified: bool = added(False)
+
+    def place(self, names: Sequence[str], records: Sequence[Record], before: Codes, seed: int) -> tuple[Codes, int]:
+        """Return the split of each record, given the name of its unit, and the number of units."""
+        number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        unit = np.fromiter((number[name] for name in names), dtype=np.int64, count=len(names))
+        units, sizes = list(number), np.bincount(unit, minlength=len(number))
+        if units and self.folds is not None and len(units) < self.folds:
+            raise SplitError(f"split folds: expected at least {self.folds} units to part, found {len(units)}")
+        settled = _settled(unit, units, before)
+        order = hash_order(units, seed)
+        if self.stratified:
+            codes = balanced(unit, [labels_of(record) for record in records], self.bins, order, settled)
+        else:
+            codes = filled(sizes, self.bins, order, settled)
+        placed = self.homes[codes][unit]
+        if len(placed) and not np.any(placed == TRAIN):
+            raise SplitError(f"expected train samples, found none in {len(units)} units: take smaller units or shares")
+        return placed, len(units)
+
+
+def _settled(unit: Counts, units: Sequence[str], before: Codes) -> Codes:
+    """Return the split of each unit of which a record is kept, FREE of the others."""
+    codes = np.full(len(units), FREE, dtype=np.int8)
+    for code in range(len(SPLITS)):
+        members = np.unique(unit[before == code])
+        torn = members[codes[members] != FREE]
+        if len(torn):
+            where = f"{SPLITS[codes[torn[0]]]} and {SPLITS[code]}"
+            raise SplitError(
+                f"{units[torn[0]]}: expected its records in one split of the build that is kept, found {where} "
+                f"({len(torn):,} such): keep a build whose split has the same units"
+            )
+        codes[members] = code
+    return codes
+
+
+def place_groups(sizes: Mapping[str, int], shares: Sequence[float], seed: int) -> dict[str, int]:
+    """Return the part of each group, given the number of samples of each, as `filled` says."""
+    names = list(sizes)
+    free = np.full(len(names), FREE, dtype=np.int8)
+    codes = filled(np.fromiter(sizes.values(), np.int64, len(names)), np.array(shares), hash_order(names, seed), free)
+    return dict(zip(names, codes.tolist(), strict=True))
+
+
+def filled(sizes: Counts, shares: Shares, order: Codes | Counts, before: Codes) -> Codes:
+    """Return the part of each unit, given their sizes; `before` has those that are placed.
+
+    In their order, each unit goes to the part that lacks most samples, between equals to the first. The first unit of
+    all goes to the first part whatever the shares, so that train is never empty.
+    """
+    codes = before.copy()
+    lack = (shares * sizes.sum()).tolist()
+    for one in np.flatnonzero(before != FREE).tolist():
+        lack[before[one]] -= int(sizes[one])
+    begun = bool((before != FREE).any())
+    for one in order.tolist():
+        if codes[one] == FREE:
+            code = lack.index(max(lack)) if begun else 0
+            codes[one], begun = code, True
+            lack[code] -= int(sizes[one])
+    return codes
+
+
+def kept_notes(records: Sequence[Record], kept: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return how many records of a kept split are here, new, and gone, for the manifest; nothing where none is kept."""
+    if not kept:
+        return {}
+    here = Counter(record.key in kept for record in records)
+    return {"kept": {"records": here[True], "new": here[False], "gone": len(kept) - here[True]}}
