@@ -33,6 +33,7 @@ def build(
     compression: Compression = "none",
     split: str | None = None,
     seed: int = 0,
+    keep: Absolute | None = None,
     limit: Positive | None = None,
     lists: Absolute | None = None,
     work: Absolute | None = None,
@@ -72,6 +73,7 @@ def build(
         compression: none, or zstd (zarr only).
         split: NAME or NAME:FIELD=VALUE,…; none for the dataset's default.
         seed: Seed of split policies that draw.
+        keep: A sealed build of the dataset, absolute, whose records stay in their splits; none to draw all anew.
         limit: Take that many records, in hash order; none for all.
         lists: Folder of the official lists, absolute; none to look beside the source.
         work: Folder for what reading an archive needs, absolute; none to keep it beside the archive.
@@ -98,7 +100,7 @@ def build(
         accept_licence: Agree to the dataset's licence, where fetching needs that.
     """
     explain()
-    check_absolute(source=source, out=out, lists=lists, work=work)
+    check_absolute(source=source, out=out, lists=lists, work=work, keep=keep)
     request = BuildRequest(
         dataset=dataset,
         variant=variant,
@@ -111,6 +113,7 @@ def build(
         compression=compression,
         split=split,
         seed=seed,
+        keep=keep,
         limit=limit,
         shard_length=shard_length,
         rehash=rehash,

@@ -10,6 +10,7 @@ from typing import Any
 from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
+from sar_data.split.price import price_of
 
 CONFIG = "config.json"  # of a run: what was asked
 FIGURES = ("mean", "std", "min", "max")
@@ -37,9 +38,16 @@ def page(build: Build) -> str:
         "unused": _counts(manifest.unused),
         "quarantined": str(len(manifest.quarantine)),
         "split policy": _policy(manifest.split_policy),
+        "price of the split": _price(manifest),
         "leakage": ", ".join(f"{name} {figure.value}" for name, figure in manifest.leakage.items()),
     }
     return _page(manifest.title, _place(build), facts)
+
+
+def _price(manifest: Manifest) -> str:
+    counts = {name: split.count for name, split in manifest.splits.items()}
+    shares = {name: split.class_shares for name, split in manifest.splits.items()}
+    return price_of(counts, shares, manifest.unused).sentence() or "none"
 
 
 def verification_page(build: Build, full: bool) -> str:

@@ -16,6 +16,7 @@ from sar_data.builder import published
 from sar_data.builder.draft import Draft
 from sar_data.builder.fit import Fitted, fitted
 from sar_data.builder.gate import with_absence
+from sar_data.builder.kept import kept
 from sar_data.builder.newer import newer_than
 from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
@@ -63,10 +64,13 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     check_shape(spec, container)
     if isinstance(policy, ByLists):
         policy.check_lists(lists)  # before half a million records are scanned
+    before = kept(request.keep, spec.name, name, policy) if request.keep else None
     scanned, fit = _scanned(request, fit, runner, progress, say)
     records, spec = scanned.records, fit.pipeline.spec
     request.check_sizes(largest(scanned.table, spec.shape))
-    assignment = policy.assign(records, seed=request.seed, lists=lists)
+    assignment = (
+        before.assign(records, request.seed) if before else policy.assign(records, seed=request.seed, lists=lists)
+    )
     _report(request, fit, scanned, published.counts_of(spec, records, assignment.split, name), say)
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {

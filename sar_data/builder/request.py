@@ -102,7 +102,9 @@ class BuildRequest(Changes):
     kept, beside the archive without it; `lists` a folder of official lists.
 
     `format` is one container or several, of which each is a build; None is the dataset's own choice. `split` is a
-    policy as `parse` reads it, None for the dataset's default; `limit` takes that many records in hash order; `rehash`
+    policy as `parse` reads it, None for the dataset's default; `keep` is a sealed build of the same dataset, whose
+    records stay in the splits that they have there, while `split` places the new ones. `limit` takes that many records
+    in hash order; `rehash`
     lets the recipe cover the files' contents; `statistics=False` leaves them out, which only a benchmark should want.
     `bad_records` are no part of the recipe: stop at the first, or quarantine them. `bad_objects` are objects that no
     image can have, such as a box of no area: drop each alone, and say how many there were; stop, with their number; or
@@ -129,6 +131,7 @@ class BuildRequest(Changes):
     compression: Compression = "none"
     split: str | None = None
     seed: int = 0
+    keep: Path | None = None
     limit: int | None = None
     shard_length: int = 256  # about 30 MB of BigEarthNet: long against a seek, short against a cache
     rehash: bool = False

@@ -14,6 +14,7 @@ import click
 from sar_data.cli.console import say
 from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.policy import SPLITS
+from sar_data.split.price import price_of
 
 if TYPE_CHECKING:
     from sar_data.builder.itinerary import BuildResult
@@ -118,6 +119,10 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "dropped", ", ".join(f"{n:,} {reason}" for reason, n in manifest.dropped_objects.items())
     policy = manifest.split_policy
     yield "split", f"{policy.policy}, seed {policy.seed}"
+    if kept := policy.notes.get("kept"):
+        yield "kept", f"{kept['records']:,} records of a build, {kept['new']:,} new, {kept['gone']:,} gone"
+    if price := price_of(counts, {s: d.class_shares for s, d in manifest.splits.items()}, manifest.unused).sentence():
+        yield "price", price
     if empty := [split for split in SPLITS if not counts[split]]:
         yield "empty", f"{' and '.join(empty)}: no record lies there"
     yield from (("leakage", line) for line in sentences(pair(manifest.leakage)))

@@ -19,6 +19,8 @@ Shares = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int8]
 FREE = -1
 """The code of what is not placed yet."""
+ROUNDS = 5
+"""How often all units are looked at again, at most."""
 
 
 def labels_of(record: Record) -> tuple[int, ...]:
@@ -87,31 +89,43 @@ def balanced(
     """Return the bin of each unit, so that the labels of its samples are shared out as `shares` say.
 
     `unit` is the unit of each sample, whose labels `labels` has; `before` is the bin of each unit that is placed, FREE
-    of the others; `order` ranks the units where nothing else does. The rarest remaining label is shared out first, the
-    units that hold most of it before the others, each to the bin that lacks most of it, then to the emptiest.
+    of the others; `order` ranks the units where nothing else does. As for samples, the rarest remaining label is shared
+    out first, the units that hold most of it before the others. A unit brings more than one sample and one label, so
+    that it goes where the shares of all labels, and of the samples, come nearest: where the sum of squared deviations,
+    each relative to its expectation, grows least. Then units are moved where that makes the sum less.
     """
     flat, sample = _flat(labels)
-    counts = np.zeros((len(before), int(flat.max(initial=-1)) + 1), dtype=np.int64)
+    counts = np.zeros((len(before), int(flat.max(initial=-1)) + 2), dtype=np.int64)
     np.add.at(counts, (unit[sample], flat), 1)
-    sizes = np.bincount(unit, minlength=len(before))
-    need, room = shares[:, None] * counts.sum(axis=0), shares * len(labels)
+    counts[:, -1] = np.bincount(unit, minlength=len(before))  # the samples themselves count as one more label
+    totals = np.maximum(counts.sum(axis=0), 1)
+    usable = shares > 0
+    weights = np.where(usable[:, None], 1 / (np.where(usable, shares, 1)[:, None] ** 2 * totals), np.inf)
+    need = shares[:, None] * counts.sum(axis=0)
     codes, rank = before.copy(), np.empty(len(before), np.intp)
     rank[order] = np.arange(len(order))
+    for code in range(len(shares)):
+        need[code] -= counts[before == code].sum(axis=0)
 
-    def put(one: int, code: int) -> None:
-        codes[one] = code
-        need[code] -= counts[one]
-        room[code] -= sizes[one]
+    def put(one: int) -> bool:
+        """Place a unit, or place it anew; say whether it moved."""
+        held, old = np.flatnonzero(counts[one]), codes[one]
+        own = counts[one, held]
+        if old != FREE:
+            need[old, held] += own
+        codes[one] = code = int(((own - 2 * need[:, held]) * own * weights[:, held]).sum(axis=1).argmin())
+        need[code, held] -= own
+        return code != int(old)
 
-    for one in np.flatnonzero(before != FREE).tolist():
-        put(one, int(before[one]))
     left = counts[codes == FREE].sum(axis=0)
     while left.any():
         label = int(np.where(left > 0, left, left.max() + 1).argmin())
         members = np.flatnonzero((codes == FREE) & (counts[:, label] > 0))
         for one in members[np.lexsort((rank[members], -counts[members, label]))].tolist():
-            put(one, int(np.lexsort((-room, -need[:, label]))[0]))
+            put(one)
         left -= counts[members].sum(axis=0)
-    for one in order[codes[order] == FREE].tolist():
-        put(one, int(room.argmax()))
+    moving = order[before[order] == FREE].tolist()
+    for _ in range(ROUNDS):
+        if not sum(map(put, moving)):
+            break
     return codes

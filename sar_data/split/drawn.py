@@ -70,9 +70,13 @@ class Drawn:
         the shares lack. Raises SplitError where the kept records of a unit are in several splits, and all that `assign`
         does; UsageError with folds, of which a split is but one.
         """
-        if self.folds is not None:
-            raise UsageError(f"`folds={self.folds}`: expected no folds where the split of a build is kept: take shares")
+        self.check_keep()
         return self.draw(records, seed, kept)
+
+    def check_keep(self) -> None:
+        """Raise UsageError where a split cannot be kept."""
+        if self.folds is not None:
+            raise UsageError(f"`folds={self.folds}`: expected shares where the split of a build is kept, found folds")
 
     def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
         """Place every usable record, as `keep` says."""

@@ -8,6 +8,7 @@ import pytest
 from sar_data.errors import UsageError
 from sar_data.record import Record
 from sar_data.split.blocks import Blocks
+from sar_data.split.group import Group
 from sar_data.split.official import Official
 from sar_data.split.parse import parse
 from sar_data.split.policy import Assignment, Lists, SplitPolicy
@@ -17,6 +18,7 @@ POLICIES: dict[str, SplitPolicy] = {
     "random": Random(),
     "blocks": Blocks(val=0.0, test=0.2),
     "official": Official(val=None),
+    "group": Group(),
 }
 
 
@@ -42,6 +44,9 @@ class Odd:
         ("blocks: size = 15", Blocks(size=15, val=0.0, test=0.2)),
         ("random:train=0.7,val=0.15,test=0.15", Random(train=0.7, val=0.15, test=0.15)),
         ("random:train=1,val=0,test=0", Random(train=1.0, val=0.0, test=0.0)),
+        ("group:by=place,stratified=yes", Group(by="place", stratified=True)),
+        ("group:stratified=No", Group()),
+        ("group:folds=5,fold=2", Group(folds=5, fold=2)),
         ("official:train=a.csv,val=b.csv", Official(train="a.csv", val="b.csv")),
     ],
 )
@@ -52,11 +57,13 @@ def test_text_becomes_a_policy(text: str, policy: SplitPolicy) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ramdom", r"unknown split 'ramdom'. Did you mean 'random'\? There are: blocks, official, random"),
+        ("ramdom", r"unknown split 'ramdom'. Did you mean 'random'\? There are: blocks, group, official, random"),
         ("", "unknown split ''"),
         ("blocks:sise=3", r"unknown parameter of split blocks 'sise'. Did you mean 'size'\?"),
         ("official:exclude=x", "unknown parameter of split official 'exclude'"),
         ("blocks:size=1.5", "split blocks: size: expected a whole number, found '1.5'"),
+        ("group:stratified=maybe", "split group: stratified: expected yes or no, found 'maybe'"),
+        ("group:folds=few", "split group: folds: expected a whole number, found 'few'"),
         ("random:train=most", "split random: train: expected a number, found 'most'"),
         ("blocks:size", "expected blocks:parameter=value,…, found 'size'"),
         ("blocks:size=", "expected blocks:parameter=value,…, found 'size='"),
