@@ -1,9 +1,13 @@
-"""EuroSAT-SAR as the Parquet files of a hub: a row a patch, its GeoTIFF as bytes, its class by name."""
+"""EuroSAT-SAR as the Parquet files of a hub: a row a patch, its GeoTIFF as bytes, its class by name or number.
+
+The hub's own converter keeps the bytes of files, and with them their georeference; other copies have lost it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sar_data.errors import BadRecord
 from sar_data.labels.discovery import walk
@@ -14,6 +18,8 @@ from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Tree
 from sar_data.split import folders
 
+SIDE = 64
+
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the Parquet files that hold images."""
@@ -22,11 +28,25 @@ def units(tree: Tree) -> Iterator[str]:
             yield path
 
 
+def is_placed(tree: Tree, unit: str) -> bool:
+    """Say whether the first image of a file has a georeference."""
+    return None not in tiff.georeference_of(next(rows.images(tree, unit), b""))
+
+
+def place(crs: str | None, transform: tiff.Transform | None) -> dict[str, Any]:
+    """Return the fields of a record that say where its patch lies."""
+    footprint = None
+    if crs and transform:
+        a, _, west, _, e, north = transform
+        footprint = (west, north + SIDE * e, west + SIDE * a, north)
+    return {"crs": crs, "transform": transform, "footprint": footprint}
+
+
 def scan(tree: Tree, unit: str, classes: Sequence[str], name: re.Pattern[str]) -> Iterator[Record]:
     """Yield the records of one file."""
     file, split = SourceFile(unit, tree.size(unit)), split_of(unit)
     numbers = [str(i) for i in range(len(classes))]
-    for number, row in enumerate(rows.read_rows(tree, unit)):
+    for number, (row, image) in enumerate(zip(rows.read_rows(tree, unit), rows.images(tree, unit), strict=True)):
         named = name.fullmatch(row.name)
         label = named["cls"] if named else row.label
         if not named and label in numbers:
@@ -38,6 +58,7 @@ def scan(tree: Tree, unit: str, classes: Sequence[str], name: re.Pattern[str]) -
             files=(file,),
             labels={"landuse": (classes.index(label),)},
             attrs={"row": str(number), **({folders.ATTR: split} if split else {})},
+            **place(*tiff.georeference_of(image)),
         )
 
 
@@ -45,5 +66,5 @@ def read(tree: Tree, record: Record) -> Sample:
     """Return [VV, VH] in dB, [2, 64, 64], in the float type of the file."""
     path, row = record.files[0].path, int(record.attrs["row"])
     data = rows.image_bytes(tree, path, row)
-    raster = tiff.read(data, f"{path}, row {row}", shape=(64, 64), dtypes=("float32", "float64"), bands=2)
-    return Sample(image=raster.pixels, fallbacks=int(raster.fallback))
+    raster = tiff.read(data, f"{path}, row {row}", shape=(SIDE, SIDE), dtypes=("float32", "float64"), bands=2)
+    return Sample(image=raster.pixels, nodata=raster.filled, fallbacks=int(raster.fallback))

@@ -79,19 +79,12 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if folder not in CLASSES:
         raise BadRecord(unit, f"expected one of the classes {few(CLASSES)}, found {folder}")
     size = tree.size(unit)
-    crs, transform = tiff.georeference(tree, unit)
-    footprint = None
-    if crs and transform:
-        a, _, west, _, e, north = transform
-        footprint = (west, north + 64 * e, west + 64 * a, north)
     yield Record(
         key=name.removesuffix(".tif"),
         files=(SourceFile(unit, size),),
         labels={"landuse": (CLASSES.index(folder),)},
-        crs=crs,
-        transform=transform,
-        footprint=footprint,
         attrs={ATTR: split} if (split := split_of(unit)) else {},
+        **_eurosat_rows.place(*tiff.georeference(tree, unit)),
     )
 
 
@@ -122,14 +115,16 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
         return dataclasses.replace(made, splits={**own, **splits}), f"class folders in {counts}: `split=folders`"
     if not (files := list(_eurosat_rows.units(tree))):
         return None
+    placed = _eurosat_rows.is_placed(tree, min(files))
+    told = "with their georeference" if placed else "without a georeference: no place is known"
     return dataclasses.replace(
         PIPELINE,
         units=_eurosat_rows.units,
         scan=partial(_eurosat_rows.scan, classes=CLASSES, name=FILE),
         read=_eurosat_rows.read,
-        splits={name: policy for name, policy in splits.items() if name not in PLACED},
+        splits={name: policy for name, policy in splits.items() if placed or name not in PLACED},
         copies=None,
-    ), f"Parquet, {len(files):,} files whose rows are patches; their georeference is not read"
+    ), f"Parquet, {len(files):,} files whose rows are patches {told}"
 
 
 BENCH = bypath.ByPath(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from sar_data.system.parquet import check_size
 
 IMAGE, LABEL = "image", "label"
 MAGIC = b"PAR1"
+AT_ONCE = 64  # rows
 KEPT = 32  # row groups a process keeps: rows are read in any order, and a group of 1,000 patches takes some 34 MB
 
 
@@ -64,6 +66,17 @@ def read_rows(tree: Tree, path: str) -> list[Row]:
         labels = table[LABEL].to_pylist()
         told = (str(label) if not names or isinstance(label, str) else names[label] for label in labels)
         return [Row((name or "").rpartition("/")[2], label) for name, label in zip(paths, told, strict=True)]
+
+
+def images(tree: Tree, path: str) -> Iterator[bytes]:
+    """Yield the bytes of every row's image, empty where it has none, some at a time; raise BadRecord.
+
+    For heads of images, which a column of bytes has only with the rest: rows that are wanted alone are `image_bytes`.
+    """
+    with Reading(path, f"Parquet with images in the column {IMAGE}"):
+        for batch in _file(tree, path).iter_batches(batch_size=AT_ONCE, columns=[f"{IMAGE}.bytes"]):
+            for image in batch.column(0).field("bytes"):
+                yield image.as_py() or b""
 
 
 def _label_names(metadata: dict[bytes, bytes]) -> list[str]:

@@ -46,7 +46,7 @@ class Layout(NamedTuple):
     """A copy: how it is written from the published miniature, and what of the published records it keeps.
 
     `found` begins the sentence that the build prints, empty for what is read as published. `split` is the policy to
-    build by; `lost` are fields that the copy cannot tell; `part` says that only some of the records are in it.
+    build by; `part` says that only some of the records are in it.
     """
 
     dataset: str
@@ -54,7 +54,6 @@ class Layout(NamedTuple):
     write: Callable[[Path, Path], None]
     found: str
     split: str = "random"
-    lost: tuple[str, ...] = ()
     part: bool = False
 
 
@@ -195,7 +194,7 @@ LAYOUTS = [
     Layout(
         "eurosat-sar", "Copernicus-Bench", eurosat_bench, "class folders in all_imgs, 20 patches", "copernicus-bench"
     ),
-    Layout("eurosat-sar", "Parquet of a hub", eurosat_parquet, "Parquet, 1 files", "stratified", lost=GEO),
+    Layout("eurosat-sar", "Parquet of a hub", eurosat_parquet, "Parquet, 1 files", "blocks:size=1,buffer=0"),
     Layout("dfc2020", "packs of IEEE DataPort", dfc_packs, "", "official"),
     Layout("dfc2020", "Copernicus-Bench", dfc_bench, "", "copernicus-bench", part=True),
     Layout("bigearthnet-s1-v2", "mirror without the second table", reben_mirror, "", "official", part=True),
@@ -265,7 +264,7 @@ def test_a_copy_gives_the_records_of_the_published_layout(
     assert mine == usable or (layout.part and mine < usable)
     for key, record in found.items():
         if record.unused is None:
-            for name in {"labels", "group", "official", *GEO} - set(layout.lost):
+            for name in {"labels", "group", "official", *GEO}:
                 assert getattr(record, name) == getattr(expected[key], name), (key, name)
     key = min(mine)
     image = fit.pipeline.read(fit.tree, found[key]).image
@@ -314,6 +313,22 @@ def test_the_sources_of_copernicus_bench_are_pinned() -> None:
         "dfc2020": 3_156 + 986 + 986,
         "bigearthnet-s1-v2": 11_894 + 6_117 + 5_991,
     }
+
+
+def test_parquet_of_images_without_a_place_says_so(
+    published: Callable[[str], tuple[Path, Fitted, dict[str, Record]]], tmp_path: Path
+) -> None:
+    raw, original, _ = published("eurosat-sar")
+    rows = []
+    for path in tifs(raw):
+        image = tiff.read(path.read_bytes(), path.name, shape=(64, 64), dtypes=("float32",), bands=2).pixels
+        data = synth.geotiff(image, epsg=None, transform=None, rows_per_strip=8)
+        rows.append({"image": {"bytes": data, "path": None}, "label": path.parent.name})
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-00000-of-00001.parquet")
+    fit = fitted(original.pipeline, Folder.at(tmp_path), tmp_path)
+    assert fit.layout == "Parquet, 1 files whose rows are patches without a georeference: no place is known"
+    assert {record.footprint for record in records_of(fit).values()} == {None}
+    assert fit.pipeline.splits.keys() == {"fgmae", "stratified", "random"}
 
 
 def test_the_public_release_of_dfc2020_tells_city_and_place(
