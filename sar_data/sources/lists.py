@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import bz2
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from sar_data.errors import BadRecord, SourceError
@@ -13,20 +17,25 @@ from sar_data.sources.tree import Folder
 from sar_data.spec import PACKED, Tree
 
 MOST_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
+DEEPEST = 4  # folders below the root: that of an archive, and those in it
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
 
 
 @dataclass(frozen=True, slots=True)
 class FoundLists:
-    """Looks in folders of trees, in order; each comes with the words that name it."""
+    """Looks in folders of trees, in order; each comes with the words that name it.
+
+    What lies in none of `places` is sought in deeper folders of `below`: that costs listings, and most lists lie near.
+    """
 
     places: tuple[tuple[Tree, str, str], ...]
+    below: tuple[tuple[Tree, Path], ...] = ()
 
     @classmethod
     def beside(cls, source: Path, lists: Path | None, *trees: Tree) -> FoundLists:
-        """Return the lists of `lists` alone if given, else those at the root of each tree and in the folders below it.
+        """Return the lists of `lists` alone if given, else those at the root of each tree and in folders below it.
 
-        They may also lie in a folder `lists` beside the source, and beside it where that is an archive.
+        They may also lie in a folder `lists` beside the source; beside an archive, and in `lists` a folder above it.
         """
         if lists is not None:
             if not lists.is_dir():
@@ -34,16 +43,19 @@ class FoundLists:
             return cls(((Filtered(Folder.at(lists)), "", str(lists)),))
         places = []
         for tree in dict.fromkeys(trees):
-            below = sorted(tree.folders())
-            folders = below if len(below) <= MOST_FOLDERS else ["lists"]
+            names = sorted(tree.folders())
+            folders = names if len(names) <= MOST_FOLDERS else ["lists"]
             places += [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in folders)]
-        beside: Tree = Filtered(Folder.at(source.absolute().parent))
+        parent = source.absolute().parent
+        beside: Tree = Filtered(Folder.at(parent))
         places += [] if source.is_dir() else [(beside, "", str(source.parent))]
         places.append((beside, "lists/", str(source.parent / "lists")))
-        return cls(tuple(places))
+        if not source.is_dir():
+            places.append((Filtered(Folder.at(parent.parent)), "lists/", str(source.parent.parent / "lists")))
+        return cls(tuple(places), tuple((tree, source) for tree in dict.fromkeys(trees)))
 
     def find(self, name: str) -> bytes | None:
-        for tree, folder, words in self.places:
+        for tree, folder, words in chain(self.places, self._deeper()):
             for found, unpack in ((name, _plain), (name + PACKED, _unpacked)):
                 try:
                     tree.size(folder + found)
@@ -55,8 +67,28 @@ class FoundLists:
                 return unpack(data, f"{words}/{found}")
         return None
 
+    def _deeper(self) -> Iterator[tuple[Tree, str, str]]:
+        for tree, source in self.below:
+            yield from ((tree, folder, str(source / folder)) for folder in _folders(tree))
+
     def where(self) -> str:
-        return ", ".join(words for _, _, words in self.places)
+        return ", ".join(dict.fromkeys(words for _, _, words in self.places))
+
+
+@lru_cache(maxsize=4)
+def _folders(tree: Tree) -> list[str]:
+    """Return the folders below those at the root in which lists may lie, the nearest first."""
+    found, level = [], [""]
+    for depth in range(DEEPEST):
+        below = []
+        for folder in level[:MOST_FOLDERS]:
+            names = []
+            with suppress(SourceError):  # one that cannot be listed, of which the scan tells
+                names = sorted(tree.folders(folder))
+            below += [f"{folder}{name}/" for name in (names if len(names) <= MOST_FOLDERS else ["lists"])]
+        found += below if depth else []
+        level = below
+    return found
 
 
 def _plain(data: bytes, name: str) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
-from sar_data.errors import BadRecord, SourceError, TargetError
+from sar_data.errors import BadRecord, MissingList, SourceError, TargetError
 from sar_data.runners import Processes
 from sar_data.sealed.opened import Build
 from sar_data.sources.archives.open import open_tree
@@ -73,6 +73,29 @@ def test_lists_beside_an_archive_are_found_too(
     KINDS["folder"](lists, tmp_path / "source")
     made = make(bigearthnet, source, tmp_path / "out", split="official")
     assert made.path.name == known.path.name
+
+
+@pytest.mark.parametrize("where", ["lists", "source/lists", "source/zipped/set/about"])
+def test_lists_above_an_archive_and_deep_in_one_are_found_too(
+    where: str, bigearthnet: Pipeline, patches: Files, known: Build, tmp_path: Path
+) -> None:
+    data = {name: file for name, file in patches.items() if name.startswith("BigEarthNet-S1-v1.0")}
+    lists = {name.rpartition("/")[2]: file for name, file in patches.items() if name not in data and file}
+    if "zipped" in where:
+        data |= {f"zipped/set/about/{name}": file for name, file in lists.items()}
+    else:
+        KINDS["folder"](lists, tmp_path / where)
+    source = KINDS["zip, stored"](data, tmp_path / "source")
+    made = make(bigearthnet, source, tmp_path / "out", split="official")
+    assert made.manifest.content_digest == known.manifest.content_digest
+
+
+def test_a_list_that_is_nowhere_is_missed_before_the_scan(bigearthnet: Pipeline, tmp_path: Path) -> None:
+    source = KINDS["zip, stored"](
+        {"BigEarthNet-S1-v1.0/S1A_IW_GRDH_1SDV_20170613T165043_33UUP_61_39/a.tif": b""}, tmp_path
+    )
+    with pytest.raises(MissingList, match=r"found no train\.csv, no val\.csv, no test\.csv"):
+        make(bigearthnet, source, tmp_path / "out", split="official")
 
 
 def test_of_a_folder_only_archives_of_the_dataset_are_read(
