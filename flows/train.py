@@ -19,7 +19,7 @@ from flows.types import Absolute, Place
 from sar_data.system.cores import yield_early
 
 if TYPE_CHECKING:
-    from sar_data.train.request import EvaluateRequest, TrainRequest
+    from sar_data.train.request import EvaluateRequest, PredictRequest, TrainRequest
 
 Job = Literal["probe", "finetune", "segment", "detect"]
 RUN_PAGE = "-run"  # how the key of a run's page ends
@@ -111,6 +111,56 @@ def evaluate(
     return {"run": str(run), "metrics": metrics}
 
 
+@task(name="predict", cache_policy=NO_CACHE, persist_result=False)
+def say_of(request: PredictRequest) -> dict[str, Any]:
+    """Predict, or go on with the parts that are missing; return the counts."""
+    yield_early(os.environ)
+    from sar_data.train.inference.prediction import carry_out
+
+    say: Callable[..., None] = get_run_logger().info
+    return carry_out(request, say=lambda line: say("%s", line))
+
+
+@flow(name="predict", description="Write what a finished run says of images.", persist_result=False)
+def predict(
+    run: Absolute,
+    source: Place,
+    out: Absolute,
+    split: str | None = None,
+    bands: list[str] | None = None,
+    unit: str | None = None,
+    tile: int | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Write what a finished run's model says of images; return the folder and the counts of each class.
+
+    Args:
+        run: Folder of the finished run, absolute.
+        source: Sealed build, folder of images or one image, absolute, or its URL.
+        out: Folder of the answers, absolute; an unfinished prediction goes on.
+        split: Of a build, one of its splits; by default all.
+        bands: Of images, the bands of a file in their order; by default as the files describe them.
+        unit: Of images, dB, power or amplitude; by default the model's unit.
+        tile: Of images, the side of windows in pixels; by default as in training.
+        device: cpu or cuda; by default a GPU where there is one.
+    """
+    explain()
+    request = predicting(run=run, source=source, out=out, split=split, bands=bands, unit=unit, tile=tile, device=device)
+    said = say_of(request)
+    rows = [{"class": name, "count": count} for name, count in said.items()]
+    create_table_artifact(rows, key="prediction", description=f"What `{run}` says of `{source}`")
+    return {"out": str(out), "said": said}
+
+
+def predicting(**parameters: Any) -> PredictRequest:
+    """Return what is asked of a finished run; raise UsageError for a path of another folder and a wrong name."""
+    from sar_data.train.request import PredictRequest  # which needs the extra `train`
+
+    source = parameters["source"]
+    check_absolute(source=None if "://" in source else Path(source), run=parameters["run"], out=parameters["out"])
+    return PredictRequest(**parameters)
+
+
 def judging(**parameters: Any) -> EvaluateRequest:
     """Return what is asked of a finished run; raise UsageError for a path of another folder and a wrong name."""
     from sar_data.train.request import EvaluateRequest  # which needs the extra `train`
@@ -139,4 +189,5 @@ def preset_file(preset: str | None) -> Path | None:
 CHECKS: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "train": lambda parameters: requested(**parameters),
     "evaluate": lambda parameters: judging(**parameters),
+    "predict": lambda parameters: predicting(**parameters),
 }

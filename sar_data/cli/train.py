@@ -155,6 +155,38 @@ def evaluate(**asked: Any) -> None:
     _show(judge(**asked, say=say), "")
 
 
+@command.command("predict", short_help="Write what a finished run says of images: maps, tables, boxes.")
+@click.argument("run", type=Existing(), metavar="RUN")
+@click.argument("source", metavar="SOURCE")
+@click.option("--out", required=True, metavar="DIR", help="Folder of the answers; an unfinished prediction goes on.")
+@click.option("--split", metavar="NAME", help="Of a build: train, val or test; by default all.")
+@click.option("--bands", callback=_listed, metavar="A,B,…", help="Of images: bands of a file, as they lie in it.")
+@click.option("--unit", metavar="NAME", help="Of images: dB, power or amplitude; by default the model's unit.")
+@click.option("--tile", type=int, metavar="N", help="Of images: side of windows; by default as in training.")
+@click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
+@click.pass_obj
+def predict(note: Note, /, **asked: Any) -> None:
+    """Let a finished run's model say what it sees in images it was not trained on.
+
+    SOURCE is a sealed build, a folder of images, or one image of any size, on disk or behind a URL. Masks become
+    GeoTIFFs in the image's own grid, boxes COCO, GeoJSON and Parquet, classes CSV and Parquet.
+    """
+    yield_early(os.environ)
+    from sar_data.train import predict as say_of
+    from sar_data.train.run.halt import Halted
+
+    try:
+        said = say_of(**asked, say=say)
+    except Halted as halted:
+        text = str(halted)
+        note.kept = lambda: text
+        signal.raise_signal(halted.number)
+        raise
+    width = max(map(len, said))
+    for name, count in said.items():
+        click.echo(f"{name:<{width}}  {count:>12,}")
+
+
 @command.command("embed", short_help="Write the features of a build's images, one vector a key.")
 @click.argument("source", metavar="RUN|WEIGHTS")
 @click.argument("build", type=BuildPlace(), metavar="BUILD")

@@ -136,7 +136,7 @@ def normalizer(
     manifest = in_unit(stored, unit)
     names = [band.name for band in manifest.bands]
     wanted = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
-    pairs = [_bands(name, names) for name in wanted]
+    pairs = [bands_of(name, names) for name in wanted]
     _check_derived(manifest, pairs)
     asked, how = how, _still_to_do(manifest, how)
     conversions = _conversions(stored, manifest, pairs)
@@ -195,13 +195,13 @@ def figures_of(manifest: Manifest, bands: Sequence[str], how: str) -> Figures | 
         both = zip(done.parameters["offset"], done.parameters["divisor"], strict=True)
         known = dict(zip(names, both, strict=True))
         return {name: known[name] for name in bands}
-    return {name: _figures(manifest, *_bands(name, names), how) for name in bands}
+    return {name: _figures(manifest, *bands_of(name, names), how) for name in bands}
 
 
 def units_of(manifest: Manifest, bands: Sequence[str]) -> dict[str, str]:
     """Return channel → unit, of a difference that of its first band, of bands or differences that a build has."""
     units = {band.name: band.unit for band in manifest.bands}
-    return {name: units[_bands(name, list(units))[0]] for name in bands}
+    return {name: units[bands_of(name, list(units))[0]] for name in bands}
 
 
 def _conversions(
@@ -229,7 +229,7 @@ def _terms(figures: Sequence[tuple[float, float]], scale: float) -> npt.NDArray[
     return terms
 
 
-def _bands(name: str, names: list[str]) -> tuple[str, str | None]:
+def bands_of(name: str, names: list[str]) -> tuple[str, str | None]:
     """Return a band, or the two bands of a difference."""
     if name in names:
         return name, None

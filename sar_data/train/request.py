@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sar_data.errors import UsageError, unknown
+from sar_data.radiometry import CONVERTIBLE, spelled
+from sar_data.sealed import manifest
 from sar_data.train.preset import Preset, find, resolved
 from sar_data.train.settings import JOBS, Settings
 
@@ -120,3 +122,47 @@ class EmbedRequest:
     def options(self) -> Settings:
         """The options of an encoder that comes from weights."""
         return resolved("probe", None, {"weights": str(self.source), **(self.settings or {})})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictRequest:
+    """What a finished run's model says of images.
+
+    `run` is its folder; `source` a sealed build (its folder, or its URL), a folder of images, or one image of any size,
+    on disk or behind a URL; `out` the folder of the answers, in which an unfinished prediction goes on. Of a build
+    `split` is one of its splits, all by default. Of images `bands` names the bands of a file in their order, by default
+    as the files describe them, and `unit` is what their values are, by default the model's: dB, power or amplitude.
+    `tile` is the side in pixels of the windows of images larger than that, by default what the model was trained on.
+    `device` is cpu or cuda, by default a GPU where there is one.
+
+    Raises UsageError for a name that does not exist and for options that the source does not have.
+    """
+
+    run: str | Path
+    source: str | Path
+    out: str | Path
+    split: str | None = None
+    bands: Sequence[str] | None = None
+    unit: str | None = None
+    tile: int | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
+        if self.unit is not None and spelled(self.unit) not in CONVERTIBLE:
+            raise unknown("unit", self.unit, CONVERTIBLE)
+        if self.tile is not None and self.tile < 32:
+            raise UsageError(f"`tile={self.tile}`: expected 32 pixels or more")
+        others = ("bands", "unit", "tile") if self.of_build else ("split",)
+        if given := [name for name in others if getattr(self, name) is not None]:
+            what = "a sealed build, which says them itself" if self.of_build else "images, which have no splits"
+            raise UsageError(f"{self.source}: expected no `{given[0]}=…` of {what}")
+
+    @property
+    def of_build(self) -> bool:
+        """Say whether the source is a sealed build."""
+        source = str(self.source)
+        if "://" in source:
+            return not source.lower().partition("?")[0].endswith((".tif", ".tiff", ".png", ".jpg", ".jpeg"))
+        return (Path(source) / manifest.NAME).is_file()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,23 @@ def tiled(
             if number < len(places[i]):
                 parts[i].append(_placed(found, corners[i], sizes[i], tile))
     return [_merged(one, nms, most) for one in parts]
+
+
+def seen(
+    detect: Callable[[Tensor], Sequence[Found]],
+    windows: Iterable[tuple[tuple[int, int], Tensor]],
+    size: tuple[int, int],
+    *,
+    tile: int,
+    nms: float,
+) -> Found:
+    """Return what `detect` finds in windows of one image of (height, width) `size`, every object once.
+
+    A window is the (top, left) where it lies in the image, and its pixels [C, tile, tile]. Boxes are in pixels of the
+    image; cut ones yield to whole ones as in `tiled`.
+    """
+    parts = [_placed(detect(pixels[None])[0], corner, size, tile) for corner, pixels in windows]
+    return _merged(parts, nms, sum(len(part["boxes"]) for part in parts))
 
 
 def within(found: Found, size: tuple[int, int], most: int) -> Found:

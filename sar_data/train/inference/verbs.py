@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sar_data.progress import Say
-from sar_data.train.request import EmbedRequest, EvaluateRequest
+from sar_data.train.request import EmbedRequest, EvaluateRequest, PredictRequest
 
 
 def evaluate(
@@ -61,6 +61,32 @@ def embed(
         settings=settings,
     )
     from sar_data.train.inference.embedding import carry_out
+
+    return carry_out(request, say=say or _silent)
+
+
+def predict(
+    run: str | Path,
+    source: str | Path,
+    *,
+    out: str | Path,
+    split: str | None = None,
+    bands: Sequence[str] | None = None,
+    unit: str | None = None,
+    tile: int | None = None,
+    device: str | None = None,
+    say: Say | None = None,
+) -> dict[str, Any]:
+    """Write what a finished run's model says of images to a folder, and return the counts of each class.
+
+    What the parameters mean stands in PredictRequest (sar_data/train/request.py), the files in
+    sar_data/train/inference/documents.py. Raises RunError for a folder that is no finished run with a network,
+    SourceError for images that cannot be read, UsageError for images of other bands or units.
+    """
+    request = PredictRequest(
+        run=run, source=source, out=out, split=split, bands=bands, unit=unit, tile=tile, device=device
+    )
+    from sar_data.train.inference.prediction import carry_out
 
     return carry_out(request, say=say or _silent)
 

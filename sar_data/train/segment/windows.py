@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -43,8 +45,18 @@ def blended(model: Callable[[Tensor], Tensor], images: Tensor, tile: int, overla
     height, width = images.shape[-2:]
     images = F.pad(images, (0, max(tile - width, 0), 0, max(tile - height, 0)))
     rows, columns = (starts(length, tile, overlap) for length in images.shape[-2:])
-    if len(rows) == len(columns) == 1:
-        return model(images)[..., :height, :width]
+    return joined(model, images, tile, rows, columns)[..., :height, :width]
+
+
+def joined(
+    model: Callable[[Tensor], Tensor], images: Tensor, tile: int, rows: Sequence[int], columns: Sequence[int]
+) -> Tensor:
+    """Return the model's logits [B, classes, H, W] from the windows that begin at `rows` and `columns`.
+
+    What no window reaches is NaN.
+    """
+    if len(rows) == len(columns) == 1 and images.shape[-2:] == (tile, tile):
+        return model(images)
     weight = weights(tile).to(images.device)
     total = images.new_zeros(0)
     count = images.new_zeros(images.shape[-2:])
@@ -56,4 +68,26 @@ def blended(model: Callable[[Tensor], Tensor], images: Tensor, tile: int, overla
                 total = logits.new_zeros(*logits.shape[:2], *images.shape[-2:])
             total[part] += logits * weight
             count[part] += weight
-    return (total / count)[..., :height, :width]
+    return total / count
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a length: pixels from `start` to `stop`, and where the windows begin that reach into it."""
+
+    start: int
+    stop: int
+    windows: tuple[int, ...]
+
+
+def spans(length: int, tile: int, overlap: float, block: int) -> list[Span]:
+    """Cut `length`, of a tile at least, into parts of at most `block` pixels that are answered one by one.
+
+    The windows are those of the whole length, so that the answers are the same as of all at once.
+    """
+    places = starts(length, tile, overlap)
+    edges = [*range(0, length, block), length]
+    return [
+        Span(start, stop, tuple(place for place in places if place < stop and place + tile > start))
+        for start, stop in pairwise(edges)
+    ]

@@ -1,0 +1,93 @@
+"""Maps of classes as cloud-optimized GeoTIFFs, and places on the map of what lies in pixels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import TargetError
+from sar_data.raster.scene import OPTIONS, Place
+from sar_data.record import IGNORE, Mask
+from sar_data.system import durable
+
+BLOCK = 512  # pixels of a side of the file's blocks, and rows that are in memory at once
+WGS84 = "EPSG:4326"
+Rows = Callable[[int, int], Mask]
+
+
+def write(
+    path: Path, rows: Rows, shape: tuple[int, int], place: Place, colours: npt.NDArray[np.uint8], classes: Sequence[str]
+) -> None:
+    """Write a map of classes, uint8 [y, x], as a cloud-optimized GeoTIFF with overviews; 255 is no data.
+
+    `rows(top, bottom)` gives [bottom - top, x]: BLOCK rows at a time are in memory. `colours` is [256, 3]; the classes'
+    names are tags of the band. The file appears whole or not at all. Raises TargetError where it cannot be written.
+    """
+    import rasterio
+    import rasterio.shutil
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.windows import Window
+
+    height, width = shape
+    plain, partial = (path.with_name(f".{path.name}{end}") for end in (".plain", durable.PARTIAL))
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "nodata": IGNORE, "height": height, "width": width}
+    layout = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "BIGTIFF": "IF_SAFER"}
+    try:
+        with warnings.catch_warnings(), rasterio.Env(**OPTIONS):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(plain, "w", **profile, **layout, **_placed(place)) as file:
+                for top in range(0, height, BLOCK):
+                    bottom = min(top + BLOCK, height)
+                    file.write(rows(top, bottom), 1, window=Window(0, top, width, bottom - top))
+                file.write_colormap(
+                    1, {i: (*map(int, colour), 255 * (i != IGNORE)) for i, colour in enumerate(colours)}
+                )
+                file.update_tags(1, **{f"class_{number}": name for number, name in enumerate(classes)})
+            options = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "mode", "bigtiff": "if_safer"}
+            rasterio.shutil.copy(plain, partial, driver="COG", **options)
+        durable.sync_path(partial)
+        partial.rename(path)
+    except (OSError, RasterioError) as error:
+        raise TargetError(f"{path}: cannot write the map: {error}") from error
+    finally:
+        for left in (plain, partial):
+            left.unlink(missing_ok=True)
+
+
+def _placed(place: Place) -> dict[str, Any]:
+    """Return what rasterio takes of a place."""
+    from rasterio import Affine
+    from rasterio.control import GroundControlPoint
+
+    found: dict[str, Any] = {}
+    if place.controls:
+        found["gcps"] = [GroundControlPoint(row, col, x, y, z) for row, col, x, y, z in place.controls]
+    if place.transform:
+        found["transform"] = Affine(*place.transform)
+    return found | ({"crs": place.crs} if place.crs else {})
+
+
+def corners(boxes: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float64] | None:
+    """Return the corners [box, 4, 2] in `place.crs` of boxes [box, 4] as x0, y0, x1, y1 in pixels.
+
+    They go round the box from its upper left corner. None where the place has no transform.
+    """
+    if place.transform is None:
+        return None
+    a, b, c, d, e, f = place.transform
+    x, y = boxes[:, [0, 2, 2, 0]], boxes[:, [1, 1, 3, 3]]
+    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=2)
+
+
+def degrees(points: npt.NDArray[np.float64], crs: str) -> npt.NDArray[np.float64]:
+    """Return points [..., 2] of a reference system as longitude and latitude (WGS 84)."""
+    import rasterio.warp
+
+    flat = points.reshape(-1, 2)
+    found = np.array(rasterio.warp.transform(crs, WGS84, flat[:, 0], flat[:, 1])).T
+    return found.reshape(points.shape)

@@ -1,0 +1,136 @@
+"""A raster of any size, of which windows are read: on disk, or behind a URL by ranges of bytes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import SourceError, UsageError, unknown
+from sar_data.naming import few
+
+Floats = npt.NDArray[np.float32]
+Control = tuple[float, float, float, float, float]
+DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}  # of endings; all others are GeoTIFFs
+REMOTE = ("http://", "https://", "s3://")
+OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 128}  # no file beside it; MiB of blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the pixels of an image lie on the ground.
+
+    `crs` is a coordinate reference system as GDAL reads it, `transform` six terms as rasterio's Affine has them, from
+    pixels to `crs`. `controls` are ground control points (row, column, x, y, z), which a scene in slant or ground range
+    has in place of a transform. All three may be unknown.
+    """
+
+    crs: str | None = None
+    transform: tuple[float, ...] | None = None
+    controls: tuple[Control, ...] = ()
+
+
+class Scene:
+    """The bands of one image, in one file or in one file each; `bands` are their names in the order of the files.
+
+    Raises SourceError for a file that cannot be read, UsageError for bands that do not fit the files.
+    """
+
+    def __init__(self, files: Sequence[str], bands: Sequence[str] | None = None) -> None:
+        self._stack = ExitStack()
+        self.files = tuple(files)
+        try:
+            opened = [(file, self._stack.enter_context(_opened(file))) for file in files]
+            self._planes = _named(opened, bands)
+            first = opened[0][1]
+            for file, other in opened[1:]:
+                if (other.shape, other.transform) != (first.shape, first.transform):
+                    raise SourceError(f"{file}: expected the pixel grid of {files[0]}, found another one")
+            self.height, self.width = (int(side) for side in first.shape)
+            self.place = _place(first)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        return tuple(self._planes)
+
+    def read(self, bands: Sequence[str], top: int, left: int, height: int, width: int) -> Floats:
+        """Return float32 [band, height, width] of a window; NaN where the file says that there is no data."""
+        from rasterio.windows import Window
+
+        return self._read(bands, (height, width), window=Window(left, top, width, height))
+
+    def thinned(self, bands: Sequence[str], most: int) -> Floats:
+        """Return float32 [band, y, x] of the whole image with no side longer than `most`, by its nearest pixels."""
+        step = max(1.0, max(self.height, self.width) / most)
+        return self._read(bands, (max(1, round(self.height / step)), max(1, round(self.width / step))))
+
+    def _read(self, bands: Sequence[str], shape: tuple[int, int], **options: Any) -> Floats:
+        pixels = np.empty((len(bands), *shape), np.float32)
+        for target, name in zip(pixels, bands, strict=True):
+            if name not in self._planes:
+                raise unknown("band", name, self.bands)
+            source, number = self._planes[name]
+            try:
+                plane = source.read(number, out_shape=shape, masked=True, **options)
+            except Exception as error:  # rasterio lets Python's own errors through, too
+                raise SourceError(f"{source.name}: cannot read the pixels: {_reason(error)}") from error
+            target[:] = plane.astype(np.float32).filled(np.nan)
+        return pixels
+
+    def close(self) -> None:
+        """Close the files."""
+        self._stack.close()
+
+
+def _opened(file: str) -> Any:
+    """Return an open dataset of rasterio."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    driver = DRIVERS.get(PurePath(file.partition("?")[0]).suffix.lower(), "GTiff")
+    try:
+        with warnings.catch_warnings(), rasterio.Env(**OPTIONS):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            source = rasterio.open(file, driver=driver, sharing=False)
+    except Exception as error:
+        raise SourceError(f"{file}: expected a GeoTIFF, PNG or JPEG, GDAL says: {_reason(error)}") from error
+    if kinds := [name for name in source.dtypes if name.startswith("complex")]:
+        source.close()
+        raise SourceError(f"{file}: expected real pixels, found {kinds[0]}: take its amplitude or its power")
+    return source
+
+
+def _named(opened: Sequence[tuple[str, Any]], bands: Sequence[str] | None) -> dict[str, tuple[Any, int]]:
+    """Return the name of each band → dataset and number: as it is given, or as the files describe themselves."""
+    planes = [(source, number) for _, source in opened for number in source.indexes]
+    described = [text for _, source in opened for text in source.descriptions]
+    names = bands or described
+    if None in names:
+        raise UsageError(
+            f"{opened[0][0]}: expected bands with names, found {len(planes)} without: `bands=…` names them"
+        )
+    if len(names) != len(planes) or len(set(names)) != len(names):
+        raise UsageError(f"{opened[0][0]}: expected {len(planes)} different names of bands, found {few(list(names))}")
+    return dict(zip(names, planes, strict=True))
+
+
+def _place(source: Any) -> Place:
+    controls, crs = source.gcps
+    if source.crs is None and controls:
+        points = tuple((point.row, point.col, point.x, point.y, point.z or 0.0) for point in controls)
+        return Place(crs.to_string() if crs else None, None, points)
+    placed = not source.transform.is_identity
+    return Place(source.crs.to_string() if source.crs else None, tuple(source.transform)[:6] if placed else None)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error.__cause__ or error)[:200]

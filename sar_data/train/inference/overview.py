@@ -1,0 +1,91 @@
+"""A sheet of a prediction: some of its images, thinned, with what the model says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from sar_data.record import IGNORE
+from sar_data.train.inference.documents import Answers, Rows, by_image
+from sar_data.train.inference.images import Images
+from sar_data.train.inference.model import Model
+from sar_data.train.pictures.masks import palette, resized
+from sar_data.train.pictures.mosaic import Cell, Entry, Line
+from sar_data.train.pictures.mosaic import draw as draw_cells
+from sar_data.train.pictures.sheets import spread
+from sar_data.train.pictures.stretch import MOST_PIXELS, Floats, stretched
+
+MOST_IMAGES = 12
+SHOWN = 0.3  # lowest score of a box that is drawn
+BRIGHT = (0.18, 0.9, 0.65)  # of boxes, on grey
+
+
+def draw(path: Path, images: Images, answers: Answers, model: Model, *, title: str) -> None:
+    """Draw up to twelve images to the PNG `path`, spread evenly over the keys, with masks, boxes or classes."""
+    chosen = spread(len(images.images), MOST_IMAGES)
+    pictures, note = stretched([images.thinned(number, MOST_PIXELS) for number in chosen], model.channels)
+    legend: list[Entry] = []
+    if model.kind == "segmentation":
+        cells, legend = _masks(chosen, pictures, answers)
+    elif model.kind == "detection":
+        cells = [_boxes(number, picture, answers) for number, picture in zip(chosen, pictures, strict=True)]
+    else:
+        cells = [_classes(number, picture, answers) for number, picture in zip(chosen, pictures, strict=True)]
+    draw_cells(path, cells, f"{title}  ·  {len(cells)} of {len(images.images):,} images", note, legend)
+
+
+def _masks(chosen: Sequence[int], pictures: Sequence[Floats], answers: Answers) -> tuple[list[Cell], list[Entry]]:
+    colours: Floats = (palette(len(answers.classes)) / 255).astype(np.float32)
+    own = by_image(answers)
+    cells, present = [], set[int]()
+    for number, picture in zip(chosen, pictures, strict=True):
+        image = answers.images[number]
+        rows = Rows(answers, own[number], image)
+        lines = (np.arange(picture.shape[0]) * image.height // picture.shape[0]).tolist()
+        thin = np.concatenate([rows(line, line + 1) for line in lines])
+        mask = resized(thin, picture.shape[:2])
+        present |= set(np.unique(mask).tolist())
+        cells.append(Cell([picture, colours[mask]], [_key(answers, number)]))
+    names = {IGNORE: "no data"} | dict(enumerate(answers.classes))
+    return cells, [(names[label], tuple(map(float, colours[label]))) for label in sorted(present)]
+
+
+def _boxes(number: int, picture: Floats, answers: Answers) -> Cell:
+    """Return an image with a frame at each box of a score worth looking at."""
+    image, rows = answers.images[number], _of_image(answers, number)
+    shown = [row for row in rows if row["score"] >= SHOWN]
+    drawn = picture.copy()
+    height, width = drawn.shape[:2]
+    for row in shown:
+        x0, y0, x1, y1 = (
+            min(max(round(side * length / whole), 0), length - 1)
+            for side, length, whole in zip(
+                row["box"], (width, height) * 2, (image.width, image.height) * 2, strict=True
+            )
+        )
+        drawn[y0 : y1 + 1, [x0, x1]] = BRIGHT
+        drawn[[y0, y1], x0 : x1 + 1] = BRIGHT
+    return Cell([drawn], [_key(answers, number), ("key", f"{len(shown)} of {len(rows)} boxes have {SHOWN:g} or more")])
+
+
+def _classes(number: int, picture: Floats, answers: Answers) -> Cell:
+    """Return an image with the class that is said most often of it, and its mean share."""
+    shares = np.mean([row["shares"] for row in _of_image(answers, number)], axis=0)
+    best = np.argsort(-shares)[:2]
+    said: list[Line] = [("right", f"{answers.classes[label]} {shares[label]:.0%}") for label in best]
+    return Cell([picture], [_key(answers, number), *said])
+
+
+def _of_image(answers: Answers, number: int) -> list[dict[str, Any]]:
+    """Return the rows of an image from the parts that hold it."""
+    parts = by_image(answers)[number]
+    tables = [answers.kept.table(part) for part, _ in parts]
+    return [row for table in tables for row in table.filter(pc.equal(table["image"], number)).to_pylist()]
+
+
+def _key(answers: Answers, number: int) -> Line:
+    return ("key", answers.images[number].key[-40:])

@@ -1,0 +1,101 @@
+"""The work of a prediction in parts: some small images at once, or a block of a large one. A part is kept as a file.
+
+What a part is follows from the images' sizes, the window and the batch alone, so that a prediction that was stopped
+goes on with the parts that are missing.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sar_data.record import Mask
+from sar_data.system import durable
+from sar_data.train.inference.images import Image
+from sar_data.train.segment.windows import Span, spans
+
+FOLDER = ".parts"
+BLOCKS = {"segmentation": 2048, "detection": 4096}  # pixels of a side; logits of a block take more room than its boxes
+WINDOWS = 4096  # pixels of a side of the block whose windows are classified in one part
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Images of one size, by number, that are seen whole."""
+
+    images: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of one image: its own rows and columns, with the windows that reach into them."""
+
+    image: int
+    rows: Span
+    columns: Span
+
+
+Part = Whole | Block
+
+
+def parts_of(images: Sequence[Image], kind: str, tile: int | None, overlap: float, batch: int) -> Iterator[Part]:
+    """Yield the parts of all images; without a `tile` every image is seen whole."""
+    together: list[int] = []
+    size = (0, 0)
+    for number, image in enumerate(images):
+        large = tile is not None and max(image.height, image.width) > tile
+        if together and (large or (image.height, image.width) != size or len(together) == batch):
+            yield Whole(tuple(together))
+            together = []
+        if tile is not None and large:
+            yield from _blocks(number, image, kind, tile, overlap)
+        else:
+            size = (image.height, image.width)
+            together.append(number)
+    if together:
+        yield Whole(tuple(together))
+
+
+def _blocks(number: int, image: Image, kind: str, tile: int, overlap: float) -> Iterator[Block]:
+    side = BLOCKS.get(kind, WINDOWS)
+    for rows in spans(max(image.height, tile), tile, overlap, side):
+        for columns in spans(max(image.width, tile), tile, overlap, side):
+            yield Block(number, rows, columns)
+
+
+class Parts:
+    """The finished parts of a prediction, files of a folder by their number."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / FOLDER
+
+    def has(self, number: int, *, mask: bool) -> bool:
+        return self._path(number, mask=mask).is_file()
+
+    def keep(self, number: int, answer: Mask | pa.Table) -> None:
+        """Write a part's answer: class numbers uint8, or a table. It is there whole or not at all."""
+        self.folder.mkdir(exist_ok=True)
+        buffer = io.BytesIO()
+        if isinstance(answer, np.ndarray):
+            np.save(buffer, answer, allow_pickle=False)
+        else:
+            pq.write_table(answer, buffer)
+        durable.write(self._path(number, mask=isinstance(answer, np.ndarray)), buffer.getbuffer())
+
+    def mask(self, number: int) -> Mask:
+        """Return the class numbers of a part, mapped: what nobody looks at is not read."""
+        found: Mask = np.load(self._path(number, mask=True), mmap_mode="r", allow_pickle=False)
+        return found
+
+    def table(self, number: int) -> pa.Table:
+        with pq.ParquetFile(self._path(number, mask=False)) as file:  # read_table would import pandas
+            return file.read()
+
+    def _path(self, number: int, *, mask: bool) -> Path:
+        return self.folder / f"{number:07d}{'.npy' if mask else '.parquet'}"

@@ -1,0 +1,176 @@
+"""What a finished run's model says of images: maps, tables and boxes, beside a sheet to look at.
+
+DIR/config.json      the run and its weights, the source, what was asked for
+    prediction.json  what was said, counted; written last
+    sheet.png        some of the images with what was said
+and the files of documents.py. `.parts/` holds what is finished while the prediction is at work.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sar_data import __version__
+from sar_data.errors import RunError, UsageError
+from sar_data.progress import Say
+from sar_data.system import durable, locks
+from sar_data.train.inference import documents, overview
+from sar_data.train.inference.answers import Answering, tile_of
+from sar_data.train.inference.documents import Answers
+from sar_data.train.inference.finished import Finished, opened
+from sar_data.train.inference.images import Image, Images, Stored, images_of
+from sar_data.train.inference.model import Model
+from sar_data.train.inference.parts import FOLDER, Part, Parts, parts_of
+from sar_data.train.request import PredictRequest
+from sar_data.train.run.folder import CONFIG, EVERY_S, read, write
+from sar_data.train.run.halt import Halt, halting
+from sar_data.train.run.precision import settle
+from sar_data.train.run.ranks import started
+from sar_data.train.run.threads import shared_out
+from sar_data.train.settings import Detect, Segment
+
+RESULT = "prediction.json"
+
+
+def carry_out(request: PredictRequest, *, say: Say) -> dict[str, Any]:
+    """Predict what is asked for and return the counts: class → pixels, boxes or images.
+
+    A prediction that was stopped goes on; a finished one is left as it is. Raises RunError for a run without a network
+    and a folder at work, SourceError for images that cannot be read, UsageError for images that are not the model's.
+    """
+    with started(request.device) as ranks:
+        if ranks.world > 1:
+            raise UsageError(f"predict: expected one process, found {ranks.world} ranks: start it without torchrun")
+        settle(ranks.device)
+        with shared_out(None, ranks, say), halting() as halt:
+            finished = opened(request.run)
+            images = images_of(str(request.source), finished, request, say)
+            try:
+                model = Model(finished).to(ranks.device)
+                answering = _answering(model, finished, request, images, ranks.device)
+                return _predicted(finished, request, images, answering, halt, say)
+            finally:
+                images.close()
+
+
+def _answering(model: Model, finished: Finished, request: PredictRequest, images: Images, device: Any) -> Answering:
+    """Return how the images come to the model; raise UsageError for large ones where the window is not known."""
+    settings = finished.settings
+    overlap = settings.overlap if isinstance(settings, Segment | Detect) else 0.0
+    tile = tile_of(finished, request.tile)
+    if isinstance(images, Stored):
+        return Answering(model, None, images.pad, overlap, device)
+    if tile is None and model.kind in ("segmentation", "detection"):
+        raise UsageError(
+            f"{request.run}: resizes images of a size that it does not say: `tile=…` is their side in pixels"
+        )
+    whole = model.kind in ("multiclass", "multilabel") and len(images.images) > 1
+    return Answering(model, None if whole else tile, settings.pad if whole else tile, overlap, device)
+
+
+def _predicted(
+    finished: Finished, request: PredictRequest, images: Images, answering: Answering, halt: Halt, say: Say
+) -> dict[str, Any]:
+    out = Path(request.out)
+    parts = list(
+        parts_of(images.images, answering.model.kind, answering.tile, answering.overlap, finished.settings.batch_size)
+    )
+    with durable.explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+    lock = _locked(out)
+    try:
+        _begin(out, _config(finished, request, images.images, answering))
+        if (out / RESULT).is_file():
+            say(f"{out} is finished; to predict anew take another `out=…`")
+            return dict(read(out / RESULT)["said"])
+        kept = Parts(out)
+        _answer(parts, kept, images, answering, halt, say)
+        answers = Answers(images.images, parts, kept, answering.model.classes)
+        said = _write(out, finished, request, answers, answering.model.kind)
+        overview.draw(out / "sheet.png", images, answers, answering.model, title=f"{finished.path.name}: {out.name}")
+        write(out / RESULT, {"said": said, "images": len(images.images), "kind": answering.model.kind})
+        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        say(f"{out} has what {finished.path} says of {len(images.images):,} images")
+        return said
+    finally:
+        os.close(lock)
+
+
+def _answer(parts: list[Part], kept: Parts, images: Images, answering: Answering, halt: Halt, say: Say) -> None:
+    """Let the model answer the parts that are not there yet."""
+    missing = [number for number in range(len(parts)) if not kept.has(number, mask=answering.masks)]
+    if len(missing) < len(parts):
+        say(f"{len(parts) - len(missing):,} of {len(parts):,} parts are there already")
+    start = spoken = time.monotonic()
+    for done, number in enumerate(missing):
+        if halt.asked:
+            halt.leave(f"{done + len(parts) - len(missing):,} of {len(parts):,} parts are kept")
+        now = time.monotonic()
+        if done and now - spoken >= EVERY_S:
+            spoken = now
+            left = (now - start) / done * (len(missing) - done)
+            say(f"{done:,} of {len(missing):,} parts, about {_duration(left)} left")
+        kept.keep(number, answering.answer(parts[number], images))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _write(out: Path, finished: Finished, request: PredictRequest, answers: Answers, kind: str) -> dict[str, int]:
+    if kind == "segmentation":
+        return documents.write_masks(out, answers)
+    if kind == "detection":
+        return documents.write_boxes(out, answers, str(finished.path))
+    return documents.write_classes(out, answers, several=kind == "multilabel")
+
+
+def _config(
+    finished: Finished, request: PredictRequest, images: list[Image] | Any, answering: Answering
+) -> dict[str, Any]:
+    """Return what decides the answers, for config.json."""
+    return {
+        "sar-data": __version__,
+        "run": str(finished.path),
+        "weights": finished.sha256(),
+        "source": str(request.source),
+        "images": [[image.key, image.height, image.width] for image in images],
+        "asked": {"split": request.split, "bands": request.bands and list(request.bands), "unit": request.unit},
+        "tile": answering.tile,
+        "overlap": answering.overlap,
+    }
+
+
+def _begin(out: Path, config: Mapping[str, Any]) -> None:
+    """Write config.json, or check that the prediction that is there is the same one; raise UsageError otherwise."""
+    there = {entry.name for entry in out.iterdir() if not entry.name.endswith(durable.PARTIAL)}
+    if not there:
+        write(out / CONFIG, config)
+        return
+    if CONFIG not in there:
+        raise UsageError(f"`out={out}`: expected a prediction or an empty folder, found other files")
+    before = read(out / CONFIG)
+    other = [name for name in config if name != "sar-data" and before.get(name) != config[name]]
+    if other:
+        raise UsageError(f"`out={out}` holds another prediction: {', '.join(other)} differ. Take another `out=…`")
+    durable.sweep(out / FOLDER)
+
+
+def _locked(out: Path) -> int:
+    """Keep other processes out until the number that this returns is closed."""
+    lock = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        free = locks.locked(lock)
+    except OSError:
+        return lock  # some shared file systems have no locks
+    if not free:
+        os.close(lock)
+        raise RunError(f"`out={out}`: another process is at work on this prediction: wait for it")
+    return lock
