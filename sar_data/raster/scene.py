@@ -39,6 +39,8 @@ class Place:
 class Scene:
     """The bands of one image, in one file or in one file each; `bands` are their names in the order of the files.
 
+    By default a band has the name that its file gives it, else its number, from 1 on.
+
     Raises SourceError for a file that cannot be read, UsageError for bands that do not fit the files.
     """
 
@@ -113,11 +115,7 @@ def _named(opened: Sequence[tuple[str, Any]], bands: Sequence[str] | None) -> di
     """Return the name of each band → dataset and number: as it is given, or as the files describe themselves."""
     planes = [(source, number) for _, source in opened for number in source.indexes]
     described = [text for _, source in opened for text in source.descriptions]
-    names = bands or described
-    if None in names:
-        raise UsageError(
-            f"{opened[0][0]}: expected bands with names, found {len(planes)} without: `bands=…` names them"
-        )
+    names = bands or [text or str(number) for number, text in enumerate(described, 1)]
     if len(names) != len(planes) or len(set(names)) != len(names):
         raise UsageError(f"{opened[0][0]}: expected {len(planes)} different names of bands, found {few(list(names))}")
     return dict(zip(names, planes, strict=True))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from sar_data import catalog
 from sar_data.sealed.opened import Build
 from sar_data.train.run.training import run
-from sar_data.train.settings import Finetune
+from sar_data.train.settings import JOBS, Finetune
 from tests.mini import invented
 from tests.mini.builds import make
 
@@ -27,6 +27,30 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "lr": 0.01,
     "augment": ("hflip", "crop"),
+}
+SEGMENT: dict[str, Any] = {
+    "model": "test_resnet",
+    "channels": 16,
+    "batch_size": 8,
+    "epochs": 2,
+    "threads": 1,
+    "device": "cpu",
+    "lr": 0.01,
+    "augment": (),
+}
+DETECT: dict[str, Any] = {
+    "model": "test_convnext",
+    "channels": 32,
+    "crop": 96,
+    "overlap": 0.25,
+    "batch_size": 4,
+    "epochs": 1,
+    "lr": 0.01,
+    "optimiser": "sgd",
+    "select": "last",
+    "threads": 1,
+    "device": "cpu",
+    "max_detections": 20,
 }
 
 
@@ -103,3 +127,20 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Build:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def segmented(squares: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on windows of 16 pixels, which is evaluated in windows that overlap."""
+    return _trained("segment", squares, tmp_path_factory, {**SEGMENT, "epochs": 1, "crop": 16})
+
+
+@pytest.fixture(scope="session")
+def detected(few: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _trained("detect", str(few.path), tmp_path_factory, {**DETECT, "score_threshold": 0.0})
+
+
+def _trained(job: str, build: str, folders: pytest.TempPathFactory, settings: dict[str, Any]) -> Path:
+    out = folders.mktemp(job) / "run"
+    run(job, build, out, JOBS[job](**settings), say=lambda line: None)
+    return out

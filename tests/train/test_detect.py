@@ -28,25 +28,12 @@ from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Detect
 from tests.mini import invented
 from tests.train import cut
+from tests.train.conftest import DETECT as TINY
 from tests.train.conftest import ships
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
 # Many a window of 96 pixels has no ship.
-TINY: dict[str, Any] = {
-    "model": "test_convnext",
-    "channels": 32,
-    "crop": 96,
-    "overlap": 0.25,
-    "batch_size": 4,
-    "epochs": 1,
-    "lr": 0.01,
-    "optimiser": "sgd",
-    "select": "last",
-    "threads": 1,
-    "device": "cpu",
-    "max_detections": 20,
-}
 
 
 @pytest.fixture(scope="module")

@@ -30,30 +30,12 @@ from sar_data.train.inference.neighbours import nearest
 from sar_data.train.matching import Matching
 from sar_data.train.pictures import masks
 from sar_data.train.run.training import run
-from sar_data.train.settings import JOBS, Finetune, Probe
+from sar_data.train.settings import Finetune, Probe
 from tests.mini import invented
 from tests.mini.builds import make
-from tests.train import test_detect, test_segment
 from tests.train.conftest import TINY, Finished, sizes
 
 pytestmark = pytest.mark.usefixtures("unrendered")
-
-
-@pytest.fixture(scope="module")
-def segmented(squares: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on windows of 16 pixels, which is evaluated in windows that overlap."""
-    return _run("segment", squares, tmp_path_factory, {**test_segment.TINY, "epochs": 1, "crop": 16})
-
-
-@pytest.fixture(scope="module")
-def detected(few: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _run("detect", str(few.path), tmp_path_factory, {**test_detect.TINY, "score_threshold": 0.0})
-
-
-def _run(job: str, build: str, folders: pytest.TempPathFactory, settings: dict[str, Any]) -> Path:
-    out = folders.mktemp(job) / "run"
-    run(job, build, out, JOBS[job](**settings), say=lambda line: None)
-    return out
 
 
 def images(build: str, split: str, **options: Any) -> dict[str, torch.Tensor]:
@@ -112,7 +94,7 @@ def test_boxes_are_those_of_the_run_in_pixels_of_the_image(detected: Path, few: 
     model, said = sar_data.train.load(detected), answers(detected, "test")
     for key, image in images(str(few.path), "test", pad=1024).items():
         with torch.inference_mode():
-            found = model(image.repeat(2, 1, 1, 1))[1]
+            found = model(image)[0]
         assert len(found["boxes"]) == len(said[key]["boxes"]) > 0
         np.testing.assert_allclose(found["scores"], said[key]["box_scores"], atol=1e-4)
         np.testing.assert_allclose(found["boxes"], said[key]["boxes"], atol=0.1)

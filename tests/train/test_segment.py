@@ -33,21 +33,12 @@ from sar_data.train.settings import Segment
 from tests.mini import invented
 from tests.mini.builds import make
 from tests.train import cut
+from tests.train.conftest import SEGMENT as TINY
 from tests.train.conftest import sizes
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
-TINY: dict[str, Any] = {
-    "model": "test_resnet",
-    "channels": 16,
-    "batch_size": 8,
-    "epochs": 2,
-    "threads": 1,
-    "device": "cpu",
-    "lr": 0.01,
-    "augment": (),
-}
 Masks = npt.NDArray[Any]
 
 

@@ -110,7 +110,7 @@ class Answering:
             if part.rows.start <= top < part.rows.stop and part.columns.start <= left < part.columns.stop:
                 places.append((part.image, (top, left, tile, tile)))
                 shares.append(self.model.probabilities(self._tensor(window[None])).cpu().numpy()[0])
-        return _classes(places, np.array(shares, np.float32).reshape(len(places), -1))
+        return _classes(places, np.array(shares, np.float32))
 
     def _read(self, part: Block, images: Images) -> tuple[Floats, tuple[int, int]]:
         """Return all that the windows of a block show, and its (top, left); NaN beyond the image."""

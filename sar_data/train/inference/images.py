@@ -34,6 +34,7 @@ from sar_data.train.request import SPLITS, PredictRequest
 Floats = npt.NDArray[np.float32]
 PLACES = ("height", "width", "crs", "transform")  # columns of the index
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+NUMBERED = (("1",), ("1", "2", "3"), ("1", "2", "3", "4"))  # bands of a picture that nobody named
 MOST_LOOKED_AT = 1024  # pixels of a side of the window by which values are judged
 
 
@@ -143,6 +144,8 @@ class Files:
         if scene.bands not in self._channels:
             names = _plain(self._model)
             read = tuple(there for name in names if (there := _matched(name, scene.bands)))
+            if len(names) == 1 and not read and scene.bands in NUMBERED and _is_grey(scene):
+                read = scene.bands[:1]
             if len(read) < len(names):
                 raise UsageError(
                     f"{scene.files[0]}: expected the bands {few(names)}, which the model takes, found "
@@ -176,6 +179,12 @@ class Files:
                     f"{source}: expected values in {unit}, which the model takes, found {name} between "
                     f"{finite.min():.4g} and {finite.max():.4g}: `unit=…` says what they are (dB, power or amplitude)"
                 )
+
+
+def _is_grey(scene: Scene) -> bool:
+    """Say whether a picture's colours are all the same, so that the first one is its only band."""
+    planes = scene.thinned(scene.bands[:3], MOST_LOOKED_AT)
+    return bool((planes == planes[:1]).all())
 
 
 def _is_file(source: str) -> bool:

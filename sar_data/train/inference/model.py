@@ -17,6 +17,7 @@ from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Detect, Segment
 
+SMALL = 128  # pixels of a side; the coarsest map has one value a channel, which GroupNorm refuses of a single image
 MASKED = 0.0  # what a masked pixel becomes, once images are normalized
 
 
@@ -94,6 +95,8 @@ class Model(nn.Module):
 
         height, width = int(images.shape[-2]), int(images.shape[-1])
         sizes, most, zoom = [(height, width)] * len(images), settings.max_detections, width / size[-1]
+        if len(images) == 1 and min(settings.tiles or height, height) <= SMALL:
+            return self._boxes(images.repeat(2, 1, 1, 1), settings, size)[:1]
         if tile := settings.tiles:
             nms: float = self.network.overlap  # type: ignore[assignment]  # a detector's, not a tensor
             found = tiled(self.network, images, sizes, tile=tile, overlap=settings.overlap, nms=nms, most=most)
