@@ -1,4 +1,4 @@
-"""The one import of rasterio: files in memory, decoded by the one GDAL driver their bytes call for; polygons burnt."""
+"""Files in memory, decoded by the one GDAL driver their bytes call for; polygons burnt."""
 
 from __future__ import annotations
 

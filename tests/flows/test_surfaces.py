@@ -25,7 +25,7 @@ from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
 from sar_data.errors import UsageError
 from sar_data.own.fields import FIELDS
-from sar_data.train.request import EvaluateRequest, TrainRequest
+from sar_data.train.request import EvaluateRequest, PredictRequest, TrainRequest
 from sar_data.train.settings import JOBS
 from tests.builder.test_request import WRONG, WRONG_BUILDS
 
@@ -111,6 +111,35 @@ def test_names_and_defaults_of_an_evaluation_are_the_same() -> None:
     leaf = train.get_command(click.Context(train), "evaluate")
     assert leaf is not None
     assert _typed(leaf) == python | {"run": None, "build": None}
+
+
+def test_names_and_defaults_of_a_prediction_are_the_same() -> None:
+    from flows.train import predict as flow
+
+    python = _fields(PredictRequest)
+    assert _parameters(sar_data.train.predict) == _parameters(flow.fn) == python
+    leaf = train.get_command(click.Context(train), "predict")
+    assert leaf is not None
+    assert _typed(leaf) == python | {"run": None, "source": None, "out": None}
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"), [({"unit": "dn"}, "unknown unit 'dn'"), ({"tile": 3}, "expected 32 pixels or more")]
+)
+def test_checks_and_messages_of_a_prediction_are_the_same(
+    choices: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    from flows.train import predict as flow
+
+    out = tmp_path / "out"
+    with pytest.raises(UsageError) as python:
+        sar_data.train.predict(tmp_path, tmp_path, out=out, **choices)
+    with pytest.raises(UsageError) as run:
+        flow.fn(run=tmp_path, source=str(tmp_path), out=out, **choices)
+    assert str(run.value) == str(python.value)
+    assert message in str(python.value)
+    words = ["train", "predict", str(tmp_path), str(tmp_path), "--out", str(out), *_words(choices)]
+    _assert_said(CliRunner().invoke(main, words), python.value)
 
 
 @pytest.mark.parametrize(

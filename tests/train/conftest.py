@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from sar_data import catalog
 from sar_data.sealed.opened import Build
 from sar_data.train.run.training import run
-from sar_data.train.settings import JOBS, Finetune
+from sar_data.train.settings import JOBS, Finetune, Segment
 from tests.mini import invented
 from tests.mini.builds import make
 
@@ -143,4 +143,33 @@ def detected(few: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _trained(job: str, build: str, folders: pytest.TempPathFactory, settings: dict[str, Any]) -> Path:
     out = folders.mktemp(job) / "run"
     run(job, build, out, JOBS[job](**settings), say=lambda line: None)
+    return out
+
+
+@pytest.fixture(scope="session")
+def landcover(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Miniature DFC2020 on the split of Copernicus-Bench: 36, 12 and 12 patches of 256 × 256 pixels."""
+    folder = tmp_path_factory.mktemp("landcover")
+    catalog.synthesise("dfc2020")(folder / "raw", count=90, seed=1)
+    source, lists = folder / "raw", folder / "raw" / "lists"
+    return str(make(catalog.pipeline("dfc2020"), source, folder / "out", split="copernicus-bench", lists=lists).path)
+
+
+# A small UPerNet, trained on windows and tested on whole patches in windows of 128 pixels.
+WINDOWS: dict[str, Any] = {
+    "channels": 32,
+    "tile": 128,
+    "overlap": 0.25,
+    "weight_decay": 0.01,
+    "select": "last",
+    "augment": ("flips",),
+}
+
+
+@pytest.fixture(scope="session")
+def short(landcover: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few epochs, which has learnt something."""
+    out = tmp_path_factory.mktemp("short") / "run"
+    settings = {**SEGMENT, **WINDOWS, "crop": 48, "batch_size": 6, "epochs": 4, "warmup": 1}
+    run("segment", landcover, out, Segment(**settings), say=lambda line: None)
     return out

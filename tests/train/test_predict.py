@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import signal
+import threading
 import warnings
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
 import sar_data.train
+from sar_data import catalog
 from sar_data.cli import main
 from sar_data.errors import RunError, SourceError, UsageError
 from sar_data.record import IGNORE
@@ -29,9 +34,11 @@ from sar_data.stream.collection import open_collection
 from sar_data.train.inference import parts, prediction
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, parts_of
+from sar_data.train.metrics.areas import segmentation
 from sar_data.train.pictures import masks
 from sar_data.train.run.halt import Halted
 from sar_data.train.segment.windows import blended, joined, spans, starts
+from tests.mini.builds import make
 from tests.train.conftest import Finished
 from tests.train.test_inference import answers
 
@@ -256,6 +263,47 @@ def test_a_build_is_answered_as_the_run_answered_it(segmented: Path, squares: st
         np.testing.assert_array_equal(mask[known], masks.decoded(row["mask"])[known])
 
 
+class Ranges(BaseHTTPRequestHandler):
+    """Serves one file by ranges, and notes how many bytes it sent."""
+
+    data = b""
+    sent = 0
+
+    def do_GET(self) -> None:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        first, last = (int(asked[1]), min(int(asked[2]), len(self.data) - 1)) if asked else (0, len(self.data) - 1)
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(self.data)}")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(self.data[first : last + 1])
+            type(self).sent += last + 1 - first
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_scene_behind_a_url_is_read_by_ranges(segmented: Path, scene: Path, tmp_path: Path) -> None:
+    class Scene(Ranges):
+        data = scene.read_bytes() + bytes(1 << 22)  # what nobody asks for
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Scene)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/scene.tif"
+        sar_data.train.predict(segmented, url, out=tmp_path / "far")
+    finally:
+        server.shutdown()
+        server.server_close()
+    sar_data.train.predict(segmented, scene, out=tmp_path / "near")
+    assert 0 < Scene.sent < 1 << 22
+    np.testing.assert_array_equal(*(read(tmp_path / name / "masks" / "scene.tif") for name in ("far", "near")))
+
+
 def test_power_is_converted_to_the_models_unit(segmented: Path, scene: Path, tmp_path: Path) -> None:
     power = (10 ** (of_scene(scene)[0].numpy() / 10)).astype(np.float32)
     linear = write(tmp_path / "linear.tif", power, ("Sigma0_VV", "Sigma0_VH"), nodata=np.nan)
@@ -307,3 +355,32 @@ def test_the_command_prints_what_was_said(segmented: Path, scene: Path, tmp_path
     assert result.exit_code == 0, result.output
     counts = {line.rsplit(maxsplit=1)[0]: line.rsplit(maxsplit=1)[1] for line in result.stdout.splitlines()}
     assert counts["no data"] == "600"
+
+
+@pytest.mark.learn
+def test_a_scene_of_5000_pixels_is_mapped_as_well_as_its_tiles(short: Path, tmp_path: Path) -> None:
+    """A mosaic of patches from another seed than the model was trained on: mIoU near that of the test patches."""
+    catalog.synthesise("dfc2020")(tmp_path / "raw", count=100, seed=7)
+    source, lists = tmp_path / "raw", tmp_path / "raw" / "lists"
+    build = make(catalog.pipeline("dfc2020"), source, tmp_path / "out", split="copernicus-bench", lists=lists)
+    stored = open_collection(build.path, split="train", normalize=None, fill=None)
+    batch = stored.batch(np.arange(len(stored)))
+    side = 20  # patches of 256 pixels
+    order = np.arange(side * side) % len(stored)
+    image, truth = (
+        values[order].reshape(side, side, -1, 256, 256).transpose(2, 0, 3, 1, 4).reshape(-1, side * 256, side * 256)
+        for values in (batch["image"], batch["target"])
+    )
+    bands = stored.channels
+    stored.close()
+    scene = write(tmp_path / "scene.tif", image[:, :5000, :5000], bands, crs="EPSG:32633", transform=GRID, tiled=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sar_data.train.predict(short, scene, out=tmp_path / "map")
+    print(f"{(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.0f} MiB more")
+    own = json.loads((short / "metrics.json").read_text())["test"]["miou"]
+    mask, truth = read(tmp_path / "map" / "masks" / "scene.tif"), truth[0, :5000, :5000]
+    known = truth != IGNORE
+    counts = np.bincount(truth[known].astype(int) * 8 + mask[known], minlength=64).reshape(8, 8)
+    found = segmentation(counts, sar_data.train.load(short).classes)["miou"]
+    print(f"mIoU of the scene {found:.3f}, of the test patches {own:.3f}")
+    assert abs(found - own) < 0.05

@@ -15,7 +15,6 @@ from matplotlib.image import imread
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from sar_data import catalog
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
 from sar_data.stream.dataset import Stream
@@ -31,10 +30,9 @@ from sar_data.train.run.ranks import Ranks
 from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Segment
 from tests.mini import invented
-from tests.mini.builds import make
 from tests.train import cut
 from tests.train.conftest import SEGMENT as TINY
-from tests.train.conftest import sizes
+from tests.train.conftest import WINDOWS, sizes
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -44,34 +42,6 @@ Masks = npt.NDArray[Any]
 
 def trained(build: str, out: Path, **chosen: Any) -> dict[str, Any]:
     return run.run("segment", build, out, Segment(**{**TINY, **chosen}), say=lambda line: None)
-
-
-@pytest.fixture(scope="session")
-def landcover(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Miniature DFC2020 on the split of Copernicus-Bench: 36, 12 and 12 patches of 256 × 256 pixels."""
-    folder = tmp_path_factory.mktemp("landcover")
-    catalog.synthesise("dfc2020")(folder / "raw", count=90, seed=1)
-    source, lists = folder / "raw", folder / "raw" / "lists"
-    return str(make(catalog.pipeline("dfc2020"), source, folder / "out", split="copernicus-bench", lists=lists).path)
-
-
-# A small UPerNet, trained on windows and tested on whole patches in windows of 128 pixels.
-WINDOWS: dict[str, Any] = {
-    "channels": 32,
-    "tile": 128,
-    "overlap": 0.25,
-    "weight_decay": 0.01,
-    "select": "last",
-    "augment": ("flips",),
-}
-
-
-@pytest.fixture(scope="session")
-def short(landcover: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a few epochs, which has learnt something."""
-    out = tmp_path_factory.mktemp("short") / "run"
-    trained(landcover, out, **WINDOWS, crop=48, batch_size=6, epochs=4, lr=0.01, warmup=1)
-    return out
 
 
 def samples(build: str, split: str) -> tuple[Masks, Masks]:
