@@ -109,8 +109,7 @@ LAWS: list[tuple[str, str]] = [
     ),
     (
         r"sar_data\.train",
-        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system "
-        "sar_data.radiometry",
+        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system sar_data.radiometry",
     ),
     (r"sar_data", "sar_data"),
 ]
