@@ -14,11 +14,11 @@ from sar_data.train import pictures
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
-from sar_data.train.metrics import confusion, figures, headline
+from sar_data.train.metrics import calibration, confusion, figures, headline
 from sar_data.train.metrics.batched import rescored
 from sar_data.train.models import classifier
 from sar_data.train.models.encoder import Backbone
-from sar_data.train.pictures import sheets
+from sar_data.train.pictures import reliability, sheets
 from sar_data.train.pictures.images import Images
 from sar_data.train.predictions import labelled, multilabel, scores, targets
 from sar_data.train.settings import Classes, Finetune
@@ -35,21 +35,28 @@ class Verdict:
         self._batched = settings.batch_size if settings.metrics == "fgmae-batched" else None
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
-        """Return the figures of the whole split and, where they are asked for, FG-MAE's means over batches."""
-        found = figures(predictions, self._classes)
+        """Return figures and calibration of the whole split and, where asked for, FG-MAE's means over batches."""
+        found = figures(predictions, self._classes) | {"calibration": calibration.figures(predictions)}
         if self._batched is not None:
             found["fgmae_batched"] = rescored(predictions, self._classes, self._batched)
         return found
 
     def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
-        """Write a sheet of predictions and, where a sample has one class, the confusion matrix."""
+        """Write a sheet of predictions, the reliability and, where a sample has one class, the confusion matrix."""
         several = multilabel(predictions)
         title = headline(split, CHOSEN_BY["multilabel" if several else "multiclass"], metrics)
         path = folder / f"predictions-{split}.png"
         sheets.answers(path, predictions, self._classes, images, bands=self._bands, title=title)
+        _reliability(folder / f"reliability-{split}.png", predictions, split, metrics["calibration"]["ece"])
         if not several:
             counts = confusion(targets(predictions), scores(predictions).argmax(axis=1), len(self._classes))
             pictures.confusion(folder / f"confusion-{split}.png", counts, self._classes, title)
+
+
+def _reliability(path: Path, predictions: pa.Table, split: str, ece: float | None) -> None:
+    right = "share of positives" if multilabel(predictions) else "share of right answers"
+    title = split if ece is None else f"{split}: expected calibration error {ece:.3f}"
+    reliability.draw(path, calibration.reliability_of(predictions), title, right=right)
 
 
 class Classification(Verdict):

@@ -231,9 +231,17 @@ class Data:
 
     @cached_property
     def groups(self) -> dict[str, str | None]:
-        """The scene, tile or block of each key, None where the build knows none."""
-        table = read_index(self.index, ["key", "group"])
-        return dict(zip(table["key"].to_pylist(), table["group"].to_pylist(), strict=True))
+        """What each key must not be torn from, such as its scene; None where the build knows nothing of it."""
+        return self._by_key("group")
+
+    @cached_property
+    def places(self) -> dict[str, str | None]:
+        """The place that each key shows, None where the build does not know it."""
+        return self._by_key("place")
+
+    def _by_key(self, column: str) -> dict[str, str | None]:
+        table = read_index(self.index, ["key", column])
+        return dict(zip(table["key"].to_pylist(), table[column].to_pylist(), strict=True))
 
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
         """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""

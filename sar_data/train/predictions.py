@@ -51,16 +51,18 @@ def rows(
     *,
     weight: Array | None = None,
     groups: Sequence[str | None] | None = None,
+    places: Sequence[str | None] | None = None,
 ) -> pa.Table:
-    """Return the rows of one batch: key, the columns, and group (a scene, tile or block, or None) of each sample.
+    """Return the rows of one batch: key, the columns, and group and place of each sample, None where unknown.
 
     What has weight 0, which only pads the batch, is left out. Raises UsageError where lengths differ.
     """
-    named = [None] * len(keys) if groups is None else list(groups)
-    lengths = {len(named), *map(len, columns.values()), len(keys if weight is None else weight)}
+    named, lying = ([None] * len(keys) if names is None else list(names) for names in (groups, places))
+    lengths = {len(named), len(lying), *map(len, columns.values()), len(keys if weight is None else weight)}
     if lengths != {len(keys)}:
         raise UsageError(f"predictions: expected {len(keys)} values a column, one a key, found {sorted(lengths)}")
-    table = pa.table({"key": pa.array(keys, pa.string()), **columns, "group": pa.array(named, pa.string())})
+    ends = {"group": pa.array(named, pa.string()), "place": pa.array(lying, pa.string())}
+    table = pa.table({"key": pa.array(keys, pa.string()), **columns, **ends})
     return table if weight is None else table.filter(pa.array(np.asarray(weight) > 0))
 
 

@@ -144,6 +144,7 @@ class Probe(Classes):
     logistic: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
         (0.01, 1.0, 100.0), description="Inverse penalties C of logistic regression by L-BFGS."
     )
+    refine: bool = pydantic.Field(True, description="Try a finer grid around the best candidate, too.")
 
     @pydantic.model_validator(mode="after")
     def _once(self) -> Self:

@@ -20,9 +20,9 @@ from sar_data.errors import BuildError
 from sar_data.exporters import coco
 from sar_data.sealed.opened import Build
 from sar_data.train.detect.truth import BOXES, COLUMNS, Truth
-from sar_data.train.metrics.bootstrap import intervals
 from sar_data.train.metrics.box_intervals import measure
 from sar_data.train.metrics.boxes import MOST_VALUES, figures
+from sar_data.train.metrics.jackknife import intervals
 from tests.mini import invented
 from tests.mini.builds import make
 from tests.places import SAMPLES
@@ -159,17 +159,26 @@ def test_drawing_an_image_twice_is_having_it_twice(seed: int) -> None:
     images, classes = scattered(seed), ["ship", "buoy", "wharf"]
     weights = np.random.default_rng(seed).integers(0, 3, (4, len(images))).astype(np.int32)
     weights[0] = 1
-    measured, cells = measure(table(*images), len(classes), np.arange(len(images)), len(images))
-    found = measured(weights)["ap50"]
-    for row, value in zip(weights, found, strict=True):
+    measured, cells, objects = measure(table(*images), len(classes), np.arange(len(images)), len(images))
+    found = measured(weights)
+    for i, row in enumerate(weights):
         repeated = [image for image, times in zip(images, row, strict=True) for _ in range(times)]
-        assert value == pytest.approx(figures(table(*repeated), classes)["ap50"], abs=1e-9)
+        expected = figures(table(*repeated), classes)
+        for name in ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"):
+            value = expected[name]
+            assert found[name][i] == pytest.approx(np.nan if value is None else value, abs=1e-9, nan_ok=True)
+        for name in ("ap", "ap50"):
+            each = [expected["per_class"][label][name] for label in classes]
+            np.testing.assert_allclose(found[f"per_class.{name}"][i], np.array(each, np.float64), atol=1e-9)
     assert cells >= len(images)
+    assert objects["per_class."].sum(axis=0).tolist() == [
+        figures(table(*images), classes)["per_class"][label]["support"] for label in classes
+    ]
 
 
 def test_images_of_one_scene_are_drawn_together_and_a_draw_without_objects_has_no_figure() -> None:
     ship = {"there": [(SMALL, 0)], "found": [(SMALL, 0, 0.5)]}
-    measured, _ = measure(table(ship, {"found": [(FAR, 0, 0.9)]}, {}), 1, np.array([0, 0, 1]), 2)
+    measured, _, _ = measure(table(ship, {"found": [(FAR, 0, 0.9)]}, {}), 1, np.array([0, 0, 1]), 2)
     found = measured(np.array([[1, 0], [0, 1], [1, 1]], np.int32))["ap50"]
     np.testing.assert_allclose(found, [0.5, np.nan, 0.5])
 
@@ -177,9 +186,9 @@ def test_images_of_one_scene_are_drawn_together_and_a_draw_without_objects_has_n
 def test_a_run_s_intervals_are_of_groups_and_hold_the_figure() -> None:
     images, classes = scattered(7, 60), ["ship", "buoy", "wharf"]
     grouped = table(*images, group=[f"scene-{i % 12}" for i in range(len(images))])
-    found = intervals(grouped, classes, resamples=200, over="scenes")
+    found = intervals(grouped, classes)
     low, high = found["ap50"]
-    assert found["method"] == "group bootstrap over 12 scenes"
+    assert found["method"] == "jackknife-t on the logit over 12 groups"
     assert 0 < low < figures(grouped, classes)["ap50"] < high < 1
     assert intervals(table(group=[]), classes)["method"].startswith("no interval")
     nothing = intervals(table({}, {}, group=["a", "b"]), classes)

@@ -14,7 +14,7 @@ import pytest
 
 from sar_data.errors import RunError, UsageError
 from sar_data.train import compare, metrics, predictions
-from sar_data.train.metrics import bootstrap
+from sar_data.train.metrics import jackknife
 from tests.train import predicted
 
 CLASSES = ("wood", "water")
@@ -28,7 +28,7 @@ def run(path: Path, *, seed: int = 0, score: float = 1.0, **settings: Any) -> Pa
     keys, groups = [f"{i:03d}" for i in range(200)], [f"scene {i % 9}" for i in range(200)]
     table = predictions.gathered([predicted.part(keys, target, scores, groups=groups)])
     figures = metrics.figures(table, CLASSES)
-    figures["intervals"] = bootstrap.intervals(table, CLASSES, resamples=50, over="scenes")
+    figures["intervals"] = jackknife.intervals(table, CLASSES)
     path.mkdir(parents=True)
     (path / "metrics.json").write_text(json.dumps({"val": figures, "test": figures, "probe": {"candidates": 3}}))
     build = {"path": str(path), "dataset": "invented", "version": "1", "variant": "", "content_digest": "0123456789ab"}
@@ -58,7 +58,7 @@ def test_each_run_has_a_line_with_its_figures_and_intervals(tmp_path: Path) -> N
         test = one.metrics["test"]
         low, high = test["intervals"]["oa"]
         assert cells(line)[7] == f"{test['oa']:.3f} [{low:.3f}, {high:.3f}]"
-    assert "Intervals: group bootstrap over 9 scenes" in text
+    assert "Intervals: jackknife-t on the logit over 9 groups" in text
     assert compare.MARK not in text
 
 
@@ -175,7 +175,7 @@ def test_differences_to_the_first_run_are_tested_in_pairs(tmp_path: Path) -> Non
     assert row[0] == "b"
     assert row[2] == "200"
     assert row[3].startswith("-")
-    assert "Differences: paired, group bootstrap over 9 groups" in text
+    assert "Differences: paired, jackknife-t over 9 groups" in text
 
 
 def test_runs_that_differ_in_their_seed_alone_become_mean_and_deviation(tmp_path: Path) -> None:

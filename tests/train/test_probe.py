@@ -15,6 +15,7 @@ from safetensors import safe_open
 from sar_data import catalog
 from sar_data.errors import RunError, UsageError
 from sar_data.train.predictions import read, scores, targets
+from sar_data.train.probe.finer import edges, finer
 from sar_data.train.probe.selection import Candidate, groups
 from sar_data.train.run.training import run
 from sar_data.train.settings import Probe
@@ -33,6 +34,7 @@ TINY: dict[str, Any] = {
     "weight_decays": (0.0, 1e-3),
     "knn": (5,),
     "logistic": (0.1, 1.0),
+    "refine": False,
 }
 CNN: dict[str, Any] = {"model": "test_resnet", "epochs": 15, "knn": (), "logistic": (), "eval_every": 4}
 EACH = 2 * 2 * 2 + 1 + 2  # heads with and without BatchNorm, kNN, logistic regressions, of each pooling
@@ -165,6 +167,46 @@ def test_choosing_on_test_is_written_wherever_a_figure_is(classes: str, out: Pat
     assert metrics["probe"]["chosen_on"] == "test"
     assert "test_oa" in table(out)[0]
     assert "val" in metrics
+
+
+def test_a_finer_grid_is_tried_around_the_best(urban: str, learnt: Path, out: Path) -> None:
+    told = {**CNN, "lrs": (0.001, 0.01), "refine": True, "heads": ("linear",), "poolings": ("mean",)}
+    probe = probed(urban, out, **told, features=str(learnt.parent / "kept"))["probe"]
+    lrs = [float(row["lr"]) for row in table(out)]
+    assert lrs[:4] == [0.001, 0.001, 0.01, 0.01]
+    # A larger learning rate learns more in few epochs, so that the finer grid goes on beyond 0.01.
+    assert lrs[4:] == pytest.approx([10**-2.5, 10**-1.5, 0.1])
+    assert probe["candidates"] == 7
+    assert probe["chosen"]["lr"] == pytest.approx(0.1)
+    assert probe["edges"][0] == "lr 0.1 is the largest that was tried: a better one may lie beyond"
+
+
+def test_finer_grids_lie_halfway_by_ratio_and_go_on_beyond_an_edge() -> None:
+    settings = Probe(lrs=(0.01, 0.1, 1.0), weight_decays=(0.0, 1e-4), knn=(5, 20), logistic=(1.0,))
+    inside = finer(Candidate("linear", "cls", 0.1, 1e-4), settings, 100)
+    assert inside is not None
+    assert inside.lrs == pytest.approx((10**-1.5, 10**-0.5))
+    assert inside.weight_decays == (1e-4,)
+    lowest = finer(Candidate("linear", "cls", 0.01, 0.0), settings, 100)
+    assert lowest is not None
+    assert lowest.lrs == pytest.approx((0.001, 10**-2.5, 10**-1.5))
+    for samples, counts in ((100, (10, 40, 80)), (30, (10, 30))):
+        more = finer(Candidate("knn", "cls", k=20), settings, samples)
+        assert more is not None
+        assert more.knn == counts
+    assert finer(Candidate("logistic", "cls", c=1.0), settings, 100) is None  # one value is no grid
+
+
+def test_what_lies_on_an_edge_is_told_where_more_is_possible() -> None:
+    tried = [Candidate("linear", "cls", lr, decay) for lr in (0.1, 1.0) for decay in (0.0, 1e-4)]
+    assert edges(tried[3], tried) == [
+        "lr 1 is the largest that was tried: a better one may lie beyond",
+        "weight decay 0.0001 is the largest that was tried: a better one may lie beyond",
+    ]
+    assert edges(tried[0], tried)[0].startswith("lr 0.1 is the smallest")
+    assert len(edges(tried[0], tried)) == 1  # there is no weight decay below 0
+    assert edges(Candidate("knn", "cls", k=1), [Candidate("knn", "cls", k=k) for k in (1, 5)]) == []
+    assert edges(tried[0], tried[:1]) == []
 
 
 def test_candidates_that_all_diverged_are_an_error(classes: str, out: Path) -> None:

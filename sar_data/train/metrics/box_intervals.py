@@ -1,8 +1,8 @@
-"""How AP50 moves when images are drawn anew: boxes are matched once, since they match within their image."""
+"""How average precision moves when images are weighted anew: boxes match in their image, and are matched once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.train.metrics.boxes import matched
+from sar_data.train.metrics.boxes import SIZES, matched
 from sar_data.train.metrics.shares import mean
 
 Floats = npt.NDArray[np.float64]
@@ -18,7 +18,7 @@ RECALLS = np.linspace(0, 1, 101)  # at which COCO reads the precision off
 
 
 class Ranked(NamedTuple):
-    """What was found of one class, best first: whether it is right, whether it counts at all, and its image's unit.
+    """What was detected of one class and size, best first: right and counted [overlap, box], the image's unit [box].
 
     `positives` are the true objects of each unit.
     """
@@ -31,49 +31,65 @@ class Ranked(NamedTuple):
 
 def measure(
     table: pa.Table, classes: int, units: npt.NDArray[np.int64], count: int
-) -> tuple[Callable[[npt.NDArray[Any]], dict[str, Any]], int]:
-    """Return what turns weights [resample, unit] into {"ap50": [resample]}, and the cells that one resample takes.
+) -> tuple[Callable[[npt.NDArray[Any]], dict[str, Any]], int, Mapping[str, Floats]]:
+    """Return what turns weights [row, unit] into figures, the cells that one row takes, and the objects of each unit.
 
-    A class that a resample has no object of is left out of that resample's mean.
+    The figures are `ap`, `ap50` and `ap75`, `ap_small` and so on [row], and of each class `per_class.ap` and
+    `per_class.ap50` [row, class]. A class that the weights leave no object of is left out of the mean.
     """
     matching, _ = matched(table, classes, max(1, pc.max(pc.list_value_length(table["boxes"])).as_py() or 0))
-    ranked = [_ranked(matching, label, units, count) for label in range(classes)]
+    names = ("ap", *(f"ap_{size}" for size in SIZES))
+    ranked = {
+        name: [_ranked(matching, label, size, units, count) for label in range(classes)]
+        for size, name in enumerate(names)
+    }
 
-    def measured(weights: npt.NDArray[Any]) -> dict[str, Any]:
-        values = np.stack([_precision(one, weights) for one in ranked], axis=1)
-        support = np.stack([weights @ one.positives for one in ranked], axis=1)
-        return {"ap50": mean(values, support > 0)}
+    def figures(weights: npt.NDArray[Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, each in ranked.items():
+            values = np.stack([_precision(one, weights) for one in each], axis=1)  # [row, class, overlap]
+            support = np.stack([weights @ one.positives for one in each], axis=1) > 0
+            found[name] = mean(values.mean(axis=2), support)
+            if name == "ap":
+                found |= {"ap50": mean(values[:, :, 0], support), "ap75": mean(values[:, :, 5], support)}
+                found |= {"per_class.ap": values.mean(axis=2), "per_class.ap50": values[:, :, 0]}
+        return found
 
-    return measured, max(count, *(len(one.unit) for one in ranked))
+    sizes = {name: np.stack([one.positives for one in each], axis=1) for name, each in ranked.items()}
+    objects = {name: by_class.sum(axis=1) for name, by_class in sizes.items()}
+    cells = max(count, *(len(one.unit) for one in ranked["ap"]))
+    return figures, cells, {**objects, "": objects["ap"], "per_class.": sizes["ap"]}
 
 
-def _ranked(matching: Any, label: int, units: npt.NDArray[np.int64], count: int) -> Ranked:
+def _ranked(matching: Any, label: int, size: int, units: npt.NDArray[np.int64], count: int) -> Ranked:
     images, sizes = len(units), len(matching.params.areaRng)
     # pycocotools lays its answers out by class, size and image; the first size is all.
-    answers = matching.evalImgs[label * sizes * images : label * sizes * images + images]
+    start = (label * sizes + size) * images
+    answers = matching.evalImgs[start : start + images]
     there = [(unit, one) for unit, one in zip(units.tolist(), answers, strict=True) if one is not None]
     positives = np.zeros(count)
     for unit, one in there:
         positives[unit] += np.count_nonzero(one["gtIgnore"] == 0)
+    none = np.zeros((len(matching.params.iouThrs), 0))
     scores = np.concatenate([np.zeros(0), *(one["dtScores"] for _, one in there)])
     order = np.argsort(-scores, kind="mergesort")
-    right = np.concatenate([np.zeros(0), *(one["dtMatches"][0] for _, one in there)])[order] > 0
-    ignored = np.concatenate([np.zeros(0), *(one["dtIgnore"][0] for _, one in there)])[order] > 0
+    right = np.concatenate([none, *(one["dtMatches"] for _, one in there)], axis=1)[:, order] > 0
+    ignored = np.concatenate([none, *(one["dtIgnore"] for _, one in there)], axis=1)[:, order] > 0
     unit = np.repeat([unit for unit, _ in there], [len(one["dtScores"]) for _, one in there])
     return Ranked(right & ~ignored, ~ignored, unit.astype(np.int64)[order], positives)
 
 
-def _precision(found: Ranked, weights: npt.NDArray[Any]) -> Floats:
-    """Return COCO's average precision [resample], NaN where there is nothing to find."""
-    drawn = weights[:, found.unit] * found.counts
-    right = np.cumsum(drawn * found.right, axis=1, dtype=np.float64)
-    said = np.cumsum(drawn, axis=1, dtype=np.float64)
-    precision = np.divide(right, said, out=np.zeros_like(right), where=said > 0)
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    positives = weights @ found.positives
-    values = np.full(len(weights), np.nan)
+def _precision(ranked: Ranked, weights: npt.NDArray[Any]) -> Floats:
+    """Return COCO's average precision [row, overlap], NaN where there is nothing to detect."""
+    positives = weights @ ranked.positives
+    values = np.full((len(weights), len(ranked.right)), np.nan)
     for row in np.flatnonzero(positives > 0):
-        places = np.searchsorted(right[row] / positives[row], RECALLS)
-        read = np.append(best[row], 0.0)[np.minimum(places, best.shape[1])]
-        values[row] = read.mean()
+        drawn = weights[row, ranked.unit]
+        right = np.cumsum(drawn * ranked.right, axis=1, dtype=np.float64)
+        said = np.cumsum(drawn * ranked.counts, axis=1, dtype=np.float64)
+        precision = np.divide(right, said, out=np.zeros_like(right), where=said > 0)
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        for overlap, (rising, height) in enumerate(zip(right, best, strict=True)):
+            places = np.searchsorted(rising / positives[row], RECALLS)
+            values[row, overlap] = np.append(height, 0.0)[np.minimum(places, best.shape[1])].mean()
     return values

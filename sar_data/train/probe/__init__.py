@@ -35,6 +35,7 @@ from sar_data.train.probe import neighbours
 from sar_data.train.probe.carving import carved
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
+from sar_data.train.probe.finer import edges, finer
 from sar_data.train.probe.parallel import abreast
 from sar_data.train.probe.selection import Tried, answers, groups, tried
 from sar_data.train.run.folder import Folder
@@ -56,7 +57,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
     aside = _aside(settings, data)
     _check(settings, data, 0 if aside is None else int(aside.sum()))
     poolings = settings.poolings or encoder.poolings
-    tasks = groups(settings, poolings)
+    tasks, figure = groups(settings, poolings), CHOSEN_BY[data.task.kind]
     with halting() as halt:
         kept = Path(settings.features) if settings.features else folder.path / FEATURES
         encoding = Encoding(encoder, data, settings, kept, ranks, folder.say, halt)
@@ -69,14 +70,19 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
         features: dict[str, Features] = {data.select: judged}
         with exact():
             found = _contest(tasks, train, judged, settings, data, ranks, folder, halt)
+            first = _best(found, figure, data.select).candidate
+            if settings.refine and (around := finer(first, settings, len(train))) is not None:
+                found += _contest([(first.head, first.pooling)], train, judged, around, data, ranks, folder, halt)
         for split in ("val", "test"):
             if split not in features and data.has(split):
                 features[split] = encoding.split(split, poolings)
-    figure = CHOSEN_BY[data.task.kind]
     best = _best(found, figure, data.select)
     if not ranks.first:
         return {}
     folder.say(f"chosen on {data.select} of {len(found)}: {best.candidate}")
+    beyond = edges(best.candidate, [one.candidate for one in found])
+    for sentence in beyond:
+        folder.say(sentence)
     _write(folder, data.select, found, best)
     able = (one for one in found if one.log and figure in one.figures)
     log = max(able, key=lambda one: one.figures[figure], default=best).log
@@ -86,6 +92,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
     tables: dict[str, pa.Table] = {s: _predictions(best, train, features[s], settings, data) for s in shown}
     chosen = {name: value for name, value in asdict(best.candidate).items() if value is not None}
     facts = {"chosen": chosen, "chosen_on": data.select, "candidates": len(found), "encoded": encoding.images}
+    facts |= {"edges": beyond}
     selection = {} if aside is None else {"samples": len(judged), "by": _unit(judged, train, data)}
     return leave(folder, Verdict(data.classes, data.channels, settings), data, tables, selection, probe=facts)
 
@@ -177,10 +184,9 @@ def _predictions(best: Tried, train: Features, asked: Features, settings: Probe,
     """Return the chosen candidate's answers for a split."""
     with exact():
         logits = answers(best, train, asked, settings, len(data.classes))
-    named = [data.groups[key] for key in asked.keys]
-    return gathered(
-        [rows(asked.keys, labelled(asked.target.cpu().numpy(), logits.cpu().numpy()), groups=named)], asked.keys
-    )
+    groups, places = ([of[key] for key in asked.keys] for of in (data.groups, data.places))
+    columns = labelled(asked.target.cpu().numpy(), logits.cpu().numpy())
+    return gathered([rows(asked.keys, columns, groups=groups, places=places)], asked.keys)
 
 
 def _write(folder: Folder, split: str, found: list[Tried], best: Tried) -> None:

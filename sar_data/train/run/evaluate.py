@@ -14,7 +14,7 @@ from sar_data.train.run.ranks import Ranks
 
 
 def evaluated(job: Job, data: Data, split: str, ranks: Ranks, look: Callable[[], None]) -> pa.Table:
-    """Return the predictions of a split on every rank, sorted by key, with each sample's group and position.
+    """Return the predictions of a split on every rank, sorted by key, with each sample's group, place and position.
 
     The model must be in evaluation mode. It is called as it is, without the wrapper that ranks train through, which
     would wait for the others. `look` is called before each batch, on all ranks, and may raise. Raises RunError
@@ -25,7 +25,8 @@ def evaluated(job: Job, data: Data, split: str, ranks: Ranks, look: Callable[[],
         look()
         with torch.inference_mode():
             columns = job.predict(job.model, batch)
-        groups = [data.groups[key] for key in batch["key"]]
-        parts.append(rows(batch["key"], columns, weight=batch["weight"].cpu().numpy(), groups=groups))
+        groups, places = ([of[key] for key in batch["key"]] for of in (data.groups, data.places))
+        weight = batch["weight"].cpu().numpy()
+        parts.append(rows(batch["key"], columns, weight=weight, groups=groups, places=places))
     everything = [part for one in ranks.gather(parts) for part in one]
     return gathered(everything, data.keys(split))

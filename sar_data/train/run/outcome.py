@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from sar_data.train.data import Data
+from sar_data.train.data import CARVED, Data
 from sar_data.train.jobs import Judge
+from sar_data.train.metrics import thresholds
 from sar_data.train.metrics.batched import rescored
-from sar_data.train.metrics.bootstrap import intervals
+from sar_data.train.metrics.jackknife import intervals
 from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
 from sar_data.train.predictions import read as kept
@@ -52,10 +53,22 @@ def scored(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table
         if split == data.select == "test":
             found[split]["chosen_on"] = PUBLISHED
         found[split]["intervals"] = intervals(table, data.classes)
+        folder.say(f"{split}: intervals of 95 %, {found[split]['intervals']['method']}")
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
+    _thresholds(found, data, tables)
     if tables:
         keep(folder.path / NAME, tables, data.classes)
     return found
+
+
+def _thresholds(found: dict[str, Any], data: Data, tables: Mapping[str, pa.Table]) -> None:
+    """Add to the test's figures those under thresholds that another split has chosen, where labels may be several."""
+    chosen_on = next((name for name in (CARVED, "val") if name in tables), None)
+    if data.task.kind != "multilabel" or "test" not in tables or chosen_on is None:
+        return
+    limits = thresholds.chosen(tables[chosen_on])
+    made = thresholds.figures(tables["test"], limits, data.classes)
+    found["test"]["thresholds"] = {"chosen_on": chosen_on, **made}
 
 
 def again(folder: Folder, settings: Settings) -> dict[str, Any]:

@@ -1,0 +1,221 @@
+"""Intervals: how much a figure would move had other places been drawn.
+
+Samples of one place are alike, so that units of several samples are left out as a whole, one after the other. The
+interval is a jackknife-t on the logit: Student's t times the jackknife's deviation of log(x / (1 - x)). Its
+degrees of freedom are those of units of equal size (Kish 1965), or fewer where a few units decide all. With few units
+the percentile bootstrap covers much less than it says, and this interval does not (tests/train/test_coverage.py).
+Efron and Tibshirani 1993, ch. 11; MacKinnon, Nielsen and Webb 2023, CV3; Cameron, Gelbach and Miller 2008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sar_data.train.metrics import accuracies, agreements, box_intervals
+from sar_data.train.metrics.areas import overlaps
+from sar_data.train.metrics.ranking import Ranking
+from sar_data.train.metrics.shares import margins, mean, share
+from sar_data.train.metrics.student import quantile
+from sar_data.train.metrics.units import Units, equal, unit_of
+from sar_data.train.predictions import confusions, multilabel, scores, targets
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.int32]
+LEVEL = 0.95
+MOST_CELLS = 1 << 22  # of weighted rows that are computed at once
+BY_CLASS = "per_class."  # before the name of a figure that each class has
+
+
+class Measured(NamedTuple):
+    """How figures follow from weights of units, which are whole numbers.
+
+    `measure` turns weights [row, unit] into {name: [row], or [row, class] after BY_CLASS}. `cells` is what one row of
+    weights takes. `sizes` are how much each unit has to say, [unit] or [unit, class], by name, BY_CLASS or "" for all
+    others.
+    """
+
+    measure: Callable[[Weights], dict[str, Any]]
+    cells: int
+    sizes: Mapping[str, Floats]
+
+    def size(self, name: str) -> Floats:
+        """Return how much each unit says of a figure."""
+        return self.sizes.get(name, self.sizes[BY_CLASS if name.startswith(BY_CLASS) else ""])
+
+
+def intervals(table: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
+    """Return {metric: [low, high]} and {"per_class": {class: {metric: [low, high]}}}, intervals of 95 %.
+
+    `unit` is what is left out as a whole, `units` their number, `equal_units` how many of one size say as much, and
+    `method` has all of it in words. A figure that fewer than two units say something of has null.
+    """
+    units = unit_of(table)
+    found: dict[str, Any] = {"method": f"no interval: {units.text}", "level": LEVEL}
+    found |= {"unit": units.kind, "units": units.number}
+    if units.number < 2:
+        return found
+    sizes = np.bincount(units.of, minlength=units.number).astype(np.float64)
+    found |= {"method": _method(table, units, sizes), "equal_units": round(equal(sizes), 1), "per_class": {}}
+    whole, left, measured = replicates(table, len(classes), units)
+    by_class: dict[str, dict[str, Any]] = {name: {} for name in classes}
+    for name, values in left.items():
+        if name.startswith(BY_CLASS):
+            for i, label in enumerate(classes):
+                made = interval(whole[name][i], values[:, i], measured.size(name)[:, i])
+                by_class[label][name.removeprefix(BY_CLASS)] = made
+        else:
+            found[name] = interval(whole[name], values, measured.size(name))
+    return found | {"per_class": by_class}
+
+
+def interval(value: float, left: Floats, sizes: Floats) -> list[float] | None:
+    """Return the interval of 95 % of a share, None where fewer than two units say something of it.
+
+    `left` [unit] is the figure without each unit, `sizes` [unit] how much a unit says of it. Where the figure is 0 or
+    1 no unit differs, and the far end is the binomial one of as many samples as there are units (Clopper and Pearson
+    1934): units are all right at most as often as the samples are, however alike their samples are.
+    """
+    there = int(np.count_nonzero(sizes))
+    if there < 2 or not np.isfinite(value):
+        return None
+    if value in (0.0, 1.0):
+        beyond = 1 - ((1 - LEVEL) / 2) ** (1 / there)
+        return [0.0, beyond] if value == 0 else [1 - beyond, 1.0]
+    edge = 1 / (2 * float(sizes.sum()))  # half a sample: a unit may hold all that is wrong
+    spread, df = deviation(_logit(np.clip(left, edge, 1 - edge)) - _logit(np.array(value)), sizes)
+    if not spread:
+        return None
+    half = spread * quantile(LEVEL, df)
+    low, high = 1 / (1 + np.exp(-(_logit(np.array(value)) + np.array([-half, half]))))
+    return [float(low), float(high)]
+
+
+def deviation(moved: Floats, sizes: Floats) -> tuple[float, float]:
+    """Return the jackknife's standard deviation and its degrees of freedom, at least 1.
+
+    `moved` [unit] is by how much a value moves without each unit, NaN where it is not defined then. The degrees of
+    freedom are those of units of equal size, less one, and no more than the kurtosis of the moves allows
+    (Satterthwaite 1946): a few units that decide all say less than their number.
+    """
+    count, known = len(moved), moved[np.isfinite(moved)]
+    square, fourth = float((known**2).sum()), float((known**4).sum())
+    excess = count * fourth - square**2
+    most = 2 * count * square**2 / excess if excess > 0 else np.inf
+    return float(np.sqrt((count - 1) / count * square)), max(1.0, min(equal(sizes) - 1, most))
+
+
+def replicates(table: pa.Table, classes: int, units: Units) -> tuple[dict[str, Any], dict[str, Any], Measured]:
+    """Return the figures of a table, the figures without each unit, [unit] or [unit, class], and how they are made."""
+    made = measured(table, classes, units.of, units.number)
+    whole = made.measure(np.ones((1, units.number), np.int32))
+    parts = [made.measure(weights) for weights in _without(units.number, max(1, MOST_CELLS // made.cells))]
+    left = {name: np.concatenate([part[name] for part in parts]) for name in whole}
+    return {name: value[0] for name, value in whole.items()}, left, made
+
+
+def measured(table: pa.Table, classes: int, units: Integers, count: int) -> Measured:
+    """Return how the figures of a table follow from weights of units."""
+    if "pixels" in table.column_names:
+        return _pixels(confusions(table), classes, units, count)
+    if "true_boxes" in table.column_names:
+        return Measured(*box_intervals.measure(table, classes, units, count))
+    if multilabel(table):
+        return _labels(targets(table), scores(table), units, count)
+    cells = targets(table) * classes + scores(table).argmax(axis=1)
+    counts = np.bincount(units * classes**2 + cells, minlength=count * classes**2)
+    return _classes(counts.reshape(count, classes, classes).astype(np.float64))
+
+
+def _without(count: int, chunk: int) -> Iterator[Weights]:
+    """Yield weights [row, unit] that leave one unit out a row, at most `chunk` rows at a time."""
+    for start in range(0, count, chunk):
+        left = np.arange(start, min(start + chunk, count))
+        yield (left[:, None] != np.arange(count)).astype(np.int32)
+
+
+def _classes(counts: Floats) -> Measured:
+    """Return how accuracies follow from confusion counts [unit, target, predicted]."""
+
+    def measure(weights: Weights) -> dict[str, Any]:
+        drawn = np.tensordot(weights, counts, 1)
+        right, support, claimed = margins(drawn)
+        each = {"precision": share(right, claimed), "recall": share(right, support)}
+        return accuracies(drawn) | _by_class(**each, f1=share(2 * right, support + claimed))
+
+    support = counts.sum(axis=2)
+    return Measured(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
+
+
+def _pixels(pixels: Integers, classes: int, units: Integers, count: int) -> Measured:
+    counts = _summed(pixels.reshape(-1, classes**2), units, count).reshape(count, classes, classes)
+
+    def measure(weights: Weights) -> dict[str, Any]:
+        drawn = np.tensordot(weights, counts, 1)
+        right, support, claimed = margins(drawn)
+        each = {"iou": share(right, support + claimed - right), "f1": share(2 * right, support + claimed)}
+        return overlaps(drawn) | _by_class(**each)
+
+    support = counts.sum(axis=2)
+    return Measured(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
+
+
+def _labels(target: Integers, logits: Array, units: Integers, count: int) -> Measured:
+    classes = target.shape[1]
+    whole = Ranking(target.ravel(), logits.ravel(), np.repeat(units, classes))
+    each = [Ranking(target[:, i], logits[:, i], units) for i in range(classes)]
+    positive, claim = target == 1, logits > 0
+    sums = _summed(np.concatenate([positive & claim, positive, claim], axis=1), units, count)
+
+    def measure(weights: Weights) -> dict[str, Any]:
+        right, support, claimed = np.split(weights @ sums, 3, axis=1)
+        ap = np.stack([ranking.precision(weights) for ranking in each], axis=1)
+        by_class = {"precision": share(right, claimed), "recall": share(right, support)}
+        return {
+            "map_micro": whole.precision(weights),
+            "map_macro": mean(ap, support > 0),
+            **agreements(right, support, claimed),
+            **_by_class(ap=ap, **by_class, f1=share(2 * right, support + claimed)),
+        }
+
+    rows = np.bincount(units, minlength=count).astype(np.float64)
+    return Measured(measure, max(count, target.size), {"": rows, BY_CLASS: sums[:, classes : 2 * classes]})
+
+
+def _by_class(**values: Array) -> dict[str, Any]:
+    return {f"{BY_CLASS}{name}": value for name, value in values.items()}
+
+
+def _summed(rows: Array, units: Integers, count: int) -> Floats:
+    """Return the sums of rows by unit, float64 [unit, column], which holds counts below 2⁵³ exactly."""
+    sums = np.zeros((count, rows.shape[1]))
+    np.add.at(sums, units, rows)
+    return sums
+
+
+def _logit(values: Floats) -> Floats:
+    return np.log(values / (1 - values))
+
+
+def _method(table: pa.Table, units: Units, sizes: Floats) -> str:
+    text = f"jackknife-t on the logit over {units.text}"
+    if equal(sizes) < 0.8 * units.number:
+        text += f", as good as {equal(sizes):.0f} of equal size"
+    if units.kind != "sample" and _of_one_class(table, units):
+        text += "; each has one class alone, so that units and classes cannot be told apart"
+    return text
+
+
+def _of_one_class(table: pa.Table, units: Units) -> bool:
+    """Say whether samples have single classes, several of them, and those of a unit all the same one."""
+    if "target" not in table.column_names or multilabel(table):
+        return False
+    target = targets(table)
+    pairs = np.unique(np.stack([units.of, target]), axis=1)
+    return pairs.shape[1] == units.number and len(np.unique(target)) > 1
