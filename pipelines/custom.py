@@ -14,8 +14,8 @@ What was guessed from names and tables is printed, and kept in the manifest.
 from __future__ import annotations
 
 from sar_data.own.declaration import NAME
-from sar_data.own.pipeline import pipeline_of
-from sar_data.spec import Band, DatasetSpec, Tree
+from sar_data.own.pipeline import pipeline_of, undeclared
+from sar_data.spec import Tree
 
 
 def units(tree: Tree) -> list[str]:
@@ -23,23 +23,4 @@ def units(tree: Tree) -> list[str]:
     return [name for name in tree.files() if name == NAME]
 
 
-PIPELINE = pipeline_of(
-    DatasetSpec(
-        name="custom",
-        version="1.0",
-        revision=1,
-        title="Images of one's own",
-        evidence="documents-only",
-        bands=(Band(name="1", polarization="", unit="DN", description="as the declaration says"),),
-        shape=None,
-        dtype="float32",
-        pixel_size_m=None,
-        tasks=(),
-        sources=(),
-        lists=(),
-        licence="your own",
-        citation="none",
-        symmetries=(),
-    ),
-    units,
-)
+PIPELINE = pipeline_of(undeclared("custom", "Images of one's own"), units)

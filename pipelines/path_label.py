@@ -13,7 +13,6 @@ The build says what it found. The lists are the split "official"; leakage is kno
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -22,11 +21,10 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.lists import list_names, locate
 from sar_data.own.classes import NAMES
 from sar_data.own.declaration import NAME, declared
-from sar_data.own.pipeline import fit as fitted
-from sar_data.own.pipeline import pipeline_of
+from sar_data.own.pipeline import by_lists, pipeline_of, undeclared
 from sar_data.own.survey import lists_of
 from sar_data.raster import mixed
-from sar_data.spec import Band, DatasetSpec, Pipeline, Tree
+from sar_data.spec import Pipeline, Tree
 from sar_data.text import decoded
 
 HEAD, MOST_HEADINGS = 4096, 3  # bytes and lines of a list, in which a path stands if it is one
@@ -53,47 +51,16 @@ def _exists(tree: Tree, path: str) -> bool:
 
 
 def fit(
-    tree: Tree, fields: Mapping[str, object] | None = None, unit: str | None = None
+    tree: Tree, base: Pipeline, fields: Mapping[str, object] | None = None, unit: str | None = None
 ) -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the lists in `tree`; raise SourceError where they do not tell one dataset."""
     list_names(tree.files(), "the source")
     said, _ = declared(tree, fields)
-    given = {**(fields or {}), **({} if said.split else {"split": "lists"})}
-    found, sentences = fitted(tree, PIPELINE, given, unit, otherwise="DN")
+    found, sentences = by_lists(tree, base, fields, unit)
     named = any(not label.isdecimal() for task in found.spec.tasks for label in task.classes)
     if named and not said.classes and NAMES not in tree.files():
         raise SourceError(f"expected labels that are numbers, or {NAMES} with their names in canonical order")
-    splits = {"official" if name == "lists" else name: policy for name, policy in found.splits.items()}
-    return dataclasses.replace(found, splits=splits), sentences
+    return found, sentences
 
 
-def declare(fields: Mapping[str, object], unit: str | None) -> Pipeline:
-    """Return the pipeline with fields that go before those of dataset.toml; raise UsageError for a wrong one."""
-    declared(None, fields)
-    return dataclasses.replace(PIPELINE, fit=partial(fit, fields=fields, unit=unit))
-
-
-PIPELINE = dataclasses.replace(
-    pipeline_of(
-        DatasetSpec(
-            name="path-label",
-            version="1.0",
-            revision=1,
-            title="Images by list",
-            evidence="documents-only",
-            bands=(Band(name="1", polarization="", unit="DN", description="as the file has it"),),
-            shape=None,
-            dtype="uint8",
-            pixel_size_m=None,
-            tasks=(),
-            sources=(),
-            lists=(),
-            licence="your own",
-            citation="none",
-            symmetries=(),
-        ),
-        units,
-    ),
-    fit=fit,
-    declare=declare,
-)
+PIPELINE = pipeline_of(undeclared("path-label", "Images by list"), units, fit)

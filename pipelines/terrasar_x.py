@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from sar_data.own.pipeline import fit as fitted
-from sar_data.own.pipeline import pipeline_of
+from sar_data.own.pipeline import by_lists, pipeline_of
 from sar_data.own.survey import lists_of
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 
@@ -32,10 +31,9 @@ def units(tree: Tree) -> list[str]:
 
 def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the lists in a tree; raise SourceError where they do not tell the set."""
-    made, said = fitted(tree, PIPELINE, FIELDS, otherwise="DN")
+    made, said = by_lists(tree, PIPELINE, FIELDS)
     spec = dataclasses.replace(SPEC, bands=made.spec.bands, shape=made.spec.shape, dtype=made.spec.dtype)
-    splits = {"official" if name == "lists" else name: policy for name, policy in made.splits.items()}
-    return dataclasses.replace(made, spec=spec, splits=splits), said
+    return dataclasses.replace(made, spec=spec), said
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:

@@ -33,6 +33,7 @@ DECLARED = ("folders", "lists", "column")
 """Splits that the data themselves declare."""
 Kind = tuple[int, str]
 """Bands of a file, and dtype."""
+Fit = Callable[..., tuple[Pipeline, tuple[str, ...]]]
 
 
 def fit(
@@ -81,21 +82,51 @@ def fit(
     return fitted, (*([where] if where else []), *guessed, shown, *told, *found.left())
 
 
-def declare(fields: Mapping[str, object], unit: str | None, base: Pipeline, otherwise: Unit | None = None) -> Pipeline:
+def by_lists(
+    tree: Tree, base: Pipeline, fields: Mapping[str, object] | None = None, unit: str | None = None
+) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return the pipeline of lists at the root, as `fit` does: their split is called official, an unknown unit DN."""
+    said, _ = declared(tree, fields)
+    given = {**(fields or {}), **({} if said.split else {"split": "lists"})}
+    found, sentences = fit(tree, base, given, unit, otherwise="DN")
+    splits = {"official" if name == "lists" else name: policy for name, policy in found.splits.items()}
+    return dataclasses.replace(found, splits=splits), sentences
+
+
+def declare(fields: Mapping[str, object], unit: str | None, base: Pipeline, fit: Fit) -> Pipeline:
     """Return `base` with fields that go before those of dataset.toml; raise UsageError for a wrong one."""
     declared(None, fields)
-    return dataclasses.replace(
-        base,
-        fit=partial(fit, base=base, fields=dict(fields), unit=unit, otherwise=otherwise),
-        declare=partial(declare, base=base, otherwise=otherwise),
-    )
+    fitted = partial(fit, base=base, fields=dict(fields), unit=unit)
+    return dataclasses.replace(base, fit=fitted, declare=partial(declare, base=base, fit=fit))
 
 
-def pipeline_of(spec: DatasetSpec, units: Callable[[Tree], Iterable[str]], otherwise: Unit | None = None) -> Pipeline:
-    """Return the pipeline that a declaration completes; `units` tells whether a folder is one of its sets."""
+def pipeline_of(spec: DatasetSpec, units: Callable[[Tree], Iterable[str]], fit: Fit = fit) -> Pipeline:
+    """Return the pipeline that a declaration completes; `units` tells whether a folder is one of its sets.
+
+    `fit` takes a tree, the pipeline as it is without a declaration, fields and a unit.
+    """
     base = Pipeline(spec=spec, units=units, scan=_unfitted, read=_unfitted, splits={"random": random.Random()})
-    return dataclasses.replace(
-        base, fit=partial(fit, base=base, otherwise=otherwise), declare=partial(declare, base=base, otherwise=otherwise)
+    return dataclasses.replace(base, fit=partial(fit, base=base), declare=partial(declare, base=base, fit=fit))
+
+
+def undeclared(name: str, title: str) -> DatasetSpec:
+    """Return what is true of any set of one's own before it is declared."""
+    return DatasetSpec(
+        name=name,
+        version="1.0",
+        revision=1,
+        title=title,
+        evidence="documents-only",
+        bands=(Band(name="1", polarization="", unit="DN", description="as the declaration says"),),
+        shape=None,
+        dtype="float32",
+        pixel_size_m=None,
+        tasks=(),
+        sources=(),
+        lists=(),
+        licence="your own",
+        citation="none",
+        symmetries=(),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipelines.path_label import PIPELINE, fit
+from pipelines.path_label import PIPELINE
 from pipelines.synth import path_label
 from sar_data import synth
 from sar_data.builder.itinerary import build
@@ -20,6 +20,11 @@ from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from tests.contract.pipelines import PipelineContract
+
+
+def fit(tree: Folder) -> tuple[Pipeline, tuple[str, ...]]:
+    assert PIPELINE.fit
+    return PIPELINE.fit(tree)
 
 
 @pytest.fixture(scope="module")

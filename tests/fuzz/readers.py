@@ -441,7 +441,7 @@ def read_labelled(name: str, data: bytes) -> None:
         "dataset.json": b'{"bands": ["VV"], "unit": "dB"}',
     }
     tree = Memory({**files, name: data})
-    found, _ = path_label.fit(tree)
+    found, _ = path_label.fit(tree, path_label.PIPELINE)
     for unit in found.units(tree):
         for record in found.scan(tree, unit):
             found.read(tree, record)
