@@ -191,6 +191,8 @@ class Pipeline:
     `named(key)` returns a record with what a key alone tells: group, place and footprint, as far as names say them;
     None for what is no name of this dataset. So lists of names can be judged without the files.
 
+    `rehash` says that a recipe covers the contents of all files, as of few bytes of a set of one's own, which change.
+
     `declare(fields, unit)` returns the pipeline of a set of one's own with fields of a declaration (sar_data.own) that
     go before those of its dataset.toml; `unit` is that of the values where neither says one. None where all is known.
     """
@@ -206,6 +208,7 @@ class Pipeline:
     layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
     named: Callable[[str], Record | None] | None = None
+    rehash: bool = False
     declare: Callable[[Mapping[str, object], str | None], Pipeline] | None = None
 
     @property

@@ -38,7 +38,7 @@ from sar_data.sources.archives.open import open_tree
 from sar_data.sources.filter import take_touched
 from sar_data.sources.leftovers import counting, leftovers
 from sar_data.sources.lists import FoundLists
-from sar_data.spec import DatasetSpec, Pipeline, Tree
+from sar_data.spec import DatasetSpec, Pipeline
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy, parameters_of
 from sar_data.split.shares import class_shares
@@ -81,7 +81,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         "limit": request.limit,
         "statistics": request.statistics,
         "split": {**chosen, "outcome": _outcome(records, assignment)},
-        "source": fingerprint(records),
+        "source": fingerprint(records, whole=request.pipeline.declare is not None),
     }
     table = scanned.table
     reasons = pa.array(assignment.reason, pa.string())
@@ -98,13 +98,13 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         suspect_limit=request.suspect_limit,
         quarantine=[*scanned.quarantined, *_misplaced(records, assignment, request.bad_records)],
     )
-    return _compared(open_draft(request.out, plan, say), request, tree, say)
+    return _compared(open_draft(request.out, plan, say), request, fit, say)
 
 
-def _compared(draft: Draft, request: BuildRequest, tree: Tree, say: Say | None) -> Draft:
+def _compared(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None) -> Draft:
     """Warn where files of the source are newer than the build that stands sealed; return the draft."""
-    if draft.sealed and say and not request.rehash:
-        warning = newer_than(draft.target.place / NAME, request.source, tree, draft.plan.scanned)
+    if draft.sealed and say and not (request.rehash or fit.pipeline.rehash):
+        warning = newer_than(draft.target.place / NAME, request.source, fit.tree, draft.plan.scanned)
         if warning:
             say(f"warning: {warning}")
     return draft
@@ -131,7 +131,7 @@ def _scanned(
             bad_records=request.bad_records,
             bad_objects=request.bad_objects,
             limit=request.limit,
-            rehash=request.rehash,
+            rehash=request.rehash or fit.pipeline.rehash,
             progress=progress,
         )
     pipeline, declared = with_absence(fit.pipeline, fit.tree, scanned.records)

@@ -197,9 +197,10 @@ def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
 
 
 def _rehashed(tree: Tree, record: Record) -> Record:
-    seen: dict[str, str] = {}
+    seen = {file.path: file.xxh3 for file in record.files if file.xxh3 is not None}  # read by scan as a whole
     for file in record.files:
-        Witness(tree, seen).read(file.path)
+        if file.path not in seen:
+            Witness(tree, seen).read(file.path)
     return replace(record, files=tuple(replace(file, xxh3=seen[file.path]) for file in record.files))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn, get_args
 
@@ -31,6 +32,7 @@ TASKS: Mapping[str, tuple[str, Any]] = {
 """Task of a declaration → the name and the kind that it has in a build."""
 DECLARED = ("folders", "lists", "column")
 """Splits that the data themselves declare."""
+HASHED = 1 << 30  # bytes of images up to which a recipe covers their contents: read in a second or two
 Kind = tuple[int, str]
 """Bands of a file, and dtype."""
 Fit = Callable[..., tuple[Pipeline, tuple[str, ...]]]
@@ -74,6 +76,7 @@ def fit(
         scan=partial(scan, plan=plan),
         read=partial(read, plan=plan),
         splits=_splits(tree, declaration, found),
+        rehash=_is_small(tree, found),
         fit=None,
         declare=None,
     )
@@ -136,6 +139,17 @@ def _unfitted(tree: Tree, what: object) -> NoReturn:
 
 def _units(bands: tuple[Band, ...]) -> list[str]:
     return list(dict.fromkeys(band.unit for band in bands))
+
+
+def _is_small(tree: Tree, found: Survey) -> bool:
+    """Say whether all images together are at most HASHED bytes."""
+    total = 0
+    for path in (path for chip in found.chips.values() for path in chip.files):
+        with suppress(BadRecord):  # which scan refuses or leaves out
+            total += tree.size(path)
+        if total > HASHED:
+            return False
+    return True
 
 
 def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:

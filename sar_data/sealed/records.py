@@ -167,11 +167,20 @@ def _grouped(values: list[T], lists: pa.ListArray) -> Iterator[list[T]]:
     return (values[a - offsets[0] : b - offsets[0]] for a, b in pairwise(offsets))
 
 
-def fingerprint(records: Sequence[Record]) -> str:
-    """Return the digest of a source: sorted member paths, sizes, known hashes and labels; no absolute path, no time."""
+def fingerprint(records: Sequence[Record], *, whole: bool = False) -> str:
+    """Return the digest of a source: sorted member paths, sizes, known hashes and labels; no absolute path.
+
+    `whole` covers all that records say, since the owner of a set may change its dates, places and groups.
+    """
     digest = xxhash.xxh3_128()
     for r in sorted(records, key=lambda r: r.key):
         labels = sorted(r.labels.items())
         parts = (r.key, [(f.path, f.size, f.xxh3) for f in r.files], labels, *((r.objects,) if r.objects else ()))
-        digest.update(repr(parts).encode())
+        digest.update(repr((*parts, _others(r)) if whole else parts).encode())
     return digest.hexdigest()
+
+
+def _others(record: Record) -> list[tuple[str, Any]]:
+    """Return what a record says beside key, files, labels and objects; what it leaves out is no part of a digest."""
+    names = [field.name for field in fields(Record) if field.name not in ("key", "files", "labels", "objects")]
+    return [(name, value) for name in names if (value := getattr(record, name))]
