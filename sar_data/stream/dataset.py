@@ -55,6 +55,8 @@ class Stream:
     fill        what a masked pixel becomes, after normalization; None leaves NaN
     shuffle     True (every sample anywhere), "shards" (neighbours within `window` samples: few files at once) or False
     fraction    random share of the samples, without repetition; smaller shares are parts of larger ones
+    draw        number of the share that is drawn, from 0: another one for each, for several few-shot runs
+    each_class  the share is one of each class, with a sample of each at least
     keys, where only these samples: by key; by a pyarrow expression or filter list over index.parquet's columns
     weights     "balanced" (every class equally often) or weights by key: samples are drawn in proportion
     mix         of several builds: each one's share of the draws
@@ -84,6 +86,8 @@ class Stream:
         rank: int = 0,
         world: int = 1,
         fraction: float | None = None,
+        draw: int = 0,
+        each_class: bool = False,
         keys: Iterable[str] | None = None,
         where: Any = None,
         weights: str | Mapping[str, float] | None = None,
@@ -110,7 +114,9 @@ class Stream:
         self.collection = open_collection(builds, **{name: self._arguments[name] for name in COLLECTED})
         self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
         self._threads, self._ahead = threads, ahead
-        self._rows = selection.select(self.collection, keys=keys, where=where, fraction=fraction)
+        self._rows = selection.select(
+            self.collection, keys=keys, where=where, fraction=fraction, draw=draw, each_class=each_class
+        )
         fetch_order.check(self.collection, self._order, len(self._rows))
         by_shards = self._order.shuffle == "shards"
         self._shards = selection.shards(self.collection, self._rows) if by_shards else self._rows[:0]

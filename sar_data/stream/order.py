@@ -58,11 +58,25 @@ def permutation(count: int, *stream: int) -> Rows:
     return values
 
 
-def subset(count: int, fraction: float, seed: int) -> Rows:
-    """Return a random share of 0 … count - 1, ascending and without repetition; a smaller share is part of a larger."""
+def subset(count: int, fraction: float, seed: int, classes: npt.NDArray[Any] | None = None) -> Rows:
+    """Return a random share of 0 … count - 1, ascending and without repetition; a smaller share is part of a larger.
+
+    With `classes`, a number [sample] or ones [sample, class], at least one sample of each class that occurs is in it:
+    of single classes the share of each class is taken, of several at once the first that have a class are added.
+    """
     if not 0 < fraction <= 1:
         raise UsageError(f"fraction: expected a number above 0 and at most 1, found {fraction}")
-    return np.sort(permutation(count, SUBSET, seed)[: max(round(fraction * count), min(count, 1))])
+    order = permutation(count, SUBSET, seed)
+    if classes is None:
+        return np.sort(order[: max(round(fraction * count), min(count, 1))])
+    ranked = classes[order]
+    if ranked.ndim == 1:
+        members = [np.flatnonzero(ranked == label) for label in np.unique(ranked)]
+        return np.sort(order[np.concatenate([own[: max(round(fraction * len(own)), 1)] for own in members])])
+    chosen = np.zeros(count, np.bool_)
+    chosen[: max(round(fraction * count), min(count, 1))] = True
+    chosen[ranked.argmax(axis=0)[ranked.any(axis=0)]] = True  # the first of each class in the order
+    return np.sort(order[chosen])
 
 
 def drawn(weights: Floats, *stream: int) -> Rows:

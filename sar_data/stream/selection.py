@@ -15,16 +15,29 @@ from sar_data.stream.collection import Collection
 from sar_data.stream.order import Order, subset
 from sar_data.stream.rows import matching
 from sar_data.stream.storage.store import Integers
-from sar_data.stream.targets import Classes
+from sar_data.stream.targets import Array, Classes
 
 Weights = npt.NDArray[np.float64]
 SUBSET_SEED = 0  # of nested shares, the same for every training seed
 
 
 def select(
-    samples: Collection, *, keys: Iterable[str] | None = None, where: Any = None, fraction: float | None = None
+    samples: Collection,
+    *,
+    keys: Iterable[str] | None = None,
+    where: Any = None,
+    fraction: float | None = None,
+    draw: int = 0,
+    each_class: bool = False,
 ) -> Integers:
-    """Return the rows that have one of `keys` and fulfil `where`, ascending; of them a random `fraction`."""
+    """Return the rows that have one of `keys` and fulfil `where`, ascending; of them a random `fraction`.
+
+    `draw` is the number of the draw, from 0: each is another one. With `each_class` the share is one of each class, at
+    least a sample of each; where samples have several classes it is one of the samples, and what lacks of a class is
+    added. Of the same draw, a smaller share is part of a larger. Raises UsageError for shares that cannot be.
+    """
+    if fraction is None and (draw or each_class):
+        raise UsageError(f"draw={draw}, each_class={each_class}: expected a `fraction=…` that is drawn, found none")
     found = np.arange(len(samples))
     if where is not None:
         paths = [source.files.path(INDEX_NAME) for source in samples.sources]
@@ -32,7 +45,11 @@ def select(
         found = _numbered(samples, [s.rows.find(own) for s, own in zip(samples.sources, matched, strict=True)])
     if keys is not None:
         found = np.intersect1d(found, _with_keys(samples, list(keys)))
-    return found if fraction is None else found[subset(len(found), fraction, SUBSET_SEED)]
+    if fraction is None:
+        return found
+    if draw < 0:
+        raise UsageError(f"draw: expected 0 or more, found {draw}")
+    return found[subset(len(found), fraction, SUBSET_SEED + draw, _targets(samples)[found] if each_class else None)]
 
 
 def _numbered(samples: Collection, rows: Sequence[Integers]) -> Integers:
@@ -76,6 +93,14 @@ def weights(
     if not (np.isfinite(found).all() and (found >= 0).all() and found.sum() > 0):
         raise UsageError("weights: expected finite numbers, none below 0 and one above it")
     return found
+
+
+def _targets(samples: Collection) -> Array:
+    """Return the classes of all samples; raise UsageError where whole images have none."""
+    classes = [source.targets for source in samples.sources if isinstance(source.targets, Classes)]
+    if not classes:
+        raise UsageError("each_class: expected a task with classes of whole images, found none")
+    return np.concatenate([part.whole() for part in classes])
 
 
 def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]) -> Weights:

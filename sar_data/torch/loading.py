@@ -34,6 +34,8 @@ class Options(TypedDict, total=False):
     shuffle: bool | str | None
     window: int
     fraction: float | None
+    draw: int
+    each_class: bool
     keys: Iterable[str] | None
     where: Any
     weights: str | Mapping[str, float] | None

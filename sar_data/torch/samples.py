@@ -34,12 +34,16 @@ class Samples(torch.utils.data.Dataset[Batch]):
         split: str = "train",
         bands: Sequence[str] | None = None,
         fraction: float | None = None,
+        draw: int = 0,
+        each_class: bool = False,
         keys: Iterable[str] | None = None,
         where: Any = None,
         **options: Any,
     ) -> None:
         self._collection = open_collection(path, split=split, bands=bands, **options)
-        self._rows = select(self._collection, keys=keys, where=where, fraction=fraction)
+        self._rows = select(
+            self._collection, keys=keys, where=where, fraction=fraction, draw=draw, each_class=each_class
+        )
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -141,7 +141,7 @@ class Data:
             figures=self._figures,
             fill=None if later else 0.0,
             **self._fit(split),
-            fraction=told.fraction if training else None,
+            **(told.share if training else {}),
             keys=keys,
             # A probe encodes every split as it is stored, and a trained model only looks.
             shuffle=False if isinstance(told, Probe) or self._trained else None,

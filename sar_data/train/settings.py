@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import pydantic
 
@@ -37,6 +37,8 @@ class Settings(pydantic.BaseModel):
     )
     augment: Names = pydantic.Field(("flips",), description="Steps such as flips,crop,speckle; none for none.")
     fraction: float | None = pydantic.Field(None, gt=0, le=1, description="Share of the train split, nested.")
+    draw: int = pydantic.Field(0, ge=0, description="Number of the share that is drawn, for several few-shot runs.")
+    each_class: bool = pydantic.Field(False, description="Draw the share of each class, one sample of each at least.")
     batch_size: int = pydantic.Field(64, ge=1, description="Samples a step, of each rank and before accumulation.")
     epochs: int = pydantic.Field(10, ge=1, description="Passes over the train split.")
     seed: int = pydantic.Field(0, ge=0, description="Decides order, augmentation and initial values.")
@@ -66,7 +68,14 @@ class Settings(pydantic.BaseModel):
             raise ValueError(f"stem {self.stem}: is of `weights=…`, which are not given")
         if self.warmup > self.epochs:
             raise ValueError(f"warmup {self.warmup:g}: expected at most the {self.epochs} epochs")
+        if self.fraction is None and (self.draw or self.each_class):
+            raise ValueError(f"draw {self.draw}, each_class {self.each_class}: expected `fraction=…` with them")
         return self
+
+    @property
+    def share(self) -> dict[str, Any]:
+        """What is drawn of the train split, as a stream takes it."""
+        return {"fraction": self.fraction, "draw": self.draw, "each_class": self.each_class}
 
     @property
     def tiles(self) -> int | None:

@@ -44,6 +44,24 @@ def test_smaller_shares_are_parts_of_larger_ones(count: int, seed: int, one: flo
     assert len(large) == max(round(max(one, other) * count), 1)
 
 
+@given(st.integers(1, 300), seeds, st.integers(1, 6), st.floats(0.01, 1), st.floats(0.01, 1), st.booleans())
+def test_a_share_of_each_class_has_them_all_and_smaller_ones_are_parts_of_larger(
+    count: int, seed: int, most: int, one: float, other: float, several: bool
+) -> None:
+    rng = np.random.default_rng(seed % 2**32)
+    single = rng.integers(0, most, count)
+    classes = (rng.random((count, most)) < 0.1).astype(np.uint8) if several else single
+    small, large = (subset(count, share, seed, classes) for share in sorted((one, other)))
+    assert set(small.tolist()) <= set(large.tolist())
+    assert len(set(small.tolist())) == len(small)
+    if several:
+        assert (classes[small].any(axis=0) == classes.any(axis=0)).all()
+    else:
+        found, whole = np.bincount(single[small], minlength=most), np.bincount(single, minlength=most)
+        assert (np.abs(found - min(one, other) * whole) <= 1).all()
+        assert ((found > 0) == (whole > 0)).all()
+
+
 def test_a_share_of_nothing_or_of_more_than_all_is_refused() -> None:
     for fraction in (0.0, -0.1, 1.01, math.nan):
         with pytest.raises(UsageError, match="above 0 and at most 1"):

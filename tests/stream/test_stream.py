@@ -87,6 +87,26 @@ def test_one_percent_is_part_of_ten_whatever_the_seed(zarr: Path) -> None:
     assert [len(part) for part in parts] == [8, 8, 83]
 
 
+def test_draws_of_a_share_differ_and_each_class_is_in_it_where_asked(zarr: Path) -> None:
+    def drawn(**asked: Any) -> tuple[set[str], Counter[int]]:
+        with Stream(zarr, batch_size=1, **asked) as stream:
+            batches = list(stream)
+        return {b["key"][0] for b in batches}, Counter(int(b["target"][0]) for b in batches)
+
+    shares = [drawn(fraction=0.02, draw=n, each_class=True) for n in range(3)]
+    assert shares[0][0] != shares[1][0] != shares[2][0]
+    for number, (names, found) in enumerate(shares):
+        assert found.keys() == drawn()[1].keys()
+        assert names < drawn(fraction=0.2, draw=number, each_class=True)[0]
+    for wrong, message in (
+        ({"draw": 1}, "expected a `fraction=…` that is drawn"),
+        ({"each_class": True}, "expected a `fraction=…` that is drawn"),
+        ({"fraction": 0.1, "draw": -1}, "draw: expected 0 or more, found -1"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            Stream(zarr, **wrong)
+
+
 def test_balanced_draws_have_every_class_equally_often(zarr: Path) -> None:
     with Stream(zarr, batch_size=2, weights="balanced", seed=1) as stream:
         counts = Counter(int(target) for batch in stream for target in batch["target"])

@@ -102,7 +102,7 @@ def _aside(settings: Probe, data: Data) -> npt.NDArray[np.bool_] | None:
     if data.select != CARVED:
         return None
     samples = data.loader("train").collection
-    keys = samples.labels(select(samples, fraction=settings.fraction))["key"]
+    keys = samples.labels(select(samples, **settings.share))["key"]
     return carved(keys, [data.groups[key] for key in keys])
 
 
@@ -130,7 +130,7 @@ def _check(settings: Probe, data: Data, aside: int) -> None:
         raise UsageError(f"views {settings.views}: without `augment=…` all views would be the same")
     if settings.views == 1 and any(not step.startswith("drae") for step in settings.augment):
         raise UsageError(f"augment {','.join(settings.augment)}: the first view stays as it is: give `views=2` or more")
-    used = len(select(data.loader("train").collection, fraction=settings.fraction))
+    used = len(select(data.loader("train").collection, **settings.share))
     neighbours.check(settings.knn, used - aside)
     if any(step.startswith("mixup") for step in settings.augment):
         raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune` with `freeze=True`")

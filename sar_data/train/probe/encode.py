@@ -8,7 +8,7 @@ Vectors are float32, or float16 where the encoder itself runs in half precision.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -63,10 +63,10 @@ class Encoding:
         """
         samples = self._data.loader(split).collection
         widths = {pooling: self._encoder.size(pooling) for pooling in poolings}
-        used = rows = select(samples, fraction=self._settings.fraction if split == "train" else None)
+        used = rows = select(samples, **(self._settings.share if split == "train" else {}))
         shelves = [self._shelf(split, view, None, len(samples)) for view in range(views)]
         if len(rows) < len(samples) and self._agreed(any(shelf.lacking(widths) for shelf in shelves)):
-            shelves = [self._shelf(split, view, self._settings.fraction, len(rows)) for view in range(views)]
+            shelves = [self._shelf(split, view, self._settings.share, len(rows)) for view in range(views)]
             used = np.arange(len(rows))
         for shelf in shelves:
             if wanted := self._agreed(shelf.lacking(widths)):
@@ -82,7 +82,7 @@ class Encoding:
         """Return the first rank's answer: what lies on the disk may change while ranks look."""
         return self._ranks.gather(answer)[0]
 
-    def _shelf(self, split: str, view: int, share: float | None, count: int) -> Shelf:
+    def _shelf(self, split: str, view: int, share: Mapping[str, Any] | None, count: int) -> Shelf:
         told, data = self._settings, self._data
         identity = {
             "version": VERSION,
