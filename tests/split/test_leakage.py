@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 
 from sar_data.errors import SplitError
 from sar_data.record import Record
+from sar_data.split.ground import Ground, touching
 from sar_data.split.leakage import touching_share
 from sar_data.split.neighbours import Boxes, near
 from sar_data.split.random import Random
 from sar_data.split.shares import class_shares
 
 from . import lattice, place, record
+
+NARROWER = ((1, 0, -1, 0), (0, 1, 0, -1))
 
 
 def brute(queries: Boxes, targets: Boxes, gap: float) -> list[bool]:
@@ -71,6 +74,20 @@ def test_a_random_split_of_a_lattice_leaks_everywhere(seed: int) -> None:
     share = touching_share(records, place(Random(train=0.8, val=0, test=0.2), records, seed).split)
     assert share is not None
     assert share > 0.999
+
+
+def test_a_random_split_of_a_lattice_leaves_hardly_a_patch_without_a_train_patch_across_an_edge() -> None:
+    """Of four neighbours each is test with a chance of 0.2: 1 - 0.2 ** 4 = 99.84 % have one in train."""
+    records = lattice(90, 90)
+    whole = Ground.of(records)
+    # Narrower boxes touch across one pair of edges alone, and no corner.
+    narrow = [Ground(whole.boxes + 10 * np.array(edge), whole.code, whole.frames) for edge in NARROWER]
+    shares = []
+    for seed in range(5):
+        split = np.array(place(Random(train=0.8, val=0, test=0.2), records, seed).split)
+        sides = [[ground.take(split == name) for name in ("test", "train")] for ground in narrow]
+        shares.append(np.mean(touching(*sides[0]) | touching(*sides[1])))
+    assert abs(np.mean(shares) - 0.998) < 0.003
 
 
 def test_the_share_counts_test_patches_and_no_others() -> None:
