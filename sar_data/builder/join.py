@@ -23,6 +23,7 @@ from sar_data.sealed.summary import mask_pixels, normalization, summarise
 from sar_data.split.policy import UNUSED
 from sar_data.statistics.figures import FIGURES
 from sar_data.statistics.stats import BandStats
+from sar_data.statistics.thumbnail import CELLS
 
 Keys = dict[str, list[str | None]]
 
@@ -78,8 +79,10 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
 
 
 def _samples(packed: pa.Table, slots: pa.Table, bands: Sequence[str]) -> pa.Table:
-    flat = slots["figures"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return samples_table(packed, bands, flat.reshape(-1, len(bands), len(FIGURES)))
+    valid = slots.filter(slots["valid"])
+    flat = valid["figures"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    thumbs = np.frombuffer(b"".join(valid["thumbnail"].to_pylist()), np.int8).reshape(-1, len(bands), CELLS)
+    return samples_table(packed, bands, flat.reshape(-1, len(bands), len(FIGURES)), thumbs)
 
 
 def _quarantined(planned: pa.Table, slots: pa.Table) -> list[Quarantined]:

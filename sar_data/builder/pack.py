@@ -32,6 +32,7 @@ from sar_data.sealed.places import places_of
 from sar_data.sealed.records import to_records
 from sar_data.statistics.figures import ZEROS
 from sar_data.statistics.tally import Survey, Tally, survey
+from sar_data.statistics.thumbnail import Thumbnails
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
 
@@ -176,6 +177,7 @@ class _Pass:
         self.job = job
         self.refuse = job.container.refuse
         self.tally = Tally(job.layout.units) if job.statistics else None
+        self.thumbnails = Thumbnails(job.layout.units)
         self.fallbacks = 0
         self.narrowed = 0
         self.clipped = np.zeros(len(job.layout.bands), np.int64)
@@ -183,7 +185,7 @@ class _Pass:
         self.suspects = np.zeros((len(REASONS), len(job.layout.bands)), np.int64)
         self.pixels = 0  # of a band
         self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
-        self.slots: list[tuple[Any, ...]] = []  # SLOTS without offsets, known at the end, and figures
+        self.slots: list[tuple[Any, ...]] = []  # SLOTS but for what is known at the end
 
     def entries(self, opened: Opened, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
         layout = self.job.layout
@@ -210,6 +212,7 @@ class _Pass:
                 continue
             if self.tally:
                 self.tally.add(seen)
+                self.thumbnails.add(seen, (height, width))
             self._suspect(pixels.image[..., :height, :width], seen, filled)
             self.fallbacks += pixels.fallbacks
             self.narrowed += pixels.narrowed
@@ -266,7 +269,7 @@ class _Pass:
         """Return the slots in the SLOTS schema; an empty slot has no offset."""
         ends = zip(written.offsets, written.mask_offsets, strict=True)
         rows = [(*slot, *(end if slot[0] else (None, None))) for slot, end in zip(self.slots, ends, strict=True)]
-        fields = list(SLOTS)[:-1]
+        fields = list(SLOTS)[:-2]
         columns = list(zip(*rows, strict=True)) or [()] * len(fields)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)]
         figures = self.tally.figures() if self.tally else np.empty((0, 0, 0))
@@ -274,4 +277,7 @@ class _Pass:
             in_db = np.array([unit == "dB" for unit in self.job.layout.units])
             self.suspects[ZERO] = np.where(in_db, figures[..., ZEROS].sum(axis=0), 0)
         offsets = list_offsets(math.prod(figures.shape[1:]) * slot[0] for slot in self.slots)
-        return pa.table([*arrays, pa.ListArray.from_arrays(offsets, pa.array(figures.ravel()))], schema=SLOTS)
+        thumbs = iter(self.thumbnails.finish() if self.tally else ())
+        pictures = [next(thumbs).tobytes() if self.tally and slot[0] else None for slot in self.slots]
+        lists = pa.ListArray.from_arrays(offsets, pa.array(figures.ravel()))
+        return pa.table([*arrays, lists, pa.array(pictures, pa.binary())], schema=SLOTS)

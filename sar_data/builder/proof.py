@@ -29,6 +29,7 @@ SLOTS = pa.schema(
         ("offset", pa.int64()),
         ("mask_offset", pa.int64()),
         ("figures", pa.list_(pa.float64())),  # [band, FIGURES] of a valid slot, where statistics are kept
+        ("thumbnail", pa.binary()),  # int8 [band, CELLS] of a valid slot, where statistics are kept
     ]
 )
 

@@ -22,6 +22,7 @@ from sar_data.sealed.places import places
 from sar_data.statistics.figures import Figures
 from sar_data.statistics.stats import BandStats
 from sar_data.statistics.tally import Tally, survey
+from sar_data.statistics.thumbnail import Thumbnails, Thumbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,15 @@ class Rows:
 class Counted:
     """What one shard's samples gave; `faults` maps a key to why its image could not be read or differs.
 
-    `mask_pixels` counts each value of the masks; `figures` [sample, band, FIGURES] are of the images that were read.
+    `mask_pixels` counts each value of the masks; `figures` [sample, band, FIGURES] and `thumbs` [sample, band, CELLS]
+    are of the images that were read.
     """
 
     rows: Rows
     statistics: BandStats
     mask_pixels: list[int]
     figures: Figures
+    thumbs: Thumbs
     faults: dict[str, tuple[str, str]]
 
 
@@ -87,7 +90,7 @@ def recount(
 
 def _count(pixels: Pixels, rows: Rows) -> Counted:
     layout = pixels.layout
-    tally, hidden = Tally(layout.units), np.zeros(IGNORE + 1, np.int64)
+    tally, thumbnails, hidden = Tally(layout.units), Thumbnails(layout.units), np.zeros(IGNORE + 1, np.int64)
     faults: dict[str, tuple[str, str]] = {}
     for place, image, mask in _images(pixels, rows, faults):
         for what, array, expected in (("image", image, place.xxh3), ("mask", mask, place.mask_xxh3)):
@@ -98,8 +101,10 @@ def _count(pixels: Pixels, rows: Rows) -> Counted:
         if mask is not None:
             hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
         height, width = place.shape
-        tally.add(survey(physical(image[..., :height, :width], layout.scale), place.nodata))
-    return Counted(rows, tally.finish(), hidden.tolist(), tally.figures(), faults)
+        seen = survey(physical(image[..., :height, :width], layout.scale), place.nodata)
+        tally.add(seen)
+        thumbnails.add(seen, (height, width))
+    return Counted(rows, tally.finish(), hidden.tolist(), tally.figures(), thumbnails.finish(), faults)
 
 
 def _images(

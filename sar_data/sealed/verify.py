@@ -270,7 +270,7 @@ def _samples(recorded: pa.Table, first: int, shard: Counted, bands: int) -> list
     rows = recorded.slice(first * bands, len(keys) * bands)
     return [
         Problem(shard.rows.name, key, SAMPLES_NAME, "the figures of the stored image", "others")
-        for key in differing(rows, keys, bands, shard.figures)
+        for key in differing(rows, keys, shard.figures, shard.thumbs)
     ]
 
 

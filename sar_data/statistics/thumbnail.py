@@ -1,0 +1,118 @@
+"""Thumbnails: 16 x 16 cells of an image and band, by which images that look alike are found (statistics/alike.py).
+
+A cell is the mean of its pixels on the axis of their unit, so that a gain is an offset; mean and spread of the cells
+are taken out. So a thumbnail keeps the picture, whatever its calibration, quantization or speckle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.statistics.tally import Survey
+from sar_data.statistics.units import axis
+from sar_data.system.native import compiled
+
+SIDE = 16  # cells; images with fewer pixels along a side have no thumbnail
+CELLS = SIDE * SIDE
+STEPS = 32  # to the spread of the cells; the range ends at four times that
+LEAST_CELLS = CELLS // 2  # that have a value: of less there is no thumbnail
+FLAT = 1e-6  # spread of the cells, of their largest value: what varies less is of one value
+
+Thumbs = npt.NDArray[np.int8]
+"""int8 [image, band, CELLS]: (cell - mean) / spread in STEPS, 0 without a value; all 0 where there is no thumbnail."""
+Floats = npt.NDArray[np.float64]
+
+
+class Thumbnails:
+    """Collects the cells of one shard's images, and makes thumbnails of them at once."""
+
+    def __init__(self, units: Sequence[str]) -> None:
+        self._units = tuple(units)
+        self._means: list[Floats] = []
+
+    def add(self, survey: Survey, size: tuple[int, int]) -> None:
+        """Add one surveyed image of a size (height, width); of several frames the cells are means of all."""
+        means = np.full((len(survey.flat), CELLS), np.nan)
+        if min(size) >= SIDE:
+            if survey.valid is None:
+                _cells(survey.flat, *size, means)
+                means /= _counted(*size, survey.flat.shape[1] // (size[0] * size[1]))
+            else:
+                counts = np.empty_like(means)
+                _cells(np.where(survey.valid, survey.flat, np.float32(0)), *size, means)
+                _cells(survey.valid.astype(np.float32), *size, counts)
+                means = np.divide(means, counts, out=np.full_like(means, np.nan), where=counts > 0)
+        self._means.append(means)
+
+    def finish(self) -> Thumbs:
+        """Return the thumbnails of what was added, one image after the other."""
+        means = np.array(self._means, np.float64).reshape(len(self._means), len(self._units), CELLS)
+        return np.stack([_quantized(means[:, i], unit) for i, unit in enumerate(self._units)], axis=1)
+
+
+def _quantized(means: Floats, unit: str) -> Thumbs:
+    """Return the thumbnails int8 [image, CELLS] of one band's cells; a phase, which has no mean like this, has none."""
+    out = np.zeros(means.shape, np.int8)
+    if unit != "phase":
+        _quantize(np.ascontiguousarray(axis(means, unit), np.float64), out)
+    return out
+
+
+@lru_cache(maxsize=64)
+def _counted(height: int, width: int, frames: int) -> Floats:
+    """Return how many pixels each cell has."""
+    rows, columns = (np.bincount(np.arange(side) * SIDE // side, minlength=SIDE) for side in (height, width))
+    return frames * np.outer(rows, columns).ravel().astype(np.float64)
+
+
+@compiled(
+    numba.void(numba.types.Array(numba.f4, 2, "C", readonly=True), numba.i8, numba.i8, numba.f8[:, ::1]), reordered=True
+)
+def _cells(flat: Any, height: Any, width: Any, out: Any) -> None:
+    # Rows are added up first, which the processor does for many columns at once, then columns.
+    frames = flat.shape[1] // (height * width)
+    strip = np.empty(width)
+    for band in range(len(flat)):
+        for i in range(SIDE):
+            strip[:] = 0.0
+            for frame in range(frames):
+                for row in range(-(-i * height // SIDE), -(-(i + 1) * height // SIDE)):
+                    start = (frame * height + row) * width
+                    line = flat[band, start : start + width]
+                    for x in range(width):
+                        strip[x] += line[x]
+            for j in range(SIDE):
+                total = 0.0
+                for x in range(-(-j * width // SIDE), -(-(j + 1) * width // SIDE)):
+                    total += strip[x]
+                out[band, i * SIDE + j] = total
+
+
+@compiled(numba.void(numba.f8[:, ::1], numba.i1[:, ::1]), reordered=True)
+def _quantize(values: Any, out: Any) -> None:
+    for image in range(len(values)):
+        cells = values[image]
+        count, total, largest = 0, 0.0, 0.0
+        for value in cells:
+            if math.isfinite(value):
+                count += 1
+                total += value
+                largest = max(largest, abs(value))
+        if count < LEAST_CELLS:
+            continue
+        mean, square = total / count, 0.0
+        for value in cells:
+            if math.isfinite(value):
+                square += (value - mean) * (value - mean)
+        spread = math.sqrt(square / count)
+        if spread > FLAT * largest:
+            for i in range(CELLS):
+                if math.isfinite(cells[i]):
+                    out[image, i] = max(-127, min(127, round(STEPS * (cells[i] - mean) / spread)))
