@@ -70,8 +70,8 @@ SAMPLES = pa.schema(
         _field(
             THUMBNAIL,
             pa.binary(CELLS),
-            f"int8 means of {SIDE} x {SIDE} cells, row by row, on the unit's axis, less their mean, {STEPS} steps to their "
-            "spread; null where there is none",
+            f"int8 means of {SIDE} x {SIDE} cells, row by row, on the unit's axis, less their mean, {STEPS} steps to "
+            "their spread; null where there is none",
         ),
     ]
 )

@@ -54,14 +54,15 @@ class Thumbnails:
     def finish(self) -> Thumbs:
         """Return the thumbnails of what was added, one image after the other."""
         means = np.array(self._means, np.float64).reshape(len(self._means), len(self._units), CELLS)
-        return np.stack([_quantized(means[:, i], unit) for i, unit in enumerate(self._units)], axis=1)
+        none = np.zeros((len(means), CELLS), np.int8)  # of a phase, which has no mean like this
+        made = [none if unit == "phase" else quantized(axis(means[:, i], unit)) for i, unit in enumerate(self._units)]
+        return np.stack(made, axis=1)
 
 
-def _quantized(means: Floats, unit: str) -> Thumbs:
-    """Return the thumbnails int8 [image, CELLS] of one band's cells; a phase, which has no mean like this, has none."""
-    out = np.zeros(means.shape, np.int8)
-    if unit != "phase":
-        _quantize(np.ascontiguousarray(axis(means, unit), np.float64), out)
+def quantized(values: npt.NDArray[np.floating]) -> Thumbs:
+    """Return int8 [image, CELLS] of the values of cells, not finite where there is none."""
+    out = np.zeros(values.shape, np.int8)
+    _quantize(np.ascontiguousarray(values, np.float64), out)
     return out
 
 
