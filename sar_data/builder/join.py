@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import Proof
 from sar_data.sealed.documents import Quarantined, ShardDocument, SplitDocument
 from sar_data.sealed.index import FILE, INDEX, label_columns
-from sar_data.sealed.leakage import Card, card, duplicates_share
+from sar_data.sealed.leakage import Card, card, pixels_share
 from sar_data.sealed.manifest import Outcome, content_digest
 from sar_data.sealed.samples import samples_table
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
@@ -25,6 +26,7 @@ from sar_data.statistics.figures import FIGURES
 from sar_data.statistics.stats import BandStats
 from sar_data.statistics.thumbnail import CELLS
 
+MOST_COMPARED = 2_000  # samples of two splits, by their looks, while a build is sealed: less than a second
 Keys = dict[str, list[str | None]]
 
 
@@ -74,7 +76,8 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     unused = draft.plan.scanned.filter(pa.array([split == UNUSED for split in draft.plan.split], pa.bool_()))
     unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))
     samples = _samples(packed, slots, bands) if statistics else None
-    duplicates = card(packed, duplicates_share)
+    pictured = packed.append_column("thumbnail", slots.filter(valid)["thumbnail"])
+    duplicates = card(pictured, partial(pixels_share, most=MOST_COMPARED))
     return Joined(_indexed([packed, unused], draft), samples, keys, outcome, duplicates)
 
 

@@ -13,10 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sar_data.progress import Progress
 from sar_data.sealed.documents import LeakageFigure
 from sar_data.split.ground import Ground
 from sar_data.split.leakage import Leakage, on_the_ground, unknown
 from sar_data.split.neighbours import check_boxes
+from sar_data.statistics.alike import Alike, alike, has_structure
+from sar_data.statistics.thumbnail import CELLS, Thumbs
 
 Card = dict[str, LeakageFigure]
 Mask = npt.NDArray[np.bool_]
@@ -69,9 +72,34 @@ def records_share(queries: pa.Table, targets: pa.Table) -> Card:
     return {name: _figure(share) for name, share in found.items()}
 
 
-def duplicates_share(queries: pa.Table, targets: pa.Table) -> Card:
-    """Return the share of rows of an index whose stored pixels are, bit for bit, those of a target."""
-    return {"duplicate": _same(queries, targets, "xxh3")}
+def pixels_share(queries: pa.Table, targets: pa.Table, *, most: int | None = None) -> Card:
+    """Return the shares of rows whose stored pixels are, bit for bit, those of a target, or look like them.
+
+    Rows have `xxh3`, and a `thumbnail` of all bands where there are some. More than `most` rows of both sides together
+    are not compared by their looks, which takes about a millisecond of processor time each.
+    """
+    found = {"duplicate": _same(queries, targets, "xxh3")}
+    if most is not None and len(queries) + len(targets) > most:
+        why = f"more than {most:,} samples take a while; `leakage()` compares them"
+        return found | not_looked_at(["near_duplicate"], len(queries), why)
+    return found | {"near_duplicate": near_share(queries, targets)[0]}
+
+
+def near_share(queries: pa.Table, targets: pa.Table, progress: Progress | None = None) -> tuple[LeakageFigure, Alike]:
+    """Return the share of rows with a thumbnail that look like one of the targets, and which looks like which."""
+    ours, theirs = (thumbs_in(side) for side in (queries, targets))
+    known = [has_structure(side) for side in (ours, theirs)]
+    found = alike(ours, theirs, progress)
+    return _figure(_share("thumbnail", found.partner >= 0, *known)), found
+
+
+def thumbs_in(table: pa.Table) -> Thumbs:
+    """Return the thumbnails int8 [row, band, CELLS] of a table, all 0 where there is none."""
+    if "thumbnail" not in table.column_names or not len(table):
+        return np.zeros((len(table), 1, CELLS), np.int8)
+    lengths = pc.unique(pc.binary_length(table["thumbnail"]).drop_null()).to_pylist()
+    column = pc.fill_null(table["thumbnail"], bytes(max(lengths, default=CELLS)))
+    return np.frombuffer(b"".join(column.to_pylist()), np.int8).reshape(len(table), -1, CELLS)
 
 
 def _same(queries: pa.Table, targets: pa.Table, column: str) -> LeakageFigure:

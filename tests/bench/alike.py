@@ -2,8 +2,8 @@
 
     python -m tests.bench.alike [COUNT]
 
-Thumbnails are random fields of two coherent bands whose amplitudes fall with the frequency, as those of land do. 1,000 of
-the judged ones are planted: thumbnails of the rest, flipped, shifted by up to a cell and under noise.
+Thumbnails are random fields of two coherent bands whose amplitudes fall with the frequency, as those of land do. 1,000
+of the judged ones are planted: thumbnails of the rest, flipped, shifted by up to a cell and under noise.
 """
 
 from __future__ import annotations

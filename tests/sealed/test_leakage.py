@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from sar_data.record import Date, Record
-from sar_data.sealed.leakage import PAIRS, card, index_share, pair, records_share, sentences
+from sar_data.sealed.leakage import PAIRS, card, index_share, pair, pixels_share, records_share, sentences
 from sar_data.sealed.records import to_table
+from sar_data.statistics.thumbnail import CELLS
 
 START = datetime(2020, 5, 1, 5, 30, tzinfo=UTC)
 PLANTED = 5
@@ -111,3 +114,18 @@ def test_a_date_without_a_time_of_day_is_no_acquisition_and_all_dates_of_a_serie
     series = one(1, time=None, dates=(Date(role="pre", time=START), Date(role="post", time=START + timedelta(days=12))))
     found = card(table([one(0), series], ["train", "test"]), records_share)
     assert (found["acquisition"].value, found["pass"].value) == (1, 1)
+
+
+def test_near_duplicates_are_counted_of_samples_that_have_a_thumbnail_and_only_of_so_many() -> None:
+    random = np.random.default_rng(4)
+    pictures: list[bytes | None] = [random.integers(-99, 99, 2 * CELLS, np.int8).tobytes() for _ in range(80)]
+    pictures[60], pictures[79] = pictures[3], None
+    rows = table([one(i) for i in range(80)], ["train"] * 60 + ["test"] * 20)
+    rows = rows.append_column("thumbnail", pa.array(pictures, pa.binary()))
+    found = pair(card(rows, pixels_share))["near_duplicate"]
+    assert (found.value, found.of, found.reason) == (1 / 19, 19, "1 samples have no thumbnail")
+    assert pair(card(rows, partial(pixels_share, most=80)))["near_duplicate"] == found
+    reason = pair(card(rows, partial(pixels_share, most=79)))["near_duplicate"].reason
+    assert reason == "not looked at: more than 79 samples take a while; `leakage()` compares them"
+    blind = pair(card(rows.drop_columns("thumbnail"), pixels_share))["near_duplicate"]
+    assert (blind.value, blind.reason) == (None, "the samples have no thumbnail")
