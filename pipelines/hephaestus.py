@@ -21,7 +21,7 @@ import numpy as np
 from sar_data.errors import BadRecord, Reading
 from sar_data.labels.fields import read_fields
 from sar_data.raster import gdal, image
-from sar_data.record import Record, Sample, SourceFile
+from sar_data.record import Record, Sample, SourceFile, window_of
 from sar_data.sources.tree import home_of, noted
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import group, random
@@ -57,11 +57,13 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if unknown := [name for name in facts["label"] if name not in LABELS]:
         raise BadRecord(unit, f"expected labels among {', '.join(LABELS)}, found {unknown}")
     _shapes(unit, facts)  # a broken annotation is known before any pixel is read
+    size = image.dimensions(tree, paths[0])
     yield Record(
         key=str(facts.get("uniqueID", unit.rpartition("/")[2].removesuffix(".json"))),
         group=facts["frameID"],
         place=facts["frameID"],
-        shape=image.dimensions(tree, paths[0]),
+        shape=size,
+        **window_of(f"Hephaestus {facts['frameID']}", row=0, column=0, height=size[0], width=size[1]),
         files=(*(SourceFile(path, tree.size(path)) for path in paths), file),
         labels={"deformation": tuple(sorted({LABELS.index(name) for name in facts["label"]})), "activity": ()},
         unused=next((f"marked {key}" for key in ("corrupted", "processing_error", "no_info") if facts.get(key)), None),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -91,23 +91,20 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
         official=split,
         labels={"ships": (0,) if objects else ()},
         shape=None if place else shape,
-        **_named(scene, *place),
+        **_named(scene, place, shape),
     )
 
 
 def named(key: str) -> Record | None:
     """Return the record of a tile by its name alone."""
-    return Record(key=key, files=(), **_named(*key.split("_"))) if TILE.fullmatch(f"{key}.jpg") else None
+    return Record(key=key, files=(), **_named(key[:2], key.split("_")[1:])) if TILE.fullmatch(f"{key}.jpg") else None
 
 
-def _named(scene: str, row: str = "", column: str = "") -> dict[str, Any]:
+def _named(scene: str, tile: Sequence[str], shape: tuple[int, int] = (SIDE, SIDE)) -> dict[str, Any]:
     """Return what a name tells: the scene, and of a tile its row and column, which count from 1."""
-    fields: dict[str, Any] = {"group": scene, "place": scene, "attrs": {}}
-    if row:
-        y, x = (SIDE * (int(number) - 1) for number in (row, column))
-        fields |= window_of(f"LS-SSDD {scene}", row=y, column=x, height=SIDE, width=SIDE)
-        fields["attrs"] = {"row": row, "column": column}
-    return fields
+    y, x = (SIDE * (int(number) - 1) for number in tile or ("1", "1"))
+    window = window_of(f"LS-SSDD {scene}", row=y, column=x, height=shape[0], width=shape[1])
+    return {"group": scene, "place": scene, "attrs": dict(zip(("row", "column"), tile, strict=False)), **window}
 
 
 def read(tree: Tree, record: Record) -> Sample:
@@ -118,9 +115,9 @@ def read(tree: Tree, record: Record) -> Sample:
 
 def _about(tree: Tree, one: Picture) -> dict[str, Any]:
     """Return what a tile's name tells, in any copy."""
-    scene, row, column = one.stem.split("_")
+    scene, *tile = one.stem.split("_")
     official = "train" if int(scene) <= 10 else "test"
-    return {"key": one.stem, "official": official, **_named(scene, row, column)}
+    return {"key": one.stem, "official": official, **_named(scene, tile)}
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:

@@ -19,7 +19,7 @@ class Random(Drawn):
     """Place every key by its salted hash alone.
 
     The shares are met on average, not exactly: n records deviate by about sqrt(share * (1 - share) / n). Patches
-    of one scene land in all splits, so a dataset with georeference is better served by Blocks or Group.
+    of one scene land in all splits: Blocks, or Group by place, hold ground apart.
     """
 
     def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
