@@ -155,7 +155,7 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
     if lists and any(read.values()):
         shown = ", ".join(f"{path} with {len(read[path]):,} lines" for path in lists.values())
         fields, labels = _labelled(tree, declaration, "lists", read)
-        return {**fields, "split": declaration.split or "lists"}, f"lists {shown}{labels or ', without labels'}"
+        return {**fields, "split": declaration.split or "lists"}, f"lists {shown}{labels}"
     tables = [name for name in sorted(tree.files()) if name.lower().endswith(TABLES) and name not in lists.values()]
     naming = {name: rows for name in tables if (rows := _tried(tree, name, declaration, known))}
     if declaration.table:
@@ -181,18 +181,18 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
 def _labelled(
     tree: Tree, declaration: Declaration, where: Labels, read: Mapping[str, Sequence[Row]]
 ) -> tuple[dict[str, Any], str]:
-    """Return the fields of what labels the rows of files, and words for it: a column, or several of 0 and 1.
+    """Return the fields of what labels the rows of files, and words where it is no column: several of 0 and 1, or none.
 
     Such columns may say other things than classes, so that class folders go before them.
     """
     if declaration.label_columns or any(row.labels for rows in read.values() for row in rows):
         return {"labels": where}, ""
     if declaration.boxes or declaration.masks or declaration.mask_suffix or declaration.task in OTHERS:
-        return {}, ""
+        return {}, ", without labels"
     try:
         of_each = [flags_of(tree, path) for path in read]
     except SarDataError:  # a list without a heading
-        return {}, ""
+        return {}, ", without labels"
     flags = [name for name in of_each[0] if all(name in names for names in of_each)]
     found, _ = chips(declaration, paths_of(tree))
     classes = {
@@ -201,7 +201,7 @@ def _labelled(
     if declaration.classes:
         flags = [name for name in declaration.classes if name in flags]
     if len(flags) < max(2, len(declaration.classes)):
-        return {}, ""
+        return {}, ", without labels"
     if len(classes - {None}) > 1:
         return {}, f", whose columns of 0 and 1 are left out beside class folders: {few(flags)}"
     return {"labels": where, "label_columns": tuple(flags)}, f", a class a column of 0 and 1: {few(flags)}"
