@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, SourceError
 from sar_data.spec import Tree
 
 HEAD = 1024  # bytes: a pointer of Git LFS has fewer, and a page says what it is
@@ -60,6 +60,11 @@ def explaining(tree: Tree) -> Iterator[None]:
         yield
     except BadRecord as error:
         raise explained(tree, error) from error.__cause__
+    except SourceError as error:  # a message about a file begins with its name
+        found = explained(tree, BadRecord(str(error).partition(": ")[0], ""))
+        if not found.reason:
+            raise
+        raise SourceError(str(found)) from error.__cause__
 
 
 def explained(tree: Tree, error: BadRecord) -> BadRecord:

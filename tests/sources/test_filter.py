@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sar_data import catalog
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
@@ -48,8 +49,6 @@ def test_litter_is_not_shown_and_endings_are_spelled_as_usual(source: Path) -> N
 
 
 def eurosat(root: Path, count: int = 20) -> Path:
-    from sar_data import catalog
-
     catalog.synthesise("eurosat-sar")(root, count=count, seed=0)
     return root
 
@@ -110,8 +109,6 @@ def test_a_link_to_nowhere_stops_and_says_where_it_leads(tmp_path: Path) -> None
 
 
 def test_an_annotation_that_is_a_pointer_is_called_one(tmp_path: Path) -> None:
-    from sar_data import catalog
-
     catalog.synthesise("hrsid")(tmp_path / "raw", count=4, seed=0)
     (path,) = (tmp_path / "raw").rglob("annotations/train2017.json")
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n")
@@ -205,6 +202,17 @@ def test_what_is_in_no_record_is_counted_by_kind_and_told(tmp_path: Path) -> Non
         "pointers of Git LFS: 1, such as EuroSAT-SAR/extra/pointer.dat",
     ]
     assert "20 of 27,000 published records" in " ".join(said)
+
+
+def test_a_table_of_a_dataset_that_is_a_pointer_is_called_one(tmp_path: Path) -> None:
+    catalog.synthesise("bigearthnet-s1-v2")(tmp_path / "raw", count=3, seed=0)
+    (tmp_path / "raw/metadata.parquet").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n"
+    )
+    with pytest.raises(
+        SourceError, match=r"^metadata\.parquet: expected the file, found a pointer of Git LFS: 999 bytes"
+    ):
+        build(BuildRequest(dataset="bigearthnet-s1-v2", source=tmp_path / "raw", out=tmp_path / "out"))
 
 
 def test_pointers_in_the_place_of_records_are_counted_where_they_stop(tmp_path: Path) -> None:
