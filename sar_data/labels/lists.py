@@ -12,7 +12,7 @@ from sar_data.text import decoded
 
 _LIST = re.compile(
     r"(?:.*[_-])?(train|training|val|valid|validation|test|testing)\d*"
-    r"(?:[_-](?:list|lists|label|labels|file|files|image|images|set|split|data|gt))?\.(?:txt|csv|tsv|lst|parquet)",
+    r"(?:[_-]?(?:list|lists|label|labels|file|files|image|images|set|split|data|gt)\d*)?\.(?:txt|csv|tsv|lst|parquet)",
     re.I,
 )
 _SPLITS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}

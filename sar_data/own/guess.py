@@ -150,22 +150,25 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
     def known(name: str) -> bool:
         return names.find(name) is not None
 
+    flaws: list[str] = []
     lists = {} if declaration.table else lists_of(tree)
-    read = {path: _tried(tree, path, declaration, known) for path in lists.values()}
+    read = {path: _tried(tree, path, declaration, known, flaws) for path in lists.values()}
     if lists and any(read.values()):
         shown = ", ".join(f"{path} with {len(read[path]):,} lines" for path in lists.values())
         fields, labels = _labelled(tree, declaration, "lists", read)
         return {**fields, "split": declaration.split or "lists"}, f"lists {shown}{labels}"
     tables = [name for name in sorted(tree.files()) if name.lower().endswith(TABLES) and name not in lists.values()]
-    naming = {name: rows for name in tables if (rows := _tried(tree, name, declaration, known))}
+    naming = {name: rows for name in tables if (rows := _tried(tree, name, declaration, known, []))}
     if declaration.table:
         naming = {declaration.table: read_rows(tree, declaration.table, columns(declaration), known).rows}
     if not naming and (lacking := columns(declaration).names):
         for path in (*lists.values(), *tables):
             read_rows(tree, path, columns(declaration), known)  # raises what is wrong with it
         raise SourceError(f"table: expected one of these images with the columns {few(lacking)}, found none")
-    if len(naming) != 1:
-        return None
+    if len(naming) > 1:
+        return {}, f"several tables name images, {few(list(naming))}: give `table=…`"
+    if not naming:
+        return ({}, f"the lists {few(list(read))} are left out: {flaws[0]}") if flaws else None
     (table, rows), *_ = naming.items()
     fields, labels = _labelled(tree, declaration, "table", naming)
     fields["table"] = table
@@ -207,13 +210,19 @@ def _labelled(
     return {"labels": where, "label_columns": tuple(flags)}, f", a class a column of 0 and 1: {few(flags)}"
 
 
-def _tried(tree: Tree, path: str, declaration: Declaration, known: Callable[[str], bool]) -> Sequence[Row]:
-    """Return the rows of a file, none where it is no table of these images."""
+def _tried(
+    tree: Tree, path: str, declaration: Declaration, known: Callable[[str], bool], flaws: list[str]
+) -> Sequence[Row]:
+    """Return the rows of a file, none where it is no table of these images; add why to `flaws`."""
     try:
         rows = read_rows(tree, path, columns(declaration), known).rows
-    except SarDataError:
+    except SarDataError as error:
+        flaws.append(str(error))
         return []
-    return rows if any(known(row.image) for row in rows) else []
+    if any(known(row.image) for row in rows):
+        return rows
+    flaws.append(f"{path}: expected names of images, found {rows[0].image[:80]!r}" if rows else f"{path}: it is empty")
+    return []
 
 
 def _task(tree: Tree, declaration: Declaration) -> Guess | None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from sar_data.labels.splits import split_of
 from sar_data.own.declaration import Declaration
 from sar_data.raster.mixed import ENDINGS
 from sar_data.spec import Tree
@@ -127,21 +128,32 @@ def placed_in_folders(stems: Collection[str], root: str) -> dict[str, tuple[str 
     one. Folders that all images share are no class, unless nothing else would be left.
     """
     parts = {stem: stem[len(root) :].split("/")[:-1] for stem in stems}
-    shared = _shared(list(parts.values()))
+    splits = _splits(list(parts.values()))
+    shared = _shared(list(parts.values()), splits)
     found = {}
     for stem, folders in parts.items():
-        split = next((SPLITS[name.lower()] for name in folders if name.lower() in SPLITS), None)
-        found[stem] = (split, next((name for name in folders[shared:] if name.lower() not in SPLITS), None))
+        split = next((splits[name] for name in folders if name in splits), None)
+        found[stem] = (split, next((name for name in folders[shared:] if name not in splits), None))
     return found
 
 
-def _shared(parts: list[list[str]]) -> int:
+def _splits(parts: list[list[str]]) -> dict[str, str]:
+    """Return folder → split: those called so, and train_data beside test_data where no other folder is beside them."""
+    found = {name: SPLITS[name.lower()] for folders in parts for name in folders if name.lower() in SPLITS}
+    for level in range(max(map(len, parts), default=0)):
+        told = {name: split_of(name) for name in {folders[level] for folders in parts if len(folders) > level}}
+        if None not in told.values() and len(set(told.values())) == len(told) > 1:
+            found |= {name: split for name, split in told.items() if split}
+    return found
+
+
+def _shared(parts: list[list[str]], splits: Mapping[str, str]) -> int:
     """Return how many leading folders all images share that cannot be their class."""
     first, last = min(parts, default=[]), max(parts, default=[])
     shared = 0
     while shared < min(len(first), len(last)) and first[shared] == last[shared]:
         shared += 1
-    while shared and any(all(name.lower() in SPLITS for name in folders[shared:]) for folders in parts):
+    while shared and any(all(name in splits for name in folders[shared:]) for folders in parts):
         shared -= 1
     return shared
 

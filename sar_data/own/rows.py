@@ -16,6 +16,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.table import SEPARATORS, read_table
 from sar_data.naming import few
 from sar_data.own.images import SPLITS
+from sar_data.raster.mixed import ENDINGS
 from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
 from sar_data.text import decoded
@@ -31,6 +32,7 @@ WORDS = {
     "y": "lat latitude center_lat y northing",
 }
 """Role of a column → what it is called, the likeliest first."""
+_TURNED = re.compile(rf"(\w+)[\s,;|]+(\S*/\S*|\S+(?:{'|'.join(map(re.escape, ENDINGS))}))", re.I)  # a label and a path
 FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -120,15 +122,14 @@ def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str]
     """
     if path.lower().endswith(".parquet"):
         return _of_parquet(path, tree.read(path), declared)
-    data = tree.read(path)
-    text = decoded(data)
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    numbered = enumerate(decoded(tree.read(path)).splitlines(), 1)
+    lines = [(number, line) for number, line in numbered if line.strip() and (line[0] != "#" or is_known(line))]
     if not lines:
         return Told([], {})
     cells = _cells(lines[0][1])
     heading = columns_of(cells, declared)
     if declared.names or ("image" in heading and not any(map(is_known, cells))):
-        return Told(_of_table(path, data, lines, heading, declared), heading)
+        return Told(_of_table(path, lines, heading, declared), heading)
     return Told(_of_lines(path, lines, is_known), {})
 
 
@@ -137,9 +138,7 @@ def _cells(line: str) -> list[str]:
     return [cell.strip().strip("\"'") for cell in (line.split(separator) if separator in line else line.split())]
 
 
-def _of_table(
-    path: str, data: bytes, lines: list[tuple[int, str]], heading: Mapping[str, str], declared: Columns
-) -> list[Row]:
+def _of_table(path: str, lines: list[tuple[int, str]], heading: Mapping[str, str], declared: Columns) -> list[Row]:
     _check_columns(path, _cells(lines[0][1]), heading, declared)
     if not any(separator in lines[0][1] for separator in SEPARATORS):  # parted by blanks
         names = lines[0][1].split()
@@ -148,6 +147,7 @@ def _of_table(
             raise SourceError(f"{path}, line {wrong}: expected {len(names)} words, as its heading has")
         rows: Iterable[Mapping[str, Any]] = [dict(zip(names, cells, strict=True)) for _, cells in parted]
     else:
+        data = "\n".join(line for _, line in lines).encode()
         rows = read_table(path, data, [*heading.values(), *declared.flags])
     return [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
 
@@ -211,12 +211,19 @@ def _labels(value: Any) -> tuple[str, ...]:
 
 
 def _of_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:
-    """Return the rows of a list without a heading: `path label`, or a path alone."""
+    """Return the rows of a list without a heading: `path label`, a path alone, or `label path` in every line."""
     rows = []
-    for number, line in lines:
+    matches = [_TURNED.fullmatch(line.strip()) for _, line in lines]
+    turned = [match.groups() for match in matches if match and is_known(match[2])]
+    words = {label for label, _ in turned}
+    # A word that all lines begin with may be a part of the folder's name.
+    label_first = len(turned) == len(lines) and (len(words) > 1 or all(map(str.isdecimal, words)))
+    for (number, line), match in zip(lines, matches, strict=True):
         where, text = f"{path}, line {number}", line.strip().strip("\"'")
         name, label = text, ""
-        if not is_known(text):
+        if label_first and match:
+            label, name = match.groups()
+        elif not is_known(text):
             name, label = _parted(text)
         if not name:  # one word that means no image
             name = label

@@ -48,6 +48,8 @@ def lists(root: Path, **texts: str) -> Path:
         ("my set/chips/{split}/{name}/{i}.png", "my_set_chips_train_Cargo_0", "train"),
         ("data/{name}/{split}/{i}.png", "data_Cargo_train_0", "train"),
         ("{name}/scene/{i}.png", "Cargo_scene_0", None),
+        ("{split}_data/{name}/{i}.png", "train_data_Cargo_0", "train"),
+        ("chips/set-{split}/{name}/{i}.png", "chips_set-train_Cargo_0", "train"),
     ],
 )
 def test_class_folders_tell_classes_and_splits(tmp_path: Path, form: str, key: str, split: str | None) -> None:
@@ -86,6 +88,9 @@ LISTED = "".join(f"img/chip_{i}.png {i % 2}\n" for i in range(3))
         {"train__csv": '"filename";"class"\n' + LISTED.replace(" ", ";")},
         {"train__tsv": "id\tscene\tlabel\n" + LISTED.replace(" ", "\ta\t").replace("img/", "").replace(".png", "")},
         {"train_list__txt": LISTED},
+        {"TrainList01__txt": f"# by hand\n{LISTED}"},
+        {"train__txt": "".join(f"{i % 2} img/chip_{i}.png\n" for i in range(3))},
+        {"train__csv": "".join(f"{i % 2},chip_{i}.png\n" for i in range(3))},
         {"my_train_labels__csv": "label,image\n" + "".join(f"{i % 2},/data/x/img/chip_{i}\n" for i in range(3))},
     ],
 )
@@ -102,6 +107,25 @@ def test_lists_with_and_without_headings_say_labels_and_split(tmp_path: Path, te
         ((1,), "test"),
     ]
     assert next(iter(LISTS.fit(Folder.at(tmp_path))[0].splits)) == "official"  # type: ignore[misc]
+
+
+def test_a_first_word_that_is_always_the_same_is_a_part_of_the_path(tmp_path: Path) -> None:
+    for i in range(4):
+        png(tmp_path / f"my chips/{i}.png", i)
+    (tmp_path / "train.txt").write_text("".join(f"my chips/{i}.png\n" for i in range(4)))
+    found, records = fitted(tmp_path)
+    assert (found.spec.tasks, len(records)) == ((), 4)
+
+
+def test_what_is_no_list_of_these_images_and_several_tables_are_said(tmp_path: Path) -> None:
+    (lists(tmp_path) / "train.txt").write_text("a/b.png 0\n")
+    (said, *_) = fit(Folder.at(tmp_path), PIPELINE, {})[1]
+    assert said == "the lists train.txt are left out: train.txt: expected names of images, found 'a/b.png'"
+    (tmp_path / "train.txt").unlink()
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("image,label\nchip_0,x\nchip_1,y\n")
+    (said, *_) = fit(Folder.at(tmp_path), PIPELINE, {})[1]
+    assert said == "several tables name images, a.csv, b.csv: give `table=…`"
 
 
 def test_lists_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
