@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -79,6 +79,13 @@ def without(pixels: Image, value: float) -> tuple[Image, tuple[int, ...]]:
             pixels = fitted(np.where(absent, pixels.dtype.type(0), pixels), "float32", "an image with no data")[0]
         pixels = np.where(absent, np.array(np.nan, pixels.dtype), pixels)
     return pixels, tuple(int(n) for n in counts)
+
+
+def scaled(image: Image, scale: Sequence[float], offset: Sequence[float]) -> Image:
+    """Return an image [..., band, y, x] times scale [band] plus offset [band], as float32; NaN stays NaN."""
+    factor, summand = (np.array(numbers, np.float64)[:, None, None] for numbers in (scale, offset))
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is counted
+        return np.ascontiguousarray(image.astype(np.float64) * factor + summand, np.float32)
 
 
 def parts(image: Image, how: str) -> Image:

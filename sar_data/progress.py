@@ -7,3 +7,6 @@ Progress = Callable[[str, int, int], None]
 
 Say = Callable[[str], None]
 """Called with a sentence that a user should read."""
+
+WARNING = "warning: "
+"""How a sentence begins that says what may be wrong."""

@@ -94,7 +94,8 @@ class DatasetSpec:
 
     `nodata` is a value that stands for no pixel in every band, where files do not declare it themselves. Files of
     complex numbers have a complex `dtype`, and `complex_as` says which two bands each of theirs becomes: "iq" or
-    "amplitude-phase".
+    "amplitude-phase". Where `scale` and `offset` have a number a band, files hold whole or real numbers that are not
+    in the unit yet: a value is the stored number, times scale, plus offset, in float32; `nodata` is of what is stored.
 
     `calibration` (sigma0, gamma0, DN, stretched, …) and `terrain_corrected` (None: not known) describe the radiometry;
     `range_axis` is the image axis along which the radar looks, `symmetries` are the turns under which an image stays a
@@ -114,6 +115,8 @@ class DatasetSpec:
     wider: tuple[str, ...] = ()
     nodata: float | None = None
     complex_as: ComplexAs | None = None
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
     pixel_size_m: float | None
     tasks: tuple[Task, ...]
     sources: tuple[Source, ...]

@@ -34,4 +34,4 @@ def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
 
 
 def _asked(applied: list[Applied]) -> dict[str, object]:
-    return {step.step: step.parameters.get(ASKED.get(step.step, "")) for step in applied}
+    return {step.step: step.parameters.get(ASKED.get(step.step, "")) for step in applied if step.step != "scale"}

@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 from sar_data.builder.baked import baked_from
 from sar_data.builder.draft import Draft
 from sar_data.builder.pack import pack
+from sar_data.builder.plausible import implausible
 from sar_data.builder.prepare import prepare
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
@@ -144,8 +145,9 @@ def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Ste
 
     def act(runner: Runner, progress: Progress | None, say: Say | None) -> BuildResult:
         sealed = seal(draft, runner, progress)
-        if say and not reused and not baking and (warning := told(sealed.manifest.suspect_pixels)):
-            say(warning)
+        if say and not reused and not baking:
+            for warning in filter(None, (told(sealed.manifest.suspect_pixels), implausible(sealed.manifest))):
+                say(warning)
         return BuildResult(sealed, reused, parent)
 
     sealing = Step("seal", "nothing" if reused else "files", act, baking)

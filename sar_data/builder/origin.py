@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import xxhash
 
-from sar_data.dtypes import TAKEN, fitted, parts, without
+from sar_data.dtypes import TAKEN, fitted, parts, scaled, without
 from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
@@ -94,6 +94,8 @@ class _RawOpened:
         size = record.shape or spec.shape or image.shape[-2:]
         frames = (spec.frames,) if spec.frames > 1 else ()
         expected = (*frames, len(spec.bands), *size), np.dtype(spec.dtype)
+        if spec.scale and image.shape == expected[0] and image.dtype.name in TAKEN:
+            image = scaled(image, spec.scale, spec.offset)
         narrowed = image.dtype != expected[1]
         if image.shape != expected[0] or (narrowed and image.dtype.name not in TAKEN):
             found = f"{image.shape} {image.dtype}"

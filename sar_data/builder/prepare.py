@@ -26,10 +26,10 @@ from sar_data.builder.scan import Scanned, counted, scan
 from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
-from sar_data.progress import Progress, Say
+from sar_data.progress import WARNING, Progress, Say
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sealed.documents import BandDocument, Quarantined, SplitPolicyDocument, Storage, TaskDocument
+from sar_data.sealed.documents import Applied, BandDocument, Quarantined, SplitPolicyDocument, Storage, TaskDocument
 from sar_data.sealed.leakage import COLUMNS, Card, card, records_share
 from sar_data.sealed.manifest import NAME, Decisions, Identity, recipe_digest
 from sar_data.sealed.names import check_spec
@@ -87,7 +87,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     reasons = pa.array(assignment.reason, pa.string())
     plan = Plan(
         identity=_identity(spec, fit),
-        decisions=_decisions(container, assignment, chosen, recipe, _leakage(table, assignment)),
+        decisions=_decisions(spec, container, assignment, chosen, recipe, _leakage(table, assignment)),
         origin=Raw(fit.pipeline, tree),
         scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
         split=list(assignment.split),
@@ -162,12 +162,18 @@ def _said(found: Sequence[str], say: Say | None) -> None:
     """Tell what was found of a source."""
     if say:
         for line in filter(None, found):
-            say(f"found: {line}")
+            say(line if line.startswith(WARNING) else f"found: {line}")
 
 
 def _decisions(
-    container: Format, assignment: Assignment, chosen: dict[str, Any], recipe: dict[str, Any], leakage: Card
+    spec: DatasetSpec,
+    container: Format,
+    assignment: Assignment,
+    chosen: dict[str, Any],
+    recipe: dict[str, Any],
+    leakage: Card,
 ) -> Decisions:
+    scaling = {"scale": list(spec.scale), "offset": list(spec.offset)}
     return Decisions(
         sar_data_version=sar_data.__version__,
         format=container.name,
@@ -175,7 +181,7 @@ def _decisions(
         split_policy=SplitPolicyDocument(**chosen, notes=dict(assignment.notes)),
         leakage=leakage,
         unused=dict(Counter(reason for reason in assignment.reason if reason is not None)),
-        applied=[],
+        applied=[Applied(step="scale", parameters=scaling)] if spec.scale else [],
         parent=None,
         recipe=recipe,
         recipe_digest=recipe_digest(recipe),
@@ -247,6 +253,7 @@ def _discovered(asked: Pipeline, fit: Fitted) -> dict[str, Any]:
         spec.terrain_corrected,
         spec.pixel_size_m,
         spec.nodata,
+        *([spec.scale, spec.offset] if spec.scale else []),
     ]
     return found | {"declared": [bands, tasks, spec.frames, facts]}
 

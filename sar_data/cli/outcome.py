@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sar_data.cli.console import say
+from sar_data.progress import WARNING
 from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.policy import SPLITS
 from sar_data.split.price import price_of
@@ -108,7 +109,8 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}{variant}); {EVIDENCE[manifest.evidence]}"
     packing = f", {manifest.compression}" if manifest.compression else ""
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
-    yield from (("found", line) for line in (manifest.layout, *manifest.discovered) if line)
+    for line in filter(None, (manifest.layout, *manifest.discovered)):
+        yield ("warning", line.removeprefix(WARNING)) if line.startswith(WARNING) else ("found", line)
     yield "records", f"{sum(counts.values()) + unused + bad:,}: {found}"
     here, published = sum(counts.values()) + unused, manifest.records_published
     if published is not None and here < published:
@@ -133,7 +135,8 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         if bad > MOST:
             yield "", f"and {bad - MOST:,} more: see `quarantine` in manifest.json"
     for step in manifest.applied:
-        yield "baked", f"{step.step}: {', '.join(f'{name} {_brief(value)}' for name, value in step.parameters.items())}"
+        said = ", ".join(f"{name} {_brief(value)}" for name, value in step.parameters.items())
+        yield "scaled" if step.step == "scale" else "baked", f"{step.step}: {said}"
     if clipped := {band: n for band, n in manifest.clipped.items() if n}:
         yield "clipped", ", ".join(f"{band} {n:,} pixels" for band, n in clipped.items())
     if manifest.unvalued:

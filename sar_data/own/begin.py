@@ -138,7 +138,7 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
         if value := getattr(declaration, field):
             yield _line(field, value)
     count = len(declaration.band_suffixes) or next(iter(seen.kinds), (1,))[0]
-    names = declaration.bands or seen.described
+    names = declaration.bands or seen.noted.names
     if names and len(names) == len(set(names)) == count:
         source = "the ends of the files' names" if declaration.bands else "the descriptions in the files"
         yield _line("bands", names, f"by {source}")
@@ -157,6 +157,7 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
     else:
         yield f"# ASK the unit: {UNITS}."
         yield '# unit = ""'
+    yield from _scaling(seen)
     yield "# ASK the calibration: sigma0, gamma0, beta0, DN, stretched or unknown."
     yield '# calibration = "unknown"'
     if values and values.zeros > LEAST_ZEROS:
@@ -167,6 +168,23 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
         if seen.pixel_size and 0 < seen.pixel_size < 1e6
         else "# pixel_size_m = 10"
     )
+
+
+def _scaling(seen: Evidence) -> Iterator[str]:
+    """Yield the scale and the offset that the files note, as questions."""
+    if seen.noted.scales and seen.noted.scaling is None:
+        yield "# Seen: some of the files note a scale, or another one: write all of them with one."
+    if seen.noted.scaling is None:
+        return
+    scale, offset = seen.noted.scaling
+    shown = f": {seen.scaled.sentence()}" if seen.scaled else ""
+    yield from _comment(
+        "ASK whether the scale that the files note leads to that unit: a build applies it only where it is declared. "
+        f"Values are the numbers in the files, times scale, plus offset{shown}."
+    )
+    yield f"# scale = {_toml(scale)}"
+    if any(offset):
+        yield f"# offset = {_toml(offset)}"
 
 
 def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence, guessed: list[str]) -> Iterator[str]:

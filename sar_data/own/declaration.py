@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -20,6 +21,8 @@ MOST_FRAMES = 1 << 10
 TaskName = Literal["classification", "multilabel", "segmentation", "detection", "none"]
 Labels = Literal["folders", "lists", "table"]
 Boxes = Literal["coco", "voc", "yolo", "dota"]
+Calibration = Literal["sigma0", "gamma0", "beta0", "DN", "stretched", "unknown"]
+CALIBRATIONS = {fold(name): name for name in get_args(Calibration)}
 UNITS = {fold(unit): unit for unit in get_args(Unit)}
 
 
@@ -28,15 +31,29 @@ def _unit(value: object) -> object:
     return UNITS.get(fold(value), value) if isinstance(value, str) else value
 
 
+def _calibration(value: object) -> object:
+    """Return a calibration as the manifest spells it: "Sigma0" is "sigma0"."""
+    return CALIBRATIONS.get(fold(value), value) if isinstance(value, str) else value
+
+
 def _several(value: object) -> object:
     """Return what one word means where a list may stand."""
     return [value] if isinstance(value, str) else value
+
+
+def _numbers(value: object) -> object:
+    """Return what one number means where a list may stand."""
+    return [value] if isinstance(value, (str, int, float)) else value
 
 
 Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ONE_OR_MORE = BeforeValidator(_several, json_schema_input_type=str | list[str])
 Texts = Annotated[tuple[Text, ...], ONE_OR_MORE]
 Units = Annotated[tuple[Annotated[Unit, BeforeValidator(_unit)], ...], ONE_OR_MORE]
+Numbers = Annotated[
+    tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
+    BeforeValidator(_numbers, json_schema_input_type=float | list[float]),
+]
 Metres = Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)]
 Code = Annotated[str, Field(pattern=r"^EPSG:\d{1,6}$")]
 Polarizations = Annotated[tuple[Literal["VV", "VH", "HH", "HV", ""], ...], ONE_OR_MORE]
@@ -68,7 +85,9 @@ class Declaration(pydantic.BaseModel):
     frame_suffixes: Texts = _field("frame_suffixes", ())
     polarizations: Polarizations | None = _field("polarizations")
     unit: Units | None = _field("unit")
-    calibration: Text | None = _field("calibration")
+    scale: Numbers = _field("scale", ())
+    offset: Numbers = _field("offset", ())
+    calibration: Annotated[Calibration, BeforeValidator(_calibration)] | None = _field("calibration")
     terrain_corrected: bool | None = _field("terrain_corrected")
     nodata: Annotated[float, Field(allow_inf_nan=False)] | None = _field("nodata")
     pixel_size_m: Metres | None = _field("pixel_size_m")
@@ -99,8 +118,12 @@ class Declaration(pydantic.BaseModel):
             values = getattr(self, field)
             if len(set(values)) < len(values):
                 raise ValueError(f"{field}: expected every one once, found {few(values)}")
-        per_band = {"band_suffixes": self.band_suffixes, "polarizations": self.polarizations}
-        for field, found in {**per_band, "unit": self.unit if len(self.unit or ()) > 1 else None}.items():
+        if 0 in self.scale:
+            raise ValueError("scale: expected numbers other than 0, found 0")
+        several = {name: getattr(self, name) for name in ("unit", "scale", "offset")}
+        per_band = {name: getattr(self, name) for name in ("band_suffixes", "polarizations")}
+        per_band |= {name: found for name, found in several.items() if found and len(found) > 1}
+        for field, found in per_band.items():
             if self.bands and found and len(found) != len(self.bands):
                 raise ValueError(f"{field}: expected one for each band of {few(self.bands)}, found {few(found)}")
         if len(self.frame_suffixes) == 1 or len(self.frame_suffixes) > MOST_FRAMES:
@@ -187,6 +210,8 @@ def _sentence(error: pydantic.ValidationError, where: str, given: Mapping[str, o
         if kind in ("greater_than", "less_than", "greater_than_equal", "less_than_equal"):
             expected = flaw["msg"].removeprefix("Input should be ")
         said = f"{field}: expected {expected}, found {found!r:.120}"
+        if kind == "literal_error" and (near := meant(str(found), re.findall("'([^']*)'", expected))):
+            said += f". Did you mean {near!r}?"
     if field in given:
         return UsageError(f"`{field}={_shown(given[field])}`: {said.removeprefix(f'{field}: ')}")
     return SourceError(f"{where}: {said}")

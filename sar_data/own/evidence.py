@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sar_data.dtypes import scaled
 from sar_data.errors import BadRecord, SarDataError
 from sar_data.own.declaration import Declaration
+from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import footprint_of
 from sar_data.own.survey import Survey
 from sar_data.raster import mixed, tiff
@@ -19,10 +20,11 @@ from sar_data.spec import Tree
 from sar_data.split.neighbours import boxes_of, near
 
 LEAST_DB, MOST_DB = -60.0, 40.0  # between them lies all backscatter in dB
+LARGEST_DB = 100.0  # of any number of 16 bits, be it uncalibrated
+MANY = 0.05  # share of negative values that are no noise
 MOST_HEADS, MOST_IMAGES, MOST_MASKS, MOST_PLACES = 20_000, 8, 200, 2000  # that are looked at
 MOST_PIXELS = 1 << 22  # of an image that is read to look at it
 MOST_VALUES = 32  # of a mask: one with more is none
-_DESCRIBED = re.compile(rb'sample="(\d+)" role="description">([^<]{1,40})<')  # GDAL's metadata, in tag 42112
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +54,46 @@ class Values:
     def sentence(self) -> str:
         """Say the range of the values, and what it suggests."""
         span = f"values lie between {self.low:.4g} and {self.high:.4g}, half of them below {self.median:.4g}"
-        return f"{span}: {self._suggestion()}"
+        return f"{span}: {SUGGESTED[self._kind()][0]}"
 
-    def _suggestion(self) -> str:
+    def contradicts(self, unit: str) -> bool:
+        """Say whether the values are unlikely to be in a unit."""
+        kind = self._kind()
+        if kind == "beyond" and (self.negative < MANY or (unit == "dB" and LEAST_DB <= self.median <= MOST_DB)):
+            return False
+        if kind == "large" and self.high <= LARGEST_DB:  # dB of uncalibrated numbers
+            return False
+        return unit in SUGGESTED[kind][1]
+
+    def _kind(self) -> str:
         if self.dtype == "uint8":
-            return "pixels of 8 bits suggest a picture, stretched for the eye"
-        if self.negative > 0.05 and self.low >= LEAST_DB and self.high <= MOST_DB:
-            return "negative values in the range of backscatter suggest dB"
+            return "picture"
+        if self.negative > MANY and self.low >= LEAST_DB and self.high <= MOST_DB:
+            return "dB"
         if self.negative:
-            return "negative values are no power and no amplitude, and dB does not reach so far"
-        if self.median < 1 and self.dtype.startswith("float"):
-            return "small positive numbers suggest linear power or amplitude, not dB"
-        return "large positive numbers suggest amplitude or uncalibrated DN, not dB"
+            return "beyond"
+        return "linear" if self.median < 1 and self.dtype.startswith("float") else "large"
+
+
+SUGGESTED = {
+    "picture": ("pixels of 8 bits suggest a picture, stretched for the eye", ("dB", "power")),
+    "dB": ("negative values in the range of backscatter suggest dB", ("power", "amplitude", "8-bit")),
+    "beyond": (
+        "negative values are no power and no amplitude, and dB does not reach so far",
+        ("dB", "power", "amplitude", "8-bit"),
+    ),
+    "linear": ("small positive numbers suggest linear power or amplitude, not dB", ("dB",)),
+    "large": ("large positive numbers suggest amplitude or uncalibrated DN, not dB", ("dB",)),
+}
+"""Kind of values → what it suggests, and the units that it contradicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What was seen: `kinds` counts (bands, height, width, dtype) of files, `crs` their reference systems.
 
-    `values` are those of some images, `described` the bands as the files name them, `touching` the share of images that
+    `values` are those of some images, `noted` what the files note of their bands, `scaled` the
+    values by that scaling, `touching` the share of images that
     touch another one (None where places are not known), `mask_values` the values of masks with the pixels of each,
     `pixel_size` that of metric grids, `unreadable` counts files that cannot be read.
     """
@@ -78,7 +101,8 @@ class Evidence:
     kinds: Counter[tuple[int, int, int, str]]
     crs: Counter[str]
     values: Values | None
-    described: tuple[str, ...]
+    noted: Noted
+    scaled: Values | None
     touching: float | None
     mask_values: Counter[int]
     pixel_size: float | None
@@ -106,13 +130,15 @@ def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence
             placed.append(Record(key=unit, files=(), crs=place[0], footprint=box))
             if place[0] and place[1] and place[0][5:8] in ("326", "327"):  # UTM, whose unit is the metre
                 sizes.add(abs(place[1][0]))
-    looked = spread([chip.files[0] for chip in found.chips.values()], MOST_IMAGES)
-    images, described = _looked_at(tree, looked)
+    a_sample = len(declaration.band_suffixes) or 1
+    notes = noted(tree, [found.chips[unit].files[:a_sample] for unit in spread(list(found.chips), MOST_IMAGES)])
+    images = _looked_at(tree, spread([chip.files[0] for chip in found.chips.values()], MOST_IMAGES))
     return Evidence(
         kinds=kinds,
         crs=crs,
         values=Values.of(*images),
-        described=described,
+        noted=notes,
+        scaled=_scaled(images, notes),
         touching=_touching(placed),
         mask_values=_mask_values(tree, spread(sorted(found.masks.values()), MOST_MASKS)),
         pixel_size=sizes.pop() if len(sizes) == 1 else None,
@@ -125,24 +151,27 @@ def spread(paths: Sequence[str], most: int) -> list[str]:
     return list(paths[:: max(1, -(-len(paths) // most))])
 
 
-def _looked_at(tree: Tree, paths: Sequence[str]) -> tuple[list[Image], tuple[str, ...]]:
-    """Return images of one dtype, and the names of bands where all files give the same."""
+def _looked_at(tree: Tree, paths: Sequence[str]) -> list[Image]:
+    """Return images of one dtype."""
     images: list[Image] = []
-    names = set()
     for path in paths:
         try:
             (bands, height, width), _ = mixed.header(tree, path)
             if bands * height * width > MOST_PIXELS:
                 continue
-            data = tree.read(path)
-            image = mixed.read(data, path).image
+            image = mixed.read(tree.read(path), path).image
         except SarDataError:
             continue
-        found = {int(number): name.decode("utf-8", "replace").strip() for number, name in _DESCRIBED.findall(data)}
-        names.add(tuple(found[i] for i in range(bands)) if sorted(found) == list(range(bands)) else ())
         if not images or image.dtype == images[0].dtype:
             images.append(image)
-    return images, names.pop() if len(names) == 1 else ()
+    return images
+
+
+def _scaled(images: Sequence[Image], notes: Noted) -> Values | None:
+    """Return the figures of images by the scaling that they note, None where they note none."""
+    if notes.scaling is None:
+        return None
+    return Values.of(*(scaled(image, *notes.scaling) for image in images if len(image) == len(notes.scaling[0])))
 
 
 def _touching(placed: Sequence[Record]) -> float | None:

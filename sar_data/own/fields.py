@@ -14,6 +14,8 @@ FIELDS: dict[str, str] = {
     "frame_suffixes": "Ends of file names, one a date or frame of a place: _pre, _post.",
     "polarizations": "VV, VH, HH or HV, one a band; empty for a band without one.",
     "unit": "dB, power, amplitude, DN, 8-bit or phase; one, or one a band.",
+    "scale": "What the numbers in the files are multiplied by to be in the unit; one, or one a band.",
+    "offset": "What is added to them after that; one, or one a band.",
     "calibration": "sigma0, gamma0, beta0, DN, stretched or unknown.",
     "terrain_corrected": "Whether the images are terrain-corrected.",
     "nodata": "Value that stands for no pixel in every band, where files do not declare it themselves.",
@@ -38,7 +40,6 @@ FIELDS: dict[str, str] = {
     "boxes": "Form of the boxes: coco, voc, yolo or dota; their files are found by themselves.",
     "split": "folders, lists, column, random, stratified, group or blocks, as for a build.",
 }
-SEVERAL = frozenset(
-    ("bands", "band_suffixes", "frame_suffixes", "polarizations", "unit", "classes", "mask_values", "label_columns")
-)
+OF_BANDS = ("bands", "band_suffixes", "polarizations", "unit", "scale", "offset")
+SEVERAL = frozenset((*OF_BANDS, "frame_suffixes", "classes", "mask_values", "label_columns"))
 """Fields that are lists."""

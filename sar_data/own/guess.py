@@ -119,7 +119,9 @@ def _suffixes(tree: Tree, declaration: Declaration) -> Guess | None:
     found = {end[0] for end in ends if end}
     if not images or None in ends or len(found) < 2 or len({end.upper() for end in found}) < len(found):
         return None
-    ordered = sorted(found, key=lambda end: POLARIZATIONS.index(end[-2:].upper()))
+    names = [name.upper() for name in declaration.bands]
+    order = names if set(names) == {end[-2:].upper() for end in found} else POLARIZATIONS  # bands are called so
+    ordered = sorted(found, key=lambda end: order.index(end[-2:].upper()))
     fields: dict[str, Any] = {"band_suffixes": tuple(ordered)}
     if not declaration.bands:
         fields["bands"] = tuple(end[-2:].upper() for end in ordered)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, get_args
 from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.classes import classes_of
+from sar_data.own.contradictions import contradictions
 from sar_data.own.declaration import Declaration, declared
 from sar_data.own.evidence import Values
 from sar_data.own.guess import POLARIZATIONS, completed, is_open
@@ -80,9 +81,8 @@ def fit(
         fit=None,
         declare=None,
     )
-    size = "x".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else f"{len(sizes)} sizes"
-    shown = f"{len(bands)} band{'s' * (len(bands) > 1)} a sample, {size}, {dtype}, taken for {few(_units(bands))}"
-    return fitted, (*([where] if where else []), *guessed, shown, *told, *found.left())
+    doubts = contradictions(tree, plan, spec, found)
+    return fitted, (*([where] if where else []), *guessed, _shown(spec, dtype, sizes), *told, *found.left(), *doubts)
 
 
 def by_lists(
@@ -137,8 +137,13 @@ def _unfitted(tree: Tree, what: object) -> NoReturn:
     raise ValueError("a declared set is scanned and read by the pipeline that `fit` returns")
 
 
-def _units(bands: tuple[Band, ...]) -> list[str]:
-    return list(dict.fromkeys(band.unit for band in bands))
+def _shown(spec: DatasetSpec, dtype: str, sizes: set[tuple[int, int]]) -> str:
+    """Return what a sample is made of, in words, with what its values are taken for."""
+    size = "x".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else f"{len(sizes)} sizes"
+    bands, units = len(spec.bands), few(list(dict.fromkeys(spec.units)))
+    numbers = (few([f"{value:g}" for value in dict.fromkeys(found)]) for found in (spec.scale, spec.offset))
+    scaled = f" times {next(numbers)} plus {next(numbers)}," if spec.scale else ""
+    return f"{bands} band{'s' * (bands > 1)} a sample, {size}, {dtype},{scaled} taken for {units}"
 
 
 def _is_small(tree: Tree, found: Survey) -> bool:
@@ -183,7 +188,7 @@ def _bands(tree: Tree, declaration: Declaration, found: Survey, kind: Kind, othe
     if len(names) != count:
         raise SourceError(f"bands: expected the names of {count} bands, found {few(names)}")
     units = declaration.unit or _units_by(dtype, otherwise)
-    if units is None:
+    if units is None or (declaration.unit is None and (declaration.scale or declaration.offset)):
         raise SourceError(_which_unit(tree, next(iter(found.chips.values()))))
     if len(units) not in (1, count):
         raise SourceError(f"unit: expected one, or one for each of {count} bands, found {few(units)}")
@@ -221,10 +226,25 @@ def _which_unit(tree: Tree, chip: Chip) -> str:
     return f"unit: expected one of {units}, found none.{shown} Give `unit=…`, or write it into dataset.toml"
 
 
+def _scaling(declaration: Declaration, count: int, dtype: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return scale and offset [band], both empty where none is declared; raise SourceError where they do not fit."""
+    if not (declaration.scale or declaration.offset):
+        return (), ()
+    if dtype.startswith("complex"):
+        raise SourceError(f"scale: expected files of real numbers, found {dtype}")
+    scale, offset = declaration.scale or (1.0,), declaration.offset or (0.0,)
+    for field, numbers in (("scale", scale), ("offset", offset)):
+        if len(numbers) not in (1, count):
+            raise SourceError(f"{field}: expected one, or one for each of {count} bands, found {few(numbers)}")
+    changes = {*scale} != {1} or {*offset} != {0}
+    return ((scale * count)[:count], (offset * count)[:count]) if changes else ((), ())
+
+
 def _spec(
     base: DatasetSpec, declaration: Declaration, bands: tuple[Band, ...], classes: tuple[str, ...], dtype: str
 ) -> DatasetSpec:
-    """Return what a declaration says before any pixel is read."""
+    """Return what a declaration says before any pixel is read; values that are scaled are floats."""
+    scale, offset = _scaling(declaration, len(bands), dtype)
     tasks: tuple[Task, ...] = ()
     if (told := TASKS.get(declaration.task or "none")) is not None:
         tasks = (Task(name=told[0], kind=told[1], classes=classes),)
@@ -237,8 +257,10 @@ def _spec(
         citation=declaration.citation,
         bands=bands,
         frames=len(declaration.frame_suffixes) or 1,
-        dtype=dtype,
+        dtype="float32" if scale else dtype,
         nodata=declaration.nodata,
+        scale=scale,
+        offset=offset,
         pixel_size_m=declaration.pixel_size_m,
         calibration=declaration.calibration or base.calibration,
         terrain_corrected=declaration.terrain_corrected,

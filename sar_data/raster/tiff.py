@@ -29,6 +29,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
 _STRIPS, _BANDS, _ROWS, _STRIP_SIZES, _PLANAR, _FORMAT = 273, 277, 278, 279, 284, 339
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _JPEG_TABLES = 322, 323, 324, 325, 347
 _SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT = 33550, 33922, 34264, 34735, 34736, 34737
+METADATA = 42112  # GDAL's: names, scales and offsets of bands, and what else a program notes, as XML
 NODATA = 42113  # GDAL's: the value of pixels that are none, as text
 _DEFLATE, _JPEG = (8, 32946), 7
 _GEO = (_SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT)
@@ -206,6 +207,18 @@ def nodata(tree: Tree, path: str) -> float | None:
     file = Parts.at(tree, path)
     try:
         return _declared(file, directory(file)[1])
+    except Malformed as error:
+        raise BadRecord(path, str(error)) from None
+
+
+def metadata(tree: Tree, path: str) -> str:
+    """Return the text in which GDAL notes what a GeoTIFF says of its bands, empty where there is none; raise BadRecord.
+
+    It is of a file from outside: nothing in it is to be believed, or parsed as XML.
+    """
+    file = Parts.at(tree, path)
+    try:
+        return values(file, directory(file)[1], METADATA).decode("utf-8", "replace")
     except Malformed as error:
         raise BadRecord(path, str(error)) from None
 

@@ -194,9 +194,12 @@ class Quarantined(Document):
 
 
 class Applied(Document):
-    """One step that changed the stored values since the lossless build, with its parameters."""
+    """One step that changed the stored values since the lossless build, with its parameters.
 
-    step: Literal["crop", "pad", "resize", "resample", "unit", "speckle-filter", "normalize", "dtype"]
+    `scale` is a step of the lossless build itself: from what files hold to values in the unit.
+    """
+
+    step: Literal["scale", "crop", "pad", "resize", "resample", "unit", "speckle-filter", "normalize", "dtype"]
     parameters: dict[str, Any]
 
     @pydantic.model_validator(mode="after")
