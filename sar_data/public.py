@@ -27,11 +27,13 @@ from sar_data.builder.request import (
 )
 from sar_data.download.fetch import check, check_licence, chosen, fetch_here, folder_of
 from sar_data.download.transfer import TransferProgress
+from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.documents import SplitStatistics
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
+from sar_data.sealed.strata import Shift, shifts, strata
 from sar_data.sealed.verify import Problem
 from sar_data.sealed.verify import verify as verified
 from sar_data.spec import ComplexAs, Pipeline, Unit
@@ -182,6 +184,7 @@ def stats(
     path: str | Path,
     split: str | None = None,
     *,
+    by: str | None = None,
     recompute: bool = False,
     dataset: str | None = None,
     variant: str | None = None,
@@ -193,14 +196,34 @@ def stats(
     """Return the band statistics of a build's split, or of all that hold samples; of raw files those of "all".
 
     A build has them recorded; `recompute` and raw files read every pixel. `dataset` names that of raw files, where they
-    do not tell, and `variant` a form of it. The mean of dB values is not the dB value of the mean power.
+    do not tell, and `variant` a form of it. The mean of dB values is not the dB value of the mean power. With `by` they
+    are those of the parts of a build that differ in split, class, pass, orbit, season, month, year, platform, place,
+    group or an attribute of the index: merges of its samples.parquet, with approximate percentiles.
     """
     path = Path(path)
     sealed = opened(path, dataset, variant)
+    if by is not None:
+        if sealed is None or recompute:
+            raise UsageError(f"by={by!r}: expected a sealed build whose recorded figures are merged")
+        return {name: part.figures for name, part in strata(sealed, by, split).items()}
     if sealed and not recompute:
         return statistics(sealed, split)
     with _crew(workers, runner, dask_address) as computing:
         return counted(path, split, computing, dataset=dataset, variant=variant, progress=progress).figures()
+
+
+def shift(
+    path: str | Path, by: str = "split", *, split: str | None = None, reference: str | None = None
+) -> dict[str, dict[str, Shift]]:
+    """Return how far each part of a sealed build is from a reference, {part: {band: Shift}}.
+
+    Parts differ in `by`, as in `stats`, within one `split` or in all. The reference is the first part (train, or the
+    largest) or the part of that name: its mean, the tenths of its values. Raises UsageError for other names.
+    """
+    parts = strata(Build.open(Path(path)), by, split)
+    if reference is not None and reference not in parts:
+        raise unknown("reference", reference, parts)
+    return shifts(parts, reference)
 
 
 def fetch(

@@ -119,6 +119,7 @@ ENTRIES = {
     "flows.build.build",
     "flows.convert.convert",
     "sar_data.cli.build.command",
+    "sar_data.cli.stats.command",
     "sar_data.public.build",
     "sar_data.public.convert",
     "sar_data.public.stats",

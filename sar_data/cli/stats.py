@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +20,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sar_data.sealed.documents import SplitStatistics
+    from sar_data.sealed.opened import Build
+    from sar_data.sealed.strata import Shift, Stratum
 
+MOST_PARTS = 30  # that are printed
 FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", "max")
 
 
 @click.command("stats", short_help="Show the band statistics of a build or of a raw folder.")
 @click.argument("path", type=Existing(file=True))
 @click.option("--split", metavar="NAME", help="One split; without it all of them. A raw folder has one: all.")
+@click.option(
+    "--by",
+    metavar="NAME",
+    help="Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split or an attribute.",
+)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw histograms.")
 @click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")
 @click.option("--dataset", type=DatasetName(), help="Of a raw folder: its dataset, where it cannot be told.")
@@ -34,6 +44,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 def command(
     path: Path,
     split: str | None,
+    by: str | None,
     plot: Path | None,
     recompute: bool,
     dataset: str | None,
@@ -43,28 +54,25 @@ def command(
 ) -> None:
     """Show the band statistics of a build or of a raw folder.
 
-    A build has them recorded; a raw folder, --recompute and --plot read every pixel. Masked pixels are counted and
-    left out. Mind that the mean of dB values is not the dB value of the mean power.
+    A build has them recorded; a raw folder, --recompute and --plot read every pixel. --by tells them of parts of a
+    build, and how far each part is from the first. Masked pixels are counted and left out. Mind that the mean of dB
+    values is not the dB value of the mean power.
     """
-    from sar_data.builder.counted import counted, opened
-    from sar_data.cli.meter import Meter
-    from sar_data.sealed.opened import layout_of
+    from sar_data.builder.counted import opened
     from sar_data.sealed.recorded import filled, statistics
 
     if plot and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
     build = opened(path, dataset, variant)
+    if by is not None:
+        if build is None or recompute or plot:
+            raise UsageError(f"--by {by}: expected a sealed build whose recorded figures are merged, and no --plot")
+        _parts(build, by, split, as_json)
+        return
     if build and not (recompute or plot):
         title, figures = build.manifest.title, statistics(build, split)
     else:
-        size = layout_of(build.manifest).image_bytes() if build else 0
-        with crew(workers) as runner, Meter(size) as meter:
-            found = counted(path, split, runner, dataset=dataset, variant=variant, progress=meter)
-        title, figures = found.title, found.figures()
-        if plot:
-            from sar_data.views.histograms import histograms
-
-            histograms(found.statistics, found.bands, f"{title} · {', '.join(figures)}", plot)
+        title, figures = _counted(path, build, split, dataset=dataset, variant=variant, workers=workers, plot=plot)
     if as_json:
         documents = {name: document.model_dump(mode="json") for name, document in figures.items()}
         facts = {"path": str(path.absolute()), "title": title, "splits": documents}
@@ -74,6 +82,73 @@ def command(
         console().print(_table(f"{title} · {name}", document))
     if build and split is None and (empty := build.manifest.splits.keys() - filled(build.manifest)):
         click.echo(f"empty: {', '.join(sorted(empty))}")
+
+
+def _counted(
+    path: Path, build: Build | None, split: str | None, *, workers: int | None, plot: Path | None, **source: str | None
+) -> tuple[str, dict[str, SplitStatistics]]:
+    """Return the title and the figures of pixels that are read now, and draw them."""
+    from sar_data.builder.counted import counted
+    from sar_data.cli.meter import Meter
+    from sar_data.sealed.opened import layout_of
+    from sar_data.views.histograms import histograms
+
+    size = layout_of(build.manifest).image_bytes() if build else 0
+    with crew(workers) as runner, Meter(size) as meter:
+        found = counted(path, split, runner, progress=meter, **source)
+    figures = found.figures()
+    if plot:
+        histograms(found.statistics, found.bands, f"{found.title} · {', '.join(figures)}", plot)
+    return found.title, figures
+
+
+def _parts(build: Build, by: str, split: str | None, as_json: bool) -> None:
+    """Print the figures of the parts of a build, and how far each is from the first."""
+    from sar_data.sealed.strata import shifts, strata
+
+    parts = strata(build, by, split)
+    moved = shifts(parts)
+    if as_json:
+        found = {
+            name: {
+                "images": part.images,
+                "bands": part.figures.model_dump(mode="json")["bands"],
+                "shift": {band: asdict(one) for band, one in moved.get(name, {}).items()},
+            }
+            for name, part in parts.items()
+        }
+        facts = {"path": str(build.path), "by": by, "reference": next(iter(parts)), "parts": found}
+        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    shown = dict(list(parts.items())[:MOST_PARTS])
+    console().print(_strata(f"{build.manifest.title} · by {by}", shown, moved))
+    if more := len(parts) - len(shown):
+        click.echo(f"and {more:,} more: --json has all")
+    click.echo(f"shift from {next(iter(parts))}: σ of the mean, KS, PSI; percentiles are merged and approximate")
+
+
+def _strata(title: str, parts: Mapping[str, Stratum], moved: Mapping[str, Mapping[str, Shift]]) -> Table:
+    """Return a row a part and band."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for name in ("", "images", "band", "mean", "std", "p5", "p50", "p95", "zeros", "shift σ", "KS", "PSI"):
+        table.add_column(name, justify="left" if name in ("", "band") else "right")
+    for name, part in parts.items():
+        for i, (band, figures) in enumerate(part.figures.bands.items()):
+            own, one = figures.stored, moved.get(name, {}).get(band)
+            values = [own.mean, own.std, *(own.percentiles.get(p) for p in ("p5", "p50", "p95"))]
+            distances = ("", "", "")
+            if one:
+                distances = ("–" if one.sigma is None else f"{one.sigma:+.3f}", f"{one.ks:.3f}", f"{one.psi:.3f}")
+            table.add_row(
+                *((name, f"{part.images:,}") if i == 0 else ("", "")),
+                band,
+                *("–" if value is None else f"{value:.4g}" for value in values),
+                f"{figures.zeros or 0:,}",
+                *distances,
+            )
+    return table
 
 
 def _table(title: str, statistics: SplitStatistics) -> Table:

@@ -1,0 +1,217 @@
+"""Statistics of parts of a build: merges of the rows of samples.parquet, without a look at the pixels.
+
+Counts, means, deviations and extremes are exact; percentiles follow from each image's quantiles and are approximate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.errors import BuildError, UsageError, unknown
+from sar_data.sealed.documents import BandStatistics, Circular, DomainStatistics, SplitStatistics
+from sar_data.sealed.index import INDEX_NAME
+from sar_data.sealed.index_file import read_index
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.recorded import filled
+from sar_data.sealed.samples import SAMPLES_NAME, read_samples
+from sar_data.sealed.summary import PERCENTILES, TOLD
+from sar_data.statistics.figures import DOMAINS, QUANTILE_NAMES
+from sar_data.statistics.sketch import Sketch, kolmogorov_smirnov, sketch, stability
+from sar_data.statistics.stats import REASONS
+from sar_data.statistics.units import domains
+
+Floats = npt.NDArray[np.float64]
+BY = ("split", "class", "pass", "orbit", "season", "month", "year", "platform", "place", "group")
+COLUMNS = {"split": "split", "pass": "orbit_pass", "orbit": "relative_orbit", "place": "place", "group": "group"}
+SEASONS = ("DJF", "MAM", "JJA", "SON")  # by months: the same in both hemispheres
+UNKNOWN = "unknown"
+SENTINEL1 = re.compile(r"(?:^|[^A-Z])(S1[A-D])_", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """The images of one part, their figures, and the distribution of each band, None without a valid pixel."""
+
+    images: int
+    figures: SplitStatistics
+    sketches: Mapping[str, Sketch | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far a band of a part is from that of a reference.
+
+    `sigma` is the difference of the means in deviations of the reference, `ks` the largest difference of the shares of
+    pixels below any value (Kolmogorov and Smirnov), `psi` the population stability index over the reference's tenths.
+    """
+
+    sigma: float | None
+    ks: float
+    psi: float
+
+
+def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum]:
+    """Return the parts of a build, or of one split, that differ in `by`, the largest first; splits in their order.
+
+    `by` is one of BY or an attribute of the index. An image of several classes is in the part of each of them. Raises
+    UsageError for a `by` that does not exist or that the build knows of no image, BuildError without samples.parquet.
+    """
+    samples = read_samples(build.path)
+    if samples is None:
+        raise BuildError(f"{build.path}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
+    index = read_index(build.path / INDEX_NAME)
+    index = index.filter(pc.is_in(index["split"], pa.array(filled(build.manifest, split))))
+    values = [_plain(value) for value in _values(index, by)]
+    if all(value == [UNKNOWN] for value in values):
+        raise UsageError(f"by={by!r}: this build does not know it of any image")
+    rows: dict[str, list[int]] = {name: [] for name in (filled(build.manifest, split) if by == "split" else ())}
+    for place, names in enumerate(values):
+        for name in dict.fromkeys(names):
+            rows.setdefault(name, []).append(place)
+    if by != "split":
+        rows = dict(sorted(rows.items(), key=lambda part: (-len(part[1]), part[0])))
+    tables = _by_band(samples, index["key"], layout_of(build.manifest).bands)
+    units = {band.name: band.unit for band in build.manifest.bands}
+    return {name: _stratum(tables, units, np.array(places, np.int64)) for name, places in rows.items()}
+
+
+def shifts(parts: Mapping[str, Stratum], reference: str | None = None) -> dict[str, dict[str, Shift]]:
+    """Return how far each band of each part is from that of the reference part, the first one by default."""
+    names = list(parts)
+    known = parts[names[0] if reference is None else reference]
+    return {name: shift(known, part) for name, part in parts.items() if part is not known}
+
+
+def shift(reference: Stratum, other: Stratum) -> dict[str, Shift]:
+    """Return how far each band that both have valid pixels of is from that of the reference."""
+    found = {}
+    for band, own in reference.sketches.items():
+        theirs = other.sketches.get(band)
+        if own is None or theirs is None or own.unit != theirs.unit:
+            continue
+        a, b = (part.figures.bands[band].stored for part in (reference, other))
+        sigma = (b.mean - a.mean) / a.std if a.std and a.mean is not None and b.mean is not None else None
+        found[band] = Shift(sigma, kolmogorov_smirnov(own, theirs), stability(own, theirs))
+    return found
+
+
+def _values(index: pa.Table, by: str) -> list[Any]:
+    """Return of each row the value, or the values, of what strata differ in."""
+    if by in COLUMNS:
+        return list(index[COLUMNS[by]].to_pylist())
+    if by == "class":
+        return list(index["labels"].to_pylist())
+    if by in ("season", "month", "year"):
+        return [_period(time, by) for time in index["time"].to_pylist()]
+    attrs = [{pair["name"]: pair["value"] for pair in row} for row in index["attrs"].to_pylist()]
+    if by == "platform":
+        texts = zip(index["dates"].to_pylist(), index["group"].to_pylist(), index["key"].to_pylist(), strict=True)
+        return [row.get("platform") or _platform(*text) for row, text in zip(attrs, texts, strict=True)]
+    if not any(by in row for row in attrs):
+        raise unknown("by", by, [*BY, *sorted({name for row in attrs for name in row})])
+    return [row.get(by) for row in attrs]
+
+
+def _period(time: datetime | None, by: str) -> str | None:
+    if time is None:
+        return None
+    if by == "season":
+        return SEASONS[time.month % 12 // 3]
+    return f"{time:%Y-%m}" if by == "month" else f"{time:%Y}"
+
+
+def _platform(dates: Sequence[Mapping[str, Any]], group: str | None, key: str) -> str | None:
+    """Return the one platform of an image's dates, or the Sentinel-1 that its group or key is named after."""
+    known = {date["platform"] for date in dates or () if date["platform"]}
+    if len(known) == 1:
+        return str(known.pop())
+    found = next((match for name in (group, key) if name and (match := SENTINEL1.search(name))), None)
+    return found[1] if found else None
+
+
+def _plain(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [str(one) for one in value] or [UNKNOWN]
+    return [UNKNOWN if value is None else str(value)]
+
+
+def _by_band(samples: pa.Table, keys: pa.ChunkedArray, bands: Sequence[str]) -> dict[str, pa.Table]:
+    """Return the rows of each band in the order of the keys."""
+    tables = {band: samples.filter(pc.equal(samples["band"].cast(pa.string()), band)) for band in bands}
+    return {band: table.take(pc.index_in(keys, table["key"])) for band, table in tables.items()}
+
+
+def _stratum(tables: Mapping[str, pa.Table], units: Mapping[str, str], rows: npt.NDArray[np.int64]) -> Stratum:
+    bands: dict[str, BandStatistics] = {}
+    sketches: dict[str, Sketch | None] = {}
+    for band, table in tables.items():
+        part = table.take(pa.array(rows))
+        counts = _column(part, "count")
+        quantiles = np.stack([_column(part, name) for name in ("min", *QUANTILE_NAMES, "max")], axis=1)
+        sketches[band] = sketch(counts, quantiles, units[band])
+        bands[band] = _band(part, units[band], sketches[band])
+    return Stratum(len(rows), SplitStatistics(bands=bands, co_moments=[]), sketches)
+
+
+def _band(part: pa.Table, unit: str, found: Sketch | None) -> BandStatistics:
+    told = domains(unit)
+    extremes = [
+        float(value) if value is not None else None
+        for value in (pc.min(part["min"]).as_py(), pc.max(part["max"]).as_py())
+    ]
+    percentiles = {f"p{p}": found.quantile(p / 100) for p in PERCENTILES} if found else {}
+    other = {name: _domain(part, name, unit, extremes, percentiles) for name in DOMAINS[:2] if name in told}
+    return BandStatistics(
+        count=int(pc.sum(part["count"]).as_py() or 0),
+        masked={reason: int(pc.sum(part[reason]).as_py() or 0) for reason in REASONS},
+        zeros=int(pc.sum(part["zeros"]).as_py() or 0),
+        stored=_domain(part, "", unit, extremes, percentiles),
+        power=other.get("power"),
+        db=other.get("dB"),
+        circular=_circular(part) if "cos" in told else None,
+    )
+
+
+def _domain(
+    part: pa.Table, domain: str, unit: str, extremes: Sequence[float | None], percentiles: Mapping[str, float]
+) -> DomainStatistics:
+    """Return the figures of a domain, "" for the stored unit; what has no value there has no percentile."""
+    prefix = f"{domain.lower()}_" if domain else ""
+    counts, means, variances = (_column(part, f"{prefix}{name}") for name in ("count", "mean", "variance"))
+    count = float(counts.sum())
+    if not count:
+        return DomainStatistics(unit=domain or unit, count=0, mean=None, std=None, min=None, max=None, percentiles={})
+    told = TOLD[unit, domain] if domain else float
+    mean = float((counts * means).sum() / count)
+    low, high = (None if value is None else told(value) for value in extremes)
+    return DomainStatistics(
+        unit=domain or unit,
+        count=int(count),
+        mean=mean,
+        std=float(np.sqrt((counts * (variances + (means - mean) ** 2)).sum() / count)),
+        min=low,
+        max=high,
+        percentiles={name: told(value) for name, value in percentiles.items()},
+    )
+
+
+def _circular(part: pa.Table) -> Circular | None:
+    weights = _column(part, "cos_count")
+    if not weights.sum():
+        return None
+    x, y = (float((weights * _column(part, f"{name}_mean")).sum() / weights.sum()) for name in ("cos", "sin"))
+    return Circular(mean_direction=float(np.arctan2(y, x)), resultant_length=float(np.hypot(x, y)))
+
+
+def _column(part: pa.Table, name: str) -> Floats:
+    """Return a column as floats, 0 where there is nothing to count."""
+    return np.asarray(pc.fill_null(part[name], 0).to_numpy(zero_copy_only=False), np.float64)

@@ -1,0 +1,114 @@
+"""The distribution of many images together, from the quantiles that each of them is known by.
+
+Between two of its quantiles an image counts as a piece of a normal distribution, on the axis of its unit, dB for power:
+speckle is near to one there. The sum over images is exact for that reading, up to a step of the common grid; the
+reading itself is approximate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.statistics.quantiles import FRACTIONS
+from sar_data.statistics.units import HISTOGRAMS, axis, off_axis
+
+Floats = npt.NDArray[np.float64]
+LEVELS = np.array([0.0, *FRACTIONS, 1.0])
+FURTHEST = 1e-4  # share of an image's pixels that its extremes count as: one of 10,000
+PIECES = 4  # that the values between two quantiles are taken apart to
+CHUNK = 1 << 15  # images
+STEPS = 4096  # of the grid, from the least value to the largest
+BINS = 10  # of the population stability index: the tenths of the reference
+LEAST = 1e-4  # share of a bin, so that an empty one does not make the index infinite
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """Shares [node] of pixels that are at most each of the `nodes`, which lie on the unit's axis, ascending."""
+
+    unit: str
+    nodes: Floats
+    shares: Floats
+
+    def quantile(self, fraction: float) -> float:
+        """Return the value, in the unit, that a fraction of the pixels does not exceed."""
+        return off_axis(float(np.interp(fraction, self.shares, self.nodes)), self.unit)
+
+
+def sketch(counts: Floats, quantiles: Floats, unit: str) -> Sketch | None:
+    """Return the distribution of images with `counts` [image] pixels; None of no pixel.
+
+    `quantiles` [image, LEVELS] are least value, FRACTIONS and largest value, in the unit.
+    """
+    there = counts > 0
+    placed = axis(quantiles[there], unit).astype(np.float64)
+    knots = np.maximum(placed, HISTOGRAMS[unit][0])  # the dB of 0 has no place
+    if not len(knots):
+        return None
+    low, high = float(knots.min()), float(knots.max())
+    width = max((high - low) / STEPS, 1e-9 * max(abs(low), 1.0))
+    shares: Floats = counts[there] / counts.sum()
+    bends: Floats = np.zeros(STEPS + 4)
+    for start in range(0, len(knots), CHUNK):
+        part = slice(start, start + CHUNK)
+        bends += _bends((knots[part] - low) / width, shares[part], len(bends))
+    below = np.concatenate([[0.0], np.cumsum(np.cumsum(bends))])[: STEPS + 1]
+    below[-1] = 1.0
+    return Sketch(
+        unit,
+        np.asarray(low + width * np.arange(STEPS + 1), np.float64),
+        np.clip(np.maximum.accumulate(below), 0.0, 1.0),
+    )
+
+
+def _bends(knots: Floats, shares: Floats, length: int) -> Floats:
+    """Return by how much the sum of the images' distributions bends at each step, for knots in steps.
+
+    Each piece is a ramp: it bends up where it begins and down where it ends, each shared out to the two steps beside.
+    """
+    finer = knots @ FINER
+    starts, ends = finer[:, :-1], np.maximum(finer[:, 1:], finer[:, :-1] + 1)
+    slopes = shares[:, None] * MASSES / (ends - starts)
+    bends = np.zeros(length)
+    for places, sign in ((starts, 1.0), (ends, -1.0)):
+        whole = np.minimum(places.astype(np.int64), length - 3)
+        part = places - whole
+        bends += np.bincount(whole.ravel(), (sign * slopes * (1 - part)).ravel(), length)
+        bends += np.bincount(whole.ravel() + 1, (sign * slopes * part).ravel(), length)
+    return bends
+
+
+def _pieces() -> tuple[Floats, Floats]:
+    """Return how finer quantiles follow from those at LEVELS, [level, finer], and the share of each piece."""
+    normal = NormalDist()
+    scores = np.array([normal.inv_cdf(min(max(level, FURTHEST), 1 - FURTHEST)) for level in LEVELS])
+    steps = np.arange(PIECES * (len(LEVELS) - 1) + 1) / PIECES
+    finer = np.interp(steps, np.arange(len(LEVELS)), scores)
+    matrix = np.array([np.interp(finer, scores, row) for row in np.eye(len(LEVELS))])
+    levels = np.array([normal.cdf(score) for score in finer])
+    levels[[0, -1]] = 0.0, 1.0
+    return matrix, np.diff(levels)
+
+
+FINER, MASSES = _pieces()
+
+
+def kolmogorov_smirnov(reference: Sketch, other: Sketch) -> float:
+    """Return the largest difference of the shares of pixels below any value, 0 to 1."""
+    nodes = np.union1d(reference.nodes, other.nodes)
+    return float(np.abs(_share(reference, nodes) - _share(other, nodes)).max())
+
+
+def stability(reference: Sketch, other: Sketch) -> float:
+    """Return the population stability index Σ (q - p) ln(q / p) over the tenths of the reference."""
+    edges = np.unique(np.interp(np.arange(1, BINS) / BINS, reference.shares, reference.nodes))
+    p, q = (np.maximum(np.diff([0.0, *_share(one, edges), 1.0]), LEAST) for one in (reference, other))
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _share(one: Sketch, nodes: Floats) -> Floats:
+    return np.interp(nodes, one.nodes, one.shares, left=0.0, right=1.0)
