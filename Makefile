@@ -17,7 +17,7 @@ $(VENV)/core: pyproject.toml constraints.txt
 $(VENV)/dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	  --editable '.[dask,flows,keyring,remote,scenes,train,webdataset,dev]'
+	  --editable '.[dask,flows,keyring,onnx,remote,scenes,train,webdataset,dev]'
 	$(BIN)/python -m pip check
 	touch $@ $(VENV)/core
 

@@ -218,6 +218,21 @@ def embed(**asked: Any) -> None:
     click.echo(encode(**asked, settings=settings or None, say=say))
 
 
+@command.command("export", short_help="Write a finished run's model as ONNX or TorchScript, with a card.")
+@click.argument("run", type=Existing(), metavar="RUN")
+@click.option("--to", required=True, metavar="onnx|torchscript", help="Form of the file.")
+@click.option("--out", required=True, metavar="DIR", help="Folder of the file, its description and its card.")
+def export(**asked: Any) -> None:
+    """Write a finished run's model as one file, checked against the run, with a model card.
+
+    The file takes images in physical units: normalization and size are inside.
+    """
+    yield_early(os.environ)
+    from sar_data.train import export as write
+
+    click.echo(write(**asked, say=say))
+
+
 @command.command("presets", short_help="List the presets, or show one.")
 @click.argument("name", required=False)
 def presets(name: str | None) -> None:

@@ -56,13 +56,12 @@ class Normalizing:
             other = stored.index_select(1, self._second)
             hidden = hidden.logical_or_(other == int(self._how.missing)) if hidden is not None else None
             raw = torch.addcmul(raw.float(), other.float(), self._less)  # a - b, or a - 0 * a: exact
-        shape = (len(raw), self._frames, -1, *raw.shape[2:])
-        image = torch.sub(raw.view(shape), self._offset).mul_(self._scale)
+        image = torch.sub(torch.unflatten(raw, 1, (self._frames, -1)), self._offset).mul_(self._scale)
         blank = float(self._how.blank)
         if stored.is_floating_point():
             image.nan_to_num_(nan=blank, posinf=blank, neginf=blank)
         if hidden is not None:
-            image.masked_fill_(hidden.view(shape), blank)
+            image.masked_fill_(torch.unflatten(hidden, 1, (self._frames, -1)), blank)
         if self._how.conversions:
             image = self._converted(image)
         if self._how.stretch is not None:

@@ -16,12 +16,12 @@ from sar_data.errors import missing_extra
 
 if TYPE_CHECKING:
     from sar_data.train.inference.model import load
-    from sar_data.train.inference.verbs import embed, evaluate, predict
+    from sar_data.train.inference.verbs import embed, evaluate, export, predict
 
-__all__ = ["embed", "evaluate", "load", "predict"]
+__all__ = ["embed", "evaluate", "export", "load", "predict"]
 
 _VERBS = "sar_data.train.inference.verbs"
-_HOMES = {"embed": _VERBS, "evaluate": _VERBS, "load": "sar_data.train.inference.model", "predict": _VERBS}
+_HOMES = dict.fromkeys(("embed", "evaluate", "export", "predict"), _VERBS) | {"load": "sar_data.train.inference.model"}
 
 for _package in ("torch", "timm"):  # told here; imported where they are used, for help must not wait for them
     if find_spec(_package) is None:

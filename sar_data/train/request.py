@@ -166,3 +166,24 @@ class PredictRequest:
         if "://" in source:
             return not source.lower().partition("?")[0].endswith((".tif", ".tiff", ".png", ".jpg", ".jpeg"))
         return (Path(source) / manifest.NAME).is_file()
+
+
+FORMS = ("onnx", "torchscript")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """A finished run's model as a file for other programs.
+
+    `run` is its folder; `to` onnx or torchscript; `out` the folder of the file, its description and its card.
+
+    Raises UsageError for a form that does not exist.
+    """
+
+    run: str | Path
+    to: str
+    out: str | Path
+
+    def __post_init__(self) -> None:
+        if self.to not in FORMS:
+            raise unknown("form", self.to, FORMS)

@@ -27,6 +27,7 @@ class Preparation:
     def __init__(self, steps: Mapping[str, float], how: Normalizer | None, *, size: int | None, fill: float) -> None:
         self._percent, self._how, self._size, self._fill = steps.get("drae"), how, size, fill
         self._normalizing: Normalizing | None = None
+        self._taps: tuple[tuple[object, ...], list[resample.Taps]] | None = None
 
     def __call__(self, batch: Batch, centre: float = 1.0) -> Batch:
         """Return a batch for evaluation: normalized or toned, resized, the central part cut out.
@@ -34,7 +35,7 @@ class Preparation:
         The shorter side becomes size / centre, of which the central size × size stay.
         """
         image = batch["image"]
-        return self.fitted(batch | {"image": self.toned(image, torch.full((len(image),), 0.5))}, centre)
+        return self.fitted(batch | {"image": self.toned(image, torch.full((image.shape[0],), 0.5))}, centre)
 
     def toned(self, image: Tensor, chance: Tensor) -> Tensor:
         """Do what is to be done to values: tone mapping, or the normalization that was put off."""
@@ -57,7 +58,17 @@ class Preparation:
         if centre == 1 and (self._size is None or source == (self._size, self._size)):
             return batch
         side = min(source) if self._size is None else self._size
-        return windowed(batch, resample.centred(len(batch["image"]), source, side, centre))
+        if batch.keys() == {"image"}:
+            return {"image": self._resized(batch["image"], source, side, centre)}
+        return windowed(batch, resample.centred(batch["image"].shape[0], source, side, centre))
+
+    def _resized(self, images: Tensor, source: tuple[int, int], side: int, centre: float) -> Tensor:
+        """Return images alone at another size; what follows from sizes is kept, for they are mostly the same."""
+        asked = (source, side, centre, images.device)
+        if self._taps is None or self._taps[0] != asked:
+            windows = resample.centred(1, source, side, centre)
+            self._taps = (asked, [windows.taps(axis, images.device) for axis in (0, 1)])
+        return resample.sampled(images, (side, side), self._taps[1])
 
 
 def windowed(batch: Batch, windows: resample.Windows) -> Batch:

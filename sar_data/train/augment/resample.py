@@ -9,6 +9,7 @@ Masks take the nearest pixel. Masked pixels count as what they hold: edges of ma
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.torch.pinned import sent
+
+Taps = list[tuple[Tensor, Tensor]]
+"""Indices int64 and weights float32 [B, size], as many as an output pixel has input pixels along one axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +38,7 @@ class Windows:
 
     def images(self, images: Tensor) -> Tensor:
         """Return float32 [B, C, height, width] of images [B, C, H, W]."""
-        for axis, size in enumerate(self.size):  # rows, then columns
-            taken = list(images.shape)
-            taken[2 + axis] = size
-            shape = (len(images), 1, size, 1) if axis == 0 else (len(images), 1, 1, size)
-            total = torch.zeros((), device=images.device)
-            for index, weight in self._taps(axis, images.device):
-                total = total + images.gather(2 + axis, index.view(shape).expand(taken)).mul_(weight.view(shape))
-            images = total
-        return images
+        return sampled(images, self.size, [self.taps(axis, images.device) for axis in (0, 1)])
 
     def masks(self, masks: Tensor) -> Tensor:
         """Return [B, height, width] of masks [B, H, W], of the nearest pixels."""
@@ -56,7 +52,7 @@ class Windows:
             masks = masks.gather(1 + axis, index.unsqueeze(2 - axis).expand(taken))
         return masks
 
-    def _taps(self, axis: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    def taps(self, axis: int, device: torch.device) -> Taps:
         """Return int64 indices and float32 weights [B, size], as many as the widest triangle of the batch needs."""
         reach = self.step[:, axis].clamp_min(1)
         count = math.ceil(2 * float(reach.max())) if len(reach) else 1
@@ -82,6 +78,22 @@ class Windows:
     @staticmethod
     def _at(edge: Tensor, axis: int, like: Tensor) -> Tensor:
         return sent(edge[:, axis, None], like.device).long()
+
+
+def sampled(images: Tensor, size: tuple[int, int], taps: Sequence[Taps]) -> Tensor:
+    """Return float32 [B, C, height, width] of images [B, C, H, W] by the taps of rows and of columns.
+
+    Those of one window are of every image.
+    """
+    for axis, length in enumerate(size):
+        taken = list(images.shape)
+        taken[2 + axis] = length
+        shape = (-1, 1, length, 1) if axis == 0 else (-1, 1, 1, length)
+        total = torch.zeros((), device=images.device)
+        for index, weight in taps[axis]:
+            total = total + images.gather(2 + axis, index.view(shape).expand(taken)).mul_(weight.view(shape))
+        images = total
+    return images
 
 
 def drawn(chance: Tensor, source: tuple[int, int], size: tuple[int, int], scale: tuple[float, float]) -> Windows:

@@ -59,7 +59,7 @@ class Answering:
         first = images.images[part.images[0]]
         height, width = first.height, first.width
         pixels = np.stack([images.read(number, 0, 0, height, width) for number in part.images])
-        seen = self._tensor(pixels if self.pad is None else _extended(pixels, self.pad))
+        seen = self._tensor(pixels if self.pad is None else extended(pixels, self.pad))
         if self.model.kind in ("multiclass", "multilabel"):
             shares = self.model.probabilities(seen).cpu().numpy()
             return _classes([(number, (0, 0, height, width)) for number in part.images], shares)
@@ -118,7 +118,7 @@ class Answering:
         top, left = part.rows.windows[0], part.columns.windows[0]
         height = min(part.rows.windows[-1] + self._side, image.height) - top
         width = min(part.columns.windows[-1] + self._side, image.width) - left
-        return _extended(images.read(part.image, top, left, height, width), self._side), (top, left)
+        return extended(images.read(part.image, top, left, height, width), self._side), (top, left)
 
     @property
     def _side(self) -> int:
@@ -142,7 +142,7 @@ def tile_of(finished: Finished, asked: int | None) -> int | None:
     return asked or own or (None if finished.input.resized else finished.side)
 
 
-def _extended(pixels: Floats, tile: int) -> Floats:
+def extended(pixels: Floats, tile: int) -> Floats:
     """Return pixels [..., y, x] with no data below and on the right, so that no side is shorter than a tile."""
     room = [max(tile - side, 0) for side in pixels.shape[-2:]]
     if not any(room):

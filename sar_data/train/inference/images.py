@@ -22,6 +22,7 @@ from sar_data.radiometry import CONVERTIBLE, converted, spelled
 from sar_data.raster.scene import REMOTE, Place, Scene
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import layout_of
 from sar_data.stream.collection import open_collection
 from sar_data.stream.normalize import bands_of
 from sar_data.stream.rows import Rows, load
@@ -30,6 +31,7 @@ from sar_data.train.inference.agreement import sized, unit_for
 from sar_data.train.inference.finished import Finished
 from sar_data.train.input import Input
 from sar_data.train.request import SPLITS, PredictRequest
+from sar_data.train.sizes import largest
 
 Floats = npt.NDArray[np.float32]
 PLACES = ("height", "width", "crs", "transform")  # columns of the index
@@ -237,12 +239,15 @@ class Stored:
         files = open_files(build)
         try:
             manifest = Manifest.load(files.folder)
+            self.content_digest = manifest.content_digest
             there = [name for name in SPLITS if getattr(manifest.splits.get(name), "count", 0)]
             if split is not None and split not in there:
                 raise UsageError(f"{build}: expected samples of the split {split}, found those of {few(there)}")
             self.splits = there if split is None else [split]
             unit = unit_for(finished.input, manifest, build, own=False, say=say)
             fitting = [sized(finished, manifest, files, name, say) for name in self.splits]
+            mixed = layout_of(manifest).shape is None
+            sides = [largest(files, manifest, [name]) if mixed else None for name in self.splits]
             index = files.path(INDEX_NAME)
             rows = [load(index, manifest, name, PLACES) for name in self.splits]
         finally:
@@ -250,8 +255,8 @@ class Stored:
         options: dict[str, Any] = {"bands": finished.input.channels, "unit": unit, "normalize": None, "fill": None}
         self.pad = max((settings.pad or 0 for settings in fitting), default=0) or None
         self._collections = [
-            open_collection(build, split=name, pad=settings.pad, **options)
-            for name, settings in zip(self.splits, fitting, strict=True)
+            open_collection(build, split=name, pad=settings.pad or side, **options)
+            for name, settings, side in zip(self.splits, fitting, sides, strict=True)
         ]
         self._starts = np.cumsum([0, *map(len, self._collections)])
         self.images = [image for own in rows for image in _placed(own)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sar_data.progress import Say
-from sar_data.train.request import EmbedRequest, EvaluateRequest, PredictRequest
+from sar_data.train.request import EmbedRequest, EvaluateRequest, ExportRequest, PredictRequest
 
 
 def evaluate(
@@ -87,6 +87,19 @@ def predict(
         run=run, source=source, out=out, split=split, bands=bands, unit=unit, tile=tile, device=device
     )
     from sar_data.train.inference.prediction import carry_out
+
+    return carry_out(request, say=say or _silent)
+
+
+def export(run: str | Path, *, to: str, out: str | Path, say: Say | None = None) -> Path:
+    """Write a finished run's model to a folder as one file (`to` onnx or torchscript), and return its path.
+
+    The file takes images in physical units and is checked against the run on 32 samples; model.json and a card in
+    Markdown lie beside it. Raises RunError for a folder that is no finished run with a network, UsageError for a form
+    that does not exist or cannot express the model.
+    """
+    request = ExportRequest(run=run, to=to, out=out)
+    from sar_data.train.inference.export import carry_out
 
     return carry_out(request, say=say or _silent)
 

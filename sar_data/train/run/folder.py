@@ -193,10 +193,11 @@ def configuration(
 def described(data: Data) -> dict[str, Any]:
     """Return what config.json says of a build."""
     manifest = data.manifest
-    names = ("dataset", "version", "variant", "format", "evidence", "recipe_digest", "content_digest")
+    names = ("dataset", "version", "variant", "title", "licence", "citation", "format", "evidence")
+    digests = ("recipe_digest", "content_digest")
     return {
         "path": data.build,
-        **{name: getattr(manifest, name) for name in names},
+        **{name: getattr(manifest, name) for name in (*names, *digests)},
         "split_policy": manifest.split_policy.policy,
         "samples": {name: split.count for name, split in manifest.splits.items()},
     }

@@ -1,0 +1,112 @@
+"""A model's card in Markdown: what it does, on what it was trained, how good it is, and what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sar_data.train.inference.finished import Finished
+from sar_data.train.request import SPLITS
+from sar_data.train.run.folder import METRICS, read
+
+ASIDE = ("count", "intervals", "per_class", "confusion", "without_support")  # of a split's figures
+KINDS = {
+    "multiclass": "says one class of each image",
+    "multilabel": "says which of several labels an image has",
+    "segmentation": "says a class of each pixel",
+    "detection": "finds objects as horizontal boxes",
+}
+
+
+def text(finished: Finished, described: Mapping[str, Any]) -> str:
+    """Return the card of an exported model, from what its run recorded."""
+    build, metrics = finished.config["build"], read(finished.path / METRICS)
+    title = build.get("title", build["dataset"])
+    lines = [
+        "---",
+        "tags: [sar, remote-sensing]",
+        f"datasets: [{build['dataset']}]",
+        "---",
+        f"# {finished.settings.model} on {title}",
+        "",
+        f"A model that {KINDS[finished.input.kind]}, trained with sar-data {finished.config['environment']['sar-data']} "
+        f"(`sar-data train {finished.job}`).",
+        *_section("What it takes and says", _taken(finished, described)),
+        *_section("Data", _data(build)),
+        *_section("Leakage between the splits", _leakage(metrics.get("leakage", {}))),
+        *_section("Figures", _figures(metrics)),
+        *_section("Licence", _licence(finished, build)),
+        *_section("What it is not for", _limits(finished)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _section(title: str, lines: Iterator[str]) -> list[str]:
+    return ["", f"## {title}", *lines]
+
+
+def _taken(finished: Finished, described: Mapping[str, Any]) -> Iterator[str]:
+    shape = ", ".join(map(str, described["input"]["shape"]))
+    units = ", ".join(f"{name} in {unit or 'the units of its build'}" for name, unit in finished.input.units.items())
+    yield f"- `images`, float32 [{shape}]: {units}; NaN is no data. Normalization is inside."
+    yield f"- Answers: {', '.join(described['output'])}."
+    yield f"- Classes, in this order: {', '.join(finished.input.classes)}."
+    checked = described["checked"]
+    yield f"- Checked on {checked['samples']}: at most {checked['furthest']:.1g} from the run's own answers."
+
+
+def _data(build: Mapping[str, Any]) -> Iterator[str]:
+    samples = build["samples"]
+    counts = ", ".join(f"{name} {samples[name]:,}" for name in SPLITS if name in samples)
+    yield f"- {build.get('title', build['dataset'])}, version {build['version']}{_variant(build)}."
+    yield f"- Split `{build['split_policy']}`: {counts}."
+    yield f"- Content digest `{build['content_digest']}`, recipe digest `{build['recipe_digest']}`."
+    if citation := build.get("citation"):
+        yield f"- {citation}"
+
+
+def _variant(build: Mapping[str, Any]) -> str:
+    return f", variant {build['variant']}" if build.get("variant") else ""
+
+
+def _leakage(card: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line a figure; those that nobody knows are one line."""
+    known = {name: figure for name, figure in card.items() if figure.get("value") is not None}
+    for name, figure in known.items():
+        yield f"- {name}: {figure['value']:.1%} of {figure['of']:,}"
+    if unknown := [name for name in card if name not in known]:
+        yield f"- not known: {', '.join(unknown)}"
+    if not card:
+        yield "- not recorded by the run"
+
+
+def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
+    for split, figures in metrics.items():
+        if not isinstance(figures, Mapping) or "count" not in figures:
+            continue
+        intervals = figures.get("intervals", {})
+        yield f"- {split}, {figures['count']:,} samples" + (
+            f" ({figures['chosen_on']}: the epoch was chosen on it)" if "chosen_on" in figures else ""
+        )
+        for name, value in figures.items():
+            if name not in ASIDE and isinstance(value, float):
+                span = intervals.get(name)
+                yield f"  - {name} {value:.4f}" + (f" [{span[0]:.4f}, {span[1]:.4f}]" if span else "")
+        if method := intervals.get("method"):
+            yield f"  - intervals: {method}"
+
+
+def _licence(finished: Finished, build: Mapping[str, Any]) -> Iterator[str]:
+    yield f"- Data: {build.get('licence', 'not recorded by the run')}."
+    weights = finished.config.get("weights")
+    if weights:
+        yield f"- It began from weights whose licence holds on: {weights['source']} (SHA-256 `{weights['sha256']}`)."
+    else:
+        yield "- It began from no other weights."
+
+
+def _limits(finished: Finished) -> Iterator[str]:
+    yield "- Other sensors, bands, polarizations, units, calibrations or pixel spacings than those of the data above."
+    yield "- Places and seasons unlike those of the data: the figures above are of its own test split."
+    yield f"- Classes that are not in the list: everything is answered by one of {len(finished.input.classes)}."
+    yield "- Decisions about people or safety without someone who checks them."
