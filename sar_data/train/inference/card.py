@@ -29,8 +29,8 @@ def text(finished: Finished, described: Mapping[str, Any]) -> str:
         "---",
         f"# {finished.settings.model} on {title}",
         "",
-        f"A model that {KINDS[finished.input.kind]}, trained with sar-data {finished.config['environment']['sar-data']} "
-        f"(`sar-data train {finished.job}`).",
+        f"A model that {KINDS[finished.input.kind]}: `sar-data train {finished.job}` of sar-data "
+        f"{finished.config['environment']['sar-data']}.",
         *_section("What it takes and says", _taken(finished, described)),
         *_section("Data", _data(build)),
         *_section("Leakage between the splits", _leakage(metrics.get("leakage", {}))),
