@@ -17,6 +17,7 @@ from sar_data.raster import rows, tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Tree
 from sar_data.split import folders
+from sar_data.split.cells import cell_of
 
 SIDE = 64
 
@@ -35,11 +36,11 @@ def is_placed(tree: Tree, unit: str) -> bool:
 
 def place(crs: str | None, transform: tiff.Transform | None) -> dict[str, Any]:
     """Return the fields of a record that say where its patch lies."""
-    footprint = None
-    if crs and transform:
-        a, _, west, _, e, north = transform
-        footprint = (west, north + SIDE * e, west + SIDE * a, north)
-    return {"crs": crs, "transform": transform, "footprint": footprint}
+    if not (crs and transform):
+        return {"crs": crs, "transform": transform}
+    a, _, west, _, e, north = transform
+    footprint = (west, north + SIDE * e, west + SIDE * a, north)
+    return {"crs": crs, "transform": transform, "footprint": footprint, "place": cell_of(crs, footprint)}
 
 
 def scan(tree: Tree, unit: str, classes: Sequence[str], name: re.Pattern[str]) -> Iterator[Record]:

@@ -7,7 +7,8 @@ nearly 10 m. What is odd about the data:
   "fgmae-val" has the same test, and a val of blocks of places of its train.
   "stratified" is a 60/20/20 of the sizes that Copernicus-Bench uses, but not its list; the variant "copernicus-bench"
   is its copy, with its lists.
-- The scene of a patch is not recorded, so no split can hold scenes apart: "blocks" holds places apart.
+- The scene of a patch is not recorded, so no split can hold scenes apart: "blocks" and "group" (cells of 10 km) hold
+  places apart.
 - The statistics that circulate (VV -12.59, VH -20.26 dB) are those of SSL4EO-S12, not of these files.
 No real file was at hand: band order, unit and georeference are those of the documents. A file may lack a
 georeference, and may hold float64 as its sibling DFC2020 does: it is narrowed to float32, and the manifest counts it.
@@ -28,7 +29,7 @@ from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
-from sar_data.split import blocks, bypath, carved_draw, folders, random, stratified
+from sar_data.split import blocks, bypath, carved_draw, folders, group, random, stratified
 from sar_data.split.folders import ATTR
 from sar_data.split.policy import SPLITS
 
@@ -45,7 +46,7 @@ CLASSES = (
     "SeaLake",
 )
 LISTED = "all_imgs"  # the folder of Copernicus-Bench, beside its lists
-PLACED = ("blocks", "fgmae-val")  # the splits that need to know where a patch lies
+PLACED = ("blocks", "fgmae-val", "group")  # the splits that need to know where a patch lies
 FILE = re.compile(r"(?P<cls>[A-Za-z]+)_(?P<n>\d+)\.tif")
 
 
@@ -176,6 +177,7 @@ PLAIN = Pipeline(
         "stratified": stratified.Stratified(train=0.6, val=0.2, test=0.2),
         "random": random.Random(),
         "blocks": blocks.Blocks(),
+        "group": group.Group(by="place"),
     },
 )
 PIPELINE = dataclasses.replace(

@@ -27,7 +27,7 @@ from sar_data.raster import tiff
 from sar_data.raster.stack import stack
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
-from sar_data.split import blocks, random
+from sar_data.split import blocks, group, random
 
 PLACE = re.compile(r"\d{7}")
 SEASON = re.compile(r"S1[AB]_IW_GRDH_1SDV_(\d{8}T\d{6})_\d{8}T\d{6}_\d{6}_[0-9A-F]{6}_[0-9A-F]{4}")
@@ -150,5 +150,5 @@ PIPELINE = Pipeline(
     units=units,
     scan=scan,
     read=read,
-    splits={"random": random.Random(), "blocks": blocks.Blocks()},
+    splits={"random": random.Random(), "blocks": blocks.Blocks(), "group": group.Group()},
 )

@@ -23,7 +23,7 @@ from sar_data.errors import BadRecord
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
-from sar_data.split import declared, random
+from sar_data.split import blocks, declared, group, random
 from sar_data.split.frames import from_degrees, is_on_earth
 
 SHARD = re.compile(r"ssl4eos12_(train|val)_seasonal_data_\d{6}\.zarr\.zip")
@@ -133,5 +133,10 @@ PIPELINE = Pipeline(
     units=units,
     scan=scan,
     read=read,
-    splits={"official": declared.Declared(), "random": random.Random()},
+    splits={
+        "official": declared.Declared(),
+        "random": random.Random(),
+        "blocks": blocks.Blocks(),
+        "group": group.Group(),
+    },
 )

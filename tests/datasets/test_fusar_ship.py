@@ -113,6 +113,7 @@ def test_the_table_gives_the_ship_and_the_mode_and_a_ship_is_a_group(made: Path)
     assert one.group == two.group == "413000000"
     unknown = records["Ship_C04S03N0004"]
     assert (unknown.group, "mmsi" in unknown.attrs) == ("Ship_C04S03N0004", False)
+    assert (one.place, unknown.place) == ("413000000", None)
 
 
 @pytest.mark.parametrize("separator", ["\t", ",", ";"])

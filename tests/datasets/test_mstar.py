@@ -396,3 +396,9 @@ def test_a_chip_that_was_written_anew_in_the_other_byte_order_is_seen_by_its_val
     data = _phoenix.phoenix(np.ones((2, 1, 1), np.float32), {}, dtype=">f4", odd_line=False)
     assert data.endswith(b"\x3f\x80\x00\x00" * 2)
     assert phoenix.read(data, "chip")[1].tolist() == [[[1.0]], [[1.0]]]
+
+
+def test_a_place_is_the_vehicle_at_all_angles(made: Path) -> None:
+    found = [record for record in scanned(made) if record.attrs.get("serial")]
+    assert {record.place for record in found} == {f"{r.attrs['class']} {r.attrs['serial']}" for r in found}
+    assert len({record.place for record in found}) < len({record.group for record in found})

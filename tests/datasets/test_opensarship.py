@@ -516,3 +516,13 @@ def test_a_scene_without_chips_leaves_the_order_of_hv_and_hh_unknown_and_stops(t
     (tmp_path / product / "Patch").mkdir(parents=True)
     with pytest.raises(SourceError, match=r"Patch: expected chips named <Type>_x<X>_y<Y>\.tif, found none"):
         fitted(SECOND.variants["grd-dh"], tmp_path)
+
+
+def test_a_chip_is_a_window_of_its_product_and_its_place_the_ship(real_first: Path) -> None:
+    for record in scanned(FIRST, real_first):
+        x, y = (int(part[1:]) for part in record.key.split("_")[-2:])
+        west, north, east, south = record.footprint or (0, 0, 0, 0)
+        assert (west + (east - west - 1) / 2, north + (south - north - 1) / 2) == (x, y)
+        assert record.shape == (south - north, east - west)
+        assert record.reference_frame == f"pixels of {record.group}"
+        assert record.place == record.attrs["mmsi"]

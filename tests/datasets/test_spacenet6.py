@@ -141,3 +141,10 @@ def test_the_real_lists_are_of_2380_and_1021_tiles_and_the_real_strips_look_102_
     words = (folder / "SN6_SAR_orientations.txt").read_text().split()
     assert [words[1::2].count(look) for look in "01"] == [102, 102]
     assert {TILE.fullmatch(name)[1] for name in names} <= set(words[::2])  # type: ignore[index]
+
+
+def test_a_place_is_a_cell_of_one_kilometre_that_strips_share(spacenet6_archive: Path) -> None:
+    found = records(spacenet6_archive).values()
+    places = {record.place for record in found}
+    assert None not in places
+    assert len(places) < len({(record.group, record.place) for record in found})

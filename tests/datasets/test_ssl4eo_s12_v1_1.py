@@ -226,3 +226,22 @@ def test_the_real_lists_have_3812_and_34_shards_and_2176_places_of_val() -> None
     assert (len(places), set(places.values()), set(table["time_id"].to_pylist())) == (2176, {4}, {0, 1, 2, 3})
     assert all(map(PLACE.fullmatch, places))
     assert 64 * (3812 + 34) == PIPELINE.spec.samples == 246_144
+
+
+def test_a_place_lies_around_its_centre_in_its_zone_and_nowhere_where_a_shard_does_not_tell(
+    shards: Path, tmp_path: Path
+) -> None:
+    found = records(shards)
+    for record in found.values():
+        west, south, east, north = record.footprint or (0, 0, 0, 0)
+        assert (record.crs, east - west, north - south) == ("EPSG:32633", 2640.0, 2640.0)
+    first = found["0080000"].footprint or (0, 0, 0, 0)  # its centre is 15 E, 40 N, on the zone's meridian
+    assert (first[0] + first[2]) / 2 == pytest.approx(500_000)
+    assert (first[1] + first[3]) / 2 == pytest.approx(4_427_757.22, abs=0.01)
+    path = one(tmp_path / "untold")
+    rewrite(path, lambda name, data: None if name.startswith("center_lat/") else data)
+    assert {(record.crs, record.footprint) for record in records(tmp_path / "untold").values()} == {(None, None)}
+    path = one(tmp_path / "broken")
+    rewrite(path, lambda name, data: data.replace(b"<i8", b"<f8") if name == "crs/.zarray" else data)
+    with pytest.raises(BadRecord, match="expected a zone of UTM and degrees, found EPSG:"):
+        records(tmp_path / "broken")
