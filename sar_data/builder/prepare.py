@@ -39,6 +39,7 @@ from sar_data.sources.filter import take_touched
 from sar_data.sources.leftovers import counting, leftovers
 from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec, Pipeline
+from sar_data.split import gaps
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy, parameters_of
 from sar_data.split.shares import class_shares
@@ -60,7 +61,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     lossless = request.lossless
     (format,) = lossless.formats
     container = formats.get(format or spec.container, lossless.packing)
-    name, policy = parse(request.split or next(iter(pipeline.splits)), pipeline.all_splits)
+    name, policy = _policy(request, pipeline)
     check_shape(spec, container)
     if isinstance(policy, ByLists):
         policy.check_lists(lists)  # before half a million records are scanned
@@ -72,6 +73,8 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         before.assign(records, request.seed) if before else policy.assign(records, seed=request.seed, lists=lists)
     )
     _report(request, fit, scanned, published.counts_of(spec, records, assignment.split, name), say)
+    if say and request.limit is None and (left := _left_out(request, fit.pipeline, records, assignment)):
+        say(f"{WARNING}{left}")
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
@@ -156,6 +159,18 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
     if say:
         for line in filter(None, lines):
             say(line)
+
+
+def _policy(request: BuildRequest, pipeline: Pipeline) -> tuple[str, SplitPolicy]:
+    """Return the split that is asked for, or the dataset's first."""
+    return parse(request.split or next(iter(pipeline.splits)), pipeline.all_splits)
+
+
+def _left_out(request: BuildRequest, pipeline: Pipeline, records: Sequence[Record], assignment: Assignment) -> str:
+    """Return what the split leaves out, with a remedy; nothing where it leaves nothing out."""
+    name, policy = _policy(request, pipeline)
+    classes = pipeline.spec.tasks[0].classes if pipeline.spec.tasks else ()
+    return gaps.warning((name, policy), pipeline.all_splits, records, assignment, request.seed, classes)
 
 
 def _said(found: Sequence[str], say: Say | None) -> None:

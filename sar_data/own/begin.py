@@ -20,6 +20,8 @@ from sar_data.own.survey import Survey, boxes_of, paths_of, survey
 from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
+from sar_data.split.blocks import Blocks
+from sar_data.split.gaps import better
 
 UNITS = "dB, power, amplitude, DN (no radiometric meaning), 8-bit (a stretched picture) or phase"
 LINE = 118
@@ -238,7 +240,17 @@ def _split(declaration: Declaration, found: Survey, seen: Evidence) -> Iterator[
     if seen.touching:
         yield from _comment(
             f"{100 * seen.touching:.0f} % of the images touch another one: a drawn split puts neighbours into train "
-            'and test, and the build says how many. split = "blocks:size=5" keeps blocks of 5 x 5 images together.'
+            f"and test, and the build says how many. {_blocks(seen)}"
         )
     drawn = "random" if declaration.task == "none" else "stratified"
     yield f"split = {_toml(drawn)}  # or random, group (group_column, group), blocks, folders, lists, column"
+
+
+def _blocks(seen: Evidence) -> str:
+    """Return the advice on blocks: the largest that leave samples of every class in train, val and test."""
+    found = better("blocks", {"blocks": Blocks()}, Blocks(), seen.placed, seed=0)
+    if found is None or found[1].empty:
+        return "They are too few, or too near to each other, for blocks that leave some in each of train, val and test."
+    split, gaps = found
+    left = " Every class is in each of train, val and test." if gaps.size == (0, 0) else " Some part lacks a class."
+    return f"split = {_toml(split)} keeps blocks of neighbours together.{left}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from sar_data.dtypes import scaled
 from sar_data.errors import BadRecord, SarDataError
+from sar_data.own.classes import labels_of
 from sar_data.own.declaration import Declaration
 from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import footprint_of
@@ -92,10 +93,10 @@ SUGGESTED = {
 class Evidence:
     """What was seen: `kinds` counts (bands, height, width, dtype) of files, `crs` their reference systems.
 
-    `values` are those of some images, `noted` what the files note of their bands, `scaled` the
-    values by that scaling, `touching` the share of images that
-    touch another one (None where places are not known), `mask_values` the values of masks with the pixels of each,
-    `pixel_size` that of metric grids, `unreadable` counts files that cannot be read.
+    `values` are those of some images, `noted` what the files note of their bands, `scaled` the values by that scaling.
+    `placed` are images whose places are known, with their labels, `touching` the share of them that touch another one
+    (None where there are none). `mask_values` are the values of masks with the pixels of each, `pixel_size` is that of
+    metric grids, `unreadable` counts files that cannot be read.
     """
 
     kinds: Counter[tuple[int, int, int, str]]
@@ -103,6 +104,7 @@ class Evidence:
     values: Values | None
     noted: Noted
     scaled: Values | None
+    placed: tuple[Record, ...]
     touching: float | None
     mask_values: Counter[int]
     pixel_size: float | None
@@ -114,6 +116,7 @@ def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence
     kinds: Counter[tuple[int, int, int, str]] = Counter()
     crs: Counter[str] = Counter()
     placed: list[Record] = []
+    number: dict[str, int] = {}  # of a label
     sizes: set[float] = set()
     unreadable = 0
     for unit in spread(list(found.chips), MOST_HEADS):
@@ -127,7 +130,8 @@ def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence
         kinds[bands, height, width, dtype] += 1
         crs[place[0] or "none"] += 1
         if (box := footprint_of(place, (height, width))) is not None and len(placed) < MOST_PLACES:
-            placed.append(Record(key=unit, files=(), crs=place[0], footprint=box))
+            labels = tuple(number.setdefault(word, len(number)) for word in labels_of(declaration, found, unit))
+            placed.append(Record(key=unit, files=(), labels={"class": labels}, crs=place[0], footprint=box))
             if place[0] and place[1] and place[0][5:8] in ("326", "327"):  # UTM, whose unit is the metre
                 sizes.add(abs(place[1][0]))
     a_sample = len(declaration.band_suffixes) or 1
@@ -139,6 +143,7 @@ def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence
         values=Values.of(*images),
         noted=notes,
         scaled=_scaled(images, notes),
+        placed=tuple(placed),
         touching=_touching(placed),
         mask_values=_mask_values(tree, spread(sorted(found.masks.values()), MOST_MASKS)),
         pixel_size=sizes.pop() if len(sizes) == 1 else None,

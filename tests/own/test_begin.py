@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from affine import Affine
 from click.testing import CliRunner, Result
 
 import sar_data
+from sar_data.builder.itinerary import carry_out
+from sar_data.builder.request import BuildRequest
 from sar_data.cli import main
 from sar_data.errors import SourceError
 from sar_data.own.begin import begin, text_of
@@ -163,6 +166,28 @@ def test_the_descriptions_of_bands_are_evidence_of_their_names(tmp_path: Path) -
     text = text_of(Folder.at(tmp_path), "x")
     assert 'bands = ["VH", "VV"]  # by the descriptions in the files' in text
     assert "100 % of the images touch another one" in text
+
+
+def test_the_blocks_that_init_proposes_leave_samples_of_every_class_in_every_part(tmp_path: Path) -> None:
+    for i in range(60):
+        column, row = i % 10, i // 10
+        name = "field" if column < 5 else "urban" if row < 3 else "water"
+        place = Affine(10, 0, 500_000 + 160 * column, 0, -10, 5_400_000 - 160 * row)
+        tif(tmp_path / f"raw/{name}/{i:02}.tif", values(i), crs="EPSG:32632", transform=place)
+    text = " ".join(text_of(Folder.at(tmp_path / "raw"), "x").split("\n# "))
+    match = re.search(r'split = "(blocks:[^"]*)" keeps blocks of neighbours together. Every class is in each', text)
+    assert match is not None
+    for split, said in ((match[1], 0), ("blocks:size=5", 1)):
+        heard: list[str] = []
+        request = BuildRequest(
+            dataset="custom", source=tmp_path / "raw", out=tmp_path, unit="power", declare={"split": split}
+        )
+        built = carry_out(request, say=heard.append)[0].build.manifest
+        lines = [line for line in heard if line.startswith("warning: split blocks")]
+        assert len(lines) == said
+        assert all(f"`split={match[1]}` leaves nothing out" in line for line in lines)
+        assert bool(said) != all(split.count for split in built.splits.values())
+        assert built.leakage["touching"].value in (0, None)
 
 
 def test_exact_zeros_are_asked_about(tmp_path: Path) -> None:
