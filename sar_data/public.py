@@ -30,6 +30,8 @@ from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
+from sar_data.sealed.against import Comparison
+from sar_data.sealed.against import against as compared
 from sar_data.sealed.documents import SplitStatistics
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
@@ -224,6 +226,15 @@ def shift(
     if reference is not None and reference not in parts:
         raise unknown("reference", reference, parts)
     return shifts(parts, reference)
+
+
+def against(path: str | Path, other: str | Path, *, split: str = "train") -> Comparison:
+    """Return how the figures of a build's split lie beside others, with a plain verdict.
+
+    `other` is the name of published figures, a JSON file of means and standard deviations, or another sealed build.
+    Raises UsageError for a name that is none of these.
+    """
+    return compared(Build.open(Path(path)), other, split)
 
 
 def fetch(

@@ -35,6 +35,11 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
     metavar="NAME",
     help="Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split or an attribute.",
 )
+@click.option(
+    "--against",
+    metavar="NAME|FILE|BUILD",
+    help="Of a build: beside published figures, those of a JSON file, or another build, with a verdict.",
+)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw histograms.")
 @click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")
 @click.option("--dataset", type=DatasetName(), help="Of a raw folder: its dataset, where it cannot be told.")
@@ -45,6 +50,7 @@ def command(
     path: Path,
     split: str | None,
     by: str | None,
+    against: str | None,
     plot: Path | None,
     recompute: bool,
     dataset: str | None,
@@ -64,10 +70,12 @@ def command(
     if plot and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
     build = opened(path, dataset, variant)
-    if by is not None:
-        if build is None or recompute or plot:
-            raise UsageError(f"--by {by}: expected a sealed build whose recorded figures are merged, and no --plot")
-        _parts(build, by, split, as_json)
+    if by is not None or against is not None:
+        if build is None or recompute or plot or (by and against):
+            raise UsageError(
+                "--by, --against: expected one of them, a sealed build with recorded figures, and no --plot"
+            )
+        _parts(build, by, split, as_json) if by else _against(build, str(against), split or "train", as_json)
         return
     if build and not (recompute or plot):
         title, figures = build.manifest.title, statistics(build, split)
@@ -125,6 +133,33 @@ def _parts(build: Build, by: str, split: str | None, as_json: bool) -> None:
     if more := len(parts) - len(shown):
         click.echo(f"and {more:,} more: --json has all")
     click.echo(f"shift from {next(iter(parts))}: σ of the mean, KS, PSI; percentiles are merged and approximate")
+
+
+def _against(build: Build, other: str, split: str, as_json: bool) -> None:
+    """Print the figures of a build's split beside others, and what is odd about those."""
+    from rich.table import Table
+
+    from sar_data.sealed.against import against
+
+    found = against(build, other, split)
+    if as_json:
+        bands = {band: one._asdict() for band, one in found.bands.items()}
+        facts = asdict(found) | {"path": str(build.path), "split": split, "bands": bands}
+        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    title = f"{build.manifest.title} · {split}, against {found.name}, in {found.unit}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for name in ("band", "mean", "std", "their mean", "their std", "shift σ", "std ratio", "KS", "PSI"):
+        table.add_column(name, justify="left" if name == "band" else "right")
+    for band, one in found.bands.items():
+        figures = (one.mean, one.std, one.other_mean, one.other_std)
+        moved = found.shifts.get(band)
+        distances = (f"{moved.ks:.3f}", f"{moved.psi:.3f}") if moved else ("", "")
+        table.add_row(band, *(f"{value:.4g}" for value in figures), f"{one.sigma:+.3f}", f"{one.ratio:.3f}", *distances)
+    console().print(table)
+    click.echo(f"source: {found.source}")
+    for sentence in found.verdict:
+        click.echo(sentence)
 
 
 def _strata(title: str, parts: Mapping[str, Stratum], moved: Mapping[str, Mapping[str, Shift]]) -> Table:

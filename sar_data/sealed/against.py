@@ -1,0 +1,102 @@
+"""A build's figures beside published ones, those of a file, or those of another build, with a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sar_data.errors import UsageError, unknown
+from sar_data.sealed.documents import SplitStatistics
+from sar_data.sealed.manifest import NAME
+from sar_data.sealed.opened import Build
+from sar_data.sealed.recorded import statistics
+from sar_data.sealed.samples import SAMPLES_NAME
+from sar_data.sealed.strata import Shift, shift, strata
+from sar_data.statistics.published import Published, published
+from sar_data.statistics.verdict import Difference, differences, verdict
+
+SHOWN = '{"unit": "dB", "mean": {"VV": -12.6}, "std": {"VV": 5.1}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the figures of a build's split lie beside others.
+
+    `name` is what they are of, `unit` the unit that both are told in, `source` where they come from, `bands` the
+    differences, `shifts` the distances of the distributions where the others are of a build, `verdict` sentences.
+    """
+
+    name: str
+    unit: str
+    source: str
+    bands: Mapping[str, Difference]
+    verdict: tuple[str, ...]
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+
+
+def against(build: Build, other: str | Path, split: str = "train") -> Comparison:
+    """Set the figures of a build's split beside `other`: a name of published.toml, a JSON file, or another build.
+
+    A file has {"unit": …, "mean": {band: …}, "std": {band: …}}; without a unit, means below 0 are read as dB. Of
+    another build it is the same split. Raises UsageError for another `other`, BuildError for a build without figures.
+    """
+    ours = statistics(build, split)[split]
+    path = Path(other)
+    if (path / NAME).is_file():
+        return _beside(build, Build.open(path), split)
+    if str(other) in published():
+        theirs = published()[str(other)]
+    elif path.is_file():
+        theirs = _read(path)
+    else:
+        raise unknown("figures", str(other), published())
+    return _compared(str(other), ours, theirs)
+
+
+def _beside(build: Build, other: Build, split: str) -> Comparison:
+    ours, theirs = (statistics(one, split)[split] for one in (build, other))
+    units = {figures.stored.unit for one in (ours, theirs) for figures in one.bands.values()}
+    unit = units.pop() if len(units) == 1 else "dB"  # power and amplitude are told in dB, too
+    found = _compared(str(other.path), ours, Published(unit, _figures(theirs, unit), f"{split} of {other.path}"))
+    tables = all((one.path / SAMPLES_NAME).is_file() for one in (build, other))
+    parts = [strata(one, "split", split)[split] for one in (build, other)] if tables else []
+    moved = shift(*parts) if parts else {}
+    return Comparison(found.name, found.unit, found.source, found.bands, found.verdict, moved)
+
+
+def _compared(name: str, ours: SplitStatistics, theirs: Published) -> Comparison:
+    own = _figures(ours, theirs.unit)
+    if not own:
+        units = sorted({figures.stored.unit for figures in ours.bands.values()})
+        told = [f"another unit: this build has figures in {', '.join(units)}, those are in {theirs.unit}"]
+    else:
+        told = verdict(own, theirs.bands, theirs.unit)
+    known = [f"known to be wrong: {theirs.wrong}"] if theirs.wrong else []
+    return Comparison(name, theirs.unit, theirs.source, differences(own, theirs.bands), (*known, *told))
+
+
+def _figures(statistics: SplitStatistics, unit: str) -> dict[str, tuple[float, float]]:
+    """Return mean and deviation of the bands that have figures in a unit."""
+    found = {}
+    for band, figures in statistics.bands.items():
+        domains = (figures.stored, figures.db, figures.power)
+        told = next((one for one in domains if one is not None and one.unit == unit), None)
+        if told is not None and told.mean is not None and told.std is not None:
+            found[band] = (told.mean, told.std)
+    return found
+
+
+def _read(path: Path) -> Published:
+    """Read figures from a JSON file; raise UsageError for one that says something else."""
+    try:
+        found: Any = json.loads(path.read_bytes())
+        means, stds = found["mean"], found["std"]
+        bands = {str(band): (float(means[band]), float(stds[band])) for band in means}
+        unit = str(found["unit"]) if "unit" in found else None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UsageError(f"{path}: expected figures such as {SHOWN}, found others: {error!r}") from error
+    guessed = "dB" if any(mean < 0 for mean, _ in bands.values()) else "power"
+    return Published(unit or guessed, bands, f"{path}" + ("" if unit else f", read as {guessed}"))
