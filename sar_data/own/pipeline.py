@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -61,8 +62,10 @@ def fit(
     found = survey(tree, declaration)
     if not found.chips:
         kinds, where = ", ".join(mixed.ENDINGS), declaration.images or "the folder"
+        endings = Counter(path.rpartition(".")[2] for path in paths_of(tree) if "." in path)
+        others = few([f"{n:,} .{ending}" for ending, n in endings.most_common()])
         absent = next((f": {row.where} names {row.image:.120}" for row in found.absent.values()), "")
-        raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent}")
+        raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent} among {others}")
     if is_open(declaration):
         raise SourceError(f"task: expected one that the folder tells, found none. {guessed[-1]}")
     (count, dtype), sizes = _heads(tree, found)

@@ -111,14 +111,18 @@ def grey(
 ) -> Image:
     """Return the one channel [1, y, x] of a grey picture of one of these types, or of one with three equal channels.
 
-    Raise BadRecord where they differ: a colour picture is no radar image.
+    A channel of opacity is left out where the picture is opaque. Raise BadRecord where channels differ: a colour
+    picture is no radar image.
     """
     pixels = read(data, name, shape=shape)
     if pixels.dtype.name not in dtypes:
         bits = " or ".join(f"{8 * np.dtype(kind).itemsize}-bit" for kind in dtypes)
         raise BadRecord(name, f"expected {bits} pixels, found {pixels.dtype}")
+    if len(pixels) == 2 and not np.any(~pixels[1]):  # all bits of what is opaque are set
+        pixels = pixels[:1]
     if len(pixels) in (3, 4) and all(np.array_equal(pixels[0], other) for other in pixels[1:3]):
         pixels = pixels[:1]
     if len(pixels) != 1:
-        raise BadRecord(name, f"expected one channel, or three equal ones, found {len(pixels)} that differ")
+        remedy = "write them as the bands of a GeoTIFF, if they are bands"
+        raise BadRecord(name, f"expected one channel, or three equal ones, found {len(pixels)} that differ: {remedy}")
     return np.ascontiguousarray(pixels)

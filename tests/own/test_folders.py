@@ -15,9 +15,11 @@ import pytest
 import sar_data
 from pipelines.custom import PIPELINE
 from pipelines.path_label import PIPELINE as LISTS
+from sar_data import synth
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.own.begin import text_of
 from sar_data.own.pipeline import fit
+from sar_data.raster import image
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
@@ -126,6 +128,24 @@ def test_what_is_no_list_of_these_images_and_several_tables_are_said(tmp_path: P
         (tmp_path / name).write_text("image,label\nchip_0,x\nchip_1,y\n")
     (said, *_) = fit(Folder.at(tmp_path), PIPELINE, {})[1]
     assert said == "several tables name images, a.csv, b.csv: give `table=…`"
+
+
+def test_what_is_no_image_is_counted_by_kind(tmp_path: Path) -> None:
+    for name in ("a.bmp", "b.bmp", "c.mat"):
+        (tmp_path / name).write_bytes(b"BM")
+    with pytest.raises(SourceError, match=r"\.jpeg\) in the folder, found no image among 2 \.bmp, 1 \.mat"):
+        fitted(tmp_path)
+
+
+def test_an_opaque_picture_is_read_without_its_opacity(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 255, (1, 8, 8), dtype=np.uint8)
+    for number, opacity in enumerate((255, 254)):
+        (tmp_path / f"{number}").mkdir()
+        pixels = np.concatenate([grey, np.full_like(grey, opacity)])
+        (tmp_path / f"{number}/a.png").write_bytes(synth.encoded(pixels, "PNG"))
+    assert np.array_equal(image.grey((tmp_path / "0/a.png").read_bytes(), "a.png"), grey)
+    with pytest.raises(BadRecord, match="found 2 that differ: write them as the bands of a GeoTIFF"):
+        image.grey((tmp_path / "1/a.png").read_bytes(), "a.png")
 
 
 def test_lists_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
