@@ -8,10 +8,10 @@ from itertools import takewhile
 from sar_data.labels.pairing import whole_stem
 
 FOLDERS = (
-    *("masks", "mask", "labels", "label", "gt", "ground_truth", "annotations", "segmentation"),
-    *("segmentationclass", "segmentationobject"),
+    *("masks", "mask", "labels", "label", "lbl", "gt", "ground_truth", "groundtruth", "target", "targets"),
+    *("annotations", "annotation", "segmentation", "segmentations", "segmentationclass", "segmentationobject"),
 )
-SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
+SUFFIXES = ("_mask", "_label", "_labels", "_lbl", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
 
 
 def folders_of_masks(images: Sequence[str]) -> dict[str, str]:

@@ -38,7 +38,8 @@ def classes_of(tree: Tree, declaration: Declaration, found: Survey) -> tuple[tup
     if not classes and declaration.mask_values:
         classes = tuple(map(str, declaration.mask_values))
     if not classes:
-        raise SourceError(f"classes: expected their names in canonical order, found none: give `classes=…` or {NAMES}")
+        masks = ", or their values in the masks by `mask_values=…`" if task == "segmentation" else ""
+        raise SourceError(f"classes: expected their names in order, found none: give `classes=…` or {NAMES}{masks}")
     told = f"{len(classes)} classes{source}"
     if counts and len(classes) <= 30:
         index = dict.fromkeys(classes, 0)

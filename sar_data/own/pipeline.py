@@ -177,7 +177,8 @@ def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:
         raise flaw
     if len(kinds) > 1:
         several = few([f"{count} of {dtype} in {path}" for (count, dtype), path in kinds.items()])
-        raise SourceError(f"expected images of one number of bands and one dtype, found {several}")
+        remedy = "give `images=…`, or `masks=…` if some are masks"
+        raise SourceError(f"expected images of one number of bands and one dtype, found {several}: {remedy}")
     return next(iter(kinds)), sizes
 
 
