@@ -26,7 +26,7 @@ KINDS = {  # of two with one stem, the first is the quicker
 FOREIGN = ("rar", "7z", "tar.xz", "txz", "tar.lz", "tar.lzma", "tar.z", "tar.br")
 NAME = re.compile(
     rf"(?P<stem>.+?)\.(?P<kind>{'|'.join(re.escape(kind) for kind in (*FOREIGN, *sorted(KINDS, reverse=True)))})"
-    r"(?P<part>\.?part[a-z0-9]{1,3}|\.?a[a-z]|\.\d{2,3})?",
+    r"(?P<part>[._-]?part[._-]?[a-z0-9]{1,3}|[._-]?a{1,2}[a-z]|\.\d{1,3})?",
     re.IGNORECASE,
 )
 LIKELY = re.compile(r"\.(tar|tgz|tzst|tbz2|zip|z\d\d|rar|7z|txz)", re.IGNORECASE).search  # most files are not
@@ -226,7 +226,7 @@ def _kind(path: Path) -> str | None:
 def _part(name: str) -> int:
     """Return the place of a part: aa is 0, ab 1; digits are themselves."""
     match = SPANNED.fullmatch(name) or NAME.fullmatch(_unsaved(name))
-    text = ((match["part"] if match else None) or "").lower().removeprefix(".").removeprefix("part")
+    text = re.sub(r"^[._-]?(part)?[._-]?", "", ((match["part"] if match else None) or "").lower())
     if text.isdigit():
         return int(text)
     number = 0

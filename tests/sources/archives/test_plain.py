@@ -171,6 +171,16 @@ def test_a_table_that_was_damaged_is_made_anew(archive: Path, tmp_path: Path) ->
     assert table.read_bytes() == whole
 
 
+@pytest.mark.parametrize("form", [".part-a{}", ".part_a{}", "_a{}", ".a{}", "aa{}", ".a{}?download=1"])
+def test_parts_are_called_in_many_ways(form: str, tmp_path: Path) -> None:
+    packed = gzip.compress(tar_bytes({"a.bin": random.Random(0).randbytes(5000)}))
+    for number, letter in enumerate("abc"):
+        part = packed[2000 * number : 2000 * (number + 1)]
+        (tmp_path / f"data.tar.gz{form.format(letter)}").write_bytes(part)
+    for source in (tmp_path, next(tmp_path.glob("data.tar.gz*"))):
+        assert open_tree(source).size("a.bin") == 5000
+
+
 def test_a_gap_between_parts_is_named(tar: bytes, tmp_path: Path) -> None:
     data = gzip.compress(tar[:100_000])
     for number, ending in enumerate(("aa", "ab", "ac")):
