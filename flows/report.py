@@ -38,16 +38,10 @@ def page(build: Build) -> str:
         "unused": _counts(manifest.unused),
         "quarantined": str(len(manifest.quarantine)),
         "split policy": _policy(manifest.split_policy),
-        "price of the split": _price(manifest),
+        "price of the split": price_of(manifest.splits, manifest.unused).sentence() or "none",
         "leakage": ", ".join(f"{name} {figure.value}" for name, figure in manifest.leakage.items()),
     }
     return _page(manifest.title, _place(build), facts)
-
-
-def _price(manifest: Manifest) -> str:
-    counts = {name: split.count for name, split in manifest.splits.items()}
-    shares = {name: split.class_shares for name, split in manifest.splits.items()}
-    return price_of(counts, shares, manifest.unused).sentence() or "none"
 
 
 def verification_page(build: Build, full: bool) -> str:

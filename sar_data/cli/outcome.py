@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -93,6 +94,7 @@ def facts(result: BuildResult) -> dict[str, Any]:
         "quarantined": len(manifest.quarantine),
         "split": manifest.split_policy.policy,
         "seed": manifest.split_policy.seed,
+        "price": dataclasses.asdict(price_of(manifest.splits, manifest.unused)),
         "leakage": {name: figure.value for name, figure in manifest.leakage.items()},
     }
 
@@ -123,7 +125,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "split", f"{policy.policy}, seed {policy.seed}"
     if kept := policy.notes.get("kept"):
         yield "kept", f"{kept['records']:,} records of a build, {kept['new']:,} new, {kept['gone']:,} gone"
-    if price := price_of(counts, {s: d.class_shares for s, d in manifest.splits.items()}, manifest.unused).sentence():
+    if price := price_of(manifest.splits, manifest.unused).sentence():
         yield "price", price
     if empty := [split for split in SPLITS if not counts[split]]:
         yield "empty", f"{' and '.join(empty)}: no record lies there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 BUFFER = "buffer: "
 """How the reasons of samples begin that are left out because they lie too near to another split."""
@@ -33,17 +34,24 @@ class Price:
         return "; ".join(parts)
 
 
-def price_of(counts: Mapping[str, int], shares: Mapping[str, Mapping[str, float]], unused: Mapping[str, int]) -> Price:
-    """Return the price of a split, given the samples of each split, its class shares, and the unused by reason."""
-    used = sum(counts.values())
+class Part(Protocol):
+    """A split as a manifest has it: how many samples it has, and the share of them that carries each class."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def class_shares(self) -> Mapping[str, float]: ...
+
+
+def price_of(parts: Mapping[str, Part], unused: Mapping[str, int]) -> Price:
+    """Return the price of a split, given its parts by name, and how many samples are unused by reason."""
+    filled = {name: part for name, part in parts.items() if part.count}
+    used = sum(part.count for part in filled.values())
     buffered = sum(count for reason, count in unused.items() if reason.startswith(BUFFER))
-    filled = [name for name, count in counts.items() if count]
-    off = [
-        (abs(shares[name][label] - whole), name, label)
-        for label in (shares[filled[0]] if filled else {})
-        for whole in [sum(shares[name][label] * counts[name] for name in filled) / used]
-        for name in filled
-    ]
-    return (
-        Price(buffered, used + buffered, *max(off, key=lambda one: one[0])) if off else Price(buffered, used + buffered)
-    )
+    off: list[tuple[float, str, str]] = []
+    for label in next(iter(filled.values())).class_shares if filled else ():
+        whole = sum(part.class_shares[label] * part.count for part in filled.values()) / used
+        off += [(abs(part.class_shares[label] - whole), name, label) for name, part in filled.items()]
+    worst = max(off, key=lambda one: one[0], default=(None, "", ""))
+    return Price(buffered, used + buffered, *worst)

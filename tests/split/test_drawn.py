@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -181,17 +182,23 @@ def test_folds_keep_no_split() -> None:
         Group(folds=5).keep([], kept={}, seed=0)
 
 
+@dataclass
+class Part:
+    count: int
+    class_shares: dict[str, float]
+
+
 def test_the_price_of_a_split_is_what_buffers_cost_and_classes_lack() -> None:
-    counted = {"train": 60, "val": 20, "test": 20}
-    shares = {
-        "train": {"water": 0.5, "wood": 0.1},
-        "val": {"water": 0.5, "wood": 0.1},
-        "test": {"water": 0.6, "wood": 0.05},
+    parts = {
+        "train": Part(60, {"water": 0.5, "wood": 0.1}),
+        "val": Part(20, {"water": 0.5, "wood": 0.1}),
+        "test": Part(20, {"water": 0.6, "wood": 0.05}),
     }
-    price = price_of(counted, shares, {"buffer: within 1 patch of val": 10, "snow": 7})
+    price = price_of(parts, {"buffer: within 1 patch of val": 10, "snow": 7})
     assert (price.buffered, price.of, price.split, price.label) == (10, 110, "test", "water")
     assert price.deviation == pytest.approx(0.08)  # of 0.52 in all
     assert price.sentence() == (
         "10 of 110 samples (9.1%) lie in buffers; class shares are up to 8.0 points off (water in test)"
     )
-    assert price_of({"train": 5, "val": 0, "test": 0}, {"train": {}, "val": {}, "test": {}}, {}).sentence() == ""
+    assert price_of({"train": Part(5, {}), "val": Part(0, {})}, {}).sentence() == ""
+    assert price_of({"train": Part(0, {})}, {}).of == 0
