@@ -20,7 +20,9 @@ from sar_data.split.stratified import SklearnStratified, Stratified
 
 from . import by_key, lattice, place, record
 
-RECORDS = lattice(12, 12)
+RECORDS = [
+    dataclasses.replace(one, attrs={"column": one.key.partition("_")[0], **one.attrs}) for one in lattice(12, 12)
+]
 KEYS = [one.key for one in RECORDS]
 LISTS = {
     "train.csv": "\n".join(KEYS[:100]).encode(),
@@ -33,7 +35,12 @@ POLICIES: list[SplitPolicy] = [
     Stratified(),
     SklearnStratified(),
     Group(),
+    Group(by="column", stratified=True),
+    Group(by="column", folds=4, fold=1),
+    Random(folds=4),
+    Stratified(folds=4),
     Blocks(size=3),
+    Blocks(size=3, stratified=True),
     Blocks(size=3, buffer=0),
     Official(exclude={"snow.csv": "snow"}, mapping=None),
 ]
