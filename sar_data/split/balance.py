@@ -92,7 +92,8 @@ def balanced(
     of the others; `order` ranks the units where nothing else does. As for samples, the rarest remaining label is shared
     out first, the units that hold most of it before the others. A unit brings more than one sample and one label, so
     that it goes where the shares of all labels, and of the samples, come nearest: where the sum of squared deviations,
-    each relative to its expectation, grows least. Then units are moved where that makes the sum less.
+    each relative to its expectation, grows least. Then units are moved where that makes the sum less. A
+    bin that has a share and would stay empty gets the smallest unit.
     """
     flat, sample = _flat(labels)
     counts = np.zeros((len(before), int(flat.max(initial=-1)) + 2), dtype=np.int64)
@@ -128,4 +129,9 @@ def balanced(
     for _ in range(ROUNDS):
         if not sum(map(put, moving)):
             break
+    for code in range(len(shares)):
+        filled = np.bincount(codes, minlength=len(shares))
+        spare = [one for one in moving if filled[codes[one]] > 1]
+        if spare and usable[code] and not filled[code]:  # a split without samples tells nothing, whatever its classes
+            codes[min(spare, key=lambda one: int(counts[one, -1]))] = code
     return codes

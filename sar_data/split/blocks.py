@@ -63,7 +63,7 @@ class Blocks(Whole):
                 f"blocks of {self.size} with a buffer of {self.buffer}: expected train patches, found none left of "
                 f"{len(codes)} in {blocks} blocks: use a smaller size, buffer=0, or `split=group`"
             )
-        notes = {"blocks": blocks, **kept_notes(placed, kept)}
+        notes = {"blocks": blocks, **kept_notes(records, kept)}
         return assignment(
             records, positions, codes, reasons={positions[j]: why for j, why in reasons.items()}, notes=notes
         )

@@ -15,6 +15,7 @@ from sar_data.split.placement import Codes, check_fractions, hash_order
 from sar_data.split.policy import SPLITS, Assignment, Lists, added
 
 TRAIN, VAL, TEST = range(3)
+MOST_FOLDS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +35,9 @@ class Drawn:
     def __post_init__(self) -> None:
         check_fractions(self.train, self.val, self.test)
         least = 3 if self.val else 2
-        if self.folds is not None and self.folds < least:
-            why = "one each for train, val and test" if self.val else "one each for train and test"
-            raise UsageError(f"split folds: expected at least {least}, {why}, found {self.folds}")
+        if self.folds is not None and not least <= self.folds <= MOST_FOLDS:
+            why = "train, val and test" if self.val else "train and test"
+            raise UsageError(f"split folds: expected {least} (for {why}) to {MOST_FOLDS}, found {self.folds}")
         if not 0 <= self.fold < (self.folds or 1):
             counted = f"0 to {self.folds - 1}" if self.folds else "none without folds"
             raise UsageError(f"split fold: expected {counted}, found {self.fold}")

@@ -33,7 +33,7 @@ class Group(Whole):
         positions = usable(records)
         placed = [records[i] for i in positions]
         codes, groups = self.place(units_by(self.by, placed), placed, kept_codes(placed, kept), seed)
-        return assignment(records, positions, codes, notes={"groups": groups, **kept_notes(placed, kept)})
+        return assignment(records, positions, codes, notes={"groups": groups, **kept_notes(records, kept)})
 
 
 def units_by(by: str, records: Sequence[Record]) -> list[str]:

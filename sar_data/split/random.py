@@ -35,4 +35,4 @@ class Random(Drawn):
         borders[np.flatnonzero(shares)[-1] :] = 1.0
         codes = self.homes[np.searchsorted(borders, chance, side="right")]
         before = kept_codes(placed, kept)
-        return assignment(records, positions, np.where(before == FREE, codes, before), notes=kept_notes(placed, kept))
+        return assignment(records, positions, np.where(before == FREE, codes, before), notes=kept_notes(records, kept))

@@ -97,7 +97,7 @@ class Stratified(Drawn):
         ranked = [labels_of(placed[j]) for j in order.tolist()]
         codes = np.empty(len(positions), dtype=np.int8)
         codes[order] = spread(ranked, self.bins, kept_codes(placed, kept)[order])
-        return assignment(records, positions, self.homes[codes], notes=kept_notes(placed, kept))
+        return assignment(records, positions, self.homes[codes], notes=kept_notes(records, kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

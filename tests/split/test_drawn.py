@@ -66,9 +66,10 @@ def test_folds_test_every_sample_once_and_part_the_samples_alike(policy: Drawn) 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"folds": 1}, "split folds: expected at least 3, one each for train, val and test, found 1"),
-        ({"folds": 2}, "split folds: expected at least 3"),
-        ({"folds": 1, "val": 0, "test": 0.2}, "split folds: expected at least 2, one each for train and test, found 1"),
+        ({"folds": 1}, r"split folds: expected 3 \(for train, val and test\) to 100, found 1"),
+        ({"folds": 2}, "split folds: expected 3"),
+        ({"folds": 101}, "to 100, found 101"),
+        ({"folds": 1, "val": 0, "test": 0.2}, r"split folds: expected 2 \(for train and test\) to 100, found 1"),
         ({"folds": 5, "fold": 5}, "split fold: expected 0 to 4, found 5"),
         ({"folds": 5, "fold": -1}, "split fold: expected 0 to 4, found -1"),
         ({"fold": 1}, "split fold: expected none without folds, found 1"),
@@ -95,6 +96,14 @@ def test_stratified_units_keep_the_shares_of_classes_far_better_than_units_alone
         assert len(homes) == 150  # no scene is torn
         assert abs(counts(made)["train"] / len(records) - 0.8) < 0.03
     assert max(balanced) < 0.04 < 0.08 < np.mean(plain)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 5, 8])
+def test_no_split_stays_empty_where_there_are_units_enough(units: int) -> None:
+    records = [record(f"{i}", i % units, group=f"{i % units}") for i in range(10 * units)]  # a class a unit
+    found = counts(place(Group(stratified=True), records))
+    assert len(found) == min(units, 3)
+    assert found["train"] >= 10 * max(units - 2, 1)
 
 
 def test_stratified_blocks_of_single_labels_are_exact_to_a_unit() -> None:
