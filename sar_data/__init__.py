@@ -13,11 +13,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sar_data.catalog import datasets, info
-    from sar_data.public import against, build, convert, fetch, open, shift, stats, verify
+    from sar_data.public import against, build, convert, fetch, looks, open, shift, stats, verify
     from sar_data.stream.dataset import Stream
 
 __version__ = "0.2.0"
-__all__ = ["Stream", "against", "build", "convert", "datasets", "fetch", "info", "open", "shift", "stats", "verify"]
+__all__ = [
+    "Stream",
+    "against",
+    "build",
+    "convert",
+    "datasets",
+    "fetch",
+    "info",
+    "looks",
+    "open",
+    "shift",
+    "stats",
+    "verify",
+]
 
 _HOMES = {"Stream": "sar_data.stream.dataset", "datasets": "sar_data.catalog", "info": "sar_data.catalog"}
 

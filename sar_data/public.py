@@ -33,6 +33,7 @@ from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
 from sar_data.sealed.against import against as compared
 from sar_data.sealed.documents import SplitStatistics
+from sar_data.sealed.looks import Radiometry, radiometry
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
 from sar_data.sealed.strata import Shift, shifts, strata
@@ -235,6 +236,14 @@ def against(path: str | Path, other: str | Path, *, split: str = "train") -> Com
     Raises UsageError for a name that is none of these.
     """
     return compared(Build.open(Path(path)), other, split)
+
+
+def looks(path: str | Path, *, split: str = "train", images: int = 1000) -> dict[str, Radiometry]:
+    """Return, by band, the equivalent number of looks, exact zeros, and values at the ends of a sealed build.
+
+    The first `images` of the split are read, a fair draw of it. Raises UsageError for a split without samples.
+    """
+    return radiometry(Build.open(Path(path)), split, images)
 
 
 def fetch(

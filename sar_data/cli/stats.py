@@ -40,6 +40,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
     metavar="NAME|FILE|BUILD",
     help="Of a build: beside published figures, those of a JSON file, or another build, with a verdict.",
 )
+@click.option("--looks", is_flag=True, help="Of a build: read a draw of images for looks, zeros and saturated values.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw histograms.")
 @click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")
 @click.option("--dataset", type=DatasetName(), help="Of a raw folder: its dataset, where it cannot be told.")
@@ -51,6 +52,7 @@ def command(
     split: str | None,
     by: str | None,
     against: str | None,
+    looks: bool,
     plot: Path | None,
     recompute: bool,
     dataset: str | None,
@@ -70,12 +72,13 @@ def command(
     if plot and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
     build = opened(path, dataset, variant)
-    if by is not None or against is not None:
-        if build is None or recompute or plot or (by and against):
-            raise UsageError(
-                "--by, --against: expected one of them, a sealed build with recorded figures, and no --plot"
-            )
-        _parts(build, by, split, as_json) if by else _against(build, str(against), split or "train", as_json)
+    if by or against or looks:
+        if build is None or recompute or plot or sum(map(bool, (by, against, looks))) > 1:
+            raise UsageError("--by, --against, --looks: expected one of them, of a sealed build, and no other figures")
+        if by:
+            _parts(build, by, split, as_json)
+        else:
+            _against(build, against, split or "train", as_json) if against else _looks(build, split or "train", as_json)
         return
     if build and not (recompute or plot):
         title, figures = build.manifest.title, statistics(build, split)
@@ -160,6 +163,30 @@ def _against(build: Build, other: str, split: str, as_json: bool) -> None:
     click.echo(f"source: {found.source}")
     for sentence in found.verdict:
         click.echo(sentence)
+
+
+def _looks(build: Build, split: str, as_json: bool) -> None:
+    """Print looks, zeros and values at the ends of a draw of images."""
+    from rich.table import Table
+
+    from sar_data.sealed.looks import radiometry
+
+    found = radiometry(build, split)
+    if as_json:
+        bands = {band: asdict(one) for band, one in found.items()}
+        click.echo(json.dumps({"path": str(build.path), "split": split, "bands": bands}, indent=1, ensure_ascii=False))
+        return
+    images = next(iter(found.values())).images
+    title = f"{build.manifest.title} · {split}, {images:,} images"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for name in ("band", "looks (ENL)", "windows", "neighbours", "zeros", "at least", "at largest", "pixels"):
+        table.add_column(name, justify="left" if name == "band" else "right")
+    for band, one in found.items():
+        figures = ("–" if value is None else f"{value:.2f}" for value in (one.enl, one.correlation))
+        enl, correlation = figures
+        counts = (f"{count:,}" for count in (one.zeros, one.at_min, one.at_max, one.pixels))
+        table.add_row(band, enl, f"{one.windows:,}", correlation, *counts)
+    console().print(table)
 
 
 def _strata(title: str, parts: Mapping[str, Stratum], moved: Mapping[str, Mapping[str, Shift]]) -> Table:

@@ -1,0 +1,91 @@
+"""What a draw of a build's images tells of its radiometry: number of looks, exact zeros, values at the ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from sar_data.formats.storage import physical
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.places import places
+from sar_data.sealed.recorded import filled
+from sar_data.statistics.looks import looks, measured, windows
+from sar_data.statistics.units import DB_TO_NEPER
+
+Floats = npt.NDArray[np.float64]
+POWERS: dict[str, Callable[[Floats], Floats]] = {
+    "dB": lambda values: np.exp(values * DB_TO_NEPER),
+    "power": lambda values: values,
+    "amplitude": np.square,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Radiometry:
+    """Figures of one band over the images that were read.
+
+    `enl` is the equivalent number of looks (sar_data/statistics/looks.py), `windows` how many it follows from,
+    `correlation` that of neighbouring pixels in them: None where the unit is no dB, power or amplitude, and of too
+    few windows. `zeros` are exact zeros among the valid `pixels`; `at_min` and `at_max` have the least and the largest
+    value of all, as saturated and clipped ones do.
+    """
+
+    images: int
+    pixels: int
+    enl: float | None
+    windows: int
+    correlation: float | None
+    zeros: int
+    at_min: int
+    at_max: int
+
+
+class _Band:
+    """Adds up one band, an image at a time."""
+
+    def __init__(self, unit: str) -> None:
+        self._power = POWERS.get(unit)
+        self._rows: list[Floats] = []
+        self._pixels = self._zeros = 0
+        self._ends: dict[float, int] = {}
+
+    def add(self, plane: Floats) -> None:
+        known = plane[np.isfinite(plane)]
+        self._pixels += len(known)
+        self._zeros += int(np.count_nonzero(known == 0))
+        for value in {known.min(), known.max()} if len(known) else ():
+            self._ends[float(value)] = self._ends.get(float(value), 0) + int(np.count_nonzero(known == value))
+        if self._power is not None:
+            self._rows.append(measured(windows(self._power(np.where(np.isfinite(plane), plane, np.nan)))))
+
+    def told(self, images: int) -> Radiometry:
+        rows = np.concatenate(self._rows) if self._rows else np.zeros((0, 3))
+        enl, correlation = looks(rows)
+        least, most = (self._ends[end(self._ends)] if self._ends else 0 for end in (min, max))
+        return Radiometry(images, self._pixels, enl, len(rows), correlation, self._zeros, least, most)
+
+
+def radiometry(build: Build, split: str = "train", images: int = 1000) -> dict[str, Radiometry]:
+    """Return the figures of each band, of the first `images` of a split, which are a fair draw of it.
+
+    Raises UsageError for a split without samples.
+    """
+    layout = layout_of(build.manifest)
+    (name,) = filled(build.manifest, split)
+    index = build.index()
+    bands = {band: _Band(unit) for band, unit in zip(layout.bands, layout.units, strict=True)}
+    read = 0
+    with build.reader() as reader:
+        for place in islice(places(index.filter(pc.equal(index["split"], name))), images):
+            height, width = place.shape
+            image = physical(reader.read(place)[..., :height, :width], layout.scale).astype(np.float64)
+            for frame in image if image.ndim == 4 else [image]:
+                for band, plane in zip(bands.values(), frame, strict=True):
+                    band.add(plane)
+            read += 1
+    return {name: band.told(read) for name, band in bands.items()}
