@@ -15,7 +15,7 @@ from flows.sentence import explain
 from flows.signature import like
 from flows.tasks import carry_out, crew_of, publish
 from flows.types import Absolute, Dataset, Positive
-from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype, Format, Normalize
 from sar_data.errors import UsageError
 from sar_data.runners import Crew, Kind
 from sar_data.spec import ComplexAs, Unit
@@ -40,6 +40,7 @@ def build(
     shard_length: Positive = 256,
     rehash: bool = False,
     bad_records: BadRecords = "stop",
+    speckle: str | None = None,
     unit: Unit | None = None,
     bad_objects: BadObjects | None = None,
     complete: bool = False,
@@ -48,6 +49,7 @@ def build(
     crop: Positive | None = None,
     pad: Positive | None = None,
     resize: Positive | None = None,
+    resample: Domain | None = None,
     normalize: Normalize | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
@@ -80,6 +82,7 @@ def build(
         shard_length: Samples a shard, at most.
         rehash: Let the recipe cover the files' contents, not only names and sizes.
         bad_records: stop, or quarantine to go on without bad records.
+        speckle: Filter speckle on power, such as lee:looks=4.4 or refined-lee:looks=4.4; none to leave it.
         unit: Bake dB, power or amplitude, from another of the three; of a set of one's own, what its values are in.
         bad_objects: drop each object that no image can have, alone; stop; or quarantine its record. None drops them
             where the dataset is published so, else stops.
@@ -89,6 +92,7 @@ def build(
         crop: Bake N×N pixels, the centre of each image.
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
+        resample: What resizing averages, dB or power; dB by default.
         normalize: Bake zscore or minmax, by the train split.
         dtype: Bake float16, or int16 (steps of 0.002 dB).
         drop_parent: Remove the lossless build once the baked one is sealed.
@@ -118,6 +122,7 @@ def build(
         shard_length=shard_length,
         rehash=rehash,
         bad_records=bad_records,
+        speckle=speckle,
         unit=unit,
         bad_objects=bad_objects,
         complete=complete,
@@ -126,6 +131,7 @@ def build(
         crop=crop,
         pad=pad,
         resize=resize,
+        resample=resample,
         normalize=normalize,
         dtype=dtype,
         drop_parent=drop_parent,

@@ -14,7 +14,7 @@ from flows.build import check_absolute
 from flows.sentence import explain
 from flows.tasks import carry_out, crew_of, publish
 from flows.types import Absolute, Positive
-from sar_data.builder.request import Compression, ConvertRequest, Dtype, Format, Normalize
+from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format, Normalize
 from sar_data.runners import Crew, Kind
 from sar_data.spec import Unit
 
@@ -25,10 +25,12 @@ def convert(
     out: Absolute | None = None,
     format: Format | None = None,
     compression: Compression | None = None,
+    speckle: str | None = None,
     unit: Unit | None = None,
     crop: Positive | None = None,
     pad: Positive | None = None,
     resize: Positive | None = None,
+    resample: Domain | None = None,
     normalize: Normalize | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
@@ -43,10 +45,12 @@ def convert(
         out: Folder below which the new build is placed, absolute; none for the parent's.
         format: zarr, webdataset or lmdb; none for the parent's.
         compression: none, or zstd (zarr only); none said, the parent's where the container stays.
+        speckle: Filter speckle on power, such as lee:looks=4.4 or refined-lee:looks=4.4; none to leave it.
         unit: dB, power or amplitude, from another of the three; none to leave it.
         crop: Bake N×N pixels, the centre of each image.
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
+        resample: What resizing averages, dB or power; dB by default.
         normalize: Bake zscore or minmax, by the train split.
         dtype: Bake float16, or int16 (steps of 0.002 dB).
         drop_parent: Remove the parent once the new build is sealed.
@@ -61,10 +65,12 @@ def convert(
         out=out,
         format=format,
         compression=compression,
+        speckle=speckle,
         unit=unit,
         crop=crop,
         pad=pad,
         resize=resize,
+        resample=resample,
         normalize=normalize,
         dtype=dtype,
         drop_parent=drop_parent,

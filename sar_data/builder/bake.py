@@ -6,6 +6,7 @@ the others' weights are renormalized; a pixel is masked in the result where its 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -13,7 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.builder.request import Normalize
+from sar_data.builder.request import Domain, Normalize
+from sar_data.builder.speckle import Filter
 from sar_data.crop import cut
 from sar_data.formats.storage import narrow, physical
 from sar_data.radiometry import converted
@@ -36,14 +38,17 @@ class Baked(NamedTuple):
 class Bake:
     """What to do; `offset`, `divisor` are [band] and hold the train split's figures, both empty for none.
 
-    `units` are what the bands are in and what they become, both empty where nothing is converted.
+    `units` are what the bands are in and what they become. A filter of speckle sees power, before all else; resizing is
+    done on values as they are, or in power (`resample`).
     `cut` is the side of the one size that all images get; `scale` is that of the parent's stored integers, None where
     the parent stores floats; `fill` is the value of its missing pixels.
     """
 
     cut: int | None = None
     units: tuple[tuple[str, str], ...] = ()
+    speckle: Filter | None = None
     resize: int | None = None
+    resample: Domain = "dB"
     normalize: Normalize | None = None
     offset: tuple[float, ...] = ()
     divisor: tuple[float, ...] = ()
@@ -58,18 +63,22 @@ class Bake:
 
     def apply(self, image: Image, mask: Mask | None = None) -> Baked:
         """Return the baked image [..., band, y, x] and mask [y, x]."""
-        bands = image.shape[-3]
+        bands, scale, fill = image.shape[-3], self.scale, self.fill
+        if self.speckle is not None:  # before pixels beyond a window are gone
+            image = in_power(physical(image, scale).astype(np.float32), self._before, self.speckle.apply)
+            scale, fill = None, float("nan")
         if self.cut is not None:
-            image = cut(image, self.cut, self.fill)
+            image = cut(image, self.cut, fill)
             mask = None if mask is None else cut(mask, self.cut, IGNORE)
-        if self.resize is None and self.normalize is None and self.dtype is None and not self.units:
+        if self.resize is None and self.normalize is None and self.dtype is None and not self._converts:
             return Baked(image, mask, (0,) * bands, (0,) * bands)
-        values = physical(image, self.scale).astype(np.float32)
-        values, unvalued = self._converted(values)
+        values, unvalued = self._converted(physical(image, scale).astype(np.float32))
         if self.resize is not None:
             side = self.resize
-            planes = values.reshape(-1, *values.shape[-2:])
-            values = np.stack([resize(plane, side, side) for plane in planes]).reshape(*values.shape[:-2], side, side)
+            if self.resample == "power":
+                values = in_power(values, self._after, lambda plane: resize(plane, side, side))
+            else:
+                values = _each(values, lambda plane, _: resize(plane, side, side))
             if mask is not None:
                 rows, columns = (_taps(size, side)[2] for size in mask.shape)
                 mask = np.ascontiguousarray(mask[rows[:, None], columns])
@@ -80,6 +89,18 @@ class Bake:
             stored, clipped = narrow(values)
             return Baked(stored, mask, clipped, unvalued)
         return Baked(np.ascontiguousarray(values, self.dtype or np.float32), mask, (0,) * bands, unvalued)
+
+    @property
+    def _before(self) -> list[str]:
+        return [before for before, _ in self.units]
+
+    @property
+    def _after(self) -> list[str]:
+        return [after for _, after in self.units]
+
+    @property
+    def _converts(self) -> bool:
+        return self._before != self._after
 
     def _converted(self, values: Floats) -> tuple[Floats, tuple[int, ...]]:
         """Return values [..., band, y, x] in their new units, and the pixels [band] that have none there."""
@@ -92,6 +113,22 @@ class Bake:
                 lost = np.isfinite(before) & ~np.isfinite(found[..., band, :, :])
                 unvalued[band] = int(lost.sum())
         return found, tuple(unvalued)
+
+
+def in_power(values: Floats, units: Sequence[str], act: Callable[[Floats], Floats]) -> Floats:
+    """Return values [..., band, y, x] in their units; each plane was handed to `act` in power and taken from it."""
+
+    def changed(plane: Floats, band: int) -> Floats:
+        return converted(act(converted(plane, units[band], "power")), "power", units[band])
+
+    return _each(values, changed)
+
+
+def _each(values: Floats, act: Callable[[Floats, int], Floats]) -> Floats:
+    """Return values [..., band, y, x] of which each plane is what `act` made of it and its band's number."""
+    bands, planes = values.shape[-3], values.reshape(-1, *values.shape[-2:])
+    found = np.stack([act(plane, number % bands) for number, plane in enumerate(planes)])
+    return found.reshape(*values.shape[:-2], *found.shape[-2:])
 
 
 @lru_cache(maxsize=8)

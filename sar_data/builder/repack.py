@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +12,13 @@ import sar_data
 from sar_data import formats
 from sar_data.builder.bake import Bake
 from sar_data.builder.draft import Draft
+from sar_data.builder.looks import looks
 from sar_data.builder.open import folder, open_draft
 from sar_data.builder.origin import Baked
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import CHANGES, ConvertRequest
 from sar_data.builder.sizes import largest
+from sar_data.builder.speckle import parse
 from sar_data.builder.spread import recorded_spread, stored_spread, with_spread
 from sar_data.crop import refitted
 from sar_data.errors import UsageError
@@ -54,8 +57,8 @@ def prepare_repack(
         "format": [container.name, container.version, container.compression],
         "bake": [step.model_dump() for step in _applied(bake, changes)],
     }
+    train = scanned.filter(pc.equal(index["split"], "train"))
     if changes.counts:
-        train = scanned.filter(pc.equal(index["split"], "train"))
         earlier = folder(out, identity, container, recipe_digest(recipe))
         bake = recorded_spread(bake, earlier) or stored_spread(parent, bake, train, runner, progress)
     plan = Plan(
@@ -67,7 +70,7 @@ def prepare_repack(
             split_policy=manifest.split_policy,
             leakage=manifest.leakage,
             unused=manifest.unused,
-            applied=[*manifest.applied, *_applied(bake, changes)],
+            applied=[*manifest.applied, *_applied(bake, changes, looks(parent, bake, train))],
             parent=Parent(
                 path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
             ),
@@ -123,9 +126,11 @@ def _bake(manifest: Manifest, changes: ConvertRequest) -> Bake:
     fill = float("nan") if "float" in storage.dtype else 0.0
     bake = Bake(
         cut=changes.cut,
-        units=tuple(zip(units, units_after(units, changes.unit), strict=True)) if changes.unit else (),
+        speckle=None if changes.speckle is None else parse(changes.speckle),
+        units=tuple(zip(units, units_after(units, changes.unit), strict=True)),
         fill=fill if storage.missing is None else storage.missing,
         resize=changes.resize,
+        resample=changes.resample or "dB",
         normalize=changes.normalize,
         dtype=changes.dtype,
         scale=manifest.storage.scale,
@@ -135,9 +140,12 @@ def _bake(manifest: Manifest, changes: ConvertRequest) -> Bake:
     return with_spread(bake, manifest.normalization, [band.name for band in manifest.bands])
 
 
-def _applied(bake: Bake, changes: ConvertRequest) -> list[Applied]:
+def _applied(bake: Bake, changes: ConvertRequest, found: Mapping[str, Any] | None = None) -> list[Applied]:
+    """Return the steps of a conversion; `found` is what is known of a filter of speckle once it was tried."""
     steps = []
     parameters: dict[str, Any]
+    if bake.speckle is not None:
+        steps.append(Applied(step="speckle-filter", parameters=bake.speckle.parameters | dict(found or {})))
     if bake.cut is not None:
         parameters = {"size": [bake.cut, bake.cut], "window": "centre", "padding": "below and right"}
         steps.append(Applied(step="crop" if changes.pad is None else "pad", parameters=parameters))
@@ -145,7 +153,7 @@ def _applied(bake: Bake, changes: ConvertRequest) -> list[Applied]:
         parameters = {"to": changes.unit, "from": [unit for unit, _ in bake.units]}
         steps.append(Applied(step="unit", parameters=parameters))
     if bake.resize is not None:
-        parameters = {"size": [bake.resize, bake.resize], "kernel": "bicubic", "domain": "dB"}
+        parameters = {"size": [bake.resize, bake.resize], "kernel": "bicubic", "domain": bake.resample}
         steps.append(Applied(step="resize", parameters=parameters))
     if bake.normalize is not None:
         parameters = {"method": bake.normalize, "offset": list(bake.offset), "divisor": list(bake.divisor)}
@@ -177,7 +185,7 @@ def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
         altered["bands"] = [band.model_copy(update={"unit": unit}) for band in manifest.bands]
     if changes.dtype == "int16":
         altered["storage"] = Storage(dtype="int16", scale=SCALE, missing=MISSING)
-    elif changes.dtype or changes.resize or changes.normalize or changes.unit:
+    elif changes.dtype or changes.resize or changes.normalize or changes.unit or changes.speckle:
         altered["storage"] = Storage(dtype=changes.dtype or "float32")
     return identity.model_copy(update=altered)
 

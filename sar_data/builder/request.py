@@ -18,31 +18,45 @@ Format = Literal["lmdb", "webdataset", "zarr"]
 Compression = Literal["none", "zstd"]
 Normalize = Literal["zscore", "minmax"]
 Dtype = Literal["float16", "int16"]
+Domain = Literal["dB", "power"]
 BadRecords = Literal["stop", "quarantine"]
 BadObjects = Literal["drop", "stop", "quarantine"]
 
-CHANGES = "`unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"
+CHANGES = "`speckle=…`, `unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is baked into another build: a unit, sizes in pixels, a normalization, a dtype; None leaves it as it is.
+    """What is baked into another build: a filter, a unit, sizes in pixels, a normalization, a dtype; None: as it is.
 
-    `unit` is dB, power or amplitude: values in another of the three are converted, and those that have none there (zero
-    power has no dB) are masked and counted. `crop` and `pad` are the height and width that images of several sizes get:
-    the centre of larger ones, padding below and right of smaller ones; `pad` refuses larger ones. `resize` is the new
-    height and width, cubic. `normalize` uses the figures of the train split, after the other changes. `dtype` int16 has
-    steps of 0.002 dB. Raises UsageError for what contradicts itself.
+    `speckle` filters speckle on power, before all else: lee:looks=L, lee:window=N,looks=L or refined-lee:looks=L, with
+    the looks of the product that the images are from (4.4 for Sentinel-1's IW GRD).
+
+    `unit` is dB, power or amplitude: values in another of the three are converted, and those that have none there
+    (zero power has no dB) are masked and counted. `crop` and `pad` are the height and width that images of several
+    sizes get: the centre of larger ones, padding below and right of smaller ones; `pad` refuses larger ones.
+    `resize` is the new height and width, cubic; `resample` is what is averaged then, the values in dB or their
+    power. `normalize` uses the figures of the train split, after the other changes. `dtype` int16 has steps of
+    0.002 dB. Raises UsageError for what contradicts itself.
     """
 
+    speckle: str | None = None
     unit: Unit | None = None
     crop: int | None = None
     pad: int | None = None
     resize: int | None = None
+    resample: Domain | None = None
     normalize: Normalize | None = None
     dtype: Dtype | None = None
 
     def __post_init__(self) -> None:
+        if self.speckle is not None:
+            from sar_data.builder.speckle import parse  # whoever names no filter needs no compiled loop
+
+            parse(self.speckle)
+        _among("resample", self.resample, Domain)
+        if self.resample is not None and self.resize is None:
+            raise UsageError(f"`resample={self.resample}`: expected `resize=…` with it")
         for name in ("crop", "pad", "resize"):
             _at_least_one(name, getattr(self, name), "pixel")
         if self.unit is not None:
@@ -66,7 +80,7 @@ class Changes:
     @property
     def counts(self) -> bool:
         """Whether the train split is counted anew, since it is normalized after it was changed."""
-        return self.normalize is not None and any((self.unit, self.cut, self.resize))
+        return self.normalize is not None and any((self.speckle, self.unit, self.cut, self.resize))
 
     @property
     def cut(self) -> int | None:
@@ -76,7 +90,13 @@ class Changes:
     def check_units(self, units: Sequence[str]) -> None:
         """Raise UsageError where the changes do not fit values in these units, one a band."""
         after = units_after(units, self.unit)
-        if (self.dtype or self.resize) and set(after) != {"dB"}:
+        for name, value in (("speckle", self.speckle), ("resample", self.resample)):
+            if value not in (None, "dB") and not set(units) <= set(CONVERTIBLE):
+                known = ", ".join(CONVERTIBLE)
+                found = ", ".join(dict.fromkeys(units))
+                raise UsageError(f"`{name}={value}`: expected bands in {known}, found {found}")
+        resized = self.resize is not None and self.resample != "power"
+        if (self.dtype or resized) and set(after) != {"dB"}:
             what = f"`dtype={self.dtype}`" if self.dtype else f"`resize={self.resize}`"
             remedy = "add `unit=dB`" if set(units) <= set(CONVERTIBLE) else "bake the parent, which is in dB"
             raise UsageError(f"{what}: expected values in dB, found unit {', '.join(dict.fromkeys(after))!r}: {remedy}")

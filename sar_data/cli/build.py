@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Dtype, Format, Normalize
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype, Format, Normalize
 from sar_data.cli.choices import BuildFolder, DatasetOrFolder, Existing, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
@@ -89,6 +89,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option(
     "--dtype", type=OneOf("dtype", lambda: get_args(Dtype)), help="Bake: float16, or int16 (steps of 0.002 dB)."
 )
+@click.option("--speckle", metavar="FILTER", help="Bake: lee:looks=4.4 or refined-lee:looks=4.4, on power.")
 @click.option(
     "--unit",
     metavar="NAME",  # in any case, which is the request's to spell
@@ -97,6 +98,9 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option("--crop", type=int, metavar="N", help="Bake: N×N pixels, the centre of each image.")
 @click.option("--pad", type=int, metavar="N", help="Bake: N×N pixels, padded below and on the right.")
 @click.option("--resize", type=int, metavar="N", help="Bake: N×N pixels, cubic.")
+@click.option(
+    "--resample", type=OneOf("resample", lambda: get_args(Domain)), help="Bake: dB or power, what resizing averages."
+)
 @click.option(
     "--normalize", type=OneOf("normalize", lambda: get_args(Normalize)), help="Bake: zscore or minmax, by train."
 )
@@ -125,8 +129,8 @@ def command(
     `build custom --source DIR` builds one without the file: its fields are options, too.
 
     A build of the same recipe is made once: run again, the command finds it, or goes on where it was stopped. The
-    build is lossless; --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it. Of several
-    formats each is a build.
+    build is lossless; --speckle, --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it. Of
+    several formats each is a build.
     """
     from sar_data import catalog
     from sar_data.cli.outcome import carried_out

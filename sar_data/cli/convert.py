@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import Compression, ConvertRequest, Dtype, Format, Normalize
+from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format, Normalize
 from sar_data.cli.choices import BuildFolder, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="none, or zstd (zarr only); without it as the parent.",
 )
 @click.option("--dtype", type=OneOf("dtype", lambda: get_args(Dtype)), help="float16, or int16 (steps of 0.002 dB).")
+@click.option("--speckle", metavar="FILTER", help="lee:looks=4.4 or refined-lee:looks=4.4, on power.")
 @click.option(
     "--unit",
     metavar="NAME",  # in any case, which is the request's to spell
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 @click.option("--crop", type=int, metavar="N", help="N×N pixels, the centre of each image.")
 @click.option("--pad", type=int, metavar="N", help="N×N pixels, padded below and on the right.")
 @click.option("--resize", type=int, metavar="N", help="N×N pixels, cubic.")
+@click.option(
+    "--resample", type=OneOf("resample", lambda: get_args(Domain)), help="dB or power, what resizing averages."
+)
 @click.option(
     "--normalize", type=OneOf("normalize", lambda: get_args(Normalize)), help="zscore or minmax, of the train split."
 )
