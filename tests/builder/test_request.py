@@ -28,7 +28,7 @@ WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
     ({"format": ["zarr", "lmbd"]}, "unknown format 'lmbd'. Did you mean 'lmdb'?"),
     (
         {"drop_parent": True},
-        "`drop_parent=True`: expected `unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`",
+        "`drop_parent=True`: expected `speckle=…`, `unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`",
     ),
     ({"crop": 500}, "`crop=500`: expected images of at least that size, found at most"),
     ({"pad": 3}, "`pad=3`: expected images of at most that size, found"),

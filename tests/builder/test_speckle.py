@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import sar_data
-from sar_data.builder.bake import Bake, resize
+from sar_data.builder.bake import Bake
 from sar_data.builder.speckle import Filter, enl, looks_of, parse
 from sar_data.errors import UsageError
 from sar_data.sealed.opened import Build
@@ -161,8 +161,7 @@ def test_a_build_is_filtered_on_power_and_says_so(eurosat: Build) -> None:
         db = [10 * np.log10(expected.apply(plane)) for plane in power]
         np.testing.assert_allclose(pixels(filtered)[key], db, atol=2e-4)
         break
-    report = sar_data.verify(filtered.path, full=True)
-    assert report
+    assert sar_data.verify(filtered.path, full=True) == []
     assert filtered.manifest.bands == eurosat.manifest.bands
 
 
@@ -189,4 +188,3 @@ def test_a_window_is_cut_after_the_filter() -> None:
     bake = Bake(cut=16, speckle=Filter("lee", 7, 4.4), units=(("dB", "dB"),))
     whole = Bake(speckle=Filter("lee", 7, 4.4), units=(("dB", "dB"),)).apply(image).image
     np.testing.assert_array_equal(bake.apply(image).image, whole[:, 16:32, 16:32])
-    assert resize(whole[0], 8, 8).shape == (8, 8)
