@@ -6,18 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
 from sar_data.split.balance import FREE
-from sar_data.split.drawn import TEST, TRAIN, VAL, Whole, kept_codes, kept_notes
-from sar_data.split.ground import Ground, touching
-from sar_data.split.neighbours import Mask, extent_of
-from sar_data.split.placement import OUT, Codes, assignment, usable
-from sar_data.split.policy import SPLITS, Assignment
-
-Extents = Mapping[str, npt.NDArray[np.float64]]
+from sar_data.split.buffer import extents_of, ground_of, leave_out
+from sar_data.split.drawn import TRAIN, Whole, kept_codes, kept_notes
+from sar_data.split.ground import Ground
+from sar_data.split.placement import assignment, usable
+from sar_data.split.policy import Assignment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +44,9 @@ class Blocks(Whole):
         """Place every usable record by its footprint; raise SplitError where one has none, or train ends empty."""
         positions = usable(records)
         placed = [records[i] for i in positions]
-        for record in placed:
-            if record.footprint is None or record.footprint_frame is None:
-                missing = "footprint" if record.footprint is None else "crs"
-                raise SplitError(
-                    f"record {record.key!r}: expected a footprint and its crs, found no {missing}: "
-                    "use `split=group` or `split=random`, which need no georeference"
-                )
-        ground, before = Ground.of(placed), kept_codes(placed, kept)
-        extents = {frame: extent_of(ground.boxes[rows]) for frame, rows in ground.members.items()}
-        codes, blocks = self.place(self._names(ground, extents), placed, before, seed)
-        reasons = self._buffered(codes, ground, extents, before != FREE) if self.buffer else {}
+        ground, before = ground_of(placed), kept_codes(placed, kept)
+        codes, blocks = self.place(self._names(ground), placed, before, seed)
+        reasons = leave_out(codes, ground, self.buffer, before != FREE) if self.buffer else {}
         if len(codes) and not np.any(codes == TRAIN):
             raise SplitError(
                 f"blocks of {self.size} with a buffer of {self.buffer}: expected train patches, found none left of "
@@ -68,32 +57,11 @@ class Blocks(Whole):
             records, positions, codes, reasons={positions[j]: why for j, why in reasons.items()}, notes=notes
         )
 
-    def _names(self, ground: Ground, extents: Extents) -> list[str]:
-        names = [""] * len(ground)
+    def _names(self, ground: Ground) -> list[str]:
+        names, extents = [""] * len(ground), extents_of(ground)
         for frame, rows in ground.members.items():
             centres = (ground.boxes[rows, :2] + ground.boxes[rows, 2:]) / 2
             cells = np.floor(centres / (self.size * extents[frame])).astype(np.int64)
             for j, (column, row) in zip(rows.tolist(), cells.tolist(), strict=True):
                 names[j] = f"{frame} {column} {row}"
         return names
-
-    def _buffered(self, codes: Codes, ground: Ground, extents: Extents, fixed: Mask) -> dict[int, str]:
-        """Leave out what lies too near to another split, and return the reason of each; what is fixed stays."""
-        gaps = {frame: (self.buffer - 1) * extent for frame, extent in extents.items()}
-        width = f"{self.buffer} {'patch' if self.buffer == 1 else 'patches'}"
-        reasons: dict[int, str] = {}
-
-        def give_way(loser: int, winner: int, winners: Mask) -> None:
-            ours, theirs = np.flatnonzero((codes == loser) & ~fixed), np.flatnonzero((codes == winner) & winners)
-            lost = ours[touching(ground.take(ours), ground.take(theirs), gaps)]
-            codes[lost] = OUT
-            reasons.update(dict.fromkeys(lost.tolist(), f"buffer: within {width} of {SPLITS[winner]}"))
-
-        if fixed.any():
-            for loser in (TRAIN, VAL, TEST):
-                for winner in {TRAIN, VAL, TEST} - {loser}:
-                    give_way(loser, winner, fixed)
-        # Val first: train need not keep away from val patches that have themselves given way.
-        for loser, winner in ((VAL, TEST), (TRAIN, TEST), (TRAIN, VAL)):
-            give_way(loser, winner, ~fixed)
-        return reasons

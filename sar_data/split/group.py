@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sar_data.errors import SplitError, unknown
+import numpy as np
+
+from sar_data.errors import SplitError, UsageError, unknown
 from sar_data.record import Record
-from sar_data.split.drawn import Whole, kept_codes, kept_notes
+from sar_data.split.balance import FREE
+from sar_data.split.buffer import ground_of, leave_out
+from sar_data.split.drawn import TRAIN, Whole, kept_codes, kept_notes
 from sar_data.split.placement import assignment, usable
 from sar_data.split.policy import Assignment, added
 
@@ -22,18 +26,36 @@ class Group(Whole):
     `by` says what is not torn apart: "group" or "acquisition" (a scene, one flight), "place" (a unit of ground, such as
     a tile of the MGRS, a city, a ship's MMSI), or the name of an attribute. Acquisitions of one place lie in different
     groups, so that a group split of a dataset that sees places again and again tests on ground that it trained on:
-    group:by=place does not. Places may still touch each other, which Blocks alone prevents. The first group goes to
-    train, so train is never empty. Few or very unequal groups miss the shares: val or test may stay empty.
+    group:by=place does not. Places may still touch each other: with a `buffer` of 1 what touches another split is left
+    out, as in Blocks, which takes footprints. The first group goes to train, so train is never empty. Few or very
+    unequal groups miss the shares: val or test may stay empty.
     """
 
     by: str = added("group")
+    buffer: int = added(0)
+
+    def __post_init__(self) -> None:
+        Whole.__post_init__(self)
+        if self.buffer < 0:
+            raise UsageError(f"group buffer: expected 0 patches or more, found {self.buffer}")
 
     def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
-        """Place every usable record with its group; raise SplitError where a record has none."""
+        """Place every usable record with its group; raise SplitError where a record has none, or train ends empty."""
         positions = usable(records)
         placed = [records[i] for i in positions]
-        codes, groups = self.place(units_by(self.by, placed), placed, kept_codes(placed, kept), seed)
-        return assignment(records, positions, codes, notes={"groups": groups, **kept_notes(records, kept)})
+        before = kept_codes(placed, kept)
+        codes, groups = self.place(units_by(self.by, placed), placed, before, seed)
+        reasons: dict[int, str] = {}
+        if self.buffer:
+            lost = leave_out(codes, ground_of(placed), self.buffer, before != FREE)
+            reasons = {positions[j]: why for j, why in lost.items()}
+            if placed and not np.any(codes == TRAIN):
+                raise SplitError(
+                    f"{groups} groups with a buffer of {self.buffer}: expected train samples, found none left of "
+                    f"{len(placed)}: use a smaller buffer, or `split=blocks`"
+                )
+        notes = {"groups": groups, **kept_notes(records, kept)}
+        return assignment(records, positions, codes, reasons=reasons, notes=notes)
 
 
 def units_by(by: str, records: Sequence[Record]) -> list[str]:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.split.group import Group
+from sar_data.split.leakage import touching_share
 from sar_data.split.policy import parameters_of
 
-from . import counts, place, record
+from . import counts, lattice, place, record
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,6 +67,29 @@ def test_what_no_record_says_is_unknown_and_what_some_do_not_say_stops_the_split
         place(Group(by="tile"), records)
     with pytest.raises(SplitError, match=r"record 'a': expected a place, found none"):
         place(Group(by="place"), records)
+
+
+def test_a_buffer_leaves_out_what_touches_another_group_and_the_price_is_paid_by_train() -> None:
+    records = [dataclasses.replace(one, place=one.group) for one in lattice(90, 30)]  # strips of nine columns
+    bare, buffered = (place(Group(by="place", buffer=n), records) for n in (0, 1))
+    assert (touching_share(records, bare.split) or 0) > 0
+    assert touching_share(records, buffered.split) == 0.0
+    lost = [a for a, b in zip(bare.split, buffered.split, strict=True) if a != b]
+    assert set(lost) <= {"train", "val"}
+    assert 0 < len(lost) <= 30 * 2 * 9
+    assert all("buffer: within 1 patch of" in why for why in buffered.reason if why)
+
+
+def test_a_buffer_of_groups_needs_footprints_and_is_not_negative() -> None:
+    with pytest.raises(SplitError, match="'a': expected a footprint and its crs, found no footprint"):
+        place(Group(buffer=1), [record("a", group="x")])
+    with pytest.raises(UsageError, match="group buffer: expected 0 patches or more, found -1"):
+        Group(buffer=-1)
+    with pytest.raises(SplitError, match="2 groups with a buffer of 2: expected train samples, found none left of 2"):
+        place(
+            Group(buffer=2, train=0.5, val=0, test=0.5),
+            [record(f"{i}", group=f"{i}", footprint=(i, 0, i + 1, 1)) for i in range(2)],
+        )
 
 
 def test_a_parameter_that_came_later_is_no_part_of_old_recipes() -> None:

@@ -60,6 +60,7 @@ def test_a_random_split_touches_everywhere_and_acquisitions_do_hardly_better(pat
     near, same, tile = patches.score(place(Group(by="place"), patches.records).split)
     assert (same, tile) == (0.0, 0.0)
     assert 0 < near < 0.1  # tiles overlap
+    assert patches.score(place(Group(by="place", buffer=1), patches.records).split) == (0.0, 0.0, 0.0)
 
 
 def test_the_official_split_of_v2_touches_nowhere_and_shares_every_tile(patches: Patches) -> None:

@@ -1,0 +1,61 @@
+"""Buffers: the samples that lie too near to another split are left out, in one zone of UTM and across two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.errors import SplitError
+from sar_data.record import Record
+from sar_data.split.drawn import TEST, TRAIN, VAL
+from sar_data.split.ground import Ground, touching
+from sar_data.split.neighbours import Mask, extent_of
+from sar_data.split.placement import OUT, Codes
+from sar_data.split.policy import SPLITS
+
+Extents = Mapping[str, npt.NDArray[np.float64]]
+
+
+def ground_of(records: Sequence[Record]) -> Ground:
+    """Return the ground of records; raise SplitError where one has no footprint, or nobody knows in which frame."""
+    for record in records:
+        if record.footprint is None or record.footprint_frame is None:
+            missing = "footprint" if record.footprint is None else "crs"
+            raise SplitError(
+                f"record {record.key!r}: expected a footprint and its crs, found no {missing}: "
+                "use `split=group` or `split=random`, which need no georeference"
+            )
+    return Ground.of(records)
+
+
+def extents_of(ground: Ground) -> Extents:
+    """Return the usual (width, height) of a footprint of each frame."""
+    return {frame: extent_of(ground.boxes[rows]) for frame, rows in ground.members.items()}
+
+
+def leave_out(codes: Codes, ground: Ground, buffer: int, fixed: Mask) -> dict[int, str]:
+    """Leave out what lies within `buffer` usual extents of another split, and return the reason of each.
+
+    A buffer of 1 leaves out what touches. Evaluation stays as whole as can be: val gives way to test, train to both.
+    Samples that are `fixed` stay, and the others give way to them.
+    """
+    gaps = {frame: (buffer - 1) * extent for frame, extent in extents_of(ground).items()}
+    width = f"{buffer} {'patch' if buffer == 1 else 'patches'}"
+    reasons: dict[int, str] = {}
+
+    def give_way(loser: int, winner: int, winners: Mask) -> None:
+        ours, theirs = np.flatnonzero((codes == loser) & ~fixed), np.flatnonzero((codes == winner) & winners)
+        lost = ours[touching(ground.take(ours), ground.take(theirs), gaps)]
+        codes[lost] = OUT
+        reasons.update(dict.fromkeys(lost.tolist(), f"buffer: within {width} of {SPLITS[winner]}"))
+
+    if fixed.any():
+        for loser in (TRAIN, VAL, TEST):
+            for winner in {TRAIN, VAL, TEST} - {loser}:
+                give_way(loser, winner, fixed)
+    # Val first: train need not keep away from val patches that have themselves given way.
+    for loser, winner in ((VAL, TEST), (TRAIN, TEST), (TRAIN, VAL)):
+        give_way(loser, winner, ~fixed)
+    return reasons
