@@ -106,6 +106,16 @@ def enl(counts: npt.NDArray[np.int64]) -> float | None:
     return float(2 ** (BINS[int(smooth.argmax())] + (BINS[1] - BINS[0]) / 2))
 
 
+@compiled(numba.f4(numba.f8, numba.i8, numba.f8, numba.f8, numba.f8))
+def _estimate(pixel: Any, n: Any, total: Any, square: Any, looks: Any) -> Any:
+    """Return what a pixel becomes by the sums of the n pixels around it, and of their squares."""
+    mean = total / n
+    variance = max(0.0, square / n - mean * mean)
+    signal = max(0.0, (variance - mean * mean / looks) / (1 + 1 / looks))
+    share = signal / variance if variance > 0 else 0.0
+    return np.float32(mean + share * (pixel - mean))
+
+
 @compiled(numba.void(PLANE, numba.i8, numba.f8, numba.f4[:, ::1]))
 def _lee(plane: Any, side: Any, looks: Any, out: Any) -> None:
     height, width = plane.shape
@@ -123,11 +133,7 @@ def _lee(plane: Any, side: Any, looks: Any, out: Any) -> None:
                         n += 1
                         total += value
                         square += value * value
-            mean = total / n
-            variance = max(0.0, square / n - mean * mean)
-            signal = max(0.0, (variance - mean * mean / looks) / (1 + 1 / looks))
-            share = signal / variance if variance > 0 else 0.0
-            out[y, x] = np.float32(mean + share * (np.float64(plane[y, x]) - mean))
+            out[y, x] = _estimate(np.float64(plane[y, x]), n, total, square, looks)
 
 
 @compiled(numba.f8(PLANE, numba.i8, numba.i8, numba.f8))
@@ -181,8 +187,4 @@ def _refined(plane: Any, looks: Any, out: Any) -> None:
                         n += 1
                         total += value
                         square += value * value
-            mean = total / n
-            variance = max(0.0, square / n - mean * mean)
-            signal = max(0.0, (variance - mean * mean / looks) / (1 + 1 / looks))
-            share = signal / variance if variance > 0 else 0.0
-            out[y, x] = np.float32(mean + share * (centre - mean))
+            out[y, x] = _estimate(centre, n, total, square, looks)
