@@ -200,7 +200,7 @@ def predict(note: Note, /, **asked: Any) -> None:
 @click.option("--stem", metavar="TEXT", help="Of weights: bands of the first layer, where nothing tells.")
 @click.option("--bands", callback=_listed, metavar="A,B,…", help="Of weights: bands by name; by default all.")
 @click.option("--unit", metavar="NAME", help="Of weights: dB, power or amplitude; by default the build's.")
-@click.option("--normalize", metavar="NAME", help="Of weights: zscore, minmax, fgmae-uint8 or sarhub.")
+@click.option("--normalize", metavar="NAME", help="Of weights: zscore, minmax, fgmae-uint8, sarhub, …")
 @click.option("--image-size", type=int, metavar="N", help="Of weights: side that images are resized to.")
 @click.option("--crop", type=int, metavar="N", help="Of weights: central windows of this side.")
 @click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side.")

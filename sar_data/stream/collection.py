@@ -172,7 +172,10 @@ class Collection:
 
     def _stretch(self, images: Array) -> None:
         how = self.hows[0]
-        if how.stretch is not None:
+        if how.stretch == "clip":
+            np.clip(images, 0, 1, out=images)
+            images[np.isnan(images)] = how.fill
+        elif how.stretch is not None:
             frames = images.shape[1] // len(how.grey)
             grey = np.tile(how.grey, (frames, 1))
             stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)

@@ -1,13 +1,7 @@
 """What is done to stored values on their way into a batch: by name, and the same numbers wherever it is done.
 
-- zscore: (x - mean) / std, with the figures of the build's own train split.
-- minmax: (x - min) / (max - min), likewise; train values lie in 0 … 1.
-- fgmae-uint8: as FG-MAE's and SSL4EO-S12's weights were trained on dB: clipped to the patch's own 1 % and 99 %
-  quantiles, mean ± 2 std stretched to 0 … 255, truncated to whole grey levels, divided by 255. The mean and std are
-  those the weights came with, not the build's.
-- sarhub: clipped to the patch's own 1 % and 99 % quantiles and stretched to 0 … 1 between them, as SAR-HUB does for
-  Sentinel-1 when testing. Its code goes on with a z-score whose "std" looks like a variance; that step is left out.
-- None: values in the declared unit, as they are.
+The names are those of normalization.toml, which says what each does, who does so, and what it destroys; None leaves
+values in the declared unit, as they are.
 
 With a `unit` (dB, power or amplitude) values are converted first, and the figures are those that the build recorded in
 that unit; what has no value in it, as zero power has no dB, is masked.
@@ -29,14 +23,15 @@ from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.radiometry import converted, spelled, units_after
 from sar_data.sealed.documents import Applied, BandStatistics, DomainStatistics, Normalization
 from sar_data.sealed.manifest import Manifest
+from sar_data.stream.presets import QUANTILES, Preset, presets
 
-PRESETS = ("zscore", "minmax", "fgmae-uint8", "sarhub")
-AFFINE = ("zscore", "minmax")  # those that need figures of a train split
+PRESETS = tuple(presets())
+AFFINE = tuple(name for name, preset in presets().items() if preset.kind not in ("grey", "range"))  # (x - a) / b
+STRETCHES = {name: preset.stretch for name, preset in presets().items() if preset.stretch is not None}
 Figures = Mapping[str, tuple[float, float]]
 """Channel → what to subtract and what to divide by, in physical units."""
 # SSL4EO-S12's figures for Sentinel-1 in dB, which its MAE and FG-MAE weights were trained with: mean, std.
-FGMAE = {"VV": (-12.59, 5.26), "VH": (-20.26, 5.91)}
-STRETCHES = {"fgmae-uint8": "grey", "sarhub": "range"}
+FGMAE = presets()["fgmae-uint8"].bands
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +39,8 @@ class Normalizer:
     """Channel c is (stored[first[c]] - stored[second[c]] - terms[c, 0]) * terms[c, 1], with nothing for second = -1.
 
     `terms` [channel, 2] are float32 and hold the scale of stored integers, too. `stretch` is None, or what follows for
-    every channel of the whole patch (kernels/quantiles.py): "grey" with `grey` [channel, 2] = floor and span,
-    or "range". Values that are `missing`, NaN or infinite become `fill`.
+    every channel of the whole patch (kernels/quantiles.py): "grey" with `grey` [channel, 2] = floor and span, "range",
+    or "clip", to 0 … 1. Values that are `missing`, NaN or infinite become `fill`.
     """
 
     channels: tuple[str, ...]
@@ -282,12 +277,17 @@ def _given(manifest: Manifest, name: str, figures: Figures) -> tuple[float, floa
 
 def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tuple[float, float]:
     """Return what to subtract and what to divide by; a band that is constant in train is divided by 1."""
+    if presets()[how].bands:
+        name = first if second is None else f"{first}-{second}"
+        return _published(how, name, {band.name: band.unit for band in manifest.bands}.get(name))
     train = manifest.normalization
     if train is None:
         raise BuildError(
             f"normalize={how!r}: this build has no train statistics in this unit. Build or bake it with them, or "
             "normalize=None"
         )
+    if second is None and how in QUANTILES:
+        return _between(manifest, first, how)
     if second is None:
         low, spread = train.mean[first], train.std[first]
         if how == "minmax":
@@ -297,7 +297,7 @@ def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tu
                 )
             low, spread = train.min[first], train.max[first] - train.min[first]
         return low, spread or 1.0
-    if how == "minmax" or manifest.statistics is None:
+    if how != "zscore" or manifest.statistics is None:
         raise UsageError(
             f"normalize={how!r}: no figures are recorded for {first}-{second}; normalize='zscore' has them"
         )
@@ -310,14 +310,33 @@ def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tu
     raise BuildError(f"{first}-{second}: the manifest has no co-moments of these bands")
 
 
+def _between(manifest: Manifest, band: str, how: str) -> tuple[float, float]:
+    """Return what to subtract and what to divide by where these are percentiles of the train split."""
+    low, high, width = QUANTILES[how]
+    unit = next(one.unit for one in manifest.bands if one.name == band)
+    figures = manifest.statistics["train"].bands[band] if manifest.statistics else None
+    domains = (figures.stored, figures.db, figures.power) if figures else ()
+    found = next((one.percentiles for one in domains if one is not None and one.unit == unit), {})
+    first, last, middle = (found.get(name) for name in (low, high, "p50"))
+    if first is None or last is None or middle is None:
+        raise BuildError(f"normalize={how!r}: no percentiles of {band} in {unit} are recorded: bake the unit")
+    return (middle if how == "robust" else first), (last - first) / width or 1.0
+
+
+def _published(how: str, channel: str, unit: str | None) -> tuple[float, float]:
+    """Return a channel's published figures; raise UsageError for another band or unit."""
+    preset: Preset = presets()[how]
+    if channel not in preset.bands or unit != preset.unit:
+        raise UsageError(
+            f"normalize={how!r}: expected {' and '.join(preset.bands)} in {preset.unit}, found {channel} in "
+            f"{unit or 'no unit'}"
+        )
+    return preset.bands[channel]
+
+
 def _greys(channels: Sequence[str], units: Mapping[str, str], how: str | None) -> list[tuple[float, float]]:
     """Return the value of grey level 0 and the span of 255 levels of each channel."""
-    if how != "fgmae-uint8":
+    if how is None or presets()[how].kind != "grey":
         return [(0.0, 1.0)] * len(channels)
-    for name in channels:
-        if name not in FGMAE or units.get(name) != "dB":
-            raise UsageError(
-                f"normalize='fgmae-uint8': expected {' and '.join(FGMAE)} in dB, found {name} in "
-                f"{units.get(name) or 'no unit'}"
-            )
-    return [(FGMAE[name][0] - 2 * FGMAE[name][1], 4 * FGMAE[name][1]) for name in channels]
+    figures = [_published(how, name, units.get(name)) for name in channels]
+    return [(mean - 2 * std, 4 * std) for mean, std in figures]

@@ -77,7 +77,9 @@ class Normalizing:
         return found
 
     def _stretched(self, image: Tensor) -> Tensor:
-        """Stretch each channel of each image in place, clipped to its own two quantiles."""
+        """Stretch each channel of each image in place, clipped to its own two quantiles, or clip it to 0 … 1."""
+        if self._how.stretch == "clip":
+            return image.clamp_(0, 1).nan_to_num_(nan=float(self._how.fill))
         low, high = _quantiles(image.flatten(3), self._shares)
         floor, span = self._floor, self._span
         if self._how.stretch == "range":

@@ -26,7 +26,10 @@ class Settings(pydantic.BaseModel):
     unit: str | None = pydantic.Field(
         None, description="dB, power or amplitude, from another of the three; the build's by default."
     )
-    normalize: str = pydantic.Field("zscore", description="zscore, minmax, fgmae-uint8 or sarhub.")
+    normalize: str = pydantic.Field(
+        "zscore",
+        description="zscore, minmax, percentile, robust, ssl4eo, fgmae-uint8, sarhub, … (docs/normalization.md).",
+    )
     crop: int | None = pydantic.Field(
         None, ge=1, description="Windows of this side, where images differ in size or are large."
     )

@@ -17,8 +17,10 @@ from sar_data.sealed.places import places
 from sar_data.stream.collection import open_collection
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import inside
-from sar_data.stream.normalize import FGMAE, normalizer
+from sar_data.stream.normalize import FGMAE, PRESETS, figures_of, normalizer
+from sar_data.stream.presets import presets
 from tests.mini import invented
+from tests.places import ROOT
 
 Array = npt.NDArray[Any]
 
@@ -102,12 +104,55 @@ def test_sarhub_stretches_each_patch_between_its_own_quantiles(plain: Build) -> 
     )
 
 
+def test_percentiles_and_quartiles_are_those_of_the_train_split(plain: Build) -> None:
+    images = stored(plain).astype(np.float64)
+    recorded = (plain.manifest.statistics or {})["train"].bands
+    for c, figures in enumerate(recorded.values()):
+        p1, p25, p50, p75, p99 = (
+            figures.stored.percentiles[name] or 0.0 for name in ("p1", "p25", "p50", "p75", "p99")
+        )
+        np.testing.assert_allclose(
+            batch(plain, normalize="percentile")[:, c], np.clip((images[:, c] - p1) / (p99 - p1), 0, 1), atol=1e-5
+        )
+        np.testing.assert_allclose(
+            batch(plain, normalize="robust")[:, c], 1.349 * (images[:, c] - p50) / (p75 - p25), atol=1e-4
+        )
+
+
+def test_published_figures_are_used_as_they_stand(plain: Build) -> None:
+    images = stored(plain).astype(np.float64)
+    found = batch(plain, normalize="ssl4eo", bands=("VH", "VV"))
+    np.testing.assert_allclose(found[:, 0], (images[:, 1] + 20.19237134) / 5.91150917, atol=1e-5)
+    np.testing.assert_allclose(found[:, 1], (images[:, 0] + 12.54847273) / 5.25697717, atol=1e-5)
+    bench = batch(plain, normalize="copernicus-bench")
+    np.testing.assert_allclose(bench[:, 1], (images[:, 1] + 20.192) / 5.912, atol=1e-5)
+    np.testing.assert_allclose(batch(plain, normalize="dfc2020-clip"), np.clip(images, -25, 0) / 25 + 1, atol=1e-6)
+    assert figures_of(plain.manifest, ("VH",), "ssl4eo") == {"VH": (-20.19237134, 5.91150917)}
+
+
+def test_published_figures_are_refused_for_what_they_are_not_of(plain: Build) -> None:
+    for bands, unit, told in ((("VV-VH",), None, "found VV-VH in no unit"), (("VV",), "power", "found VV in power")):
+        with pytest.raises(UsageError, match=f"normalize='ssl4eo': expected VV and VH in dB, {told}"):
+            batch(plain, normalize="ssl4eo", bands=bands, unit=unit)
+    with pytest.raises(UsageError, match="no figures are recorded for VV-VH"):
+        batch(plain, normalize="robust", bands=["VV-VH"])
+
+
+def test_every_preset_says_what_it_is_whose_and_what_it_loses() -> None:
+    page = (ROOT / "docs" / "normalization.md").read_text()
+    for name, preset in presets().items():
+        assert min(map(len, (preset.told, preset.source, preset.warning))) > 10
+        assert f"`{name}`" in page
+        assert preset.told in page
+        assert preset.warning in page
+
+
 def test_masked_pixels_become_the_fill_and_count_for_no_quantile(tmp_path: Path) -> None:
     made = invented.pipeline()
     build = invented.sealed(made, invented.archive(tmp_path / "raw", 30), tmp_path / "out")
     hidden = np.isnan(stored(build))
     assert hidden.any()
-    for how in ("zscore", "minmax", "fgmae-uint8", "sarhub", None):
+    for how in (*PRESETS, None):
         assert (batch(build, normalize=how, fill=-7.0)[hidden] == -7).all()
         assert np.isnan(batch(build, normalize=how, fill=None)[hidden]).all()
         assert np.isfinite(batch(build, normalize=how)).all()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.sealed.manifest import Manifest
-from sar_data.stream.normalize import Figures, normalizer, of_channels, units_of
+from sar_data.stream.normalize import Figures, figures_of, normalizer, of_channels, units_of
 from sar_data.stream.targets import task_of
 from sar_data.train.augment import objects, resample, steps, symmetry
 from sar_data.train.augment.draws import whole
@@ -59,7 +59,8 @@ class Augment:
         self._size, self._fill = image_size, fill
         self._task = task_of(manifest, task)
         how = normalizer(manifest, channels, normalize, fill=fill, figures=figures)
-        later = of_channels(units_of(manifest, channels), normalize, fill=fill) if self.physical else None
+        own = figures if figures is not None else figures_of(manifest, channels, normalize)
+        later = of_channels(units_of(manifest, channels), normalize, figures=own, fill=fill) if self.physical else None
         self._prepared = Preparation(self.steps, later, size=image_size, fill=fill)
         self._axes, notes = symmetry.flipped_axes(self.steps, manifest)
         self._speckle: Speckle | None = None

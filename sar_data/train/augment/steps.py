@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sar_data.errors import UsageError, unknown
+from sar_data.stream.normalize import STRETCHES
 from sar_data.train.augment import symmetry
 
 # What a step's number is, and what it is by default.
@@ -15,7 +16,6 @@ NUMBERS = {
     "drae": 2.0,  # tone mapping: the largest percentile of the stretch
     "mixup": 0.8,  # alpha of Beta(alpha, alpha)
 }
-STRETCHED = ("fgmae-uint8", "sarhub")  # normalizations that are not affine
 
 
 def parsed(names: Iterable[str]) -> dict[str, float]:
@@ -44,4 +44,4 @@ def parsed(names: Iterable[str]) -> dict[str, float]:
 
 def physical(names: Iterable[str], normalize: str | None) -> bool:
     """Say whether images must come in physical units, masked pixels NaN, and be normalized only after augmentation."""
-    return normalize in STRETCHED and not {"speckle", "drae"}.isdisjoint(parsed(names))
+    return normalize in STRETCHES and not {"speckle", "drae"}.isdisjoint(parsed(names))

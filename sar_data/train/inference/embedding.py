@@ -188,7 +188,7 @@ def _encoded(
     settings = encoding.settings
     tone = [step for step in settings.augment if step.startswith("drae")]
     later = physical(tone, settings.normalize)
-    how = of_channels(encoding.units, settings.normalize) if later else None
+    how = of_channels(encoding.units, settings.normalize, figures=encoding.figures) if later else None
     prepare = Preparation(parsed(tone), how, size=settings.image_size, fill=0.0)
     stream = loader(
         build,

@@ -11,6 +11,7 @@ import torch
 
 from sar_data.errors import UsageError, unknown
 from sar_data.stream.order import mixed
+from sar_data.stream.presets import presets
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.models import backbone
@@ -108,6 +109,8 @@ def _run(
         folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
         return again(folder, settings) if ranks.first else {}
     folder.say(data.choice)
+    if (values := presets()[data.settings.normalize]).stretch is not None:
+        folder.say(f"normalize {data.settings.normalize}: loses {values.warning}")
     for departure in config["departures"]:
         folder.say(f"preset {config['preset']}: {departure}")
     if isinstance(settings, Probe):
