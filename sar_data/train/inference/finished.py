@@ -69,13 +69,8 @@ class Finished:
     def filled(self, network: nn.Module) -> nn.Module:
         """Load the run's weights into a network of its kind; raise RunError where they do not fit."""
         state = checkpoint.load(self.checkpoint)
-        try:
+        with checkpoint.fitting(self.checkpoint, f"the weights of {self.settings.model} for {self.job}"):
             network.load_state_dict({} if state is None else state["model"])
-        except (KeyError, RuntimeError, TypeError) as error:
-            raise RunError(
-                f"{self.checkpoint}: expected the weights of {self.settings.model} for {self.job}, found others: "
-                f"{str(error)[:300]}"
-            ) from None
         return network.eval()
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
-from sar_data.errors import RunError
+from sar_data.errors import BuildError, RunError, SarDataError
 from sar_data.system import durable
+from sar_data.train.unpickle import Unreadable, unpickled
 
 VERSION = 1
 LAST, BEST = "last.pt", "best.pt"
@@ -25,17 +28,29 @@ def save(path: Path, **state: Any) -> None:
     durable.write(path, sink.getbuffer())
 
 
+@contextmanager
+def fitting(path: Path, expected: str) -> Iterator[None]:
+    """Raise RunError naming a checkpoint where its state, a stranger's perhaps, fits nothing that it is loaded into."""
+    try:
+        yield
+    except SarDataError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: expected {expected}, found others: {str(error)[:300]}") from None
+
+
 def load(path: Path) -> dict[str, Any] | None:
     """Return a checkpoint's state on the CPU, None where there is none; raise RunError where it is not one of ours."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+    try:
+        state = unpickled(path)
+    except (BuildError, Unreadable, UnpicklingError) as error:
         raise RunError(
             f"{path}: expected a checkpoint of a run, cannot read it: {error}; remove it to go on"
         ) from error
-    if not isinstance(state, dict) or state.get("version") != VERSION:
-        found = state.get("version") if isinstance(state, dict) else type(state).__name__
-        raise RunError(f"{path}: expected a checkpoint of version {VERSION}, found {found}")
-    return state
+    found = state.get("version") if isinstance(state, dict) else None
+    if not isinstance(found, int) or found != VERSION:
+        told = found if isinstance(found, int | str) else type(state).__name__
+        raise RunError(f"{path}: expected a checkpoint of version {VERSION}, found {told!r:.80}")
+    return dict(state)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from sar_data.errors import RunError, UsageError
 from sar_data.naming import few
@@ -65,10 +66,12 @@ class Training:
             self._finish(epoch)
             self._leave()
         if self._data.select != "last":
-            best = checkpoint.load(self._folder.checkpoints / checkpoint.BEST)
+            path = self._folder.checkpoints / checkpoint.BEST
+            best = checkpoint.load(path)
             if best is None:
-                raise RunError(f"{self._folder.checkpoints / checkpoint.BEST}: expected the best epoch, found nothing")
-            self._job.model.load_state_dict(best["model"])
+                raise RunError(f"{path}: expected the best epoch, found nothing")
+            with checkpoint.fitting(path, "the weights of this run"):
+                self._job.model.load_state_dict(best["model"])
         return self._progress.rows
 
     @property
@@ -212,11 +215,13 @@ class Training:
         self._ranks.wait()
 
     def _restore(self) -> None:
-        state = checkpoint.load(self._folder.checkpoints / checkpoint.LAST)
+        path = self._folder.checkpoints / checkpoint.LAST
+        state = checkpoint.load(path)
         if state is None:
             return
-        self._job.model.load_state_dict(state["model"])
-        self._stepper.optimiser.load_state_dict(state["optimiser"])
-        self._stepper.scaler.load_state_dict(state["scaler"])
-        self._loader.load_state_dict(state["loader"])
-        self._progress = Progress(**state["progress"])
+        with checkpoint.fitting(path, "the state of this run"):
+            self._job.model.load_state_dict(state["model"])
+            self._stepper.optimiser.load_state_dict(state["optimiser"])
+            self._stepper.scaler.load_state_dict(state["scaler"])
+            self._loader.load_state_dict(state["loader"])
+            self._progress = TypeAdapter(Progress).validate_python(state["progress"])

@@ -1,13 +1,10 @@
 """Tensors out of a checkpoint file, without executing anything that it says.
 
-safetensors are read as such. Everything else goes through PyTorch's restricted unpickler, to which are added the plain
-values that published files carry beside their tensors: MAE's and FG-MAE's `args` are an argparse.Namespace, others keep
-numbers as numpy's.
+safetensors are read as such. Everything else goes through PyTorch's restricted unpickler (train/unpickle.py).
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,26 +12,17 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from sar_data.errors import BuildError
 from sar_data.naming import few
+from sar_data.train.unpickle import unpickled
 
 # Where weights lie in a file that holds more than them; a teacher is what self-distillation publishes.
 PARTS = ("model", "state_dict", "teacher", "student", "module", "encoder")
 PREFIXES = ("module.", "backbone.", "encoder.", "model.", "net.", "encoder_q.", "base_encoder.")
-_SCALARS = [type(np.dtype(code)) for code in "?bBhHiIlLqQefd"]
-# numpy 1 and 2 keep these in modules of different names, and a file names the one it was written with.
-_ARRAYS: list[Any] = [
-    (getattr(np._core.multiarray, name), f"{home}.multiarray.{name}")
-    for name in ("scalar", "_reconstruct")
-    for home in ("numpy.core", "numpy._core")
-]
-_ALLOWED: list[Any] = [argparse.Namespace, np.dtype, np.ndarray, *_SCALARS, *_ARRAYS]
 
 
 @dataclass(frozen=True)
@@ -86,8 +74,7 @@ def _loaded(path: Path) -> Mapping[str, Any]:
         if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
             found: Any = safetensors.torch.load_file(path)
         else:
-            with torch.serialization.safe_globals(_ALLOWED):
-                found = torch.load(path, map_location="cpu", weights_only=True)
+            found = unpickled(path)
     except UnpicklingError as error:
         asked = re.search(r"GLOBAL ([\w.]+)|got <class '([\w.]+)'>", str(error))
         if asked is None:
@@ -96,10 +83,12 @@ def _loaded(path: Path) -> Mapping[str, Any]:
             f"{path}: expected tensors and plain values, found a pickle that asks for {asked[1] or asked[2]}, and "
             "nothing of it was executed: convert it to safetensors where you trust it"
         ) from None
-    except (EOFError, KeyError):  # what an empty or a text file makes of the unpickler says nothing to anyone
-        raise _unreadable(path, "it is no pickle of tensors, or a torn one") from None
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
+    except (OSError, ValueError, SafetensorError) as error:
+        if isinstance(error, BuildError):
+            raise
+        # What an empty or a text file makes of the unpickler says nothing to anyone.
+        silent = isinstance(error.__cause__, EOFError | LookupError)
+        raise _unreadable(path, "it is no pickle of tensors, or a torn one" if silent else error) from error
     if not isinstance(found, Mapping):
         raise BuildError(
             f"{path}: expected weights by name, found {type(found).__name__}: save the model's state_dict()"

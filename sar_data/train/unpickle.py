@@ -1,0 +1,100 @@
+"""Tensors and plain values out of a file of PyTorch, without executing anything that it says.
+
+PyTorch's restricted unpickler does that, with two additions. Published files carry plain values beside their tensors:
+MAE's and FG-MAE's `args` are an argparse.Namespace, others keep numbers as numpy's. Nobody asks for these, so that they
+become `Beside` and numpy makes none of them: a type that a pickle describes can mislead it. And no tensor may take more
+memory than the file has bytes: one number can stand for many in a tensor, and a megabyte for gigabytes in a zip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sar_data.system.regular import open_regular
+
+DEEPEST = 64  # dicts and lists inside of each other
+_TYPES = [f"numpy.dtypes.{type(np.dtype(code)).__name__}" for code in "?bBhHiIlLqQefd"]
+# numpy 1 and 2 keep these in modules of different names, and a file names the one it was written with.
+_MAKERS = [f"{home}.multiarray.{name}" for name in ("scalar", "_reconstruct") for home in ("numpy.core", "numpy._core")]
+_VALUES = [f"{argparse.Namespace.__module__}.Namespace", "numpy.dtype", "numpy.ndarray", *_TYPES, *_MAKERS]
+
+
+class Unreadable(ValueError):
+    """A file is none of PyTorch's, or not one that is read here."""
+
+
+class Beside:
+    """A value of a type that nobody asks for, whatever a pickle says of it."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def unpickled(path: Path) -> Any:
+    """Return what torch.save wrote to a file, tensors on the processor; raise Unreadable, or UnpicklingError.
+
+    UnpicklingError is PyTorch's own, and names what a pickle asks for that is not among tensors and plain values.
+    Raises BuildError where there is no regular file.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            _check_stored(file)
+            file.seek(0)
+            with torch.serialization.safe_globals([(Beside, name) for name in _VALUES]):
+                found = torch.load(file, map_location="cpu", weights_only=True)
+        except (UnpicklingError, Unreadable):
+            raise
+        except Exception as error:  # an unpickler raises whatever its instructions lead to
+            raise Unreadable(str(error) or type(error).__name__) from error
+    return _plain(found, size, {})
+
+
+def _check_stored(file: Any) -> None:
+    """Raise Unreadable for a zip whose members are compressed: torch.save stores them."""
+    if file.read(4) != b"PK\3\4":  # the older form, which compresses nothing
+        return
+    with zipfile.ZipFile(file) as archive:
+        if packed := [one.filename for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]:
+            raise Unreadable(f"expected tensors that are stored, found compressed ones such as {packed[0][:80]}")
+
+
+def _plain(value: Any, size: int, seen: dict[int, Any], name: str = "", deep: int = DEEPEST) -> Any:
+    """Return a value with plain dicts in the place of those that a pickle gave attributes of its own.
+
+    `seen` has what each part became, so that one that stands in many places is looked at once. Raises Unreadable for
+    tensors that are none of plain numbers within `size` bytes, and for dicts and lists that never end.
+    """
+    if isinstance(value, Tensor):
+        _check(name, value, size)
+    if not isinstance(value, dict | list | tuple) or isinstance(value, torch.Size):
+        return value
+    if id(value) in seen:
+        return seen[id(value)]
+    if not deep:
+        raise Unreadable("expected dicts and lists inside of each other to end, found too many")
+    pairs = dict.items(value) if isinstance(value, dict) else enumerate(value)
+    made = {key: _plain(part, size, seen, key if isinstance(key, str) else name, deep - 1) for key, part in pairs}
+    found = made if isinstance(value, dict) else type(value)(made.values())
+    seen[id(value)] = found
+    return found
+
+
+def _check(name: str, tensor: Tensor, size: int) -> None:
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not plain:
+        raise Unreadable(f"{name[:80]}: expected a dense tensor of plain numbers, found another kind")
+    if (need := tensor.numel() * tensor.element_size()) > size:
+        raise Unreadable(f"{name[:80]}: expected a tensor within the {size:,} bytes of the file, found one of {need:,}")
