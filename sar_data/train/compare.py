@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sar_data.errors import RunError, UsageError
+from sar_data.train import documents
+from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.metrics import titled
 
 if TYPE_CHECKING:
     from sar_data.train.metrics.paired import Paired
 
-CONFIG, METRICS = "config.json", "metrics.json"
 SHOWN = ("oa", "aa", "map_micro", "map_macro", "f1_macro", "miou", "pixel_accuracy", "ap", "ap50", "ap75")
 BATCHED = "fgmae_batched"  # figures that are means over batches, beside those of the whole split
 MARK, NOTE = "†", "† chosen on test (as published): biased upwards"
@@ -71,7 +72,7 @@ def opened(paths: Iterable[Path]) -> list[Run]:
     if not folders:
         raise UsageError("compare: expected the folders of runs, found none")
     alike = len({path.name for path in folders}) < len(folders)
-    return [Run(str(path) if alike else path.name, _read(path, CONFIG), _read(path, METRICS), path) for path in folders]
+    return [_run(path, str(path) if alike else path.name) for path in folders]
 
 
 def markdown(runs: Sequence[Run], split: str = "test") -> str:
@@ -130,6 +131,9 @@ def _paired(first: Run, other: Run, split: str) -> Paired | None:
         return paired(tables[split], others[split], classes)
     except RunError:
         return None  # tested on other samples
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # pyarrow's among them
+        where = f"{first.path} and {other.path}"
+        raise RunError(f"{where}: expected predictions of one task, found others: {error!r:.200}") from error
 
 
 def _probability(p: float) -> str:
@@ -194,20 +198,16 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {name.removeprefix("settings."): texts for name, texts in found.items() if len(set(texts)) > 1}
 
 
-def _read(path: Path, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads((path / name).read_bytes())
-    except (OSError, ValueError) as error:
-        what = "not finished" if name == METRICS and (path / CONFIG).is_file() else f"no run ({error})"
-        raise RunError(f"{path}: expected the folder of a finished run, found {what}") from error
-    if not isinstance(found, dict) or (name == CONFIG and not {"job", "settings", "build"} <= found.keys()):
-        raise RunError(f"{path / name}: expected the document of a run, found another one")
-    return found
+def _run(path: Path, name: str) -> Run:
+    if not (path / METRICS).exists():
+        what = "not finished" if (path / CONFIG).is_file() else "no run"
+        raise RunError(f"{path}: expected the folder of a finished run, found {what}")
+    return Run(name, documents.config(path), documents.metrics(path), path)
 
 
 def _figures(runs: Sequence[Run], split: str) -> list[str]:
     """Return the metrics that some run has of a split; raise UsageError where none has the split."""
-    splits = sorted({name for run in runs for name, found in run.metrics.items() if "count" in found})
+    splits = sorted({name for run in runs for name in documents.figures(run.metrics)})
     if split not in splits:
         raise UsageError(f"compare: no run has figures of {split!r}; there are: {', '.join(splits) or 'none'}")
     names = [*SHOWN, *(f"{BATCHED}.{name}" for name in SHOWN)]
@@ -221,19 +221,19 @@ def _titled(name: str) -> str:
 
 
 def _value(run: Run, split: str, name: str) -> float | None:
-    found = run.metrics.get(split, {})
+    found: Any = documents.figures(run.metrics).get(split)
     for part in name.split("."):
-        found = found.get(part, {})
+        found = found.get(part) if isinstance(found, Mapping) else None
     return found if isinstance(found, float) else None
 
 
 def _interval(run: Run, split: str, name: str) -> tuple[float | None, float | None]:
-    found = run.metrics.get(split, {}).get("intervals", {}).get(name)
-    return (found[0], found[1]) if found else (None, None)
+    found = documents.figures(run.metrics).get(split, {}).get("intervals", {}).get(name)
+    return (found[0], found[1]) if isinstance(found, list) else (None, None)
 
 
 def _method(run: Run, split: str) -> str | None:
-    found: str | None = run.metrics.get(split, {}).get("intervals", {}).get("method")
+    found: str | None = documents.figures(run.metrics).get(split, {}).get("intervals", {}).get("method")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pyarrow.parquet as pq
 
 from sar_data.errors import RunError, UsageError
 from sar_data.system import durable
+from sar_data.system.parquet import check_size
+from sar_data.system.regular import open_regular
 
 Array = npt.NDArray[Any]
 NAME = "predictions.parquet"
@@ -132,13 +135,37 @@ def write(path: Path, splits: Mapping[str, pa.Table], classes: Sequence[str]) ->
 def read(path: Path) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
     """Return the tables of a predictions.parquet by split, and the classes' names; raise RunError where it is none."""
     try:
-        with pq.ParquetFile(path) as file:  # read_table would import pandas
-            table = file.read()
+        with os.fdopen(open_regular(path), "rb") as source:
+            check_size(source, os.fstat(source.fileno()).st_size)
+            with pq.ParquetFile(source) as file:  # read_table would import pandas
+                table = file.read()
+        table.validate(full=True)
         classes = tuple((table.schema.metadata or {})[b"classes"].decode().split("\n"))
+        _check_columns(table, len(classes))
         names = table["split"].unique().to_pylist()
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise RunError(f"{path}: expected the predictions of a run, cannot read them: {error}") from error
+    except Exception as error:  # of a decoder that is not ours, on bytes of anyone: it raises what it likes
+        raise RunError(f"{path}: expected the predictions of a run, cannot read them: {error}"[:600]) from error
     return {name: table.filter(pc.equal(table["split"], name)).drop_columns(["split"]) for name in names}, classes
+
+
+def _check_columns(table: pa.Table, classes: int) -> None:
+    """Raise ValueError for columns that no run leaves: two of a name, values that are null, rows of other lengths."""
+    if len(set(table.column_names)) < len(table.column_names):
+        raise ValueError(f"expected every column once, found {', '.join(table.column_names)}")
+    for name, length in (("key", 0), ("split", 0), ("target", classes), ("scores", classes), ("pixels", classes**2)):
+        column = table[name] if name in table.column_names else None
+        if column is None and name in ("target", "scores", "pixels"):
+            continue
+        if column is None or column.null_count:
+            raise ValueError(f"{name}: expected a value in each row, found none")
+        if pa.types.is_list(column.type):
+            if (
+                set(pc.unique(pc.list_value_length(column)).to_pylist()) - {length}
+                or pc.list_flatten(column).null_count
+            ):
+                raise ValueError(f"{name}: expected {length} numbers in each row, found others")
+        elif name == "target" and not pc.all(pc.and_(pc.greater_equal(column, 0), pc.less(column, classes))).as_py():
+            raise ValueError(f"target: expected classes below {classes}, found others")
 
 
 def _lists(rows: Array, dtype: Any) -> pa.Array:

@@ -16,14 +16,16 @@ from sar_data.naming import few
 from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.storage.files import open_files
+from sar_data.train import documents
 from sar_data.train.data import Data, Trained
+from sar_data.train.documents import METRICS
 from sar_data.train.inference import leakage
 from sar_data.train.inference.agreement import sized, task_for, unit_for
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.jobs import Job
 from sar_data.train.request import EvaluateRequest
 from sar_data.train.run.evaluate import evaluated
-from sar_data.train.run.folder import METRICS, Folder, described, environment, read, write
+from sar_data.train.run.folder import Folder, described, environment, write
 from sar_data.train.run.outcome import scored
 from sar_data.train.run.precision import precision, settle
 from sar_data.train.run.ranks import Ranks, started
@@ -105,7 +107,7 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
         folder.begin(_configuration(finished, request, data))
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to evaluate anew take another `out=…`")
-        return read(folder.path / METRICS) if ranks.first else {}
+        return documents.metrics(folder.path) if ranks.first else {}
     count = len(data.keys(request.split))
     folder.say(f"{finished.path} on {request.split} of {data.build}: {count:,} samples")
     amp = "none" if ranks.device.type == "cpu" and finished.settings.amp == "fp16" else finished.settings.amp

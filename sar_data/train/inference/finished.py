@@ -15,12 +15,12 @@ from torch import nn
 from sar_data.errors import RunError, SarDataError, UsageError
 from sar_data.train import compare
 from sar_data.train.data import Data
+from sar_data.train.documents import CONFIG
 from sar_data.train.input import Input
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.preset import resolved
 from sar_data.train.run import checkpoint
-from sar_data.train.run.folder import CONFIG
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Settings, Tuned
 

@@ -22,14 +22,17 @@ from typing import Any
 import torch
 
 from sar_data import __version__
-from sar_data.errors import RunError, UsageError
+from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.system import durable, locks
+from sar_data.system.regular import read_regular
+from sar_data.train import documents
 from sar_data.train.data import Data
+from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.preset import Preset
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Settings
 
-CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
+LOG = "log.jsonl"
 # What may change when a run goes on, for it changes neither weights nor predictions.
 FREE = ("threads", "device", "checkpoint_every", "features", "metrics")
 EVERY_S = 10.0  # between lines about an epoch under way
@@ -69,7 +72,7 @@ class Folder:
         if there and CONFIG not in there:
             raise UsageError(f"`out={self.path}`: expected a run or an empty folder, found other files")
         if len(there) > 1:
-            self._same(read(self.path / CONFIG), config)
+            self._same(documents.config(self.path), config)
         else:
             write(self.path / CONFIG, config)
         durable.sweep(self.path)
@@ -93,7 +96,7 @@ class Folder:
         asked = {**config["settings"], "job": config["job"], "build": config["build"]["content_digest"]}
         asked = json.loads(json.dumps(asked))
         for one, document in ((told, before), (asked, config)):
-            one["contents of weights"] = document["weights"] and document["weights"]["sha256"]
+            one["contents of weights"] = (document.get("weights") or {}).get("sha256")
         names = sorted(told.keys() | asked.keys()) if told["job"] == asked["job"] else ["job"]
         other = [
             f"{name} was {told.get(name)}, now {asked.get(name)}"
@@ -102,7 +105,7 @@ class Folder:
         ]
         if other:
             raise UsageError(f"`out={self.path}` holds another run: {'; '.join(other)}. Take another `out=…`")
-        ranks = [document["environment"]["ranks"] for document in (before, config)]
+        ranks = [document.get("environment", {}).get("ranks", 1) for document in (before, config)]
         if ranks[0] != ranks[1]:
             self.say(
                 f"{ranks[1]} ranks go on with what {ranks[0]} began: a step has as many times `batch_size=…` samples"
@@ -138,7 +141,10 @@ class Folder:
     def rows(self) -> list[dict[str, Any]]:
         """Return the log."""
         path = self.path / LOG
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        try:
+            return [json.loads(line) for line in read_regular(path).splitlines()] if path.exists() else []
+        except (BuildError, ValueError, RecursionError) as error:
+            raise RunError(f"{path}: expected the log of a run, cannot read it: {error}") from error
 
     def _scalars(self, row: Mapping[str, Any]) -> None:
         if self._board is None:
@@ -218,11 +224,3 @@ def environment(ranks: Ranks) -> dict[str, Any]:
 def write(path: Path, document: Any) -> None:
     """Write a JSON document atomically."""
     durable.write(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def read(path: Path) -> Any:
-    """Return a JSON document; raise RunError where it is none."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: expected the document of a run, cannot read it: {error}") from error

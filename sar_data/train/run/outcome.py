@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from sar_data.train import documents
 from sar_data.train.data import CARVED, Data
+from sar_data.train.documents import METRICS
 from sar_data.train.jobs import Judge
 from sar_data.train.metrics import thresholds
 from sar_data.train.metrics.batched import rescored
@@ -17,7 +19,7 @@ from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
 from sar_data.train.predictions import read as kept
 from sar_data.train.predictions import write as keep
-from sar_data.train.run.folder import CONFIG, METRICS, Folder, read, write
+from sar_data.train.run.folder import Folder, write
 from sar_data.train.settings import Classes, Settings
 
 PUBLISHED = "test (as published)"  # what is said wherever a figure is shown that its own split was chosen by
@@ -37,7 +39,7 @@ def leave(
         told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
         head = f": {rows[0]['head']}" if "head" in rows[0] else ""
         curves(folder.path / "curves.png", rows, folder.path.name + head + told)
-    if departures := read(folder.path / CONFIG)["departures"]:
+    if departures := documents.config(folder.path)["departures"]:
         found["departures"] = departures
     found["leakage"] = {name: figure.model_dump() for name, figure in data.manifest.leakage.items()}
     found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
@@ -73,7 +75,7 @@ def _thresholds(found: dict[str, Any], data: Data, tables: Mapping[str, pa.Table
 
 def again(folder: Folder, settings: Settings) -> dict[str, Any]:
     """Return the metrics of a finished run; FG-MAE's figures from its predictions, where they are asked for by now."""
-    found: dict[str, Any] = read(folder.path / METRICS)
+    found = documents.metrics(folder.path)
     if isinstance(settings, Classes) and settings.metrics == "fgmae-batched" and (folder.path / NAME).exists():
         tables, classes = kept(folder.path / NAME)
         for split, table in tables.items():

@@ -1,0 +1,126 @@
+"""The documents of a run as they are read back: a run may come from a stranger, and none of it is believed unseen.
+
+Only what others lean on is looked at. Settings and what a model takes are checked where they are used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from sar_data.errors import BuildError, RunError
+from sar_data.sealed.names import first_flaw
+from sar_data.system.regular import read_regular
+
+CONFIG, METRICS = "config.json", "metrics.json"
+DEEPEST = 64  # objects and lists inside of each other
+
+
+class _Document(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+
+
+class _Build(_Document):
+    path: str
+    dataset: str
+    version: str
+    content_digest: str
+    variant: str | None = None
+
+
+class _Weights(_Document):
+    sha256: str | None = None
+
+
+class _Environment(_Document):
+    ranks: int = 1
+
+
+class _Config(_Document):
+    job: str
+    preset: str | None = None
+    settings: dict[str, Any]
+    build: _Build
+    weights: _Weights | None = None
+    environment: _Environment = _Environment()
+    departures: list[str] = pydantic.Field(default_factory=list)
+
+
+class _Probe(_Document):
+    chosen: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+
+class _Metrics(_Document):
+    departures: list[str] = pydantic.Field(default_factory=list)
+    probe: _Probe = _Probe()
+
+
+Ends = Annotated[list[float], pydantic.Field(min_length=2, max_length=2)]
+
+
+class _Intervals(_Document):
+    """Metric → low and high, None where they are not known, beside `method` and the numbers of how they were made."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Ends | float | None]
+    method: str | None = None
+
+
+class _Figures(_Document):
+    intervals: _Intervals = _Intervals()
+    fgmae_batched: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+
+def config(run: Path) -> dict[str, Any]:
+    """Return config.json of a run; raise RunError where it is none."""
+    return _checked(run / CONFIG, _Config)
+
+
+def metrics(run: Path) -> dict[str, Any]:
+    """Return metrics.json of a finished run; raise RunError where it is none."""
+    found = _checked(run / METRICS, _Metrics)
+    for name, part in figures(found).items():
+        _check(run / METRICS, _Figures, part, f"{name}.")
+    return found
+
+
+def figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return split → figures, without what metrics.json says of the run as a whole."""
+    return {name: part for name, part in metrics.items() if isinstance(part, Mapping) and "count" in part}
+
+
+def read(path: Path) -> Any:
+    """Return a JSON document; raise RunError where it is none."""
+    try:
+        found = json.loads(read_regular(path))  # NaN is a figure of some runs, and of no JSON of the standard
+    except (BuildError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: expected the document of a run, cannot read it: {error}") from error
+    parts = [found]
+    for _ in range(DEEPEST):
+        parts = [part for one in parts if isinstance(one, dict | list) for part in _inside(one)]
+        if not parts:
+            return found
+    raise RunError(f"{path}: expected the document of a run, found values within values without end")
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def _checked(path: Path, form: type[_Document]) -> dict[str, Any]:
+    found = read(path)
+    _check(path, form, found)
+    return dict(found)
+
+
+def _check(path: Path, form: type[_Document], found: object, where: str = "") -> None:
+    try:
+        form.model_validate(found)
+    except pydantic.ValidationError as error:
+        raise RunError(
+            f"{path}: expected the document of a run, found another one: {where}{first_flaw(error)}"
+        ) from None
