@@ -199,7 +199,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def _run(path: Path, name: str) -> Run:
-    if not (path / METRICS).exists():
+    if not ((path / CONFIG).exists() and (path / METRICS).exists()):
         what = "not finished" if (path / CONFIG).is_file() else "no run"
         raise RunError(f"{path}: expected the folder of a finished run, found {what}")
     return Run(name, documents.config(path), documents.metrics(path), path)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 import pydantic
 
 Names = tuple[str, ...]
+MOST_SIDE = 1 << 15  # pixels
 
 
 class Settings(pydantic.BaseModel):
@@ -31,10 +32,10 @@ class Settings(pydantic.BaseModel):
         description="zscore, minmax, percentile, robust, ssl4eo, fgmae-uint8, sarhub, … (docs/normalization.md).",
     )
     crop: int | None = pydantic.Field(
-        None, ge=1, description="Windows of this side, where images differ in size or are large."
+        None, ge=1, le=MOST_SIDE, description="Windows of this side, where images differ in size or are large."
     )
-    pad: int | None = pydantic.Field(None, ge=1, description="Extend images to this side.")
-    image_size: int | None = pydantic.Field(None, ge=1, description="Side that images are resized to.")
+    pad: int | None = pydantic.Field(None, ge=1, le=MOST_SIDE, description="Extend images to this side.")
+    image_size: int | None = pydantic.Field(None, ge=1, le=MOST_SIDE, description="Side that images are resized to.")
     centre: float = pydantic.Field(
         1.0, gt=0, le=1, description="Share of the side that evaluation keeps: 0.875 is resize 256, centre-crop 224."
     )

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sar_data.errors import RunError, UsageError
@@ -156,7 +158,7 @@ def test_folders_that_are_no_finished_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected the document of a run, found another one"):
         compare.opened([other])
     (other / "config.json").write_text("{")
-    with pytest.raises(RunError, match="found no run"):
+    with pytest.raises(RunError, match=r"config\.json: expected the document of a run, cannot read it"):
         compare.opened([other])
     with pytest.raises(UsageError, match="expected the folders of runs, found none"):
         compare.opened([])
@@ -187,3 +189,41 @@ def test_runs_that_differ_in_their_seed_alone_become_mean_and_deviation(tmp_path
     assert cells(three)[7] == "0, 1, 2"
     alone = next(line for line in lines if line.startswith("| d |"))
     assert f"{runs[3].metrics['test']['oa']:.3f}" in cells(alone)
+
+
+STRANGE: dict[str, tuple[str, Any]] = {
+    "settings": ("config", {"settings": 0.5}),
+    "preset": ("config", {"preset": 7}),
+    "version": ("config", {"build": {"path": "", "dataset": "x", "content_digest": "0" * 8}}),
+    "weights": ("config", {"weights": [1]}),
+    "probe": ("metrics", {"probe": {"chosen": 3}}),
+    "departures": ("metrics", {"departures": [1.5]}),
+    "intervals": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": {"oa": [0.1]}}}),
+    "method": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": {"method": ["x"]}}}),
+    "fgmae_batched": ("metrics", {"test": {"count": 1, "oa": 0.5, "fgmae_batched": 2}}),
+}
+
+
+@pytest.mark.parametrize("field", STRANGE)
+def test_an_edited_document_is_named_with_its_field(tmp_path: Path, field: str) -> None:
+    name, changed = STRANGE[field]
+    path = run(tmp_path / "a") / f"{name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(RunError, match=rf"{name}\.json: expected the document of a run, found another one: .*{field}"):
+        compare.opened([tmp_path / "a"])
+
+
+def test_predictions_that_no_run_leaves_are_refused(tmp_path: Path) -> None:
+    first, second = run(tmp_path / "a"), run(tmp_path / "b", seed=1)
+    table = pq.read_table(second / predictions.NAME)
+    strange = {
+        "every column once": table.append_column("key", table["key"]),
+        "target: expected classes below 2": table.set_column(1, "target", pa.array([2] * len(table))),
+        "scores: expected 2 numbers": table.set_column(2, "scores", pa.array([[0.5]] * len(table))),
+        "key: expected a value in each row": table.set_column(0, "key", pa.nulls(len(table), pa.string())),
+    }
+    assert table.column_names[:3] == ["key", "target", "scores"]
+    for reason, other in strange.items():
+        pq.write_table(other, second / predictions.NAME)
+        with pytest.raises(RunError, match=f"expected the predictions of a run, cannot read them: .*{reason}"):
+            compare.markdown(compare.opened([first, second]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +127,43 @@ def test_a_run_of_an_earlier_version_reads_its_build_or_says_that_it_is_gone(
         opened(out)
 
 
+def _far(config: dict[str, Any]) -> None:
+    del config["input"]
+    config["build"]["path"] = "http://127.0.0.1:9/build"
+
+
+EDITED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "classes": (lambda config: config["input"].update(classes=[str(i) for i in range(10**6)]), "some [0-9,]+ bytes"),
+    "sides": (lambda config: config["settings"].update(image_size=10**9), "less than or equal to 32768"),
+    "server": (_far, "found the address of a server"),
+    "digest": (lambda config: config["build"].pop("content_digest"), "build.content_digest: Field required"),
+    "path": (lambda config: config["build"].update(path=7), "build.path: Input should be a valid string"),
+    "depth": (lambda config: config.update(more=json.loads("[" * 99 + "]" * 99)), "without end"),
+}
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_a_strangers_config_is_looked_at_before_it_is_used(finished: Finished, tmp_path: Path, name: str) -> None:
+    out, (change, reason) = finished.copied(tmp_path / "run"), EDITED[name]
+    config = json.loads((out / "config.json").read_text())
+    change(config)
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunError, match=reason):
+        sar_data.train.load(out)
+
+
+def test_a_pipe_in_the_place_of_a_document_hangs_nobody(finished: Finished, tmp_path: Path) -> None:
+    out = finished.copied(tmp_path / "run")
+    (out / "metrics.json").unlink()
+    os.mkfifo(out / "metrics.json")
+    with pytest.raises(RunError, match="expected a regular file, found"):
+        sar_data.train.load(out)
+
+
 def test_what_is_no_model_is_answered_in_a_sentence(finished: Finished, classes: str, tmp_path: Path) -> None:
     out = finished.copied(tmp_path / "run")
     best = out / "checkpoints" / "best.pt"
-    best.write_bytes((out / "checkpoints" / "last.pt").read_bytes()[:1000])
+    best.write_bytes(bytes(1 << 21))
     with pytest.raises(RunError, match="expected a checkpoint of a run"):
         sar_data.train.load(out)
     best.unlink()
@@ -372,6 +407,8 @@ def test_leakage_that_cannot_be_looked_at_says_why(finished: Finished, classes: 
     (sentence,) = leakage.sentences(gone)
     assert sentence.startswith("leakage: not known: touching, identical, ")
     assert "not looked at: /gone: expected a sealed build" in sentence
+    far = leakage.leakage(build | {"path": "http://127.0.0.1:9/x"}, Path(classes) / "index.parquet", ["s0001"])
+    assert "found the address of a server" in far["key"].reason
     changed = leakage.leakage(build | {"content_digest": "0"}, Path(classes) / "index.parquet", ["s0001"])
     assert changed["key"].value is None
     assert "expected the build that the run was trained on" in changed["key"].reason

@@ -21,7 +21,7 @@ from sar_data.train.data import Data, Trained
 from sar_data.train.documents import METRICS
 from sar_data.train.inference import leakage
 from sar_data.train.inference.agreement import sized, task_for, unit_for
-from sar_data.train.inference.finished import Finished, opened
+from sar_data.train.inference.finished import MOST_BATCH, Finished, opened
 from sar_data.train.jobs import Job
 from sar_data.train.request import EvaluateRequest
 from sar_data.train.run.evaluate import evaluated
@@ -67,7 +67,8 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
     files = open_files(build)
     try:
         manifest = Manifest.load(files.folder)
-        if not getattr(manifest.splits.get(request.split), "count", 0):
+        count = getattr(manifest.splits.get(request.split), "count", 0)
+        if not count:
             there = [name for name, split in manifest.splits.items() if split.count]
             raise UsageError(f"{build}: expected samples of the split {request.split}, found those of {few(there)}")
         settings = sized(finished, manifest, files, request.split, say)
@@ -79,6 +80,7 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
         "unit": unit_for(found, manifest, build, own=own, say=say),
         "task": task_for(found, manifest, build, settings.task),
         "threads": threads,
+        "batch_size": min(settings.batch_size, count, MOST_BATCH),
         "select": settings.select if same else "last",  # another build's test chose nothing
         "augment": tuple(step for step in settings.augment if step.startswith("drae")),
     }
@@ -115,7 +117,8 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
         table = evaluated(job, data, request.split, ranks, lambda: None)
     if not ranks.first:
         return {}
-    leaking = leakage.leakage(finished.config["build"], data.index, table["key"].to_pylist())
+    keys, named = table["key"].to_pylist(), str(request.build)
+    leaking = leakage.leakage(finished.config["build"], data.index, keys, named=named)
     for line in leakage.sentences(leaking):
         folder.say(line)
     found = scored(folder, job, data, {request.split: table}) | {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sar_data.errors import RunError, SarDataError, UsageError
 from sar_data.train import compare
 from sar_data.train.data import Data
 from sar_data.train.documents import CONFIG
+from sar_data.train.inference.leakage import check_local
 from sar_data.train.input import Input
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import Backbone
@@ -23,6 +25,9 @@ from sar_data.train.preset import resolved
 from sar_data.train.run import checkpoint
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Settings, Tuned
+
+MOST_BATCH = 1 << 12  # images a step, whatever a run says: its answers do not depend on that
+LARGER = 2  # times its weights, at most: what a network computes for itself is small
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,24 @@ def opened(run: str | Path) -> Finished:
     found = _recorded(path, config) or _of_build(path, config, settings)
     side = settings.image_size
     seen = settings.model_copy(update={"image_size": side if found.resized else None})
-    return Finished(path, config, job, seen, side, found, weights)
+    finished = Finished(path, config, job, seen, side, found, weights)
+    _check_room(finished)
+    return finished
+
+
+def _check_room(finished: Finished) -> None:
+    """Raise RunError for a network that is far larger than its weights, before it takes any memory."""
+    settings = finished.settings.model_copy(update={"drop_path": 0.0})  # which has no weights
+    with torch.device("meta"):
+        encoder = replace(finished, settings=settings).encoder()
+        network = _network(finished.job)(encoder, len(finished.input.classes), settings)
+    parts = chain(network.parameters(), network.buffers())
+    need, there = sum(part.numel() * part.element_size() for part in parts), finished.checkpoint.stat().st_size
+    if need > LARGER * there:
+        raise RunError(
+            f"{finished.checkpoint}: expected the weights of {settings.model} for {finished.job}, some {need:,} bytes, "
+            f"found {there:,}"
+        )
 
 
 def _recorded(path: Path, config: Mapping[str, Any]) -> Input | None:
@@ -119,6 +141,7 @@ def _of_build(path: Path, config: Mapping[str, Any], settings: Settings) -> Inpu
     """Return a run's input from its build; raise RunError where that is not there any more."""
     try:
         place, digest, side = config["build"]["path"], config["build"]["content_digest"], settings.image_size
+        check_local(place)
         plain = settings.model_copy(update={"image_size": None, "threads": 1})
         data = Data(place, plain, Ranks(0, 1, torch.device("cpu")))
     except (SarDataError, KeyError, TypeError) as error:

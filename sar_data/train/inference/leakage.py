@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.errors import SarDataError
+from sar_data.errors import RunError, SarDataError
 from sar_data.sealed import leakage as sealed
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
@@ -20,19 +20,27 @@ from sar_data.stream.storage.files import open_files
 FIGURES = [name for name in sealed.MEANINGS if name != "near_duplicate"]  # which needs more than an index
 
 
-def leakage(build: Mapping[str, Any], index: Path, keys: Sequence[str]) -> Card:
+def leakage(build: Mapping[str, Any], index: Path, keys: Sequence[str], *, named: str = "") -> Card:
     """Return the figures of FIGURES for the samples `keys` of an index, against the train split of a run's build.
 
-    `build` is what config.json says of that. A figure is None, with a reason, where the build is not there any more or
-    the samples do not say what is compared.
+    `build` is what config.json says of that. A figure is None, with a reason, where the build is not there any more, is
+    behind a URL that is not the one that the user `named`, or the samples do not say what is compared.
     """
     try:
+        if build["path"] != named:
+            check_local(build["path"])
         train = _train(build)
     except SarDataError as error:
         return sealed.not_looked_at(FIGURES, len(keys), str(error))
     table = read_index(index, sealed.INDEX_COLUMNS)
     asked = table.filter(pc.is_in(table["key"], pa.array(keys, pa.string())))
     return sealed.index_share(asked, train)
+
+
+def check_local(build: str) -> None:
+    """Raise RunError for a run's build behind a URL: a run may come from a stranger, and name any server."""
+    if "://" in build:
+        raise RunError(f"{build}: expected a build in a folder, found the address of a server, which a run alone names")
 
 
 def sentences(found: Card) -> list[str]:
