@@ -13,6 +13,8 @@ import numpy.typing as npt
 Image = npt.NDArray[np.generic]
 Mask = Image
 """uint8 [y, x]."""
+FARTHEST = 1e12
+"""No coordinate is farther from 0, in whatever unit: sums and differences of such have room in a float."""
 IGNORE = 255
 """The value of a mask where there is nothing to learn."""
 

@@ -19,6 +19,7 @@ from sar_data.record import Record
 from sar_data.runners import Runner
 from sar_data.sealed.documents import Quarantined
 from sar_data.sealed.index import SCAN
+from sar_data.sealed.index_bounds import record_flaw
 from sar_data.sealed.names import key_flaw
 from sar_data.sealed.records import to_records, to_table
 from sar_data.sources.filter import take_touched, true_path
@@ -187,6 +188,8 @@ def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
         raise ValueError(f"{record.key}: expected a time with a time zone, found {record.time}")
     if missing := [task.name for task in pipeline.spec.tasks if task.name not in record.labels]:
         raise ValueError(f"{record.key}: expected labels of each task, found none of {', '.join(missing)}")
+    if reason := record_flaw(record):
+        raise BadRecord(record.files[0].path, reason)
     for file in record.files:
         # Whole files that scan reads have a hash, and are what they seem; of others a small one may be a pointer.
         if file.size < HEAD and file.xxh3 is None and (found := in_place_of(tree, file.path)):

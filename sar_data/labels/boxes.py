@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from sar_data.errors import BadObject, BadRecord
 from sar_data.record import Object, Objects
 
@@ -17,6 +19,7 @@ Box = tuple[float, float, float, float]
 
 NO_AREA, OUTSIDE = "box of no area", "box beside the image, or reaching out of it"
 NO_OUTLINE = "outline of fewer than three points"
+MOST_MATCHED = 2000  # objects of an image, each of which is compared with each
 SLACK = 1.0  # pixels: tools count edges from 0 or from 1, and round them either way
 
 
@@ -90,12 +93,18 @@ def matched(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]
     """
     if len(boxes) != len(others):
         raise BadRecord(path, f"expected {len(boxes)} objects, as its sister file has, found {len(others)}")
+    if len(boxes) > MOST_MATCHED:
+        raise BadRecord(path, f"expected at most {MOST_MATCHED} objects to match, found {len(boxes)}")
     places = [[((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in row] for row in (boxes, others)]
-    pairs = sorted((math.dist(a, b), i, j) for i, a in enumerate(places[0]) for j, b in enumerate(places[1]))
+    ours, theirs = (np.array(row, np.float64).reshape(-1, 2) for row in places)
+    distances = np.hypot(*(ours[:, None] - theirs[None]).transpose(2, 0, 1))
     found: dict[int, int] = {}
-    for _, i, j in pairs:
-        if i not in found and j not in found.values():
+    taken = set[int]()
+    for pair in np.argsort(distances, axis=None, kind="stable").tolist():
+        i, j = divmod(pair, len(boxes))
+        if i not in found and j not in taken:
             found[i] = j
+            taken.add(j)
     for i, j in found.items():
         left, top, right, bottom = boxes[i]
         x, y = places[1][j]

@@ -112,7 +112,7 @@ class Found:
             return self.names
         parsers = {"VOC": voc.names, "DOTA": dota.names, "YOLO": yolo.names}
         named = {name for path in files for name in parsers[str(self.form)](self.tree.read(path), path)}
-        return tuple(sorted(named, key=lambda name: (int(name) if name.isdecimal() else -1, name)))
+        return tuple(sorted(named, key=_in_order))
 
     def drawn(self, unit: str, shape: tuple[int, int], classes: Sequence[str], *, most: float = math.inf) -> Drawn:
         """Return the objects of an image of `pictures`, whose size is (height, width), as indices of `classes`.
@@ -154,6 +154,12 @@ class Found:
         if strange := [name for name in self.names if name.lower() not in classes]:
             raise BadRecord(str(self.names_file), f"expected the classes {few(classes)}, found {strange[0][:40]!r}")
         return [classes.index(name.lower()) for name in self.names]
+
+
+def _in_order(name: str) -> tuple[bool, int, str, str]:
+    """Return what names of classes are sorted by: words as text, then numbers, of any length, by their size."""
+    digits = name.lstrip("0") if name.isdecimal() else ""
+    return name.isdecimal(), len(digits), digits, name
 
 
 def _object(

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sar_data.errors import SourceError
+from sar_data.errors import Reading, SourceError
 from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
 
@@ -16,7 +16,8 @@ from sar_data.system.parquet import check_size
 class Table:
     """Rows by the value of one column; half a million take some 200 MB."""
 
-    def __init__(self, table: pa.Table, key: str) -> None:
+    def __init__(self, table: pa.Table, key: str, path: str) -> None:
+        self._path = path
         self._columns = {name: table[name].combine_chunks() for name in table.column_names}
         self._row = {name: i for i, name in enumerate(table[key].to_pylist())}
 
@@ -26,7 +27,10 @@ class Table:
     def get(self, name: str) -> dict[str, Any] | None:
         """Return the row of a sample, or None where there is none."""
         row = self._row.get(name)
-        return None if row is None else {column: values[row].as_py() for column, values in self._columns.items()}
+        if row is None:
+            return None
+        with Reading(f"{self._path}, {name}", "values that Python has, too"):  # such as times and their zones
+            return {column: values[row].as_py() for column, values in self._columns.items()}
 
 
 @lru_cache(maxsize=4)
@@ -39,11 +43,13 @@ def table(tree: Tree, path: str, key: str, columns: tuple[str, ...]) -> Table:
         if not (missing := [name for name in (key, *columns) if name not in found.column_names]):
             found = found.select([key, *columns])
             found.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
+            names = found[key].to_pylist()
+            twice = len(set(names)) != len(names)
+    except (pa.ArrowException, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
         found = f"{error}"[:300]
         raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {found}") from error
     if missing:
         raise SourceError(f"{path}: expected the columns {', '.join((key, *columns))}, found no {', '.join(missing)}")
-    if len(set(found[key].to_pylist())) != len(found):
+    if twice:
         raise SourceError(f"{path}: expected one row for each {key}, found some twice")
-    return Table(found, key)
+    return Table(found, key, path)

@@ -127,7 +127,7 @@ def _value(word: str) -> float:
 
 
 def _label(value: float, line: str, number: int, path: str, known: range) -> int:
-    if value not in known:
+    if not (value.is_integer() and 0 <= value < len(known)):  # a float is sought in a range one by one
         raise BadRecord(
             path, f"line {number}: expected a class from 0 to {len(known) - 1}, found {line.split()[0][:20]}"
         )

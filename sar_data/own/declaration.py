@@ -17,7 +17,11 @@ from sar_data.spec import Tree, Unit
 from sar_data.system import strict_json
 
 NAME, FORMER = "dataset.toml", "dataset.json"
-MOST_FRAMES = 1 << 10
+MOST_FRAMES = MOST_BANDS = 1 << 10
+MOST_FILES = 1 << 14  # of a sample
+MOST_BYTES = 1 << 24  # of a document
+MOST_DOTS = 64  # in a line, outside of text: no field has one, and a key of n parts costs a parser n * n
+_TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*')
 TaskName = Literal["classification", "multilabel", "segmentation", "detection", "none"]
 Labels = Literal["folders", "lists", "table"]
 Boxes = Literal["coco", "voc", "yolo", "dota"]
@@ -128,6 +132,10 @@ class Declaration(pydantic.BaseModel):
                 raise ValueError(f"{field}: expected one for each band of {few(self.bands)}, found {few(found)}")
         if len(self.frame_suffixes) == 1 or len(self.frame_suffixes) > MOST_FRAMES:
             raise ValueError(f"frame_suffixes: expected 2 to {MOST_FRAMES}, found {len(self.frame_suffixes)}")
+        if len(self.band_suffixes or self.bands) > MOST_BANDS:
+            raise ValueError(f"bands: expected at most {MOST_BANDS}, found {len(self.band_suffixes or self.bands)}")
+        if len(self.band_suffixes) * len(self.frame_suffixes) > MOST_FILES:
+            raise ValueError(f"band_suffixes: expected at most {MOST_FILES} files a sample, found more with all frames")
         if self.classes and self.mask_values and len(self.classes) != len(self.mask_values):
             raise ValueError(f"mask_values: expected one a class of {len(self.classes)}, found {len(self.mask_values)}")
         if self.classes and self.label_columns and len(self.classes) != len(self.label_columns):
@@ -164,9 +172,13 @@ def declared(tree: Tree | None, fields: Mapping[str, object] | None = None) -> t
 
 def _document(name: str, tree: Tree) -> dict[str, Any]:
     try:
+        if tree.size(name) > MOST_BYTES:
+            raise SourceError(f"{name}: expected a declaration of at most {MOST_BYTES:,} bytes, found a longer one")
         text = tree.read(name).decode("utf-8-sig")
+        if name == NAME and any(line.count(".") > MOST_DOTS for line in _TEXT.sub("", text).splitlines()):
+            raise ValueError("a key of too many parts")
         found = tomllib.loads(text) if name == NAME else strict_json.loads(text.encode())
-    except BadRecord:
+    except (BadRecord, SourceError):
         raise
     except (ValueError, RecursionError) as error:  # TOML, JSON and UTF-8 all say so
         raise SourceError(

@@ -16,7 +16,7 @@ from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import footprint_of
 from sar_data.own.survey import Survey
 from sar_data.raster import mixed, tiff
-from sar_data.record import IGNORE, Image, Record
+from sar_data.record import FARTHEST, IGNORE, Image, Record
 from sar_data.spec import Tree
 from sar_data.split.neighbours import boxes_of, near
 
@@ -129,7 +129,10 @@ def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence
             continue
         kinds[bands, height, width, dtype] += 1
         crs[place[0] or "none"] += 1
-        if (box := footprint_of(place, (height, width))) is not None and len(placed) < MOST_PLACES:
+        box = footprint_of(place, (height, width))
+        if box is not None and max(map(abs, box)) <= FARTHEST and box[0] < box[2] and box[1] < box[3]:
+            if len(placed) == MOST_PLACES:
+                continue
             labels = tuple(number.setdefault(word, len(number)) for word in labels_of(declaration, found, unit))
             placed.append(Record(key=unit, files=(), labels={"class": labels}, crs=place[0], footprint=box))
             if place[0] and place[1] and place[0][5:8] in ("326", "327"):  # UTM, whose unit is the metre

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sar_data.errors import BadRecord, SourceError
+from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.labels.table import SEPARATORS, read_table
 from sar_data.naming import few
 from sar_data.own.images import SPLITS
@@ -160,7 +160,7 @@ def _of_parquet(path: str, data: bytes, declared: Columns) -> Told:
         names = [*heading.values(), *declared.flags]
         check_size(pa.BufferReader(data), len(data), names)
         rows = pq.read_table(pa.BufferReader(data), columns=names).to_pylist()
-    read = [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+        read = [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
     return Told(read, heading)
 
 
@@ -169,9 +169,9 @@ def _explained(path: str) -> Iterator[None]:
     """Turn what a Parquet reader says of a file that is none into SourceError, naming the file."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, SourceError):
-            raise
+    except SarDataError:
+        raise
+    except Exception as error:  # of a decoder that is not ours: times that Python has no date for, unknown time zones
         raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {error}"[:400]) from None
 
 
@@ -257,6 +257,6 @@ def time_of(row: Row) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(row.date)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise BadRecord(row.where, f"expected a date as ISO 8601 writes it, found {row.date[:40]!r}") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from sar_data import formats
 from sar_data.errors import BuildError
 from sar_data.formats.container import Layout, Shard
+from sar_data.record import FARTHEST, Record
 from sar_data.sealed.index import named
 from sar_data.sealed.manifest import Manifest
 
@@ -39,6 +40,18 @@ def check_bounds(rows: pa.Table, manifest: Manifest, layout: Layout, split: str,
 def check_unused(rows: pa.Table, manifest: Manifest, where: object) -> None:
     """Raise BuildError where rows that no shard has do not say what a record of this manifest may."""
     _check(rows, _records(rows, manifest), where)
+
+
+def record_flaw(record: Record) -> str | None:
+    """Return what no build may say of a record, by the bounds that its index is held to; None where all is sound."""
+    times = [time for time in (record.time, *(date.time for date in record.dates)) if time is not None]
+    if late := next((time for time in times if time.tzinfo and not FIRST <= time < LAST), None):
+        return f"expected a time of {FIRST.year} to {LAST.year}, found {late}"
+    for name, numbers in (("transform", record.transform), ("footprint", record.footprint)):
+        if numbers and not all(abs(number) <= FARTHEST for number in numbers):
+            return f"expected a {name} of numbers up to {FARTHEST:g}, found {numbers}"
+    drawn = ((*thing.box, *(thing.rotated or ()), *chain(*thing.polygons)) for thing in record.objects)
+    return None if all(abs(number) <= FAR for numbers in drawn for number in numbers) else f"expected {PIXELS}"
 
 
 def _check(rows: pa.Table, judged: Iterable[tuple[str, Any, str]], where: object) -> None:
@@ -170,9 +183,9 @@ def _in_time(times: Any) -> Any:
 
 
 def _numbers(lists: pa.Array, length: int) -> Any:
-    """Say of each row whether its list is null, or of so many finite numbers."""
+    """Say of each row whether its list is null, or of so many numbers of a place on Earth."""
     right = pc.fill_null(pc.equal(pc.list_value_length(lists), length), True)
-    return pc.and_(right, _none_of(lists, pc.invert(pc.is_finite(pc.list_flatten(lists)))))
+    return pc.and_(right, _none_of(lists, pc.invert(pc.less_equal(pc.abs(pc.list_flatten(lists)), FARTHEST))))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

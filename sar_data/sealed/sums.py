@@ -22,5 +22,7 @@ def listed(data: bytes, where: str) -> dict[str, str]:
         digest, name = found.groups()
         if flaw(name) or name in (NAME, SUMS_NAME):
             raise BuildError(f"{where}, line {number}: expected names below the build, found {name[:200]!r}")
+        if name in sums:
+            raise BuildError(f"{where}, line {number}: expected every name once, found {name[:200]!r} twice")
         sums[name] = digest
     return sums

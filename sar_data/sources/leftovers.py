@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sar_data.errors import BadRecord, SourceError
 from sar_data.sources.filter import true_path
 from sar_data.sources.standin import HEAD, stand_in
+from sar_data.sources.tree import NO_FILE
 from sar_data.spec import Tree
 
 IMAGES = frozenset(["tif", "tiff", "jpg", "jpeg", "png", "npy"])
@@ -79,6 +80,8 @@ def _kind(tree: Tree, path: str, name: str) -> str | None:
         size = tree.size(path)
         other = stand_in(tree.head(path, HEAD), size) if size < HEAD else None
     except BadRecord as error:
+        if error.reason == NO_FILE:
+            return "pipes, devices and links that are not followed"
         return "links to nowhere" if "found a link" in error.reason else UNREADABLE
     stem, _, ending = name.rpartition(".")
     if other or stem.startswith(ABOUT) or ending not in IMAGES | LABELS:

@@ -25,6 +25,8 @@ LITTER = frozenset(
 )
 """What is no part of any dataset, in lower case; so is what begins with "._"."""
 ANNEX = "annex/objects"
+NO_FILE = "expected a file, found a folder, a pipe or a device"
+MOST_LINKS = 2  # to folders, on the way to a file: links to links would make more folders than anybody can list
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,27 @@ class Folder:
         return f"{self.root}/{path}"
 
     def folders(self, path: str = "") -> list[str]:
-        return [entry.name for entry in self._entries(path) if _is_folder(entry)]
+        return [entry.name for entry in self._entries(path) if self._is_folder(entry, path)]
 
     def files(self, path: str = "") -> list[str]:
         # What is no folder is a file, so that nothing vanishes: a link that leads nowhere fails when it is read.
-        return [entry.name for entry in self._entries(path) if not _is_folder(entry)]
+        return [entry.name for entry in self._entries(path) if not self._is_folder(entry, path)]
+
+    def _is_folder(self, entry: os.DirEntry[str], path: str) -> bool:
+        """Say whether an entry of the folder `path` is one, too; links that make endlessly many folders are none."""
+        try:
+            if not entry.is_dir():
+                return False
+        except OSError:  # a link that leads to itself
+            return False
+        if not entry.is_symlink():
+            return True
+        parts = [part for part in path.split("/") if part]
+        above = [self.root, *(f"{self.root}/{'/'.join(parts[: i + 1])}" for i in range(len(parts)))]
+        if sum(map(os.path.islink, above[1:])) >= MOST_LINKS:
+            return False
+        here = os.path.realpath(entry.path)
+        return not any(os.path.commonpath([here, there]) == here for there in map(os.path.realpath, above))
 
     def size(self, path: str) -> int:
         try:
@@ -69,7 +87,7 @@ class Folder:
         except OSError as error:
             raise BadRecord(path, self._reason(path, error)) from error
         if not stat.S_ISREG(facts.st_mode):
-            raise BadRecord(path, "expected a file, found a directory or a device")
+            raise BadRecord(path, NO_FILE)
         return facts.st_size
 
     def read(self, path: str) -> bytes:
@@ -83,10 +101,13 @@ class Folder:
 
     def _bytes(self, path: str, offset: int, size: int | None) -> bytes:
         try:
-            # Plain descriptors: io.open costs as much again as reading a 58 kB patch.
-            descriptor = os.open(self._below(path), os.O_RDONLY)
+            # Plain descriptors: io.open costs as much again as reading a 58 kB patch. A pipe would hang it otherwise.
+            descriptor = os.open(self._below(path), os.O_RDONLY | os.O_NONBLOCK)
             try:
-                size = os.fstat(descriptor).st_size if size is None else size
+                facts = os.fstat(descriptor)
+                if not stat.S_ISREG(facts.st_mode):
+                    raise BadRecord(path, NO_FILE)
+                size = facts.st_size if size is None else size
                 data = os.pread(descriptor, size, offset)
                 while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
                     data += more
@@ -111,13 +132,6 @@ class Folder:
 def is_litter(name: str) -> bool:
     """Say whether file managers, servers and version control leave a file or folder of this name beside data."""
     return name.startswith("._") or name.casefold() in LITTER
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
 
 
 def _has_bytes(path: str) -> bool:

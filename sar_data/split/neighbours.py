@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import SplitError
-from sar_data.record import Record
+from sar_data.record import FARTHEST, Record
 
 # Share of the extent by which two footprints may miss each other and still touch: corners that were computed
 # from an affine transform, or written in degrees, differ in their last digits.
@@ -23,7 +23,7 @@ Rows = npt.NDArray[np.intp]
 def boxes_of(records: Sequence[Record]) -> Boxes:
     """Return the footprints as [record, (min x, min y, max x, max y)]; every record must have one.
 
-    Raises SplitError where a footprint is empty, reversed or not finite.
+    Raises SplitError where a footprint is empty, reversed, not finite or too far away.
     """
     flat = chain.from_iterable(record.footprint or () for record in records)
     boxes = np.fromiter(flat, dtype=np.float64, count=4 * len(records)).reshape(-1, 4)
@@ -32,8 +32,11 @@ def boxes_of(records: Sequence[Record]) -> Boxes:
 
 
 def check_boxes(boxes: Boxes, key: Callable[[int], str]) -> None:
-    """Raise SplitError where a footprint [row, 4] is empty, reversed or not finite; `key` names the record of a row."""
-    sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    """Raise SplitError where a footprint [row, 4] is empty, reversed, not finite or too far away.
+
+    `key` names the record of a row.
+    """
+    sound = (np.abs(boxes) <= FARTHEST).all(axis=1) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
     if not sound.all():
         row = int(np.flatnonzero(~sound)[0])
         raise SplitError(

@@ -42,6 +42,7 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
     rows, chunks = footer(source, size)
     if not 0 <= rows <= size * ROWS_A_BYTE:
         raise TooLarge(f"expected at most {size * ROWS_A_BYTE} rows, found {rows}")
+    _check_apart(chunks, size)
     chunks = [chunk for chunk in chunks if columns is None or chunk.top in columns]
     room, values = allowance(size), Counter[Chunk]()
     for chunk in chunks:
@@ -60,6 +61,15 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
                 _check_room(room, size, chunk.path)
     except (KeyError, IndexError) as error:
         raise ValueError(f"expected the columns of the file's schema, found {error!r:.80}") from error
+
+
+def _check_apart(chunks: Collection[Chunk], size: int) -> None:
+    """Raise ValueError where two chunks share bytes, which would have to be counted for each, or lie outside a file."""
+    before = 0
+    for chunk in sorted((chunk for chunk in chunks if chunk.start < chunk.stop), key=lambda chunk: chunk.start):
+        if not before <= chunk.start < chunk.stop <= size:
+            raise ValueError(f"{chunk.path}: expected pages of its own within {size} bytes, found others")
+        before = chunk.stop
 
 
 def _check_room(room: int, size: int, column: str) -> None:

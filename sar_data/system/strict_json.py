@@ -6,6 +6,7 @@ import json
 import math
 import re
 from codecs import BOM_UTF8
+from collections import Counter
 from typing import Any, NoReturn
 
 _LONE = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a letter beyond 16 bits, which may lack its other half
@@ -31,8 +32,7 @@ def loads(data: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in found if keys.count(key) > 1)
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"expected every key once, found {twice[:60]!r} twice")
     return found
 

@@ -29,6 +29,7 @@ from sar_data.stream.kernels.quantiles import stretch
 from sar_data.stream.normalize import Normalizer, normalizer
 from sar_data.stream.storage.files import open_files
 
+ENDINGS = ("image.npy", "mask.npy", "json")
 Array = npt.NDArray[Any]
 
 
@@ -79,6 +80,8 @@ def samples(shards: Iterable[dict[str, Any]], known: Mapping[str, ShardDocument]
         count = 0
         for name, data in members(Path(path), document.bytes):
             key, _, ending = name.partition(".")
+            if ending not in ENDINGS:
+                raise BuildError(f"{path}: {name}: expected an image, a mask or JSON")
             if sample and (sample["__key__"] != key or ending in sample):
                 yield sample
                 sample = {}
@@ -103,11 +106,9 @@ def decoded(sample: dict[str, Any], how: Normalizer, layout: Layout) -> dict[str
             if image.shape[:-2] != shape[:-2]:
                 raise BuildError(f"{name}: expected {shape[:-2]} frames and bands, found {image.shape[:-2]}")
             found["image"] = torch.from_numpy(_normalized(image, how))
-        elif ending == "mask.npy" and layout.mask:
+        elif ending == "mask.npy":
             mask = member_array(name, data, layout.shape, 2, "uint8")
             found["mask"] = torch.from_numpy(mask.copy()).long()
-        elif not ending.startswith("__"):
-            raise BuildError(f"{name}: expected an image, a mask or JSON")
     if "image" not in found or ("mask" in found) != layout.mask or "json" not in found:
         raise BuildError(
             f"{sample.get('__url__')}: {found['key']}: expected image, JSON and mask if any, found {[*found]}"

@@ -71,7 +71,7 @@ class _Intervals(_Document):
 
 
 class _Figures(_Document):
-    intervals: _Intervals = _Intervals()
+    intervals: _Intervals | None = None
     fgmae_batched: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 

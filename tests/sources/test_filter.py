@@ -199,6 +199,7 @@ def test_what_is_in_no_record_is_counted_by_kind_and_told(tmp_path: Path) -> Non
         "files that may be labels: 1, such as EuroSAT-SAR/extra/notes.csv",
         "images: 2, such as EuroSAT-SAR/extra/a.png",
         "links to nowhere: 1, such as EuroSAT-SAR/extra/gone.bin",
+        "pipes, devices and links that are not followed: 1, such as EuroSAT-SAR/extra/loop",
         "pointers of Git LFS: 1, such as EuroSAT-SAR/extra/pointer.dat",
     ]
     assert "20 of 27,000 published records" in " ".join(said)

@@ -132,7 +132,8 @@ def test_an_array_that_is_not_what_the_manifest_says_is_refused(
         (sample(npy(IMAGE), card=b"[" * 100_000), "k.json: expected JSON"),
         (member("k.json", b"{}") + END, "expected image, JSON and mask"),
         (member("k.pickle", pickle.dumps(1)) + END, "k.pickle: expected an image"),
-        (member("k.__url__", b"x") + END, "expected image"),
+        (member("k.__url__", b"x") + END, "expected an image"),
+        (member("k.__key__", b"x") + sample(npy(IMAGE)), "k.__key__: expected an image"),
     ],
 )
 def test_a_sample_that_no_writer_wrote_is_refused(copy: Callable[[str], Path], shard: bytes, words: str) -> None:

@@ -98,3 +98,30 @@ def test_a_column_whose_name_has_a_dot_is_looked_at() -> None:
     assert len(data) < 100_000
     with pytest.raises(TooLarge, match=r"file\.name"):
         check_size(pa.BufferReader(data), len(data), ["file.name"])
+
+
+def _thrift(*fields: tuple[int, int, bytes]) -> bytes:
+    """Return a struct of fields: number, type and value, by rising numbers."""
+    data, before = b"", 0
+    for number, kind, value in fields:
+        data, before = data + bytes([(number - before) << 4 | kind]) + value, number
+    return data + b"\0"
+
+
+def _whole(value: int) -> bytes:
+    value, data = value << 1, b""
+    while value > 127:
+        data, value = data + bytes([value & 127 | 128]), value >> 7
+    return data + bytes([value])
+
+
+def test_columns_that_share_their_pages_are_refused_before_these_are_counted_for_each() -> None:
+    page = _thrift((1, 5, b"\0"), (2, 5, b"\0"), (3, 5, b"\0"), (5, 12, _thrift((1, 5, b"\0"), (2, 5, b"\0"))))
+    name = b"\x18\x03key"  # a list of one text
+    facts = _thrift((1, 5, _whole(1)), (3, 9, name), (7, 6, _whole(len(page) * 50_000)), (9, 6, _whole(4)))
+    groups = b"\xfc" + bytes([2_000 & 127 | 128, 2_000 >> 7]) + _thrift((3, 12, facts)) * 2_000
+    listed = _thrift((3, 6, _whole(1)), (4, 9, b"\x1c" + _thrift((1, 9, groups))))
+    data = b"PAR1" + page * 50_000 + listed + len(listed).to_bytes(4, "little") + b"PAR1"
+    assert len(footer(pa.BufferReader(data), len(data))[1]) == 2_000
+    with pytest.raises(ValueError, match="key: expected pages of its own within"):
+        check_size(pa.BufferReader(data), len(data))

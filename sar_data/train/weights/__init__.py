@@ -89,6 +89,8 @@ def load(
         taken = _taken(encoder, contents, row, stem, settled=pooling is not None)
     except UsageError as error:
         raise UsageError(f"{spec}: {error}") from None
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # names and shapes of anyone's
+        raise UsageError(f"{spec}: expected weights of {encoder.name}, found others: {str(error)[:300]}") from error
     expected = (contents.normalize,) if contents.normalize else row.normalize if row else ()
     if expected and normalize not in expected:
         _warn(spec, f"images normalized by {' or '.join(expected)}, this run normalizes by {normalize}")
