@@ -229,7 +229,8 @@ def _value(run: Run, split: str, name: str) -> float | None:
 
 def _interval(run: Run, split: str, name: str) -> tuple[float | None, float | None]:
     found = documents.figures(run.metrics).get(split, {}).get("intervals", {}).get(name)
-    return (found[0], found[1]) if isinstance(found, list) else (None, None)
+    ends = isinstance(found, list) and len(found) == 2 and all(isinstance(end, float) for end in found)
+    return (found[0], found[1]) if ends else (None, None)
 
 
 def _method(run: Run, split: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pydantic
 
@@ -59,14 +59,7 @@ class _Metrics(_Document):
     probe: _Probe = _Probe()
 
 
-Ends = Annotated[list[float], pydantic.Field(min_length=2, max_length=2)]
-
-
 class _Intervals(_Document):
-    """Metric → low and high, None where they are not known, beside `method` and the numbers of how they were made."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Ends | float | None]
     method: str | None = None
 
 

@@ -198,7 +198,7 @@ STRANGE: dict[str, tuple[str, Any]] = {
     "weights": ("config", {"weights": [1]}),
     "probe": ("metrics", {"probe": {"chosen": 3}}),
     "departures": ("metrics", {"departures": [1.5]}),
-    "intervals": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": {"oa": [0.1]}}}),
+    "intervals": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": 7}}),
     "method": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": {"method": ["x"]}}}),
     "fgmae_batched": ("metrics", {"test": {"count": 1, "oa": 0.5, "fgmae_batched": 2}}),
 }
@@ -227,3 +227,10 @@ def test_predictions_that_no_run_leaves_are_refused(tmp_path: Path) -> None:
         pq.write_table(other, second / predictions.NAME)
         with pytest.raises(RunError, match=f"expected the predictions of a run, cannot read them: .*{reason}"):
             compare.markdown(compare.opened([first, second]))
+
+
+def test_an_interval_that_is_none_is_not_shown(tmp_path: Path) -> None:
+    path = run(tmp_path / "a") / "metrics.json"
+    for strange in ([0.1], "ab", {"low": 0.1}, ["x", "y"]):
+        path.write_text(json.dumps({"test": {"count": 1, "oa": 0.5, "intervals": {"oa": strange}}}))
+        assert "| 0.500 |" in compare.markdown(compare.opened([tmp_path / "a"]))

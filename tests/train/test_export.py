@@ -16,8 +16,9 @@ from click.testing import CliRunner
 import sar_data.train
 from sar_data.cli import main
 from sar_data.errors import RunError, UsageError
+from sar_data.train.documents import CONFIG, read
 from sar_data.train.inference import export
-from sar_data.train.run.folder import CONFIG, read, write
+from sar_data.train.run.folder import write
 from tests.train.conftest import Finished
 
 pytestmark = pytest.mark.usefixtures("unrendered")

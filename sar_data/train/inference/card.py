@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sar_data.errors import RunError
+from sar_data.train import documents
 from sar_data.train.inference.finished import Finished
 from sar_data.train.request import SPLITS
-from sar_data.train.run.folder import METRICS, read
 
 ASIDE = ("count", "intervals", "per_class", "confusion", "without_support")  # of a split's figures
 KINDS = {
@@ -19,8 +20,19 @@ KINDS = {
 
 
 def text(finished: Finished, described: Mapping[str, Any]) -> str:
-    """Return the card of an exported model, from what its run recorded."""
-    build, metrics = finished.config["build"], read(finished.path / METRICS)
+    """Return the card of an exported model, from what its run recorded; raise RunError where that is not a run's."""
+    try:
+        return _text(finished, described)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(
+            f"{finished.path}: expected what a card tells of a run, found other fields: {error!r}"
+        ) from error
+
+
+def _text(finished: Finished, described: Mapping[str, Any]) -> str:
+    build, metrics = finished.config["build"], documents.metrics(finished.path)
     title = build.get("title", build["dataset"])
     lines = [
         "---",

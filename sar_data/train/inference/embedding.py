@@ -32,7 +32,7 @@ from sar_data.train import weights
 from sar_data.train.augment.preparation import Preparation
 from sar_data.train.augment.steps import parsed, physical
 from sar_data.train.inference import agreement
-from sar_data.train.inference.finished import MOST_BATCH, opened
+from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import draw
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import LEVELS, Backbone
@@ -119,7 +119,7 @@ def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Seq
     unit = agreement.unit_for(finished.input, manifest, str(request.build), own=False, say=say)
     return Encoding(
         finished.trained_encoder(),
-        settings.model_copy(update={"unit": unit, "batch_size": min(settings.batch_size, MOST_BATCH)}),
+        settings.model_copy(update={"unit": unit}),
         finished.input.figures,
         finished.input.units,
         finished.sha256(),

@@ -21,7 +21,7 @@ from sar_data.train.data import Data, Trained
 from sar_data.train.documents import METRICS
 from sar_data.train.inference import leakage
 from sar_data.train.inference.agreement import sized, task_for, unit_for
-from sar_data.train.inference.finished import MOST_BATCH, Finished, opened
+from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.jobs import Job
 from sar_data.train.request import EvaluateRequest
 from sar_data.train.run.evaluate import evaluated
@@ -80,7 +80,7 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
         "unit": unit_for(found, manifest, build, own=own, say=say),
         "task": task_for(found, manifest, build, settings.task),
         "threads": threads,
-        "batch_size": min(settings.batch_size, count, MOST_BATCH),
+        "batch_size": min(settings.batch_size, count),
         "select": settings.select if same else "last",  # another build's test chose nothing
         "augment": tuple(step for step in settings.augment if step.startswith("drae")),
     }

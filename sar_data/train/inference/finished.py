@@ -106,7 +106,8 @@ def opened(run: str | Path) -> Finished:
         raise RunError(f"{weights}: expected the weights of this run, found nothing: copy a run with its checkpoints")
     found = _recorded(path, config) or _of_build(path, config, settings)
     side = settings.image_size
-    seen = settings.model_copy(update={"image_size": side if found.resized else None})
+    bounded = {"image_size": side if found.resized else None, "batch_size": min(settings.batch_size, MOST_BATCH)}
+    seen = settings.model_copy(update=bounded)
     finished = Finished(path, config, job, seen, side, found, weights)
     _check_room(finished)
     return finished

@@ -19,6 +19,7 @@ from sar_data import __version__
 from sar_data.errors import RunError, UsageError
 from sar_data.progress import Say
 from sar_data.system import durable, locks
+from sar_data.train.documents import CONFIG, read
 from sar_data.train.inference import documents, overview
 from sar_data.train.inference.answers import Answering, tile_of
 from sar_data.train.inference.documents import Answers
@@ -27,7 +28,7 @@ from sar_data.train.inference.images import Image, Images, Stored, images_of
 from sar_data.train.inference.model import Model
 from sar_data.train.inference.parts import FOLDER, Part, Parts, parts_of
 from sar_data.train.request import PredictRequest
-from sar_data.train.run.folder import CONFIG, EVERY_S, read, write
+from sar_data.train.run.folder import EVERY_S, write
 from sar_data.train.run.halt import Halt, halting
 from sar_data.train.run.precision import settle
 from sar_data.train.run.ranks import started
