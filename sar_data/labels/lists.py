@@ -8,7 +8,6 @@ from functools import lru_cache
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.spec import Tree
-from sar_data.system.paths import PATH
 from sar_data.text import decoded
 
 _LIST = re.compile(
@@ -16,6 +15,7 @@ _LIST = re.compile(
     r"(?:[_-]?(?:list|lists|label|labels|file|files|image|images|set|split|data|gt)\d*)?\.(?:txt|csv|tsv|lst|parquet)",
     re.I,
 )
+LONGEST = 4096  # characters of a path: Linux knows no longer one
 _SPLITS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
@@ -39,7 +39,7 @@ def list_names(files: list[str], where: str) -> dict[str, str]:
 def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -> str | None:
     """Return the file that a listed path means: as it is, with an ending, or without the folders of another machine."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." in parts or len(path) > PATH:
+    if ".." in parts or len(path) > LONGEST:
         return None
     for start in range(len(parts)):
         for ending in ("", *endings):

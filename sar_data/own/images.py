@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from sar_data.labels.lists import LONGEST
 from sar_data.labels.splits import split_of
 from sar_data.own.declaration import Declaration
 from sar_data.raster.mixed import ENDINGS
 from sar_data.spec import Tree
-from sar_data.system.paths import PATH
 
 DEEPEST = 32  # levels of folders
 SYSTEMS = frozenset({"__MACOSX", "@eaDir", "lost+found"})  # folders that systems leave behind
@@ -178,7 +178,7 @@ class Names:
     def find(self, name: str) -> str | None:
         """Return the sample that a name means: the longest end that is one, else the only file of that name."""
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-        if not parts or ".." in parts or len(name) > PATH:
+        if not parts or ".." in parts or len(name) > LONGEST:
             return None
         ends = ["/".join(parts[start:]) for start in range(len(parts))]
         exact = next((self._by[end] for end in ends if end in self._by), None)
