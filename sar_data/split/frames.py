@@ -37,6 +37,8 @@ _INVERSE = (
     4397 * _N**4 / 161280,
 )
 _UTM = re.compile(r"EPSG:(326|327|258|269)(\d\d)")
+_ZONES = {"326": range(1, 61), "327": range(1, 61), "258": range(28, 39), "269": range(1, 24)}
+"""Codes of the EPSG → the zones that they have; others of the same hundred are no zones of UTM."""
 DEGREES = ("EPSG:4326", "OGC:CRS84", "EPSG:4258", "EPSG:4269")
 
 
@@ -70,7 +72,7 @@ def _pair(frame: str) -> tuple[Change, Change] | None:
         return _same, _same
     if frame == "EPSG:3857":
         return _from_mercator, _to_mercator
-    if (found := _UTM.fullmatch(frame)) is None or not 1 <= (zone := int(found[2])) <= 60:
+    if (found := _UTM.fullmatch(frame)) is None or (zone := int(found[2])) not in _ZONES[found[1]]:
         return None
     meridian, south = 6 * zone - 183, _SOUTH if found[1] == "327" else 0.0
     return lambda points: _from_utm(points, meridian, south), lambda points: _to_utm(points, meridian, south)

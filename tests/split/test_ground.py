@@ -51,7 +51,9 @@ def test_a_frame_is_projected_as_rasterio_does_to_a_millimetre(
     assert np.abs(frames.to_degrees(crs, found) - degrees).max() < 1e-9
 
 
-@pytest.mark.parametrize("frame", ["EPSG:2154", "pixels of HRSID P0001", "EPSG:32600", "EPSG:32661"])
+@pytest.mark.parametrize(
+    "frame", ["EPSG:2154", "pixels of HRSID P0001", "EPSG:32600", "EPSG:32661", "EPSG:26929", "EPSG:25884"]
+)
 def test_other_frames_have_no_known_place_on_the_earth(frame: str) -> None:
     assert not frames.is_on_earth(frame)
     with pytest.raises(ValueError, match=f"found {frame}"):
