@@ -13,6 +13,7 @@ from sar_data.builder.scan import blaming
 from sar_data.builder.unfit import unfit
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.naming import few
+from sar_data.own.declaration import NAME
 from sar_data.sources.below import Below, Glance
 from sar_data.sources.filter import Filtered
 from sar_data.sources.standin import explaining
@@ -49,11 +50,13 @@ def _fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
     try:
         found = _as_it_is(pipeline, tree)
     except SourceError as error:
+        if pipeline.declare:  # its owner says that this folder is one: no other is taken in its place
+            raise
         found, wrong = None, error
     found = found or _further_down(pipeline, tree) or _further_up(pipeline, source)
     if found:
         return found
-    if pipeline.fit and pipeline.declare and not wrong:  # a set of one's own need not say that it is one
+    if pipeline.fit and pipeline.declare:  # a set of one's own need not say that it is one
         with blaming(pipeline, "fit", "the source"):
             fit, discovered = pipeline.fit(tree)
             return Fitted(fit, tree, discovered)
@@ -88,7 +91,8 @@ def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:
                 found[name] = replace(one, layout=_joined(f"one folder down, in {name}", one.layout))
     if len(found) > 1:
         where = few(sorted(found))
-        raise SourceError(f"expected {pipeline.spec.name} once, found it in the folders {where}: name one of them")
+        what = f"one {NAME}" if pipeline.declare else f"{pipeline.spec.name} once"
+        raise SourceError(f"expected {what}, found it in the folders {where}: name one of them")
     return next(iter(found.values()), None)
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import xxhash
 
 from sar_data.builder.draft import Draft, Job
-from sar_data.builder.origin import Opened, Pixels
+from sar_data.builder.origin import Opened, Pixels, Raw
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import SLOTS, Proof
+from sar_data.builder.scan import offering_quarantine
 from sar_data.builder.suspects import BORDER, FILL, INFINITE, LOWEST_FILL, REASONS, ZERO, Counts, bordered, unfilled
 from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Place, Shard, Written
@@ -55,7 +56,8 @@ def pack(draft: Draft, runner: Runner, progress: Progress | None = None) -> None
     total = sum(shard.count for shard in draft.shards)
     done = total - sum(shard.count for shard in todo)
     # Closed at once on failure: the target's lock must not go before the workers have put down their shards.
-    with closing(runner.map(partial(pack_shard, job), todo)) as packed, _needs(draft):
+    offered = offering_quarantine(job.bad_records) if isinstance(job.origin, Raw) else nullcontext()
+    with closing(runner.map(partial(pack_shard, job), todo)) as packed, _needs(draft), offered:
         for shard in packed:
             if container.spooled:
                 _commit(job, shard)

@@ -22,7 +22,7 @@ from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
-from sar_data.builder.scan import Scanned, counted, scan
+from sar_data.builder.scan import Scanned, counted, offering_quarantine, scan
 from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
@@ -126,7 +126,7 @@ def _scanned(
     request: BuildRequest, fit: Fitted, runner: Runner, progress: Progress | None, say: Say | None
 ) -> tuple[Scanned, Fitted]:
     """Return what a scan finds, and what fits it: NaN has a place where the files of some record need it."""
-    with counting(fit.tree):
+    with counting(fit.tree), offering_quarantine(request.bad_records):
         scanned = scan(
             fit.pipeline,
             fit.tree,
@@ -223,7 +223,8 @@ def _misplaced(records: Sequence[Record], assignment: Assignment, bad_records: B
     paths = {record.key: record.files[0].path for record in records if record.key in assignment.bad}
     bad = [Quarantined(key=key, path=paths[key], reason=assignment.bad[key]) for key in sorted(assignment.bad)]
     if bad and bad_records == "stop":
-        raise BadRecord(bad[0].path, f"{bad[0].key}: {bad[0].reason}")
+        with offering_quarantine(bad_records):
+            raise BadRecord(bad[0].path, f"{bad[0].key}: {bad[0].reason}")
     return bad
 
 

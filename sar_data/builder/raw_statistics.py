@@ -33,9 +33,11 @@ def recognise(source: Path) -> Pipeline:
     tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
     found = [p for p in known if holds(p, tree)]
     if not found:
+        own = min(p.spec.name for p in known if p.declare is not None)
         raise SourceError(
-            f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither. Where "
-            f"the data are your own, `sar-data init {source}` writes a {DECLARATION}"
+            f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither. For "
+            f"data of your own `sar-data init {source}` writes a {DECLARATION}; or build the dataset {own} with "
+            f"`source={source}` and fields such as `unit=…`"
         )
     if DECLARATION in tree.files():
         found = [p for p in found if p.declare is not None] or found

@@ -180,6 +180,18 @@ def blaming(pipeline: Pipeline, act: str, what: str) -> Iterator[None]:
         raise PipelineFault(pipeline.spec.name, act, what, error) from error
 
 
+@contextmanager
+def offering_quarantine(bad_records: BadRecords) -> Iterator[None]:
+    """Let a record that stops a build say how the build goes on without it, unless it names a policy of its own."""
+    try:
+        yield
+    except BadRecord as error:
+        if bad_records != "stop" or "`bad_" in error.reason:
+            raise
+        remedy = "`bad_records=quarantine` leaves out records that are so"
+        raise BadRecord(error.path, f"{error.reason}. {remedy}") from error.__cause__
+
+
 def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
     """Return a record that keeps what every pipeline promises of records; else the fault is the pipeline's."""
     if reason := key_flaw(record.key):

@@ -192,7 +192,7 @@ def _scaling(seen: Evidence) -> Iterator[str]:
 def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence, guessed: list[str]) -> Iterator[str]:
     """Yield the task and what labels the samples, with the classes in order."""
     yield from _comment(f"Guessed: {'; '.join(guessed)}.")
-    for sentence in found.left():
+    for sentence in (*found.columns(), *found.left()):
         yield from _comment(f"{sentence[0].upper()}{sentence[1:]}.")
     if is_open(declaration):
         yield "# ASK the task: classification, multilabel, segmentation, detection or none."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from sar_data.dtypes import scaled, without
 from sar_data.errors import SarDataError
@@ -15,7 +16,7 @@ from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import Plan, read, scan
 from sar_data.own.survey import Survey
 from sar_data.progress import WARNING
-from sar_data.raster import mixed
+from sar_data.raster import mixed, tiff
 from sar_data.record import Image
 from sar_data.spec import DatasetSpec, Tree
 
@@ -34,6 +35,7 @@ def contradictions(tree: Tree, plan: Plan, spec: DatasetSpec, found: Survey) -> 
         *_order(spec, _called(samples, len(spec.bands)), "are called"),
         *_unpolarized(spec),
         *_scales(plan.declaration, spec, notes),
+        *_places(tree, plan.declaration, samples),
         *_values(_images(tree, plan, units), spec),
     )
     return [f"{WARNING}{line}" for line in lines]
@@ -82,6 +84,19 @@ def _scales(said: Declaration, spec: DatasetSpec, notes: Noted) -> Iterator[str]
         yield f"scale: the files note one, which is not applied: give {fields}, or `scale=1` where values need none"
     elif (spec.scale, spec.offset) != notes.scaling:
         yield f"scale: declared otherwise than the files note: {fields}"
+
+
+def _places(tree: Tree, said: Declaration, samples: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Say that declared coordinates are not used, where files have a place."""
+    placed = [path for path, *_ in samples if said.x_column and mixed.is_tiff(path) and _is_placed(tree, path)]
+    if placed:
+        yield f"x_column, y_column: images with a georeference, such as {placed[0]}, keep their own place"
+
+
+def _is_placed(tree: Tree, path: str) -> bool:
+    with suppress(SarDataError):
+        return None not in tiff.georeference(tree, path)
+    return False
 
 
 def _images(tree: Tree, plan: Plan, units: Sequence[str]) -> list[Image]:

@@ -148,6 +148,8 @@ class Declaration(pydantic.BaseModel):
             raise ValueError(f"mask_values: expected at most 255, found {len(self.mask_values)}")
         if (self.x_column is None) != (self.y_column is None):
             raise ValueError("x_column and y_column: expected both or neither, found one")
+        if self.crs and not self.x_column:
+            raise ValueError("crs: expected x_column and y_column, which it is of, found none")
         for field in ("images", "table", "masks"):
             if (path := getattr(self, field)) and (path.startswith("/") or ".." in path.split("/")):
                 raise ValueError(f"{field}: expected a path below the folder, found {path!r:.120}")

@@ -84,8 +84,8 @@ def fit(
         fit=None,
         declare=None,
     )
-    doubts = contradictions(tree, plan, spec, found)
-    return fitted, (*([where] if where else []), *guessed, _shown(spec, dtype, sizes), *told, *found.left(), *doubts)
+    said_of = _shown(spec, dtype, sizes), *told, *found.columns(), *found.left()
+    return fitted, (*([where] if where else []), *guessed, *said_of, *contradictions(tree, plan, spec, found))
 
 
 def by_lists(

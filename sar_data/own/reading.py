@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sar_data.errors import BadRecord
+from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import Drawn
 from sar_data.naming import few
 from sar_data.own.classes import index_of, labels_of
@@ -45,17 +45,20 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     """Yield the record of one sample, from names, rows and the heads of its files."""
     found, said = survey(tree, plan.declaration), plan.declaration
     if (absent := found.absent.get(unit)) is not None:
-        raise BadRecord(unit, f"expected an image, found no file that {absent.image:.120} could mean")
+        what = f"expected an image, found no file that {absent.image:.120} could mean"
+        raise BadRecord(unit, f"{what}: {len(found.absent):,} rows or lines name none")
     chip, row = found.chips[unit], found.rows.get(unit)
     if chip.missing is not None:
-        raise BadRecord(unit, f"expected {chip.missing} with it, found none")
+        lacking = sum(one.missing is not None for one in found.chips.values())
+        raise BadRecord(unit, f"expected {chip.missing} with it, found none: {_share(lacking, found)} lack a file")
     shape = _shape(tree, chip, plan.bands_a_file)
     place = _georeference(tree, chip)
     labels, unused = _labels(plan, found, unit, row)
     files = [SourceFile(path, tree.size(path)) for path in chip.files]
     if said.task == "segmentation":
         if unit not in found.masks:
-            raise BadRecord(unit, "expected a mask of the same name, found none")
+            lacking = len(found.chips.keys() - found.masks.keys())
+            raise BadRecord(unit, f"expected a mask of the same name, found none: {_share(lacking, found)} have none")
         files.append(SourceFile(mask := found.masks[unit], tree.size(mask)))
     drawn = _drawn(plan, found, unit, shape)
     if said.task == "detection":
@@ -76,6 +79,10 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         footprint=footprint,
         unused=unused,
     )
+
+
+def _share(count: int, found: Survey) -> str:
+    return f"{count:,} of {len(found.chips):,} samples"
 
 
 def read(tree: Tree, record: Record, plan: Plan) -> Sample:
@@ -186,16 +193,20 @@ def _footprint(
         x, y = float(row.x), float(row.y)
     except ValueError:
         raise BadRecord(row.where, f"expected coordinates, found {row.x[:20]!r} and {row.y[:20]!r}") from None
+    if said.pixel_size_m is None:
+        raise SourceError(
+            f"pixel_size_m: expected the size of a pixel in metres, for a footprint around {said.x_column} and "
+            f"{said.y_column}, found none: give `pixel_size_m=…`"
+        )
     crs = said.crs or "EPSG:4326"
-    pixel = said.pixel_size_m or 0.0
-    across, down = width * pixel / 2, height * pixel / 2
+    across, down = width * said.pixel_size_m / 2, height * said.pixel_size_m / 2
     if crs == "EPSG:4326":
         if not (-180 <= x <= 180 and -90 < y < 90):
             raise BadRecord(
                 row.where, f"expected longitude and latitude in degrees, found {x:g} and {y:g}: give `crs=…`"
             )
         across, down = across / METRES_A_DEGREE / float(np.cos(np.radians(y))), down / METRES_A_DEGREE
-    if not (across and np.isfinite([x, y]).all()):
+    if not np.isfinite([x, y]).all():
         return crs, None
     return crs, (x - across, y - down, x + across, y + down)
 

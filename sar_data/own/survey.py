@@ -28,7 +28,15 @@ from sar_data.own.rows import Columns, Row, read_rows, time_of
 from sar_data.spec import Tree
 
 LIST_FOLDERS = ("lists", "list", "splits", "split", "imagesets")
-ROLES = ("image", "label", "split", "group", "date", "x", "y")
+ROLES = {
+    "image": "the image",
+    "label": "the label",
+    "split": "the split",
+    "group": "the group",
+    "date": "the time",
+    "x": "x of the centre",
+    "y": "y of the centre",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +46,8 @@ class Survey:
     Where rows name images, those that no row names are in `unnamed` and are no samples. `absent` has the rows that name
     no image, by what names the row; `strangers` are images that end in none of the declared suffixes; `lists` are the
     lists that were read, by split. `undated` says why no row has a date although a column is called so, `unplaced` are
-    the columns that are called as coordinates are and were not declared.
+    the columns that are called as coordinates are and were not declared. `used` has the columns of the table, or of the
+    first list, by their role.
     """
 
     chips: Mapping[str, Chip]
@@ -52,11 +61,17 @@ class Survey:
     boxes: Found | None
     undated: str | None
     unplaced: tuple[str, str] | None
+    used: Mapping[str, str]
 
     def split_by_folder(self, unit: str) -> str | None:
         """Return the split that folders say of a sample, or the names of the documents of its boxes."""
         picture = self.boxes.pictures.get(unit) if self.boxes else None
         return self.folders[unit][0] or (picture.split if picture else None)
+
+    def columns(self) -> list[str]:
+        """Return sentences of the columns that are used, and for what."""
+        said = ", ".join(f"{column} is {ROLES[role]}" for role, column in self.used.items())
+        return [f"columns: {said}"] if said else []
 
     def left(self) -> list[str]:
         """Return sentences of the images that are no samples, and of columns that are not used."""
@@ -118,6 +133,7 @@ def survey(tree: Tree, declaration: Declaration) -> Survey:
         boxes=_boxes(tree, declaration),
         undated=undated,
         unplaced=None if declaration.x_column else _coordinates(headings),
+        used=_used(declaration, headings[0] if headings else {}, dated=undated is None),
     )
 
 
@@ -181,6 +197,18 @@ def _read(
         headings.append(told.heading)
         for row in told.rows:
             yield Row(row.image, row.where, row.labels, split, row.group, row.date, row.x, row.y)
+
+
+def _used(declaration: Declaration, heading: Mapping[str, str], *, dated: bool) -> dict[str, str]:
+    """Return the columns of a heading that say something of the samples, by their role."""
+    uses = {
+        "label": declaration.labels in ("table", "lists"),
+        "split": (declaration.split or "").partition(":")[0] == "column",
+        "date": dated,
+        "x": declaration.x_column is not None,
+        "y": declaration.y_column is not None,
+    }
+    return {role: heading[role] for role in ROLES if role in heading and uses.get(role, True)}
 
 
 def _coordinates(headings: Iterable[Mapping[str, str]]) -> tuple[str, str] | None:

@@ -48,7 +48,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(source: Path, out: Path, said: list[str] | None = None, **choices: Any) -> Build:
-    request = BuildRequest(**{"dataset": invented.pipeline(), "source": source, "out": out, **choices})
+    whole = {"split": "random:train=1,val=0,test=0"}  # nothing to say of empty parts
+    request = BuildRequest(**{"dataset": invented.pipeline(), "source": source, "out": out, **whole, **choices})
     return build(request, say=None if said is None else said.append)
 
 

@@ -216,6 +216,34 @@ def test_coordinates_of_a_table_place_images_that_have_no_georeference(tmp_path:
     left, bottom, right, top = records["0"].footprint or (0, 0, 0, 0)
     assert (records["0"].crs, (left + right) / 2, (bottom + top) / 2) == ("EPSG:4326", 10.0, 48.0)
     assert top - bottom == pytest.approx(160 / 111_320)
+    _, said = fit(Folder.at(tmp_path), PIPELINE, {"x_column": "lon", "y_column": "lat", "pixel_size_m": 10})
+    assert "columns: image is the image, label is the label, lon is x of the centre, lat is y of the centre" in said
+
+
+def test_coordinates_that_make_no_footprint_stop(tmp_path: Path) -> None:
+    for i in range(3):
+        png(tmp_path / f"{i}.png", i)
+    (tmp_path / "meta.csv").write_text("image,label,lon,lat\n0,x,10.0,48.0\n1,y,10.5,48.0\n2,x,11.0,48.0\n")
+    with pytest.raises(SourceError, match=r"pixel_size_m: expected the size of a pixel .*`pixel_size_m=…`"):
+        fitted(tmp_path, x_column="lon", y_column="lat")
+    with pytest.raises(UsageError, match="`crs=EPSG:4326`: expected x_column and y_column"):
+        fitted(tmp_path, crs="EPSG:4326")
+
+
+def test_coordinates_beside_a_georeference_are_left_out_and_said_so(tmp_path: Path) -> None:
+    for i in range(2):
+        tif(tmp_path / f"{i}.tif", values(i), place=i)
+    (tmp_path / "meta.csv").write_text("image,lon,lat\n0,10.0,48.0\n1,10.5,48.0\n")
+    fields = {"unit": "power", "x_column": "lon", "y_column": "lat"}
+    _, said = fit(Folder.at(tmp_path), PIPELINE, fields)
+    assert "warning: x_column, y_column: images with a georeference, such as 0.tif, keep their own place" in said
+    assert {record.crs for record in fitted(tmp_path, **fields)[1].values()} == {"EPSG:32632"}
+
+
+def test_init_says_what_each_column_is_used_for(tmp_path: Path) -> None:
+    rows(tmp_path, "file;class;acquired;lon;lat\n0;a;2024-05-01;1;2\n1;b;2024-05-02;1;2\n2;a;2024-05-03;1;2\n")
+    text = text_of(Folder.at(tmp_path), "x")
+    assert "# Columns: file is the image, class is the label, acquired is the time." in text
 
 
 @pytest.mark.parametrize(
