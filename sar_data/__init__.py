@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sar_data.catalog import datasets, info
-    from sar_data.public import against, build, convert, fetch, looks, open, shift, stats, verify
+    from sar_data.public import against, build, convert, fetch, leakage, looks, open, shift, stats, verify
     from sar_data.stream.dataset import Stream
 
 __version__ = "0.2.0"
@@ -25,6 +25,7 @@ __all__ = [
     "datasets",
     "fetch",
     "info",
+    "leakage",
     "looks",
     "open",
     "shift",

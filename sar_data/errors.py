@@ -96,6 +96,10 @@ class SplitError(SarDataError, ValueError):
     """A split policy cannot be applied, or its result breaks a law (such as an empty train split)."""
 
 
+class LeakageError(SarDataError, ValueError):
+    """A figure of leakage is above the limit that was asked for, or not known."""
+
+
 class TargetError(SarDataError, OSError):
     """The target cannot be written: full, read-only, or held by another build."""
 

@@ -15,6 +15,8 @@ from typing import Any
 from sar_data import catalog
 from sar_data.builder import itinerary
 from sar_data.builder.counted import counted, opened
+from sar_data.builder.leakage import LeakageRequest
+from sar_data.builder.leakage import leakage as leaking
 from sar_data.builder.request import (
     BadObjects,
     BadRecords,
@@ -33,7 +35,7 @@ from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
 from sar_data.sealed.against import against as compared
-from sar_data.sealed.documents import SplitStatistics
+from sar_data.sealed.documents import LeakageFigure, SplitStatistics
 from sar_data.sealed.looks import Radiometry, radiometry
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
@@ -253,6 +255,50 @@ def looks(path: str | Path, *, split: str = "train", images: int = 1000) -> dict
     The first `images` of the split are read, a fair draw of it. Raises UsageError for a split without samples.
     """
     return radiometry(Build.open(Path(path)), split, images)
+
+
+def leakage(
+    path: str | Path,
+    against: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    variant: str | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    lists: str | Path | None = None,
+    full: bool = False,
+    fail_above: str | None = None,
+    plot: str | Path | None = None,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, LeakageFigure]:
+    """Return what the test and val samples at `path` share with train, or all of them with those `against`, by figure.
+
+    What the parameters mean stands in LeakageRequest (sar_data/builder/leakage.py), what the figures mean in
+    docs/leakage.md. Raises LeakageError where a figure is above its limit in `fail_above`, or not known.
+    """
+    request = LeakageRequest(
+        path=Path(path),
+        against=_path(against),
+        dataset=dataset,
+        variant=variant,
+        split=split,
+        seed=seed,
+        lists=_path(lists),
+        full=full,
+        fail_above=fail_above,
+        plot=_path(plot),
+    )
+    with _crew(workers, runner, dask_address) as computing:
+        report = leaking(request, computing, progress)
+    if request.plot:
+        from sar_data.views.pairs import draw
+
+        draw(report.builds, report.pairs, report.title, request.plot)
+    report.check(request.limits)
+    return report.figures
 
 
 def fetch(

@@ -118,10 +118,12 @@ LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
 ENTRIES = {
     "flows.build.build",
     "flows.convert.convert",
+    "flows.leakage.leakage",
     "sar_data.cli.build.command",
     "sar_data.cli.stats.command",
     "sar_data.public.build",
     "sar_data.public.convert",
+    "sar_data.public.leakage",
     "sar_data.public.stats",
     "sar_data.stream.dataset.Stream.__init__",
     "sar_data.train.inference.verbs.embed",

@@ -20,7 +20,7 @@ from sar_data.sealed.opened import Build
 from tests.mini import invented
 from tests.places import ROOT
 
-LATER = {"leakage", "diff", "export", "report", "plan"}
+LATER = {"diff", "export", "report", "plan"}
 CREW = {"workers", "runner", "dask_address", "progress", "say"}
 ONLY_REQUEST = {"statistics"}  # for benchmarks
 ONLY_CLI = {"help", "as_json"}

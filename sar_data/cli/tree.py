@@ -28,6 +28,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Check": {
         "verify": "Check a sealed build against its manifest; list all that is wrong.",
         "stats": "Show the band statistics of a build or of a raw folder.",
+        "leakage": "Show what a split, or a set of samples, shares with another.",
     },
     "Look": {"show": "Draw a contact sheet of a build."},
     "Train": {"train": "Train on a build: probe, finetune, segment, detect."},

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from sar_data.progress import Progress
 from sar_data.sealed.documents import LeakageFigure
 from sar_data.split.ground import Ground
-from sar_data.split.leakage import Leakage, on_the_ground, unknown
+from sar_data.split.leakage import EXTENTS, Leakage, on_the_ground, unknown
 from sar_data.split.neighbours import check_boxes
 from sar_data.statistics.alike import Alike, alike, has_structure
 from sar_data.statistics.thumbnail import CELLS, Thumbs
@@ -28,10 +28,7 @@ PAIRS = {"": ("test", "train"), "val-train.": ("val", "train"), "test-val.": ("t
 MEANINGS = {
     "touching": "touch one on the ground",
     "identical": "show the very ground of one",
-    "within_1": "lie at most 1 extent from one",
-    "within_2": "lie at most 2 extents from one",
-    "within_4": "lie at most 4 extents from one",
-    "within_8": "lie at most 8 extents from one",
+    **{f"within_{extents}": f"lie at most {extents} extents from one" for extents in EXTENTS},
     "group": "are of the group of one",
     "place": "are of the place of one",
     "acquisition": "were taken at the moment of one",
@@ -41,6 +38,7 @@ MEANINGS = {
     "near_duplicate": "look like one",
 }
 """Figure → what its share of the judged samples does, each with some sample of the other split."""
+WITHIN = [f"within_{extents}" for extents in EXTENTS]
 PASS_US = 15 * 60 * 1_000_000  # a pass images for minutes; the next one, of a twin satellite, is 49 minutes away
 DAY_US = 24 * 3600 * 1_000_000
 COLUMNS = ["key", "group", "place", "time", "dates", "footprint", "reference_frame", "crs"]
@@ -126,11 +124,23 @@ def sentences(found: Card, *, judged: str = "test samples", other: str = "train"
     for name, figure in found.items():
         if figure.value is None:
             reasons.setdefault(figure.reason, []).append(name)
-        else:
+        elif name not in WITHIN:
             unseen = f" ({figure.reason})" if figure.reason else ""
             yield f"{100 * figure.value:.1f} % of {figure.of:,} {judged} {MEANINGS[name]} of {other}{unseen}"
-    if reasons:
+        elif name == WITHIN[-1]:
+            yield f"extents from {judged} to the nearest of {other}: {_distances(found)}"
+    if len(reasons) == 1 and len(reasons.get(why := next(iter(reasons)), ())) == len(found):
+        yield f"{judged} against {other}: {why}"
+    elif reasons:
         yield "not known: " + "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+
+
+def _distances(found: Card) -> str:
+    """Return the histogram of distances that cumulated shares are of."""
+    shares = [found[name].value or 0.0 for name in ("touching", *WITHIN)]
+    ends = ["0", *(f"to {extents}" for extents in EXTENTS), "more"]
+    parts = np.diff([0.0, *shares, 1.0])
+    return ", ".join(f"{end}: {100 * part:.1f} %" for end, part in zip(ends, parts, strict=True))
 
 
 def pair(found: Card, prefix: str = "") -> Card:

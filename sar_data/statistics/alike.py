@@ -20,10 +20,11 @@ from sar_data.progress import Progress
 from sar_data.statistics.thumbnail import CELLS, SIDE, Thumbs, quantized
 
 CANDIDATES = 64
-LEAST_CORRELATION = 0.7
-CHANCE = 4.8, 0.8
-"""Standard deviations that no chance reaches, at 1 image compared with, and for each ten times as many: on real images
-less than one in a thousand finds another scene alike (docs/leakage.md)."""
+LEAST = ((0.92, 4.8), (0.7, 6.4))
+"""Correlation → standard deviations beyond chance that make two images alike, among 1 image compared with."""
+MORE = 0.8
+"""Standard deviations more for each ten times as many images: on real images less than one in a thousand finds another
+scene alike (docs/leakage.md)."""
 FREQUENCIES = 6  # along each axis, of a signature
 WINDOW = 13  # cells of a thumbnail's middle that are correlated
 SHIFTS = tuple(0.375 * step for step in range(-3, 4))  # cells: 8 pixels of 120 are 1.07
@@ -64,12 +65,17 @@ def alike(queries: Thumbs, targets: Thumbs, progress: Progress | None = None) ->
         for first in range(0, len(rows), COMPARED):
             part = slice(first, first + COMPARED)
             best, correlation, beyond = _compared(sharp[0][block][part], sharp[1], likeliest[part])
-            sure = (correlation >= LEAST_CORRELATION) & (beyond >= CHANCE[0] + CHANCE[1] * np.log10(len(others)))
+            sure = _is_sure(correlation, beyond - MORE * np.log10(len(others)))
             found.partner[rows[part]] = np.where(sure, others[best], -1)
             found.correlation[rows[part]], found.beyond[rows[part]] = correlation, beyond
         if progress:
             progress("compare", start + len(rows), len(asked))
     return found
+
+
+def _is_sure(correlation: Floats, beyond: Floats) -> npt.NDArray[np.bool_]:
+    rules = [(correlation >= least) & (beyond >= deviations) for least, deviations in LEAST]
+    return np.asarray(np.logical_or.reduce(rules))
 
 
 def sharpened(thumbs: Thumbs) -> Thumbs:
@@ -123,15 +129,15 @@ def _likeliest(queries: Floats, targets: Floats) -> Rows:
 
 def _compared(queries: Thumbs, targets: Thumbs, candidates: Rows) -> tuple[Rows, Floats, Floats]:
     """Return the candidate of each query that is farthest beyond chance, its correlation, and how far that is."""
+    bands = queries.shape[1]
     moved = _windows(queries, SHIFTS, flips=True)
     others = _windows(targets[candidates.ravel()]).reshape(*candidates.shape, -1)
     every = moved @ others.swapaxes(1, 2)  # [query, variant, candidate]
     variant = every.argmax(axis=1)
     correlation = np.take_along_axis(every, variant[:, None], axis=1)[:, 0]
     there = moved[np.arange(len(queries))[:, None], variant]
-    bright = np.einsum("qcd,qcd->qc", there**2, others**2)
+    bright = np.einsum("qcd,qcd->qc", _energy(there, bands), _energy(others, bands))
     still = _windows(queries)[:, 0]
-    bands = queries.shape[1]
     spread = np.einsum("qf,qcf->qc", _spectra(still, bands), _spectra(others, bands))
     parts = 1 / np.maximum(np.maximum(bright, spread), 1e-6)  # independent ones
     beyond = np.arctanh(np.minimum(correlation, 0.9999)) * np.sqrt(np.maximum(parts - 3, 0))
@@ -154,6 +160,11 @@ def _windows(sharp: Thumbs, shifts: Sequence[float] = (0.0,), *, flips: bool = F
     found = found - found.mean(axis=3, keepdims=True)
     found = found.reshape(images, found.shape[1], -1)
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=2, keepdims=True), 1e-6))
+
+
+def _energy(windows: Floats, bands: int) -> Floats:
+    """Return the share of each cell in the square of a window [..., band * cell], all bands together."""
+    return np.asarray((windows.reshape(*windows.shape[:-1], bands, -1) ** 2).sum(axis=-2))
 
 
 def _spectra(windows: Floats, bands: int) -> Floats:

@@ -62,7 +62,7 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
             # Of several frames the first is shown.
             images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
             masks.append(None if place.mask_offset is None else reader.mask(place)[thin])
-    pictures, note = stretched(images, [band.name for band in manifest.bands], _unit(manifest))
+    pictures, note = stretched(images, [band.name for band in manifest.bands], unit_of(manifest))
     head = f"{manifest.title} · {split}, {len(rows)} of {manifest.splits[split].count} patches, seed {seed}"
     objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
@@ -122,7 +122,8 @@ def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) 
     return _wrapped([*(labels or [] if detection is not manifest.tasks[0] else []), *counted])
 
 
-def _unit(manifest: Manifest) -> str:
+def unit_of(manifest: Manifest) -> str:
+    """Return the unit of a build's first band, as pictures write it."""
     return {"1": "σ", "minmax": "of the train range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from click.testing import CliRunner, Result
 
 import sar_data
 import sar_data.train
+from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.cli.build import command as build
 from sar_data.cli.convert import command as convert
 from sar_data.cli.declaration import Field
 from sar_data.cli.fetch import command as fetch
+from sar_data.cli.leakage import command as leakage
 from sar_data.cli.train import command as train
 from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
@@ -81,6 +84,37 @@ def test_names_and_defaults_of_a_verification_are_the_same() -> None:
     assert python == {"path": NONE, "full": False} | dict.fromkeys(CREW)
     assert _parameters(flow.fn) == python
     assert _typed(verify) == python | {"path": None}
+
+
+def test_names_and_defaults_of_a_look_at_leakage_are_the_same() -> None:
+    from flows.leakage import leakage as flow
+
+    python = _fields(LeakageRequest) | dict.fromkeys(CREW)
+    assert _parameters(sar_data.leakage) == _parameters(flow.fn) == python
+    assert _typed(leakage) == python | {"path": None}
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"fail_above": "touch=0"}, "unknown figure of leakage 'touch'. Did you mean 'touching'?"),
+        ({"fail_above": "touching=2"}, "expected a share from 0 to 1, found 2"),
+        ({"fail_above": "touching"}, "expected touching=SHARE"),
+        ({"plot": "pairs.jpg"}, "expected a name ending in .png, found another"),
+    ],
+)
+def test_checks_and_messages_of_a_look_at_leakage_are_the_same(
+    choices: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    from flows.leakage import leakage as flow
+
+    choices = {name: tmp_path / value if name == "plot" else value for name, value in choices.items()}
+    with pytest.raises(UsageError, match=re.escape(message)) as python:
+        sar_data.leakage(tmp_path, **choices)
+    with pytest.raises(UsageError) as run:
+        flow.fn(path=tmp_path, **choices)
+    assert str(run.value) == str(python.value)
+    _assert_said(CliRunner().invoke(main, ["leakage", str(tmp_path), *_words(choices)]), python.value)
 
 
 def test_names_and_defaults_of_a_download_are_the_same() -> None:

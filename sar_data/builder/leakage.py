@@ -1,0 +1,228 @@
+"""Leakage of a split, or of one set of samples against another: figures, limits, and the pairs that leak most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.builder.judged import Choice, Judged, judged
+from sar_data.errors import LeakageError, UsageError, unknown
+from sar_data.progress import Progress
+from sar_data.runners import Runner
+from sar_data.sealed.leakage import (
+    MEANINGS,
+    PAIRS,
+    Card,
+    ground_of,
+    index_share,
+    near_share,
+    not_looked_at,
+    pair,
+    records_share,
+    sentences,
+)
+from sar_data.sealed.opened import Build
+from sar_data.split.ground import identical, touching
+
+MOST_PAIRS = 12
+KINDS = ("duplicate", "near_duplicate", "identical", "touching")
+"""Figures of which pairs are shown, the worst first."""
+UNSEEN = (
+    "Not looked at: whether samples without a common name, place or footprint show the same ground; objects, sensors "
+    "and seasons that the splits share; whatever a sample's record does not say. 0 is no independence."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakageRequest:
+    """Whose leakage is asked about.
+
+    `path` is a sealed build, raw files or their archive, or a list of names (.csv, .txt or .parquet) of a dataset whose
+    names tell where they are; its test and val are judged against train, and test against val. With `against`, another
+    such, all samples of `path` are judged against all of that. `dataset` and `variant` say what raw files and names are
+    of where they do not tell; `split`, `seed` and `lists` place raw files, as in a build. `full` reads all pixels: of
+    raw files, and of builds that have no thumbnails. `fail_above` has limits, as "touching=0,duplicate=0": a figure
+    above its limit, or not known, is an error. `plot` draws the pairs that leak most, of sealed builds, to a PNG.
+    """
+
+    path: Path
+    against: Path | None = None
+    dataset: str | None = None
+    variant: str | None = None
+    split: str | None = None
+    seed: int = 0
+    lists: Path | None = None
+    full: bool = False
+    fail_above: str | None = None
+    plot: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.plot and self.plot.suffix.lower() != ".png":
+            raise UsageError(f"`plot={self.plot}`: expected a name ending in .png, found another")
+        if self.split and self.against:
+            raise UsageError("`against=…`: all samples of both sides are compared, so that no `split=…` is of use")
+        _ = self.limits
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits by the name of a figure; raise UsageError where one is none."""
+        found = {}
+        for part in filter(None, (self.fail_above or "").split(",")):
+            name, _, value = (word.strip() for word in part.partition("="))
+            if name not in (known := [prefix + name for prefix in PAIRS for name in MEANINGS]):
+                raise unknown("figure of leakage", name, known)
+            try:
+                found[name] = float(value)
+            except ValueError:
+                raise UsageError(f"`fail_above={part}`: expected {name}=SHARE, a number from 0 to 1") from None
+            if not 0 <= found[name] <= 1:
+                raise UsageError(f"`fail_above={part}`: expected a share from 0 to 1, found {found[name]:g}")
+        return found
+
+
+class Pair(NamedTuple):
+    """Two samples that leak: `kind` is the figure they count in."""
+
+    kind: str
+    judged: str
+    other: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """`figures` by name, as in a manifest; `pairs` are those of PAIRS that were looked at, each with its two names."""
+
+    title: str
+    sides: dict[str, tuple[str, str]]
+    figures: Card
+    pairs: list[Pair]
+    notes: tuple[str, ...]
+    builds: tuple[Build | None, Build | None] = field(default=(None, None), repr=False)
+
+    def lines(self) -> Iterator[str]:
+        """Yield all that is known, sentence by sentence, and what was not looked at."""
+        for prefix, (ours, theirs) in self.sides.items():
+            yield from sentences(pair(self.figures, prefix), judged=ours, other=theirs)
+        yield from self.notes
+        yield UNSEEN
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        figures = {name: figure.model_dump(mode="json") for name, figure in self.figures.items()}
+        pairs = [one._asdict() for one in self.pairs]
+        return {"title": self.title, "leakage": figures, "pairs": pairs, "notes": [*self.notes, UNSEEN]}
+
+    def check(self, limits: dict[str, float]) -> None:
+        """Raise LeakageError where a figure is above its limit, or not known."""
+        wrong = []
+        for name, limit in limits.items():
+            figure = self.figures.get(name)
+            value = figure.value if figure else None
+            if value is None:
+                wrong.append(f"{name}: expected at most {limit:g}, found that it is not known")
+            elif value > limit:
+                wrong.append(f"{name}: expected at most {limit:g}, found {value:.6g}")
+        if wrong:
+            raise LeakageError("; ".join(wrong))
+
+
+def leakage(request: LeakageRequest, runner: Runner, progress: Progress | None = None) -> Report:
+    """Return the leakage that is asked about; limits are for `Report.check`."""
+    choice = Choice(request.dataset, request.variant, request.split, request.seed, request.lists, request.full)
+    first = judged(request.path, choice, runner, progress)
+    if request.against is None:
+        if "split" not in first.table.column_names:
+            raise UsageError(f"{request.path}: expected a column `split`, found none: name the other list, `against=…`")
+        side = np.array(first.table["split"].to_pylist(), object)
+        rows = {name: np.flatnonzero(side == name) for name in ("train", "val", "test")}
+        parts = {name: _Side(first, rows[name]) for name in rows}
+        found = [(prefix, parts[judge], parts[other]) for prefix, (judge, other) in PAIRS.items()]
+        sides = {prefix: (f"{judge} samples", other) for prefix, (judge, other) in PAIRS.items()}
+        builds, notes = (first.build, first.build), first.notes
+    else:
+        second = judged(request.against, choice, runner, progress)
+        ours, theirs = (_Side(one, np.arange(len(one.table))) for one in (first, second))
+        found = [("", ours, theirs)]
+        sides = {"": ("samples", second.title)}
+        builds, notes = (first.build, second.build), tuple(dict.fromkeys((*first.notes, *second.notes)))
+    figures: Card = {}
+    pairs: list[Pair] = []
+    for prefix, left, right in found:
+        shares, leaking = _shares(left, right, progress)
+        figures |= {prefix + name: figure for name, figure in shares.items()}
+        pairs = pairs or leaking[:MOST_PAIRS]
+    return Report(first.title, sides, figures, pairs, notes, builds)
+
+
+class _Side:
+    """Some samples of a source, with their thumbnails by band."""
+
+    def __init__(self, source: Judged, rows: np.ndarray[Any, np.dtype[np.intp]]) -> None:
+        self.source = source
+        self.table = source.table.take(rows)
+        self.thumbs = {band: thumbs[rows] for band, thumbs in source.thumbs.items()}
+
+    def pictured(self, bands: list[str]) -> pa.Table:
+        """Return the table with the thumbnails of these bands."""
+        whole = np.stack([self.thumbs[band] for band in bands], axis=1)
+        rows = [row.tobytes() for row in whole]
+        return self.table.append_column("thumbnail", pa.array(rows, pa.binary()))
+
+
+def _shares(ours: _Side, theirs: _Side, progress: Progress | None) -> tuple[Card, list[Pair]]:
+    queries, targets = ours.table, theirs.table
+    within = ours.source is theirs.source
+    if ours.source.bits is None or theirs.source.bits is None:
+        found = records_share(queries, targets)
+        found |= not_looked_at(["duplicate", "near_duplicate"], len(queries), "pixels were not read")
+        return found, list(_pairs(queries, targets, None))
+    found = index_share(queries, targets)
+    if within:
+        del found["key"]  # which no two samples of a source share
+    if ours.source.bits != theirs.source.bits:
+        found |= not_looked_at(["duplicate"], len(queries), "bands, units or types of pixels differ")
+    # A phase has no thumbnails, and the small images of some sets have none.
+    pictured = [band for band, thumbs in ours.source.thumbs.items() if thumbs.any()]
+    bands = [band for band in pictured if band in theirs.thumbs]
+    if not bands:
+        found |= not_looked_at(["near_duplicate"], len(queries), "there is no common band with thumbnails")
+        return found, list(_pairs(queries, targets, None))
+    found["near_duplicate"], near = near_share(ours.pictured(bands), theirs.pictured(bands), progress)
+    return found, list(_pairs(queries, targets, near.partner, near.beyond))
+
+
+def _pairs(
+    queries: pa.Table,
+    targets: pa.Table,
+    partner: np.ndarray[Any, np.dtype[np.int64]] | None,
+    beyond: np.ndarray[Any, np.dtype[np.float32]] | None = None,
+) -> Iterator[Pair]:
+    """Yield pairs that leak, the worst first; each judged sample once."""
+    ours, theirs = (side["key"].to_pylist() for side in (queries, targets))
+    seen: set[int] = set()
+    for kind, query, target in _leaking(queries, targets, partner, beyond):
+        if query not in seen:
+            seen.add(query)
+            yield Pair(kind, ours[query], theirs[target])
+
+
+def _leaking(queries: pa.Table, targets: pa.Table, partner: Any, beyond: Any) -> Iterator[tuple[str, int, int]]:
+    if "xxh3" in queries.column_names and "xxh3" in targets.column_names:
+        places = pc.index_in(queries["xxh3"].combine_chunks(), targets["xxh3"].combine_chunks())
+        rows = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))[:MOST_PAIRS]
+        yield from (("duplicate", row, places[row].as_py()) for row in rows.tolist())
+    if partner is not None:
+        order = np.argsort(-beyond, kind="stable")[: 2 * MOST_PAIRS]
+        yield from (("near_duplicate", row, int(partner[row])) for row in order.tolist() if partner[row] >= 0)
+    ground, others = ground_of(queries), ground_of(targets)
+    for kind, near in (("identical", identical), ("touching", touching)):
+        for row in np.flatnonzero(near(ground, others))[:MOST_PAIRS].tolist():
+            one = ground.take(np.array([row]))
+            hits = np.flatnonzero(near(others, one))
+            yield kind, row, int(hits[0])

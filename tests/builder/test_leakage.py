@@ -1,0 +1,212 @@
+"""`leakage` finds five planted leaks of each kind in a tree and in a list, and no other; limits end it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+import sar_data
+from sar_data.builder import judged
+from sar_data.builder.leakage import UNSEEN, LeakageRequest, leakage
+from sar_data.cli import main
+from sar_data.errors import LeakageError, SourceError, UsageError
+from sar_data.record import Record, Sample, SourceFile
+from sar_data.runners import Serial
+from sar_data.sealed.opened import Build
+from sar_data.sealed.samples import SAMPLES_NAME
+from sar_data.spec import Pipeline, Tree
+from sar_data.split.declared import Declared
+from sar_data.split.random import Random
+from tests.mini import invented
+from tests.mini.builds import make
+
+PLANTED, COUNT, SIDE = 5, 60, 48
+KINDS = ("touching", "identical", "group", "place", "duplicate", "near_duplicate")
+
+
+def pipeline() -> Pipeline:
+    """Return a dataset whose files hold what is said of a sample, and how its pixels are drawn."""
+    made = invented.pipeline(shape=(SIDE, SIDE))
+
+    def scan(tree: Tree, unit: str) -> Iterable[Record]:
+        said = json.loads(tree.read(unit))
+        facts = {name: said[name] for name in ("official", "group", "place")}
+        footprint = tuple(said["footprint"])
+        file = SourceFile(unit, tree.size(unit))
+        yield Record(
+            key=Path(unit).stem, files=(file,), labels={"cover": (0,)}, crs="EPSG:3395", footprint=footprint, **facts
+        )
+
+    def read(tree: Tree, record: Record) -> Sample:
+        said = json.loads(tree.read(record.files[0].path))
+        return Sample(image=picture(**said["pixels"]))
+
+    return dataclasses.replace(made, scan=scan, read=read, splits={"declared": Declared(), "random": Random()})
+
+
+def picture(seed: int, flip: bool = False) -> Any:
+    """Return a field of regions under speckle, float32 [band, y, x]; flipped it has another gain too."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    sites = random.uniform(0, SIDE, (2, 40, 1, 1))
+    regions = ((y - sites[0]) ** 2 + (x - sites[1]) ** 2).argmin(axis=0)
+    image = random.normal(-14, 4, (2, 40))[:, regions] + 10 * np.log10(random.gamma(4, 0.25, (2, SIDE, SIDE)))
+    return np.ascontiguousarray(image[:, :, ::-1] + 0.4 if flip else image, np.float32)
+
+
+def tree(out: Path) -> Path:
+    """Write 60 train and 60 test samples; five test samples leak in each of the ways of KINDS, and in no other."""
+    samples: list[dict[str, Any]] = [
+        {
+            "official": "train" if i < COUNT else "test",
+            "group": f"scene {i}",
+            "place": f"tile {i}",
+            "footprint": [100.0 * i, 0.0, 100.0 * i + 1, 1.0],
+            "pixels": {"seed": i},
+        }
+        for i in range(2 * COUNT)
+    ]
+    for k, kind in enumerate(KINDS):
+        for i in range(PLANTED):
+            source, leak = samples[i * 7 + k], samples[COUNT + 6 * i + k]
+            _, south, east, north = source["footprint"]
+            leak |= {
+                "touching": {"footprint": [east, south, east + 1, north]},
+                "identical": {"footprint": source["footprint"]},
+                "group": {"group": source["group"]},
+                "place": {"place": source["place"]},
+                "duplicate": {"pixels": source["pixels"]},
+                "near_duplicate": {"pixels": {**source["pixels"], "flip": True}},
+            }[kind]
+    out.mkdir(parents=True)
+    for i, said in enumerate(samples):
+        (out / f"s{i:03d}.json").write_text(json.dumps(said))
+    return out
+
+
+EXPECTED = {  # what is identical touches, and what has the same pixels looks alike
+    **{"touching": 2 * PLANTED, "identical": PLANTED, "group": PLANTED, "place": PLANTED},
+    **{"duplicate": PLANTED, "near_duplicate": 2 * PLANTED},
+}
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tree(tmp_path_factory.mktemp("leaks") / "raw")
+
+
+@pytest.fixture(scope="module")
+def build(raw: Path) -> Build:
+    return make(pipeline(), raw, raw.parent / "out", split="declared")
+
+
+def cli(*words: object) -> Result:
+    return CliRunner().invoke(main, ["leakage", *map(str, words)])
+
+
+def counts(figures: dict[str, Any]) -> dict[str, int]:
+    return {name: round(figures[name].value * figures[name].of) for name in KINDS}
+
+
+def test_planted_leaks_of_a_build_are_in_its_manifest_and_found_again(build: Build) -> None:
+    assert counts(build.manifest.leakage) == EXPECTED
+    found = sar_data.leakage(build.path, workers=1)
+    assert found == build.manifest.leakage
+    assert found["val-train.touching"].reason == "there are no samples"
+
+
+def test_planted_leaks_of_raw_files_are_found_with_their_pixels(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judged, "recognise", lambda path: pipeline())
+    names = leakage(LeakageRequest(path=raw), Serial())
+    assert names.figures["duplicate"].reason == "not looked at: pixels were not read"
+    whole = leakage(LeakageRequest(path=raw, full=True), Serial())
+    assert counts(whole.figures) == EXPECTED
+    pairs = {(pair.judged, pair.other) for pair in whole.pairs}
+    assert {pair.kind for pair in whole.pairs[: 2 * PLANTED]} == {"duplicate", "near_duplicate"}
+    assert ("s064", "s004") in pairs
+    assert ("s065", "s005") in pairs
+
+
+def test_the_worst_pairs_are_drawn_of_builds_alone(build: Build, raw: Path, tmp_path: Path) -> None:
+    sar_data.leakage(build.path, plot=tmp_path / "pairs.png", runner="serial")
+    assert (tmp_path / "pairs.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_build_without_thumbnails_says_so_and_makes_them_of_its_pixels(build: Build, tmp_path: Path) -> None:
+    import shutil
+
+    path = Path(shutil.copytree(build.path, tmp_path / build.path.name))
+    old = pq.read_table(path / SAMPLES_NAME)
+    pq.write_table(old.drop_columns("thumbnail"), path / SAMPLES_NAME)
+    report = leakage(LeakageRequest(path=path), Serial())
+    assert report.figures["near_duplicate"].value is None
+    assert any("`leakage(full=True)` makes them of the pixels" in line for line in report.lines())
+    assert counts(leakage(LeakageRequest(path=path, full=True), Serial()).figures) == EXPECTED
+
+
+def test_two_builds_are_judged_against_each_other(build: Build, tmp_path: Path) -> None:
+    other = make(pipeline(), tree(tmp_path / "raw"), tmp_path / "out", split="random:train=0.5,val=0,test=0.5")
+    found = sar_data.leakage(build.path, other.path, workers=1)
+    assert {found[name].value for name in ("key", *KINDS)} == {1.0}
+    assert found["key"].of == 2 * COUNT
+    assert not any("." in name for name in found)
+    small = sar_data.convert(other.path, dtype="float16", workers=1)
+    baked = sar_data.leakage(small.path, build.path, workers=1)
+    assert baked["duplicate"].reason == "not looked at: bands, units or types of pixels differ"
+    assert baked["near_duplicate"].value == 1.0
+
+
+def test_a_figure_above_its_limit_or_not_known_ends_with_1_and_is_named(build: Build) -> None:
+    good = cli(build.path, "--fail-above", "touching=0.2,duplicate=0.1", "--workers", 1)
+    assert good.exit_code == 0, good.output
+    assert "16.7 % of 60 test samples touch one on the ground of train" in good.stdout
+    assert "val samples against train: there are no samples" in good.stdout
+    assert UNSEEN in good.stdout
+    bad = cli(build.path, "--fail-above", "touching=0,val-train.place=1", "--json", "--workers", 1)
+    assert bad.exit_code == 1
+    assert "touching: expected at most 0, found 0.166667" in bad.stderr
+    assert "val-train.place: expected at most 1, found that it is not known" in bad.stderr
+    document = json.loads(bad.stdout)
+    assert document["leakage"]["duplicate"] == {"value": pytest.approx(PLANTED / COUNT), "of": COUNT, "reason": ""}
+    assert len(document["pairs"]) == 12
+    with pytest.raises(LeakageError, match="touching: expected at most 0"):
+        sar_data.leakage(build.path, fail_above="touching=0", workers=1)
+
+
+def name(tile: str, column: int, row: int, day: int = 13) -> str:
+    return f"S1A_IW_GRDH_1SDV_201706{day:02d}T165043_{tile}_{column}_{row}"
+
+
+def test_planted_leaks_of_a_list_of_names_are_found(tmp_path: Path) -> None:
+    """In lattices of every third column and row of tiles that nothing else shares."""
+    train = [name("33UUP", 3 * i, 3 * j) for i in range(8) for j in range(8)]
+    test = [name("29SND", 3 * i, 3 * j, day=20) for i in range(8) for j in range(8)]
+    for i in range(PLANTED):
+        test[i] = name("33UUP", 3 * i + 1, 3 * i, day=21)  # touches, in the tile
+        test[20 + i] = name("33UUP", 3 * i, 0, day=22)  # the very ground, in the tile
+        test[40 + i] = name("33UUP", 50 + 3 * i, 50, day=23)  # the tile alone
+        test[55 + i] = name("35VPK", 3 * i, 3)  # the acquisition alone
+    for stem, names in (("train", train), ("test", test)):
+        (tmp_path / f"{stem}.csv").write_text("\n".join(f"{one},x" for one in names))
+    found = sar_data.leakage(tmp_path / "test.csv", tmp_path / "train.csv", dataset="bigearthnet-s1", workers=1)
+    told = {name: round(found[name].value * 64) for name in ("touching", "identical", "place", "group")}  # type: ignore[operator]
+    assert told == {"touching": 2 * PLANTED, "identical": PLANTED, "place": 3 * PLANTED, "group": PLANTED}
+    table = pa.table({"s1_name": [*train, *test, "none"], "split": ["train"] * 64 + ["validation"] * 64 + ["test"]})
+    pq.write_table(table, tmp_path / "metadata.parquet")
+    whole = leakage(LeakageRequest(path=tmp_path / "metadata.parquet"), Serial())
+    assert whole.figures["val-train.identical"].value == PLANTED / 64
+    assert any("1 of 129 rows are no names that tell where they are" in note for note in whole.notes)
+    with pytest.raises(UsageError, match=r"expected a column `split`, found none: name the other list, `against=…`"):
+        sar_data.leakage(tmp_path / "test.csv", workers=1)
+    (tmp_path / "other.txt").write_text("a\nb\n")
+    with pytest.raises(SourceError, match="expected names of a dataset whose names tell where they are, found others"):
+        sar_data.leakage(tmp_path / "other.txt", workers=1)
