@@ -3,8 +3,8 @@
     python -m tests.bench.recall
 
 Each patch of 120 x 120 pixels is looked for, changed, among all patches of its set; and each second patch among the
-others, of which none is alike. Sets are a miniature of DFC2020 and, where they are, real Sentinel-1 images: OMBRIA (8-bit,
-one band), and patches of Sen1Floods11 and SSL4EO-S12 (dB, two bands) among the miniature's.
+others, of which none is alike. Sets are a miniature of DFC2020 and, where they are, real Sentinel-1 images: OMBRIA
+(8-bit, one band), and patches of Sen1Floods11 and SSL4EO-S12 (dB, two bands) among the miniature's.
 """
 
 from __future__ import annotations
