@@ -24,6 +24,7 @@ from functools import partial
 
 from pipelines import _copernicus_bench, _eurosat_rows
 from sar_data.errors import BadRecord
+from sar_data.labels.discovery import walk
 from sar_data.labels.splits import split_of
 from sar_data.naming import few
 from sar_data.raster import tiff
@@ -71,10 +72,18 @@ def units(tree: Tree, path: str = "", below: int = 2, parted: bool = False) -> I
                 yield f"{path}{name}/{file}"
 
 
-def scan(tree: Tree, unit: str) -> Iterator[Record]:
-    """Yield the file's record, from its name and its header."""
-    folder, name = unit.split("/")[-2:]
+def by_name(tree: Tree) -> Iterator[str]:
+    """Yield the GeoTIFFs that are named as patches are, in folders of any names."""
+    for path in walk(tree):
+        if (named := FILE.fullmatch(path.rpartition("/")[2])) and named["cls"] in CLASSES:
+            yield path
+
+
+def scan(tree: Tree, unit: str, in_folders: bool = True) -> Iterator[Record]:
+    """Yield the file's record, from its name and its header; the name and the class folder say the same."""
+    above, _, name = unit.rpartition("/")
     named = FILE.fullmatch(name)
+    folder = above.rpartition("/")[2] if in_folders or named is None else named["cls"]
     if named is None or named["cls"] != folder:
         raise BadRecord(unit, f"expected a name like {folder}_1.tif in the folder {folder}, found {name}")
     if folder not in CLASSES:
@@ -107,13 +116,18 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     if found := list(units(tree, below=3, parted=True)):
         parts = Counter(split_of(path) for path in found)
         made = dataclasses.replace(PIPELINE, units=partial(units, below=3, parted=True), copies=None)
-        if None in parts:
+        if any(f"{LISTED}/" in path for path in found):
             return made, f"class folders in {LISTED}, {len(found):,} patches; its lists are `split=copernicus-bench`"
+        if None in parts:
+            return made, f"class folders in {found[0].rsplit('/', 2)[0]}, {len(found):,} patches"
         for drawn in ("fgmae", "fgmae-val"):  # in the order of the classes' folders, which a split of folders changes
             del splits[drawn]
         counts = " + ".join(f"{parts[name]:,} {name}" for name in SPLITS if parts[name])
         own = {"folders": folders.Folders()} if parts["train"] else {}
         return dataclasses.replace(made, splits={**own, **splits}), f"class folders in {counts}: `split=folders`"
+    if found := list(by_name(tree)):
+        made = dataclasses.replace(PIPELINE, units=by_name, scan=partial(scan, in_folders=False), copies=None)
+        return made, f"{len(found):,} patches whose names tell the class, wherever they lie"
     if not (files := list(_eurosat_rows.units(tree))):
         return None
     placed = _eurosat_rows.is_placed(tree, min(files))
@@ -169,6 +183,7 @@ PLAIN = Pipeline(
     layouts={
         "folders of a split": ("train/*/*_1.tif", "test/*/*_1.tif"),
         "Copernicus-Bench": ("all_imgs/*/*_1.tif", "eurosat-{train,val,test}.txt"),
+        "flat": ("AnnualCrop_1.tif", "SeaLake_1.tif"),
         "Parquet of a hub": ("default/train/*.parquet",),
     },
     splits={

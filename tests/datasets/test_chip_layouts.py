@@ -66,6 +66,11 @@ def eurosat_parted(raw: Path, out: Path) -> None:
         put(out / "EuroSAT" / ("test" if i % 2 else "train") / path.parent.name / path.name, path.read_bytes())
 
 
+def eurosat_flat(raw: Path, out: Path) -> None:
+    for path in tifs(raw):
+        put(out / "patches" / path.name, path.read_bytes())
+
+
 def eurosat_bench(raw: Path, out: Path) -> None:
     names = []
     for path in tifs(raw):
@@ -194,6 +199,7 @@ LAYOUTS = [
     Layout(
         "eurosat-sar", "Copernicus-Bench", eurosat_bench, "class folders in all_imgs, 20 patches", "copernicus-bench"
     ),
+    Layout("eurosat-sar", "flat", eurosat_flat, "20 patches whose names tell the class", "blocks:size=1,buffer=0"),
     Layout("eurosat-sar", "Parquet of a hub", eurosat_parquet, "Parquet, 1 files", "blocks:size=1,buffer=0"),
     Layout("dfc2020", "packs of IEEE DataPort", dfc_packs, "", "official"),
     Layout("dfc2020", "Copernicus-Bench", dfc_bench, "", "copernicus-bench", part=True),
