@@ -60,7 +60,7 @@ class Shift:
 
 
 def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum]:
-    """Return the parts of a build, or of one split, that differ in `by`, the largest first; splits in their order.
+    """Return the parts of a build, or of one split, that differ in `by`: the largest first, splits and times in order.
 
     `by` is one of BY or an attribute of the index. An image of several classes is in the part of each of them. Raises
     UsageError for a `by` that does not exist or that the build knows of no image, BuildError without samples.parquet.
@@ -77,7 +77,9 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
     for place, names in enumerate(values):
         for name in dict.fromkeys(names):
             rows.setdefault(name, []).append(place)
-    if by != "split":
+    if by in ("month", "year"):
+        rows = dict(sorted(rows.items(), key=lambda part: (part[0] == UNKNOWN, part[0])))
+    elif by != "split":
         rows = dict(sorted(rows.items(), key=lambda part: (-len(part[1]), part[0])))
     tables = _by_band(samples, index["key"], layout_of(build.manifest).bands)
     units = {band.name: band.unit for band in build.manifest.bands}
