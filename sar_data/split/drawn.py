@@ -23,7 +23,7 @@ class Drawn:
     """A policy that draws: by the shares of train, val and test, or by `folds`.
 
     With folds the samples are parted into so many equal parts, the same for every `fold`, which counts from 0: that
-    part is test, the next one val where val has a share, and all others are train.
+    part is test, the next one val unless `val` is 0, and all others are train; the shares play no other part.
     """
 
     train: float = 0.8
@@ -33,7 +33,8 @@ class Drawn:
     fold: int = added(0)
 
     def __post_init__(self) -> None:
-        check_fractions(self.train, self.val, self.test)
+        if self.folds is None:
+            check_fractions(self.train, self.val, self.test)
         least = 3 if self.val else 2
         if self.folds is not None and not least <= self.folds <= MOST_FOLDS:
             why = "train, val and test" if self.val else "train and test"

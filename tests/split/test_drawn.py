@@ -57,7 +57,7 @@ def test_folds_test_every_sample_once_and_part_the_samples_alike(policy: Drawn) 
     assert (tested.sum(axis=0) == 1).all()
     for i in range(5):
         assert [s == "val" for s in made[i]] == [s == "test" for s in made[(i + 1) % 5]]
-    without = place(dataclasses.replace(policy, train=0.8, val=0, test=0.2, folds=5), records, seed=3)
+    without = place(dataclasses.replace(policy, val=0, folds=5), records, seed=3)
     assert [s == "test" for s in without.split] == tested[0].tolist()
     assert "val" not in without.split
     assert np.ptp(tested.sum(axis=1)) < 0.2 * len(records)
