@@ -167,5 +167,13 @@ class Format(Protocol):
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         """Return what contradicts the manifest in the files that the shards of a split share; none of it is decoded."""
 
+    def walked(
+        self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
+    ) -> list[tuple[str | None, Fault]]:
+        """Return what a reader that walks a shard's file meets otherwise than its places and records say, with the key.
+
+        Only a container that other libraries read without an index has such readers.
+        """
+
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         """Return a reader; `slots` is the shard length of each split."""

@@ -24,7 +24,7 @@ from sar_data.dtypes import STORED
 from sar_data.errors import BuildError, TargetError
 from sar_data.formats import lmdb_pages
 from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
-from sar_data.record import Image, Mask
+from sar_data.record import Image, Mask, Record
 from sar_data.system.durable import explained, publish
 from sar_data.system.regular import open_regular
 
@@ -171,6 +171,11 @@ class Lmdb:
         except BuildError as error:
             return [Fault(name, "a whole environment", str(error))]
         return []
+
+    def walked(
+        self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
+    ) -> list[tuple[str | None, Fault]]:
+        return []  # nobody reads it but by its keys or its chunks
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Values(build, layout)

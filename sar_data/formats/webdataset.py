@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,14 @@ from sar_data.errors import BuildError
 from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
 from sar_data.formats.raw import read_bytes
 from sar_data.record import Image, Mask, Record
+from sar_data.system import strict_json
 from sar_data.system.durable import publish
 from sar_data.system.regular import open_regular
 
 BLOCK = 512
 NAME_BYTES = 100  # ustar's name field
 SHAPE = re.compile(rb"'shape': \(([1-9]\d{0,9}(?:, [1-9]\d{0,9})+)\), }")
+NO_MEMBER = (None, "", None, None)
 NPY_MAGIC, NPY_ROOM = b"\x93NUMPY\1\0", 21
 
 
@@ -44,8 +47,8 @@ def header(name: str, size: int) -> bytes:
     return start + b"%06o\0 " % (sum(start) + sum(rest) + 8 * 32) + rest
 
 
-def members(path: Path, size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield name and contents of a shard's members, in order; raise BuildError for a tar that is none of ours.
+def members(path: Path, size: int) -> Iterator[tuple[str, int, bytes]]:
+    """Yield name, offset and contents of a shard's members, in order; raise BuildError for a tar that is none of ours.
 
     `size` is the shard's. A header is the writer's own or refused: no links, no sparse or compressed members, nothing
     that is longer than the file.
@@ -60,8 +63,8 @@ def members(path: Path, size: int) -> Iterator[tuple[str, bytes]]:
                 raise BuildError(f"{path}: {name}: expected {length} bytes at {at}, found a file of {size}")
             data = file.read(length)
             file.read(-length % BLOCK)
+            yield name, at, data
             at += length + -length % BLOCK
-            yield name, data
 
 
 def _parsed(path: Path, at: int, block: bytes) -> tuple[str, int]:
@@ -137,6 +140,38 @@ def card(record: Record, layout: Layout) -> bytes:
     ).encode()
 
 
+def _expected(place: Place, layout: Layout) -> dict[str, int | None]:
+    """Return the members of a sample in their order, and where the contents of each begin, None where nobody says."""
+    shape = layout.image_shape(place.shape)
+    begins = {"image.npy": (place.offset, npy_header(shape, layout.dtype))}
+    if place.mask_xxh3:
+        begins["mask.npy"] = (place.mask_offset, npy_header(shape[-2:], "uint8"))
+    known = {name: None if offset is None else offset - len(head) for name, (offset, head) in begins.items()}
+    return {f"{place.key}.{name}": begin for name, begin in (known | {"json": None}).items()}
+
+
+def _compared(name: str, offset: int | None, other: str, begin: int) -> tuple[str, str] | None:
+    """Return what is expected and what is found instead, where a member is another one or lies elsewhere."""
+    if name != other:
+        return name or "no more members", other or "the end of the archive"
+    return None if offset in (None, begin) else (f"{name} at byte {offset}", f"it at byte {begin}")
+
+
+def _told(name: str, data: bytes, record: Record | None, layout: Layout) -> tuple[str, str] | None:
+    """Return what a card says otherwise than the index; what only one of the two knows is not compared."""
+    if record is None or not name.endswith(".json"):
+        return None
+    try:
+        found = strict_json.loads(data)
+    except ValueError as error:
+        return f"{name}, a card in JSON", str(error)
+    known = json.loads(card(record, layout))
+    if not isinstance(found, dict) or found.get("key") != record.key:
+        return f"{name} of this key", f"{data[:80]!r}"
+    other = next((field for field, value in found.items() if field in known and value != known[field]), None)
+    return None if other is None else (f"{name}: {other} {known[other]!r:.120}", f"{found[other]!r:.120}")
+
+
 def _padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
@@ -195,6 +230,34 @@ class WebDataset:
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         return []  # a shard has its file for itself
+
+    def walked(
+        self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
+    ) -> list[tuple[str | None, Fault]]:
+        expected = [
+            (place.key, name, offset, record)
+            for place, record in sorted(zip(places, records, strict=True), key=lambda pair: pair[0].position)
+            for name, offset in _expected(place, layout).items()
+        ]
+        at, found = 0, list[tuple[str | None, Fault]]()
+        try:
+            size = file.stat().st_size
+            walk = members(file, size)
+            for one, other in zip_longest(expected, walk):
+                (key, name, offset, record), (found_name, begin, data) = one or NO_MEMBER, other or ("", at, b"")
+                at = begin + len(data) + -len(data) % BLOCK
+                fault = _compared(name, offset, found_name, begin) or _told(name, data, record, layout)
+                if fault:
+                    found.append((key, Fault("members", *fault)))
+                if fault and name != found_name:
+                    return found  # all that follow it are others, too
+        except (BuildError, OSError) as error:
+            return [*found, (None, Fault("members", "headers that a reader of tars can follow", str(error)))]
+        if size != at + 2 * BLOCK:
+            found.append(
+                (None, Fault("members", f"the end of the archive at byte {at}", f"{size - at} bytes behind it"))
+            )
+        return found
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Tar(build, layout)

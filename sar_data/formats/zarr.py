@@ -19,7 +19,7 @@ from sar_data.formats import zarr_documents as documents
 from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
 from sar_data.formats.raw import read_at
 from sar_data.formats.zarr_shards import INNER, Shards
-from sar_data.record import IGNORE, Image, Mask
+from sar_data.record import IGNORE, Image, Mask, Record
 from sar_data.system.durable import explained, publish, write
 
 if TYPE_CHECKING:
@@ -154,6 +154,11 @@ class Zarr:
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         return list(documents.Split(build / split, layout, slots, shards, self.compression).faults())
+
+    def walked(
+        self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
+    ) -> list[tuple[str | None, Fault]]:
+        return []  # nobody reads it but by its keys or its chunks
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Compressed(build, layout, slots) if self.compression else _Raw(build, layout)

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from sar_data import formats
 from sar_data.errors import BuildError
-from sar_data.formats.container import Place
+from sar_data.formats.container import Fault, Place, Shard
 from sar_data.formats.storage import physical
 from sar_data.progress import Progress
-from sar_data.record import IGNORE, Image, Mask
+from sar_data.record import IGNORE, Image, Mask, Record
 from sar_data.runners import Runner
+from sar_data.sealed.index import SCAN
 from sar_data.sealed.opened import Build, Pixels, layout_of
 from sar_data.sealed.places import places
+from sar_data.sealed.records import to_records
 from sar_data.statistics.figures import Figures
 from sar_data.statistics.stats import BandStats
 from sar_data.statistics.tally import Tally, survey
@@ -27,11 +31,12 @@ from sar_data.statistics.thumbnail import Thumbnails, Thumbs
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The index rows of one shard: where its samples lie and what they should hash to."""
+    """The index rows of one shard: where its samples lie, what they should hash to, and what they say."""
 
     split: str
     name: str
     places: list[Place]
+    records: list[Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Counted:
     """What one shard's samples gave; `faults` maps a key to why its image could not be read or differs.
 
     `mask_pixels` counts each value of the masks; `figures` [sample, band, FIGURES] and `thumbs` [sample, band, CELLS]
-    are of the images that were read.
+    are of the images that were read. `walked` is what a reader of the whole file meets otherwise than the rows say.
     """
 
     rows: Rows
@@ -48,6 +53,7 @@ class Counted:
     figures: Figures
     thumbs: Thumbs
     faults: dict[str, tuple[str, str]]
+    walked: list[tuple[str | None, Fault]]
 
 
 def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
@@ -56,10 +62,14 @@ def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
     by_shard: dict[str, Rows] = {}
     for split in splits:
         for shard in build.manifest.splits[split].shards:
-            by_shard[shard.name] = Rows(split, shard.name, [])
-    for place in places(packed, [band.name for band in build.manifest.bands]):
+            by_shard[shard.name] = Rows(split, shard.name, [], [])
+    # Tars alone have a card beside each image.
+    records = to_records(packed.select(SCAN.names)) if build.manifest.format == "webdataset" else []
+    found = places(packed, [band.name for band in build.manifest.bands])
+    for place, record in zip_longest(found, records):
         if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):
             rows.places.append(place)
+            rows.records.extend([record] if record else ())
     return [rows for rows in by_shard.values() if rows.places]
 
 
@@ -104,7 +114,11 @@ def _count(pixels: Pixels, rows: Rows) -> Counted:
         seen = survey(physical(image[..., :height, :width], layout.scale), place.nodata)
         tally.add(seen)
         thumbnails.add(seen, (height, width))
-    return Counted(rows, tally.finish(), hidden.tolist(), tally.figures(), thumbnails.finish(), faults)
+    container = formats.get(pixels.format, pixels.compression)
+    first = rows.places[0]
+    file = container.file(Shard(first.split, first.shard, 0, 0, 0), layout)
+    walked = container.walked(pixels.path / file, layout, rows.places, rows.records)
+    return Counted(rows, tally.finish(), hidden.tolist(), tally.figures(), thumbnails.finish(), faults, walked)
 
 
 def _images(

@@ -245,6 +245,7 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
         hidden[shard.rows.split] += shard.mask_pixels
         if recorded_samples is not None and not shard.faults and not broken:
             problems += _samples(recorded_samples, first[shard.rows.name], shard, len(layout.bands))
+        problems += [Problem(shard.rows.name, key, *fault) for key, fault in shard.walked]
         for key, (expected, found) in shard.faults.items():
             damaged.add(shard.rows.split)
             problems.append(Problem(shard.rows.name, key, "pixels", expected, found))

@@ -78,7 +78,7 @@ def samples(shards: Iterable[dict[str, Any]], known: Mapping[str, ShardDocument]
         path, document = shard["url"], known[shard["url"]]
         sample: dict[str, Any] = {}
         count = 0
-        for name, data in members(Path(path), document.bytes):
+        for name, _, data in members(Path(path), document.bytes):
             key, _, ending = name.partition(".")
             if ending not in ENDINGS:
                 raise BuildError(f"{path}: {name}: expected an image, a mask or JSON")

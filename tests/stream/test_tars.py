@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -21,6 +22,7 @@ pytest.importorskip("webdataset")
 from sar_data.errors import BuildError
 from sar_data.formats.webdataset import header, members, npy_header
 from sar_data.sealed.opened import Build
+from sar_data.sealed.verify import verify
 from sar_data.torch import tars
 from tests.mini import invented
 from tests.mini.hostile import header as any_header
@@ -193,5 +195,53 @@ def test_members_are_read_as_tarfile_reads_them(sound: dict[str, Build]) -> None
     path = sound["ragged"].path / "train/000000.tar"
     with tarfile.open(path) as archive:
         expected = [(info.name, archive.extractfile(info).read()) for info in archive]  # type: ignore[union-attr]
-    assert list(members(path, path.stat().st_size)) == expected
+    assert [(name, data) for name, _, data in members(path, path.stat().st_size)] == expected
     assert json.loads(expected[2][1])["bands"] == ["VV", "VH"]
+
+
+def parts(build: Path) -> list[tuple[str, bytes]]:
+    path = build / "train/000000.tar"
+    return [(name, data) for name, _, data in members(path, path.stat().st_size)]
+
+
+def told(data: bytes, **changes: Any) -> bytes:
+    return json.dumps(json.loads(data) | changes).encode()
+
+
+Parts = list[tuple[str, bytes]]
+WALKED: dict[str, tuple[Callable[[Parts], Parts], str]] = {
+    "one more": (lambda parts: [*parts, ("new.image.npy", npy(IMAGE))], "no more members, found new.image.npy"),
+    "one twice": (lambda parts: [*parts[:3], *parts[:3], *parts[3:]], r"found s\d+.image.npy"),
+    "a key of the library": (lambda parts: [*parts[:3], (f"{parts[0][0]}.__key__", b"x"), *parts[3:]], "__key__"),
+    "another order": (lambda parts: [*parts[3:6], *parts[:3], *parts[6:]], r"expected s\d+.image.npy"),
+    "another name": (lambda parts: [*parts[:2], ("k.json", parts[2][1]), *parts[3:]], r"found k\.json"),
+    "other labels": (
+        lambda parts: [(n, told(data, targets={"mask": [7]}) if i == 2 else data) for i, (n, data) in enumerate(parts)],
+        r"targets \{'cover': \[2, 3\]\}, found \{'mask': \[7\]\}",
+    ),
+    "another key": (
+        lambda parts: [(n, told(data, key="x") if i == 2 else data) for i, (n, data) in enumerate(parts)],
+        "of this key",
+    ),
+    "a broken card": (lambda parts: [(n, b"{" if i == 2 else data) for i, (n, data) in enumerate(parts)], "in JSON"),
+}
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_verify_walks_a_tar_as_a_reader_does(copy: Callable[[str], Path], name: str) -> None:
+    change, words = WALKED[name]
+    build = copy("plain")
+    assert not verify(build, full=True)
+    (build / "train/000000.tar").write_bytes(b"".join(member(*part) for part in change(parts(build))) + END)
+    resealed(build)
+    found = "\n".join(str(problem) for problem in verify(build, full=True) if problem.what == "members")
+    assert re.search(words, found), found
+
+
+def test_bytes_behind_the_end_of_a_tar_are_named(copy: Callable[[str], Path]) -> None:
+    build = copy("plain")
+    with (build / "train/000000.tar").open("ab") as file:
+        file.write(sample(npy(IMAGE)))
+    resealed(build)
+    (problem,) = verify(build, full=True)
+    assert problem.expected.startswith("the end of the archive at byte")
