@@ -76,13 +76,16 @@ class Scene:
         return self._read(bands, (max(1, round(self.height / step)), max(1, round(self.width / step))))
 
     def _read(self, bands: Sequence[str], shape: tuple[int, int], **options: Any) -> Floats:
+        import rasterio
+
         pixels = np.empty((len(bands), *shape), np.float32)
         for target, name in zip(pixels, bands, strict=True):
             if name not in self._planes:
                 raise unknown("band", name, self.bands)
             source, number = self._planes[name]
             try:
-                plane = source.read(number, out_shape=shape, masked=True, **options)
+                with rasterio.Env(**OPTIONS):
+                    plane = source.read(number, out_shape=shape, masked=True, **options)
             except Exception as error:  # rasterio lets Python's own errors through, too
                 raise SourceError(f"{source.name}: cannot read the pixels: {_reason(error)}") from error
             target[:] = plane.astype(np.float32).filled(np.nan)
