@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from sar_data.record import Record, Sample
     from sar_data.split.policy import SplitPolicy
 
-Evidence = Literal["real-files", "real-lists", "documents-only"]
+Evidence = Literal["real-files", "real-lists", "documents-only", "declared"]
 EVIDENCE: Mapping[str, str] = {
     "real-files": "the layout was checked on real files",
     "real-lists": "the layout was checked on real lists, not on real files",
     "documents-only": "the layout is known from documents alone",
+    "declared": "as its owner declares it",
 }
 TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection", "change"]
 Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]

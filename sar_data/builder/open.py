@@ -59,7 +59,8 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
 
 def folder(out: Path, identity: Identity, container: Format, recipe: str) -> Path:
     """Return the folder of a sealed build, named after its recipe."""
-    return out.absolute() / identity.dataset / identity.version / f"{container.name}-{recipe[:8]}"
+    out = out.resolve() if ".." in out.parts else out.absolute()  # a path that is printed reads well
+    return out / identity.dataset / identity.version / f"{container.name}-{recipe[:8]}"
 
 
 def _target(out: Path, plan: Plan) -> tuple[Target, Job]:

@@ -248,7 +248,10 @@ def _outcome(records: Sequence[Record], assignment: Assignment) -> str:
 
 
 def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec) -> dict[str, dict[str, float]]:
+    """Return the share of samples with each class, by split; none of masks whose classes only pixels tell."""
     classes = spec.tasks[0].classes if spec.tasks else ()
+    if spec.mask and not any(next(iter(record.labels.values()), ()) for record in records):
+        classes = ()
     shares = class_shares(records, assignment.split, classes)
     return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
 

@@ -53,12 +53,12 @@ class DatasetOrFolder(DatasetName):
     ) -> str | Path:
         try:
             return super().convert(value, param, ctx)
-        except UsageError:
+        except UsageError as error:
             if (path := Path(value)).is_dir():
                 return path
             if "/" in value:
                 raise UsageError(f"{path}: expected a dataset or a folder, found nothing.{_nearest(path)}") from None
-            raise
+            raise UsageError(f"{error}. No folder here is called so either") from None
 
 
 class Existing(click.ParamType):  # type: ignore[type-arg]
@@ -88,10 +88,9 @@ class BuildFolder(Existing):
         path = super().convert(value, param, ctx)
         if any((path / name).exists() for name in OF_BUILDS):
             return path
-        depths = (f"{'*/' * depth}{OF_BUILDS[0]}" for depth in (1, 2, 3))
-        below = sorted(str(found.parent) for depth in depths for found in path.glob(depth))
-        hint = f"builds below it are {few(below)}" if below else "name the folder that `build` printed"
-        raise UsageError(f"{path}: expected a sealed build, found no {OF_BUILDS[0]}; {hint}")
+        from sar_data.sealed.manifest import whereabouts
+
+        raise UsageError(f"{path}: expected a sealed build, found no {OF_BUILDS[0]}; {whereabouts(path)}")
 
 
 class BuildPlace(BuildFolder):

@@ -49,7 +49,7 @@ def _head(facts: dict[str, Any]) -> Iterator[str]:
     for title, value in {
         "aliases": ", ".join(facts["aliases"]) or "none",
         "sample": f"{shape} {facts['dtype']}{pixel}",
-        "bands": ", ".join(bands),
+        "bands": "as declared" if facts["evidence"] == "declared" else ", ".join(bands),
         "radiometry": f"{facts['calibration']}{corrected}; range axis {facts['range_axis']}",
         "symmetry": ", ".join(facts["symmetries"]) or "none",
         "evidence": f"{facts['evidence']}: {EVIDENCE[facts['evidence']]}",
@@ -76,6 +76,9 @@ def _tasks(facts: dict[str, Any]) -> Iterator[str]:
 def _choices(facts: dict[str, Any]) -> Iterator[str]:
     for variant, title in facts["variants"].items():
         yield f"\nvariant {variant}: {title}"
+    if facts["evidence"] == "declared":
+        yield "\nsplits: folders, lists or column, where the data declare one; stratified, random, group and blocks"
+        return
     yield "\nsplits (the first is the default; --split NAME:parameter=value,… changes parameters)"
     for split, parameters in facts["splits"].items():
         yield f"  {split:11} {', '.join(f'{key}={_brief(value)}' for key, value in parameters.items())}".rstrip()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
-from sar_data.errors import SourceError, UsageError
+from sar_data.errors import SarDataError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.classes import classes_of
 from sar_data.own.declaration import NAME, Declaration, declared
-from sar_data.own.evidence import Evidence, class_values, evidence_of
+from sar_data.own.evidence import Evidence, class_values, evidence_of, spread
 from sar_data.own.guess import POLARIZATIONS, completed, is_open
 from sar_data.own.images import is_image
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey
+from sar_data.raster import mixed
 from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
@@ -25,6 +29,7 @@ from sar_data.split.gaps import better
 
 UNITS = "dB, power, amplitude, DN (no radiometric meaning), 8-bit (a stretched picture) or phase"
 LINE = 118
+LOOKED_AT = 200  # files whose kind is asked for, and entries of a folder beside
 LEAST_ZEROS = 0.001  # share of zeros that is worth a question
 
 
@@ -41,7 +46,7 @@ def begin(folder: Path, taken: Collection[str] = ()) -> Path:
             f"{path}: expected none, found one: it is never overwritten. Complete it, then build the folder"
         )
     name = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:60] or "images"
-    text = text_of(tree, f"my-{name}" if name in taken else name)
+    text = text_of(tree, f"my-{name}" if name in taken else name, _beside(folder.absolute()))
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -50,8 +55,25 @@ def begin(folder: Path, taken: Collection[str] = ()) -> Path:
     return path
 
 
-def text_of(tree: Tree, name: str) -> str:
-    """Return the declaration that a tree suggests, as TOML with comments; raise SourceError where no images lie."""
+def _beside(folder: Path) -> list[str]:
+    """Return the folders beside one of images that hold images, too, as those of other classes do."""
+    try:
+        beside = sorted(path for path in folder.parent.iterdir() if path.is_dir() and path.name[0] != ".")
+        return [path.name for path in beside if _holds_images(path)] if _holds_images(folder) else []
+    except OSError:  # what lies around a folder may be anything
+        return []
+
+
+def _holds_images(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(is_image(entry.name) for entry in islice(entries, LOOKED_AT))
+
+
+def text_of(tree: Tree, name: str, beside: Sequence[str] = ()) -> str:
+    """Return the declaration that a tree suggests, as TOML with comments; raise SourceError where no images lie.
+
+    `beside` are folders of images that lie where the tree does.
+    """
     paths_of.cache_clear()
     survey.cache_clear()
     boxes_of.cache_clear()
@@ -66,6 +88,7 @@ def text_of(tree: Tree, name: str) -> str:
         "# Lines that begin with ASK wait for your answer: take the # away and say what is true.",
         "",
         *_seen(tree, found, seen),
+        *_one_set(tree, found, beside),
         "",
         f"name = {_toml(declaration.name)}  # builds lie below OUT/NAME",
         '# title = ""',
@@ -132,6 +155,23 @@ def _seen(tree: Tree, found: Survey, seen: Evidence) -> Iterator[str]:
     others = Counter(path.rpartition(".")[2].lower() for path in paths_of(tree) if not is_image(path) and "." in path)
     if others:
         yield from _comment(f"Seen: other files: {few([f'{n:,} .{ending}' for ending, n in others.most_common()])}.")
+
+
+def _one_set(tree: Tree, found: Survey, beside: Sequence[str]) -> Iterator[str]:
+    """Yield questions where the folder may be one too high, of several sets, or too low, of one class."""
+    kinds: dict[str, set[str]] = {}
+    for unit in spread(list(found.chips), LOOKED_AT):
+        with suppress(SarDataError):
+            (bands, _, _), dtype = mixed.header(tree, unit)
+            kinds.setdefault(f"{bands} band{'s' * (bands > 1)} of {dtype}", set()).add(unit.partition("/")[0])
+    if len(kinds) > 1:
+        several = "; ".join(f"{kind} in {few(sorted(where))}" for kind, where in kinds.items())
+        yield from _comment(f"ASK which folder is the set, for images differ: {several}. Init that one.")
+    if len(beside) > 1:
+        yield from _comment(
+            f"ASK whether the folder above is the set, and its folders are classes: images lie in {few(beside)}. "
+            "If so, remove this file and init that one."
+        )
 
 
 def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:

@@ -185,6 +185,7 @@ def _document(name: str, tree: Tree) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # TOML, JSON and UTF-8 all say so
         raise SourceError(
             f"{name}: expected a declaration, found a document that cannot be read: {error}"[:400]
+            + (', where text stands in quotes: unit = "power"' if "Invalid value" in str(error) else "")
         ) from None
     if not isinstance(found, dict):
         raise SourceError(f"{name}: expected fields such as bands and unit, found {type(found).__name__}")

@@ -27,7 +27,7 @@ from sar_data.own.images import (
     stem_of,
 )
 from sar_data.own.rows import Row, flags_of, read_rows
-from sar_data.own.survey import boxes_of, columns, lists_of, paths_of, survey
+from sar_data.own.survey import TABLES, boxes_of, columns, lists_of, paths_of, survey, told_by_table
 from sar_data.spec import Tree
 
 HEAD = 4096  # bytes of a file that tell what it is
@@ -35,7 +35,6 @@ POLARIZATIONS = ("VV", "VH", "HH", "HV")
 FRAMES = (("_pre", "_post"), ("_before", "_after"), ("_t0", "_t1"), ("_t1", "_t2"), ("_t1", "_t2", "_t3"))
 OTHERS = ("segmentation", "detection", "none")  # tasks that need no labels of rows
 DRAWN = (".json", ".xml", ".txt")  # files of boxes: of all images, or of one that is called so
-TABLES = (".csv", ".tsv", ".parquet")
 _POLARIZED = re.compile(r"[-_. ]?(?:VV|VH|HH|HV)$", re.I)
 
 Guess = tuple[dict[str, Any], str]
@@ -162,7 +161,7 @@ def _rows(tree: Tree, declaration: Declaration) -> Guess | None:
     tables = [name for name in sorted(tree.files()) if name.lower().endswith(TABLES) and name not in lists.values()]
     naming = {name: rows for name in tables if (rows := _tried(tree, name, declaration, known, []))}
     if declaration.table:
-        naming = {declaration.table: read_rows(tree, declaration.table, columns(declaration), known).rows}
+        naming = {declaration.table: told_by_table(tree, declaration.table, declaration, known).rows}
     if not naming and (lacking := columns(declaration).names):
         for path in (*lists.values(), *tables):
             read_rows(tree, path, columns(declaration), known)  # raises what is wrong with it

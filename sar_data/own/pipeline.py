@@ -32,8 +32,17 @@ TASKS: Mapping[str, tuple[str, Any]] = {
     "detection": ("objects", "detection"),
 }
 """Task of a declaration → the name and the kind that it has in a build."""
-DECLARED = ("folders", "lists", "column")
-"""Splits that the data themselves declare."""
+DECLARED = {
+    "folders": "folders called train, val or test",
+    "lists": "lists such as train.txt and test.txt",
+    "column": "a table with a column that says train, val or test: give `table=…` and `split_column=…`",
+}
+"""Splits that the data themselves declare, and by what."""
+NEEDED = {
+    "group": "`group_column=…` or `group=folder`",
+    "blocks": "images with a georeference, or `x_column=…`, `y_column=…` and `pixel_size_m=…`",
+}
+"""Drawn splits that not all data admit, and what they need."""
 HASHED = 1 << 30  # bytes of images up to which a recipe covers their contents: read in a second or two
 Kind = tuple[int, str]
 """Bands of a file, and dtype."""
@@ -122,7 +131,7 @@ def undeclared(name: str, title: str) -> DatasetSpec:
         version="1.0",
         revision=1,
         title=title,
-        evidence="documents-only",
+        evidence="declared",
         bands=(Band(name="1", polarization="", unit="DN", description="as the declaration says"),),
         shape=None,
         dtype="float32",
@@ -278,6 +287,9 @@ def _splits(tree: Tree, declaration: Declaration, found: Survey) -> dict[str, Sp
     offered: dict[str, SplitPolicy] = {}
     wanted = (declaration.split or "").partition(":")[0].strip()
     if wanted in DECLARED:
+        said = (row.split for row in found.rows.values())
+        if not any(map(found.split_by_folder, found.chips) if wanted == "folders" else said):
+            raise SourceError(f"split: expected {DECLARED[wanted]}, found none")
         offered[wanted] = by_declaration.Declared(otherwise=f"in no split of the {wanted}")
     offered |= {"stratified": stratified.Stratified()} if declaration.task in TASKS else {}
     offered["random"] = random.Random()
@@ -291,5 +303,6 @@ def _splits(tree: Tree, declaration: Declaration, found: Survey) -> dict[str, Sp
     try:
         name, policy = parse.parse(declaration.split, offered)
     except UsageError as error:
-        raise SourceError(f"split: {error}") from None
+        remedy = f". For {wanted} give {NEEDED[wanted]}" if wanted in NEEDED and wanted not in offered else ""
+        raise SourceError(f"split: {error}{remedy}") from None
     return {name: policy} | {other: offered[other] for other in offered if other != name}

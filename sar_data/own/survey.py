@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import Found, discover
 from sar_data.labels.lists import list_names
+from sar_data.naming import few, meant
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import (
     SPLITS,
@@ -24,9 +25,10 @@ from sar_data.own.images import (
     stem_of,
     walk,
 )
-from sar_data.own.rows import Columns, Row, read_rows, time_of
+from sar_data.own.rows import Columns, Row, Told, read_rows, time_of
 from sar_data.spec import Tree
 
+TABLES = (".csv", ".tsv", ".parquet")
 LIST_FOLDERS = ("lists", "list", "splits", "split", "imagesets")
 ROLES = {
     "image": "the image",
@@ -187,7 +189,7 @@ def _read(
     """Yield the rows of the table, and of each list with the split it stands for; add their headings."""
     known = partial(_is_known, names)
     if declaration.table:
-        told = read_rows(tree, declaration.table, columns(declaration), known)
+        told = told_by_table(tree, declaration.table, declaration, known)
         headings.append(told.heading)
         yield from told.rows
         if declaration.labels != "lists" and not lists:
@@ -197,6 +199,20 @@ def _read(
         headings.append(told.heading)
         for row in told.rows:
             yield Row(row.image, row.where, row.labels, split, row.group, row.date, row.x, row.y)
+
+
+def told_by_table(tree: Tree, table: str, declaration: Declaration, known: Callable[[str], bool]) -> Told:
+    """Return what a declared table says, as `read_rows` does; raise SourceError for a wrong name."""
+    _check_there("table", table, [path for path in paths_of(tree) if path.lower().endswith(TABLES)])
+    return read_rows(tree, table, columns(declaration), known)
+
+
+def _check_there(field: str, name: str, known: Collection[str]) -> None:
+    """Raise SourceError, with what is there, where a declared file or folder is not."""
+    if name not in known:
+        near = meant(name, known)
+        hint = f". Did you mean {near!r}?" if near else f", only {few(sorted(known))}"
+        raise SourceError(f"{field}: expected a file or a folder, found no {name!r:.120}{hint}")
 
 
 def _used(declaration: Declaration, heading: Mapping[str, str], *, dated: bool) -> dict[str, str]:
@@ -238,6 +254,8 @@ def _masks(declaration: Declaration, found: Mapping[str, Chip], paths: Iterable[
     suffix, folder = declaration.mask_suffix or "", (declaration.masks or "").strip("/")
     if not suffix and not folder:
         return {}
+    if folder and not any(in_folder(path, folder) for path in paths):
+        _check_there("masks", folder, {name for path in paths for name in path.split("/")[:-1]})
     images = set(candidates(declaration, paths))
     by_path: dict[str, str] = {}
     by_name: dict[tuple[str, ...], str | None] = {}  # None where several have the name

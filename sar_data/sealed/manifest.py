@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pydantic
 
 from sar_data.errors import BuildError, OtherVersion
+from sar_data.naming import few
 from sar_data.sealed.agreement import contradictions
 from sar_data.sealed.documents import (
     Applied,
@@ -181,8 +182,15 @@ class Manifest(Identity, Decisions, Outcome):
 def read_bytes(build: Path) -> bytes:
     """Return the bytes of a build's manifest; raise BuildError where there is none."""
     if not os.path.lexists(build / NAME):
-        raise BuildError(f"{build}: expected a sealed build, found no {NAME}. Name the folder that `build` printed.")
+        raise BuildError(f"{build}: expected a sealed build, found no {NAME}; {whereabouts(build)}")
     return read_regular(build / NAME)
+
+
+def whereabouts(folder: Path) -> str:
+    """Return where the builds are of a folder that is none."""
+    depths = (f"{'*/' * depth}{NAME}" for depth in (1, 2, 3))
+    below = sorted(str(found.parent) for depth in depths for found in folder.glob(depth))
+    return f"builds below it are {few(below)}" if below else "name the folder that `build` printed"
 
 
 def read_document(data: bytes, where: object) -> dict[str, Any]:

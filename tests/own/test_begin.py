@@ -1,4 +1,4 @@
-"""A stranger's folder becomes a verified build: `init` looks, the stranger answers two questions, `build` builds."""
+"""A stranger's folder becomes a verified build: `init` looks, the stranger answers its questions, `build` builds."""
 
 from __future__ import annotations
 
