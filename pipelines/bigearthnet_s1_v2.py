@@ -44,9 +44,13 @@ NAMES = {name: i for i, name in enumerate(corine.CLASSES_19)}
 
 
 def units(tree: Tree) -> Iterator[str]:
-    """Yield the patch folders; none where the first has both bands in one file, which is a copy's."""
+    """Yield the patch folders; none where the first has both bands in one file, which is a copy's.
+
+    Raises SourceError where the table is not here: it may lie one folder up.
+    """
     found = patches(tree)
     if (first := next(found, None)) is not None and not is_stacked(tree, first):
+        _table_home(tree)
         yield first
         yield from found
 
@@ -60,11 +64,17 @@ def patches(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
             yield from patches(tree, f"{path}{name}/", below - 1)
 
 
+def _table_home(tree: Tree) -> str:
+    """Return the folder of the table; raise SourceError where there is none."""
+    if (home := home_of(tree, TABLE)) is None:
+        raise SourceError(f"expected {TABLE} beside the folder BigEarthNet-S1, found none: it has labels and split")
+    return home
+
+
 def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iterator[Record]:
     """Yield the patch's record, from its name, its header and its row of the table."""
     key = unit.rpartition("/")[2]
-    if (home := home_of(tree, TABLE)) is None:
-        raise SourceError(f"expected {TABLE} beside the folder BigEarthNet-S1, found none: it has labels and split")
+    home = _table_home(tree)
     row = parquet.table(tree, home + TABLE, "s1_name", COLUMNS).get(key)
     if extra := row is None and EXTRA in tree.files(home):
         row = parquet.table(tree, home + EXTRA, "s1_name", COLUMNS).get(key)
