@@ -79,7 +79,7 @@ def test_a_command_s_former_name_is_taken_without_a_word(former: str, now: tuple
     ("args", "said"),
     [
         (["biuld"], "Did you mean 'build'?"),
-        (["download"], "Did you mean 'fetch'? There are 15, such as "),
+        (["download"], "Did you mean 'fetch'? There are 16, such as "),
         (["info", "eurosat-sra"], "Did you mean 'eurosat-sar'?"),
         (["build", "bigearthnet-s2", "--out", "o"], "Did you mean 'bigearthnet-s1'?"),
         ([*BUILD, "--out", "o", "--format", "zar"], "Did you mean 'zarr'? There are: lmdb, webdataset, zarr"),
@@ -94,7 +94,7 @@ def test_a_command_s_former_name_is_taken_without_a_word(former: str, now: tuple
         ([*BUILD, "--out", "o", "--limit", "0"], "--limit"),
         ([*BUILD, "--out", "o", "--format", "lmdb", "--compress", "zstd"], "only zarr compresses"),
         ([*BUILD, "--out", "o", "--dtype", "int16", "--normalize", "zscore"], "choose one"),
-        ([*BUILD, "--out", "o", "--drop-parent"], "--drop-parent: expected --unit, --crop"),
+        ([*BUILD, "--out", "o", "--drop-parent"], "--drop-parent: expected --speckle, --unit, --crop"),
         ([*BUILD, "--limit", "3"], "Missing option '--out'"),
     ],
 )
