@@ -93,8 +93,8 @@ Frames = Annotated[int, Field(ge=1, le=1 << 10)]
 def first_flaw(error: pydantic.ValidationError) -> str:
     """Return the field that is wrong first, what was expected, and how many others are wrong."""
     flaws = error.errors(include_url=False)
-    field = ".".join(map(str, flaws[0]["loc"]))  # none where whole sections contradict each other
-    said = flaws[0]["msg"].removeprefix("Value error, ")
+    field = ".".join(map(str, flaws[0]["loc"]))[:200]  # none where whole sections contradict each other
+    said = flaws[0]["msg"].removeprefix("Value error, ")[:300]
     others = f" (and {len(flaws) - 1} more)" if len(flaws) > 1 else ""
     found = flaws[0]["input"]
     shown = f", found {found!r}" if isinstance(found, str | int | float) and repr(found) not in said else ""

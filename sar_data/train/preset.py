@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, get_args
 import pydantic
 
 from sar_data.errors import UsageError, unknown
+from sar_data.naming import MOST
 from sar_data.sealed.manifest import Manifest
 from sar_data.train.settings import JOBS, Settings
 
@@ -98,15 +99,15 @@ def _refused(job: str, errors: Sequence[Any]) -> UsageError:
     fields = JOBS[job].model_fields
     for error in errors:
         if error["type"] == "extra_forbidden":
-            return unknown(f"option of {job}", error["loc"][0], fields)
+            return unknown(f"option of {job}", str(error["loc"][0])[:80], fields)
         if error["type"] == "literal_error":
             (name,) = error["loc"]
-            return unknown(name, str(error["input"]), get_args(fields[name].annotation))
-    return UsageError(f"{job}: {'; '.join(map(_wrong, errors))}")
+            return unknown(name, str(error["input"])[:80], get_args(fields[name].annotation))
+    return UsageError(f"{job}: {'; '.join(map(_wrong, errors[:MOST]))}")
 
 
 def _wrong(error: Any) -> str:
     """Say what is wrong with one option, or with several together."""
     if not error["loc"]:
         return str(error["ctx"]["error"])
-    return f"{'.'.join(map(str, error['loc']))}: {error['msg']}, found {error['input']!r}"
+    return f"{'.'.join(map(str, error['loc']))[:80]}: {error['msg'][:300]}, found {error['input']!r:.120}"

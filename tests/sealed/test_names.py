@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pydantic
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ from sar_data.exporters import coco
 from sar_data.sealed import index
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
-from sar_data.sealed.names import key_flaw, name_flaw
+from sar_data.sealed.names import Name, first_flaw, key_flaw, name_flaw
 from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.sealed.sums import listed
 from sar_data.sealed.verify import verify
@@ -276,3 +277,9 @@ def test_a_sound_index_passes_whole_and_in_part(sound: Build) -> None:
     assert pc.sum(pc.is_valid(table["shard"])).as_py() == sum(
         s.count for s in Manifest.load(sound.path).splits.values()
     )
+
+
+def test_a_name_of_thousands_of_characters_is_cut_in_the_message() -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        pydantic.TypeAdapter(dict[Name, int]).validate_python({"a/" * 5_000: "x" * 5_000})
+    assert len(first_flaw(caught.value)) < 800
