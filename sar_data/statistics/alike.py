@@ -25,6 +25,7 @@ LEAST = ((0.92, 4.8), (0.7, 6.4))
 MORE = 0.8
 """Standard deviations more for each ten times as many images: on real images less than one in a thousand finds another
 scene alike (docs/leakage.md)."""
+JUDGED = 4  # of the candidates: those of the largest correlation
 FREQUENCIES = 6  # along each axis, of a signature
 WINDOW = 13  # cells of a thumbnail's middle that are correlated
 SHIFTS = tuple(0.375 * step for step in range(-3, 4))  # cells: 8 pixels of 120 are 1.07
@@ -129,21 +130,22 @@ def _likeliest(queries: Floats, targets: Floats) -> Rows:
 
 def _compared(queries: Thumbs, targets: Thumbs, candidates: Rows) -> tuple[Rows, Floats, Floats]:
     """Return the candidate of each query that is farthest beyond chance, its correlation, and how far that is."""
-    bands = queries.shape[1]
+    bands, row = queries.shape[1], np.arange(len(queries))[:, None]
     moved = _windows(queries, SHIFTS, flips=True)
     others = _windows(targets[candidates.ravel()]).reshape(*candidates.shape, -1)
     every = moved @ others.swapaxes(1, 2)  # [query, variant, candidate]
-    variant = every.argmax(axis=1)
-    correlation = np.take_along_axis(every, variant[:, None], axis=1)[:, 0]
-    there = moved[np.arange(len(queries))[:, None], variant]
-    bright = np.einsum("qcd,qcd->qc", _energy(there, bands), _energy(others, bands))
+    variant, correlation = every.argmax(axis=1), every.max(axis=1)
+    top = np.argsort(-correlation, axis=1, kind="stable")[:, :JUDGED]
+    variant, correlation, others = variant[row, top], correlation[row, top], others[row, top]
+    bright = np.einsum("qcd,qcd->qc", _energy(moved[row, variant], bands), _energy(others, bands))
     still = _windows(queries)[:, 0]
     spread = np.einsum("qf,qcf->qc", _spectra(still, bands), _spectra(others, bands))
     parts = 1 / np.maximum(np.maximum(bright, spread), 1e-6)  # independent ones
     beyond = np.arctanh(np.minimum(correlation, 0.9999)) * np.sqrt(np.maximum(parts - 3, 0))
-    best = beyond.argmax(axis=1)
-    row = np.arange(len(queries))
-    return candidates[row, best], correlation[row, best], beyond[row, best].astype(np.float32)
+    best = beyond.argmax(axis=1)[:, None]
+    found = (values[row, best][:, 0] for values in (candidates[row, top], correlation, beyond.astype(np.float32)))
+    partner, likeness, far = found
+    return partner, likeness, far
 
 
 def _windows(sharp: Thumbs, shifts: Sequence[float] = (0.0,), *, flips: bool = False) -> Floats:
