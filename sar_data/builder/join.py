@@ -26,7 +26,7 @@ from sar_data.statistics.figures import FIGURES
 from sar_data.statistics.stats import BandStats
 from sar_data.statistics.thumbnail import CELLS
 
-MOST_COMPARED = 2_000  # samples of two splits, by their looks, while a build is sealed: less than a second
+MOST_COMPARED = 1_000  # samples of two splits, by their looks, while a build is sealed: at most a second
 Keys = dict[str, list[str | None]]
 
 
