@@ -92,9 +92,10 @@ class Threads:
                 f"set {OPENMP}={most} or less"
             )
         if self.load > BUSY * self.processors:
+            remedy = f": set {OPENMP} to the number of cores that are free" if self.compute > 1 else ""
             return (
                 f"load average {self.load:.1f} on {self.processors} processors: others use this machine, and training "
-                f"may be many times slower: set {OPENMP} to the number of cores that are free"
+                f"may be many times slower{remedy}"
             )
         return None
 

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 from torch import Tensor, nn
 
-from sar_data.errors import UsageError
 from sar_data.train import pictures
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Forward
@@ -64,10 +63,6 @@ class Classification(Verdict):
 
     def __init__(self, encoder: Backbone, data: Data, settings: Finetune) -> None:
         kind = data.task.kind
-        if kind not in LOSSES:
-            raise UsageError(
-                f"task {data.task.name} is a {kind}: finetune and probe take classes; there is `{_job(kind)}`"
-            )
         super().__init__(data.classes, data.channels, settings)
         self.encoder = encoder
         pooling, name = settings.pooling or encoder.poolings[0], settings.loss or LOSSES[kind]
@@ -94,7 +89,3 @@ def network(encoder: Backbone, classes: int, settings: Finetune) -> nn.Module:
     """Return a fresh head on an encoder."""
     pooling = settings.pooling or encoder.poolings[0]
     return classifier(encoder, classes, pooling=pooling, head=settings.head)
-
-
-def _job(kind: str) -> str:
-    return {"segmentation": "segment", "detection": "detect"}[kind]

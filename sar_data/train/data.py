@@ -29,6 +29,7 @@ from sar_data.train.augment.draws import draws
 from sar_data.train.augment.steps import physical
 from sar_data.train.input import Input
 from sar_data.train.jobs import Batch
+from sar_data.train.kinds import check_kind
 from sar_data.train.matching import Matching
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
@@ -69,6 +70,8 @@ class Data:
         task = task_of(stored, settings.task)
         if task is None:
             raise UsageError(f"{build}: has no task to train; it is for self-supervised learning")
+        if not trained:
+            check_kind(settings, task.name, task.kind)
         self.task = task
         self.classes = trained.classes if trained else tuple(task.classes)
         self.matching = Matching(task.kind, self.classes, tuple(task.classes))

@@ -117,6 +117,8 @@ def test_a_machine_with_more_work_than_cores_is_warned_of() -> None:
     assert given().warning is None
     assert given(load=4.4).warning is None  # as after a build on all cores
     assert "load average 9.0 on 4 processors" in str(given(load=9.0).warning)
+    assert "set OMP_NUM_THREADS" in str(given(load=9.0).warning)
+    assert "set OMP_NUM_THREADS" not in str(given(load=9.0, compute=1).warning)
     assert "OMP_NUM_THREADS=8 and 1 ranks on 4 cores" in str(given(compute=8).warning)
     assert "set OMP_NUM_THREADS=2 or less" in str(given(compute=4, ranks=2).warning)
 

@@ -150,8 +150,9 @@ def test_images_that_are_not_square_are_not_resized(tmp_path: Path) -> None:
 
 def test_a_build_without_boxes_is_refused(tmp_path: Path) -> None:
     build = invented.sealed(invented.pipeline(), invented.archive(tmp_path / "raw", 24), tmp_path / "out")
-    with pytest.raises(UsageError, match=r"task cover is of kind multiclass: detect takes boxes"):
-        job(build, crop=4)
+    for size in (4, 1000):  # of a batch: more than there are samples is not the complaint
+        with pytest.raises(UsageError, match=r"task cover is of kind multiclass: detect takes boxes; `finetune` takes"):
+            job(build, crop=4, batch_size=size)
 
 
 def test_rotated_boxes_are_reported_as_not_trained_yet(few: Build, caplog: pytest.LogCaptureFixture) -> None:

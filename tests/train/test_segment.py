@@ -28,7 +28,7 @@ from sar_data.train.run import training as run
 from sar_data.train.run.halt import Halted
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.segment import Segmentation, masks
-from sar_data.train.settings import Segment
+from sar_data.train.settings import Finetune, Segment
 from tests.mini import invented
 from tests.train import cut
 from tests.train.conftest import SEGMENT as TINY
@@ -260,7 +260,7 @@ def test_options_that_do_not_go_together_are_refused_with_a_way_out(squares: str
     with pytest.raises(UsageError, match="segment takes masks"):
         job(classes)
     settings = Segment(**{**TINY, "image_size": 32, "model": "test_vit"})
-    data = Data(classes, settings, ALONE)
+    data = Data(classes, Finetune(model="test_vit", image_size=32, batch_size=4), ALONE)
     data.task = data.task.model_copy(update={"kind": "segmentation"})
     encoder = backbone("test_vit", data.channels, image_size=32)
     with pytest.raises(UsageError, match="expected square images, found 6 × 5"):

@@ -37,8 +37,6 @@ class Detection:
     chosen_by = "ap50"
 
     def __init__(self, encoder: Backbone, data: Data, settings: Detect) -> None:
-        if data.task.kind != "detection":
-            raise UsageError(f"task {data.task.name} is of kind {data.task.kind}: detect takes boxes")
         self._settings, self._tile = settings, settings.tiles
         self.resolved: dict[str, Any] = {"tile": self._tile}
         self._classes, self._channels = data.classes, data.channels

@@ -114,8 +114,6 @@ def _unit(judged: Features, train: Features, data: Data) -> str:
 
 def _check(settings: Probe, data: Data, aside: int) -> None:
     """Raise UsageError where a probe cannot be had; `aside` train samples are not trained on."""
-    if data.task.kind not in CHOSEN_BY:
-        raise UsageError(f"task {data.task.name} is a {data.task.kind}: a probe takes classes of whole images")
     if data.select == "last":
         raise UsageError(
             "select last: a probe must choose one of its heads: leave `select` out, or take `select=test` to repeat "

@@ -109,8 +109,6 @@ def network(encoder: Backbone, classes: int, settings: Segment) -> nn.Module:
 
 def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
     """Raise UsageError where build, encoder and settings do not go together."""
-    if data.task.kind != "segmentation":
-        raise UsageError(f"task {data.task.name} is a {data.task.kind}: segment takes masks; choose another `task=…`")
     if settings.head in POOLED and settings.batch_size == 1:
         raise UsageError(
             f"head {settings.head}: expected at least 2 samples a batch, for it normalizes the means of images, found "
