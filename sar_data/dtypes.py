@@ -43,7 +43,7 @@ def fitted(image: Image, dtype: str, path: str) -> tuple[Image, bool]:
     # Pixels without a value have been NaN before they come here: what remains must all be kept.
     if dtype not in (TAKEN.get(found), "float32") or found not in TAKEN:
         raise BadRecord(path, f"expected {dtype} pixels, found {found}")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         changed = image.astype(dtype)
     if image.dtype.kind in "iu" and dtype == "float32" and image.size:
         low, high = int(image.min()), int(image.max())
@@ -69,7 +69,7 @@ def without(pixels: Image, value: float) -> tuple[Image, tuple[int, ...]]:
     elif whole and not holds(pixels.dtype.name, value):
         absent = np.zeros(pixels.shape, np.bool_)
     else:
-        with np.errstate(over="ignore"):  # a declared number may be larger than a pixel can be
+        with np.errstate(over="ignore", invalid="ignore"):  # a declared number may be larger than a pixel can be
             absent = pixels == np.asarray(value).astype(pixels.dtype)
             if pixels.dtype == np.float64:  # what stands for the least float32 has fewer digits in a header
                 absent |= pixels.astype(np.float32) == np.float32(value)
@@ -84,15 +84,17 @@ def without(pixels: Image, value: float) -> tuple[Image, tuple[int, ...]]:
 def scaled(image: Image, scale: Sequence[float], offset: Sequence[float]) -> Image:
     """Return an image [..., band, y, x] times scale [band] plus offset [band], as float32; NaN stays NaN."""
     factor, summand = (np.array(numbers, np.float64)[:, None, None] for numbers in (scale, offset))
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is counted
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, which is counted
         return np.ascontiguousarray(image.astype(np.float64) * factor + summand, np.float32)
 
 
 def parts(image: Image, how: str) -> Image:
     """Return a complex image [band, y, x] as float32 [2 × band, y, x]: two bands of each, side by side.
 
-    `how` is "iq" (I, Q) or "amplitude-phase", the phase in radians from -π to π.
+    `how` is "iq" (I, Q) or "amplitude-phase", the phase in radians from -π to π. NaN stays NaN.
     """
-    pairs = (image.real, image.imag) if how == "iq" else (np.abs(image), np.arctan2(image.imag, image.real))
-    stacked = np.stack(pairs, axis=-3)  # the two of a band lie side by side
-    return np.ascontiguousarray(stacked.reshape(*image.shape[:-3], -1, *image.shape[-2:]), np.float32)
+    # What is too large becomes infinite, which is counted. A NaN may be of a kind that processors complain of.
+    with np.errstate(over="ignore", invalid="ignore"):
+        pairs = (image.real, image.imag) if how == "iq" else (np.abs(image), np.arctan2(image.imag, image.real))
+        stacked = np.stack(pairs, axis=-3)  # the two of a band lie side by side
+        return np.ascontiguousarray(stacked.reshape(*image.shape[:-3], -1, *image.shape[-2:]), np.float32)

@@ -171,7 +171,8 @@ def _explained(path: str) -> Iterator[None]:
         yield
     except SarDataError:
         raise
-    except Exception as error:  # of a decoder that is not ours: times that Python has no date for, unknown time zones
+    # Times that Python has no date for are arithmetic, time zones that it does not know look-ups.
+    except (pa.ArrowException, ArithmeticError, LookupError, OSError, ValueError) as error:
         raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {error}"[:400]) from None
 
 

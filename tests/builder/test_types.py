@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from pipelines.path_label import PIPELINE
+from sar_data import dtypes
 from sar_data.builder.itinerary import build, carry_out
 from sar_data.builder.request import BuildRequest
 from sar_data.dtypes import COMPLEX, EXACT, STORED, TAKEN
@@ -195,3 +196,14 @@ def test_chips_with_a_place_keep_it_and_leakage_is_known(tmp_path: Path, east: f
     assert row["transform"] == [10.0, 0.0, west, 0.0, -10.0, 5_000_000.0]
     assert row["footprint"] == [west, 5_000_000.0 - 10 * SIDE, west + 10 * SIDE, 5_000_000.0]
     assert math.isclose(made.manifest.pixel_size_m or 10.0, 10.0)
+
+
+def test_a_signalling_nan_and_numbers_too_large_are_converted_without_a_warning() -> None:
+    odd = np.array([0x7FF4000000000000, 0x7FE0000000000000], np.uint64).view(np.float64).reshape(1, 1, 2)
+    image = np.empty((1, 1, 2), np.complex128)
+    image.real, image.imag = odd, odd
+    found = dtypes.parts(image, "iq")
+    assert np.isnan(found[..., 0]).all()
+    assert np.isinf(found[..., 1]).all()
+    assert np.isnan(dtypes.parts(image, "amplitude-phase")[0, 0, 0])
+    assert np.isnan(dtypes.fitted(odd[..., :1], "float32", "a.npy")[0]).all()

@@ -284,12 +284,13 @@ def read_geojson(data: bytes) -> None:
 
 
 def read_list(data: bytes) -> None:
-    for row in rows.read_rows(Memory({"a.csv": data}), "a.csv", {}, lambda name: name.endswith(".tif")):
+    told = rows.read_rows(Memory({"a.csv": data}), "a.csv", rows.Columns(), lambda name: name.endswith(".tif"))
+    for row in told.rows:
         lists.locate(row.image, (".tif",), lambda path: False)
 
 
 def read_rows_of_parquet(data: bytes) -> None:
-    rows.read_rows(Memory({"a.parquet": data}), "a.parquet", {}, lambda name: True)
+    rows.read_rows(Memory({"a.parquet": data}), "a.parquet", rows.Columns(), lambda name: True)
 
 
 def read_declaration(data: bytes) -> None:

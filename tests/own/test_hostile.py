@@ -22,7 +22,7 @@ from sar_data.own.begin import text_of
 from sar_data.own.declaration import declared
 from sar_data.own.images import Names, walk
 from sar_data.own.pipeline import fit
-from sar_data.own.rows import Row, read_rows, time_of
+from sar_data.own.rows import Columns, Row, read_rows, time_of
 from sar_data.record import Record
 from sar_data.sealed.index_bounds import record_flaw
 from sar_data.sources.tree import Folder
@@ -140,7 +140,7 @@ def test_a_date_beyond_all_calendars_is_refused(date: str) -> None:
 )
 def test_times_that_python_does_not_have_are_no_rows(column: pa.Array) -> None:
     with pytest.raises(SourceError, match=r"t\.parquet: expected a Parquet table"):
-        read_rows(Memory({"t.parquet": parquet(column)}), "t.parquet", {}, lambda name: True)
+        read_rows(Memory({"t.parquet": parquet(column)}), "t.parquet", Columns(), lambda name: True)
 
 
 def test_what_no_index_may_say_stops_a_record_before_it_is_sealed() -> None:
