@@ -12,7 +12,7 @@ import sar_data
 from sar_data import formats
 from sar_data.builder.bake import Bake
 from sar_data.builder.draft import Draft
-from sar_data.builder.looks import looks
+from sar_data.builder.looks import looks_of
 from sar_data.builder.open import folder, open_draft
 from sar_data.builder.origin import Baked
 from sar_data.builder.plan import Plan
@@ -70,7 +70,7 @@ def prepare_repack(
             split_policy=manifest.split_policy,
             leakage=manifest.leakage,
             unused=manifest.unused,
-            applied=[*manifest.applied, *_applied(bake, changes, looks(parent, bake, train))],
+            applied=[*manifest.applied, *_applied(bake, changes, looks_of(parent, bake, train))],
             parent=Parent(
                 path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
             ),

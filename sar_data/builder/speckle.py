@@ -1,4 +1,4 @@
-"""Speckle filters on power, by local statistics, and the equivalent number of looks by which they are judged.
+"""Speckle filters on power, by local statistics.
 
 - lee: J.-S. Lee 1980, "Digital image enhancement and noise filtering by use of local statistics": in a square window.
 - refined-lee: J.-S. Lee 1981, "Refined filtering of image noise using local statistics": in the half of a 7 × 7 window
@@ -24,8 +24,6 @@ from sar_data.system.native import compiled
 Floats = npt.NDArray[np.float32]
 FILTERS = ("lee", "refined-lee")
 REFINED = 7  # pixels of a side of the refined filter's window
-LOOKED_AT = 7  # pixels of a side of the windows whose looks are estimated
-BINS = np.linspace(0, 6, 121)  # of log2(looks): 20 an octave
 PLANE = numba.types.Array(numba.f4, 2, "C", readonly=True)
 
 
@@ -76,34 +74,6 @@ def parse(text: str) -> Filter:
         sides = str(REFINED) if name == "refined-lee" else "an odd number from 3 to 31"
         raise UsageError(f"`speckle={text}`: expected a window of {sides}, found {window}")
     return Filter(name, window, looks)
-
-
-def looks_of(power: Floats) -> npt.NDArray[np.int64]:
-    """Return how many windows of an image of power, float32 [y, x], have which looks: int64 [BINS].
-
-    Looks of a window are mean² / variance of its pixels; windows lie side by side and have all their pixels.
-    """
-    height, width = (side // LOOKED_AT for side in power.shape)
-    whole = power[: height * LOOKED_AT, : width * LOOKED_AT].astype(np.float64)
-    windows = whole.reshape(height, LOOKED_AT, width, LOOKED_AT).swapaxes(1, 2).reshape(-1, LOOKED_AT**2)
-    windows = windows[np.isfinite(windows).all(axis=1)]
-    mean, variance = windows.mean(axis=1), windows.var(axis=1, ddof=1)
-    varied = (variance > 0) & (mean > 0)
-    found = np.log2(mean[varied] ** 2 / variance[varied])
-    places = np.clip(np.digitize(found, BINS) - 1, 0, len(BINS) - 1)
-    return np.bincount(places, minlength=len(BINS)).astype(np.int64)
-
-
-def enl(counts: npt.NDArray[np.int64]) -> float | None:
-    """Return the equivalent number of looks: the most frequent of the windows', None where there is none.
-
-    Windows with edges and texture have fewer looks than the speckle alone gives, and spread; homogeneous ones agree.
-    The counts are smoothed over a quarter of an octave first.
-    """
-    if not counts.sum():
-        return None
-    smooth = np.convolve(counts, np.ones(5), "same")
-    return float(2 ** (BINS[int(smooth.argmax())] + (BINS[1] - BINS[0]) / 2))
 
 
 @compiled(numba.f4(numba.f8, numba.i8, numba.f8, numba.f8, numba.f8))
