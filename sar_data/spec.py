@@ -197,6 +197,8 @@ class Pipeline:
 
     `rehash` says that a recipe covers the contents of all files, as of few bytes of a set of one's own, which change.
 
+    `withheld` are splits that this source does not admit, with what they need.
+
     `declare(fields, unit)` returns the pipeline of a set of one's own with fields of a declaration (sar_data.own) that
     go before those of its dataset.toml; `unit` is that of the values where neither says one. None where all is known.
     """
@@ -213,6 +215,7 @@ class Pipeline:
     variants: Mapping[str, Pipeline] = field(default_factory=dict)
     named: Callable[[str], Record | None] | None = None
     rehash: bool = False
+    withheld: Mapping[str, str] = field(default_factory=dict)
     declare: Callable[[Mapping[str, object], str | None], Pipeline] | None = None
 
     @property

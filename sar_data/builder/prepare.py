@@ -162,7 +162,10 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
 
 
 def _policy(request: BuildRequest, pipeline: Pipeline) -> tuple[str, SplitPolicy]:
-    """Return the split that is asked for, or the dataset's first."""
+    """Return the split that is asked for, or the first; raise UsageError where the source does not admit it."""
+    name = (request.split or "").partition(":")[0].strip()
+    if name in pipeline.withheld:
+        raise UsageError(f"`split={name}`: expected {pipeline.withheld[name]}, found none")
     return parse(request.split or next(iter(pipeline.splits)), pipeline.all_splits)
 
 

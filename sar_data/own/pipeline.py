@@ -82,13 +82,15 @@ def fit(
     bands = _bands(tree, declaration, found, (count, dtype), otherwise)
     plan = Plan(declaration=declaration, classes=classes, bands_a_file=count, one_size=len(sizes) == 1)
     spec = _spec(base.spec, declaration, bands, classes, dtype)
+    splits = _splits(tree, declaration, found)
     fitted = dataclasses.replace(
         base,
         spec=dataclasses.replace(spec, shape=next(iter(sizes)) if len(sizes) == 1 else None),
         units=partial(units_of, plan=plan),
         scan=partial(scan, plan=plan),
         read=partial(read, plan=plan),
-        splits=_splits(tree, declaration, found),
+        splits=splits,
+        withheld={name: needed for name, needed in NEEDED.items() if name not in splits},
         rehash=_is_small(tree, found),
         fit=None,
         declare=None,

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import sar_data
 from pipelines.custom import PIPELINE
 from sar_data.cli import main
-from sar_data.errors import BuildError, SarDataError
+from sar_data.errors import BuildError, SarDataError, UsageError
 from sar_data.own.begin import begin, text_of
 from sar_data.own.pipeline import fit
 from sar_data.sources.tree import Folder
@@ -51,6 +51,13 @@ def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_field_that_finds_nothing(chips: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(SarDataError, match=re.escape(message)):
         fit(Folder.at(chips), PIPELINE, {"classes": ["a", "b"], **fields})
+
+
+@pytest.mark.parametrize("split", ["group", "blocks:size=5"])
+def test_a_split_that_the_data_do_not_admit(chips: Path, tmp_path: Path, split: str) -> None:
+    name = split.partition(":")[0]
+    with pytest.raises(UsageError, match=f"`split={name}`: expected .*(`group_column=…`|georeference).*, found none"):
+        sar_data.build("custom", source=chips, out=tmp_path, split=split, declare={"classes": ["a", "b"]})
 
 
 def test_text_without_quotes(tmp_path: Path) -> None:
