@@ -58,8 +58,8 @@ def better(
 ) -> tuple[str, Gaps] | None:
     """Return the split that leaves out least, as it is asked for, with what it does; None for too many records.
 
-    Smaller blocks, and whole units by class, go before samples that are placed alone, which are tried only where some
-    part is empty else. The first of equals is taken, which may be the policy itself.
+    Smaller blocks, and whole units by class, go before samples that are placed alone, which are tried only where a
+    part is empty else, or train lacks a class. The first of equals is taken, which may be the policy itself.
     """
     found: tuple[str, Gaps] | None = None
     alone = [(other, one) for other in ("stratified", "random") if isinstance(one := policies.get(other), Drawn)]
@@ -71,7 +71,7 @@ def better(
                     found = _spelled(other, one, policies), gaps
                 if gaps.size == (0, 0):
                     return found
-        if found and not found[1].empty:
+        if found and not found[1].empty and "train" not in found[1].lacking:
             return found
     return found
 
