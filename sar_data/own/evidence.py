@@ -44,7 +44,8 @@ class Values:
         """Return the figures of images of one dtype, None where no pixel is finite and real."""
         if not images or images[0].dtype.kind not in "iuf":
             return None
-        values = np.concatenate([np.asarray(image, np.float64).ravel() for image in images])
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            values = np.concatenate([np.asarray(image, np.float64).ravel() for image in images])
         values = values[np.isfinite(values)]
         if not values.size:
             return None

@@ -109,6 +109,8 @@ def decoded(sample: dict[str, Any], how: Normalizer, layout: Layout) -> dict[str
         elif ending == "mask.npy":
             mask = member_array(name, data, layout.shape, 2, "uint8")
             found["mask"] = torch.from_numpy(mask.copy()).long()
+        elif ending not in ("__key__", "__url__"):
+            raise BuildError(f"{name}: expected an image, a mask or JSON")
     if "image" not in found or ("mask" in found) != layout.mask or "json" not in found:
         raise BuildError(
             f"{sample.get('__url__')}: {found['key']}: expected image, JSON and mask if any, found {[*found]}"

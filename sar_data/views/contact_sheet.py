@@ -94,7 +94,8 @@ def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[li
         channels = {bands[0]: [image[0] for image in images]}
     else:
         co, cross = ([image[bands.index(name)] for image in images] for name in pair)
-        ratio = [a - b for a, b in zip(co, cross, strict=True)]
+        with np.errstate(invalid="ignore"):  # infinite values are masked below
+            ratio = [a - b for a, b in zip(co, cross, strict=True)]
         channels = {pair[0]: co, pair[1]: cross, f"{pair[0]}−{pair[1]}": ratio}
     scaled, notes = [], []
     for name, planes in channels.items():

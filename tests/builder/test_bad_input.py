@@ -109,12 +109,12 @@ DAMAGES = {
     "a band all infinite": Damage(
         lambda p: rewrite.write(p, "VV", np.full((120, 120), -np.inf)), "VV.tif", "band VV: expected some valid pixels"
     ),
-    "a folder for a file": Damage(lambda p: as_folder(tif(p)), "VH.tif", "directory", at_scan=True),
+    "a folder for a file": Damage(lambda p: as_folder(tif(p)), "VH.tif", "found a folder", at_scan=True),
     "not to be opened": Damage(lambda p: loop(tif(p)), "VH.tif", "symbolic links", at_scan=True),
     "band missing": Damage(lambda p: tif(p, "VV").unlink(), "VV.tif", "expected a file, found none", at_scan=True),
     "json missing": Damage(lambda p: facts(p).unlink(), "metadata.json", "expected a file, found none", at_scan=True),
     "json broken": Damage(lambda p: os.truncate(facts(p), 40), "metadata.json", "expected (a )?JSON", at_scan=True),
-    "json not to be read": Damage(lambda p: as_folder(facts(p)), "metadata.json", "directory", at_scan=True),
+    "json not to be read": Damage(lambda p: as_folder(facts(p)), "metadata.json", "found a folder", at_scan=True),
     "unknown label": Damage(
         lambda p: rewrite.facts(p, labels=["Lava fields"]), "metadata.json", "Lava fields", at_scan=True
     ),

@@ -53,7 +53,7 @@ WRONG = {
     "dtype": ("dtype=int8", "unknown dtype 'int8'"),
     "changes": (("dtype=int16", "normalize=zscore"), "-p dtype=int16 stores dB and -p normalize=zscore leaves no dB"),
     "sizes": (("crop=8", "pad=8"), "-p crop=8 and -p pad=8: both make one size"),
-    "parent": ("drop_parent=true", "-p drop_parent=True: expected -p unit=…, -p crop=…"),
+    "parent": ("drop_parent=true", "-p drop_parent=True: expected -p speckle=…, -p unit=…"),
     "limit": ("limit=0", "-p limit=0: expected a whole number of at least 1"),
     "records": ("bad_records=skp", "unknown bad_records 'skp'"),
     "runner": ("runner=dusk", r"unknown runner 'dusk'. Did you mean 'dask'\?"),
