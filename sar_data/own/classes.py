@@ -74,7 +74,7 @@ def index_of(label: str, classes: Sequence[str]) -> int | None:
 def _of_file(tree: Tree) -> tuple[str, ...]:
     names = tuple(line.strip() for line in decoded(tree.read(NAMES)).splitlines() if line.strip())
     if len(set(names)) < len(names):
-        raise SourceError(f"{NAMES}: expected every class once, found {few(names)}")
+        raise SourceError(f"{NAMES}: expected every class once, found {few([name[:60] for name in names])}")
     return names
 
 
