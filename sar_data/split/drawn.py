@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ MOST_FOLDS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class Drawn(ABC):
     """A policy that draws: by the shares of train, val and test, or by `folds`.
 
     With folds the samples are parted into so many equal parts, the same for every `fold`, which counts from 0: that
@@ -80,9 +81,9 @@ class Drawn:
         if self.folds is not None:
             raise UsageError(f"`folds={self.folds}`: expected shares where the split of a build is kept, found folds")
 
+    @abstractmethod
     def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
         """Place every usable record, as `keep` says."""
-        raise NotImplementedError
 
 
 def kept_codes(records: Sequence[Record], kept: Mapping[str, str]) -> Codes:
