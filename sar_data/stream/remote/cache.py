@@ -21,7 +21,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -196,24 +196,30 @@ class Cache:
 
     def _clear(self, goal: int) -> int:
         """Drop files that nobody holds, least recently asked for first, down to `goal` bytes; return what is left."""
-        found = []
-        for top in self.root.iterdir():
-            if top.is_symlink() or (top.name != FETCHING and not DIGEST.fullmatch(top.name)):
-                continue
-            for folder, _, names in os.walk(top):
-                for name in names:
-                    path = os.path.join(folder, name)
-                    try:
-                        facts = os.lstat(path)
-                    except FileNotFoundError:
-                        continue
-                    found.append((facts.st_atime_ns, facts.st_size, path))
-        taken = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
+        files = self._files()
+        taken = sum(facts.st_size for _, facts in files)
+        for path, facts in sorted(files, key=lambda file: file[1].st_atime_ns):
             if taken <= goal:
                 break
-            taken -= size if _drop(Path(path)) else 0
+            taken -= facts.st_size if _drop(path) else 0
         return taken
+
+    def _files(self) -> list[tuple[Path, os.stat_result]]:
+        """Return every file of the cache once.
+
+        Those on their way come first: one that arrives during the walk is seen there, or in its build's folder, or in
+        both, but never in neither.
+        """
+        files: dict[int, tuple[Path, os.stat_result]] = {}
+        builds = [top for top in self.root.iterdir() if DIGEST.fullmatch(top.name) and not top.is_symlink()]
+        for top in [self.root / FETCHING, *builds]:
+            for folder, _, names in os.walk(top):
+                for name in names:
+                    path = Path(folder, name)
+                    with suppress(FileNotFoundError):
+                        facts = path.lstat()
+                        files[facts.st_ino] = path, facts
+        return list(files.values())
 
 
 def _identity(descriptor: int) -> Identity:
