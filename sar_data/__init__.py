@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sar_data.catalog import datasets, info
+    from sar_data.checkup import doctor
     from sar_data.public import against, build, convert, fetch, leakage, looks, open, shift, stats, verify
     from sar_data.stream.dataset import Stream
 
@@ -23,6 +24,7 @@ __all__ = [
     "build",
     "convert",
     "datasets",
+    "doctor",
     "fetch",
     "info",
     "leakage",
@@ -33,7 +35,12 @@ __all__ = [
     "verify",
 ]
 
-_HOMES = {"Stream": "sar_data.stream.dataset", "datasets": "sar_data.catalog", "info": "sar_data.catalog"}
+_HOMES = {
+    "Stream": "sar_data.stream.dataset",
+    "datasets": "sar_data.catalog",
+    "doctor": "sar_data.checkup",
+    "info": "sar_data.catalog",
+}
 
 if not TYPE_CHECKING:  # which would take every name for one that exists
 

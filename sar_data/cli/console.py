@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDE = 200  # columns, where no terminal limits them
+NARROW = 80  # columns that a paragraph needs at most
 
 
 def console() -> Console:
@@ -28,3 +30,12 @@ def console() -> Console:
 def say(line: str) -> None:
     """Print a sentence of the library on stderr, what is to change as options."""
     click.echo(rendered(line), err=True)
+
+
+def paragraph(head: str, text: str) -> str:
+    """Return a text of at most NARROW columns behind its head, below which its other lines begin."""
+    lines = textwrap.wrap(
+        text, NARROW, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(lines)

@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Train": {"train": "Train on a build: probe, finetune, segment, detect."},
     "Operate": {
         "flow": "Start a deployed Prefect flow by its bare name.",
+        "doctor": "Look at this machine, and say what is missing and how to get it.",
         "bench": "Measure how fast a build streams on this machine.",
     },
 }

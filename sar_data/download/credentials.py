@@ -48,11 +48,22 @@ class Credentials:
         """Return user and password for a host that is known to want them, so that the keyring is asked as well."""
         return self.pair(host) or _from_keyring(host)
 
+    def places(self) -> list[str]:
+        """Return where credentials are: names of variables of the environment, and hosts of the netrc file."""
+        variables = re.compile(r"SAR_DATA_(TOKEN|USER|PASSWORD)_|AWS_(ACCESS_KEY_ID|PROFILE)$")
+        given = sorted(name for name, value in self._environ.items() if value and variables.match(name))
+        return [*given, *(f"{host} in {self._netrc_file}" for host in sorted(self._hosts()))]
+
     def _from_netrc(self, host: str) -> tuple[str, str] | None:
+        found = self._hosts().get(host)
+        return (found[0], found[2] or "") if found else None
+
+    def _hosts(self) -> Mapping[str, tuple[str, str | None, str | None]]:
+        """Return what the netrc file has; raise FetchError for one that cannot be read."""
         if self._netrc_file is None or not self._netrc_file.is_file():
-            return None
+            return {}
         try:
-            found = netrc.netrc(str(self._netrc_file)).hosts.get(host)
+            return netrc.netrc(str(self._netrc_file)).hosts
         except netrc.NetrcParseError as error:
             # Its message quotes what it could not read, which may be a password.
             where = f"{self._netrc_file}, line {error.lineno}"
@@ -63,7 +74,6 @@ class Credentials:
             ) from None
         except OSError as error:
             raise FetchError(f"{self._netrc_file}: expected a netrc file: {error.strerror}") from error
-        return (found[0], found[2] or "") if found else None
 
 
 def _from_keyring(host: str) -> tuple[str, str] | None:
