@@ -159,8 +159,8 @@ def normalizer(
     )
 
 
-def of_channels(units: Mapping[str, str], how: str, *, figures: Figures | None = None, fill: float = 0.0) -> Normalizer:
-    """Return what remains to be done to images that are channels in physical units already, masked pixels NaN.
+def of_channels(units: Mapping[str, str], how: str, *, figures: Figures | None = None) -> Normalizer:
+    """Return what remains to be done to images that are channels in physical units already; masked pixels stay NaN.
 
     `units` are channel → unit, in the channels' order. An affine normalization takes `figures`.
     """
@@ -173,7 +173,7 @@ def of_channels(units: Mapping[str, str], how: str, *, figures: Figures | None =
         _terms(terms, 1.0),
         STRETCHES.get(how),
         np.array(_greys(names, units, how), np.float32),
-        np.float32(fill),
+        np.float32(np.nan),
         np.float32(np.nan),
     )
 

@@ -142,7 +142,7 @@ class Data:
             seed=told.seed,
             normalize=None if later else told.normalize,
             figures=self._figures,
-            fill=None if later else 0.0,
+            fill=None,  # so that augmentation knows which pixels have data
             **self._fit(split),
             **(told.share if training else {}),
             keys=keys,

@@ -32,7 +32,7 @@ POLICIES: dict[str, SplitPolicy] = {
     "random, 80/20": Random(**THIRDS),
     "group by acquisition, 80/20": Group(**THIRDS),
     "group by tile, 80/20": Group(**THIRDS, by="place"),
-    "blocks of 10, 80/20": Blocks(**THIRDS, size=10),
+    "blocks of 10 without a buffer, 80/20": Blocks(**THIRDS, size=10, buffer=0),
     "blocks of 10 and a buffer of 1, 80/20": Blocks(**THIRDS, size=10, buffer=1),
 }
 

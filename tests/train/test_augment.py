@@ -36,7 +36,9 @@ def manifest_of(path: str | Path) -> Manifest:
 
 
 def batches(path: str | Path, **options: Any) -> list[dict[str, Any]]:
-    with loader(str(path), batch_size=8, bands=CHANNELS, shuffle=None, **options) as found:
+    """Return all batches as augmentation takes them: pixels without data are NaN."""
+    told = {"fill": None, **options}
+    with loader(str(path), batch_size=8, bands=CHANNELS, shuffle=None, **told) as found:
         return list(found)
 
 
@@ -84,7 +86,7 @@ def test_a_sample_is_augmented_alike_in_every_batch(request: pytest.FixtureReque
     names += {"classes": ["mixup", "rotate"], "several": ["mixup", "rotate"], "fields": ["rotate"]}.get(kind, [])
     augment = Augment(names, manifest_of(path), CHANNELS, normalize=normalize, image_size=16)
     assert augment.physical == (normalize == "fgmae-uint8")
-    told = {"normalize": None, "fill": None} if augment.physical else {"normalize": normalize}
+    told = {"normalize": None} if augment.physical else {"normalize": normalize}
     batch = batches(path, **told)[1]
     whole = augment(batch, draws(5, 2, 40, 8))
     halves = [
@@ -132,9 +134,7 @@ def test_images_that_come_in_physical_units_are_normalized_as_the_loader_would(c
     """Speckle of ever so many looks changes nothing; what is left is the loader's own normalization."""
     augment = Augment(["speckle:1e12"], manifest_of(classes), CHANNELS, normalize=how, fill=0.25)
     assert augment.physical
-    for raw, expected in zip(
-        batches(classes, normalize=None, fill=None), batches(classes, normalize=how, fill=0.25), strict=True
-    ):
+    for raw, expected in zip(batches(classes, normalize=None), batches(classes, normalize=how, fill=0.25), strict=True):
         torch.testing.assert_close(augment.fitted(raw)["image"], expected["image"], rtol=0, atol=1e-6)
         off = (augment(raw, draws(0, 0, 0, 8))["image"] - expected["image"]).abs()
         assert off.max() <= 1.01 / 255
@@ -144,7 +144,7 @@ def test_images_that_come_in_physical_units_are_normalized_as_the_loader_would(c
 
 def test_drae_is_random_in_training_and_the_sarhub_preset_in_evaluation(classes: str) -> None:
     augment = Augment(["drae"], manifest_of(classes), CHANNELS, normalize="sarhub")
-    raw, expected = batches(classes, normalize=None, fill=None)[0], batches(classes, normalize="sarhub")[0]
+    raw, expected = batches(classes, normalize=None)[0], batches(classes, normalize="sarhub", fill=0.0)[0]
     torch.testing.assert_close(augment.fitted(raw)["image"], expected["image"], rtol=0, atol=2e-6)
     found = augment(raw, draws(0, 0, 0, 8))["image"]
     assert not torch.equal(found, expected["image"])
@@ -157,24 +157,23 @@ def test_drae_of_amplitudes_compresses_what_minmax_framed(classes: str) -> None:
     bands = [band.model_copy(update={"unit": "amplitude"}) for band in manifest.bands]
     augment = Augment(["drae"], manifest.model_copy(update={"bands": bands}), CHANNELS, normalize="minmax")
     assert not augment.physical
-    batch = next(one for one in batches(classes, normalize="minmax") if (one["image"] == 0).any())
+    batch = next(one for one in batches(classes, normalize="minmax") if one["image"].isnan().any())
     midpoint = augment(batch, torch.full((8, 32), 0.5))["image"]
     assert torch.equal(midpoint, augment.fitted(batch)["image"])
     assert not torch.equal(midpoint, augment(batch, draws(0, 0, 0, 8))["image"])
-    masked = batch["image"] == 0
-    assert not midpoint[masked].any()
+    assert not midpoint[batch["image"].isnan()].any()
 
 
 def test_evaluation_has_the_published_geometry_and_no_chance(fields: Path) -> None:
     augment = Augment(["flips", "crop", "speckle", "rotate"], manifest_of(fields), CHANNELS, image_size=28)
-    batch = batches(fields)[0]
+    batch = batches(fields, fill=0.0)[0]
     found = augment.fitted(batch, 0.875)  # 12 pixels become 32, of which the central 28 stay
     whole = torch.nn.functional.interpolate(batch["image"], (32, 32), mode="bilinear", antialias=True)
     torch.testing.assert_close(found["image"], whole[..., 2:30, 2:30], rtol=0, atol=1e-5)
     target = torch.nn.functional.interpolate(batch["target"][:, None].float(), (32, 32), mode="nearest-exact")
     assert torch.equal(found["target"], target[:, 0, 2:30, 2:30].long())
     plain = Augment([], manifest_of(fields), CHANNELS)
-    assert plain.fitted(batch)["image"] is batch["image"]
+    assert torch.equal(plain.fitted(batch)["image"], batch["image"])
     assert plain.fitted(batch, 0.5)["image"].shape == (8, 2, 12, 12)
 
 

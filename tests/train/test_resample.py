@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sar_data.errors import UsageError
 
@@ -15,6 +17,7 @@ from torchvision.transforms.v2 import functional as TF  # noqa: E402
 from sar_data.train.augment.draws import draws  # noqa: E402
 from sar_data.train.augment.resample import Windows, centred, drawn  # noqa: E402
 
+CPU = torch.device("cpu")
 SIZES = [((64, 64), (224, 224)), ((96, 70), (40, 48)), ((30, 200), (64, 64))]
 
 
@@ -29,7 +32,7 @@ def test_a_window_is_resized_as_torchvision_does_it_with_antialiasing(
     torch.manual_seed(0)
     images = torch.randn(12, 2, *source)
     windows = random_windows(12, source, size)
-    found = windows.images(images)
+    found = windows.grid(CPU).images(images)
     for image, mine, low, high in zip(images, found, windows.low.int(), windows.high.int(), strict=True):
         (top, left), (height, width) = low.tolist(), (high - low).tolist()
         expected = TF.resized_crop(image, top, left, height, width, list(size), antialias=True)
@@ -40,7 +43,7 @@ def test_a_window_is_resized_as_torchvision_does_it_with_antialiasing(
 def test_a_mask_s_window_takes_the_nearest_pixels(source: tuple[int, int], size: tuple[int, int]) -> None:
     masks = torch.randint(0, 9, (12, *source), generator=torch.Generator().manual_seed(0))
     windows = random_windows(12, source, size)
-    found = windows.masks(masks)
+    found = windows.grid(CPU).masks(masks)
     for mask, mine, low, high in zip(masks, found, windows.low.int(), windows.high.int(), strict=True):
         (top, left), (bottom, right) = low.tolist(), high.tolist()
         cut = mask[None, None, top:bottom, left:right].float()
@@ -53,21 +56,65 @@ def test_evaluation_resizes_the_shorter_side_and_cuts_the_centre_out_as_torchvis
     source: tuple[int, int], side: int, share: float
 ) -> None:
     images = torch.randn(2, 2, *source, generator=torch.Generator().manual_seed(0))
-    found = centred(2, source, side, share).images(images)
+    found = centred(2, source, side, share).grid(CPU).images(images)
     expected = TF.center_crop(TF.resize(images, [round(side / share)], antialias=True), [side, side])
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
 
 
 def test_nothing_changes_where_nothing_is_to_be_done() -> None:
     images = torch.randn(3, 2, 9, 9)
-    assert torch.equal(centred(3, (9, 9), 9, 1.0).images(images), images)
+    assert torch.equal(centred(3, (9, 9), 9, 1.0).grid(CPU).images(images), images)
+
+
+@pytest.mark.parametrize(("source", "size"), SIZES, ids=str)
+def test_pixels_without_data_weigh_nothing(source: tuple[int, int], size: tuple[int, int]) -> None:
+    """What is left is the mean of the others: resampled value × valid over resampled valid, as torchvision has both."""
+    random = torch.Generator().manual_seed(0)
+    images, valid = (
+        torch.randn(12, 2, *source, generator=random) - 15,
+        torch.rand(12, 2, *source, generator=random) > 0.3,
+    )
+    windows = random_windows(12, source, size)
+    found = windows.grid(CPU).images(images.masked_fill(~valid, torch.nan))
+    there = windows.grid(CPU).masks(valid.long().flatten(0, 1)[::2])  # of the first channel
+    assert torch.equal(found[:, 0].isfinite(), there.bool())
+    parts = zip(images.double(), valid.double(), found, windows.low.int(), windows.high.int(), strict=True)
+    for image, weight, mine, low, high in parts:
+        (top, left), (height, width) = low.tolist(), (high - low).tolist()
+        total, whole = (
+            TF.resized_crop(part, top, left, height, width, list(size), antialias=True)
+            for part in (image * weight, weight)
+        )
+        known = mine.isfinite()
+        torch.testing.assert_close(mine[known].double(), (total / whole)[known], rtol=0, atol=1e-3)
+
+
+@given(st.data())
+def test_no_value_comes_from_where_there_is_no_data(data: st.DataObject) -> None:
+    source, size = (data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40))) for _ in range(2))
+    seed = data.draw(st.integers(0, 2**16))
+    random = torch.Generator().manual_seed(seed)
+    images = torch.rand(2, 1, *source, generator=random) + 7
+    images[torch.rand(images.shape, generator=random) < data.draw(st.floats(0, 1))] = torch.nan
+    found = drawn(draws(seed, 0, 0, 2)[:, :22], source, size, (0.08, 1.0)).grid(CPU).images(images)
+    known = found[found.isfinite()]
+    assert ((known > 7 - 1e-3) & (known < 8 + 1e-3)).all()
+
+
+def test_where_all_pixels_have_data_nothing_is_divided() -> None:
+    images = torch.randn(4, 2, 50, 60)
+    grid = random_windows(4, (50, 60), (33, 70)).grid(CPU)
+    assert torch.equal(grid.images(images), grid.complete(images))
+    holed = images.clone()
+    holed[0, 0, 10:20] = torch.nan
+    assert torch.equal(grid.images(holed)[1:], grid.complete(images)[1:])
 
 
 def test_a_sample_s_window_is_the_same_in_every_batch() -> None:
     images, chance = torch.randn(9, 2, 70, 50), draws(3, 1, 0, 9)[:, :22]
-    whole = drawn(chance, (70, 50), (32, 32), (0.08, 1.0)).images(images)
+    whole = drawn(chance, (70, 50), (32, 32), (0.08, 1.0)).grid(CPU).images(images)
     parts = [
-        drawn(chance[part], (70, 50), (32, 32), (0.08, 1.0)).images(images[part])
+        drawn(chance[part], (70, 50), (32, 32), (0.08, 1.0)).grid(CPU).images(images[part])
         for part in (slice(0, 1), slice(1, 4), slice(4, 9))
     ]
     assert torch.equal(whole, torch.cat(parts))

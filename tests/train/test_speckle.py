@@ -84,7 +84,7 @@ def test_effective_looks_and_mean_power_are_as_the_formula_says(
     how = normalizer(build, ["VV", "VH"], normalize)
     offset, factor = (torch.from_numpy(terms.astype(np.float64))[:, None, None] for terms in how.terms.T)
     images = (to_unit(power, unit) * (scale or 1) - offset) * factor
-    step = Speckle(build, ["VV", "VH"], ADDED, how, fill=-1e9)
+    step = Speckle(build, ["VV", "VH"], ADDED, how)
     noisy = step(images.float(), torch.tensor([11, 12])).double()
     found = to_power((noisy / factor + offset) / (scale or 1), unit)
     for channel in range(2):
@@ -96,26 +96,23 @@ def test_effective_looks_and_mean_power_are_as_the_formula_says(
 
 
 def test_the_factors_follow_a_gamma_distribution_of_mean_one(manifest: Manifest) -> None:
-    step = Speckle(in_unit(manifest, "power"), ["VV"], 3.0, None, fill=-1.0)
+    step = Speckle(in_unit(manifest, "power"), ["VV"], 3.0, None)
     factors = step(torch.ones(1, 1, 300, 300), torch.tensor([5])).flatten().double()
     assert stats.kstest(factors, stats.gamma(3, scale=1 / 3).cdf).pvalue > 0.01
 
 
 def test_masked_pixels_stay_masked(manifest: Manifest) -> None:
     images = torch.randn(2, 2, 9, 9)
-    images[:, :, 2:4] = 0
-    how = normalizer(manifest, None, "zscore")
-    found = Speckle(manifest, ["VV", "VH"], 4, how, fill=0.0)(images, torch.tensor([1, 2]))
-    assert not found[:, :, 2:4].any()
-    assert (found != images)[:, :, 4:].all()
     images[:, :, 2:4] = torch.nan
-    found = Speckle(manifest, ["VV", "VH"], 4, None, fill=0.0)(images, torch.tensor([1, 2]))
-    assert torch.equal(found.isnan(), images.isnan())
+    for how in (None, normalizer(manifest, None, "zscore")):
+        found = Speckle(manifest, ["VV", "VH"], 4, how)(images, torch.tensor([1, 2]))
+        assert torch.equal(found.isnan(), images.isnan())
+        assert (found != images).all()
 
 
 def test_a_sample_is_speckled_alike_in_every_batch(manifest: Manifest) -> None:
     images, seeds = torch.randn(6, 2, 9, 7), torch.arange(6) * 2**30
-    step = Speckle(manifest, ["VV", "VH"], 4, None, fill=0.0)
+    step = Speckle(manifest, ["VV", "VH"], 4, None)
     assert torch.equal(step(images, seeds), torch.cat([step(images[:1], seeds[:1]), step(images[1:], seeds[1:])]))
 
 
@@ -124,12 +121,12 @@ def test_units_without_linear_power_are_refused(manifest: Manifest, unit: str) -
     with pytest.raises(
         UsageError, match=f"expected bands in dB, power, amplitude, found VV in {unit}.*leave speckle out"
     ):
-        Speckle(in_unit(manifest, unit), ["VV"], 4, None, 0.0)
+        Speckle(in_unit(manifest, unit), ["VV"], 4, None)
 
 
 def test_derived_bands_and_normalized_builds_are_refused(manifest: Manifest) -> None:
     with pytest.raises(UsageError, match="VV-VH is derived of two bands"):
-        Speckle(manifest, ["VV", "VV-VH"], 4, None, 0.0)
+        Speckle(manifest, ["VV", "VV-VH"], 4, None)
     done = manifest.model_copy(update={"applied": [Applied(step="normalize", parameters={"method": "zscore"})]})
     with pytest.raises(UsageError, match=r"normalized already.*take its parent"):
-        Speckle(done, ["VV"], 4, None, 0.0)
+        Speckle(done, ["VV"], 4, None)

@@ -2,12 +2,14 @@
 
 Every choice is a function of a sample's own random numbers (draws.py), but for mixup, which pairs neighbours. Steps are
 taken in one order, whatever the order of their names: speckle in physical units and of original pixels, tone mapping
-or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along.
+or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along. Pixels
+without data are NaN, so that no step takes them for values, and become the fill before images are mixed.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 
 import torch.nn.functional as F
@@ -33,10 +35,10 @@ CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest val
 class Augment:
     """Steps by name for the batches of one build's loader.
 
-    `channels`, `normalize` and `figures` are the loader's. Where `physical` is true, the loader must have
-    normalize=None and fill=None, and images are normalized here. Otherwise `fill` is the loader's: pixels of that value
-    are masked, and get no speckle and no tone. `image_size` is the side of the output, None that of the input. `notes`
-    says which steps go beyond what the build declares; they are logged as warnings, too.
+    `channels`, `normalize` and `figures` are the loader's, which must have fill=None; where `physical` is true, it must
+    have normalize=None, too, and images are normalized here. Pixels without data are `fill` in the end. `image_size` is
+    the side of the output, None that of the input. `notes` says which steps go beyond what the build declares; they are
+    logged as warnings, too.
 
     UsageError for steps that do not exist or do not fit the build, its units or its task.
     """
@@ -56,17 +58,17 @@ class Augment:
         names = tuple(names)
         self.steps = steps.parsed(names)
         self.physical = steps.physical(names, normalize)
-        self._size, self._fill = image_size, fill
+        self._size = image_size
         self._task = task_of(manifest, task)
-        how = normalizer(manifest, channels, normalize, fill=fill, figures=figures)
+        how = normalizer(manifest, channels, normalize, figures=figures)
         own = figures if figures is not None else figures_of(manifest, channels, normalize)
-        later = of_channels(units_of(manifest, channels), normalize, figures=own, fill=fill) if self.physical else None
+        later = of_channels(units_of(manifest, channels), normalize, figures=own) if self.physical else None
         self._prepared = Preparation(self.steps, later, size=image_size, fill=fill)
         self._axes, notes = symmetry.flipped_axes(self.steps, manifest)
         self._speckle: Speckle | None = None
         if "speckle" in self.steps:
             affine = None if self.physical else how
-            self._speckle = Speckle(manifest, channels, self.steps["speckle"], affine, fill)
+            self._speckle = Speckle(manifest, channels, self.steps["speckle"], affine)
         if "drae" in self.steps:
             _refuse_tone(manifest, channels, normalize)
         kind = "" if self._task is None else self._task.kind
@@ -105,6 +107,7 @@ class Augment:
             found = _turned(found, symmetry.orientation(chance[:, TURNS], self._axes, turn, size), size)
         if "rotate" in self.steps:
             found = self._rotated(found, (2 * chance[:, ROTATE] - 1) * self.steps["rotate"])
+        found = self._prepared.filled(found)
         return found if self._mixup is None else self._mixed(found, self._mixup.shares(chance[:, MIXUP]))
 
     def fitted(self, batch: Batch, centre: float = 1.0) -> Batch:
@@ -112,7 +115,7 @@ class Augment:
         return self._prepared(batch, centre)
 
     def _rotated(self, batch: Batch, degrees: Tensor) -> Batch:
-        found = batch | {"image": rotated(batch["image"], degrees, self._fill)}
+        found = batch | {"image": rotated(batch["image"], degrees, math.nan)}
         if masks(batch):
             found["target"] = rotated_masks(batch["target"], degrees)
         return found

@@ -20,14 +20,14 @@ class Preparation:
     """Tone mapping or normalization of batches, and their size.
 
     `steps` are those of an augmentation, of which tone mapping is heeded. Images are normalized by `how`, which is that
-    of channels in physical units; None: they come normalized. Masked pixels then are of the value `fill`. `size` is the
-    side of the output, None that of the input.
+    of channels in physical units; None: they come normalized. Pixels without data are NaN, and `fill` in the end.
+    `size` is the side of the output, None that of the input.
     """
 
     def __init__(self, steps: Mapping[str, float], how: Normalizer | None, *, size: int | None, fill: float) -> None:
         self._percent, self._how, self._size, self._fill = steps.get("drae"), how, size, fill
         self._normalizing: Normalizing | None = None
-        self._taps: tuple[tuple[object, ...], list[resample.Taps]] | None = None
+        self._grid: tuple[tuple[object, ...], resample.Grid] | None = None
 
     def __call__(self, batch: Batch, centre: float = 1.0) -> Batch:
         """Return a batch for evaluation: normalized or toned, resized, the central part cut out.
@@ -35,14 +35,19 @@ class Preparation:
         The shorter side becomes size / centre, of which the central size × size stay.
         """
         image = batch["image"]
-        return self.fitted(batch | {"image": self.toned(image, torch.full((image.shape[0],), 0.5))}, centre)
+        toned = batch | {"image": self.toned(image, torch.full((image.shape[0],), 0.5))}
+        return self.filled(self.fitted(toned, centre))
+
+    def filled(self, batch: Batch) -> Batch:
+        """Return a batch as a network takes it, without NaN."""
+        return batch | {"image": batch["image"].nan_to_num(nan=self._fill)}
 
     def toned(self, image: Tensor, chance: Tensor) -> Tensor:
         """Do what is to be done to values: tone mapping, or the normalization that was put off."""
         if self._percent is not None and (self._how is None or self._how.stretch is None):
-            return tone.compressed(self._normalized(image), chance, self._fill)
+            return tone.compressed(self._normalized(image), chance)
         if self._percent is not None:
-            return tone.stretched(image, chance, self._percent, self._fill)
+            return tone.stretched(image, chance, self._percent)
         return self._normalized(image)
 
     def _normalized(self, image: Tensor) -> Tensor:
@@ -65,18 +70,20 @@ class Preparation:
     def _resized(self, images: Tensor, source: tuple[int, int], side: int, centre: float) -> Tensor:
         """Return images alone at another size; what follows from sizes is kept, for they are mostly the same."""
         asked = (source, side, centre, images.device)
-        if self._taps is None or self._taps[0] != asked:
-            windows = resample.centred(1, source, side, centre)
-            self._taps = (asked, [windows.taps(axis, images.device) for axis in (0, 1)])
-        return resample.sampled(images, (side, side), self._taps[1])
+        if self._grid is None or self._grid[0] != asked:
+            self._grid = (asked, resample.centred(1, source, side, centre).grid(images.device))
+        return self._grid[1].images(images)
 
 
 def windowed(batch: Batch, windows: resample.Windows) -> Batch:
     """Return windows of a batch's images, with the masks or boxes in them."""
-    found = batch | {"image": windows.images(batch["image"])}
-    target = batch.get("target")
+    image, target = batch["image"], batch.get("target")
+    grid = windows.grid(image.device)
+    # A GPU is not asked whether data are missing: the processor would wait for all that it has to do.
+    missing = image.is_cuda or bool(image.isnan().any())
+    found = batch | {"image": grid.images(image) if missing else grid.complete(image)}
     if masks(batch):
-        found["target"] = windows.masks(batch["target"])
+        found["target"] = grid.masks(batch["target"])
     elif isinstance(target, list):
         places = zip(target, windows.start, windows.step, strict=True)
         found["target"] = [objects.windowed(one, start, step, windows.size) for one, start, step in places]

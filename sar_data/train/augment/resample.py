@@ -3,14 +3,15 @@
 An output pixel is a weighted sum of a few rows, then of a few columns. The sums are taken tap by tap, elementwise: a
 sample's numbers are the same in every batch, and no matrix unit rounds them. Where an image grows this is plain
 bilinear interpolation; where it shrinks, the triangle is as wide as an output pixel, as torch's antialias=True has it.
-Masks take the nearest pixel. Masked pixels count as what they hold: edges of masked areas are blended like any other.
+Masks take the nearest pixel. Pixels without data, which are NaN, weigh nothing: an output pixel is the mean of those
+that have data (normalized convolution, Knutsson and Westin 1993), and has none where the nearest one has none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,54 @@ from sar_data.torch.pinned import sent
 
 Taps = list[tuple[Tensor, Tensor]]
 """Indices int64 and weights float32 [B, size], as many as an output pixel has input pixels along one axis."""
+
+
+class Grid(NamedTuple):
+    """Where the pixels of an output of `size` (height, width) come from, by rows and by columns.
+
+    `taps` are what an output pixel is made of, `nearest` int64 [B, size] the input pixel at its centre. Those of one
+    window are of every image.
+    """
+
+    size: tuple[int, int]
+    taps: list[Taps]
+    nearest: list[Tensor]
+
+    def images(self, images: Tensor) -> Tensor:
+        """Return float32 [B, C, height, width] of images [B, C, H, W]; NaN where the nearest pixel has no data."""
+        hidden = images.isnan()
+        total = self._weighted(images.masked_fill(hidden, 0))
+        # Among data nothing is hidden, exactly: there the quotient is the sum itself, in every batch.
+        total = total / (1 - self._weighted(hidden.float()))
+        return total.masked_fill(self._of_nearest(hidden), torch.nan)
+
+    def complete(self, images: Tensor) -> Tensor:
+        """Return what `images` does of images all of whose pixels have data, in half the time."""
+        return self._weighted(images)
+
+    def masks(self, masks: Tensor) -> Tensor:
+        """Return [B, height, width] of masks [B, H, W], of the nearest pixels."""
+        return self._of_nearest(masks.unsqueeze(1)).squeeze(1)
+
+    def _of_nearest(self, planes: Tensor) -> Tensor:
+        for axis, index in enumerate(self.nearest):
+            planes = planes.gather(2 + axis, self._along(axis, index, planes))
+        return planes
+
+    def _weighted(self, images: Tensor) -> Tensor:
+        """Return the weighted sums of rows, then of columns."""
+        for axis, taps in enumerate(self.taps):
+            total = torch.zeros((), device=images.device)
+            for index, weight in taps:
+                part = images.gather(2 + axis, self._along(axis, index, images))
+                total = total + part.mul_(weight.unsqueeze(1).unsqueeze(3 - axis))
+            images = total
+        return images
+
+    def _along(self, axis: int, index: Tensor, planes: Tensor) -> Tensor:
+        taken = list(planes.shape)
+        taken[2 + axis] = self.size[axis]
+        return index.unsqueeze(1).unsqueeze(3 - axis).expand(taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +85,22 @@ class Windows:
     high: Tensor
     size: tuple[int, int]
 
-    def images(self, images: Tensor) -> Tensor:
-        """Return float32 [B, C, height, width] of images [B, C, H, W]."""
-        return sampled(images, self.size, [self.taps(axis, images.device) for axis in (0, 1)])
+    def grid(self, device: torch.device) -> Grid:
+        """Return where each pixel of the output comes from."""
+        axes = (0, 1)
+        return Grid(self.size, [self._taps(i, device) for i in axes], [self._nearest(i, device) for i in axes])
 
-    def masks(self, masks: Tensor) -> Tensor:
-        """Return [B, height, width] of masks [B, H, W], of the nearest pixels."""
-        for axis, size in enumerate(self.size):
-            index = self._centres(axis, masks.device).floor().long()
-            index = torch.minimum(
-                torch.maximum(index, self._at(self.low, axis, masks)), self._at(self.high, axis, masks) - 1
-            )
-            taken = list(masks.shape)
-            taken[1 + axis] = size
-            masks = masks.gather(1 + axis, index.unsqueeze(2 - axis).expand(taken))
-        return masks
+    def _nearest(self, axis: int, device: torch.device) -> Tensor:
+        low, high = (self._at(edge, axis, device) for edge in (self.low, self.high))
+        return torch.minimum(torch.maximum(self._centres(axis, device).floor().long(), low), high - 1)
 
-    def taps(self, axis: int, device: torch.device) -> Taps:
-        """Return int64 indices and float32 weights [B, size], as many as the widest triangle of the batch needs."""
+    def _taps(self, axis: int, device: torch.device) -> Taps:
+        """Return as many taps as the widest triangle of the batch needs."""
         reach = self.step[:, axis].clamp_min(1)
         count = math.ceil(2 * float(reach.max())) if len(reach) else 1
         centre = self._centres(axis, device)
         reach = sent(reach, device).unsqueeze(1)
-        low, high = (self._at(edge, axis, centre) for edge in (self.low, self.high))
+        low, high = (self._at(edge, axis, device) for edge in (self.low, self.high))
         first = (centre - reach - 0.5).floor().long() + 1
         places = [first + tap for tap in range(count)]
         weights = [
@@ -76,24 +118,8 @@ class Windows:
         return start + step * places
 
     @staticmethod
-    def _at(edge: Tensor, axis: int, like: Tensor) -> Tensor:
-        return sent(edge[:, axis, None], like.device).long()
-
-
-def sampled(images: Tensor, size: tuple[int, int], taps: Sequence[Taps]) -> Tensor:
-    """Return float32 [B, C, height, width] of images [B, C, H, W] by the taps of rows and of columns.
-
-    Those of one window are of every image.
-    """
-    for axis, length in enumerate(size):
-        taken = list(images.shape)
-        taken[2 + axis] = length
-        shape = (-1, 1, length, 1) if axis == 0 else (-1, 1, 1, length)
-        total = torch.zeros((), device=images.device)
-        for index, weight in taps[axis]:
-            total = total + images.gather(2 + axis, index.view(shape).expand(taken)).mul_(weight.view(shape))
-        images = total
-    return images
+    def _at(edge: Tensor, axis: int, device: torch.device) -> Tensor:
+        return sent(edge[:, axis, None], device).long()
 
 
 def drawn(chance: Tensor, source: tuple[int, int], size: tuple[int, int], scale: tuple[float, float]) -> Windows:

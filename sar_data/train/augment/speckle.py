@@ -29,9 +29,7 @@ CACHED = 1 << 16  # pixels whose 64-bit states fit a processor's cache
 class Speckle:
     """Speckle of `looks` L′ for images of some channels, normalized by `how` or (None) in physical units."""
 
-    def __init__(
-        self, manifest: Manifest, channels: Sequence[str], looks: float, how: Normalizer | None, fill: float
-    ) -> None:
+    def __init__(self, manifest: Manifest, channels: Sequence[str], looks: float, how: Normalizer | None) -> None:
         units = _units(manifest, channels)
         # log of the power factor → what is added (dB), or the log of what the value is multiplied by.
         slope = {"dB": 10 / math.log(10), "power": 1.0, "amplitude": 0.5}
@@ -45,10 +43,9 @@ class Speckle:
         )
         self._table = (log_gamma_quantiles(looks) - math.log(looks)).float()
         self._figures = [figures[:, None, None] for figures in by_channel]
-        self._fill = fill
 
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
-        """Return speckled images [B, C, H, W]; masked pixels stay. `seeds` int64 [B] decide every factor."""
+        """Return speckled images [B, C, H, W]; NaN stays. `seeds` int64 [B] decide every factor."""
         if self._table.device != images.device:
             self._table = self._table.to(images.device)
             self._figures = [figures.to(images.device) for figures in self._figures]
@@ -65,7 +62,7 @@ class Speckle:
         # (x - offset) * factor, x being what it was times exp(logs); in dB a sum, which no offset matters to.
         added = images + logs * factor
         raised = (images + offset * factor).mul_(logs.exp_()).sub_(offset * factor)
-        return torch.where(images == self._fill, images, torch.where(decibel, added, raised))
+        return torch.where(decibel, added, raised)
 
 
 def uniform(seeds: Tensor, shape: Sequence[int]) -> Tensor:

@@ -16,8 +16,8 @@ MEAN, ADAPTATION = 0.169, 1e-4  # Reinhard-Devlin: u and l
 EXPOSURE = (3.5, 4.5)  # Reinhard-Devlin: b
 
 
-def stretched(images: Tensor, chance: Tensor, percent: float, fill: float) -> Tensor:
-    """Return images [B, C, H, W] in 0 … 1 between their own percentiles; masked pixels, which are NaN, become `fill`.
+def stretched(images: Tensor, chance: Tensor, percent: float) -> Tensor:
+    """Return images [B, C, H, W] in 0 … 1 between their own percentiles; pixels without data, which are NaN, stay.
 
     Each sample is clipped at p and 100 - p percent, p = `chance` [B] · `percent`. A chance of 0.5 is the published test
     transform, and of 2 percent the normalization "sarhub".
@@ -28,7 +28,7 @@ def stretched(images: Tensor, chance: Tensor, percent: float, fill: float) -> Te
     share = (sent(chance, images.device).double() * percent / 100).view(-1, 1, 1)
     low, high = (_at(ascending, last, part).unsqueeze(-1) for part in (share, 1 - share))
     span = torch.where(high > low, high - low, 1.0)
-    return (images.clamp(low, high) - low).div_(span).nan_to_num_(nan=fill)
+    return (images.clamp(low, high) - low).div_(span)
 
 
 def _at(ascending: Tensor, last: Tensor, share: Tensor) -> Tensor:
@@ -39,16 +39,15 @@ def _at(ascending: Tensor, last: Tensor, share: Tensor) -> Tensor:
     return (low + (high - low) * (at - rank)).float()
 
 
-def compressed(images: Tensor, chance: Tensor, fill: float) -> Tensor:
-    """Return amplitudes [B, C, H, W] in 0 … 1 with their highlights compressed; masked pixels, equal to `fill`, stay.
+def compressed(images: Tensor, chance: Tensor) -> Tensor:
+    """Return amplitudes [B, C, H, W] in 0 … 1 with their highlights compressed; pixels without data, NaN, stay.
 
     I / (I + (b Ia)**m) with Ia = l I + (1 - l) u and m = 0.3 + 0.7 ((1 - u) / (1 - min I))**1.4. `chance` [B] in 0 … 1
     is where within EXPOSURE b is drawn; 0.5 is the published test transform.
     """
     exposure = EXPOSURE[0] + (EXPOSURE[1] - EXPOSURE[0]) * sent(chance, images.device).view(-1, 1, 1, 1)
-    masked = images == fill
     amplitude = images.clamp(0, 1)
-    least = torch.where(masked, 1.0, amplitude).amin((2, 3), keepdim=True).clamp_max(0.999)
+    least = amplitude.nan_to_num(nan=1.0).amin((2, 3), keepdim=True).clamp_max(0.999)
     power = 0.3 + 0.7 * ((1 - MEAN) / (1 - least)) ** 1.4
     adapted = ADAPTATION * amplitude + (1 - ADAPTATION) * MEAN
-    return torch.where(masked, images, amplitude / (amplitude + (exposure * adapted) ** power))
+    return amplitude / (amplitude + (exposure * adapted) ** power)

@@ -198,7 +198,7 @@ def _encoded(
         unit=settings.unit,
         normalize=None if later else settings.normalize,
         figures=encoding.figures,
-        fill=None if later else 0.0,
+        fill=None,
         **_fit(encoding, files, split),
         shuffle=False,
         threads=threads,

@@ -30,7 +30,7 @@ from sar_data.train.run.precision import AUTOCAST
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe
 
-VERSION = 1  # of the files
+VERSION = 2  # of the features: 1 took pixels without data for values where images were resized
 
 
 class Encoding:
