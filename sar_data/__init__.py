@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sar_data.catalog import datasets, info
     from sar_data.checkup import doctor
+    from sar_data.inventory import builds
     from sar_data.public import against, build, convert, fetch, leakage, looks, open, shift, stats, verify
     from sar_data.stream.dataset import Stream
 
@@ -22,6 +23,7 @@ __all__ = [
     "Stream",
     "against",
     "build",
+    "builds",
     "convert",
     "datasets",
     "doctor",
@@ -37,6 +39,7 @@ __all__ = [
 
 _HOMES = {
     "Stream": "sar_data.stream.dataset",
+    "builds": "sar_data.inventory",
     "datasets": "sar_data.catalog",
     "doctor": "sar_data.checkup",
     "info": "sar_data.catalog",

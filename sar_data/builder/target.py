@@ -19,7 +19,7 @@ from typing import Protocol
 from sar_data.errors import TargetError
 from sar_data.system import durable, locks, own
 
-BUILDING = ".building"
+BUILDING, ASIDE = ".building", ".damaged-"
 
 
 class Target(Protocol):
@@ -109,7 +109,7 @@ class FolderTarget:
             )
 
     def set_aside(self) -> str:
-        names = (self.place.with_name(f"{self.place.name}.damaged-{number}") for number in count(1))
+        names = (self.place.with_name(f"{self.place.name}{ASIDE}{number}") for number in count(1))
         aside = next(name for name in names if not name.exists())
         with durable.explained(self.place):
             os.rename(self.place, aside)

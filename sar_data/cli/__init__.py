@@ -53,6 +53,9 @@ def _report(error: BaseException, note: Note) -> int | None:
     if note.code is not None:  # whatever it is: a stop in the middle of an import may come as another error
         _say(f"stopped: {note.kept()}")
         return note.code
+    if isinstance(error, click.Abort):
+        _say("expected an answer to the question, found none: nothing was changed")
+        return FAILURE
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return error.exit_code

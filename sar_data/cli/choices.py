@@ -6,11 +6,15 @@ import difflib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sar_data.errors import UsageError, unknown
 from sar_data.naming import few
+
+if TYPE_CHECKING:
+    from sar_data.inventory import Kind
 
 OF_BUILDS = ("manifest.json", "SHA256SUMS")
 
@@ -79,7 +83,18 @@ class Existing(click.ParamType):  # type: ignore[type-arg]
         raise UsageError(f"{what} {path}: expected a folder, found nothing.{_nearest(path)}")
 
 
-class BuildFolder(Existing):
+class Named(Existing):
+    """A folder that exists, or a word that means one of the builds or runs here; a path is taken first."""
+
+    kind: Kind = "build"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not Path(value).exists() and (found := named(value, self.kind)):
+            return found
+        return super().convert(value, param, ctx)
+
+
+class BuildFolder(Named):
     """A folder that holds a sealed build, or what is left of one."""
 
     name = "build"
@@ -100,6 +115,19 @@ class BuildPlace(BuildFolder):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
         return str(value) if "://" in str(value) else str(super().convert(value, param, ctx))
+
+
+class RunFolder(Named):
+    """The folder of a training run."""
+
+    name, kind = "run", "run"
+
+
+def named(word: str | Path, kind: Kind = "build") -> Path | None:
+    """Return the build or run that a word means: `latest`, or the beginning of a name; None where it means none."""
+    from sar_data.inventory import find
+
+    return find(word, kind)
 
 
 def formats() -> list[str]:

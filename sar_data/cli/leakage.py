@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from sar_data.cli.choices import DatasetName, Existing
+from sar_data.cli.choices import DatasetName, Existing, Named
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.words import rendered
 
 
 @click.command("leakage", short_help="Show what a split, or a set of samples, shares with another.")
-@click.argument("path", type=Existing(file=True))
-@click.option("--against", type=Existing(file=True), metavar="PATH", help="Judge all samples against all of this.")
+@click.argument("path", type=Named(file=True))
+@click.option("--against", type=Named(file=True), metavar="PATH", help="Judge all samples against all of this.")
 @click.option("--dataset", type=DatasetName(), help="Of raw files and lists: their dataset, where it cannot be told.")
 @click.option("--variant", metavar="NAME", help="Of raw files: another form of their dataset; `info` lists them.")
 @click.option("--split", metavar="POLICY", help="Of raw files: how they are placed, as in build.")

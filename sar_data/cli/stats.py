@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sar_data.cli.choices import DatasetName, Existing
+from sar_data.cli.choices import DatasetName, Named, named
 from sar_data.cli.console import console
 from sar_data.cli.crew import crew, workers_option
 from sar_data.errors import UsageError
@@ -28,7 +28,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 
 
 @click.command("stats", short_help="Show the band statistics of a build or of a raw folder.")
-@click.argument("path", type=Existing(file=True))
+@click.argument("path", type=Named(file=True))
 @click.option("--split", metavar="NAME", help="One split; without it all of them. A raw folder has one: all.")
 @click.option(
     "--by",
@@ -143,8 +143,9 @@ def _against(build: Build, other: str, split: str, as_json: bool) -> None:
     from rich.table import Table
 
     from sar_data.sealed.against import against
+    from sar_data.statistics.published import published
 
-    found = against(build, other, split)
+    found = against(build, other if other in published() else named(other) or other, split)
     if as_json:
         bands = {band: one._asdict() for band, one in found.bands.items()}
         facts = asdict(found) | {"path": str(build.path), "split": split, "bands": bands}

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sar_data.cli.choices import BuildPlace, Existing, OneOf
+from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, named
 from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError, unknown
@@ -95,6 +95,20 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     return () if value in ("", "none") else tuple(part.strip() for part in value.split(","))
 
 
+def _build_or_other(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    return _known(value, "build")
+
+
+def _run_or_other(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    return _known(value, "run")
+
+
+def _known(value: str, kind: Literal["build", "run"]) -> str:
+    """Return the path of a build or run that a word means; what is a file, an address or a tag stays as it is."""
+    other = ":" in value or Path(value).exists()
+    return value if other else str(named(value, kind) or value)
+
+
 def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
@@ -132,7 +146,7 @@ def _show(metrics: dict[str, Any], select: str) -> None:
 
 
 @command.command("evaluate", short_help="Judge a finished run on a split of any build of its task.")
-@click.argument("run", type=Existing(), metavar="RUN")
+@click.argument("run", type=RunFolder(), metavar="RUN")
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
 @click.option("--split", default="test", show_default=True, metavar="NAME", help="train, val or test.")
 @click.option("--out", metavar="DIR", help="Folder of the figures; by default one in the run's.")
@@ -156,8 +170,8 @@ def evaluate(**asked: Any) -> None:
 
 
 @command.command("predict", short_help="Write what a finished run says of images: maps, tables, boxes.")
-@click.argument("run", type=Existing(), metavar="RUN")
-@click.argument("source", metavar="SOURCE")
+@click.argument("run", type=RunFolder(), metavar="RUN")
+@click.argument("source", metavar="SOURCE", callback=_build_or_other)
 @click.option("--out", required=True, metavar="DIR", help="Folder of the answers; an unfinished prediction goes on.")
 @click.option("--split", metavar="NAME", help="Of a build: train, val or test; by default all.")
 @click.option("--bands", callback=_listed, metavar="A,B,…", help="Of images: bands of a file, as they lie in it.")
@@ -188,7 +202,7 @@ def predict(note: Note, /, **asked: Any) -> None:
 
 
 @command.command("embed", short_help="Write the features of a build's images, one vector a key.")
-@click.argument("source", metavar="RUN|WEIGHTS")
+@click.argument("source", metavar="RUN|WEIGHTS", callback=_run_or_other)
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
 @click.option("--out", required=True, metavar="FILE", help="Parquet file; one of the same features is left as it is.")
 @click.option("--split", metavar="NAME", help="train, val or test; by default all.")
@@ -219,7 +233,7 @@ def embed(**asked: Any) -> None:
 
 
 @command.command("export", short_help="Write a finished run's model as ONNX or TorchScript, with a card.")
-@click.argument("run", type=Existing(), metavar="RUN")
+@click.argument("run", type=RunFolder(), metavar="RUN")
 @click.option("--to", required=True, metavar="onnx|torchscript", help="Form of the file.")
 @click.option("--out", required=True, metavar="DIR", help="Folder of the file, its description and its card.")
 def export(**asked: Any) -> None:
@@ -252,7 +266,7 @@ def presets(name: str | None) -> None:
 
 
 @command.command("compare", short_help="Set finished runs beside each other.")
-@click.argument("runs", nargs=-1, required=True, type=Existing(), metavar="RUN…")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN…")
 @click.option("--split", default="test", show_default=True, metavar="NAME")
 @click.option("--over", type=click.Choice(["seed"]), help="Mean and deviation of runs that differ in this alone.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of Markdown.")

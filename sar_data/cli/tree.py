@@ -23,6 +23,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Builds": {
         "build": "Build a dataset from its raw files into a sealed folder.",
         "convert": "Bake a sealed build into another container, size, dtype or normalization.",
+        "builds": "List builds and runs; remove what stopped builders left.",
         "export": "Write what a build says as a document of another tool, such as COCO JSON.",
     },
     "Check": {

@@ -189,7 +189,8 @@ def read_bytes(build: Path) -> bytes:
 def whereabouts(folder: Path) -> str:
     """Return where the builds are of a folder that is none."""
     depths = (f"{'*/' * depth}{NAME}" for depth in (1, 2, 3))
-    below = sorted(str(found.parent) for depth in depths for found in folder.glob(depth))
+    found = (made.parent for depth in depths for made in folder.glob(depth))
+    below = sorted(str(path) for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
     return f"builds below it are {few(below)}" if below else "name the folder that `build` printed"
 
 

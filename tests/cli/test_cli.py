@@ -79,7 +79,7 @@ def test_a_command_s_former_name_is_taken_without_a_word(former: str, now: tuple
     ("args", "said"),
     [
         (["biuld"], "Did you mean 'build'?"),
-        (["download"], "Did you mean 'fetch'? There are 16, such as "),
+        (["download"], f"Did you mean 'fetch'? There are {len(COMMANDS)}, such as "),
         (["info", "eurosat-sra"], "Did you mean 'eurosat-sar'?"),
         (["build", "bigearthnet-s2", "--out", "o"], "Did you mean 'bigearthnet-s1'?"),
         ([*BUILD, "--out", "o", "--format", "zar"], "Did you mean 'zarr'? There are: lmdb, webdataset, zarr"),

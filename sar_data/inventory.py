@@ -1,0 +1,193 @@
+"""What stands below a folder: sealed builds, training runs, and what builders left; and which of them a word means."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from sar_data.builder.target import ASIDE, BUILDING, discard
+from sar_data.errors import BuildError, UsageError
+from sar_data.naming import few
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.system import locks
+from sar_data.system.regular import read_regular
+
+Kind = Literal["build", "run"]
+State = Literal["sealed", "finished", "unfinished", "being made", "set aside", "unreadable"]
+CONFIG, METRICS = "config.json", "metrics.json"  # of a run
+MARKS: Mapping[Kind, str] = {"build": NAME, "run": CONFIG}
+LATEST = "latest"
+DEEPEST = 4  # folders below the one that is searched
+MOST_LOOKED_AT = 20_000  # entries of folders: a folder of raw files is not walked to its end
+HOMES: Mapping[Kind, tuple[str, str]] = {"build": ("SAR_DATA_BUILDS", "builds"), "run": ("SAR_DATA_RUNS", "runs")}
+"""Where builds and runs are sought that are named by a word: a variable of the environment, else a folder here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A build or a run. `what` is the split policy of a build, the job of a run; `date` is when it was finished.
+
+    `bytes` are those of its files, `samples` those that a build has packed; `reason` says why it cannot be read.
+    """
+
+    path: Path
+    kind: Kind
+    state: State
+    date: str
+    bytes: int
+    dataset: str = ""
+    version: str = ""
+    format: str = ""
+    what: str = ""
+    samples: int | None = None
+    reason: str = ""
+
+
+def builds(folder: str | Path | None = None) -> list[Entry]:
+    """Return the builds and runs below a folder, sorted by path; without one, of `builds` and `runs` here.
+
+    Hidden folders of builders that were stopped, or are at work, are among them, and builds that were set aside. Only
+    names and small documents are read.
+    """
+    folders = [Path(folder)] if folder is not None else [home(kind) for kind in HOMES]
+    if folder is not None and not folders[0].is_dir():
+        raise UsageError(f"{folder}: expected a folder, found nothing")
+    found = (_entry(path) for one in folders for path in sorted(_below(one)))
+    return [entry for entry in found if entry is not None]
+
+
+def home(kind: Kind) -> Path:
+    """Return the folder in which builds, or runs, are sought by name."""
+    variable, usual = HOMES[kind]
+    return Path(os.environ.get(variable) or usual)
+
+
+def find(name: str | Path, kind: Kind = "build") -> Path | None:
+    """Return the one build or run that a word means, None where it means none.
+
+    The word is `latest`, or the beginning of a path below `home`, of a folder's name or of its recipe digest; or such a
+    word behind the path of a folder that exists. Raises UsageError where it means several.
+    """
+    root, rest = _parted(Path(name), kind)
+    there = [path for path in _below(root) if _is(path, kind)]
+    if rest == LATEST:
+        return max(there, key=lambda path: (path / MARKS[kind]).stat().st_mtime_ns, default=None)
+    names = {path: (path.relative_to(root).as_posix(), path.name, path.name.rpartition("-")[2]) for path in there}
+    same = [path for path, known in names.items() if rest in known]
+    meant = (
+        same if len(same) == 1 else [path for path, known in names.items() if any(n.startswith(rest) for n in known)]
+    )
+    if len(meant) > 1:
+        raise UsageError(
+            f"{name}: expected one {kind}, found {len(meant)}: {few(sorted(meant))}. Type more of its name"
+        )
+    return meant[0] if meant else None
+
+
+def remove(entry: Entry) -> bool:
+    """Remove the hidden folder of a builder that was stopped; say whether it is gone.
+
+    One that a builder has taken up meanwhile stays. Raises UsageError for anything but an unfinished build.
+    """
+    if entry.kind != "build" or entry.state != "unfinished":
+        raise UsageError(f"{entry.path}: expected an unfinished build, found one that is {entry.state}")
+    with suppress(FileNotFoundError), _locked(entry.path) as free:
+        if free:
+            discard(entry.path)
+    return not entry.path.exists()
+
+
+def _parted(path: Path, kind: Kind) -> tuple[Path, str]:
+    """Return the folder to search, and the word that is sought in it."""
+    if len(path.parts) > 1:
+        for folder in path.parents:
+            if folder.is_dir() and folder != Path():
+                return folder, path.relative_to(folder).as_posix()
+    return home(kind), path.as_posix()
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """Yield the folders below one that are a build, a run, or a builder's, sealed or not."""
+    looked_at = 0
+    level = [root]
+    for _ in range(DEEPEST):
+        inner: list[Path] = []
+        for folder in level:
+            try:
+                entries = [entry for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+            except OSError:
+                continue
+            for path in (Path(entry.path) for entry in entries):
+                looked_at += 1
+                if looked_at > MOST_LOOKED_AT:
+                    return
+                if path.name.endswith(BUILDING) or any((path / mark).is_file() for mark in MARKS.values()):
+                    yield path
+                elif not path.name.startswith("."):
+                    inner.append(path)
+        level = inner
+
+
+def _is(path: Path, kind: Kind) -> bool:
+    """Say whether a folder is a build, or a run, that may be meant by a word."""
+    if path.name.startswith(".") or ASIDE in path.name or not (path / MARKS[kind]).is_file():
+        return False
+    return kind == "build" or _about(path) is not None
+
+
+def _entry(path: Path) -> Entry | None:
+    """Return what stands at a path, None where it is none of ours after all."""
+    mark = next((path / name for name in (NAME, METRICS, CONFIG) if (path / name).is_file()), path)
+    date = datetime.fromtimestamp(mark.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    size = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
+    if path.name.endswith(BUILDING):
+        with _locked(path) as free:
+            return Entry(path, "build", "unfinished" if free else "being made", date, size)
+    if mark.name != NAME:
+        if (about := _about(path)) is None:
+            return None
+        state: State = "finished" if mark.name == METRICS else "unfinished"
+        return Entry(path, "run", state, date, size, dataset=about[0], version=about[1], what=about[2])
+    try:
+        manifest = Manifest.load(path)
+    except BuildError as error:
+        return Entry(path, "build", "unreadable", date, size, reason=str(error).removeprefix(f"{path}/"))
+    return Entry(
+        path,
+        "build",
+        "set aside" if ASIDE in path.name else "sealed",
+        date,
+        size,
+        dataset=manifest.dataset,
+        version=manifest.version,
+        format=manifest.format,
+        what=manifest.split_policy.policy,
+        samples=sum(split.count for split in manifest.splits.values()),
+    )
+
+
+def _about(run: Path) -> tuple[str, str, str] | None:
+    """Return dataset, version and job that config.json says of a run, None where it is of something else."""
+    try:
+        config = json.loads(read_regular(run / CONFIG))
+        texts = (config["build"]["dataset"], config["build"]["version"], config["job"])
+    except (BuildError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    dataset, version, job = (str(text)[:80] for text in texts)
+    return dataset, version, job
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Lock the hidden folder of a builder for as long as the block lasts; give False where a builder has it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield locks.locked(descriptor)
+    finally:
+        locks.release(descriptor)
