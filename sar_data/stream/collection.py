@@ -16,6 +16,7 @@ from sar_data.record import IGNORE
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.fit import Fit
 from sar_data.stream.kernels.quantiles import stretch
+from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer, View, normalizer
 from sar_data.stream.source import Source
 from sar_data.stream.storage.files import Access
@@ -30,6 +31,7 @@ Batch = dict[str, Any]
 class Collection:
     """One split of some builds, concatenated, with what a batch shows of an image, how it fits, how files are read.
 
+    Of `members`, one a build, keys tell the builds apart, and classes are joint.
     Fork-safe; pickled by its arguments and opened again where it arrives.
     """
 
@@ -42,6 +44,7 @@ class Collection:
         view: View | None = None,
         fit: Fit | None = None,
         access: Access | None = None,
+        members: Sequence[Member] | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
         view = view or View()
@@ -50,7 +53,11 @@ class Collection:
             raise UsageError("builds: expected at least one sealed build, found none")
         self.split, self._fit, self.buffers = split, fit or Fit(), Buffers()
         self._whole = Buffers()  # of images before a window is cut
-        self.sources = [Source(path, split, task=task, access=access) for path in paths]
+        whose: Sequence[Member | None] = members or [None] * len(paths)
+        self.sources = [
+            Source(path, split, task=task, access=access, member=member)
+            for path, member in zip(paths, whose, strict=True)
+        ]
         bands = self._bands() if view.bands is None else view.bands
         self.hows: list[Normalizer] = [
             normalizer(s.manifest, bands, view.normalize, fill=view.fill, unit=view.unit, figures=view.figures)
@@ -60,8 +67,10 @@ class Collection:
         self._agree()
         first = self.sources[0]
         self.fixed = first.layout.shape if self._fit.side is None else None
-        # Whether stored images make one array; builds with other bands beside those asked for meet once they are cut.
-        self.stackable = self.fixed is not None and len({source.plane.size for source in self.sources}) == 1
+        # Whether stored images make one array; builds of other types, or with other bands beside those asked for, meet
+        # once they are numbers of a batch.
+        alike = {(source.plane.size, source.layout.dtype) for source in self.sources}
+        self.stackable = self.fixed is not None and len(alike) == 1
         height, width = (self._fit.side,) * 2 if self._fit.side else self._largest()
         frames = (first.layout.frames,) if first.layout.frames > 1 else ()
         self.shape = (*frames, len(self.channels), height, width)
@@ -99,12 +108,12 @@ class Collection:
         first, size = self.sources[0], self._first_size()
         for source, how in zip(self.sources, self.hows, strict=True):
             own = size if self._fit.side or not len(source.size) else tuple(source.size[0].tolist())
-            self._fit.check(source.size, source.build, source.layout.shape)
+            # Beside larger images, small ones are extended to a window.
+            self._fit.check(source.size, source.build, source.layout.shape if len(self.sources) == 1 else None)
             for what, a, b in (
                 ("frames", first.layout.frames, source.layout.frames),
                 ("task", first.task, source.task),
                 ("unit", _units(first, self.hows[0]), _units(source, how)),
-                ("dtype", first.layout.dtype, source.layout.dtype),
                 ("normalization", self.hows[0].stretch, how.stretch),
                 ("size", size, own),
             ):
@@ -202,7 +211,7 @@ class Collection:
         found: Batch = {}
         for number, own, places in self.parts(rows):
             source = self.sources[number]
-            keys[places] = source.rows.keys(own)
+            keys[places] = source.keys(own)
             if isinstance(source.targets, Classes):
                 part = source.targets.take(own)
                 found.setdefault("target", np.empty((len(rows), *part.shape[1:]), part.dtype))[places] = part
@@ -250,7 +259,14 @@ def _reopened(arguments: dict[str, Any]) -> Collection:
     return Collection(**arguments)
 
 
-def open_collection(builds: Builds, *, split: str = "train", task: str | None = None, **options: Any) -> Collection:
+def open_collection(
+    builds: Builds,
+    *,
+    split: str = "train",
+    task: str | None = None,
+    members: Sequence[Member] | None = None,
+    **options: Any,
+) -> Collection:
     """Return a collection by the names of its options: the fields of View, Fit and Access.
 
     Raises UsageError for a name that does not exist, and what the collection itself raises.
@@ -260,6 +276,7 @@ def open_collection(builds: Builds, *, split: str = "train", task: str | None = 
     chosen: dict[str, dict[str, Any]] = {name: {} for name in kinds}
     for name, value in options.items():
         if name not in owner:
-            raise unknown("option", name, [*owner, "split", "task"])
+            raise unknown("option", name, [*owner, "split", "task", "members"])
         chosen[owner[name]][name] = value
-    return Collection(builds, split=split, task=task, **{name: kind(**chosen[name]) for name, kind in kinds.items()})
+    made: dict[str, Any] = {name: kind(**chosen[name]) for name, kind in kinds.items()}
+    return Collection(builds, split=split, task=task, members=members, **made)

@@ -14,6 +14,7 @@ import numpy as np
 from sar_data.errors import UsageError
 from sar_data.stream import fetch_order, selection
 from sar_data.stream.collection import Batch, open_collection
+from sar_data.stream.member import Member
 from sar_data.stream.order import CROP, Order, Pace, mixed
 from sar_data.stream.storage.store import Integers
 
@@ -23,6 +24,7 @@ COLLECTED = (
     "bands",
     "unit",
     "task",
+    "members",
     "normalize",
     "figures",
     "fill",
@@ -59,7 +61,9 @@ class Stream:
     each_class  the share is one of each class, with a sample of each at least
     keys, where only these samples: by key; by a pyarrow expression or filter list over index.parquet's columns
     weights     "balanced" (every class equally often) or weights by key: samples are drawn in proportion
-    mix         of several builds: each one's share of the draws
+    mix         of several builds: each one's share of the draws. An epoch has as many as there are samples; a build
+                goes on in its own order from epoch to epoch, so that none of it repeats before all of it came
+    members     of several builds: what each is called in keys, and its classes by joint numbers (stream/member.py)
     threads     that read and normalize, `ahead` batches in front of the consumer
     io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
     verify      "first" compares each image and mask with its recorded hash when this process first reads it
@@ -92,6 +96,7 @@ class Stream:
         where: Any = None,
         weights: str | Mapping[str, float] | None = None,
         mix: Sequence[float] | None = None,
+        members: Sequence[Member] | None = None,
         threads: int = 2,
         ahead: int = 2,
         io: str = "auto",
@@ -120,7 +125,7 @@ class Stream:
         fetch_order.check(self.collection, self._order, len(self._rows))
         by_shards = self._order.shuffle == "shards"
         self._shards = selection.shards(self.collection, self._rows) if by_shards else self._rows[:0]
-        self._weights = selection.weights(self.collection, self._rows, weights, mix)
+        self._draws = selection.draws(self.collection, self._rows, weights, mix)
         self._epoch = self._position = 0
         self._fresh = True  # nothing was consumed since the beginning of an epoch or since a state was loaded
         self._pool: ThreadPoolExecutor | None = None
@@ -141,7 +146,7 @@ class Stream:
         """The keys of the samples that are used, in stored order."""
         found = np.empty(len(self._rows), object)
         for number, own, places in self.collection.parts(self._rows):
-            found[places] = self.collection.sources[number].rows.keys(own)
+            found[places] = self.collection.sources[number].keys(own)
         return list(found)
 
     @property
@@ -209,7 +214,7 @@ class Stream:
     @cached_property
     def _identity(self) -> dict[str, Any]:
         """Return what a position refers to."""
-        order = selection.digest(self._rows, self._weights, self._order)
+        order = selection.digest(self._rows, self._draws, self._order)
         samples, seed = self.collection, self._order.seed
         return {"version": VERSION, "digest": samples.digest, "split": samples.split, "seed": seed, "order": order}
 
@@ -221,7 +226,7 @@ class Stream:
             self._position = 0
         self._turn += 1
         turn, self._fresh = self._turn, False
-        order = self._order.epoch(self._epoch, self._rows, self._shards, self._weights)
+        order = self._order.epoch(self._epoch, self._rows, self._shards, self._draws)
         steps = self.pace.steps(len(order) - self._position)
         starts = range(self._position, self._position + steps * self.pace.step, self.pace.step)
         pending: deque[tuple[int, Future[Batch]]] = deque()

@@ -7,6 +7,7 @@ Nothing here depends on numpy's random streams, which may change between its ver
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 U64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
-SHUFFLE, DRAW, SHARDS, SUBSET, OFFSET, CROP = range(1, 7)  # the streams of random numbers, one a purpose
+SHUFFLE, DRAW, SHARDS, SUBSET, OFFSET, CROP, TURN = range(1, 8)  # the streams of random numbers, one a purpose
 
 
 def mixed(*parts: int) -> int:
@@ -95,6 +96,42 @@ def drawn(weights: Floats, *stream: int) -> Rows:
     return chosen
 
 
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Of parts of some `sizes`, which lie one after the other, how many samples of each an epoch draws.
+
+    Every part has an order of its own, and goes on in it from epoch to epoch: no sample comes again before all of its
+    part have come. An epoch draws as many samples as there are.
+    """
+
+    sizes: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, sizes: Sequence[int], shares: Sequence[float]) -> Mix:
+        """Share an epoch out in proportion, by largest remainders; raise UsageError for shares that are none."""
+        parts = np.array(shares, np.float64) * (np.array(sizes) > 0)
+        if not (np.isfinite(parts).all() and (parts >= 0).all() and parts.sum() > 0):
+            raise UsageError(f"mix: expected finite shares, none below 0 and one above it, found {list(shares)}")
+        exact = parts / parts.sum() * sum(sizes)
+        counts = np.floor(exact).astype(np.int64)
+        counts[np.argsort(counts - exact, kind="stable")[: sum(sizes) - int(counts.sum())]] += 1
+        return cls(tuple(sizes), tuple(counts.tolist()))
+
+    def epoch(self, epoch: int, seed: int) -> Rows:
+        """Return what an epoch draws, as numbers through all parts: parts shuffled, each in its own order."""
+        whose = np.repeat(np.arange(len(self.counts)), self.counts)[permutation(sum(self.counts), SHUFFLE, seed, epoch)]
+        found, start = np.empty_like(whose), 0
+        for part, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
+            if count:
+                turn, first = divmod(epoch * count, size)
+                turns = range(turn, turn + math.ceil((first + count) / size))
+                orders = np.concatenate([permutation(size, TURN, seed, part, number) for number in turns])
+                found[whose == part] = start + orders[first : first + count]
+            start += size
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """How an epoch is ordered.
@@ -107,12 +144,18 @@ class Order:
     shuffle: str | None = "samples"
     window: int = 4096
 
-    def epoch(self, epoch: int, rows: Rows, shards: Rows, weights: Floats | None = None) -> Rows:
-        """Return `rows` in this epoch's order, drawn by `weights` if there are any.
+    def epoch(self, epoch: int, rows: Rows, shards: Rows, draws: Floats | Mix | None = None) -> Rows:
+        """Return `rows` in this epoch's order, drawn by weights or in a mix if `draws` says so.
 
         `shards` has the shard of each, which only the order by shards needs.
         """
-        taken = None if weights is None or not len(rows) else drawn(weights, self.seed, epoch)
+        taken = None
+        if isinstance(draws, Mix):
+            taken = draws.epoch(epoch, self.seed)
+            if self.shuffle == "samples":
+                return rows[taken]
+        elif draws is not None and len(rows):
+            taken = drawn(draws, self.seed, epoch)
         if self.shuffle == "samples":
             places = permutation(len(rows), SHUFFLE, self.seed, epoch)
             return rows[places if taken is None else taken[places]]

@@ -12,7 +12,7 @@ import xxhash
 from sar_data.errors import UsageError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.stream.collection import Collection
-from sar_data.stream.order import Order, subset
+from sar_data.stream.order import Mix, Order, subset
 from sar_data.stream.rows import matching
 from sar_data.stream.storage.store import Integers
 from sar_data.stream.targets import Array, Classes
@@ -60,11 +60,11 @@ def _numbered(samples: Collection, rows: Sequence[Integers]) -> Integers:
 def _with_keys(samples: Collection, keys: list[str]) -> Integers:
     if len(samples.sources) == 1:
         return samples.sources[0].rows.find(keys)
-    known = [set(source.rows.key.to_pylist()) for source in samples.sources]
-    lost = [key for key in keys if not any(key in names for names in known)]
-    if lost:
-        raise UsageError(f"keys: {len(lost)} are in none of the builds' {samples.split}, such as {lost[0]}")
-    return _numbered(samples, [s.rows.find(set(keys) & names) for s, names in zip(samples.sources, known, strict=True)])
+    asked, known = set(keys), [source.keys(np.arange(len(source))) for source in samples.sources]
+    if lost := asked.difference(*known):
+        such = next(key for key in keys if key in lost)
+        raise UsageError(f"keys: {len(lost)} are in none of the builds' {samples.split}, such as {such}")
+    return _numbered(samples, [np.flatnonzero([key in asked for key in names]) for names in known])
 
 
 def shards(samples: Collection, rows: Integers) -> Integers:
@@ -78,16 +78,16 @@ def shards(samples: Collection, rows: Integers) -> Integers:
     return found
 
 
-def weights(
+def draws(
     samples: Collection, rows: Integers, given: str | Mapping[str, float] | None, mix: Sequence[float] | None
-) -> Weights | None:
-    """Return how likely each row is drawn: by class, by key, and with `mix` each build's share of all draws."""
-    if given is None and mix is None:
-        return None
-    found = np.ones(len(rows)) if given is None else _given(samples, rows, given)
+) -> Weights | Mix | None:
+    """Return how rows are drawn: each once, by weights of classes or keys, with `mix` by each build's share of all."""
+    if mix is not None and len(mix) != len(samples.sources):
+        raise UsageError(f"mix: expected {len(samples.sources)} shares, one a build, found {len(mix)}")
+    if given is None:
+        return None if mix is None else Mix.of(np.diff(np.searchsorted(rows, samples.starts)).tolist(), mix)
+    found = _given(samples, rows, given)
     if mix is not None:
-        if len(mix) != len(samples.sources):
-            raise UsageError(f"mix: expected {len(samples.sources)} shares, one a build, found {len(mix)}")
         for number, _, places in samples.parts(rows):
             found[places] *= mix[number] / max(found[places].sum(), np.finfo(np.float64).tiny)
     if not (np.isfinite(found).all() and (found >= 0).all() and found.sum() > 0):
@@ -106,7 +106,7 @@ def _targets(samples: Collection) -> Array:
 def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]) -> Weights:
     if isinstance(given, Mapping):
         try:
-            keys = [key for n, own, _ in samples.parts(rows) for key in samples.sources[n].rows.keys(own)]
+            keys = [key for n, own, _ in samples.parts(rows) for key in samples.sources[n].keys(own)]
             return np.array([given[key] for key in keys], np.float64)
         except KeyError as error:
             raise UsageError(f"weights: none for {error}; each sample that is selected needs one") from None
@@ -118,9 +118,10 @@ def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]
     return Classes.balance(np.concatenate([part.whole() for part in classes])[rows])
 
 
-def digest(rows: Integers, weights: Weights | None, order: Order) -> str:
+def digest(rows: Integers, drawn: Weights | Mix | None, order: Order) -> str:
     """Return a digest of what is drawn and how it is shuffled: a position in one order says nothing of another."""
     found = xxhash.xxh3_64(repr((order.shuffle, order.window)).encode())
     found.update(np.ascontiguousarray(rows).data)
-    found.update(b"" if weights is None else weights.data)
+    if drawn is not None:
+        found.update(repr(drawn).encode() if isinstance(drawn, Mix) else drawn.data)
     return found.hexdigest()

@@ -21,6 +21,7 @@ from sar_data.stream import targets
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import Memory, stored
+from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer
 from sar_data.stream.rows import Rows, load
 from sar_data.stream.storage import placement as opening
@@ -35,10 +36,19 @@ class Source:
     """The rows and the pixels of one split; with `verify` each image and mask is compared with its hash at first.
 
     `size` [sample, 2] are height and width; `plane` [frame, band] says where each band of the manifest lies in a
-    stored image, which LMDB has sorted by name, with all frames of a band together.
+    stored image, which LMDB has sorted by name, with all frames of a band together. Of a `member` of several builds
+    keys and classes are those of all, and so is the `task`.
     """
 
-    def __init__(self, build: str | Path, split: str, *, task: str | None = None, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        build: str | Path,
+        split: str,
+        *,
+        task: str | None = None,
+        access: Access | None = None,
+        member: Member | None = None,
+    ) -> None:
         access = access or Access()
         self.files: Files = open_files(build, access.cache, access.cache_bytes)
         self.manifest = Manifest.load(self.files.folder)
@@ -47,11 +57,12 @@ class Source:
         self._check_streams(str(build), split)
         self.build, self.split = str(build), split
         self.layout: Layout = layout_of(self.manifest)
-        self.task = targets.task_of(self.manifest, task)
-        columns = targets.columns(self.manifest, self.task) + opening.columns(self.manifest, self.layout)
+        own = targets.task_of(self.manifest, task) if member is None else member.task
+        self.task, self._member = own if member is None else member.joint, member
+        columns = targets.columns(self.manifest, own) + opening.columns(self.manifest, self.layout)
         hashes = ["xxh3", "mask_xxh3"] if access.verify else []
         self.rows: Rows = load(self.files.path(INDEX_NAME), self.manifest, split, columns + hashes)
-        self.targets = targets.of(self.task, self.rows)
+        self.targets = targets.of(own, self.rows, member)
         self.size = opening.sizes(self.layout, self.rows)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self.bytes = sum(shard.bytes for shard in self.manifest.splits[split].shards)
@@ -88,6 +99,11 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def keys(self, rows: Integers) -> list[str]:
+        """Return the keys of some rows, as batches have them."""
+        found = self.rows.keys(rows)
+        return found if self._member is None else [self._member.key(key) for key in found]
 
     def gather(self, rows: Integers, places: Integers, how: Normalizer, out: Floats) -> None:
         """Put the image of rows[i] into out[places[i]], float32 [frame * channel, y, x]; stretching is left to do.
@@ -126,6 +142,8 @@ class Source:
             for i in np.flatnonzero(self._unverified[1, own]):
                 self._compare(int(own[i]), "mask_xxh3", [stored(memory, int(i), out[0].nbytes)])
             copy(memory, places[order[part]], out)
+        if self._member is not None:
+            out[places] = self._member.table.astype(np.uint8)[out[places]]
 
     def _check_room(self, rows: Integers, out: npt.NDArray[Any], expected: int) -> None:
         """Raise BuildError unless the images are of the height and width of `out`, each place of `expected` bytes."""

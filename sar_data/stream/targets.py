@@ -13,6 +13,7 @@ from sar_data.errors import BuildError, unknown
 from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.index import named
 from sar_data.sealed.manifest import Manifest
+from sar_data.stream.member import Member
 from sar_data.stream.rows import Integers, Rows, numbers, ragged
 
 Array = npt.NDArray[Any]
@@ -40,23 +41,27 @@ def columns(manifest: Manifest, task: TaskDocument | None) -> list[str]:
     return ["label_indices"] if task == manifest.tasks[0] else ["targets"]
 
 
-def of(task: TaskDocument | None, rows: Rows) -> Classes | Boxes | None:
-    """Return the targets of a split that the index holds; a segmentation's are in the shards."""
+def of(task: TaskDocument | None, rows: Rows, member: Member | None = None) -> Classes | Boxes | None:
+    """Return the targets of a split that the index holds, those of a `member` by the joint numbers.
+
+    A segmentation's are in the shards.
+    """
     if task is None or task.kind == "segmentation":
         return None
-    return Boxes(rows.column("objects")) if task.kind == "detection" else Classes(task, rows)
+    return Boxes(rows.column("objects"), member) if task.kind == "detection" else Classes(task, rows, member)
 
 
 class Classes:
     """The classes of every sample, ragged as they are stored: a table of half a million samples takes time to fill."""
 
-    def __init__(self, task: TaskDocument, rows: Rows) -> None:
+    def __init__(self, task: TaskDocument, rows: Rows, member: Member | None = None) -> None:
         if "label_indices" in rows.table.column_names:
             lists = rows.column("label_indices")
         else:
             lists = named(rows.column("targets"), task.name)
         self._edges, flat = ragged(lists)
-        self._values, self._width = numbers(flat), len(task.classes) if task.kind == "multilabel" else None
+        self._values = numbers(flat) if member is None else member.table[numbers(flat)]
+        self._width = len((member.joint if member else task).classes) if task.kind == "multilabel" else None
         if self._width is None:
             counts = np.diff(self._edges)
             wrong = np.flatnonzero(counts != 1)
@@ -107,9 +112,11 @@ class Boxes:
     Of polygons the column's own buffers are kept: edges of every object's rings, edges of every ring's numbers.
     """
 
-    def __init__(self, column: pa.ListArray) -> None:
+    def __init__(self, column: pa.ListArray, member: Member | None = None) -> None:
         self._edges, objects = ragged(column)
         self._labels = numbers(objects.field("label")).astype(np.int64)
+        if member is not None:
+            self._labels = member.table[self._labels]
         self._boxes = _table(objects.field("box"), 4)
         self._rotated = _table(objects.field("rotated"), 5)
         self._rings, rings = ragged(objects.field("polygons"))

@@ -15,6 +15,7 @@ from sar_data.errors import UsageError
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.collection import Batch
 from sar_data.stream.dataset import Stream
+from sar_data.stream.member import Member
 from sar_data.stream.storage.store import Integers
 from sar_data.torch.device import tensors
 from sar_data.torch.normalize import Normalizing
@@ -40,6 +41,7 @@ class Options(TypedDict, total=False):
     where: Any
     weights: str | Mapping[str, float] | None
     mix: Sequence[float] | None
+    members: Sequence[Member] | None
     threads: int
     ahead: int
     io: str

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sar_data.errors import UsageError
-from sar_data.stream.order import Order, Pace, drawn, mixed, permutation, subset
+from sar_data.stream.order import Mix, Order, Pace, drawn, mixed, permutation, subset
 
 counts = st.integers(0, 400)
 seeds = st.integers(0, 2**64 - 1)
@@ -128,3 +128,35 @@ def test_a_batch_of_nothing_and_a_rank_outside_of_the_world_are_refused() -> Non
 
 
 FROZEN = [4, 7, 0, 5, 9, 3, 6, 2, 8, 1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), min_size=1, max_size=4).filter(
+        lambda parts: any(size and share for size, share in parts)
+    ),
+    seeds,
+)
+def test_a_mix_draws_each_part_by_its_share_and_none_of_it_again_before_all_of_it(
+    parts: list[tuple[int, int]], seed: int
+) -> None:
+    sizes, shares = ([part[i] for part in parts] for i in (0, 1))
+    mix, total = Mix.of(sizes, shares), sum(sizes)
+    known = sum(share for size, share in parts if size)
+    exact = [total * share / known if size else 0 for size, share in parts]
+    assert sum(mix.counts) == total
+    assert all(abs(count - right) < 1 for count, right in zip(mix.counts, exact, strict=True))
+    epochs = [mix.epoch(epoch, seed) for epoch in range(5)]
+    starts = np.cumsum([0, *sizes])
+    for part, size in enumerate(sizes):
+        drawn = np.concatenate([one[(one >= starts[part]) & (one < starts[part + 1])] for one in epochs]) - starts[part]
+        assert len(drawn) == 5 * mix.counts[part]
+        for turn in range(len(drawn) // max(size, 1)):
+            assert sorted(drawn[turn * size : (turn + 1) * size].tolist()) == list(range(size))
+        rest = drawn[len(drawn) - len(drawn) % max(size, 1) :]
+        assert len(set(rest.tolist())) == len(rest)
+
+
+def test_shares_of_a_mix_that_are_none_are_refused() -> None:
+    for shares in ((0, 0), (-1, 2), (math.inf, 1), (math.nan, 1)):
+        with pytest.raises(UsageError, match="mix: expected finite shares"):
+            Mix.of((3, 4), shares)

@@ -1,0 +1,34 @@
+"""What a build is among several: the name that its keys begin with, and its classes by the numbers of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.record import IGNORE
+from sar_data.sealed.documents import TaskDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of several builds: its keys become NAME/KEY, class i of its `task` becomes class numbers[i] of the `joint`
+    task, which has the classes of all.
+    """
+
+    name: str
+    task: TaskDocument
+    joint: TaskDocument
+    numbers: tuple[int, ...]
+
+    def key(self, own: str) -> str:
+        """Return the key that a sample of the build has among all: keys hold no slash."""
+        return f"{self.name}/{own}"
+
+    @property
+    def table(self) -> npt.NDArray[np.int64]:
+        """The joint number of every number of the build, for masks those that no class has, too."""
+        found = np.arange(IGNORE + 1 if self.task.kind == "segmentation" else len(self.numbers))
+        found[: len(self.numbers)] = self.numbers
+        return found
