@@ -16,7 +16,7 @@ from flows.build import check_absolute
 from flows.sentence import explain
 from flows.tasks import RETRY_AFTER_S, transient
 from flows.types import Absolute, Place
-from sar_data.system.cores import yield_early
+from sar_data.system.cores import limit_spinning
 
 if TYPE_CHECKING:
     from sar_data.train.request import EvaluateRequest, PredictRequest, TrainRequest
@@ -35,7 +35,7 @@ RUN_PAGE = "-run"  # how the key of a run's page ends
 )
 def carry_out(request: TrainRequest) -> dict[str, Any]:
     """Train, or go on from the last checkpoint; return the metrics, which a finished run has already."""
-    yield_early(os.environ)
+    limit_spinning(os.environ)
     from sar_data.train.run.training import train
 
     say: Callable[..., None] = get_run_logger().info
@@ -76,7 +76,7 @@ def train(
 @task(name="evaluate", cache_policy=NO_CACHE, persist_result=False)
 def judge(request: EvaluateRequest) -> dict[str, Any]:
     """Judge a finished run; return the metrics."""
-    yield_early(os.environ)
+    limit_spinning(os.environ)
     from sar_data.train.inference.evaluation import carry_out
 
     say: Callable[..., None] = get_run_logger().info
@@ -114,7 +114,7 @@ def evaluate(
 @task(name="predict", cache_policy=NO_CACHE, persist_result=False)
 def say_of(request: PredictRequest) -> dict[str, Any]:
     """Predict, or go on with the parts that are missing; return the counts."""
-    yield_early(os.environ)
+    limit_spinning(os.environ)
     from sar_data.train.inference.prediction import carry_out
 
     say: Callable[..., None] = get_run_logger().info

@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 from sar_data.errors import SarDataError, UsageError, WorkerDied, missing_extra, unknown
 from sar_data.naming import MOST, few
 from sar_data.system import main_module
-from sar_data.system.cores import available
+from sar_data.system.cores import available_cores
 
 Kind = Literal["serial", "processes", "dask"]
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Crew:
     @property
     def count(self) -> int:
         """How many processes."""
-        return self.workers or available()
+        return self.workers or available_cores()
 
     def near(self) -> AbstractContextManager[Runner]:
         """Open a runner on this machine, for what is short: scanning names and summing finished files."""
@@ -155,12 +155,12 @@ class Processes:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["sar_data.builder.pack", "sar_data.builder.scan", "sar_data.statistics.kernel"])
         self._pools = [ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)]
-        self._alone = not main_module.importable()
-        with main_module.hidden() if self._alone else nullcontext():
+        self._alone = not main_module.is_importable()
+        with main_module.hide_main() if self._alone else nullcontext():
             self._warm = [pool.submit(os.getpid) for pool in self._pools]  # which starts the processes
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
-        if self._alone and main_module.needed(function):
+        if self._alone and main_module.needs_main(function):
             raise UsageError(UNGUARDED)
         queues: list[list[Future[R]]] = [[] for _ in self._pools]
 
@@ -206,7 +206,7 @@ class Dask:
         self._cluster: Any = None
         try:
             if address is None:
-                with nullcontext() if main_module.importable() else main_module.hidden():
+                with nullcontext() if main_module.is_importable() else main_module.hide_main():
                     # A page on a free port: the usual one may be another cluster's.
                     self._cluster = made.LocalCluster(
                         n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"

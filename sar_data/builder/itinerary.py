@@ -189,7 +189,7 @@ def drop(build: Build) -> Path:
     """Remove a sealed build and return where it was; renamed first, so that no half of it ever looks like a build."""
     gone = build.path.with_name(f".{build.path.name}.dropped")
     discard(gone)
-    with durable.explained(gone):
+    with durable.explain_errors(gone):
         os.rename(build.path, gone)
         shutil.rmtree(gone)
     return build.path

@@ -75,7 +75,7 @@ def _commit(job: Job, shard: Shard) -> None:
     valid = proof.slots["valid"].to_pylist()
     keys = [key if ok else None for key, ok in zip(rows, valid, strict=True)]
     job.container.commit(job.build, job.layout, shard, keys, job.spool)
-    with durable.explained(pending):
+    with durable.explain_errors(pending):
         os.replace(pending, job.proof(shard))
         (job.spool / shard.name).unlink()
 
@@ -112,7 +112,7 @@ def _start(draft: Draft) -> None:
     job = draft.job
     if (job.work / STARTED).exists():
         return
-    with durable.explained(job.build):
+    with durable.explain_errors(job.build):
         shutil.rmtree(job.build, ignore_errors=True)
         job.build.mkdir()
         (job.work / "proofs").mkdir(exist_ok=True)

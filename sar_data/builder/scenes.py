@@ -36,7 +36,7 @@ def find_scenes(
     scene, BadRecord.
     """
     listing.beside(out)  # a wrong name or place is said before anything is asked
-    with durable.explained(out):
+    with durable.explain_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(source, work=work, named=named, progress=progress, tell=tell)

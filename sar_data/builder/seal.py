@@ -45,7 +45,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     suspects.check(joined.outcome.suspect_pixels, draft.plan.suspect_limit)
     if not joined.outcome.splits["train"].count:
         raise SplitError("every train record was quarantined: nothing is left to train on")
-    with durable.explained(job.build):
+    with durable.explain_errors(job.build):
         for split, document in draft.splits.items():
             job.container.finish(job.build, job.layout, split, document.shard_length, joined.keys[split])
     tables = {INDEX_NAME: joined.index, SAMPLES_NAME: joined.samples}
@@ -56,7 +56,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             durable.write(job.build / name, sink.getvalue(), sync=False)
     sums = checksums(job.build, runner, progress)
     durable.write(job.build / SUMS_NAME, sums, sync=False)
-    with durable.explained(job.build):
+    with durable.explain_errors(job.build):
         durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
     decided = draft.plan.decisions
     decided = decided.model_copy(update={"leakage": decided.leakage | joined.duplicates})

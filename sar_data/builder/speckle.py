@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import UsageError, unknown
-from sar_data.system.native import compiled
+from sar_data.system.native import compile_loop
 
 Floats = npt.NDArray[np.float32]
 FILTERS = ("lee", "refined-lee")
@@ -76,7 +76,7 @@ def parse(text: str) -> Filter:
     return Filter(name, window, looks)
 
 
-@compiled(numba.f4(numba.f8, numba.i8, numba.f8, numba.f8, numba.f8))
+@compile_loop(numba.f4(numba.f8, numba.i8, numba.f8, numba.f8, numba.f8))
 def _estimate(pixel: Any, n: Any, total: Any, square: Any, looks: Any) -> Any:
     """Return what a pixel becomes by the sums of the n pixels around it, and of their squares."""
     mean = total / n
@@ -86,7 +86,7 @@ def _estimate(pixel: Any, n: Any, total: Any, square: Any, looks: Any) -> Any:
     return np.float32(mean + share * (pixel - mean))
 
 
-@compiled(numba.void(PLANE, numba.i8, numba.f8, numba.f4[:, ::1]))
+@compile_loop(numba.void(PLANE, numba.i8, numba.f8, numba.f4[:, ::1]))
 def _lee(plane: Any, side: Any, looks: Any, out: Any) -> None:
     height, width = plane.shape
     reach = side // 2
@@ -106,7 +106,7 @@ def _lee(plane: Any, side: Any, looks: Any, out: Any) -> None:
             out[y, x] = _estimate(np.float64(plane[y, x]), n, total, square, looks)
 
 
-@compiled(numba.f8(PLANE, numba.i8, numba.i8, numba.f8))
+@compile_loop(numba.f8(PLANE, numba.i8, numba.i8, numba.f8))
 def _mean(plane: Any, y: Any, x: Any, otherwise: Any) -> Any:
     """Return the mean of 3 × 3 pixels, or what stands for it where none has data."""
     height, width = plane.shape
@@ -119,7 +119,7 @@ def _mean(plane: Any, y: Any, x: Any, otherwise: Any) -> Any:
     return total / n if n else otherwise
 
 
-@compiled(numba.void(PLANE, numba.f8, numba.f4[:, ::1]))
+@compile_loop(numba.void(PLANE, numba.f8, numba.f4[:, ::1]))
 def _refined(plane: Any, looks: Any, out: Any) -> None:
     height, width = plane.shape
     means = np.empty((3, 3))

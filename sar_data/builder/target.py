@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sar_data.errors import TargetError
-from sar_data.system import durable, locks, own
+from sar_data.system import durable, locks, private
 
 BUILDING, ASIDE = ".building", ".damaged-"
 
@@ -79,17 +79,17 @@ class FolderTarget:
 
         def opened() -> int:
             self.work.parent.mkdir(parents=True, exist_ok=True)
-            return own.open_folder(self.work)
+            return private.open_folder(self.work)
 
         def busy() -> None:
             owner = self.work / "owner.json"
             who = owner.read_text().strip() if owner.exists() else "unknown"
             raise TargetError(f"{self.place}: another build is making it ({who}). Wait for it, or stop it.")
 
-        with durable.explained(self.work):
-            lock = locks.acquired(self.work, opened, busy)
+        with durable.explain_errors(self.work):
+            lock = locks.acquire(self.work, opened, busy)
             try:
-                _clear(self.work, recipe, believed=not own.was_shared(lock))
+                _clear(self.work, recipe, believed=not private.make_private(lock))
             except BaseException:
                 locks.release(lock)
                 raise
@@ -111,13 +111,13 @@ class FolderTarget:
     def set_aside(self) -> str:
         names = (self.place.with_name(f"{self.place.name}{ASIDE}{number}") for number in count(1))
         aside = next(name for name in names if not name.exists())
-        with durable.explained(self.place):
+        with durable.explain_errors(self.place):
             os.rename(self.place, aside)
             durable.sync_path(self.place.parent)
         return aside.name
 
     def publish(self, build: Path) -> None:
-        with durable.explained(self.place):
+        with durable.explain_errors(self.place):
             os.rename(build, self.place)
             durable.sync_path(self.place.parent)
 
@@ -129,7 +129,7 @@ def discard(folder: Path) -> None:
     """Remove a hidden folder that is not needed any more, if it is our own; what cannot be removed stays."""
     with suppress(OSError, TargetError):
         if folder.exists():
-            os.close(own.open_folder(folder))
+            os.close(private.open_folder(folder))
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -137,7 +137,7 @@ def _clear(work: Path, recipe: str, *, believed: bool) -> None:
     """Sign a folder that is ours now; remove what is of another recipe, of somebody else or was never finished."""
     marker = work / "recipe"
     if not believed or (marker.exists() and marker.read_text() != recipe):
-        own.empty(work)
+        private.clear_folder(work)
     for stale in work.rglob(f"*{durable.PARTIAL}"):
         stale.unlink(missing_ok=True)
     durable.write(

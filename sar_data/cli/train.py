@@ -17,7 +17,7 @@ from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, named
 from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError, unknown
-from sar_data.system.cores import yield_early
+from sar_data.system.cores import limit_spinning
 
 JOBS = {
     "probe": "Encode once, then train many heads on the features.",
@@ -112,7 +112,7 @@ def _known(value: str, kind: Literal["build", "run"]) -> str:
 def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
-        yield_early(os.environ)
+        limit_spinning(os.environ)
         from sar_data.train.request import TrainRequest
 
         given = {name: value for name, value in options.items() if value is not None}
@@ -163,7 +163,7 @@ def evaluate(**asked: Any) -> None:
 
     Bands, units and classes are matched by name; what does not match is said, or refused.
     """
-    yield_early(os.environ)
+    limit_spinning(os.environ)
     from sar_data.train import evaluate as judge
 
     _show(judge(**asked, say=say), "")
@@ -185,7 +185,7 @@ def predict(note: Note, /, **asked: Any) -> None:
     SOURCE is a sealed build, a folder of images, or one image of any size, on disk or behind a URL. Masks become
     GeoTIFFs in the image's own grid, boxes COCO, GeoJSON and Parquet, classes CSV and Parquet.
     """
-    yield_early(os.environ)
+    limit_spinning(os.environ)
     from sar_data.train import predict as say_of
     from sar_data.train.run.halt import Halted
 
@@ -224,7 +224,7 @@ def embed(**asked: Any) -> None:
 
     RUN is the folder of a finished run; WEIGHTS are a file, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG.
     """
-    yield_early(os.environ)
+    limit_spinning(os.environ)
     from sar_data.train import embed as encode
     from sar_data.train.request import WEIGHTED
 
@@ -241,7 +241,7 @@ def export(**asked: Any) -> None:
 
     The file takes images in physical units: normalization and size are inside.
     """
-    yield_early(os.environ)
+    limit_spinning(os.environ)
     from sar_data.train import export as write
 
     click.echo(write(**asked, say=say))

@@ -57,7 +57,7 @@ def read(folder: Path) -> Ledger:
 
 def record(folder: Path, name: str, entry: Entry) -> None:
     """Write an entry, unless the same file is recorded already; other processes and threads may do so too."""
-    with durable.explained(folder / NAME, "to"), locks.held(os.open(folder, FOLDER)):
+    with durable.explain_errors(folder / NAME, "to"), locks.exclusive_lock(os.open(folder, FOLDER)):
         ledger = read(folder)
         old = ledger.files.get(name)
         if old is not None and (old.bytes, old.checksum, old.kind) == (entry.bytes, entry.checksum, entry.kind):

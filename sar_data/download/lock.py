@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sar_data.download.partial import Part, note_path, part_path, read_note
 from sar_data.errors import SarDataError, TargetError
-from sar_data.system import durable, locks, own
+from sar_data.system import durable, locks, private
 
 LOOK_AGAIN_S = 0.1
 
@@ -42,9 +42,9 @@ def _acquired(target: Path, wait: Callable[[float], object], say: Callable[[str]
     path, said = part_path(target), False
 
     def opened() -> int:
-        with durable.explained(target, "to"):
+        with durable.explain_errors(target, "to"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            return own.open_file(path, os.O_RDWR | os.O_CREAT)
+            return private.open_file(path, os.O_RDWR | os.O_CREAT)
 
     def busy() -> None:
         nonlocal said
@@ -60,7 +60,7 @@ def _acquired(target: Path, wait: Callable[[float], object], say: Callable[[str]
             _sweep(target)
         return None
     try:
-        descriptor = locks.acquired(path, opened, busy)
+        descriptor = locks.acquire(path, opened, busy)
     except SarDataError:
         raise
     except OSError as error:

@@ -62,7 +62,7 @@ class Part:
         if not self.have:
             return
         # Before the note: a killed process must not leave old bytes under a new file's name.
-        with durable.explained(self.target, "to"):
+        with durable.explain_errors(self.target, "to"):
             os.ftruncate(self.descriptor, 0)
             os.lseek(self.descriptor, 0, os.SEEK_SET)
         self.have = 0
@@ -77,7 +77,7 @@ class Part:
             self.have = os.fstat(self.descriptor).st_size
             if durable.is_full(error) and self.note.total:
                 self.check_space(self.note.total - self.have)  # which knows what is needed
-            with durable.explained(self.target, "to"):
+            with durable.explain_errors(self.target, "to"):
                 raise
         self.have += len(block)
 
@@ -95,7 +95,7 @@ class Part:
 
     def publish(self) -> None:
         """Give the file its name, once its bytes are on the disk."""
-        with durable.explained(self.target, "to"):
+        with durable.explain_errors(self.target, "to"):
             os.fsync(self.descriptor)
             os.replace(part_path(self.target), self.target)
             durable.sync_path(self.target.parent)
@@ -104,14 +104,14 @@ class Part:
     def reject(self) -> Path:
         """Put the bytes aside under a name that nothing reads, in the place of earlier ones; return it."""
         aside = self.target.with_name(self.target.name + REJECTED)
-        with durable.explained(self.target, "to"):
+        with durable.explain_errors(self.target, "to"):
             os.replace(part_path(self.target), aside)
             note_path(self.target).unlink(missing_ok=True)
         return aside
 
     def sign(self) -> None:
         """Write the note, which also says who holds the file."""
-        with durable.explained(self.target, "to"):
+        with durable.explain_errors(self.target, "to"):
             durable.write(note_path(self.target), json.dumps(asdict(self.note), indent=1).encode(), sync=False)
 
 

@@ -208,7 +208,7 @@ class _Transfer:
         """Give the file its name if it is the one wanted."""
         part, size = self._part, self._part.have
         self._follower.advance(size)
-        with durable.explained(part.target, "to"):
+        with durable.explain_errors(part.target, "to"):
             checksum = self._follower.result()
         if problem := self._wanted.mismatch(size, checksum):
             if self._mixed:

@@ -25,7 +25,7 @@ from sar_data.errors import BuildError, TargetError
 from sar_data.formats import lmdb_pages
 from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
 from sar_data.record import Image, Mask, Record
-from sar_data.system.durable import explained, publish
+from sar_data.system.durable import explain_errors, publish
 from sar_data.system.regular import open_regular
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Lmdb:
         import lmdb
 
         path = build / split / "data.mdb"
-        with explained(path):
+        with explain_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 _environment(build, split).close()  # an empty split is an empty environment
@@ -111,7 +111,7 @@ class Lmdb:
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
         order = [layout.bands.index(name) for name in sorted(layout.bands)]
         path = root / shard.name
-        with explained(path):
+        with explain_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         size = 0
         with publish(path, sync=False) as file:
@@ -130,7 +130,7 @@ class Lmdb:
         import lmdb
 
         path = build / self.file(shard, layout)
-        with explained(path), open(spool / shard.name, "rb") as file:
+        with explain_errors(path), open(spool / shard.name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             # Twice the need of this shard on top of what is there: a sparse promise, not disk space.
             room = path.stat().st_size + 2 * (size + shard.count * 2 * PAGE) + (64 << 20)

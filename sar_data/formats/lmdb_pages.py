@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError
-from sar_data.system.native import compiled, inlined, pread
+from sar_data.system.native import compile_loop, inline, pread
 from sar_data.system.regular import open_regular
 
 Integers = npt.NDArray[np.int64]
@@ -77,12 +77,12 @@ def find(file: int, tree: Tree, text: npt.NDArray[np.uint8], edges: Integers) ->
     return found
 
 
-@inlined
+@inline
 def _u16(data: Any, at: Any) -> Any:
     return np.int64(data[at]) | np.int64(data[at + 1]) << 8
 
 
-@inlined
+@inline
 def _compare(data: Any, at: Any, size: Any, key: Any) -> Any:
     """Compare a node's key with `key`: below 0, 0 or above 0, as memcmp with the shorter key first."""
     for i in range(min(size, len(key))):
@@ -91,7 +91,7 @@ def _compare(data: Any, at: Any, size: Any, key: Any) -> Any:
     return size - np.int64(len(key))
 
 
-@inlined
+@inline
 def _loaded(file: Any, number: Any, data: Any) -> Any:
     """Read a whole page; return whether it is there."""
     done = 0
@@ -103,7 +103,7 @@ def _loaded(file: Any, number: Any, data: Any) -> Any:
     return True
 
 
-@inlined
+@inline
 def _search(data: Any, count: Any, leaf: Any, key: Any) -> Any:
     """Return which node of a page to follow, or ABSENT, DAMAGED: the last whose key is not above the wanted one.
 
@@ -128,7 +128,7 @@ def _search(data: Any, count: Any, leaf: Any, key: Any) -> Any:
     return ABSENT if low == 0 or (leaf and not equal) else low - 1
 
 
-@inlined
+@inline
 def _value(data: Any, start: Any, pages: Any, at: Any) -> Any:
     """Return offset and length in the file of the value of the node at `at` of the page that begins at `start`."""
     page = len(data)
@@ -146,7 +146,7 @@ def _value(data: Any, start: Any, pages: Any, at: Any) -> Any:
     return number * page + HEAD, length
 
 
-@inlined
+@inline
 def _descend(file: Any, tree: Any, levels: Any, held: Any, key: Any) -> Any:
     """Return offset and length of a key's value; `levels` are the pages read last, `held` their numbers."""
     page, pages, number = tree[0], tree[1], tree[2]
@@ -176,7 +176,7 @@ def _descend(file: Any, tree: Any, levels: Any, held: Any, key: Any) -> Any:
     return DAMAGED, 0
 
 
-@compiled("void(i4, i8[::1], u1[::1], i8[::1], i8[:, ::1])")
+@compile_loop("void(i4, i8[::1], u1[::1], i8[::1], i8[:, ::1])")
 def _find(file: Any, tree: Any, text: Any, edges: Any, found: Any) -> None:
     levels, held = np.empty((DEEPEST, tree[0]), np.uint8), np.full(DEEPEST, -1)
     for i in range(len(found)):

@@ -20,7 +20,7 @@ from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shar
 from sar_data.formats.raw import read_at
 from sar_data.formats.zarr_shards import INNER, Shards
 from sar_data.record import IGNORE, Image, Mask, Record
-from sar_data.system.durable import explained, publish, write
+from sar_data.system.durable import explain_errors, publish, write
 
 if TYPE_CHECKING:
     import zarr
@@ -44,7 +44,7 @@ class Zarr:
         return None
 
     def start(self, build: Path, split: str) -> None:
-        with explained(build / split):
+        with explain_errors(build / split):
             (build / split).mkdir(parents=True, exist_ok=True)  # chunks need no metadata: `finish` writes it
 
     def _array(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
@@ -96,7 +96,7 @@ class Zarr:
 
     def _chunk(self, path: Path, name: str, layout: Layout, shard: Shard, arrays: Iterable[Image], empty: Image) -> int:
         """Write the chunk of one shard, at full length; return its bytes."""
-        with explained(path):
+        with explain_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         if self.compression:
             data = self._encode(name, layout, shard, np.stack(list(arrays)))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError, SarDataError
-from sar_data.system.parquet import TooLarge, allowance, check_size
+from sar_data.system.parquet import TooLarge, check_size, memory_limit
 from sar_data.system.regular import open_regular
 
 
@@ -35,7 +35,7 @@ def read_columns(
                 there = parquet.schema_arrow.names
                 if missing := [name for name in names if name not in there and name not in may_miss]:
                     raise BuildError(f"{path}: expected the columns {', '.join(missing)}, found none such")
-                table = _read(parquet, [name for name in names if name in there], allowance(size))
+                table = _read(parquet, [name for name in names if name in there], memory_limit(size))
         table.validate(full=True)
         return current(table)
     except SarDataError:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sar_data.record import Image
 from sar_data.statistics.quantiles import ranks_of
-from sar_data.system.native import compiled
+from sar_data.system.native import compile_loop
 
 Floats = npt.NDArray[np.float64]
 Power = tuple[Floats, Floats]
@@ -73,7 +73,7 @@ def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) 
     return out
 
 
-@compiled(numba.void(PIXELS, F8, F8, F8_2), reordered=True)
+@compile_loop(numba.void(PIXELS, F8, F8, F8_2), reorder=True)
 def _moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     for i in range(bands):
@@ -90,7 +90,7 @@ def _moments(flat: Any, centre: Any, total: Any, square: Any) -> None:
                 total[i] = linear
 
 
-@compiled(numba.void(PIXELS, F8, F8, F8), reordered=True)
+@compile_loop(numba.void(PIXELS, F8, F8, F8), reorder=True)
 def _power(flat: Any, centre: Any, total: Any, square: Any) -> None:
     bands, pixels = flat.shape
     t = TAYLOR
@@ -115,7 +115,7 @@ def _power(flat: Any, centre: Any, total: Any, square: Any) -> None:
         square[i] = product
 
 
-@compiled(numba.void(PIXELS, F8, I8_2, I8, I8_2, F8, F8_2, F8), reordered=True)
+@compile_loop(numba.void(PIXELS, F8, I8_2, I8, I8_2, F8, F8_2, F8), reorder=True)
 def _histogram(
     flat: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, quantiles: Any, zeros: Any
 ) -> None:
@@ -169,7 +169,7 @@ def _histogram(
             quantiles[q, i] = low_end + (high_end - low_end) * weight[q]
 
 
-@compiled(numba.void(PIXELS, F8, F8, I8_2, I8, I8_2, F8, F8_2), reordered=True)
+@compile_loop(numba.void(PIXELS, F8, F8, I8_2, I8, I8_2, F8, F8_2), reorder=True)
 def _measure(flat: Any, centre: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, out: Any) -> None:
     # One call of compiled code an image: each one costs the interpreter some microseconds.
     end = SUMS + len(flat)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sar_data.statistics.tally import Survey
 from sar_data.statistics.units import axis
-from sar_data.system.native import compiled
+from sar_data.system.native import compile_loop
 
 SIDE = 16  # cells; images with fewer pixels along a side have no thumbnail
 CELLS = SIDE * SIDE
@@ -73,8 +73,8 @@ def _counted(height: int, width: int, frames: int) -> Floats:
     return frames * np.outer(rows, columns).ravel().astype(np.float64)
 
 
-@compiled(
-    numba.void(numba.types.Array(numba.f4, 2, "C", readonly=True), numba.i8, numba.i8, numba.f8[:, ::1]), reordered=True
+@compile_loop(
+    numba.void(numba.types.Array(numba.f4, 2, "C", readonly=True), numba.i8, numba.i8, numba.f8[:, ::1]), reorder=True
 )
 def _cells(flat: Any, height: Any, width: Any, out: Any) -> None:
     # Rows are added up first, which the processor does for many columns at once, then columns.
@@ -96,7 +96,7 @@ def _cells(flat: Any, height: Any, width: Any, out: Any) -> None:
                 out[band, i * SIDE + j] = total
 
 
-@compiled(numba.void(numba.f8[:, ::1], numba.i1[:, ::1]), reordered=True)
+@compile_loop(numba.void(numba.f8[:, ::1], numba.i1[:, ::1]), reorder=True)
 def _quantize(values: Any, out: Any) -> None:
     for image in range(len(values)):
         cells = values[image]

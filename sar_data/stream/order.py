@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import UsageError
-from sar_data.system.native import compiled
+from sar_data.system.native import compile_loop
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ def mixed(*parts: int) -> int:
     return state
 
 
-@compiled("void(i8[::1], u8)")
+@compile_loop("void(i8[::1], u8)")
 def _shuffle(values: Any, state: Any) -> None:
     for i in range(len(values) - 1, 0, -1):
         bound = np.uint64(i + 1)

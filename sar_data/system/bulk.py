@@ -1,4 +1,4 @@
-"""Making many small values at once without the cyclic garbage collector walking over all of them again and again."""
+"""Create many small objects without repeated runs of the cyclic garbage collector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def bulk() -> Iterator[None]:
-    """Pause the collector: records and columns have no cycles, and its walks cost more than making them."""
+    """Pause the garbage collector: records and columns have no cycles, and a scan costs more than creating them."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

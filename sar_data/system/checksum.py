@@ -11,14 +11,14 @@ BLOCK = 1 << 20
 
 
 def sha256(path: str) -> str:
-    """Return a regular file's sha256, read in blocks; raise BuildError where there is none that can be read.
+    """Return the sha256 of a regular file, read in blocks; raise BuildError where it cannot be read.
 
-    As many bytes are read as it says it has: what the kernel invents (/proc) has none, and may never end.
+    Only as many bytes are read as the file's size says: files of the kernel (/proc) report 0 and may never end.
     """
     digest = hashlib.sha256()
     with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-        left = os.fstat(file.fileno()).st_size
-        while left > 0 and (block := file.read(min(BLOCK, left))):
+        remaining = os.fstat(file.fileno()).st_size
+        while remaining > 0 and (block := file.read(min(BLOCK, remaining))):
             digest.update(block)
-            left -= len(block)
+            remaining -= len(block)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written as .partial, flushed to disk, then renamed into place."""
+"""Write files that are either complete or absent: first as .partial, then flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from sar_data.errors import SarDataError, TargetError
-from sar_data.system import locks, own
+from sar_data.system import locks, private
 
 PARTIAL = ".partial"
 WRITEBACK = 4 << 20
@@ -22,9 +22,9 @@ SYNC_FILE_RANGE_WRITE = 2
 
 
 class Partial:
-    """A file being written; `early` sends blocks to the disk as they fill, so that an fsync finds little left to do.
+    """A file that is being written; `early` sends full blocks to the disk, so that fsync has little left to do.
 
-    `size` is what the file has already, for one that is gone on with.
+    `size` is the number of bytes that a resumed file has already.
     """
 
     def __init__(self, descriptor: int, *, early: bool, size: int = 0) -> None:
@@ -34,60 +34,60 @@ class Partial:
 
     def write(self, data: bytes | memoryview) -> int:
         """Write every byte; return their number."""
-        done = write_all(self.descriptor, data)
-        self._size += done
+        count = write_all(self.descriptor, data)
+        self._size += count
         if self._early and self._size - self._flushed >= WRITEBACK:
             start_writeback(self.descriptor, self._flushed, self._size - self._flushed)
             self._flushed = self._size
-        return done
+        return count
 
 
-def begin(path: Path) -> tuple[Path, int]:
-    """Make the empty partial file of `path`; return its own path and its descriptor, locked for as long as it is open.
+def create_partial(path: Path) -> tuple[Path, int]:
+    """Create the empty partial file of `path`; return its own path and its descriptor, locked while it is open.
 
-    The name cannot be guessed, so that nobody can put a link there, and a worker that outlives its killed builder
-    cannot tear the file of the next one. By the lock `sweep` knows what is still being written.
+    The name cannot be guessed, so that nobody can put a link there. A worker that outlives its killed builder
+    cannot damage the file of the next one. The lock shows `sweep` which files are still being written.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(8)}{PARTIAL}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(partial, flags, 0o666)
     with suppress(OSError):  # some shared file systems have no locks
-        locks.locked(descriptor)
+        locks.try_lock(descriptor)
     return partial, descriptor
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what processes that died left in a folder of files with this name, or of all."""
+    """Remove the partial files of dead processes from a folder: those of one file name, or all."""
     for partial in folder.glob(f"{name if name == '*' else glob.escape(name)}.*{PARTIAL}"):
-        with suppress(OSError, TargetError):  # of somebody else, or gone
-            descriptor = own.open_file(partial, os.O_RDONLY)
+        with suppress(OSError, TargetError):  # another user's, or removed meanwhile
+            descriptor = private.open_file(partial, os.O_RDONLY)
             try:
-                if locks.locked(descriptor) and locks.is_at(descriptor, partial):
+                if locks.try_lock(descriptor) and locks.is_at(descriptor, partial):
                     partial.unlink()
             finally:
                 locks.release(descriptor)
 
 
 def write_all(descriptor: int, data: bytes | memoryview, at: int | None = None) -> int:
-    """Write every byte, however short the system's writes are, at an offset if one is given; return their number."""
+    """Write every byte, at an offset if one is given, also where the system writes in parts; return their number."""
     view = memoryview(data).cast("B")
-    done = 0
-    while done < len(view):
-        rest = view[done:] if done else view
-        done += os.write(descriptor, rest) if at is None else os.pwrite(descriptor, rest, at + done)
-    return done
+    count = 0
+    while count < len(view):
+        rest = view[count:] if count else view
+        count += os.write(descriptor, rest) if at is None else os.pwrite(descriptor, rest, at + count)
+    return count
 
 
 @contextmanager
 def publish(path: Path, *, sync: bool = True) -> Iterator[Partial]:
-    """Open a file that appears at `path` when the block ends well and leaves nothing when it does not.
+    """Open a file that appears at `path` when the block succeeds; a block that fails leaves nothing.
 
     Raises TargetError where the disk is full or the folder cannot be written.
-    The contents are on the disk before the name is; the name itself is flushed by `write` and `sync_tree`. `sync=False`
-    is for what is checked when it is read, or flushed later.
+    The contents are on the disk before the name is. `write` and `sync_tree` flush the name itself. Use `sync=False`
+    for files that are checked when they are read, or flushed later.
     """
-    with explained(path):
-        partial, descriptor = begin(path)
+    with explain_errors(path):
+        partial, descriptor = create_partial(path)
         try:
             yield Partial(descriptor, early=sync)
             if sync:
@@ -110,18 +110,18 @@ def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
 
 
 def start_writeback(descriptor: int, offset: int, size: int) -> None:
-    """Ask the system to begin writing a range, without waiting; only a hint, and only Linux has it."""
+    """Ask the system to start writing a range to disk, without waiting; a hint that only Linux knows."""
     function = _sync_file_range()
     if function is not None:
         function(descriptor, offset, size, SYNC_FILE_RANGE_WRITE)
 
 
 def write(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
-    """Publish `data` at `path`; unless `sync` is False, the file and its name survive a power cut from here on."""
+    """Publish `data` at `path`; unless `sync` is False, the file and its name then survive a power cut."""
     with publish(path, sync=sync) as file:
         file.write(data)
     if sync:
-        with explained(path):
+        with explain_errors(path):
             sync_path(path.parent)
 
 
@@ -135,15 +135,15 @@ def sync_path(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Flush everything below a folder, which costs little where it is on the disk already."""
+    """Flush everything below a folder; this costs little where it is already on the disk."""
     for path in folder.rglob("*"):
         sync_path(path)
     sync_path(folder)
 
 
 @contextmanager
-def explained(path: Path, option: str = "out") -> Iterator[None]:
-    """Turn the system's refusals to write at `path`, which `option` chose, into a TargetError that says what to do."""
+def explain_errors(path: Path, option: str = "out") -> Iterator[None]:
+    """Turn OSErrors of writing at `path`, which `option` chose, into a TargetError that says what to do."""
     try:
         yield
     except SarDataError:
@@ -153,11 +153,11 @@ def explained(path: Path, option: str = "out") -> Iterator[None]:
             free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
             raise TargetError(
                 f"{path}: disk full, {free / 1e6:.1f} MB free. Free some space and run the same command again: "
-                "what is finished is kept."
+                "finished parts are kept."
             ) from error
         raise TargetError(f"{path}: cannot write: {error.strerror or error}. Choose another `{option}=…`.") from error
 
 
 def is_full(error: OSError) -> bool:
-    """Say whether a disk, or one's share of it, is full."""
+    """Say whether an error means a full disk or an exhausted quota."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,4 +1,4 @@
-"""Agreements between processes: locks on open files and folders, which the system drops with their process."""
+"""Locks on open files and folders, which the system releases when their process ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def locked(descriptor: int) -> bool:
-    """Lock an open file or folder for oneself, unless somebody has a lock on it; raise OSError where none are kept."""
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder exclusively; return False where another process has the lock.
+
+    Raises OSError where the file system has no locks.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -19,23 +22,23 @@ def locked(descriptor: int) -> bool:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Say whether an open file or folder is the one that has this name."""
+    """Say whether an open file or folder is the one at this path."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
         return False
 
 
-def acquired(path: Path, opened: Callable[[], int], busy: Callable[[], object]) -> int:
-    """Return what `opened` opens under a name, locked for this process alone.
+def acquire(path: Path, open_file: Callable[[], int], on_busy: Callable[[], object]) -> int:
+    """Return what `open_file` opens at a path, locked for this process alone.
 
-    What lost its name before it was locked is opened anew. While somebody else has the lock, `busy` is called again and
-    again: it sleeps, or raises.
+    A file that lost its name before it was locked is opened again. While another process has the lock, `on_busy` is
+    called repeatedly: it sleeps, or raises.
     """
     while True:
-        descriptor = opened()
+        descriptor = open_file()
         try:
-            free = locked(descriptor)
+            free = try_lock(descriptor)
             if free and is_at(descriptor, path):
                 return descriptor
         except BaseException:
@@ -43,12 +46,12 @@ def acquired(path: Path, opened: Callable[[], int], busy: Callable[[], object]) 
             raise
         release(descriptor)
         if not free:
-            busy()
+            on_busy()
 
 
 @contextmanager
-def held(descriptor: int) -> Iterator[int]:
-    """Wait for the lock of an open file or folder, and close it at the end."""
+def exclusive_lock(descriptor: int) -> Iterator[int]:
+    """Wait for the lock of an open file or folder; close the descriptor at the end."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
@@ -57,7 +60,7 @@ def held(descriptor: int) -> Iterator[int]:
 
 
 def release(descriptor: int) -> None:
-    """Drop a lock and close its descriptor: a forked child may hold a copy, with which the lock would go on."""
+    """Release a lock and close its descriptor: a forked child may have a copy, which would keep the lock."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The module that Python was started with, which new processes import again: its file would run once more in each."""
+"""The module that Python was started with: new processes import it, which would run its file again in each."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from types import FrameType
 MAIN = "__main__"
 
 
-def importable() -> bool:
+def is_importable() -> bool:
     """Say whether a new process may import the main module.
 
-    Not while it runs a line outside `if __name__ == "__main__":`, which would start further processes in each; and not
-    where it has no file: a notebook, a prompt, a script on stdin.
+    It may not while it runs a line outside `if __name__ == "__main__":`, which would start further processes in each;
+    nor where it has no file: a notebook, a prompt, a script on stdin.
     """
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame and not (frame.f_code.co_name == "<module>" and frame.f_globals is vars(sys.modules[MAIN])):
         frame = frame.f_back
-    return frame is None or _guarded(frame)
+    return frame is None or _is_guarded(frame)
 
 
-def _guarded(frame: FrameType) -> bool:
-    """Say whether a module runs a line below an `if` that asks for its name."""
+def _is_guarded(frame: FrameType) -> bool:
+    """Say whether a module runs a line inside an `if` that tests `__name__`."""
     try:
         tree = ast.parse(Path(frame.f_code.co_filename).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -42,8 +42,8 @@ def _guarded(frame: FrameType) -> bool:
 
 
 @contextmanager
-def hidden() -> Iterator[None]:
-    """Let the processes that start meanwhile go without the main module."""
+def hide_main() -> Iterator[None]:
+    """Let processes that start inside this block skip the main module."""
     main = vars(sys.modules[MAIN])
     before: dict[str, object] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
     main.pop("__file__", None)
@@ -54,7 +54,7 @@ def hidden() -> Iterator[None]:
         main.update(before)
 
 
-def needed(value: object) -> bool:
-    """Say whether another process needs the main module to read a pickled value, a function of it for instance."""
-    data = bytes(ForkingPickler.dumps(value))  # as it is sent; nothing is ever loaded here
+def needs_main(value: object) -> bool:
+    """Say whether another process needs the main module to unpickle a value, such as a function defined in it."""
+    data = bytes(ForkingPickler.dumps(value))  # as it is sent; nothing is loaded here
     return MAIN.encode() in data and any(f"{word} ".startswith(f"{MAIN} ") for _, word, _ in pickletools.genops(data))

@@ -1,4 +1,4 @@
-"""What the compiled loops share: how they are compiled, and how they look at memory by its address."""
+"""What the compiled loops share: how they are compiled, and how they access memory by its address."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numba
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sar_data.system import own
+from sar_data.system import private
 
 config: Any = numba.config
 
 
-def compiled(*signatures: Any, reordered: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile for these signatures at import, to run without the interpreter's lock; keep the result for the next time.
+def compile_loop(*signatures: Any, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile for these signatures at import, to run without the interpreter's lock; cache the machine code.
 
-    No fused multiply-add and no reordering: the numbers are those of numpy and torch, one operation at a time. Sums
-    that may be `reordered` are so when they are compiled, never when they run: the same bits in every process. At
-    import, because the first compiled function of a process takes half a second, which is not to be the first batch's,
-    and because forked workers then inherit the machine code.
+    There is no fused multiply-add and no reordering: the numbers are those of numpy and torch, one operation at a time.
+    With `reorder`, sums are reordered at compile time, never at run time: the same bits in every process. Loops compile
+    at import, because the first one of a process takes half a second, which must not delay the first batch, and because
+    forked workers then inherit the machine code.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    if reordered:
+    if reorder:
         options["fastmath"] = {"reassoc", "contract"}
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = _kept(function, options)
-        if dispatcher is None:  # it is compiled in each process
+        dispatcher = _compile_cached(function, options)
+        if dispatcher is None:  # compiled in each process
             dispatcher = numba.njit(**options)(function)
         for signature in signatures:
             dispatcher.compile(signature)
@@ -41,10 +41,10 @@ def compiled(*signatures: Any, reordered: bool = False) -> Callable[[Callable[..
     return decorate
 
 
-def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """Return the function with a cache in the folder of this user, None where there is none.
+def _compile_cached(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Return the function with a cache in this user's folder, None where there is none.
 
-    A cache is code, and so is its index: one beside the source, or in a folder that others may write to, is not read.
+    A cache is code, and so is its index. One beside the source, or in a folder that others may write to, is not read.
     """
     folder = cache_folder()
     if folder is None:
@@ -52,18 +52,18 @@ def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder)
     try:
-        made = numba.njit(cache=True, **options)(function)
+        dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # the folder cannot be used
         return None
     finally:
         config.CACHE_DIR = before
-    inside = made.stats.cache_path is not None and Path(made.stats.cache_path).is_relative_to(folder)
-    return made if inside else None
+    inside = dispatcher.stats.cache_path is not None and Path(dispatcher.stats.cache_path).is_relative_to(folder)
+    return dispatcher if inside else None
 
 
 @cache
 def cache_folder() -> Path | None:
-    """Return the folder of compiled functions, which is this user's own; None where none can be had.
+    """Return the folder of compiled functions, private to this user; None where it cannot be created.
 
     It lies in `sar-data` below NUMBA_CACHE_DIR, XDG_CACHE_HOME or ~/.cache.
     """
@@ -71,14 +71,14 @@ def cache_folder() -> Path | None:
         home = config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(home).absolute() / "sar-data" / "numba"
         folder.parent.mkdir(parents=True, exist_ok=True)
-        own.private_folder(folder)
-    except (OSError, RuntimeError):  # no leave, somebody else's, or no home
+        private.private_folder(folder)
+    except (OSError, RuntimeError):  # no permission, another user's folder, or no home
         return None
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
-def inlined(function: Callable[..., Any]) -> Any:
-    """Mark a part of compiled functions, to be compiled with each of them."""
+def inline(function: Callable[..., Any]) -> Any:
+    """Mark a function to be compiled into each compiled function that calls it."""
     return numba.njit(error_model="numpy")(function)
 
 
@@ -94,7 +94,7 @@ def _pointer(typing: Any, address: Any) -> Any:
 
 pointer: Any = _pointer
 carray: Any = numba.carray  # type: ignore[attr-defined]
-# The system's own: the interpreter's takes its lock for every call.
+# The function of the system: the interpreter's own takes its lock for every call.
 pread: Any = numba.types.ExternalFunction(
     "pread", numba.types.intp(numba.types.int32, numba.types.intp, numba.types.intp, numba.types.int64)
 )

@@ -1,7 +1,7 @@
-"""Parquet of a stranger: what columns would take in memory is counted before they are read.
+"""Limits for Parquet files of unknown origin: the memory that columns need is counted before they are read.
 
-A value that repeats costs a Parquet file almost nothing: a few kilobytes can tell gigabytes. What a file may tell is
-bound by its own size, far above what tables of real samples reach (an index of 590,326 samples: 6 times its size).
+A repeated value costs a Parquet file almost nothing: a few kilobytes can expand to gigabytes. The limit depends on
+the size of the file, far above tables of real samples (an index of 590,326 samples: 6 times its size).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sar_data.system.parquet_pages import Chunk, footer, pages
+from sar_data.system.parquet_pages import Chunk, read_footer, read_pages
 
-ROWS_A_BYTE = 16  # every row has a name of its own, so that a file that tells more rows tells them of nothing
-BYTES_A_BYTE, FREE = 256, 1 << 27  # in memory; FREE is for small files, whose overhead says nothing
-WIDTH = 16  # bytes of a number, or of what leads to a text, with those that say in which list it is
-# Numbers of those that the writer writes: plain, by dictionary, runs, bits. Others repeat parts of texts.
+ROWS_A_BYTE = 16  # every row has a name of its own, so that more rows than this cannot be real
+BYTES_A_BYTE, FREE = 256, 1 << 27  # in memory; FREE allows for the overhead of small files
+WIDTH = 16  # bytes of a number, or of the offset of a text, with the offsets of its list
+# The encodings that our writer uses: plain, dictionary, runs, bits. Others repeat parts of texts.
 ENCODINGS = {0, 2, 3, 4, 8}
 
 
@@ -28,27 +28,27 @@ class TooLarge(ValueError):
     """A table would take more memory than a file of its size can need."""
 
 
-def allowance(size: int) -> int:
+def memory_limit(size: int) -> int:
     """Return the bytes of memory that the table in a file of `size` bytes may take."""
     return FREE + BYTES_A_BYTE * size
 
 
 def check_size(source: Any, size: int, columns: Collection[str] | None = None) -> None:
-    """Raise TooLarge where some columns of a file of `size` bytes, all by default, would take too much memory.
+    """Raise TooLarge where some columns of a file of `size` bytes, all by default, would need too much memory.
 
-    `source` is a file that can be read at any place. Of texts, the longest one of each dictionary is looked at.
-    Raises pyarrow's exceptions, or ValueError, where it is no Parquet.
+    `source` is a seekable file. Of texts, the longest one in each dictionary counts. Raises pyarrow's exceptions, or
+    ValueError, for a file that is not Parquet.
     """
-    rows, chunks = footer(source, size)
+    rows, chunks = read_footer(source, size)
     if not 0 <= rows <= size * ROWS_A_BYTE:
         raise TooLarge(f"expected at most {size * ROWS_A_BYTE} rows, found {rows}")
     _check_apart(chunks, size)
     chunks = [chunk for chunk in chunks if columns is None or chunk.top in columns]
-    room, values = allowance(size), Counter[Chunk]()
+    room, values = memory_limit(size), Counter[Chunk]()
     for chunk in chunks:
-        for page in pages(source, chunk.start, chunk.stop):
+        for page in read_pages(source, chunk.start, chunk.stop):
             if page.encoding not in ENCODINGS:
-                raise TooLarge(f"{chunk.path}: expected plain values or a dictionary, found other pages")
+                raise TooLarge(f"{chunk.path}: expected pages of plain values or a dictionary, found another encoding")
             values[chunk] += page.values
             room -= page.values * WIDTH + page.size
             _check_room(room, size, chunk.path)
@@ -64,22 +64,22 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
 
 
 def _check_apart(chunks: Collection[Chunk], size: int) -> None:
-    """Raise ValueError where two chunks share bytes, which would have to be counted for each, or lie outside a file."""
+    """Raise ValueError where chunks overlap, whose bytes would be counted twice, or lie outside the file."""
     before = 0
     for chunk in sorted((chunk for chunk in chunks if chunk.start < chunk.stop), key=lambda chunk: chunk.start):
         if not before <= chunk.start < chunk.stop <= size:
-            raise ValueError(f"{chunk.path}: expected pages of its own within {size} bytes, found others")
+            raise ValueError(f"{chunk.path}: expected pages of its own within {size} bytes, found overlapping ones")
         before = chunk.stop
 
 
 def _check_room(room: int, size: int, column: str) -> None:
     if room < 0:
-        most = allowance(size)
+        most = memory_limit(size)
         raise TooLarge(f"{column}: expected a table of at most {most} bytes in memory, found more than {most - room}")
 
 
 def _text_bytes(parquet: pq.ParquetFile, group: int, path: str, values: int, room: int) -> int:
-    """Return the bytes of the texts of a column, or a larger figure that is within `room`."""
+    """Return the bytes of the texts of a column, or an upper bound that is within `room`."""
     rows = islice(parquet.iter_batches(batch_size=1, row_groups=[group], columns=[path]), 1)
     first = [coded for row in rows for column in row.columns for coded in _dictionaries(column)]
     longest = max((pc.max(pc.binary_length(coded.dictionary)).as_py() or 0 for coded in first), default=0)
@@ -91,7 +91,7 @@ def _text_bytes(parquet: pq.ParquetFile, group: int, path: str, values: int, roo
 
 
 def _dictionaries(array: pa.Array) -> Iterator[pa.DictionaryArray]:
-    """Yield the texts inside of an array, which were read by their dictionaries."""
+    """Yield the dictionary-encoded texts inside an array."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         yield array

@@ -1,6 +1,6 @@
-"""The headers of a Parquet file: its columns by its footer, and how large each page is by the page's own word.
+"""The headers of a Parquet file: its columns from its footer, and the size of each page from the page's header.
 
-The footer only says so, and a reader takes the pages as they are. pyarrow ends the process where a footer has a column
+The footer alone is not enough: readers trust the page headers. pyarrow ends the process on a footer with a column
 that it cannot describe (`RowGroupMetaData.column`), so that the footer is read here, too.
 
 Source: Apache Parquet, parquet.thrift (FileMetaData, PageHeader).
@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sar_data.system.thrift import Fields, struct
+from sar_data.system.thrift import Fields, read_struct
 
-NEAR, MOST = 1 << 9, 1 << 16  # bytes of a header: most have 100, those with the statistics of long texts a few thousand
+NEAR, MOST = 1 << 9, 1 << 16  # bytes of a header: usually 100, with statistics of long texts a few thousand
 MAGIC = b"PAR1"
 BYTE_ARRAY = 6  # the physical type of texts
-DATA, DICTIONARY, DATA_2 = 5, 7, 8  # the field of a header for each kind of page
-ENCODING = {DATA: 2, DICTIONARY: 2, DATA_2: 4}  # its field there
+DATA, DICTIONARY, DATA_2 = 5, 7, 8  # the header field of each kind of page
+ENCODING = {DATA: 2, DICTIONARY: 2, DATA_2: 4}  # the field of its encoding
 
 
 class Chunk(NamedTuple):
-    """The pages of one column in one group of rows: top column, path, whether it is of texts, first byte and end.
+    """The pages of one column in one row group: top column, path, whether it holds texts, first byte and end.
 
-    A name may have dots, so that the path does not tell the top column.
+    A name may contain dots, so that the path does not give the top column.
     """
 
     group: int
@@ -35,43 +35,43 @@ class Chunk(NamedTuple):
 
 
 class Page(NamedTuple):
-    """The bytes that a page has in memory, its values, and the number of their encoding."""
+    """A page: its size in memory in bytes, the number of its values, and the number of their encoding."""
 
     size: int
     values: int
     encoding: int
 
 
-def footer(source: Any, size: int) -> tuple[int, list[Chunk]]:
-    """Return the rows that a file of `size` bytes says it has, and its chunks; raise ValueError for another file."""
+def read_footer(source: Any, size: int) -> tuple[int, list[Chunk]]:
+    """Return the row count and chunks in the footer of a file of `size` bytes; raise ValueError for no Parquet."""
     source.seek(max(size - 8, 0))
     end = source.read(8)
     length = int.from_bytes(end[:4], "little")
     if end[4:] != MAGIC or not 0 < length <= size - 12:
-        raise ValueError("expected a Parquet file, found none by its last bytes")
+        raise ValueError("expected a Parquet file, found other last bytes")
     source.seek(size - 8 - length)
     try:
-        facts, _ = struct(source.read(length))
+        facts, _ = read_struct(source.read(length))
     except IndexError:
-        raise ValueError("expected the columns at the end of a Parquet file, found a list that is cut") from None
-    groups = [_fields(group) for group in _listed(facts, 4)]
-    chunks = [_chunk(i, _fields(column)) for i, group in enumerate(groups) for column in _listed(group, 1)]
-    return _whole(facts, 3), chunks
+        raise ValueError("expected the footer of a Parquet file, found a truncated one") from None
+    groups = [_fields(group) for group in _list(facts, 4)]
+    chunks = [_chunk(i, _fields(column)) for i, group in enumerate(groups) for column in _list(group, 1)]
+    return _integer(facts, 3), chunks
 
 
 def _chunk(group: int, column: Fields) -> Chunk:
     if 1 in column:
-        raise ValueError("expected the columns in the file itself, found one in another file")
+        raise ValueError("expected all columns in one file, found one in another file")
     facts = _fields(column.get(3))
-    parts = [part.decode() for part in _listed(facts, 3) if isinstance(part, bytes)]
+    parts = [part.decode() for part in _list(facts, 3) if isinstance(part, bytes)]
     if not parts:
         raise ValueError("expected the name of each column, found none")
     path = ".".join(parts)
-    start = min((at for at in (_whole(facts, 9), _whole(facts, 11)) if at > 0), default=0)
-    length = _whole(facts, 7)
+    start = min((at for at in (_integer(facts, 9), _integer(facts, 11)) if at > 0), default=0)
+    length = _integer(facts, 7)
     if length < 0:
         raise ValueError(f"{path}: expected the size of a column, found {length}")
-    return Chunk(group, parts[0], path, _whole(facts, 1) == BYTE_ARRAY, start, start + length)
+    return Chunk(group, parts[0], path, _integer(facts, 1) == BYTE_ARRAY, start, start + length)
 
 
 def _fields(value: object) -> Fields:
@@ -80,26 +80,26 @@ def _fields(value: object) -> Fields:
     return value
 
 
-def _listed(fields: Fields, field: int) -> list[Any]:
+def _list(fields: Fields, field: int) -> list[Any]:
     value = fields.get(field, [])
     return value if isinstance(value, list) else []
 
 
-def pages(source: Any, start: int, stop: int) -> Iterator[Page]:
-    """Yield the pages between two bytes of a file; raise ValueError where one has no header that can be read."""
+def read_pages(source: Any, start: int, stop: int) -> Iterator[Page]:
+    """Yield the pages between two bytes of a file; raise ValueError where a header cannot be read."""
     while start < stop:
         header, length = _header(source, start, stop)
-        size, stored = _whole(header, 2), _whole(header, 3)
+        size, stored = _integer(header, 2), _integer(header, 3)
         kind = next((kind for kind in ENCODING if isinstance(header.get(kind), dict)), None)
         if size < 0 or stored < 0:
             raise ValueError(f"byte {start}: expected the sizes of a page, found {size} and {stored}")
         if kind is not None:
             facts = header[kind]
-            yield Page(size, max(_whole(facts, 1), 0), _whole(facts, ENCODING[kind]))
+            yield Page(size, max(_integer(facts, 1), 0), _integer(facts, ENCODING[kind]))
         start += length + stored
 
 
-def _whole(fields: Fields, field: int) -> int:
+def _integer(fields: Fields, field: int) -> int:
     """Return the number in a field, -1 where there is none."""
     value = fields.get(field)
     return value if isinstance(value, int) else -1
@@ -111,7 +111,7 @@ def _header(source: Any, start: int, stop: int) -> tuple[Fields, int]:
         source.seek(start)
         data = source.read(min(size, stop - start))
         try:
-            return struct(data)
+            return read_struct(data)
         except IndexError:
             continue
     raise ValueError(f"byte {start}: expected the header of a page, found none in {MOST} bytes")

@@ -1,4 +1,4 @@
-"""Regular files only: a pipe or a device in the place of a file would hang its reader, or never end."""
+"""Regular files only: a pipe or a device in place of a file would block its reader, or never end."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 
 from sar_data.errors import BuildError
 
-MOST_BYTES = 1 << 28  # of a document that is read as a whole
+MOST_BYTES = 1 << 28  # of a document that is read into memory
 
 
 def open_regular(path: Path | str, size: int | None = None) -> int:
-    """Return a descriptor of a build's file, open for reading; whoever asks closes it.
+    """Return a descriptor of a build's file, open for reading; the caller closes it.
 
-    Raises BuildError where there is no regular file (a link to one is), or where it does not have `size` bytes.
+    Raises BuildError where it is no regular file (a link to one is), or does not have `size` bytes.
     """
     try:
-        # A pipe that nobody writes to would wait here for ever; on a regular file the flag changes nothing.
+        # Opening a pipe without a writer would block for ever; the flag does not affect regular files.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise BuildError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from error
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and size in (None, found.st_size):
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and size in (None, status.st_size):
         return descriptor
     os.close(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise BuildError(f"{path}: expected a regular file, found a folder, a pipe or a device: take the build anew")
+    if not stat.S_ISREG(status.st_mode):
+        raise BuildError(f"{path}: expected a regular file, found a folder, a pipe or a device: build it again")
     raise BuildError(
-        f"{path}: expected {size} bytes, found {found.st_size}: it was cut off or replaced. `verify(full=True)` lists "
-        "all that is wrong."
+        f"{path}: expected {size} bytes, found {status.st_size}: it is truncated or was replaced. `verify(full=True)` "
+        "lists all damage."
     )
 
 

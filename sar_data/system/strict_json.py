@@ -1,4 +1,4 @@
-"""JSON as its standard has it (RFC 8259); Python's own reader takes more, and lets the last of two equal keys win."""
+"""JSON by its standard (RFC 8259); Python's reader accepts more, and silently keeps the last of two equal keys."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from codecs import BOM_UTF8
 from collections import Counter
 from typing import Any, NoReturn
 
-_LONE = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a letter beyond 16 bits, which may lack its other half
+_LONE = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a letter beyond 16 bits, whose other half may be missing
 
 
 def loads(data: bytes) -> Any:
-    """Return what a JSON document in UTF-8 says; raise ValueError, in words, for what is none.
+    """Return the value of a JSON document in UTF-8; raise ValueError, in words, for an invalid one.
 
-    Refused are NaN and infinities, numbers that a float cannot hold, keys that an object has twice, halves of letters,
-    and nesting that never ends. A byte order mark is passed over.
+    Refused are NaN and infinities, numbers that a float cannot hold, repeated keys, lone surrogates and endless
+    nesting. A byte order mark is skipped.
     """
     try:
-        found = _DECODER.decode(data.removeprefix(BOM_UTF8).decode())
+        value = _DECODER.decode(data.removeprefix(BOM_UTF8).decode())
         if _LONE.search(data):
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
-        raise ValueError("expected values within values to end, found none that does") from None
+        raise ValueError("expected less nesting, found too many values within values") from None
     except UnicodeEncodeError:
         raise ValueError("expected whole letters, found half of one (a lone surrogate)") from None
-    return found
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"expected every key once, found {twice[:60]!r} twice")
-    return found
+    return members
 
 
 def _float(text: str) -> float:

@@ -1,4 +1,4 @@
-"""The compact protocol of Thrift, as far as the headers of Parquet use it: fields of structs by their numbers.
+"""The compact protocol of Thrift, as far as Parquet headers use it: structs with numbered fields.
 
 Source: Apache Thrift, doc/specs/thrift-compact-protocol.md.
 """
@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-DEEP = 12  # structs and lists inside of each other: a footer of Parquet has nine
-TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12  # 4 to 6 are whole numbers
+MAX_DEPTH = 12  # structs and lists inside each other: a footer of Parquet has nine
+TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12  # 4 to 6 are integers
 Fields = dict[int, Any]
 
 
-def struct(data: bytes, at: int = 0, deep: int = DEEP) -> tuple[Fields, int]:
-    """Return the fields of the struct at a byte, and where it ends.
+def read_struct(data: bytes, at: int = 0, depth: int = MAX_DEPTH) -> tuple[Fields, int]:
+    """Return the fields of the struct that starts at a byte, and the byte after it.
 
-    A field is a number, bytes, a list or another struct. Raises IndexError where the data end inside of it, ValueError
-    for what is no struct.
+    A field is a number, bytes, a list or another struct. Raises IndexError for truncated data, ValueError for data
+    that are no struct.
     """
-    if not deep:
-        raise ValueError("expected fewer structs inside of each other")
-    found: Fields = {}
+    if not depth:
+        raise ValueError("expected less nesting, found too many structs within structs")
+    fields: Fields = {}
     field = 0
     while kind := data[at] & 15:
         field += data[at] >> 4
@@ -28,19 +28,19 @@ def struct(data: bytes, at: int = 0, deep: int = DEEP) -> tuple[Fields, int]:
         if data[at - 1] < 16:
             field, at = _number(data, at)
         if kind in (TRUE, FALSE):
-            found[field] = kind == TRUE
+            fields[field] = kind == TRUE
         else:
-            found[field], at = _value(data, at, kind, deep - 1)
-    return found, at + 1
+            fields[field], at = _value(data, at, kind, depth - 1)
+    return fields, at + 1
 
 
-def _value(data: bytes, at: int, kind: int, deep: int) -> tuple[Any, int]:
+def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     if 4 <= kind <= 6:
         return _number(data, at)
     if kind == STRUCT:
-        return struct(data, at, deep)
+        return read_struct(data, at, depth)
     if kind in (LIST, SET):
-        return _list(data, at, deep)
+        return _list(data, at, depth)
     if kind == BINARY:
         length, at = _varint(data, at)
     else:
@@ -52,9 +52,9 @@ def _value(data: bytes, at: int, kind: int, deep: int) -> tuple[Any, int]:
     return data[at : at + length], at + length
 
 
-def _list(data: bytes, at: int, deep: int) -> tuple[list[Any], int]:
-    if not deep:
-        raise ValueError("expected fewer lists inside of each other")
+def _list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
+    if not depth:
+        raise ValueError("expected less nesting, found too many lists within lists")
     count, kind = data[at] >> 4, data[at] & 15
     at += 1
     if count == 15:
@@ -63,7 +63,7 @@ def _list(data: bytes, at: int, deep: int) -> tuple[list[Any], int]:
         raise IndexError(at + count)
     values = []
     for _ in range(count):
-        value, at = _value(data, at, kind, deep - 1)
+        value, at = _value(data, at, kind, depth - 1)
         values.append(value)
     return values, at
 
@@ -79,5 +79,5 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (data[at] & 127) << shift
         at, shift = at + 1, shift + 7
         if shift > 63:
-            raise ValueError("expected a number of 64 bits, found a longer one")
+            raise ValueError("expected a number of 64 bits, found a longer number")
     return value | data[at] << shift, at + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.system import own
+from sar_data.system import private
 
 NOBODY = 65534
 
@@ -18,5 +18,5 @@ def given_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
         return
     stranger = os.geteuid() + 1
-    monkeypatch.setattr(own.os, "geteuid", lambda: stranger)
-    monkeypatch.setattr(own, "_us_in", lambda folder: stranger)
+    monkeypatch.setattr(private.os, "geteuid", lambda: stranger)
+    monkeypatch.setattr(private, "_own_user_in", lambda folder: stranger)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sar_data.system import cores
-from sar_data.system.cores import Threads, available, threads, yield_early
+from sar_data.system.cores import Threads, available_cores, limit_spinning, threads
 
 V1, V2 = "3:cpuset:/\n2:cpu,cpuacct:{}\n0::{}\n", "0::{}\n"
 
@@ -50,18 +50,16 @@ def eight(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", {}, 8),
     ],
 )
-def test_a_quota_of_any_control_group_around_a_process_bounds_its_cores(
+def test_quotas_of_all_parent_control_groups_limit_the_cores(
     groups: str, files: dict[str, str], expected: int, tmp_path: Path
 ) -> None:
     root = tree(tmp_path, groups, {f"sys/fs/cgroup/{name}": text for name, text in files.items()})
-    assert available(root) == expected
+    assert available_cores(root) == expected
 
 
 def test_a_process_bound_to_one_core_has_one() -> None:
     first = min(os.sched_getaffinity(0))
-    script = (
-        f"import os; os.sched_setaffinity(0, [{first}])\nfrom sar_data.system import cores; print(cores.available())"
-    )
+    script = f"import os; os.sched_setaffinity(0, [{first}])\nfrom sar_data.system import cores; print(cores.available_cores())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 
@@ -83,14 +81,14 @@ def test_cores_are_shared_among_ranks_and_between_computing_and_reading(tmp_path
 
 
 @pytest.mark.usefixtures("eight")
-def test_a_quota_is_shared_and_not_the_machine(tmp_path: Path) -> None:
+def test_ranks_share_the_quota_and_not_the_whole_machine(tmp_path: Path) -> None:
     root = tree(tmp_path, V2.format("/"), {"sys/fs/cgroup/cpu.max": "200000 100000\n"})
     assert shared(root) == (2, 1)
 
 
 @pytest.mark.usefixtures("eight")
 @pytest.mark.parametrize(("told", "compute"), [("3", 3), ("12", 12), ("2,1", 2), ("", 8), ("0", 8), ("many", 8)])
-def test_what_the_user_says_of_threads_is_taken(told: str, compute: int, tmp_path: Path) -> None:
+def test_the_number_of_threads_of_the_user_is_used(told: str, compute: int, tmp_path: Path) -> None:
     assert shared(tmp_path, {"OMP_NUM_THREADS": told})[0] == compute
 
 
@@ -100,9 +98,7 @@ def test_what_the_user_says_of_threads_is_taken(told: str, compute: int, tmp_pat
     [("PATH=/bin\0HOME=/root\0", 4), ("PATH=/bin\0OMP_NUM_THREADS=1\0", 1), (None, 1)],
     ids=["set by torchrun", "set by the user", "nobody knows"],
 )
-def test_one_thread_that_torchrun_sets_where_nobody_did_is_no_wish(
-    launcher: str | None, compute: int, tmp_path: Path
-) -> None:
+def test_the_single_thread_that_torchrun_sets_is_ignored(launcher: str | None, compute: int, tmp_path: Path) -> None:
     if launcher is not None:
         tree(tmp_path, "", {f"proc/{os.getppid()}/environ": launcher})
     environment = {"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "none"}
@@ -113,26 +109,26 @@ def given(**chosen: Any) -> Threads:
     return Threads(**{"compute": 2, "read": 1, "ranks": 1, "cores": 4, "load": 0.5, "processors": 4, **chosen})
 
 
-def test_a_machine_with_more_work_than_cores_is_warned_of() -> None:
+def test_an_overloaded_machine_gives_a_warning() -> None:
     assert given().warning is None
     assert given(load=4.4).warning is None  # as after a build on all cores
     assert "load average 9.0 on 4 processors" in str(given(load=9.0).warning)
     assert "set OMP_NUM_THREADS" in str(given(load=9.0).warning)
     assert "set OMP_NUM_THREADS" not in str(given(load=9.0, compute=1).warning)
     assert "OMP_NUM_THREADS=8 and 1 ranks on 4 cores" in str(given(compute=8).warning)
-    assert "set OMP_NUM_THREADS=2 or less" in str(given(compute=4, ranks=2).warning)
+    assert "set OMP_NUM_THREADS to 2 or less" in str(given(compute=4, ranks=2).warning)
 
 
-def test_the_line_of_the_log_tells_cores_ranks_and_threads() -> None:
+def test_the_log_line_has_cores_ranks_and_threads() -> None:
     assert str(given()) == "4 cores: computing threads 2, reading threads 1"
     assert str(given(ranks=2)) == "4 cores, 2 ranks: computing threads 2, reading threads 1 each"
 
 
-def test_waiting_threads_sleep_unless_the_user_says_how_they_wait() -> None:
+def test_waiting_threads_sleep_unless_the_user_sets_another_policy() -> None:
     environment: dict[str, str] = {}
-    yield_early(environment)
+    limit_spinning(environment)
     assert environment == {"GOMP_SPINCOUNT": str(cores.SPINS)}
     for own in ({"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}):
         told = dict(own)
-        yield_early(told)
+        limit_spinning(told)
         assert told == own

@@ -95,7 +95,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
-def test_a_full_disk_is_explained_with_the_path_and_what_is_free(
+def test_the_error_of_a_full_disk_has_the_path_and_the_free_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
@@ -109,31 +109,31 @@ def test_a_full_disk_is_explained_with_the_path_and_what_is_free(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_gives_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=r"missing/file: cannot write: No such file.* Choose another `out=…`"):
         durable.write(tmp_path / "missing" / "file", b"data")
 
 
-def test_what_is_explained_already_and_what_is_no_matter_of_files_passes(tmp_path: Path) -> None:
+def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
     for error in (TargetError("explained"), BuildError("explained"), ValueError("other")):
-        with pytest.raises(type(error)) as caught, durable.explained(tmp_path):
+        with pytest.raises(type(error)) as caught, durable.explain_errors(tmp_path):
             raise error
         assert caught.value is error
 
 
-def test_a_disk_full_deep_in_folders_that_do_not_exist_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="disk full"), durable.explained(tmp_path / "a/b/c"):
+def test_a_full_disk_is_explained_also_below_missing_folders(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="disk full"), durable.explain_errors(tmp_path / "a/b/c"):
         raise OSError(errno.ENOSPC, "full")
 
 
-def test_a_tree_is_flushed_as_a_whole(tmp_path: Path) -> None:
+def test_every_file_and_folder_of_a_tree_is_flushed(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"data")
     durable.sync_tree(tmp_path)
     with pytest.raises(FileNotFoundError):
         durable.sync_tree(tmp_path / "missing")
 
 
-def test_a_link_that_was_planted_under_a_partial_name_is_not_followed(
+def test_a_link_with_the_name_of_a_partial_file_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "precious").write_bytes(b"precious")
@@ -152,7 +152,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Pa
     assert not (tmp_path / "file").is_symlink()
 
 
-def test_what_dead_processes_left_is_swept_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_partial_files_of_dead_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "precious").write_bytes(b"precious")
     os.mkfifo(tmp_path / "file.1.2.partial")
     (tmp_path / "file.1.3.partial").symlink_to(tmp_path / "precious")

@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.system import locks, own
+from sar_data.system import locks, private
 from tests.mini.hang import HANG_S
 
 HOLDER = """
 import os, sys
 from pathlib import Path
-from sar_data.system import locks, own
-descriptor = own.open_file(Path(sys.argv[1]), os.O_RDWR | os.O_CREAT)
-assert locks.locked(descriptor)
+from sar_data.system import locks, private
+descriptor = private.open_file(Path(sys.argv[1]), os.O_RDWR | os.O_CREAT)
+assert locks.try_lock(descriptor)
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
 def opened(path: Path) -> int:
-    return own.open_file(path, os.O_RDWR | os.O_CREAT)
+    return private.open_file(path, os.O_RDWR | os.O_CREAT)
 
 
-def test_a_lock_is_one_process_s_and_ends_with_it(tmp_path: Path) -> None:
+def test_a_lock_belongs_to_one_process_and_ends_with_it(tmp_path: Path) -> None:
     path, busy = tmp_path / "file", list[int]()
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -40,26 +40,26 @@ def test_a_lock_is_one_process_s_and_ends_with_it(tmp_path: Path) -> None:
         holder.kill()
         holder.communicate(timeout=HANG_S)
 
-    descriptor = locks.acquired(path, lambda: opened(path), wait)
+    descriptor = locks.acquire(path, lambda: opened(path), wait)
     assert len(busy) == 1
     locks.release(descriptor)
 
 
-def test_whoever_is_busy_may_give_up(tmp_path: Path) -> None:
+def test_waiting_for_a_lock_may_be_given_up(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    mine = locks.acquired(path, lambda: opened(path), lambda: None)
+    mine = locks.acquire(path, lambda: opened(path), lambda: None)
 
     def give_up() -> None:
         raise TimeoutError
 
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(TimeoutError):
-        locks.acquired(path, lambda: opened(path), give_up)
+        locks.acquire(path, lambda: opened(path), give_up)
     assert len(os.listdir("/proc/self/fd")) == before
     locks.release(mine)
 
 
-def test_what_lost_its_name_is_opened_anew(tmp_path: Path) -> None:
+def test_a_renamed_file_is_opened_again(tmp_path: Path) -> None:
     path, made = tmp_path / "file", list[int]()
 
     def moving() -> int:
@@ -69,7 +69,7 @@ def test_what_lost_its_name_is_opened_anew(tmp_path: Path) -> None:
             os.rename(path, tmp_path / "published")
         return descriptor
 
-    descriptor = locks.acquired(path, moving, lambda: None)
+    descriptor = locks.acquire(path, moving, lambda: None)
     assert len(made) == 2
     assert locks.is_at(descriptor, path)
     assert not locks.is_at(descriptor, tmp_path / "published")
@@ -84,9 +84,9 @@ def test_a_link_to_a_file_is_not_that_file(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-def test_a_lock_that_is_waited_for_ends_with_the_block(tmp_path: Path) -> None:
-    with locks.held(opened(tmp_path / "file")):
+def test_an_exclusive_lock_ends_with_its_block(tmp_path: Path) -> None:
+    with locks.exclusive_lock(opened(tmp_path / "file")):
         other = opened(tmp_path / "file")
-        assert not locks.locked(other)
-    assert locks.locked(other)
+        assert not locks.try_lock(other)
+    assert locks.try_lock(other)
     locks.release(other)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.system.main_module import needed
+from sar_data.system.main_module import needs_main
 from tests.places import ROOT
 
 PLAIN = "from sar_data.system.main_module import importable\nprint(importable())\n"
@@ -44,7 +44,7 @@ THREAD += "thread = threading.Thread(target=lambda: print(importable()))\nthread
         (PLAIN, ["-i"], False),
     ],
 )
-def test_a_main_module_is_imported_anew_only_where_it_is_guarded(
+def test_a_main_module_is_imported_again_only_if_guarded(
     text: str, words: list[str], may: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "script.py").write_text(text)
@@ -55,5 +55,5 @@ def test_a_main_module_is_imported_anew_only_where_it_is_guarded(
     assert done.stdout.split() == [str(may)]
 
 
-def test_values_of_other_modules_need_no_main_module() -> None:
-    assert not needed((Path.exists, "the text __main__ alone"))
+def test_values_of_other_modules_do_not_need_the_main_module() -> None:
+    assert not needs_main((Path.exists, "the text __main__ alone"))

@@ -75,7 +75,7 @@ def hits(function: Any) -> int:
     return sum(function.stats.cache_hits.values())
 
 
-def test_a_function_is_compiled_once_and_kept_for_this_user_alone(home: Path, module: Path) -> None:
+def test_a_function_is_compiled_once_and_cached_for_this_user(home: Path, module: Path) -> None:
     assert hits(loaded(module)) == 0
     assert hits(loaded(module)) == 1
     assert home.stat().st_mode & 0o077 == 0
@@ -83,7 +83,7 @@ def test_a_function_is_compiled_once_and_kept_for_this_user_alone(home: Path, mo
     assert not list((module.parent / "__pycache__").glob("*.nbi"))
 
 
-def test_an_index_would_run_its_payload_where_it_is_believed(home: Path, module: Path, tmp_path: Path) -> None:
+def test_a_trusted_index_would_run_its_payload(home: Path, module: Path, tmp_path: Path) -> None:
     loaded(module)
     assert poison(home, tmp_path / "mark") == 1
     loaded(module)
@@ -105,9 +105,7 @@ def test_a_cache_beside_the_source_is_not_loaded(home: Path, module: Path, tmp_p
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_folder_that_others_could_write_to_is_emptied_before_it_is_used(
-    home: Path, module: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_others_could_write_to_is_cleared_first(home: Path, module: Path, tmp_path: Path) -> None:
     loaded(module)
     assert poison(home, tmp_path / "mark") == 1
     home.chmod(0o777)
@@ -118,7 +116,7 @@ def test_a_folder_that_others_could_write_to_is_emptied_before_it_is_used(
 
 
 @pytest.mark.parametrize("plant", ["of somebody else", "a link", "a file"])
-def test_a_folder_that_is_not_our_own_is_not_used(
+def test_a_folder_of_another_user_is_not_used(
     plant: str, home: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded(module)
@@ -134,9 +132,7 @@ def test_a_folder_that_is_not_our_own_is_not_used(
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_done_without(
-    home: Path, module: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_functions_compile_without_a_writable_folder(home: Path, module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.parent.mkdir(parents=True)
     with monkeypatch.context() as patch:
         patch.setattr(native.os, "access", lambda path, mode: False)  # as on a disk that is mounted read-only
@@ -145,7 +141,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(
     assert loaded(module).stats.cache_path is None
 
 
-def test_numba_s_own_variable_chooses_the_disk_and_other_code_keeps_its_cache(
+def test_the_variable_of_numba_sets_the_folder_and_other_code_keeps_its_cache(
     home: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(native.config, "CACHE_DIR", str(tmp_path / "fast"))
@@ -155,7 +151,7 @@ def test_numba_s_own_variable_chooses_the_disk_and_other_code_keeps_its_cache(
     assert str(tmp_path / "fast") == native.config.CACHE_DIR
 
 
-def test_every_loop_of_the_house_is_compiled_by_the_one_decorator() -> None:
+def test_every_compiled_loop_uses_the_one_decorator() -> None:
     root = Path(native.__file__).parents[2]
     users = {
         str(path.relative_to(root))

@@ -13,7 +13,7 @@ import pytest
 
 from sar_data.system import parquet
 from sar_data.system.parquet import TooLarge, check_size
-from sar_data.system.parquet_pages import footer, pages
+from sar_data.system.parquet_pages import read_footer, read_pages
 
 ROWS = 5_000
 TABLE = pa.table(
@@ -40,7 +40,7 @@ def test_pages_have_the_values_and_bytes_that_the_file_lists(compression: str, v
     options = {"compression": compression, "data_page_version": version, "use_dictionary": dictionary}
     data = written(TABLE, row_group_size=2_000, data_page_size=2_000, **options)
     metadata = pq.read_metadata(pa.BufferReader(data))
-    rows, chunks = footer(pa.BufferReader(data), len(data))
+    rows, chunks = read_footer(pa.BufferReader(data), len(data))
     assert (rows, len(chunks)) == (ROWS, metadata.num_row_groups * metadata.num_columns)
     for number, (group, top, path, text, start, stop) in enumerate(chunks):
         assert group == number // metadata.num_columns
@@ -48,7 +48,7 @@ def test_pages_have_the_values_and_bytes_that_the_file_lists(compression: str, v
         assert top == path.partition(".")[0]
         assert (path, text) == (chunk.path_in_schema, chunk.physical_type == "BYTE_ARRAY")
         assert stop - start == chunk.total_compressed_size
-        found = list(pages(pa.BufferReader(data), start, stop))
+        found = list(read_pages(pa.BufferReader(data), start, stop))
         assert sum(page.values for page in found[chunk.has_dictionary_page :]) == chunk.num_values
         # With the headers, of which there is one a page.
         assert 0 < chunk.total_uncompressed_size - sum(page.size for page in found) < 300 * len(found)
@@ -65,7 +65,7 @@ def test_a_long_text_in_one_row_is_counted_once(monkeypatch: pytest.MonkeyPatch)
         check_size(pa.BufferReader(often), len(often))
 
 
-def test_a_list_of_parts_that_is_false_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_false_list_of_parts_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The footer says less than the pages hold: their own headers are counted."""
     monkeypatch.setattr(parquet, "FREE", 1 << 20)
     count = 2_000_000
@@ -79,7 +79,7 @@ def test_a_list_of_parts_that_is_false_is_not_believed(monkeypatch: pytest.Monke
         check_size(pa.BufferReader(lie), len(lie))
 
 
-def test_damaged_pages_are_refused_and_the_walk_ends() -> None:
+def test_damaged_pages_are_refused_and_reading_ends() -> None:
     data = written(TABLE.slice(0, 50), compression="zstd")
     for number in range(300):
         draw = random.Random(number)
@@ -87,12 +87,12 @@ def test_damaged_pages_are_refused_and_the_walk_ends() -> None:
         for _ in range(draw.choice((1, 2, 8))):
             changed[draw.randrange(len(data))] = draw.randrange(256)
         try:
-            assert len(list(pages(io.BytesIO(changed), 4, len(changed)))) < len(changed)
+            assert len(list(read_pages(io.BytesIO(changed), 4, len(changed)))) < len(changed)
         except ValueError:
             continue
 
 
-def test_a_column_whose_name_has_a_dot_is_looked_at() -> None:
+def test_a_column_with_a_dot_in_its_name_is_checked() -> None:
     repeated = pa.table({"file.name": ["x" * 1_000_000] * 2_000})
     data = written(repeated, compression="zstd")
     assert len(data) < 100_000
@@ -115,13 +115,13 @@ def _whole(value: int) -> bytes:
     return data + bytes([value])
 
 
-def test_columns_that_share_their_pages_are_refused_before_these_are_counted_for_each() -> None:
+def test_columns_that_share_pages_are_refused_before_they_are_counted() -> None:
     page = _thrift((1, 5, b"\0"), (2, 5, b"\0"), (3, 5, b"\0"), (5, 12, _thrift((1, 5, b"\0"), (2, 5, b"\0"))))
     name = b"\x18\x03key"  # a list of one text
     facts = _thrift((1, 5, _whole(1)), (3, 9, name), (7, 6, _whole(len(page) * 50_000)), (9, 6, _whole(4)))
     groups = b"\xfc" + bytes([2_000 & 127 | 128, 2_000 >> 7]) + _thrift((3, 12, facts)) * 2_000
     listed = _thrift((3, 6, _whole(1)), (4, 9, b"\x1c" + _thrift((1, 9, groups))))
     data = b"PAR1" + page * 50_000 + listed + len(listed).to_bytes(4, "little") + b"PAR1"
-    assert len(footer(pa.BufferReader(data), len(data))[1]) == 2_000
+    assert len(read_footer(pa.BufferReader(data), len(data))[1]) == 2_000
     with pytest.raises(ValueError, match="key: expected pages of its own within"):
         check_size(pa.BufferReader(data), len(data))

@@ -7,7 +7,7 @@ import pytest
 from sar_data.system import strict_json
 
 
-def test_what_is_json_is_read() -> None:
+def test_valid_json_is_read() -> None:
     text = '{"a": [1, -2.5e-3, null, true, "ü \\ud83d\\ude80"], "b": {"a": {}}, "c": 1e308}'
     expected = {"a": [1, -0.0025, None, True, "ü 🚀"], "b": {"a": {}}, "c": 1e308}
     assert strict_json.loads(text.encode()) == strict_json.loads(b"\xef\xbb\xbf" + text.encode()) == expected
@@ -29,7 +29,7 @@ def test_what_is_json_is_read() -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_what_is_none_is_refused(text: str, reason: str) -> None:
+def test_invalid_json_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         strict_json.loads(text.encode())
 

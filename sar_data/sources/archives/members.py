@@ -23,7 +23,7 @@ from xxhash import xxh3_64_intdigest
 
 from sar_data.errors import SourceError
 from sar_data.sources.archives.rules import MEMBERS, folded, refused
-from sar_data.system import durable, own
+from sar_data.system import durable, private
 from sar_data.system.paths import PART, flaw
 
 VERSION = 1
@@ -199,7 +199,7 @@ def verified(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
 
     A table is believed that is our own, or of the owner of one of the archives it is of.
     """
-    if not own.believed(path, archives):
+    if not private.is_trusted(path, archives):
         return None
     try:
         data = _mapped(path)

@@ -20,7 +20,7 @@ from sar_data.sources.archives.decompress import blocks_of, least_bytes
 from sar_data.sources.archives.detect import Packed
 from sar_data.sources.archives.rules import most_bytes
 from sar_data.sources.archives.spanned import joined
-from sar_data.system import durable, locks, own
+from sar_data.system import durable, locks, private
 
 STAGE = "unpack MB"
 FLUSHED = 64 << 20
@@ -34,12 +34,12 @@ def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path
     Raises SourceError for a damaged archive, TargetError where `work` is too small.
     """
     target = work / f"{packed.name}.{packed.hash}{packed.plain}"
-    if own.believed(target, packed.files):
+    if private.is_trusted(target, packed.files):
         return target
     partial = target.with_name(f"{target.name}{durable.PARTIAL}")
     writable(work)
-    with durable.explained(partial, "work"), _held(partial, tell) as descriptor:
-        if own.believed(target, packed.files):  # made by another process, while this one waited
+    with durable.explain_errors(partial, "work"), _held(partial, tell) as descriptor:
+        if private.is_trusted(target, packed.files):  # made by another process, while this one waited
             partial.unlink()
             return target
         _write(packed, descriptor, target, progress, tell)
@@ -73,7 +73,7 @@ def _held(partial: Path, tell: Say) -> Iterator[int]:
         told = True
         time.sleep(LOOK_AGAIN_S)
 
-    descriptor = locks.acquired(partial, lambda: own.open_file(partial, os.O_RDWR | os.O_CREAT), busy)
+    descriptor = locks.acquire(partial, lambda: private.open_file(partial, os.O_RDWR | os.O_CREAT), busy)
     try:
         yield descriptor
     finally:

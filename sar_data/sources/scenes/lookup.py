@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from sar_data.sources.scenes.ask import malformed
 from sar_data.sources.scenes.catalogue import MOST, Catalogue, Search
 from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_whole, match
-from sar_data.system import durable, own, strict_json
+from sar_data.system import durable, private, strict_json
 
 Progress = Callable[[str, int, int], None]
 """Called with "scenes", the scenes looked up and the scenes to look up."""
@@ -30,7 +30,7 @@ def look_up(
     """
     wanted = sorted(set(scenes))
     if os.path.lexists(cache):
-        own.private_folder(cache)
+        private.private_folder(cache)
     folder = cache / f"{catalogue.name}-{xxhash.xxh3_64_hexdigest(catalogue.url.encode())}"
     found = {scene: answer for scene in wanted if (answer := _load(folder, scene))}
     tell = progress or (lambda stage, done, total: None)
@@ -77,8 +77,8 @@ def _offered(search: Search, names: Sequence[str], catalogue: Catalogue) -> list
 
 
 def _keep(folder: Path, answer: Match) -> None:
-    with durable.explained(folder):
-        own.private_folder(folder.parent)
+    with durable.explain_errors(folder):
+        private.private_folder(folder.parent)
         folder.mkdir(exist_ok=True)
     durable.write(folder / f"{answer.scene}.json", TypeAdapter(Match).dump_json(answer, indent=1))
 

@@ -21,7 +21,7 @@ from sar_data.stream.kernels.memory import (
     outside,
     run,
 )
-from sar_data.system.native import carray, compiled, pointer
+from sar_data.system.native import carray, compile_loop, pointer
 
 
 def copy(memory: Memory, places: Integers, out: npt.NDArray[Any]) -> None:
@@ -34,7 +34,7 @@ def copy(memory: Memory, places: Integers, out: npt.NDArray[Any]) -> None:
         raise outside(memory, stopped, flat.shape[1], places, len(out))
 
 
-@compiled(numba.i8(MEMORY, numba.i8[::1], numba.u1[:, ::1]))
+@compile_loop(numba.i8(MEMORY, numba.i8[::1], numba.u1[:, ::1]))
 def _copy(memory: Any, places: Any, out: Any) -> Any:
     if not matches(memory, places):
         return MISMATCH

@@ -26,7 +26,7 @@ from sar_data.stream.kernels.memory import (
     outside,
     run,
 )
-from sar_data.system.native import carray, compiled, inlined, pointer, type_of
+from sar_data.system.native import carray, compile_loop, inline, pointer, type_of
 
 Floats = npt.NDArray[np.float32]
 # An empty array of each stored type, by which a loop is chosen; float16 goes by its bits.
@@ -67,7 +67,7 @@ def gather(
         raise outside(memory, stopped, planes * out.shape[2] * kind.itemsize, places, len(out))
 
 
-@inlined
+@inline
 def _agree(planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
     """Say whether the arrays have a row for each channel and sample, and channels are of planes that there are."""
     first, second, terms, _, _ = channels
@@ -81,7 +81,7 @@ def _agree(planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> An
     return out.shape[1] == len(first)
 
 
-@inlined
+@inline
 def _affine(a: Any, b: Any, paired: Any, terms: Any, fill: Any, missing: Any, out: Any) -> None:
     offset, scale = terms[0], terms[1]
     for p in range(len(out)):
@@ -95,7 +95,7 @@ def _affine(a: Any, b: Any, paired: Any, terms: Any, fill: Any, missing: Any, ou
         out[p] = value if valid and abs(value) < np.float32(np.inf) else fill
 
 
-@inlined
+@inline
 def _image(image: Any, first: Any, second: Any, terms: Any, fill: Any, missing: Any, out: Any) -> None:
     for c in range(len(first)):
         _affine(image[first[c]], image[max(second[c], 0)], second[c] >= 0, terms[c], fill, missing, out[c])
@@ -105,7 +105,7 @@ def _signature(kind: Any) -> Any:
     return numba.i8(kind[::1], numba.i8, MEMORY, numba.i8[::1], CHANNELS, numba.f4[:, :, ::1])
 
 
-@compiled(*(_signature(kind) for kind in (numba.f4, numba.u2, numba.i2, numba.u1)))
+@compile_loop(*(_signature(kind) for kind in (numba.f4, numba.u2, numba.i2, numba.u1)))
 def _gather(like: Any, planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
     if not _agree(planes, memory, places, channels, out):
         return MISMATCH
@@ -119,7 +119,7 @@ def _gather(like: Any, planes: Any, memory: Any, places: Any, channels: Any, out
     return DONE
 
 
-@inlined
+@inline
 def _widen(bits: Any, out: Any) -> None:
     """Turn the bits of float16, a type that compiled code does not know, into float32.
 
@@ -133,7 +133,7 @@ def _widen(bits: Any, out: Any) -> None:
         out[p] = -value if bits[p] & 0x8000 else value
 
 
-@compiled(_signature(numba.u2))
+@compile_loop(_signature(numba.u2))
 def _halves(like: Any, planes: Any, memory: Any, places: Any, channels: Any, out: Any) -> Any:
     """Do as `_gather` for float16, whose bits are taken for uint16."""
     if not _agree(planes, memory, places, channels, out):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError
-from sar_data.system.native import inlined, type_of
+from sar_data.system.native import inline, type_of
 
 Integers = npt.NDArray[np.int64]
 DONE, MISMATCH = -1, -2
@@ -73,13 +73,13 @@ def outside(memory: Memory, sample: int, size: int, places: Integers, out: int) 
     )
 
 
-@inlined
+@inline
 def matches(memory: Any, places: Any) -> Any:
     """Say whether there is a block, an offset and a place for each sample."""
     return len(memory.base) == len(memory.size) and len(memory.block) == len(memory.offset) == len(places)
 
 
-@inlined
+@inline
 def fits(memory: Any, sample: Any, size: Any, place: Any, out: Any) -> Any:
     """Say whether so many bytes of a sample lie in its block, and its place in the batch."""
     block, offset = memory.block[sample], memory.offset[sample]
@@ -88,6 +88,6 @@ def fits(memory: Any, sample: Any, size: Any, place: Any, out: Any) -> Any:
     return offset >= 0 and size <= memory.size[block] and offset <= memory.size[block] - size
 
 
-@inlined
+@inline
 def address(memory: Any, sample: Any) -> Any:
     return memory.base[memory.block[sample]] + memory.offset[sample]

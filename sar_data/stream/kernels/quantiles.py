@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.stream.kernels.memory import DONE, MISMATCH, run
-from sar_data.system.native import compiled, inlined
+from sar_data.system.native import compile_loop, inline
 
 Floats = npt.NDArray[np.float32]
 LOW, HIGH = 0.01, 0.99
@@ -16,18 +16,18 @@ SHIFT = 20  # the first look at a number is at its 12 leading bits
 LEVELS = 255
 
 
-@inlined
+@inline
 def _ordered(bits: Any) -> Any:
     """Return an integer that is ordered as the float32 of these bits is."""
     return ~bits if bits >> np.uint32(31) else bits | np.uint32(0x80000000)
 
 
-@inlined
+@inline
 def _value(bits: Any) -> Any:
     return np.uint32(bits).view(np.float32)
 
 
-@inlined
+@inline
 def _select(keys: Any, histogram: Any, rank: Any) -> Any:
     """Return the value of a rank, from ordered integers and the histogram of their leading bits."""
     bin, left = 0, rank
@@ -45,7 +45,7 @@ def _select(keys: Any, histogram: Any, rank: Any) -> Any:
     return _value(np.uint32(key ^ np.uint32(0x80000000)) if key >> np.uint32(31) else np.uint32(~key))
 
 
-@inlined
+@inline
 def _quantile(keys: Any, histogram: Any, share: Any) -> Any:
     """Interpolate between order statistics, as numpy's default does."""
     at = share * (len(keys) - 1)
@@ -55,7 +55,7 @@ def _quantile(keys: Any, histogram: Any, share: Any) -> Any:
     return np.float32(np.float64(low) + (np.float64(high) - np.float64(low)) * (at - rank))
 
 
-@inlined
+@inline
 def _stretch(values: Any, grey: Any, floor: Any, span: Any, fill: Any) -> None:
     keys = np.empty(len(values), np.uint32)
     histogram = np.zeros(1 << (32 - SHIFT), np.int64)
@@ -93,7 +93,7 @@ def stretch(images: Floats, grey: bool, terms: Floats, fill: np.float32) -> None
     run(_stretch_all, images, grey, terms, fill)
 
 
-@compiled("i8(f4[:, :, ::1], b1, f4[:, ::1], f4)")
+@compile_loop("i8(f4[:, :, ::1], b1, f4[:, ::1], f4)")
 def _stretch_all(images: Any, grey: Any, terms: Any, fill: Any) -> Any:
     if terms.shape != (images.shape[1], 2):
         return MISMATCH

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.stream.kernels.memory import DONE, MISMATCH, Integers, run
-from sar_data.system.native import compiled, pread
+from sar_data.system.native import compile_loop, pread
 
 
 def read(files: npt.NDArray[np.int32], offset: Integers, length: Integers, out: npt.NDArray[np.uint8]) -> int:
@@ -20,7 +20,7 @@ def read(files: npt.NDArray[np.int32], offset: Integers, length: Integers, out: 
     return run(_read, files, offset, length, out)
 
 
-@compiled("i8(i4[::1], i8[::1], i8[::1], u1[::1])")
+@compile_loop("i8(i4[::1], i8[::1], i8[::1], u1[::1])")
 def _read(files: Any, offset: Any, length: Any, out: Any) -> Any:
     if not len(files) == len(offset) == len(length):
         return MISMATCH

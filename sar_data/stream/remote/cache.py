@@ -27,7 +27,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sar_data.errors import TargetError, UsageError
-from sar_data.system import durable, locks, own
+from sar_data.system import durable, locks, private
 
 PATIENCE = 60.0  # seconds to wait until others let go of what fills the cache
 POLL = 0.01
@@ -57,12 +57,12 @@ class Part:
 
     def write(self, data: bytes) -> None:
         """Write every byte; raises TargetError where the disk is full."""
-        with durable.explained(self._path, OPTION):
+        with durable.explain_errors(self._path, OPTION):
             durable.write_all(self._descriptor, data)
 
     def keep(self, target: Path) -> Identity:
         """Let the file appear whole at `target`; its contents are on the disk before its name is."""
-        with durable.explained(target, OPTION):
+        with durable.explain_errors(target, OPTION):
             os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR))
             os.fsync(self._descriptor)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,15 +106,15 @@ class Cache:
 
     def __init__(self, root: Path, limit: int | None = None) -> None:
         self.root = root.resolve()  # a user may have linked it to another disk
-        with durable.explained(self.root, OPTION):
+        with durable.explain_errors(self.root, OPTION):
             self.root.parent.mkdir(parents=True, exist_ok=True)
-            folder = own.open_folder(self.root)
+            folder = private.open_folder(self.root)
             try:
-                if own.was_shared(folder):
+                if private.make_private(folder):
                     self._empty()
             finally:
                 os.close(folder)
-            os.close(own.open_folder(self.root / FETCHING))
+            os.close(private.open_folder(self.root / FETCHING))
             for left in (self.root / FETCHING).iterdir():
                 _drop(left)  # whoever was fetching it is dead
         with self._room() as room:
@@ -133,7 +133,7 @@ class Cache:
         """
         self._check_home(path)
         try:
-            descriptor = own.open_file(path, os.O_RDONLY)
+            descriptor = private.open_file(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
         hold = Hold(descriptor)
@@ -149,15 +149,15 @@ class Cache:
         """Raise TargetError where a link leads out of the cache on the way to a file."""
         for folder in path.parents[: len(path.relative_to(self.root).parents) - 1]:
             if folder.is_symlink():
-                raise TargetError(f"{folder}: expected a folder of our own, found a link. {own.REMEDY}")
+                raise TargetError(f"{folder}: expected a folder of our own, found a link. {private.REMEDY}")
 
     @contextmanager
     def turn(self, target: Path) -> Iterator[Part | None]:
         """Wait until nobody else is fetching `target`; yield its part, or None where it is there by then."""
         path = self.root / FETCHING / quote(str(target.relative_to(self.root)), safe="")
-        with durable.explained(path, OPTION):
+        with durable.explain_errors(path, OPTION):
             # Not by waiting for the lock: whoever is about to open the file, once it is whole, has one on it too.
-            descriptor = locks.acquired(path, partial(own.open_file, path, FLAGS), partial(time.sleep, POLL))
+            descriptor = locks.acquire(path, partial(private.open_file, path, FLAGS), partial(time.sleep, POLL))
         part = Part(self, descriptor, path)
         try:
             yield None if target.exists() else part
@@ -189,9 +189,9 @@ class Cache:
 
     @contextmanager
     def _room(self) -> Iterator[int]:
-        with durable.explained(self.root / ROOM, OPTION):
-            descriptor = own.open_file(self.root / ROOM, FLAGS)
-        with locks.held(descriptor):
+        with durable.explain_errors(self.root / ROOM, OPTION):
+            descriptor = private.open_file(self.root / ROOM, FLAGS)
+        with locks.exclusive_lock(descriptor):
             yield descriptor
 
     def _clear(self, goal: int) -> int:
@@ -230,11 +230,11 @@ def _identity(descriptor: int) -> Identity:
 def _drop(path: Path) -> bool:
     """Unlink a file unless somebody has its lock; raise TargetError where it is none of our own."""
     try:
-        descriptor = own.open_file(path, os.O_RDONLY)
+        descriptor = private.open_file(path, os.O_RDONLY)
     except FileNotFoundError:
         return True
     try:
-        if not locks.locked(descriptor):
+        if not locks.try_lock(descriptor):
             return False
         if locks.is_at(descriptor, path):  # and not another file that took the name
             path.unlink()

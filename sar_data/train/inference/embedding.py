@@ -238,6 +238,6 @@ def _fit(encoding: Encoding, files: Files, split: str) -> dict[str, Any]:
 def _write(out: Path, table: pa.Table, made: dict[str, Any]) -> None:
     sink = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({METADATA: json.dumps(made)}), sink, compression="zstd")
-    with durable.explained(out):
+    with durable.explain_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     durable.write(out, sink.getvalue())

@@ -73,7 +73,7 @@ def carry_out(request: ExportRequest, *, say: Say) -> Path:
     if furthest > TOLERANCE:
         raise RunError(f"{request.to}: expected the run's answers within {TOLERANCE:g}, found {furthest:.2g} apart")
     out = Path(request.out)
-    with durable.explained(out):
+    with durable.explain_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     path = out / FILES[request.to]
     durable.write(path, data)

@@ -81,7 +81,7 @@ def _predicted(
     parts = list(
         parts_of(images.images, answering.model.kind, answering.tile, answering.overlap, finished.settings.batch_size)
     )
-    with durable.explained(out):
+    with durable.explain_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     lock = _locked(out)
     try:
@@ -168,7 +168,7 @@ def _locked(out: Path) -> int:
     """Keep other processes out until the number that this returns is closed."""
     lock = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        free = locks.locked(lock)
+        free = locks.try_lock(lock)
     except OSError:
         return lock  # some shared file systems have no locks
     if not free:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.system import durable, own
+from sar_data.system import durable, private
 from sar_data.train.run.ranks import Ranks
 
 Vectors = npt.NDArray[Any]
@@ -69,7 +69,7 @@ class Shelf:
         Raises TargetError where the disk is full. Files are written, not mapped: on a full disk a map ends the process
         without a word.
         """
-        with durable.explained(self.path, "features"), ExitStack() as stack:
+        with durable.explain_errors(self.path, "features"), ExitStack() as stack:
             partial = ranks.gather(self._begin(widths, stack) if ranks.first else {})[0]
             files = {pooling: (_opened(path, stack), _offset(path)) for pooling, path in partial.items()}
 
@@ -97,7 +97,7 @@ class Shelf:
         durable.write(self.path / "identity.json", json.dumps(self.identity, indent=1).encode())
         partial = {}
         for pooling, width in widths.items():
-            partial[pooling], descriptor = durable.begin(self.file(pooling))
+            partial[pooling], descriptor = durable.create_partial(self.file(pooling))
             stack.callback(os.close, descriptor)
             stack.callback(partial[pooling].unlink, missing_ok=True)
             head, shape = io.BytesIO(), (self.count, width)
@@ -109,7 +109,7 @@ class Shelf:
 
 
 def _opened(path: Path, stack: ExitStack) -> int:
-    descriptor = own.open_file(path, os.O_WRONLY)
+    descriptor = private.open_file(path, os.O_WRONLY)
     stack.callback(os.close, descriptor)
     return descriptor
 

@@ -23,7 +23,7 @@ def save(path: Path, **state: Any) -> None:
     """Write a checkpoint atomically; raise TargetError where the disk refuses."""
     sink = io.BytesIO()
     torch.save({"version": VERSION, **state}, sink)
-    with durable.explained(path):
+    with durable.explain_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     durable.write(path, sink.getbuffer())
 

@@ -65,7 +65,7 @@ class Folder:
         A run that was refused before its first checkpoint has left config.json alone, and begins anew. Raises RunError
         while another process is at work in the folder.
         """
-        with durable.explained(self.path):
+        with durable.explain_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
             there = {entry.name for entry in self.path.iterdir() if not entry.name.endswith(durable.PARTIAL)}
@@ -82,7 +82,7 @@ class Folder:
         """Keep other processes out until `close`, or the end of this one."""
         self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            free = locks.locked(self._lock)
+            free = locks.try_lock(self._lock)
         except OSError:
             return  # some shared file systems have no locks
         if not free:

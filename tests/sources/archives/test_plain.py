@@ -153,7 +153,7 @@ def test_a_full_disk_says_so_and_the_next_run_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(plain.os, "pwrite", full)
-        with pytest.raises(TargetError, match=r"disk full, .* MB free.*what is finished is kept"):
+        with pytest.raises(TargetError, match=r"disk full, .* MB free.*finished parts are kept"):
             open_tree(archive, work=work)
     offsets = written(monkeypatch)
     open_tree(archive, work=work)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sar_data.errors import TargetError
-from sar_data.system import own
+from sar_data.system import private
 from tests.mini.strangers import NOBODY, given_away
 
 MAKE = os.O_RDWR | os.O_CREAT
@@ -19,119 +19,119 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
+def test_a_new_folder_is_for_this_user_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        os.close(own.open_folder(tmp_path / "work"))
+        os.close(private.open_folder(tmp_path / "work"))
     finally:
         os.umask(before)
     assert mode(tmp_path / "work") == 0o700
-    os.close(own.open_folder(tmp_path / "work"))
+    os.close(private.open_folder(tmp_path / "work"))
 
 
 @pytest.mark.parametrize("target", ["folder", "file", "nothing"])
-def test_a_link_to_anything_is_no_folder_and_no_file(tmp_path: Path, target: str) -> None:
+def test_links_are_refused_as_folder_and_as_file(tmp_path: Path, target: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("precious")
     (tmp_path / "work").symlink_to(tmp_path / target)
     with pytest.raises(TargetError, match=r"work: expected a folder of our own, found a link.*remove it"):
-        own.open_folder(tmp_path / "work")
+        private.open_folder(tmp_path / "work")
     with pytest.raises(TargetError, match=r"work: expected a file of our own, found a link.*remove it"):
-        own.open_file(tmp_path / "work", MAKE)
+        private.open_file(tmp_path / "work", MAKE)
     assert (tmp_path / "file").read_text() == "precious"
     assert not (tmp_path / "nothing").exists()
 
 
-def test_something_else_is_neither(tmp_path: Path) -> None:
+def test_other_kinds_of_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TargetError, match="expected a folder of our own, found something else"):
-        own.open_folder(tmp_path / "file")
+        private.open_folder(tmp_path / "file")
     with pytest.raises(TargetError, match="expected a file of our own, found something else"):
-        own.open_file(tmp_path / "folder", MAKE)
+        private.open_file(tmp_path / "folder", MAKE)
     for flags in (MAKE, os.O_WRONLY, os.O_RDONLY):
         with pytest.raises(TargetError, match=r"found (a folder, a device or a pipe|something else)"):
-            own.open_file(tmp_path / "pipe", flags)
+            private.open_file(tmp_path / "pipe", flags)
 
 
-def test_a_second_name_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_a_second_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("precious")
     os.link(tmp_path / "precious", tmp_path / "part")
     with pytest.raises(TargetError, match=r"part: expected a file with one name, found one with 2"):
-        own.open_file(tmp_path / "part", MAKE)
+        private.open_file(tmp_path / "part", MAKE)
 
 
-def test_what_is_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_and_folders_of_another_user_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     given_away(tmp_path / "folder", monkeypatch)
     given_away(tmp_path / "file", monkeypatch)
     with pytest.raises(TargetError, match=r"folder: expected a folder of our own, found one of user \d+"):
-        own.open_folder(tmp_path / "folder")
+        private.open_folder(tmp_path / "folder")
     with pytest.raises(TargetError, match=r"file: expected a file of our own, found one of user \d+"):
-        own.open_file(tmp_path / "file", MAKE)
-    assert not own.believed(tmp_path / "file", [])
+        private.open_file(tmp_path / "file", MAKE)
+    assert not private.is_trusted(tmp_path / "file", [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_a_mount_that_knows_us_by_another_number_is_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mount_that_maps_users_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder").mkdir()
-    monkeypatch.setattr(own.os, "geteuid", lambda: NOBODY - 1)
-    os.close(own.open_folder(tmp_path / "folder"))
-    os.close(own.open_file(tmp_path / "file", MAKE))
-    assert own.believed(tmp_path / "file", [])
+    monkeypatch.setattr(private.os, "geteuid", lambda: NOBODY - 1)
+    os.close(private.open_folder(tmp_path / "folder"))
+    os.close(private.open_file(tmp_path / "file", MAKE))
+    assert private.is_trusted(tmp_path / "file", [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_a_folder_is_taken_away_from_others_once(tmp_path: Path) -> None:
+def test_a_folder_is_made_private_once(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work").chmod(0o777)
-    descriptor = own.open_folder(tmp_path / "work")
-    assert own.was_shared(descriptor)
-    assert not own.was_shared(descriptor)
+    descriptor = private.open_folder(tmp_path / "work")
+    assert private.make_private(descriptor)
+    assert not private.make_private(descriptor)
     os.close(descriptor)
     assert mode(tmp_path / "work") == 0o755
 
 
-def test_a_file_system_without_modes_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_modes_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work").chmod(0o777)
-    descriptor = own.open_folder(tmp_path / "work")
-    monkeypatch.setattr(own.os, "fchmod", lambda descriptor, mode: None)
-    assert not own.was_shared(descriptor)
+    descriptor = private.open_folder(tmp_path / "work")
+    monkeypatch.setattr(private.os, "fchmod", lambda descriptor, mode: None)
+    assert not private.make_private(descriptor)
     os.close(descriptor)
 
 
-def test_a_file_is_believed_that_is_ours_or_of_the_owner_of_what_it_is_made_from(
+def test_a_file_of_ours_or_of_the_owner_of_its_origin_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("table", "archive"):
         (tmp_path / name).write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "table")
-    assert own.believed(tmp_path / "table", [tmp_path / "archive"])
-    assert not own.believed(tmp_path / "link", [tmp_path / "archive"])
-    assert not own.believed(tmp_path / "none", [tmp_path / "archive"])
+    assert private.is_trusted(tmp_path / "table", [tmp_path / "archive"])
+    assert not private.is_trusted(tmp_path / "link", [tmp_path / "archive"])
+    assert not private.is_trusted(tmp_path / "none", [tmp_path / "archive"])
     given_away(tmp_path / "table", monkeypatch)
     if os.geteuid() == 0:
-        assert not own.believed(tmp_path / "table", [tmp_path / "archive"])
+        assert not private.is_trusted(tmp_path / "table", [tmp_path / "archive"])
         given_away(tmp_path / "archive", monkeypatch)
-    assert own.believed(tmp_path / "table", [tmp_path / "archive"])
+    assert private.is_trusted(tmp_path / "table", [tmp_path / "archive"])
 
 
-def test_a_private_folder_is_emptied_once_where_others_could_write_and_no_link_is_followed(tmp_path: Path) -> None:
+def test_a_folder_open_to_others_is_cleared_once_and_links_are_not_followed(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").write_text("years of work")
     work = tmp_path / "work"
-    own.private_folder(work)
+    private.private_folder(work)
     (work / "folder").mkdir()
     (work / "folder" / "file").write_text("")
-    own.private_folder(work)
+    private.private_folder(work)
     assert (work / "folder" / "file").exists()
     (work / "link").symlink_to(precious)
     (work / "folder" / "link").symlink_to(precious)
     work.chmod(0o770)
-    own.private_folder(work)
+    private.private_folder(work)
     assert list(work.iterdir()) == []
     assert (precious / "file").read_text() == "years of work"

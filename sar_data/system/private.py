@@ -1,7 +1,7 @@
-"""Work files and folders that are our own: no links, of our user, and nobody else may write to them.
+"""Private work files and folders: no links, owned by our user, and not writable for others.
 
-Others may write to the folder that ours lie in, and know what ours are called. What they put there under such a name is
-neither followed nor believed.
+Other users may write to the parent folder and know our names. A file that they put there under such a name is
+neither followed nor trusted.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from pathlib import Path
 from sar_data.errors import TargetError
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
-REMEDY = "Somebody else may have put it there: look at it, remove it, or choose another folder."
+REMEDY = "Another user may have put it there: look at it, remove it, or choose another folder."
 
 
 def open_folder(path: Path) -> int:
-    """Open a folder of our own, made where there is none; raise TargetError where it is a link or somebody else's.
+    """Open a folder of our own, created if missing; raise TargetError for a link or another user's folder.
 
-    What is in it may be theirs all the same: see `was_shared`.
+    Others may still have written files into it: see `make_private`.
     """
-    descriptor, made = _entered(path)
+    descriptor, created = _create_or_open(path)
     try:
-        _check_owner(path, descriptor, "a folder", made=made)
+        _check_owner(path, descriptor, "a folder", created=created)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _entered(path: Path) -> tuple[int, bool]:
-    """Return a folder's descriptor, and whether it was made just now."""
+def _create_or_open(path: Path) -> tuple[int, bool]:
+    """Return the descriptor of a folder, and whether it was just created."""
     while True:
-        made = True
+        created = True
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
-            made = False
+            created = False
         try:
-            return _opened(path, os.O_RDONLY | os.O_DIRECTORY, "a folder"), made
+            return _open_no_follow(path, os.O_RDONLY | os.O_DIRECTORY, "a folder"), created
         except FileNotFoundError:
             continue  # removed by its owner meanwhile
 
 
-def was_shared(descriptor: int) -> bool:
-    """Take a folder of our own away from others; say whether they could write to it until now.
+def make_private(descriptor: int) -> bool:
+    """Make a folder of our own unwritable for others; return whether they could write to it until now.
 
-    A file system that has no modes keeps none, and answers False.
+    Returns False on a file system without modes.
     """
     mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if not mode & OTHERS:
@@ -63,31 +63,31 @@ def was_shared(descriptor: int) -> bool:
     return not os.fstat(descriptor).st_mode & OTHERS
 
 
-def empty(folder: Path) -> None:
+def clear_folder(folder: Path) -> None:
     """Remove everything in a folder; links are removed, not followed."""
     for child in folder.iterdir():
         shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder of our own, or take the one that is there, emptied where others could write to it until now.
+    """Create a folder of our own, or use the existing one, cleared where others could write to it until now.
 
     Raises TargetError as `open_folder` does.
     """
     descriptor = open_folder(path)
     try:
-        if was_shared(descriptor):
-            empty(path)
+        if make_private(descriptor):
+            clear_folder(path)
     finally:
         os.close(descriptor)
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open a regular file of our own, made where `flags` say so; raise TargetError for links and somebody else's."""
-    # Not to wait for the other end of a pipe.
-    descriptor = _opened(path, flags | os.O_NONBLOCK, "a file")
+    """Open a regular file of our own, created if `flags` say so; raise TargetError for links and files of others."""
+    # O_NONBLOCK: never wait for the other end of a pipe.
+    descriptor = _open_no_follow(path, flags | os.O_NONBLOCK, "a file")
     try:
-        _check_owner(path, descriptor, "a file", made=False)
+        _check_owner(path, descriptor, "a file", created=False)
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise TargetError(f"{path}: expected a file, found a folder, a device or a pipe. {REMEDY}")
@@ -99,37 +99,37 @@ def open_file(path: Path, flags: int) -> int:
     return descriptor
 
 
-def believed(path: Path, origins: Iterable[str | Path]) -> bool:
-    """Say whether a file is there that is a regular one of our own, or of whoever owns one of what it was made from."""
+def is_trusted(path: Path, origins: Iterable[str | Path]) -> bool:
+    """Say whether a file is a regular one that belongs to us, or to an owner of the files it was made from."""
     try:
         facts = os.lstat(path)
         if not stat.S_ISREG(facts.st_mode):
             return False
         owners = {os.geteuid(), *(os.stat(origin).st_uid for origin in origins)}
-        return facts.st_uid in owners or facts.st_uid == _us_in(path.parent)
+        return facts.st_uid in owners or facts.st_uid == _own_user_in(path.parent)
     except OSError:
         return False
 
 
-def _opened(path: Path, flags: int, what: str) -> int:
+def _open_no_follow(path: Path, flags: int, what: str) -> int:
     try:
         return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO):
-            found = "a link" if path.is_symlink() else "something else"
-            raise TargetError(f"{path}: expected {what} of our own, found {found}. {REMEDY}") from error
+            kind = "a link" if path.is_symlink() else "something else"
+            raise TargetError(f"{path}: expected {what} of our own, found {kind}. {REMEDY}") from error
         raise
 
 
-def _check_owner(path: Path, descriptor: int, what: str, *, made: bool) -> None:
+def _check_owner(path: Path, descriptor: int, what: str, *, created: bool) -> None:
     owner = os.fstat(descriptor).st_uid
-    if made or owner == os.geteuid() or owner == _us_in(path.parent):
+    if created or owner == os.geteuid() or owner == _own_user_in(path.parent):
         return
     raise TargetError(f"{path}: expected {what} of our own, found one of user {owner}. {REMEDY}")
 
 
-def _us_in(folder: Path) -> int:
-    """Return the owner that a file of ours gets in a folder: some mounts know us by another number."""
+def _own_user_in(folder: Path) -> int:
+    """Return the owner that a new file of ours gets in a folder: some mounts map users to other numbers."""
     probe = folder / f".owner-{secrets.token_hex(8)}"
     descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
