@@ -59,7 +59,10 @@ def test_quotas_of_all_parent_control_groups_limit_the_cores(
 
 def test_a_process_bound_to_one_core_has_one() -> None:
     first = min(os.sched_getaffinity(0))
-    script = f"import os; os.sched_setaffinity(0, [{first}])\nfrom sar_data.system import cores; print(cores.available_cores())"
+    script = (
+        f"import os; os.sched_setaffinity(0, [{first}])\n"
+        "from sar_data.system.cores import available_cores\nprint(available_cores())"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 

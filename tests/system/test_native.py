@@ -15,9 +15,9 @@ from sar_data.system import native
 from tests.mini.strangers import given_away
 
 SOURCE = """
-from sar_data.system.native import compiled
+from sar_data.system.native import compile_loop
 
-@compiled("i8(i8)")
+@compile_loop("i8(i8)")
 def double(number):
     return 2 * number
 """
