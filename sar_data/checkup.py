@@ -147,7 +147,7 @@ def _memory() -> Iterator[Finding]:
 
 
 def _threads(environ: Mapping[str, str]) -> Iterator[Finding]:
-    found = cores.threads(environ, computing=cores.available(), gpu=False)
+    found = cores.threads(environ, computing=cores.available_cores(), gpu=False)
     if found.warning:
         text, _, remedy = found.warning.rpartition(": ")
         yield Finding("threads", "note", text or found.warning, remedy if text else "wait, or take another machine")
