@@ -188,6 +188,6 @@ def _locked(path: Path) -> Iterator[bool]:
     """Lock the hidden folder of a builder for as long as the block lasts; give False where a builder has it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        yield locks.locked(descriptor)
+        yield locks.try_lock(descriptor)
     finally:
         locks.release(descriptor)
