@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sar_data.catalog import datasets, info
     from sar_data.checkup import doctor
     from sar_data.inventory import builds
+    from sar_data.methods import cite
     from sar_data.public import against, build, convert, fetch, leakage, looks, open, shift, stats, verify
     from sar_data.stream.dataset import Stream
 
@@ -24,6 +25,7 @@ __all__ = [
     "against",
     "build",
     "builds",
+    "cite",
     "convert",
     "datasets",
     "doctor",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "Stream": "sar_data.stream.dataset",
     "builds": "sar_data.inventory",
+    "cite": "sar_data.methods",
     "datasets": "sar_data.catalog",
     "doctor": "sar_data.checkup",
     "info": "sar_data.catalog",

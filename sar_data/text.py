@@ -1,4 +1,7 @@
-"""Text from bytes, by one rule for every list, table and annotation: annotators have many encodings and name none."""
+"""Text from bytes, by one rule for every list, table and annotation: annotators have many encodings and name none.
+
+And text as LaTeX sets it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,12 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 LOOKED_AT = 64  # bytes
+SPECIAL = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "–": "--", "σ": r"$\sigma$", "†": r"\dag{}", "≤": r"$\leq$"},
+}
+"""Sign → what LaTeX sets as that sign."""
 
 
 def decoded(data: bytes) -> str:
@@ -46,3 +55,8 @@ def json_of(data: bytes) -> Any:
         return strict_json.loads(data)
     except UnicodeDecodeError:
         return strict_json.loads(decoded(data).encode())
+
+
+def tex(text: str) -> str:
+    """Return a text as LaTeX sets it; signs that nobody sees are left out."""
+    return "".join(SPECIAL.get(sign, sign) for sign in text if sign.isprintable())

@@ -123,6 +123,17 @@ class RunFolder(Named):
     name, kind = "run", "run"
 
 
+class BuildOrRun(Named):
+    """The folder of a sealed build, or of a training run."""
+
+    name = "build or run"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not Path(value).exists() and named(value) is None and (found := named(value, "run")):
+            return found
+        return super().convert(value, param, ctx)
+
+
 def named(word: str | Path, kind: Kind = "build") -> Path | None:
     """Return the build or run that a word means: `latest`, or the beginning of a name; None where it means none."""
     from sar_data.inventory import find

@@ -270,17 +270,15 @@ def presets(name: str | None) -> None:
 @click.option("--split", default="test", show_default=True, metavar="NAME")
 @click.option("--over", type=click.Choice(["seed"]), help="Mean and deviation of runs that differ in this alone.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of Markdown.")
-def compare(runs: tuple[Path, ...], split: str, over: str | None, as_csv: bool) -> None:
+@click.option("--latex", is_flag=True, help="Print LaTeX (booktabs) instead of Markdown.")
+def compare(runs: tuple[Path, ...], split: str, over: str | None, as_csv: bool, latex: bool) -> None:
     """Print a table of finished runs: what they were asked for where that differs, and what came out.
 
     Differences to the first run are tested on the samples that both were tested on, resampled in pairs.
     """
     from sar_data.train import compare as comparing
 
-    if over and as_csv:
-        raise UsageError("--over and --csv: choose one")
-    found = comparing.opened(runs)
-    if over:
-        click.echo(comparing.over_seeds(found, split), nl=False)
-        return
-    click.echo(comparing.as_csv(found, split) if as_csv else comparing.markdown(found, split), nl=False)
+    if sum((bool(over), as_csv, latex)) > 1:
+        raise UsageError("--over, --csv, --latex: choose one")
+    table = comparing.over_seeds if over else comparing.as_csv if as_csv else comparing.markdown
+    click.echo((comparing.latex if latex else table)(comparing.opened(runs), split), nl=False)

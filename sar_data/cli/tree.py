@@ -31,7 +31,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "stats": "Show the band statistics of a build or of a raw folder.",
         "leakage": "Show what a split, or a set of samples, shares with another.",
     },
-    "Look": {"show": "Draw a contact sheet of a build."},
+    "Look": {
+        "show": "Draw a contact sheet of a build.",
+        "cite": "Say what a paper says of a build or a run: methods and BibTeX.",
+    },
     "Train": {"train": "Train on a build: probe, finetune, segment, detect."},
     "Operate": {
         "flow": "Start a deployed Prefect flow by its bare name.",

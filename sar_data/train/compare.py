@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sar_data.errors import RunError, UsageError
+from sar_data.text import tex
 from sar_data.train import documents
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.metrics import titled
@@ -77,10 +78,10 @@ def opened(paths: Iterable[Path]) -> list[Run]:
 
 def markdown(runs: Sequence[Run], split: str = "test") -> str:
     """Return a Markdown table of the runs with the figures of a split, then one of the options that differ."""
-    figures = _figures(runs, split)
-    head = [*FIXED, *(f"{split} {_titled(name)}" for name in figures)]
-    lines = _table(head, [[*run.about().values(), *(_cell(run, split, name) for name in figures)] for run in runs])
-    notes = [NOTE] if split == "test" and any(run.marked for run in runs) and figures else []
+    lines = _table(*_columns(runs, split))
+    if alike := _alike(runs):
+        lines += ["", f"The same in all: {'; '.join(f'{name} {text}' for name, text in alike.items())}"]
+    notes = _marked(runs, split)
     notes += [f"{run.name}: {text}" for run in runs for text in run.metrics.get("departures", ())]
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
     lines += _tested(runs, split)
@@ -91,6 +92,36 @@ def markdown(runs: Sequence[Run], split: str = "test") -> str:
             ["option", *(run.name for run in runs)], [[name, *values] for name, values in differing.items()]
         )
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def latex(runs: Sequence[Run], split: str = "test") -> str:
+    """Return the table of figures for LaTeX with the package booktabs, its notes as comments."""
+    head, rows = _columns(runs, split)
+    lines = [" & ".join(map(tex, row)) + r" \\" for row in (head, *rows)]
+    notes = [*_marked(runs, split), *(f"{name}: {value}" for name, value in _alike(runs).items())]
+    notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
+    begin = rf"\begin{{tabular}}{{{'l' * len(head)}}}"
+    whole = [begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*(f"% {tex(note)}" for note in notes), *whole]) + "\n"
+
+
+def _columns(runs: Sequence[Run], split: str) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the runs: what differs of FIXED, then the figures of a split."""
+    figures, alike = _figures(runs, split), _alike(runs)
+    about = [name for name in FIXED if name not in alike]
+    rows = [[*(run.about()[name] for name in about), *(_cell(run, split, name) for name in figures)] for run in runs]
+    return [*about, *(f"{split} {_titled(name)}" for name in figures)], rows
+
+
+def _alike(runs: Sequence[Run]) -> dict[str, str]:
+    """Return what several runs have in common of FIXED, by name; of one run alone nothing."""
+    first, *others = (run.about() for run in runs)
+    same = (name for name in FIXED[1:] if others and all(one[name] == first[name] for one in others))
+    return {name: first[name] for name in same}
+
+
+def _marked(runs: Sequence[Run], split: str) -> list[str]:
+    return [NOTE] if split == "test" and any(run.marked for run in runs) and _figures(runs, split) else []
 
 
 def _tested(runs: Sequence[Run], split: str) -> list[str]:

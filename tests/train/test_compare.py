@@ -50,16 +50,23 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+def rows(text: str) -> list[dict[str, str]]:
+    """Return the first table of a page, a row a run."""
+    head, _, *lines = text.splitlines()
+    return [dict(zip(cells(head), cells(line), strict=True)) for line in lines[: lines.index("")]]
+
+
 def test_each_run_has_a_line_with_its_figures_and_intervals(tmp_path: Path) -> None:
     runs = compare.opened([run(tmp_path / "a"), run(tmp_path / "b", seed=1, score=3.0)])
     text = compare.markdown(runs)
-    head, _, first, second = text.splitlines()[:4]
-    assert cells(head) == [*compare.FIXED, "test OA", "test AA", "test F1 macro"]
-    assert cells(first)[:7] == ["a", "finetune", "–", "resnet18", "–", "invented 1 01234567", "val"]
-    for line, one in zip((first, second), runs, strict=True):
+    table = rows(text)
+    assert list(table[0]) == ["run", "test OA", "test AA", "test F1 macro"]
+    same = "job finetune; preset –; model resnet18; weights –; build invented 1 01234567; chosen on val"
+    assert f"The same in all: {same}\n" in text
+    for row, one in zip(table, runs, strict=True):
         test = one.metrics["test"]
         low, high = test["intervals"]["oa"]
-        assert cells(line)[7] == f"{test['oa']:.3f} [{low:.3f}, {high:.3f}]"
+        assert row["test OA"] == f"{test['oa']:.3f} [{low:.3f}, {high:.3f}]"
     assert "Intervals: jackknife-t on the logit over 9 groups" in text
     assert compare.MARK not in text
 
@@ -98,10 +105,10 @@ def test_builds_differ_by_name_alone_and_the_head_that_a_probe_chose_is_told(tmp
 def test_what_was_chosen_on_test_is_marked_at_every_number(tmp_path: Path) -> None:
     runs = compare.opened([run(tmp_path / "a", select="test"), run(tmp_path / "b")])
     text = compare.markdown(runs)
-    _, _, first, second = text.splitlines()[:4]
-    assert cells(first)[6] == "test (as published)"
-    assert all(cell.endswith(compare.MARK) for cell in cells(first)[7:])
-    assert compare.MARK not in second
+    first, second = rows(text)
+    assert (first.pop("run"), first.pop("chosen on")) == ("a", "test (as published)")
+    assert all(cell.endswith(compare.MARK) for cell in first.values())
+    assert compare.MARK not in "".join(second.values())
     assert compare.NOTE in text
     assert compare.NOTE not in compare.markdown(runs, "val")
     assert [row["chosen on"] for row in csv.DictReader(io.StringIO(compare.as_csv(runs)))] == [
@@ -110,15 +117,29 @@ def test_what_was_chosen_on_test_is_marked_at_every_number(tmp_path: Path) -> No
     ]
 
 
+def test_latex_is_a_table_that_sets_every_sign(tmp_path: Path) -> None:
+    runs = compare.opened([run(tmp_path / "a_1", select="test"), run(tmp_path / "b&2", seed=1)])
+    text = compare.latex(runs)
+    lines = [line for line in text.splitlines() if not line.startswith("%")]
+    assert lines[0] == r"\begin{tabular}{lllll}"
+    assert lines[2] == r"run & chosen on & test OA & test AA & test F1 macro \\"
+    assert lines[4].startswith(r"a\_1 & test (as published) & 0.")
+    assert lines[4].count(r"\dag{}") == 3
+    assert lines[5].startswith(r"b\&2 & val & 0.")
+    assert lines[-1] == r"\end{tabular}"
+    assert r"% \dag{} chosen on test" in text
+    assert "% model: resnet18" in text
+
+
 def test_csv_has_numbers_in_full(tmp_path: Path) -> None:
     runs = compare.opened([run(tmp_path / "a", note="x, y"), run(tmp_path / "b", seed=1, note="|")])
-    rows = list(csv.DictReader(io.StringIO(compare.as_csv(runs))))
-    assert [row["run"] for row in rows] == ["a", "b"]
-    for row, one in zip(rows, runs, strict=True):
+    found = list(csv.DictReader(io.StringIO(compare.as_csv(runs))))
+    assert [row["run"] for row in found] == ["a", "b"]
+    for row, one in zip(found, runs, strict=True):
         test = one.metrics["test"]
         assert float(row["oa"]) == test["oa"]
         assert [float(row["aa_low"]), float(row["aa_high"])] == test["intervals"]["aa"]
-    assert [row["note"] for row in rows] == ["x, y", "|"]
+    assert [row["note"] for row in found] == ["x, y", "|"]
     assert r"| note | x, y | \| |" in compare.markdown(runs)
 
 
@@ -136,8 +157,8 @@ def test_a_run_without_a_figure_has_a_dash(tmp_path: Path) -> None:
     paths = [run(tmp_path / "a"), run(tmp_path / "b")]
     (paths[1] / "metrics.json").write_text(json.dumps({"test": {"count": 4, "miou": 0.5, "oa": None}}))
     lines = compare.markdown(compare.opened(paths)).splitlines()
-    assert cells(lines[0])[7:] == ["test OA", "test AA", "test F1 macro", "test mIoU"]
-    assert cells(lines[3])[7:] == ["–", "–", "–", "0.500"]
+    assert cells(lines[0])[1:] == ["test OA", "test AA", "test F1 macro", "test mIoU"]
+    assert cells(lines[3])[1:] == ["–", "–", "–", "0.500"]
     assert "–" in cells(lines[2])[-1]
 
 

@@ -1,0 +1,179 @@
+"""What a paper says of a build or a run: a paragraph of methods, and the entries of its bibliography.
+
+All of it is read from the sealed documents; what they do not say is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sar_data.errors import BuildError, UsageError
+from sar_data.naming import few
+from sar_data.sealed.leakage import pair, sentences
+from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.split.policy import SPLITS
+from sar_data.text import tex
+
+TOOL = "sar-data"
+CITED = re.compile(r"\[@([^\]]+)\]")  # a key of the bibliography in a paragraph
+SETTINGS = ("optimiser", "lr", "weight_decay", "batch_size", "accumulate", "epochs", "warmup", "augment", "loss", "amp")
+"""Options that a paper tells of a run, beside model, weights, seed and normalization, in this order."""
+UNITS = {"1": "no unit", "minmax": "fractions of the train range"}
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """`methods` is one paragraph with keys as [@key]; `bibtex` the entries of these keys."""
+
+    methods: str
+    bibtex: str
+
+    @property
+    def plain(self) -> str:
+        """The paragraph with keys in brackets."""
+        return CITED.sub(r"[\1]", self.methods)
+
+    @property
+    def latex(self) -> str:
+        """The paragraph as LaTeX sets it, with \\cite."""
+        parts = CITED.split(self.methods)
+        return "".join(f"\\cite{{{part}}}" if i % 2 else tex(part) for i, part in enumerate(parts))
+
+
+def cite(path: str | Path) -> Citation:
+    """Return the methods and the bibliography of a sealed build, or of a finished run and the build it was trained on.
+
+    Raises BuildError or RunError where a document cannot be read, UsageError where there is neither.
+    """
+    path = Path(path)
+    if (path / NAME).is_file():
+        return _citation(Manifest.load(path))
+    if not (path / "config.json").is_file():
+        raise UsageError(f"{path}: expected a sealed build or a training run, found no {NAME} and no config.json")
+    from sar_data.train import documents
+
+    config, metrics = documents.config(path), documents.metrics(path)
+    about = config["build"]
+    try:
+        manifest = Manifest.load(Path(about["path"]))
+    except (BuildError, OSError):
+        manifest = None
+    if manifest is None or manifest.content_digest != about["content_digest"]:
+        raise UsageError(
+            f"{path}: expected the build of this run at {about['path']}, with the content digest "
+            f"{about['content_digest'][:8]}…, found none: move it back, or cite both apart"
+        )
+    return _citation(manifest, *_trained(config, metrics))
+
+
+def _citation(manifest: Manifest, *more: str) -> Citation:
+    return Citation(" ".join((*_built(manifest), *more)), "\n\n".join(_entries(manifest)))
+
+
+def _built(manifest: Manifest) -> Iterator[str]:
+    """Yield the sentences of a build: data, version, split, leakage, statistics, normalization, digests."""
+    variant = f", {manifest.variant}" if manifest.variant else ""
+    yield (
+        f"We use {manifest.title} (version {manifest.version}{variant}) [@{_key(manifest.dataset)}], prepared with "
+        f"{TOOL} {manifest.sar_data_version} [@{TOOL}]."
+    )
+    size = "images of several sizes" if manifest.shape is None else "{} × {} pixels".format(*manifest.shape)
+    pixel = f" of {manifest.pixel_size_m:g} m" if manifest.pixel_size_m else ""
+    bands = ", ".join(f"{band.name} ({UNITS.get(band.unit, band.unit)})" for band in manifest.bands)
+    yield f"The bands are {bands}; samples are {size}{pixel}."
+    policy = manifest.split_policy
+    given = ", ".join(f"{name} {_shown(value)}" for name, value in policy.parameters.items())
+    counts = ", ".join(f"{manifest.splits[name].count:,} {name}" for name in SPLITS)
+    yield f"The split is {policy.policy}{f' ({given})' if given else ''}, seed {policy.seed}: {counts} samples."
+    left_out = [f"{n:,} {reason}" for reason, n in sorted(manifest.unused.items())]
+    if manifest.quarantine:
+        left_out.append(f"{len(manifest.quarantine):,} cannot be read")
+    if left_out:
+        yield f"Not used: {few(left_out)}."
+    if leaking := list(sentences(pair(manifest.leakage))):
+        yield f"Leakage: {'; '.join(leaking)}."
+    steps = [
+        f"{one.step} ({', '.join(f'{k} {_shown(v)}' for k, v in one.parameters.items())})" for one in manifest.applied
+    ]
+    yield (
+        f"Changed since the published files: {'; '.join(steps)}."
+        if steps
+        else "Values are those of the published files."
+    )
+    if normal := manifest.normalization:
+        figures = (
+            f"{name} mean {normal.mean[name]:.4g}, standard deviation {normal.std[name]:.4g}" for name in normal.mean
+        )
+        yield f"Statistics are of the valid pixels of train alone: {'; '.join(figures)}."
+    yield f"The content digest is {manifest.content_digest}."
+
+
+def _trained(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sentences of a run: model, weights, options, normalization, seed, choice, figures."""
+    from sar_data.train import documents
+    from sar_data.train.metrics import titled
+
+    given = config["settings"]
+    preset = f" by the preset {config['preset']}" if config.get("preset") else ""
+    weights = config.get("weights") or {}
+    digest = f" (sha256 {weights['sha256'][:16]}…)" if weights.get("sha256") else ""
+    start = f"starting from {given['weights']}{digest}" if given.get("weights") else "starting from random numbers"
+    yield f"We train {given.get('model')} (job {config['job']}{preset}), {start}, with seed {given.get('seed')}."
+    told = [f"{name.replace('_', ' ')} {_shown(given[name])}" for name in SETTINGS if given.get(name) is not None]
+    yield f"Options: {', '.join(told)}; images are normalized by {given.get('normalize')}."
+    if chosen := (metrics.get("selection") or {}).get("on"):
+        yield "The model is that of the last epoch." if chosen == "last" else f"The model is chosen on {chosen}."
+    for split, found in documents.figures(metrics).items():
+        if split != "test":
+            continue
+        intervals = found.get("intervals") or {}
+        figures = [
+            _figure(titled(name), value, intervals.get(name))
+            for name, value in found.items()
+            if isinstance(value, float)
+        ]
+        yield f"On {found['count']:,} {split} samples: {', '.join(figures)}."
+        if method := intervals.get("method"):
+            yield f"Brackets are intervals of 95 %, {method}."
+
+
+def _figure(title: str, value: float, ends: Any) -> str:
+    known = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, float) for end in ends)
+    return f"{title} {value:.3f}{f' [{ends[0]:.3f}, {ends[1]:.3f}]' if known else ''}"
+
+
+def _entries(manifest: Manifest) -> Iterator[str]:
+    """Yield the entries of the data and of the tool."""
+    fields = {"title": manifest.title, "version": manifest.version}
+    citation = manifest.citation
+    if found := re.match(r"(?P<author>[^,]+?) et al\. (?P<year>\d{4}), ", citation):
+        fields = {"author": f"{found['author']} and others", **fields, "year": found["year"]}
+    if found := re.search(r"\bdoi:(10\.\S+?/\S+)", citation):
+        fields["doi"] = found[1]
+    if found := re.search(r"\barXiv:(\d{4}\.\d{4,5})", citation):
+        fields |= {"eprint": found[1], "archiveprefix": "arXiv"}
+    fields["note"] = f"{citation}. Licence: {manifest.licence}"
+    yield _entry("misc", _key(manifest.dataset), fields)
+    fields = {"title": f"{TOOL}: SAR datasets as sealed, training-ready builds", "version": manifest.sar_data_version}
+    yield _entry("software", TOOL, fields)
+
+
+def _entry(kind: str, key: str, fields: Mapping[str, str]) -> str:
+    width = max(map(len, fields))
+    lines = (f"  {name:<{width}} = {{{value if name == 'doi' else tex(value)}}}" for name, value in fields.items())
+    return f"@{kind}{{{key},\n" + ",\n".join(lines) + "\n}"
+
+
+def _key(name: str) -> str:
+    """Return a name as a key of a bibliography."""
+    return re.sub(r"[^A-Za-z0-9.:-]", "-", name)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(_shown, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
