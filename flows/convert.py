@@ -14,7 +14,8 @@ from flows.build import check_absolute
 from flows.sentence import explain
 from flows.tasks import carry_out, crew_of, publish
 from flows.types import Absolute, Positive
-from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format, Normalize
+from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format
+from sar_data.normalization.presets import Normalize
 from sar_data.runners import Crew, Kind
 from sar_data.spec import Unit
 
@@ -51,7 +52,7 @@ def convert(
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
         resample: What resizing averages, dB or power; dB by default.
-        normalize: Bake zscore or minmax, by the train split.
+        normalize: Bake zscore, minmax, percentile or robust, by the train split; or a published one, such as ssl4eo.
         dtype: Bake float16, or int16 (steps of 0.002 dB).
         drop_parent: Remove the parent once the new build is sealed.
         workers: Worker processes; none for one a core.

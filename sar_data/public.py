@@ -26,11 +26,11 @@ from sar_data.builder.request import (
     Domain,
     Dtype,
     Format,
-    Normalize,
 )
 from sar_data.download.fetch import check, check_licence, chosen, fetch_here, folder_of
 from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError, unknown
+from sar_data.normalization.presets import Normalize
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison

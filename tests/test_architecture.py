@@ -55,6 +55,7 @@ LAWS: list[tuple[str, str]] = [
     (r"sar_data\.spec", "sar_data.split.policy"),
     (r"sar_data\.(split|crop)", "sar_data.split"),
     (r"sar_data\.radiometry", ""),
+    (r"sar_data\.normalization", "sar_data.normalization sar_data.system.native"),
     (r"sar_data\.statistics", "sar_data.statistics sar_data.system"),
     (r"sar_data\.download", "sar_data.download sar_data.sealed.names sar_data.system"),
     (r"sar_data\.sources\.scenes", "sar_data.sources.scenes sar_data.download sar_data.system"),
@@ -80,7 +81,8 @@ LAWS: list[tuple[str, str]] = [
     # Builds: sealed ones, and what makes them.
     (
         r"sar_data\.sealed",
-        "sar_data.sealed sar_data.formats sar_data.statistics sar_data.split sar_data.system sar_data.runners",
+        "sar_data.sealed sar_data.formats sar_data.statistics sar_data.normalization sar_data.split sar_data.system "
+        "sar_data.runners",
     ),
     (
         r"sar_data\.(views|exporters)",
@@ -90,26 +92,30 @@ LAWS: list[tuple[str, str]] = [
     (
         r"sar_data\.builder",
         "sar_data.builder sar_data.sealed sar_data.formats sar_data.statistics sar_data.split sar_data.sources "
-        "sar_data.crop sar_data.radiometry sar_data.system sar_data.runners sar_data.catalog sar_data.download "
-        "sar_data.own.declaration sar_data.raster.tiff",
+        "sar_data.crop sar_data.radiometry sar_data.normalization sar_data.system sar_data.runners sar_data.catalog "
+        "sar_data.download sar_data.own.declaration sar_data.raster.tiff",
     ),
     # Streaming and training know a build on disk or behind a URL, never what makes one.
     (r"sar_data\.stream\.kernels", "sar_data.stream.kernels sar_data.system.native"),
     (r"sar_data\.stream\.remote", "sar_data.stream.remote sar_data.sealed sar_data.system"),
     (
         r"sar_data\.stream",
-        "sar_data.stream sar_data.sealed sar_data.formats sar_data.crop sar_data.radiometry sar_data.system.native "
-        "sar_data.system.regular",
+        "sar_data.stream sar_data.sealed sar_data.formats sar_data.crop sar_data.radiometry sar_data.normalization "
+        "sar_data.system.native sar_data.system.regular",
     ),
-    (r"sar_data\.torch", "sar_data.torch sar_data.stream sar_data.sealed sar_data.formats sar_data.radiometry"),
+    (
+        r"sar_data\.torch",
+        "sar_data.torch sar_data.stream sar_data.sealed sar_data.formats sar_data.radiometry sar_data.normalization",
+    ),
     (
         r"sar_data\.train\.inference",
         "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system "
-        "sar_data.raster.scene sar_data.raster.maps sar_data.radiometry",
+        "sar_data.raster.scene sar_data.raster.maps sar_data.radiometry sar_data.normalization",
     ),
     (
         r"sar_data\.train",
-        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system sar_data.radiometry",
+        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system sar_data.radiometry "
+        "sar_data.normalization",
     ),
     (r"sar_data", "sar_data"),
 ]

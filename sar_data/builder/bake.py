@@ -6,6 +6,7 @@ the others' weights are renormalized; a pixel is masked in the result where its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,10 +15,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.builder.request import Domain, Normalize
+from sar_data.builder.request import Domain
 from sar_data.builder.speckle import Filter
 from sar_data.crop import cut
 from sar_data.formats.storage import narrow, physical
+from sar_data.normalization.presets import Normalize, Preset, presets
+from sar_data.normalization.stretch import stretch
 from sar_data.radiometry import converted
 from sar_data.record import IGNORE, Image, Mask
 
@@ -36,7 +39,7 @@ class Baked(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bake:
-    """What to do; `offset`, `divisor` are [band] and hold the train split's figures, both empty for none.
+    """What to do; `offset`, `divisor` are [band] and hold the normalization's figures, both empty for none.
 
     `units` are what the bands are in and what they become. A filter of speckle sees power, before all else; resizing is
     done on values as they are, or in power (`resample`).
@@ -83,12 +86,25 @@ class Bake:
                 rows, columns = (_taps(size, side)[2] for size in mask.shape)
                 mask = np.ascontiguousarray(mask[rows[:, None], columns])
         if self.normalize is not None:
-            offset, divisor = (np.array(v, np.float32)[:, None, None] for v in (self.offset, self.divisor))
-            values = (values - offset) / divisor
+            values = self._normalized(values, presets()[self.normalize])
         if self.dtype == "int16":
             stored, clipped = narrow(values)
             return Baked(stored, mask, clipped, unvalued)
         return Baked(np.ascontiguousarray(values, self.dtype or np.float32), mask, (0,) * bands, unvalued)
+
+    def _normalized(self, values: Floats, preset: Preset) -> Floats:
+        """Return float32 [..., band, y, x] normalized; masked pixels are NaN where others are stretched or cut."""
+        if preset.affine:
+            offset, divisor = (np.array(v, np.float32)[:, None, None] for v in (self.offset, self.divisor))
+            values = (values - offset) / divisor
+            return np.where(np.isfinite(values), values.clip(0, 1), np.float32(np.nan)) if preset.clip else values
+        bands = values.shape[-3]
+        planes = np.ascontiguousarray(values).reshape(-1, bands, math.prod(values.shape[-2:]))
+        terms = np.ones((bands, 2), np.float32)  # of which "range" needs none
+        if preset.kind == "grey":
+            terms[:] = np.transpose([self.offset, self.divisor])
+        stretch(planes, preset.kind == "grey", terms, np.float32(np.nan))
+        return planes.reshape(values.shape)
 
     @property
     def _before(self) -> list[str]:

@@ -57,7 +57,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     pipeline, tree = fit.pipeline, fit.tree
     spec = pipeline.spec
     check_spec(spec)
-    request.check_units(spec.units)
+    request.check_bands({band.name: band.unit for band in spec.bands})
     lossless = request.lossless
     (format,) = lossless.formats
     container = formats.get(format or spec.container, lossless.packing)

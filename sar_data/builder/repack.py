@@ -19,11 +19,13 @@ from sar_data.builder.plan import Plan
 from sar_data.builder.request import CHANGES, ConvertRequest
 from sar_data.builder.sizes import largest
 from sar_data.builder.speckle import parse
-from sar_data.builder.spread import recorded_spread, stored_spread, with_spread
+from sar_data.builder.spread import changed, recorded_spread, stored_spread, with_spread
 from sar_data.crop import refitted
 from sar_data.errors import UsageError
 from sar_data.formats.container import Format
 from sar_data.formats.storage import MISSING, SCALE
+from sar_data.normalization.presets import Normalize, presets
+from sar_data.normalization.stretch import HIGH, LEVELS, LOW
 from sar_data.progress import Progress, Say
 from sar_data.radiometry import units_after
 from sar_data.runners import Runner
@@ -33,8 +35,6 @@ from sar_data.sealed.manifest import Decisions, Identity, Manifest, recipe_diges
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import place_column
 from sar_data.sealed.records import to_records, to_table
-
-NORMALIZED_UNIT = {"zscore": "1", "minmax": "minmax"}
 
 
 def prepare_repack(
@@ -61,6 +61,11 @@ def prepare_repack(
     if changes.counts:
         earlier = folder(out, identity, container, recipe_digest(recipe))
         bake = recorded_spread(bake, earlier) or stored_spread(parent, bake, train, runner, progress)
+    told: dict[str, Mapping[str, Any]] = {"speckle-filter": looks_of(parent, bake, train)}
+    if changes.normalize is not None:
+        told["normalize"] = {"warning": presets()[changes.normalize].warning}
+        if say:
+            say(f"normalize {changes.normalize}: {told['normalize']['warning']}")
     plan = Plan(
         identity=identity,
         decisions=Decisions(
@@ -70,7 +75,7 @@ def prepare_repack(
             split_policy=manifest.split_policy,
             leakage=manifest.leakage,
             unused=manifest.unused,
-            applied=[*manifest.applied, *_applied(bake, changes, looks_of(parent, bake, train))],
+            applied=[*manifest.applied, *_applied(bake, changes, told)],
             parent=Parent(
                 path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
             ),
@@ -112,9 +117,9 @@ def _check(manifest: Manifest, changes: ConvertRequest, index: pa.Table) -> None
         raise UsageError(f"`resize={changes.resize}`: expected {what}: use `crop=…` or `pad=…` first")
     if changes.normalize and any(step.step == "normalize" for step in manifest.applied):
         raise UsageError(f"`normalize={changes.normalize}`: this build is normalized already; repack its parent")
-    if changes.normalize and manifest.normalization is None:
+    if changes.by_train and manifest.normalization is None:
         raise UsageError(f"`normalize={changes.normalize}`: this build has no train statistics")
-    changes.check_units([band.unit for band in manifest.bands])
+    changes.check_bands({band.name: band.unit for band in manifest.bands})
     units = [band.unit for band in manifest.bands]
     if changes.unit is not None and units_after(units, changes.unit) == tuple(units):
         raise UsageError(f"`unit={changes.unit}`: this build is in {changes.unit} already")
@@ -135,33 +140,48 @@ def _bake(manifest: Manifest, changes: ConvertRequest) -> Bake:
         dtype=changes.dtype,
         scale=manifest.storage.scale,
     )
-    if changes.normalize is None or changes.counts or manifest.normalization is None:
+    if changes.normalize is None or changes.counts:
         return bake
-    return with_spread(bake, manifest.normalization, [band.name for band in manifest.bands])
+    return with_spread(bake, changed(manifest, bake))
 
 
-def _applied(bake: Bake, changes: ConvertRequest, found: Mapping[str, Any] | None = None) -> list[Applied]:
-    """Return the steps of a conversion; `found` is what is known of a filter of speckle once it was tried."""
-    steps = []
-    parameters: dict[str, Any]
+def _applied(bake: Bake, changes: ConvertRequest, told: Mapping[str, Mapping[str, Any]] | None = None) -> list[Applied]:
+    """Return the steps of a conversion; `told` has by step what is recorded beside that and is in no recipe."""
+    found: dict[str, dict[str, Any]] = {}
     if bake.speckle is not None:
-        steps.append(Applied(step="speckle-filter", parameters=bake.speckle.parameters | dict(found or {})))
+        found["speckle-filter"] = bake.speckle.parameters
     if bake.cut is not None:
-        parameters = {"size": [bake.cut, bake.cut], "window": "centre", "padding": "below and right"}
-        steps.append(Applied(step="crop" if changes.pad is None else "pad", parameters=parameters))
+        window = {"size": [bake.cut, bake.cut], "window": "centre", "padding": "below and right"}
+        found["crop" if changes.pad is None else "pad"] = window
     if changes.unit is not None:
-        parameters = {"to": changes.unit, "from": [unit for unit, _ in bake.units]}
-        steps.append(Applied(step="unit", parameters=parameters))
+        found["unit"] = {"to": changes.unit, "from": [unit for unit, _ in bake.units]}
     if bake.resize is not None:
-        parameters = {"size": [bake.resize, bake.resize], "kernel": "bicubic", "domain": bake.resample}
-        steps.append(Applied(step="resize", parameters=parameters))
+        found["resize"] = {"size": [bake.resize, bake.resize], "kernel": "bicubic", "domain": bake.resample}
     if bake.normalize is not None:
-        parameters = {"method": bake.normalize, "offset": list(bake.offset), "divisor": list(bake.divisor)}
-        steps.append(Applied(step="normalize", parameters=parameters))
+        found["normalize"] = _normalized(bake, bake.normalize)
     if bake.dtype is not None:
-        parameters = {"dtype": bake.dtype} | ({"scale": SCALE, "missing": MISSING} if bake.dtype == "int16" else {})
-        steps.append(Applied(step="dtype", parameters=parameters))
-    return steps
+        steps = {"scale": SCALE, "missing": MISSING} if bake.dtype == "int16" else {}
+        found["dtype"] = {"dtype": bake.dtype} | steps
+    more = told or {}
+    return [
+        Applied.model_validate({"step": step, "parameters": {**own, **more.get(step, {})}})
+        for step, own in found.items()
+    ]
+
+
+def _normalized(bake: Bake, how: Normalize) -> dict[str, Any]:
+    """Return what is recorded of a normalization: all that makes the stored values of physical ones."""
+    preset = presets()[how]
+    found: dict[str, Any] = {"method": how}
+    if preset.kind != "range":
+        found |= {"offset": list(bake.offset), "divisor": list(bake.divisor)}
+    if preset.clip:
+        found["clip"] = [0, 1]
+    if not preset.affine:
+        found["quantiles"] = [LOW, HIGH]
+    if preset.kind == "grey":
+        found["levels"] = LEVELS
+    return found
 
 
 def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
@@ -181,7 +201,7 @@ def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
         pairs = zip(manifest.bands, after, strict=True)
         altered["bands"] = [band.model_copy(update={"unit": unit}) for band, unit in pairs]
     if changes.normalize:
-        unit = NORMALIZED_UNIT[changes.normalize]
+        unit = presets()[changes.normalize].unit_after
         altered["bands"] = [band.model_copy(update={"unit": unit}) for band in manifest.bands]
     if changes.dtype == "int16":
         altered["storage"] = Storage(dtype="int16", scale=SCALE, missing=MISSING)

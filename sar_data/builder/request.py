@@ -10,13 +10,13 @@ from typing import Any, Literal, get_args
 
 from sar_data import catalog
 from sar_data.errors import UsageError, unknown
+from sar_data.normalization.presets import Normalize, presets
 from sar_data.radiometry import CONVERTIBLE, spelled, units_after
 from sar_data.spec import ComplexAs, Pipeline, Unit
 
 # These names are the command line's choices and the flows' types too.
 Format = Literal["lmdb", "webdataset", "zarr"]
 Compression = Literal["none", "zstd"]
-Normalize = Literal["zscore", "minmax"]
 Dtype = Literal["float16", "int16"]
 Domain = Literal["dB", "power"]
 BadRecords = Literal["stop", "quarantine"]
@@ -36,8 +36,8 @@ class Changes:
     (zero power has no dB) are masked and counted. `crop` and `pad` are the height and width that images of several
     sizes get: the centre of larger ones, padding below and right of smaller ones; `pad` refuses larger ones.
     `resize` is the new height and width, cubic; `resample` is what is averaged then, the values in dB or their
-    power. `normalize` uses the figures of the train split, after the other changes. `dtype` int16 has steps of
-    0.002 dB. Raises UsageError for what contradicts itself.
+    power. `normalize` is a name of sar_data/normalization/presets.toml; figures of the train split are those after the
+    other changes. `dtype` int16 has steps of 0.002 dB. Raises UsageError for what contradicts itself.
     """
 
     speckle: str | None = None
@@ -79,17 +79,25 @@ class Changes:
 
     @property
     def counts(self) -> bool:
-        """Whether the train split is counted anew, since it is normalized after it was changed."""
-        return self.normalize is not None and any((self.speckle, self.unit, self.cut, self.resize))
+        """Whether the train split is counted anew, since it is normalized by its figures after it was changed."""
+        return self.by_train and any((self.speckle, self.unit, self.cut, self.resize))
+
+    @property
+    def by_train(self) -> bool:
+        """Whether the figures of the train split normalize the images."""
+        return self.normalize is not None and presets()[self.normalize].by_train
 
     @property
     def cut(self) -> int | None:
         """The one height and width that all images get, None where they keep theirs."""
         return self.crop if self.crop is not None else self.pad
 
-    def check_units(self, units: Sequence[str]) -> None:
-        """Raise UsageError where the changes do not fit values in these units, one a band."""
+    def check_bands(self, bands: Mapping[str, str]) -> None:
+        """Raise UsageError where the changes do not fit bands (name → unit)."""
+        units = tuple(bands.values())
         after = units_after(units, self.unit)
+        if self.normalize is not None:
+            presets()[self.normalize].check(dict(zip(bands, after, strict=True)))
         for name, value in (("speckle", self.speckle), ("resample", self.resample)):
             if value not in (None, "dB") and not set(units) <= set(CONVERTIBLE):
                 known = ", ".join(CONVERTIBLE)
@@ -192,7 +200,7 @@ class BuildRequest(Changes):
             from sar_data.split.parse import parse
 
             parse(self.split or next(iter(pipeline.splits)), pipeline.all_splits)
-            self.check_units(pipeline.spec.units)
+            self.check_bands({band.name: band.unit for band in pipeline.spec.bands})
             if pipeline.spec.shape is not None:
                 self.check_sizes(max(pipeline.spec.shape))
 

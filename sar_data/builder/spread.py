@@ -18,30 +18,45 @@ from sar_data.builder.bake import Bake
 from sar_data.builder.origin import Baked
 from sar_data.errors import BuildError, UsageError
 from sar_data.formats.storage import physical
+from sar_data.normalization.presets import presets
 from sar_data.progress import Progress
 from sar_data.runners import Runner
-from sar_data.sealed.documents import Normalization
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places_of
 from sar_data.sealed.records import to_records
-from sar_data.sealed.summary import normalization
+from sar_data.sealed.spread import spread
+from sar_data.sealed.summary import normalization, summarise
 from sar_data.statistics.stats import BandStats, merge
 from sar_data.statistics.tally import Tally, survey
 
 CHUNK = 256  # records a task, as in a shard
 
 
-def with_spread(bake: Bake, figures: Normalization, bands: Sequence[str]) -> Bake:
-    """Return the bake with offset and divisor [band]; raise UsageError for a band that is constant in train."""
-    first, second = (figures.mean, figures.std) if bake.normalize == "zscore" else (figures.min, figures.max)
-    minmax = bake.normalize == "minmax"
-    divisor = tuple(second[name] - first[name] if minmax else second[name] for name in bands)
+def changed(manifest: Manifest, bake: Bake) -> Manifest:
+    """Return what a manifest would say of the bands once their units are converted, its figures left as they are."""
+    bands = [band.model_copy(update={"unit": unit}) for band, (_, unit) in zip(manifest.bands, bake.units, strict=True)]
+    return manifest.model_copy(update={"bands": bands})
+
+
+def with_spread(bake: Bake, manifest: Manifest) -> Bake:
+    """Return the bake with offset and divisor [band] of its normalization, none where each image has its own.
+
+    `manifest` has the units and figures of what is stored. Raises UsageError for a band that is constant in train.
+    """
+    if bake.normalize is None or (preset := presets()[bake.normalize]).kind == "range":
+        return bake
+    grey = preset.kind == "grey"
+    figures = [
+        preset.grey(band.name, band.unit) if grey else spread(manifest, band.name, bake.normalize)
+        for band in manifest.bands
+    ]
+    offset, divisor = zip(*figures, strict=True)
     with np.errstate(all="ignore"):
         factors = 1 / np.array(divisor, np.float32)
     if not np.isfinite(factors).all():
         raise UsageError(f"`normalize={bake.normalize}`: a band is constant in train, so it has no spread")
-    return dataclasses.replace(bake, offset=tuple(first[name] for name in bands), divisor=divisor)
+    return dataclasses.replace(bake, offset=offset, divisor=divisor)
 
 
 def recorded_spread(bake: Bake, sealed: Path) -> Bake | None:
@@ -61,8 +76,8 @@ def stored_spread(parent: Build, bake: Bake, train: pa.Table, runner: Runner, pr
     `train` has the planned rows of the train split. Raises UsageError for a band that has no valid pixel there, or one
     value.
     """
-    bands = [band.name for band in parent.manifest.bands]
-    units = tuple(after for _, after in bake.units) or tuple(band.unit for band in parent.manifest.bands)
+    stored = changed(parent.manifest, bake)
+    bands, units = (tuple(getattr(band, name) for band in stored.bands) for name in ("name", "unit"))
     before = Baked(parent, dataclasses.replace(bake, normalize=None, dtype=None))
     chunks = [train.slice(start, CHUNK) for start in range(0, len(train), CHUNK)]
     parts: list[BandStats] = []
@@ -70,10 +85,12 @@ def stored_spread(parent: Build, bake: Bake, train: pa.Table, runner: Runner, pr
         parts.append(part)
         if progress:
             progress("count", min(len(parts) * CHUNK, len(train)), len(train))
-    figures = normalization(merge(parts, units), tuple(bands))
+    counted = merge(parts, units)
+    figures = normalization(counted, bands)
     if figures is None:
         raise UsageError(f"`normalize={bake.normalize}`: a band has no valid pixel in train")
-    return with_spread(bake, figures, bands)
+    told = {"normalization": figures, "statistics": {"train": summarise(counted, bands)}}
+    return with_spread(bake, stored.model_copy(update=told))
 
 
 def _tally(origin: Baked, units: Sequence[str], rows: pa.Table) -> BandStats:

@@ -45,8 +45,11 @@ def bordered(image: Image, units: Sequence[str]) -> Counts:
     height, width = image.shape[-2:]
     corners = image[..., :: height - 1, :: width - 1].reshape(-1, 4).tolist()
     for number, (a, b, c, d) in enumerate(corners):
+        band = number % len(units)
+        if units[band] in FREE:
+            continue  # it may have been cut to one value there
         if a in (b, c) or d in (b, c):  # speckle has no two equal corners: few images need a closer look
-            plane, band = image.reshape(-1, height, width)[number], number % len(units)
+            plane = image.reshape(-1, height, width)[number]
             counts[band] += _border(plane, units[band] == "dB")
     return counts
 

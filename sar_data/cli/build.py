@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype, Format, Normalize
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype, Format
 from sar_data.cli.choices import BuildFolder, DatasetOrFolder, Existing, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
+from sar_data.normalization.presets import Normalize
 from sar_data.spec import ComplexAs
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     "--resample", type=OneOf("resample", lambda: get_args(Domain)), help="Bake: dB or power, what resizing averages."
 )
 @click.option(
-    "--normalize", type=OneOf("normalize", lambda: get_args(Normalize)), help="Bake: zscore or minmax, by train."
+    "--normalize",
+    type=OneOf("normalize", lambda: get_args(Normalize)),
+    help="Bake: zscore, minmax, percentile or robust, by train; or a published one (docs/normalization.md).",
 )
 @click.option("--drop-parent", is_flag=True, help="Remove the lossless build once the baked one is sealed.")
 @click.option("--fetch", is_flag=True, is_eager=True, help="Download into the source first what it lacks.")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format, Normalize
+from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format
 from sar_data.cli.choices import BuildFolder, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
+from sar_data.normalization.presets import Normalize
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     "--resample", type=OneOf("resample", lambda: get_args(Domain)), help="dB or power, what resizing averages."
 )
 @click.option(
-    "--normalize", type=OneOf("normalize", lambda: get_args(Normalize)), help="zscore or minmax, of the train split."
+    "--normalize",
+    type=OneOf("normalize", lambda: get_args(Normalize)),
+    help="zscore, minmax, percentile or robust, of the train split; or a published one (docs/normalization.md).",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where builds are kept; the parent's.")
 @click.option("--drop-parent", is_flag=True, help="Remove the parent once the new build is sealed.")

@@ -137,7 +137,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         if bad > MOST:
             yield "", f"and {bad - MOST:,} more: see `quarantine` in manifest.json"
     for step in manifest.applied:
-        said = ", ".join(f"{name} {_brief(value)}" for name, value in step.parameters.items())
+        said = ", ".join(f"{name} {_brief(value)}" for name, value in step.parameters.items() if name != "warning")
         yield "scaled" if step.step == "scale" else "baked", f"{step.step}: {said}"
     if clipped := {band: n for band, n in manifest.clipped.items() if n}:
         yield "clipped", ", ".join(f"{band} {n:,} pixels" for band, n in clipped.items())
@@ -172,4 +172,4 @@ def _brief(value: object) -> str:
 
 
 def _unit(unit: str) -> str:
-    return {"1": "z-score", "minmax": "fraction of the train range"}.get(unit, unit)
+    return {"1": "z-score", "minmax": "fraction of a range"}.get(unit, unit)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 Values = npt.NDArray[np.floating]
 
 DB_TO_NEPER = math.log(10) / 10  # power = exp(dB * ln 10 / 10)
-# First edge, bin width and number of bins on the unit's axis; "1" is a z-score, "minmax" a fraction of the train range.
+# First edge, bin width and number of bins on the unit's axis; "1" is a z-score, "minmax" a fraction of a range.
 HISTOGRAMS = {
     "dB": (-100.0, 0.01, 16000),
     "1": (-80.0, 0.01, 16000),

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from sar_data.errors import UsageError, unknown
 from sar_data.naming import few
+from sar_data.normalization.stretch import stretch
 from sar_data.record import IGNORE
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.fit import Fit
-from sar_data.stream.kernels.quantiles import stretch
 from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer, View, normalizer
 from sar_data.stream.source import Source

@@ -52,7 +52,7 @@ class Stream:
     bands       names, or differences such as "VV-VH"; default: all bands in the build's order
     unit        "dB", "power" or "amplitude", from another of the three; default: as stored
     task        nomenclature of the targets; default: the first
-    normalize   a name of sar_data/stream/normalization.toml, such as "zscore", "robust" or "ssl4eo", or None
+    normalize   a name of sar_data/normalization/presets.toml, such as "zscore", "robust" or "ssl4eo", or None
     figures     channel → what to subtract and what to divide by, such as mean and std; default: the build's own
     fill        what a masked pixel becomes, after normalization; None leaves NaN
     shuffle     True (every sample anywhere), "shards" (neighbours within `window` samples: few files at once) or False

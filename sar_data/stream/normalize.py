@@ -1,7 +1,7 @@
 """What is done to stored values on their way into a batch: by name, and the same numbers wherever it is done.
 
-The names are those of normalization.toml, which says what each does, who does so, and what it destroys; None leaves
-values in the declared unit, as they are.
+The names are those of sar_data/normalization/presets.toml, which says what each does, who does so, and what it
+destroys; None leaves values in the declared unit, as they are.
 
 With a `unit` (dB, power or amplitude) values are converted first, and the figures are those that the build recorded in
 that unit; what has no value in it, as zero power has no dB, is masked.
@@ -20,13 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError, UsageError, unknown
+from sar_data.normalization.presets import presets
 from sar_data.radiometry import converted, spelled, units_after
 from sar_data.sealed.documents import Applied, BandStatistics, DomainStatistics, Normalization
 from sar_data.sealed.manifest import Manifest
-from sar_data.stream.presets import QUANTILES, Preset, presets
+from sar_data.sealed.spread import spread
 
 PRESETS = tuple(presets())
-AFFINE = tuple(name for name, preset in presets().items() if preset.kind not in ("grey", "range"))  # (x - a) / b
+AFFINE = tuple(name for name, preset in presets().items() if preset.affine)
 STRETCHES = {name: preset.stretch for name, preset in presets().items() if preset.stretch is not None}
 Figures = Mapping[str, tuple[float, float]]
 """Channel → what to subtract and what to divide by, in physical units."""
@@ -39,8 +40,8 @@ class Normalizer:
     """Channel c is (stored[first[c]] - stored[second[c]] - terms[c, 0]) * terms[c, 1], with nothing for second = -1.
 
     `terms` [channel, 2] are float32 and hold the scale of stored integers, too. `stretch` is None, or what follows for
-    every channel of the whole patch (kernels/quantiles.py): "grey" with `grey` [channel, 2] = floor and span, "range",
-    or "clip", to 0 … 1. Values that are `missing`, NaN or infinite become `fill`.
+    every channel of the whole patch (sar_data/normalization/stretch.py): "grey" with `grey` [channel, 2] = floor and
+    span, "range", or "clip", to 0 … 1. Values that are `missing`, NaN or infinite become `fill`.
     """
 
     channels: tuple[str, ...]
@@ -265,78 +266,46 @@ def _normalized(manifest: Manifest) -> Applied | None:
 def _given(manifest: Manifest, name: str, figures: Figures) -> tuple[float, float]:
     """Return what to subtract from stored values and what to divide them by, so that given figures normalize them.
 
-    What is normalized already is (x - a) / b, and is to become (x - offset) / spread.
+    What is normalized already is (x - a) / b, and is to become (x - offset) / divisor. Raises UsageError where what is
+    beyond a and b was cut off.
     """
     if name not in figures:
         raise unknown("channel of the figures", name, figures)
-    offset, spread = figures[name]
-    own = figures_of(manifest, (name,), "zscore") if _normalized(manifest) else None
-    a, b = (0.0, 1.0) if own is None else own[name]
-    return (offset - a) / b, spread / b
+    offset, divisor = figures[name]
+    if (done := _normalized(manifest)) is None:
+        return offset, divisor
+    method = done.parameters["method"]
+    ((a, b),) = (figures_of(manifest, (name,), method) or {}).values()
+    if presets()[method].clip and (a, b) != (offset, divisor):
+        raise UsageError(
+            f"figures: expected {a:g} and {b:g} for {name}, to which this build was cut by {method}, found "
+            f"{offset:g} and {divisor:g}: take its parent"
+        )
+    return (offset - a) / b, divisor / b
 
 
 def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tuple[float, float]:
     """Return what to subtract and what to divide by; a band that is constant in train is divided by 1."""
-    if presets()[how].bands:
-        name = first if second is None else f"{first}-{second}"
-        return _published(how, name, {band.name: band.unit for band in manifest.bands}.get(name))
-    train = manifest.normalization
-    if train is None:
-        raise BuildError(
-            f"normalize={how!r}: this build has no train statistics in this unit. Build or bake it with them, or "
-            "normalize=None"
-        )
-    if second is None and how in QUANTILES:
-        return _between(manifest, first, how)
+    if second is not None and presets()[how].bands:
+        return presets()[how].published(f"{first}-{second}", None)
+    low, width = spread(manifest, first, how)
     if second is None:
-        low, spread = train.mean[first], train.std[first]
-        if how == "minmax":
-            if not {first} <= train.min.keys() & train.max.keys():
-                raise BuildError(
-                    f"normalize={how!r}: {first} has no least value in {train.units[first]}: bake the unit"
-                )
-            low, spread = train.min[first], train.max[first] - train.min[first]
-        return low, spread or 1.0
+        return low, width or 1.0
     if how != "zscore" or manifest.statistics is None:
         raise UsageError(
-            f"normalize={how!r}: no figures are recorded for {first}-{second}; normalize='zscore' has them"
+            f"`normalize={how}`: no figures are recorded for {first}-{second}; `normalize=zscore` has them"
         )
     for pair in manifest.statistics["train"].co_moments:
         if set(pair.bands) == {first, second}:
             means = dict(zip(pair.bands, pair.means, strict=True))
-            alone = (train.std[first] ** 2, train.std[second] ** 2)  # as builds of schema 2 have it
+            alone = (width**2, spread(manifest, second, how)[1] ** 2)  # as builds of schema 2 have it
             variance = sum(pair.variances or alone) - 2 * pair.covariance
             return means[first] - means[second], math.sqrt(max(variance, 0.0)) or 1.0
     raise BuildError(f"{first}-{second}: the manifest has no co-moments of these bands")
 
 
-def _between(manifest: Manifest, band: str, how: str) -> tuple[float, float]:
-    """Return what to subtract and what to divide by where these are percentiles of the train split."""
-    low, high, width = QUANTILES[how]
-    unit = next(one.unit for one in manifest.bands if one.name == band)
-    figures = manifest.statistics["train"].bands[band] if manifest.statistics else None
-    domains = (figures.stored, figures.db, figures.power) if figures else ()
-    found = next((one.percentiles for one in domains if one is not None and one.unit == unit), {})
-    first, last, middle = (found.get(name) for name in (low, high, "p50"))
-    if first is None or last is None or middle is None:
-        raise BuildError(f"normalize={how!r}: no percentiles of {band} in {unit} are recorded: bake the unit")
-    return (middle if how == "robust" else first), (last - first) / width or 1.0
-
-
-def _published(how: str, channel: str, unit: str | None) -> tuple[float, float]:
-    """Return a channel's published figures; raise UsageError for another band or unit."""
-    preset: Preset = presets()[how]
-    if channel not in preset.bands or unit != preset.unit:
-        raise UsageError(
-            f"normalize={how!r}: expected {' and '.join(preset.bands)} in {preset.unit}, found {channel} in "
-            f"{unit or 'no unit'}"
-        )
-    return preset.bands[channel]
-
-
 def _greys(channels: Sequence[str], units: Mapping[str, str], how: str | None) -> list[tuple[float, float]]:
-    """Return the value of grey level 0 and the span of 255 levels of each channel."""
+    """Return the value of grey level 0 and the span of all levels of each channel."""
     if how is None or presets()[how].kind != "grey":
         return [(0.0, 1.0)] * len(channels)
-    figures = [_published(how, name, units.get(name)) for name in channels]
-    return [(mean - 2 * std, 4 * std) for mean, std in figures]
+    return [presets()[how].grey(name, units.get(name)) for name in channels]

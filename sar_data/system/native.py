@@ -12,9 +12,11 @@ import numba
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from sar_data.errors import BuildError
 from sar_data.system import private
 
 config: Any = numba.config
+DONE, MISMATCH = -1, -2  # where a loop stopped, if at no sample
 
 
 def compile_loop(*signatures: Any, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
@@ -80,6 +82,18 @@ def cache_folder() -> Path | None:
 def inline(function: Callable[..., Any]) -> Any:
     """Mark a function to be compiled into each compiled function that calls it."""
     return numba.njit(error_model="numpy")(function)
+
+
+def run(loop: Any, *arguments: Any) -> int:
+    """Return where a loop stopped: a sample, or DONE; raise BuildError for arrays that are not what it is made for."""
+    try:
+        stopped = int(loop(*arguments))
+    except TypeError as error:  # of the loop's signature
+        raise BuildError(f"expected C-contiguous arrays of the types that the loop is compiled for: {error}") from error
+    if stopped == MISMATCH:
+        shapes = [getattr(part, "shape", part) for part in arguments]
+        raise BuildError(f"expected arrays that fit together, found {shapes}"[:500])
+    return stopped
 
 
 @intrinsic

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sar_data.normalization.stretch import HIGH, LEVELS, LOW
 from sar_data.radiometry import DECIBELS
-from sar_data.stream.kernels.quantiles import HIGH, LEVELS, LOW
 from sar_data.stream.normalize import Normalizer
 from sar_data.stream.storage.store import Integers
 

@@ -125,7 +125,7 @@ def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) 
 
 def unit_of(manifest: Manifest) -> str:
     """Return the unit of a build's first band, as pictures write it."""
-    return {"1": "σ", "minmax": "of the train range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
+    return {"1": "σ", "minmax": "of a range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
 
 
 def _wrapped(labels: list[str]) -> list[str]:

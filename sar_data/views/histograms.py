@@ -18,7 +18,7 @@ COARSEST = 1000  # bins that are drawn one by one
 TAIL = 1e-4  # share of the pixels that may lie outside the drawn range, on either side
 AXES = {
     "1": "z-score",
-    "minmax": "fraction of the train range",
+    "minmax": "fraction of a range",
     "power": "power in dB",
     "amplitude": "amplitude in dB (20 log10)",
     "DN": "asinh(DN)",

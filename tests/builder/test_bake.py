@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from sar_data.builder.bake import Bake, resize
 from sar_data.formats.storage import MISSING, SCALE, narrow, physical
+from sar_data.normalization.presets import Normalize, presets
+from sar_data.stream.normalize import of_channels
 
 Array = npt.NDArray[Any]
 
@@ -166,3 +169,43 @@ def test_stored_integers_are_physical_again_before_they_are_resized() -> None:
         expected = resampled(source, 6, 6)
         assert (np.isnan(found) == np.isnan(expected)).all()
         assert np.nanmax(abs(found - expected)) < 0.02
+
+
+PIXELS = st.one_of(st.floats(-60, 30, width=32), st.sampled_from([np.nan, np.inf, -np.inf, -25.0, 0.0]).map(np.float32))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    how=st.sampled_from(get_args(Normalize)),
+    figures=st.tuples(*[st.tuples(st.floats(-30, 0), st.floats(0.5, 30))] * 2),
+    image=arrays(
+        np.float32, st.tuples(st.integers(1, 2), st.just(2), st.integers(1, 9), st.integers(1, 9)), elements=PIXELS
+    ),
+)
+def test_what_is_baked_is_what_a_loader_makes_of_the_physical_image(how: Any, figures: Any, image: Array) -> None:
+    torch = pytest.importorskip("torch")
+    from sar_data.torch.normalize import Normalizing
+
+    preset, units = presets()[how], {"VV": "dB", "VH": "dB"}
+    if preset.bands:
+        figures = [preset.grey(b, "dB") if preset.kind == "grey" else preset.published(b, "dB") for b in units]
+    told = dict(zip(units, figures, strict=True))
+    loader = Normalizing(
+        of_channels(units, how, figures=told, fill=float("nan")),
+        np.arange(2 * len(image)).reshape(-1, 2),
+        torch.device("cpu"),
+    )
+    expected = loader(torch.from_numpy(image.reshape(1, -1, *image.shape[2:]))).numpy().reshape(image.shape)
+    baked = Bake(normalize=how, offset=tuple(a for a, _ in figures), divisor=tuple(b for _, b in figures)).apply(image)
+    assert baked.image.dtype == np.float32
+    hidden = ~np.isfinite(image)
+    assert (np.isfinite(baked.image) == ~hidden).all()
+    if preset.affine:
+        np.testing.assert_allclose(baked.image[~hidden], expected[~hidden], rtol=4e-7, atol=0)
+    else:  # the same loop, bit for bit
+        np.testing.assert_array_equal(baked.image, np.where(hidden, np.nan, expected))
+    if preset.unit_after == "minmax" and preset.stretch:
+        assert ((baked.image[~hidden] >= 0) & (baked.image[~hidden] <= 1)).all()
+    if preset.kind == "grey":
+        levels = baked.image[~hidden].astype(np.float64) * 255
+        np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)

@@ -304,6 +304,24 @@ def test_what_is_normalized_after_other_changes_is_so_by_the_stored_pixels(
     assert "count" not in steps  # the figures are taken from the build that stands
 
 
+def test_percentiles_are_those_of_the_stored_pixels_and_published_figures_need_no_statistics(
+    sealed: dict[str, Build], tmp_path: Path
+) -> None:
+    baked = changed(sealed["zarr"], tmp_path, crop=50, normalize="robust")
+    train = np.stack(list(read_build(baked.path)["train"].values())).astype(np.float64)
+    low, middle, high = np.quantile(train, (0.25, 0.5, 0.75), axis=(0, 2, 3))
+    np.testing.assert_allclose(middle, 0, atol=2e-3)  # bins of 0.01 dB
+    np.testing.assert_allclose(high - low, 1.349, rtol=2e-3)
+    power = changed(sealed["zarr"], tmp_path, unit="power")
+    steps: list[str] = []
+    asked = ConvertRequest(parent=power.path, out=tmp_path, unit="dB", crop=50, normalize="ssl4eo")
+    found = convert(asked, progress=lambda step, done, total: steps.append(step)).manifest.applied[-1]
+    assert "count" not in steps  # no figure of the train split is needed
+    assert found.parameters["offset"] == [-12.54847273, -20.19237134]
+    with pytest.raises(UsageError, match="`normalize=ssl4eo`: expected VV and VH in dB, found VV in power"):
+        changed(power, tmp_path, normalize="ssl4eo")
+
+
 def test_steps_add_up_over_generations(sealed: dict[str, Build], tmp_path: Path) -> None:
     one = changed(sealed["zarr"], tmp_path, resize=64)
     two = changed(one, tmp_path, dtype="int16")

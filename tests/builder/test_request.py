@@ -30,6 +30,7 @@ WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
         {"drop_parent": True},
         "`drop_parent=True`: expected `speckle=…`, `unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`",
     ),
+    ({"unit": "power", "normalize": "ssl4eo"}, "`normalize=ssl4eo`: expected VV and VH in dB, found VV in power"),
     ({"crop": 500}, "`crop=500`: expected images of at least that size, found at most"),
     ({"pad": 3}, "`pad=3`: expected images of at most that size, found"),
     ({"bad_records": "skip"}, "unknown bad records 'skip'"),

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sar_data.errors import BuildError
+from sar_data.normalization.stretch import stretch
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import Memory, inside, stored
-from sar_data.stream.kernels.quantiles import stretch
 from sar_data.stream.kernels.read import read
 
 NUMBERS = st.one_of(st.integers(-3, 20), st.integers(-(2**63), 2**63 - 1))

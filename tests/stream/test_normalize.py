@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,13 @@ import pytest
 from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, UsageError
+from sar_data.normalization.presets import Normalize, presets
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.stream.collection import open_collection
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import inside
 from sar_data.stream.normalize import FGMAE, PRESETS, figures_of, normalizer
-from sar_data.stream.presets import presets
 from tests.mini import invented
 from tests.places import ROOT
 
@@ -132,7 +132,7 @@ def test_published_figures_are_used_as_they_stand(plain: Build) -> None:
 
 def test_published_figures_are_refused_for_what_they_are_not_of(plain: Build) -> None:
     for bands, unit, told in ((("VV-VH",), None, "found VV-VH in no unit"), (("VV",), "power", "found VV in power")):
-        with pytest.raises(UsageError, match=f"normalize='ssl4eo': expected VV and VH in dB, {told}"):
+        with pytest.raises(UsageError, match=f"`normalize=ssl4eo`: expected VV and VH in dB, {told}"):
             batch(plain, normalize="ssl4eo", bands=bands, unit=unit)
     with pytest.raises(UsageError, match="no figures are recorded for VV-VH"):
         batch(plain, normalize="robust", bands=["VV-VH"])
@@ -206,12 +206,52 @@ def test_what_is_normalized_already_is_left_alone_and_nothing_is_done_twice(plai
         batch(baked, bands=("VV-VH",))
 
 
+@pytest.fixture(scope="module")
+def holed(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """A build with masked pixels."""
+    out = tmp_path_factory.mktemp("holed")
+    return invented.sealed(invented.pipeline(), invented.archive(out / "raw", 12), out / "out")
+
+
+@pytest.mark.parametrize("how", PRESETS)
+def test_what_is_baked_by_a_name_is_what_is_streamed_by_it(holed: Build, tmp_path: Path, how: Any) -> None:
+    baked = convert(ConvertRequest(parent=holed.path, out=tmp_path, normalize=how))
+    np.testing.assert_allclose(
+        batch(baked, normalize=how, fill=-7.0), batch(holed, normalize=how, fill=-7.0), rtol=4e-7, atol=1e-7
+    )
+    (step,) = baked.manifest.applied
+    assert step.parameters["method"] == how
+    assert step.parameters["warning"] == presets()[how].warning
+    assert {band.unit for band in baked.manifest.bands} == {presets()[how].unit_after}
+    assert baked.manifest.suspect_pixels == {}
+    if presets()[how].affine:
+        figures = zip(step.parameters["offset"], step.parameters["divisor"], strict=True)
+        assert figures_of(holed.manifest, ("VV", "VH"), how) == dict(zip(("VV", "VH"), figures, strict=True))
+    else:
+        assert step.parameters["quantiles"] == [0.01, 0.99]
+
+
+def test_what_was_cut_is_not_normalized_by_other_figures(plain: Build, tmp_path: Path) -> None:
+    baked = convert(ConvertRequest(parent=plain.path, out=tmp_path, normalize="dfc2020-clip"))
+    own = figures_of(baked.manifest, ("VV", "VH"), "dfc2020-clip")
+    assert own == {"VV": (-25.0, 25.0), "VH": (-25.0, 25.0)}
+    same = batch(baked, normalize="dfc2020-clip", figures=own)
+    np.testing.assert_array_equal(same, stored(baked))
+    other = {"VV": (-20.0, 25.0), "VH": (-25.0, 25.0)}
+    with pytest.raises(UsageError, match="expected -25 and 25 for VV, to which this build was cut by dfc2020-clip"):
+        batch(baked, normalize="dfc2020-clip", figures=other)
+
+
+def test_names_of_choices_are_those_of_the_list() -> None:
+    assert get_args(Normalize) == PRESETS
+
+
 def test_wrong_names_are_answered_with_the_right_ones(plain: Build, tmp_path: Path) -> None:
     for options, words in (
         ({"bands": ["VB"]}, "unknown band 'VB'.* There are: VH, VH-VV, VV, VV-VH"),
         ({"bands": ["VV-HH"]}, "unknown band 'VV-HH'"),
         ({"normalize": "z-score"}, "unknown normalization 'z-score'. Did you mean 'zscore'"),
-        ({"normalize": "minmax", "bands": ["VV-VH"]}, "no figures are recorded for VV-VH; normalize='zscore' has them"),
+        ({"normalize": "minmax", "bands": ["VV-VH"]}, "no figures are recorded for VV-VH; `normalize=zscore` has them"),
         ({"normalize": "fgmae-uint8", "bands": ["VV-VH"]}, "expected VV and VH in dB, found VV-VH"),
         ({"split": "training"}, "unknown split 'training'. Did you mean 'train'"),
         ({"task": "labels"}, "unknown task 'labels'"),

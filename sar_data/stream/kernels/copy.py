@@ -9,19 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError
-from sar_data.stream.kernels.memory import (
-    DONE,
-    MEMORY,
-    MISMATCH,
-    Integers,
-    Memory,
-    address,
-    fits,
-    matches,
-    outside,
-    run,
-)
-from sar_data.system.native import carray, compile_loop, pointer
+from sar_data.stream.kernels.memory import MEMORY, Integers, Memory, address, fits, matches, outside
+from sar_data.system.native import DONE, MISMATCH, carray, compile_loop, pointer, run
 
 
 def copy(memory: Memory, places: Integers, out: npt.NDArray[Any]) -> None:

@@ -14,19 +14,8 @@ import numpy.typing as npt
 
 from sar_data.dtypes import STORED
 from sar_data.errors import BuildError
-from sar_data.stream.kernels.memory import (
-    DONE,
-    MEMORY,
-    MISMATCH,
-    Integers,
-    Memory,
-    address,
-    fits,
-    matches,
-    outside,
-    run,
-)
-from sar_data.system.native import carray, compile_loop, inline, pointer, type_of
+from sar_data.stream.kernels.memory import MEMORY, Integers, Memory, address, fits, matches, outside
+from sar_data.system.native import DONE, MISMATCH, carray, compile_loop, inline, pointer, run, type_of
 
 Floats = npt.NDArray[np.float32]
 # An empty array of each stored type, by which a loop is chosen; float16 goes by its bits.

@@ -17,7 +17,6 @@ from sar_data.errors import BuildError
 from sar_data.system.native import inline, type_of
 
 Integers = npt.NDArray[np.int64]
-DONE, MISMATCH = -1, -2
 
 
 class Memory(NamedTuple):
@@ -49,18 +48,6 @@ def stored(memory: Memory, sample: int, size: int) -> npt.NDArray[np.uint8]:
         raise BuildError(f"sample {sample}: expected {size} bytes inside of {room}, found byte {offset}")
     bytes_there: Any = (ctypes.c_char * size).from_address(int(memory.base[block]) + offset)
     return np.frombuffer(bytes_there, np.uint8)
-
-
-def run(loop: Any, *arguments: Any) -> int:
-    """Return where a loop stopped: a sample, or DONE; raise BuildError for arrays that are not what it is made for."""
-    try:
-        stopped = int(loop(*arguments))
-    except TypeError as error:  # of the loop's signature
-        raise BuildError(f"expected C-contiguous arrays of the types that the loop is compiled for: {error}") from error
-    if stopped == MISMATCH:
-        shapes = [getattr(part, "shape", part) for part in arguments]
-        raise BuildError(f"expected arrays that fit together, found {shapes}"[:500])
-    return stopped
 
 
 def outside(memory: Memory, sample: int, size: int, places: Integers, out: int) -> BuildError:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.stream.kernels.memory import DONE, MISMATCH, Integers, run
-from sar_data.system.native import compile_loop, pread
+from sar_data.stream.kernels.memory import Integers
+from sar_data.system.native import DONE, MISMATCH, compile_loop, pread, run
 
 
 def read(files: npt.NDArray[np.int32], offset: Integers, length: Integers, out: npt.NDArray[np.uint8]) -> int:

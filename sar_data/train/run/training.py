@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from sar_data.errors import UsageError, unknown
+from sar_data.normalization.presets import presets
 from sar_data.stream.order import mixed
-from sar_data.stream.presets import presets
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.models import backbone

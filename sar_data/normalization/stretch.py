@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.stream.kernels.memory import DONE, MISMATCH, run
-from sar_data.system.native import compile_loop, inline
+from sar_data.system.native import DONE, MISMATCH, compile_loop, inline, run
 
 Floats = npt.NDArray[np.float32]
 LOW, HIGH = 0.01, 0.99
