@@ -14,10 +14,9 @@ from flows import report
 from flows.sentence import explain
 from flows.signature import like
 from flows.tasks import carry_out, crew_of, publish
-from flows.types import Absolute, Dataset, Positive
+from flows.types import Absolute, Dataset, Normalization, Positive
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype, Format
 from sar_data.errors import UsageError
-from sar_data.normalization.presets import Normalize
 from sar_data.runners import Crew, Kind
 from sar_data.spec import ComplexAs, Unit
 
@@ -51,7 +50,7 @@ def build(
     pad: Positive | None = None,
     resize: Positive | None = None,
     resample: Domain | None = None,
-    normalize: Normalize | None = None,
+    normalize: Normalization | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
     workers: Positive | None = None,

@@ -13,9 +13,8 @@ from flows import report
 from flows.build import check_absolute
 from flows.sentence import explain
 from flows.tasks import carry_out, crew_of, publish
-from flows.types import Absolute, Positive
+from flows.types import Absolute, Normalization, Positive
 from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format
-from sar_data.normalization.presets import Normalize
 from sar_data.runners import Crew, Kind
 from sar_data.spec import Unit
 
@@ -32,7 +31,7 @@ def convert(
     pad: Positive | None = None,
     resize: Positive | None = None,
     resample: Domain | None = None,
-    normalize: Normalize | None = None,
+    normalize: Normalization | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
     workers: Positive | None = None,

@@ -30,7 +30,6 @@ from sar_data.builder.request import (
 from sar_data.download.fetch import check, check_licence, chosen, fetch_here, folder_of
 from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError, unknown
-from sar_data.normalization.presets import Normalize
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
@@ -73,7 +72,7 @@ def build(
     pad: int | None = None,
     resize: int | None = None,
     resample: Domain | None = None,
-    normalize: Normalize | None = None,
+    normalize: str | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
     fetch: bool = False,
@@ -141,7 +140,7 @@ def convert(
     pad: int | None = None,
     resize: int | None = None,
     resample: Domain | None = None,
-    normalize: Normalize | None = None,
+    normalize: str | None = None,
     dtype: Dtype | None = None,
     drop_parent: bool = False,
     workers: int | None = None,

@@ -19,7 +19,7 @@ from sar_data.builder.request import Domain
 from sar_data.builder.speckle import Filter
 from sar_data.crop import cut
 from sar_data.formats.storage import narrow, physical
-from sar_data.normalization.presets import Normalize, Preset, presets
+from sar_data.normalization.presets import Preset, presets
 from sar_data.normalization.stretch import stretch
 from sar_data.radiometry import converted
 from sar_data.record import IGNORE, Image, Mask
@@ -52,7 +52,7 @@ class Bake:
     speckle: Filter | None = None
     resize: int | None = None
     resample: Domain = "dB"
-    normalize: Normalize | None = None
+    normalize: str | None = None
     offset: tuple[float, ...] = ()
     divisor: tuple[float, ...] = ()
     dtype: Literal["float32", "float16", "int16"] | None = None

@@ -24,7 +24,7 @@ from sar_data.crop import refitted
 from sar_data.errors import UsageError
 from sar_data.formats.container import Format
 from sar_data.formats.storage import MISSING, SCALE
-from sar_data.normalization.presets import Normalize, presets
+from sar_data.normalization.presets import presets
 from sar_data.normalization.stretch import HIGH, LEVELS, LOW
 from sar_data.progress import Progress, Say
 from sar_data.radiometry import units_after
@@ -169,7 +169,7 @@ def _applied(bake: Bake, changes: ConvertRequest, told: Mapping[str, Mapping[str
     ]
 
 
-def _normalized(bake: Bake, how: Normalize) -> dict[str, Any]:
+def _normalized(bake: Bake, how: str) -> dict[str, Any]:
     """Return what is recorded of a normalization: all that makes the stored values of physical ones."""
     preset = presets()[how]
     found: dict[str, Any] = {"method": how}

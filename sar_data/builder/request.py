@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from sar_data import catalog
 from sar_data.errors import UsageError, unknown
-from sar_data.normalization.presets import Normalize, presets
+from sar_data.normalization.presets import presets
 from sar_data.radiometry import CONVERTIBLE, spelled, units_after
 from sar_data.spec import ComplexAs, Pipeline, Unit
 
@@ -46,7 +46,7 @@ class Changes:
     pad: int | None = None
     resize: int | None = None
     resample: Domain | None = None
-    normalize: Normalize | None = None
+    normalize: str | None = None
     dtype: Dtype | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +62,8 @@ class Changes:
         if self.unit is not None:
             object.__setattr__(self, "unit", spelled(self.unit))  # the one field that is not kept as it was said
         _among("unit", self.unit, Unit)
-        _among("normalize", self.normalize, Normalize)
+        if self.normalize is not None and self.normalize not in presets():
+            raise unknown("normalize", self.normalize, presets())
         _among("dtype", self.dtype, Dtype)
         if self.crop is not None and self.pad is not None:
             raise UsageError(f"`crop={self.crop}` and `pad={self.pad}`: both make one size, choose one")

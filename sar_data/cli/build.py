@@ -13,7 +13,7 @@ from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
-from sar_data.normalization.presets import Normalize
+from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 )
 @click.option(
     "--normalize",
-    type=OneOf("normalize", lambda: get_args(Normalize)),
+    type=OneOf("normalize", presets),
     help="Bake: zscore, minmax, percentile or robust, by train; or a published one (docs/normalization.md).",
 )
 @click.option("--drop-parent", is_flag=True, help="Remove the lossless build once the baked one is sealed.")

@@ -11,7 +11,7 @@ from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype,
 from sar_data.cli.choices import BuildFolder, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
-from sar_data.normalization.presets import Normalize
+from sar_data.normalization.presets import presets
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--normalize",
-    type=OneOf("normalize", lambda: get_args(Normalize)),
+    type=OneOf("normalize", presets),
     help="zscore, minmax, percentile or robust, of the train split; or a published one (docs/normalization.md).",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where builds are kept; the parent's.")

@@ -11,10 +11,6 @@ from typing import Literal
 
 from sar_data.errors import UsageError
 
-Normalize = Literal[
-    "zscore", "minmax", "percentile", "robust", "fgmae-uint8", "ssl4eo", "copernicus-bench", "dfc2020-clip", "sarhub"
-]
-"""The names in presets.toml: choices of the command line and types of the flows."""
 QUANTILES = {"percentile": ("p1", "p99", 1.0), "robust": ("p25", "p75", 1.349)}
 """Kind → two percentiles of the train split, and what their distance is divided by."""
 SELF_SCALED = ("grey", "range")

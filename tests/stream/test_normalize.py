@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import pytest
 from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, UsageError
-from sar_data.normalization.presets import Normalize, presets
+from sar_data.normalization.presets import presets
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.stream.collection import open_collection
@@ -240,10 +240,6 @@ def test_what_was_cut_is_not_normalized_by_other_figures(plain: Build, tmp_path:
     other = {"VV": (-20.0, 25.0), "VH": (-25.0, 25.0)}
     with pytest.raises(UsageError, match="expected -25 and 25 for VV, to which this build was cut by dfc2020-clip"):
         batch(baked, normalize="dfc2020-clip", figures=other)
-
-
-def test_names_of_choices_are_those_of_the_list() -> None:
-    assert get_args(Normalize) == PRESETS
 
 
 def test_wrong_names_are_answered_with_the_right_ones(plain: Build, tmp_path: Path) -> None:
