@@ -10,7 +10,7 @@ from typing import Any
 from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
-from sar_data.split.price import price_of
+from sar_data.split.cost import split_cost
 
 CONFIG = "config.json"  # of a run: what was asked
 FIGURES = ("mean", "std", "min", "max")
@@ -38,7 +38,7 @@ def page(build: Build) -> str:
         "unused": _counts(manifest.unused),
         "quarantined": str(len(manifest.quarantine)),
         "split policy": _policy(manifest.split_policy),
-        "price of the split": price_of(manifest.splits, manifest.unused).sentence() or "none",
+        "price of the split": split_cost(manifest.splits, manifest.unused).sentence() or "none",
         "leakage": ", ".join(f"{name} {figure.value}" for name, figure in manifest.leakage.items()),
     }
     return _page(manifest.title, _place(build), facts)

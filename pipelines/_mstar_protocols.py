@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pipelines._mstar import CLASSES
-from sar_data.split.bypath import ByPath
+from sar_data.split.attribute_rules import AttributeRules
 from sar_data.split.group import Group
+from sar_data.split.path_lists import PathLists
 from sar_data.split.policy import SplitPolicy
 from sar_data.split.random import Random
 from sar_data.split.stratified import Stratified
-from sar_data.split.where import Where
 
 LISTS = ("MSTAR_train.txt", "MSTAR_test.txt")
 
@@ -31,14 +31,16 @@ OUT = "not in this protocol"
 def protocols() -> dict[str, SplitPolicy]:
     """Return the protocols of the field, by the angles and serial numbers of which they are made."""
     return {
-        "soc": Where(train=vehicles("17", *SOC), test=vehicles("15", *SOC), otherwise=OUT),
-        "soc-variants": Where(train=vehicles("17", *SOC), test=vehicles("15", *VARIANTS), otherwise=OUT),
-        "eoc-1": Where(train=vehicles("17", *FOUR), test=vehicles("30", *FOUR), otherwise=OUT),
-        "eoc-2-configuration": Where(
+        "soc": AttributeRules(train=vehicles("17", *SOC), test=vehicles("15", *SOC), otherwise=OUT),
+        "soc-variants": AttributeRules(train=vehicles("17", *SOC), test=vehicles("15", *VARIANTS), otherwise=OUT),
+        "eoc-1": AttributeRules(train=vehicles("17", *FOUR), test=vehicles("30", *FOUR), otherwise=OUT),
+        "eoc-2-configuration": AttributeRules(
             train=vehicles("17", *TRAINED), test=vehicles("15|17", *CONFIGURATIONS), otherwise=OUT
         ),
-        "eoc-2-version": Where(train=vehicles("17", *TRAINED), test=vehicles("15|17", *VERSIONS), otherwise=OUT),
-        "sarhub": ByPath(train=LISTS[0], val=None, test=LISTS[1], pattern=r"(train|test)/([\w-]+)/(HB\d{5}\.\d{3})"),
+        "eoc-2-version": AttributeRules(
+            train=vehicles("17", *TRAINED), test=vehicles("15|17", *VERSIONS), otherwise=OUT
+        ),
+        "sarhub": PathLists(train=LISTS[0], val=None, test=LISTS[1], pattern=r"(train|test)/([\w-]+)/(HB\d{5}\.\d{3})"),
         "random": Random(),
         "stratified": Stratified(),
     }
@@ -54,13 +56,15 @@ def folder_protocols() -> dict[str, SplitPolicy]:
     soc, angle, scene, version = "SOC", "EOC-Depression", "EOC-Scene", "EOC-Configuration-Version"
     train = part(soc, "TRAIN", *SOC)
     return {
-        "soc": Where(train=train, test=part(soc, "TEST", *SOC), otherwise=OUT),
-        "soc-variants": Where(train=train, test=part(soc, "TEST"), otherwise=OUT),
-        "eoc-1": Where(train=part(angle, "TRAIN"), test=part(angle, "TEST_30"), otherwise=OUT),
-        "eoc-2-configuration": Where(
+        "soc": AttributeRules(train=train, test=part(soc, "TEST", *SOC), otherwise=OUT),
+        "soc-variants": AttributeRules(train=train, test=part(soc, "TEST"), otherwise=OUT),
+        "eoc-1": AttributeRules(train=part(angle, "TRAIN"), test=part(angle, "TEST_30"), otherwise=OUT),
+        "eoc-2-configuration": AttributeRules(
             train=part(version, "TRAIN"), test=part(version, "TEST_Configuration"), otherwise=OUT
         ),
-        "eoc-2-version": Where(train=part(version, "TRAIN"), test=part(version, "TEST_Version"), otherwise=OUT),
-        "eoc-scene": Where(train=part(scene, "TRAIN"), test=part(scene, "TEST"), otherwise=OUT),
+        "eoc-2-version": AttributeRules(
+            train=part(version, "TRAIN"), test=part(version, "TEST_Version"), otherwise=OUT
+        ),
+        "eoc-scene": AttributeRules(train=part(scene, "TRAIN"), test=part(scene, "TEST"), otherwise=OUT),
         "group": Group(),  # no drawn split: several folders hold the same chips
     }

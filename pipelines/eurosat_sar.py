@@ -30,7 +30,7 @@ from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
-from sar_data.split import blocks, bypath, carved_draw, folders, group, random, stratified
+from sar_data.split import blocks, folders, group, path_lists, random, sklearn_with_val, stratified
 from sar_data.split.folders import ATTR
 from sar_data.split.policy import SPLITS
 
@@ -142,7 +142,7 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     ), f"Parquet, {len(files):,} files whose rows are patches {told}"
 
 
-BENCH = bypath.ByPath(
+BENCH = path_lists.PathLists(
     train="eurosat-train.txt", val="eurosat-val.txt", test="eurosat-test.txt", pattern=r"([A-Za-z]+_\d+)\.\w+"
 )
 PLAIN = Pipeline(
@@ -188,7 +188,7 @@ PLAIN = Pipeline(
     },
     splits={
         "fgmae": stratified.SklearnStratified(train=0.8),
-        "fgmae-val": carved_draw.CarvedDraw(train=0.8),
+        "fgmae-val": sklearn_with_val.SklearnWithVal(train=0.8),
         "stratified": stratified.Stratified(train=0.6, val=0.2, test=0.2),
         "random": random.Random(),
         "blocks": blocks.Blocks(),

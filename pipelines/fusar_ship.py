@@ -26,7 +26,7 @@ from sar_data.naming import few
 from sar_data.raster import picture
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree, Unit
-from sar_data.split import bypath, group, random, stratified
+from sar_data.split import group, path_lists, random, stratified
 
 LISTS = ("FSS_FuSAR_train6.txt", "FSS_FuSAR_test6.txt")
 HUB = "https://github.com/XAI4SAR/SAR-HUB"
@@ -132,6 +132,6 @@ PIPELINE = Pipeline(
         "group": group.Group(),
         "stratified": stratified.Stratified(),
         "random": random.Random(),
-        "sarhub": bypath.ByPath(train=LISTS[0], val=None, test=LISTS[1], pattern=r"(Ship_C\d{2}S\d{2}N\d{4})"),
+        "sarhub": path_lists.PathLists(train=LISTS[0], val=None, test=LISTS[1], pattern=r"(Ship_C\d{2}S\d{2}N\d{4})"),
     },
 )

@@ -26,7 +26,7 @@ from sar_data.naming import few
 from sar_data.raster import picture
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree, Unit
-from sar_data.split import bypath, group, random, stratified
+from sar_data.split import group, path_lists, random, stratified
 
 LISTS = ("osu_train.txt", "osu_val.txt", "osu_test.txt")
 CALIBRATION = {"original": "DN", "calibrated": "sigma0", "uint8": "stretched"}
@@ -155,7 +155,7 @@ def pipeline(form: str) -> Pipeline:
             "group": group.Group(),
             "stratified": stratified.Stratified(),
             "random": random.Random(),
-            "sarhub": bypath.ByPath(
+            "sarhub": path_lists.PathLists(
                 train=LISTS[0], val=LISTS[1], test=LISTS[2], pattern=r"([A-Za-z]+_x\d+_y\d+_Polygon\d+)_vv\b"
             ),
         },

@@ -25,7 +25,7 @@ from sar_data.labels import igbp
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
-from sar_data.split import blocks, carved, group, official, random
+from sar_data.split import blocks, group, official, official_with_val, random
 
 SEASONS = "1158_spring|1868_summer|1970_fall|2017_winter"
 FOLDER, SEASON = re.compile(r"s1_(\d+)"), re.compile(rf"ROIs(?:{SEASONS})/$")
@@ -165,7 +165,7 @@ PLAIN = Pipeline(
         "official": official.Official(
             train="train_list.txt", val=None, test="test_list.txt", mapping=None, id_pattern=PARTNER.pattern
         ),
-        "official-val": carved.Carved(
+        "official-val": official_with_val.OfficialWithVal(
             train="train_list.txt", val=None, test="test_list.txt", mapping=None, id_pattern=PARTNER.pattern
         ),
         "group": group.Group(),

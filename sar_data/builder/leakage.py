@@ -28,7 +28,7 @@ from sar_data.sealed.leakage import (
     sentences,
 )
 from sar_data.sealed.opened import Build
-from sar_data.split.ground import identical, touching
+from sar_data.split.footprints import find_identical, find_touching
 
 MOST_PAIRS = 12
 KINDS = ("duplicate", "near_duplicate", "identical", "touching")
@@ -221,7 +221,7 @@ def _leaking(queries: pa.Table, targets: pa.Table, partner: Any, beyond: Any) ->
         order = np.argsort(-beyond, kind="stable")[: 2 * MOST_PAIRS]
         yield from (("near_duplicate", row, int(partner[row])) for row in order.tolist() if partner[row] >= 0)
     ground, others = ground_of(queries), ground_of(targets)
-    for kind, near in (("identical", identical), ("touching", touching)):
+    for kind, near in (("identical", find_identical), ("touching", find_touching)):
         for row in np.flatnonzero(near(ground, others))[:MOST_PAIRS].tolist():
             one = ground.take(np.array([row]))
             hits = np.flatnonzero(near(others, one))

@@ -39,7 +39,7 @@ from sar_data.sources.filter import take_touched
 from sar_data.sources.leftovers import counting, leftovers
 from sar_data.sources.lists import FoundLists
 from sar_data.spec import DatasetSpec, Pipeline
-from sar_data.split import gaps
+from sar_data.split import missing_classes
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy, parameters_of
 from sar_data.split.shares import class_shares
@@ -173,7 +173,7 @@ def _left_out(request: BuildRequest, pipeline: Pipeline, records: Sequence[Recor
     """Return what the split leaves out, with a remedy; nothing where it leaves nothing out."""
     name, policy = _policy(request, pipeline)
     classes = pipeline.spec.tasks[0].classes if pipeline.spec.tasks else ()
-    return gaps.warning((name, policy), pipeline.all_splits, records, assignment, request.seed, classes)
+    return missing_classes.warning((name, policy), pipeline.all_splits, records, assignment, request.seed, classes)
 
 
 def _said(found: Sequence[str], say: Say | None) -> None:

@@ -15,8 +15,8 @@ import click
 from sar_data.cli.console import say
 from sar_data.progress import WARNING
 from sar_data.spec import EVIDENCE, sample_shape
+from sar_data.split.cost import split_cost
 from sar_data.split.policy import SPLITS
-from sar_data.split.price import price_of
 
 if TYPE_CHECKING:
     from sar_data.builder.itinerary import BuildResult
@@ -94,7 +94,7 @@ def facts(result: BuildResult) -> dict[str, Any]:
         "quarantined": len(manifest.quarantine),
         "split": manifest.split_policy.policy,
         "seed": manifest.split_policy.seed,
-        "price": dataclasses.asdict(price_of(manifest.splits, manifest.unused)),
+        "price": dataclasses.asdict(split_cost(manifest.splits, manifest.unused)),
         "leakage": {name: figure.value for name, figure in manifest.leakage.items()},
     }
 
@@ -125,7 +125,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "split", f"{policy.policy}, seed {policy.seed}"
     if kept := policy.notes.get("kept"):
         yield "kept", f"{kept['records']:,} records of a build, {kept['new']:,} new, {kept['gone']:,} gone"
-    if price := price_of(manifest.splits, manifest.unused).sentence():
+    if price := split_cost(manifest.splits, manifest.unused).sentence():
         yield "price", price
     if empty := [split for split in SPLITS if not counts[split]]:
         yield "empty", f"{' and '.join(empty)}: no record lies there"

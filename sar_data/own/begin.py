@@ -25,7 +25,7 @@ from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 from sar_data.split.blocks import Blocks
-from sar_data.split.gaps import better
+from sar_data.split.missing_classes import find_better_split
 
 UNITS = "dB, power, amplitude, DN (no radiometric meaning), 8-bit (a stretched picture) or phase"
 LINE = 118
@@ -288,7 +288,7 @@ def _split(declaration: Declaration, found: Survey, seen: Evidence) -> Iterator[
 
 def _blocks(seen: Evidence) -> str:
     """Return the advice on blocks: the largest that leave samples of every class in train, val and test."""
-    found = better("blocks", {"blocks": Blocks()}, Blocks(), seen.placed, seed=0)
+    found = find_better_split("blocks", {"blocks": Blocks()}, Blocks(), seen.placed, seed=0)
     if found is None or found[1].empty:
         return "They are too few, or too near to each other, for blocks that leave some in each of train, val and test."
     split, gaps = found

@@ -18,7 +18,7 @@ from sar_data.own.survey import Survey
 from sar_data.raster import mixed, tiff
 from sar_data.record import FARTHEST, IGNORE, Image, Record
 from sar_data.spec import Tree
-from sar_data.split.neighbours import boxes_of, near
+from sar_data.split.neighbours import boxes_of, find_near
 
 LEAST_DB, MOST_DB = -60.0, 40.0  # between them lies all backscatter in dB
 LARGEST_DB = 100.0  # of any number of 16 bits, be it uncalibrated
@@ -189,7 +189,7 @@ def _touching(placed: Sequence[Record]) -> float | None:
     for crs in {record.crs for record in placed}:
         boxes = boxes_of([record for record in placed if record.crs == crs])
         for i in range(len(boxes)):
-            touch.append(bool(near(boxes[i : i + 1], np.delete(boxes, i, axis=0))[0]))
+            touch.append(bool(find_near(boxes[i : i + 1], np.delete(boxes, i, axis=0))[0]))
     return sum(touch) / len(touch) if touch else None
 
 

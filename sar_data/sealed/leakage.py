@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from sar_data.progress import Progress
 from sar_data.sealed.documents import LeakageFigure
-from sar_data.split.ground import Ground
-from sar_data.split.leakage import EXTENTS, Leakage, on_the_ground, unknown
+from sar_data.split.footprints import Footprints
+from sar_data.split.leakage import EXTENTS, Leakage, footprint_leakage, reason_unknown
 from sar_data.split.neighbours import check_boxes
 from sar_data.statistics.alike import Alike, alike, has_structure
 from sar_data.statistics.thumbnail import CELLS, Thumbs
@@ -61,7 +61,7 @@ def records_share(queries: pa.Table, targets: pa.Table) -> Card:
 
     Raises SplitError where a footprint is empty or reversed.
     """
-    found = on_the_ground(ground_of(queries), ground_of(targets))
+    found = footprint_leakage(ground_of(queries), ground_of(targets))
     for name in ("group", "place"):
         ours, theirs = (side[name].combine_chunks() for side in (queries, targets))
         shared = pc.is_in(ours, theirs.unique().drop_null())
@@ -148,7 +148,7 @@ def pair(found: Card, prefix: str = "") -> Card:
     return {name: found[prefix + name] for name in MEANINGS if prefix + name in found}
 
 
-def ground_of(table: pa.Table) -> Ground:
+def ground_of(table: pa.Table) -> Footprints:
     """Return where the rows of an index or a scan lie; raise SplitError where a footprint is empty or reversed."""
     lists = table["footprint"].combine_chunks()
     frames = pc.coalesce(table["reference_frame"], table["crs"])
@@ -157,7 +157,7 @@ def ground_of(table: pa.Table) -> Ground:
     boxes = np.full((len(table), 4), np.nan)
     boxes[rows] = lists.filter(known).flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
     check_boxes(boxes[rows], lambda row: str(table["key"][int(rows[row])]))
-    return Ground.from_columns(boxes, frames.to_pylist())
+    return Footprints.from_columns(boxes, frames.to_pylist())
 
 
 def _mask(values: pa.BooleanArray) -> Mask:
@@ -170,7 +170,7 @@ def _figure(share: Leakage) -> LeakageFigure:
 
 def _share(what: str, shared: Mask, ours: Mask, theirs: Mask) -> Leakage:
     """Return the share of the samples that have `what`, of which some are shared."""
-    if reason := unknown(len(ours), ours, theirs, what):
+    if reason := reason_unknown(len(ours), ours, theirs, what):
         return Leakage(None, len(ours), reason)
     blind = int((~ours).sum() + (~theirs).sum())
     return Leakage(float(shared[ours].mean()), int(ours.sum()), f"{blind:,} samples have no {what}" if blind else "")

@@ -30,21 +30,21 @@ def labels_of(record: Record) -> tuple[int, ...]:
     raise SplitError(f"record {record.key!r}: expected the labels of a task, found none: use `split=random`")
 
 
-def _flat(labels: Sequence[tuple[int, ...]]) -> tuple[Counts, Counts]:
+def _flatten(labels: Sequence[tuple[int, ...]]) -> tuple[Counts, Counts]:
     """Return the labels one after the other, and the sample of each."""
     lengths = np.fromiter(map(len, labels), dtype=np.int64, count=len(labels))
     flat = np.fromiter(chain.from_iterable(labels), dtype=np.int64, count=int(lengths.sum()))
     return flat, np.repeat(np.arange(len(labels)), lengths)
 
 
-def spread(labels: Sequence[tuple[int, ...]], shares: Shares, before: Codes) -> Codes:
+def stratify_samples(labels: Sequence[tuple[int, ...]], shares: Shares, before: Codes) -> Codes:
     """Return the bin of each sample, so that each label is shared out as `shares` say; `before` has what is placed.
 
     A label at a time instead of a sample at a time: the samples of the rarest remaining label, in their order, are
     apportioned by what each bin still needs of it. A label is thus exact to one sample, unless rarer labels that occur
     with it have already filled a bin.
     """
-    flat, sample = _flat(labels)
+    flat, sample = _flatten(labels)
     matrix = np.zeros((int(flat.max(initial=-1)) + 1, len(labels)), dtype=np.bool_)
     matrix[flat, sample] = True
     codes, waiting = before.copy(), before == FREE
@@ -52,21 +52,21 @@ def spread(labels: Sequence[tuple[int, ...]], shares: Shares, before: Codes) -> 
     for code in range(len(shares)):
         need[code] -= matrix[:, before == code].sum(axis=1)
         room[code] -= np.count_nonzero(before == code)
-    left = matrix[:, waiting].sum(axis=1)
-    while left.any():
-        label = int(np.where(left > 0, left, left.max() + 1).argmin())
+    remaining = matrix[:, waiting].sum(axis=1)
+    while remaining.any():
+        label = int(np.where(remaining > 0, remaining, remaining.max() + 1).argmin())
         members = np.flatnonzero(matrix[label] & waiting)
         quota = _apportion(len(members), need[:, label], room)
         parts = np.split(members, np.cumsum(quota)[:-1])
         for code, part in enumerate(parts):
             codes[part] = code
-            found = matrix[:, part].sum(axis=1)
-            need[code] -= found
+            counts = matrix[:, part].sum(axis=1)
+            need[code] -= counts
             room[code] -= len(part)
-            left -= found
+            remaining -= counts
         waiting[members] = False
-    rest = np.flatnonzero(waiting)
-    codes[rest] = np.repeat(np.arange(len(shares)), _apportion(len(rest), room, room))
+    unplaced = np.flatnonzero(waiting)
+    codes[unplaced] = np.repeat(np.arange(len(shares)), _apportion(len(unplaced), room, room))
     return codes
 
 
@@ -83,7 +83,7 @@ def _apportion(count: int, need: Shares, room: Shares) -> Counts:
     return quota
 
 
-def balanced(
+def stratify_units(
     unit: Counts, labels: Sequence[tuple[int, ...]], shares: Shares, order: npt.NDArray[np.intp], before: Codes
 ) -> Codes:
     """Return the bin of each unit, so that the labels of its samples are shared out as `shares` say.
@@ -95,7 +95,7 @@ def balanced(
     each relative to its expectation, grows least. Then units are moved where that makes the sum less. A
     bin that has a share and would stay empty gets the smallest unit.
     """
-    flat, sample = _flat(labels)
+    flat, sample = _flatten(labels)
     counts = np.zeros((len(before), int(flat.max(initial=-1)) + 2), dtype=np.int64)
     np.add.at(counts, (unit[sample], flat), 1)
     counts[:, -1] = np.bincount(unit, minlength=len(before))  # the samples themselves count as one more label
@@ -108,30 +108,32 @@ def balanced(
     for code in range(len(shares)):
         need[code] -= counts[before == code].sum(axis=0)
 
-    def put(one: int) -> bool:
+    def place(unit_number: int) -> bool:
         """Place a unit, or place it anew; say whether it moved."""
-        held, old = np.flatnonzero(counts[one]), codes[one]
-        own = counts[one, held]
+        labels_here, old = np.flatnonzero(counts[unit_number]), codes[unit_number]
+        own = counts[unit_number, labels_here]
         if old != FREE:
-            need[old, held] += own
-        codes[one] = code = int(((own - 2 * need[:, held]) * own * weights[:, held]).sum(axis=1).argmin())
-        need[code, held] -= own
+            need[old, labels_here] += own
+        codes[unit_number] = code = int(
+            ((own - 2 * need[:, labels_here]) * own * weights[:, labels_here]).sum(axis=1).argmin()
+        )
+        need[code, labels_here] -= own
         return code != int(old)
 
-    left = counts[codes == FREE].sum(axis=0)
-    while left.any():
-        label = int(np.where(left > 0, left, left.max() + 1).argmin())
+    remaining = counts[codes == FREE].sum(axis=0)
+    while remaining.any():
+        label = int(np.where(remaining > 0, remaining, remaining.max() + 1).argmin())
         members = np.flatnonzero((codes == FREE) & (counts[:, label] > 0))
-        for one in members[np.lexsort((rank[members], -counts[members, label]))].tolist():
-            put(one)
-        left -= counts[members].sum(axis=0)
+        for unit_number in members[np.lexsort((rank[members], -counts[members, label]))].tolist():
+            place(unit_number)
+        remaining -= counts[members].sum(axis=0)
     moving = order[before[order] == FREE].tolist()
     for _ in range(ROUNDS):
-        if not sum(map(put, moving)):
+        if not sum(map(place, moving)):
             break
     for code in range(len(shares)):
         filled = np.bincount(codes, minlength=len(shares))
-        spare = [one for one in moving if filled[codes[one]] > 1]
+        spare = [unit_number for unit_number in moving if filled[codes[unit_number]] > 1]
         if spare and usable[code] and not filled[code]:  # a split without samples tells nothing, whatever its classes
-            codes[min(spare, key=lambda one: int(counts[one, -1]))] = code
+            codes[min(spare, key=lambda unit_number: int(counts[unit_number, -1]))] = code
     return codes

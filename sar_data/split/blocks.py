@@ -10,15 +10,15 @@ import numpy as np
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
 from sar_data.split.balance import FREE
-from sar_data.split.buffer import extents_of, ground_of, leave_out
-from sar_data.split.drawn import TRAIN, Whole, kept_codes, kept_notes
-from sar_data.split.ground import Ground
+from sar_data.split.buffer import extents_of, footprints_of, leave_out
+from sar_data.split.drawn import TRAIN, WholeUnits, kept_codes, kept_notes
+from sar_data.split.footprints import Footprints
 from sar_data.split.placement import assignment, usable
 from sar_data.split.policy import Assignment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blocks(Whole):
+class Blocks(WholeUnits):
     """Place square blocks of `size` by `size` patches, then leave out a buffer of `buffer` patches.
 
     A patch's block is (frame, floor(centre / (size * patch extent))), the extent being the median of its frame. A
@@ -34,7 +34,7 @@ class Blocks(Whole):
     buffer: int = 1
 
     def __post_init__(self) -> None:
-        Whole.__post_init__(self)
+        WholeUnits.__post_init__(self)
         if self.size < 1:
             raise UsageError(f"blocks size: expected at least 1 patch, found {self.size}")
         if self.buffer < 0:
@@ -44,9 +44,9 @@ class Blocks(Whole):
         """Place every usable record by its footprint; raise SplitError where one has none, or train ends empty."""
         positions = usable(records)
         placed = [records[i] for i in positions]
-        ground, before = ground_of(placed), kept_codes(placed, kept)
-        codes, blocks = self.place(self._names(ground), placed, before, seed)
-        reasons = leave_out(codes, ground, self.buffer, before != FREE) if self.buffer else {}
+        footprints, before = footprints_of(placed), kept_codes(placed, kept)
+        codes, blocks = self.place(self._names(footprints), placed, before, seed)
+        reasons = leave_out(codes, footprints, self.buffer, before != FREE) if self.buffer else {}
         if len(codes) and not np.any(codes == TRAIN):
             raise SplitError(
                 f"blocks of {self.size} with a buffer of {self.buffer}: expected train patches, found none left of "
@@ -57,10 +57,10 @@ class Blocks(Whole):
             records, positions, codes, reasons={positions[j]: why for j, why in reasons.items()}, notes=notes
         )
 
-    def _names(self, ground: Ground) -> list[str]:
-        names, extents = [""] * len(ground), extents_of(ground)
-        for frame, rows in ground.members.items():
-            centres = (ground.boxes[rows, :2] + ground.boxes[rows, 2:]) / 2
+    def _names(self, footprints: Footprints) -> list[str]:
+        names, extents = [""] * len(footprints), extents_of(footprints)
+        for frame, rows in footprints.members.items():
+            centres = (footprints.boxes[rows, :2] + footprints.boxes[rows, 2:]) / 2
             cells = np.floor(centres / (self.size * extents[frame])).astype(np.int64)
             for j, (column, row) in zip(rows.tolist(), cells.tolist(), strict=True):
                 names[j] = f"{frame} {column} {row}"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sar_data.errors import SplitError
 from sar_data.record import Record
 from sar_data.split.drawn import TEST, TRAIN, VAL
-from sar_data.split.ground import Ground, touching
+from sar_data.split.footprints import Footprints, find_touching
 from sar_data.split.neighbours import Mask, extent_of
 from sar_data.split.placement import OUT, Codes
 from sar_data.split.policy import SPLITS
@@ -18,7 +18,7 @@ from sar_data.split.policy import SPLITS
 Extents = Mapping[str, npt.NDArray[np.float64]]
 
 
-def ground_of(records: Sequence[Record]) -> Ground:
+def footprints_of(records: Sequence[Record]) -> Footprints:
     """Return the ground of records; raise SplitError where one has no footprint, or nobody knows in which frame."""
     for record in records:
         if record.footprint is None or record.footprint_frame is None:
@@ -27,27 +27,27 @@ def ground_of(records: Sequence[Record]) -> Ground:
                 f"record {record.key!r}: expected a footprint and its crs, found no {missing}: "
                 "use `split=group` or `split=random`, which need no georeference"
             )
-    return Ground.of(records)
+    return Footprints.of(records)
 
 
-def extents_of(ground: Ground) -> Extents:
+def extents_of(footprints: Footprints) -> Extents:
     """Return the usual (width, height) of a footprint of each frame."""
-    return {frame: extent_of(ground.boxes[rows]) for frame, rows in ground.members.items()}
+    return {frame: extent_of(footprints.boxes[rows]) for frame, rows in footprints.members.items()}
 
 
-def leave_out(codes: Codes, ground: Ground, buffer: int, fixed: Mask) -> dict[int, str]:
+def leave_out(codes: Codes, footprints: Footprints, buffer: int, fixed: Mask) -> dict[int, str]:
     """Leave out what lies within `buffer` usual extents of another split, and return the reason of each.
 
     A buffer of 1 leaves out what touches. Evaluation stays as whole as can be: val gives way to test, train to both.
     Samples that are `fixed` stay, and the others give way to them.
     """
-    gaps = {frame: (buffer - 1) * extent for frame, extent in extents_of(ground).items()}
+    gaps = {frame: (buffer - 1) * extent for frame, extent in extents_of(footprints).items()}
     width = f"{buffer} {'patch' if buffer == 1 else 'patches'}"
     reasons: dict[int, str] = {}
 
     def give_way(loser: int, winner: int, winners: Mask) -> None:
-        ours, theirs = np.flatnonzero((codes == loser) & ~fixed), np.flatnonzero((codes == winner) & winners)
-        lost = ours[touching(ground.take(ours), ground.take(theirs), gaps)]
+        losers, winner_rows = np.flatnonzero((codes == loser) & ~fixed), np.flatnonzero((codes == winner) & winners)
+        lost = losers[find_touching(footprints.take(losers), footprints.take(winner_rows), gaps)]
         codes[lost] = OUT
         reasons.update(dict.fromkeys(lost.tolist(), f"buffer: within {width} of {SPLITS[winner]}"))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sar_data.record import Record
 from sar_data.split import frames
-from sar_data.split.ground import Ground
+from sar_data.split.footprints import Footprints
 
 KILOMETRES = 10.0
 """The side of a cell in Major-TOM."""
@@ -22,13 +22,13 @@ def with_cells(records: Sequence[Record]) -> list[Record]:
 
     Raises SplitError where a footprint is empty, reversed or not finite.
     """
-    rows = [i for i, one in enumerate(records) if one.place is None and one.footprint is not None]
-    centres = Ground.of([records[i] for i in rows]).degrees
-    found = list(records)
+    rows = [i for i, record in enumerate(records) if record.place is None and record.footprint is not None]
+    centres = Footprints.of([records[i] for i in rows]).degrees
+    completed = list(records)
     for i, name in zip(rows, cells(centres), strict=True):
         if name is not None:
-            found[i] = replace(records[i], place=name)
-    return found
+            completed[i] = replace(records[i], place=name)
+    return completed
 
 
 def cell_of(frame: str, footprint: tuple[float, float, float, float], kilometres: float = KILOMETRES) -> str | None:

@@ -11,9 +11,9 @@ import numpy as np
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
-from sar_data.split.balance import FREE, Counts, Shares, balanced, labels_of
+from sar_data.split.balance import FREE, Counts, Shares, labels_of, stratify_units
 from sar_data.split.placement import Codes, check_fractions, hash_order
-from sar_data.split.policy import SPLITS, Assignment, Lists, added
+from sar_data.split.policy import SPLITS, Assignment, Lists, optional_parameter
 
 TRAIN, VAL, TEST = range(3)
 MOST_FOLDS = 100
@@ -30,8 +30,8 @@ class Drawn(ABC):
     train: float = 0.8
     val: float = 0.1
     test: float = 0.1
-    folds: int | None = added(None)
-    fold: int = added(0)
+    folds: int | None = optional_parameter(None)
+    fold: int = optional_parameter(0)
 
     def __post_init__(self) -> None:
         if self.folds is None:
@@ -91,18 +91,18 @@ def kept_codes(records: Sequence[Record], kept: Mapping[str, str]) -> Codes:
     if not kept:
         return np.full(len(records), FREE, dtype=np.int8)
     code = {name: i for i, name in enumerate(SPLITS)}
-    found = (code.get(kept.get(record.key, ""), FREE) for record in records)
-    return np.fromiter(found, dtype=np.int8, count=len(records))
+    codes = (code.get(kept.get(record.key, ""), FREE) for record in records)
+    return np.fromiter(codes, dtype=np.int8, count=len(records))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whole(Drawn):
+class WholeUnits(Drawn):
     """A policy that places whole units; `stratified` shares out the classes of the first task as evenly as they allow.
 
     Without it units go, in the order of their hashes, where most samples are missing.
     """
 
-    stratified: bool = added(False)
+    stratified: bool = optional_parameter(False)
 
     def place(self, names: Sequence[str], records: Sequence[Record], before: Codes, seed: int) -> tuple[Codes, int]:
         """Return the split of each record, given the name of its unit, and the number of units."""
@@ -111,19 +111,19 @@ class Whole(Drawn):
         units, sizes = list(number), np.bincount(unit, minlength=len(number))
         if units and self.folds is not None and len(units) < self.folds:
             raise SplitError(f"split folds: expected at least {self.folds} units to part, found {len(units)}")
-        settled = _settled(unit, units, before)
+        settled = _codes_of_kept_units(unit, units, before)
         order = hash_order(units, seed)
         if self.stratified:
-            codes = balanced(unit, [labels_of(record) for record in records], self.bins, order, settled)
+            codes = stratify_units(unit, [labels_of(record) for record in records], self.bins, order, settled)
         else:
-            codes = filled(sizes, self.bins, order, settled)
+            codes = fill_parts(sizes, self.bins, order, settled)
         placed = self.homes[codes][unit]
         if len(placed) and not np.any(placed == TRAIN):
             raise SplitError(f"expected train samples, found none in {len(units)} units: take smaller units or shares")
         return placed, len(units)
 
 
-def _settled(unit: Counts, units: Sequence[str], before: Codes) -> Codes:
+def _codes_of_kept_units(unit: Counts, units: Sequence[str], before: Codes) -> Codes:
     """Return the split of each unit of which a record is kept, FREE of the others."""
     codes = np.full(len(units), FREE, dtype=np.int8)
     for code in range(len(SPLITS)):
@@ -143,11 +143,13 @@ def place_groups(sizes: Mapping[str, int], shares: Sequence[float], seed: int) -
     """Return the part of each group, given the number of samples of each, as `filled` says."""
     names = list(sizes)
     free = np.full(len(names), FREE, dtype=np.int8)
-    codes = filled(np.fromiter(sizes.values(), np.int64, len(names)), np.array(shares), hash_order(names, seed), free)
+    codes = fill_parts(
+        np.fromiter(sizes.values(), np.int64, len(names)), np.array(shares), hash_order(names, seed), free
+    )
     return dict(zip(names, codes.tolist(), strict=True))
 
 
-def filled(sizes: Counts, shares: Shares, order: Codes | Counts, before: Codes) -> Codes:
+def fill_parts(sizes: Counts, shares: Shares, order: Codes | Counts, before: Codes) -> Codes:
     """Return the part of each unit, given their sizes; `before` has those that are placed.
 
     In their order, each unit goes to the part that lacks most samples, between equals to the first. The first unit of
@@ -155,14 +157,14 @@ def filled(sizes: Counts, shares: Shares, order: Codes | Counts, before: Codes) 
     """
     codes = before.copy()
     lack = (shares * sizes.sum()).tolist()
-    for one in np.flatnonzero(before != FREE).tolist():
-        lack[before[one]] -= int(sizes[one])
-    begun = bool((before != FREE).any())
-    for one in order.tolist():
-        if codes[one] == FREE:
-            code = lack.index(max(lack)) if begun else 0
-            codes[one], begun = code, True
-            lack[code] -= int(sizes[one])
+    for unit in np.flatnonzero(before != FREE).tolist():
+        lack[before[unit]] -= int(sizes[unit])
+    has_units = bool((before != FREE).any())
+    for unit in order.tolist():
+        if codes[unit] == FREE:
+            code = lack.index(max(lack)) if has_units else 0
+            codes[unit], has_units = code, True
+            lack[code] -= int(sizes[unit])
     return codes
 
 
@@ -170,5 +172,5 @@ def kept_notes(records: Sequence[Record], kept: Mapping[str, str]) -> dict[str, 
     """Return how many records of a kept split are here, new, and gone, for the manifest; nothing where none is kept."""
     if not kept:
         return {}
-    here = Counter(record.key in kept for record in records)
-    return {"kept": {"records": here[True], "new": here[False], "gone": len(kept) - here[True]}}
+    present = Counter(record.key in kept for record in records)
+    return {"kept": {"records": present[True], "new": present[False], "gone": len(kept) - present[True]}}

@@ -24,8 +24,8 @@ class Folders:
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record; the seed plays no part."""
         positions = usable(records)
-        told = [records[i].attrs.get(ATTR) for i in positions]
-        codes = np.array([SPLITS.index(name) if name in SPLITS else OUT for name in told], dtype=np.int8)
+        names = [records[i].attrs.get(ATTR) for i in positions]
+        codes = np.array([SPLITS.index(name) if name in SPLITS else OUT for name in names], dtype=np.int8)
         reasons = {
             i: "in no folder of a split" for i, code in zip(positions, codes.tolist(), strict=True) if code == OUT
         }

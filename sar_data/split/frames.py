@@ -44,41 +44,41 @@ DEGREES = ("EPSG:4326", "OGC:CRS84", "EPSG:4258", "EPSG:4269")
 
 def is_on_earth(frame: str) -> bool:
     """Say whether the place on the earth of a frame's coordinates is known."""
-    return _pair(frame) is not None
+    return _find_conversions(frame) is not None
 
 
 def to_degrees(frame: str, points: Points) -> Points:
     """Return longitude and latitude of points of a frame; raise ValueError where the frame is none of the known."""
-    return _known(frame)[0](points)
+    return _conversions(frame)[0](points)
 
 
 def from_degrees(frame: str, points: Points) -> Points:
     """Return the coordinates in a frame of (longitude, latitude); raise ValueError for a frame that is not known."""
-    return _known(frame)[1](points)
+    return _conversions(frame)[1](points)
 
 
-Change = Callable[[Points], Points]
+Conversion = Callable[[Points], Points]
 
 
-def _known(frame: str) -> tuple[Change, Change]:
-    if (pair := _pair(frame)) is None:
+def _conversions(frame: str) -> tuple[Conversion, Conversion]:
+    if (pair := _find_conversions(frame)) is None:
         raise ValueError(f"expected degrees, web Mercator or a zone of UTM, found {frame}")
     return pair
 
 
-def _pair(frame: str) -> tuple[Change, Change] | None:
+def _find_conversions(frame: str) -> tuple[Conversion, Conversion] | None:
     """Return what leads from a frame to degrees, and back."""
     if frame in DEGREES:
-        return _same, _same
+        return _identity, _identity
     if frame == "EPSG:3857":
         return _from_mercator, _to_mercator
-    if (found := _UTM.fullmatch(frame)) is None or (zone := int(found[2])) not in _ZONES[found[1]]:
+    if (match := _UTM.fullmatch(frame)) is None or (zone := int(match[2])) not in _ZONES[match[1]]:
         return None
-    meridian, south = 6 * zone - 183, _SOUTH if found[1] == "327" else 0.0
+    meridian, south = 6 * zone - 183, _SOUTH if match[1] == "327" else 0.0
     return lambda points: _from_utm(points, meridian, south), lambda points: _to_utm(points, meridian, south)
 
 
-def _same(points: Points) -> Points:
+def _identity(points: Points) -> Points:
     return points
 
 
@@ -107,9 +107,9 @@ def _from_utm(points: Points, meridian: float, south: float) -> Points:
     for _ in range(3):
         root = np.hypot(1, tangent)
         sigma = np.sinh(e * np.arctanh(e * tangent / root))
-        found = tangent * np.hypot(1, sigma) - sigma * root
-        slope = np.hypot(1, found) * root * (1 - e * e) / (1 + (1 - e * e) * tangent**2)
-        tangent += (conformal - found) / slope
+        estimate = tangent * np.hypot(1, sigma) - sigma * root
+        slope = np.hypot(1, estimate) * root * (1 - e * e) / (1 + (1 - e * e) * tangent**2)
+        tangent += (conformal - estimate) / slope
     return np.column_stack([(np.degrees(longitude) + meridian + 180) % 360 - 180, np.degrees(np.arctan(tangent))])
 
 

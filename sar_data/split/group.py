@@ -10,17 +10,17 @@ import numpy as np
 from sar_data.errors import SplitError, UsageError, unknown
 from sar_data.record import Record
 from sar_data.split.balance import FREE
-from sar_data.split.buffer import ground_of, leave_out
-from sar_data.split.drawn import TRAIN, Whole, kept_codes, kept_notes
+from sar_data.split.buffer import footprints_of, leave_out
+from sar_data.split.drawn import TRAIN, WholeUnits, kept_codes, kept_notes
 from sar_data.split.placement import assignment, usable
-from sar_data.split.policy import Assignment, added
+from sar_data.split.policy import Assignment, optional_parameter
 
 FIELDS = {"group": "group", "acquisition": "group", "place": "place"}
 """What a split may go by → the field of a record that says it; any other word is an attribute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group(Whole):
+class Group(WholeUnits):
     """Place whole groups, in the order of their hashes, where most samples are still missing.
 
     `by` says what is not torn apart: "group" or "acquisition" (a scene, one flight), "place" (a unit of ground, such as
@@ -31,11 +31,11 @@ class Group(Whole):
     unequal groups miss the shares: val or test may stay empty.
     """
 
-    by: str = added("group")
-    buffer: int = added(0)
+    by: str = optional_parameter("group")
+    buffer: int = optional_parameter(0)
 
     def __post_init__(self) -> None:
-        Whole.__post_init__(self)
+        WholeUnits.__post_init__(self)
         if self.buffer < 0:
             raise UsageError(f"group buffer: expected 0 patches or more, found {self.buffer}")
 
@@ -47,7 +47,7 @@ class Group(Whole):
         codes, groups = self.place(units_by(self.by, placed), placed, before, seed)
         reasons: dict[int, str] = {}
         if self.buffer:
-            lost = leave_out(codes, ground_of(placed), self.buffer, before != FREE)
+            lost = leave_out(codes, footprints_of(placed), self.buffer, before != FREE)
             reasons = {positions[j]: why for j, why in lost.items()}
             if placed and not np.any(codes == TRAIN):
                 raise SplitError(
@@ -64,13 +64,13 @@ def units_by(by: str, records: Sequence[Record]) -> list[str]:
     Raises UsageError where no record says it, and SplitError where only some do.
     """
     field = FIELDS.get(by)
-    found = [getattr(one, field) if field else one.attrs.get(by) for one in records]
-    units = [one for one in found if one is not None]
-    if len(units) == len(found):
+    values = [getattr(record, field) if field else record.attrs.get(by) for record in records]
+    units = [value for value in values if value is not None]
+    if len(units) == len(values):
         return units
     if not units and not field:
         raise unknown("unit of a group split", by, [*FIELDS, *records[0].attrs])
     raise SplitError(
-        f"record {records[found.index(None)].key!r}: expected a {by}, found none: "
+        f"record {records[values.index(None)].key!r}: expected a {by}, found none: "
         "use `split=random` or `split=stratified`, or let the pipeline's scan say it"
     )

@@ -9,10 +9,10 @@ import numpy as np
 
 from sar_data.record import Record
 from sar_data.split import frames
-from sar_data.split.ground import Ground, identical, touching
+from sar_data.split.footprints import Footprints, find_identical, find_touching
 from sar_data.split.neighbours import Mask, extent_of
 
-MOST_BLIND = 0.05
+MAX_MISSING = 0.05
 """Share of the samples of either side that may lack what is compared, so that the others still tell of the split."""
 EXTENTS = (1, 2, 4, 8)
 """Distances to the nearest sample, in extents of a footprint; farther ones are not told apart."""
@@ -36,15 +36,15 @@ def touching_share(records: Sequence[Record], split: Sequence[str]) -> float | N
     None means unknown, never 0, as in `on_the_ground`. Raises SplitError where a footprint is empty or reversed.
     """
     test, train = (
-        Ground.of([record for record, name in zip(records, split, strict=True) if name == side])
+        Footprints.of([record for record, name in zip(records, split, strict=True) if name == side])
         for side in ("test", "train")
     )
-    if unknown(len(test), test.known, train.known, "footprint"):
+    if reason_unknown(len(test), test.known, train.known, "footprint"):
         return None
-    return float(touching(test.take(test.known), train).mean())
+    return float(find_touching(test.take(test.known), train).mean())
 
 
-def on_the_ground(queries: Ground, targets: Ground) -> dict[str, Leakage]:
+def footprint_leakage(queries: Footprints, targets: Footprints) -> dict[str, Leakage]:
     """Return the shares of the queries that have a target near, by name.
 
     `touching`: their footprints intersect or share an edge or a corner, within 1e-6 of the extent. `identical`: they
@@ -54,34 +54,36 @@ def on_the_ground(queries: Ground, targets: Ground) -> dict[str, Leakage]:
     doi:10.1016/j.ophoto.2022.100018).
     """
     names = ("touching", "identical", *(f"within_{extents}" for extents in EXTENTS))
-    if reason := unknown(len(queries), queries.known, targets.known, "footprint"):
+    if reason := reason_unknown(len(queries), queries.known, targets.known, "footprint"):
         return dict.fromkeys(names, Leakage(None, len(queries), reason))
-    seen = queries.take(queries.known)
-    reason = "; ".join(_unseen(queries, targets))
-    touched = touching(seen, targets)
-    shares = {"touching": touched, "identical": identical(seen, targets)}
-    sizes = _sizes(seen, targets)
+    with_footprint = queries.take(queries.known)
+    reason = "; ".join(_list_limits(queries, targets))
+    touched = find_touching(with_footprint, targets)
+    shares = {"touching": touched, "identical": find_identical(with_footprint, targets)}
+    sizes = _sizes(with_footprint, targets)
     for extents in EXTENTS:
         touched = touched.copy()  # who touches is near: only the others are sought in the larger circle
-        rest = ~touched
-        touched[rest] = touching(seen.take(rest), targets, {name: extents * size for name, size in sizes.items()})
+        remaining = ~touched
+        touched[remaining] = find_touching(
+            with_footprint.take(remaining), targets, {name: extents * size for name, size in sizes.items()}
+        )
         shares[f"within_{extents}"] = touched
-    return {name: Leakage(float(shares[name].mean()), len(seen), reason) for name in names}
+    return {name: Leakage(float(shares[name].mean()), len(with_footprint), reason) for name in names}
 
 
-def unknown(count: int, ours: Mask, theirs: Mask, what: str) -> str:
+def reason_unknown(count: int, query_mask: Mask, target_mask: Mask, what: str) -> str:
     """Return why a share of `count` samples is not known, empty where it is: both masks say who has `what`."""
     if not count:
         return "there are no samples"
-    if not len(theirs):
+    if not len(target_mask):
         return "there is nothing to compare with"
-    blind = [int((~known).sum()) > MOST_BLIND * len(known) for known in (ours, theirs)]
-    if not any(blind):
+    lacking = [int((~mask).sum()) > MAX_MISSING * len(mask) for mask in (query_mask, target_mask)]
+    if not any(lacking):
         return ""
-    return f"{'some' if ours.any() and theirs.any() else 'the'} samples have no {what}"
+    return f"{'some' if query_mask.any() and target_mask.any() else 'the'} samples have no {what}"
 
 
-def _sizes(queries: Ground, targets: Ground) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+def _sizes(queries: Footprints, targets: Footprints) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
     """Return the usual extent (x, y) of the footprints of each frame."""
     names = {*queries.members, *targets.members}
     parts = {
@@ -90,11 +92,11 @@ def _sizes(queries: Ground, targets: Ground) -> dict[str, np.ndarray[tuple[int, 
     return {name: extent_of(np.concatenate(boxes)) for name, boxes in parts.items()}
 
 
-def _unseen(queries: Ground, targets: Ground) -> list[str]:
+def _list_limits(queries: Footprints, targets: Footprints) -> list[str]:
     """Return what shares of near samples say nothing about."""
     count = sum(int((~side.known).sum()) for side in (queries, targets))
-    found = [f"{count:,} samples have no footprint"] if count else []
+    limits = [f"{count:,} samples have no footprint"] if count else []
     own = {name for side in (queries, targets) for name in side.members if not frames.is_on_earth(name)}
     if len(own) > 1:
-        found.append(f"footprints in {len(own):,} frames are compared within each alone, such as {min(own)}")
-    return found
+        limits.append(f"footprints in {len(own):,} frames are compared within each alone, such as {min(own)}")
+    return limits

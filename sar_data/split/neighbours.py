@@ -50,7 +50,7 @@ def extent_of(boxes: Boxes) -> npt.NDArray[np.float64]:
     return np.array(np.median(boxes[:, 2:] - boxes[:, :2], axis=0), dtype=np.float64)
 
 
-def near(queries: Boxes, targets: Boxes, gap: npt.ArrayLike = (0.0, 0.0)) -> Mask:
+def find_near(queries: Boxes, targets: Boxes, gap: npt.ArrayLike = (0.0, 0.0)) -> Mask:
     """Say for each query whether any target lies at most `gap` (x, y) away from it.
 
     A gap of 0 means touching: boxes that intersect or share an edge or a corner, within 1e-6 of the pair's mean
@@ -66,9 +66,9 @@ def search(queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: 
     `test` gets rows of queries and of targets, pair by pair. Cells of the grid are as large as the largest box plus the
     gap, so boxes of similar size are fast, and one box of a hundred times the size is slow but right.
     """
-    found = np.zeros(len(queries), dtype=np.bool_)
+    matches = np.zeros(len(queries), dtype=np.bool_)
     if not len(queries) or not len(targets):
-        return found
+        return matches
     everything = np.concatenate([queries, targets])
     low, high = everything[:, :2].min(axis=0), everything[:, 2:].max(axis=0)
     largest = (everything[:, 2:] - everything[:, :2]).max(axis=0)
@@ -85,13 +85,13 @@ def search(queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: 
         # Three cells one above the other have consecutive numbers: one run of the sorted targets.
         start = np.searchsorted(target_code, query_code + column - 1, side="left")
         stop = np.searchsorted(target_code, query_code + column + 1, side="right")
-        open_queries = np.flatnonzero(~found & (start < stop))
+        open_queries = np.flatnonzero(~matches & (start < stop))
         while len(open_queries):
             hit = test(open_queries, order[start[open_queries]])
-            found[open_queries[hit]] = True
+            matches[open_queries[hit]] = True
             start[open_queries] += 1
             open_queries = open_queries[~hit & (start[open_queries] < stop[open_queries])]
-    return found
+    return matches
 
 
 def _cells(boxes: Boxes, low: Boxes, cell: Boxes) -> npt.NDArray[np.int64]:

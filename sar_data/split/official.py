@@ -75,8 +75,10 @@ def _row(
         return ()
     where = f"{name}, line {number + 1}"
     if len(cells) not in columns:
-        wanted = " or ".join(map(str, columns))
-        raise SplitError(f"{where}: expected columns: {wanted}, found {len(cells)} in {line[:120]!r}: correct the line")
+        allowed = " or ".join(map(str, columns))
+        raise SplitError(
+            f"{where}: expected columns: {allowed}, found {len(cells)} in {line[:120]!r}: correct the line"
+        )
     raise SplitError(
         f"{where}: expected a name that matches {pattern.pattern}, found {wrong[0][:120]!r}: "
         "fetch the list anew, or correct the line"
@@ -110,9 +112,9 @@ class Official:
         # A mapping is welcome, but cannot be hashed and could be changed from outside.
         object.__setattr__(self, "exclude", tuple(dict(self.exclude).items()))
         names = [self.train, self.val, self.test, self.mapping, *dict(self.exclude)]
-        given = [name for name in names if name is not None]
-        if len(set(given)) != len(given):
-            raise UsageError(f"official lists: expected each name once, found {', '.join(given)}: name other lists")
+        listed = [name for name in names if name is not None]
+        if len(set(listed)) != len(listed):
+            raise UsageError(f"official lists: expected each name once, found {', '.join(listed)}: name other lists")
         try:
             re.compile(self.id_pattern)
         except re.error as error:
@@ -139,27 +141,27 @@ class Official:
         malformed, contradict each other, or name none of the records.
         """
         self.check_lists(lists)
-        shelf = _Shelf(lists, re.compile(self.id_pattern))
+        files = _ListFiles(lists, re.compile(self.id_pattern))
         required = {name: code for code, name in enumerate((self.train, self.val, self.test)) if name is not None}
         reasons_of = dict(self.exclude)
-        placed = _placed(shelf, self.required)
-        excluded = _excluded(shelf, list(reasons_of), placed)
+        placed = _read_required(files, self.required)
+        excluded = _read_exclusions(files, list(reasons_of), placed)
         positions = usable(records)
-        aliases, mapped = self._aliases([records[i] for i in positions], shelf)
-        complete = not self.subset and all(name in shelf.notes for name in reasons_of)
+        aliases, mapped = self._aliases([records[i] for i in positions], files)
+        complete = not self.subset and all(name in files.notes for name in reasons_of)
         matched = dict.fromkeys((*required, *reasons_of), 0)
         codes = np.full(len(positions), OUT, dtype=np.int8)
         reasons: dict[int, str] = {}
         bad: dict[str, str] = {}
         for j, (i, alias) in enumerate(zip(positions, aliases, strict=True)):
             key = records[i].key
-            found = _found(key, alias, placed, excluded)
-            for name in found:
+            matches = _lists_of(key, alias, placed, excluded)
+            for name in matches:
                 matched[name] += 1
-            if found and found[0] in required:
-                codes[j] = required[found[0]]
-            elif found:
-                reasons[i] = "; ".join(reasons_of[name] for name in found)
+            if matches and matches[0] in required:
+                codes[j] = required[matches[0]]
+            elif matches:
+                reasons[i] = "; ".join(reasons_of[name] for name in matches)
             elif complete:
                 reasons[i] = bad[key] = f"in none of the official lists {', '.join(required)}{self._hint(alias)}"
             else:
@@ -170,17 +172,17 @@ class Official:
                 f"{records[positions[0]].key!r}, found none, but names such as {next(iter(placed), None)!r}"
                 f"{self._hint(aliases[0])}: give this dataset's lists with `lists=…`, or use `split=random`"
             )
-        notes = {name: {**note, "matched": matched.get(name, mapped)} for name, note in shelf.notes.items()}
+        notes = {name: {**note, "matched": matched.get(name, mapped)} for name, note in files.notes.items()}
         return assignment(records, positions, codes, reasons=reasons, bad=bad, notes={"lists": notes})
 
-    def _aliases(self, records: Sequence[Record], shelf: _Shelf) -> tuple[list[str | None], int]:
+    def _aliases(self, records: Sequence[Record], files: _ListFiles) -> tuple[list[str | None], int]:
         """Return each record's other name, and how many of them only the mapping knew."""
         aliases = [record.attrs.get(self.alias_attr) for record in records]
         # The mapping has a row for every sample there is: it is read only where a record does not bring its own.
         if self.mapping is None or None not in aliases:
             return aliases, 0
         alias_of: dict[str, str] = {}
-        for alias, key in shelf.read(self.mapping, columns=(2,)) or ():
+        for alias, key in files.read(self.mapping, columns=(2,)) or ():
             if alias_of.setdefault(key, alias) != alias:
                 raise SplitError(
                     f"{self.mapping}: expected one name beside {key!r:.80}, found {alias_of[key]!r:.80} and "
@@ -197,7 +199,7 @@ class Official:
         return f" (it has no {self.alias_attr}, and {self.mapping} does not give one)"
 
 
-class _Shelf:
+class _ListFiles:
     """The lists that were opened, with the facts about each for the manifest."""
 
     def __init__(self, lists: Lists, pattern: re.Pattern[str]) -> None:
@@ -215,41 +217,43 @@ class _Shelf:
         return rows
 
 
-def _placed(shelf: _Shelf, required: Sequence[str]) -> dict[str, str]:
+def _read_required(files: _ListFiles, required: Sequence[str]) -> dict[str, str]:
     """Return for every name the required list that holds it."""
-    found = {name: shelf.read(name) for name in required}
+    rows_of = {name: files.read(name) for name in required}
     placed: dict[str, str] = {}
-    for name, rows in found.items():
+    for name, rows in rows_of.items():
         own = dict.fromkeys(chain.from_iterable(rows or ()), name)
         twice = placed.keys() & own.keys()
         if twice:
-            one = min(twice)
+            name_twice = min(twice)
             raise SplitError(
-                f"official lists: expected {one!r} in one list, found it in {placed[one]} and {name} "
+                f"official lists: expected {name_twice!r} in one list, found it in {placed[name_twice]} and {name} "
                 f"({len(twice)} such names): fetch the lists anew"
             )
         placed.update(own)
     return placed
 
 
-def _excluded(shelf: _Shelf, optional: Sequence[str], placed: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def _read_exclusions(
+    files: _ListFiles, optional: Sequence[str], placed: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
     """Return for every excluded name the exclusion lists that hold it, in their order."""
     excluded: dict[str, tuple[str, ...]] = {}
     for name in optional:
-        own = set(chain.from_iterable(shelf.read(name) or ()))
+        own = set(chain.from_iterable(files.read(name) or ()))
         twice = placed.keys() & own
         if twice:
-            one = min(twice)
+            listed_name = min(twice)
             raise SplitError(
-                f"official lists: expected {one!r} in one list, found it in {placed[one]} and in the exclusion list "
+                f"official lists: expected {listed_name!r} in one list, found it in {placed[listed_name]} and in the exclusion list "
                 f"{name} ({len(twice)} such names): fetch the lists anew"
             )
-        for one in own:
-            excluded[one] = (*excluded.get(one, ()), name)
+        for listed_name in own:
+            excluded[listed_name] = (*excluded.get(listed_name, ()), name)
     return excluded
 
 
-def _found(
+def _lists_of(
     key: str, alias: str | None, placed: Mapping[str, str], excluded: Mapping[str, tuple[str, ...]]
 ) -> tuple[str, ...]:
     """Return the lists that name a record: one required list, or exclusion lists, or none."""

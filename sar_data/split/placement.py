@@ -61,19 +61,19 @@ TOLERANCE = 1e-9
 def check_fractions(train: float, val: float, test: float) -> None:
     """Raise UsageError unless each share is in [0, 1], train is above 0 and all sum to 1 within 1e-9."""
     shares = dict(zip(SPLITS, (train, val, test), strict=True))
-    found = ", ".join(f"{name}={share}" for name, share in shares.items())
+    given = ", ".join(f"{name}={share}" for name, share in shares.items())
     for name, share in shares.items():
         # Written so that NaN, which compares false with everything, is refused as well.
         if not 0 <= share <= 1:
-            raise UsageError(f"split fraction {name}: expected a number from 0 to 1, found {share} ({found})")
+            raise UsageError(f"split fraction {name}: expected a number from 0 to 1, found {share} ({given})")
     if train == 0:
-        raise UsageError(f"split fraction train: expected more than 0, found {found}: nothing could be trained on")
+        raise UsageError(f"split fraction train: expected more than 0, found {given}: nothing could be trained on")
     total = math.fsum(shares.values())
     if abs(total - 1) > TOLERANCE:
-        raise UsageError(f"split fractions: expected a sum of 1, found {total:.12g} ({found}): give all three")
+        raise UsageError(f"split fractions: expected a sum of 1, found {total:.12g} ({given}): give all three")
 
 
-def salted(names: Iterable[str], seed: int) -> npt.NDArray[np.uint64]:
+def salted_hashes(names: Iterable[str], seed: int) -> npt.NDArray[np.uint64]:
     """Return the xxh3_64 of each name, salted by the seed, which may be any whole number."""
     # The seed is hashed first: any integer fits, and neighbouring seeds share nothing. The prefix keeps these
     # hashes apart from those that decide the order of samples in shards, else shards would sort by split.
@@ -84,7 +84,7 @@ def salted(names: Iterable[str], seed: int) -> npt.NDArray[np.uint64]:
 
 def hash_order(names: Sequence[str], seed: int) -> npt.NDArray[np.intp]:
     """Return the positions of the names in the order of their salted hashes."""
-    hashes = salted(names, seed)
+    hashes = salted_hashes(names, seed)
     order = np.argsort(hashes, kind="stable")
     ranked = hashes[order]
     if np.any(ranked[1:] == ranked[:-1]):

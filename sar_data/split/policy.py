@@ -30,7 +30,7 @@ class Assignment:
 LATER = "later"
 
 
-def added(default: Any) -> Any:
+def optional_parameter(default: Any) -> Any:
     """Return a field of a policy that came after builds were made: at its default it is no part of their recipes."""
     return field(default=default, metadata={LATER: True})
 
@@ -39,8 +39,12 @@ def parameters_of(policy: object) -> dict[str, Any]:
     """Return the parameters of a policy by name, without those that came later and are at their defaults."""
     if not is_dataclass(policy):
         return {}
-    values = {one.name: (getattr(policy, one.name), one) for one in fields(policy)}
-    return {name: value for name, (value, one) in values.items() if LATER not in one.metadata or value != one.default}
+    values = {parameter.name: (getattr(policy, parameter.name), parameter) for parameter in fields(policy)}
+    return {
+        name: value
+        for name, (value, parameter) in values.items()
+        if LATER not in parameter.metadata or value != parameter.default
+    }
 
 
 class Lists(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 from sar_data.record import Record
 from sar_data.split.balance import FREE
 from sar_data.split.drawn import Drawn, kept_codes, kept_notes
-from sar_data.split.placement import assignment, salted, usable
+from sar_data.split.placement import assignment, salted_hashes, usable
 from sar_data.split.policy import Assignment
 
 
@@ -26,7 +26,7 @@ class Random(Drawn):
         """Place every usable record; raise SplitError where a key occurs twice."""
         positions = usable(records)
         placed = [records[i] for i in positions]
-        hashes = salted((record.key for record in placed), seed)
+        hashes = salted_hashes((record.key for record in placed), seed)
         # 53 bits fill a float64 exactly and stay below 1; all 64 could round up to 1 and fall behind the last split.
         chance = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
         shares = self.bins

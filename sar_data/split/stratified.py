@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
-from sar_data.split.balance import labels_of, spread
+from sar_data.split.balance import labels_of, stratify_samples
 from sar_data.split.drawn import Drawn, kept_codes, kept_notes
 from sar_data.split.placement import assignment, hash_order, usable
 from sar_data.split.policy import SPLITS, Assignment, Lists
@@ -58,8 +58,8 @@ def approximate_mode(counts: Ints, draws: int, rng: np.random.RandomState) -> In
         picked = rng.choice(tied, size=min(len(tied), missing), replace=False)
         quota[picked] += 1
         missing -= len(picked)
-    whole: Ints = quota.astype(np.int64)
-    return whole
+    result: Ints = quota.astype(np.int64)
+    return result
 
 
 def _check(classes: Ints, counts: Ints, n_train: int, n_test: int) -> None:
@@ -96,7 +96,7 @@ class Stratified(Drawn):
         order = hash_order([record.key for record in placed], seed)
         ranked = [labels_of(placed[j]) for j in order.tolist()]
         codes = np.empty(len(positions), dtype=np.int8)
-        codes[order] = spread(ranked, self.bins, kept_codes(placed, kept)[order])
+        codes[order] = stratify_samples(ranked, self.bins, kept_codes(placed, kept)[order])
         return assignment(records, positions, self.homes[codes], notes=kept_notes(records, kept))
 
 
@@ -119,10 +119,10 @@ class SklearnStratified:
         """Place every usable record; raise SplitError for several labels a record or where classes are too few."""
         positions = sorted(usable(records), key=lambda i: _walk(records[i]))
         labels = [labels_of(records[i]) for i in positions]
-        for i, found in zip(positions, labels, strict=True):
-            if len(found) != 1:
+        for i, record_labels in zip(positions, labels, strict=True):
+            if len(record_labels) != 1:
                 raise SplitError(
-                    f"record {records[i].key!r}: expected exactly one label, found {len(found)}: "
+                    f"record {records[i].key!r}: expected exactly one label, found {len(record_labels)}: "
                     "this draw is for single labels; use `split=stratified`"
                 )
         chosen = stratified_draw(np.array(labels, dtype=np.int64).reshape(-1), self.train, seed)

@@ -19,7 +19,7 @@ from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
-from sar_data.split.neighbours import boxes_of, near
+from sar_data.split.neighbours import boxes_of, find_near
 from tests.contract.pipelines import ListsIn, PipelineContract
 
 
@@ -110,7 +110,7 @@ def test_fgmae_val_is_the_published_draw_with_blocks_of_its_train_as_val(eurosat
     train, val = ([r for r, name in zip(found, carved.split, strict=True) if name == part] for part in ("train", "val"))
     for crs in {record.crs for record in val}:
         one, other = (boxes_of([r for r in part if r.crs == crs]) for part in (train, val))
-        assert not near(one, other, np.zeros(2)).any()
+        assert not find_near(one, other, np.zeros(2)).any()
 
 
 def test_wider_floats_are_narrowed_and_counted(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ from sar_data.sources.archives.open import open_tree
 from sar_data.sources.lists import FoundLists
 from sar_data.sources.scenes import listing
 from sar_data.sources.standin import stand_in
-from sar_data.split.bypath import ByPath
 from sar_data.split.official import Official
+from sar_data.split.path_lists import PathLists
 from tests.contract.trees import walked
 from tests.fuzz.memory import Memory
 from tests.fuzz.mutants import mutated
@@ -338,7 +338,7 @@ def read_mapping(data: bytes) -> None:
 
 
 def read_paths(data: bytes) -> None:
-    policy = ByPath(train="a.bin", val=None, test="val.csv", pattern=r"(S2)(A)?_\d+", alias_attr="none")
+    policy = PathLists(train="a.bin", val=None, test="val.csv", pattern=r"(S2)(A)?_\d+", alias_attr="none")
     named = [Record(key=key, files=RECORDS[0].files) for key in ("S2", "S2/A")]
     policy.assign(named, seed=0, lists=Shelf(data))
 

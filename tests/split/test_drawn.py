@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
 from sar_data.split.blocks import Blocks
+from sar_data.split.cost import split_cost
 from sar_data.split.drawn import Drawn
 from sar_data.split.group import Group
 from sar_data.split.leakage import touching_share
 from sar_data.split.policy import SPLITS, Assignment
-from sar_data.split.price import price_of
 from sar_data.split.random import Random
 from sar_data.split.shares import class_shares
 from sar_data.split.stratified import Stratified
@@ -203,11 +203,11 @@ def test_the_price_of_a_split_is_what_buffers_cost_and_classes_lack() -> None:
         "val": Part(20, {"water": 0.5, "wood": 0.1}),
         "test": Part(20, {"water": 0.6, "wood": 0.05}),
     }
-    price = price_of(parts, {"buffer: within 1 patch of val": 10, "snow": 7})
+    price = split_cost(parts, {"buffer: within 1 patch of val": 10, "snow": 7})
     assert (price.buffered, price.of, price.split, price.label) == (10, 110, "test", "water")
     assert price.deviation == pytest.approx(0.08)  # of 0.52 in all
     assert price.sentence() == (
         "10 of 110 samples (9.1%) lie in buffers; class shares are up to 8.0 points off (water in test)"
     )
-    assert price_of({"train": Part(5, {}), "val": Part(0, {})}, {}).sentence() == ""
-    assert price_of({"train": Part(0, {})}, {}).of == 0
+    assert split_cost({"train": Part(5, {}), "val": Part(0, {})}, {}).sentence() == ""
+    assert split_cost({"train": Part(0, {})}, {}).of == 0

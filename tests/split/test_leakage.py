@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from sar_data.errors import SplitError
 from sar_data.record import Record
-from sar_data.split.ground import Ground, touching
+from sar_data.split.footprints import Footprints, find_touching
 from sar_data.split.leakage import touching_share
-from sar_data.split.neighbours import Boxes, near
+from sar_data.split.neighbours import Boxes, find_near
 from sar_data.split.random import Random
 from sar_data.split.shares import class_shares
 
@@ -51,14 +51,14 @@ def test_neighbours_are_those_of_brute_force(
         raw[:, 2:] += raw[:, :2]
         sides.append(raw)
     queries, targets = sides
-    assert near(queries, targets, (gap * scale, gap * scale)).tolist() == brute(queries, targets, gap * scale)
+    assert find_near(queries, targets, (gap * scale, gap * scale)).tolist() == brute(queries, targets, gap * scale)
 
 
 def test_boxes_of_very_different_size_are_still_exact() -> None:
     rng = np.random.default_rng(5)
     corner = rng.uniform(0, 1000, (400, 2))
     sized = np.hstack([corner, corner + rng.lognormal(0, 2, (400, 2))])
-    assert near(sized[:200], sized[200:]).tolist() == brute(sized[:200], sized[200:], 0)
+    assert find_near(sized[:200], sized[200:]).tolist() == brute(sized[:200], sized[200:], 0)
 
 
 @pytest.mark.parametrize(("shift", "touches"), [(0.0, True), (0.5e-6, True), (2e-6, False), (1.0, False), (-0.5, True)])
@@ -79,14 +79,14 @@ def test_a_random_split_of_a_lattice_leaks_everywhere(seed: int) -> None:
 def test_a_random_split_of_a_lattice_leaves_hardly_a_patch_without_a_train_patch_across_an_edge() -> None:
     """Of four neighbours each is test with a chance of 0.2: 1 - 0.2 ** 4 = 99.84 % have one in train."""
     records = lattice(90, 90)
-    whole = Ground.of(records)
+    whole = Footprints.of(records)
     # Narrower boxes touch across one pair of edges alone, and no corner.
-    narrow = [Ground(whole.boxes + 10 * np.array(edge), whole.code, whole.frames) for edge in NARROWER]
+    narrow = [Footprints(whole.boxes + 10 * np.array(edge), whole.code, whole.frames) for edge in NARROWER]
     shares = []
     for seed in range(5):
         split = np.array(place(Random(train=0.8, val=0, test=0.2), records, seed).split)
         sides = [[ground.take(split == name) for name in ("test", "train")] for ground in narrow]
-        shares.append(np.mean(touching(*sides[0]) | touching(*sides[1])))
+        shares.append(np.mean(find_touching(*sides[0]) | find_touching(*sides[1])))
     assert abs(np.mean(shares) - 0.998) < 0.003
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines._bigearthnet import named
 from sar_data.record import Record
 from sar_data.split.blocks import Blocks
-from sar_data.split.ground import Ground, identical, touching
+from sar_data.split.footprints import Footprints, find_identical, find_touching
 from sar_data.split.group import Group
 from sar_data.split.random import Random
 from sar_data.system.bulk import bulk
@@ -34,7 +34,7 @@ class Patches:
         with bulk():
             self.records: list[Record] = [record for name in names if (record := named(name))]
         assert len(self.records) == len(names) == 549_488
-        self.ground = Ground.of(self.records)
+        self.ground = Footprints.of(self.records)
 
     def score(self, split: Sequence[str]) -> tuple[float, float, float]:
         """Return the shares of test patches that touch train, that show the same ground, and whose tile is in train."""
@@ -42,7 +42,11 @@ class Patches:
         test, train = (self.ground.take(sides == name) for name in ("test", "train"))
         tiles = {record.place for record, side in zip(self.records, split, strict=True) if side == "train"}
         shared = [record.place in tiles for record, side in zip(self.records, split, strict=True) if side == "test"]
-        return float(touching(test, train).mean()), float(identical(test, train).mean()), float(np.mean(shared))
+        return (
+            float(find_touching(test, train).mean()),
+            float(find_identical(test, train).mean()),
+            float(np.mean(shared)),
+        )
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from sar_data.split.policy import SPLITS, Assignment, Lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class AttributeRules:
     """Place a record in the split of which it obeys any rule; one that obeys none is left out, with `otherwise`.
 
     A rule is "class=BMP2 serial=9563|c21 depression=17": each attribute that it names has one of the values.
@@ -30,14 +30,14 @@ class Where:
         positions = usable(records)
         codes = np.full(len(positions), OUT, dtype=np.int8)
         reasons: dict[int, str] = {}
-        parsed = [[_parsed(rule) for rule in rules] for rules in (self.train, self.val, self.test)]
+        parsed = [[_parse_rule(rule) for rule in rules] for rules in (self.train, self.val, self.test)]
         for j, i in enumerate(positions):
             attrs = records[i].attrs
             homes = [code for code, rules in enumerate(parsed) if any(_obeys(attrs, rule) for rule in rules)]
             if len(homes) > 1:
-                found = ", ".join(SPLITS[code] for code in homes)
+                names = ", ".join(SPLITS[code] for code in homes)
                 raise SplitError(
-                    f"record {records[i].key!r}: expected one split by its attributes, found {found}: correct the rules"
+                    f"record {records[i].key!r}: expected one split by its attributes, found {names}: correct the rules"
                 )
             if homes:
                 codes[j] = homes[0]
@@ -46,7 +46,7 @@ class Where:
         return assignment(records, positions, codes, reasons=reasons)
 
 
-def _parsed(rule: str) -> dict[str, list[str]]:
+def _parse_rule(rule: str) -> dict[str, list[str]]:
     try:
         return {name: values.split("|") for name, values in (part.split("=") for part in rule.split())}
     except ValueError:

@@ -13,8 +13,8 @@ from sar_data.record import Record
 from sar_data.split.blocks import Blocks
 from sar_data.split.declared import Declared
 from sar_data.split.drawn import Drawn
-from sar_data.split.gaps import better, gaps_of, warning
 from sar_data.split.group import Group
+from sar_data.split.missing_classes import find_better_split, find_missing_classes, warning
 from sar_data.split.parse import parse
 from sar_data.split.policy import SplitPolicy
 from sar_data.split.random import Random
@@ -48,12 +48,12 @@ def test_of_blocks_smaller_ones_are_tried_until_nothing_is_left_out() -> None:
     _, policy = parse(match[1], OFFERED)
     assert isinstance(policy, Blocks)
     assert policy.size < 5
-    assert gaps_of(policy, records, place(policy, records).split).size == (0, 0)
+    assert find_missing_classes(policy, records, place(policy, records).split).size == (0, 0)
     assert said("blocks", policy, records) == ""
 
 
 def test_a_parameter_is_spelled_wherever_a_default_differs() -> None:
-    split, _ = better("blocks", {"blocks": Blocks(size=2)}, Blocks(size=2), chips(), 0) or ("", None)
+    split, _ = find_better_split("blocks", {"blocks": Blocks(size=2)}, Blocks(size=2), chips(), 0) or ("", None)
     _, policy = parse(split, {"blocks": Blocks()})
     assert isinstance(policy, Blocks)
     assert policy.size <= 2
@@ -94,7 +94,7 @@ def test_a_split_that_the_data_declare_is_theirs() -> None:
 def test_gaps_are_what_counting_finds(policy: Drawn, labels: list[int], seed: int) -> None:
     records = [record(f"{i}", label) for i, label in enumerate(labels)]
     split = place(policy, records, seed).split
-    gaps = gaps_of(policy, records, split)
+    gaps = find_missing_classes(policy, records, split)
     parts = [part for part in ("train", "val", "test") if getattr(policy, part)]
     assert set(gaps.empty) == set(parts) - set(split)
     for part in set(parts) & set(split):

@@ -12,7 +12,7 @@ from sar_data.split.stratified import SklearnStratified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CarvedDraw(SklearnStratified):
+class SklearnWithVal(SklearnStratified):
     """Draw train and test as SklearnStratified does, then move blocks of neighbouring patches of train to val.
 
     Test is that of the draw, patch by patch. `carve` is the share of train's patches that val comes near to; blocks are
@@ -36,8 +36,8 @@ class CarvedDraw(SklearnStratified):
         """Place every usable record; raise SplitError for all that the draw does, and for a patch without a place."""
         drawn = SklearnStratified.assign(self, records, seed=seed, lists=lists)
         train = [i for i, name in enumerate(drawn.split) if name == "train"]
-        carved = self._blocks().assign([records[i] for i in train], seed=seed, lists=lists)
+        validation = self._blocks().assign([records[i] for i in train], seed=seed, lists=lists)
         split, reason = list(drawn.split), list(drawn.reason)
-        for i, name, why in zip(train, carved.split, carved.reason, strict=True):
+        for i, name, why in zip(train, validation.split, validation.reason, strict=True):
             split[i], reason[i] = name, why
-        return replace(drawn, split=split, reason=reason, notes={**drawn.notes, **carved.notes})
+        return replace(drawn, split=split, reason=reason, notes={**drawn.notes, **validation.notes})

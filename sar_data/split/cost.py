@@ -11,7 +11,7 @@ BUFFER = "buffer: "
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class Cost:
     """What a split costs: `buffered` of `of` samples lie in buffers.
 
     `deviation` is the largest distance of a class share in one split from that in all samples that are used, both from
@@ -44,14 +44,14 @@ class Part(Protocol):
     def class_shares(self) -> Mapping[str, float]: ...
 
 
-def price_of(parts: Mapping[str, Part], unused: Mapping[str, int]) -> Price:
+def split_cost(parts: Mapping[str, Part], unused: Mapping[str, int]) -> Cost:
     """Return the price of a split, given its parts by name, and how many samples are unused by reason."""
     filled = {name: part for name, part in parts.items() if part.count}
     used = sum(part.count for part in filled.values())
     buffered = sum(count for reason, count in unused.items() if reason.startswith(BUFFER))
     off: list[tuple[float, str, str]] = []
     for label in next(iter(filled.values())).class_shares if filled else ():
-        whole = sum(part.class_shares[label] * part.count for part in filled.values()) / used
-        off += [(abs(part.class_shares[label] - whole), name, label) for name, part in filled.items()]
-    worst = max(off, key=lambda one: one[0], default=(None, "", ""))
-    return Price(buffered, used + buffered, *worst)
+        share = sum(part.class_shares[label] * part.count for part in filled.values()) / used
+        off += [(abs(part.class_shares[label] - share), name, label) for name, part in filled.items()]
+    worst = max(off, key=lambda deviation: deviation[0], default=(None, "", ""))
+    return Cost(buffered, used + buffered, *worst)

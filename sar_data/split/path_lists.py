@@ -17,7 +17,7 @@ from sar_data.text import decoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByPath:
+class PathLists:
     """Place records by what `pattern` finds in each line of the lists `train`, `val` (None: there is none) and `test`.
 
     A line's name is made of the pattern's groups, joined by "/"; a record's is `attrs[alias_attr]`, or its key where
@@ -52,7 +52,7 @@ class ByPath:
             if file is None:
                 continue
             data = lists.find(file) or b""
-            names = _names(file, data, self.pattern)
+            names = _read_names(file, data, self.pattern)
             for name in names:
                 if code_of.setdefault(name, code) != code:
                     raise SplitError(
@@ -61,26 +61,26 @@ class ByPath:
                     )
             notes[file] = {"rows": len(names), "xxh3_128": xxhash.xxh3_128_hexdigest(data)}
         positions = usable(records)
-        named = [records[i].attrs.get(self.alias_attr, records[i].key) for i in positions]
-        codes = np.array([code_of.get(name, OUT) for name in named], dtype=np.int8)
-        if len(named) and (codes == OUT).all():
+        record_names = [records[i].attrs.get(self.alias_attr, records[i].key) for i in positions]
+        codes = np.array([code_of.get(name, OUT) for name in record_names], dtype=np.int8)
+        if len(record_names) and (codes == OUT).all():
             raise SplitError(
                 f"{', '.join(notes)}: {len(code_of)} names such as {next(iter(code_of), None)!r}: expected to find "
-                f"records by them, found only others such as {named[0]!r}: give this dataset's lists with `lists=…`"
+                f"records by them, found only others such as {record_names[0]!r}: give this dataset's lists with `lists=…`"
             )
         reasons = {i: "in no list" for i, code in zip(positions, codes.tolist(), strict=True) if code == OUT}
-        absent = len(code_of.keys() - set(named))
+        absent = len(code_of.keys() - set(record_names))
         return assignment(records, positions, codes, reasons=reasons, notes={"lists": notes, "names_absent": absent})
 
 
-def _names(file: str, data: bytes, pattern: str) -> list[str]:
+def _read_names(file: str, data: bytes, pattern: str) -> list[str]:
     """Return the name in each line that is not blank."""
     names = []
     for number, line in enumerate(decoded(data).splitlines(), 1):
         if not line.strip():
             continue
-        found = re.search(pattern, line)
-        if found is None:
+        match = re.search(pattern, line)
+        if match is None:
             raise SplitError(f"{file}, line {number}: expected a name that {pattern} finds, found {line[:120]!r}")
-        names.append("/".join(group for group in found.groups() if group is not None))
+        names.append("/".join(group for group in match.groups() if group is not None))
     return names

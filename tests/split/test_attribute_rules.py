@@ -6,8 +6,8 @@ import pytest
 
 from sar_data.errors import MissingList, SplitError
 from sar_data.record import Record, SourceFile
-from sar_data.split.bypath import ByPath
-from sar_data.split.where import Where
+from sar_data.split.attribute_rules import AttributeRules
+from sar_data.split.path_lists import PathLists
 
 
 def record(key: str, unused: str | None = None, **attrs: str) -> Record:
@@ -27,7 +27,7 @@ class Found:
         return "here"
 
 
-RULES = Where(train=("kind=a|b angle=17", "kind=c"), test=("kind=a angle=15",), otherwise="not asked for")
+RULES = AttributeRules(train=("kind=a|b angle=17", "kind=c"), test=("kind=a angle=15",), otherwise="not asked for")
 
 
 def test_a_record_goes_where_it_obeys_any_rule_in_all_its_attributes() -> None:
@@ -45,14 +45,14 @@ def test_a_record_goes_where_it_obeys_any_rule_in_all_its_attributes() -> None:
 
 
 def test_a_record_of_two_splits_and_a_rule_that_is_none_stop_the_split() -> None:
-    twice = Where(train=("kind=a",), val=("angle=17",), otherwise="")
+    twice = AttributeRules(train=("kind=a",), val=("angle=17",), otherwise="")
     with pytest.raises(SplitError, match="record '1': expected one split by its attributes, found train, val"):
         twice.assign([record("1", kind="a", angle="17")], seed=0, lists=Found())
     with pytest.raises(SplitError, match=r"rule: expected name=value.value .*found 'kind a'"):
-        Where(train=("kind a",), otherwise="").assign([], seed=0, lists=Found())
+        AttributeRules(train=("kind a",), otherwise="").assign([], seed=0, lists=Found())
 
 
-BY_PATH = ByPath(train="a.txt", val=None, test="b.txt", pattern=r"(\w+)/(\d+)\.npy")
+BY_PATH = PathLists(train="a.txt", val=None, test="b.txt", pattern=r"(\w+)/(\d+)\.npy")
 
 
 def test_names_are_found_in_whatever_path_another_machine_had() -> None:

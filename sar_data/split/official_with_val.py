@@ -15,7 +15,7 @@ from sar_data.split.policy import SPLITS, Assignment, Lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carved(Official):
+class OfficialWithVal(Official):
     """Place records by official lists, then move groups of train to val, in the order of their hashes.
 
     `carve` is the share of train's records that val comes near to; groups stay whole, so that none is in both.
@@ -29,12 +29,12 @@ class Carved(Official):
 
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
         """Place every usable record; raise SplitError where one of train has no group, and all that Official does."""
-        made = Official.assign(self, records, seed=seed, lists=lists)
+        assigned = Official.assign(self, records, seed=seed, lists=lists)
         groups: list[str | None] = []
-        for record, split in zip(records, made.split, strict=True):
+        for record, split in zip(records, assigned.split, strict=True):
             if split == "train" and record.group is None:
                 raise SplitError(f"record {record.key!r}: expected a group, found none: use a split that carves none")
             groups.append(record.group if split == "train" else None)
         code = place_groups(Counter(g for g in groups if g is not None), (1 - self.carve, self.carve, 0), seed)
-        placed = [old if g is None else SPLITS[code[g]] for old, g in zip(made.split, groups, strict=True)]
-        return replace(made, split=placed)
+        placed = [old if g is None else SPLITS[code[g]] for old, g in zip(assigned.split, groups, strict=True)]
+        return replace(assigned, split=placed)

@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from sar_data.record import Record
 from sar_data.split import frames
-from sar_data.split.neighbours import TOLERANCE, Boxes, Mask, Rows, boxes_of, near, search
+from sar_data.split.neighbours import TOLERANCE, Boxes, Mask, Rows, boxes_of, find_near, search
 
 Quads = npt.NDArray[np.float64]
 """Corners [box, corner, (x, y)], in turn."""
-Gaps = Mapping[str, npt.ArrayLike]
+Distances = Mapping[str, npt.ArrayLike]
 """Distances (x, y) in the units of a frame, by the frame's name; a frame without any has (0, 0)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class Footprints:
     """Where samples lie: `boxes` [sample, (min x, min y, max x, max y)] in the frame `frames[code[sample]]`.
 
     A sample without a footprint has the code -1; it touches nothing, which means that nothing is known of it.
@@ -31,15 +31,17 @@ class Ground:
     frames: tuple[str, ...]
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> Ground:
+    def of(cls, records: Sequence[Record]) -> Footprints:
         """Return the ground of records; raise SplitError where a footprint is empty, reversed or not finite."""
-        rows = [i for i, one in enumerate(records) if one.footprint is not None and one.footprint_frame is not None]
+        rows = [
+            i for i, record in enumerate(records) if record.footprint is not None and record.footprint_frame is not None
+        ]
         boxes = np.full((len(records), 4), np.nan)
         boxes[rows] = boxes_of([records[i] for i in rows])
-        return cls.from_columns(boxes, [one.footprint_frame for one in records])
+        return cls.from_columns(boxes, [record.footprint_frame for record in records])
 
     @classmethod
-    def from_columns(cls, boxes: Boxes, names: Sequence[str | None]) -> Ground:
+    def from_columns(cls, boxes: Boxes, names: Sequence[str | None]) -> Footprints:
         """Return the ground of footprints [sample, 4], NaN where there is none, and the frame of each."""
         number: dict[str, int] = {}
         missing = np.isnan(boxes[:, 0]).tolist()
@@ -57,9 +59,9 @@ class Ground:
         """Say for each sample whether it has a footprint."""
         return np.asarray(self.code >= 0)
 
-    def take(self, rows: Rows | Mask) -> Ground:
+    def take(self, rows: Rows | Mask) -> Footprints:
         """Return the ground of some samples, by their rows or a mask."""
-        return Ground(self.boxes[rows], self.code[rows], self.frames)
+        return Footprints(self.boxes[rows], self.code[rows], self.frames)
 
     @cached_property
     def members(self) -> dict[str, Rows]:
@@ -72,11 +74,11 @@ class Ground:
     @cached_property
     def degrees(self) -> npt.NDArray[np.float64]:
         """Longitude and latitude of each centre [sample, 2]; NaN where the place on the earth is not known."""
-        found = np.full((len(self), 2), np.nan)
+        degrees = np.full((len(self), 2), np.nan)
         for name, rows in self.members.items():
             if frames.is_on_earth(name):
-                found[rows] = frames.to_degrees(name, (self.boxes[rows, :2] + self.boxes[rows, 2:]) / 2)
-        return found
+                degrees[rows] = frames.to_degrees(name, (self.boxes[rows, :2] + self.boxes[rows, 2:]) / 2)
+        return degrees
 
     def quads(self, frame: str, rows: Rows, home: str) -> Quads:
         """Return the corners of samples of a frame in another one; their edges are taken for straight."""
@@ -86,36 +88,36 @@ class Ground:
         return moved.reshape(-1, 4, 2)
 
 
-def touching(queries: Ground, targets: Ground, gaps: Gaps | None = None) -> Mask:
+def find_touching(queries: Footprints, targets: Footprints, gaps: Distances | None = None) -> Mask:
     """Say for each query whether any target lies at most the gap away from it: without one, whether any touches it.
 
     Touching means to intersect or to share an edge or a corner, within 1e-6 of the extent. Footprints in different
     frames are compared in one of both, where the places of both on the earth are known: neighbours in two zones of UTM
     are neighbours. Those in the pixels of different scenes are not compared.
     """
-    found = np.zeros(len(queries), np.bool_)
+    touches = np.zeros(len(queries), np.bool_)
     distances = {name: np.asarray(gap, np.float64) for name, gap in (gaps or {}).items()}
     none = np.zeros(2)
     for frame, rows in queries.members.items():
-        if (others := targets.members.get(frame)) is not None:
-            found[rows] |= near(queries.boxes[rows], targets.boxes[others], distances.get(frame, none))
-    for (frame, rows), (other, others) in _pairs(queries, targets, distances):
+        if (target_rows := targets.members.get(frame)) is not None:
+            touches[rows] |= find_near(queries.boxes[rows], targets.boxes[target_rows], distances.get(frame, none))
+    for (frame, rows), (other, target_rows) in _pairs(queries, targets, distances):
         home = min(frame, other, key=_preference)
-        sides = queries.quads(frame, rows, home), targets.quads(other, others, home)
-        found[rows] |= _near_quads(*sides, distances.get(home, none))
-    return found
+        sides = queries.quads(frame, rows, home), targets.quads(other, target_rows, home)
+        touches[rows] |= _near_quads(*sides, distances.get(home, none))
+    return touches
 
 
-def identical(queries: Ground, targets: Ground) -> Mask:
+def find_identical(queries: Footprints, targets: Footprints) -> Mask:
     """Say for each query whether any target has the same footprint, within 1e-6 of the extent, in the same frame."""
-    found = np.zeros(len(queries), np.bool_)
+    matches = np.zeros(len(queries), np.bool_)
     for frame, rows in queries.members.items():
-        if (others := targets.members.get(frame)) is not None:
-            found[rows] = _same(queries.boxes[rows], targets.boxes[others])
-    return found
+        if (target_rows := targets.members.get(frame)) is not None:
+            matches[rows] = _search_identical(queries.boxes[rows], targets.boxes[target_rows])
+    return matches
 
 
-def _same(queries: Boxes, targets: Boxes) -> Mask:
+def _search_identical(queries: Boxes, targets: Boxes) -> Mask:
     def test(q: Rows, t: Rows) -> Mask:
         extents = np.tile(queries[q, 2:] - queries[q, :2], 2)
         return np.asarray((np.abs(queries[q] - targets[t]) <= TOLERANCE * extents).all(axis=1))
@@ -129,29 +131,33 @@ def _preference(frame: str) -> tuple[bool, bool, str]:
 
 
 def _pairs(
-    queries: Ground, targets: Ground, distances: Mapping[str, npt.NDArray[np.float64]]
+    queries: Footprints, targets: Footprints, distances: Mapping[str, npt.NDArray[np.float64]]
 ) -> Iterator[tuple[tuple[str, Rows], tuple[str, Rows]]]:
     """Yield the samples of two frames on the earth that may be neighbours, by their places on the sphere."""
     sides = []
-    for ground in (queries, targets):
-        longitude, latitude = np.radians(ground.degrees).T
+    for footprints in (queries, targets):
+        longitude, latitude = np.radians(footprints.degrees).T
         flat = np.cos(latitude)
         centres = np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=1)
-        named = ((name, rows) for name, rows in ground.members.items() if frames.is_on_earth(name))
-        sides.append([(name, rows, centres[rows], _reach(ground, name, rows, distances)) for name, rows in named])
+        on_earth = ((name, rows) for name, rows in footprints.members.items() if frames.is_on_earth(name))
+        sides.append(
+            [(name, rows, centres[rows], _reach(footprints, name, rows, distances)) for name, rows in on_earth]
+        )
     for name, rows, centres, reach in sides[0]:
-        for other, others, theirs, further in sides[1]:
-            margin = reach + further
+        for other, other_rows, other_centres, other_reach in sides[1]:
+            margin = reach + other_reach
             if other == name:
                 continue
-            ours, rest = _beside(centres, theirs, margin), _beside(theirs, centres, margin)
-            if ours.any() and rest.any():
-                yield (name, rows[ours]), (other, others[rest])
+            near, other_near = _beside(centres, other_centres, margin), _beside(other_centres, centres, margin)
+            if near.any() and other_near.any():
+                yield (name, rows[near]), (other, other_rows[other_near])
 
 
-def _reach(ground: Ground, name: str, rows: Rows, distances: Mapping[str, npt.NDArray[np.float64]]) -> float:
+def _reach(footprints: Footprints, name: str, rows: Rows, distances: Mapping[str, npt.NDArray[np.float64]]) -> float:
     """Return how far, on the unit sphere, neighbours of a frame's largest footprint may be: generously."""
-    widest = float((ground.boxes[rows, 2:] - ground.boxes[rows, :2]).max()) + float(np.max(distances.get(name, 0)))
+    widest = float((footprints.boxes[rows, 2:] - footprints.boxes[rows, :2]).max()) + float(
+        np.max(distances.get(name, 0))
+    )
     return 3 * (np.radians(widest) if name in frames.DEGREES else widest / frames.EQUATOR)
 
 
@@ -161,15 +167,19 @@ def _beside(points: npt.NDArray[np.float64], others: npt.NDArray[np.float64], ma
 
 
 def _near_quads(queries: Quads, targets: Quads, gap: npt.NDArray[np.float64]) -> Mask:
-    ours, theirs = (np.concatenate([side.min(axis=1), side.max(axis=1)], axis=1) for side in (queries, targets))
-    return search(ours, theirs, gap, lambda q, t: _are_near(queries[q], targets[t], gap))
+    query_boxes, target_boxes = (
+        np.concatenate([side.min(axis=1), side.max(axis=1)], axis=1) for side in (queries, targets)
+    )
+    return search(query_boxes, target_boxes, gap, lambda q, t: _are_near(queries[q], targets[t], gap))
 
 
 def _are_near(first: Quads, second: Quads, gap: npt.NDArray[np.float64]) -> Mask:
     """Say of pairs of convex quadrilaterals whether no direction across an edge parts them by more than the gap."""
     edges = np.concatenate([np.roll(side, -1, axis=1) - side for side in (first, second)], axis=1)
     across = np.stack([-edges[..., 1], edges[..., 0]], axis=2) / np.linalg.norm(edges, axis=2)[..., None]
-    ours, theirs = (np.einsum("nkd,ncd->nkc", across, side) for side in (first, second))
-    apart = np.maximum(ours.min(axis=2) - theirs.max(axis=2), theirs.min(axis=2) - ours.max(axis=2))
-    extents = (np.ptp(ours, axis=2) + np.ptp(theirs, axis=2)) / 2
+    first_extent, second_extent = (np.einsum("nkd,ncd->nkc", across, side) for side in (first, second))
+    apart = np.maximum(
+        first_extent.min(axis=2) - second_extent.max(axis=2), second_extent.min(axis=2) - first_extent.max(axis=2)
+    )
+    extents = (np.ptp(first_extent, axis=2) + np.ptp(second_extent, axis=2)) / 2
     return np.asarray((apart <= np.abs(across) @ gap + TOLERANCE * extents).all(axis=1))

@@ -10,8 +10,8 @@ from rasterio.warp import transform
 from sar_data.record import Record, window_of
 from sar_data.split import frames
 from sar_data.split.cells import cell_of, cells, with_cells
-from sar_data.split.ground import Ground, identical, touching
-from sar_data.split.leakage import Leakage, on_the_ground, touching_share
+from sar_data.split.footprints import Footprints, find_identical, find_touching
+from sar_data.split.leakage import Leakage, footprint_leakage, touching_share
 
 from . import Footprint, record
 
@@ -67,8 +67,8 @@ def test_neighbours_across_the_border_of_two_zones_are_seen() -> None:
     assert touching_share(records, ["test", "train"]) == 1.0
     away = around(BORDER + 0.03, 47.0, "EPSG:32633")  # 2.3 km further east
     assert touching_share([records[0], one("c", away)], ["train", "test"]) == 0.0
-    ground = Ground.of([records[0], one("c", away)])
-    far = touching(ground.take([0]), ground.take([1]), {"EPSG:32632": (2400, 2400), "EPSG:32633": (2400, 2400)})
+    ground = Footprints.of([records[0], one("c", away)])
+    far = find_touching(ground.take([0]), ground.take([1]), {"EPSG:32632": (2400, 2400), "EPSG:32633": (2400, 2400)})
     assert far.all()
 
 
@@ -91,7 +91,7 @@ def test_across_zones_what_touches_is_what_a_lattice_of_points_finds(latitude: f
     for i, zone in enumerate(zones):
         places = np.column_stack([BORDER + rng.normal(0, 0.05, 60), latitude + rng.normal(0, 0.03, 60)])
         sides.append([one(f"{i}{j}", around(*place, zone), zone) for j, place in enumerate(places.tolist())])
-    found = touching(Ground.of(sides[0]), Ground.of(sides[1]))
+    found = find_touching(Footprints.of(sides[0]), Footprints.of(sides[1]))
     expected = overlap(*sides) | overlap(*sides[::-1]).T
     assert found.tolist() == expected.any(axis=1).tolist()
     assert 10 < found.sum() < 60
@@ -113,7 +113,7 @@ def overlap(first: list[Record], second: list[Record]) -> npt.NDArray[np.bool_]:
 
 def touched(records: list[Record], split: list[str]) -> Leakage:
     sides = ([one for one, name in zip(records, split, strict=True) if name == side] for side in ("test", "train"))
-    return on_the_ground(*map(Ground.of, sides))["touching"]
+    return footprint_leakage(*map(Footprints.of, sides))["touching"]
 
 
 def test_identical_ground_has_the_same_footprint_in_the_same_frame() -> None:
@@ -125,7 +125,7 @@ def test_identical_ground_has_the_same_footprint_in_the_same_frame() -> None:
         one("e", (0, 0, 1200, 1200), "EPSG:32632"),
         one("f", (0, 0, 600, 1200)),
     ]
-    assert identical(Ground.of(others), Ground.of([base])).tolist() == [True, True, False, False, False]
+    assert find_identical(Footprints.of(others), Footprints.of([base])).tolist() == [True, True, False, False, False]
 
 
 def test_windows_of_a_scene_are_compared_and_those_of_two_scenes_are_not_and_that_is_said() -> None:
