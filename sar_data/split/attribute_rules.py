@@ -1,4 +1,4 @@
-"""Split by what records are: rules on their attributes, where a protocol is a choice of angles, serials or folders."""
+"""Split by rules on attributes, for protocols that choose by angle, serial number or folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sar_data.split.policy import SPLITS, Assignment, Lists
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeRules:
-    """Place a record in the split of which it obeys any rule; one that obeys none is left out, with `otherwise`.
+    """Place a record in the split of which it meets any rule; one that meets none is left out for `otherwise`.
 
     A rule is "class=BMP2 serial=9563|c21 depression=17": each attribute that it names has one of the values.
     """

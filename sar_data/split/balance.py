@@ -1,4 +1,4 @@
-"""Balance: classes are shared out as evenly as samples, or units of samples, allow.
+"""Stratification: classes are shared out as evenly as samples, or units of samples, allow.
 
 Iterative stratification after Sechidis, Tsoumakas and Vlahavas 2011, doi:10.1007/978-3-642-23808-6_10.
 """
@@ -18,9 +18,9 @@ Counts = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int8]
 FREE = -1
-"""The code of what is not placed yet."""
+"""The code of an unplaced sample or unit."""
 ROUNDS = 5
-"""How often all units are looked at again, at most."""
+"""The most passes over all units."""
 
 
 def labels_of(record: Record) -> tuple[int, ...]:
@@ -31,18 +31,18 @@ def labels_of(record: Record) -> tuple[int, ...]:
 
 
 def _flatten(labels: Sequence[tuple[int, ...]]) -> tuple[Counts, Counts]:
-    """Return the labels one after the other, and the sample of each."""
+    """Return all labels in one array, and the sample of each."""
     lengths = np.fromiter(map(len, labels), dtype=np.int64, count=len(labels))
     flat = np.fromiter(chain.from_iterable(labels), dtype=np.int64, count=int(lengths.sum()))
     return flat, np.repeat(np.arange(len(labels)), lengths)
 
 
 def stratify_samples(labels: Sequence[tuple[int, ...]], shares: Shares, before: Codes) -> Codes:
-    """Return the bin of each sample, so that each label is shared out as `shares` say; `before` has what is placed.
+    """Return the bin of each sample, so that each label is shared out by `shares`; `before` has the bins placed so far.
 
-    A label at a time instead of a sample at a time: the samples of the rarest remaining label, in their order, are
-    apportioned by what each bin still needs of it. A label is thus exact to one sample, unless rarer labels that occur
-    with it have already filled a bin.
+    One label at a time instead of one sample at a time: the samples of the rarest remaining label, in their order,
+    are apportioned by what each bin still needs of it. A label is exact to one sample, unless rarer labels that occur
+    with it have filled a bin.
     """
     flat, sample = _flatten(labels)
     matrix = np.zeros((int(flat.max(initial=-1)) + 1, len(labels)), dtype=np.bool_)
@@ -71,7 +71,7 @@ def stratify_samples(labels: Sequence[tuple[int, ...]], shares: Shares, before: 
 
 
 def _apportion(count: int, need: Shares, room: Shares) -> Counts:
-    """Share `count` samples out by need; what rounding leaves goes by remainder, then to the emptiest bin."""
+    """Share `count` samples out by need; remaining ones go by remainder, then to the emptiest bin."""
     positive = np.maximum(need, 0)
     if not positive.any():  # bins that are kept may hold more of it than their share
         positive = np.maximum(room, 0) if (room > 0).any() else np.ones(len(room))
@@ -86,19 +86,18 @@ def _apportion(count: int, need: Shares, room: Shares) -> Counts:
 def stratify_units(
     unit: Counts, labels: Sequence[tuple[int, ...]], shares: Shares, order: npt.NDArray[np.intp], before: Codes
 ) -> Codes:
-    """Return the bin of each unit, so that the labels of its samples are shared out as `shares` say.
+    """Return the bin of each unit, so that the labels of its samples are shared out by `shares`.
 
-    `unit` is the unit of each sample, whose labels `labels` has; `before` is the bin of each unit that is placed, FREE
-    of the others; `order` ranks the units where nothing else does. As for samples, the rarest remaining label is shared
-    out first, the units that hold most of it before the others. A unit brings more than one sample and one label, so
-    that it goes where the shares of all labels, and of the samples, come nearest: where the sum of squared deviations,
-    each relative to its expectation, grows least. Then units are moved where that makes the sum less. A
-    bin that has a share and would stay empty gets the smallest unit.
+    `unit` is the unit of each sample and `labels` its labels; `before` is the bin of each placed unit, FREE for the
+    others; `order` breaks ties. The rarest remaining label is shared out first, and the units with most of it go
+    first. A unit has more than one sample and one label. So it goes to the bin where the sum of squared deviations of
+    all labels and of the sample count, each relative to its expectation, grows least. Then units are moved while that
+    makes the sum smaller. A bin that has a share and would stay empty gets the smallest unit.
     """
     flat, sample = _flatten(labels)
     counts = np.zeros((len(before), int(flat.max(initial=-1)) + 2), dtype=np.int64)
     np.add.at(counts, (unit[sample], flat), 1)
-    counts[:, -1] = np.bincount(unit, minlength=len(before))  # the samples themselves count as one more label
+    counts[:, -1] = np.bincount(unit, minlength=len(before))  # the sample count is one more label
     totals = np.maximum(counts.sum(axis=0), 1)
     usable = shares > 0
     weights = np.where(usable[:, None], 1 / (np.where(usable, shares, 1)[:, None] ** 2 * totals), np.inf)
@@ -109,7 +108,7 @@ def stratify_units(
         need[code] -= counts[before == code].sum(axis=0)
 
     def place(unit_number: int) -> bool:
-        """Place a unit, or place it anew; say whether it moved."""
+        """Place a unit, or place it again; say whether it moved."""
         labels_here, old = np.flatnonzero(counts[unit_number]), codes[unit_number]
         own = counts[unit_number, labels_here]
         if old != FREE:
@@ -134,6 +133,6 @@ def stratify_units(
     for code in range(len(shares)):
         filled = np.bincount(codes, minlength=len(shares))
         spare = [unit_number for unit_number in moving if filled[codes[unit_number]] > 1]
-        if spare and usable[code] and not filled[code]:  # a split without samples tells nothing, whatever its classes
+        if spare and usable[code] and not filled[code]:  # an empty split cannot be used, whatever its classes
             codes[min(spare, key=lambda unit_number: int(counts[unit_number, -1]))] = code
     return codes

@@ -1,4 +1,4 @@
-"""Block split: places go to one split as a whole, and a strip between the splits is left out."""
+"""Block split: square blocks of ground go to one split each, and a buffer between the splits is left out."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ class Blocks(WholeUnits):
     A patch's block is (frame, floor(centre / (size * patch extent))), the extent being the median of its frame. A
     buffer of 1 leaves out what touches another split (intersects, or shares an edge or corner), so that leakage by
     neighbourhood is exactly 0, across zones of UTM too; each further patch of buffer widens the strip by one extent.
-    Evaluation stays as whole as can be: val gives way to test, train to both. On a full lattice split 80/20 this costs
-    13.1, 5.9, 3.6 and 1.7 % of all patches for blocks of 5, 10, 15 and 30. Windows of different scenes are compared by
-    no coordinates: where scenes overlap, group:by=place holds ground apart. With a kept split, it is the new patches
-    that give way.
+    Evaluation keeps as many patches as possible: val gives way to test, train to both. On a full lattice split 80/20
+    this costs 13.1, 5.9, 3.6 and 1.7 % of all patches for blocks of 5, 10, 15 and 30. Windows of different scenes have
+    no common coordinates: where scenes overlap, use group:by=place. With a kept split, new patches give way.
     """
 
     size: int = 10
@@ -41,7 +40,7 @@ class Blocks(WholeUnits):
             raise UsageError(f"blocks buffer: expected 0 patches or more, found {self.buffer}")
 
     def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
-        """Place every usable record by its footprint; raise SplitError where one has none, or train ends empty."""
+        """Place every usable record by its footprint; raise SplitError where one has none, or train would be empty."""
         positions = usable(records)
         placed = [records[i] for i in positions]
         footprints, before = footprints_of(placed), kept_codes(placed, kept)

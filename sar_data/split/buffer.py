@@ -1,4 +1,4 @@
-"""Buffers: the samples that lie too near to another split are left out, in one zone of UTM and across two."""
+"""Buffers: samples too near to another split are left out, also across zones of UTM."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Extents = Mapping[str, npt.NDArray[np.float64]]
 
 
 def footprints_of(records: Sequence[Record]) -> Footprints:
-    """Return the ground of records; raise SplitError where one has no footprint, or nobody knows in which frame."""
+    """Return the footprints of records; raise SplitError where one has no footprint, or its frame is unknown."""
     for record in records:
         if record.footprint is None or record.footprint_frame is None:
             missing = "footprint" if record.footprint is None else "crs"
@@ -31,15 +31,15 @@ def footprints_of(records: Sequence[Record]) -> Footprints:
 
 
 def extents_of(footprints: Footprints) -> Extents:
-    """Return the usual (width, height) of a footprint of each frame."""
+    """Return the median (width, height) of the footprints of each frame."""
     return {frame: extent_of(footprints.boxes[rows]) for frame, rows in footprints.members.items()}
 
 
 def leave_out(codes: Codes, footprints: Footprints, buffer: int, fixed: Mask) -> dict[int, str]:
-    """Leave out what lies within `buffer` usual extents of another split, and return the reason of each.
+    """Leave out samples within `buffer` median extents of another split, and return the reason of each.
 
-    A buffer of 1 leaves out what touches. Evaluation stays as whole as can be: val gives way to test, train to both.
-    Samples that are `fixed` stay, and the others give way to them.
+    A buffer of 1 leaves out touching samples. Evaluation keeps as many as possible: val gives way to test, train to
+    both. Samples that are `fixed` stay, and the others give way to them.
     """
     gaps = {frame: (buffer - 1) * extent for frame, extent in extents_of(footprints).items()}
     width = f"{buffer} {'patch' if buffer == 1 else 'patches'}"
@@ -55,7 +55,7 @@ def leave_out(codes: Codes, footprints: Footprints, buffer: int, fixed: Mask) ->
         for loser in (TRAIN, VAL, TEST):
             for winner in {TRAIN, VAL, TEST} - {loser}:
                 give_way(loser, winner, fixed)
-    # Val first: train need not keep away from val patches that have themselves given way.
+    # Val first: train need not avoid val patches that have given way themselves.
     for loser, winner in ((VAL, TEST), (TRAIN, TEST), (TRAIN, VAL)):
         give_way(loser, winner, ~fixed)
     return reasons

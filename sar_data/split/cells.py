@@ -1,4 +1,4 @@
-"""Cells of ground: the grid of Major-TOM, for records whose source tells coordinates and no other unit of ground."""
+"""Grid cells of Major-TOM, for records that have coordinates and no other unit of ground."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KILOMETRES = 10.0
 
 
 def with_cells(records: Sequence[Record]) -> list[Record]:
-    """Return the records; those without a place get the cell that the centre of their footprint lies in, where known.
+    """Return the records; those without a place get the cell of the centre of their footprint, where known.
 
     Raises SplitError where a footprint is empty, reversed or not finite.
     """
@@ -32,7 +32,7 @@ def with_cells(records: Sequence[Record]) -> list[Record]:
 
 
 def cell_of(frame: str, footprint: tuple[float, float, float, float], kilometres: float = KILOMETRES) -> str | None:
-    """Return the cell that the centre of a footprint lies in; None where its frame has no known place on the earth."""
+    """Return the cell of the centre of a footprint; None where the frame has no known position on the earth."""
     if not frames.is_on_earth(frame):
         return None
     west, south, east, north = footprint
@@ -40,7 +40,7 @@ def cell_of(frame: str, footprint: tuple[float, float, float, float], kilometres
 
 
 def cells(degrees: npt.NDArray[np.float64], kilometres: float = KILOMETRES) -> list[str | None]:
-    """Return for each (longitude, latitude) the cell that it lies in, such as "521U_29R"; None for NaN.
+    """Return the cell of each (longitude, latitude), such as "521U_29R"; None for NaN.
 
     Rows count from the equator up (U) and down (D), columns from the meridian of Greenwich to the right (R) and left
     (L); a row has as many columns as make them at most `kilometres` wide at its lower edge (Francis and Czerkawski

@@ -1,4 +1,4 @@
-"""The price of a split: samples that are left out between its parts, and classes that its parts hold unequally."""
+"""The cost of a split: samples in buffers, and classes with unequal shares."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 BUFFER = "buffer: "
-"""How the reasons of samples begin that are left out because they lie too near to another split."""
+"""The prefix of the reason of samples that are too near to another split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a split costs: `buffered` of `of` samples lie in buffers.
+    """The cost of a split: `buffered` of `of` samples lie in buffers.
 
-    `deviation` is the largest distance of a class share in one split from that in all samples that are used, both from
-    0 to 1; `split` and `label` name where. It is None where there are no classes.
+    `deviation` is the largest difference between the share of a class in one split and its share in all used samples,
+    both from 0 to 1; `split` and `label` say where. It is None where there are no classes.
     """
 
     buffered: int
@@ -25,7 +25,7 @@ class Cost:
     label: str = ""
 
     def sentence(self) -> str:
-        """Return what the split costs, in words."""
+        """Return the cost of the split in words."""
         lost = f"{self.buffered:,} of {self.of:,} samples ({self.buffered / max(self.of, 1):.1%}) lie in buffers"
         parts = [lost] if self.buffered else []
         if self.deviation is not None:
@@ -35,7 +35,7 @@ class Cost:
 
 
 class Part(Protocol):
-    """A split as a manifest has it: how many samples it has, and the share of them that carries each class."""
+    """A split in a manifest: the number of its samples, and the share of them that carries each class."""
 
     @property
     def count(self) -> int: ...
@@ -45,7 +45,7 @@ class Part(Protocol):
 
 
 def split_cost(parts: Mapping[str, Part], unused: Mapping[str, int]) -> Cost:
-    """Return the price of a split, given its parts by name, and how many samples are unused by reason."""
+    """Return the cost of a split, given its parts by name, and the number of unused samples by reason."""
     filled = {name: part for name, part in parts.items() if part.count}
     used = sum(part.count for part in filled.values())
     buffered = sum(count for reason, count in unused.items() if reason.startswith(BUFFER))

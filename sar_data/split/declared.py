@@ -1,4 +1,4 @@
-"""Declared split: the data themselves say where a sample belongs, by a folder, a file name or a table."""
+"""Declared split: the dataset itself gives the split of a sample, by a folder, a file name or a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sar_data.split.policy import SPLITS, Assignment, Lists
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """Place records where their publisher put them: `Record.official` is train, val or test.
+    """Place records in the split of their publisher: `Record.official` is train, val or test.
 
     A record without it is left out, for the reason `otherwise`.
     """

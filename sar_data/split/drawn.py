@@ -1,4 +1,4 @@
-"""What all policies that draw have in common: shares or folds, units that stay whole, and data that grow."""
+"""What all random policies share: shares or folds, whole units, and growing data."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MOST_FOLDS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn(ABC):
-    """A policy that draws: by the shares of train, val and test, or by `folds`.
+    """A random policy: by the shares of train, val and test, or by `folds`.
 
-    With folds the samples are parted into so many equal parts, the same for every `fold`, which counts from 0: that
-    part is test, the next one val unless `val` is 0, and all others are train; the shares play no other part.
+    With folds the samples are divided into equal parts, the same for every `fold`, which counts from 0: part `fold` is
+    test, the next one val unless `val` is 0, and all others are train; the shares have no other effect.
     """
 
     train: float = 0.8
@@ -69,9 +69,9 @@ class Drawn(ABC):
     def keep(self, records: Sequence[Record], *, kept: Mapping[str, str], seed: int) -> Assignment:
         """Place every usable record, those of `kept` (key → split) where they were.
 
-        What belongs together stays together: a new record of a unit that has a place goes there. New units fill what
-        the shares lack. Raises SplitError where the kept records of a unit are in several splits, and all that `assign`
-        does; UsageError with folds, of which a split is but one.
+        A new record of a placed unit goes to the split of that unit. New units fill the splits with too few samples.
+        Raises SplitError where the kept records of a unit are in several splits, and the errors of `assign`; UsageError
+        with folds, because a build has only one of the splits.
         """
         self.check_keep()
         return self.draw(records, seed, kept)
@@ -87,7 +87,7 @@ class Drawn(ABC):
 
 
 def kept_codes(records: Sequence[Record], kept: Mapping[str, str]) -> Codes:
-    """Return the split of each record that is kept in one, FREE for the others."""
+    """Return the kept split of each record, FREE for the others."""
     if not kept:
         return np.full(len(records), FREE, dtype=np.int8)
     code = {name: i for i, name in enumerate(SPLITS)}
@@ -97,9 +97,9 @@ def kept_codes(records: Sequence[Record], kept: Mapping[str, str]) -> Codes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeUnits(Drawn):
-    """A policy that places whole units; `stratified` shares out the classes of the first task as evenly as they allow.
+    """A policy that places whole units; with `stratified` it balances the classes of the first task.
 
-    Without it units go, in the order of their hashes, where most samples are missing.
+    Without it, units go in the order of their hashes to the split with the fewest samples for its share.
     """
 
     stratified: bool = optional_parameter(False)
@@ -110,7 +110,7 @@ class WholeUnits(Drawn):
         unit = np.fromiter((number[name] for name in names), dtype=np.int64, count=len(names))
         units, sizes = list(number), np.bincount(unit, minlength=len(number))
         if units and self.folds is not None and len(units) < self.folds:
-            raise SplitError(f"split folds: expected at least {self.folds} units to part, found {len(units)}")
+            raise SplitError(f"split folds: expected at least {self.folds} units, found {len(units)}")
         settled = _codes_of_kept_units(unit, units, before)
         order = hash_order(units, seed)
         if self.stratified:
@@ -124,7 +124,7 @@ class WholeUnits(Drawn):
 
 
 def _codes_of_kept_units(unit: Counts, units: Sequence[str], before: Codes) -> Codes:
-    """Return the split of each unit of which a record is kept, FREE of the others."""
+    """Return the split of each unit with a kept record, FREE for the others."""
     codes = np.full(len(units), FREE, dtype=np.int8)
     for code in range(len(SPLITS)):
         members = np.unique(unit[before == code])
@@ -140,7 +140,7 @@ def _codes_of_kept_units(unit: Counts, units: Sequence[str], before: Codes) -> C
 
 
 def place_groups(sizes: Mapping[str, int], shares: Sequence[float], seed: int) -> dict[str, int]:
-    """Return the part of each group, given the number of samples of each, as `filled` says."""
+    """Return the part of each group, given the number of samples of each; see `fill_parts`."""
     names = list(sizes)
     free = np.full(len(names), FREE, dtype=np.int8)
     codes = fill_parts(
@@ -150,10 +150,10 @@ def place_groups(sizes: Mapping[str, int], shares: Sequence[float], seed: int) -
 
 
 def fill_parts(sizes: Counts, shares: Shares, order: Codes | Counts, before: Codes) -> Codes:
-    """Return the part of each unit, given their sizes; `before` has those that are placed.
+    """Return the part of each unit, given their sizes; `before` has the parts of the placed ones.
 
-    In their order, each unit goes to the part that lacks most samples, between equals to the first. The first unit of
-    all goes to the first part whatever the shares, so that train is never empty.
+    In their order, each unit goes to the part that lacks most samples, on a tie to the first. The very first unit
+    goes to the first part whatever the shares, so that train is never empty.
     """
     codes = before.copy()
     lack = (shares * sizes.sum()).tolist()
@@ -169,7 +169,7 @@ def fill_parts(sizes: Counts, shares: Shares, order: Codes | Counts, before: Cod
 
 
 def kept_notes(records: Sequence[Record], kept: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    """Return how many records of a kept split are here, new, and gone, for the manifest; nothing where none is kept."""
+    """Return for the manifest how many records of a kept split are present, new and gone; {} where none is kept."""
     if not kept:
         return {}
     present = Counter(record.key in kept for record in records)

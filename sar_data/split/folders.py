@@ -1,4 +1,4 @@
-"""Split by the folders, lists or files in which a copy of a dataset comes, which need not be the official split."""
+"""Split by the folders, lists or files of a copy of a dataset, which may differ from the official split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTR = "folder_split"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
-    """Place records where the copy has them: `attrs["folder_split"]` is train, val or test.
+    """Place records as the copy does: `attrs["folder_split"]` is train, val or test.
 
     A record without it is left out.
     """

@@ -1,4 +1,4 @@
-"""Ground: the footprints of many records as columns, compared within a frame of reference and across frames."""
+"""Footprints of many records as columns, compared within a frame of reference and across frames."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sar_data.split import frames
 from sar_data.split.neighbours import TOLERANCE, Boxes, Mask, Rows, boxes_of, find_near, search
 
 Quads = npt.NDArray[np.float64]
-"""Corners [box, corner, (x, y)], in turn."""
+"""Corners [box, corner, (x, y)], in order around the box."""
 Distances = Mapping[str, npt.ArrayLike]
 """Distances (x, y) in the units of a frame, by the frame's name; a frame without any has (0, 0)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Footprints:
-    """Where samples lie: `boxes` [sample, (min x, min y, max x, max y)] in the frame `frames[code[sample]]`.
+    """The positions of samples: `boxes` [sample, (min x, min y, max x, max y)] in the frame `frames[code[sample]]`.
 
-    A sample without a footprint has the code -1; it touches nothing, which means that nothing is known of it.
+    A sample without a footprint has the code -1; it touches nothing, because its position is unknown.
     """
 
     boxes: Boxes
@@ -32,7 +32,7 @@ class Footprints:
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Footprints:
-        """Return the ground of records; raise SplitError where a footprint is empty, reversed or not finite."""
+        """Return the footprints of records; raise SplitError where one is empty, reversed or not finite."""
         rows = [
             i for i, record in enumerate(records) if record.footprint is not None and record.footprint_frame is not None
         ]
@@ -42,7 +42,7 @@ class Footprints:
 
     @classmethod
     def from_columns(cls, boxes: Boxes, names: Sequence[str | None]) -> Footprints:
-        """Return the ground of footprints [sample, 4], NaN where there is none, and the frame of each."""
+        """Return footprints [sample, 4], NaN where there is none, with the frame of each."""
         number: dict[str, int] = {}
         missing = np.isnan(boxes[:, 0]).tolist()
         code = [
@@ -60,12 +60,12 @@ class Footprints:
         return np.asarray(self.code >= 0)
 
     def take(self, rows: Rows | Mask) -> Footprints:
-        """Return the ground of some samples, by their rows or a mask."""
+        """Return the footprints of some samples, by their rows or a mask."""
         return Footprints(self.boxes[rows], self.code[rows], self.frames)
 
     @cached_property
     def members(self) -> dict[str, Rows]:
-        """The rows of each frame that occurs."""
+        """The rows of each frame in use."""
         order = np.argsort(self.code, kind="stable")
         borders = np.searchsorted(self.code[order], np.arange(len(self.frames) + 1))
         parts = {name: order[a:b] for name, a, b in zip(self.frames, borders[:-1], borders[1:], strict=True)}
@@ -73,7 +73,7 @@ class Footprints:
 
     @cached_property
     def degrees(self) -> npt.NDArray[np.float64]:
-        """Longitude and latitude of each centre [sample, 2]; NaN where the place on the earth is not known."""
+        """Longitude and latitude of each centre [sample, 2]; NaN where the position on the earth is unknown."""
         degrees = np.full((len(self), 2), np.nan)
         for name, rows in self.members.items():
             if frames.is_on_earth(name):
@@ -81,7 +81,7 @@ class Footprints:
         return degrees
 
     def quads(self, frame: str, rows: Rows, home: str) -> Quads:
-        """Return the corners of samples of a frame in another one; their edges are taken for straight."""
+        """Return the corners of samples of a frame in another frame; their edges are assumed straight."""
         west, south, east, north = self.boxes[rows].T
         corners = np.stack([west, south, east, south, east, north, west, north], axis=1).reshape(-1, 2)
         moved = corners if frame == home else frames.from_degrees(home, frames.to_degrees(frame, corners))
@@ -89,11 +89,11 @@ class Footprints:
 
 
 def find_touching(queries: Footprints, targets: Footprints, gaps: Distances | None = None) -> Mask:
-    """Say for each query whether any target lies at most the gap away from it: without one, whether any touches it.
+    """Say for each query whether any target lies within the distance of its frame; by default whether any touches it.
 
     Touching means to intersect or to share an edge or a corner, within 1e-6 of the extent. Footprints in different
-    frames are compared in one of both, where the places of both on the earth are known: neighbours in two zones of UTM
-    are neighbours. Those in the pixels of different scenes are not compared.
+    frames are compared in one of the two, where both positions on the earth are known, so that neighbours in two zones
+    of UTM count. Footprints in the pixels of different scenes are not compared.
     """
     touches = np.zeros(len(queries), np.bool_)
     distances = {name: np.asarray(gap, np.float64) for name, gap in (gaps or {}).items()}
@@ -126,14 +126,14 @@ def _search_identical(queries: Boxes, targets: Boxes) -> Mask:
 
 
 def _preference(frame: str) -> tuple[bool, bool, str]:
-    """Order frames so that two are compared in the same one whichever is asked about: metres before degrees."""
+    """Order frames, so that two are always compared in the same one: metres before degrees."""
     return frame in frames.DEGREES, frame == "EPSG:3857", frame
 
 
 def _pairs(
     queries: Footprints, targets: Footprints, distances: Mapping[str, npt.NDArray[np.float64]]
 ) -> Iterator[tuple[tuple[str, Rows], tuple[str, Rows]]]:
-    """Yield the samples of two frames on the earth that may be neighbours, by their places on the sphere."""
+    """Yield the samples of two frames on the earth that may be neighbours, by their positions on the sphere."""
     sides = []
     for footprints in (queries, targets):
         longitude, latitude = np.radians(footprints.degrees).T
@@ -154,7 +154,7 @@ def _pairs(
 
 
 def _reach(footprints: Footprints, name: str, rows: Rows, distances: Mapping[str, npt.NDArray[np.float64]]) -> float:
-    """Return how far, on the unit sphere, neighbours of a frame's largest footprint may be: generously."""
+    """Return an upper bound of the distance, on the unit sphere, to neighbours of the largest footprint of a frame."""
     widest = float((footprints.boxes[rows, 2:] - footprints.boxes[rows, :2]).max()) + float(
         np.max(distances.get(name, 0))
     )
@@ -174,7 +174,7 @@ def _near_quads(queries: Quads, targets: Quads, gap: npt.NDArray[np.float64]) ->
 
 
 def _are_near(first: Quads, second: Quads, gap: npt.NDArray[np.float64]) -> Mask:
-    """Say of pairs of convex quadrilaterals whether no direction across an edge parts them by more than the gap."""
+    """Say for pairs of convex quadrilaterals whether no edge direction separates them by more than the gap."""
     edges = np.concatenate([np.roll(side, -1, axis=1) - side for side in (first, second)], axis=1)
     across = np.stack([-edges[..., 1], edges[..., 0]], axis=2) / np.linalg.norm(edges, axis=2)[..., None]
     first_extent, second_extent = (np.einsum("nkd,ncd->nkc", across, side) for side in (first, second))

@@ -1,8 +1,7 @@
-"""Frames of reference: where on the earth the coordinates of a footprint are, so that those of two frames compare.
+"""Frames of reference: the position on the earth of a footprint's coordinates, so that two frames can be compared.
 
 Known are geographic degrees (x is the longitude), web Mercator and the zones of UTM on WGS 84, ETRS89 and NAD83, whose
-datums differ by less than 2 m. Of other coordinate systems, and of the pixels of a scene, the place on the earth is not
-known here.
+datums differ by less than 2 m. For other coordinate systems, and for the pixels of a scene, the position is unknown.
 """
 
 from __future__ import annotations
@@ -38,22 +37,22 @@ _INVERSE = (
 )
 _UTM = re.compile(r"EPSG:(326|327|258|269)(\d\d)")
 _ZONES = {"326": range(1, 61), "327": range(1, 61), "258": range(28, 39), "269": range(1, 24)}
-"""Codes of the EPSG → the zones that they have; others of the same hundred are no zones of UTM."""
+"""EPSG prefix → the zones of UTM that it has codes for."""
 DEGREES = ("EPSG:4326", "OGC:CRS84", "EPSG:4258", "EPSG:4269")
 
 
 def is_on_earth(frame: str) -> bool:
-    """Say whether the place on the earth of a frame's coordinates is known."""
+    """Say whether the position on the earth of a frame's coordinates is known."""
     return _find_conversions(frame) is not None
 
 
 def to_degrees(frame: str, points: Points) -> Points:
-    """Return longitude and latitude of points of a frame; raise ValueError where the frame is none of the known."""
+    """Return longitude and latitude of points of a frame; raise ValueError for an unknown frame."""
     return _conversions(frame)[0](points)
 
 
 def from_degrees(frame: str, points: Points) -> Points:
-    """Return the coordinates in a frame of (longitude, latitude); raise ValueError for a frame that is not known."""
+    """Return the coordinates in a frame of (longitude, latitude); raise ValueError for an unknown frame."""
     return _conversions(frame)[1](points)
 
 
@@ -67,7 +66,7 @@ def _conversions(frame: str) -> tuple[Conversion, Conversion]:
 
 
 def _find_conversions(frame: str) -> tuple[Conversion, Conversion] | None:
-    """Return what leads from a frame to degrees, and back."""
+    """Return the conversions from a frame to degrees, and back; None for an unknown frame."""
     if frame in DEGREES:
         return _identity, _identity
     if frame == "EPSG:3857":
@@ -100,7 +99,7 @@ def _from_utm(points: Points, meridian: float, south: float) -> Points:
         xi -= beta * np.sin(2 * j * north) * np.cosh(2 * j * east)
         eta -= beta * np.cos(2 * j * north) * np.sinh(2 * j * east)
     longitude = np.arctan2(np.sinh(eta), np.cos(xi))
-    # From the conformal latitude to the geographic one, by Newton's method, which has converged after three steps.
+    # From the conformal latitude to the geographic one by Newton's method, which converges in three steps.
     conformal = np.sin(xi) / np.hypot(np.sinh(eta), np.cos(xi))
     e = math.sqrt(_FLATTENING * (2 - _FLATTENING))
     tangent = conformal.copy()

@@ -1,4 +1,4 @@
-"""Group split: what belongs together (a scene, a place, a ship's track) goes to one split as a whole."""
+"""Group split: records that belong together (a scene, a place, the track of a ship) go to one split."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from sar_data.split.placement import assignment, usable
 from sar_data.split.policy import Assignment, optional_parameter
 
 FIELDS = {"group": "group", "acquisition": "group", "place": "place"}
-"""What a split may go by → the field of a record that says it; any other word is an attribute."""
+"""Value of `by` → the field of a record; any other value is the name of an attribute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group(WholeUnits):
-    """Place whole groups, in the order of their hashes, where most samples are still missing.
+    """Place whole groups, in the order of their hashes, in the split with the fewest samples for its share.
 
-    `by` says what is not torn apart: "group" or "acquisition" (a scene, one flight), "place" (a unit of ground, such as
-    a tile of the MGRS, a city, a ship's MMSI), or the name of an attribute. Acquisitions of one place lie in different
-    groups, so that a group split of a dataset that sees places again and again tests on ground that it trained on:
-    group:by=place does not. Places may still touch each other: with a `buffer` of 1 what touches another split is left
-    out, as in Blocks, which takes footprints. The first group goes to train, so train is never empty. Few or very
-    unequal groups miss the shares: val or test may stay empty.
+    `by` chooses the groups: "group" or "acquisition" (a scene, one flight), "place" (a unit of ground, such as a tile
+    of the MGRS, a city, a ship's MMSI), or the name of an attribute. Acquisitions of one place are different groups, so
+    that such a split tests on ground it trained on; group:by=place does not. Places may still touch each other: with a
+    `buffer` of 1, records that touch another split are left out, as in Blocks, which needs footprints. The first group
+    goes to train, so that train is never empty. With few or very unequal groups val or test may stay empty.
     """
 
     by: str = optional_parameter("group")
@@ -40,7 +39,7 @@ class Group(WholeUnits):
             raise UsageError(f"group buffer: expected 0 patches or more, found {self.buffer}")
 
     def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
-        """Place every usable record with its group; raise SplitError where a record has none, or train ends empty."""
+        """Place every usable record with its group; raise SplitError where one has none, or train would be empty."""
         positions = usable(records)
         placed = [records[i] for i in positions]
         before = kept_codes(placed, kept)
@@ -59,9 +58,9 @@ class Group(WholeUnits):
 
 
 def units_by(by: str, records: Sequence[Record]) -> list[str]:
-    """Return what each record belongs to, by a field or an attribute.
+    """Return the unit of each record, by a field or an attribute.
 
-    Raises UsageError where no record says it, and SplitError where only some do.
+    Raises UsageError where no record has it, and SplitError where only some do.
     """
     field = FIELDS.get(by)
     values = [getattr(record, field) if field else record.attrs.get(by) for record in records]

@@ -1,4 +1,4 @@
-"""Leakage on the ground: how many samples lie in, on or beside those of another split, and so hardly test anything."""
+"""Spatial leakage: how many samples lie in, on or beside those of another split, and so hardly test a model."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sar_data.split.footprints import Footprints, find_identical, find_touching
 from sar_data.split.neighbours import Mask, extent_of
 
 MAX_MISSING = 0.05
-"""Share of the samples of either side that may lack what is compared, so that the others still tell of the split."""
+"""The largest share of samples of either side without the compared value; above it the leakage is unknown."""
 EXTENTS = (1, 2, 4, 8)
-"""Distances to the nearest sample, in extents of a footprint; farther ones are not told apart."""
+"""Distances to the nearest sample, in extents of a footprint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """A share of `of` samples; `value` is None where it is not known.
+    """A share of `of` samples; `value` is None where it is unknown.
 
-    `reason` says why it is not known, or what was not looked at.
+    `reason` says why it is unknown, or what was not compared.
     """
 
     value: float | None
@@ -31,9 +31,9 @@ class Leakage:
 
 
 def touching_share(records: Sequence[Record], split: Sequence[str]) -> float | None:
-    """Return the share of test patches whose footprint touches that of a train patch, in whatever frame that lies.
+    """Return the share of test patches whose footprint touches that of a train patch, in any frame.
 
-    None means unknown, never 0, as in `on_the_ground`. Raises SplitError where a footprint is empty or reversed.
+    None means unknown, never 0, as in `footprint_leakage`. Raises SplitError where a footprint is empty or reversed.
     """
     test, train = (
         Footprints.of([record for record, name in zip(records, split, strict=True) if name == side])
@@ -45,7 +45,7 @@ def touching_share(records: Sequence[Record], split: Sequence[str]) -> float | N
 
 
 def footprint_leakage(queries: Footprints, targets: Footprints) -> dict[str, Leakage]:
-    """Return the shares of the queries that have a target near, by name.
+    """Return the shares of the queries that have a target nearby, by name.
 
     `touching`: their footprints intersect or share an edge or a corner, within 1e-6 of the extent. `identical`: they
     are the same within 1e-6. `within_N`: at most N usual extents lie between them, along x and along y. Queries without
@@ -62,7 +62,7 @@ def footprint_leakage(queries: Footprints, targets: Footprints) -> dict[str, Lea
     shares = {"touching": touched, "identical": find_identical(with_footprint, targets)}
     sizes = _sizes(with_footprint, targets)
     for extents in EXTENTS:
-        touched = touched.copy()  # who touches is near: only the others are sought in the larger circle
+        touched = touched.copy()  # touching samples are near: only the others are searched for in the larger circle
         remaining = ~touched
         touched[remaining] = find_touching(
             with_footprint.take(remaining), targets, {name: extents * size for name, size in sizes.items()}
@@ -72,7 +72,7 @@ def footprint_leakage(queries: Footprints, targets: Footprints) -> dict[str, Lea
 
 
 def reason_unknown(count: int, query_mask: Mask, target_mask: Mask, what: str) -> str:
-    """Return why a share of `count` samples is not known, empty where it is: both masks say who has `what`."""
+    """Return why a share of `count` samples is unknown, empty where it is known: both masks say who has `what`."""
     if not count:
         return "there are no samples"
     if not len(target_mask):
@@ -93,7 +93,7 @@ def _sizes(queries: Footprints, targets: Footprints) -> dict[str, np.ndarray[tup
 
 
 def _list_limits(queries: Footprints, targets: Footprints) -> list[str]:
-    """Return what shares of near samples say nothing about."""
+    """Return what the shares of near samples do not cover."""
     count = sum(int((~side.known).sum()) for side in (queries, targets))
     limits = [f"{count:,} samples have no footprint"] if count else []
     own = {name for side in (queries, targets) for name in side.members if not frames.is_on_earth(name)}

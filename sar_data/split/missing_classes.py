@@ -1,4 +1,4 @@
-"""What a drawn split leaves out, empty parts and classes that a part lacks, and a split that leaves out less."""
+"""Empty splits and missing classes of a random split, and a split that avoids them."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from sar_data.split.blocks import Blocks
 from sar_data.split.drawn import Drawn, WholeUnits
 from sar_data.split.policy import SPLITS, Assignment, SplitPolicy, parameters_of
 
-MIN_SAMPLES = 3  # samples of a class that train, val and test can each have one of
-MAX_RECORDS = 50_000  # records for which other splits are tried: some seconds at most
+MIN_SAMPLES = 3  # a class with as many samples could be in train, val and test
+MAX_RECORDS = 50_000  # above this number other splits are not tried: some seconds at most
 
 
 @dataclass(frozen=True, slots=True)
 class MissingClasses:
-    """Parts that have a share and no sample, and for each other one the classes of FEWEST samples that it lacks."""
+    """Splits that should have samples and have none, and the classes of MIN_SAMPLES samples that each other one lacks."""
 
     empty: tuple[str, ...]
     lacking: Mapping[str, tuple[int, ...]]
 
     @property
     def size(self) -> tuple[int, int]:
-        """The numbers of empty parts and of lacking classes: a split with less is better, in this order."""
+        """The numbers of empty splits and of missing classes; less is better, in this order."""
         return len(self.empty), sum(map(len, self.lacking.values()))
 
     def sentence(self, classes: Sequence[str]) -> str:
-        """Say what is left out; nothing where nothing is."""
+        """Return what is missing in words; empty where nothing is."""
         parts = [f"{' and '.join(self.empty)} {'are' if len(self.empty) > 1 else 'is'} empty"] if self.empty else []
         parts += [f"{part} has no {few([classes[label] for label in lost])}" for part, lost in self.lacking.items()]
         return "; ".join(parts)
 
 
 def find_missing_classes(policy: Drawn, records: Sequence[Record], split: Sequence[str]) -> MissingClasses:
-    """Return what the split of records by a policy leaves out."""
+    """Return the empty splits and missing classes of records that a policy has split."""
     shares = zip(policy.homes.tolist(), policy.bins.tolist(), strict=True)
     parts = {SPLITS[home] for home, share in shares if share > 0}
     totals, counts = Counter[int](), {part: Counter[int]() for part in SPLITS if part in parts}
@@ -58,10 +58,10 @@ def find_missing_classes(policy: Drawn, records: Sequence[Record], split: Sequen
 def find_better_split(
     name: str, policies: Mapping[str, SplitPolicy], policy: Drawn, records: Sequence[Record], seed: int
 ) -> tuple[str, MissingClasses] | None:
-    """Return the split that leaves out least, as it is asked for, with what it does; None for too many records.
+    """Return the split that misses least, as an option's value, with what it misses; None for too many records.
 
-    Smaller blocks, and whole units by class, go before samples that are placed alone, which are tried only where a
-    part is empty else, or train lacks a class. The first of equals is taken, which may be the policy itself.
+    Smaller blocks, and units balanced by class, are tried first. Samples without units are tried only where a split is
+    still empty, or train lacks a class. On a tie the first one wins, which may be the policy itself.
     """
     best: tuple[str, MissingClasses] | None = None
     alone = [
@@ -83,7 +83,7 @@ def find_better_split(
 
 
 def _variants(policy: Drawn) -> Iterator[Drawn]:
-    """Yield a policy, and others of its kind that may leave out less: of smaller blocks, of units by class."""
+    """Yield a policy, and similar ones that may miss less: with smaller blocks, with units balanced by class."""
     sizes = [policy.size] if isinstance(policy, Blocks) else []
     while sizes and sizes[-1] > 1:
         sizes.append(sizes[-1] - max(1, sizes[-1] // 5))
@@ -94,7 +94,7 @@ def _variants(policy: Drawn) -> Iterator[Drawn]:
 
 
 def _format_policy(name: str, policy: Drawn, policies: Mapping[str, SplitPolicy]) -> str:
-    """Return a policy as it is asked for: NAME, or NAME:parameter=value,…"""
+    """Return a policy as the value of the option: NAME, or NAME:parameter=value,…"""
     defaults, offered = parameters_of(type(policy)()), parameters_of(policies.get(name))
     changed = [
         f"{field}={'yes' if value is True else value}"
@@ -112,7 +112,7 @@ def warning(
     seed: int,
     classes: Sequence[str],
 ) -> str:
-    """Return what a drawn split leaves out, with what leaves out less; nothing where it leaves nothing out."""
+    """Return what a random split misses, with a split that misses less; empty where it misses nothing."""
     name, policy = requested
     if not isinstance(policy, Drawn) or (missing := find_missing_classes(policy, records, placed.split)).size == (0, 0):
         return ""
@@ -123,6 +123,6 @@ def warning(
         remaining = best[1].sentence(classes)
         remedy = f"`split={best[0]}` {f'leaves less out: {remaining}' if remaining else 'leaves nothing out'}"
         if isinstance(policy, WholeUnits) and not best[0].startswith(name):
-            remedy += ", but parts what belongs together"
+            remedy += ", but separates samples that belong together"
     units = "".join(f" ({placed.notes[word]:,} {word})" for word in ("blocks", "groups") if word in placed.notes)
     return f"split {name}{units}: {missing.sentence(classes)}: {remedy}"

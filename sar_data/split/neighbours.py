@@ -1,4 +1,4 @@
-"""Neighbours among footprints: which boxes come near others, by a grid and without pairs in memory."""
+"""Neighbours among footprints: which boxes are near others, by a grid and without all pairs in memory."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_boxes(boxes: Boxes, key: Callable[[int], str]) -> None:
 
 
 def extent_of(boxes: Boxes) -> npt.NDArray[np.float64]:
-    """Return the usual (width, height) of a patch: the medians, so that no order and no outlier matters."""
+    """Return the median (width, height) of a patch, which neither order nor outliers change."""
     return np.array(np.median(boxes[:, 2:] - boxes[:, :2], axis=0), dtype=np.float64)
 
 
@@ -61,10 +61,10 @@ def find_near(queries: Boxes, targets: Boxes, gap: npt.ArrayLike = (0.0, 0.0)) -
 
 
 def search(queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: Callable[[Rows, Rows], Mask]) -> Mask:
-    """Say for each query whether `test` holds of it and any target whose box lies at most `gaps` (x, y) away.
+    """Say for each query whether `test` is true for it and any target whose box lies at most `gaps` (x, y) away.
 
-    `test` gets rows of queries and of targets, pair by pair. Cells of the grid are as large as the largest box plus the
-    gap, so boxes of similar size are fast, and one box of a hundred times the size is slow but right.
+    `test` gets the rows of queries and of targets, pair by pair. The cells of the grid are as large as the largest box
+    plus the gap: boxes of similar size are fast; one box of a hundred times the size is slow and still correct.
     """
     matches = np.zeros(len(queries), dtype=np.bool_)
     if not len(queries) or not len(targets):

@@ -1,4 +1,4 @@
-"""Official split: the lists that a dataset's authors published decide, and nothing is guessed."""
+"""Official split: the lists that the dataset's authors published decide; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from sar_data.text import decoded
 # name, which must stop the split rather than pass for a heading.
 _HEADING = re.compile(r"(?!.*\d\d)[A-Za-z_][\w .:-]*")
 
-# What lets a pattern match a line break or break when it is made part of a larger one: such patterns are applied
-# line by line.
+# Patterns with these parts may match a line break, or change inside a larger pattern: they are applied line by line.
 _MAY_SPAN_LINES = re.compile(r"\\[^dw.-]|\[\^|\(\?(?!:)|\n")
 
 Row = tuple[str, ...]
@@ -31,8 +30,8 @@ Row = tuple[str, ...]
 def read_names(name: str, data: bytes, pattern: re.Pattern[str], *, columns: tuple[int, ...] = (1, 2)) -> list[Row]:
     """Return the rows of the list `name` as tuples of names that match `pattern` as a whole.
 
-    A byte order mark, any line ends, blank lines, blanks around names and one heading are understood; `columns`
-    are the allowed numbers of columns. Raises SplitError that names list and line for anything else.
+    A byte order mark, any line ends, blank lines, blanks around names and one heading are allowed; `columns` are the
+    allowed numbers of columns. Raises SplitError with list and line for anything else.
     """
     text = decoded(data)
     if "\r" in text:
@@ -47,9 +46,9 @@ def read_names(name: str, data: bytes, pattern: re.Pattern[str], *, columns: tup
 
 
 def _plain(body: str, pattern: re.Pattern[str], columns: tuple[int, ...]) -> list[Row] | None:
-    """Return the rows of a list without any flaw, or None: then each line is looked at.
+    """Return the rows of a list in plain form, or None: then each line is parsed.
 
-    One match of the whole text is several times as fast as half a million matches of a line each.
+    One match of the whole text is several times as fast as half a million matches of one line.
     """
     if not body or _MAY_SPAN_LINES.search(pattern.pattern):
         return None
@@ -109,7 +108,7 @@ class Official:
     subset: bool = False
 
     def __post_init__(self) -> None:
-        # A mapping is welcome, but cannot be hashed and could be changed from outside.
+        # A mapping is allowed, but cannot be hashed and could be changed by its owner.
         object.__setattr__(self, "exclude", tuple(dict(self.exclude).items()))
         names = [self.train, self.val, self.test, self.mapping, *dict(self.exclude)]
         listed = [name for name in names if name is not None]
@@ -122,11 +121,11 @@ class Official:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The names of the lists that must be there."""
+        """The names of the required lists."""
         return tuple(name for name in (self.train, self.val, self.test) if name is not None)
 
     def check_lists(self, lists: Lists) -> None:
-        """Raise MissingList where a required list is nowhere."""
+        """Raise MissingList where a required list is missing."""
         if absent := [name for name in self.required if lists.find(name) is None]:
             raise MissingList(
                 f"official split: expected the lists {', '.join(self.required)}, found no {', no '.join(absent)} in "
@@ -134,11 +133,11 @@ class Official:
             )
 
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
-        """Place every usable record by the lists; the seed plays no part.
+        """Place every usable record by the lists; the seed has no effect.
 
-        A record in no list is unused, for it may be in an absent exclusion list, or outside the `subset`; where
-        neither can be it is bad. Raises MissingList where a required list is nowhere, and SplitError where lists are
-        malformed, contradict each other, or name none of the records.
+        A record in no list is unused where an exclusion list is absent, or with `subset`; else it is bad. Raises
+        MissingList where a required list is missing, and SplitError where lists are malformed, contradict each other,
+        or name none of the records.
         """
         self.check_lists(lists)
         files = _ListFiles(lists, re.compile(self.id_pattern))
@@ -176,9 +175,9 @@ class Official:
         return assignment(records, positions, codes, reasons=reasons, bad=bad, notes={"lists": notes})
 
     def _aliases(self, records: Sequence[Record], files: _ListFiles) -> tuple[list[str | None], int]:
-        """Return each record's other name, and how many of them only the mapping knew."""
+        """Return the alias of each record, and the number of those that only the mapping has."""
         aliases = [record.attrs.get(self.alias_attr) for record in records]
-        # The mapping has a row for every sample there is: it is read only where a record does not bring its own.
+        # The mapping has a row for every sample: it is read only where a record has no alias of its own.
         if self.mapping is None or None not in aliases:
             return aliases, 0
         alias_of: dict[str, str] = {}
@@ -200,7 +199,7 @@ class Official:
 
 
 class _ListFiles:
-    """The lists that were opened, with the facts about each for the manifest."""
+    """The lists that were read, with the facts about each for the manifest."""
 
     def __init__(self, lists: Lists, pattern: re.Pattern[str]) -> None:
         self.lists = lists
@@ -208,7 +207,7 @@ class _ListFiles:
         self.notes: dict[str, dict[str, Any]] = {}
 
     def read(self, name: str, *, columns: tuple[int, ...] = (1, 2)) -> list[Row] | None:
-        """Return the rows of a list, or None where it is nowhere."""
+        """Return the rows of a list, or None where it is missing."""
         data = self.lists.find(name)
         if data is None:
             return None
@@ -218,7 +217,7 @@ class _ListFiles:
 
 
 def _read_required(files: _ListFiles, required: Sequence[str]) -> dict[str, str]:
-    """Return for every name the required list that holds it."""
+    """Return for every name the required list that contains it."""
     rows_of = {name: files.read(name) for name in required}
     placed: dict[str, str] = {}
     for name, rows in rows_of.items():
@@ -237,7 +236,7 @@ def _read_required(files: _ListFiles, required: Sequence[str]) -> dict[str, str]
 def _read_exclusions(
     files: _ListFiles, optional: Sequence[str], placed: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
-    """Return for every excluded name the exclusion lists that hold it, in their order."""
+    """Return for every excluded name the exclusion lists that contain it, in their order."""
     excluded: dict[str, tuple[str, ...]] = {}
     for name in optional:
         own = set(chain.from_iterable(files.read(name) or ()))
@@ -245,8 +244,8 @@ def _read_exclusions(
         if twice:
             listed_name = min(twice)
             raise SplitError(
-                f"official lists: expected {listed_name!r} in one list, found it in {placed[listed_name]} and in the exclusion list "
-                f"{name} ({len(twice)} such names): fetch the lists anew"
+                f"official lists: expected {listed_name!r} in one list, found it in {placed[listed_name]} and in the "
+                f"exclusion list {name} ({len(twice)} such names): fetch the lists anew"
             )
         for listed_name in own:
             excluded[listed_name] = (*excluded.get(listed_name, ()), name)

@@ -1,4 +1,4 @@
-"""Carved split: official lists that know no val, of which whole groups of train become one."""
+"""Official lists without val, with whole groups of train moved to val."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sar_data.split.policy import SPLITS, Assignment, Lists
 class OfficialWithVal(Official):
     """Place records by official lists, then move groups of train to val, in the order of their hashes.
 
-    `carve` is the share of train's records that val comes near to; groups stay whole, so that none is in both.
+    `carve` is the target share of train's records for val; groups stay whole, so that none is in both.
     """
 
     carve: float = 0.2
@@ -28,12 +28,12 @@ class OfficialWithVal(Official):
         check_fractions(1 - self.carve, self.carve, 0)
 
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
-        """Place every usable record; raise SplitError where one of train has no group, and all that Official does."""
+        """Place every usable record; raise SplitError where one of train has no group, and the errors of Official."""
         assigned = Official.assign(self, records, seed=seed, lists=lists)
         groups: list[str | None] = []
         for record, split in zip(records, assigned.split, strict=True):
             if split == "train" and record.group is None:
-                raise SplitError(f"record {record.key!r}: expected a group, found none: use a split that carves none")
+                raise SplitError(f"record {record.key!r}: expected a group, found none: use a split without `carve`")
             groups.append(record.group if split == "train" else None)
         code = place_groups(Counter(g for g in groups if g is not None), (1 - self.carve, self.carve, 0), seed)
         placed = [old if g is None else SPLITS[code[g]] for old, g in zip(assigned.split, groups, strict=True)]

@@ -1,4 +1,4 @@
-"""Reads a policy from the command line: `blocks:size=15,buffer=1`."""
+"""Parse a policy of the command line: `blocks:size=15,buffer=1`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _WORDS = {"yes": True, "true": True, "no": False, "false": False}
 def parse(text: str, policies: Mapping[str, SplitPolicy]) -> tuple[str, SplitPolicy]:
     """Return the name and the policy that `NAME` or `NAME:FIELD=VALUE,…` stands for.
 
-    The values replace fields of `policies[NAME]`, which is left as it is. Raises UsageError for names that do
-    not exist, for values that do not fit, and where the policy itself refuses them.
+    The values replace fields of `policies[NAME]`, which stays unchanged. Raises UsageError for unknown names, for
+    values of another type, and where the policy itself refuses them.
     """
     name, colon, rest = text.partition(":")
     name = name.strip()
@@ -37,13 +37,13 @@ def parse(text: str, policies: Mapping[str, SplitPolicy]) -> tuple[str, SplitPol
         if field in changes:
             raise UsageError(f"split {text!r}: expected {field} once, found it twice: keep one")
         changes[field] = _convert(f"split {name}: {field}", value, kinds[field])
-    # Every policy in `kinds` is a dataclass instance, which the protocol cannot say.
+    # Every policy in `kinds` is a dataclass instance, which the protocol cannot express.
     replaced: SplitPolicy = dataclasses.replace(policy, **changes)  # type: ignore[type-var]
     return name, replaced
 
 
 def _fields(policy: SplitPolicy) -> dict[str, type]:
-    """Return the fields that one word of text can set, and their kinds; an optional field counts as its kind."""
+    """Return the fields that a single word can set, with their types; an optional field counts as its type."""
     if not dataclasses.is_dataclass(policy):
         return {}
     hints = get_type_hints(type(policy))

@@ -1,4 +1,4 @@
-"""Split by lists of `path label` lines that were written for another copy of the files, on another machine."""
+"""Split by lists of `path label` lines that were written for a copy of the files on another machine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sar_data.text import decoded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathLists:
-    """Place records by what `pattern` finds in each line of the lists `train`, `val` (None: there is none) and `test`.
+    """Place records by the match of `pattern` in each line of the lists `train`, `val` (may be None) and `test`.
 
-    A line's name is made of the pattern's groups, joined by "/"; a record's is `attrs[alias_attr]`, or its key where
-    it has none. A record in no list is left out.
+    The name in a line is made of the pattern's groups, joined by "/"; that of a record is `attrs[alias_attr]`, or its
+    key. A record in no list is left out.
     """
 
     train: str
@@ -31,7 +31,7 @@ class PathLists:
     alias_attr: str = "list_name"
 
     def check_lists(self, lists: Lists) -> None:
-        """Raise MissingList where a list is nowhere."""
+        """Raise MissingList where a list is missing."""
         for file in (self.train, self.val, self.test):
             if file is not None and lists.find(file) is None:
                 raise MissingList(
@@ -40,10 +40,10 @@ class PathLists:
                 )
 
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
-        """Place every usable record; the seed plays no part.
+        """Place every usable record; the seed has no effect.
 
-        Raise MissingList where a list is nowhere, SplitError where a line holds no name, where a name is in two lists,
-        and where the lists name none of the records.
+        Raises MissingList where a list is missing, and SplitError where a line has no name, where a name is in two
+        lists, and where the lists name none of the records.
         """
         self.check_lists(lists)
         code_of: dict[str, int] = {}
@@ -66,7 +66,8 @@ class PathLists:
         if len(record_names) and (codes == OUT).all():
             raise SplitError(
                 f"{', '.join(notes)}: {len(code_of)} names such as {next(iter(code_of), None)!r}: expected to find "
-                f"records by them, found only others such as {record_names[0]!r}: give this dataset's lists with `lists=…`"
+                "records by them, found only others such as "
+                f"{record_names[0]!r}: give this dataset's lists with `lists=…`"
             )
         reasons = {i: "in no list" for i, code in zip(positions, codes.tolist(), strict=True) if code == OUT}
         absent = len(code_of.keys() - set(record_names))

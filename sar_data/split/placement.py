@@ -1,4 +1,4 @@
-"""What every policy begins and ends with: records declared unused stay out, and each key is placed once."""
+"""The first and last step of every policy: unused records stay out, and each key is placed once."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Codes = npt.NDArray[np.int8]
 
 
 def usable(records: Sequence[Record]) -> list[int]:
-    """Return the positions that a policy may place: all but those whose record says why it is unused.
+    """Return the positions of the records that a policy may place: those without a reason to be unused.
 
-    Raises SplitError where a key occurs twice, since no split could then hold every key exactly once.
+    Raises SplitError where a key occurs twice, because a split contains every key exactly once.
     """
     if len({record.key for record in records}) != len(records):
         key, times = Counter(record.key for record in records).most_common(1)[0]
@@ -41,7 +41,7 @@ def assignment(
     bad: Mapping[str, str] | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Assignment:
-    """Return the outcome for all records from that of the usable ones.
+    """Return the assignment of all records, given that of the usable ones.
 
     `codes[j]` places `records[positions[j]]`: an index into SPLITS, or OUT for unused, whose reason is then
     `reasons[positions[j]]`. Records outside `positions` are unused for the reason that they carry.
@@ -63,7 +63,7 @@ def check_fractions(train: float, val: float, test: float) -> None:
     shares = dict(zip(SPLITS, (train, val, test), strict=True))
     given = ", ".join(f"{name}={share}" for name, share in shares.items())
     for name, share in shares.items():
-        # Written so that NaN, which compares false with everything, is refused as well.
+        # Written so that NaN, which compares false with everything, is refused too.
         if not 0 <= share <= 1:
             raise UsageError(f"split fraction {name}: expected a number from 0 to 1, found {share} ({given})")
     if train == 0:
@@ -88,7 +88,7 @@ def hash_order(names: Sequence[str], seed: int) -> npt.NDArray[np.intp]:
     order = np.argsort(hashes, kind="stable")
     ranked = hashes[order]
     if np.any(ranked[1:] == ranked[:-1]):
-        # Two names with one hash would otherwise stand in the order in which they came.
+        # Names with equal hashes would otherwise stay in the order of the input.
         by_name = sorted(range(len(names)), key=lambda i: (int(hashes[i]), names[i]))
         return np.array(by_name, dtype=np.intp)
     return order

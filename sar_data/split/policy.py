@@ -1,4 +1,4 @@
-"""What a split policy is: the walls between the policies and the rest of the house."""
+"""The interface of split policies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNUSED = "unused"
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The outcome of a policy, aligned with the records it was given.
+    """The outcome of a policy, in the order of the records.
 
     `split[i]` is train, val, test or unused; `reason[i]` is None unless unused. `bad` maps keys that the policy
     cannot place to the reason, for the caller's stop-or-quarantine decision (their split is unused). `notes`
@@ -31,12 +31,12 @@ LATER = "later"
 
 
 def optional_parameter(default: Any) -> Any:
-    """Return a field of a policy that came after builds were made: at its default it is no part of their recipes."""
+    """Return a field that was added after the first builds: at its default it is not part of their recipes."""
     return field(default=default, metadata={LATER: True})
 
 
 def parameters_of(policy: object) -> dict[str, Any]:
-    """Return the parameters of a policy by name, without those that came later and are at their defaults."""
+    """Return the parameters of a policy by name, without later ones that are at their defaults."""
     if not is_dataclass(policy):
         return {}
     values = {parameter.name: (getattr(policy, parameter.name), parameter) for parameter in fields(policy)}
@@ -48,10 +48,10 @@ def parameters_of(policy: object) -> dict[str, Any]:
 
 
 class Lists(Protocol):
-    """Finds the named lists beside the data or in the folder that is given."""
+    """Finds lists by name, beside the data or in a given folder."""
 
     def find(self, name: str) -> bytes | None:
-        """Return the list's bytes, or None where it is nowhere."""
+        """Return the bytes of a list, or None where it is missing."""
 
     def where(self) -> str:
         """Say which folders were searched, for error messages."""
@@ -59,10 +59,10 @@ class Lists(Protocol):
 
 @runtime_checkable
 class ByLists(Protocol):
-    """A policy that cannot do without lists."""
+    """A policy that needs lists."""
 
     def check_lists(self, lists: Lists) -> None:
-        """Raise MissingList where one is nowhere, so that it is known before anything is scanned."""
+        """Raise MissingList where one is missing, so that this is known before the scan."""
 
 
 class SplitPolicy(Protocol):

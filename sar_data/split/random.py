@@ -1,4 +1,4 @@
-"""Random split: each key is placed by its own hash, so that data may grow without moving what is placed."""
+"""Random split: each key is placed by its own hash, so that new data move no placed record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Random(Drawn):
     """Place every key by its salted hash alone.
 
     The shares are met on average, not exactly: n records deviate by about sqrt(share * (1 - share) / n). Patches
-    of one scene land in all splits: Blocks, or Group by place, hold ground apart.
+    of one scene are in all splits; use Blocks, or Group by place, to separate ground.
     """
 
     def draw(self, records: Sequence[Record], seed: int, kept: Mapping[str, str]) -> Assignment:
@@ -31,7 +31,7 @@ class Random(Drawn):
         chance = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
         shares = self.bins
         borders = np.cumsum(shares)
-        # 0.8 + 0.1 + 0.1 is a little below 1 in float64: the last split that has a share takes the rest.
+        # 0.8 + 0.1 + 0.1 is a little below 1 in float64: the last split with a share takes the remainder.
         borders[np.flatnonzero(shares)[-1] :] = 1.0
         codes = self.homes[np.searchsorted(borders, chance, side="right")]
         before = kept_codes(placed, kept)

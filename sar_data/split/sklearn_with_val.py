@@ -1,4 +1,4 @@
-"""Carved draw: a published draw that knows no val, of whose train whole blocks of places become one."""
+"""A published random split without val, with whole blocks of ground of train moved to val."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sar_data.split.stratified import SklearnStratified
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SklearnWithVal(SklearnStratified):
-    """Draw train and test as SklearnStratified does, then move blocks of neighbouring patches of train to val.
+    """Split train and test as SklearnStratified does, then move blocks of neighbouring patches of train to val.
 
-    Test is that of the draw, patch by patch. `carve` is the share of train's patches that val comes near to; blocks are
-    those of Blocks, of `size` by `size` patches, and a patch of train that lies within `buffer` patches of val is left
-    out, so that a model is not chosen on neighbours of what it saw. Classes have no equal shares in val. Test has
-    neighbours in train and val, as it has in the draw.
+    Test is exactly that of SklearnStratified. `carve` is the target share of train's patches for val; blocks are those
+    of Blocks, of `size` by `size` patches. A patch of train within `buffer` patches of val is left out, so that no
+    model is chosen on neighbours of its training data. Classes have no equal shares in val. Test has neighbours in
+    train and val, as in the published split.
     """
 
     carve: float = 0.1
@@ -27,13 +27,13 @@ class SklearnWithVal(SklearnStratified):
 
     def __post_init__(self) -> None:
         SklearnStratified.__post_init__(self)
-        self._blocks()  # which refuses what is wrong
+        self._blocks()  # which checks the values
 
     def _blocks(self) -> Blocks:
         return Blocks(size=self.size, buffer=self.buffer, train=1 - self.carve, val=self.carve, test=0)
 
     def assign(self, records: Sequence[Record], *, seed: int, lists: Lists) -> Assignment:
-        """Place every usable record; raise SplitError for all that the draw does, and for a patch without a place."""
+        """Place every usable record; raise SplitError as SklearnStratified does, and where one has no footprint."""
         drawn = SklearnStratified.assign(self, records, seed=seed, lists=lists)
         train = [i for i, name in enumerate(drawn.split) if name == "train"]
         validation = self._blocks().assign([records[i] for i in train], seed=seed, lists=lists)

@@ -22,8 +22,8 @@ Ints = npt.NDArray[np.int64]
 def stratified_draw(labels: Ints, train: float, seed: int) -> npt.NDArray[np.bool_]:
     """Say which samples train_test_split(train_size=train, stratify=labels, random_state=seed) gives to train.
 
-    Every call to the generator happens in the order of StratifiedShuffleSplit, those without effect included,
-    since each moves the state for the next. Raises SplitError where scikit-learn refuses as well.
+    Every call of the random generator happens in the order of StratifiedShuffleSplit, also calls without effect, since
+    each changes the state for the next. Raises SplitError where scikit-learn fails as well.
     """
     classes, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     n_train = math.floor(train * len(labels))

@@ -30,7 +30,7 @@ def scattered(draw: st.DataObject, n: int) -> list[Record]:
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), size=st.integers(2, 12), buffer=st.integers(1, 3))
-def test_after_a_buffer_no_test_or_val_patch_touches_another_split(data: st.DataObject, size: int, buffer: int) -> None:
+def test_with_a_buffer_no_test_or_val_patch_touches_another_split(data: st.DataObject, size: int, buffer: int) -> None:
     records = scattered(data, 60)
     policy = Blocks(size=size, buffer=buffer, train=0.6, val=0.2, test=0.2)
     try:
@@ -45,7 +45,7 @@ def test_after_a_buffer_no_test_or_val_patch_touches_another_split(data: st.Data
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 9999), buffer=st.integers(1, 2), grow=st.booleans())
-def test_after_a_buffer_nothing_touches_across_the_border_of_two_zones(seed: int, buffer: int, grow: bool) -> None:
+def test_with_a_buffer_nothing_touches_across_two_zones(seed: int, buffer: int, grow: bool) -> None:
     rng = np.random.default_rng(seed)
     records = []
     for i in range(80):
@@ -78,7 +78,7 @@ def test_the_gap_is_as_wide_as_the_buffer_and_no_wider(buffer: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "cost", "leak"), [(5, 13.1, 52.0), (10, 5.9, 27.0), (15, 3.6, 17.5), (30, 1.7, 7.4)])
-def test_a_full_lattice_costs_and_leaks_what_is_known(size: int, cost: float, leak: float) -> None:
+def test_a_full_lattice_has_the_known_cost_and_leakage(size: int, cost: float, leak: float) -> None:
     costs, leaks = [], []
     for seed in range(12):
         costs.append(counts(place(Blocks(size=size, train=0.8, val=0, test=0.2), LATTICE, seed))["unused"] / 81)
@@ -88,7 +88,7 @@ def test_a_full_lattice_costs_and_leaks_what_is_known(size: int, cost: float, le
     assert np.mean(leaks) == pytest.approx(leak, rel=0.15)
 
 
-def test_test_stays_whole_while_val_and_train_give_way_and_say_so() -> None:
+def test_val_and_train_give_way_to_test_and_give_the_reason() -> None:
     open_split = place(Blocks(buffer=0), LATTICE).split
     closed = place(Blocks(buffer=1), LATTICE)
     assert [s == "test" for s in open_split] == [s == "test" for s in closed.split]

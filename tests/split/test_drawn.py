@@ -50,7 +50,7 @@ def worst(records: Sequence[Record], made: Assignment, classes: int) -> float:
 
 
 @each
-def test_folds_test_every_sample_once_and_part_the_samples_alike(policy: Drawn) -> None:
+def test_folds_test_every_sample_once_in_equal_parts(policy: Drawn) -> None:
     records = lattice(18, 18) if isinstance(policy, Blocks) else scenes(60, 4, seed=1)
     made = [place(dataclasses.replace(policy, folds=5, fold=i), records, seed=3).split for i in range(5)]
     tested = np.array([[split == "test" for split in one] for one in made])
@@ -75,7 +75,7 @@ def test_folds_test_every_sample_once_and_part_the_samples_alike(policy: Drawn) 
         ({"fold": 1}, "split fold: expected none without folds, found 1"),
     ],
 )
-def test_folds_that_cannot_be_are_refused(fields: dict[str, float], message: str) -> None:
+def test_impossible_folds_are_refused(fields: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Group(**fields)  # type: ignore[arg-type]
 
@@ -85,7 +85,7 @@ def test_more_folds_than_units_are_an_error() -> None:
         place(Group(folds=5), [record(f"{i}", group=f"{i % 3}") for i in range(30)])
 
 
-def test_stratified_units_keep_the_shares_of_classes_far_better_than_units_alone() -> None:
+def test_stratified_units_keep_class_shares_better_than_plain_units() -> None:
     plain, balanced = [], []
     for seed in range(5):
         records = scenes(150, 8, seed)
@@ -99,7 +99,7 @@ def test_stratified_units_keep_the_shares_of_classes_far_better_than_units_alone
 
 
 @pytest.mark.parametrize("units", [1, 2, 3, 5, 8])
-def test_no_split_stays_empty_where_there_are_units_enough(units: int) -> None:
+def test_no_split_is_empty_with_enough_units(units: int) -> None:
     records = [record(f"{i}", i % units, group=f"{i % units}") for i in range(10 * units)]  # a class a unit
     found = counts(place(Group(stratified=True), records))
     assert len(found) == min(units, 3)
@@ -115,7 +115,7 @@ def test_stratified_blocks_of_single_labels_are_exact_to_a_unit() -> None:
             assert abs(homes.count(name) - share * 500) <= 5
 
 
-def test_stratified_blocks_leave_nothing_that_touches() -> None:
+def test_stratified_blocks_do_not_touch() -> None:
     records = [dataclasses.replace(one, labels={"classes": (i // 60 // 15,)}) for i, one in enumerate(lattice(60, 60))]
     whole = place(Blocks(size=5, buffer=0, stratified=True), records)  # 36 blocks of each class
     for label in range(4):
@@ -130,7 +130,7 @@ def test_stratified_blocks_leave_nothing_that_touches() -> None:
 @each
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.1, 0.9))
-def test_data_that_grow_keep_their_split(policy: Drawn, seed: int, share: float) -> None:
+def test_growing_data_keep_their_split(policy: Drawn, seed: int, share: float) -> None:
     records = lattice(12, 12) if isinstance(policy, Blocks) else scenes(30, 3, seed=2)
     old = [one for one, x in zip(records, np.random.default_rng(seed).random(len(records)), strict=True) if x < share]
     old = old or records[:1]
@@ -144,7 +144,7 @@ def test_data_that_grow_keep_their_split(policy: Drawn, seed: int, share: float)
         assert len({(one.group, now[one.key]) for one in records}) == len({one.group for one in records})
 
 
-def test_a_group_split_that_is_not_kept_moves_where_data_grow() -> None:
+def test_a_group_split_changes_with_new_data_unless_kept() -> None:
     records = scenes(100, 3, seed=4)
     old = records[: int(0.95 * len(records))]
     first = place(Group(), old).split
@@ -154,7 +154,7 @@ def test_a_group_split_that_is_not_kept_moves_where_data_grow() -> None:
     assert Group().keep(records, kept=kept, seed=0).split[: len(old)] == first
 
 
-def test_new_units_fill_what_the_shares_lack() -> None:
+def test_new_units_fill_the_smallest_splits() -> None:
     records = [record(f"{i}", group=f"{i // 10}") for i in range(1000)]
     kept = {one.key: "train" for one in records[:500]}
     found = counts(Group(train=0.5, val=0.25, test=0.25).keep(records, kept=kept, seed=0))
@@ -165,7 +165,7 @@ def test_new_units_fill_what_the_shares_lack() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 9999))
-def test_new_patches_give_way_to_those_that_are_kept(seed: int) -> None:
+def test_new_patches_give_way_to_kept_ones(seed: int) -> None:
     records = lattice(24, 24)
     rng = np.random.default_rng(seed)
     old = [one for one, x in zip(records, rng.random(len(records)), strict=True) if x < 0.5]
@@ -180,13 +180,13 @@ def test_new_patches_give_way_to_those_that_are_kept(seed: int) -> None:
     assert touching_share(records, swapped) == 0.0
 
 
-def test_a_kept_split_that_tears_a_unit_is_refused_and_named() -> None:
+def test_a_kept_split_that_divides_a_unit_is_refused() -> None:
     records = [record(f"{i}", group=f"g{i // 2}") for i in range(4)]
     with pytest.raises(SplitError, match=r"g0: expected its records in one split .* found train and test \(1 such\)"):
         Group().keep(records, kept={"0": "train", "1": "test"}, seed=0)
 
 
-def test_folds_keep_no_split() -> None:
+def test_folds_cannot_keep_a_split() -> None:
     with pytest.raises(UsageError, match="`folds=5`: expected shares where the split of a build is kept"):
         Group(folds=5).keep([], kept={}, seed=0)
 
@@ -197,7 +197,7 @@ class Part:
     class_shares: dict[str, float]
 
 
-def test_the_price_of_a_split_is_what_buffers_cost_and_classes_lack() -> None:
+def test_the_cost_of_a_split_counts_buffers_and_class_deviations() -> None:
     parts = {
         "train": Part(60, {"water": 0.5, "wood": 0.1}),
         "val": Part(20, {"water": 0.5, "wood": 0.1}),

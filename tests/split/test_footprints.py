@@ -54,13 +54,13 @@ def test_a_frame_is_projected_as_rasterio_does_to_a_millimetre(
 @pytest.mark.parametrize(
     "frame", ["EPSG:2154", "pixels of HRSID P0001", "EPSG:32600", "EPSG:32661", "EPSG:26929", "EPSG:25884"]
 )
-def test_other_frames_have_no_known_place_on_the_earth(frame: str) -> None:
+def test_other_frames_have_no_known_position_on_the_earth(frame: str) -> None:
     assert not frames.is_on_earth(frame)
     with pytest.raises(ValueError, match=f"found {frame}"):
         frames.to_degrees(frame, np.zeros((1, 2)))
 
 
-def test_neighbours_across_the_border_of_two_zones_are_seen() -> None:
+def test_neighbours_in_two_zones_are_neighbours() -> None:
     west, east = around(BORDER, 47.0, "EPSG:32632"), around(BORDER, 47.0, "EPSG:32633")
     records = [one("a", west, "EPSG:32632"), one("b", east, "EPSG:32633")]
     assert touching_share(records, ["train", "test"]) == 1.0
@@ -72,7 +72,7 @@ def test_neighbours_across_the_border_of_two_zones_are_seen() -> None:
     assert far.all()
 
 
-def test_degrees_and_metres_and_the_two_sides_of_the_date_line_are_compared() -> None:
+def test_degrees_and_metres_compare_also_across_the_date_line() -> None:
     metres = one("a", around(12.3, 47.0, "EPSG:32633"))
     degrees = one("b", around(12.3, 47.0, "EPSG:4326", half=0.002), "EPSG:4326")
     mercator = one("c", around(12.3, 47.0, "EPSG:3857"), "EPSG:3857")
@@ -84,7 +84,7 @@ def test_degrees_and_metres_and_the_two_sides_of_the_date_line_are_compared() ->
 
 
 @pytest.mark.parametrize("latitude", [-45.0, 0.5, 47.0, 70.0])
-def test_across_zones_what_touches_is_what_a_lattice_of_points_finds(latitude: float) -> None:
+def test_touching_across_zones_agrees_with_a_lattice_of_points(latitude: float) -> None:
     rng = np.random.default_rng(3)
     zones = ("EPSG:32732", "EPSG:32733") if latitude < 0 else ("EPSG:32632", "EPSG:32633")
     sides = []
@@ -116,7 +116,7 @@ def touched(records: list[Record], split: list[str]) -> Leakage:
     return footprint_leakage(*map(Footprints.of, sides))["touching"]
 
 
-def test_identical_ground_has_the_same_footprint_in_the_same_frame() -> None:
+def test_identical_means_the_same_footprint_in_the_same_frame() -> None:
     base = one("a", (0, 0, 1200, 1200))
     others = [
         one("b", (0, 0, 1200, 1200)),
@@ -128,7 +128,7 @@ def test_identical_ground_has_the_same_footprint_in_the_same_frame() -> None:
     assert find_identical(Footprints.of(others), Footprints.of([base])).tolist() == [True, True, False, False, False]
 
 
-def test_windows_of_a_scene_are_compared_and_those_of_two_scenes_are_not_and_that_is_said() -> None:
+def test_windows_compare_within_a_scene_only_and_the_reason_says_so() -> None:
     def tile(scene: str, column: int) -> Record:
         place = window_of(scene, row=0, column=column, height=800, width=800)
         return Record(key=f"{scene}{column}", files=(), **place)
@@ -139,7 +139,7 @@ def test_windows_of_a_scene_are_compared_and_those_of_two_scenes_are_not_and_tha
     assert found.reason == "footprints in 2 frames are compared within each alone, such as pixels of A"
 
 
-def test_a_few_samples_without_a_footprint_are_told_and_do_not_count() -> None:
+def test_a_few_samples_without_a_footprint_are_reported_and_not_counted() -> None:
     records = [record(f"{i}", footprint=(i, 0, i + 1, 1)) for i in range(40)]
     split = ["train", "test"] * 20
     blind = [*records, record("x"), record("y")]

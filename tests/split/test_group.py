@@ -45,7 +45,7 @@ def test_a_record_without_group_stops_the_split_and_names_the_remedy() -> None:
         place(Group(), [record("a", group="x"), record("b")])
 
 
-def test_a_group_is_what_by_says_a_field_or_an_attribute() -> None:
+def test_a_group_is_a_field_or_an_attribute() -> None:
     records = [
         dataclasses.replace(record(f"{i}", group=f"flight {i % 40}", attrs={"tile": f"{i % 20}"}), place=f"{i % 30}")
         for i in range(240)
@@ -58,7 +58,7 @@ def test_a_group_is_what_by_says_a_field_or_an_attribute() -> None:
     assert place(Group(by="acquisition"), records).split == place(Group(), records).split
 
 
-def test_what_no_record_says_is_unknown_and_what_some_do_not_say_stops_the_split() -> None:
+def test_an_unknown_or_incomplete_unit_stops_the_split() -> None:
     records = [record("a", group="x", attrs={"tile": "1"}), record("b", group="x")]
     choices = "acquisition, group, place, tile"
     with pytest.raises(UsageError, match=rf"unknown unit of a group split 'mmsi'. There are: {choices}"):
@@ -69,7 +69,7 @@ def test_what_no_record_says_is_unknown_and_what_some_do_not_say_stops_the_split
         place(Group(by="place"), records)
 
 
-def test_a_buffer_leaves_out_what_touches_another_group_and_the_price_is_paid_by_train() -> None:
+def test_a_buffer_leaves_out_touching_train_records() -> None:
     records = [dataclasses.replace(one, place=one.group) for one in lattice(90, 30)]  # strips of nine columns
     bare, buffered = (place(Group(by="place", buffer=n), records) for n in (0, 1))
     assert (touching_share(records, bare.split) or 0) > 0
@@ -92,10 +92,10 @@ def test_a_buffer_of_groups_needs_footprints_and_is_not_negative() -> None:
         )
 
 
-def test_a_parameter_that_came_later_is_no_part_of_old_recipes() -> None:
+def test_a_later_parameter_is_not_part_of_old_recipes() -> None:
     assert parameters_of(Group()) == {"train": 0.8, "val": 0.1, "test": 0.1}
     assert parameters_of(Group(by="place")) == {"by": "place", "train": 0.8, "val": 0.1, "test": 0.1}
 
 
-def test_a_record_without_group_that_is_unused_stops_nothing() -> None:
+def test_an_unused_record_needs_no_group() -> None:
     assert place(Group(), [record("a", group="x"), record("b", unused="void")]).split == ["train", "unused"]

@@ -76,7 +76,7 @@ def test_a_random_split_of_a_lattice_leaks_everywhere(seed: int) -> None:
     assert share > 0.999
 
 
-def test_a_random_split_of_a_lattice_leaves_hardly_a_patch_without_a_train_patch_across_an_edge() -> None:
+def test_in_a_random_split_nearly_every_patch_touches_a_train_patch() -> None:
     """Of four neighbours each is test with a chance of 0.2: 1 - 0.2 ** 4 = 99.84 % have one in train."""
     records = lattice(90, 90)
     whole = Footprints.of(records)

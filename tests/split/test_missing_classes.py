@@ -39,7 +39,7 @@ def said(name: str, policy: SplitPolicy, records: list[Record]) -> str:
     return warning((name, policy), OFFERED, records, place(policy, records), 0, CLASSES)
 
 
-def test_of_blocks_smaller_ones_are_tried_until_nothing_is_left_out() -> None:
+def test_smaller_blocks_are_tried_until_nothing_is_missing() -> None:
     records = chips()
     text = said("blocks", Blocks(size=5), records)
     assert text.startswith("split blocks (4 blocks): ")
@@ -52,26 +52,26 @@ def test_of_blocks_smaller_ones_are_tried_until_nothing_is_left_out() -> None:
     assert said("blocks", policy, records) == ""
 
 
-def test_a_parameter_is_spelled_wherever_a_default_differs() -> None:
+def test_a_parameter_is_written_where_a_default_differs() -> None:
     split, _ = find_better_split("blocks", {"blocks": Blocks(size=2)}, Blocks(size=2), chips(), 0) or ("", None)
     _, policy = parse(split, {"blocks": Blocks()})
     assert isinstance(policy, Blocks)
     assert policy.size <= 2
 
 
-def test_groups_that_are_classes_fill_no_split_and_samples_alone_do() -> None:
+def test_groups_equal_to_classes_leave_splits_empty_and_samples_fill_them() -> None:
     text = said("group", Group(), chips())
     assert "split group (3 groups): " in text
     assert "test is empty" in text
     assert text.endswith("`split=stratified` leaves nothing out, but parts what belongs together")
 
 
-def test_where_nothing_helps_that_is_said() -> None:
+def test_the_warning_says_where_no_split_helps() -> None:
     records = [record("a", 0)]
     assert said("stratified", Stratified(), records).endswith("more samples or other shares would fill it")
 
 
-def test_classes_of_fewer_samples_than_parts_are_passed_over() -> None:
+def test_classes_with_fewer_samples_than_parts_are_ignored() -> None:
     labels = [0] * 30 + [1] * 2
     records = [record(f"{i}", label) for i, label in enumerate(labels)]
     assert said("stratified", Stratified(), records) == ""
@@ -83,7 +83,7 @@ def test_a_part_without_a_share_is_not_missed() -> None:
     assert said("stratified", Stratified(folds=5), records) == ""
 
 
-def test_a_split_that_the_data_declare_is_theirs() -> None:
+def test_a_declared_split_gives_no_warning() -> None:
     records = [dataclasses.replace(record(f"{i}", 0), official="train") for i in range(9)]
     assert said("folders", Declared(otherwise="in no split"), records) == ""
 
@@ -91,7 +91,7 @@ def test_a_split_that_the_data_declare_is_theirs() -> None:
 @settings(max_examples=25, deadline=None)
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), seed=st.integers(0, 99))
 @pytest.mark.parametrize("policy", [Random(), Stratified(), Random(train=0.5, val=0, test=0.5)])
-def test_gaps_are_what_counting_finds(policy: Drawn, labels: list[int], seed: int) -> None:
+def test_missing_classes_are_those_of_a_plain_count(policy: Drawn, labels: list[int], seed: int) -> None:
     records = [record(f"{i}", label) for i, label in enumerate(labels)]
     split = place(policy, records, seed).split
     gaps = find_missing_classes(policy, records, split)

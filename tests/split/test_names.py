@@ -25,7 +25,7 @@ NAME = r"S[12][AB]_\d{1,3}"
         b"\xef\xbb\xbf\ns2v1_name\r\n S2A_1 \r\nS2A_2\t\r\n",
     ],
 )
-def test_line_ends_byte_order_mark_blanks_and_a_heading_are_understood(data: bytes) -> None:
+def test_line_ends_byte_order_mark_blanks_and_a_heading_are_allowed(data: bytes) -> None:
     assert read_names("list", data, re.compile(NAME)) == [("S2A_1",), ("S2A_2",)]
 
 

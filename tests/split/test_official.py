@@ -120,7 +120,7 @@ def test_a_mapping_of_one_column_stops_with_its_line() -> None:
         place(POLICY, [record("S1A_101")], lists={**LISTS, "s1s2_mapping.csv": b"S2A_1\n"})
 
 
-def test_missing_lists_stop_and_say_which_where_and_what_to_do() -> None:
+def test_the_error_for_missing_lists_has_names_places_and_remedy() -> None:
     message = r"found no val\.csv, no test\.csv in the shelf: .*`lists=…`, or use `split=random`"
     with pytest.raises(MissingList, match=message):
         place(POLICY, patches(1), lists={"train.csv": b"S2A_1"})
@@ -138,7 +138,7 @@ def test_a_record_in_no_list_is_bad_where_all_exclusions_are_known() -> None:
     assert result.reason[1] == result.bad["S1A_109"]
 
 
-def test_a_record_in_no_list_that_lacks_its_other_name_says_so() -> None:
+def test_the_reason_names_a_missing_alias() -> None:
     result = place(POLICY, [*patches(1), record("S1A_109")], lists=LISTS)
     assert "it has no s2_name, and s1s2_mapping.csv does not give one" in result.bad["S1A_109"]
 
@@ -150,7 +150,7 @@ def test_a_record_in_no_list_is_unused_where_an_exclusion_list_is_missing() -> N
     assert not result.bad
 
 
-def test_lists_of_another_dataset_stop_instead_of_leaving_everything_out() -> None:
+def test_lists_of_another_dataset_stop_the_split() -> None:
     with pytest.raises(SplitError, match=r"expected the names of 2 records such as 'S1A_108', found none.*`lists=…`"):
         place(POLICY, patches(8, 9), lists=LISTS)
 
@@ -168,7 +168,7 @@ def test_exclusions_may_be_a_mapping_or_pairs_and_are_the_same_value() -> None:
     assert hash(pairs) == hash(Official(exclude={"a": "x", "b": "y"}))
 
 
-def test_a_pattern_that_is_no_pattern_is_refused() -> None:
+def test_an_invalid_pattern_is_refused() -> None:
     with pytest.raises(UsageError, match="id_pattern: expected a regular expression"):
         Official(id_pattern="(")
 
@@ -218,7 +218,7 @@ def test_the_real_lists_are_disjoint_and_place_every_patch(real_lists: dict[str,
     assert {name: note["rows"] for name, note in result.notes["lists"].items()} == REAL
 
 
-def test_a_record_outside_the_subset_that_lists_were_drawn_from_is_unused_and_not_bad(tmp_path: Path) -> None:
+def test_a_record_outside_the_listed_subset_is_unused_and_not_bad(tmp_path: Path) -> None:
     for name, key in (("train.csv", "a"), ("val.csv", "b"), ("test.csv", "c")):
         (tmp_path / name).write_text(f"{key}\n")
     made = [Record(key=key, files=()) for key in "abcd"]

@@ -49,7 +49,7 @@ each = pytest.mark.parametrize("policy", POLICIES, ids=lambda p: type(p).__name_
 
 
 @each
-def test_every_key_is_in_exactly_one_split_and_only_unused_has_a_reason(policy: SplitPolicy) -> None:
+def test_every_key_has_one_split_and_only_unused_has_a_reason(policy: SplitPolicy) -> None:
     result = place(policy, RECORDS, lists=LISTS)
     assert "train" in result.split
     assert not result.bad
@@ -68,7 +68,7 @@ def test_the_order_of_records_does_not_matter(policy: SplitPolicy, seed: int, sh
 @each
 @settings(max_examples=8, deadline=None)
 @given(out=st.sets(st.sampled_from(range(40)), max_size=10))
-def test_records_declared_unused_stay_out_and_do_not_move_the_others(policy: SplitPolicy, out: set[int]) -> None:
+def test_unused_records_stay_out_and_do_not_move_others(policy: SplitPolicy, out: set[int]) -> None:
     declared = [dataclasses.replace(r, unused="void" if i in out else None) for i, r in enumerate(RECORDS)]
     result = by_key(declared, place(policy, declared, lists=LISTS))
     without = [r for r in declared if r.unused is None]

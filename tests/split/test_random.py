@@ -15,7 +15,7 @@ keys = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=60)
 
 @settings(max_examples=50, deadline=None)
 @given(old=keys, new=keys, seed=st.integers())
-def test_what_is_placed_stays_where_it_is_when_data_grow(old: list[str], new: list[str], seed: int) -> None:
+def test_new_data_move_no_placed_record(old: list[str], new: list[str], seed: int) -> None:
     before = [record(key) for key in old]
     after = before + [record(key) for key in new if key not in old]
     grown = by_key(after, place(Random(), after, seed))
@@ -30,7 +30,7 @@ def test_shares_are_met_within_five_standard_deviations(shares: tuple[float, flo
         assert abs(found[name] / 20_000 - share) <= 5 * math.sqrt(share * (1 - share) / 20_000)
 
 
-def test_another_seed_is_another_split_and_a_known_one_never_moves() -> None:
+def test_another_seed_gives_another_split_and_a_known_one_stays() -> None:
     records = [record(f"patch_{i}") for i in range(12)]
     letters = [
         "".join(s[1] for s in place(Random(train=0.4, val=0.3, test=0.3), records, seed).split) for seed in (0, 1)
