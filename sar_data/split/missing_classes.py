@@ -20,7 +20,7 @@ MAX_RECORDS = 50_000  # above this number other splits are not tried: some secon
 
 @dataclass(frozen=True, slots=True)
 class MissingClasses:
-    """Splits that should have samples and have none, and the classes of MIN_SAMPLES samples that each other one lacks."""
+    """Empty splits that should have samples, and the classes of MIN_SAMPLES samples that each other split lacks."""
 
     empty: tuple[str, ...]
     lacking: Mapping[str, tuple[int, ...]]

@@ -30,7 +30,7 @@ class Found:
 RULES = AttributeRules(train=("kind=a|b angle=17", "kind=c"), test=("kind=a angle=15",), otherwise="not asked for")
 
 
-def test_a_record_goes_where_it_obeys_any_rule_in_all_its_attributes() -> None:
+def test_a_record_goes_to_the_split_whose_rule_it_meets() -> None:
     records = [
         record("1", kind="a", angle="17"),
         record("2", kind="b", angle="15"),
@@ -44,7 +44,7 @@ def test_a_record_goes_where_it_obeys_any_rule_in_all_its_attributes() -> None:
     assert made.reason == [None, "not asked for", None, None, "not asked for", "broken"]
 
 
-def test_a_record_of_two_splits_and_a_rule_that_is_none_stop_the_split() -> None:
+def test_ambiguous_records_and_invalid_rules_stop_the_split() -> None:
     twice = AttributeRules(train=("kind=a",), val=("angle=17",), otherwise="")
     with pytest.raises(SplitError, match="record '1': expected one split by its attributes, found train, val"):
         twice.assign([record("1", kind="a", angle="17")], seed=0, lists=Found())
@@ -55,7 +55,7 @@ def test_a_record_of_two_splits_and_a_rule_that_is_none_stop_the_split() -> None
 BY_PATH = PathLists(train="a.txt", val=None, test="b.txt", pattern=r"(\w+)/(\d+)\.npy")
 
 
-def test_names_are_found_in_whatever_path_another_machine_had() -> None:
+def test_names_match_in_the_paths_of_another_machine() -> None:
     records = [record("x", list_name="cat/1"), record("y", list_name="dog/1"), record("cat/3"), record("cat/4")]
     lists = Found(
         **{"a.txt": "\ufeff/DATA/me/cat/1.npy 0\r\n\r\n../cat/3.npy 0", "b.txt": "C:/dog/1.npy 1\ncat/9.npy 1\n"}
@@ -88,6 +88,6 @@ def test_names_are_found_in_whatever_path_another_machine_had() -> None:
         ),
     ],
 )
-def test_lists_that_do_not_decide_stop_the_split(lists: dict[str, str], error: type[Exception], message: str) -> None:
+def test_ambiguous_lists_stop_the_split(lists: dict[str, str], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         BY_PATH.assign([record("x", list_name="cat/1")], seed=0, lists=Found(**lists))

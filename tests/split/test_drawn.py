@@ -81,7 +81,7 @@ def test_impossible_folds_are_refused(fields: dict[str, float], message: str) ->
 
 
 def test_more_folds_than_units_are_an_error() -> None:
-    with pytest.raises(SplitError, match="expected at least 5 units to part, found 3"):
+    with pytest.raises(SplitError, match="expected at least 5 units, found 3"):
         place(Group(folds=5), [record(f"{i}", group=f"{i % 3}") for i in range(30)])
 
 

@@ -63,7 +63,7 @@ def test_groups_equal_to_classes_leave_splits_empty_and_samples_fill_them() -> N
     text = said("group", Group(), chips())
     assert "split group (3 groups): " in text
     assert "test is empty" in text
-    assert text.endswith("`split=stratified` leaves nothing out, but parts what belongs together")
+    assert text.endswith("`split=stratified` leaves nothing out, but separates samples that belong together")
 
 
 def test_the_warning_says_where_no_split_helps() -> None:

@@ -56,7 +56,7 @@ def patches() -> Patches:
     return Patches()
 
 
-def test_a_random_split_touches_everywhere_and_acquisitions_do_hardly_better(patches: Patches) -> None:
+def test_random_and_acquisition_splits_touch_nearly_everywhere(patches: Patches) -> None:
     near, same, _ = patches.score(place(Random(), patches.records).split)
     assert (near, same) == (1.0, pytest.approx(0.768, abs=5e-4))
     near, same, _ = patches.score(place(Group(), patches.records).split)
@@ -81,7 +81,7 @@ def test_the_official_split_of_v1_touches_everywhere(patches: Patches) -> None:
     assert same == 0.0
 
 
-def test_blocks_with_a_buffer_leave_nothing_that_touches_in_the_same_zone_or_across_two(patches: Patches) -> None:
+def test_blocks_with_a_buffer_do_not_touch_also_across_zones(patches: Patches) -> None:
     made = place(Blocks(), patches.records).split
     assert patches.score(made)[0] == 0.0
     assert made.count("unused") / len(made) == pytest.approx(0.0687, abs=5e-4)

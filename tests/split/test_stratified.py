@@ -119,7 +119,7 @@ def test_a_draw_that_scikit_learn_refuses_is_refused(labels: list[int], train: f
         place(SklearnStratified(train=train), records, seed)
 
 
-def test_a_record_without_file_has_no_place_in_the_walk() -> None:
+def test_a_record_without_a_file_is_refused() -> None:
     bare = Record(key="a", files=(), labels={"classes": (0,)})
     with pytest.raises(SplitError, match="'a': expected a file to order it by"):
         place(SklearnStratified(), [bare, record("b", 0)])
@@ -138,6 +138,6 @@ def test_the_first_file_of_the_walk_orders_a_record_of_several() -> None:
 
 
 @pytest.mark.parametrize("train", [0.0, 1.0, -0.5, float("nan")])
-def test_a_draw_needs_a_fraction_between_nothing_and_everything(train: float) -> None:
+def test_the_train_fraction_must_be_between_0_and_1(train: float) -> None:
     with pytest.raises(UsageError, match="expected more than 0 and less than 1"):
         SklearnStratified(train=train)
