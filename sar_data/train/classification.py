@@ -35,7 +35,8 @@ class Verdict:
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
         """Return figures and calibration of the whole split and, where asked for, FG-MAE's means over batches."""
-        found = figures(predictions, self._classes) | {"calibration": calibration.figures(predictions)}
+        found = figures(predictions, self._classes)
+        found["calibration"] = calibration.figures(predictions, self._classes)
         if self._batched is not None:
             found["fgmae_batched"] = rescored(predictions, self._classes, self._batched)
         return found
@@ -46,16 +47,10 @@ class Verdict:
         title = headline(split, CHOSEN_BY["multilabel" if several else "multiclass"], metrics)
         path = folder / f"predictions-{split}.png"
         sheets.answers(path, predictions, self._classes, images, bands=self._bands, title=title)
-        _reliability(folder / f"reliability-{split}.png", predictions, split, metrics["calibration"]["ece"])
+        reliability.draw(folder / f"reliability-{split}.png", predictions, self._classes, split, metrics)
         if not several:
             counts = confusion(targets(predictions), scores(predictions).argmax(axis=1), len(self._classes))
             pictures.confusion(folder / f"confusion-{split}.png", counts, self._classes, title)
-
-
-def _reliability(path: Path, predictions: pa.Table, split: str, ece: float | None) -> None:
-    right = "share of positives" if multilabel(predictions) else "share of right answers"
-    title = split if ece is None else f"{split}: expected calibration error {ece:.3f}"
-    reliability.draw(path, calibration.reliability_of(predictions), title, right=right)
 
 
 class Classification(Verdict):

@@ -22,6 +22,7 @@ from sar_data.system.regular import open_regular
 
 Array = npt.NDArray[Any]
 NAME = "predictions.parquet"
+BINS = 15  # of confidence (sar_data/train/metrics/calibration.py)
 MOST_NAMES = 3  # of keys, in a message
 APART = 0.01  # of the larger score: half precision rounds that much, another model differs by more
 
@@ -43,9 +44,14 @@ def labelled(target: Array, scores: Array) -> dict[str, pa.Array]:
     return {"target": column, "scores": _lists(scores, np.float32)}
 
 
-def pixels(counts: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
-    """Return the column pixels of a batch of segmented images: confusion counts [B, target, predicted], row by row."""
-    return {"pixels": _lists(counts.reshape(len(counts), counts.shape[1] * counts.shape[2]), np.int64)}
+def pixels(counts: npt.NDArray[np.int64], confidence: npt.NDArray[np.float64]) -> dict[str, pa.Array]:
+    """Return the columns pixels and confidence of a batch of segmented images.
+
+    `counts` are confusion counts [B, target, predicted], which lie row by row; `confidence` [B, 3 * BINS + 1] what
+    `tallied` says of the pixels (sar_data/train/metrics/calibration.py).
+    """
+    flat = counts.reshape(len(counts), counts.shape[1] * counts.shape[2])
+    return {"pixels": _lists(flat, np.int64), "confidence": _lists(confidence, np.float64)}
 
 
 def rows(
@@ -115,6 +121,22 @@ def confusions(table: pa.Table) -> npt.NDArray[np.int64]:
     return flat.reshape(len(flat), classes, classes).astype(np.int64)
 
 
+def confidences(table: pa.Table) -> npt.NDArray[np.float64]:
+    """Return the sums [sample, 3 * BINS + 1] of the pixels of segmented images; RunError of an earlier version's."""
+    if "confidence" not in table.column_names:
+        raise RunError("predictions: expected the confidence of pixels, found those of a version that did not keep it")
+    return _matrix(table["confidence"])
+
+
+def kind_of(table: pa.Table) -> str:
+    """Return the kind of task that a table's columns are of: multiclass, multilabel, segmentation or detection."""
+    if "pixels" in table.column_names:
+        return "segmentation"
+    if "true_boxes" in table.column_names:
+        return "detection"
+    return "multilabel" if multilabel(table) else "multiclass"
+
+
 def multilabel(table: pa.Table) -> bool:
     """Say whether a sample may have several classes."""
     return bool(pa.types.is_list(table.schema.field("target").type))
@@ -152,9 +174,10 @@ def _check_columns(table: pa.Table, classes: int) -> None:
     """Raise ValueError for columns that no run leaves: two of a name, values that are null, rows of other lengths."""
     if len(set(table.column_names)) < len(table.column_names):
         raise ValueError(f"expected every column once, found {', '.join(table.column_names)}")
-    for name, length in (("key", 0), ("split", 0), ("target", classes), ("scores", classes), ("pixels", classes**2)):
+    lengths = {"key": 0, "split": 0, "target": classes, "scores": classes, "pixels": classes**2}
+    for name, length in (lengths | {"confidence": 3 * BINS + 1}).items():
         column = table[name] if name in table.column_names else None
-        if column is None and name in ("target", "scores", "pixels"):
+        if column is None and name not in ("key", "split"):
             continue
         if column is None or column.null_count:
             raise ValueError(f"{name}: expected a value in each row, found none")

@@ -15,9 +15,10 @@ def part(keys: list[str], target: Any, scores: Any, **more: Any) -> pa.Table:
     return predictions.rows(keys, predictions.labelled(target, scores), **more)
 
 
-def pixels(keys: list[str], counts: Any, **more: Any) -> pa.Table:
-    """Return the rows of a batch of segmented images."""
-    return predictions.rows(keys, predictions.pixels(counts), **more)
+def pixels(keys: list[str], counts: Any, confidence: Any = None, **more: Any) -> pa.Table:
+    """Return the rows of a batch of segmented images, of which nothing is said of confidence by default."""
+    sums = np.zeros((len(keys), 3 * predictions.BINS + 1)) if confidence is None else confidence
+    return predictions.rows(keys, predictions.pixels(counts, sums), **more)
 
 
 def nothing(kind: str) -> pa.Table:

@@ -16,9 +16,10 @@ from sar_data.train.detect.detectors import DETECTORS
 from sar_data.train.detect.tiles import tiled, within
 from sar_data.train.detect.truth import BOXES, Truth
 from sar_data.train.jobs import Batch, Forward
-from sar_data.train.metrics import headline
+from sar_data.train.metrics import calibration, headline
 from sar_data.train.metrics.boxes import figures
 from sar_data.train.models.encoder import Backbone
+from sar_data.train.pictures import reliability
 from sar_data.train.pictures.detections import sheet
 from sar_data.train.pictures.images import Images
 from sar_data.train.settings import Detect
@@ -91,10 +92,12 @@ class Detection:
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
         settings = self._settings
-        return figures(predictions, self._classes, most=settings.max_detections, by=settings.by)
+        found = figures(predictions, self._classes, most=settings.max_detections, by=settings.by)
+        return found | {"calibration": calibration.figures(predictions, self._classes)}
 
     def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
-        """Write a sheet of images with the boxes that were found and those that are there."""
+        """Write the reliability, and a sheet of images with the boxes that were found and those that are there."""
+        reliability.draw(folder / f"reliability-{split}.png", predictions, self._classes, split, metrics)
         title = f"{headline(split, self.chosen_by, metrics)}, {len(predictions):,} images"
         path = folder / f"boxes-{split}.png"
         sheet(path, predictions, self._classes, images, bands=self._channels, title=title)

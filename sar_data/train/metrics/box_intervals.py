@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sar_data.train.metrics.boxes import SIZES, matched
+from sar_data.train.metrics.boxes import SIZES, matched, verdicts
 from sar_data.train.metrics.shares import mean
 
 Floats = npt.NDArray[np.float64]
@@ -37,7 +36,7 @@ def measure(
     The figures are `ap`, `ap50` and `ap75`, `ap_small` and so on [row], and of each class `per_class.ap` and
     `per_class.ap50` [row, class]. A class that the weights leave no object of is left out of the mean.
     """
-    matching, _ = matched(table, classes, max(1, pc.max(pc.list_value_length(table["boxes"])).as_py() or 0))
+    matching, _ = matched(table, classes)
     names = ("ap", *(f"ap_{size}" for size in SIZES))
     ranked = {
         name: [_ranked(matching, label, size, units, count) for label in range(classes)]
@@ -62,11 +61,7 @@ def measure(
 
 
 def _ranked(matching: Any, label: int, size: int, units: npt.NDArray[np.int64], count: int) -> Ranked:
-    images, sizes = len(units), len(matching.params.areaRng)
-    # pycocotools lays its answers out by class, size and image; the first size is all.
-    start = (label * sizes + size) * images
-    answers = matching.evalImgs[start : start + images]
-    there = [(unit, one) for unit, one in zip(units.tolist(), answers, strict=True) if one is not None]
+    there = [(int(units[image]), one) for image, one in verdicts(matching, label, len(units), size)]
     positives = np.zeros(count)
     for unit, one in there:
         positives[unit] += np.count_nonzero(one["gtIgnore"] == 0)

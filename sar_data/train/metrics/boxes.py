@@ -68,8 +68,12 @@ def _whole(table: pa.Table, classes: Sequence[str], most: int) -> dict[str, Any]
     }
 
 
-def matched(table: pa.Table, classes: int, most: int) -> tuple[Any, list[int]]:
-    """Return pycocotools' evaluation with the boxes of every image matched, and the numbers of them it looks at."""
+def matched(table: pa.Table, classes: int, most: int | None = None) -> tuple[Any, list[int]]:
+    """Return pycocotools' evaluation with the boxes of every image matched, and the numbers of them it looks at.
+
+    Of each image it looks at the `most` best boxes of a class, by default all.
+    """
+    most = most or max(1, pc.max(pc.list_value_length(table["boxes"])).as_py() or 0)
     limits = sorted({FEWEST, min(SOME, most), most})
     try:
         from pycocotools.coco import COCO
@@ -87,6 +91,16 @@ def matched(table: pa.Table, classes: int, most: int) -> tuple[Any, list[int]]:
         matching.params.maxDets = limits
         matching.evaluate()
     return matching, limits
+
+
+def verdicts(matching: Any, label: int, images: int, size: int = 0) -> list[tuple[int, Any]]:
+    """Return (image, what pycocotools says of its boxes of a class) of the images that have any, or should.
+
+    The first size is all, the others are SIZES.
+    """
+    start = (label * len(matching.params.areaRng) + size) * images  # by class, size and image
+    answers = matching.evalImgs[start : start + images]
+    return [(image, one) for image, one in enumerate(answers) if one is not None]
 
 
 def _evaluated(table: pa.Table, classes: int, most: int) -> tuple[Floats, Floats, list[int]]:

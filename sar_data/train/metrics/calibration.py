@@ -1,69 +1,134 @@
 """Calibration: are answers of 80 % right in 80 % of cases?
 
-A sample's confidence is the largest share of the softmax; of several labels each pair of sample and class has the
-sigmoid as its confidence in the label. Bins are equally wide (Guo et al. 2017). The expected error is biased upwards
-where samples are few: it is compared at one number of samples only.
+An answer is a sample's class, with the largest share of the softmax as its confidence; a pair of sample and label, with
+the sigmoid; a pixel whose class is known; or a box, which is right where it is matched at an overlap of 0.5, so that
+confidence is compared with precision (the detection ECE of Küppers et al. 2020, by confidence alone). Bins are equally
+wide (Guo et al. 2017). The expected error is biased upwards where answers are few: compare it at one number of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sar_data.train.metrics.boxes import matched, verdicts
+from sar_data.train.metrics.jackknife import interval, summed
 from sar_data.train.metrics.shares import number, share
-from sar_data.train.predictions import multilabel, scores, targets
+from sar_data.train.metrics.units import Units, unit_of
+from sar_data.train.predictions import BINS, confidences, kind_of, scores, targets
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-BINS = 15
+LARGEST = {"multiclass": 2.0, "segmentation": 2.0, "multilabel": 1.0, "detection": 1.0}  # Brier score
 
 
 class Reliability(NamedTuple):
-    """Of each bin of confidence [bin]: answers, mean confidence and share of right ones (NaN in an empty bin)."""
+    """Of each bin of confidence [bin]: answers, mean confidence and share of right ones, NaN in an empty bin.
+
+    `deviation` [bin] is the jackknife's, of the share, over the units that `units` names.
+    """
 
     counts: Floats
     confidence: Floats
     right: Floats
+    deviation: Floats
+    units: str
 
 
-def figures(table: pa.Table) -> dict[str, Any]:
-    """Return `ece` and `brier` of a split's classes or labels, with the number of bins.
+def figures(table: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
+    """Return `ece` and `brier` of a split, the number of bins and, where there are two units, `intervals` of 95 %.
 
     `ece` is the mean difference of confidence and share of right answers over bins, weighted by their answers. `brier`
-    is the mean squared difference of probabilities and truth: the sum over classes, 0 to 2 (Brier 1950), where a
-    sample has one class, and the mean over pairs of sample and class, 0 to 1, where it may have several.
+    is the mean squared difference of probabilities and truth: summed over classes, 0 to 2 (Brier 1950), where a sample
+    or a pixel has one class; of labels and boxes the mean over answers, 0 to 1.
     """
-    sure, right, brier = _answers(table)
-    found = reliability(sure, right)
-    gaps = np.where(found.counts > 0, found.counts * np.abs(found.confidence - found.right), 0.0)
-    return {"ece": number(share(gaps.sum(), found.counts.sum())), "brier": number(brier), "bins": BINS}
+    sums, units = _by_unit(table, len(classes))
+    whole, sizes, largest = sums.sum(axis=0), sums[:, :BINS].sum(axis=1), LARGEST[kind_of(table)]
+    found: dict[str, Any] = {"ece": number(_ece(whole)), "brier": number(_brier(whole)), "bins": BINS}
+    if units.number < 2:
+        return found
+    brier = interval(_brier(whole) / largest, _brier(whole - sums) / largest, sizes)
+    ends = {"ece": interval(_ece(whole), _ece(whole - sums), sizes)}
+    return found | {"intervals": ends | {"brier": brier and [largest * end for end in brier]}}
 
 
-def reliability_of(table: pa.Table) -> Reliability:
+def reliability_of(table: pa.Table, classes: Sequence[str]) -> Reliability:
     """Return the bins of a split's answers."""
-    sure, right, _ = _answers(table)
-    return reliability(sure, right)
+    sums, units = _by_unit(table, len(classes))
+    whole = sums.sum(axis=0)
+    counts, confidence, right, _ = _parts(whole)
+    there, _, others, _ = _parts(whole - sums)
+    moved = np.nan_to_num(share(others, there) - share(right, counts))  # of a bin of one unit nothing is known
+    spread = np.sqrt((1 - 1 / max(units.number, 1)) * (moved**2).sum(axis=0))
+    return Reliability(counts, share(confidence, counts), share(right, counts), spread, units.text)
 
 
-def reliability(confidence: Floats, right: npt.NDArray[np.bool_]) -> Reliability:
-    """Return the bins of answers of some confidence, 0 to 1, that are right or not."""
+def tallied(row: Array, count: int, confidence: Array, right: Array, error: Array) -> Floats:
+    """Return sums over the answers [answer] of each of `count` rows, float64 [row, 3 * BINS + 1].
+
+    They are the answers of each bin, their confidences, how many are right, and the squared `error` of all.
+    """
     place = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)  # (0, 1/15], (1/15, 2/15], …
-    counts, sums, hits = (np.bincount(place, weights, BINS) for weights in (None, confidence, right))
-    return Reliability(counts.astype(np.float64), share(sums, counts), share(hits, counts))
+    cells = row * BINS + place
+    parts = [np.bincount(cells, weights, count * BINS).reshape(count, BINS) for weights in (None, confidence, right)]
+    return np.concatenate([*parts, np.bincount(row, error, count)[:, None]], axis=1).astype(np.float64)
 
 
-def _answers(table: pa.Table) -> tuple[Floats, npt.NDArray[np.bool_], Any]:
-    """Return confidence and right or not of each answer, and the Brier score."""
+def _parts(sums: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return answers, confidences and right ones [..., bin], and errors [...]."""
+    return sums[..., :BINS], sums[..., BINS : 2 * BINS], sums[..., 2 * BINS : 3 * BINS], sums[..., -1]
+
+
+def _ece(sums: Floats) -> Any:
+    counts, confidence, right, _ = _parts(sums)
+    return share(np.abs(confidence - right).sum(axis=-1), counts.sum(axis=-1))
+
+
+def _brier(sums: Floats) -> Any:
+    return share(sums[..., -1], sums[..., :BINS].sum(axis=-1))
+
+
+def _by_unit(table: pa.Table, classes: int) -> tuple[Floats, Units]:
+    """Return the sums of `tallied` by unit, [unit, …], and the units."""
+    units = unit_of(table)
+    kind = kind_of(table)
+    if kind == "segmentation":
+        rows = confidences(table)
+    elif kind == "detection":
+        rows = _of_boxes(table, classes)
+    else:
+        rows = _of_labels(table) if kind == "multilabel" else _of_classes(table)
+    return summed(rows, units.of, units.number), units
+
+
+def _of_labels(table: pa.Table) -> Floats:
     logits, target = scores(table).astype(np.float64), targets(table)
-    if multilabel(table):
-        chance = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
-        return chance.ravel(), target.ravel() == 1, share(((chance - target) ** 2).sum(), target.size)
-    if not len(logits):
-        return np.zeros(0), np.zeros(0, np.bool_), np.nan
-    chance = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chance = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
+    row = np.repeat(np.arange(len(target)), target.shape[1])
+    return tallied(row, len(target), chance.ravel(), target.ravel(), ((chance - target) ** 2).ravel())
+
+
+def _of_classes(table: pa.Table) -> Floats:
+    logits, target = scores(table).astype(np.float64), targets(table)
+    chance = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     chance /= chance.sum(axis=1, keepdims=True)
-    truth = np.eye(logits.shape[1])[target]
-    best = logits.argmax(axis=1)
-    return chance[np.arange(len(best)), best], best == target, ((chance - truth) ** 2).sum(axis=1).mean()
+    row, best = np.arange(len(target)), logits.argmax(axis=1) if len(logits) else target
+    error = ((chance - np.eye(logits.shape[1])[target]) ** 2).sum(axis=1)
+    return tallied(row, len(target), chance[row, best], best == target, error)
+
+
+def _of_boxes(table: pa.Table, classes: int) -> Floats:
+    matching, _ = matched(table, classes)
+    found = [(row, one) for label in range(classes) for row, one in verdicts(matching, label, len(table))]
+    none = np.zeros(0)
+    sure, right, ignored = (
+        np.concatenate([none, *(np.asarray(one[name])[at] for _, one in found)])
+        for name, at in (("dtScores", ...), ("dtMatches", 0), ("dtIgnore", 0))
+    )
+    row = np.repeat([row for row, _ in found], [len(one["dtScores"]) for _, one in found]).astype(np.int64)
+    row, sure, right = (values[ignored == 0] for values in (row, sure, right > 0))  # what lies in a crowd is neither
+    return tallied(row, len(table), sure, right, (sure - right) ** 2)

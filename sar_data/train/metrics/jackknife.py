@@ -154,7 +154,7 @@ def _classes(counts: Floats) -> Measured:
 
 
 def _pixels(pixels: Integers, classes: int, units: Integers, count: int) -> Measured:
-    counts = _summed(pixels.reshape(-1, classes**2), units, count).reshape(count, classes, classes)
+    counts = summed(pixels.reshape(-1, classes**2), units, count).reshape(count, classes, classes)
 
     def measure(weights: Weights) -> dict[str, Any]:
         drawn = np.tensordot(weights, counts, 1)
@@ -171,7 +171,7 @@ def _labels(target: Integers, logits: Array, units: Integers, count: int) -> Mea
     whole = Ranking(target.ravel(), logits.ravel(), np.repeat(units, classes))
     each = [Ranking(target[:, i], logits[:, i], units) for i in range(classes)]
     positive, claim = target == 1, logits > 0
-    sums = _summed(np.concatenate([positive & claim, positive, claim], axis=1), units, count)
+    sums = summed(np.concatenate([positive & claim, positive, claim], axis=1), units, count)
 
     def measure(weights: Weights) -> dict[str, Any]:
         right, support, claimed = np.split(weights @ sums, 3, axis=1)
@@ -192,7 +192,7 @@ def _by_class(**values: Array) -> dict[str, Any]:
     return {f"{BY_CLASS}{name}": value for name, value in values.items()}
 
 
-def _summed(rows: Array, units: Integers, count: int) -> Floats:
+def summed(rows: Array, units: Integers, count: int) -> Floats:
     """Return the sums of rows by unit, float64 [unit, column], which holds counts below 2⁵³ exactly."""
     sums = np.zeros((count, rows.shape[1]))
     np.add.at(sums, units, rows)

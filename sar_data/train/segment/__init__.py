@@ -7,19 +7,21 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
+from sar_data.record import IGNORE
 from sar_data.system import durable
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
-from sar_data.train.metrics import figures, headline
+from sar_data.train.metrics import calibration, figures, headline
 from sar_data.train.metrics.areas import counted
 from sar_data.train.models.encoder import Backbone
-from sar_data.train.pictures import confusion, masks
+from sar_data.train.pictures import confusion, masks, reliability
 from sar_data.train.pictures.images import Images
 from sar_data.train.pictures.sheets import segments, spread
 from sar_data.train.predictions import confusions, pixels
@@ -61,17 +63,18 @@ class Segmentation:
         return torch.stack([weight * value for weight, value in zip(self._weights, values, strict=True)]).sum()
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
-        """Return confusion counts [target, predicted] and mask of each sample."""
-        predicted = self._logits(model, batch["image"]).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        """Return confusion counts [target, predicted], confidence and mask of each sample."""
+        logits, target = self._logits(model, batch["image"]), batch["target"]
+        predicted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         count, shape = len(self._classes), predicted.shape[1:]
-        counts = counted(batch["target"].cpu().numpy(), predicted, count)
+        counts = counted(target.cpu().numpy(), predicted, count)
         padded = "window" in batch and not self._resized
         sizes = batch["window"][:, 2:].tolist() if padded else [shape] * len(predicted)
         pictures = [masks.encoded(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
-        return {**pixels(counts), "mask": pa.array(pictures, pa.binary())}
+        return {**pixels(counts, confidence(logits, target)), "mask": pa.array(pictures, pa.binary())}
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
-        return figures(predictions, self._classes)
+        return figures(predictions, self._classes) | {"calibration": calibration.figures(predictions, self._classes)}
 
     def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
         """Write every mask to masks/SPLIT/KEY.png, a sheet of some of them with image and truth, and the confusions."""
@@ -81,6 +84,7 @@ class Segmentation:
             durable.write(where / f"{quote(key, safe='')}.png", png, sync=False)
         title = headline(split, self.chosen_by, metrics)
         confusion(folder / f"confusion-{split}.png", confusions(predictions).sum(axis=0), self._classes, title)
+        reliability.draw(folder / f"reliability-{split}.png", predictions, self._classes, split, metrics)
         part = predictions.take(pa.array(spread(len(predictions), SHOWN), pa.int64()))
         keys, rows = part["key"].to_pylist(), list[tuple[Any, Any, Any]]()
         for (image, true), png in zip(images(keys), part["mask"].to_pylist(), strict=True):
@@ -99,6 +103,17 @@ class Segmentation:
             found: Tensor = model(images)[0]
             return found
         return blended(lambda part: model(part)[0], images, tile, self._settings.overlap)
+
+
+def confidence(logits: Tensor, target: Tensor) -> npt.NDArray[np.float64]:
+    """Return what `tallied` says of the pixels of each image whose class is known."""
+    shares, known = logits.float().softmax(dim=1), target != IGNORE
+    sure, said = shares.max(dim=1)
+    truth = shares.gather(1, target.masked_fill(~known, 0).unsqueeze(1)).squeeze(1)
+    error = shares.square().sum(dim=1) - 2 * truth + 1
+    row = known.nonzero()[:, 0]
+    answers = (values[known].cpu().numpy() for values in (sure, said == target, error))
+    return calibration.tallied(row.cpu().numpy(), len(target), *answers)
 
 
 def network(encoder: Backbone, classes: int, settings: Segment) -> nn.Module:
