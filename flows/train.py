@@ -130,6 +130,7 @@ def predict(
     bands: list[str] | None = None,
     unit: str | None = None,
     tile: int | None = None,
+    thresholds: str = "fixed",
     device: str | None = None,
 ) -> dict[str, Any]:
     """Write what a finished run's model says of images; return the folder and the counts of each class.
@@ -142,10 +143,21 @@ def predict(
         bands: Of images, the bands of a file in their order; by default as the files describe them.
         unit: Of images, dB, power or amplitude; by default the model's unit.
         tile: Of images, the side of windows in pixels; by default as in training.
+        thresholds: Of several labels, say those above 0.5 (fixed), or above what the run has chosen on val (run).
         device: cpu or cuda; by default a GPU where there is one.
     """
     explain()
-    request = predicting(run=run, source=source, out=out, split=split, bands=bands, unit=unit, tile=tile, device=device)
+    request = predicting(
+        run=run,
+        source=source,
+        out=out,
+        split=split,
+        bands=bands,
+        unit=unit,
+        tile=tile,
+        thresholds=thresholds,
+        device=device,
+    )
     said = say_of(request)
     rows = [{"class": name, "count": count} for name, count in said.items()]
     create_table_artifact(rows, key="prediction", description=f"What `{run}` says of `{source}`")

@@ -177,6 +177,13 @@ def evaluate(**asked: Any) -> None:
 @click.option("--bands", callback=_listed, metavar="A,B,…", help="Of images: bands of a file, as they lie in it.")
 @click.option("--unit", metavar="NAME", help="Of images: dB, power or amplitude; by default the model's unit.")
 @click.option("--tile", type=int, metavar="N", help="Of images: side of windows; by default as in training.")
+@click.option(
+    "--thresholds",
+    default="fixed",
+    show_default=True,
+    metavar="fixed|run",
+    help="Of several labels: say those above 0.5, or above what the run has chosen on val.",
+)
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
 @click.pass_obj
 def predict(note: Note, /, **asked: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 
@@ -54,9 +54,15 @@ class _Probe(_Document):
     chosen: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
+class _Thresholds(_Document):
+    chosen_on: str
+    values: dict[str, Annotated[float, pydantic.Field(gt=0, lt=1)]]
+
+
 class _Metrics(_Document):
     departures: list[str] = pydantic.Field(default_factory=list)
     probe: _Probe = _Probe()
+    thresholds: _Thresholds | None = None
 
 
 class _Intervals(_Document):

@@ -51,6 +51,7 @@ class TrainRequest:
 
 
 WHOSE = ("run", "build")
+LIMITS = ("fixed", "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,8 @@ class PredictRequest:
     `split` is one of its splits, all by default. Of images `bands` names the bands of a file in their order, by default
     as the files describe them, and `unit` is what their values are, by default the model's: dB, power or amplitude.
     `tile` is the side in pixels of the windows of images larger than that, by default what the model was trained on.
-    `device` is cpu or cuda, by default a GPU where there is one.
+    A model of several labels says those whose share is above 0.5 (`thresholds` fixed), or above the thresholds that the
+    run has chosen on its val (run). `device` is cpu or cuda, by default a GPU where there is one.
 
     Raises UsageError for a name that does not exist and for options that the source does not have.
     """
@@ -145,11 +147,14 @@ class PredictRequest:
     bands: Sequence[str] | None = None
     unit: str | None = None
     tile: int | None = None
+    thresholds: str = "fixed"
     device: str | None = None
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in SPLITS:
             raise unknown("split", self.split, SPLITS)
+        if self.thresholds not in LIMITS:
+            raise unknown("thresholds", self.thresholds, LIMITS)
         if self.unit is not None and spelled(self.unit) not in CONVERTIBLE:
             raise unknown("unit", self.unit, CONVERTIBLE)
         if self.tile is not None and self.tile < 32:

@@ -158,7 +158,12 @@ def test_names_and_defaults_of_a_prediction_are_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choices", "message"), [({"unit": "dn"}, "unknown unit 'dn'"), ({"tile": 3}, "expected 32 pixels or more")]
+    ("choices", "message"),
+    [
+        ({"unit": "dn"}, "unknown unit 'dn'"),
+        ({"tile": 3}, "expected 32 pixels or more"),
+        ({"thresholds": "best"}, "unknown thresholds 'best'"),
+    ],
 )
 def test_checks_and_messages_of_a_prediction_are_the_same(
     choices: dict[str, Any], message: str, tmp_path: Path

@@ -27,19 +27,24 @@ from rasterio.errors import NotGeoreferencedWarning
 import sar_data.train
 from sar_data import catalog
 from sar_data.cli import main
-from sar_data.errors import RunError, SourceError, UsageError
+from sar_data.errors import RunError, SarDataError, SourceError, UsageError
 from sar_data.record import IGNORE
 from sar_data.sealed.opened import Build
 from sar_data.stream.collection import open_collection
+from sar_data.train import metrics, predictions
 from sar_data.train.inference import parts, prediction
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, parts_of
+from sar_data.train.metrics import thresholds
 from sar_data.train.metrics.areas import segmentation
 from sar_data.train.pictures import masks
 from sar_data.train.run.halt import Halted
+from sar_data.train.run.training import run
 from sar_data.train.segment.windows import blended, joined, spans, starts
+from sar_data.train.settings import Finetune
+from tests.mini import invented
 from tests.mini.builds import make
-from tests.train.conftest import Finished
+from tests.train.conftest import TINY, Finished
 from tests.train.test_inference import answers
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -240,6 +245,39 @@ def test_a_folder_of_images_becomes_a_table_of_classes(finished: Finished, class
     text = (tmp_path / "out" / "classes.csv").read_text().splitlines()
     assert len(text) == 9
     assert text[0].startswith("key,top,left,height,width,crs,x,y,label,share of")
+
+
+def test_thresholds_that_a_run_chose_are_used_on_another_build(
+    several: str, finished: Finished, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "run", invented.archive(tmp_path / "raw", 60)
+    own = run("finetune", several, out, Finetune(**TINY), say=lambda line: None)["thresholds"]
+    build = invented.sealed(invented.pipeline("multilabel"), other, tmp_path / "builds").path
+    judged = sar_data.train.evaluate(out, build, split="train", out=tmp_path / "judged")["train"]
+    splits, classes = predictions.read(tmp_path / "judged" / "predictions.parquet")
+    limits = np.array([own["values"][name] for name in classes])
+    expected = thresholds.figures(splits["train"], limits, classes)
+    assert judged["thresholds"] == {"chosen_on": "val of the run's build"} | expected
+    assert judged["f1_macro"] == metrics.figures(splits["train"], classes)["f1_macro"] != expected["f1_macro"]
+    said = sar_data.train.predict(out, build, out=tmp_path / "said", split="train", thresholds="run")
+    assert said == {
+        name: int((predictions.scores(splits["train"])[:, i] > np.log(limit / (1 - limit))).sum())
+        for i, (name, limit) in enumerate(zip(classes, limits, strict=True))
+    }
+    with pytest.raises(UsageError, match="holds another prediction: thresholds differ"):
+        sar_data.train.predict(out, build, out=tmp_path / "said", split="train")
+    with pytest.raises(UsageError, match="expected a model of several labels for `thresholds=run`"):
+        sar_data.train.predict(finished.out, several, out=tmp_path / "one", thresholds="run")
+    document = json.loads((out / "metrics.json").read_text())
+    for values, message in (
+        ({"a": 0.5}, "expected a threshold of each class"),
+        ({"a": 1.5}, "less than 1"),
+        (None, "has chosen no"),
+    ):
+        written = document | {"thresholds": values and {"chosen_on": "val", "values": values}}
+        (out / "metrics.json").write_text(json.dumps(written))
+        with pytest.raises(SarDataError, match=message):
+            sar_data.train.predict(out, build, out=tmp_path / "none", thresholds="run")
 
 
 @pytest.mark.usefixtures("blocks")

@@ -21,7 +21,6 @@ from sar_data.train.segment.windows import Span, joined
 from sar_data.train.settings import Detect, Segment
 
 Floats = npt.NDArray[np.float32]
-THRESHOLD = 0.5  # from which share on one of several labels is said
 BOXES = pa.schema({"image": pa.int32(), "label": pa.int32(), "score": pa.float32(), "box": pa.list_(pa.float32(), 4)})
 """A row a box: the number of its image, x0, y0, x1, y1 in pixels of it."""
 CLASSES = pa.schema({"image": pa.int32(), "window": pa.list_(pa.int32(), 4), "shares": pa.list_(pa.float32())})

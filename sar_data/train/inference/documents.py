@@ -14,7 +14,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ import pyarrow.parquet as pq
 from sar_data.raster import maps
 from sar_data.record import IGNORE, Mask
 from sar_data.system import durable
-from sar_data.train.inference.answers import THRESHOLD
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
 from sar_data.train.pictures.masks import palette
@@ -36,12 +35,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answers:
-    """The images of a prediction, its parts in order, and the classes of its model."""
+    """The images of a prediction, its parts in order, and the classes of its model.
+
+    Where a sample may have several, those are said whose share is above the threshold of `limits`, by class.
+    """
 
     images: Sequence[Image]
     parts: Sequence[Part]
     kept: Parts
     classes: Sequence[str]
+    limits: Mapping[str, float] | None = None
 
 
 def write_masks(folder: Path, answers: Answers) -> dict[str, int]:
@@ -92,9 +95,9 @@ def by_image(answers: Answers) -> list[list[tuple[int, int | None]]]:
     return found
 
 
-def write_classes(folder: Path, answers: Answers, *, several: bool) -> dict[str, int]:
-    """Write a row an image or window and return how often each class is said; `several` may be said at once."""
-    rows = list(_class_rows(answers, several=several))
+def write_classes(folder: Path, answers: Answers) -> dict[str, int]:
+    """Write a row an image or window and return how often each class is said."""
+    rows, several = list(_class_rows(answers)), answers.limits is not None
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
@@ -105,12 +108,13 @@ def write_classes(folder: Path, answers: Answers, *, several: bool) -> dict[str,
     return {name: said[name] for name in answers.classes}
 
 
-def _class_rows(answers: Answers, *, several: bool) -> Iterator[Row]:
+def _class_rows(answers: Answers) -> Iterator[Row]:
+    limits = answers.limits
     for row in _table(answers).to_pylist():
         image, shares = answers.images[row["image"]], row["shares"]
         top, left, height, width = row["window"]
-        best = int(np.argmax(shares))
-        said = [name for name, share in zip(answers.classes, shares, strict=True) if share >= THRESHOLD]
+        best = answers.classes[int(np.argmax(shares))]
+        named = zip(answers.classes, shares, strict=True)
         middle = _map_corners([[left, top, left + width, top + height]], image)
         yield {
             "key": image.key,
@@ -121,7 +125,7 @@ def _class_rows(answers: Answers, *, several: bool) -> Iterator[Row]:
             "crs": image.place.crs if middle else None,
             "x": float(np.mean(middle[0], axis=0)[0]) if middle else None,
             "y": float(np.mean(middle[0], axis=0)[1]) if middle else None,
-            "label": said if several else answers.classes[best],
+            "label": best if limits is None else [name for name, share in named if share > limits[name]],
             **{f"share of {name}": share for name, share in zip(answers.classes, shares, strict=True)},
         }
 

@@ -121,7 +121,7 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
     leaking = leakage.leakage(finished.config["build"], data.index, keys, named=named)
     for line in leakage.sentences(leaking):
         folder.say(line)
-    found = scored(folder, job, data, {request.split: table}) | {
+    found = scored(folder, job, data, {request.split: table}, finished.thresholds()) | {
         "leakage": {name: figure.model_dump() for name, figure in leaking.items()},
         "matching": data.matching.sentences(),
         "run": str(finished.path),

@@ -9,16 +9,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
 import torch
 from torch import nn
 
 from sar_data.errors import RunError, SarDataError, UsageError
-from sar_data.train import compare
+from sar_data.train import compare, documents
 from sar_data.train.data import Data
-from sar_data.train.documents import CONFIG
+from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.inference.leakage import check_local
 from sar_data.train.input import Input
+from sar_data.train.metrics.thresholds import Thresholds
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.preset import resolved
@@ -59,6 +61,16 @@ class Finished:
         encoder = self.encoder()
         self._network(encoder)
         return encoder
+
+    def thresholds(self) -> Thresholds | None:
+        """Return the run's thresholds of its labels, None where it chose none; raise RunError for those of others."""
+        found = documents.metrics(self.path).get("thresholds")
+        if found is None:
+            return None
+        if found["values"].keys() != set(self.input.classes):
+            raise RunError(f"{self.path / METRICS}: expected a threshold of each class, found others")
+        values = np.array([found["values"][name] for name in self.input.classes])
+        return Thresholds(f"{found['chosen_on']} of the run's build", values)
 
     def _network(self, encoder: Backbone) -> nn.Module:
         return self.filled(_network(self.job)(encoder, len(self.input.classes), self.settings))

@@ -85,13 +85,14 @@ def _predicted(
         out.mkdir(parents=True, exist_ok=True)
     lock = _locked(out)
     try:
-        _begin(out, _config(finished, request, images.images, answering))
+        limits = _limits(finished, request)
+        _begin(out, _config(finished, request, images.images, answering) | {"thresholds": limits})
         if (out / RESULT).is_file():
             say(f"{out} is finished; to predict anew take another `out=…`")
             return dict(read(out / RESULT)["said"])
         kept = Parts(out)
         _answer(parts, kept, images, answering, halt, say)
-        answers = Answers(images.images, parts, kept, answering.model.classes)
+        answers = Answers(images.images, parts, kept, answering.model.classes, limits)
         said = _write(out, finished, request, answers, answering.model.kind)
         overview.draw(out / "sheet.png", images, answers, answering.model, title=f"{finished.path.name}: {out.name}")
         write(out / RESULT, {"said": said, "images": len(images.images), "kind": answering.model.kind})
@@ -130,7 +131,24 @@ def _write(out: Path, finished: Finished, request: PredictRequest, answers: Answ
         return documents.write_masks(out, answers)
     if kind == "detection":
         return documents.write_boxes(out, answers, str(finished.path))
-    return documents.write_classes(out, answers, several=kind == "multilabel")
+    return documents.write_classes(out, answers)
+
+
+def _limits(finished: Finished, request: PredictRequest) -> dict[str, float] | None:
+    """Return the threshold of each label, None of a model that says one class; UsageError where the run has none."""
+    classes, own = finished.input.classes, request.thresholds == "run"
+    if finished.input.kind != "multilabel":
+        if own:
+            raise UsageError(f"{request.run}: expected a model of several labels for `thresholds=run`, found none")
+        return None
+    if not own:
+        return dict.fromkeys(classes, 0.5)
+    if (found := finished.thresholds()) is None:
+        raise UsageError(
+            f"{request.run}: has chosen no thresholds, for want of a val split, or by an earlier version: leave "
+            "`thresholds=run` out"
+        )
+    return dict(zip(classes, found.values.tolist(), strict=True))
 
 
 def _config(

@@ -74,6 +74,7 @@ def predict(
     bands: Sequence[str] | None = None,
     unit: str | None = None,
     tile: int | None = None,
+    thresholds: str = "fixed",
     device: str | None = None,
     say: Say | None = None,
 ) -> dict[str, Any]:
@@ -84,7 +85,15 @@ def predict(
     SourceError for images that cannot be read, UsageError for images of other bands or units.
     """
     request = PredictRequest(
-        run=run, source=source, out=out, split=split, bands=bands, unit=unit, tile=tile, device=device
+        run=run,
+        source=source,
+        out=out,
+        split=split,
+        bands=bands,
+        unit=unit,
+        tile=tile,
+        thresholds=thresholds,
+        device=device,
     )
     from sar_data.train.inference.prediction import carry_out
 

@@ -1,9 +1,12 @@
-"""Thresholds of several labels: one a class, chosen on a split that is not tested, beside the fixed 0.5."""
+"""Thresholds of several labels: one a class, chosen on a split that is not tested, beside the fixed 0.5.
+
+metrics.json keeps them as `thresholds`, so that a run's model uses them wherever it goes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,13 @@ from sar_data.train.metrics.shares import by_class, number, share
 from sar_data.train.predictions import scores, targets
 
 Floats = npt.NDArray[np.float64]
+
+
+class Thresholds(NamedTuple):
+    """A threshold of the sigmoid for each class [class], and the split that they were chosen on."""
+
+    chosen_on: str
+    values: Floats
 
 
 def chosen(table: pa.Table) -> Floats:

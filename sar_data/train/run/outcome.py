@@ -15,6 +15,7 @@ from sar_data.train.jobs import Judge
 from sar_data.train.metrics import thresholds
 from sar_data.train.metrics.batched import rescored
 from sar_data.train.metrics.jackknife import intervals
+from sar_data.train.metrics.thresholds import Thresholds
 from sar_data.train.pictures import curves
 from sar_data.train.predictions import NAME
 from sar_data.train.predictions import read as kept
@@ -47,8 +48,13 @@ def leave(
     return found
 
 
-def scored(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Return split → metric → value with intervals; write predictions and pictures."""
+def scored(
+    folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], limits: Thresholds | None = None
+) -> dict[str, Any]:
+    """Return split → metric → value with intervals; write predictions and pictures.
+
+    Figures of several labels are told under the thresholds `limits`, too, by default those that a split chooses here.
+    """
     found: dict[str, Any] = {}
     for split, table in tables.items():
         found[split] = job.score(table)
@@ -57,20 +63,25 @@ def scored(folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table
         found[split]["intervals"] = intervals(table, data.classes)
         folder.say(f"{split}: intervals of 95 %, {found[split]['intervals']['method']}")
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
-    _thresholds(found, data, tables)
+    limits = limits or _chosen(data, tables)
+    for split, table in tables.items():
+        if limits and split != limits.chosen_on:
+            made = thresholds.figures(table, limits.values, data.classes)
+            found[split]["thresholds"] = {"chosen_on": limits.chosen_on, **made}
+    if limits:
+        values = dict(zip(data.classes, limits.values.tolist(), strict=True))
+        found["thresholds"] = {"chosen_on": limits.chosen_on, "values": values}
     if tables:
         keep(folder.path / NAME, tables, data.classes)
     return found
 
 
-def _thresholds(found: dict[str, Any], data: Data, tables: Mapping[str, pa.Table]) -> None:
-    """Add to the test's figures those under thresholds that another split has chosen, where labels may be several."""
+def _chosen(data: Data, tables: Mapping[str, pa.Table]) -> Thresholds | None:
+    """Return thresholds where labels may be several, of a split that is there to choose on."""
     chosen_on = next((name for name in (CARVED, "val") if name in tables), None)
-    if data.task.kind != "multilabel" or "test" not in tables or chosen_on is None:
-        return
-    limits = thresholds.chosen(tables[chosen_on])
-    made = thresholds.figures(tables["test"], limits, data.classes)
-    found["test"]["thresholds"] = {"chosen_on": chosen_on, **made}
+    if data.task.kind != "multilabel" or chosen_on is None:
+        return None
+    return Thresholds(chosen_on, thresholds.chosen(tables[chosen_on]))
 
 
 def again(folder: Folder, settings: Settings) -> dict[str, Any]:
