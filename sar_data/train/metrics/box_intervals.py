@@ -63,14 +63,14 @@ def measure(
 def _ranked(matching: Any, label: int, size: int, units: npt.NDArray[np.int64], count: int) -> Ranked:
     there = [(int(units[image]), one) for image, one in verdicts(matching, label, len(units), size)]
     positives = np.zeros(count)
-    for unit, one in there:
-        positives[unit] += np.count_nonzero(one["gtIgnore"] == 0)
+    for number, one in there:
+        positives[number] += np.count_nonzero(one["gtIgnore"] == 0)
     none = np.zeros((len(matching.params.iouThrs), 0))
     scores = np.concatenate([np.zeros(0), *(one["dtScores"] for _, one in there)])
     order = np.argsort(-scores, kind="mergesort")
     right = np.concatenate([none, *(one["dtMatches"] for _, one in there)], axis=1)[:, order] > 0
     ignored = np.concatenate([none, *(one["dtIgnore"] for _, one in there)], axis=1)[:, order] > 0
-    unit = np.repeat([unit for unit, _ in there], [len(one["dtScores"]) for _, one in there])
+    unit = np.repeat([number for number, _ in there], [len(one["dtScores"]) for _, one in there])
     return Ranked(right & ~ignored, ~ignored, unit.astype(np.int64)[order], positives)
 
 
