@@ -125,6 +125,7 @@ ENTRIES = {
     "flows.build.build",
     "flows.convert.convert",
     "flows.leakage.leakage",
+    "flows.train.predict",
     "sar_data.cli.build.command",
     "sar_data.cli.stats.command",
     "sar_data.public.build",
