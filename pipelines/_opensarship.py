@@ -21,10 +21,22 @@ from pipelines._opensarship_products import (
 )
 from sar_data.errors import SourceError
 from sar_data.labels import ais
-from sar_data.spec import DatasetSpec, Pipeline, Task, Tree
+from sar_data.spec import DatasetSpec, Pipeline, Processing, Task, Tree
 from sar_data.split import group, random, stratified
 
 TASK = Task(name="ship", kind="multiclass", classes=ais.CLASSES)
+BY_IPF = Processing(
+    processor="Sentinel-1 IPF, its version in each scene's metadata",
+    source="Metedata.xml or <product>.xml of real scenes",
+)
+AS_PRODUCT = dataclasses.replace(
+    BY_IPF,
+    thermal_noise="kept",
+    border_noise="kept",
+    speckle_filter="none",
+    interpolation="none",
+    source="real chips: the product's whole digital numbers, and sigma0 = DN² / A² with one A a chip",
+)
 
 
 def fit(tree: Tree, base: Pipeline, kind: str, form: str) -> tuple[Pipeline, tuple[str, ...]]:
@@ -61,6 +73,7 @@ def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
         evidence="real-files" if known else "documents-only",
         pixel_size_m=10.0 if kind[:3] == "grd" else None,
         calibration={"": "DN", "cal": "sigma0", "uint8": "stretched"}[form],
+        processing=AS_PRODUCT if known and kind[:3] == "grd" and form != "uint8" else BY_IPF,
     )
     made = Pipeline(
         spec=spec,

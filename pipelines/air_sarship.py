@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from pipelines._processing import NOT_SENTINEL_1
 from pipelines._repacked import SPLITS, Copy, fitted, size_of
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
@@ -96,6 +97,7 @@ SPEC = DatasetSpec(
     dtype="uint16",
     pixel_size_m=None,
     calibration="DN",
+    processing=NOT_SENTINEL_1,
     range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
     tasks=(Task(name="ships", kind="detection", classes=CLASSES),),

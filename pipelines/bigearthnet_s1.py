@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 import xxhash
 
 from pipelines._bigearthnet import named
+from pipelines._processing import LIKE_UNFILTERED
 from sar_data.errors import BadRecord
 from sar_data.labels import corine, sentinel1
 from sar_data.labels.fields import read_fields
@@ -141,6 +142,7 @@ PIPELINE = Pipeline(
         samples=590_326,
         published={"train": 269_695, "val": 123_723, "test": 125_866},
         calibration="sigma0",
+        processing=LIKE_UNFILTERED,
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         citation="Sumbul et al. 2021, BigEarthNet-MM, doi:10.1109/MGRS.2021.3089174",

@@ -25,6 +25,7 @@ from typing import Any
 
 from pipelines import _copernicus_bench
 from pipelines._bigearthnet import named
+from pipelines._processing import LIKE_UNFILTERED
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import corine, parquet, sentinel1, table
 from sar_data.raster import tiff
@@ -218,6 +219,7 @@ SPEC = DatasetSpec(
     samples=480_038,
     published={"train": 237_871, "val": 122_342, "test": 119_825},
     calibration="sigma0",
+    processing=LIKE_UNFILTERED,
     range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
     tasks=(Task(name="clc19", kind="multilabel", classes=corine.CLASSES_19),),

@@ -30,7 +30,7 @@ from sar_data.labels import igbp
 from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import blocks, declared, group, official, random
 
 FILE = re.compile(r"ROIs0000_(?P<part>validation|test)_(?P<kind>s1|s2|lc|dfc)_(?P<scene>\d+)_p(?P<n>\d+)\.tif")
@@ -179,6 +179,7 @@ SPEC = DatasetSpec(
     pixel_size_m=10.0,
     calibration="sigma0",
     terrain_corrected=True,
+    processing=Processing(),
     range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
     tasks=(Task(name="landcover", kind="segmentation", classes=CLASSES),),

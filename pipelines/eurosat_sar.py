@@ -29,7 +29,7 @@ from sar_data.labels.splits import split_of
 from sar_data.naming import few
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import blocks, folders, group, path_lists, random, sklearn_with_val, stratified
 from sar_data.split.folders import ATTR
 from sar_data.split.policy import SPLITS
@@ -171,6 +171,7 @@ PLAIN = Pipeline(
         samples=27_000,
         published=dict(zip(CLASSES, (3000, 3000, 3000, 2500, 2500, 2000, 2500, 3000, 2500, 3000), strict=True)),
         calibration="sigma0",
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         citation="Wang et al. 2023, Feature Guided Masked Autoencoder, arXiv:2310.18653",

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, category, coded, discover, walk
+from pipelines._processing import NOT_SENTINEL_1
 from sar_data.errors import BadRecord
 from sar_data.naming import few
 from sar_data.raster import picture
@@ -121,6 +122,7 @@ PIPELINE = Pipeline(
         citation="Hou et al. 2020, doi:10.1007/s11432-019-2772-5",
         calibration="stretched",
         terrain_corrected=False,
+        processing=NOT_SENTINEL_1,
         symmetries=(),
     ),
     units=units,

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines._processing import LICSAR
 from sar_data.errors import BadRecord, Reading
 from sar_data.labels.fields import read_fields
 from sar_data.raster import gdal, image
@@ -111,6 +112,7 @@ SPEC = DatasetSpec(
     dtype="uint8",
     pixel_size_m=None,
     calibration="stretched phase and coherence",
+    processing=LICSAR,
     tasks=(
         Task(name="deformation", kind="multilabel", classes=LABELS),
         Task(name="activity", kind="segmentation", classes=ACTIVITIES),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipelines._processing import LICSAR
 from sar_data.errors import BadRecord
 from sar_data.labels.fields import read_fields
 from sar_data.raster import image
@@ -69,6 +70,7 @@ PIPELINE = Pipeline(
         pixel_size_m=None,
         samples=216_312,
         calibration="stretched phase",
+        processing=LICSAR,
         tasks=(Task(name="deformation", kind="multiclass", classes=("Non_Deformation", "Deformation")),),
         sources=(
             Source(

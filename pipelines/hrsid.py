@@ -24,7 +24,7 @@ from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile, window_of
 from sar_data.sources.tree import home_of
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, group, random
 
 NAME = re.compile(r"P(\d{4})_(\d{1,6})_(\d{1,6})_(\d{1,6})_(\d{1,6})\.(?:jpg|png)")
@@ -137,6 +137,7 @@ PIPELINE = Pipeline(
         dtype="uint8",
         pixel_size_m=None,
         calibration="stretched",
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         tasks=(Task(name="ships", kind="detection", classes=CLASSES),),

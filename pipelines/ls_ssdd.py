@@ -25,7 +25,7 @@ from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile, window_of
 from sar_data.sources.tree import noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, group, random
 
 TILE = re.compile(r"(\d{2})_(\d{1,2})_(\d{1,2})\.jpg")
@@ -139,6 +139,7 @@ SPEC = DatasetSpec(
     dtype="uint8",
     pixel_size_m=10.0,
     calibration="stretched",
+    processing=Processing(),
     range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
     tasks=(Task(name="ships", kind="detection", classes=CLASSES),),

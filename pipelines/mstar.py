@@ -23,6 +23,7 @@ from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, by_folders, k
 from pipelines._mstar_pictures import copied, read_picture, scan_copied, scan_pictures
 from pipelines._mstar_pictures import units as pictures
 from pipelines._mstar_protocols import LISTS, folder_protocols, protocols
+from pipelines._processing import NOT_SENTINEL_1
 from sar_data.labels.splits import split_of
 from sar_data.raster import phoenix
 from sar_data.record import Record, Sample, SourceFile
@@ -141,6 +142,9 @@ SPEC = DatasetSpec(
     citation="Ross et al. 1998, doi:10.1117/12.321859",
     calibration="calibrated amplitude",
     terrain_corrected=False,
+    processing=dataclasses.replace(
+        NOT_SENTINEL_1, speckle_filter="none", source="an airborne radar; chips are complex and of one look"
+    ),
     range_axis="y",
 )
 CLUTTER = dataclasses.replace(
@@ -163,6 +167,7 @@ JPEG = dataclasses.replace(
     lists=(),
     evidence="real-files",
     calibration="stretched",
+    processing=NOT_SENTINEL_1,
     licence="CC BY-NC 4.0",
 )
 PIPELINE = Pipeline(

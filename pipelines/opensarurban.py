@@ -25,7 +25,7 @@ from sar_data.errors import BadRecord
 from sar_data.naming import few
 from sar_data.raster import picture
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree, Unit
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree, Unit
 from sar_data.split import group, path_lists, random, stratified
 
 LISTS = ("osu_train.txt", "osu_val.txt", "osu_test.txt")
@@ -145,6 +145,7 @@ def pipeline(form: str) -> Pipeline:
             citation="Zhao et al. 2020, doi:10.1109/JSTARS.2019.2954850",
             samples=16_679,
             calibration=CALIBRATION[form],
+            processing=Processing(),
             symmetries=(),
         ),
         units=partial(units, form=form),

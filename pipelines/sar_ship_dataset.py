@@ -26,7 +26,7 @@ from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.sources.tree import noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import group, random
 
 NAME = re.compile(r"(?:(?P<sensor>Gao|Sen)_ship_(?P<pol>hh|hv|vh|vv)_|(?:new)?ship).*\.jpg")
@@ -125,6 +125,7 @@ PIPELINE = Pipeline(
         dtype="uint8",
         pixel_size_m=None,
         calibration="stretched",
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         tasks=(Task(name="ships", kind="detection", classes=CLASSES),),

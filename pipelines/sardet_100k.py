@@ -27,7 +27,7 @@ from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import home_of
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, random
 
 CLASSES = ("ship", "aircraft", "car", "tank", "bridge", "harbor")
@@ -128,6 +128,7 @@ PIPELINE = Pipeline(
         dtype="uint8",
         pixel_size_m=None,
         calibration="stretched",
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         tasks=(Task(name="objects", kind="detection", classes=CLASSES),),

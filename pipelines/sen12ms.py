@@ -24,7 +24,7 @@ from sar_data.errors import BadRecord
 from sar_data.labels import igbp
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import blocks, group, official, official_with_val, random
 
 SEASONS = "1158_spring|1868_summer|1970_fall|2017_winter"
@@ -136,6 +136,7 @@ SPEC = DatasetSpec(
     pixel_size_m=10.0,
     calibration="sigma0",
     terrain_corrected=True,
+    processing=Processing(),
     range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
     lists=tuple(LISTS),

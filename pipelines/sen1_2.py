@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from sar_data.errors import BadRecord
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Tree
 from sar_data.split import group, random
 
 FOLDER = re.compile(r"s1_\d+")
@@ -84,6 +84,7 @@ PIPELINE = Pipeline(
         tasks=(),
         lists=(),
         calibration="stretched",
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         sources=(Source(name="SEN1-2", url="https://mediatum.ub.tum.de/1436631", manual=HOW),),

@@ -20,6 +20,7 @@ from functools import partial
 
 import numpy as np
 
+from pipelines._processing import NOT_SENTINEL_1
 from sar_data.errors import BadRecord
 from sar_data.labels import geojson, lists
 from sar_data.raster import gdal, tiff
@@ -120,6 +121,7 @@ SPEC = DatasetSpec(
     dtype="float32",
     pixel_size_m=0.5,
     calibration="undocumented log scale",
+    processing=NOT_SENTINEL_1,
     symmetries=(),
     tasks=(
         Task(name="footprint", kind="segmentation", classes=("background", "building")),

@@ -24,7 +24,7 @@ from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import home_of, noted
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, random
 from sar_data.text import decoded
 
@@ -148,6 +148,7 @@ PIPELINE = Pipeline(
         dtype="uint8",
         pixel_size_m=None,
         calibration="stretched",
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         tasks=(Task(name="ships", kind="detection", classes=CLASSES),),

@@ -20,6 +20,7 @@ from datetime import datetime
 import numpy as np
 import xxhash
 
+from pipelines._processing import EARTH_ENGINE
 from sar_data.errors import BadRecord
 from sar_data.labels import sentinel1
 from sar_data.labels.fields import read_fields
@@ -132,6 +133,7 @@ PIPELINE = Pipeline(
         samples=251_079,
         calibration="sigma0",
         terrain_corrected=True,
+        processing=EARTH_ENGINE,
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         lists=(),

@@ -22,7 +22,7 @@ import numpy as np
 from sar_data.errors import BadRecord
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Tree
 from sar_data.split import blocks, declared, group, random
 from sar_data.split.frames import from_degrees, is_on_earth
 
@@ -115,6 +115,7 @@ PIPELINE = Pipeline(
         samples=246_144,
         calibration="sigma0",
         terrain_corrected=True,
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         lists=(),

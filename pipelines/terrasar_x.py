@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipelines._processing import NOT_SENTINEL_1
 from sar_data.own.pipeline import by_lists, pipeline_of
 from sar_data.own.survey import lists_of
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
@@ -56,6 +57,7 @@ SPEC = DatasetSpec(
     dtype="uint8",
     pixel_size_m=None,
     calibration="stretched",
+    processing=NOT_SENTINEL_1,
     range_axis="unknown",
     symmetries=(),
     tasks=(Task(name="class", kind="multiclass", classes=CLASSES),),

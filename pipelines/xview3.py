@@ -25,7 +25,7 @@ from sar_data.errors import BadRecord
 from sar_data.labels.table import read_table
 from sar_data.raster import tiff, window
 from sar_data.record import Object, Record, Sample, SourceFile, window_of
-from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
+from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, group
 
 SIDE = 800
@@ -129,6 +129,7 @@ PIPELINE = Pipeline(
         dtype="float32",
         pixel_size_m=10.0,
         calibration="sigma0",
+        processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
         tasks=(Task(name="vessels", kind="detection", classes=CLASSES),),

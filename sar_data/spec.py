@@ -23,7 +23,26 @@ Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
 without a radiometric meaning (I and Q, an undocumented scale), `8-bit` a stretched picture, `phase` radians."""
 PACKED = ".bz2"
 ComplexAs = Literal["iq", "amplitude-phase"]
+Noise = Literal["removed", "kept", "none", "unknown"]
 Symmetry = Literal["azimuth-flip", "range-flip", "quarter-turn"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processing:
+    """What a publisher did to the radar's values, each as far as a source tells; what none tells is "unknown".
+
+    `processor` made the product that the images were cut from, such as Sentinel-1's IPF, with its version.
+    `thermal_noise` and `border_noise` are "removed", "kept", or "none" of a product that has no such noise;
+    `speckle_filter` is "none" or its name and window, `interpolation` how pixels were put on their grid, "none" where
+    they lie as the radar's product has them. `source` says whence this is known.
+    """
+
+    processor: str = "unknown"
+    thermal_noise: Noise = "unknown"
+    border_noise: Noise = "unknown"
+    speckle_filter: str = "unknown"
+    interpolation: str = "unknown"
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +117,8 @@ class DatasetSpec:
     "amplitude-phase". Where `scale` and `offset` have a number a band, files hold whole or real numbers that are not
     in the unit yet: a value is the stored number, times scale, plus offset, in float32; `nodata` is of what is stored.
 
-    `calibration` (sigma0, gamma0, DN, stretched, …) and `terrain_corrected` (None: not known) describe the radiometry;
+    `calibration` (sigma0, gamma0, DN, stretched, …), `terrain_corrected` (None: not known) and `processing` (None: not
+    stated; `Processing()` says that no source tells) describe the radiometry;
     `range_axis` is the image axis along which the radar looks, `symmetries` are the turns under which an image stays a
     possible one. `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads the same
     files differently, and so makes another recipe; `variant` names another form of the same dataset.
@@ -130,6 +150,7 @@ class DatasetSpec:
     bad_objects: str = ""
     calibration: str = "unknown"
     terrain_corrected: bool | None = None
+    processing: Processing | None = None
     range_axis: Literal["x", "y", "mixed", "unknown"] = "unknown"
     symmetries: tuple[Symmetry, ...] = ("azimuth-flip",)
     evidence: Evidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from sar_data import catalog
 from sar_data.errors import UsageError
+from sar_data.spec import Processing
+from tests.places import ROOT
 
 PIPELINE = """
 import dataclasses
@@ -95,3 +98,28 @@ def test_a_module_that_is_no_pipeline_of_its_name_is_left_out_and_named(
     assert "quay-sar" in listed.stdout
     assert message in listed.stderr
     assert "MSTAR" in sar_data(site, "info", "mstar").stdout
+
+
+FORMS = {
+    f"{name} {variant}".strip(): form.spec
+    for name in catalog.names()
+    if (one := catalog.pipeline(name)).declare is None
+    for variant, form in {"": one, **one.variants}.items()
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_published_dataset_states_what_was_done_to_its_values_or_that_no_source_tells(form: str) -> None:
+    stated = FORMS[form].processing
+    assert stated is not None  # Processing() says on purpose that nothing is known
+    known = [value for name, value in dataclasses.asdict(stated).items() if name != "source" and value != "unknown"]
+    assert bool(known) == bool(stated.source)
+
+
+def test_the_page_of_radiometry_has_what_every_published_dataset_states() -> None:
+    page = (ROOT / "docs" / "radiometry.md").read_text()
+    for name, spec in FORMS.items():
+        if " " not in name:
+            known = dataclasses.astuple(spec.processing or Processing())[1:5]
+            corrected = {True: "yes", False: "no", None: "unknown"}[spec.terrain_corrected]
+            assert f"| {' | '.join([name, spec.calibration, corrected, *known])} |" in page

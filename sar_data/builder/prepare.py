@@ -29,7 +29,15 @@ from sar_data.formats.container import Format
 from sar_data.progress import WARNING, Progress, Say
 from sar_data.record import Record
 from sar_data.runners import Runner
-from sar_data.sealed.documents import Applied, BandDocument, Quarantined, SplitPolicyDocument, Storage, TaskDocument
+from sar_data.sealed.documents import (
+    Applied,
+    BandDocument,
+    ProcessingDocument,
+    Quarantined,
+    SplitPolicyDocument,
+    Storage,
+    TaskDocument,
+)
 from sar_data.sealed.leakage import COLUMNS, Card, card, records_share
 from sar_data.sealed.manifest import NAME, Decisions, Identity, recipe_digest
 from sar_data.sealed.names import check_spec
@@ -298,6 +306,7 @@ def _identity(spec: DatasetSpec, fit: Fitted) -> Identity:
                 description=band.description,
                 calibration=band.calibration or spec.calibration,
                 terrain_corrected=spec.terrain_corrected if band.terrain_corrected is None else band.terrain_corrected,
+                processing=spec.processing and ProcessingDocument(**dataclasses.asdict(spec.processing)),
             )
             for band in spec.bands
         ],

@@ -51,12 +51,22 @@ def _head(facts: dict[str, Any]) -> Iterator[str]:
         "sample": f"{shape} {facts['dtype']}{pixel}",
         "bands": "as declared" if facts["evidence"] == "declared" else ", ".join(bands),
         "radiometry": f"{facts['calibration']}{corrected}; range axis {facts['range_axis']}",
+        "processing": _processing(facts["processing"] or {}),
         "symmetry": ", ".join(facts["symmetries"]) or "none",
         "evidence": f"{facts['evidence']}: {EVIDENCE[facts['evidence']]}",
         "licence": facts["licence"],
         "citation": facts["citation"],
     }.items():
         yield f"{title:10} {value}"
+
+
+def _processing(stated: dict[str, str]) -> str:
+    """Return what is known of what the publisher did, and what is not."""
+    words = {name.replace("_", " "): value for name, value in stated.items() if name != "source"}
+    known = ", ".join(f"{name} {value}" for name, value in words.items() if value != "unknown")
+    unknown = ", ".join(name for name, value in words.items() if value == "unknown")
+    parts = [f"{known} ({stated['source']})" if known else "", f"not known: {unknown}" if unknown else ""]
+    return "; ".join(filter(None, parts)) if stated else "not stated"
 
 
 def _sources(facts: dict[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from sar_data.record import IGNORE
 from sar_data.sealed.names import Count, Dtype, Label, Name, RelativePath, Sha256, ShardName, Slots
-from sar_data.spec import TaskKind
+from sar_data.spec import Noise, TaskKind
 from sar_data.statistics.units import HISTOGRAMS
 
 MOST_CLASSES = 1 << 15  # an index of a class is an int16
@@ -35,8 +35,19 @@ class Document(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class ProcessingDocument(Document):
+    """What the publisher did to the values of a band, "unknown" where no source tells (spec.Processing)."""
+
+    processor: str
+    thermal_noise: Noise
+    border_noise: Noise
+    speckle_filter: str
+    interpolation: str
+    source: str
+
+
 class BandDocument(Document):
-    """A band and its radiometry; `terrain_corrected` is null where it is not known."""
+    """A band and its radiometry; `terrain_corrected` is null where not known, `processing` where nothing is stated."""
 
     name: Name
     polarization: str
@@ -44,6 +55,7 @@ class BandDocument(Document):
     description: str
     calibration: str
     terrain_corrected: bool | None
+    processing: ProcessingDocument | None = None
 
 
 class TaskDocument(Document):
