@@ -290,6 +290,7 @@ def _discovered(asked: Pipeline, fit: Fitted) -> dict[str, Any]:
 
 def _identity(spec: DatasetSpec, fit: Fitted) -> Identity:
     """Return what the declaration says of the data, and what the source itself told."""
+    stated = None if spec.processing is None else ProcessingDocument(**dataclasses.asdict(spec.processing))
     return Identity(
         dataset=spec.name,
         version=spec.version,
@@ -306,7 +307,7 @@ def _identity(spec: DatasetSpec, fit: Fitted) -> Identity:
                 description=band.description,
                 calibration=band.calibration or spec.calibration,
                 terrain_corrected=spec.terrain_corrected if band.terrain_corrected is None else band.terrain_corrected,
-                processing=spec.processing and ProcessingDocument(**dataclasses.asdict(spec.processing)),
+                processing=stated,
             )
             for band in spec.bands
         ],
