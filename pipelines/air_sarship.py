@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from pipelines._processing import NOT_SENTINEL_1
 from pipelines._repacked import SPLITS, Copy, fitted, size_of
+from pipelines._steps_before import NOT_SENTINEL_1
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture

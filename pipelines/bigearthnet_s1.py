@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 import xxhash
 
 from pipelines._bigearthnet import named
-from pipelines._processing import LIKE_UNFILTERED
+from pipelines._steps_before import LIKE_UNFILTERED
 from sar_data.errors import BadRecord
 from sar_data.labels import corine, sentinel1
 from sar_data.labels.fields import read_fields

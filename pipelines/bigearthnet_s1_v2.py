@@ -25,7 +25,7 @@ from typing import Any
 
 from pipelines import _copernicus_bench
 from pipelines._bigearthnet import named
-from pipelines._processing import LIKE_UNFILTERED
+from pipelines._steps_before import LIKE_UNFILTERED
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import corine, parquet, sentinel1, table
 from sar_data.raster import tiff

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, category, coded, discover, walk
-from pipelines._processing import NOT_SENTINEL_1
+from pipelines._steps_before import NOT_SENTINEL_1
 from sar_data.errors import BadRecord
 from sar_data.naming import few
 from sar_data.raster import picture

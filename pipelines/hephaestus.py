@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines._processing import LICSAR
+from pipelines._steps_before import LICSAR
 from sar_data.errors import BadRecord, Reading
 from sar_data.labels.fields import read_fields
 from sar_data.raster import gdal, image

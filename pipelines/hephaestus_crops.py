@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines._processing import LICSAR
+from pipelines._steps_before import LICSAR
 from sar_data.errors import BadRecord
 from sar_data.labels.fields import read_fields
 from sar_data.raster import image

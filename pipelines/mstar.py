@@ -23,7 +23,7 @@ from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, by_folders, k
 from pipelines._mstar_pictures import copied, read_picture, scan_copied, scan_pictures
 from pipelines._mstar_pictures import units as pictures
 from pipelines._mstar_protocols import LISTS, folder_protocols, protocols
-from pipelines._processing import NOT_SENTINEL_1
+from pipelines._steps_before import NOT_SENTINEL_1
 from sar_data.labels.splits import split_of
 from sar_data.raster import phoenix
 from sar_data.record import Record, Sample, SourceFile

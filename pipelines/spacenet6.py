@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from pipelines._processing import NOT_SENTINEL_1
+from pipelines._steps_before import NOT_SENTINEL_1
 from sar_data.errors import BadRecord
 from sar_data.labels import geojson, lists
 from sar_data.raster import gdal, tiff

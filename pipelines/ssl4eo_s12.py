@@ -20,7 +20,7 @@ from datetime import datetime
 import numpy as np
 import xxhash
 
-from pipelines._processing import EARTH_ENGINE
+from pipelines._steps_before import EARTH_ENGINE
 from sar_data.errors import BadRecord
 from sar_data.labels import sentinel1
 from sar_data.labels.fields import read_fields

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipelines._processing import NOT_SENTINEL_1
+from pipelines._steps_before import NOT_SENTINEL_1
 from sar_data.own.pipeline import by_lists, pipeline_of
 from sar_data.own.survey import lists_of
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
