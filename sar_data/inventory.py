@@ -90,6 +90,11 @@ def find(name: str | Path, kind: Kind = "build") -> Path | None:
     return meant[0] if meant else None
 
 
+def names(kind: Kind) -> list[str]:
+    """Return the names of the folders of all builds, or runs, below `home`."""
+    return sorted(path.name for path in _below(home(kind)) if _is(path, kind))
+
+
 def remove(entry: Entry) -> bool:
     """Remove the hidden folder of a builder that was stopped; say whether it is gone.
 

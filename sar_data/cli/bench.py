@@ -7,12 +7,14 @@ import json
 
 import click
 
-from sar_data.cli.choices import BuildPlace
+from sar_data.cli.choices import BuildPlace, SplitName
 
 
 @click.command("bench", short_help="Measure how fast a build streams on this machine.")
 @click.argument("path", type=BuildPlace(), metavar="BUILD")
-@click.option("--split", default="train", show_default=True, metavar="NAME", help="train, val or test.")
+@click.option(
+    "--split", type=SplitName(), default="train", show_default=True, metavar="NAME", help="train, val or test."
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, metavar="N")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, metavar="N")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Take medians.")

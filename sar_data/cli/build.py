@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype, Format
-from sar_data.cli.choices import BuildFolder, DatasetOrFolder, Existing, OneOf
+from sar_data.cli.choices import BuildFolder, DatasetOrFolder, Existing, OneOf, PolicyName
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
@@ -45,7 +45,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     help="lmdb, webdataset or zarr; repeatable. Without it zarr, or webdataset where images differ in size.",
 )
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
-@click.option("--split", metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")
+@click.option("--split", type=PolicyName(), metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of splits that draw.")
 @click.option("--keep", type=BuildFolder(), metavar="BUILD", help="Sealed build whose records stay in their splits.")
 @click.option("--limit", type=int, metavar="N", help="Take this many records, in hash order.")

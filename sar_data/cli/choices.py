@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from sar_data.errors import UsageError, unknown
 from sar_data.naming import few
@@ -31,6 +32,9 @@ class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
             raise unknown(self.name, value, known)
         return value
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return beginning(incomplete, self._choices())
+
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "NAME"
 
@@ -44,6 +48,11 @@ class DatasetName(click.ParamType):  # type: ignore[type-arg]
         from sar_data import catalog
 
         return catalog.resolved(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from sar_data import catalog
+
+        return beginning(incomplete, catalog.names())
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "NAME"
@@ -65,6 +74,30 @@ class DatasetOrFolder(DatasetName):
             raise UsageError(f"{error}. No folder here is called so either") from None
 
 
+class SplitName(click.ParamType):  # type: ignore[type-arg]
+    """The name of a split, which whoever opens the build looks for."""
+
+    name = "split"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from sar_data.split.policy import SPLITS
+
+        return beginning(incomplete, SPLITS)
+
+
+class PolicyName(click.ParamType):  # type: ignore[type-arg]
+    """A split policy with its parameters, which the request reads."""
+
+    name = "policy"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from sar_data import catalog
+
+        # Where the line ends with the option, click has not given the words before it to their arguments.
+        named = [word for word in (ctx.params.get("dataset"), *ctx.args) if word in catalog.names()]
+        return beginning(incomplete, catalog.pipeline(named[0]).splits if named else ())
+
+
 class Existing(click.ParamType):  # type: ignore[type-arg]
     """A folder that exists; or, where `file` is said, a file."""
 
@@ -82,6 +115,9 @@ class Existing(click.ParamType):  # type: ignore[type-arg]
             raise UsageError(f"{what} {path}: expected a folder, found a file")
         raise UsageError(f"{what} {path}: expected a folder, found nothing.{_nearest(path)}")
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file" if self._file else "dir")]
+
 
 class Named(Existing):
     """A folder that exists, or a word that means one of the builds or runs here; a path is taken first."""
@@ -92,6 +128,12 @@ class Named(Existing):
         if not Path(value).exists() and (found := named(value, self.kind)):
             return found
         return super().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from sar_data.inventory import LATEST, names
+
+        words = beginning(incomplete, [LATEST, *names(self.kind)])
+        return [*words, *super().shell_complete(ctx, param, incomplete)]
 
 
 class BuildFolder(Named):
@@ -139,6 +181,11 @@ def named(word: str | Path, kind: Kind = "build") -> Path | None:
     from sar_data.inventory import find
 
     return find(word, kind)
+
+
+def beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
+    """Return the names that a word may become, as a shell completes it."""
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def formats() -> list[str]:

@@ -3,37 +3,72 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from sar_data.cli.console import console, say
+from sar_data.errors import unknown
+
+FILTERS = {"task": "tasks", "band": "bands", "unit": "units", "split": "splits", "source": "source"}
+"""Option → the field of a row that it looks at."""
 
 
 @click.command("datasets", short_help="List the datasets that can be built.")
+@click.option("--task", metavar="KIND", help="Of this kind alone: multiclass, multilabel, segmentation, detection.")
+@click.option("--band", metavar="NAME", help="With this band alone, such as VH.")
+@click.option("--unit", metavar="NAME", help="In this unit alone, such as dB.")
+@click.option("--split", metavar="POLICY", help="With this split alone, such as official.")
+@click.option("--source", metavar="HOW", help="Got so alone: automatic, manual (by hand), both.")
+@click.option("--long", "long", is_flag=True, help="Show all columns, on a terminal of 160.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
-    """List the datasets that can be built: task, bands and unit, size, licence, source, evidence, splits."""
+def command(long: bool, as_json: bool, **asked: str | None) -> None:
+    """List the datasets that can be built; --long adds licence, sample, evidence and splits."""
     from sar_data import catalog
 
     for line in catalog.sound()[1]:
         say(f"left out: {line}")
     rows = catalog.datasets()
+    for name, value in asked.items():
+        if value is not None:
+            rows = _with(rows, name, value)
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "task", "bands, unit", "sample", "samples", "licence", "source", "evidence", "splits"):
+    for column in _cells(rows[0], long):
         table.add_column(column, no_wrap=column == "name", justify="right" if column == "samples" else "left")
     for row in rows:
-        table.add_row(
-            row["name"],
-            ", ".join(dict.fromkeys(row["tasks"])),
-            f"{' '.join(row['bands'])}, {', '.join(row['units'])}",
-            row["sample"],
-            "" if row["samples"] is None else f"{row['samples']:,}",
-            *(row[name] for name in ("licence", "source", "evidence")),
-            ", ".join(row["splits"]),
-        )
+        table.add_row(*_cells(row, long).values())
     console().print(table)
+
+
+def _with(rows: list[dict[str, Any]], name: str, value: str) -> list[dict[str, Any]]:
+    """Return the rows whose field has a value, in any case; raise UsageError for a value that none has."""
+    field = FILTERS[name]
+    found = [row for row in rows if value.casefold() in {one.casefold() for one in _values(row, field)}]
+    if not found:
+        raise unknown(name, value, {one for row in rows for one in _values(row, field)})
+    return found
+
+
+def _values(row: Mapping[str, Any], field: str) -> list[str]:
+    return list(row[field]) if isinstance(row[field], list) else [row[field]]
+
+
+def _cells(row: Mapping[str, Any], long: bool) -> dict[str, str]:
+    cells = {
+        "name": row["name"],
+        "task": ", ".join(dict.fromkeys(row["tasks"])),
+        "bands": " ".join(row["bands"]),
+        "unit": ", ".join(row["units"]),
+        "samples": "" if row["samples"] is None else f"{row['samples']:,}",
+        "source": row["source"],
+    }
+    if long:
+        cells |= {name: row[name] for name in ("sample", "licence", "evidence")}
+        cells["splits"] = ", ".join(row["splits"])
+    return cells

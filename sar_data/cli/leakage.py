@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from sar_data.cli.choices import DatasetName, Existing, Named
+from sar_data.cli.choices import DatasetName, Existing, Named, PolicyName
+from sar_data.cli.console import line
 from sar_data.cli.crew import crew, runner_options
-from sar_data.cli.words import rendered
 
 
 @click.command("leakage", short_help="Show what a split, or a set of samples, shares with another.")
@@ -18,7 +18,7 @@ from sar_data.cli.words import rendered
 @click.option("--against", type=Named(file=True), metavar="PATH", help="Judge all samples against all of this.")
 @click.option("--dataset", type=DatasetName(), help="Of raw files and lists: their dataset, where it cannot be told.")
 @click.option("--variant", metavar="NAME", help="Of raw files: another form of their dataset; `info` lists them.")
-@click.option("--split", metavar="POLICY", help="Of raw files: how they are placed, as in build.")
+@click.option("--split", type=PolicyName(), metavar="POLICY", help="Of raw files: how they are placed, as in build.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the split.")
 @click.option("--lists", type=Existing(), metavar="DIR", help="Of raw files: the folder of their official lists.")
 @click.option("--full", is_flag=True, help="Read all pixels: of raw files, and of builds without thumbnails.")
@@ -48,6 +48,6 @@ def command(
         click.echo(json.dumps({"path": str(path.absolute()), **report.document()}, indent=1, ensure_ascii=False))
     else:
         click.echo(report.title)
-        for line in report.lines():
-            click.echo(f"  {rendered(line)}")
+        for text in report.lines():
+            line("  ", text)
     report.check(request.limits)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sar_data.cli.console import say
+from sar_data.cli.console import line
 from sar_data.progress import WARNING
 from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.cost import split_cost
@@ -74,7 +74,7 @@ def summary(result: BuildResult, *, brief: bool = False) -> None:
     click.echo(f"\n{build.path}: {'sealed already, nothing to do' if result.reused else 'sealed'}", err=True)
     for name, value in _lines(build.manifest, result.reused):
         if not brief or name in OF_BAKING:
-            say(f"  {name:12} {value}")
+            line(f"  {name:12} ", value, err=True)
 
 
 def facts(result: BuildResult) -> dict[str, Any]:
@@ -111,8 +111,8 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "dataset", f"{manifest.title} ({manifest.dataset} {manifest.version}{variant}); {EVIDENCE[manifest.evidence]}"
     packing = f", {manifest.compression}" if manifest.compression else ""
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
-    for line in filter(None, (manifest.layout, *manifest.discovered)):
-        yield ("warning", line.removeprefix(WARNING)) if line.startswith(WARNING) else ("found", line)
+    for text in filter(None, (manifest.layout, *manifest.discovered)):
+        yield ("warning", text.removeprefix(WARNING)) if text.startswith(WARNING) else ("found", text)
     yield "records", f"{sum(counts.values()) + unused + bad:,}: {found}"
     here, published = sum(counts.values()) + unused, manifest.records_published
     if published is not None and here < published:
@@ -129,7 +129,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "price", price
     if empty := [split for split in SPLITS if not counts[split]]:
         yield "empty", f"{' and '.join(empty)}: no record lies there"
-    yield from (("leakage", line) for line in sentences(pair(manifest.leakage)))
+    yield from (("leakage", text) for text in sentences(pair(manifest.leakage)))
     if bad:
         yield "quarantined", f"{bad:,} bad records are {'missing from this build' if reused else 'left out'}:"
         for record in manifest.quarantine[:MOST]:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
-from sar_data.cli.choices import BuildFolder
+from sar_data.cli.choices import BuildFolder, SplitName
 
 
 @click.command("show", short_help="Draw a contact sheet of a build.")
 @click.argument("path", metavar="BUILD", type=BuildFolder())
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.png")
-@click.option("--split", default="train", show_default=True, metavar="NAME", help="train, val or test.")
+@click.option(
+    "--split", type=SplitName(), default="train", show_default=True, metavar="NAME", help="train, val or test."
+)
 @click.option("--count", type=click.IntRange(1, 100), default=16, show_default=True, metavar="N", help="Patches.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the choice.")
 def command(path: Path, out: Path, split: str, count: int, seed: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sar_data.cli.choices import DatasetName, Named, named
+from sar_data.cli.choices import DatasetName, Named, SplitName, named
 from sar_data.cli.console import console
 from sar_data.cli.crew import crew, workers_option
 from sar_data.errors import UsageError
@@ -29,7 +29,9 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 
 @click.command("stats", short_help="Show the band statistics of a build or of a raw folder.")
 @click.argument("path", type=Named(file=True))
-@click.option("--split", metavar="NAME", help="One split; without it all of them. A raw folder has one: all.")
+@click.option(
+    "--split", type=SplitName(), metavar="NAME", help="One split; without it all of them. A raw folder has one: all."
+)
 @click.option(
     "--by",
     metavar="NAME",

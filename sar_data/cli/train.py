@@ -13,8 +13,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, named
+from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, SplitName, named
 from sar_data.cli.console import say
+from sar_data.cli.examples import with_examples
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError, unknown
 from sar_data.system.cores import limit_spinning
@@ -37,7 +38,7 @@ class Jobs(click.Group):
         found = _job(cmd_name) if cmd_name in JOBS else super().get_command(ctx, cmd_name)
         if found is None and not ctx.resilient_parsing:
             raise unknown("job", cmd_name, self.list_commands(ctx))
-        return found
+        return found and with_examples(found, ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         others = {name: found.get_short_help_str() for name, found in self.commands.items()}
@@ -113,10 +114,12 @@ def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
         limit_spinning(os.environ)
+        from sar_data.train import early
         from sar_data.train.request import TrainRequest
 
         given = {name: value for name, value in options.items() if value is not None}
         request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=given)
+        early.check(build, request.options)
         from sar_data.train.run.halt import Halted  # which imports torch: what is wrong is said before it
         from sar_data.train.run.training import train
 
@@ -148,7 +151,9 @@ def _show(metrics: dict[str, Any], select: str) -> None:
 @command.command("evaluate", short_help="Judge a finished run on a split of any build of its task.")
 @click.argument("run", type=RunFolder(), metavar="RUN")
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
-@click.option("--split", default="test", show_default=True, metavar="NAME", help="train, val or test.")
+@click.option(
+    "--split", type=SplitName(), default="test", show_default=True, metavar="NAME", help="train, val or test."
+)
 @click.option("--out", metavar="DIR", help="Folder of the figures; by default one in the run's.")
 @click.option(
     "--normalize-by",
@@ -173,7 +178,7 @@ def evaluate(**asked: Any) -> None:
 @click.argument("run", type=RunFolder(), metavar="RUN")
 @click.argument("source", metavar="SOURCE", callback=_build_or_other)
 @click.option("--out", required=True, metavar="DIR", help="Folder of the answers; an unfinished prediction goes on.")
-@click.option("--split", metavar="NAME", help="Of a build: train, val or test; by default all.")
+@click.option("--split", type=SplitName(), metavar="NAME", help="Of a build: train, val or test; by default all.")
 @click.option("--bands", callback=_listed, metavar="A,B,…", help="Of images: bands of a file, as they lie in it.")
 @click.option("--unit", metavar="NAME", help="Of images: dB, power or amplitude; by default the model's unit.")
 @click.option("--tile", type=int, metavar="N", help="Of images: side of windows; by default as in training.")
@@ -212,7 +217,7 @@ def predict(note: Note, /, **asked: Any) -> None:
 @click.argument("source", metavar="RUN|WEIGHTS", callback=_run_or_other)
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
 @click.option("--out", required=True, metavar="FILE", help="Parquet file; one of the same features is left as it is.")
-@click.option("--split", metavar="NAME", help="train, val or test; by default all.")
+@click.option("--split", type=SplitName(), metavar="NAME", help="train, val or test; by default all.")
 @click.option("--pooling", metavar="NAME", help="cls, mean or last4; by default the run's, or the encoder's first.")
 @click.option("--dtype", default="float16", show_default=True, metavar="NAME", help="float16 or float32.")
 @click.option("--like", metavar="KEY", help="Draw the nearest neighbours of a key beside the file.")
@@ -274,7 +279,7 @@ def presets(name: str | None) -> None:
 
 @command.command("compare", short_help="Set finished runs beside each other.")
 @click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN…")
-@click.option("--split", default="test", show_default=True, metavar="NAME")
+@click.option("--split", type=SplitName(), default="test", show_default=True, metavar="NAME")
 @click.option("--over", type=click.Choice(["seed"]), help="Mean and deviation of runs that differ in this alone.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of Markdown.")
 @click.option("--latex", is_flag=True, help="Print LaTeX (booktabs) instead of Markdown.")

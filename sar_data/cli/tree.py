@@ -9,6 +9,7 @@ from importlib import import_module
 
 import click
 
+from sar_data.cli.examples import with_examples
 from sar_data.errors import unknown
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -54,7 +55,7 @@ class Group(click.Group):
         found = super().get_command(ctx, cmd_name)
         if found is None and not ctx.resilient_parsing:
             raise unknown("command", cmd_name, self.list_commands(ctx))
-        return found
+        return found and with_examples(found, ctx, cmd_name)
 
 
 class Tree(Group):
@@ -67,7 +68,7 @@ class Tree(Group):
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         command: click.Command = import_module(f"sar_data.cli.{cmd_name}").command
-        return command
+        return with_examples(command, ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

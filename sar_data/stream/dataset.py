@@ -132,8 +132,8 @@ class Stream:
         self._turn = 0
         if training and not self.pace.steps(len(self._rows)):
             raise UsageError(
-                f"{split}: {len(self._rows)} samples are selected, fewer than one step of batch_size {batch_size} × "
-                f"world {world}: choose a smaller batch_size"
+                f"{split}: {len(self._rows)} samples are selected, fewer than one step of "
+                f"{batch_size} × world {world}: take `batch_size={max(len(self._rows) // world, 1)}` or less"
             )
 
     @property

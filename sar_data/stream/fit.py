@@ -26,25 +26,27 @@ class Fit:
             if value is not None and value < 1:
                 raise UsageError(f"{name}: expected at least 1 pixel, found {value}")
         if self.crop and self.pad:
-            raise UsageError(f"crop={self.crop} and pad={self.pad}: choose one")
+            raise UsageError(f"`crop={self.crop}` and `pad={self.pad}`: choose one")
 
     def check(self, size: Integers, build: str, shape: tuple[int, int] | None = None) -> None:
         """Raise UsageError where images of these [sample, 2] sizes cannot make one batch; `shape` is that of all."""
         if self.crop is not None and shape is not None and self.crop > max(shape):
             raise UsageError(
-                f"crop={self.crop}: all images of {build} are {shape[0]}×{shape[1]}, there is nothing to cut: "
-                f"pad={self.crop} extends them"
+                f"`crop={self.crop}`: all images of {build} are {shape[0]}×{shape[1]}, there is nothing to cut: "
+                f"`pad={self.crop}` extends them"
             )
         if not len(size):
             return
         low, high = size.min(axis=0), size.max(axis=0)
         if self.crop is None and self.pad is None and (low != high).any():
             raise UsageError(
-                f"{build}: the images differ in size, from {low[0]}×{low[1]} to {high[0]}×{high[1]}: give crop=N for "
-                f"windows or pad={high.max()} for whole images"
+                f"{build}: the images differ in size, from {low[0]}×{low[1]} to {high[0]}×{high[1]}: give `crop=…` for "
+                f"windows or `pad={high.max()}` for whole images"
             )
         if self.pad is not None and high.max() > self.pad:
-            raise UsageError(f"pad={self.pad}: {build} has images of up to {high[0]}×{high[1]}; take {high.max()}")
+            raise UsageError(
+                f"`pad={self.pad}`: {build} has images of up to {high[0]}×{high[1]}; take `pad={high.max()}`"
+            )
 
     def windows(self, size: Integers, seeds: Sequence[int] | None) -> list[Window]:
         """Return the window of each image: drawn from one seed each, or in the centre."""

@@ -133,7 +133,7 @@ def test_the_source_of_another_dataset_is_no_source(bigearthnet_source: Path, tm
 
 def test_datasets_and_info_tell_all_of_the_spec() -> None:
     rows = {row["name"]: row for row in json.loads(cli("datasets", "--json").stdout)}
-    text = cli("datasets").stdout
+    text = cli("datasets", "--long").stdout
     for name in catalog.names():
         spec, splits = catalog.pipeline(name).spec, catalog.pipeline(name).splits
         assert rows[name]["samples"] == spec.samples

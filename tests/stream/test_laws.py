@@ -159,7 +159,7 @@ def test_a_split_without_samples_is_an_evaluation_without_batches(tmp_path: Path
 
 
 def test_fewer_samples_than_one_step_are_refused_with_the_remedy(zarr: Path) -> None:
-    with pytest.raises(UsageError, match=r"166 samples are selected, fewer than one step of batch_size 256 × world 1"):
+    with pytest.raises(UsageError, match=r"166 samples are selected, fewer than one step of 256 × world 1"):
         Stream(zarr)
 
 

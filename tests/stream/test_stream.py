@@ -238,8 +238,8 @@ def test_options_that_cannot_be_are_refused(zarr: Path) -> None:
         ({"shuffle": "yes"}, "shuffle: expected True, 'shards' or False, found 'yes'"),
         ({"threads": 0}, "threads and ahead: expected at least 1, found 0 and 2"),
         ({"batch_size": 0}, "batch_size: expected at least 1"),
-        ({"crop": 4, "pad": 4}, "crop=4 and pad=4: choose one"),
-        ({"crop": 7}, "crop=7: all images of .* are 6×5, there is nothing to cut: pad=7 extends them"),
+        ({"crop": 4, "pad": 4}, "`crop=4` and `pad=4`: choose one"),
+        ({"crop": 7}, "`crop=7`: all images of .* are 6×5, there is nothing to cut: `pad=7` extends them"),
         ({"crop": 0}, "crop: expected at least 1 pixel"),
         ({"split": "val", "weights": "balanced"}, "weights and mix draw samples"),
     ]

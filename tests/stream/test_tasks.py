@@ -123,9 +123,9 @@ def test_boxes_are_as_ragged_as_they_are(tmp_path: Path, container: str) -> None
 @pytest.mark.parametrize("container", RAGGED)
 def test_images_of_many_sizes_need_a_policy_and_the_error_names_one_that_works(tmp_path: Path, container: str) -> None:
     build = built(tmp_path, container, ragged=True, kind="segmentation")
-    with pytest.raises(UsageError, match=r"the images differ in size, from 6.5 to 10.8: give crop=N .* or pad=10"):
+    with pytest.raises(UsageError, match=r"the images differ in size, from 6.5 to 10.8: give `crop=…` .* or `pad=10`"):
         Stream(build.path, batch_size=4)
-    with pytest.raises(UsageError, match=r"pad=9: .* has images of up to 10.8; take 10"):
+    with pytest.raises(UsageError, match=r"`pad=9`: .* has images of up to 10.8; take `pad=10`"):
         Stream(build.path, batch_size=4, pad=9)
     with Stream(build.path, batch_size=4, pad=10, normalize=None, fill=-1.0, verify=True) as stream:
         for batch in stream:

@@ -108,7 +108,7 @@ def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: 
         (("--preset", "fgmae-eurosat"), "Did you mean 'fgmae_eurosat"),
         (("--preset", "dfc2020-upernet"), "is for `segment`, not for `finetune`"),
         (("--epochs", "0"), "epochs: Input should be greater than or equal to 1, found 0"),
-        (("--batch-size", "500"), "choose a smaller batch_size"),
+        (("--batch-size", "500"), "or less"),
         (("--bands", "VV,HH"), "unknown band 'HH'"),
         (("--pooling", "max"), "unknown pooling of test_vit 'max'"),
         (("--device", "cuda:9"), "--device cpu"),

@@ -1,0 +1,65 @@
+"""Examples below each command's help: lines that work, in the order in which one comes to need them."""
+
+from __future__ import annotations
+
+import click
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "datasets": ("sar-data datasets", "sar-data datasets --task detection", "sar-data datasets --band VH --unit dB"),
+    "info": ("sar-data info NAME", "sar-data info NAME --tree"),
+    "fetch": ("sar-data fetch NAME --to raw", "sar-data fetch NAME --to raw --only '*.csv'"),
+    "synth": ("sar-data synth NAME --out raw --count 600",),
+    "init": ("sar-data init chips", "sar-data init --code kiel"),
+    "scenes": ("sar-data scenes NAME --source raw --out scenes.csv",),
+    "scenes find": ("sar-data scenes find NAME --source raw --out scenes.csv",),
+    "scenes download": ("sar-data scenes download scenes.csv --to products",),
+    "build": (
+        "sar-data build NAME --source raw --out builds",
+        "sar-data build NAME --source archive.zip --out builds --format lmdb",
+        "sar-data build NAME --source raw --out builds --split blocks:size=15",
+        "sar-data build chips --out builds --crop 128 --normalize zscore",
+    ),
+    "convert": ("sar-data convert latest --format lmdb --dtype int16", "sar-data convert zarr-3f --normalize zscore"),
+    "builds": ("sar-data builds", "sar-data builds /data/builds --clean"),
+    "export": ("sar-data export coco latest --out coco",),
+    "export coco": ("sar-data export coco latest --out coco",),
+    "verify": ("sar-data verify latest", "sar-data verify zarr-3f --full"),
+    "stats": (
+        "sar-data stats latest --split train --plot histograms.png",
+        "sar-data stats latest --by season",
+        "sar-data stats latest --against ssl4eo",
+    ),
+    "leakage": ("sar-data leakage latest", "sar-data leakage zarr-3f --fail-above duplicate=0,touching=0.1"),
+    "show": ("sar-data show latest --out sheet.png --split test",),
+    "cite": ("sar-data cite latest", "sar-data cite runs/resnet18 --latex"),
+    "train": ("sar-data train finetune latest --epochs 10 --out runs/resnet18",),
+    "train probe": ("sar-data train probe latest --weights encoder.pth --out runs/probe",),
+    "train finetune": (
+        "sar-data train finetune latest --epochs 10 --out runs/resnet18",
+        "torchrun --nproc-per-node 2 -m sar_data train finetune latest --out runs/two",
+    ),
+    "train segment": ("sar-data train segment latest --head upernet --crop 128 --out runs/upernet",),
+    "train detect": ("sar-data train detect latest --pad 668 --out runs/fcos",),
+    "train evaluate": ("sar-data train evaluate resnet18 latest --split test",),
+    "train predict": ("sar-data train predict upernet scene.tif --out map",),
+    "train embed": ("sar-data train embed resnet18 latest --out features.parquet",),
+    "train export": ("sar-data train export resnet18 --to onnx --out model",),
+    "train presets": ("sar-data train presets",),
+    "train compare": ("sar-data train compare resnet18 probe", "sar-data train compare resnet18 probe --latex"),
+    "flow": ("sar-data flow run build-dataset -p dataset=NAME -p source=/raw -p out=/builds",),
+    "flow run": ("sar-data flow run build-dataset -p dataset=NAME -p source=/raw -p out=/builds",),
+    "doctor": ("sar-data doctor", "sar-data doctor --out /data/builds --json"),
+    "bench": ("sar-data bench latest --batch-size 256 --threads 4",),
+}
+"""Command → lines."""
+
+
+def with_examples(command: click.Command, ctx: click.Context, name: str) -> click.Command:
+    """Give a command that is called `name` in a context its examples."""
+    words = [name]
+    while ctx.parent is not None and ctx.info_name is not None:  # the last one is the program
+        words.insert(0, ctx.info_name)
+        ctx = ctx.parent
+    if lines := EXAMPLES.get(" ".join(words)):
+        command.epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)  # \b: lines stay as they are
+    return command

@@ -1,0 +1,31 @@
+"""What a build's manifest alone refuses of a job's options: asked before torch is imported and the index read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sar_data.sealed.manifest import Manifest
+from sar_data.stream.fit import Fit
+from sar_data.stream.normalize import normalizer
+from sar_data.stream.targets import task_of
+from sar_data.train.kinds import check_kind
+from sar_data.train.settings import Settings
+
+UNSIZED = np.empty((0, 2), np.int64)  # the sizes of images are in the index, which is not read here
+
+
+def check(build: str | Path, settings: Settings) -> None:
+    """Raise UsageError where task, unit, bands, normalization, crop or pad do not fit the build in a folder.
+
+    A build behind a URL is looked at once it is opened.
+    """
+    if "://" in str(build):
+        return
+    manifest = Manifest.load(Path(build))
+    task = task_of(manifest, settings.task)
+    if task is not None:
+        check_kind(settings, task.name, task.kind)
+    normalizer(manifest, settings.bands, settings.normalize, unit=settings.unit)
+    Fit(settings.crop, settings.pad).check(UNSIZED, str(build), manifest.shape)
