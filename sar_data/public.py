@@ -31,6 +31,7 @@ from sar_data.download.fetch import check, check_licence, chosen, fetch_here, fo
 from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress, Say
+from sar_data.reports.build import report as written
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
 from sar_data.sealed.against import against as compared
@@ -298,6 +299,15 @@ def leakage(
         draw(report.builds, report.pairs, report.title, request.plot)
     report.check(request.limits)
     return report.figures
+
+
+def report(path: str | Path, *, out: str | Path | None = None, language: str = "en") -> Path:
+    """Write what the sealed build at `path` holds and how it was made as one HTML page, and return where that lies.
+
+    That is `out`, or PATH.report.html beside the build, which stays as it is. `language` is en or zh. Raises UsageError
+    for another language and for a name that does not end in .html, TargetError where it cannot be written.
+    """
+    return written(Build.open(Path(path)), _path(out), language)
 
 
 def fetch(

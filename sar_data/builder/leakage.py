@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sar_data.builder.judged import Choice, Judged, judged
 from sar_data.errors import LeakageError, UsageError, unknown
@@ -18,8 +17,8 @@ from sar_data.runners import Runner
 from sar_data.sealed.leakage import (
     MEANINGS,
     PAIRS,
+    UNSEEN,
     Card,
-    ground_of,
     index_share,
     near_share,
     not_looked_at,
@@ -28,15 +27,7 @@ from sar_data.sealed.leakage import (
     sentences,
 )
 from sar_data.sealed.opened import Build
-from sar_data.split.footprints import find_identical, find_touching
-
-MOST_PAIRS = 12
-KINDS = ("duplicate", "near_duplicate", "identical", "touching")
-"""Figures of which pairs are shown, the worst first."""
-UNSEEN = (
-    "Not looked at: whether samples without a common name, place or footprint show the same ground; objects, sensors "
-    "and seasons that the splits share; whatever a sample's record does not say. 0 is no independence."
-)
+from sar_data.sealed.pairs import MOST_PAIRS, Pair, worst_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +75,6 @@ class LeakageRequest:
             if not 0 <= found[name] <= 1:
                 raise UsageError(f"`fail_above={part}`: expected a share from 0 to 1, found {found[name]:g}")
         return found
-
-
-class Pair(NamedTuple):
-    """Two samples that leak: `kind` is the figure they count in."""
-
-    kind: str
-    judged: str
-    other: str
 
 
 @dataclass(frozen=True)
@@ -181,7 +164,7 @@ def _shares(ours: _Side, theirs: _Side, progress: Progress | None) -> tuple[Card
     if ours.source.bits is None or theirs.source.bits is None:
         found = records_share(queries, targets)
         found |= not_looked_at(["duplicate", "near_duplicate"], len(queries), "pixels were not read")
-        return found, list(_pairs(queries, targets, None))
+        return found, list(worst_pairs(queries, targets))
     found = index_share(queries, targets)
     if within:
         del found["key"]  # which no two samples of a source share
@@ -192,37 +175,6 @@ def _shares(ours: _Side, theirs: _Side, progress: Progress | None) -> tuple[Card
     bands = [band for band in pictured if band in theirs.thumbs]
     if not bands:
         found |= not_looked_at(["near_duplicate"], len(queries), "there is no common band with thumbnails")
-        return found, list(_pairs(queries, targets, None))
+        return found, list(worst_pairs(queries, targets))
     found["near_duplicate"], near = near_share(ours.pictured(bands), theirs.pictured(bands), progress)
-    return found, list(_pairs(queries, targets, near.partner, near.beyond))
-
-
-def _pairs(
-    queries: pa.Table,
-    targets: pa.Table,
-    partner: np.ndarray[Any, np.dtype[np.int64]] | None,
-    beyond: np.ndarray[Any, np.dtype[np.float32]] | None = None,
-) -> Iterator[Pair]:
-    """Yield pairs that leak, the worst first; each judged sample once."""
-    ours, theirs = (side["key"].to_pylist() for side in (queries, targets))
-    seen: set[int] = set()
-    for kind, query, target in _leaking(queries, targets, partner, beyond):
-        if query not in seen:
-            seen.add(query)
-            yield Pair(kind, ours[query], theirs[target])
-
-
-def _leaking(queries: pa.Table, targets: pa.Table, partner: Any, beyond: Any) -> Iterator[tuple[str, int, int]]:
-    if "xxh3" in queries.column_names and "xxh3" in targets.column_names:
-        places = pc.index_in(queries["xxh3"].combine_chunks(), targets["xxh3"].combine_chunks())
-        rows = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))[:MOST_PAIRS]
-        yield from (("duplicate", row, places[row].as_py()) for row in rows.tolist())
-    if partner is not None:
-        order = np.argsort(-beyond, kind="stable")[: 2 * MOST_PAIRS]
-        yield from (("near_duplicate", row, int(partner[row])) for row in order.tolist() if partner[row] >= 0)
-    ground, others = ground_of(queries), ground_of(targets)
-    for kind, near in (("identical", find_identical), ("touching", find_touching)):
-        for row in np.flatnonzero(near(ground, others))[:MOST_PAIRS].tolist():
-            one = ground.take(np.array([row]))
-            hits = np.flatnonzero(near(others, one))
-            yield kind, row, int(hits[0])
+    return found, list(worst_pairs(queries, targets, near.partner, near.beyond))

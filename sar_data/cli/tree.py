@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "leakage": "Show what a split, or a set of samples, shares with another.",
     },
     "Look": {
+        "report": "Write what a build holds and how it was made as one HTML page.",
         "show": "Draw a contact sheet of a build.",
         "cite": "Say what a paper says of a build or a run: methods and BibTeX.",
     },

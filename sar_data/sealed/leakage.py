@@ -38,6 +38,11 @@ MEANINGS = {
     "near_duplicate": "look like one",
 }
 """Figure → what its share of the judged samples does, each with some sample of the other split."""
+UNSEEN = (
+    "Not looked at: whether samples without a common name, place or footprint show the same ground; objects, sensors "
+    "and seasons that the splits share; whatever a sample's record does not say. 0 is no independence."
+)
+"""What no figure of the card says."""
 WITHIN = [f"within_{extents}" for extents in EXTENTS]
 PASS_US = 15 * 60 * 1_000_000  # a pass images for minutes; the next one, of a twin satellite, is 49 minutes away
 DAY_US = 24 * 3600 * 1_000_000

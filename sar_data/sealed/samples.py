@@ -126,18 +126,24 @@ def differing(recorded: pa.Table, keys: Sequence[str], figures: npt.NDArray[np.f
     return [keys[place] for place in wrong.tolist()]
 
 
-def read_samples(build: Path) -> pa.Table | None:
-    """Return the table of a build, None where it has none; raise BuildError where it cannot be read."""
+def read_samples(build: Path, *, thumbnails: bool = True) -> pa.Table | None:
+    """Return the table of a build, None where it has none; raise BuildError where it cannot be read.
+
+    Without `thumbnails` the others are read, in a small part of the time.
+    """
     path = build / SAMPLES_NAME
     if not os.path.lexists(path):
         return None
 
     def current(table: pa.Table) -> pa.Table:
+        if not thumbnails:
+            return table.cast(pa.schema(list(SAMPLES)[:-1]))
         if THUMBNAIL not in table.column_names:  # of a build that was sealed before there were any
             table = table.append_column(THUMBNAIL, pa.nulls(len(table), pa.binary(CELLS)))
         return table.cast(SAMPLES)
 
-    return read_columns(path, SAMPLES.names, current, may_miss=[THUMBNAIL], dictionaries=["split", "band"])
+    names = SAMPLES.names if thumbnails else SAMPLES.names[:-1]
+    return read_columns(path, names, current, may_miss=[THUMBNAIL], dictionaries=["split", "band"])
 
 
 def document() -> dict[str, Any]:

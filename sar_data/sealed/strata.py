@@ -20,10 +20,12 @@ from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.sealed.documents import BandStatistics, Circular, DomainStatistics, SplitStatistics
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
+from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.recorded import filled
 from sar_data.sealed.samples import SAMPLES_NAME, read_samples
 from sar_data.sealed.summary import PERCENTILES, TOLD
+from sar_data.split.policy import SPLITS
 from sar_data.statistics.figures import DOMAINS, QUANTILE_NAMES
 from sar_data.statistics.sketch import Sketch, kolmogorov_smirnov, sketch, stability
 from sar_data.statistics.stats import REASONS
@@ -70,10 +72,19 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
         raise BuildError(f"{build.path}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
     index = read_index(build.path / INDEX_NAME)
     index = index.filter(pc.is_in(index["split"], pa.array(filled(build.manifest, split))))
+    return divided(index, samples, build.manifest, by)
+
+
+def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> dict[str, Stratum]:
+    """Return the parts of some packed rows of an index, as `strata`, given the samples of these rows at least.
+
+    Raises UsageError for a `by` that does not exist or that the index knows of no image.
+    """
     values = [_plain(value) for value in _values(index, by)]
     if all(value == [UNKNOWN] for value in values):
         raise UsageError(f"by={by!r}: this build does not know it of any image")
-    rows: dict[str, list[int]] = {name: [] for name in (filled(build.manifest, split) if by == "split" else ())}
+    there = set(index["split"].unique().to_pylist()) if by == "split" else ()
+    rows: dict[str, list[int]] = {name: [] for name in SPLITS if name in there}
     for place, names in enumerate(values):
         for name in dict.fromkeys(names):
             rows.setdefault(name, []).append(place)
@@ -81,8 +92,8 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
         rows = dict(sorted(rows.items(), key=lambda part: (part[0] == UNKNOWN, part[0])))
     elif by != "split":
         rows = dict(sorted(rows.items(), key=lambda part: (-len(part[1]), part[0])))
-    tables = _by_band(samples, index["key"], layout_of(build.manifest).bands)
-    units = {band.name: band.unit for band in build.manifest.bands}
+    tables = _by_band(samples, index["key"], layout_of(manifest).bands)
+    units = {band.name: band.unit for band in manifest.bands}
     return {name: _stratum(tables, units, np.array(places, np.int64)) for name, places in rows.items()}
 
 

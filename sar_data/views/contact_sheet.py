@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,15 +20,10 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.recorded import filled
 from sar_data.sealed.records import to_object
-from sar_data.statistics.units import DOMAINS
 from sar_data.views.overlay import draw_mask, draw_objects
 from sar_data.views.png import check_name, save
+from sar_data.views.stretch import Floats, stretched, unit_of
 
-Floats = npt.NDArray[np.float32]
-
-STRETCH = (2, 98)  # percentiles
-PAIRS = (("VV", "VH"), ("HH", "HV"))  # co- and cross-polarized: their difference in dB is a ratio in power
-MASKED_GREY = 0.5
 CELL, GAP, LINE, TOP, SIDE = 2.1, 0.16, 0.115, 0.62, 0.2  # inches
 MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
 CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
@@ -81,38 +74,6 @@ class Cell(NamedTuple):
     lines: list[str]
 
 
-def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[list[Floats], str]:
-    """Return pictures [y, x, 1 or 3] in 0–1 of images [band, y, x], and what was done in words.
-
-    Each channel is stretched by its 2–98 % over all samples together, so that patches compare; power and amplitude are
-    shown in dB. Masked is grey.
-    """
-    if unit in ("power", "amplitude"):
-        images, unit = [DOMAINS[unit]["dB"](image).astype(np.float32) for image in images], "dB"
-    pair = next((pair for pair in PAIRS if set(pair) <= set(bands)), None)
-    if pair is None:
-        channels = {bands[0]: [image[0] for image in images]}
-    else:
-        co, cross = ([image[bands.index(name)] for image in images] for name in pair)
-        with np.errstate(invalid="ignore"):  # infinite values are masked below
-            ratio = [a - b for a, b in zip(co, cross, strict=True)]
-        channels = {pair[0]: co, pair[1]: cross, f"{pair[0]}−{pair[1]}": ratio}
-    scaled, notes = [], []
-    for name, planes in channels.items():
-        valid = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
-        low, high = np.percentile(valid, STRETCH) if valid.size else (0.0, 1.0)
-        span = max(high - low, 1e-6)
-        scaled.append([np.where(np.isfinite(p), np.clip((p - low) / span, 0, 1), MASKED_GREY) for p in planes])
-        notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
-    colours = (
-        " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True))
-        if pair
-        else f"grey {notes[0]}".replace("grey grey", "grey")
-    )
-    pictures = [np.stack(planes, axis=-1).astype(np.float32) for planes in zip(*scaled, strict=True)]
-    return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
-
-
 def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) -> list[str]:
     """Return the lines under a patch: its labels, and how many objects of each class."""
     detection = next((task for task in manifest.tasks if task.kind == "detection"), None)
@@ -121,11 +82,6 @@ def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) 
     counts = Counter(detection.classes[one.label] for one in objects)
     counted = [f"{n} × {name}" for name, n in counts.items()]
     return _wrapped([*(labels or [] if detection is not manifest.tasks[0] else []), *counted])
-
-
-def unit_of(manifest: Manifest) -> str:
-    """Return the unit of a build's first band, as pictures write it."""
-    return {"1": "σ", "minmax": "of a range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
 
 
 def _wrapped(labels: list[str]) -> list[str]:

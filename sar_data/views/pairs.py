@@ -16,8 +16,8 @@ from sar_data.errors import UsageError
 from sar_data.formats.storage import physical
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
-from sar_data.views.contact_sheet import stretched, unit_of
 from sar_data.views.png import check_name, save
+from sar_data.views.stretch import stretched, unit_of
 
 COLUMNS, CELL, TOP, LINE = 3, 1.75, 0.62, 0.32  # pairs in a row; inches
 MOST_NAME = 46  # characters of a key that are drawn

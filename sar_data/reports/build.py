@@ -1,0 +1,120 @@
+"""The report of a build: what it holds and how it was made, from its manifest, its tables and a few images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.errors import UsageError
+from sar_data.reports import chosen, facts, leaks, radiometry, shift, splits
+from sar_data.reports.chart import signed
+from sar_data.reports.ground import WIDTH, mapped
+from sar_data.reports.page import rendered
+from sar_data.reports.pictures import legend, pictures
+from sar_data.reports.rows import Rows, read
+from sar_data.reports.words import Language, Words, language_of
+from sar_data.sealed.leakage import UNSEEN
+from sar_data.sealed.opened import Build
+from sar_data.split.policy import SPLITS
+from sar_data.system import durable
+from sar_data.system.regular import read_regular
+
+ENDING, MEASURED = ".report.html", ".bench.json"
+MOST_LINES = 50  # of quarantined records
+
+
+def report(build: Build, out: Path | None = None, language: str = "en") -> Path:
+    """Write the report of a build to the HTML file `out`, by default beside the build, and return its path.
+
+    It is a function of the build, of what was measured of it (`BUILD.bench.json`) and of the language. Raises
+    UsageError for another name or language, BuildError for a build that cannot be read, TargetError where `out` cannot
+    be written.
+    """
+    path = out or beside(build.path)
+    check_name(path)
+    whole = page(build, language_of(language))
+    with durable.explained(path):
+        durable.write(path, whole)
+    return path
+
+
+def beside(folder: Path) -> Path:
+    """Return where the report of a folder is by default: beside it, since it is no part of what is sealed."""
+    whole = folder.absolute()
+    return whole.with_name(whole.name + ENDING)
+
+
+def check_name(out: Path) -> None:
+    """Raise UsageError for a file that is not called an HTML page."""
+    if out.suffix.lower() != ".html":
+        raise UsageError(f"`out={out}`: expected a file name ending in .html, found {out.suffix or 'no ending'}")
+
+
+def page(build: Build, language: Language) -> bytes:
+    """Return the report of a build."""
+    manifest, t, rows = build.manifest, Words(language), read(build)
+    parts = shift.by_split(manifest, rows)
+    card = leaks.card(manifest, rows)
+    classes, oddest = chosen.of_classes(manifest, rows), chosen.oddest(manifest, rows)
+    keys = [key for sheet in (*classes, *oddest) for key in sheet.keys]
+    keys += [key for pair in card.pairs for key in (pair.judged, pair.other)]
+    shown, note = pictures(build, _of(rows, keys))
+    outlined = next((task for task in manifest.tasks if task.kind in ("segmentation", "detection")), None)
+    return rendered(
+        "build.html",
+        language,
+        manifest=manifest,
+        name=build.path.name,
+        in_short=facts.in_short(manifest, t),
+        data=facts.data(manifest, t),
+        making=facts.making(manifest, t),
+        sources=facts.sources(manifest),
+        hashes=facts.hashes(manifest),
+        recipe=facts.recipe(manifest),
+        splitting=facts.splitting(manifest, t),
+        pixels=facts.pixels(manifest, t),
+        normalized=facts.normalized(manifest, t),
+        counts={name: manifest.splits[name].count for name in SPLITS if name in manifest.splits},
+        bars=splits.bars(manifest),
+        card=card,
+        unseen=UNSEEN,
+        map=mapped(rows.index),
+        map_width=WIDTH,
+        histograms=radiometry.histograms(manifest, parts),
+        histogram=(radiometry.WIDTH, radiometry.HEIGHT, radiometry.LEFT, radiometry.BOTTOM),
+        figures=radiometry.figures(manifest),
+        figure=lambda value: "–" if value is None else signed(f"{value:.4g}"),
+        masked=radiometry.masked(manifest),
+        drawn=(len(rows.drawn), len(rows.index)),
+        strata=shift.strata(manifest, rows),
+        classes=classes,
+        oddest=oddest,
+        pictures=shown,
+        note=note,
+        legend=legend(outlined.classes) if outlined else [],
+        most_lines=MOST_LINES,
+        throughput=throughput(build.path),
+    )
+
+
+def _of(rows: Rows, keys: list[str]) -> pa.Table:
+    """Return the rows of some keys, in the order of the index."""
+    wanted = pc.is_in(rows.index["key"], pa.array(sorted(set(keys)), pa.string()))
+    return rows.index.filter(wanted)
+
+
+def throughput(folder: Path) -> dict[str, Any] | None:
+    """Return what `sar-data bench` measured, where its JSON was kept beside the build."""
+    path = folder.absolute().with_name(folder.absolute().name + MEASURED)
+    if not path.exists():
+        return None
+    names = ("rate", "reference", "first_batch_s", "sample_bytes")
+    try:
+        found = json.loads(read_regular(path))
+        return {name: float(found[name]) for name in names}
+    except (ValueError, TypeError, LookupError) as error:
+        raise UsageError(f"{path}: expected what `bench` prints as JSON, found another document: {error}") from error

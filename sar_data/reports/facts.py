@@ -1,0 +1,185 @@
+"""What the data are and how a build was made, as rows of a name and a text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sar_data import catalog
+from sar_data.errors import UsageError
+from sar_data.reports.page import percent
+from sar_data.reports.words import Words
+from sar_data.sealed.manifest import Manifest
+from sar_data.spec import EVIDENCE, Source, sample_shape
+from sar_data.split.policy import SPLITS
+from sar_data.split.price import price_of
+
+Row = tuple[str, str]
+MOST_LINES = 40  # of the recipe, of the lists, of an import
+
+
+def in_short(manifest: Manifest, t: Words) -> list[Row]:
+    """Return the five answers that a reader looks for first: what, from where, how split, how leaky, how normalized."""
+    counts = {name: manifest.splits[name].count for name in SPLITS if name in manifest.splits}
+    shares = [
+        t("{share} of {of} test samples touch one of train", share=percent(one.value), of=f"{one.of:,}")
+        if one.value is not None
+        else t("whether test touches train is not known: {reason}", reason=one.reason)
+        for one in [manifest.leakage.get("touching")]
+        if one
+    ]
+    twins = manifest.leakage.get("duplicate")
+    if twins and twins.value is not None:
+        shares.append(t("{share} have the very pixels of one", share=percent(twins.value)))
+    return [
+        (t("What"), f"{manifest.title} ({manifest.dataset} {manifest.version})"),
+        (t("Samples"), ", ".join(f"{t(name)} {count:,}" for name, count in counts.items())),
+        (t("Stored"), _stored(manifest)),
+        (t("From where"), t("raw files vouched for by: {evidence}", evidence=t(EVIDENCE[manifest.evidence]))),
+        (t("How split"), _policy(manifest, t)),
+        (t("How leaky"), "; ".join(shares)),
+        (t("How normalized"), normalized(manifest, t)),
+    ]
+
+
+def _stored(manifest: Manifest) -> str:
+    shape = sample_shape(manifest.frames, len(manifest.bands), manifest.shape)
+    bands = ", ".join(f"{band.name} ({band.unit})" for band in manifest.bands)
+    return f"{shape} {manifest.storage.dtype}: {bands}"
+
+
+def _policy(manifest: Manifest, t: Words) -> str:
+    policy = manifest.split_policy
+    return t("policy {policy}, seed {seed}", policy=policy.policy, seed=policy.seed)
+
+
+def normalized(manifest: Manifest, t: Words) -> str:
+    """Return what a loader normalizes by."""
+    normal = manifest.normalization
+    if normal is None:
+        return t("not recorded")
+    figures = (
+        f"{band.name} {normal.mean[band.name]:.4g} ± {normal.std[band.name]:.4g}".replace("-", "−")
+        for band in manifest.bands
+    )
+    return t("mean ± deviation of train alone: {figures}", figures="; ".join(figures))
+
+
+def data(manifest: Manifest, t: Words) -> list[Row]:
+    """Return what the data are."""
+    pixel = f"{manifest.pixel_size_m:g} m" if manifest.pixel_size_m else t("not known")
+    tasks = "; ".join(
+        f"{task.name}: {t(task.kind)}, {t('{n} classes', n=len(task.classes))}" for task in manifest.tasks
+    )
+    return [
+        (t("Data set"), f"{manifest.dataset} {manifest.version}{f', {manifest.variant}' if manifest.variant else ''}"),
+        (t("Licence"), manifest.licence),
+        (t("Citation"), manifest.citation),
+        (t("Who vouches"), f"{t(EVIDENCE[manifest.evidence])} ({manifest.evidence})"),
+        (t("Image"), sample_shape(manifest.frames, len(manifest.bands), manifest.shape)),
+        (t("Pixel size"), pixel),
+        (t("Range axis"), manifest.range_axis),
+        (t("Symmetries"), ", ".join(manifest.symmetries) or t("none")),
+        (t("Tasks"), tasks or t("none")),
+        (t("Layout"), manifest.layout),
+        *((t("Found"), line) for line in manifest.discovered),
+    ]
+
+
+def making(manifest: Manifest, t: Words) -> list[Row]:
+    """Return how the build was made: versions, container, digests, parent, what was baked."""
+    parent, imported = manifest.parent, manifest.imported_from
+    here = sum(split.count for split in manifest.splits.values()) + sum(manifest.unused.values())
+    published = "" if manifest.records_published is None else f"{here:,} / {manifest.records_published:,}"
+    scale = f", 1/{manifest.storage.scale:g} {manifest.bands[0].unit}" if manifest.storage.scale else ""
+    return [
+        ("sar-data", manifest.sar_data_version),
+        (t("Container"), f"{manifest.format}{f', {manifest.compression}' if manifest.compression else ''}"),
+        (t("Stored type"), f"{manifest.storage.dtype}{scale}"),
+        (t("Records here and published"), published),
+        (t("Content digest"), manifest.content_digest),
+        (t("Recipe digest"), manifest.recipe_digest),
+        (t("SHA256SUMS"), manifest.sums),
+        (t("Source fingerprint"), str(manifest.recipe.get("source", ""))),
+        (t("Parent"), f"{parent.content_digest} ({t('recipe')} {parent.recipe_digest})" if parent else ""),
+        (t("Imported from"), f"{imported.container} {imported.path}" if imported else ""),
+        *((t("Applied"), f"{step.step}: {brief(step.parameters)}") for step in manifest.applied),
+        (t("Images that another reader read"), f"{manifest.fallback_reads:,}" if manifest.fallback_reads else ""),
+        (
+            t("Records narrowed to the declared type"),
+            f"{manifest.narrowed_records:,}" if manifest.narrowed_records else "",
+        ),
+    ]
+
+
+def sources(manifest: Manifest) -> list[tuple[str, str, str]]:
+    """Return name, address and published checksum of the data set's files, as this version knows them."""
+    try:
+        spec = catalog.pipeline(manifest.dataset, manifest.variant or None).spec
+    except UsageError:
+        return []
+    return [_source(one) for one in spec.sources] if spec.version == manifest.version else []
+
+
+def _source(one: Source) -> tuple[str, str, str]:
+    return one.name, one.url, one.checksum or ""
+
+
+def hashes(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return the files whose hashes the build keeps beside those of its images: lists, and files of an import."""
+    lists = manifest.split_policy.notes.get("lists")
+    found = {}
+    if isinstance(lists, Mapping):
+        found = {name: str(one.get("xxh3_128", "")) for name, one in lists.items() if isinstance(one, Mapping)}
+    if manifest.imported_from:
+        found |= dict(manifest.imported_from.sha256)
+    return [(name, digest) for name, digest in found.items() if digest][:MOST_LINES]
+
+
+def recipe(manifest: Manifest) -> str:
+    """Return the recipe as JSON."""
+    lines = json.dumps(manifest.recipe, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
+    return "\n".join([*lines[:MOST_LINES], *(["…"] if len(lines) > MOST_LINES else [])])
+
+
+def splitting(manifest: Manifest, t: Words) -> list[Row]:
+    """Return the policy of the split, what it cost, and which records no split has."""
+    policy = manifest.split_policy
+    return [
+        (t("Policy"), policy.policy),
+        (t("Seed"), str(policy.seed)),
+        *((name, brief(value)) for name, value in policy.parameters.items()),
+        (t("Price"), price_of(manifest.splits, manifest.unused).sentence()),
+        *((t("Unused"), f"{count:,}: {reason}") for reason, count in sorted(manifest.unused.items())),
+    ]
+
+
+def pixels(manifest: Manifest, t: Words) -> list[Row]:
+    """Return what was odd about the pixels."""
+    suspect = (
+        (t("Suspect pixels"), f"{band}: {percent(one.share)} ({_kinds(one.model_dump(exclude={'pixels'}))})")
+        for band, one in manifest.suspect_pixels.items()
+    )
+    return [
+        *suspect,
+        *((t("Clipped pixels"), f"{band}: {count:,}") for band, count in manifest.clipped.items() if count),
+        *(
+            (t("Without a value in the unit"), f"{band}: {count:,}")
+            for band, count in manifest.unvalued.items()
+            if count
+        ),
+    ]
+
+
+def _kinds(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+
+
+def brief(value: Any) -> str:
+    """Return a value of a document in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {brief(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(brief, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

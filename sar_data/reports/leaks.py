@@ -1,0 +1,68 @@
+"""The leakage card as a table, and the pairs of samples that leak most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.reports.rows import Rows
+from sar_data.sealed.documents import LeakageFigure
+from sar_data.sealed.leakage import MEANINGS, PAIRS, pair
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.pairs import Pair, worst_pairs
+from sar_data.sealed.samples import thumbs_of
+from sar_data.statistics.alike import alike
+
+SHOWN = 6  # pairs
+MOST_JUDGED = 2000  # samples that pairs are looked for among: the rest of a large split would take seconds
+MOST_LOOKS = 3000  # samples of both sides whose looks are compared, a millisecond each
+
+
+@dataclass(frozen=True)
+class Card:
+    """Figures by name and by pair of splits; `pairs` of one of these are the worst of `judged` samples of `of`."""
+
+    figures: dict[str, dict[str, LeakageFigure]]
+    judged: int
+    of: int
+    between: tuple[str, str]
+    pairs: list[Pair]
+
+    @property
+    def reasons(self) -> list[str]:
+        """What is said about figures that are not known, or not of all samples."""
+        texts = (figure.reason for row in self.figures.values() for figure in row.values())
+        return list(dict.fromkeys(text for text in texts if text))
+
+
+def card(manifest: Manifest, rows: Rows) -> Card:
+    """Return the card of a build with its worst pairs, of test and train, or else of the next pair that has any."""
+    prefixes = [prefix for prefix in PAIRS if pair(manifest.leakage, prefix)]
+    figures = {
+        name: {" – ".join(PAIRS[prefix]): manifest.leakage[prefix + name] for prefix in prefixes}
+        for name in MEANINGS
+        if all(prefix + name in manifest.leakage for prefix in prefixes) and prefixes
+    }
+    for prefix in prefixes:
+        judged, other = (rows.index.filter(pc.equal(rows.index["split"], name)) for name in PAIRS[prefix])
+        near = manifest.leakage.get(f"{prefix}near_duplicate")
+        found = _pairs(judged, other, rows, looks=bool(near and near.value))
+        if found:
+            return Card(figures, min(len(judged), MOST_JUDGED), len(judged), PAIRS[prefix], found)
+    return Card(figures, 0, 0, PAIRS[""], [])
+
+
+def _pairs(judged: pa.Table, other: pa.Table, rows: Rows, *, looks: bool) -> list[Pair]:
+    judged = judged.slice(0, MOST_JUDGED)
+    if not len(judged) or not len(other):
+        return []
+    partner = beyond = None
+    if looks and rows.samples is not None and len(judged) + len(other) <= MOST_LOOKS:
+        thumbs = thumbs_of(rows.samples, rows.bands)
+        sides = (thumbs[pc.index_in(side["key"], rows.index["key"]).to_numpy()] for side in (judged, other))
+        found = alike(*sides)
+        partner, beyond = found.partner, found.beyond
+    return list(islice(worst_pairs(judged, other, partner, beyond), SHOWN))

@@ -1,0 +1,135 @@
+"""Pictures of samples as data that a page holds: PNG images in one stretch, objects as outlines over them."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sar_data.formats.storage import physical
+from sar_data.labels.boxes import corners
+from sar_data.record import IGNORE, Mask, Object
+from sar_data.reports.page import drawn
+from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places
+from sar_data.sealed.records import to_object
+from sar_data.views.stretch import stretched, unit_of
+
+Floats = npt.NDArray[np.float32]
+
+LARGEST = 160  # pixels of a side as drawn
+MOST_PIXELS = 1_600_000  # of all pictures together: 5 MB of speckle, which no PNG makes smaller
+MOST_OBJECTS = 200  # of one picture that are outlined
+CLASS_COLOURS = (
+    *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#332288", "#ddcc77"),
+    *("#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#cc6677"),
+)
+"""Of masks and outlines; after Tol 2021 (personal.sron.nl/~pault), apart for colour-blind eyes. More begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A sample as it is drawn: `size` (width, height) are its own pixels, in which the outlines are."""
+
+    key: str
+    split: str
+    size: tuple[int, int]
+    image: str
+    mask: str
+    outlines: list[tuple[str, str]]
+    labels: list[str]
+
+
+def pictures(build: Build, rows: pa.Table) -> tuple[dict[str, Picture], str]:
+    """Return pictures of packed index rows by key, all in one stretch, and in words what that is."""
+    if not len(rows):
+        return {}, ""
+    side = min(LARGEST, int((MOST_PIXELS / len(rows)) ** 0.5))
+    images, masks = [], []
+    with build.reader() as reader:
+        for place in places(rows):
+            height, width = place.shape
+            image = physical(reader.read(place), build.manifest.storage.scale)[..., :height, :width]
+            # Of several frames the first is shown.
+            images.append(_shrunk(image.reshape(-1, *image.shape[-3:])[0], side))
+            masked = place.mask_offset is not None
+            masks.append(_mask(reader.mask(place)[:height, :width], side) if masked else "")
+    bands = [band.name for band in build.manifest.bands]
+    shown, note = stretched(images, bands, unit_of(build.manifest))
+    found = {}
+    for row, picture, mask in zip(rows.to_pylist(), shown, masks, strict=True):
+        objects = [to_object(one) for one in row.get("objects") or ()]
+        found[row["key"]] = Picture(
+            key=row["key"],
+            split=row["split"],
+            size=(row["width"], row["height"]),
+            image=embedded(np.rint(255 * picture).astype(np.uint8)),
+            mask=mask,
+            outlines=[_outline(one) for one in objects[:MOST_OBJECTS]],
+            labels=row["labels"] or [],
+        )
+    return found, note
+
+
+def _shrunk(image: npt.NDArray[np.floating], side: int) -> Floats:
+    """Return an image [band, y, x] whose sides are at most so long, each pixel the mean of the valid ones below it."""
+    step = max(1, -(-max(image.shape[1:]) // side))
+    if step == 1:
+        return image.astype(np.float32)
+    high, wide = (max(size // step, 1) for size in image.shape[1:])
+    cut = image[:, : high * step, : wide * step].astype(np.float64)
+    blocks = cut.reshape(len(image), high, cut.shape[1] // high, wide, cut.shape[2] // wide)
+    known = np.isfinite(blocks)
+    counts = known.sum(axis=(2, 4))
+    sums = np.where(known, blocks, 0).sum(axis=(2, 4))
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
+
+
+def _mask(mask: Mask, side: int) -> str:
+    step = max(1, -(-max(mask.shape) // side))
+    return embedded(mask[::step, ::step].astype(np.uint8), palette=True)
+
+
+def _outline(found: Object) -> tuple[str, str]:
+    """Return the most exact outlines of an object as one path, and its colour."""
+    left, top, right, bottom = found.box
+    turned = () if found.rotated is None else (corners(found.rotated),)
+    rings = found.polygons or turned or ((left, top, right, top, right, bottom, left, bottom),)
+    lines = (np.reshape(ring, (-1, 2)).round(1).tolist() for ring in rings)
+    text = "".join(f"M{'L'.join(f'{x:g} {y:g}' for x, y in line)}z" for line in lines)
+    return drawn(text), class_colour(found.label)
+
+
+def class_colour(label: int) -> str:
+    """Return the colour of a class by its number."""
+    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+
+
+def embedded(pixels: npt.NDArray[np.uint8], *, palette: bool = False) -> str:
+    """Return pixels [y, x, 1 or 3] as the address of a PNG inside of the page, or a mask [y, x] in its classes' colours."""
+    height, width = pixels.shape[:2]
+    kind = 3 if palette else 0 if pixels.shape[2] == 1 else 2  # indexed, grey or RGB (PNG, ISO/IEC 15948, 11.2.2)
+    lines = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each with the filter "none" before it
+    lines[:, 1:] = pixels.reshape(height, -1)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
+    if palette:
+        colours = b"".join(bytes.fromhex(class_colour(label)[1:]) for label in range(IGNORE + 1))
+        chunks += [(b"PLTE", colours), (b"tRNS", bytes([255] * IGNORE + [0]))]
+    chunks += [(b"IDAT", zlib.compress(lines.tobytes(), 9 if palette else 6)), (b"IEND", b"")]
+    whole = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
+    return drawn(f"data:image/png;base64,{base64.b64encode(whole).decode()}")
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def legend(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the colour and the name of each class."""
+    return [(class_colour(label), name) for label, name in enumerate(classes)]

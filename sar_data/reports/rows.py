@@ -1,0 +1,61 @@
+"""What a report reads of the tables of a build: few columns of all samples, all figures of a fair draw of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.sealed.index import INDEX_NAME
+from sar_data.sealed.index_bounds import check_bounds
+from sar_data.sealed.index_file import read_index
+from sar_data.sealed.leakage import INDEX_COLUMNS
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.samples import read_samples
+
+Floats = npt.NDArray[np.float64]
+COLUMNS = [
+    *INDEX_COLUMNS,
+    *("shard", "position", "offset", "height", "width", "mask_offset", "mask_xxh3"),
+    *("labels", "orbit_pass", "relative_orbit"),
+]
+MOST_WHOLE = 50_000  # samples whose attributes and thumbnails are read; those of more take seconds
+MOST_DRAWN = 5000  # samples whose distributions are merged
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Packed rows of the index, their rows of samples.parquet (None where there is none), and a draw of both."""
+
+    index: pa.Table
+    samples: pa.Table | None
+    drawn: pa.Table
+    drawn_samples: pa.Table | None
+    bands: int
+
+
+def figure(samples: pa.Table, bands: int, name: str) -> Floats:
+    """Return a figure of the first of so many bands of every sample, NaN where there is none."""
+    return np.asarray(samples[name].cast(pa.float64()).to_numpy(zero_copy_only=False)[::bands])
+
+
+def read(build: Build) -> Rows:
+    """Return the rows of a build; raise BuildError where its tables are none that a build has."""
+    manifest, layout, path = build.manifest, layout_of(build.manifest), build.path / INDEX_NAME
+    count = sum(split.count for split in manifest.splits.values())
+    names = [*COLUMNS, *(["objects"] if any(task.kind == "detection" for task in manifest.tasks) else [])]
+    names += ["attrs"] if count <= MOST_WHOLE else []
+    index = read_index(path, names)
+    index = index.filter(pc.is_valid(index["shard"]))
+    for split in manifest.splits:
+        check_bounds(index.filter(pc.equal(index["split"], split)), manifest, layout, split, path)
+    step = max(1, -(-len(index) // MOST_DRAWN))  # samples lie in the order of a hash: every n-th is a fair draw
+    chosen = np.arange(0, len(index), step)
+    samples, bands = read_samples(build.path, thumbnails=count <= MOST_WHOLE), len(layout.bands)
+    if samples is not None and len(samples) != len(index) * bands:
+        samples = None  # `verify` says so
+    part = None if samples is None else samples.take((chosen[:, None] * bands + np.arange(bands)).ravel())
+    return Rows(index, samples, index.take(chosen), part, bands)

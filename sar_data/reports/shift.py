@@ -1,0 +1,70 @@
+"""Strata: the parts of a build that differ in class, pass, season and the like, and how far each is from the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sar_data.errors import UsageError
+from sar_data.reports.rows import Rows
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.strata import BY, Shift, Stratum, divided, shifts
+
+MOST_PARTS = 10  # of one table
+FEW = range(2, 13)  # values of an attribute that is worth a table
+LEFT_OUT = ("month", "year", "place", "group")  # of BY: as a rule of too many parts
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Parts of a build by what they differ in: images, and mean and shift of each band, None of the first part."""
+
+    by: str
+    parts: dict[str, tuple[int, dict[str, tuple[float | None, Shift | None]]]]
+    more: int
+
+
+def by_split(manifest: Manifest, rows: Rows) -> dict[str, Stratum]:
+    """Return the figures of a draw of each split; none without samples.parquet."""
+    if rows.drawn_samples is None or not len(rows.drawn):
+        return {}
+    return divided(rows.drawn, rows.drawn_samples, manifest, "split")
+
+
+def strata(manifest: Manifest, rows: Rows) -> list[Strata]:
+    """Return a table for all that the build knows of its images and in which they differ."""
+    if rows.drawn_samples is None or not len(rows.drawn):
+        return []
+    names = [name for name in BY if name not in LEFT_OUT and (name != "platform" or "attrs" in rows.drawn.column_names)]
+    found = []
+    for by in (*names, *_attributes(rows)):
+        try:
+            parts = divided(rows.drawn, rows.drawn_samples, manifest, by)
+        except UsageError:  # nothing known of any image
+            continue
+        if len(parts) > 1:
+            found.append(_table(by, parts))
+    return found
+
+
+def _attributes(rows: Rows) -> list[str]:
+    """Return the attributes of the index that have a few values each."""
+    values: dict[str, set[str]] = {}
+    for row in rows.drawn["attrs"].to_pylist() if "attrs" in rows.drawn.column_names else ():
+        for pair in row:
+            values.setdefault(pair["name"], set()).add(pair["value"])
+    return [name for name, seen in values.items() if len(seen) in FEW and name not in BY][:6]
+
+
+def _table(by: str, parts: dict[str, Stratum]) -> Strata:
+    moved = shifts(parts)
+    shown = {
+        name: (
+            part.images,
+            {
+                band: (one.stored.mean, moved[name].get(band) if name in moved else None)
+                for band, one in part.figures.bands.items()
+            },
+        )
+        for name, part in list(parts.items())[:MOST_PARTS]
+    }
+    return Strata(by, shown, len(parts) - len(shown))

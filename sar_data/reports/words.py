@@ -1,0 +1,72 @@
+"""The words of reports in English and Chinese: a text is its own English, but for short names that stand for one.
+
+A file is in one language: its `lang`, fonts, line breaks and print are then right, and it has half the words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from sar_data.errors import unknown
+from sar_data.reports.chinese import CHINESE
+from sar_data.sealed.leakage import MEANINGS
+from sar_data.split.leakage import EXTENTS
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+TAGS = {"en": "en", "zh": "zh-Hans"}
+ENGLISH = {
+    **{f"leak.{name}": meaning for name, meaning in MEANINGS.items()},
+    **{f"leak.within_{n}": f"lie at most {n} extents from one" for n in EXTENTS},
+    "pair.duplicate": "the very same pixels",
+    "pair.near_duplicate": "look alike",
+    "pair.identical": "the very same ground",
+    "pair.touching": "touch on the ground",
+    "figure.p5": "5 %",
+    "figure.p50": "median",
+    "figure.p95": "95 %",
+    "figure.mean": "mean",
+    "figure.std": "deviation",
+    "figure.min": "least",
+    "figure.max": "largest",
+    "masked.nodata": "no data by the source's own word",
+    "masked.nan": "NaN",
+    "masked.inf": "infinite",
+    "odd.duplicates": "Duplicates: samples whose stored pixels are the same, bit for bit, with the same digest",
+    "odd.fewest looks": "Lowest ENL, mean² / variance of the power of the whole image: strong contrasts, or bright targets",
+    "odd.most looks": "Highest ENL: flat images, or smoothed ones",
+    "odd.most masked": "Most masked pixels",
+    "odd.brightest": "Brightest: the largest mean",
+    "by.pass": "orbit direction",
+    "by.orbit": "relative orbit",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """The texts of a report in a language."""
+
+    language: Language
+
+    @property
+    def tag(self) -> str:
+        """The language as HTML names it."""
+        return TAGS[self.language]
+
+    def __call__(self, text: str, **values: Any) -> str:
+        """Return a text in the language, with values in the places of their names; one that has no other stays."""
+        if self.language == "zh" and text in CHINESE:
+            found = CHINESE[text]
+        else:
+            prefix, _, name = text.partition(".")
+            found = ENGLISH.get(text, name if prefix == "by" else text)
+        return found.format(**values) if values else found
+
+
+def language_of(name: str) -> Language:
+    """Return the language of a name; raise UsageError where there is none."""
+    found: dict[str, Language] = {one: one for one in LANGUAGES}
+    if name not in found:
+        raise unknown("language", name, found)
+    return found[name]

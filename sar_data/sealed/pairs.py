@@ -1,0 +1,58 @@
+"""Pairs of samples that leak, one of each split, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sar_data.sealed.leakage import ground_of
+from sar_data.split.footprints import find_identical, find_touching
+
+MOST_PAIRS = 12
+
+
+class Pair(NamedTuple):
+    """Two samples that leak: `kind` is the figure they count in."""
+
+    kind: str
+    judged: str
+    other: str
+
+
+def worst_pairs(
+    queries: pa.Table,
+    targets: pa.Table,
+    partner: np.ndarray[Any, np.dtype[np.int64]] | None = None,
+    beyond: np.ndarray[Any, np.dtype[np.float32]] | None = None,
+) -> Iterator[Pair]:
+    """Yield pairs of rows that leak, the worst first, each judged sample once, and some of each kind only.
+
+    `partner` and `beyond` say which looks like which (statistics/alike.py); without them no looks are compared. Rows
+    have the columns of the leakage card; those without `xxh3` are not compared by their pixels.
+    """
+    ours, theirs = (side["key"].to_pylist() for side in (queries, targets))
+    seen: set[int] = set()
+    for kind, query, target in _leaking(queries, targets, partner, beyond):
+        if query not in seen:
+            seen.add(query)
+            yield Pair(kind, ours[query], theirs[target])
+
+
+def _leaking(queries: pa.Table, targets: pa.Table, partner: Any, beyond: Any) -> Iterator[tuple[str, int, int]]:
+    if "xxh3" in queries.column_names and "xxh3" in targets.column_names:
+        places = pc.index_in(queries["xxh3"].combine_chunks(), targets["xxh3"].combine_chunks())
+        rows = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))[:MOST_PAIRS]
+        yield from (("duplicate", row, places[row].as_py()) for row in rows.tolist())
+    if partner is not None:
+        order = np.argsort(-beyond, kind="stable")[: 2 * MOST_PAIRS]
+        yield from (("near_duplicate", row, int(partner[row])) for row in order.tolist() if partner[row] >= 0)
+    ground, others = ground_of(queries), ground_of(targets)
+    for kind, near in (("identical", find_identical), ("touching", find_touching)):
+        for row in np.flatnonzero(near(ground, others))[:MOST_PAIRS].tolist():
+            one = ground.take(np.array([row]))
+            hits = np.flatnonzero(near(others, one))
+            yield kind, row, int(hits[0])

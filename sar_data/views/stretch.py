@@ -1,0 +1,54 @@
+"""Images in physical units as pictures for the eye, in one stretch, so that they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sar_data.sealed.manifest import Manifest
+from sar_data.statistics.units import DOMAINS
+
+Floats = npt.NDArray[np.float32]
+
+STRETCH = (2, 98)  # percentiles
+PAIRS = (("VV", "VH"), ("HH", "HV"))  # co- and cross-polarized: their difference in dB is a ratio in power
+MASKED_GREY = 0.5
+
+
+def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[list[Floats], str]:
+    """Return pictures [y, x, 1 or 3] in 0–1 of images [band, y, x], and what was done in words.
+
+    Each channel is stretched by its 2–98 % over all samples together, so that patches compare; power and amplitude are
+    shown in dB. Masked is grey.
+    """
+    if unit in ("power", "amplitude"):
+        images, unit = [DOMAINS[unit]["dB"](image).astype(np.float32) for image in images], "dB"
+    pair = next((pair for pair in PAIRS if set(pair) <= set(bands)), None)
+    if pair is None:
+        channels = {bands[0]: [image[0] for image in images]}
+    else:
+        co, cross = ([image[bands.index(name)] for image in images] for name in pair)
+        with np.errstate(invalid="ignore"):  # infinite values are masked below
+            ratio = [a - b for a, b in zip(co, cross, strict=True)]
+        channels = {pair[0]: co, pair[1]: cross, f"{pair[0]}−{pair[1]}": ratio}
+    scaled, notes = [], []
+    for name, planes in channels.items():
+        valid = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
+        low, high = np.percentile(valid, STRETCH) if valid.size else (0.0, 1.0)
+        span = max(high - low, 1e-6)
+        scaled.append([np.where(np.isfinite(p), np.clip((p - low) / span, 0, 1), MASKED_GREY) for p in planes])
+        notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
+    colours = (
+        " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True))
+        if pair
+        else f"grey {notes[0]}".replace("grey grey", "grey")
+    )
+    pictures = [np.stack(planes, axis=-1).astype(np.float32) for planes in zip(*scaled, strict=True)]
+    return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
+
+
+def unit_of(manifest: Manifest) -> str:
+    """Return the unit of a build's first band, as pictures write it."""
+    return {"1": "σ", "minmax": "of a range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
