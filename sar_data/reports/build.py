@@ -63,7 +63,6 @@ def page(build: Build, language: Language) -> bytes:
     keys = [key for sheet in (*classes, *oddest) for key in sheet.keys]
     keys += [key for pair in card.pairs for key in (pair.judged, pair.other)]
     shown, note = pictures(build, _of(rows, keys))
-    outlined = next((task for task in manifest.tasks if task.kind in ("segmentation", "detection")), None)
     return rendered(
         "build.html",
         language,
@@ -87,7 +86,8 @@ def page(build: Build, language: Language) -> bytes:
         histograms=radiometry.histograms(manifest, parts),
         histogram=(radiometry.WIDTH, radiometry.HEIGHT, radiometry.LEFT, radiometry.BOTTOM),
         figures=radiometry.figures(manifest),
-        figure=lambda value: "–" if value is None else signed(f"{value:.4g}"),
+        figure=digits,
+        signed=signed,
         masked=radiometry.masked(manifest),
         drawn=(len(rows.drawn), len(rows.index)),
         strata=shift.strata(manifest, rows),
@@ -95,10 +95,17 @@ def page(build: Build, language: Language) -> bytes:
         oddest=oddest,
         pictures=shown,
         note=note,
-        legend=legend(outlined.classes) if outlined else [],
+        legend=legend(manifest),
         most_lines=MOST_LINES,
         throughput=throughput(build.path),
     )
+
+
+def digits(value: float | None) -> str:
+    """Return a figure with four digits that count."""
+    if value is None:
+        return "–"
+    return signed(f"{value:,.0f}" if abs(value) >= 1e4 or value == 0 else f"{value:#.4g}")
 
 
 def _of(rows: Rows, keys: list[str]) -> pa.Table:

@@ -47,7 +47,7 @@ def _round_step(least: float) -> float:
 
 def signed(text: str) -> str:
     """Return a number with the sign that print has for minus, and none before zero."""
-    return text.replace("-", "−") if float(text) else text.lstrip("-")
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
 
 
 def path(points: Floats, *, close: bool = False) -> str:

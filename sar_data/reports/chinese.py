@@ -55,6 +55,7 @@ CHINESE = {
     "none": "无",
     "not known": "未知",
     "{n} classes": "{n} 类",
+    "one class": "1 类",
     "multiclass": "单标签分类",
     "multilabel": "多标签分类",
     "segmentation": "语义分割",
@@ -133,6 +134,13 @@ CHINESE = {
         "未检查：没有共同名称、地点或足迹的样本是否拍摄了同一地面；各划分共有的目标、传感器和季节；"
         "样本记录没有说明的一切。0 并不等于独立。"
     ),
+    "Not known:": "未知：",
+    "the samples have no footprint": "样本没有足迹",
+    "the samples have no group": "样本没有分组",
+    "the samples have no place": "样本没有地点",
+    "the samples have no time": "样本没有时间",
+    "there are no samples": "没有样本",
+    "there is nothing to compare with": "没有可比较的样本",
     "Worst pairs": "最严重的样本对",
     "Left a sample of {judged}, right one of {other} that it leaks into, the worst first.": (
         "左为{judged}样本，右为与之泄漏的{other}样本，最严重的在前。"

@@ -9,18 +9,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.reports.rows import Rows, figure
+from sar_data.reports.rows import Rows, figure, of_split
 from sar_data.sealed.manifest import Manifest
 from sar_data.statistics.stats import REASONS
 
 Floats = npt.NDArray[np.float64]
-MOST_CLASSES, MOST_SAMPLES, A_CLASS, AN_ODDITY = 48, 96, 6, 4
+MOST_CLASSES, MOST_SAMPLES, A_CLASS, AN_ODDITY = 48, 96, 6, 6
 LOOKED_AT = 20_000  # samples among which those of a class are looked for: the first of each split are a fair draw
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Samples that are shown together: their title, what stands below each, and how many classes are not shown."""
+    """Samples that are shown together: their title, and what stands below each."""
 
     title: str
     keys: dict[str, str]
@@ -28,7 +28,7 @@ class Sheet:
 
 def of_classes(manifest: Manifest, rows: Rows) -> list[Sheet]:
     """Return a sheet for each class, the most frequent first, of train's samples if it has any; else one of all."""
-    train = rows.index.filter(pc.equal(rows.index["split"], "train"))
+    train = of_split(rows.index, "train")
     table = (train if len(train) else rows.index).slice(0, LOOKED_AT)
     found: dict[str, list[str]] = {}
     for key, labels in zip(table["key"].to_pylist(), table["labels"].to_pylist(), strict=True):
@@ -77,7 +77,10 @@ def _first(title: str, index: pa.Table, values: Floats, text: str, sign: int = 1
     order = known[np.argpartition(values[known], min(AN_ODDITY, len(known)) - 1)[:AN_ODDITY]] if len(known) else known
     order = order[np.argsort(values[order], kind="stable")]
     keys = index["key"].take(order).to_pylist()
-    return Sheet(title, {key: text.format(sign * value) for key, value in zip(keys, values[order], strict=True)})
+    return Sheet(
+        title,
+        {key: text.format(sign * value).replace("-", "−") for key, value in zip(keys, values[order], strict=True)},
+    )
 
 
 def _duplicates(index: pa.Table) -> Sheet:

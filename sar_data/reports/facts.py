@@ -70,7 +70,8 @@ def data(manifest: Manifest, t: Words) -> list[Row]:
     """Return what the data are."""
     pixel = f"{manifest.pixel_size_m:g} m" if manifest.pixel_size_m else t("not known")
     tasks = "; ".join(
-        f"{task.name}: {t(task.kind)}, {t('{n} classes', n=len(task.classes))}" for task in manifest.tasks
+        f"{task.name}: {t(task.kind)}, {t('{n} classes', n=n) if (n := len(task.classes)) != 1 else t('one class')}"
+        for task in manifest.tasks
     )
     return [
         (t("Data set"), f"{manifest.dataset} {manifest.version}{f', {manifest.variant}' if manifest.variant else ''}"),

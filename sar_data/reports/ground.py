@@ -27,7 +27,7 @@ LEAST_SPAN = 0.05  # degrees: of a map of one sample
 COARSE = 2.0  # degrees: on a map of less the outline of the land would mislead
 LOCAL = 60.0  # degrees: a map of less has a small one of the world beside it
 SMALLEST = 3  # units that a sample has at least
-MOST_EXACT = 5000  # samples; marks of more are put on a grid, so that a page stays small
+MOST_EXACT = 5000  # samples; of more the centres are drawn, on a grid, so that a page stays small
 LOCATOR = 180  # width of the small map
 
 
@@ -48,13 +48,15 @@ class Map:
 
 def mapped(index: pa.Table) -> Map | None:
     """Return the map of packed rows of an index, None where nobody knows on which ground any of them lies."""
-    boxes = _degrees(ground_of(index))
+    ground = ground_of(index)
+    exact = len(index) <= MOST_EXACT
+    boxes = _degrees(ground) if exact else np.tile(ground.degrees, 2)
     known = np.isfinite(boxes).all(axis=1)
     if not known.any():
         return None
     x, y = _axes(boxes[known])
     split = np.asarray(index["split"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False))
-    marks = {name: _marks(boxes[known & (split == name)], x, y, bool(known.sum() <= MOST_EXACT)) for name in SPLITS}
+    marks = {name: _marks(boxes[known & (split == name)], x, y, exact) for name in SPLITS}
     narrow = min(x.high - x.low, y.high - y.low) < COARSE
     return Map(
         height=round(y.start),

@@ -8,9 +8,9 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.reports.rows import Rows
+from sar_data.reports.rows import Rows, of_split
 from sar_data.sealed.documents import LeakageFigure
-from sar_data.sealed.leakage import MEANINGS, PAIRS, pair
+from sar_data.sealed.leakage import INDEX_COLUMNS, MEANINGS, PAIRS, pair
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.pairs import Pair, worst_pairs
 from sar_data.sealed.samples import thumbs_of
@@ -25,29 +25,41 @@ MOST_LOOKS = 3000  # samples of both sides whose looks are compared, a milliseco
 class Card:
     """Figures by name and by pair of splits; `pairs` of one of these are the worst of `judged` samples of `of`."""
 
-    figures: dict[str, dict[str, LeakageFigure]]
+    figures: dict[str, dict[str, LeakageFigure | None]]
     judged: int
     of: int
     between: tuple[str, str]
     pairs: list[Pair]
 
     @property
-    def reasons(self) -> list[str]:
-        """What is said about figures that are not known, or not of all samples."""
-        texts = (figure.reason for row in self.figures.values() for figure in row.values())
-        return list(dict.fromkeys(text for text in texts if text))
+    def known(self) -> dict[str, dict[str, float | None]]:
+        """The shares by name and pair of splits, without the figures that are not known of any pair."""
+        shares = {
+            name: {between: figure.value if figure else None for between, figure in row.items()}
+            for name, row in self.figures.items()
+        }
+        return {name: row for name, row in shares.items() if any(share is not None for share in row.values())}
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why figures are not known, or not of all samples → their names."""
+        found: dict[str, list[str]] = {}
+        for name, row in self.figures.items():
+            for text in dict.fromkeys(figure.reason for figure in row.values() if figure and figure.reason):
+                found.setdefault(text, []).append(name)
+        return found
 
 
 def card(manifest: Manifest, rows: Rows) -> Card:
     """Return the card of a build with its worst pairs, of test and train, or else of the next pair that has any."""
     prefixes = [prefix for prefix in PAIRS if pair(manifest.leakage, prefix)]
     figures = {
-        name: {" – ".join(PAIRS[prefix]): manifest.leakage[prefix + name] for prefix in prefixes}
+        name: {" – ".join(PAIRS[prefix]): manifest.leakage.get(prefix + name) for prefix in prefixes}
         for name in MEANINGS
-        if all(prefix + name in manifest.leakage for prefix in prefixes) and prefixes
+        if any(prefix + name in manifest.leakage for prefix in prefixes)
     }
     for prefix in prefixes:
-        judged, other = (rows.index.filter(pc.equal(rows.index["split"], name)) for name in PAIRS[prefix])
+        judged, other = (of_split(rows.index.select(INDEX_COLUMNS), name) for name in PAIRS[prefix])
         near = manifest.leakage.get(f"{prefix}near_duplicate")
         found = _pairs(judged, other, rows, looks=bool(near and near.value))
         if found:

@@ -23,7 +23,7 @@ def rendered(template: str, language: Language, **facts: Any) -> bytes:
     """Return a page of facts in a language."""
     words = Words(language)
     text = _environment().get_template(template).render(t=words, lang=words.tag, **facts)
-    return "\n".join(line for line in map(str.rstrip, text.splitlines()) if line).encode() + b"\n"
+    return text.encode()
 
 
 def drawn(text: str) -> Markup:
@@ -41,7 +41,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"count": lambda value: f"{value:,}", "percent": percent}
+    found.filters.update(count=lambda value: f"{value:,}", percent=percent, coded=coded)
     return found
 
 
@@ -54,8 +54,14 @@ def _cut(value: Any) -> Any:
     return value
 
 
+def coded(text: str) -> Markup:
+    """Return a sentence, escaped, whose words in backquotes are code."""
+    parts = [Markup.escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(one) if i % 2 else one for i, one in enumerate(parts))
+
+
 def percent(share: float) -> str:
     """Return a share of 0 to 1 in percent: two digits after the point where it is below one percent."""
     if share in (0, 1):
-        return f"{100 * share:.0f} %"
-    return f"{100 * share:.2f} %" if share < 0.01 else f"{100 * share:.1f} %"
+        return f"{100 * share:.0f}\u00a0%"
+    return f"{100 * share:.{2 if share < 0.01 else 1}f}\u00a0%"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from sar_data.formats.storage import physical
 from sar_data.labels.boxes import corners
 from sar_data.record import IGNORE, Mask, Object
 from sar_data.reports.page import drawn
+from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.records import to_object
@@ -26,11 +27,13 @@ Floats = npt.NDArray[np.float32]
 LARGEST = 160  # pixels of a side as drawn
 MOST_PIXELS = 1_600_000  # of all pictures together: 5 MB of speckle, which no PNG makes smaller
 MOST_OBJECTS = 200  # of one picture that are outlined
-CLASS_COLOURS = (
+MASKS = (
     *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#332288", "#ddcc77"),
     *("#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#cc6677"),
 )
-"""Of masks and outlines; after Tol 2021 (personal.sron.nl/~pault), apart for colour-blind eyes. More begin anew."""
+"""Colours of classes, apart for colour-blind eyes (Tol 2021, personal.sron.nl/~pault); more classes begin anew."""
+OUTLINES = ("#56b4e9", "#e69f00", "#2ee6a8", "#f0e442", "#ff7847", "#e58ac3", "#8fb3ff", "#c8e05a")
+"""Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +106,18 @@ def _outline(found: Object) -> tuple[str, str]:
     rings = found.polygons or turned or ((left, top, right, top, right, bottom, left, bottom),)
     lines = (np.reshape(ring, (-1, 2)).round(1).tolist() for ring in rings)
     text = "".join(f"M{'L'.join(f'{x:g} {y:g}' for x, y in line)}z" for line in lines)
-    return drawn(text), class_colour(found.label)
-
-
-def class_colour(label: int) -> str:
-    """Return the colour of a class by its number."""
-    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+    return drawn(text), OUTLINES[found.label % len(OUTLINES)]
 
 
 def embedded(pixels: npt.NDArray[np.uint8], *, palette: bool = False) -> str:
-    """Return pixels [y, x, 1 or 3] as the address of a PNG inside of the page, or a mask [y, x] in its classes' colours."""
+    """Return pixels [y, x, 1 or 3] as the address of a PNG inside of the page, or a mask [y, x] in MASKS."""
     height, width = pixels.shape[:2]
     kind = 3 if palette else 0 if pixels.shape[2] == 1 else 2  # indexed, grey or RGB (PNG, ISO/IEC 15948, 11.2.2)
     lines = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each with the filter "none" before it
     lines[:, 1:] = pixels.reshape(height, -1)
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
     if palette:
-        colours = b"".join(bytes.fromhex(class_colour(label)[1:]) for label in range(IGNORE + 1))
+        colours = b"".join(bytes.fromhex(MASKS[label % len(MASKS)][1:]) for label in range(IGNORE + 1))
         chunks += [(b"PLTE", colours), (b"tRNS", bytes([255] * IGNORE + [0]))]
     chunks += [(b"IDAT", zlib.compress(lines.tobytes(), 9 if palette else 6)), (b"IEND", b"")]
     whole = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
@@ -130,6 +128,9 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def legend(classes: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the colour and the name of each class."""
-    return [(class_colour(label), name) for label, name in enumerate(classes)]
+def legend(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return colour and name of each class that masks or outlines show."""
+    for task in manifest.tasks:
+        if task.kind in ("segmentation", "detection"):
+            return list(zip(cycle(MASKS if task.kind == "segmentation" else OUTLINES), task.classes, strict=False))
+    return []

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sar_data.errors import BuildError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_bounds import check_bounds
 from sar_data.sealed.index_file import read_index
@@ -48,14 +49,25 @@ def read(build: Build) -> Rows:
     count = sum(split.count for split in manifest.splits.values())
     names = [*COLUMNS, *(["objects"] if any(task.kind == "detection" for task in manifest.tasks) else [])]
     names += ["attrs"] if count <= MOST_WHOLE else []
-    index = read_index(path, names)
-    index = index.filter(pc.is_valid(index["shard"]))
+    index = read_index(path, names, split_as_dictionary=True)
+    index = index.slice(0, len(index) - index["shard"].null_count)
+    if sum(len(of_split(index, split)) for split in manifest.splits) != len(index):
+        raise BuildError(f"{path}: expected the packed rows of its splits first, found others: see `verify()`")
     for split in manifest.splits:
-        check_bounds(index.filter(pc.equal(index["split"], split)), manifest, layout, split, path)
+        check_bounds(of_split(index, split), manifest, layout, split, path)
     step = max(1, -(-len(index) // MOST_DRAWN))  # samples lie in the order of a hash: every n-th is a fair draw
-    chosen = np.arange(0, len(index), step)
+    chosen = range(0, len(index), step)
     samples, bands = read_samples(build.path, thumbnails=count <= MOST_WHOLE), len(layout.bands)
     if samples is not None and len(samples) != len(index) * bands:
         samples = None  # `verify` says so
-    part = None if samples is None else samples.take((chosen[:, None] * bands + np.arange(bands)).ravel())
-    return Rows(index, samples, index.take(chosen), part, bands)
+    part = None if samples is None else samples.take([row * bands + band for row in chosen for band in range(bands)])
+    return Rows(index, samples, index.take(list(chosen)), part, bands)
+
+
+def of_split(index: pa.Table, split: str) -> pa.Table:
+    """Return the rows of a split, which lie together, without copying them."""
+    rows = np.flatnonzero(pc.equal(index["split"], split).to_numpy(zero_copy_only=False))
+    first, count = (int(rows[0]), len(rows)) if len(rows) else (0, 0)
+    if count and rows[-1] - rows[0] + 1 != count:
+        return index.filter(pc.equal(index["split"], split))
+    return index.slice(first, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sar_data.errors import UsageError
@@ -10,6 +11,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.strata import BY, Shift, Stratum, divided, shifts
 
 MOST_PARTS = 10  # of one table
+MOST_ATTRIBUTES = 4
 FEW = range(2, 13)  # values of an attribute that is worth a table
 LEFT_OUT = ("month", "year", "place", "group")  # of BY: as a rule of too many parts
 
@@ -47,12 +49,24 @@ def strata(manifest: Manifest, rows: Rows) -> list[Strata]:
 
 
 def _attributes(rows: Rows) -> list[str]:
-    """Return the attributes of the index that have a few values each."""
-    values: dict[str, set[str]] = {}
-    for row in rows.drawn["attrs"].to_pylist() if "attrs" in rows.drawn.column_names else ():
-        for pair in row:
-            values.setdefault(pair["name"], set()).add(pair["value"])
-    return [name for name, seen in values.items() if len(seen) in FEW and name not in BY][:6]
+    """Return the attributes of the index that have a few values each and part the images in another way than others."""
+    if "attrs" not in rows.drawn.column_names:
+        return []
+    table = [{pair["name"]: pair["value"] for pair in row} for row in rows.drawn["attrs"].to_pylist()]
+    parted = {_parts(rows.drawn[name].to_pylist()) for name in ("group", "place", "relative_orbit")}
+    found = []
+    for name in dict.fromkeys(name for row in table for name in row):
+        values = [row.get(name) for row in table]
+        if len(set(values)) in FEW and name not in BY and _parts(values) not in parted:
+            parted.add(_parts(values))
+            found.append(name)
+    return found[:MOST_ATTRIBUTES]
+
+
+def _parts(values: Sequence[object]) -> tuple[int, ...]:
+    """Return the number of the part of each value: the same for names that part a table alike."""
+    numbers: dict[object, int] = {}
+    return tuple(numbers.setdefault(value, len(numbers)) for value in values)
 
 
 def _table(by: str, parts: dict[str, Stratum]) -> Strata:

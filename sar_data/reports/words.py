@@ -34,7 +34,7 @@ ENGLISH = {
     "masked.nan": "NaN",
     "masked.inf": "infinite",
     "odd.duplicates": "Duplicates: samples whose stored pixels are the same, bit for bit, with the same digest",
-    "odd.fewest looks": "Lowest ENL, mean² / variance of the power of the whole image: strong contrasts, or bright targets",
+    "odd.fewest looks": "Lowest ENL, mean² / variance of an image's power: strong contrasts, or bright targets",
     "odd.most looks": "Highest ENL: flat images, or smoothed ones",
     "odd.most masked": "Most masked pixels",
     "odd.brightest": "Brightest: the largest mean",

@@ -162,7 +162,9 @@ def ground_of(table: pa.Table) -> Footprints:
     boxes = np.full((len(table), 4), np.nan)
     boxes[rows] = lists.filter(known).flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
     check_boxes(boxes[rows], lambda row: str(table["key"][int(rows[row])]))
-    return Footprints.from_columns(boxes, frames.to_pylist())
+    encoded = frames.combine_chunks().dictionary_encode()
+    code = pc.if_else(known, encoded.indices, -1).to_numpy(zero_copy_only=False)
+    return Footprints(boxes, code.astype(np.int64), tuple(encoded.dictionary.to_pylist()))
 
 
 def _mask(values: pa.BooleanArray) -> Mask:

@@ -94,7 +94,7 @@ def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> 
         rows = dict(sorted(rows.items(), key=lambda part: (-len(part[1]), part[0])))
     tables = _by_band(samples, index["key"], layout_of(manifest).bands)
     units = {band.name: band.unit for band in manifest.bands}
-    return {name: _stratum(tables, units, np.array(places, np.int64)) for name, places in rows.items()}
+    return {name: _stratum(tables, units, places) for name, places in rows.items()}
 
 
 def shifts(parts: Mapping[str, Stratum], reference: str | None = None) -> dict[str, dict[str, Shift]]:
@@ -163,11 +163,11 @@ def _by_band(samples: pa.Table, keys: pa.ChunkedArray, bands: Sequence[str]) -> 
     return {band: table.take(pc.index_in(keys, table["key"])) for band, table in tables.items()}
 
 
-def _stratum(tables: Mapping[str, pa.Table], units: Mapping[str, str], rows: npt.NDArray[np.int64]) -> Stratum:
+def _stratum(tables: Mapping[str, pa.Table], units: Mapping[str, str], rows: Sequence[int]) -> Stratum:
     bands: dict[str, BandStatistics] = {}
     sketches: dict[str, Sketch | None] = {}
     for band, table in tables.items():
-        part = table.take(pa.array(rows))
+        part = table.take(pa.array(rows, pa.int64()))
         counts = _column(part, "count")
         quantiles = np.stack([_column(part, name) for name in ("min", *QUANTILE_NAMES, "max")], axis=1)
         sketches[band] = sketch(counts, quantiles, units[band])
