@@ -10,10 +10,11 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.events import emit_event
@@ -25,12 +26,13 @@ from sar_data.builder.itinerary import BuildResult, Itinerary, Step
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.errors import SarDataError, TargetError, Unreachable, WorkerDied
 from sar_data.progress import Progress
+from sar_data.reports.build import report as written
 from sar_data.runners import Crew, Runner, Serial
 from sar_data.sealed.opened import Build
 
 RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
 SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself
-PAGE = "-build"  # how the key of a build's page ends
+PAGE, LINK = "-build", "-report"  # how the keys of a build's page and of its report's link end
 STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
 
 
@@ -106,7 +108,7 @@ def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[BuildR
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def publish(build: Build) -> None:
-    """Show the build's statistics and facts as artifacts, and its digests and its parent's as events.
+    """Show the build's statistics, facts and report as artifacts, and its digests and its parent's as events.
 
     The page's description is the build's path. `prefect deployment run --watch` prints the events' names.
     """
@@ -121,6 +123,18 @@ def publish(build: Build) -> None:
     if rows := report.statistics_rows(build.manifest):
         create_table_artifact(rows, key=f"{name}-statistics", description=f"Band statistics of `{build.path}`")
     create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
+    try:
+        link_report(build)
+    except SarDataError as error:  # the build is sealed, and its report can be written later
+        get_run_logger().warning("no report was written: %s", error)
+
+
+def link_report(build: Build, out: Path | None = None, language: str = "en") -> Path:
+    """Write the report of a build, beside it by default, link it as an artifact and return its path."""
+    path = written(build, out, language).absolute()
+    key, text = f"{build.manifest.dataset}{LINK}", f"Report of {build.path}"
+    create_link_artifact(path.as_uri(), link_text=path.name, key=key, description=text)
+    return path
 
 
 def _hush() -> None:

@@ -90,6 +90,11 @@ LAWS: list[tuple[str, str]] = [
         "sar_data.labels.boxes sar_data.system",
     ),
     (
+        r"sar_data\.reports",
+        "sar_data.reports sar_data.views sar_data.sealed sar_data.formats sar_data.statistics sar_data.split "
+        "sar_data.labels.boxes sar_data.catalog sar_data.system",
+    ),
+    (
         r"sar_data\.builder",
         "sar_data.builder sar_data.sealed sar_data.formats sar_data.statistics sar_data.split sar_data.sources "
         "sar_data.crop sar_data.radiometry sar_data.normalization sar_data.system sar_data.runners sar_data.catalog "

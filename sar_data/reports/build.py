@@ -36,9 +36,7 @@ def report(build: Build, out: Path | None = None, language: str = "en") -> Path:
     """
     path = out or beside(build.path)
     check_name(path)
-    whole = page(build, language_of(language))
-    with durable.explained(path):
-        durable.write(path, whole)
+    durable.write(path, page(build, language_of(language)))
     return path
 
 

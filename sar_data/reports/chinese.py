@@ -228,8 +228,8 @@ CHINESE = {
     # Use
     (
         "Images are normalized with the figures of the build's own train split. `sar-data verify {name}` checks the "
-        "build, with `--full` every byte."
-    ): "图像用该构建自身训练集的统计量归一化。`sar-data verify {name}` 检查构建，加 `--full` 则逐字节检查。",
+        "build, with `{full}` every byte."
+    ): "图像用该构建自身训练集的统计量归一化。`sar-data verify {name}` 检查构建，加 `{full}` 则逐字节检查。",
     (
         "Measured with `sar-data bench`: {rate} samples/s, {ratio} of a memory map in the same run, {first} s to the "
         "first batch."

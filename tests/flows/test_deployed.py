@@ -74,7 +74,7 @@ def test_the_whole_mission_is_one_run_of_a_preset_by_its_bare_name_that_prints_i
     assert "Completed" in ended.stderr
     assert "no worker" not in ended.stderr
     config, metrics = (json.loads((tmp_path / "run" / name).read_text()) for name in ("config.json", "metrics.json"))
-    sealed = Manifest.load(next((tmp_path / "builds").glob("*/*/zarr-*")))
+    sealed = Manifest.load(next((tmp_path / "builds").glob("*/*/zarr-*/manifest.json")).parent)
     assert (config["preset"], config["settings"]["seed"]) == ("tiny", 3)
     assert config["build"]["content_digest"] == sealed.content_digest
     assert metrics["test"]["count"] == sealed.splits["test"].count

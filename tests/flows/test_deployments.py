@@ -46,7 +46,7 @@ def test_a_deployment_has_the_name_of_its_flow_and_no_flow_has_none() -> None:
         assert _flow(name).name == name
     flows = {
         one.name
-        for path in ("build", "convert", "leakage", "mission", "scenes", "train", "verify")
+        for path in ("build", "convert", "leakage", "mission", "reports", "scenes", "train", "verify")
         for one in vars(import_module(f"flows.{path}")).values()
         if isinstance(one, Flow)
     }

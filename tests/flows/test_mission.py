@@ -49,7 +49,8 @@ def test_a_mission_takes_up_each_step_and_does_what_is_missing(
     made = {"prepare", "pack", "seal", "publish", "verify", "train"}
     assert (states := _tasks()).keys() == made
     assert states["train"] == "Failed"
-    (sealed,) = (tmp_path / "builds").glob("*/*/zarr-*")
+    (manifest,) = (tmp_path / "builds").glob("*/*/zarr-*/manifest.json")
+    sealed = manifest.parent
     before = stamps(sealed)
 
     ended = build_and_train(**asked, settings=TINY)

@@ -23,11 +23,13 @@ from sar_data.cli.convert import command as convert
 from sar_data.cli.declaration import Field
 from sar_data.cli.fetch import command as fetch
 from sar_data.cli.leakage import command as leakage
+from sar_data.cli.report import command as report
 from sar_data.cli.train import command as train
 from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
 from sar_data.errors import UsageError
 from sar_data.own.fields import FIELDS
+from sar_data.sealed.opened import Build
 from sar_data.train.request import EvaluateRequest, PredictRequest, TrainRequest
 from sar_data.train.settings import JOBS
 from tests.builder.test_request import WRONG, WRONG_BUILDS
@@ -92,6 +94,37 @@ def test_names_and_defaults_of_a_look_at_leakage_are_the_same() -> None:
     python = _fields(LeakageRequest) | dict.fromkeys(CREW)
     assert _parameters(sar_data.leakage) == _parameters(flow.fn) == python
     assert _typed(leakage) == python | {"path": None}
+
+
+def test_names_and_defaults_of_a_report_are_the_same() -> None:
+    from flows.reports import report as flow
+
+    python = _parameters(sar_data.report)
+    assert python == {"path": NONE, "out": None, "language": "en"}
+    assert _parameters(flow.fn) == python
+    assert _typed(report) == python | {"path": None}
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"language": "de"}, "unknown language 'de'"),
+        ({"out": "page.pdf"}, "expected a file name ending in .html, found .pdf"),
+    ],
+)
+def test_checks_and_messages_of_a_report_are_the_same(
+    choices: dict[str, Any], message: str, sealed: dict[str, Build], tmp_path: Path
+) -> None:
+    from flows.tasks import link_report
+
+    path = sealed["zarr"].path
+    choices = {name: tmp_path / value if name == "out" else value for name, value in choices.items()}
+    with pytest.raises(UsageError, match=re.escape(message)) as python:
+        sar_data.report(path, **choices)
+    with pytest.raises(UsageError) as run:
+        link_report(sealed["zarr"], **choices)
+    assert str(run.value) == str(python.value)
+    _assert_said(CliRunner().invoke(main, ["report", str(path), *_words(choices)]), python.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""The flow that writes the report of a sealed build as one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
+
+from flows.build import check_absolute
+from flows.sentence import explain
+from flows.tasks import link_report
+from flows.types import Absolute
+from sar_data.reports.build import check_name
+from sar_data.reports.words import Language, language_of
+from sar_data.sealed.opened import Build
+
+
+@flow(name="report", description="Write what a build holds and how it was made as a page.", persist_result=False)
+def report(path: Absolute, out: Absolute | None = None, language: Language = "en") -> str:
+    """Write what a sealed build holds and how it was made as one HTML page; return its path.
+
+    Args:
+        path: Folder of the sealed build, absolute.
+        out: File that ends in .html, absolute; none for PATH.report.html beside the build.
+        language: en or zh.
+    """
+    explain()
+    check_absolute(path=path, out=out)
+    unseen: Any = quote(Build.open(path))
+    return str(task(name="report", cache_policy=NO_CACHE, persist_result=False)(link_report)(unseen, out, language))
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError for parameters that `report` would refuse before it opens a file."""
+    check_absolute(path=parameters["path"], out=parameters["out"])
+    language_of(parameters["language"])
+    if parameters["out"] is not None:
+        check_name(parameters["out"])
+
+
+CHECKS = {"report": check}
