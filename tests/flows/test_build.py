@@ -55,7 +55,7 @@ def test_a_build_shows_its_statistics_and_a_page_and_twice_is_nothing_to_do(
 
     manifest = Build.open(Path(first["path"])).manifest
     artifacts = _artifacts(first["path"])
-    assert set(artifacts) == {"bigearthnet-s1-statistics", "bigearthnet-s1-build"}
+    assert set(artifacts) == {"bigearthnet-s1-statistics", "bigearthnet-s1-build", "bigearthnet-s1-report"}
     rows = json.loads(artifacts["bigearthnet-s1-statistics"].data)
     names = {(row["split"], row["band"], row["domain"]) for row in rows}
     assert names == set(itertools.product(("train", "val", "test"), ("VV", "VH"), ("dB", "power")))
@@ -67,6 +67,9 @@ def test_a_build_shows_its_statistics_and_a_page_and_twice_is_nothing_to_do(
     assert page.description == first["path"]
     for fact in (first["content_digest"], first["recipe_digest"], "official, seed 0", "leakage", "train "):
         assert fact in page.data
+    report = Path(f"{first['path']}.report.html")
+    assert report.as_uri() in artifacts["bigearthnet-s1-report"].data
+    assert first["content_digest"] in report.read_text()
 
 
 def test_eurosat_is_a_flow_of_its_own(server: str, tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def _flow(name: str) -> Any:
 def test_a_deployment_builds_its_miniature_by_its_defaults(
     server: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "available", lambda: 1)  # workers of their own would cost more than the miniature
+    monkeypatch.setattr(
+        runners, "available_cores", lambda: 1
+    )  # workers of their own would cost more than the miniature
     dataset = DATASETS[name]
     catalog.synthesise(dataset)(tmp_path / "raw", count=COUNTS.get(dataset, FEW), seed=0)
     built = _flow(name)(source=tmp_path / "raw", out=tmp_path / "out")
