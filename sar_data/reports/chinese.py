@@ -101,7 +101,7 @@ CHINESE = {
     "share": "占比",
     "Policy": "策略",
     "Seed": "随机种子",
-    "Price": "代价",
+    "Cost": "代价",
     "Unused": "未使用",
     "Classes, as shares of samples": "各类别占样本的比例",
     "Classes, as shares of pixels": "各类别占像素的比例",

@@ -12,8 +12,8 @@ from sar_data.reports.page import percent
 from sar_data.reports.words import Words
 from sar_data.sealed.manifest import Manifest
 from sar_data.spec import EVIDENCE, Source, sample_shape
+from sar_data.split.cost import split_cost
 from sar_data.split.policy import SPLITS
-from sar_data.split.price import price_of
 
 Row = tuple[str, str]
 MOST_LINES = 40  # of the recipe, of the lists, of an import
@@ -151,7 +151,7 @@ def splitting(manifest: Manifest, t: Words) -> list[Row]:
         (t("Policy"), policy.policy),
         (t("Seed"), str(policy.seed)),
         *((name, brief(value)) for name, value in policy.parameters.items()),
-        (t("Price"), price_of(manifest.splits, manifest.unused).sentence()),
+        (t("Cost"), split_cost(manifest.splits, manifest.unused).sentence()),
         *((t("Unused"), f"{count:,}: {reason}") for reason, count in sorted(manifest.unused.items())),
     ]
 

@@ -14,7 +14,7 @@ from sar_data.reports.coast import land
 from sar_data.reports.page import drawn
 from sar_data.sealed.leakage import ground_of
 from sar_data.split import frames
-from sar_data.split.ground import Ground
+from sar_data.split.footprints import Footprints
 from sar_data.split.policy import SPLITS
 
 Floats = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ def mapped(index: pa.Table) -> Map | None:
     )
 
 
-def _degrees(ground: Ground) -> Boxes:
+def _degrees(ground: Footprints) -> Boxes:
     """Return the footprints in degrees, NaN where the place on the earth is not known."""
     found = np.full((len(ground), 4), np.nan)
     for name, rows in ground.members.items():
