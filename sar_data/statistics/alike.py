@@ -23,8 +23,7 @@ CANDIDATES = 64
 LEAST = ((0.92, 4.8), (0.7, 6.4))
 """Correlation → standard deviations beyond chance that make two images alike, among 1 image compared with."""
 MORE = 0.8
-"""Standard deviations more for each ten times as many images: on real images less than one in a thousand finds another
-scene alike (docs/leakage.md)."""
+"""Standard deviations more for each ten times as many images. docs/leakage.md has what is found, and what wrongly."""
 JUDGED = 4  # of the candidates: those of the largest correlation
 FREQUENCIES = 6  # along each axis, of a signature
 WINDOW = 13  # cells of a thumbnail's middle that are correlated
