@@ -76,7 +76,7 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     unused = draft.plan.scanned.filter(pa.array([split == UNUSED for split in draft.plan.split], pa.bool_()))
     unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))
     samples = _samples(packed, slots, bands) if statistics else None
-    pictured = packed.append_column("thumbnail", slots.filter(valid)["thumbnail"])
+    pictured = packed.select(["split", "xxh3"]).append_column("thumbnail", slots["thumbnail"].filter(valid))
     duplicates = card(pictured, partial(pixels_share, most=MOST_COMPARED))
     return Joined(_indexed([packed, unused], draft), samples, keys, outcome, duplicates)
 

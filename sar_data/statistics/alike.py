@@ -10,6 +10,7 @@ where both are bright), as Fisher's z in standard deviations.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,10 +29,35 @@ JUDGED = 4  # of the candidates: those of the largest correlation
 FREQUENCIES = 6  # along each axis, of a signature
 WINDOW = 13  # cells of a thumbnail's middle that are correlated
 SHIFTS = tuple(0.375 * step for step in range(-3, 4))  # cells: 8 pixels of 120 are 1.07
-QUERIES, TARGETS, COMPARED = 1024, 8192, 128  # images of a block: what bounds the memory
+QUERIES, TARGETS, COMPARED = 512, 8192, 16  # images of a block: memory that is reused costs no page faults
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+
+
+def _both(weights: npt.NDArray[np.float64]) -> Floats:
+    """Return weights [out², in²] of a square by those [out, in] along each of its axes."""
+    return np.kron(weights, weights).astype(np.float32)
+
+
+def _between(places: Sequence[float], count: int) -> npt.NDArray[np.float64]:
+    """Return the weights [place, cell] by which `count` cells give the values between two of them."""
+    start = (SIDE - WINDOW) / 2 + np.array(places)
+    return np.asarray(np.maximum(1 - np.abs(start[:, None] - np.arange(count)), 0))
+
+
+def _waves() -> npt.NDArray[np.float64]:
+    """Return cosines and sines [wave, cell] of a window. Squared once more, each counts for its mirrors."""
+    frequency = np.arange(HALF)[:, None]
+    turns = 2 * np.pi / WINDOW * frequency * np.arange(WINDOW)
+    weight = np.where(frequency, 2**0.25, 1.0) / np.sqrt(WINDOW)
+    return np.concatenate([np.cos(turns) * weight, np.sin(turns) * weight])
+
+
+HALF = WINDOW // 2 + 1  # frequencies, of which the others are mirrors
+MOVES = _both(_between(SHIFTS, SIDE - WINDOW + 1))  # [move, place]: of windows that begin at a cell
+MIDDLE = _both(_between(range(WINDOW), SIDE)).T  # [cell, cell of the window in the middle]
+WAVES = _both(_waves()).T
 
 
 class Alike(NamedTuple):
@@ -61,12 +87,13 @@ def alike(queries: Thumbs, targets: Thumbs, progress: Progress | None = None) ->
     for start in range(0, len(asked), QUERIES):
         block = slice(start, start + QUERIES)
         rows = asked[block]
-        likeliest = _likeliest(signature(sharp[0][block]), signatures)
+        names, likeliest = np.unique(_likeliest(signature(sharp[0][block]), signatures), return_inverse=True)
+        middles = _middles(sharp[1][names])
         for first in range(0, len(rows), COMPARED):
             part = slice(first, first + COMPARED)
-            best, correlation, beyond = _compared(sharp[0][block][part], sharp[1], likeliest[part])
+            best, correlation, beyond = _compared(sharp[0][block][part], middles, likeliest[part])
             sure = _is_sure(correlation, beyond - MORE * np.log10(len(others)))
-            found.partner[rows[part]] = np.where(sure, others[best], -1)
+            found.partner[rows[part]] = np.where(sure, others[names[best]], -1)
             found.correlation[rows[part]], found.beyond[rows[part]] = correlation, beyond
         if progress:
             progress("compare", start + len(rows), len(asked))
@@ -127,18 +154,29 @@ def _likeliest(queries: Floats, targets: Floats) -> Rows:
     return rows
 
 
-def _compared(queries: Thumbs, targets: Thumbs, candidates: Rows) -> tuple[Rows, Floats, Floats]:
-    """Return the candidate of each query that is farthest beyond chance, its correlation, and how far that is."""
+def _compared(queries: Thumbs, middles: Floats, candidates: Rows) -> tuple[Rows, Floats, Floats]:
+    """Return the candidate of each query that is farthest beyond chance, its correlation, and how far that is.
+
+    Candidates [query, candidate] are rows of the middles [image, band * WINDOW²].
+    """
     bands, row = queries.shape[1], np.arange(len(queries))[:, None]
-    moved = _windows(queries, SHIFTS, flips=True)
-    others = _windows(targets[candidates.ravel()]).reshape(*candidates.shape, -1)
-    every = moved @ others.swapaxes(1, 2)  # [query, variant, candidate]
-    variant, correlation = every.argmax(axis=1), every.max(axis=1)
+    placed = _placed(queries)
+    moved = MOVES @ placed
+    length = np.maximum(np.sqrt(np.einsum("qmd,qmd->qm", moved, moved))[..., None], 1e-6)
+    moved /= length
+    others = middles[candidates]
+    # A shifted window is a mean of unshifted ones: so is what it has in common with another image.
+    every = MOVES @ (_flipped(placed, bands) @ others.swapaxes(1, 2)[:, None])
+    every /= length[:, None]  # [query, flip, move, candidate]
+    correlation = every.max(axis=(1, 2))
     top = np.argsort(-correlation, axis=1, kind="stable")[:, :JUDGED]
-    variant, correlation, others = variant[row, top], correlation[row, top], others[row, top]
-    bright = np.einsum("qcd,qcd->qc", _energy(moved[row, variant], bands), _energy(others, bands))
-    still = _windows(queries)[:, 0]
-    spread = np.einsum("qf,qcf->qc", _spectra(still, bands), _spectra(others, bands))
+    flip, move = np.divmod(every[row, :, :, top].reshape(*top.shape, -1).argmax(axis=2), len(MOVES))
+    correlation, others = correlation[row, top], others[row, top]
+    energy = _energy(moved[row, move], bands)
+    for side in range(2):
+        energy = np.where((flip >> side & 1)[..., None, None], np.flip(energy, side - 2), energy)
+    bright = np.einsum("qcyx,qcyx->qc", energy, _energy(others, bands))
+    spread = np.einsum("qf,qcf->qc", _spectra(moved[:, len(MOVES) // 2], bands), _spectra(others, bands))
     parts = 1 / np.maximum(np.maximum(bright, spread), 1e-6)  # independent ones
     beyond = np.arctanh(np.minimum(correlation, 0.9999)) * np.sqrt(np.maximum(parts - 3, 0))
     best = beyond.argmax(axis=1)[:, None]
@@ -147,25 +185,32 @@ def _compared(queries: Thumbs, targets: Thumbs, candidates: Rows) -> tuple[Rows,
     return partner, likeness, far
 
 
-def _windows(sharp: Thumbs, shifts: Sequence[float] = (0.0,), *, flips: bool = False) -> Floats:
-    """Return unit vectors [image, variant, band * WINDOW²] of the middles of thumbnails, shifted along both axes."""
-    start = (SIDE - WINDOW) / 2 + np.array(shifts)[:, None] + np.arange(WINDOW)
-    weight = np.maximum(1 - np.abs(start[..., None] - np.arange(SIDE)), 0).reshape(-1, SIDE).astype(np.float32)
-    images, bands = sharp.shape[:2]
-    cells = sharp.reshape(images, 1, bands, SIDE, SIDE).astype(np.float32)
-    if flips:
-        turns = itertools.product((slice(None), slice(None, None, -1)), repeat=2)
-        cells = np.concatenate([cells[..., rows, columns] for rows, columns in turns], axis=1)
-    moved = (weight @ cells @ weight.T).reshape(images, -1, bands, len(shifts), WINDOW, len(shifts), WINDOW)
-    found = moved.transpose(0, 1, 3, 5, 2, 4, 6).reshape(images, -1, bands, WINDOW * WINDOW)
-    found = found - found.mean(axis=3, keepdims=True)
-    found = found.reshape(images, found.shape[1], -1)
-    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=2, keepdims=True), 1e-6))
+def _placed(sharp: Thumbs) -> Floats:
+    """Return the windows [image, place, band * WINDOW²] of whole cells, less the mean of each band."""
+    cells = sharp.reshape(*sharp.shape[:2], SIDE, SIDE).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(cells, (WINDOW, WINDOW), axis=(2, 3))
+    found = windows.transpose(0, 2, 3, 1, 4, 5).reshape(len(sharp), len(MOVES[0]), -1, WINDOW * WINDOW)
+    found -= found.mean(axis=3, keepdims=True)
+    return found.reshape(len(sharp), len(MOVES[0]), -1)
+
+
+def _flipped(windows: Floats, bands: int) -> Floats:
+    """Return all four flips [image, flip, place, band * cell] of windows [image, place, band * cell]."""
+    cells = windows.reshape(*windows.shape[:2], bands, WINDOW, WINDOW)
+    turns = (cells, cells[..., ::-1, :], cells[..., ::-1], cells[..., ::-1, ::-1])
+    return np.stack(turns, axis=1).reshape(len(windows), len(turns), *windows.shape[1:])
+
+
+def _middles(sharp: Thumbs) -> Floats:
+    """Return unit vectors [image, band * WINDOW²] of the middles of thumbnails."""
+    found = sharp.astype(np.float32) @ MIDDLE
+    found = (found - found.mean(axis=2, keepdims=True)).reshape(len(sharp), -1)
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6))
 
 
 def _energy(windows: Floats, bands: int) -> Floats:
-    """Return the share of each cell in the square of a window [..., band * cell], all bands together."""
-    return np.asarray((windows.reshape(*windows.shape[:-1], bands, -1) ** 2).sum(axis=-2))
+    """Return the share [..., y, x] of each cell in the square of a window [..., band * cell], all bands together."""
+    return np.asarray((windows.reshape(*windows.shape[:-1], bands, WINDOW, WINDOW) ** 2).sum(axis=-3))
 
 
 def _spectra(windows: Floats, bands: int) -> Floats:
@@ -173,11 +218,11 @@ def _spectra(windows: Floats, bands: int) -> Floats:
 
     They are power spectra and cross spectra of bands, averaged over flips.
     """
-    waves = np.fft.fft2(windows.reshape(*windows.shape[:-1], bands, WINDOW, WINDOW)) / WINDOW
+    waves = windows.reshape(*windows.shape[:-1], bands, -1) @ WAVES
     parts = []
     for i, j in itertools.combinations_with_replacement(range(bands), 2):
-        cross = (waves[..., i, :, :] * waves[..., j, :, :].conj()).real
-        turned = np.roll(cross[..., ::-1], 1, axis=-1)
-        weight = 1.0 if i == j else np.sqrt(2)
-        parts.append(((cross + turned) * (weight / 2)).reshape(*windows.shape[:-1], -1))
-    return np.concatenate(parts, axis=-1).astype(np.float32)
+        cross = (waves[..., i, :] * waves[..., j, :]).reshape(*windows.shape[:-1], 2, HALF, 2, HALF)
+        cross = cross[..., 0, :, :, :] + cross[..., 1, :, :, :]
+        cross = (cross[..., 0, :] + cross[..., 1, :]) * np.float32(1 if i == j else math.sqrt(2))
+        parts.append(cross.reshape(*windows.shape[:-1], -1))
+    return np.concatenate(parts, axis=-1)

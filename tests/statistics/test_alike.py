@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sar_data.statistics.alike import alike, has_structure
+from sar_data.statistics.alike import SHIFTS, WINDOW, alike, has_structure, sharpened
 from sar_data.statistics.tally import survey
 from sar_data.statistics.thumbnail import CELLS, SIDE, Thumbnails, Thumbs
 
@@ -110,6 +112,27 @@ def test_five_planted_near_duplicates_of_each_kind_are_found_and_no_other(
         queries[place] = thumbs([CHANGES[change](fields[source], source)])[0]
     found = alike(queries, targets)
     assert {i: found.partner[i] for i in np.flatnonzero(found.partner >= 0)} == planted
+
+
+def test_the_correlation_is_the_largest_of_all_flips_and_shifts(
+    train: tuple[list[Image], Thumbs], others: Thumbs
+) -> None:
+    def window(thumb: Thumbs, flips: Sequence[int] = (1, 1), shifts: Sequence[float] = (0.0, 0.0)) -> Any:
+        cells: Any = thumb.reshape(2, SIDE, SIDE)[:, :: flips[0], :: flips[1]]
+        for axis, shift in enumerate(shifts, 1):
+            whole, part = np.divmod((SIDE - WINDOW) / 2 + shift + np.arange(WINDOW), 1)
+            first, second = (cells.take(whole.astype(int) + step, axis) for step in (0, 1))
+            part = part.reshape([-1 if other == axis else 1 for other in range(3)])
+            cells = (1 - part) * first + part * second
+        cells = cells - cells.mean(axis=(1, 2), keepdims=True)
+        return cells / np.linalg.norm(cells)
+
+    queries, targets = others[:3], train[1][:4]
+    moves = [(flips, shifts) for flips in product((1, -1), repeat=2) for shifts in product(SHIFTS, repeat=2)]
+    for target in targets[:, None]:
+        still = window(sharpened(target)[0])
+        best = [max((window(query, *move) * still).sum() for move in moves) for query in sharpened(queries)]
+        np.testing.assert_allclose(alike(queries, target).correlation, best, atol=1e-5)
 
 
 def test_the_sea_is_alike_to_no_other_sea_and_the_order_of_blocks_does_not_matter(
