@@ -178,6 +178,7 @@ class _Pass:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.refuse = job.container.refuse
+        self.in_db = np.array([unit == "dB" for unit in job.layout.units])
         self.tally = Tally(job.layout.units) if job.statistics else None
         self.thumbnails = Thumbnails(job.layout.units)
         self.fallbacks = 0
@@ -197,12 +198,13 @@ class _Pass:
                     raise BadRecord(record.files[0].path, f"{record.key}: {reason}")
                 pixels = opened.pixels(record, place)
                 height, width = pixels.size
-                seen = survey(physical(pixels.image[..., :height, :width], layout.scale), pixels.nodata)
+                inside = pixels.image[..., :height, :width]
+                seen = survey(physical(inside, layout.scale), pixels.nodata)
                 filled = None
                 if seen.least <= LOWEST_FILL:
                     image, filled = unfilled(pixels.image, layout.units)
-                    pixels = replace(pixels, image=image)
-                    seen = survey(physical(image[..., :height, :width], layout.scale), pixels.nodata)
+                    pixels, inside = replace(pixels, image=image), image[..., :height, :width]
+                    seen = survey(physical(inside, layout.scale), pixels.nodata)
                 marked = [n == height * width * layout.frames for n in pixels.nodata]
                 if not (self.job.may_be_empty and marked and all(marked)):
                     self._refuse_implausible(record, seen, pixels)
@@ -215,7 +217,7 @@ class _Pass:
             if self.tally:
                 self.tally.add(seen)
                 self.thumbnails.add(seen, (height, width))
-            self._suspect(pixels.image[..., :height, :width], seen, filled)
+            self._suspect(inside, seen, filled)
             self.fallbacks += pixels.fallbacks
             self.narrowed += pixels.narrowed
             if pixels.clipped:
@@ -242,14 +244,14 @@ class _Pass:
             self.suspects[FILL] += filled
         if seen.masked:
             self.suspects[INFINITE] += seen.masked["inf"]
-        self.suspects[BORDER] += bordered(image, self.job.layout.units)
+        if (edges := bordered(image, self.job.layout.units)) is not None:
+            self.suspects[BORDER] += edges
         self.pixels += seen.flat.shape[1]
 
     def _refuse_implausible(self, record: Record, seen: Survey, pixels: Pixels) -> None:
-        in_db = np.array([unit == "dB" for unit in self.job.layout.units])
-        if seen.valid is None and not (in_db.any() and max(-seen.least, seen.most) > MOST_DB):
+        if seen.valid is None and ("dB" not in self.job.layout.units or max(-seen.least, seen.most) <= MOST_DB):
             return
-        bands = self.job.layout.bands
+        bands, in_db = self.job.layout.bands, self.in_db
         empty = np.zeros(len(bands), np.bool_) if seen.valid is None else ~seen.valid.any(axis=1)
         beyond = in_db & ~empty & (np.maximum(np.abs(seen.low), np.abs(seen.high)) > MOST_DB)
         if pixels.unvalued:
@@ -276,8 +278,7 @@ class _Pass:
         arrays = [pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)]
         figures = self.tally.figures() if self.tally else np.empty((0, 0, 0))
         if self.tally:
-            in_db = np.array([unit == "dB" for unit in self.job.layout.units])
-            self.suspects[ZERO] = np.where(in_db, figures[..., ZEROS].sum(axis=0), 0)
+            self.suspects[ZERO] = np.where(self.in_db, figures[..., ZEROS].sum(axis=0), 0)
         offsets = list_offsets(math.prod(figures.shape[1:]) * slot[0] for slot in self.slots)
         thumbs = iter(self.thumbnails.finish() if self.tally else ())
         pictures = [next(thumbs).tobytes() if self.tally and slot[0] else None for slot in self.slots]

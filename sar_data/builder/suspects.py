@@ -34,15 +34,15 @@ def unfilled(image: Image, units: Sequence[str]) -> tuple[Image, Counts]:
     return image, counts
 
 
-def bordered(image: Image, units: Sequence[str]) -> Counts:
+def bordered(image: Image, units: Sequence[str]) -> Counts | None:
     """Return how many pixels [band] of an image [..., band, y, x] lie in edges that have one single value.
 
-    Zeros in dB are counted as such, and not here.
+    Zeros in dB are counted as such, and not here. None is for an image no two of whose corners are equal.
     """
-    counts = np.zeros(len(units), np.int64)
-    if min(image.shape[-2:]) < 2:
-        return counts
     height, width = image.shape[-2:]
+    if min(height, width) < 2:
+        return None
+    counts: Counts | None = None
     corners = image[..., :: height - 1, :: width - 1].reshape(-1, 4).tolist()
     for number, (a, b, c, d) in enumerate(corners):
         band = number % len(units)
@@ -50,6 +50,7 @@ def bordered(image: Image, units: Sequence[str]) -> Counts:
             continue  # it may have been cut to one value there
         if a in (b, c) or d in (b, c):  # speckle has no two equal corners: few images need a closer look
             plane = image.reshape(-1, height, width)[number]
+            counts = np.zeros(len(units), np.int64) if counts is None else counts
             counts[band] += _border(plane, units[band] == "dB")
     return counts
 

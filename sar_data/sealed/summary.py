@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sar_data.record import IGNORE
 from sar_data.sealed.documents import (
@@ -141,11 +143,16 @@ def _percentiles(stats: BandStats, i: int, schema: int = 3) -> list[float]:
     unit, low, high = stats.units[i], float(stats.low[i]), float(stats.high[i])
     if not math.isfinite(low):
         return []
-    first, width, bins = HISTOGRAMS[unit]
-    edges = np.array([low, *(off_axis(v, unit) for v in (first + width * np.arange(bins + 1)).tolist()), high])
-    edges = np.maximum.accumulate(np.clip(edges, low, high))
-    cumulative = np.concatenate([[0], np.cumsum(stats.histogram[i, : bins + 2])])
+    edges = np.maximum.accumulate(np.clip(np.concatenate([[low], _edges(unit), [high]]), low, high))
+    cumulative = np.concatenate([[0], np.cumsum(stats.histogram[i, : len(edges) - 1])])
     if unit == "8-bit" and schema > 2:
         ranks = np.ceil(np.array(PERCENTILES) / 100 * cumulative[-1])
         return [float(place - 2) for place in np.searchsorted(cumulative, ranks)]  # the first bin is below the range
     return [float(v) for v in np.interp(np.array(PERCENTILES) / 100 * cumulative[-1], cumulative, edges)]
+
+
+@cache
+def _edges(unit: str) -> npt.NDArray[np.float64]:
+    """Return the edges of a unit's bins, as its values."""
+    first, width, bins = HISTOGRAMS[unit]
+    return np.array([off_axis(value, unit) for value in (first + width * np.arange(bins + 1)).tolist()])

@@ -7,6 +7,7 @@ single gain a build has had (docs/performance.md). Compiled once a machine.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numba
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from sar_data.record import Image
 from sar_data.statistics.quantiles import ranks_of
-from sar_data.system.native import compile_loop
+from sar_data.system.native import compile_loop, inline
 
 Floats = npt.NDArray[np.float64]
 Power = tuple[Floats, Floats]
@@ -26,6 +27,7 @@ PIXELS = numba.types.Array(numba.f4, 2, "C", readonly=True)  # images may be vie
 F8, I8 = numba.f8[::1], numba.i8[::1]
 F8_2, I8_2 = numba.f8[:, ::1], numba.i8[:, ::1]
 SUMS = 4  # a band: Σ(x - centre), zeros, Σv, Σv²
+SMALL = 64  # pixels that are sorted one by one
 
 
 class Bins(NamedTuple):
@@ -67,10 +69,14 @@ def measure(flat: Image, centre: Floats, bins: Bins, *, decibels: bool = False) 
     if centre.shape != (bands,) or counts[0] != bands or counts[1] < 3 or not flat.shape[1]:
         raise ValueError(f"expected centres and bins of {bands} bands of pixels, found {centre.shape} and {counts}")
     ranks = ranks_of(flat.shape[1])
-    axis = np.array((bins.first, bins.per_unit, decibels))
     out = np.zeros((SUMS + bands + len(ranks.weight), bands))
-    _measure(flat, centre, axis, bins.counts, *ranks, out)
+    _measure(flat, centre, _axis(bins.first, bins.per_unit, decibels), bins.counts, *ranks, out)
     return out
+
+
+@lru_cache(maxsize=64)
+def _axis(first: float, per_unit: float, decibels: bool) -> Floats:
+    return np.array((first, per_unit, decibels))
 
 
 @compile_loop(numba.void(PIXELS, F8, F8, F8_2), reorder=True)
@@ -115,6 +121,19 @@ def _power(flat: Any, centre: Any, total: Any, square: Any) -> None:
         square[i] = product
 
 
+@inline
+def _sort(values: Any) -> None:
+    if len(values) > SMALL:
+        values.sort()
+        return
+    for p in range(1, len(values)):
+        value, q = values[p], p
+        while q > 0 and values[q - 1] > value:
+            values[q] = values[q - 1]
+            q -= 1
+        values[q] = value
+
+
 @compile_loop(numba.void(PIXELS, F8, I8_2, I8, I8_2, F8, F8_2, F8), reorder=True)
 def _histogram(
     flat: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, quantiles: Any, zeros: Any
@@ -124,8 +143,8 @@ def _histogram(
     first, per_bin = np.float32(axis[0]), np.float32(axis[1])
     last = np.uint32(histogram.shape[1] - 1)
     bins, pool = np.empty(pixels, np.uint32), np.empty(pixels, np.float32)
-    counts, tags = np.zeros(histogram.shape[1], np.int32), np.zeros(histogram.shape[1], np.uint8)
-    group_of, tagged, ordered = np.empty_like(ranks), np.empty_like(ranks), np.empty(len(ranks))
+    counts, tags = np.empty(histogram.shape[1], np.int32), np.empty(histogram.shape[1], np.uint8)
+    group_of, ordered = np.empty_like(ranks), np.empty(len(ranks))
     below, begin, end = np.empty_like(ranks), np.empty_like(ranks), np.empty_like(ranks)
     for i in range(bands):
         a, row = flat[i], histogram[i]
@@ -137,16 +156,17 @@ def _histogram(
             low, high = min(low, b), max(high, b)
             nothing += a[p] == 0
         zeros[i] = nothing
+        counts[low : high + 1] = 0
+        tags[low : high + 1] = 0
         for p in range(pixels):
             counts[bins[p]] += 1
         rank, seen, groups, held = 0, 0, 0, 0
         for place in range(low, high + 1):
             count = counts[place]
             row[place] += count
-            counts[place] = 0
             seen += count
             if rank < len(ranks) and ranks[rank] < seen:
-                tagged[groups], below[groups], begin[groups], end[groups] = place, seen - count, held, held
+                below[groups], begin[groups], end[groups] = seen - count, held, held
                 held += count
                 while rank < len(ranks) and ranks[rank] < seen:
                     group_of[rank] = groups
@@ -159,8 +179,7 @@ def _histogram(
                 pool[end[tag - 1]] = a[p]
                 end[tag - 1] += 1
         for group in range(groups):
-            tags[tagged[group]] = 0
-            pool[begin[group] : end[group]].sort()
+            _sort(pool[begin[group] : end[group]])
         for r in range(len(ranks)):
             group = group_of[r]
             ordered[r] = pool[begin[group] + ranks[r] - below[group]]

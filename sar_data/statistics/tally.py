@@ -7,8 +7,9 @@ on its pixels alone. BLAS is avoided on purpose: its order of summation depends 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -45,9 +46,9 @@ def survey(image: Image, nodata: Sequence[int] = ()) -> Survey:
         image = image.swapaxes(0, 1)
     flat = np.ascontiguousarray(image, np.float32).reshape(len(image), -1)
     low, high = flat.min(axis=1), flat.max(axis=1)
-    least, most = float(low.min()), float(high.max())
-    if math.isfinite(least) and math.isfinite(most):  # one NaN would be both of them, an infinity one
-        return Survey(flat, low, high, least, most)
+    lows, highs = low.tolist(), high.tolist()
+    if all(map(math.isfinite, lows)) and all(map(math.isfinite, highs)):  # one NaN would be both of a band's
+        return Survey(flat, low, high, min(lows), max(highs))
     valid = np.isfinite(flat)
     low, high = np.where(valid, flat, np.inf).min(axis=1), np.where(valid, flat, -np.inf).max(axis=1)
     filled = np.array(nodata or [0] * len(flat), np.int64)
@@ -110,6 +111,7 @@ class Tally:
         self._whole: list[_Whole] = []
         self._summed = 0  # of these
         self._rest: list[tuple[int, Figures]] = []  # place and figures of the images that are not whole
+        self._measure: Callable[[Image, Floats], Floats] | None = None
         # The compiled loops take bands of one unit whose values are their own axis.
         first, width, bins = HISTOGRAMS[self._units[0]]
         one = len(set(units)) == 1 and units[0] in LINEAR and not DOMAINS.get(units[0])
@@ -120,8 +122,6 @@ class Tally:
         for reason in REASONS if survey.masked else ():
             self._masked[reason] += survey.masked[reason]
         self._samples += 1
-        np.minimum(self._low, survey.low, out=self._low)
-        np.maximum(self._high, survey.high, out=self._high)
         if self._centre is None:
             self._centre = self._begin(survey)
         if survey.valid is None and self._range[0] <= survey.least and survey.most < self._range[1]:
@@ -131,6 +131,8 @@ class Tally:
             figures = figures_of(survey)
             self._add_masked(survey.flat, self._centre, valid, figures)
             self._rest.append((self._samples - 1, figures))
+            np.minimum(self._low, survey.low, out=self._low)
+            np.maximum(self._high, survey.high, out=self._high)
 
     def _begin(self, survey: Survey) -> Floats:
         """Return the centres of the bands, of the first sample; its further domains get theirs."""
@@ -149,11 +151,13 @@ class Tally:
         return np.asarray(centre)
 
     def _add_whole(self, survey: Survey, centre: Floats) -> None:
-        from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
+        if self._measure is None:
+            from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
 
-        first, width, _ = HISTOGRAMS[self._units[0]]
-        bins = kernel.Bins(first, 1 / width, self._histogram)
-        measured = kernel.measure(survey.flat, centre, bins, decibels=self._units[0] == "dB")
+            first, width, _ = HISTOGRAMS[self._units[0]]
+            bins = kernel.Bins(first, 1 / width, self._histogram)
+            self._measure = partial(kernel.measure, bins=bins, decibels=self._units[0] == "dB")
+        measured = self._measure(survey.flat, centre)
         self._whole.append(_Whole(self._samples - 1, survey.flat.shape[1], survey.low, survey.high, measured))
 
     def _add_masked(self, flat: Image, centre: Floats, valid: Valid, figures: Figures) -> None:
@@ -220,6 +224,8 @@ class Tally:
         from sar_data.statistics.kernel import Measured
 
         self._pixels += sum(image.pixels for image in whole)
+        self._low = np.min([self._low, *(image.low for image in whole)], axis=0)
+        self._high = np.max([self._high, *(image.high for image in whole)], axis=0)
         total = Measured.of(np.sum([image.measured for image in whole], axis=0))
         self._sum += total.linear[:, None]
         self._product += total.square

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numba
@@ -39,24 +38,24 @@ class Thumbnails:
 
     def add(self, survey: Survey, size: tuple[int, int]) -> None:
         """Add one surveyed image of a size (height, width); of several frames the cells are means of all."""
-        means = np.full((len(survey.flat), CELLS), np.nan)
-        if min(size) >= SIDE:
-            if survey.valid is None:
-                _cells(survey.flat, *size, means)
-                means /= _counted(*size, survey.flat.shape[1] // (size[0] * size[1]))
-            else:
-                counts = np.empty_like(means)
-                _cells(np.where(survey.valid, survey.flat, np.float32(0)), *size, means)
-                _cells(survey.valid.astype(np.float32), *size, counts)
-                means = np.divide(means, counts, out=np.full_like(means, np.nan), where=counts > 0)
+        means = np.empty((len(survey.flat), CELLS))
+        if min(size) < SIDE:
+            means[:] = np.nan
+        elif survey.valid is None:
+            _cells(survey.flat, *size, means)
+        else:
+            shares = np.empty_like(means)  # of valid pixels
+            _cells(np.where(survey.valid, survey.flat, np.float32(0)), *size, means)
+            _cells(survey.valid.astype(np.float32), *size, shares)
+            means = np.divide(means, shares, out=np.full_like(means, np.nan), where=shares > 0)
         self._means.append(means)
 
     def finish(self) -> Thumbs:
         """Return the thumbnails of what was added, one image after the other."""
         means = np.array(self._means, np.float64).reshape(len(self._means), len(self._units), CELLS)
-        none = np.zeros((len(means), CELLS), np.int8)  # of a phase, which has no mean like this
-        made = [none if unit == "phase" else quantized(axis(means[:, i], unit)) for i, unit in enumerate(self._units)]
-        return np.stack(made, axis=1)
+        for i, unit in enumerate(self._units):
+            means[:, i] = np.nan if unit == "phase" else axis(means[:, i], unit)  # a phase has no mean like this
+        return quantized(means.reshape(-1, CELLS)).reshape(means.shape)
 
 
 def quantized(values: npt.NDArray[np.floating]) -> Thumbs:
@@ -64,13 +63,6 @@ def quantized(values: npt.NDArray[np.floating]) -> Thumbs:
     out = np.zeros(values.shape, np.int8)
     _quantize(np.ascontiguousarray(values, np.float64), out)
     return out
-
-
-@lru_cache(maxsize=64)
-def _counted(height: int, width: int, frames: int) -> Floats:
-    """Return how many pixels each cell has."""
-    rows, columns = (np.bincount(np.arange(side) * SIDE // side, minlength=SIDE) for side in (height, width))
-    return frames * np.outer(rows, columns).ravel().astype(np.float64)
 
 
 @compile_loop(
@@ -83,17 +75,19 @@ def _cells(flat: Any, height: Any, width: Any, out: Any) -> None:
     for band in range(len(flat)):
         for i in range(SIDE):
             strip[:] = 0.0
+            top, bottom = -(-i * height // SIDE), -(-(i + 1) * height // SIDE)
             for frame in range(frames):
-                for row in range(-(-i * height // SIDE), -(-(i + 1) * height // SIDE)):
+                for row in range(top, bottom):
                     start = (frame * height + row) * width
                     line = flat[band, start : start + width]
                     for x in range(width):
                         strip[x] += line[x]
             for j in range(SIDE):
                 total = 0.0
-                for x in range(-(-j * width // SIDE), -(-(j + 1) * width // SIDE)):
+                left, right = -(-j * width // SIDE), -(-(j + 1) * width // SIDE)
+                for x in range(left, right):
                     total += strip[x]
-                out[band, i * SIDE + j] = total
+                out[band, i * SIDE + j] = total / (frames * (bottom - top) * (right - left))
 
 
 @compile_loop(numba.void(numba.f8[:, ::1], numba.i1[:, ::1]), reorder=True)
