@@ -27,7 +27,7 @@ from sar_data.builder.request import (
     Dtype,
     Format,
 )
-from sar_data.download.fetch import check, check_licence, chosen, fetch_here, folder_of
+from sar_data.download.fetch import check_licence, check_results, fetch_as_user, folder_of, select_sources
 from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress, Say
@@ -328,11 +328,11 @@ def fetch(
     keyring. Raises SourceError where files are to be got by hand, saying how; Unreachable where later may be better.
     """
     spec = catalog.pipeline(name, variant).spec
-    sources = chosen(spec, only)
+    sources = select_sources(spec, only)
     folder = Path(to or folder_of(catalog.pipeline(name).spec, spec)).absolute()
     check_licence(spec, sources, accept_licence)
-    outcomes = fetch_here(sources, folder, mirror=mirror, progress=progress, say=say)
-    check(outcomes)
+    outcomes = fetch_as_user(sources, folder, mirror=mirror, progress=progress, say=say)
+    check_results(outcomes)
     return folder
 
 

@@ -96,19 +96,19 @@ class Itinerary:
 
 def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) -> None:
     """Bring into the source what it lacks; raise SourceError where a person has to get it."""
-    from sar_data.download.fetch import check, fetch_here
+    from sar_data.download.fetch import check_results, fetch_as_user
 
     def tell(name: str, have: int, total: int | None) -> None:
         if progress:
             progress(name, have, total or have)
 
     sources = request.pipeline.spec.sources
-    outcomes = fetch_here(sources, request.source, mirror=request.mirror, progress=tell, say=say)
+    outcomes = fetch_as_user(sources, request.source, mirror=request.mirror, progress=tell, say=say)
     for outcome in outcomes:
         if say:
             came = outcome.file.checksum if outcome.file else outcome.message or outcome.state
             say(f"{outcome.source.file}: {came}")
-    check(outcomes)
+    check_results(outcomes)
 
 
 def _build(request: BuildRequest) -> Steps[BuildResult]:

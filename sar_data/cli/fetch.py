@@ -62,10 +62,10 @@ def command(
     from sar_data import catalog
     from sar_data.cli.listing import listing
     from sar_data.cli.transfers import Transfers
-    from sar_data.download.fetch import check_licence, chosen, fetch_here, folder_of, needs_acceptance
+    from sar_data.download.fetch import check_licence, fetch_as_user, folder_of, needs_acceptance, select_sources
 
     spec = catalog.pipeline(name, variant).spec
-    sources = chosen(spec, only)
+    sources = select_sources(spec, only)
     folder = (folder or folder_of(catalog.pipeline(name).spec, spec)).absolute()
     for line in listing(spec, sources, folder):
         say(line)
@@ -74,7 +74,7 @@ def command(
     note: Note = ctx.obj
     note.kept = lambda: f"what came is kept in {folder}; the same command goes on from there"
     with Transfers() as meter:
-        outcomes = fetch_here(sources, folder, mirror=mirror, progress=meter, say=meter.say)
+        outcomes = fetch_as_user(sources, folder, mirror=mirror, progress=meter, say=meter.say)
     _report(outcomes, folder)
     form = ["--variant", spec.variant] if spec.variant else []
     following = shlex.join(["sar-data", "build", spec.name, *form, "--source", str(folder), "--out", "builds"])

@@ -1,4 +1,4 @@
-"""Who a user is to a host: from the environment, a netrc file or the system's keyring, never from a command line."""
+"""Credentials of a user for a host: from the environment, a netrc file or the keyring, never from a command line."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sar_data.errors import FetchError
 
 
 class Credentials:
-    """Gives each host the Authorization header that was left for it by name, and no other host any.
+    """Gives each host the Authorization header stored for it by name; other hosts get none.
 
-    In this order: SAR_DATA_TOKEN_HOST, or SAR_DATA_USER_HOST with SAR_DATA_PASSWORD_HOST, in `environ`, where HOST is
-    the host in capitals with _ for what is no letter or digit; `machine HOST` in the netrc file, whose `default` is
-    not used. A keyring may ask to be unlocked, so it is asked only once a host has refused.
+    Sources in this order: SAR_DATA_TOKEN_HOST, or SAR_DATA_USER_HOST with SAR_DATA_PASSWORD_HOST, in `environ`, where
+    HOST is the host in capitals with _ for anything but letters and digits; then `machine HOST` in the netrc file,
+    whose `default` is not used. A keyring may ask to be unlocked, so it is used only after a host has refused.
     """
 
     def __init__(self, environ: Mapping[str, str], netrc_file: Path | None) -> None:
@@ -29,34 +29,34 @@ class Credentials:
         return cls(environ, Path(environ.get("NETRC") or Path(environ.get("HOME", "/")) / ".netrc"))
 
     def __call__(self, host: str, refused: bool) -> str | None:
-        """Return the header for a host, None for none; `refused` says that the last one did not do."""
+        """Return the header for a host, None for none; `refused` says that the host refused the last one."""
         if refused and (pair := _from_keyring(host)):
             return _basic(*pair)
-        if token := self._environ.get(f"SAR_DATA_TOKEN_{_capitals(host)}"):
+        if token := self._environ.get(f"SAR_DATA_TOKEN_{_to_upper(host)}"):
             return f"Bearer {token}"
         pair = self.pair(host)
         return _basic(*pair) if pair else None
 
     def pair(self, host: str) -> tuple[str, str] | None:
         """Return user and password for a host from the environment or the netrc file, for a login of another kind."""
-        user, password = (self._environ.get(f"SAR_DATA_{what}_{_capitals(host)}") for what in ("USER", "PASSWORD"))
+        user, password = (self._environ.get(f"SAR_DATA_{kind}_{_to_upper(host)}") for kind in ("USER", "PASSWORD"))
         if user and password:
             return user, password
         return self._from_netrc(host)
 
     def login(self, host: str) -> tuple[str, str] | None:
-        """Return user and password for a host that is known to want them, so that the keyring is asked as well."""
+        """Return user and password for a host that needs them; the keyring is asked as well."""
         return self.pair(host) or _from_keyring(host)
 
     def places(self) -> list[str]:
         """Return where credentials are: names of variables of the environment, and hosts of the netrc file."""
         variables = re.compile(r"SAR_DATA_(TOKEN|USER|PASSWORD)_|AWS_(ACCESS_KEY_ID|PROFILE)$")
-        given = sorted(name for name, value in self._environ.items() if value and variables.match(name))
-        return [*given, *(f"{host} in {self._netrc_file}" for host in sorted(self._hosts()))]
+        names = sorted(name for name, value in self._environ.items() if value and variables.match(name))
+        return [*names, *(f"{host} in {self._netrc_file}" for host in sorted(self._hosts()))]
 
     def _from_netrc(self, host: str) -> tuple[str, str] | None:
-        found = self._hosts().get(host)
-        return (found[0], found[2] or "") if found else None
+        entry = self._hosts().get(host)
+        return (entry[0], entry[2] or "") if entry else None
 
     def _hosts(self) -> Mapping[str, tuple[str, str | None, str | None]]:
         """Return what the netrc file has; raise FetchError for one that cannot be read."""
@@ -67,7 +67,7 @@ class Credentials:
         except netrc.NetrcParseError as error:
             # Its message quotes what it could not read, which may be a password.
             where = f"{self._netrc_file}, line {error.lineno}"
-            raise FetchError(f"{where}: expected a netrc entry, found what is none: correct it") from None
+            raise FetchError(f"{where}: expected a netrc entry, found another line: correct it") from None
         except UnicodeDecodeError:
             raise FetchError(
                 f"{self._netrc_file}: expected a netrc file in UTF-8, found other bytes: correct it"
@@ -84,13 +84,13 @@ def _from_keyring(host: str) -> tuple[str, str] | None:
     except ImportError:
         return None
     try:
-        found = keyring.get_credential(host, None)
+        credential = keyring.get_credential(host, None)
     except KeyringError:
         return None
-    return (found.username, found.password) if found else None
+    return (credential.username, credential.password) if credential else None
 
 
-def _capitals(host: str) -> str:
+def _to_upper(host: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", host.upper())
 
 

@@ -1,4 +1,4 @@
-"""The digest of a file that is still being written, computed beside the writer."""
+"""The digest of a file that is still being written, computed by a thread beside the writer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-BLOCK = 1 << 18  # stays in a core's own cache between the read and the hash
+BLOCK = 1 << 18  # stays in a core's own cache between read and hash
 ALGORITHMS = ("md5", "sha1", "sha256", "sha512")
 
 
-class Follower:
-    """A thread that hashes a file from its beginning as far as `advance` says that it stands.
+class FileHasher:
+    """A thread that hashes a file up to the position given by `advance`.
 
-    What an earlier process left is hashed while the rest is on its way, and hashing runs on a core of its own: OpenSSL
-    lets go of the interpreter. Use as a context manager.
+    It hashes the bytes of an earlier process while further ones arrive, on a core of its own: OpenSSL releases the
+    interpreter's lock. Use as a context manager.
     """
 
     def __init__(self, descriptor: int, algorithm: str) -> None:
@@ -34,19 +34,19 @@ class Follower:
         self._thread.start()
 
     def advance(self, to: int) -> None:
-        """Say that the bytes before `to` stand."""
+        """Say that the bytes before `to` are written."""
         with self._changed:
             self._stands = to
             self._changed.notify_all()
 
     def restart(self) -> None:
-        """Forget the file's bytes: it begins anew."""
+        """Start again from the beginning of the file."""
         with self._changed:
             self._digest = hashlib.new(self._algorithm, usedforsecurity=False)
             self._stands = self._done = 0
 
     def result(self) -> str:
-        """Wait for the bytes that stand; return "algorithm:digest"."""
+        """Wait until all written bytes are hashed; return "algorithm:digest"."""
         with self._changed:
             self._changed.wait_for(lambda: self._done >= self._stands or self._failed)
             if self._failed is not None:
@@ -88,8 +88,8 @@ class Follower:
         self._thread.join()
 
 
-def of_file(path: Path, algorithm: str, step: Callable[[int], None]) -> str:
-    """Return the "algorithm:digest" of a file; `step` is told the bytes read, block by block."""
+def hash_file(path: Path, algorithm: str, step: Callable[[int], None]) -> str:
+    """Return the "algorithm:digest" of a file; `step` gets the number of bytes read so far, block by block."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
     have, block = 0, memoryview(bytearray(BLOCK))
     with path.open("rb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Bring a dataset's sources into a folder: fetch what can be fetched, verify what is there, say what is missing."""
+"""Fetch a dataset's sources into a folder, verify the existing files, and report the missing ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from urllib.parse import quote, urlsplit
 
 from sar_data.download import ledger
 from sar_data.download.credentials import Credentials
-from sar_data.download.http import Offline, Stopped, Web, shown
+from sar_data.download.http import Offline, Stopped, Web, redact
 from sar_data.download.ledger import Entry, Ledger
-from sar_data.download.target import Fetched, Wanted
+from sar_data.download.target import Target, VerifiedFile
 from sar_data.download.transfer import TransferProgress, download
 from sar_data.errors import FetchError, SarDataError, SourceError, TargetError, Unreachable, UsageError, unknown
 from sar_data.naming import MOST
@@ -26,8 +26,8 @@ from sar_data.progress import Say
 from sar_data.spec import DatasetSpec, Source
 
 State = Literal["fetched", "found", "missing", "failed"]
-AT_ONCE = 4  # files; more would only take turns on one line, and public archives limit connections
-# SPDX names of licences under which anyone may fetch and use data without agreeing to anything first.
+MAX_PARALLEL = 4  # files; more would share the same connection, and public archives limit connections
+# SPDX names of licences that allow anyone to fetch and use data without prior agreement.
 OPEN = {
     "Apache-2.0",
     "CC0-1.0",
@@ -44,11 +44,11 @@ OPEN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchResult:
-    """What became of a source: its verified file, or in `message` why not; `passing` if later may be better."""
+    """The result for a source: its verified file, or in `message` the reason; `passing` if a retry may succeed."""
 
     source: Source
     state: State
-    file: Fetched | None = None
+    file: VerifiedFile | None = None
     message: str = ""
     passing: bool = False
 
@@ -61,23 +61,23 @@ class FetchResult:
         return "published" if self.source.checksum else "observed"
 
 
-def chosen(spec: DatasetSpec, only: Sequence[str]) -> tuple[Source, ...]:
-    """Return the sources whose names fit one of the shell patterns, all if there are none.
+def select_sources(spec: DatasetSpec, only: Sequence[str]) -> tuple[Source, ...]:
+    """Return the sources whose names match one of the shell patterns, all without patterns.
 
-    Raises UsageError for a pattern that fits nothing.
+    Raises UsageError for a pattern that matches nothing.
     """
     for pattern in only:
-        if not any(_fits(source, pattern) for source in spec.sources):
+        if not any(_matches(source, pattern) for source in spec.sources):
             raise unknown(f"source of {spec.name}", pattern, [source.name for source in spec.sources])
-    return tuple(s for s in spec.sources if not only or any(_fits(s, pattern) for pattern in only))
+    return tuple(s for s in spec.sources if not only or any(_matches(s, pattern) for pattern in only))
 
 
 def folder_of(spec: DatasetSpec, variant: DatasetSpec) -> Path:
-    """Return where a variant's sources go if nobody says: raw/NAME, or raw/NAME-VARIANT where they are its own."""
+    """Return the default folder of a variant's sources: raw/NAME, or raw/NAME-VARIANT where it has its own."""
     return Path("raw", variant.name if variant.sources == spec.sources else f"{variant.name}-{variant.variant}")
 
 
-def _fits(source: Source, pattern: str) -> bool:
+def _matches(source: Source, pattern: str) -> bool:
     return fnmatchcase(source.name, pattern) or fnmatchcase(source.file, pattern)
 
 
@@ -87,12 +87,12 @@ def web_of(environ: Mapping[str, str]) -> Web:
 
 
 def needs_acceptance(spec: DatasetSpec, sources: Iterable[Source]) -> bool:
-    """Say whether the licence has to be agreed to first; for what is got by hand that was done there."""
+    """Say whether the user must agree to the licence first; for manual sources this happens at the publisher."""
     return spec.licence not in OPEN and not all(source.manual for source in sources)
 
 
 def check_licence(spec: DatasetSpec, sources: Iterable[Source], accepted: bool) -> None:
-    """Raise UsageError where the licence has to be agreed to first, and was not."""
+    """Raise UsageError where the user must agree to the licence first, and has not."""
     if needs_acceptance(spec, sources) and not accepted:
         terms = spec.licence or "no stated licence: ask its publisher what you may do with it"
         raise UsageError(
@@ -101,18 +101,20 @@ def check_licence(spec: DatasetSpec, sources: Iterable[Source], accepted: bool) 
         )
 
 
-def check(outcomes: Iterable[FetchResult]) -> None:
-    """Raise unless every file is there: Unreachable where later may be better, SourceError where a person is needed."""
+def check_results(outcomes: Iterable[FetchResult]) -> None:
+    """Raise unless every file is there: Unreachable where a retry may succeed, SourceError where a person must act."""
     bad = [outcome for outcome in outcomes if not outcome.there]
     if not bad:
         return
-    said = "; ".join(f"{one.source.file}: {one.state}: {one.message} ({one.source.url})" for one in bad[:MOST])
-    said += f"; and {len(bad) - MOST} more" if len(bad) > MOST else ""
-    if any(one.state == "failed" and not one.passing for one in bad):
-        raise FetchError(said)
-    if any(one.passing for one in bad):
-        raise Unreachable(said)
-    raise SourceError(said)
+    message = "; ".join(
+        f"{outcome.source.file}: {outcome.state}: {outcome.message} ({outcome.source.url})" for outcome in bad[:MOST]
+    )
+    message += f"; and {len(bad) - MOST} more" if len(bad) > MOST else ""
+    if any(outcome.state == "failed" and not outcome.passing for outcome in bad):
+        raise FetchError(message)
+    if any(outcome.passing for outcome in bad):
+        raise Unreachable(message)
+    raise SourceError(message)
 
 
 def fetch(
@@ -125,35 +127,35 @@ def fetch(
     progress: TransferProgress | None = None,
     say: Say | None = None,
 ) -> list[FetchResult]:
-    """Bring sources into `folder`, several at once, and record what is verified; return what became of each.
+    """Fetch sources into `folder`, several at once, and record the verified files; return the result of each.
 
-    One that fails stops no other, but a full disk stops all, and where no host can be reached that is one error
-    (Unreachable). `mirror` is the address of a folder that has the files under their names, asked instead of the
+    A failing source does not stop the others, but a full disk stops all, and where no host can be reached this is one
+    error (Unreachable). `mirror` is the address of a folder with the files under their names, used instead of the
     publishers. `now` gives the time for the record.
     """
     sources = tuple(sources)
-    known = ledger.read(folder)
-    wanted = [(source, _wanted(source, known, mirror)) for source in sources]
-    _check_space([want for source, want in wanted if not source.manual], folder)
+    ledger_before = ledger.read(folder)
+    targets = [(source, _target_of(source, ledger_before, mirror)) for source in sources]
+    _check_space([target for source, target in targets if not source.manual], folder)
     offline: list[Offline] = []
 
-    def one(source: Source, want: Wanted) -> FetchResult:
-        path = folder / want.name
+    def fetch_source(source: Source, target: Target) -> FetchResult:
+        path = folder / target.name
         if source.manual and not path.exists():
             return FetchResult(source=source, state="missing", message=source.manual)
         if source.manual and path.is_dir():
             return FetchResult(source=source, state="found", message="a folder, whose files the build checks")
         try:
-            file = download(want, folder, web=web, progress=progress, say=say)
+            file = download(target, folder, web=web, progress=progress, say=say)
             outcome = FetchResult(source=source, state="fetched" if file.url else "found", file=file)
             entry = Entry(
-                url=file.url or _recorded(known, want) or shown(source.url),
+                url=file.url or _recorded_url(ledger_before, target) or redact(source.url),
                 bytes=file.bytes,
                 checksum=file.checksum,
                 kind=outcome.kind,
                 time=now(),
             )
-            ledger.record(folder, want.name, entry)
+            ledger.record(folder, target.name, entry)
         except (TargetError, Stopped):
             web.halt()
             raise
@@ -165,13 +167,13 @@ def fetch(
             )
         return outcome
 
-    outcomes = _together([partial(one, *pair) for pair in wanted], web)
+    outcomes = _run_jobs([partial(fetch_source, *pair) for pair in targets], web)
     if offline and not web.answered.is_set():
         raise Offline(f"{web.away()}. What is in {folder} is kept: run the same command again")
     return outcomes
 
 
-def fetch_here(
+def fetch_as_user(
     sources: Iterable[Source],
     folder: Path,
     *,
@@ -179,7 +181,7 @@ def fetch_here(
     progress: TransferProgress | None = None,
     say: Say | None = None,
 ) -> list[FetchResult]:
-    """Fetch as the user of this process: with the credentials of the environment, and the time of its clock."""
+    """Fetch as the user of this process, with the credentials of its environment and the time of its clock."""
     with web_of(os.environ) as web:
         return fetch(
             sources,
@@ -192,12 +194,12 @@ def fetch_here(
         )
 
 
-def _together(jobs: Iterable[Callable[[], FetchResult]], web: Web) -> list[FetchResult]:
+def _run_jobs(jobs: Iterable[Callable[[], FetchResult]], web: Web) -> list[FetchResult]:
     """Run jobs in threads; raise what one of them raises, once all have ended."""
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch") as pool:
+    with ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="fetch") as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
-            # The one that failed is told of, not those that it stopped.
+            # Raise the error that caused the stop, not those of the stopped jobs.
             failed = [error for future in futures if (error := future.exception())]
         except BaseException:
             web.halt()
@@ -207,37 +209,37 @@ def _together(jobs: Iterable[Callable[[], FetchResult]], web: Web) -> list[Fetch
     return [future.result() for future in futures]
 
 
-def _wanted(source: Source, known: Ledger, mirror: str | None) -> Wanted:
-    urls = (source.url, *source.mirrors) if mirror is None else (_below(mirror, source.file),)
+def _target_of(source: Source, recorded: Ledger, mirror: str | None) -> Target:
+    urls = (source.url, *source.mirrors) if mirror is None else (_mirror_url(mirror, source.file),)
     urls = () if source.manual else urls
-    seen = known.files.get(source.file)
-    return Wanted(
-        name=source.file, urls=urls, checksum=source.checksum, seen=seen.checksum if seen else None, size=source.size
+    entry = recorded.files.get(source.file)
+    return Target(
+        name=source.file, urls=urls, checksum=source.checksum, seen=entry.checksum if entry else None, size=source.size
     )
 
 
-def _below(mirror: str, name: str) -> str:
+def _mirror_url(mirror: str, name: str) -> str:
     parts = urlsplit(mirror)
     if parts.scheme not in ("http", "https", "s3") or parts.query or parts.fragment or parts.username is not None:
         raise UsageError(
-            f"`mirror={shown(mirror)}`: expected the https, http or s3 address of a folder, without user, password or "
-            "query (credentials belong into ~/.netrc)"
+            f"`mirror={redact(mirror)}`: expected the https, http or s3 address of a folder, without user, password or "
+            "query (credentials belong in ~/.netrc)"
         )
     return f"{mirror.rstrip('/')}/{quote(name)}"
 
 
-def _recorded(known: Ledger, want: Wanted) -> str | None:
-    entry = known.files.get(want.name)
+def _recorded_url(recorded: Ledger, target: Target) -> str | None:
+    entry = recorded.files.get(target.name)
     return entry.url if entry else None
 
 
-def _check_space(wanted: Iterable[Wanted], folder: Path) -> None:
-    """Raise TargetError where the published sizes of what is missing exceed the free space."""
+def _check_space(targets: Iterable[Target], folder: Path) -> None:
+    """Raise TargetError where the published sizes of the missing files exceed the free space."""
     need = 0
-    for want in wanted:
-        part = folder / f"{want.name}.part"
-        if want.size is not None and not (folder / want.name).exists():
-            need += max(0, want.size - (part.stat().st_size if part.exists() else 0))
+    for target in targets:
+        part = folder / f"{target.name}.part"
+        if target.size is not None and not (folder / target.name).exists():
+            need += max(0, target.size - (part.stat().st_size if part.exists() else 0))
     free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
     if free < need:
         raise TargetError(

@@ -20,7 +20,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class Entry(BaseModel):
     """A verified file: `published` if its publisher names the checksum, `observed` if it is that of first sight.
 
-    `url` is where it came from, without what may be secret; `time` is when it was first verified (UTC, ISO 8601).
+    `url` is where it came from, redacted; `time` is when it was first verified (UTC, ISO 8601).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,9 +49,9 @@ def read(folder: Path) -> Ledger:
     except FileNotFoundError:
         return Ledger()
     except (OSError, ValueError) as error:
-        found = first_flaw(error) if isinstance(error, ValidationError) else f"it cannot be read: {error!s:.200}"
+        reason = first_flaw(error) if isinstance(error, ValidationError) else f"it cannot be read: {error!s:.200}"
         raise FetchError(
-            f"{path}: expected what an earlier fetch wrote, but {found}. Move it away; the files are verified again"
+            f"{path}: expected what an earlier fetch wrote, but {reason}. Move it away; the files are verified again"
         ) from None
 
 

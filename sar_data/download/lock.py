@@ -15,13 +15,13 @@ LOOK_AGAIN_S = 0.1
 
 
 @contextmanager
-def held(target: Path, wait: Callable[[float], object], say: Callable[[str], None]) -> Iterator[Part | None]:
-    """Lock the part of `target`; yield None where the target is there, maybe published by another process just now.
+def lock_part(target: Path, wait: Callable[[float], object], say: Callable[[str], None]) -> Iterator[Part | None]:
+    """Lock the part of `target`; yield None where the target exists, perhaps published by another process just now.
 
-    Another holder is waited for, and named through `say`. The lock ends with the process, and an empty part with
-    the block. `wait` sleeps so many seconds, and may raise.
+    Waits for another process, and reports it through `say`. The lock ends with the process; an empty part is removed at
+    the end of the block. `wait` sleeps for a number of seconds, and may raise.
     """
-    descriptor = _acquired(target, wait, say)
+    descriptor = _acquire(target, wait, say)
     if descriptor is None:
         yield None
         return
@@ -32,50 +32,50 @@ def held(target: Path, wait: Callable[[float], object], say: Callable[[str], Non
         try:
             yield part
         finally:
-            _leave(part)
+            _remove_empty(part)
     finally:
         locks.release(descriptor)
 
 
-def _acquired(target: Path, wait: Callable[[float], object], say: Callable[[str], None]) -> int | None:
-    """Return the descriptor of the locked part, None once the target is there."""
-    path, said = part_path(target), False
+def _acquire(target: Path, wait: Callable[[float], object], say: Callable[[str], None]) -> int | None:
+    """Return the descriptor of the locked part, None once the target exists."""
+    path, reported = part_path(target), False
 
-    def opened() -> int:
+    def open_part() -> int:
         with durable.explain_errors(target, "to"):
             target.parent.mkdir(parents=True, exist_ok=True)
             return private.open_file(path, os.O_RDWR | os.O_CREAT)
 
-    def busy() -> None:
-        nonlocal said
+    def on_busy() -> None:
+        nonlocal reported
         note = read_note(note_path(target))
-        if note.pid and not said:
-            said = True
+        if note.pid and not reported:
+            reported = True
             say(f"{target.name}: process {note.pid} on {note.host} is fetching it: waiting for it")
         wait(LOOK_AGAIN_S)
 
     if target.exists():
-        if not path.exists():  # else its holder is about to clear up
+        if not path.exists():  # else its owner is about to clean up
             note_path(target).unlink(missing_ok=True)
             _sweep(target)
         return None
     try:
-        descriptor = locks.acquire(path, opened, busy)
+        descriptor = locks.acquire(path, open_part, on_busy)
     except SarDataError:
         raise
     except OSError as error:
         raise TargetError(f"{target.parent}: expected a disk that locks files: {error.strerror}") from error
     if not target.exists():
         return descriptor
-    path.unlink()  # published after it was looked for, so this part is a new one
+    path.unlink()  # published after the first look, so this part is a new one
     locks.release(descriptor)
     note_path(target).unlink(missing_ok=True)
     _sweep(target)
     return None
 
 
-def _leave(part: Part) -> None:
-    """Remove a part without bytes, so that nothing is left where nothing was begun."""
+def _remove_empty(part: Part) -> None:
+    """Remove a part without bytes."""
     path = part_path(part.target)
     with suppress(FileNotFoundError):
         if not part.have and locks.is_at(part.descriptor, path):
@@ -84,5 +84,5 @@ def _leave(part: Part) -> None:
 
 
 def _sweep(target: Path) -> None:
-    """Remove the notes that killed processes did not finish."""
+    """Remove unfinished notes of killed processes."""
     durable.sweep(target.parent, note_path(target).name)

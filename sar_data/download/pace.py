@@ -1,19 +1,19 @@
-"""A lowest speed: a server that gives a byte now and then is as good as one that hangs up."""
+"""A minimum speed: a server that sends a byte now and then is treated as one that hangs."""
 
 from __future__ import annotations
 
 import time
 
-from sar_data.download.response import Again
+from sar_data.download.response import Retry
 from sar_data.download.retry import Patience
 
 
-class Stalled(Again):
-    """Bytes come too slowly to wait for the rest; those that came are no sign that it gets on."""
+class Stalled(Retry):
+    """Bytes arrive too slowly to wait for the others; this counts as no progress."""
 
 
 class Pace:
-    """Counts the bytes of one answer; raise Stalled where they were too few over `patience.over_s` seconds."""
+    """Counts the bytes of one response; raises Stalled where there were too few over `patience.over_s` seconds."""
 
     def __init__(self, patience: Patience, where: str) -> None:
         self._patience = patience
@@ -22,7 +22,7 @@ class Pace:
         self._size = 0
 
     def step(self, size: int) -> None:
-        """Count bytes that came."""
+        """Count received bytes."""
         self._size += size
         waited_s = time.monotonic() - self._since
         if waited_s < self._patience.over_s:

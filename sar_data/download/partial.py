@@ -1,4 +1,4 @@
-"""A file that is being fetched: the bytes that came in NAME.part, what is known of them in NAME.part.json."""
+"""A file during its download: its bytes in NAME.part, the facts about them in NAME.part.json."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Where the kept bytes come from and how the server recognises the file; who holds it, and since which boot."""
+    """The origin of the kept bytes, how the server identifies the file, which process owns it, and since which boot."""
 
     url: str = ""
     validator: str = ""
@@ -30,7 +30,7 @@ class Note:
 
 
 class Part:
-    """The bytes that came so far, `have` of them. Written to the file at once, so that a killed process loses none."""
+    """The `have` bytes received so far, written to the file at once, so that a killed process loses none."""
 
     def __init__(self, target: Path, descriptor: int) -> None:
         self.target = target
@@ -41,27 +41,27 @@ class Part:
         os.lseek(descriptor, self.have, os.SEEK_SET)
 
     def resumable(self, url: str, checksum: str | None) -> bool:
-        """Say whether what is kept can be gone on with from `url`.
+        """Say whether the download can resume from `url`.
 
-        Where a checksum has the last word, bytes of any mirror will do. Else they must be recognisable, of the same
-        address, and not from before a restart of the machine, which may have lost what was not yet on the disk.
+        With a checksum, bytes of any mirror will do. Without one they must have a validator and the same address, and
+        be newer than the last restart of the machine, which may have lost unflushed bytes.
         """
         note = self.note
         if not self.have or not note.url or (note.total is not None and self.have > note.total):
             return False
-        return checksum is not None or (note.url == url and bool(note.validator) and note.boot == _boot())
+        return checksum is not None or (note.url == url and bool(note.validator) and note.boot == _read_boot_id())
 
     def begin(self, url: str, validator: str, total: int | None) -> None:
-        """Forget what is kept; remember where the bytes come from that will be appended."""
+        """Drop the kept bytes; remember the source of the bytes to come."""
         self.drop()
-        self.note = replace(self.note, url=url, validator=validator, total=total, boot=_boot())
+        self.note = replace(self.note, url=url, validator=validator, total=total, boot=_read_boot_id())
         self.sign()
 
     def drop(self) -> None:
-        """Forget what is kept."""
+        """Drop the kept bytes."""
         if not self.have:
             return
-        # Before the note: a killed process must not leave old bytes under a new file's name.
+        # Before the note: a killed process must not leave old bytes under a new note.
         with durable.explain_errors(self.target, "to"):
             os.ftruncate(self.descriptor, 0)
             os.lseek(self.descriptor, 0, os.SEEK_SET)
@@ -73,10 +73,10 @@ class Part:
         try:
             self._file.write(block)
         except OSError as error:
-            # A write cut short by a full disk may have left some of its bytes.
+            # A write to a full disk may have written some of its bytes.
             self.have = os.fstat(self.descriptor).st_size
             if durable.is_full(error) and self.note.total:
-                self.check_space(self.note.total - self.have)  # which knows what is needed
+                self.check_space(self.note.total - self.have)  # this error says how much is needed
             with durable.explain_errors(self.target, "to"):
                 raise
         self.have += len(block)
@@ -85,7 +85,7 @@ class Part:
         return os.pread(self.descriptor, size, 0)
 
     def check_space(self, need: int) -> None:
-        """Raise TargetError unless the disk has room for so many bytes more."""
+        """Raise TargetError unless the disk has `need` bytes of free space."""
         free = shutil.disk_usage(self.target.parent).free
         if free < need:
             raise TargetError(
@@ -94,7 +94,7 @@ class Part:
             )
 
     def publish(self) -> None:
-        """Give the file its name, once its bytes are on the disk."""
+        """Rename the part to the file's name, once its bytes are on the disk."""
         with durable.explain_errors(self.target, "to"):
             os.fsync(self.descriptor)
             os.replace(part_path(self.target), self.target)
@@ -102,7 +102,7 @@ class Part:
             note_path(self.target).unlink(missing_ok=True)
 
     def reject(self) -> Path:
-        """Put the bytes aside under a name that nothing reads, in the place of earlier ones; return it."""
+        """Rename the bytes to a name that nothing reads, replacing earlier ones; return the path."""
         aside = self.target.with_name(self.target.name + REJECTED)
         with durable.explain_errors(self.target, "to"):
             os.replace(part_path(self.target), aside)
@@ -110,33 +110,35 @@ class Part:
         return aside
 
     def sign(self) -> None:
-        """Write the note, which also says who holds the file."""
+        """Write the note, which also names the process that owns the file."""
         with durable.explain_errors(self.target, "to"):
             durable.write(note_path(self.target), json.dumps(asdict(self.note), indent=1).encode(), sync=False)
 
 
 def part_path(target: Path) -> Path:
-    """Return where the bytes of a target are while it is fetched."""
+    """Return the path of the bytes of a target during its download."""
     return target.with_name(target.name + PART)
 
 
 def note_path(target: Path) -> Path:
-    """Return where the note of a target is while it is fetched."""
+    """Return the path of the note of a target during its download."""
     return target.with_name(f"{target.name}{PART}.json")
 
 
 def read_note(path: Path) -> Note:
-    """Return a note; an empty one where there is none that can be read."""
+    """Return a note; an empty one where it is missing or invalid."""
     try:
-        found: Any = json.loads(path.read_bytes())
-        note = Note(**{field.name: found[field.name] for field in fields(Note)})
+        document: Any = json.loads(path.read_bytes())
+        note = Note(**{field.name: document[field.name] for field in fields(Note)})
     except (OSError, ValueError, KeyError, TypeError):
         return Note()
-    kept = isinstance(note.total, int | None) and all(isinstance(x, str) for x in (note.url, note.validator, note.boot))
-    return note if kept else Note()
+    is_valid = isinstance(note.total, int | None) and all(
+        isinstance(x, str) for x in (note.url, note.validator, note.boot)
+    )
+    return note if is_valid else Note()
 
 
-def _boot() -> str:
+def _read_boot_id() -> str:
     try:
         return BOOT.read_text().strip()
     except OSError:

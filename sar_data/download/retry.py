@@ -1,4 +1,4 @@
-"""When to ask a server again: full jitter, and what the server itself asks for."""
+"""When to retry a request: full jitter, and the delay that the server asks for."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from email.utils import parsedate_to_datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a server is waited for, in seconds; `attempts` counts failures in a row without a new byte.
+    """How long to wait for a server, in seconds; `attempts` counts failures in a row without a new byte.
 
-    A Retry-After beyond `obeyed_s` ends the attempts, since nobody watches a terminal for that long. An answer that
-    gives fewer than `least_bytes_s` bytes a second over `over_s` seconds has failed. Where no server has answered yet,
-    a host to which no connection can be made is asked `refusals` times, for the fault is likely to be on this side.
+    A Retry-After above `max_requested_s` ends the attempts, because nobody watches a terminal for that long. A response
+    with fewer than `least_bytes_s` bytes a second over `over_s` seconds has failed. Where no server has answered yet,
+    an unreachable host is tried `refusals` times, because the problem is probably on this side.
     """
 
     attempts: int = 8
     first_s: float = 1.0
     most_s: float = 60.0
-    obeyed_s: float = 300.0
+    max_requested_s: float = 300.0
     connect_s: float = 20.0
     read_s: float = 60.0
     least_bytes_s: float = 1000.0
     over_s: float = 60.0
     refusals: int = 2
 
-    def delay(self, failures: int, asked_s: float | None) -> float:
+    def delay(self, failures: int, requested_s: float | None) -> float:
         """Return how long to wait after so many failures in a row.
 
         Full jitter spreads clients that failed together (M. Brooker, "Exponential Backoff And Jitter", AWS 2015).
         """
         jitter = random.uniform(0, min(self.most_s, self.first_s * 2 ** (failures - 1)))
-        return jitter if asked_s is None else asked_s + min(jitter, self.first_s)
+        return jitter if requested_s is None else requested_s + min(jitter, self.first_s)
 
 
-def asked_delay(value: str | None, date: str | None) -> float | None:
+def requested_delay(value: str | None, date: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None where it asks for nothing.
 
-    A point in time is taken from the answer's own Date, since the server's clock need not be ours.
+    A date is compared with the Date of the response, since the clocks may differ.
     """
     if value is not None and value.strip().isdecimal():
         return float(value)

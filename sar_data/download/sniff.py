@@ -1,4 +1,4 @@
-"""Say by its first bytes whether a file can be what its name says."""
+"""Check by its first bytes whether a file has the type that its name says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sar_data.download.response import BY_HAND
 from sar_data.errors import FetchError
 
 HEAD_BYTES = 512
-# Ending → bytes at an offset, any of which will do.
+# Suffix → alternative bytes at an offset.
 MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
     ".zip": (0, (b"PK\x03\x04", b"PK\x05\x06")),
     ".gz": (0, (b"\x1f\x8b",)),
@@ -20,8 +20,8 @@ MAGIC: dict[str, tuple[int, tuple[bytes, ...]]] = {
 PAGE = (b"<!doctype html", b"<html")
 
 
-def check(name: str, head: bytes) -> None:
-    """Raise FetchError unless the first HEAD_BYTES of a file fit its name."""
+def check_head(name: str, head: bytes) -> None:
+    """Raise FetchError unless the first HEAD_BYTES of a file match its name."""
     if head.lstrip().lower().startswith(PAGE) and not name.endswith((".html", ".htm")):
         raise FetchError(f"{name}: expected the file, found an HTML page: a login, a form or an error. {BY_HAND}")
     for ending, (at, magics) in MAGIC.items():

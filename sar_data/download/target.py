@@ -1,4 +1,4 @@
-"""A file that is wanted, how it is known to be the right one, and what was found."""
+"""A file to fetch, how it is verified, and the verified file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FIRST_SIGHT = "sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A file to fetch: its name on disk, its addresses in the order they are tried, and how it is known.
+class Target:
+    """A file to fetch: its name on disk, its addresses in order, and how it is verified.
 
     `checksum` is "md5:…" or "sha256:…" as published. `seen` is one recorded at first sight, which the file must still
     have. `size` is exact, in bytes. Raises UsageError for a name that is a path and a checksum of an unknown kind.
@@ -43,19 +43,19 @@ class Wanted:
         return (self.expected or FIRST_SIGHT).partition(":")[0]
 
     def mismatch(self, size: int, checksum: str) -> str | None:
-        """Say in what a file of that size and checksum differs from the one wanted; None if in nothing."""
+        """Return how a file of that size and checksum differs from this one; None if it does not."""
         if self.size is not None and size != self.size:
             return f"expected {self.size:,} bytes as published, found {size:,}"
         if self.expected is None or checksum == self.expected.lower():
             return None
         if self.checksum is None:
-            return f"expected {self.seen} as at first sight, found {checksum}: the file was changed since"
+            return f"expected {self.seen} as at first download, found {checksum}: the file has changed since"
         return f"expected the published {self.checksum}, found {checksum}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """A verified file: its checksum is the expected one, else that of first sight; no `url` if it was there already."""
+class VerifiedFile:
+    """A verified file: its checksum is the expected or first observed one; `url` is None if it existed already."""
 
     path: Path
     bytes: int
@@ -63,21 +63,21 @@ class Fetched:
     url: str | None
 
 
-def verified(wanted: Wanted, target: Path, step: Callable[[int, int], None]) -> Fetched:
-    """Return what is known of a file that is there; raise FetchError unless it is the one wanted.
+def verify_file(target: Target, path: Path, step: Callable[[int, int], None]) -> VerifiedFile:
+    """Return the facts of an existing file; raise FetchError unless it is the expected one.
 
-    `step` is told (bytes read, bytes in all).
+    `step` gets (bytes read, total bytes).
     """
     try:
-        size, checksum = target.stat().st_size, "unread"
-        with target.open("rb") as file:
-            sniff.check(wanted.name, file.read(sniff.HEAD_BYTES))
-        if wanted.size in (None, size):  # else it need not be read
-            checksum = digest.of_file(target, wanted.algorithm, lambda have: step(have, size))
+        size, checksum = path.stat().st_size, "unread"
+        with path.open("rb") as file:
+            sniff.check_head(target.name, file.read(sniff.HEAD_BYTES))
+        if target.size in (None, size):  # else reading it is useless
+            checksum = digest.hash_file(path, target.algorithm, lambda have: step(have, size))
     except FetchError:
         raise
     except OSError as error:
-        raise FetchError(f"{target}: expected a file that can be read: {error.strerror or error}") from error
-    if problem := wanted.mismatch(size, checksum):
-        raise FetchError(f"{target}: {problem}. Move it away and run the same command again")
-    return Fetched(path=target, bytes=size, checksum=checksum, url=None)
+        raise FetchError(f"{path}: expected a file that can be read: {error.strerror or error}") from error
+    if problem := target.mismatch(size, checksum):
+        raise FetchError(f"{path}: {problem}. Move it away and run the same command again")
+    return VerifiedFile(path=path, bytes=size, checksum=checksum, url=None)

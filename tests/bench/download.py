@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from sar_data.download.http import Web
-from sar_data.download.target import Wanted
+from sar_data.download.target import Target
 from sar_data.download.transfer import download
 
 OUT = Path("bench-out") / "download"
@@ -84,7 +84,7 @@ def compare(curl: str, url: str, served: Path) -> None:
 
     def by_us(algorithm: str) -> None:
         with Web() as web:
-            download(Wanted(name="a", urls=(url,), checksum=checksums[algorithm]), OUT, web=web)
+            download(Target(name="a", urls=(url,), checksum=checksums[algorithm]), OUT, web=web)
 
     contenders: dict[str, Callable[[], None]] = {
         "curl, sync": lambda: by_curl(None),

@@ -17,8 +17,8 @@ import rasterio
 from sar_data import catalog
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
-from sar_data.download.http import Web, safe
-from sar_data.download.target import Wanted
+from sar_data.download.http import Web, is_secure
+from sar_data.download.target import Target
 from sar_data.errors import UsageError
 from sar_data.record import Record
 from sar_data.sealed.verify import verify
@@ -161,9 +161,11 @@ class PipelineContract:
         assert len({source.file for source in sources}) == len(sources)
         with Web() as web:
             for source in sources:
-                Wanted(name=source.file, urls=(), checksum=source.checksum)  # which refuses paths and odd checksums
+                Target(name=source.file, urls=(), checksum=source.checksum)  # which refuses paths and odd checksums
                 for url in () if source.manual else (source.url, *source.mirrors):
-                    assert safe(web.address(url)) or source.checksum, f"{url}: http alone needs a published checksum"
+                    assert is_secure(web.address(url)) or source.checksum, (
+                        f"{url}: http alone needs a published checksum"
+                    )
 
     def test_keys_are_unique_and_a_second_scan_repeats_the_records(self, tree: Folder, records: list[Record]) -> None:
         by_key = {record.key: record for record in records}

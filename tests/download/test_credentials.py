@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from sar_data.download.credentials import Credentials
-from sar_data.download.http import Web, shown
+from sar_data.download.http import Web, redact
 from sar_data.download.retry import Patience
-from sar_data.download.target import Wanted
+from sar_data.download.target import Target
 from sar_data.download.transfer import download
 from sar_data.errors import FetchError, SarDataError
 from tests.download import site as web
@@ -48,7 +48,7 @@ def there() -> Iterator[Site]:
 
 
 def get(site: Site, folder: Path, authorise: Any, path: str = "/a", **options: Any) -> Path:
-    wanted = Wanted(name="data.bin", urls=(site.url + path,), checksum=SHA256)
+    wanted = Target(name="data.bin", urls=(site.url + path,), checksum=SHA256)
     with Web(authorise=authorise, patience=HASTE, **options) as client:
         return download(wanted, folder, web=client).path
 
@@ -66,9 +66,7 @@ def protected(turn: Turn, header: str) -> Turn:
     return guarded
 
 
-def test_a_credential_is_sent_to_its_host_and_dropped_on_the_way_to_another(
-    here: Site, there: Site, tmp_path: Path
-) -> None:
+def test_a_credential_is_sent_to_its_own_host_only(here: Site, there: Site, tmp_path: Path) -> None:
     here.answers["/a"] = [redirect(f"{there.url}/a")]
     there.answers["/a"] = [good(DATA)]
     get(here, tmp_path, Credentials({"SAR_DATA_TOKEN_127_0_0_1": CANARY}, None))
@@ -85,14 +83,14 @@ def test_a_credential_is_not_sent_to_another_service_of_the_same_host(here: Site
     assert authorizations(neighbour) == [None]
 
 
-def test_each_host_of_a_chain_gets_its_own(here: Site, there: Site, tmp_path: Path) -> None:
+def test_each_host_of_a_redirect_chain_gets_its_own_credential(here: Site, there: Site, tmp_path: Path) -> None:
     here.answers["/a"] = [redirect(f"{there.url}/login"), protected(good(DATA), "Bearer one")]
     there.answers["/login"] = [protected(redirect(f"{here.url}/a"), "Bearer two")]
     environ = {"SAR_DATA_TOKEN_127_0_0_1": "one", "SAR_DATA_TOKEN_LOCALHOST": "two"}
     assert get(here, tmp_path, Credentials(environ, None)).read_bytes() == DATA
 
 
-def test_nothing_is_sent_in_clear_but_to_this_machine() -> None:
+def test_credentials_go_unencrypted_to_this_machine_only() -> None:
     with Web(authorise=lambda host, refused: f"Bearer {CANARY}") as client:
         for url, sent in {"http://192.0.2.1/a": False, "https://192.0.2.1/a": True, "http://127.0.0.1/a": True}.items():
             request = httpx.Request("GET", url)
@@ -100,7 +98,7 @@ def test_nothing_is_sent_in_clear_but_to_this_machine() -> None:
             assert ("authorization" in request.headers) is sent
 
 
-def test_a_token_that_expires_half_way_is_renewed(here: Site, tmp_path: Path) -> None:
+def test_a_token_that_expires_during_a_transfer_is_renewed(here: Site, tmp_path: Path) -> None:
     here.answers["/a"] = [
         protected(cut(DATA, 100_000), "Bearer first"),
         protected(cut(DATA, 100_000), "Bearer second"),
@@ -126,7 +124,7 @@ def test_a_login_is_taken_from_a_netrc_file_by_name_alone(here: Site, there: Sit
     header = "Basic " + base64.b64encode(f"me:{CANARY}".encode()).decode()
     here.answers["/a"] = there.answers["/a"] = [protected(good(DATA), header)]
     assert get(here, tmp_path / "here", credentials).read_bytes() == DATA
-    with pytest.raises(FetchError, match="it wants a login"):
+    with pytest.raises(FetchError, match="it needs a login"):
         get(there, tmp_path / "there", credentials)
     assert authorizations(there) == [None, None]
 
@@ -178,7 +176,7 @@ def test_a_keyring_is_asked_once_a_host_has_refused(here: Site, tmp_path: Path) 
         (Credentials({"SAR_DATA_TOKEN_127_0_0_1": f"{CANARY}ü"}, None), "expected a credential of printable"),
     ],
 )
-def test_a_credential_that_is_no_header_is_refused_without_being_said(
+def test_an_invalid_header_is_refused_and_not_shown(
     here: Site, tmp_path: Path, credentials: Credentials, says: str
 ) -> None:
     with pytest.raises(FetchError, match=says) as caught:
@@ -187,7 +185,7 @@ def test_a_credential_that_is_no_header_is_refused_without_being_said(
     assert here.asked == []
 
 
-def test_a_netrc_file_with_a_mistake_is_named_without_what_is_in_it(here: Site, tmp_path: Path) -> None:
+def test_the_error_of_a_netrc_file_does_not_show_its_contents(here: Site, tmp_path: Path) -> None:
     netrc_file = tmp_path / "netrc"
     netrc_file.write_text(f"machine 127.0.0.1 login me\n{CANARY}\n")
     with pytest.raises(FetchError, match=r"netrc, line 3: expected a netrc entry") as caught:
@@ -195,8 +193,8 @@ def test_a_netrc_file_with_a_mistake_is_named_without_what_is_in_it(here: Site, 
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_an_address_is_shown_without_what_may_be_secret() -> None:
-    assert shown("https://user:pass@a.org:8443/b/c.zip?X-Amz-Signature=1#d") == "https://a.org:8443/b/c.zip"
+def test_a_shown_address_has_no_secrets() -> None:
+    assert redact("https://user:pass@a.org:8443/b/c.zip?X-Amz-Signature=1#d") == "https://a.org:8443/b/c.zip"
 
 
 FAILING: dict[str, list[Turn]] = {
@@ -212,7 +210,7 @@ FAILING: dict[str, list[Turn]] = {
 
 
 @pytest.mark.parametrize("turns", FAILING.values(), ids=FAILING)
-def test_a_failing_download_tells_no_secret_in_logs_tracebacks_and_files(
+def test_a_failing_download_shows_no_secret_in_logs_tracebacks_or_files(
     here: Site, tmp_path: Path, turns: list[Turn], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     netrc_file = tmp_path / "netrc"
@@ -220,7 +218,7 @@ def test_a_failing_download_tells_no_secret_in_logs_tracebacks_and_files(
     encoded = base64.b64encode(f"me:{CANARY}".encode()).decode()
     here.answers = {"/a": turns, "/b": [status(404)]}
     said: list[str] = []
-    wanted = Wanted(name="data.bin", urls=(f"{here.url}/a",), checksum=SHA256)
+    wanted = Target(name="data.bin", urls=(f"{here.url}/a",), checksum=SHA256)
     # What a server answers with is httpcore's to log, and a signed address is part of it.
     level = logging.INFO if turns is FAILING["signed"] else logging.DEBUG
     with (
@@ -238,7 +236,7 @@ def test_a_failing_download_tells_no_secret_in_logs_tracebacks_and_files(
         assert encoded not in text
 
 
-def test_a_failing_command_tells_no_secret_anywhere(here: Site, tmp_path: Path) -> None:
+def test_a_failing_command_shows_no_secret(here: Site, tmp_path: Path) -> None:
     lists: list[str] = []
 
     def look(self: Handler) -> None:

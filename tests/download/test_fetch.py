@@ -27,7 +27,7 @@ from click.testing import CliRunner
 from sar_data import catalog, schemas
 from sar_data.cli import main
 from sar_data.download import ledger
-from sar_data.download.fetch import FetchResult, check, fetch, folder_of
+from sar_data.download.fetch import FetchResult, check_results, fetch, folder_of
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.errors import FetchError, SourceError, TargetError, Unreachable, UsageError
@@ -100,7 +100,7 @@ def test_an_automatic_dataset_from_an_empty_folder(here: Site, eurosat_zip: byte
     assert len(here.asked) == 2
 
 
-def test_a_manual_dataset_is_told_where_to_get_it_and_verified_once_it_is_there(tmp_path: Path) -> None:
+def test_a_manual_dataset_gives_instructions_and_is_verified_once_present(tmp_path: Path) -> None:
     sources = (
         f'Source(name="ships.rar", url="https://example.org/form", checksum="{sha256(b"Rar!" + DATA)}", '
         'manual="fill in the form, the link comes by mail"), '
@@ -150,7 +150,7 @@ PIPELINE = replace(PIPELINE, variants={"other": OTHER})
 """
 
 
-def test_a_variant_has_sources_and_a_folder_of_its_own_and_its_build_names_it(here: Site, tmp_path: Path) -> None:
+def test_a_variant_has_its_own_sources_and_folder(here: Site, tmp_path: Path) -> None:
     here.answers["/m/b.bin"] = [good(DATA)]
     env = register(tmp_path / "package", "form-sets", 'Source(name="a.bin", url="https://a/a.bin"),')
     with (tmp_path / "package" / "third_party_sets" / "form_sets.py").open("a") as module:
@@ -205,7 +205,7 @@ def test_a_licence_is_asked_for_at_a_terminal(here: Site, tmp_path: Path, answer
     assert len(here.asked) == (0 if code else 1)
 
 
-def test_ten_parts_come_several_at_once_and_only_some_if_asked(here: Site, tmp_path: Path) -> None:
+def test_parts_are_fetched_in_parallel_and_may_be_selected(here: Site, tmp_path: Path) -> None:
     parts = {f"s1.tar.gz.parta{letter}": random.Random(letter).randbytes(50_000) for letter in "abcdefghij"}
     meeting = threading.Barrier(2)
 
@@ -240,7 +240,7 @@ def test_a_public_bucket_is_read_without_signing(here: Site, tmp_path: Path) -> 
         assert client.address("s3://bucket/a/b") == "https://bucket.s3.amazonaws.com/a/b"
 
 
-def test_what_was_observed_once_is_kept_to(here: Site, tmp_path: Path) -> None:
+def test_an_observed_checksum_must_stay_the_same(here: Site, tmp_path: Path) -> None:
     here.answers["/a.bin"] = [good(DATA), good(DATA[::-1])]
     source = Source(name="a.bin", url=f"{here.url}/a.bin")
     (first,) = fetched([source], tmp_path)
@@ -248,7 +248,7 @@ def test_what_was_observed_once_is_kept_to(here: Site, tmp_path: Path) -> None:
     (tmp_path / "a.bin").unlink()
     (second,) = fetched([source], tmp_path)
     assert second.state == "failed"
-    assert f"expected {sha256(DATA)} as at first sight" in second.message
+    assert f"expected {sha256(DATA)} as at first download" in second.message
     assert not (tmp_path / "a.bin").exists()
     assert ledger.read(tmp_path).files["a.bin"].checksum == sha256(DATA)
 
@@ -274,13 +274,13 @@ def test_the_record_obeys_its_schema_and_keeps_the_first_time(here: Site, tmp_pa
     "text",
     ["", "[]", '{"version": 2, "files": {}}', '{"version": 1, "files": {"a": 1}}', '{"files": {}, "files": {}}', "NaN"],
 )
-def test_a_record_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+def test_an_invalid_record_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "sources.json").write_text(text)
     with pytest.raises(FetchError, match=r"sources\.json: expected what an earlier fetch wrote"):
         fetched([Source(name="a.bin", url="https://example.org/a")], tmp_path)
 
 
-def test_one_that_fails_stops_no_other(here: Site, tmp_path: Path) -> None:
+def test_a_failing_file_does_not_stop_others(here: Site, tmp_path: Path) -> None:
     here.answers = {"/a": [status(404)], "/b": [good(DATA)], "/c": [status(503)]}
     outcomes = fetched([Source(name=name, url=f"{here.url}/{name}") for name in "abc"], tmp_path)
     assert [(outcome.state, outcome.passing) for outcome in outcomes] == [
@@ -298,10 +298,10 @@ def nowhere() -> str:
 
 
 @pytest.mark.parametrize("url", ["https://[::1/a", "https://a:x/a", "https://me:secret@[/a?k=1"])
-def test_an_address_that_is_none_is_one_file_s_failure(url: str, tmp_path: Path) -> None:
+def test_an_invalid_address_fails_its_file_only(url: str, tmp_path: Path) -> None:
     (outcome,) = fetched([Source(name="a", url=url, checksum=sha256(DATA))], tmp_path)
     assert outcome.state == "failed"
-    assert "expected an address, found what is none" in outcome.message
+    assert "expected a valid URL, found another text" in outcome.message
     assert "secret" not in outcome.message
     assert "k=1" not in outcome.message
 
@@ -329,7 +329,7 @@ def test_a_proxy_that_does_not_answer_is_named_without_its_password(
     assert "secret" not in str(caught.value)
 
 
-def test_a_host_that_is_away_is_no_reason_to_stop_where_another_answers(here: Site, tmp_path: Path) -> None:
+def test_an_unreachable_host_stops_nothing_while_another_answers(here: Site, tmp_path: Path) -> None:
     here.answers = {"/b": [good(DATA)]}
     away = Source(name="a", url=f"{nowhere()}/a", checksum=sha256(DATA))
     there = Source(name="b", url=f"{here.url}/b", checksum=sha256(DATA))
@@ -426,7 +426,7 @@ def driver(*sources: Source) -> str:
     return f"{sys.executable} -m tests.download.driver '{json.dumps({'folder': 'DISK', 'sources': wanted})}'"
 
 
-def test_a_disk_that_fills_is_explained_and_gone_on_from(here: Site, mounted: Callable[[str], list[str]]) -> None:
+def test_a_full_disk_gives_an_error_and_the_fetch_resumes(here: Site, mounted: Callable[[str], list[str]]) -> None:
     data = random.Random(3).randbytes(3_000_000)
     here.answers["/a"] = [web.chunked(data, etag=web.etag(data)), good(data)]  # a known size is refused at once
     fetch_it = driver(Source(name="a", url=f"{here.url}/a", checksum=sha256(data)))
@@ -439,7 +439,9 @@ def test_a_disk_that_fills_is_explained_and_gone_on_from(here: Site, mounted: Ca
     assert [asked.start > 1_000_000 for asked in here.asked] == [False, True]
 
 
-def test_files_that_fill_the_disk_together_say_what_is_needed(here: Site, mounted: Callable[[str], list[str]]) -> None:
+def test_the_error_for_files_too_large_together_says_the_needed_space(
+    here: Site, mounted: Callable[[str], list[str]]
+) -> None:
     data = random.Random(3).randbytes(1_500_000)
     both = threading.Barrier(2)
 
@@ -479,7 +481,7 @@ def test_a_file_that_may_not_grow_is_explained_and_kept(here: Site, tmp_path: Pa
     assert here.asked[-1].start == 100_000
 
 
-def test_of_eight_fetchers_of_one_file_one_fetches_and_the_others_find_it(here: Site, tmp_path: Path) -> None:
+def test_of_eight_processes_for_one_file_only_one_fetches(here: Site, tmp_path: Path) -> None:
     told, running = tmp_path / "told", list[subprocess.Popen[str]]()
 
     def patient(self: Handler) -> None:
@@ -505,9 +507,7 @@ def test_of_eight_fetchers_of_one_file_one_fetches_and_the_others_find_it(here: 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_command_says_what_it_kept_and_the_same_command_goes_on(
-    here: Site, tmp_path: Path, number: int, code: int
-) -> None:
+def test_a_stopped_command_keeps_its_bytes_and_resumes(here: Site, tmp_path: Path, number: int, code: int) -> None:
     data = b"PK\x03\x04" + DATA
     sent, go_on = threading.Event(), threading.Event()
 
@@ -540,7 +540,7 @@ def test_a_stopped_command_says_what_it_kept_and_the_same_command_goes_on(
     assert here.asked[-1].start == 200_000
 
 
-def test_an_answer_of_many_blocks_is_told_with_its_size(here: Site, tmp_path: Path) -> None:
+def test_progress_of_a_large_response_has_its_size(here: Site, tmp_path: Path) -> None:
     data = random.Random(4).randbytes(5_000_000)
     here.answers["/a"] = [good(data)]
     told: list[tuple[str, int, int | None]] = []
@@ -550,22 +550,22 @@ def test_an_answer_of_many_blocks_is_told_with_its_size(here: Site, tmp_path: Pa
     assert [have for _, have, _ in told] == sorted(have for _, have, _ in told)
 
 
-def test_a_page_saved_by_hand_instead_of_the_file_is_seen(tmp_path: Path) -> None:
+def test_an_html_page_saved_instead_of_the_file_is_detected(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"<!doctype html><title>Sign in</title>")
     (outcome,) = fetched([Source(name="a.zip", url="https://example.org", manual="log in")], tmp_path)
     assert outcome.state == "failed"
     assert "found an HTML page" in outcome.message
 
 
-def test_a_folder_got_by_hand_is_left_to_the_build(tmp_path: Path) -> None:
+def test_a_manual_folder_is_left_to_the_build(tmp_path: Path) -> None:
     (tmp_path / "scenes").mkdir()
     (outcome,) = fetched([Source(name="scenes", url="https://example.org", manual="register")], tmp_path)
     assert outcome.there
     assert outcome.file is None
-    check([outcome])
+    check_results([outcome])
     missing = FetchResult(source=outcome.source, state="missing", message="register")
     with pytest.raises(SourceError, match=r"scenes: missing: register \(https://example.org\)"):
-        check([outcome, missing])
+        check_results([outcome, missing])
 
 
 def test_help_names_where_credentials_come_from() -> None:

@@ -118,13 +118,13 @@ def rounds(site: Site, root: Path, count: int) -> Counter[str]:
     return hits
 
 
-def test_a_killed_fetcher_is_gone_on_from(site: Site, tmp_path: Path) -> None:
+def test_a_killed_fetcher_is_resumed(site: Site, tmp_path: Path) -> None:
     hits = rounds(site, tmp_path, 6)
     assert hits["receive"], hits
 
 
 @pytest.mark.kill
-def test_a_fetcher_killed_many_times_in_every_stage_is_gone_on_from(site: Site, tmp_path: Path) -> None:
+def test_a_fetcher_killed_many_times_in_every_stage_is_resumed(site: Site, tmp_path: Path) -> None:
     hits = rounds(site, tmp_path, MANY)
     print(f"fetch: {sum(hits.values())} kills, all gone on from, byte-equal; hit {dict(hits)}")
     assert min(hits[stage] for stage in KINDS) >= 20

@@ -12,7 +12,7 @@ import pytest
 from sar_data.download import ledger
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
-from sar_data.download.target import Wanted
+from sar_data.download.target import Target
 from sar_data.download.transfer import download
 from sar_data.errors import TargetError
 from tests.download import site as web
@@ -33,13 +33,13 @@ def here() -> Iterator[Site]:
 
 
 def fetched(site: Site, folder: Path) -> bytes:
-    wanted = Wanted(name="a", urls=(f"{site.url}/a",), size=len(DATA), checksum=CHECKSUM)
+    wanted = Target(name="a", urls=(f"{site.url}/a",), size=len(DATA), checksum=CHECKSUM)
     with Web(patience=HASTE) as client:
         return download(wanted, folder, web=client).path.read_bytes()
 
 
 @pytest.mark.parametrize("plant", ["link", "second name", "pipe", "of somebody else"])
-def test_a_part_that_was_planted_is_refused_and_left_alone(
+def test_a_part_of_another_user_is_refused_and_left_unchanged(
     here: Site, tmp_path: Path, plant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     precious, part = tmp_path / "precious", tmp_path / "to" / "a.part"

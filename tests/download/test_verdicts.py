@@ -17,7 +17,7 @@ import pytest
 from sar_data.download import transfer
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
-from sar_data.download.target import Wanted
+from sar_data.download.target import Target
 from sar_data.download.transfer import download
 from sar_data.errors import FetchError, TargetError, Unreachable
 from tests.download import site as web
@@ -203,7 +203,7 @@ CASES: dict[str, Case] = {
     "an end that is only a close, unpublished": Case(
         [raw(b"HTTP/1.0 200 OK\r\n\r\n", DATA)], FetchError, "would be a guess", checksum=None, asked=1
     ),
-    "a login that nobody has": Case([status(401)], FetchError, "it wants a login", asked=2),
+    "a login that nobody has": Case([status(401)], FetchError, "it needs a login", asked=2),
     "a file that nobody may have": Case([status(403)], FetchError, "status 403", asked=2),
 }
 
@@ -215,7 +215,7 @@ def test_every_behaviour_has_its_verdict(
     monkeypatch.setattr(transfer, "UNSIZED_BYTES", 1_000_000)
     here.answers = {"/a": case.a, "/b": case.b}
     urls = [f"{here.url}/a"] + ([f"{here.url}/b"] if case.b else [])
-    wanted = Wanted(name=case.name, urls=tuple(urls), checksum=case.checksum, size=case.size)
+    wanted = Target(name=case.name, urls=tuple(urls), checksum=case.checksum, size=case.size)
     with Web(patience=case.patience) as client:
         if case.verdict is None:
             got = download(wanted, tmp_path, web=client)
@@ -236,12 +236,12 @@ def test_every_behaviour_has_its_verdict(
 PACE = Patience(attempts=3, first_s=0.001, most_s=0.002, connect_s=5.0, read_s=5.0, least_bytes_s=1000.0, over_s=0.2)
 
 
-def test_an_answer_that_trickles_is_a_stall_and_is_gone_on_with(here: Site, tmp_path: Path) -> None:
+def test_a_slow_response_is_a_stall_and_is_resumed(here: Site, tmp_path: Path) -> None:
     here.answers = {"/a": [trickling(DATA), good(DATA)]}
     said: list[str] = []
     with Web(patience=PACE) as client:
         got = download(
-            Wanted(name="a", urls=(f"{here.url}/a",), checksum=SHA256), tmp_path, web=client, say=said.append
+            Target(name="a", urls=(f"{here.url}/a",), checksum=SHA256), tmp_path, web=client, say=said.append
         )
     assert got.path.read_bytes() == DATA
     assert here.of("/a")[1].start > 0
@@ -250,10 +250,10 @@ def test_an_answer_that_trickles_is_a_stall_and_is_gone_on_with(here: Site, tmp_
     assert f"from byte {here.of('/a')[1].start:,}" in line
 
 
-def test_bytes_that_trickle_for_ever_are_no_sign_that_a_server_gets_on(here: Site, tmp_path: Path) -> None:
+def test_a_server_that_is_always_too_slow_fails(here: Site, tmp_path: Path) -> None:
     here.answers = {"/a": [trickling(DATA)]}
     with Web(patience=PACE) as client, pytest.raises(Unreachable, match=r"stalled: .*, attempt 3\. What came is kept"):
-        download(Wanted(name="a", urls=(f"{here.url}/a",), checksum=SHA256), tmp_path, web=client)
+        download(Target(name="a", urls=(f"{here.url}/a",), checksum=SHA256), tmp_path, web=client)
     starts = [asked.start for asked in here.of("/a")]
     assert len(starts) == 3
     assert 0 == starts[0] < starts[1] < starts[2]
@@ -264,15 +264,17 @@ def test_the_lowest_speed_is_a_mean_over_a_minute() -> None:
     assert (Patience().least_bytes_s, Patience().over_s) == (1000.0, 60.0)
 
 
-def test_another_file_is_kept_aside_and_never_used(here: Site, tmp_path: Path) -> None:
+def test_a_wrong_file_is_kept_under_another_name_and_not_used(here: Site, tmp_path: Path) -> None:
     """The first is replaced by the second; the file that is right is fetched anew beside it."""
     third = random.Random(2).randbytes(300_000)
     here.answers = {"/a": [good(OTHER), good(third), good(DATA)]}
-    wanted = Wanted(name="a.bin", urls=(f"{here.url}/a",), checksum=SHA256)
+    wanted = Target(name="a.bin", urls=(f"{here.url}/a",), checksum=SHA256)
     aside = tmp_path / "a.bin.rejected"
     with Web(patience=HASTE) as client:
         for data in (OTHER, third):
-            with pytest.raises(FetchError, match=r"found sha256:\w+\. What came is kept as .*/a\.bin\.rejected"):
+            with pytest.raises(
+                FetchError, match=r"found sha256:\w+\. The received file is kept as .*/a\.bin\.rejected"
+            ):
                 download(wanted, tmp_path, web=client)
             assert list(tmp_path.iterdir()) == [aside]
             assert aside.read_bytes() == data
@@ -281,9 +283,9 @@ def test_another_file_is_kept_aside_and_never_used(here: Site, tmp_path: Path) -
     assert [asked.start for asked in here.of("/a")] == [0, 0, 0]
 
 
-def test_a_mirror_is_asked_while_another_file_is_kept_aside(here: Site, tmp_path: Path) -> None:
+def test_a_mirror_is_tried_after_a_wrong_file(here: Site, tmp_path: Path) -> None:
     here.answers = {"/a": [good(OTHER)], "/b": [cut(DATA, 100_000), good(DATA)]}
-    wanted = Wanted(name="a.bin", urls=(f"{here.url}/a", f"{here.url}/b"), checksum=SHA256)
+    wanted = Target(name="a.bin", urls=(f"{here.url}/a", f"{here.url}/b"), checksum=SHA256)
     with Web(patience=HASTE) as client:
         assert download(wanted, tmp_path, web=client).path.read_bytes() == DATA
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "a.bin.rejected"]
@@ -292,7 +294,7 @@ def test_a_mirror_is_asked_while_another_file_is_kept_aside(here: Site, tmp_path
 
 def test_a_part_survives_a_mirror_of_another_file(here: Site, tmp_path: Path) -> None:
     here.answers = {"/a": [CUT, status(503)], "/b": [good(OTHER + b"x")]}
-    wanted = Wanted(name="a", urls=(f"{here.url}/a", f"{here.url}/b"), checksum=SHA256)
+    wanted = Target(name="a", urls=(f"{here.url}/a", f"{here.url}/b"), checksum=SHA256)
     with Web(patience=HASTE) as client:
         with pytest.raises(FetchError):
             download(wanted, tmp_path, web=client)
@@ -302,7 +304,7 @@ def test_a_part_survives_a_mirror_of_another_file(here: Site, tmp_path: Path) ->
     assert here.of("/a")[-1].start == 100_000
 
 
-def test_whatever_a_server_says_it_is_the_right_file_or_an_error_that_explains(here: Site, tmp_path: Path) -> None:
+def test_any_response_gives_the_right_file_or_an_error(here: Site, tmp_path: Path) -> None:
     """Answers with bytes of their heads and lengths changed at random, to fresh and to resumed requests."""
     draw = random.Random(7)
     heads = [
@@ -313,7 +315,7 @@ def test_whatever_a_server_says_it_is_the_right_file_or_an_error_that_explains(h
         b"HTTP/1.1 416 Range\r\nContent-Range: bytes */300000\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nLast-Modified: Mon, 02 Nov 2026 00:00:00 GMT\r\n\r\n",
     ]
-    quick = Patience(attempts=3, first_s=0.0001, most_s=0.0001, obeyed_s=0.01, connect_s=HANG_S, read_s=0.5)
+    quick = Patience(attempts=3, first_s=0.0001, most_s=0.0001, max_requested_s=0.01, connect_s=HANG_S, read_s=0.5)
     explained: list[str] = []
     for turn in range(80):
         head = bytearray(draw.choice(heads))
@@ -322,7 +324,7 @@ def test_whatever_a_server_says_it_is_the_right_file_or_an_error_that_explains(h
         body = DATA[100_000:] if b"206" in head[:16] else b"%x\r\n%b\r\n0\r\n\r\n" % (len(DATA), DATA)
         here.answers = {"/a": [CUT, raw(bytes(head), body)], "/b": [good(DATA)]}
         here.turns.clear()
-        wanted = Wanted(name="a", urls=(f"{here.url}/a",), checksum=SHA256)
+        wanted = Target(name="a", urls=(f"{here.url}/a",), checksum=SHA256)
         with Web(patience=quick) as client:
             try:
                 assert download(wanted, tmp_path / str(turn), web=client).path.read_bytes() == DATA

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 import httpx
 
-from sar_data.download.http import Offline, Web, shown
+from sar_data.download.http import Offline, Web, redact
 from sar_data.download.pace import Pace
-from sar_data.download.response import PASSING, Again
-from sar_data.download.retry import Patience, asked_delay
+from sar_data.download.response import PASSING, Retry
+from sar_data.download.retry import Patience, requested_delay
 from sar_data.errors import FetchError, Unreachable
 from sar_data.system import strict_json
 
@@ -31,7 +31,7 @@ def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
         try:
             with web.get(f"{url}?{urlencode(query)}", {"accept": "application/json"}) as response:
                 status, body = response.status_code, _body(response, web.patience)
-                wait_s = asked_delay(response.headers.get("retry-after"), response.headers.get("date"))
+                wait_s = requested_delay(response.headers.get("retry-after"), response.headers.get("date"))
             if status == httpx.codes.OK:
                 return _object(url, body)
             found = f"status {status}: {body[:SHOWN].decode(errors='replace')!r}"
@@ -45,11 +45,11 @@ def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
                 web.refused(url, error, failed)
             except Offline as offline:
                 raise unreachable(url, str(offline)) from None
-        except Again as error:
+        except Retry as error:
             found = str(error)
         except ValueError:  # what stands before a busy server likes to answer with a page
             found = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
-        if (wait_s or 0) > patience.obeyed_s:
+        if (wait_s or 0) > patience.max_requested_s:
             raise unreachable(url, f"{found}; it asks to wait {wait_s:.0f} s")
         if failed < patience.attempts:
             web.pause(patience.delay(failed, wait_s))
@@ -81,7 +81,7 @@ def malformed(url: str, expected: str, found: object) -> FetchError:
 
 
 def _body(response: httpx.Response, patience: Patience) -> bytes:
-    body, pace = bytearray(), Pace(patience, shown(str(response.url)))
+    body, pace = bytearray(), Pace(patience, redact(str(response.url)))
     for block in response.iter_bytes():
         body += block
         pace.step(len(block))

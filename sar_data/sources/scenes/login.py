@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sar_data.download.http import Authorise, safe
-from sar_data.download.response import PASSING, Again
-from sar_data.download.retry import Patience, asked_delay
+from sar_data.download.http import Authorise, is_secure
+from sar_data.download.response import PASSING, Retry
+from sar_data.download.retry import Patience, requested_delay
 from sar_data.errors import FetchError, UsageError
 from sar_data.sources.scenes.catalogue import checked
 from sar_data.system import strict_json
@@ -41,7 +41,7 @@ class Login:
     def __init__(
         self, account: Account, otherwise: Authorise, *, identity: str = IDENTITY, patience: Patience | None = None
     ) -> None:
-        if not safe(checked(identity)):
+        if not is_secure(checked(identity)):
             raise UsageError(f"{identity}: expected an https address, since a password is sent there")
         self._account = account
         self._otherwise = otherwise
@@ -90,7 +90,9 @@ class Login:
         status = response.status_code
         if status in PASSING:
             headers = response.headers
-            raise Again(f"{self._host}: status {status}", asked_delay(headers.get("retry-after"), headers.get("date")))
+            raise Retry(
+                f"{self._host}: status {status}", requested_delay(headers.get("retry-after"), headers.get("date"))
+            )
         if status in (400, 401):
             return None
         try:

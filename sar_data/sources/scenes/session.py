@@ -11,9 +11,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from sar_data.download.http import Authorise, network_advice, safe
+from sar_data.download.http import Authorise, is_secure, network_advice
 from sar_data.download.response import PASSING
-from sar_data.download.retry import Patience, asked_delay
+from sar_data.download.retry import Patience, requested_delay
 from sar_data.sources.scenes.ask import SHOWN, malformed, unproven, unreachable, untrusted
 
 BUSY = (429, 502, 503, 504)  # a 500 comes with a message that the libraries read
@@ -46,10 +46,10 @@ class Retries(urllib3.Retry):
         return self.patience.delay(max(1, len(self.history)), None)
 
     def get_retry_after(self, response: Any) -> float | None:
-        asked_s = asked_delay(response.headers.get("Retry-After"), response.headers.get("Date"))
-        if asked_s is not None and asked_s > self.patience.obeyed_s:
-            raise urllib3.exceptions.HTTPError(f"status {response.status}; it asks to wait {asked_s:.0f} s")
-        return asked_s
+        requested_s = requested_delay(response.headers.get("Retry-After"), response.headers.get("Date"))
+        if requested_s is not None and requested_s > self.patience.max_requested_s:
+            raise urllib3.exceptions.HTTPError(f"status {response.status}; it asks to wait {requested_s:.0f} s")
+        return requested_s
 
 
 class Patient(HTTPAdapter):
@@ -70,7 +70,7 @@ class Signed(requests.auth.AuthBase):
         self._authorise = authorise
 
     def __call__(self, request: Any) -> Any:
-        if safe(request.url) and (header := self._authorise(urlsplit(request.url).hostname or "", False)):
+        if is_secure(request.url) and (header := self._authorise(urlsplit(request.url).hostname or "", False)):
             request.headers["Authorization"] = header
         return request
 
