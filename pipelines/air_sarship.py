@@ -25,7 +25,7 @@ from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture
 from sar_data.raster import tiff
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import home_of, noted
+from sar_data.sources.tree import find_parent, read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import random
 
@@ -35,7 +35,7 @@ ENDINGS = (".tiff", ".tif")
 
 def units(tree: Tree, version: str = "1.0") -> Iterator[str]:
     """Yield the images."""
-    if (home := home_of(tree, folder := f"AIR-SARShip-{version}-data")) is not None:
+    if (home := find_parent(tree, folder := f"AIR-SARShip-{version}-data")) is not None:
         folder = home + folder
         # Some copies hold the folder in one of its own name.
         folder += f"/AIR-SARShip-{version}-data" if f"AIR-SARShip-{version}-data" in tree.folders(folder) else ""
@@ -46,7 +46,7 @@ def scan(tree: Tree, unit: str, version: str = "1.0") -> Iterator[Record]:
     """Yield the record of one image."""
     stem = unit.rpartition("/")[2].rpartition(".")[0]
     xml = unit.rpartition("/")[0].replace(f"{version}-data", f"{version}-xml") + f"/{stem}.xml"
-    file, data = noted(tree, xml)
+    file, data = read_with_digest(tree, xml)
     known = voc.parse(data, xml, CLASSES)
     shape = known.shape or tiff.header(tree, unit)[0][1:]
     if version == "2.0" and shape != (SIDE, SIDE):

@@ -31,7 +31,7 @@ from sar_data.labels import corine, parquet, sentinel1, table
 from sar_data.raster import tiff
 from sar_data.raster.stack import stack
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import home_of, noted
+from sar_data.sources.tree import find_parent, read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, declared, group, random, stratified
 
@@ -67,7 +67,7 @@ def patches(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
 
 def _table_home(tree: Tree) -> str:
     """Return the folder of the table; raise SourceError where there is none."""
-    if (home := home_of(tree, TABLE)) is None:
+    if (home := find_parent(tree, TABLE)) is None:
         raise SourceError(f"expected {TABLE} beside the folder BigEarthNet-S1, found none: it has labels and split")
     return home
 
@@ -139,9 +139,9 @@ def _listed(tree: Tree) -> dict[str, tuple[str, str, tuple[int, ...], SourceFile
     found: dict[str, tuple[str, str, tuple[int, ...], SourceFile]] = {}
     columns = [f"c{i}" for i in range(len(NAMES))]
     for split, name in MULTILABEL.items():
-        if (home := home_of(tree, name)) is None:
+        if (home := find_parent(tree, name)) is None:
             raise SourceError(f"expected {name} beside the patches, found none: it has labels and split")
-        file, data = noted(tree, home + name)
+        file, data = read_with_digest(tree, home + name)
         for row in table.read_table(file.path, data, ("s1_path", "s2_path", *columns)):
             key = row["s1_path"].rpartition("/")[2].removesuffix(STACKED)
             labels = tuple(i for i, column in enumerate(columns) if row[column] == "1")

@@ -23,7 +23,7 @@ from sar_data.errors import BadRecord, Reading
 from sar_data.labels.fields import read_fields
 from sar_data.raster import gdal, image
 from sar_data.record import Record, Sample, SourceFile, window_of
-from sar_data.sources.tree import home_of, noted
+from sar_data.sources.tree import find_parent, read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import group, random
 
@@ -41,14 +41,14 @@ def _frames(tree: Tree, home: str) -> list[str]:
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the annotations."""
-    home = home_of(tree, "annotations")
+    home = find_parent(tree, "annotations")
     if home is not None and any(FRAME.fullmatch(name) for name in (*tree.folders(home), *_frames(tree, home))):
         yield from (f"{home}annotations/{name}" for name in tree.files(f"{home}annotations") if name.endswith(".json"))
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the record of one annotation."""
-    file, data = noted(tree, unit)
+    file, data = read_with_digest(tree, unit)
     facts = read_fields(unit, data, KEYS)
     dates = "_".join(str(facts.get(key)) for key in ("primary_date", "secondary_date"))
     home = unit.rpartition("annotations/")[0]

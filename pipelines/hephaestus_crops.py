@@ -17,7 +17,7 @@ from sar_data.errors import BadRecord
 from sar_data.labels.fields import read_fields
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import home_of, noted
+from sar_data.sources.tree import find_parent, read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import declared, group, stratified
 
@@ -27,14 +27,14 @@ BY_HAND = "a Dropbox share: open it in a browser, save the zip and unpack it"
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the list of all patches."""
-    if (home := home_of(tree, LIST)) is not None:
+    if (home := find_parent(tree, LIST)) is not None:
         yield home + LIST
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the records of the list: split, then class "0" or "1", then files."""
     home = unit.removesuffix(LIST)
-    parts = read_fields(unit, noted(tree, unit)[1], {"train": dict, "val": dict, "test": dict})
+    parts = read_fields(unit, read_with_digest(tree, unit)[1], {"train": dict, "val": dict, "test": dict})
     for split in ("train", "val", "test"):
         for label, names in parts[split].items():
             if label not in ("0", "1") or not isinstance(names, list):

@@ -23,7 +23,7 @@ from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile, window_of
-from sar_data.sources.tree import home_of
+from sar_data.sources.tree import find_parent
 from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, group, random
 
@@ -36,7 +36,7 @@ WHERE = ("inshore", "offshore")
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the images, those on disk and those that only an annotation names."""
-    home = home_of(tree, "JPEGImages")
+    home = find_parent(tree, "JPEGImages")
     if home is None or "annotations" not in tree.folders(home):
         return
     if set(LISTS.values()).isdisjoint(tree.files(f"{home}annotations")):

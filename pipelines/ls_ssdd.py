@@ -24,7 +24,7 @@ from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile, window_of
-from sar_data.sources.tree import noted
+from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, group, random
 
@@ -76,7 +76,7 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
     split = "train" if int(scene) <= 10 else "test"
     if jpg.rpartition("/")[0].endswith("_train" if split == "test" else "_test"):
         raise BadRecord(jpg, f"expected scene {scene} among the {split} images, found it elsewhere")
-    file, data = noted(tree, xml)
+    file, data = read_with_digest(tree, xml)
     known = voc.parse(data, xml, CLASSES)
     shape = known.shape or image.dimensions(tree, jpg)
     if place and shape != (SIDE, SIDE):

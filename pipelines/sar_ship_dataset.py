@@ -25,7 +25,7 @@ from sar_data.labels import boxes, yolo
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import noted
+from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import group, random
 
@@ -51,7 +51,7 @@ def _labels(unit: str) -> str:
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the record of one chip."""
     stem = unit.rpartition("/")[2].removesuffix(".jpg")
-    file, data = noted(tree, path := _labels(unit))
+    file, data = read_with_digest(tree, path := _labels(unit))
     drawn = yolo.parse(data, path, (SIDE, SIDE), len(CLASSES))
     objects = boxes.kept(drawn, lambda one: _object(*one, path))
     yield Record(

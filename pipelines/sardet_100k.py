@@ -26,7 +26,7 @@ from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import home_of
+from sar_data.sources.tree import find_parent
 from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, random
 
@@ -37,7 +37,7 @@ SPLITS = ("train", "val", "test")
 @functools.lru_cache(maxsize=2)
 def _layout(tree: Tree) -> tuple[str, dict[str, str]] | None:
     """Return the home of the annotations, and split → folder of its images; None in another dataset's folder."""
-    home = home_of(tree, "Annotations")
+    home = find_parent(tree, "Annotations")
     if home is None or "train.json" not in tree.files(f"{home}Annotations"):
         return None
     top = f"{home}JPEGImages/" if "JPEGImages" in tree.folders(home) else home

@@ -25,7 +25,7 @@ from sar_data.errors import BadRecord
 from sar_data.labels import geojson, lists
 from sar_data.raster import gdal, tiff
 from sar_data.record import Object, Record, Sample, SourceFile
-from sar_data.sources.tree import noted
+from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, group, official, random
 from sar_data.split.cells import cell_of
@@ -61,8 +61,10 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
     files, objects = [SourceFile(unit, tree.size(unit))], []
     if labelled := "_Train_" in name:
         path = f"{folder}geojson_buildings/{name.replace('SAR-Intensity', 'Buildings')}.geojson"
-        file, data = noted(tree, path)
-        files += [file, noted(tree, looks)[0]] if turned else [file]  # what turns the pixels is part of the recipe
+        file, data = read_with_digest(tree, path)
+        files += (
+            [file, read_with_digest(tree, looks)[0]] if turned else [file]
+        )  # what turns the pixels is part of the recipe
         for shape in geojson.shapes(data, path, transform):
             if found := shape.seen(SIDE, SIDE, label=0):
                 objects.append(_turned(found) if turned and orientation == "1" else found)

@@ -23,7 +23,7 @@ from sar_data.labels import voc
 from sar_data.labels.discovery import Picture
 from sar_data.raster import image
 from sar_data.record import Record, Sample, SourceFile
-from sar_data.sources.tree import home_of, noted
+from sar_data.sources.tree import find_parent, read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, random
 from sar_data.text import decoded
@@ -36,7 +36,7 @@ TEST_ENDS, CLASSES = ("1", "9"), ("ship",)
 def units(tree: Tree) -> Iterator[str]:
     """Yield the annotations with horizontal boxes."""
     _told.cache_clear()  # a build begins here: the source may have changed since the last
-    home = home_of(tree, "BBox_SSDD")
+    home = find_parent(tree, "BBox_SSDD")
     if home is not None and "voc_style" in tree.folders(f"{home}BBox_SSDD"):
         folder = f"{home}{BOXES}Annotations"
         yield from (f"{folder}/{name}" for name in tree.files(folder) if name.endswith(".xml") and name[0] != ".")
@@ -69,7 +69,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         )
     there = tree.folders(unit.partition(BOXES)[0])
     paths = [unit.replace(BOXES, kind) for kind in (BOXES, ROTATED, POLYGONS) if kind.partition("/")[0] in there]
-    read = [noted(tree, path) for path in paths]
+    read = [read_with_digest(tree, path) for path in paths]
     drawn = {path: voc.parse(data, path, CLASSES) for path, (_, data) in zip(paths, read, strict=True)}
     jpeg = f"{root}JPEGImages/{stem}.jpg"
     shapes = {annotation.shape or image.dimensions(tree, jpeg) for annotation in drawn.values()}

@@ -14,9 +14,9 @@ from sar_data.builder.unfit import unfit
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME
-from sar_data.sources.below import Below, Glance
 from sar_data.sources.filter import Filtered
-from sar_data.sources.standin import explaining
+from sar_data.sources.placeholder import explain_placeholders
+from sar_data.sources.subtree import LimitedTree, Subtree
 from sar_data.sources.tree import Folder
 from sar_data.spec import ComplexAs, Pipeline, Tree
 
@@ -70,9 +70,9 @@ def holds(pipeline: Pipeline, tree: Tree) -> bool:
 
 def _as_it_is(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     """Return the pipeline for the published layout, or for a copy, None where neither lies at the root of a tree."""
-    with explaining(tree), blaming(pipeline, "units", "the source"):
+    with explain_placeholders(tree), blaming(pipeline, "units", "the source"):
         published = holds(pipeline, tree)
-    with explaining(tree), blaming(pipeline, "fit" if published else "copies", "the source"):
+    with explain_placeholders(tree), blaming(pipeline, "fit" if published else "copies", "the source"):
         if published:
             fit, discovered = pipeline.fit(tree) if pipeline.fit else (pipeline, ())
             return Fitted(fit, tree, discovered)
@@ -87,7 +87,7 @@ def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     found = {}
     for name in names if len(names) <= MOST_FOLDERS else ():
         with suppress(SourceError):  # of another dataset, perhaps
-            if one := _as_it_is(pipeline, Below(tree, f"{name}/")):
+            if one := _as_it_is(pipeline, Subtree(tree, f"{name}/")):
                 found[name] = replace(one, layout=_joined(f"one folder down, in {name}", one.layout))
     if len(found) > 1:
         where = few(sorted(found))
@@ -103,7 +103,7 @@ def _further_up(pipeline: Pipeline, source: Path) -> Fitted | None:
         return None
     with suppress(SarDataError, OSError):  # what lies around a source may be anything
         tree = Filtered(Folder.at(source.parent))
-        glance = _as_it_is(pipeline, Glance(tree))
+        glance = _as_it_is(pipeline, LimitedTree(tree))
         if glance and _is_part(glance, source.name) and (one := _as_it_is(pipeline, tree)):
             return replace(one, layout=_joined(f"one folder up, in {source.parent.name or '/'}", one.layout))
     return None

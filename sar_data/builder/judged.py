@@ -35,7 +35,7 @@ from sar_data.sealed.parquet_file import check_columns
 from sar_data.sealed.records import to_table
 from sar_data.sealed.recount import Counted, counted, shards
 from sar_data.sealed.samples import THUMBNAIL, read_samples, thumbs_of
-from sar_data.sources.lists import FoundLists
+from sar_data.sources.lists import ListFinder
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, ByLists
 from sar_data.statistics.tally import survey
@@ -119,7 +119,7 @@ def _of_files(path: Path, choice: Choice, runner: Runner, progress: Progress | N
     fit = fitting(catalog.variant_of(pipeline, choice.variant), path, progress)
     scanned = scan(fit.pipeline, fit.tree, runner=runner, progress=progress)
     name, policy = parse(choice.split or next(iter(fit.pipeline.splits)), fit.pipeline.all_splits)
-    lists = FoundLists.beside(path, choice.lists, fit.tree)
+    lists = ListFinder.beside(path, choice.lists, fit.tree)
     if isinstance(policy, ByLists):
         policy.check_lists(lists)
     split = policy.assign(scanned.records, seed=choice.seed, lists=lists).split

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.sources.below import Below
 from sar_data.sources.filter import Filtered
+from sar_data.sources.subtree import Subtree
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 
@@ -45,7 +45,7 @@ def _files(source: Path, tree: Tree, records: pa.Table) -> Iterator[str]:
 
 def _folder(tree: Tree) -> str | None:
     """Return the folder that a tree is, None where it is an archive."""
-    if isinstance(tree, Below):
+    if isinstance(tree, Subtree):
         above = _folder(tree.tree)
         return None if above is None else os.path.join(above, tree.folder)
     if isinstance(tree, Filtered):

@@ -14,8 +14,8 @@ from sar_data.dtypes import TAKEN, fitted, parts, scaled, without
 from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
-from sar_data.sources.standin import explained
-from sar_data.sources.tree import Witness
+from sar_data.sources.placeholder import explain
+from sar_data.sources.tree import RecordingTree
 from sar_data.spec import DatasetSpec, Pipeline, Tree
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ class _RawOpened:
         seen = {file.path: file.xxh3 for file in record.files if file.xxh3 is not None}
         known = dict(seen)
         sizes = {file.path: file.size for file in record.files}
-        witness = Witness(self.tree, seen, sizes)
+        witness = RecordingTree(self.tree, seen, sizes)
         spec = self.pipeline.spec
         try:
             sample = self.pipeline.read(witness, record)
         except BadRecord as error:
-            raise explained(self.tree, error) from error.__cause__
+            raise explain(self.tree, error) from error.__cause__
         except SarDataError:
             raise
         except Exception as error:

@@ -43,9 +43,9 @@ from sar_data.sealed.manifest import NAME, Decisions, Identity, recipe_digest
 from sar_data.sealed.names import check_spec
 from sar_data.sealed.records import fingerprint
 from sar_data.sources.archives.open import open_tree
-from sar_data.sources.filter import take_touched
-from sar_data.sources.leftovers import counting, leftovers
-from sar_data.sources.lists import FoundLists
+from sar_data.sources.filter import pop_read_paths
+from sar_data.sources.lists import ListFinder
+from sar_data.sources.unclaimed import count_in_error, find_unclaimed
 from sar_data.spec import DatasetSpec, Pipeline
 from sar_data.split import missing_classes
 from sar_data.split.parse import parse
@@ -121,20 +121,20 @@ def _compared(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None)
     return draft
 
 
-def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -> tuple[Fitted, FoundLists]:
+def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -> tuple[Fitted, ListFinder]:
     """Return what fits a request's source, which `say` is told, and where lists are sought."""
     named = [file.name for file in request.pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
     fit = fitted(request.pipeline, tree, request.source, request.complex_as)
     _said((fit.layout, *fit.discovered), say)
-    return fit, FoundLists.beside(request.source, request.lists, fit.tree, tree)
+    return fit, ListFinder.beside(request.source, request.lists, fit.tree, tree)
 
 
 def _scanned(
     request: BuildRequest, fit: Fitted, runner: Runner, progress: Progress | None, say: Say | None
 ) -> tuple[Scanned, Fitted]:
     """Return what a scan finds, and what fits it: NaN has a place where the files of some record need it."""
-    with counting(fit.tree), offering_quarantine(request.bad_records):
+    with count_in_error(fit.tree), offering_quarantine(request.bad_records):
         scanned = scan(
             fit.pipeline,
             fit.tree,
@@ -161,8 +161,8 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
     lines = [f"dropped: {counted(dropped)}"] if dropped else []
     if request.limit is None:
         claimed = {file.path for record in scanned.records for file in record.files} | scanned.read
-        claimed |= take_touched(tree) | {one.path for one in scanned.quarantined}
-        lines += leftovers(tree, claimed, spec.lists).sentences() if say else []
+        claimed |= pop_read_paths(tree) | {one.path for one in scanned.quarantined}
+        lines += find_unclaimed(tree, claimed, spec.lists).sentences() if say else []
         lines.append(published.told(spec, len(scanned.records), counts))
     if say:
         for line in filter(None, lines):

@@ -22,9 +22,9 @@ from sar_data.sealed.index import SCAN
 from sar_data.sealed.index_bounds import record_flaw
 from sar_data.sealed.names import key_flaw
 from sar_data.sealed.records import to_records, to_table
-from sar_data.sources.filter import take_touched, true_path
-from sar_data.sources.standin import HEAD, explaining, in_place_of
-from sar_data.sources.tree import Witness
+from sar_data.sources.filter import pop_read_paths, true_path
+from sar_data.sources.placeholder import HEAD, explain_placeholders, placeholder_at
+from sar_data.sources.tree import RecordingTree
 from sar_data.spec import Pipeline, Tree
 from sar_data.split.cells import with_cells
 from sar_data.system.bulk import bulk
@@ -47,7 +47,7 @@ class Scanned:
 
 def units_of(pipeline: Pipeline, tree: Tree) -> list[str]:
     """Return the units of a source, sorted; raise SourceError where it cannot be listed."""
-    with explaining(tree), blaming(pipeline, "units", "the source"):
+    with explain_placeholders(tree), blaming(pipeline, "units", "the source"):
         return sorted(pipeline.units(tree))
 
 
@@ -76,7 +76,7 @@ def scan(
     tables: list[pa.Table] = [SCAN.empty_table()]
     records: list[Record] = []
     quarantined: list[Quarantined] = []
-    read = take_touched(tree)
+    read = pop_read_paths(tree)
     done = 0
     for chunk, (found, bad, touched) in zip(
         chunks,
@@ -126,14 +126,14 @@ def _scan_chunk(
                     raise
                 out.append(Quarantined(key=None, path=error.path, reason=error.reason))
     records = with_cells(records)
-    return to_table(records), out, take_touched(tree) - {file.path for record in records for file in record.files}
+    return to_table(records), out, pop_read_paths(tree) - {file.path for record in records for file in record.files}
 
 
 def _records(pipeline: Pipeline, tree: Tree, unit: str) -> list[Record]:
     try:
         return [_sound(pipeline, tree, record) for record in pipeline.scan(tree, unit)]
     except Exception:
-        with explaining(tree), blaming(pipeline, "scan", unit):  # entered for a fault alone: units are many
+        with explain_placeholders(tree), blaming(pipeline, "scan", unit):  # entered for a fault alone: units are many
             raise
 
 
@@ -204,7 +204,7 @@ def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
         raise BadRecord(record.files[0].path, reason)
     for file in record.files:
         # Whole files that scan reads have a hash, and are what they seem; of others a small one may be a pointer.
-        if file.size < HEAD and file.xxh3 is None and (found := in_place_of(tree, file.path)):
+        if file.size < HEAD and file.xxh3 is None and (found := placeholder_at(tree, file.path)):
             raise BadRecord(file.path, found.reason)
     if any(true_path(tree, file.path) != file.path for file in record.files):
         return replace(record, files=tuple(replace(file, path=true_path(tree, file.path)) for file in record.files))
@@ -215,7 +215,7 @@ def _rehashed(tree: Tree, record: Record) -> Record:
     seen = {file.path: file.xxh3 for file in record.files if file.xxh3 is not None}  # read by scan as a whole
     for file in record.files:
         if file.path not in seen:
-            Witness(tree, seen).read(file.path)
+            RecordingTree(tree, seen).read(file.path)
     return replace(record, files=tuple(replace(file, xxh3=seen[file.path]) for file in record.files))
 
 

@@ -10,8 +10,8 @@ from sar_data import catalog
 from sar_data.builder.scan import blaming
 from sar_data.errors import SarDataError, SourceError, UsageError
 from sar_data.naming import few
-from sar_data.sources.below import Glance
 from sar_data.sources.outline import Branch, ends_like, outline
+from sar_data.sources.subtree import LimitedTree
 from sar_data.spec import Pipeline, Tree
 
 MOST_LINES, MOST_NAMES = 24, 2
@@ -64,7 +64,7 @@ def _others(pipeline: Pipeline, tree: Tree) -> Iterator[str]:
     seen = set[str]()
     for looks in (_holds, _copies):
         for other in known:
-            if other.spec.name not in seen and looks(other, Glance(tree)):
+            if other.spec.name not in seen and looks(other, LimitedTree(tree)):
                 seen.add(other.spec.name)
                 yield other.spec.name
         if seen:

@@ -153,12 +153,12 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     from sar_data.download.credentials import Credentials
     from sar_data.download.fetch import fetch
     from sar_data.download.http import Web
-    from sar_data.sources.scenes.archives import archives
+    from sar_data.sources.scenes.archives import archive_sources
     from sar_data.sources.scenes.listing import read
     from sar_data.sources.scenes.login import IDENTITY, Login
 
     products = read(csv)
-    sources = archives(products)
+    sources = archive_sources(products)
     credentials = Credentials.of(os.environ)
     login = Login(credentials.login, credentials, identity=identity or IDENTITY)
     size = sum(product.bytes or 0 for product in products)

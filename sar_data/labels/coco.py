@@ -15,7 +15,7 @@ from sar_data.errors import BadRecord, Reading
 from sar_data.labels import boxes
 from sar_data.naming import few
 from sar_data.record import Object, Objects, SourceFile
-from sar_data.sources.tree import noted
+from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Tree
 from sar_data.text import json_of
 
@@ -77,7 +77,7 @@ def load(tree: Tree, path: str) -> Annotations:
 
 @functools.lru_cache(maxsize=4)
 def _load(tree: Tree, path: str, size: int) -> Annotations:
-    file, data = noted(tree, path)
+    file, data = read_with_digest(tree, path)
     with Reading(path, "COCO annotations with images, annotations and categories"):
         whole = json_of(data)
         images = _by_name([(str(one["file_name"]).replace("\\", "/"), one) for one in whole["images"]])

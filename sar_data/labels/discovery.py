@@ -21,7 +21,7 @@ from sar_data.labels.pairing import meant_by, nearest, nearness, stem_of, whole_
 from sar_data.labels.splits import SPLIT_WORDS, folder_split, split_of
 from sar_data.naming import few
 from sar_data.record import Object, SourceFile
-from sar_data.sources.tree import noted
+from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Tree
 from sar_data.text import decoded
 
@@ -132,7 +132,7 @@ class Found:
             return Drawn(
                 known.objects(name, own if len(own) == len(classes) == 1 else classes, most=most), (known.file,)
             )
-        file, data = noted(self.tree, path := one.labels)
+        file, data = read_with_digest(self.tree, path := one.labels)
         if self.form == "VOC":
             annotation = voc.parse(data, path, classes)
             if annotation.shape not in (None, shape):
@@ -144,7 +144,7 @@ class Found:
             outlines = dota.parse(data, path, classes)
         else:
             outlines = yolo.outlines(data, path, shape, self._numbers(classes))
-        named = (noted(self.tree, self.names_file)[0],) if self.names_file else ()
+        named = (read_with_digest(self.tree, self.names_file)[0],) if self.names_file else ()
         return Drawn(boxes.kept(outlines, lambda drawn: _object(*drawn, shape, path, most)), (file, *named))
 
     def _numbers(self, classes: Sequence[str]) -> list[int]:

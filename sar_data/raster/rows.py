@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sar_data.errors import BadRecord, Reading
-from sar_data.sources.tree import Witness
+from sar_data.sources.tree import RecordingTree
 from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
 
@@ -89,7 +89,7 @@ def image_bytes(tree: Tree, path: str, row: int) -> bytes:
     """Return the bytes of a row's image; raise BadRecord where there are none."""
     if tree.pread(path, 0, len(MAGIC)) != MAGIC:  # through the tree that notes what was read of a file
         raise BadRecord(path, f"expected a Parquet file, which begins with {MAGIC!r}, found another one")
-    below = tree.tree if isinstance(tree, Witness) else tree
+    below = tree.tree if isinstance(tree, RecordingTree) else tree
     with Reading(path, f"an image in row {row}"):
         for number, first in enumerate(starts := _starts(below, path)):
             if first <= row < (starts[number + 1] if number + 1 < len(starts) else row + 1):

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.sources.filter import Filtered
-from sar_data.sources.standin import HEAD, stand_in
+from sar_data.sources.placeholder import HEAD, detect_placeholder
 from sar_data.sources.tree import Folder
 from sar_data.spec import PACKED, Tree
 
-MOST_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
-DEEPEST = 4  # folders below the root: that of an archive, and those in it
-MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
+MAX_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
+MAX_DEPTH = 4  # folders below the root: that of an archive, and those in it
+MAX_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not lists
 
 
 @dataclass(frozen=True, slots=True)
-class FoundLists:
+class ListFinder:
     """Looks in folders of trees, in order; each comes with the words that name it.
 
     What lies in none of `places` is sought in deeper folders of `below`: that costs listings, and most lists lie near.
@@ -32,7 +32,7 @@ class FoundLists:
     below: tuple[tuple[Tree, Path], ...] = ()
 
     @classmethod
-    def beside(cls, source: Path, lists: Path | None, *trees: Tree) -> FoundLists:
+    def beside(cls, source: Path, lists: Path | None, *trees: Tree) -> ListFinder:
         """Return the lists of `lists` alone if given, else those at the root of each tree and in folders below it.
 
         They may also lie in a folder `lists` beside the source; beside an archive, and in `lists` a folder above it.
@@ -44,7 +44,7 @@ class FoundLists:
         places = []
         for tree in dict.fromkeys(trees):
             names = sorted(tree.folders())
-            folders = names if len(names) <= MOST_FOLDERS else ["lists"]
+            folders = names if len(names) <= MAX_FOLDERS else ["lists"]
             places += [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in folders)]
         parent = source.absolute().parent
         beside: Tree = Filtered(Folder.at(parent))
@@ -55,19 +55,19 @@ class FoundLists:
         return cls(tuple(places), tuple((tree, source) for tree in dict.fromkeys(trees)))
 
     def find(self, name: str) -> bytes | None:
-        for tree, folder, words in chain(self.places, self._deeper()):
-            for found, unpack in ((name, _plain), (name + PACKED, _unpacked)):
+        for tree, folder, words in chain(self.places, self._deeper_folders()):
+            for file, unpack in ((name, _plain), (name + PACKED, _unpack)):
                 try:
-                    tree.size(folder + found)
+                    tree.size(folder + file)
                 except BadRecord:
                     continue
-                data = tree.read(folder + found)
-                if data and (other := stand_in(data[:HEAD], len(data))):
-                    raise SourceError(f"{words}/{found}: {other.reason}")
-                return unpack(data, f"{words}/{found}")
+                data = tree.read(folder + file)
+                if data and (other := detect_placeholder(data[:HEAD], len(data))):
+                    raise SourceError(f"{words}/{file}: {other.reason}")
+                return unpack(data, f"{words}/{file}")
         return None
 
-    def _deeper(self) -> Iterator[tuple[Tree, str, str]]:
+    def _deeper_folders(self) -> Iterator[tuple[Tree, str, str]]:
         for tree, source in self.below:
             yield from ((tree, folder, str(source / folder)) for folder in _folders(tree))
 
@@ -78,30 +78,30 @@ class FoundLists:
 @lru_cache(maxsize=4)
 def _folders(tree: Tree) -> list[str]:
     """Return the folders below those at the root in which lists may lie, the nearest first."""
-    found, level = [], [""]
-    for depth in range(DEEPEST):
+    folders, level = [], [""]
+    for depth in range(MAX_DEPTH):
         below = []
-        for folder in level[:MOST_FOLDERS]:
+        for folder in level[:MAX_FOLDERS]:
             names = []
             with suppress(SourceError):  # one that cannot be listed, of which the scan tells
                 names = sorted(tree.folders(folder))
-            below += [f"{folder}{name}/" for name in (names if len(names) <= MOST_FOLDERS else ["lists"])]
-        found += below if depth else []
+            below += [f"{folder}{name}/" for name in (names if len(names) <= MAX_FOLDERS else ["lists"])]
+        folders += below if depth else []
         level = below
-    return found
+    return folders
 
 
 def _plain(data: bytes, name: str) -> bytes:
     return data
 
 
-def _unpacked(data: bytes, name: str) -> bytes:
+def _unpack(data: bytes, name: str) -> bytes:
     """Return the list in a bzip2 file, of at most MOST_BYTES; raise SourceError, naming the file."""
     reader = bz2.BZ2Decompressor()
     try:
-        unpacked = reader.decompress(data, MOST_BYTES)
+        unpacked = reader.decompress(data, MAX_BYTES)
     except OSError as error:
         raise SourceError(f"{name}: expected a bzip2 file: {error}. Fetch it anew") from error
     if not reader.eof:
-        raise SourceError(f"{name}: expected a whole list of at most {MOST_BYTES:,} bytes, found one cut or longer")
+        raise SourceError(f"{name}: expected a whole list of at most {MAX_BYTES:,} bytes, found one cut or longer")
     return unpacked

@@ -10,7 +10,7 @@ from itertools import islice
 
 from sar_data.spec import Tree
 
-MOST_FOLDERS, DEEPEST = 24, 8  # of a folder that are looked into, and how deep
+MAX_FOLDERS, MAX_DEPTH = 24, 8  # of a folder that are looked into, and how deep
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _more(count: int) -> str:
     return f"  ({count:,} such files)" if count > 1 else ""
 
 
-def outline(tree: Tree, path: str = "", below: int = DEEPEST) -> Branch:
+def outline(tree: Tree, path: str = "", below: int = MAX_DEPTH) -> Branch:
     """Return what lies below a folder of a tree, of many folders the first; hidden names are passed over."""
     files = sorted(name for name in tree.files(path) if name[0] != ".")
     folders = sorted(name for name in tree.folders(path) if name[0] != ".")
@@ -66,7 +66,7 @@ def outline(tree: Tree, path: str = "", below: int = DEEPEST) -> Branch:
     for name in files:
         samples.setdefault(_ending(name), name)
     counts = dict(Counter(map(_ending, files)))
-    some = islice(folders, MOST_FOLDERS if below else 0)
+    some = islice(folders, MAX_FOLDERS if below else 0)
     branches = tuple(outline(tree, f"{path}{name}/", below - 1) for name in some)
     return Branch(path.rstrip("/").rpartition("/")[2], counts, samples, branches, len(folders))
 

@@ -25,8 +25,8 @@ LITTER = frozenset(
 )
 """What is no part of any dataset, in lower case; so is what begins with "._"."""
 ANNEX = "annex/objects"
-NO_FILE = "expected a file, found a folder, a pipe or a device"
-MOST_LINKS = 2  # to folders, on the way to a file: links to links would make more folders than anybody can list
+NOT_A_FILE = "expected a file, found a folder, a pipe or a device"
+MAX_LINKS = 2  # to folders, on the way to a file: links to links would make more folders than anybody can list
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Folder:
     def at(cls, path: Path) -> Folder:
         """Return the tree below `path`; raise SourceError unless it is a folder."""
         if not path.is_dir():
-            what = "a file" if path.exists() else "nothing"
-            raise SourceError(f"source {path}: expected a folder, found {what}")
+            kind = "a file" if path.exists() else "nothing"
+            raise SourceError(f"source {path}: expected a folder, found {kind}")
         return cls(str(path.absolute()))
 
     def _entries(self, path: str) -> Iterator[os.DirEntry[str]]:
@@ -54,7 +54,7 @@ class Folder:
     def _below(self, path: str) -> str:
         if ".." in path and ".." in path.split("/"):  # label files name images, and may name any
             raise FileNotFoundError(errno.ENOENT, "expected a path below the source, found one that leads out of it")
-        if "\0" in path or not (path.isascii() or _has_bytes(path)):
+        if "\0" in path or not (path.isascii() or _is_encodable(path)):
             raise FileNotFoundError(errno.ENOENT, "expected a name that a file can have, found one that none can")
         return f"{self.root}/{path}"
 
@@ -76,10 +76,10 @@ class Folder:
             return True
         parts = [part for part in path.split("/") if part]
         above = [self.root, *(f"{self.root}/{'/'.join(parts[: i + 1])}" for i in range(len(parts)))]
-        if sum(map(os.path.islink, above[1:])) >= MOST_LINKS:
+        if sum(map(os.path.islink, above[1:])) >= MAX_LINKS:
             return False
-        here = os.path.realpath(entry.path)
-        return not any(os.path.commonpath([here, there]) == here for there in map(os.path.realpath, above))
+        target = os.path.realpath(entry.path)
+        return not any(os.path.commonpath([target, parent]) == target for parent in map(os.path.realpath, above))
 
     def size(self, path: str) -> int:
         try:
@@ -87,7 +87,7 @@ class Folder:
         except OSError as error:
             raise BadRecord(path, self._reason(path, error)) from error
         if not stat.S_ISREG(facts.st_mode):
-            raise BadRecord(path, NO_FILE)
+            raise BadRecord(path, NOT_A_FILE)
         return facts.st_size
 
     def read(self, path: str) -> bytes:
@@ -106,7 +106,7 @@ class Folder:
             try:
                 facts = os.fstat(descriptor)
                 if not stat.S_ISREG(facts.st_mode):
-                    raise BadRecord(path, NO_FILE)
+                    raise BadRecord(path, NOT_A_FILE)
                 size = facts.st_size if size is None else size
                 data = os.pread(descriptor, size, offset)
                 while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
@@ -134,7 +134,7 @@ def is_litter(name: str) -> bool:
     return name.startswith("._") or name.casefold() in LITTER
 
 
-def _has_bytes(path: str) -> bool:
+def _is_encodable(path: str) -> bool:
     """Say whether a path can be handed to the system."""
     try:
         os.fsencode(path)
@@ -144,7 +144,7 @@ def _has_bytes(path: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache
-class Witness:
+class RecordingTree:
     """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`.
 
     `parts` has the files of which only parts were read, as of a scene cut into tiles.
@@ -178,23 +178,23 @@ class Witness:
         return self.tree.pread(path, offset, size)
 
 
-def noted(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
+def read_with_digest(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
     """Return a file with its digest, and its bytes: what scan reads must be the same when the record is read."""
     data = tree.read(path)
     return SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data)), data
 
 
 @lru_cache(maxsize=64)
-def home_of(tree: Tree, wanted: str, path: str = "", below: int = 2) -> str | None:
-    """Return the folder, ending in "/" unless it is the root, that holds a file or folder called `wanted`.
+def find_parent(tree: Tree, name: str, path: str = "", below: int = 2) -> str | None:
+    """Return the folder, ending in "/" unless it is the root, that contains a file or folder `name`.
 
     It is sought at the root and up to `below` levels deeper: archives are unpacked with and without their own folder.
     """
     folders = tree.folders(path)
-    if wanted in folders or wanted in tree.files(path):
+    if name in folders or name in tree.files(path):
         return path
-    found = {name: home_of(tree, wanted, f"{path}{name}/", below - 1) for name in sorted(folders) if below}
-    homes = [home for home in found.values() if home is not None]
+    below_homes = (find_parent(tree, name, f"{path}{folder}/", below - 1) for folder in sorted(folders) if below)
+    homes = [home for home in below_homes if home is not None]
     if len(homes) > 1:
-        raise SourceError(f"expected one folder that holds {wanted}, found it in {few(homes)}: name one as the source")
+        raise SourceError(f"expected one folder with {name}, found it in {few(homes)}: name one as the source")
     return homes[0] if homes else None

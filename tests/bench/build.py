@@ -34,7 +34,7 @@ from sar_data.builder.prepare import prepare
 from sar_data.builder.request import BuildRequest
 from sar_data.builder.sharding import hash_order
 from sar_data.runners import Processes, Runner
-from sar_data.sources.tree import Folder, Witness
+from sar_data.sources.tree import Folder, RecordingTree
 
 OUT = Path("bench-out")
 RAW = OUT / "raw"
@@ -127,7 +127,7 @@ def reading(patches: Path) -> tuple[float, float]:
 
     def read() -> None:
         for record in records:
-            PIPELINE.read(Witness(tree, {}), record)
+            PIPELINE.read(RecordingTree(tree, {}), record)
 
     loop()
     return len(records) / min(timed(loop) for _ in range(3)), len(records) / min(timed(read) for _ in range(3))

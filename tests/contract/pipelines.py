@@ -22,7 +22,7 @@ from sar_data.download.target import Target
 from sar_data.errors import UsageError
 from sar_data.record import Record
 from sar_data.sealed.verify import verify
-from sar_data.sources.tree import Folder, Witness
+from sar_data.sources.tree import Folder, RecordingTree
 from sar_data.spec import Pipeline, Tree
 from sar_data.split.policy import SPLITS, UNUSED
 from tests import golden
@@ -179,7 +179,7 @@ class PipelineContract:
         listening.check(Path(tree.root))
 
     def test_every_file_of_a_record_has_its_size_and_what_scan_read_its_hash(self, tree: Folder) -> None:
-        witness = Witness(tree, {})
+        witness = RecordingTree(tree, {})
         for record in self.scanned(witness):
             for file in record.files:
                 assert file.size == tree.size(file.path)

@@ -31,7 +31,7 @@ from sar_data.download.fetch import FetchResult, check_results, fetch, folder_of
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.errors import FetchError, SourceError, TargetError, Unreachable, UsageError
-from sar_data.sources.lists import FoundLists
+from sar_data.sources.lists import ListFinder
 from sar_data.sources.tree import Folder
 from sar_data.spec import Source
 from tests.download import site as web
@@ -389,10 +389,10 @@ def test_a_packed_list_is_fetched_as_it_is_and_read(here: Site, small_source: Pa
     here.answers[f"/{source.file}"] = [good(packed)]
     (outcome,) = fetched([source], tmp_path, mirror=here.url)
     assert outcome.state == "fetched"
-    assert FoundLists.beside(tmp_path, tmp_path, Folder.at(tmp_path)).find(source.name) == bz2.decompress(packed)
+    assert ListFinder.beside(tmp_path, tmp_path, Folder.at(tmp_path)).find(source.name) == bz2.decompress(packed)
     (tmp_path / source.file).write_bytes(packed[:-4])
     with pytest.raises(FileNotFoundError, match="expected a whole list"):
-        FoundLists.beside(tmp_path, tmp_path, Folder.at(tmp_path)).find(source.name)
+        ListFinder.beside(tmp_path, tmp_path, Folder.at(tmp_path)).find(source.name)
 
 
 def test_a_size_that_no_disk_has_is_refused_before_the_first_byte(here: Site, tmp_path: Path) -> None:

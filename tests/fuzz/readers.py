@@ -42,9 +42,9 @@ from sar_data.record import Record, SourceFile
 from sar_data.sources.archives import tar
 from sar_data.sources.archives import zip as zips
 from sar_data.sources.archives.open import open_tree
-from sar_data.sources.lists import FoundLists
+from sar_data.sources.lists import ListFinder
+from sar_data.sources.placeholder import detect_placeholder
 from sar_data.sources.scenes import listing
-from sar_data.sources.standin import stand_in
 from sar_data.split.official import Official
 from sar_data.split.path_lists import PathLists
 from tests.contract.trees import walked
@@ -344,7 +344,7 @@ def read_paths(data: bytes) -> None:
 
 
 def read_packed(data: bytes) -> None:
-    FoundLists(((Memory({"a.bin.bz2": data}), "", "memory"),)).find("a.bin")
+    ListFinder(((Memory({"a.bin.bz2": data}), "", "memory"),)).find("a.bin")
 
 
 # Archives.
@@ -463,7 +463,7 @@ POINTERS = (
 
 
 def read_stand_in(data: bytes) -> None:
-    if stand_in(data[:1024], len(data)) is None:
+    if detect_placeholder(data[:1024], len(data)) is None:
         raise BadRecord("a.bin", "expected what stands in for a file, found a file")
 
 

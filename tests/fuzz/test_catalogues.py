@@ -46,7 +46,7 @@ ANSWERS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
 
 def searched(count: int) -> Counter[str]:
     body, found = json.dumps(ODATA).encode(), Counter[str]()
-    with serving() as site, cdse.opened(f"{site.url}/odata", HASTE, lambda host, refused: None) as search:
+    with serving() as site, cdse.open_search(f"{site.url}/odata", HASTE, lambda host, refused: None) as search:
         for number in range(count):
             data = mutated(body, random.Random(f"odata {number}"))
             site.answers["/odata/Products"] = [answer(200, data)]
@@ -68,7 +68,7 @@ def searched(count: int) -> Counter[str]:
 
 def answered(name: str, count: int) -> Counter[str]:
     """Change what a library hands on of an answer, as JSON has it."""
-    from sar_data.sources.scenes.session import explained
+    from sar_data.sources.scenes.session import explain_errors
 
     product, facts = ANSWERS[name]
     body, found = json.dumps(facts).encode(), Counter[str]()
@@ -78,7 +78,7 @@ def answered(name: str, count: int) -> Counter[str]:
         except ValueError:  # the library's own
             continue
         try:
-            with explained("https://hub.example"):
+            with explain_errors("https://hub.example"):
                 match(SCENE, [one for one in [product(other)] if one])
             found["taken"] += 1
         except SarDataError as error:

@@ -15,7 +15,7 @@ from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
 from sar_data.sealed.opened import Build
 from sar_data.sources.archives.open import open_tree
-from sar_data.sources.standin import stand_in
+from sar_data.sources.placeholder import detect_placeholder
 from tests.contract.trees import walked
 from tests.mini.archives import Files, files_of, folder, spanned_bytes, tar_bytes, zip_bytes
 
@@ -91,14 +91,14 @@ def test_records_of_every_spelling_build_and_keep_the_path_that_they_have(tmp_pa
     ],
 )
 def test_what_stands_in_for_a_file_is_named_with_a_remedy(head: bytes, size: int, said: str) -> None:
-    found = stand_in(head, size)
+    found = detect_placeholder(head, size)
     assert found
     assert re.search(said, found.reason)
 
 
 @pytest.mark.parametrize("head", [b"II*\0", b"\x89PNG", b"<annotation>", b"{}", b"version 1", b"outs: none"])
 def test_a_file_is_none(head: bytes) -> None:
-    assert stand_in(head, 5000) is None
+    assert detect_placeholder(head, 5000) is None
 
 
 def test_a_link_to_nowhere_stops_and_says_where_it_leads(tmp_path: Path) -> None:

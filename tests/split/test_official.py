@@ -9,7 +9,7 @@ import xxhash
 
 from sar_data.errors import MissingList, SplitError, UsageError
 from sar_data.record import Record
-from sar_data.sources.lists import FoundLists
+from sar_data.sources.lists import ListFinder
 from sar_data.sources.tree import Folder
 from sar_data.split.official import Official, read_names
 from tests.places import ROOT
@@ -222,7 +222,7 @@ def test_a_record_outside_the_listed_subset_is_unused_and_not_bad(tmp_path: Path
     for name, key in (("train.csv", "a"), ("val.csv", "b"), ("test.csv", "c")):
         (tmp_path / name).write_text(f"{key}\n")
     made = [Record(key=key, files=()) for key in "abcd"]
-    lists = FoundLists.beside(tmp_path, tmp_path, Folder.at(tmp_path))
+    lists = ListFinder.beside(tmp_path, tmp_path, Folder.at(tmp_path))
     assert Official(mapping=None).assign(made, seed=0, lists=lists).bad.keys() == {"d"}
     found = Official(mapping=None, subset=True).assign(made, seed=0, lists=lists)
     assert (found.bad, found.split[3], found.reason[3]) == ({}, "unused", "in no official list")

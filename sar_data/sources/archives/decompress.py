@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sar_data.errors import SourceError
-from sar_data.sources.archives.detect import Packed
+from sar_data.sources.archives.detect import PackedArchive
 from sar_data.sources.archives.rules import WINDOW
 
 BLOCK = 4 << 20
@@ -19,14 +19,14 @@ READ = 1 << 20
 FRAME_HEAD = 18  # bytes: the most that a zstd frame's header has, RFC 8878
 
 
-def blocks_of(packed: Packed) -> Generator[tuple[bytes, int], None, None]:
+def read_blocks(packed: PackedArchive) -> Generator[tuple[bytes, int], None, None]:
     """Yield the blocks of the archive's tar, each with the number of compressed bytes read so far.
 
     Raises SourceError where the archive is damaged; zstd does not tell one that is cut off.
     """
     import zstandard
 
-    joined = _Joined(packed.files)
+    joined = _JoinedFiles(packed.files)
     try:
         with io.BufferedReader(joined, READ) as source, _stream(packed.kind, source) as stream:
             while block := stream.read(BLOCK):
@@ -38,7 +38,7 @@ def blocks_of(packed: Packed) -> Generator[tuple[bytes, int], None, None]:
         ) from error
 
 
-def least_bytes(packed: Packed) -> int:
+def min_bytes(packed: PackedArchive) -> int:
     """Return how many bytes the archive becomes at least, as far as its head or its end tells."""
     import zstandard
 
@@ -51,8 +51,8 @@ def least_bytes(packed: Packed) -> int:
     if packed.kind == "tar.gz":
         with open(packed.files[-1], "rb") as file:
             file.seek(max(file.seek(0, io.SEEK_END) - 4, 0))
-            rest = int.from_bytes(file.read(), "little")  # the size modulo 2^32, RFC 1952
-        return rest + max(0, -((rest - packed.bytes) >> 32) << 32)
+            size = int.from_bytes(file.read(), "little")  # the size modulo 2^32, RFC 1952
+        return size + max(0, -((size - packed.bytes) >> 32) << 32)
     return packed.bytes
 
 
@@ -69,7 +69,7 @@ def _stream(kind: str, source: Any) -> Any:
     return source
 
 
-class _Joined(io.RawIOBase):
+class _JoinedFiles(io.RawIOBase):
     """The parts of an archive, one after the other; `done` counts the bytes that were read."""
 
     def __init__(self, paths: tuple[Path, ...]) -> None:

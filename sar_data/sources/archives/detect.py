@@ -11,7 +11,7 @@ from pathlib import Path
 import xxhash
 
 from sar_data.errors import SourceError
-from sar_data.sources.standin import HEAD, stand_in
+from sar_data.sources.placeholder import HEAD, detect_placeholder
 
 KINDS = {  # of two with one stem, the first is the quicker
     "tar": "tar",
@@ -46,7 +46,7 @@ READABLE = "a folder, .tar, .tar.gz, .tar.zst, .tar.bz2 (or the parts of one) or
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedArchive:
     """An archive: one file, or its parts in order; `name` is without a part's ending."""
 
     name: str
@@ -105,8 +105,8 @@ class Packed:
             self._check_parts()
         with open(self.files[0], "rb") as file:
             head = file.read(512)
-        if found := stand_in(head, self.bytes):
-            raise SourceError(f"{self.where}: {found.reason}")
+        if placeholder := detect_placeholder(head, self.bytes):
+            raise SourceError(f"{self.where}: {placeholder.reason}")
         if not (head[257:262] == b"ustar" if self.kind == "tar" else head.startswith(MAGIC[self.kind])):
             raise SourceError(
                 f"{self.where}: expected a {self.kind} archive, found a file that begins with {head[:24]!r}. Fetch it "
@@ -114,7 +114,7 @@ class Packed:
             )
 
     def _check_parts(self) -> None:
-        numbers = [_part(path.name) for path in self.files]
+        numbers = [_part_number(path.name) for path in self.files]
         if self.spanned:
             if self.files[-1].name != self.name:
                 last = self.files[-1].with_name(self.name)
@@ -126,48 +126,48 @@ class Packed:
                 raise SourceError(f"{path}: expected the part before it beside it, found none. Fetch it.")
 
 
-def is_ours(name: str) -> bool:
+def is_own_file(name: str) -> bool:
     """Say whether a file is one that reading an archive left beside it."""
     return name.removesuffix(".partial").endswith(PLAIN) or (name[0] == "." and name.endswith(TABLE))
 
 
 def stem(name: str) -> str:
     """Return an archive's name without what tells its kind: what it has in common with itself packed otherwise."""
-    match = NAME.fullmatch(_unsaved(name))
+    match = NAME.fullmatch(_original_name(name))
     return match["stem"] if match else name
 
 
-def _unsaved(name: str) -> str:
+def _original_name(name: str) -> str:
     """Return a name without what browsers add to it, where that leaves an archive's: a `?` may be part of a name."""
     bare = SAVED.sub("", name)
     return bare if NAME.fullmatch(bare) else name
 
 
-def at(path: Path) -> Packed:
+def archive_at(path: Path) -> PackedArchive:
     """Return the archive that a file is, or is a part of; raise SourceError where it is none."""
-    for packed in _all(path.parent):
+    for packed in _list_archives(path.parent):
         if path.absolute() in packed.files:
             return packed
     if kind := _kind(path):
-        return Packed(path.name, stem(path.name), kind, (path.absolute(),))
+        return PackedArchive(path.name, stem(path.name), kind, (path.absolute(),))
     raise SourceError(f"{path}: expected {READABLE}, found another file")
 
 
-def among(folder: Path) -> list[Packed]:
+def archives_in(folder: Path) -> list[PackedArchive]:
     """Return the archives in a folder, one of each stem: the quickest to read."""
-    best: dict[str, Packed] = {}
+    best: dict[str, PackedArchive] = {}
     order = (*KINDS.values(), *FOREIGN)
-    for packed in sorted(_all(folder), key=lambda packed: order.index(packed.kind)):
+    for packed in sorted(_list_archives(folder), key=lambda packed: order.index(packed.kind)):
         best.setdefault(packed.stem, packed)
     return sorted(best.values(), key=lambda packed: packed.name)
 
 
-def _all(folder: Path) -> list[Packed]:
+def _list_archives(folder: Path) -> list[PackedArchive]:
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if _perhaps(entry.name) and entry.is_file()]
+        names = [entry.name for entry in entries if _may_be_archive(entry.name) and entry.is_file()]
     parts: dict[tuple[str, str, str], list[str]] = {}
     for name in sorted(names):
-        saved = _unsaved(name)
+        saved = _original_name(name)
         match, spanned = NAME.fullmatch(saved), SPANNED.fullmatch(saved)
         if spanned:
             parts.setdefault((f"{spanned['stem']}.zip", spanned["stem"], "zip"), []).append(name)
@@ -176,32 +176,32 @@ def _all(folder: Path) -> list[Packed]:
             kind = KINDS.get(kind, kind)
             if kind not in FOREIGN:
                 kind = _kind(folder / name) or kind  # what it holds counts, not what it is called
-            known = (f"{match['stem']}.zip", match["stem"], "zip")
-            parts.setdefault(known if known in parts else (name, match["stem"], kind), []).append(name)
+            archive_id = (f"{match['stem']}.zip", match["stem"], "zip")
+            parts.setdefault(archive_id if archive_id in parts else (name, match["stem"], kind), []).append(name)
         elif match:
             kind = match["kind"].lower()
             parts.setdefault((saved[: match.start("part")], match["stem"], KINDS.get(kind, kind)), []).append(name)
         elif kind := _kind(folder / name):
             parts.setdefault((name, saved, kind), []).append(name)
     return [
-        Packed(*known, tuple(folder.absolute() / name for name in _ordered(known[0], found)))
-        for known, found in parts.items()
+        PackedArchive(*archive_id, tuple(folder.absolute() / name for name in _sort_parts(archive_id[0], files)))
+        for archive_id, files in parts.items()
     ]
 
 
-def _perhaps(name: str) -> bool:
+def _may_be_archive(name: str) -> bool:
     """Say whether a file may be an archive by its name: another ending than a number says that it is something else."""
-    if name.startswith(".") or name.lower().endswith(DATA) or is_ours(name):
+    if name.startswith(".") or name.lower().endswith(DATA) or is_own_file(name):
         return False
     _, dot, ending = name.rpartition(".")
     return bool(LIKELY(name)) or not dot or ending.isdecimal()
 
 
-def _ordered(whole: str, found: list[str]) -> list[str]:
+def _sort_parts(full_name: str, names: list[str]) -> list[str]:
     """Return the parts of an archive in their order; of one that is there as a whole, that alone."""
-    if any(SPANNED.fullmatch(name) for name in found):
-        return sorted(found, key=lambda name: (name == whole, _part(name)))
-    return [whole] if whole in found else sorted(found, key=_part)
+    if any(SPANNED.fullmatch(name) for name in names):
+        return sorted(names, key=lambda name: (name == full_name, _part_number(name)))
+    return [full_name] if full_name in names else sorted(names, key=_part_number)
 
 
 def _kind(path: Path) -> str | None:
@@ -223,9 +223,9 @@ def _kind(path: Path) -> str | None:
     return kind
 
 
-def _part(name: str) -> int:
+def _part_number(name: str) -> int:
     """Return the place of a part: aa is 0, ab 1; digits are themselves."""
-    match = SPANNED.fullmatch(name) or NAME.fullmatch(_unsaved(name))
+    match = SPANNED.fullmatch(name) or NAME.fullmatch(_original_name(name))
     text = re.sub(r"^[._-]?(part)?[._-]?", "", ((match["part"] if match else None) or "").lower())
     if text.isdigit():
         return int(text)

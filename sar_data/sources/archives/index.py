@@ -12,13 +12,13 @@ import xxhash
 
 from sar_data.errors import TargetError
 from sar_data.progress import Progress, Say
-from sar_data.sources.archives.detect import DATA, TABLE, Packed
-from sar_data.sources.archives.members import BARE, DEFLATED, STORED, Gather, verified
-from sar_data.sources.archives.plain_tar import plain_tar, writable
-from sar_data.sources.archives.rules import refused
+from sar_data.sources.archives.detect import DATA, TABLE, PackedArchive
+from sar_data.sources.archives.members import BARE, DEFLATED, STORED, MemberCollector, verify_table
+from sar_data.sources.archives.plain_tar import make_plain_archive, make_work_folder
+from sar_data.sources.archives.rules import member_error
 from sar_data.sources.archives.tar import IS_FOLDER
 from sar_data.sources.archives.tar import walk as walk_tar
-from sar_data.sources.archives.tree import Archive, Part
+from sar_data.sources.archives.tree import Archive, ArchiveFile
 from sar_data.sources.archives.zip import walk as walk_zip
 from sar_data.system import durable
 
@@ -34,10 +34,10 @@ class Mount:
     """An archive, and the folder of the tree in which its members are."""
 
     folder: str
-    packed: Packed
+    packed: PackedArchive
 
 
-def gathered(mounts: Sequence[Mount], name: str, work: Path, progress: Progress, tell: Say) -> Archive:
+def index_archives(mounts: Sequence[Mount], name: str, work: Path, progress: Progress, tell: Say) -> Archive:
     """Return the tree of some archives; its table, and plain tars, are kept in `work` under names of their own.
 
     Raises SourceError for an archive that is damaged, hostile or not to be read, TargetError for a `work` that is
@@ -46,49 +46,51 @@ def gathered(mounts: Sequence[Mount], name: str, work: Path, progress: Progress,
     files = []
     for packed in (mount.packed for mount in mounts):
         packed.check()
-        files.append(plain_tar(packed, work, progress, tell) if packed.compressed else packed.files[0])
-    parts = tuple(Part.of(path) for path in files)
+        files.append(make_plain_archive(packed, work, progress, tell) if packed.compressed else packed.files[0])
+    parts = tuple(ArchiveFile.of(path) for path in files)
     facts = [[m.folder, m.packed.name, m.packed.hash, p.size, p.mtime_ns] for m, p in zip(mounts, parts, strict=True)]
     table = work / f".{name}.{xxhash.xxh3_64_hexdigest(json.dumps(facts).encode())}{TABLE}"
     archives = [str(path) for mount in mounts for path in mount.packed.files]
-    known = verified(table, archives)
-    if known is None or known[1] != facts:
-        gather = Gather()
+    verified = verify_table(table, archives)
+    if verified is None or verified[1] != facts:
+        collector = MemberCollector()
         for mount, part in zip(mounts, parts, strict=True):
-            gather.open(part.path)
-            _walk(gather, mount, part, progress)
-        writable(work)
+            collector.open(part.path)
+            _index_archive(collector, mount, part, progress)
+        make_work_folder(work)
         durable.sweep(work, table.name)
-        gather.save(table, facts)
-        known = verified(table, archives)
-    if known is None:
+        collector.save(table, facts)
+        verified = verify_table(table, archives)
+    if verified is None:
         raise TargetError(f"{table}: expected the table just written, found it damaged. Choose another `work=…`.")
-    return Archive(str(table.absolute()), known[0], parts)
+    return Archive(str(table.absolute()), verified[0], parts)
 
 
-def _walk(gather: Gather, mount: Mount, part: Part, progress: Progress) -> None:
+def _index_archive(collector: MemberCollector, mount: Mount, part: ArchiveFile, progress: Progress) -> None:
     descriptor = os.open(part.path, os.O_RDONLY)
     try:
         if mount.packed.kind == "zip":
-            inner = _zip(gather, part.path, descriptor, 0, part.size, mount.folder)
+            inner = _index_zip(collector, part.path, descriptor, 0, part.size, mount.folder)
         else:
-            inner = _tar(gather, part, descriptor, mount.folder, progress)
+            inner = _index_tar(collector, part, descriptor, mount.folder, progress)
         for path, offset, size, packed, crc, kind in inner:
             folder = path[: -len(".zip")]
-            if gather.has_folder(folder):  # it lies unpacked beside itself
-                gather.file(path, offset, size, packed, crc, kind)
+            if collector.has_folder(folder):  # it lies unpacked beside itself
+                collector.file(path, offset, size, packed, crc, kind)
             elif kind == DEFLATED:
                 reason = "expected a zip in an archive to be stored, found it deflated: unpack the outer one"
-                raise refused(part.path, path, reason)
+                raise member_error(part.path, path, reason)
             else:
-                gather.archive = f"{part.path}: {path}"
-                _zip(gather, gather.archive, descriptor, offset, size, folder)
+                collector.archive = f"{part.path}: {path}"
+                _index_zip(collector, collector.archive, descriptor, offset, size, folder)
         progress(STAGE, part.size // 1_000_000, part.size // 1_000_000)
     finally:
         os.close(descriptor)
 
 
-def _tar(gather: Gather, part: Part, descriptor: int, folder: str, progress: Progress) -> list[Inner]:
+def _index_tar(
+    collector: MemberCollector, part: ArchiveFile, descriptor: int, folder: str, progress: Progress
+) -> list[Inner]:
     above = f"{folder}/" if folder else ""
     inner: list[Inner] = []
     for number, (name, offset, size) in enumerate(walk_tar(part.path, descriptor, part.size)):
@@ -96,34 +98,36 @@ def _tar(gather: Gather, part: Part, descriptor: int, folder: str, progress: Pro
             name = name[2:]
         if size == IS_FOLDER:
             if name not in ("", "."):
-                gather.folder(above + name)
+                collector.folder(above + name)
         elif _is_zip(name):
             inner.append((above + name, offset, size, 0, 0, BARE))
         else:
-            gather.file(above + name, offset, size)
+            collector.file(above + name, offset, size)
         if number % EVERY == 0:
             progress(STAGE, offset // 1_000_000, part.size // 1_000_000)
     return inner
 
 
-def _zip(gather: Gather, archive: str, descriptor: int, start: int, size: int, folder: str) -> list[Inner]:
+def _index_zip(
+    collector: MemberCollector, archive: str, descriptor: int, start: int, size: int, folder: str
+) -> list[Inner]:
     """Add a zip's members below `folder`, which is not doubled where it is the zip's only one already."""
-    found = list(walk_zip(archive, descriptor, start, size))
+    members = list(walk_zip(archive, descriptor, start, size))
     above, _, own = folder.rpartition("/")
     if own:
-        gather.folder(folder)
-    if own and {member.name.partition("/")[0] for member in found} <= {own, MAC}:
+        collector.folder(folder)
+    if own and {member.name.partition("/")[0] for member in members} <= {own, MAC}:
         folder = above
     inner: list[Inner] = []
-    for member in found:
+    for member in members:
         path = f"{folder}/{member.name}" if folder else member.name
         kind = DEFLATED if member.deflated else STORED
         if member.folder:
-            gather.folder(path.removesuffix("/"))
+            collector.folder(path.removesuffix("/"))
         elif _is_zip(member.name) and start == 0:
             inner.append((path, member.offset, member.size, member.packed, member.crc, kind))
         else:
-            gather.file(path, member.offset, member.size, member.packed, member.crc, kind)
+            collector.file(path, member.offset, member.size, member.packed, member.crc, kind)
     return inner
 
 

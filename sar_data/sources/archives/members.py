@@ -22,7 +22,7 @@ import xxhash
 from xxhash import xxh3_64_intdigest
 
 from sar_data.errors import SourceError
-from sar_data.sources.archives.rules import MEMBERS, folded, refused
+from sar_data.sources.archives.rules import MEMBERS, fold_name, member_error
 from sar_data.system import durable, private
 from sar_data.system.paths import PART, flaw
 
@@ -42,10 +42,10 @@ COLUMNS = (
     ("part", "<u4"),  # which archive
     ("kind", "u1"),
 )
-KEPT = {"offset": "Q", "size": "Q", "packed": "Q", "crc": "I", "part": "I", "kind": "B"}
+STORED_COLUMNS = {"offset": "Q", "size": "Q", "packed": "Q", "crc": "I", "part": "I", "kind": "B"}
 
 
-class Gather:
+class MemberCollector:
     """Collects the members of the archives of one source, and refuses what cannot be one tree."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Gather:
         number = self._folders.get(path)
         if number is None:
             if reason := flaw(path):
-                raise refused(self.archive, member or path, reason)
+                raise member_error(self.archive, member or path, reason)
             parent = self.folder(path.rpartition("/")[0])
             number = self._folders[path] = self._row(path, path.encode(), 0, 0, 0, 0, FOLDER, parent)
         return number
@@ -86,16 +86,16 @@ class Gather:
         raw = path.encode()
         odd = raw.translate(None, PLAIN) or name in ("", ".", "..") or len(name) > PART
         if odd and (reason := flaw(path)):  # most names need no closer look
-            raise refused(self.archive, path, reason)
+            raise member_error(self.archive, path, reason)
         self._row(path, raw, offset, size, packed, crc, kind, self._above[1])
 
     def _row(self, path: str, raw: bytes, offset: int, size: int, packed: int, crc: int, kind: int, parent: int) -> int:
         self._paths += raw
-        key = xxh3_64_intdigest(raw.lower() if path.isascii() else folded(path))
+        key = xxh3_64_intdigest(raw.lower() if path.isascii() else fold_name(path))
         self._rows += ROW.pack(len(self._paths), key, offset, size, packed, crc, parent, max(self._part, 0), kind)
         self._count += 1
         if self._count > MEMBERS:
-            raise refused(self.archive, path, f"expected at most {MEMBERS} members, found more")
+            raise member_error(self.archive, path, f"expected at most {MEMBERS} members, found more")
         return self._count - 1
 
     def save(self, path: Path, facts: Any) -> None:
@@ -112,29 +112,29 @@ class Gather:
         paths = paths.take(pa.array(order))
         keys = rows["key"][order]
         by_key = np.argsort(keys)
-        self._refuse_twins(paths, keys, by_key, rows["part"][order])
-        made = {"path": paths, "key": pa.array(keys[by_key]), "row": pa.array(by_key.astype(np.uint32))}
-        made |= {name: pa.array(rows[name][order]) for name in KEPT}
+        self._check_unique(paths, keys, by_key, rows["part"][order])
+        columns = {"path": paths, "key": pa.array(keys[by_key]), "row": pa.array(by_key.astype(np.uint32))}
+        columns |= {name: pa.array(rows[name][order]) for name in STORED_COLUMNS}
         facts = {"sar-data": json.dumps({"version": VERSION, "of": facts})}
-        batch = pa.record_batch(made).replace_schema_metadata(facts)
+        batch = pa.record_batch(columns).replace_schema_metadata(facts)
         with durable.publish(path, sync=False) as file:  # its digest is checked when it is opened
-            sink = _Hashing(file)
+            sink = _HashingWriter(file)
             with pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema) as writer:
                 writer.write_batch(batch)
             file.write(sink.hash.digest())
 
-    def _refuse_twins(self, paths: pa.Array, keys: Any, by_key: Any, part: Any) -> None:
+    def _check_unique(self, paths: pa.Array, keys: Any, by_key: Any, part: Any) -> None:
         alike = keys[by_key]
         for i in np.flatnonzero(alike[1:] == alike[:-1]).tolist():
-            one, two = sorted(int(row) for row in by_key[i : i + 2])
-            name, other = paths[one].as_py(), paths[two].as_py()
-            if folded(name) == folded(other):
-                where = sorted({self._archives[part[row]] for row in (one, two)})
+            first, second = sorted(int(row) for row in by_key[i : i + 2])
+            name, other = paths[first].as_py(), paths[second].as_py()
+            if fold_name(name) == fold_name(other):
+                where = sorted({self._archives[part[row]] for row in (first, second)})
                 reason = f"expected names that differ in more than case, found {other!r} as well"
-                raise refused(" and ".join(where), name, reason)
+                raise member_error(" and ".join(where), name, reason)
 
 
-class _Hashing:
+class _HashingWriter:
     """Writes to a file, and hashes."""
 
     closed = False
@@ -163,20 +163,20 @@ class Table:
         self._ends, self._text = memoryview(ends).cast("B").cast("Q"), memoryview(text)
         self._keys, self._rows = _numbers(batch["key"], "Q"), _numbers(batch["row"], "I")
         self.offset, self.size, self.packed, self.crc, self.part, self.kind = (
-            _numbers(batch[name], code) for name, code in KEPT.items()
+            _numbers(batch[name], code) for name, code in STORED_COLUMNS.items()
         )
 
     def find(self, path: str) -> int | None:
         """Return the row of a path, None where there is none."""
         try:
-            wanted = path.encode()
+            encoded = path.encode()
         except UnicodeEncodeError:  # a name that no member can have
             return None
-        key = xxh3_64_intdigest(wanted.lower() if path.isascii() else folded(path))
+        key = xxh3_64_intdigest(encoded.lower() if path.isascii() else fold_name(path))
         at = bisect_left(self._keys, key)
         while at < len(self._keys) and self._keys[at] == key:
             row: int = self._rows[at]
-            if self._text[self._ends[row] : self._ends[row + 1]].tobytes() == wanted:
+            if self._text[self._ends[row] : self._ends[row + 1]].tobytes() == encoded:
                 return row
             at += 1
         return None
@@ -194,7 +194,7 @@ def _numbers(column: pa.Array, code: str) -> Any:
     return view.cast(code)[: len(column)]
 
 
-def verified(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
+def verify_table(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
     """Return the digest of a table and its facts, None where there is none that is whole and of this version.
 
     A table is believed that is our own, or of the owner of one of the archives it is of.
@@ -202,7 +202,7 @@ def verified(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
     if not private.is_trusted(path, archives):
         return None
     try:
-        data = _mapped(path)
+        data = _map_file(path)
     except (OSError, ValueError):
         return None
     if xxhash.xxh3_128_digest(data[:-DIGEST]) != data[-DIGEST:]:
@@ -212,10 +212,10 @@ def verified(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
 
 
 @lru_cache(maxsize=8)
-def opened(path: str, digest: str) -> Table:
+def open_table(path: str, digest: str) -> Table:
     """Return a table that `verified` knew, mapped once a process; raise SourceError where it was replaced since."""
     try:
-        data = _mapped(Path(path))
+        data = _map_file(Path(path))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: expected the table of the source's members, found none: {error}") from error
     if data[-DIGEST:].hex() != digest:
@@ -223,6 +223,6 @@ def opened(path: str, digest: str) -> Table:
     return Table(data)
 
 
-def _mapped(path: Path) -> memoryview:
+def _map_file(path: Path) -> memoryview:
     with open(path, "rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

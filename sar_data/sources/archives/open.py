@@ -13,16 +13,16 @@ from sar_data.errors import SourceError
 from sar_data.naming import few
 from sar_data.progress import Progress, Say
 from sar_data.sources.archives import detect as packing
-from sar_data.sources.archives.decompress import blocks_of
-from sar_data.sources.archives.detect import FOREIGN, Packed
-from sar_data.sources.archives.index import Mount, gathered
+from sar_data.sources.archives.decompress import read_blocks
+from sar_data.sources.archives.detect import FOREIGN, PackedArchive
+from sar_data.sources.archives.index import Mount, index_archives
 from sar_data.sources.archives.tar import IS_FOLDER, walk
-from sar_data.sources.archives.tree import Mixed
+from sar_data.sources.archives.tree import FolderWithArchives
 from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 
-MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not archives
+MAX_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not archives
 ENDLESS = 1 << 62
 
 
@@ -41,48 +41,48 @@ def open_tree(
     what compressed archives are turned into; without it they lie beside the archives. Raises SourceError, also where
     compressed archives may be several copies or sets, before one is unpacked; TargetError where `work` is of no use.
     """
-    progress, tell = progress or _nobody, tell or _nobody
+    progress, tell = progress or _ignore, tell or _ignore
     if source.is_dir():
-        folder, mounts = Folder.at(source), _mounts(source, named, tell)
+        folder, mounts = Folder.at(source), _find_mounts(source, named, tell)
         if not mounts:
             return Filtered(folder)
         hidden = frozenset(p.relative_to(folder.root).as_posix() for mount in mounts for p in mount.packed.files)
-        archive = gathered(mounts, Path(folder.root).name, work or source, progress, tell)
-        return Filtered(Mixed(archive, folder, hidden))
+        archive = index_archives(mounts, Path(folder.root).name, work or source, progress, tell)
+        return Filtered(FolderWithArchives(archive, folder, hidden))
     if not source.exists():
         raise SourceError(f"source {source}: expected a folder or an archive, found nothing")
-    packed = packing.at(source)
-    return Filtered(gathered([Mount("", packed)], packed.name, work or source.parent, progress, tell))
+    packed = packing.archive_at(source)
+    return Filtered(index_archives([Mount("", packed)], packed.name, work or source.parent, progress, tell))
 
 
-def _nobody(*_: object) -> None:
+def _ignore(*_: object) -> None:
     """Say nobody."""
 
 
-def _mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
+def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
     """Return the archives in a folder and directly below it, but for those that lie unpacked there, too."""
     with os.scandir(source) as entries:
-        below = sorted(islice((entry.name for entry in entries if entry.is_dir()), MOST_FOLDERS + 1))
-    folders = ["", *below] if len(below) <= MOST_FOLDERS else [""]
-    found = [(folder, packed) for folder in folders for packed in packing.among(source / folder)]
+        below = sorted(islice((entry.name for entry in entries if entry.is_dir()), MAX_FOLDERS + 1))
+    folders = ["", *below] if len(below) <= MAX_FOLDERS else [""]
+    archives = [(folder, packed) for folder in folders for packed in packing.archives_in(source / folder)]
     stems = {packing.stem(name) for name in named if packing.NAME.fullmatch(name)}
-    mine = [(folder, packed) for folder, packed in found if packed.stem in stems]
+    selected = [(folder, packed) for folder, packed in archives if packed.stem in stems]
     # Where it is known what the dataset's archives are called, tens of gigabytes of another's are not unpacked.
-    mine = mine or [(folder, packed) for folder, packed in found if not (stems and packed.compressed)]
-    for _, packed in (other for other in found if other not in mine):
+    selected = selected or [(folder, packed) for folder, packed in archives if not (stems and packed.compressed)]
+    for _, packed in (other for other in archives if other not in selected):
         called = f"the dataset's are called {', '.join(sorted(stems))}"
         tell(f"{packed.where} is left alone: {called}. Name it as the source where it is one of another name")
     mounts = []
-    for folder, packed in mine:
+    for folder, packed in selected:
         own = f"{folder}/{packed.stem}".removeprefix("/")
-        first = _first(packed) if packed.is_tar else packed.stem
+        first = _first_member(packed) if packed.is_tar else packed.stem
         places = [folder, *folders] if "/" in first else [folder]  # a README of that name may be of anything
         beside = [path for place in places if (path := source / place / first).exists()]
         if beside and beside[0].absolute() not in packed.files:
             tell(f"{packed.where} is left alone: {beside[0].relative_to(source)} lies unpacked in {source}")
         else:
             mounts.append(Mount(folder if packed.is_tar else own, packed))
-    _check_one(source, [mount.packed for mount in mounts], stems)
+    _check_single(source, [mount.packed for mount in mounts], stems)
     if all(mount.packed.kind in FOREIGN for mount in mounts):
         for packed in (mount.packed for mount in mounts):
             tell(f"{packed.where} is left alone: .{packed.kind} is not read in place. Unpack it if it is needed")
@@ -90,13 +90,13 @@ def _mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
     return mounts
 
 
-def _check_one(source: Path, found: Sequence[Packed], stems: Collection[str]) -> None:
+def _check_single(source: Path, archives: Sequence[PackedArchive], stems: Collection[str]) -> None:
     """Raise SourceError where compressed archives have one name of the dataset's, or several have none of them.
 
     They may be copies of it, or sets of their own: unpacking all of them to see that may take a disk and a day.
     """
-    alike: dict[str, list[Packed]] = {}
-    for packed in found:
+    alike: dict[str, list[PackedArchive]] = {}
+    for packed in archives:
         if packed.compressed and packed.kind not in FOREIGN:
             alike.setdefault(packed.stem if packed.stem in stems else "", []).append(packed)
     for several in (group for group in alike.values() if len(group) > 1):
@@ -107,12 +107,12 @@ def _check_one(source: Path, found: Sequence[Packed], stems: Collection[str]) ->
         )
 
 
-def _first(packed: Packed) -> str:
+def _first_member(packed: PackedArchive) -> str:
     """Return the name of a tar's first file; a compressed one is read no further than that."""
     packed.check()
     with tempfile.TemporaryFile() as file:
         if packed.compressed:
-            with closing(blocks_of(packed)) as blocks:
+            with closing(read_blocks(packed)) as blocks:
                 file.write(next(blocks, (b"", 0))[0])
             file.flush()
         descriptor = os.open(packed.files[0], os.O_RDONLY) if not packed.compressed else os.dup(file.fileno())

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from sar_data.errors import SourceError, TargetError
 from sar_data.progress import Progress, Say
-from sar_data.sources.archives.decompress import blocks_of, least_bytes
-from sar_data.sources.archives.detect import Packed
-from sar_data.sources.archives.rules import most_bytes
-from sar_data.sources.archives.spanned import joined
+from sar_data.sources.archives.decompress import min_bytes, read_blocks
+from sar_data.sources.archives.detect import PackedArchive
+from sar_data.sources.archives.rules import max_bytes
+from sar_data.sources.archives.spanned import join_parts
 from sar_data.system import durable, locks, private
 
 STAGE = "unpack MB"
@@ -28,7 +28,7 @@ END = bytes(512)
 LOOK_AGAIN_S = 0.1
 
 
-def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path:
+def make_plain_archive(packed: PackedArchive, work: Path, progress: Progress, tell: Say) -> Path:
     """Return the plain tar of a compressed archive, or the one zip of its parts, made in `work` unless it is there.
 
     Raises SourceError for a damaged archive, TargetError where `work` is too small.
@@ -37,8 +37,8 @@ def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path
     if private.is_trusted(target, packed.files):
         return target
     partial = target.with_name(f"{target.name}{durable.PARTIAL}")
-    writable(work)
-    with durable.explain_errors(partial, "work"), _held(partial, tell) as descriptor:
+    make_work_folder(work)
+    with durable.explain_errors(partial, "work"), _lock_partial(partial, tell) as descriptor:
         if private.is_trusted(target, packed.files):  # made by another process, while this one waited
             partial.unlink()
             return target
@@ -48,7 +48,7 @@ def plain_tar(packed: Packed, work: Path, progress: Progress, tell: Say) -> Path
     return target
 
 
-def writable(work: Path) -> None:
+def make_work_folder(work: Path) -> None:
     """Make the folder that work is kept in; raise TargetError where it cannot be written."""
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -62,48 +62,50 @@ def writable(work: Path) -> None:
 
 
 @contextmanager
-def _held(partial: Path, tell: Say) -> Iterator[int]:
+def _lock_partial(partial: Path, tell: Say) -> Iterator[int]:
     """Open a partial file for this process alone; one that got its name while this process waited is opened anew."""
-    told = False
+    reported = False
 
-    def busy() -> None:
-        nonlocal told
-        if not told:
+    def on_busy() -> None:
+        nonlocal reported
+        if not reported:
             tell(f"waiting for another process that writes {partial}")
-        told = True
+        reported = True
         time.sleep(LOOK_AGAIN_S)
 
-    descriptor = locks.acquire(partial, lambda: private.open_file(partial, os.O_RDWR | os.O_CREAT), busy)
+    descriptor = locks.acquire(partial, lambda: private.open_file(partial, os.O_RDWR | os.O_CREAT), on_busy)
     try:
         yield descriptor
     finally:
         locks.release(descriptor)
 
 
-def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, tell: Say) -> None:
-    kept, need = os.fstat(descriptor).st_size, least_bytes(packed)
+def _write(packed: PackedArchive, descriptor: int, target: Path, progress: Progress, tell: Say) -> None:
+    existing, need = os.fstat(descriptor).st_size, min_bytes(packed)
     free = shutil.disk_usage(target.parent).free
     text = (
         f"{packed.where} is {'in parts' if packed.kind == 'zip' else 'compressed'}: it is turned once into the plain "
         f"{packed.plain[-3:]} {target}, of {need / 1e6:,.1f} MB or more"
     )
-    if need - kept > free:
+    if need - existing > free:
         raise TargetError(f"{text}; {free / 1e6:,.1f} MB are free. Free some space, or choose another `work=…`.")
-    tell(f"{text}; {free / 1e6:,.1f} MB are free" + (f"; {kept / 1e6:,.1f} MB are there already" if kept else ""))
+    tell(
+        f"{text}; {free / 1e6:,.1f} MB are free" + (f"; {existing / 1e6:,.1f} MB are there already" if existing else "")
+    )
     at = flushed = 0
-    with closing(_ahead(blocks_of(packed))) as blocks:
+    with closing(_read_ahead(read_blocks(packed))) as blocks:
         for block, read in blocks:
-            if at >= kept or os.pread(descriptor, len(block), at) != block:
+            if at >= existing or os.pread(descriptor, len(block), at) != block:
                 durable.write_all(descriptor, block, at)
             at += len(block)
-            if at > most_bytes(packed.bytes):
+            if at > max_bytes(packed.bytes):
                 raise SourceError(f"{packed.where}: expected no more than {at} bytes of {packed.bytes}: it is a bomb")
             if at - flushed >= FLUSHED:  # so that the fsync finds little left to do
                 durable.start_writeback(descriptor, flushed, at - flushed)
                 flushed = at
             progress(STAGE, read // 1_000_000, packed.bytes // 1_000_000)
     if packed.spanned:
-        joined(packed.where, descriptor, [path.stat().st_size for path in packed.files])
+        join_parts(packed.where, descriptor, [path.stat().st_size for path in packed.files])
     elif packed.kind != "zip" and os.pread(descriptor, len(END), max(at - len(END), 0)) != END:
         raise SourceError(
             f"{packed.where}: expected a whole tar, found one that is cut off: is it, or its last part, whole?"
@@ -112,10 +114,10 @@ def _write(packed: Packed, descriptor: int, target: Path, progress: Progress, te
     os.fsync(descriptor)
 
 
-def _ahead(blocks: Generator[tuple[bytes, int], None, None]) -> Generator[tuple[bytes, int], None, None]:
+def _read_ahead(blocks: Generator[tuple[bytes, int], None, None]) -> Generator[tuple[bytes, int], None, None]:
     """Yield blocks, the next of which is made by a thread meanwhile."""
     with closing(blocks), ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, blocks, None)
-        while block := coming.result():
-            coming = pool.submit(next, blocks, None)
+        next_block = pool.submit(next, blocks, None)
+        while block := next_block.result():
+            next_block = pool.submit(next, blocks, None)
             yield block

@@ -13,19 +13,19 @@ EXTENDED = 1 << 20  # bytes of a tar's pax header
 WINDOW = 1 << 27  # bytes of memory that a zstd archive may ask for: what zstd itself allows without --long
 
 
-def most_bytes(packed: int) -> int:
+def max_bytes(packed: int) -> int:
     """Return the most bytes that so many may become."""
     return max(SMALL, RATIO * packed)
 
 
-def folded(name: str) -> bytes:
+def fold_name(name: str) -> bytes:
     """Return what two names share that a file system without case or with normal forms takes for one."""
     if name.isascii():
         return name.lower().encode()
     return unicodedata.normalize("NFC", name.casefold()).encode()
 
 
-def refused(archive: str, member: str, reason: str) -> SourceError:
+def member_error(archive: str, member: str, reason: str) -> SourceError:
     """Return the error for an archive that is damaged or means harm; nothing of it is used."""
     shown = member if len(member) <= 200 else f"{member[:200]}…"
     return SourceError(

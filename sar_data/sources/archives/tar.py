@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from zlib import adler32
 
 from sar_data.errors import SourceError
-from sar_data.sources.archives.rules import EXTENDED, refused
+from sar_data.sources.archives.rules import EXTENDED, member_error
 from sar_data.system.paths import PATH
 
 BLOCK = 512
@@ -31,10 +31,10 @@ STRANGE = {
     "V": "a volume label",
 }
 IS_FOLDER = -1
-Found = tuple[str, int, int]
+Member = tuple[str, int, int]
 
 
-def walk(archive: str, file: int, size: int) -> Iterator[Found]:
+def walk(archive: str, file: int, size: int) -> Iterator[Member]:
     """Yield (name, offset, bytes) of every file, and (name, 0, IS_FOLDER) of every folder.
 
     Raises SourceError, with the member's name, for anything but a sound archive of regular files and folders.
@@ -55,10 +55,12 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
         head = window[at - start : at - start + BLOCK]
         name = long_name or extended.get("path") or ""
         if len(head) < BLOCK:
-            raise refused(archive, name or f"at byte {at}", f"expected a header or the end mark, found {size} bytes")
+            raise member_error(
+                archive, name or f"at byte {at}", f"expected a header or the end mark, found {size} bytes"
+            )
         if not head[0] and not any(head):
             if name or extended:
-                raise refused(archive, name or "pax header", "expected its file, found the end of the archive")
+                raise member_error(archive, name or "pax header", "expected its file, found the end of the archive")
             return
         kind = head[156]
         if not name and kind != LONG_NAME:
@@ -71,18 +73,18 @@ def walk(archive: str, file: int, size: int) -> Iterator[Found]:
         content = at + BLOCK
         at = content + (length + 511 & -BLOCK)
         if content + length > size:
-            raise refused(archive, name, f"expected bytes up to {content + length}, found an archive of {size}")
+            raise member_error(archive, name, f"expected bytes up to {content + length}, found an archive of {size}")
         if kind == LONG_NAME:
             if long_name is not None or "path" in extended or length > PATH + 1:
-                raise _two_names(archive, name or _short_name(archive, head))
+                raise _name_error(archive, name or _short_name(archive, head))
             text = window[content - start : content - start + length]
             text = text if len(text) == length else os.pread(file, length, content)
             long_name = _text(archive, text.removesuffix(b"\0"))
         elif kind in (PAX, PAX_GLOBAL):
             if length > EXTENDED or (kind == PAX and (extended or long_name)):
-                raise refused(archive, name, "expected one small pax header a member, found more")
-            found = _pax(archive, name, os.pread(file, length, content))
-            extended = _own(archive, name, kind, found, extended)
+                raise member_error(archive, name, "expected one small pax header a member, found more")
+            fields = _pax(archive, name, os.pread(file, length, content))
+            extended = _merge_pax(archive, name, kind, fields, extended)
         else:
             # Before ustar, a folder was a file with such a name.
             if kind in (FILE, OLD_FILE) and name[-1:] != "/":
@@ -103,27 +105,27 @@ def _length(archive: str, name: str, head: bytes) -> int:
     """
     field = head[148:156]
     if (_number(archive, name, field) + sum(field) - (adler32(head) & 0xFFFF) - 255) % 65521:
-        raise refused(archive, name, "expected a tar header whose checksum is right, found another")
+        raise member_error(archive, name, "expected a tar header whose checksum is right, found another")
     return _number(archive, name, head[124:136])
 
 
-def _two_names(archive: str, name: str) -> SourceError:
-    return refused(archive, name, f"expected one name up to {PATH} bytes, found more")
+def _name_error(archive: str, name: str) -> SourceError:
+    return member_error(archive, name, f"expected one name up to {PATH} bytes, found more")
 
 
-def _own(archive: str, name: str, kind: int, found: dict[str, str], extended: dict[str, str]) -> dict[str, str]:
+def _merge_pax(archive: str, name: str, kind: int, fields: dict[str, str], extended: dict[str, str]) -> dict[str, str]:
     """Return what is said of the next member: a pax header for all may say nothing that is read."""
     if kind == PAX:
-        return found
-    if found:
-        raise refused(archive, name, f"expected a pax header for all that sets no {' and '.join(found)}")
+        return fields
+    if fields:
+        raise member_error(archive, name, f"expected a pax header for all that sets no {' and '.join(fields)}")
     return extended
 
 
 def _check_size(archive: str, name: str, length: int, extended: dict[str, str]) -> None:
     if extended.get("size", str(length)) != str(length):
         reason = f"expected {length} bytes as in its header, found {extended['size']} in its pax header"
-        raise refused(archive, name, reason)
+        raise member_error(archive, name, reason)
 
 
 def _check_folder(archive: str, name: str, kind: int, length: int, extended: dict[str, str]) -> None:
@@ -131,10 +133,10 @@ def _check_folder(archive: str, name: str, kind: int, length: int, extended: dic
     if kind in (FILE, OLD_FILE):
         _check_size(archive, name, length, extended)
     elif kind != FOLDER:
-        what = STRANGE.get(chr(kind), f"an entry of type {chr(kind)!r}")
-        raise refused(archive, name, f"expected a regular file or a folder, found {what}")
+        entry = STRANGE.get(chr(kind), f"an entry of type {chr(kind)!r}")
+        raise member_error(archive, name, f"expected a regular file or a folder, found {entry}")
     if length:
-        raise refused(archive, name, f"expected a folder without contents, found {length} bytes")
+        raise member_error(archive, name, f"expected a folder without contents, found {length} bytes")
 
 
 def _short_name(archive: str, head: bytes) -> str:
@@ -150,19 +152,19 @@ def _number(archive: str, name: str, field: bytes) -> int:
         return int(digits, 8)
     if field[0] == 0x80:  # GNU: beyond eleven octal digits, a binary number
         return int.from_bytes(field[1:], "big")
-    raise refused(archive, name, f"expected an octal number in its header, found {field!r}")
+    raise member_error(archive, name, f"expected an octal number in its header, found {field!r}")
 
 
 def _text(archive: str, name: bytes) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError:
-        raise refused(archive, repr(name), "expected a name in UTF-8, found other bytes") from None
+        raise member_error(archive, repr(name), "expected a name in UTF-8, found other bytes") from None
 
 
 def _pax(archive: str, name: str, data: bytes) -> dict[str, str]:
     """Return the records "LENGTH KEY=VALUE\\n" of a pax header; those that make links or sparse files are refused."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     at = 0
     while at < len(data):
         digits, _, _ = data[at : at + 8].partition(b" ")
@@ -170,12 +172,12 @@ def _pax(archive: str, name: str, data: bytes) -> dict[str, str]:
         record = data[at + len(digits) + 1 : at + length]
         key, equals, value = record[:-1].partition(b"=")
         if not equals or record[-1:] != b"\n" or at + length > len(data):
-            raise refused(archive, name, f"expected pax records, found {data[at : at + 40]!r}")
+            raise member_error(archive, name, f"expected pax records, found {data[at : at + 40]!r}")
         at += length
         if key in (b"path", b"size"):
-            if key.decode() in found:
-                raise refused(archive, name, f"expected one pax {key.decode()}, found two")
-            found[key.decode()] = _text(archive, value)
+            if key.decode() in fields:
+                raise member_error(archive, name, f"expected one pax {key.decode()}, found two")
+            fields[key.decode()] = _text(archive, value)
         elif key == b"linkpath" or key.startswith(b"GNU.sparse"):
-            raise refused(archive, name, f"expected a regular file, found the pax key {_text(archive, key)}")
-    return found
+            raise member_error(archive, name, f"expected a regular file, found the pax key {_text(archive, key)}")
+    return fields

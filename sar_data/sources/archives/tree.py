@@ -7,14 +7,14 @@ import zlib
 from dataclasses import dataclass
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.sources.archives.detect import is_ours
-from sar_data.sources.archives.members import BARE, DEFLATED, FOLDER, Table, opened
+from sar_data.sources.archives.detect import is_own_file
+from sar_data.sources.archives.members import BARE, DEFLATED, FOLDER, Table, open_table
 from sar_data.sources.tree import Folder, is_litter
 from sar_data.spec import Tree
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ArchiveFile:
     """A file in which members lie, as it was when it was indexed."""
 
     path: str
@@ -22,7 +22,7 @@ class Part:
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: os.PathLike[str]) -> Part:
+    def of(cls, path: os.PathLike[str]) -> ArchiveFile:
         facts = os.stat(path)
         return cls(os.path.abspath(path), facts.st_size, facts.st_mtime_ns)
 
@@ -47,10 +47,10 @@ class Archive:
 
     table: str
     digest: str
-    parts: tuple[Part, ...]
+    parts: tuple[ArchiveFile, ...]
 
     def _table(self) -> Table:
-        return opened(self.table, self.digest)
+        return open_table(self.table, self.digest)
 
     def holds(self, path: str, *, folder: bool = False) -> bool:
         """Say whether there is such a file, or such a folder."""
@@ -104,7 +104,7 @@ class Archive:
         try:
             if table.kind[row] == DEFLATED:
                 packed = part.read(table.offset[row], table.packed[row])
-                data = _inflated(packed, offset + size, whole=offset + size == table.size[row])[offset:]
+                data = _inflate(packed, offset + size, whole=offset + size == table.size[row])[offset:]
             else:
                 data = part.read(table.offset[row] + offset, size)
         except (OSError, zlib.error, ValueError) as error:
@@ -116,7 +116,7 @@ class Archive:
         return data
 
 
-def _inflated(packed: bytes, size: int, *, whole: bool) -> bytes:
+def _inflate(packed: bytes, size: int, *, whole: bool) -> bytes:
     """Return the first `size` bytes that deflated ones become; raise ValueError where the whole is more than that."""
     machine = zlib.decompressobj(-zlib.MAX_WBITS)
     data = machine.decompress(packed, size + 1) if whole else machine.decompress(packed, max(size, 1))
@@ -126,25 +126,25 @@ def _inflated(packed: bytes, size: int, *, whole: bool) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixed:
+class FolderWithArchives:
     """A folder and the members of archives in it, as one tree; the archives' own files, `hidden`, are not shown."""
 
     archive: Archive
     folder: Folder
     hidden: frozenset[str]
 
-    def _listed(self, path: str) -> list[Tree]:
+    def _trees_at(self, path: str) -> list[Tree]:
         packed = self.archive.holds(path, folder=True)
         loose = not packed or os.path.isdir(os.path.join(self.folder.root, path))
         return [*([self.archive] if packed else []), *([self.folder] if loose else [])]
 
     def folders(self, path: str = "") -> list[str]:
-        return list({name for tree in self._listed(path) for name in tree.folders(path)})
+        return list({name for tree in self._trees_at(path) for name in tree.folders(path)})
 
     def files(self, path: str = "") -> list[str]:
         inside = path.strip("/") + "/" if path else ""
-        names = [name for tree in self._listed(path) for name in tree.files(path)]
-        names = [n for n in names if inside + n not in self.hidden and not is_ours(n) and not is_litter(n)]
+        names = [name for tree in self._trees_at(path) for name in tree.files(path)]
+        names = [n for n in names if inside + n not in self.hidden and not is_own_file(n) and not is_litter(n)]
         if len(set(names)) < len(names):
             twin = next(name for name in names if names.count(name) > 1)
             raise SourceError(

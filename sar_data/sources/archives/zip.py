@@ -17,7 +17,7 @@ from struct import error as StructError
 from typing import Any
 
 from sar_data.errors import SourceError
-from sar_data.sources.archives.rules import most_bytes, refused
+from sar_data.sources.archives.rules import max_bytes, member_error
 
 LOCAL = Struct("<4s5H3I2H")
 ENCRYPTED = 0x1 | 0x40 | 0x2000
@@ -27,7 +27,7 @@ UNIX = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
+class ZipMember:
     """A member: where its bytes lie in the file, how many they are and how many they become."""
 
     name: str
@@ -66,7 +66,7 @@ class Window(io.RawIOBase):
         return count
 
 
-def walk(archive: str, file: int, start: int, size: int) -> Iterator[Inside]:
+def walk(archive: str, file: int, start: int, size: int) -> Iterator[ZipMember]:
     """Yield the members of the zip in these bytes of a file, in their order there.
 
     Raises SourceError, with the member's name, for anything but a sound archive of stored or deflated regular files.
@@ -80,39 +80,43 @@ def walk(archive: str, file: int, start: int, size: int) -> Iterator[Inside]:
         raise SourceError(
             f"{archive}: expected a whole zip, found one that cannot be read: {error}. Fetch it again, or to the end."
         ) from error
-    if sum(info.file_size for info in infos) > most_bytes(size):
-        raise refused(archive, infos[0].filename, f"expected at most {most_bytes(size)} bytes of {size}, found a bomb")
+    if sum(info.file_size for info in infos) > max_bytes(size):
+        raise member_error(
+            archive, infos[0].filename, f"expected at most {max_bytes(size)} bytes of {size}, found a bomb"
+        )
     starts = [info.header_offset for info in infos]
     if starts and starts[0] < 0:
-        raise refused(archive, infos[0].filename, "expected its bytes in the archive, found a place before it")
+        raise member_error(archive, infos[0].filename, "expected its bytes in the archive, found a place before it")
     for info, after in zip(infos, [*starts[1:], end], strict=False):
         name, raw = _names(archive, info)
         folder = name.endswith("/")
-        if reason := _strange(info, folder):
-            raise refused(archive, name, reason)
+        if reason := _member_flaw(info, folder):
+            raise member_error(archive, name, reason)
         head = os.pread(file, LOCAL.size, start + info.header_offset)
         if len(head) < LOCAL.size or head[:4] != b"PK\3\4":
-            raise refused(archive, name, "expected a local header where the directory says, found none")
+            raise member_error(archive, name, "expected a local header where the directory says, found none")
         _, _, flags, method, _, _, crc, packed, unpacked, name_length, more = LOCAL.unpack(head)
         offset = info.header_offset + LOCAL.size + name_length + more
         local = os.pread(file, name_length, start + info.header_offset + LOCAL.size)
         if local != raw:
-            raise refused(archive, name, f"expected that name in its local header, found {local!r}")
+            raise member_error(archive, name, f"expected that name in its local header, found {local!r}")
         wide = {0xFFFFFFFF} if more else set()  # zip64 puts the number in the extra field
         later = {0} if flags & LATER else set()
-        known = (
+        expected = (
             (method, {info.compress_type}),
             (flags & ENCRYPTED, {0}),
             (crc, {info.CRC} | later),
             (packed, {info.compress_size} | later | wide),
             (unpacked, {info.file_size} | later | wide),
         )
-        if any(found not in right for found, right in known):
-            raise refused(archive, name, "expected method, sizes and checksum as in the directory, found others")
+        if any(value not in right for value, right in expected):
+            raise member_error(archive, name, "expected method, sizes and checksum as in the directory, found others")
         if offset + info.compress_size > after:
-            raise refused(archive, name, f"expected its bytes to end by {after}, found them to overlap what follows")
+            raise member_error(
+                archive, name, f"expected its bytes to end by {after}, found them to overlap what follows"
+            )
         deflated = info.compress_type == zipfile.ZIP_DEFLATED
-        yield Inside(name, start + offset, info.file_size, info.compress_size, info.CRC, deflated, folder)
+        yield ZipMember(name, start + offset, info.file_size, info.compress_size, info.CRC, deflated, folder)
 
 
 def _names(archive: str, info: zipfile.ZipInfo) -> tuple[str, bytes]:
@@ -123,10 +127,10 @@ def _names(archive: str, info: zipfile.ZipInfo) -> tuple[str, bytes]:
     try:
         return raw.decode(), raw
     except UnicodeDecodeError:
-        raise refused(archive, info.orig_filename, "expected a name in UTF-8, found other bytes") from None
+        raise member_error(archive, info.orig_filename, "expected a name in UTF-8, found other bytes") from None
 
 
-def _strange(info: zipfile.ZipInfo, folder: bool) -> str | None:
+def _member_flaw(info: zipfile.ZipInfo, folder: bool) -> str | None:
     kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
     if kind not in (0, stat.S_IFDIR if folder else stat.S_IFREG):
         return f"expected a regular file or a folder, found {stat.filemode(kind)[0]!r} (l is a link)"
@@ -138,8 +142,6 @@ def _strange(info: zipfile.ZipInfo, folder: bool) -> str | None:
         return f"expected stored bytes of one size, found {info.compress_size} and {info.file_size}"
     if folder and info.file_size:
         return f"expected a folder without contents, found {info.file_size} bytes"
-    if info.file_size > most_bytes(info.compress_size):
-        return (
-            f"expected at most {most_bytes(info.compress_size)} bytes of {info.compress_size}, found {info.file_size}"
-        )
+    if info.file_size > max_bytes(info.compress_size):
+        return f"expected at most {max_bytes(info.compress_size)} bytes of {info.compress_size}, found {info.file_size}"
     return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sar_data.errors import SourceError
-from sar_data.sources.scenes.product import Product, is_sound
+from sar_data.sources.scenes.product import Product, is_valid_name
 from sar_data.spec import Source
 
 
-def archives(products: Iterable[Product]) -> list[Source]:
+def archive_sources(products: Iterable[Product]) -> list[Source]:
     """Return the archive of each product as a source, named after the product.
 
     Raises SourceError for a name that is none of a product's, and for a link that is a catalogue's entry.
@@ -18,7 +18,7 @@ def archives(products: Iterable[Product]) -> list[Source]:
 
 
 def _archive(product: Product) -> Source:
-    if not is_sound(product.name):  # the list may come from anywhere, and the name becomes a file's
+    if not is_valid_name(product.name):  # the list may come from anywhere, and the name becomes a file's
         raise SourceError(f"{product.name!r}: expected the name of a Sentinel-1 product as a scene file")
     if not product.archive:
         raise SourceError(

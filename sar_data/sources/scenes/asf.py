@@ -10,35 +10,35 @@ from sar_data.download.http import Authorise
 from sar_data.download.retry import Patience
 from sar_data.errors import UsageError, missing_extra
 from sar_data.sources.scenes.catalogue import Search
-from sar_data.sources.scenes.product import Product, is_whole
+from sar_data.sources.scenes.product import Product, is_full_name
 
 URL = "https://cmr.earthdata.nasa.gov"
 BATCH = 100
 
 
 @contextmanager
-def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
+def open_search(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
     """Open the granule search of a CMR. Raises Unreachable, FetchError, MissingExtra without asf_search."""
     try:
         import asf_search
     except ImportError as error:
         raise missing_extra("asf_search", "scenes") from error
-    from sar_data.sources.scenes.session import explained, mannered
+    from sar_data.sources.scenes.session import configure_session, explain_errors
 
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.path:
         raise UsageError(f"`url={url}`: asf_search speaks https only, to the root of a host: expected https://HOST")
     asf_search.REPORT_ERRORS = False  # else it tells its authors of every failed search, unasked
-    with mannered(asf_search.ASFSession(), patience, authorise) as session:
+    with configure_session(asf_search.ASFSession(), patience, authorise) as session:
         options = asf_search.ASFSearchOptions(host=parts.netloc, session=session)
 
         def search(names: Sequence[str]) -> Iterator[Product]:
             # Whole names are answered from an index; a pattern makes patterns of all the names beside it.
-            whole = [name for name in names if is_whole(name)]
-            for asked in (whole, [f"{name}*" for name in names if not is_whole(name)]):
-                if asked:
-                    with explained(url, asf_search.ASFSearchError):
-                        granules = list(asf_search.granule_search(asked, opts=options))
+            full_names = [name for name in names if is_full_name(name)]
+            for query in (full_names, [f"{name}*" for name in names if not is_full_name(name)]):
+                if query:
+                    with explain_errors(url, asf_search.ASFSearchError):
+                        granules = list(asf_search.granule_search(query, opts=options))
                     yield from (product for granule in granules if (product := _product(granule.properties)))
 
         yield search

@@ -18,7 +18,7 @@ from sar_data.sources.scenes.product import Product
 Search = Callable[[Sequence[str]], Iterable[Product]]
 """Returns every product whose name begins with one of the names: its twins too, strangers allowed, in any order."""
 
-MOST = 1_000  # products of one query: a hub whose pages never end is not followed further
+MAX_PRODUCTS = 1_000  # products of one query: a hub whose pages never end is not followed further
 
 Name = Literal["cdse", "asf", "stac", "dhus"]
 CATALOGUES: tuple[str, ...] = get_args(Name)
@@ -47,15 +47,17 @@ def catalogue(
     url = url or module.URL
     if url is None:
         raise UsageError(f"`catalogue={name}` has no public address: expected `url=https://HUB/`, found none")
-    url = checked(url)
-    return Catalogue(name, url, module.BATCH, partial(module.opened, url, patience or Patience(), authorise or nobody))
+    url = check_url(url)
+    return Catalogue(
+        name, url, module.BATCH, partial(module.open_search, url, patience or Patience(), authorise or no_login)
+    )
 
 
-def nobody(host: str, refused: bool) -> None:
+def no_login(host: str, refused: bool) -> None:
     """Authorise nowhere."""
 
 
-def checked(url: str) -> str:
+def check_url(url: str) -> str:
     """Return an address without a slash at its end; raise UsageError unless it is http(s), without a password."""
     try:
         parts = urlsplit(url)

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sar_data.download.http import Authorise, Web
 from sar_data.download.retry import Patience
-from sar_data.sources.scenes.ask import ask, malformed
 from sar_data.sources.scenes.catalogue import Search
-from sar_data.sources.scenes.product import Product, is_whole
+from sar_data.sources.scenes.json_request import fetch_json, malformed_error
+from sar_data.sources.scenes.product import Product, is_full_name
 
 URL = "https://catalogue.dataspace.copernicus.eu/odata/v1"
 DOWNLOAD = "https://download.dataspace.copernicus.eu/odata/v1"
@@ -24,7 +24,7 @@ PAGE = 100
 
 
 @contextmanager
-def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
+def open_search(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
     """Open the search of an OData catalogue. Raises Unreachable, FetchError."""
     links = DOWNLOAD if url == URL else url
     with Web(patience=patience, authorise=authorise) as web:
@@ -38,7 +38,7 @@ def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Searc
 
 def _terms(name: str) -> tuple[str, ...]:
     """Return the filter's terms for a name; equality is answered from an index, `startswith` is not."""
-    if is_whole(name):
+    if is_full_name(name):
         return f"Name eq '{name}.SAFE'", f"Name eq '{name}_COG.SAFE'"
     return (f"startswith(Name,'{name}')",)
 
@@ -46,10 +46,10 @@ def _terms(name: str) -> tuple[str, ...]:
 def _entries(web: Web, url: str, terms: str) -> Iterator[Mapping[str, Any]]:
     query: dict[str, str] = {"$filter": terms, "$orderby": "Name", "$top": str(PAGE)}
     while True:
-        answer = ask(web, f"{url}/Products", query)
+        answer = fetch_json(web, f"{url}/Products", query)
         entries = answer.get("value")
         if not isinstance(entries, list):
-            raise malformed(url, "a list `value`", answer)
+            raise malformed_error(url, "a list `value`", answer)
         yield from entries
         following = answer.get("@odata.nextLink")
         if not following or not entries:
@@ -58,7 +58,7 @@ def _entries(web: Web, url: str, terms: str) -> Iterator[Mapping[str, Any]]:
         try:
             query = dict(parse_qsl(urlsplit(str(following)).query))
         except ValueError:
-            raise malformed(url, "an address of the next page", following) from None
+            raise malformed_error(url, "an address of the next page", following) from None
 
 
 def _product(url: str, links: str, entry: Any) -> Product:
@@ -72,12 +72,12 @@ def _product(url: str, links: str, entry: Any) -> Product:
             online=bool(entry.get("Online", True)),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise malformed(url, "products with Id, Name and ContentLength", entry) from None
+        raise malformed_error(url, "products with Id, Name and ContentLength", entry) from None
 
 
 def _md5(checksums: Any) -> str | None:
     """Return "md5:…" of a list that holds BLAKE3 beside it, or is empty."""
-    for one in checksums or ():
-        if one.get("Algorithm") == "MD5" and one.get("Value"):
-            return f"md5:{one['Value'].lower()}"
+    for checksum in checksums or ():
+        if checksum.get("Algorithm") == "MD5" and checksum.get("Value"):
+            return f"md5:{checksum['Value'].lower()}"
     return None

@@ -13,7 +13,7 @@ from typing import Any
 from sar_data.download.http import Authorise
 from sar_data.download.retry import Patience
 from sar_data.errors import missing_extra
-from sar_data.sources.scenes.catalogue import MOST, Search
+from sar_data.sources.scenes.catalogue import MAX_PRODUCTS, Search
 from sar_data.sources.scenes.product import Product
 
 URL = None
@@ -21,20 +21,20 @@ BATCH = 10  # hubs take queries of about 3,900 characters, escaped
 
 
 @contextmanager
-def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
+def open_search(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
     """Open the OpenSearch of a hub. Raises Unreachable, FetchError, MissingExtra."""
     try:
         import sentinelsat
     except ImportError as error:
         raise missing_extra("sentinelsat", "scenes") from error
-    from sar_data.sources.scenes.session import explained, mannered
+    from sar_data.sources.scenes.session import configure_session, explain_errors
 
     hub = sentinelsat.SentinelAPI(None, None, url, show_progressbars=False)
-    with mannered(hub.session, patience, authorise):
+    with configure_session(hub.session, patience, authorise):
 
         def search(names: Sequence[str]) -> Iterator[Product]:
-            with explained(url, sentinelsat.SentinelAPIError):
-                for identity in hub.query(filename={f"{name}*" for name in names}, limit=MOST + 1):
+            with explain_errors(url, sentinelsat.SentinelAPIError):
+                for identity in hub.query(filename={f"{name}*" for name in names}, limit=MAX_PRODUCTS + 1):
                     yield _product(hub.get_product_odata(identity))
 
         yield search

@@ -72,14 +72,14 @@ def read(path: Path) -> list[Product]:
     cannot be read.
     """
     links: dict[str, str] = {}
-    for name, link in _links(path):
+    for name, link in _read_links(path):
         if links.setdefault(name, link) != link:
             raise SourceError(f"{path}: expected one link for {name:.120}, found {links[name]:.120} and {link:.120}")
-    known = {(product.name, product.link): product for product in _known(beside(path))}
-    return [known.get(pair) or Product(name=pair[0], link=pair[1]) for pair in sorted(links.items())]
+    products = {(product.name, product.link): product for product in _read_products(beside(path))}
+    return [products.get(pair) or Product(name=pair[0], link=pair[1]) for pair in sorted(links.items())]
 
 
-def _known(path: Path) -> Iterator[Product]:
+def _read_products(path: Path) -> Iterator[Product]:
     """Yield the products of the JSON; none where there is none, since a CSV may be handed on alone."""
     try:
         listing = TypeAdapter(Listing).validate_python(strict_json.loads(path.read_bytes()))
@@ -90,7 +90,7 @@ def _known(path: Path) -> Iterator[Product]:
     yield from (match.product for match in listing.scenes if match.product)
 
 
-def _links(path: Path) -> Iterator[tuple[str, str]]:
+def _read_links(path: Path) -> Iterator[tuple[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, strict=True)
@@ -100,8 +100,8 @@ def _links(path: Path) -> Iterator[tuple[str, str]]:
             name, link = (heading.index(column) for column in COLUMNS[1:])
             for row in rows:
                 if len(row) not in (0, len(heading)):
-                    found = f"found {len(row)}: {row!r:.120}"
-                    raise SourceError(f"{path}, line {rows.line_num}: expected {len(heading)} columns, {found}")
+                    message = f"found {len(row)}: {row!r:.120}"
+                    raise SourceError(f"{path}, line {rows.line_num}: expected {len(heading)} columns, {message}")
                 if row and row[link]:
                     yield row[name], row[link]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -20,7 +20,7 @@ from sar_data.download.http import Authorise, is_secure
 from sar_data.download.response import PASSING, Retry
 from sar_data.download.retry import Patience, requested_delay
 from sar_data.errors import FetchError, UsageError
-from sar_data.sources.scenes.catalogue import checked
+from sar_data.sources.scenes.catalogue import check_url
 from sar_data.system import strict_json
 
 IDENTITY = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
@@ -41,7 +41,7 @@ class Login:
     def __init__(
         self, account: Account, otherwise: Authorise, *, identity: str = IDENTITY, patience: Patience | None = None
     ) -> None:
-        if not is_secure(checked(identity)):
+        if not is_secure(check_url(identity)):
             raise UsageError(f"{identity}: expected an https address, since a password is sent there")
         self._account = account
         self._otherwise = otherwise
@@ -71,8 +71,8 @@ class Login:
             return f"Bearer {self._access}"
 
     def _renew(self, user: str, password: str) -> None:
-        answer = self._granted(grant_type="refresh_token", refresh_token=self._refresh) if self._refresh else None
-        answer = answer or self._granted(grant_type="password", username=user, password=password)
+        answer = self._request_token(grant_type="refresh_token", refresh_token=self._refresh) if self._refresh else None
+        answer = answer or self._request_token(grant_type="password", username=user, password=password)
         if answer is None:
             raise FetchError(f"{self._host}: user or password were refused. Correct them where they are kept")
         try:
@@ -83,7 +83,7 @@ class Login:
             raise FetchError(f"{self._host}: expected access_token and expires_in, found {sorted(answer)}") from None
         self._until = time.monotonic() + lasts_s - min(SPARE_S, lasts_s / 4)
 
-    def _granted(self, **grant: str) -> dict[str, Any] | None:
+    def _request_token(self, **grant: str) -> dict[str, Any] | None:
         """Return the identity service's answer to a grant, None where it refuses it. Raises Again, FetchError."""
         timeout = httpx.Timeout(self._patience.read_s, connect=self._patience.connect_s)
         response = httpx.post(self._identity, data={"client_id": CLIENT, **grant}, timeout=timeout)

@@ -10,9 +10,9 @@ from pathlib import Path
 import xxhash
 from pydantic import TypeAdapter
 
-from sar_data.sources.scenes.ask import malformed
-from sar_data.sources.scenes.catalogue import MOST, Catalogue, Search
-from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_whole, match
+from sar_data.sources.scenes.catalogue import MAX_PRODUCTS, Catalogue, Search
+from sar_data.sources.scenes.json_request import malformed_error
+from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_full_name, match
 from sar_data.system import durable, private, strict_json
 
 Progress = Callable[[str, int, int], None]
@@ -28,22 +28,22 @@ def look_up(
     grown dataset asks for what is new. A scene without a product is asked for again. `cache` is a folder of our own.
     Raises Unreachable, FetchError, TargetError.
     """
-    wanted = sorted(set(scenes))
+    names = sorted(set(scenes))
     if os.path.lexists(cache):
         private.private_folder(cache)
     folder = cache / f"{catalogue.name}-{xxhash.xxh3_64_hexdigest(catalogue.url.encode())}"
-    found = {scene: answer for scene in wanted if (answer := _load(folder, scene))}
+    matches = {scene: answer for scene in names if (answer := _load(folder, scene))}
     tell = progress or (lambda stage, done, total: None)
-    tell("scenes", len(found), len(wanted))
-    for answer in _asked([scene for scene in wanted if scene not in found], catalogue):
-        found[answer.scene] = answer
+    tell("scenes", len(matches), len(names))
+    for answer in _query([scene for scene in names if scene not in matches], catalogue):
+        matches[answer.scene] = answer
         if answer.product:
-            _keep(folder, answer)
-        tell("scenes", len(found), len(wanted))
-    return {scene: found[scene] for scene in wanted}
+            _save(folder, answer)
+        tell("scenes", len(matches), len(names))
+    return {scene: matches[scene] for scene in names}
 
 
-def _asked(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
+def _query(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
     sound = [scene for scene in scenes if SCENE.fullmatch(scene)]
     for scene in sorted(set(scenes) - set(sound)):
         yield Match(scene=scene, reason="expected the name of a Sentinel-1 product, or its beginning up to a time")
@@ -52,16 +52,16 @@ def _asked(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
     with catalogue.searching() as search:
         for first in range(0, len(sound), catalogue.batch):
             batch = sound[first : first + catalogue.batch]
-            offered = _offered(search, batch, catalogue)
+            offered = _search(search, batch, catalogue)
             for scene in batch:
-                yield match(scene, offered) or _reprocessed(scene, search, catalogue)
+                yield match(scene, offered) or _find_reprocessed(scene, search, catalogue)
 
 
-def _reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
+def _find_reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
     """Return the scene's twin that was processed at another time, whose name ends in another CRC: the last resort."""
-    if is_whole(scene):
-        if found := match(scene, _offered(search, [scene[:-CRC]], catalogue)):
-            return found
+    if is_full_name(scene):
+        if reprocessed := match(scene, _search(search, [scene[:-CRC]], catalogue)):
+            return reprocessed
         return Match(
             scene=scene,
             reason=f"{catalogue.name} has no product of this name, nor of the same acquisition processed again",
@@ -69,14 +69,14 @@ def _reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
     return Match(scene=scene, reason=f"{catalogue.name} has no product whose name begins so")
 
 
-def _offered(search: Search, names: Sequence[str], catalogue: Catalogue) -> list[Product]:
-    offered = list(islice(search(names), MOST + 1))
-    if len(offered) > MOST:
-        raise malformed(catalogue.url, f"at most {MOST} products for {len(names)} names", "more")
+def _search(search: Search, names: Sequence[str], catalogue: Catalogue) -> list[Product]:
+    offered = list(islice(search(names), MAX_PRODUCTS + 1))
+    if len(offered) > MAX_PRODUCTS:
+        raise malformed_error(catalogue.url, f"at most {MAX_PRODUCTS} products for {len(names)} names", "more")
     return offered
 
 
-def _keep(folder: Path, answer: Match) -> None:
+def _save(folder: Path, answer: Match) -> None:
     with durable.explain_errors(folder):
         private.private_folder(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -50,12 +50,12 @@ class Match:
     reason: str | None = None
 
 
-def is_whole(scene: str) -> bool:
+def is_full_name(scene: str) -> bool:
     """Say whether this is the whole name of a product, not only its beginning."""
     return WHOLE.fullmatch(scene) is not None
 
 
-def is_sound(name: str) -> bool:
+def is_valid_name(name: str) -> bool:
     """Say whether this is the name of a product, with or without its endings, and nothing else."""
     return SCENE.fullmatch(_stem(name)[0]) is not None
 
@@ -67,7 +67,7 @@ def match(scene: str, offered: Iterable[Product]) -> Match | None:
     cloud-optimised form, what is online and has a checksum before what is not or has none.
     """
     kin = sorted(
-        {product: how for product in offered if (how := kinship(scene, product.name))}.items(),
+        {product: how for product in offered if (how := match_kind(scene, product.name))}.items(),
         key=lambda item: (_order(item[1]), _less_use(item[0]), item[0].name, item[0].link),
     )
     if not kin:
@@ -75,18 +75,18 @@ def match(scene: str, offered: Iterable[Product]) -> Match | None:
     return Match(scene=scene, how=kin[0][1], product=kin[0][0], twins=tuple(product for product, _ in kin[1:]))
 
 
-def kinship(scene: str, name: str) -> How | None:
+def match_kind(scene: str, name: str) -> How | None:
     """Return how a product's name tells that it is the scene, None if it does not."""
     stem, cog = _stem(name)
-    if not is_sound(name):
+    if not is_valid_name(name):
         return None  # a catalogue's text goes into file names, lists and messages
     if stem == scene:
         return "cog" if cog else "name"
-    if not is_whole(scene):
+    if not is_full_name(scene):
         return "start" if stem.startswith(f"{scene}_") else None
     if stem == scene[: -CRC - 1]:
         return "short"
-    return "reprocessed" if is_whole(stem) and stem[:-CRC] == scene[:-CRC] else None
+    return "reprocessed" if is_full_name(stem) and stem[:-CRC] == scene[:-CRC] else None
 
 
 def _stem(name: str) -> tuple[str, bool]:

@@ -14,7 +14,13 @@ from requests.adapters import HTTPAdapter
 from sar_data.download.http import Authorise, is_secure, network_advice
 from sar_data.download.response import PASSING
 from sar_data.download.retry import Patience, requested_delay
-from sar_data.sources.scenes.ask import SHOWN, malformed, unproven, unreachable, untrusted
+from sar_data.sources.scenes.json_request import (
+    SHOWN,
+    certificate_error,
+    is_untrusted,
+    malformed_error,
+    unreachable_error,
+)
 
 BUSY = (429, 502, 503, 504)  # a 500 comes with a message that the libraries read
 TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError)
@@ -38,7 +44,7 @@ class Retries(urllib3.Retry):
 
     def increment(self, *args: Any, **facts: Any) -> Any:
         error: Any = facts.get("error")
-        if untrusted(error):
+        if is_untrusted(error):
             raise error
         return super().increment(*args, **facts)
 
@@ -75,7 +81,7 @@ class Signed(requests.auth.AuthBase):
         return request
 
 
-def mannered(session: requests.Session, patience: Patience, authorise: Authorise) -> requests.Session:
+def configure_session(session: requests.Session, patience: Patience, authorise: Authorise) -> requests.Session:
     """Return a session that waits with patience and signs what it asks."""
     for scheme in ("http://", "https://"):
         session.mount(scheme, Patient(patience))
@@ -84,7 +90,7 @@ def mannered(session: requests.Session, patience: Patience, authorise: Authorise
 
 
 @contextmanager
-def explained(url: str, *kinds: type[Exception]) -> Iterator[None]:
+def explain_errors(url: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn what a library raises while it searches at `url` into Unreachable or FetchError.
 
     `kinds` are the library's own; a KeyError or a TypeError is how it meets an answer that is not of its protocol.
@@ -102,12 +108,14 @@ def explained(url: str, *kinds: type[Exception]) -> Iterator[None]:
         yield
     except foreseen as error:
         found = " ".join(str(error).split())[:SHOWN] or type(error).__name__
-        if untrusted(error):
-            raise unproven(url, found) from error
+        if is_untrusted(error):
+            raise certificate_error(url, found) from error
         if _may_pass(error) or _may_pass(error.__context__):
             unmade = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.ReadTimeout)
-            raise unreachable(url, f"{found}. {network_advice()}" if unmade else found) from error
-        raise malformed(url, "a catalogue's answer", found if isinstance(error, kinds) else repr(error)) from error
+            raise unreachable_error(url, f"{found}. {network_advice()}" if unmade else found) from error
+        raise malformed_error(
+            url, "a catalogue's answer", found if isinstance(error, kinds) else repr(error)
+        ) from error
 
 
 def _may_pass(error: BaseException | None) -> bool:

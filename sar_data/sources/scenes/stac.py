@@ -16,7 +16,7 @@ from sar_data.download.http import Authorise
 from sar_data.download.retry import Patience
 from sar_data.errors import missing_extra
 from sar_data.sources.scenes.catalogue import Search
-from sar_data.sources.scenes.product import CRC, Product, is_whole
+from sar_data.sources.scenes.product import CRC, Product, is_full_name
 
 URL = "https://planetarycomputer.microsoft.com/api/stac/v1"
 BATCH = 20
@@ -26,7 +26,7 @@ ARCHIVES = ("product", "Product", "PRODUCT")  # the keys under which catalogues 
 
 
 @contextmanager
-def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
+def open_search(url: str, patience: Patience, authorise: Authorise) -> Iterator[Search]:
     """Open the item search of a STAC API. Raises Unreachable, FetchError, MissingExtra without pystac-client."""
     try:
         import pystac_client
@@ -36,16 +36,16 @@ def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Searc
         from pystac_client.stac_api_io import StacApiIO
     except ImportError as error:
         raise missing_extra("pystac-client", "scenes") from error
-    from sar_data.sources.scenes.session import explained, mannered
+    from sar_data.sources.scenes.session import configure_session, explain_errors
 
     kinds = (APIError, ClientTypeError, STACError, NotImplementedError)
     api = StacApiIO()
-    with mannered(api.session, patience, authorise):
-        with explained(url, *kinds):
+    with configure_session(api.session, patience, authorise):
+        with explain_errors(url, *kinds):
             client = pystac_client.Client.open(url, stac_io=api)
 
         def search(names: Sequence[str]) -> Iterator[Product]:
-            with explained(url, *kinds):
+            with explain_errors(url, *kinds):
                 for query in _queries(names):
                     for item in client.search(**query).items_as_dicts():
                         yield _product(item)
@@ -55,12 +55,12 @@ def opened(url: str, patience: Patience, authorise: Authorise) -> Iterator[Searc
 
 def _queries(names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield one search for all whole names, and one for each beginning of a name."""
-    whole = [name for name in names if is_whole(name)]
+    whole = [name for name in names if is_full_name(name)]
     if whole:
         ids = [id_ for name in whole for id_ in (name, f"{name}_COG", f"{name}.SAFE", name[: -CRC - 1])]
         yield {"ids": ids, "collections": sorted({_collection(name) for name in whole})}
     for name in names:
-        if not is_whole(name) and (found := re.search(r"\d{8}T\d{6}", name)):
+        if not is_full_name(name) and (found := re.search(r"\d{8}T\d{6}", name)):
             start = datetime.strptime(found[0], "%Y%m%dT%H%M%S")
             end = start + timedelta(seconds=LONGEST_SCENE_S)
             yield {"datetime": f"{start.isoformat()}Z/{end.isoformat()}Z", "collections": [_collection(name)]}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sar_data.sources.archives.detect import LIKELY, MAGIC, is_ours
+from sar_data.sources.archives.detect import LIKELY, MAGIC, is_own_file
 from sar_data.sources.archives.open import open_tree
-from sar_data.sources.archives.rules import folded
+from sar_data.sources.archives.rules import fold_name
 from sar_data.sources.tree import is_litter
 from sar_data.system.paths import CONTROL
 from tests.contract.trees import FILES, TreeContract, walked, with_folders
@@ -59,7 +59,7 @@ def test_every_kind_has_its_contract() -> None:
 
 PLAIN = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\"), min_size=1, max_size=12)
 PART = PLAIN.filter(
-    lambda name: not (is_litter(name) or is_ours(name) or LIKELY(name) or name[1:2] == ":" or name in (".", ".."))
+    lambda name: not (is_litter(name) or is_own_file(name) or LIKELY(name) or name[1:2] == ":" or name in (".", ".."))
 )
 MARKS = tuple(mark for marks in MAGIC.values() for mark in marks)
 DATA = st.binary(max_size=2000).filter(lambda data: not data.startswith(MARKS))  # else a broken archive
@@ -69,7 +69,7 @@ TREES = st.dictionaries(st.lists(PART, min_size=1, max_size=4).map("/".join), DA
 def _possible(files: dict[str, bytes]) -> bool:
     """Say whether a folder without regard to case could hold all of them."""
     paths = with_folders(files)
-    known = {folded(name) for name in paths}
+    known = {fold_name(name) for name in paths}
     if any(name.startswith(f"{file}/") for name in files for file in files):
         return False
     if any(name[0] == "." for name in files):  # a hidden zip is no folder

@@ -12,7 +12,7 @@ from sar_data.download.fetch import fetch
 from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.errors import FetchError
-from sar_data.sources.scenes.archives import archives
+from sar_data.sources.scenes.archives import archive_sources
 from sar_data.sources.scenes.catalogue import catalogue
 from sar_data.sources.scenes.lookup import look_up
 from tests.mini.hang import HANG_S
@@ -59,7 +59,9 @@ def test_a_hub_with_a_login_is_searched_and_read_with_the_credentials_of_its_hos
         assert product is not None
         site.cuts = [1_000_000, 500_000]
         with Web(authorise=signed, patience=QUICK) as web:
-            [outcome] = fetch(archives([product]), tmp_path / "to", web=web, now=lambda: "2026-01-01T00:00:00+00:00")
+            [outcome] = fetch(
+                archive_sources([product]), tmp_path / "to", web=web, now=lambda: "2026-01-01T00:00:00+00:00"
+            )
         ranges = [request.headers.get("Range") for request in site.requests[-3:]]
     assert outcome.state == "fetched"
     assert outcome.kind == "published"
@@ -83,6 +85,6 @@ def test_a_product_in_the_hubs_archive_is_no_file_yet(tmp_path: Path) -> None:
         assert product is not None
         assert not product.online
         with Web(patience=QUICK) as web:
-            [outcome] = fetch(archives([product]), tmp_path, web=web, now=lambda: "")
+            [outcome] = fetch(archive_sources([product]), tmp_path, web=web, now=lambda: "")
     assert outcome.state == "failed"
     assert "202" in outcome.message

@@ -23,7 +23,7 @@ from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.errors import SourceError, UsageError
 from sar_data.record import Record
-from sar_data.sources.scenes.archives import archives
+from sar_data.sources.scenes.archives import archive_sources
 from sar_data.sources.scenes.catalogue import catalogue
 from sar_data.sources.scenes.listing import COLUMNS, Listing, read, scene_of, write
 from sar_data.sources.scenes.login import Login
@@ -68,7 +68,7 @@ def download(path: Path, to: Path, identity: Identity) -> Result:
 def fetched(products: Sequence[Product], to: Path, identity: Identity) -> list[FetchResult]:
     login = Login(lambda host: (USER, PASSWORD), lambda host, refused: None, identity=identity.url, patience=QUICK)
     with Web(authorise=login, patience=QUICK) as web:
-        return fetch(archives(products), to, web=web, now=lambda: "2026-01-01T00:00:00+00:00")
+        return fetch(archive_sources(products), to, web=web, now=lambda: "2026-01-01T00:00:00+00:00")
 
 
 def test_a_user_fetches_what_was_listed_with_one_login(tmp_path: Path) -> None:
@@ -327,13 +327,13 @@ def test_a_record_names_its_product_or_at_least_when_it_was_taken(attrs: dict[st
 def test_a_name_that_is_no_products_is_refused(tmp_path: Path, name: str) -> None:
     path = rows(tmp_path / "scenes.csv", COLUMNS, ("patch", name, "https://hub.example/x"))
     with pytest.raises(SourceError, match="expected the name of a Sentinel-1 product"):
-        archives(read(path))
+        archive_sources(read(path))
 
 
 def test_a_catalogues_entry_is_no_archive() -> None:
     entry = Product(name=A[:-5], link="https://stac.example/items/x", archive=False)
     with pytest.raises(SourceError, match="`catalogue=cdse`"):
-        archives([entry])
+        archive_sources([entry])
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0", 'patch,scene file,link\n"'])
@@ -348,6 +348,6 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_link_to_another_scheme_is_a_failure_that_names_it(tmp_path: Path) -> None:
     path = rows(tmp_path / "scenes.csv", COLUMNS, ("patch", A, "file:///etc/passwd"))
     with Web() as web:
-        [outcome] = fetch(archives(read(path)), tmp_path / "to", web=web, now=lambda: "")
+        [outcome] = fetch(archive_sources(read(path)), tmp_path / "to", web=web, now=lambda: "")
     assert outcome.state == "failed"
     assert "expected https" in outcome.message

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sar_data.sources.scenes.product import HOW, SCENE, Product, is_whole, kinship, match
+from sar_data.sources.scenes.product import HOW, SCENE, Product, is_full_name, match, match_kind
 
 A = "S1A_IW_GRDH_1SDV_20170613T165043_20170613T165108_017018_01C579_7EEC"
 SLC = "S1B_IW_SLC__1SDV_20170613T165043_20170613T165108_006123_00AC1A_1234"
@@ -39,13 +39,13 @@ def product(name: str, **facts: object) -> Product:
     ],
 )
 def test_a_name_tells_what_it_is_to_a_scene(scene: str, name: str, how: str | None) -> None:
-    assert kinship(scene, name) == how
+    assert match_kind(scene, name) == how
 
 
 @pytest.mark.parametrize("cut", [32, 48, 55, 62, 67])
 def test_a_name_and_its_beginnings_are_scenes(cut: int) -> None:
     assert SCENE.fullmatch(A[:cut])
-    assert is_whole(A[:cut]) is (cut == 67)
+    assert is_full_name(A[:cut]) is (cut == 67)
 
 
 @pytest.mark.parametrize("name", [A[:31], A[:33], f"{A}.SAFE", f"{A}'", f"{A}\n", f" {A}", A.lower(), "", "../x"])
@@ -67,14 +67,14 @@ def test_the_choice_depends_on_the_products_and_not_on_their_order(offers: list[
     shuffled = sorted(offers, key=lambda _: random.random())  # type: ignore[attr-defined]
     found = match(A, offers)
     assert found == match(A, shuffled)
-    kin = {one for one in offers if kinship(A, one.name)}
+    kin = {one for one in offers if match_kind(A, one.name)}
     if found is None:
         assert not kin
         return
     assert found.product is not None
     assert {found.product, *found.twins} == kin
     assert len(found.twins) == len(kin) - 1
-    ways = [kinship(A, one.name) for one in (found.product, *found.twins)]
+    ways = [match_kind(A, one.name) for one in (found.product, *found.twins)]
     assert ways == sorted(ways, key=list(HOW).index)  # type: ignore[arg-type]
 
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.sources.filter import true_path
-from sar_data.sources.standin import HEAD, stand_in
-from sar_data.sources.tree import NO_FILE
+from sar_data.sources.placeholder import HEAD, detect_placeholder
+from sar_data.sources.tree import NOT_A_FILE
 from sar_data.spec import Tree
 
 IMAGES = frozenset(["tif", "tiff", "jpg", "jpeg", "png", "npy"])
 LABELS = frozenset(["xml", "json", "geojson", "txt", "csv", "parquet"])
 ABOUT = ("readme", "licence", "license", "citation", "changelog", "metadata", "dataset_infos")  # what people write
 UNREADABLE = "files that cannot be read"
-DEEPEST = 16  # folders
+MAX_DEPTH = 16  # folders
 Listing = tuple[frozenset[str], frozenset[str]]
 """Names of files and of folders."""
 
 
 @dataclass(slots=True)
-class Kind:
+class FileKind:
     """How many files are of a kind, and the first of them by path."""
 
     count: int = 0
@@ -34,13 +34,13 @@ class Kind:
 
 
 @dataclass(slots=True)
-class Leftovers:
+class UnclaimedFiles:
     """What is in no record, by what it is."""
 
-    kinds: dict[str, Kind] = field(default_factory=dict)
+    kinds: dict[str, FileKind] = field(default_factory=dict)
 
     def add(self, kind: str, path: str) -> None:
-        self.kinds.setdefault(kind, Kind()).add(path)
+        self.kinds.setdefault(kind, FileKind()).add(path)
 
     def sentences(self) -> list[str]:
         """Return a sentence for each kind."""
@@ -49,38 +49,38 @@ class Leftovers:
         ]
 
 
-def leftovers(tree: Tree, claimed: Collection[str], lists: Collection[str] = ()) -> Leftovers:
+def find_unclaimed(tree: Tree, claimed: Collection[str], lists: Collection[str] = ()) -> UnclaimedFiles:
     """Return what lies in a tree beside the files that are `claimed`, by their true paths, and `lists`, by their names.
 
     Names are listed, sizes asked for what nobody claimed, and the heads of small files read; no pixel is.
     """
-    found = Leftovers()
-    for path, name in _walk(tree, found):
+    unclaimed = UnclaimedFiles()
+    for path, name in _walk(tree, unclaimed):
         if name not in lists and true_path(tree, path) not in claimed and (kind := _kind(tree, path, name.lower())):
-            found.add(kind, path)
-    return found
+            unclaimed.add(kind, path)
+    return unclaimed
 
 
 @contextmanager
-def counting(tree: Tree) -> Iterator[None]:
+def count_in_error(tree: Tree) -> Iterator[None]:
     """Say with a record's file in whose place something else stands how many such files the source has."""
     try:
         yield
     except BadRecord as error:
         kind = _kind(tree, error.path, "")
-        many = leftovers(tree, ()).kinds.get(kind or "", Kind()).count
-        if kind == UNREADABLE or many < 2:
+        count = find_unclaimed(tree, ()).kinds.get(kind or "", FileKind()).count
+        if kind == UNREADABLE or count < 2:
             raise
-        raise BadRecord(error.path, f"{error.reason} (the source has {many:,} {kind})") from error
+        raise BadRecord(error.path, f"{error.reason} (the source has {count:,} {kind})") from error
 
 
 def _kind(tree: Tree, path: str, name: str) -> str | None:
     """Return what a file is that nobody claimed, None where that need not be said."""
     try:
         size = tree.size(path)
-        other = stand_in(tree.head(path, HEAD), size) if size < HEAD else None
+        other = detect_placeholder(tree.head(path, HEAD), size) if size < HEAD else None
     except BadRecord as error:
-        if error.reason == NO_FILE:
+        if error.reason == NOT_A_FILE:
             return "pipes, devices and links that are not followed"
         return "links to nowhere" if "found a link" in error.reason else UNREADABLE
     stem, _, ending = name.rpartition(".")
@@ -89,15 +89,17 @@ def _kind(tree: Tree, path: str, name: str) -> str | None:
     return "images" if ending in IMAGES else "files that may be labels"
 
 
-def _walk(tree: Tree, found: Leftovers, path: str = "", above: tuple[Listing, ...] = ()) -> Iterator[tuple[str, str]]:
+def _walk(
+    tree: Tree, unclaimed: UnclaimedFiles, path: str = "", above: tuple[Listing, ...] = ()
+) -> Iterator[tuple[str, str]]:
     """Yield path and name of every file; a folder that cannot be listed is one of what is left over."""
     try:
         listing = frozenset(tree.files(path)), frozenset(tree.folders(path))
     except SourceError:
-        found.add("folders that cannot be listed", path)
+        unclaimed.add("folders that cannot be listed", path)
         return
-    if (listing[1] and listing in above) or len(above) > DEEPEST:  # a link that leads above itself has no end
+    if (listing[1] and listing in above) or len(above) > MAX_DEPTH:  # a link that leads above itself has no end
         return
     yield from ((path + name, name) for name in listing[0])
     for name in listing[1]:
-        yield from _walk(tree, found, f"{path}{name}/", (*above, listing))
+        yield from _walk(tree, unclaimed, f"{path}{name}/", (*above, listing))

@@ -16,11 +16,11 @@ from sar_data.download.retry import Patience, requested_delay
 from sar_data.errors import FetchError, Unreachable
 from sar_data.system import strict_json
 
-MOST_BYTES = 64 << 20  # of an answer: a product takes about 2 kB
+MAX_BYTES = 64 << 20  # of an answer: a product takes about 2 kB
 SHOWN = 200  # characters of an answer, in a message
 
 
-def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
+def fetch_json(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
     """Return the JSON object at an address; a busy server is asked again, as long as patience lasts.
 
     Raises Unreachable where later may be better, FetchError where it will not.
@@ -34,48 +34,48 @@ def ask(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
                 wait_s = requested_delay(response.headers.get("retry-after"), response.headers.get("date"))
             if status == httpx.codes.OK:
                 return _object(url, body)
-            found = f"status {status}: {body[:SHOWN].decode(errors='replace')!r}"
+            answer = f"status {status}: {body[:SHOWN].decode(errors='replace')!r}"
             if status not in PASSING:
-                raise FetchError(f"{url}: expected a catalogue's answer, found {found}")
+                raise FetchError(f"{url}: expected a catalogue's answer, found {answer}")
         except httpx.RequestError as error:
-            found = f"no answer ({error or type(error).__name__})"
-            if untrusted(error):
-                raise unproven(url, found) from None
+            answer = f"no answer ({error or type(error).__name__})"
+            if is_untrusted(error):
+                raise certificate_error(url, answer) from None
             try:
                 web.refused(url, error, failed)
             except Offline as offline:
-                raise unreachable(url, str(offline)) from None
+                raise unreachable_error(url, str(offline)) from None
         except Retry as error:
-            found = str(error)
+            answer = str(error)
         except ValueError:  # what stands before a busy server likes to answer with a page
-            found = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
+            answer = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
         if (wait_s or 0) > patience.max_requested_s:
-            raise unreachable(url, f"{found}; it asks to wait {wait_s:.0f} s")
+            raise unreachable_error(url, f"{answer}; it asks to wait {wait_s:.0f} s")
         if failed < patience.attempts:
             web.pause(patience.delay(failed, wait_s))
-    raise unreachable(url, f"{found}, attempt {patience.attempts}")
+    raise unreachable_error(url, f"{answer}, attempt {patience.attempts}")
 
 
-def unreachable(url: str, found: str) -> Unreachable:
+def unreachable_error(url: str, found: str) -> Unreachable:
     """Return the error for a catalogue that may do better later."""
     return Unreachable(
         f"{url}: expected a catalogue's answer, found {found}. The same command goes on from here, later"
     )
 
 
-def untrusted(error: BaseException | None) -> bool:
+def is_untrusted(error: BaseException | None) -> bool:
     """Say whether a server could not prove who it is, which no waiting mends."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
-def unproven(url: str, found: str) -> FetchError:
+def certificate_error(url: str, found: str) -> FetchError:
     """Return the error for a server that could not prove who it is."""
     return FetchError(f"{url}: expected a server that proves who it is, found {found}")
 
 
-def malformed(url: str, expected: str, found: object) -> FetchError:
+def malformed_error(url: str, expected: str, found: object) -> FetchError:
     """Return the error for an answer that is not what the protocol says."""
     return FetchError(f"{url}: expected {expected}, found {str(found)[:SHOWN]}. Is this such a catalogue?")
 
@@ -85,13 +85,13 @@ def _body(response: httpx.Response, patience: Patience) -> bytes:
     for block in response.iter_bytes():
         body += block
         pace.step(len(block))
-        if len(body) > MOST_BYTES:
-            raise malformed(str(response.url.copy_with(query=None)), f"at most {MOST_BYTES >> 20} MiB", "more")
+        if len(body) > MAX_BYTES:
+            raise malformed_error(str(response.url.copy_with(query=None)), f"at most {MAX_BYTES >> 20} MiB", "more")
     return bytes(body)
 
 
 def _object(url: str, body: bytes) -> dict[str, Any]:
     answer = strict_json.loads(body)
     if not isinstance(answer, dict):
-        raise malformed(url, "a JSON object", answer)
+        raise malformed_error(url, "a JSON object", answer)
     return answer

@@ -8,11 +8,11 @@ from itertools import count
 from sar_data.errors import SourceError
 from sar_data.spec import Tree
 
-MOST_LISTINGS = 4096  # of folders, in a look at a tree that may be anything
+MAX_LISTINGS = 4096  # of folders, in a look at a tree that may be anything
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
+class Subtree:
     """The tree below `folder`, a path that ends in "/"."""
 
     tree: Tree
@@ -38,22 +38,22 @@ class Below:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one look is no other, and may key a cache
-class Glance:
+class LimitedTree:
     """A tree of which a limited number of folders may be listed; raise SourceError beyond that."""
 
     tree: Tree
     listed: count[int] = field(default_factory=count)
 
-    def _counted(self) -> Tree:
-        if next(self.listed) >= MOST_LISTINGS:
-            raise SourceError(f"expected a dataset within {MOST_LISTINGS:,} folders, found more of them")
+    def _count_listing(self) -> Tree:
+        if next(self.listed) >= MAX_LISTINGS:
+            raise SourceError(f"expected a dataset within {MAX_LISTINGS:,} folders, found more of them")
         return self.tree
 
     def folders(self, path: str = "") -> list[str]:
-        return self._counted().folders(path)
+        return self._count_listing().folders(path)
 
     def files(self, path: str = "") -> list[str]:
-        return self._counted().files(path)
+        return self._count_listing().files(path)
 
     def size(self, path: str) -> int:
         return self.tree.size(path)

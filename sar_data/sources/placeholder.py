@@ -19,58 +19,62 @@ _DVC = re.compile(rb"^outs:\s*$.*?^\s*(?:- )?(?:md5|hash):", re.M | re.S)
 _DVC_SIZE = re.compile(rb"^\s*(?:- )?size: (\d{1,18})$", re.M)
 
 
-class StandIn(NamedTuple):
+class Placeholder(NamedTuple):
     """What stands in the place of a file: `kind` in the plural, to be counted by, and the sentence with the remedy."""
 
     kind: str
     reason: str
 
 
-def stand_in(head: bytes, size: int) -> StandIn | None:
+def detect_placeholder(head: bytes, size: int) -> Placeholder | None:
     """Return what stands in the place of a file, by its first HEAD bytes and its size; None where it is a file."""
     if not size:
-        return StandIn("empty files", "expected the file, found an empty one. Fetch it anew")
+        return Placeholder("empty files", "expected the file, found an empty one. Fetch it anew")
     if head.startswith(LFS):
         return _pointer("Git LFS", _LFS_SIZE.search(head), "git lfs pull")
-    if found := _ANNEX.match(head):
-        return _pointer("git-annex", found if found[1] else None, "git annex get .")
+    if match := _ANNEX.match(head):
+        return _pointer("git-annex", match if match[1] else None, "git annex get .")
     if _DVC.search(head):
         return _pointer("DVC", _DVC_SIZE.search(head), "dvc pull")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGES):
         page = f"found an HTML page ({head.strip()[:15]!r}): a login, a form or an error was saved under its name"
-        return StandIn("HTML pages", f"expected the file, {page}. Fetch it anew")
+        return Placeholder("HTML pages", f"expected the file, {page}. Fetch it anew")
     return None
 
 
-def _pointer(what: str, size: re.Match[bytes] | None, command: str) -> StandIn:
+def _pointer(tool: str, size: re.Match[bytes] | None, command: str) -> Placeholder:
     missing = f"{int(size[1]):,} bytes are missing" if size else "the file itself is missing"
-    reason = f"expected the file, found a pointer of {what}: {missing}. Run `{command}` in the source"
-    return StandIn(f"pointers of {what}", reason)
+    reason = f"expected the file, found a pointer of {tool}: {missing}. Run `{command}` in the source"
+    return Placeholder(f"pointers of {tool}", reason)
 
 
-def in_place_of(tree: Tree, path: str) -> StandIn | None:
+def placeholder_at(tree: Tree, path: str) -> Placeholder | None:
     """Return what stands in the place of a file of a tree, None for a file; raise BadRecord where there is none."""
-    return stand_in(tree.head(path, HEAD), tree.size(path))
+    return detect_placeholder(tree.head(path, HEAD), tree.size(path))
 
 
 @contextmanager
-def explaining(tree: Tree) -> Iterator[None]:
+def explain_placeholders(tree: Tree) -> Iterator[None]:
     """Say of a file that a reader refuses what stands in its place, where it is no file of any kind."""
     try:
         yield
     except BadRecord as error:
-        raise explained(tree, error) from error.__cause__
+        raise explain(tree, error) from error.__cause__
     except SourceError as error:  # a message about a file begins with its name
-        found = explained(tree, BadRecord(str(error).partition(": ")[0], ""))
-        if not found.reason:
+        explained = explain(tree, BadRecord(str(error).partition(": ")[0], ""))
+        if not explained.reason:
             raise
-        raise SourceError(str(found)) from error.__cause__
+        raise SourceError(str(explained)) from error.__cause__
 
 
-def explained(tree: Tree, error: BadRecord) -> BadRecord:
+def explain(tree: Tree, error: BadRecord) -> BadRecord:
     """Return an error that says what stands in the place of the file, the same one where it is a file."""
     try:
-        found = in_place_of(tree, error.path)
+        placeholder = placeholder_at(tree, error.path)
     except BadRecord:  # it names no file, or one that is not there
         return error
-    return error if found is None or found.reason == error.reason else BadRecord(error.path, found.reason)
+    return (
+        error
+        if placeholder is None or placeholder.reason == error.reason
+        else BadRecord(error.path, placeholder.reason)
+    )
