@@ -1,1 +1,1 @@
-"""Where raw data come from, presented as one read-only tree."""
+"""Sources of raw data as one read-only tree."""

@@ -1,7 +1,7 @@
-"""What a pipeline is shown of a source: nothing that file managers left there, and endings as they are usually spelled.
+"""The view that pipelines get of a source: without litter of file managers, and with file suffixes in one spelling.
 
-The one place that knows such names. A file is shown as `chip.tif` whether it is called chip.TIF or chip.tiff, and is
-found by either name; where both lie in one folder, each is shown as it is.
+The one place that knows such names. A file is listed as `chip.tif` whether it is called chip.TIF or chip.tiff, and is
+found by either name; where both are in one folder, each keeps its name.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SUFFIXES = {
     ending: ending for ending in ("tif", "jpg", "png", "npy", "xml", "json", "geojson", "txt", "csv", "parquet")
 }
 SUFFIXES |= {"tiff": "tif", "jpeg": "jpg"}
-MAX_READ_PATHS = 1 << 16  # paths; what is read beyond them is not remembered
+MAX_READ_PATHS = 1 << 16  # later paths are not recorded
 
 
 def normalize_suffix(name: str) -> str:
-    """Return a file's name with its ending in the usual spelling; another ending stays as it is."""
+    """Return a file name with its suffix in the usual spelling; other suffixes stay unchanged."""
     stem, dot, ending = name.rpartition(".")
     suffix = SUFFIXES.get(ending) or SUFFIXES.get(ending.lower())
     return f"{stem}{dot}{suffix}" if stem and suffix and suffix != ending else name
@@ -32,9 +32,9 @@ def normalize_suffix(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """A tree without litter. `odd` has the true path of each file that is shown by another, as far as it was looked at.
+    """A tree without litter. `renamed_paths` has the true path of each file listed under another, as far as listed.
 
-    `touched` has the paths that were read as a whole in this process, so that nobody calls them unread.
+    `read_paths` has the paths that were read completely in this process, so that they do not count as unread.
     """
 
     tree: Tree
@@ -43,7 +43,7 @@ class Filtered:
     _listed: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[type[Filtered], tuple[Tree]]:
-        return type(self), (self.tree,)  # another process looks for itself
+        return type(self), (self.tree,)  # another process lists again
 
     def folders(self, path: str = "") -> list[str]:
         return [name for name in self.tree.folders(path) if not is_litter(name)]
@@ -80,13 +80,13 @@ class Filtered:
         try:
             return act(self.renamed_paths.get(path, path))
         except BadRecord:
-            # Most files are called as expected; the folder is listed only where one is not.
+            # Most files have the expected name; the folder is listed only where one has not.
             if path in self.renamed_paths or (other := self._find_renamed(path)) is None:
                 raise
         return act(other)
 
     def _find_renamed(self, path: str) -> str | None:
-        """Return the path of a file that differs in the spelling of its ending, None where there is none."""
+        """Return the path of a file whose suffix is spelled in another way, None where there is none."""
         folder, slash, name = path.rpartition("/")
         if folder not in self._listed:
             self._listed.add(folder)
@@ -100,14 +100,14 @@ class Filtered:
 
 
 def true_path(tree: Tree, path: str) -> str:
-    """Return the path by which the source itself knows a file of a tree that was looked at."""
+    """Return the path of a file in the source itself."""
     if isinstance(tree, Subtree):
         return true_path(tree.tree, tree.folder + path).removeprefix(tree.folder)
     return tree.renamed_paths.get(path, path) if isinstance(tree, Filtered) else path
 
 
 def pop_read_paths(tree: Tree) -> set[str]:
-    """Return the true paths that were read as a whole in this process since the last time, and forget them."""
+    """Return the true paths that were read completely in this process since the last call, and clear the record."""
     if isinstance(tree, Subtree):
         paths_above = pop_read_paths(tree.tree)
         return {path.removeprefix(tree.folder) for path in paths_above if path.startswith(tree.folder)}

@@ -25,7 +25,7 @@ MAX_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not 
 class ListFinder:
     """Looks in folders of trees, in order; each comes with the words that name it.
 
-    What lies in none of `places` is sought in deeper folders of `below`: that costs listings, and most lists lie near.
+    Lists outside `places` are searched for in deeper folders of `below`, which costs listings.
     """
 
     places: tuple[tuple[Tree, str, str], ...]
@@ -77,13 +77,13 @@ class ListFinder:
 
 @lru_cache(maxsize=4)
 def _folders(tree: Tree) -> list[str]:
-    """Return the folders below those at the root in which lists may lie, the nearest first."""
+    """Return the folders below those at the root that may contain lists, the nearest first."""
     folders, level = [], [""]
     for depth in range(MAX_DEPTH):
         below = []
         for folder in level[:MAX_FOLDERS]:
             names = []
-            with suppress(SourceError):  # one that cannot be listed, of which the scan tells
+            with suppress(SourceError):  # the scan reports the error
                 names = sorted(tree.folders(folder))
             below += [f"{folder}{name}/" for name in (names if len(names) <= MAX_FOLDERS else ["lists"])]
         folders += below if depth else []
@@ -96,7 +96,7 @@ def _plain(data: bytes, name: str) -> bytes:
 
 
 def _unpack(data: bytes, name: str) -> bytes:
-    """Return the list in a bzip2 file, of at most MOST_BYTES; raise SourceError, naming the file."""
+    """Return the list in a bzip2 file, of at most MAX_BYTES; raise SourceError with the file's name."""
     reader = bz2.BZ2Decompressor()
     try:
         unpacked = reader.decompress(data, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""What lies in a tree, in a few lines: folders with the endings, counts and a name of their files."""
+"""An outline of a tree in a few lines: folders with the suffixes, counts and one name of their files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from itertools import islice
 
 from sar_data.spec import Tree
 
-MAX_FOLDERS, MAX_DEPTH = 24, 8  # of a folder that are looked into, and how deep
+MAX_FOLDERS, MAX_DEPTH = 24, 8  # the most subfolders that are listed per folder, and the depth
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A folder: how many files of each ending it has, one name of each, and its first folders of all `folders`."""
+    """A folder: the number of files of each suffix, one name of each, and its first subfolders out of `folders`."""
 
     name: str
     counts: dict[str, int]
@@ -25,7 +25,7 @@ class Branch:
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What folders have in common that hold the same kinds of things."""
+        """A key that is equal for folders with the same kinds of contents."""
         return frozenset(self.counts), frozenset(branch.form for branch in self.branches)
 
     def files(self, path: str = "") -> Iterator[str]:
@@ -35,11 +35,11 @@ class Branch:
             yield from branch.files(f"{path}{branch.name}/")
 
     def total(self) -> Counter[str]:
-        """How many files of each ending were seen here and below."""
+        """The number of files of each suffix here and below."""
         return sum((branch.total() for branch in self.branches), Counter(self.counts))
 
     def lines(self, indent: int = 0) -> Iterator[str]:
-        """Yield a line a folder; of folders that hold the same, the first alone, and how many there are."""
+        """Yield a line per folder; of folders with the same contents only the first, and how many there are."""
         pad = "  " * indent
         yield from (f"{pad}{self.samples[ending]}{_more(count)}" for ending, count in sorted(self.counts.items()))
         shown = dict[object, Branch]()
@@ -59,7 +59,7 @@ def _more(count: int) -> str:
 
 
 def outline(tree: Tree, path: str = "", below: int = MAX_DEPTH) -> Branch:
-    """Return what lies below a folder of a tree, of many folders the first; hidden names are passed over."""
+    """Return the outline of a folder of a tree, of many subfolders the first; hidden names are skipped."""
     files = sorted(name for name in tree.files(path) if name[0] != ".")
     folders = sorted(name for name in tree.folders(path) if name[0] != ".")
     samples: dict[str, str] = {}
@@ -80,7 +80,7 @@ def ends_like(pattern: str, paths: Iterable[str]) -> bool:
 
 
 def _ending(name: str) -> str:
-    """Return what files of one kind have in common: the ending and, before it, a last word such as _VV."""
+    """Return what the names of one kind of files share: the suffix and, before it, a last word such as _VV."""
     stem, dot, ending = name.rpartition(".")
     word = re.search(r"[_.][A-Za-z]+$", stem) if dot else None
     return f"{word[0] if word else ''}{dot}{ending}" if dot else ""

@@ -1,4 +1,4 @@
-"""What stands in a source where a file should be: pointers of Git LFS, git-annex and DVC, web pages, nothing at all."""
+"""Placeholders instead of files: pointers of Git LFS, git-annex and DVC, web pages, empty files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sar_data.errors import BadRecord, SourceError
 from sar_data.spec import Tree
 
-HEAD = 1024  # bytes: a pointer of Git LFS has fewer, and a page says what it is
+HEAD = 1024  # bytes: more than a pointer of Git LFS has, and enough to recognise a web page
 LFS = b"version https://git-lfs.github.com/spec/"
 PAGES = (b"<!doctype html", b"<html")
 _LFS_SIZE = re.compile(rb"^size (\d{1,18})$", re.M)
@@ -20,14 +20,14 @@ _DVC_SIZE = re.compile(rb"^\s*(?:- )?size: (\d{1,18})$", re.M)
 
 
 class Placeholder(NamedTuple):
-    """What stands in the place of a file: `kind` in the plural, to be counted by, and the sentence with the remedy."""
+    """A placeholder: its `kind` in the plural, for counts, and the sentence with the remedy."""
 
     kind: str
     reason: str
 
 
 def detect_placeholder(head: bytes, size: int) -> Placeholder | None:
-    """Return what stands in the place of a file, by its first HEAD bytes and its size; None where it is a file."""
+    """Return the placeholder that a file is, by its first HEAD bytes and its size; None for a real file."""
     if not size:
         return Placeholder("empty files", "expected the file, found an empty one. Fetch it anew")
     if head.startswith(LFS):
@@ -49,13 +49,13 @@ def _pointer(tool: str, size: re.Match[bytes] | None, command: str) -> Placehold
 
 
 def placeholder_at(tree: Tree, path: str) -> Placeholder | None:
-    """Return what stands in the place of a file of a tree, None for a file; raise BadRecord where there is none."""
+    """Return the placeholder that a file of a tree is, None for a real file; raise BadRecord where it is missing."""
     return detect_placeholder(tree.head(path, HEAD), tree.size(path))
 
 
 @contextmanager
 def explain_placeholders(tree: Tree) -> Iterator[None]:
-    """Say of a file that a reader refuses what stands in its place, where it is no file of any kind."""
+    """Replace the error of a reader by that of the placeholder, where the file is one."""
     try:
         yield
     except BadRecord as error:
@@ -68,10 +68,10 @@ def explain_placeholders(tree: Tree) -> Iterator[None]:
 
 
 def explain(tree: Tree, error: BadRecord) -> BadRecord:
-    """Return an error that says what stands in the place of the file, the same one where it is a file."""
+    """Return the error of the placeholder at the path of `error`, or the same error for a real file."""
     try:
         placeholder = placeholder_at(tree, error.path)
-    except BadRecord:  # it names no file, or one that is not there
+    except BadRecord:  # the error has no path, or that of a missing file
         return error
     return (
         error

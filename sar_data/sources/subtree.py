@@ -1,4 +1,4 @@
-"""A part of a tree: one folder as a tree of its own, or as much as a look at it may cost."""
+"""Parts of a tree: one folder as a tree of its own, or a tree with a limited number of listings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import count
 from sar_data.errors import SourceError
 from sar_data.spec import Tree
 
-MAX_LISTINGS = 4096  # of folders, in a look at a tree that may be anything
+MAX_LISTINGS = 4096  # of folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Subtree:
         return self.tree.pread(self.folder + path, offset, size)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # one look is no other, and may key a cache
+@dataclass(frozen=True, slots=True, eq=False)  # equal only to itself, and may key a cache
 class LimitedTree:
-    """A tree of which a limited number of folders may be listed; raise SourceError beyond that."""
+    """A tree of which a limited number of folders can be listed; raises SourceError beyond that."""
 
     tree: Tree
     listed: count[int] = field(default_factory=count)

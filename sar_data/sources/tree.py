@@ -1,4 +1,4 @@
-"""A read-only tree of named files: what every pipeline sees of its source."""
+"""A read-only tree of named files: the view that every pipeline has of its source."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ LITTER = frozenset(
     | {"$recycle.bin", "system volume information", "lost+found", "@eadir"}
     | {".git", ".dvc", ".cache", ".ipynb_checkpoints"}
 )
-"""What is no part of any dataset, in lower case; so is what begins with "._"."""
+"""Names, in lower case, that are part of no dataset, as are names that begin with "._"."""
 ANNEX = "annex/objects"
 NOT_A_FILE = "expected a file, found a folder, a pipe or a device"
-MAX_LINKS = 2  # to folders, on the way to a file: links to links would make more folders than anybody can list
+MAX_LINKS = 2  # to folders, on the way to a file: links to links could make endlessly many folders
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A tree on a local file system; one that is opened again is another, so that what was cached of it is not."""
+    """A tree on a local file system; opened again it is another tree, so that cached tables of it are not reused."""
 
     root: str
     opening: int = field(default_factory=lambda: secrets.randbits(64))
@@ -52,7 +52,7 @@ class Folder:
             raise SourceError(f"cannot list {path!r} in {self.root}: {error.strerror}") from error
 
     def _below(self, path: str) -> str:
-        if ".." in path and ".." in path.split("/"):  # label files name images, and may name any
+        if ".." in path and ".." in path.split("/"):  # label files contain names of images, which may be anything
             raise FileNotFoundError(errno.ENOENT, "expected a path below the source, found one that leads out of it")
         if "\0" in path or not (path.isascii() or _is_encodable(path)):
             raise FileNotFoundError(errno.ENOENT, "expected a name that a file can have, found one that none can")
@@ -62,15 +62,15 @@ class Folder:
         return [entry.name for entry in self._entries(path) if self._is_folder(entry, path)]
 
     def files(self, path: str = "") -> list[str]:
-        # What is no folder is a file, so that nothing vanishes: a link that leads nowhere fails when it is read.
+        # Anything but a folder is a file, so that nothing is lost: a broken link fails when it is read.
         return [entry.name for entry in self._entries(path) if not self._is_folder(entry, path)]
 
     def _is_folder(self, entry: os.DirEntry[str], path: str) -> bool:
-        """Say whether an entry of the folder `path` is one, too; links that make endlessly many folders are none."""
+        """Say whether an entry of the folder `path` is a folder; links that make endlessly many folders are not."""
         try:
             if not entry.is_dir():
                 return False
-        except OSError:  # a link that leads to itself
+        except OSError:  # a link to itself
             return False
         if not entry.is_symlink():
             return True
@@ -101,7 +101,7 @@ class Folder:
 
     def _bytes(self, path: str, offset: int, size: int | None) -> bytes:
         try:
-            # Plain descriptors: io.open costs as much again as reading a 58 kB patch. A pipe would hang it otherwise.
+            # Plain descriptors: io.open costs as much as reading a 58 kB patch. O_NONBLOCK: a pipe would block.
             descriptor = os.open(self._below(path), os.O_RDONLY | os.O_NONBLOCK)
             try:
                 facts = os.fstat(descriptor)
@@ -118,7 +118,7 @@ class Folder:
             raise BadRecord(path, self._reason(path, error)) from error
 
     def _reason(self, path: str, error: OSError) -> str:
-        """Return why a file cannot be read; a link to nowhere says where it leads."""
+        """Return why a file cannot be read; for a broken link with its target."""
         if error.errno != errno.ENOENT or str(error.strerror).startswith("expected"):
             return str(error.strerror)
         try:
@@ -130,12 +130,12 @@ class Folder:
 
 
 def is_litter(name: str) -> bool:
-    """Say whether file managers, servers and version control leave a file or folder of this name beside data."""
+    """Say whether a name is one that file managers, servers or version control leave beside data."""
     return name.startswith("._") or name.casefold() in LITTER
 
 
 def _is_encodable(path: str) -> bool:
-    """Say whether a path can be handed to the system."""
+    """Say whether a path can be passed to the system."""
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
@@ -143,11 +143,11 @@ def _is_encodable(path: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # one witness is no other, and may key a cache
+@dataclass(frozen=True, slots=True, eq=False)  # equal only to itself, and may key a cache
 class RecordingTree:
-    """A tree that remembers the xxh3_128 of every file read through it, in `seen`, and its bytes, in `sizes`.
+    """A tree that records the xxh3_128 of every file read through it, in `seen`, and its size, in `sizes`.
 
-    `parts` has the files of which only parts were read, as of a scene cut into tiles.
+    `parts` has the files that were read in part, such as a scene cut into tiles.
     """
 
     tree: Tree
@@ -179,7 +179,7 @@ class RecordingTree:
 
 
 def read_with_digest(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
-    """Return a file with its digest, and its bytes: what scan reads must be the same when the record is read."""
+    """Return a file with its digest, and its bytes: a file of the scan must be the same when the record is read."""
     data = tree.read(path)
     return SourceFile(path, len(data), xxhash.xxh3_128_hexdigest(data)), data
 
@@ -188,7 +188,7 @@ def read_with_digest(tree: Tree, path: str) -> tuple[SourceFile, bytes]:
 def find_parent(tree: Tree, name: str, path: str = "", below: int = 2) -> str | None:
     """Return the folder, ending in "/" unless it is the root, that contains a file or folder `name`.
 
-    It is sought at the root and up to `below` levels deeper: archives are unpacked with and without their own folder.
+    It is searched for at the root and up to `below` levels deeper: archives are unpacked with and without a folder.
     """
     folders = tree.folders(path)
     if name in folders or name in tree.files(path):

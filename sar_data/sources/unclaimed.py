@@ -1,4 +1,4 @@
-"""What lies in a source and is in no record: counted by kind, so that nothing vanishes without a word."""
+"""Files of a source that belong to no record, counted by kind, so that none is lost silently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sar_data.spec import Tree
 
 IMAGES = frozenset(["tif", "tiff", "jpg", "jpeg", "png", "npy"])
 LABELS = frozenset(["xml", "json", "geojson", "txt", "csv", "parquet"])
-ABOUT = ("readme", "licence", "license", "citation", "changelog", "metadata", "dataset_infos")  # what people write
+ABOUT = ("readme", "licence", "license", "citation", "changelog", "metadata", "dataset_infos")  # documents for people
 UNREADABLE = "files that cannot be read"
 MAX_DEPTH = 16  # folders
 Listing = tuple[frozenset[str], frozenset[str]]
@@ -23,7 +23,7 @@ Listing = tuple[frozenset[str], frozenset[str]]
 
 @dataclass(slots=True)
 class FileKind:
-    """How many files are of a kind, and the first of them by path."""
+    """The number of files of a kind, and the first of them by path."""
 
     count: int = 0
     first: str = ""
@@ -35,7 +35,7 @@ class FileKind:
 
 @dataclass(slots=True)
 class UnclaimedFiles:
-    """What is in no record, by what it is."""
+    """The files of a source that belong to no record, by kind."""
 
     kinds: dict[str, FileKind] = field(default_factory=dict)
 
@@ -50,9 +50,9 @@ class UnclaimedFiles:
 
 
 def find_unclaimed(tree: Tree, claimed: Collection[str], lists: Collection[str] = ()) -> UnclaimedFiles:
-    """Return what lies in a tree beside the files that are `claimed`, by their true paths, and `lists`, by their names.
+    """Return the files of a tree other than those in `claimed` (true paths) and `lists` (names).
 
-    Names are listed, sizes asked for what nobody claimed, and the heads of small files read; no pixel is.
+    Only names, sizes and the heads of small files are read, never pixels.
     """
     unclaimed = UnclaimedFiles()
     for path, name in _walk(tree, unclaimed):
@@ -63,7 +63,7 @@ def find_unclaimed(tree: Tree, claimed: Collection[str], lists: Collection[str] 
 
 @contextmanager
 def count_in_error(tree: Tree) -> Iterator[None]:
-    """Say with a record's file in whose place something else stands how many such files the source has."""
+    """Add to the error about a placeholder how many such files the source has."""
     try:
         yield
     except BadRecord as error:
@@ -75,7 +75,7 @@ def count_in_error(tree: Tree) -> Iterator[None]:
 
 
 def _kind(tree: Tree, path: str, name: str) -> str | None:
-    """Return what a file is that nobody claimed, None where that need not be said."""
+    """Return the kind of an unclaimed file, None where it need not be reported."""
     try:
         size = tree.size(path)
         other = detect_placeholder(tree.head(path, HEAD), size) if size < HEAD else None
@@ -92,13 +92,13 @@ def _kind(tree: Tree, path: str, name: str) -> str | None:
 def _walk(
     tree: Tree, unclaimed: UnclaimedFiles, path: str = "", above: tuple[Listing, ...] = ()
 ) -> Iterator[tuple[str, str]]:
-    """Yield path and name of every file; a folder that cannot be listed is one of what is left over."""
+    """Yield path and name of every file; a folder that cannot be listed is added to `unclaimed`."""
     try:
         listing = frozenset(tree.files(path)), frozenset(tree.folders(path))
     except SourceError:
         unclaimed.add("folders that cannot be listed", path)
         return
-    if (listing[1] and listing in above) or len(above) > MAX_DEPTH:  # a link that leads above itself has no end
+    if (listing[1] and listing in above) or len(above) > MAX_DEPTH:  # a link to a folder above itself
         return
     yield from ((path + name, name) for name in listing[0])
     for name in listing[1]:

@@ -134,16 +134,22 @@ HOSTILE: dict[str, Hostile] = {
     "tar: a part of a split file": _tar(lambda: member(kind=b"M"), "a.txt", "part of a split"),
     "tar: a type of its own": _tar(lambda: member(kind=b"Z"), "a.txt", "type 'Z'"),
     "tar: an absolute name": _tar(lambda: member(b"/etc/cron.d/x"), "/etc/cron.d/x", "absolute"),
-    "tar: a name that climbs": _tar(lambda: member(EVIL), "../canary.txt", "climbs"),
-    "tar: a name that climbs from within": _tar(lambda: member(b"a/../../canary.txt"), "a/../../canary.txt", "climbs"),
-    "tar: a folder that climbs": _tar(lambda: member(b"a/../..", b"", kind=b"5"), "a/../..", "climbs"),
-    "tar: a prefix that climbs": _tar(lambda: member(b"canary.txt", prefix=b".."), "../canary.txt", "climbs"),
-    "tar: a long name that climbs": _tar(lambda: long_name(EVIL) + member(), "../canary.txt", "climbs"),
-    "tar: a pax name that climbs": _tar(lambda: pax((b"path", EVIL)) + member(), "../canary.txt", "climbs"),
+    "tar: a name that climbs": _tar(lambda: member(EVIL), "../canary.txt", "found one with `..`"),
+    "tar: a name that climbs from within": _tar(
+        lambda: member(b"a/../../canary.txt"), "a/../../canary.txt", "found one with `..`"
+    ),
+    "tar: a folder that climbs": _tar(lambda: member(b"a/../..", b"", kind=b"5"), "a/../..", "found one with `..`"),
+    "tar: a prefix that climbs": _tar(
+        lambda: member(b"canary.txt", prefix=b".."), "../canary.txt", "found one with `..`"
+    ),
+    "tar: a long name that climbs": _tar(lambda: long_name(EVIL) + member(), "../canary.txt", "found one with `..`"),
+    "tar: a pax name that climbs": _tar(
+        lambda: pax((b"path", EVIL)) + member(), "../canary.txt", "found one with `..`"
+    ),
     "tar: a drive letter": _tar(lambda: member(b"C:/x"), "C:/x", "absolute"),
     "tar: backslashes": _tar(lambda: member(b"..\\canary.txt"), "canary.txt", "backslash"),
     "tar: NUL in a long name": _tar(lambda: long_name(b"a\0b") + member(), "a", "control"),
-    "tar: NUL in a pax name": _tar(lambda: pax((b"path", b"a\0/../b")) + member(), "a", "climbs|control"),
+    "tar: NUL in a pax name": _tar(lambda: pax((b"path", b"a\0/../b")) + member(), "a", "with `..`|control"),
     "tar: an empty name": _tar(lambda: member(b""), "", "something between"),
     "tar: a name not in UTF-8": _tar(lambda: member(b"\xd6l.txt"), "xd6l.txt", "UTF-8"),
     "tar: a giant name": _tar(lambda: pax((b"path", b"a/" * 2500 + b"b")) + member(), "a/a/a", "at most"),
@@ -182,7 +188,9 @@ HOSTILE: dict[str, Hostile] = {
     "zip: a device": Hostile(
         "evil.zip", lambda: zip_of(("a", b""), create_system=3, external_attr=0o020666 << 16), "a", "'c'"
     ),
-    "zip: a name that climbs": Hostile("evil.zip", lambda: zip_of(("../canary.txt", b"")), "../canary.txt", "climbs"),
+    "zip: a name that climbs": Hostile(
+        "evil.zip", lambda: zip_of(("../canary.txt", b"")), "../canary.txt", "found one with `..`"
+    ),
     "zip: an absolute name": Hostile("evil.zip", lambda: zip_of(("/etc/x", b"")), "/etc/x", "absolute"),
     "zip: a drive letter": Hostile("evil.zip", lambda: zip_of(("C:x", b"")), "C:x", "absolute"),
     "zip: backslashes": Hostile("evil.zip", lambda: zip_of(("..!x", b"")).replace(b"..!x", b"..\\x"), "x", "backslash"),
@@ -231,7 +239,10 @@ HOSTILE: dict[str, Hostile] = {
         "evil.zip", lambda: zip_bytes({"in.zip": zip_bytes({"a": b""})}, zipfile.ZIP_DEFLATED), "in.zip", "deflated"
     ),
     "zip: a hostile zip within": Hostile(
-        "evil.zip", lambda: zip_bytes({"in.zip": zip_of(("../../canary.txt", b""))}), "../../canary.txt", "climbs"
+        "evil.zip",
+        lambda: zip_bytes({"in.zip": zip_of(("../../canary.txt", b""))}),
+        "../../canary.txt",
+        "found one with `..`",
     ),
     "zip: a member twice": Hostile(
         "evil.zip",
@@ -284,6 +295,6 @@ HOSTILE: dict[str, Hostile] = {
     "a text": Hostile("evil.txt", lambda: b"x", "evil.txt", "another file"),
     "an empty file": Hostile("evil.tar", lambda: b"", "evil.tar", "found an empty one"),
     "tar: GNU names in a plain one": Hostile(
-        "evil.tar", lambda: tar_bytes({"../" + "x" * 200: b""}, tarfile.GNU_FORMAT), "../xxx", "climbs"
+        "evil.tar", lambda: tar_bytes({"../" + "x" * 200: b""}, tarfile.GNU_FORMAT), "../xxx", "found one with `..`"
     ),
 }

@@ -1,4 +1,4 @@
-"""What comes out of a compressed archive, block by block, and how much it will be."""
+"""Decompress an archive block by block, and estimate its size."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sar_data.sources.archives.rules import WINDOW
 
 BLOCK = 4 << 20
 READ = 1 << 20
-FRAME_HEAD = 18  # bytes: the most that a zstd frame's header has, RFC 8878
+FRAME_HEAD = 18  # bytes: the longest header of a zstd frame, RFC 8878
 
 
 def read_blocks(packed: PackedArchive) -> Generator[tuple[bytes, int], None, None]:
     """Yield the blocks of the archive's tar, each with the number of compressed bytes read so far.
 
-    Raises SourceError where the archive is damaged; zstd does not tell one that is cut off.
+    Raises SourceError where the archive is damaged; zstd does not detect truncation.
     """
     import zstandard
 
@@ -34,12 +34,12 @@ def read_blocks(packed: PackedArchive) -> Generator[tuple[bytes, int], None, Non
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise SourceError(
             f"{packed.where}: expected whole {packed.kind} data, found damage after {joined.done} bytes: {error}. "
-            "Fetch it again, or to the end, and compare its checksum."
+            "Fetch it again and compare its checksum."
         ) from error
 
 
 def min_bytes(packed: PackedArchive) -> int:
-    """Return how many bytes the archive becomes at least, as far as its head or its end tells."""
+    """Return the minimum size of the decompressed archive, as far as its first or last bytes give it."""
     import zstandard
 
     if packed.kind == "tar.zst":
@@ -70,7 +70,7 @@ def _stream(kind: str, source: Any) -> Any:
 
 
 class _JoinedFiles(io.RawIOBase):
-    """The parts of an archive, one after the other; `done` counts the bytes that were read."""
+    """The parts of an archive, one after the other; `done` counts the bytes read."""
 
     def __init__(self, paths: tuple[Path, ...]) -> None:
         self._paths = list(paths)

@@ -1,4 +1,4 @@
-"""Archives in a folder: which files are one or parts of one, by name, and of what kind they are, by their contents."""
+"""Archives in a folder: which files belong to one, by name, and its kind, by the contents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import xxhash
 from sar_data.errors import SourceError
 from sar_data.sources.placeholder import HEAD, detect_placeholder
 
-KINDS = {  # of two with one stem, the first is the quicker
+KINDS = {  # of two archives with one stem, the first kind is faster to read
     "tar": "tar",
     "zip": "zip",
     "tar.zst": "tar.zst",
@@ -31,9 +31,9 @@ NAME = re.compile(
 )
 LIKELY = re.compile(r"\.(tar|tgz|tzst|tbz2|zip|z\d\d|rar|7z|txz)", re.IGNORECASE).search  # most files are not
 DATA = (".zarr.zip", ".safe.zip")  # files that a pipeline opens itself
-PLAIN = (".plain.tar", ".plain.zip")  # what a compressed or split archive is turned into
-SPANNED = re.compile(r"(?P<stem>.+)\.z(?P<part>\d{2,3})", re.IGNORECASE)  # the parts before the last, which is .zip
-SAVED = re.compile(r"(\?|%3F).*$|\s*\(\d+\)(?=\.|$)", re.IGNORECASE)  # what browsers and wget add to a name
+PLAIN = (".plain.tar", ".plain.zip")  # suffixes of the plain archive made from a compressed or split one
+SPANNED = re.compile(r"(?P<stem>.+)\.z(?P<part>\d{2,3})", re.IGNORECASE)  # the parts before the last one, which is .zip
+SAVED = re.compile(r"(\?|%3F).*$|\s*\(\d+\)(?=\.|$)", re.IGNORECASE)  # suffixes that browsers and wget add to a name
 TABLE = ".members"  # the table of an archive's members
 MAGIC = {
     "zip": (b"PK\3\4", b"PK\5\6", b"PK\7\x08"),
@@ -47,7 +47,7 @@ READABLE = "a folder, .tar, .tar.gz, .tar.zst, .tar.bz2 (or the parts of one) or
 
 @dataclass(frozen=True, slots=True)
 class PackedArchive:
-    """An archive: one file, or its parts in order; `name` is without a part's ending."""
+    """An archive: one file, or its parts in order; `name` is without the suffix of a part."""
 
     name: str
     stem: str
@@ -60,17 +60,17 @@ class PackedArchive:
 
     @property
     def compressed(self) -> bool:
-        """Say whether it must be turned into a plain tar before it can be read by offset."""
+        """Say whether it must be converted to a plain tar or zip before it can be read by offset."""
         return self.kind not in ("tar", "zip") or len(self.files) > 1
 
     @property
     def plain(self) -> str:
-        """The ending of the plain archive that it is turned into."""
+        """The suffix of the plain archive that it is converted to."""
         return PLAIN[self.kind == "zip"]
 
     @property
     def spanned(self) -> bool:
-        """Say whether it is a zip whose parts count their places from their own beginning."""
+        """Say whether it is a zip whose parts count offsets from their own start."""
         return self.kind == "zip" and len(self.files) > 1 and SPANNED.fullmatch(self.files[0].name) is not None
 
     @property
@@ -83,7 +83,7 @@ class PackedArchive:
 
     @property
     def hash(self) -> str:
-        """Return what tells this archive from another of its name: of its parts' sizes, beginnings and ends."""
+        """A hash that differs between archives of the same name: of the size, start and end of each part."""
         digest = xxhash.xxh3_64()
         for path in self.files:
             with open(path, "rb") as file:
@@ -95,7 +95,7 @@ class PackedArchive:
         return digest.hexdigest()
 
     def check(self) -> None:
-        """Raise SourceError where the file cannot be read, or does not begin like what its name says."""
+        """Raise SourceError where the file cannot be read, or is not of the kind that its name says."""
         if self.kind in FOREIGN:
             raise SourceError(
                 f"{self.where}: expected {READABLE}, found .{self.kind}, which is not read in place. Unpack it "
@@ -110,7 +110,7 @@ class PackedArchive:
         if not (head[257:262] == b"ustar" if self.kind == "tar" else head.startswith(MAGIC[self.kind])):
             raise SourceError(
                 f"{self.where}: expected a {self.kind} archive, found a file that begins with {head[:24]!r}. Fetch it "
-                "again: what a server says instead of a file is often saved under the file's name."
+                "again: an error page of a server is often saved under the file's name."
             )
 
     def _check_parts(self) -> None:
@@ -127,24 +127,24 @@ class PackedArchive:
 
 
 def is_own_file(name: str) -> bool:
-    """Say whether a file is one that reading an archive left beside it."""
+    """Say whether a file was made by us when an archive was read."""
     return name.removesuffix(".partial").endswith(PLAIN) or (name[0] == "." and name.endswith(TABLE))
 
 
 def stem(name: str) -> str:
-    """Return an archive's name without what tells its kind: what it has in common with itself packed otherwise."""
+    """Return an archive's name without its kind, which is the same for copies of another kind."""
     match = NAME.fullmatch(_original_name(name))
     return match["stem"] if match else name
 
 
 def _original_name(name: str) -> str:
-    """Return a name without what browsers add to it, where that leaves an archive's: a `?` may be part of a name."""
+    """Return a name without the suffix that browsers add, if that leaves an archive's name: `?` may belong to a name."""
     bare = SAVED.sub("", name)
     return bare if NAME.fullmatch(bare) else name
 
 
 def archive_at(path: Path) -> PackedArchive:
-    """Return the archive that a file is, or is a part of; raise SourceError where it is none."""
+    """Return the archive that a file is, or is a part of; raise SourceError for another file."""
     for packed in _list_archives(path.parent):
         if path.absolute() in packed.files:
             return packed
@@ -154,7 +154,7 @@ def archive_at(path: Path) -> PackedArchive:
 
 
 def archives_in(folder: Path) -> list[PackedArchive]:
-    """Return the archives in a folder, one of each stem: the quickest to read."""
+    """Return the archives in a folder, one of each stem: the fastest to read."""
     best: dict[str, PackedArchive] = {}
     order = (*KINDS.values(), *FOREIGN)
     for packed in sorted(_list_archives(folder), key=lambda packed: order.index(packed.kind)):
@@ -175,7 +175,7 @@ def _list_archives(folder: Path) -> list[PackedArchive]:
             kind = match["kind"].lower()
             kind = KINDS.get(kind, kind)
             if kind not in FOREIGN:
-                kind = _kind(folder / name) or kind  # what it holds counts, not what it is called
+                kind = _kind(folder / name) or kind  # the contents count, not the name
             archive_id = (f"{match['stem']}.zip", match["stem"], "zip")
             parts.setdefault(archive_id if archive_id in parts else (name, match["stem"], kind), []).append(name)
         elif match:
@@ -190,7 +190,7 @@ def _list_archives(folder: Path) -> list[PackedArchive]:
 
 
 def _may_be_archive(name: str) -> bool:
-    """Say whether a file may be an archive by its name: another ending than a number says that it is something else."""
+    """Say whether a file may be an archive by its name: any suffix but an archive's or a number means another file."""
     if name.startswith(".") or name.lower().endswith(DATA) or is_own_file(name):
         return False
     _, dot, ending = name.rpartition(".")
@@ -198,14 +198,14 @@ def _may_be_archive(name: str) -> bool:
 
 
 def _sort_parts(full_name: str, names: list[str]) -> list[str]:
-    """Return the parts of an archive in their order; of one that is there as a whole, that alone."""
+    """Return the parts of an archive in their order; where the complete file exists, that alone."""
     if any(SPANNED.fullmatch(name) for name in names):
         return sorted(names, key=lambda name: (name == full_name, _part_number(name)))
     return [full_name] if full_name in names else sorted(names, key=_part_number)
 
 
 def _kind(path: Path) -> str | None:
-    """Return the kind of archive that a file is by its contents, None for another file and one that cannot be read."""
+    """Return the kind of an archive by its contents, None for another file or an unreadable one."""
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
@@ -214,7 +214,7 @@ def _kind(path: Path) -> str | None:
     if head[257:262] == b"ustar":
         return "tar"
     kind = next((kind for kind, marks in MAGIC.items() if head.startswith(marks)), None)
-    if kind == "tar.gz":  # what else is packed so is a file of another program
+    if kind == "tar.gz":  # a gzip of anything but a tar belongs to another program
         try:
             head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, 512)
         except zlib.error:
@@ -224,7 +224,7 @@ def _kind(path: Path) -> str | None:
 
 
 def _part_number(name: str) -> int:
-    """Return the place of a part: aa is 0, ab 1; digits are themselves."""
+    """Return the number of a part: aa is 0, ab 1; digits are themselves."""
     match = SPANNED.fullmatch(name) or NAME.fullmatch(_original_name(name))
     text = re.sub(r"^[._-]?(part)?[._-]?", "", ((match["part"] if match else None) or "").lower())
     if text.isdigit():

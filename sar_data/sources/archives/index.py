@@ -1,4 +1,4 @@
-"""From archives to the table of their members: each is walked once; a zip in an archive is a folder of its name."""
+"""Index archives: list the members of each once; a zip inside an archive becomes a folder of its name."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from sar_data.sources.archives.tree import Archive, ArchiveFile
 from sar_data.sources.archives.zip import walk as walk_zip
 from sar_data.system import durable
 
-NESTED = 1  # folders above a zip in an archive, at most, for it to be a folder itself
+NESTED = 1  # the most folders above a zip inside an archive that is read as a folder
 STAGE = "index MB"
 EVERY = 1 << 14  # members between two reports
-MAC = "__MACOSX"  # what one system adds beside a zip's only folder
+MAC = "__MACOSX"  # what macOS adds beside the only folder of a zip
 Inner = tuple[str, int, int, int, int, int]  # what Gather.file takes
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """An archive, and the folder of the tree in which its members are."""
+    """An archive, and the folder of the tree that contains its members."""
 
     folder: str
     packed: PackedArchive
 
 
 def index_archives(mounts: Sequence[Mount], name: str, work: Path, progress: Progress, tell: Say) -> Archive:
-    """Return the tree of some archives; its table, and plain tars, are kept in `work` under names of their own.
+    """Return the tree of some archives; its table, and plain tars, are stored in `work` under unique names.
 
-    Raises SourceError for an archive that is damaged, hostile or not to be read, TargetError for a `work` that is
+    Raises SourceError for an archive that is damaged, hostile or unsupported, TargetError for a `work` that is
     read-only or too small.
     """
     files = []
@@ -75,7 +75,7 @@ def _index_archive(collector: MemberCollector, mount: Mount, part: ArchiveFile, 
             inner = _index_tar(collector, part, descriptor, mount.folder, progress)
         for path, offset, size, packed, crc, kind in inner:
             folder = path[: -len(".zip")]
-            if collector.has_folder(folder):  # it lies unpacked beside itself
+            if collector.has_folder(folder):  # it is unpacked beside itself
                 collector.file(path, offset, size, packed, crc, kind)
             elif kind == DEFLATED:
                 reason = "expected a zip in an archive to be stored, found it deflated: unpack the outer one"
@@ -111,7 +111,7 @@ def _index_tar(
 def _index_zip(
     collector: MemberCollector, archive: str, descriptor: int, start: int, size: int, folder: str
 ) -> list[Inner]:
-    """Add a zip's members below `folder`, which is not doubled where it is the zip's only one already."""
+    """Add a zip's members below `folder`; a zip with that one folder at its root does not get it twice."""
     members = list(walk_zip(archive, descriptor, start, size))
     above, _, own = folder.rpartition("/")
     if own:
@@ -132,7 +132,7 @@ def _index_zip(
 
 
 def _is_zip(name: str) -> bool:
-    """Say whether a member is a zip of files: not one that a pipeline opens itself, and none of macOS's ghosts."""
+    """Say whether a member is a zip to be indexed, not one that a pipeline opens itself, nor a hidden file of macOS."""
     if name[-4:].lower() != ".zip" or name.lower().endswith(DATA) or name.count("/") > NESTED:
         return False
     return name.rpartition("/")[2][0] != "."

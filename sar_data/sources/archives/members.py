@@ -1,7 +1,7 @@
-"""The table of a source's members: gathered once, kept in a file, mapped by every process that reads.
+"""The table of a source's members: made once, stored in a file, mapped by every process that reads.
 
-Two million members are found in microseconds and cost a worker no memory of its own. A row is a folder or a file; row 0
-is the root, and the children of a folder follow one another.
+Two million members are found in microseconds and need no memory in a worker. A row is a folder or a file; row 0 is
+the root, and the children of a folder are consecutive.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ STORED_COLUMNS = {"offset": "Q", "size": "Q", "packed": "Q", "crc": "I", "part":
 
 
 class MemberCollector:
-    """Collects the members of the archives of one source, and refuses what cannot be one tree."""
+    """Collects the members of the archives of one source, and refuses those that cannot form one tree."""
 
     def __init__(self) -> None:
         self._paths = bytearray()
@@ -54,19 +54,19 @@ class MemberCollector:
         self._count = 0
         self._folders: dict[str, int] = {}
         self._above = ("", 0)
-        self.archive = ""  # whose members are added, for messages
+        self.archive = ""  # of the members to come, for messages
         self._part = -1
         self._archives: list[str] = []
         self._folders[""] = self._row("", b"", 0, 0, 0, 0, FOLDER, 0)
 
     def open(self, archive: str) -> None:
-        """Begin with the next file of members."""
+        """Start with the next archive."""
         self.archive = archive
         self._archives.append(archive)
         self._part += 1
 
     def folder(self, path: str, member: str = "") -> int:
-        """Add a folder with all above it, once, for the sake of a member; return its number."""
+        """Add a folder and its parents, once, for a member; return its number."""
         number = self._folders.get(path)
         if number is None:
             if reason := flaw(path):
@@ -85,7 +85,7 @@ class MemberCollector:
             self._above = folder, self.folder(folder, path)
         raw = path.encode()
         odd = raw.translate(None, PLAIN) or name in ("", ".", "..") or len(name) > PART
-        if odd and (reason := flaw(path)):  # most names need no closer look
+        if odd and (reason := flaw(path)):  # most names need no further check
             raise member_error(self.archive, path, reason)
         self._row(path, raw, offset, size, packed, crc, kind, self._above[1])
 
@@ -99,7 +99,7 @@ class MemberCollector:
         return self._count - 1
 
     def save(self, path: Path, facts: Any) -> None:
-        """Write the table, with JSON facts that say of what it is; raise SourceError for members of one name."""
+        """Write the table, with JSON facts that identify it; raise SourceError for members of one name."""
         rows = np.frombuffer(self._rows, np.dtype(list(COLUMNS)))
         order = np.concatenate([[0], 1 + np.argsort(rows["parent"][1:], kind="stable")])
         parents = rows["parent"][order[1:]]
@@ -135,7 +135,7 @@ class MemberCollector:
 
 
 class _HashingWriter:
-    """Writes to a file, and hashes."""
+    """Writes to a file and hashes the bytes."""
 
     closed = False
 
@@ -148,11 +148,11 @@ class _HashingWriter:
         return self._file.write(data)
 
     def flush(self) -> None:
-        """Do nothing: what is written is written."""
+        """Do nothing: writes are not buffered."""
 
 
 class Table:
-    """A table of members, mapped; numbers come as plain integers."""
+    """A mapped table of members; numbers are plain integers."""
 
     def __init__(self, data: memoryview) -> None:
         with pa.ipc.open_file(pa.py_buffer(data[:-DIGEST])) as reader:
@@ -195,9 +195,9 @@ def _numbers(column: pa.Array, code: str) -> Any:
 
 
 def verify_table(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
-    """Return the digest of a table and its facts, None where there is none that is whole and of this version.
+    """Return the digest and the facts of a table, None where it is missing, damaged or of another version.
 
-    A table is believed that is our own, or of the owner of one of the archives it is of.
+    A table is trusted if it belongs to us, or to the owner of one of its archives.
     """
     if not private.is_trusted(path, archives):
         return None
@@ -213,7 +213,7 @@ def verify_table(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
 
 @lru_cache(maxsize=8)
 def open_table(path: str, digest: str) -> Table:
-    """Return a table that `verified` knew, mapped once a process; raise SourceError where it was replaced since."""
+    """Return a table that `verify_table` accepted, mapped once a process; raise SourceError where it was replaced."""
     try:
         data = _map_file(Path(path))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Open a source: a folder, an archive, or a folder in which archives lie packed; it is always the same tree."""
+"""Open a source: a folder, an archive, or a folder with archives; it is always the same tree."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 
-MAX_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not archives
+MAX_FOLDERS = 64  # a folder with more subfolders contains samples, not archives
 ENDLESS = 1 << 62
 
 
@@ -34,12 +34,13 @@ def open_tree(
     progress: Progress | None = None,
     tell: Say | None = None,
 ) -> Tree:
-    """Return the read-only tree of a source: of an archive, that of a folder into which it was unpacked.
+    """Return the read-only tree of a source: that of an archive is the tree of the folder it would unpack to.
 
-    In a folder, a tar is as if unpacked where it lies and a zip as if into a folder of its name. Where some are called
-    as in `named`, the others are left alone; where none is, the compressed ones are. `work` keeps tables of members and
-    what compressed archives are turned into; without it they lie beside the archives. Raises SourceError, also where
-    compressed archives may be several copies or sets, before one is unpacked; TargetError where `work` is of no use.
+    In a folder, a tar counts as unpacked beside itself, and a zip as unpacked into a folder of its name. Where some
+    archives have a name of `named`, the others are ignored; where none has, the compressed ones are. `work` stores
+    tables of members and converted archives; by default they are stored beside the archives. Raises SourceError, also
+    where several compressed archives may each be the dataset, before one is unpacked; TargetError where `work` is
+    unusable.
     """
     progress, tell = progress or _ignore, tell or _ignore
     if source.is_dir():
@@ -60,14 +61,14 @@ def _ignore(*_: object) -> None:
 
 
 def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
-    """Return the archives in a folder and directly below it, but for those that lie unpacked there, too."""
+    """Return the archives in a folder and directly below it, except for those that are also unpacked there."""
     with os.scandir(source) as entries:
         below = sorted(islice((entry.name for entry in entries if entry.is_dir()), MAX_FOLDERS + 1))
     folders = ["", *below] if len(below) <= MAX_FOLDERS else [""]
     archives = [(folder, packed) for folder in folders for packed in packing.archives_in(source / folder)]
     stems = {packing.stem(name) for name in named if packing.NAME.fullmatch(name)}
     selected = [(folder, packed) for folder, packed in archives if packed.stem in stems]
-    # Where it is known what the dataset's archives are called, tens of gigabytes of another's are not unpacked.
+    # If the names of the dataset's archives are known, tens of gigabytes of another one are not unpacked.
     selected = selected or [(folder, packed) for folder, packed in archives if not (stems and packed.compressed)]
     for _, packed in (other for other in archives if other not in selected):
         called = f"the dataset's are called {', '.join(sorted(stems))}"
@@ -91,9 +92,9 @@ def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]
 
 
 def _check_single(source: Path, archives: Sequence[PackedArchive], stems: Collection[str]) -> None:
-    """Raise SourceError where compressed archives have one name of the dataset's, or several have none of them.
+    """Raise SourceError where compressed archives share one name of the dataset, or several have none of them.
 
-    They may be copies of it, or sets of their own: unpacking all of them to see that may take a disk and a day.
+    They may be copies, or different sets: unpacking all of them to find out may need a disk and a day.
     """
     alike: dict[str, list[PackedArchive]] = {}
     for packed in archives:
@@ -108,7 +109,7 @@ def _check_single(source: Path, archives: Sequence[PackedArchive], stems: Collec
 
 
 def _first_member(packed: PackedArchive) -> str:
-    """Return the name of a tar's first file; a compressed one is read no further than that."""
+    """Return the name of a tar's first file; a compressed tar is read no further."""
     packed.check()
     with tempfile.TemporaryFile() as file:
         if packed.compressed:

@@ -1,7 +1,7 @@
-"""A compressed or split archive, turned once into a plain tar or zip that is then read in place.
+"""Convert a compressed or split archive once into a plain tar or zip that is then read in place.
 
-The tar is .partial until it is whole and flushed. What an interrupted run left is held against what comes out of the
-archive again, and kept where it is the same. The name carries a hash of the archive, so that no other one's is taken.
+The tar is .partial until it is complete and flushed. The bytes of an interrupted run are compared with the archive,
+and kept where they are equal. The name contains a hash of the archive, so that no other one is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOOK_AGAIN_S = 0.1
 
 
 def make_plain_archive(packed: PackedArchive, work: Path, progress: Progress, tell: Say) -> Path:
-    """Return the plain tar of a compressed archive, or the one zip of its parts, made in `work` unless it is there.
+    """Return the plain tar of a compressed archive, or the one zip of its parts, made in `work` if missing.
 
     Raises SourceError for a damaged archive, TargetError where `work` is too small.
     """
@@ -39,7 +39,7 @@ def make_plain_archive(packed: PackedArchive, work: Path, progress: Progress, te
     partial = target.with_name(f"{target.name}{durable.PARTIAL}")
     make_work_folder(work)
     with durable.explain_errors(partial, "work"), _lock_partial(partial, tell) as descriptor:
-        if private.is_trusted(target, packed.files):  # made by another process, while this one waited
+        if private.is_trusted(target, packed.files):  # made by another process meanwhile
             partial.unlink()
             return target
         _write(packed, descriptor, target, progress, tell)
@@ -63,7 +63,7 @@ def make_work_folder(work: Path) -> None:
 
 @contextmanager
 def _lock_partial(partial: Path, tell: Say) -> Iterator[int]:
-    """Open a partial file for this process alone; one that got its name while this process waited is opened anew."""
+    """Open a partial file for this process alone; one that was renamed while this process waited is opened again."""
     reported = False
 
     def on_busy() -> None:
@@ -100,7 +100,7 @@ def _write(packed: PackedArchive, descriptor: int, target: Path, progress: Progr
             at += len(block)
             if at > max_bytes(packed.bytes):
                 raise SourceError(f"{packed.where}: expected no more than {at} bytes of {packed.bytes}: it is a bomb")
-            if at - flushed >= FLUSHED:  # so that the fsync finds little left to do
+            if at - flushed >= FLUSHED:  # so that fsync has little left to do
                 durable.start_writeback(descriptor, flushed, at - flushed)
                 flushed = at
             progress(STAGE, read // 1_000_000, packed.bytes // 1_000_000)

@@ -1,4 +1,4 @@
-"""What a member of an archive may be called, and the words with which one is refused."""
+"""Limits for the members of an archive, and the error for one that breaks them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ WINDOW = 1 << 27  # bytes of memory that a zstd archive may ask for: what zstd i
 
 
 def max_bytes(packed: int) -> int:
-    """Return the most bytes that so many may become."""
+    """Return the maximum decompressed size of so many bytes."""
     return max(SMALL, RATIO * packed)
 
 
 def fold_name(name: str) -> bytes:
-    """Return what two names share that a file system without case or with normal forms takes for one."""
+    """Return a key that is equal for names that a file system without case, or with normal forms, treats as one."""
     if name.isascii():
         return name.lower().encode()
     return unicodedata.normalize("NFC", name.casefold()).encode()
 
 
 def member_error(archive: str, member: str, reason: str) -> SourceError:
-    """Return the error for an archive that is damaged or means harm; nothing of it is used."""
+    """Return the error for a damaged or hostile archive; nothing of it is used."""
     shown = member if len(member) <= 200 else f"{member[:200]}…"
     return SourceError(
         f"{archive}: member {shown!r}: {reason:.300}. The archive is damaged, or not what it says it is: "

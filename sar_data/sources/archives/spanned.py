@@ -1,4 +1,4 @@
-"""A zip in parts, .z01, .z02 … .zip, in which a place counts from the beginning of its part: it becomes a plain one.
+"""A zip in parts, .z01, .z02 … .zip, whose offsets count from the start of a part, converted to one plain zip.
 
 Format: PKWARE APPNOTE 6.3.10, 4.3.12 (central directory), 4.3.16 (its end) and 8.5 (split archives).
 """
@@ -21,7 +21,7 @@ WIDE = 0xFFFFFFFF
 
 
 def join_parts(archive: str, file: int, sizes: Sequence[int]) -> None:
-    """Write the places of a zip anew, whose parts of these sizes lie one after the other in an open file.
+    """Rewrite the offsets of a zip whose parts, of these sizes, follow each other in an open file.
 
     Raises SourceError where that needs the wider numbers of zip64, with the command that makes one file of it.
     """

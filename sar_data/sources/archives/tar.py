@@ -55,9 +55,7 @@ def walk(archive: str, file: int, size: int) -> Iterator[Member]:
         head = window[at - start : at - start + BLOCK]
         name = long_name or extended.get("path") or ""
         if len(head) < BLOCK:
-            raise member_error(
-                archive, name or f"at byte {at}", f"expected a header or the end mark, found {size} bytes"
-            )
+            raise member_error(archive, name or f"byte {at}", f"expected a header or the end mark, found {size} bytes")
         if not head[0] and not any(head):
             if name or extended:
                 raise member_error(archive, name or "pax header", "expected its file, found the end of the archive")
@@ -98,7 +96,7 @@ def walk(archive: str, file: int, size: int) -> Iterator[Member]:
 
 
 def _length(archive: str, name: str, head: bytes) -> int:
-    """Return the bytes of a header's contents, once its checksum is right.
+    """Return the size of a header's contents, after a check of its checksum.
 
     The checksum is the sum of all bytes, its own eight taken for blanks. The low half of adler32 is one plus a sum,
     modulo 65521, and much faster than sum().
@@ -114,7 +112,7 @@ def _name_error(archive: str, name: str) -> SourceError:
 
 
 def _merge_pax(archive: str, name: str, kind: int, fields: dict[str, str], extended: dict[str, str]) -> dict[str, str]:
-    """Return what is said of the next member: a pax header for all may say nothing that is read."""
+    """Return the pax fields of the next member; a global pax header with such fields is refused."""
     if kind == PAX:
         return fields
     if fields:
@@ -129,7 +127,7 @@ def _check_size(archive: str, name: str, length: int, extended: dict[str, str]) 
 
 
 def _check_folder(archive: str, name: str, kind: int, length: int, extended: dict[str, str]) -> None:
-    """Raise SourceError unless a header that is none of a file is that of a folder."""
+    """Raise SourceError unless a header that is not a file's is a folder's."""
     if kind in (FILE, OLD_FILE):
         _check_size(archive, name, length, extended)
     elif kind != FOLDER:

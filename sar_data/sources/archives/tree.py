@@ -1,4 +1,4 @@
-"""Archives as trees: their members are read where they lie, by offset, and nothing is unpacked."""
+"""Archives as trees: members are read in place, by offset, and nothing is unpacked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sar_data.spec import Tree
 
 @dataclass(frozen=True, slots=True)
 class ArchiveFile:
-    """A file in which members lie, as it was when it was indexed."""
+    """A file that contains members, in its state when it was indexed."""
 
     path: str
     size: int
@@ -43,7 +43,7 @@ class ArchiveFile:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The members of one or several archives: small to send, for `table` is a file that every process maps."""
+    """The members of one or several archives; cheap to pickle, because `table` is a file that every process maps."""
 
     table: str
     digest: str
@@ -53,7 +53,7 @@ class Archive:
         return open_table(self.table, self.digest)
 
     def holds(self, path: str, *, folder: bool = False) -> bool:
-        """Say whether there is such a file, or such a folder."""
+        """Say whether this file, or this folder, exists."""
         table = self._table()
         row = table.find(path.strip("/"))
         return row is not None and (table.kind[row] == FOLDER) == folder
@@ -117,7 +117,7 @@ class Archive:
 
 
 def _inflate(packed: bytes, size: int, *, whole: bool) -> bytes:
-    """Return the first `size` bytes that deflated ones become; raise ValueError where the whole is more than that."""
+    """Return the first `size` bytes of deflated data; with `whole`, raise ValueError for more than that."""
     machine = zlib.decompressobj(-zlib.MAX_WBITS)
     data = machine.decompress(packed, size + 1) if whole else machine.decompress(packed, max(size, 1))
     if whole and (len(data) > size or not machine.eof):

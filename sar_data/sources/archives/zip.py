@@ -1,4 +1,4 @@
-"""The members of a zip: the central directory by the standard library, and every local header held against it.
+"""The members of a zip: the central directory by the standard library, compared with every local header.
 
 What a zip unpacks to depends on which of its two descriptions a reader believes, so both must say the same.
 Format: PKWARE APPNOTE 6.3.10, 4.3.7 (local header) and 4.4 (fields).
@@ -28,7 +28,7 @@ UNIX = 3
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A member: where its bytes lie in the file, how many they are and how many they become."""
+    """A member: the offset of its bytes in the file, their number and the decompressed size."""
 
     name: str
     offset: int
@@ -40,7 +40,7 @@ class ZipMember:
 
 
 class Window(io.RawIOBase):
-    """A part of an open file as a file of its own; the descriptor stays its owner's."""
+    """A part of an open file as a file of its own; closing it leaves the descriptor open."""
 
     def __init__(self, file: int, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
@@ -120,7 +120,7 @@ def walk(archive: str, file: int, start: int, size: int) -> Iterator[ZipMember]:
 
 
 def _names(archive: str, info: zipfile.ZipInfo) -> tuple[str, bytes]:
-    """Return the name and its bytes; without the flag for UTF-8 the library has read them in code page 437."""
+    """Return the name and its bytes; without the flag for UTF-8 the library decodes them as code page 437."""
     if info.flag_bits & UTF_8:
         return info.orig_filename, info.orig_filename.encode()
     raw = info.orig_filename.encode("cp437")

@@ -1,1 +1,1 @@
-"""The satellite products that a dataset's records were cut from, found again in public catalogues, and fetched."""
+"""Find the satellite products that a dataset's records were cut from in public catalogues, and fetch them."""

@@ -12,13 +12,13 @@ from sar_data.spec import Source
 def archive_sources(products: Iterable[Product]) -> list[Source]:
     """Return the archive of each product as a source, named after the product.
 
-    Raises SourceError for a name that is none of a product's, and for a link that is a catalogue's entry.
+    Raises SourceError for an invalid product name, and for a link that is a catalogue's entry.
     """
     return [_archive(product) for product in products]
 
 
 def _archive(product: Product) -> Source:
-    if not is_valid_name(product.name):  # the list may come from anywhere, and the name becomes a file's
+    if not is_valid_name(product.name):  # the list may come from anywhere, and the name becomes a file name
         raise SourceError(f"{product.name!r}: expected the name of a Sentinel-1 product as a scene file")
     if not product.archive:
         raise SourceError(

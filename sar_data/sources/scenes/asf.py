@@ -28,12 +28,12 @@ def open_search(url: str, patience: Patience, authorise: Authorise) -> Iterator[
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.path:
         raise UsageError(f"`url={url}`: asf_search speaks https only, to the root of a host: expected https://HOST")
-    asf_search.REPORT_ERRORS = False  # else it tells its authors of every failed search, unasked
+    asf_search.REPORT_ERRORS = False  # else it reports every failed search to its authors
     with configure_session(asf_search.ASFSession(), patience, authorise) as session:
         options = asf_search.ASFSearchOptions(host=parts.netloc, session=session)
 
         def search(names: Sequence[str]) -> Iterator[Product]:
-            # Whole names are answered from an index; a pattern makes patterns of all the names beside it.
+            # Full names are looked up in an index; one pattern in a query turns all its names into patterns.
             full_names = [name for name in names if is_full_name(name)]
             for query in (full_names, [f"{name}*" for name in names if not is_full_name(name)]):
                 if query:
@@ -45,7 +45,7 @@ def open_search(url: str, patience: Patience, authorise: Authorise) -> Iterator[
 
 
 def _product(facts: dict[str, object]) -> Product | None:
-    """Return a granule as a product; None for its metadata, which are granules of their own there."""
+    """Return a granule as a product; None for metadata, which are separate granules there."""
     link, size, md5 = facts.get("url"), facts.get("bytes"), facts.get("md5sum")
     if not isinstance(link, str) or "METADATA" in str(facts.get("processingLevel")):
         return None

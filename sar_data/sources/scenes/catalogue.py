@@ -1,4 +1,4 @@
-"""The catalogues to ask: each a module with URL, BATCH and `opened(url, patience, authorise)`, imported when chosen."""
+"""The catalogues: each a module with URL, BATCH and `open_search(url, patience, authorise)`, imported when chosen."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sar_data.errors import UsageError, unknown
 from sar_data.sources.scenes.product import Product
 
 Search = Callable[[Sequence[str]], Iterable[Product]]
-"""Returns every product whose name begins with one of the names: its twins too, strangers allowed, in any order."""
+"""Returns every product whose name begins with one of the names; others are allowed, in any order."""
 
-MAX_PRODUCTS = 1_000  # products of one query: a hub whose pages never end is not followed further
+MAX_PRODUCTS = 1_000  # of one query: endless pages are not read further
 
 Name = Literal["cdse", "asf", "stac", "dhus"]
 CATALOGUES: tuple[str, ...] = get_args(Name)
@@ -39,7 +39,7 @@ def catalogue(
 ) -> Catalogue:
     """Return a catalogue by its name, at its public address or at `url`; raise UsageError where one is wrong.
 
-    `authorise` signs what is asked of each host: public catalogues want nothing, national and private hubs a login.
+    `authorise` gives the header of each host: public catalogues need none, national and private hubs a login.
     """
     if name not in CATALOGUES:
         raise unknown("catalogue", name, CATALOGUES)
@@ -54,7 +54,7 @@ def catalogue(
 
 
 def no_login(host: str, refused: bool) -> None:
-    """Authorise nowhere."""
+    """Return no header for any host."""
 
 
 def check_url(url: str) -> str:
@@ -63,7 +63,7 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
     except ValueError as error:
         raise UsageError(f"{url}: expected an address such as https://HOST/PATH: {error}") from None
-    if parts.username or parts.password:  # it would end up in every list, log and message
+    if parts.username or parts.password:  # it would appear in lists, logs and messages
         raise UsageError(f"an address at {parts.hostname} holds a user name: give it by ~/.netrc or the environment")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise UsageError(f"{url}: expected an address such as https://HOST/PATH")

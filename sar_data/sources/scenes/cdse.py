@@ -19,7 +19,7 @@ from sar_data.sources.scenes.product import Product, is_full_name
 
 URL = "https://catalogue.dataspace.copernicus.eu/odata/v1"
 DOWNLOAD = "https://download.dataspace.copernicus.eu/odata/v1"
-BATCH = 10  # a whole name makes two terms of the filter, and about 20 are taken well
+BATCH = 10  # a full name makes two terms of the filter, and about 20 are accepted
 PAGE = 100
 
 
@@ -54,7 +54,7 @@ def _entries(web: Web, url: str, terms: str) -> Iterator[Mapping[str, Any]]:
         following = answer.get("@odata.nextLink")
         if not following or not entries:
             return
-        # Its query alone: behind a proxy its host is often one that only the server knows.
+        # Its query alone: behind a proxy its host is often an internal one.
         try:
             query = dict(parse_qsl(urlsplit(str(following)).query))
         except ValueError:
@@ -67,7 +67,7 @@ def _product(url: str, links: str, entry: Any) -> Product:
         return Product(
             name=str(entry["Name"]),
             link=f"{links}/Products({entry['Id']})/$value",
-            bytes=size or None,  # the catalogue says 0 where it does not know
+            bytes=size or None,  # 0 means unknown
             checksum=_md5(entry.get("Checksum")),
             online=bool(entry.get("Online", True)),
         )
@@ -76,7 +76,7 @@ def _product(url: str, links: str, entry: Any) -> Product:
 
 
 def _md5(checksums: Any) -> str | None:
-    """Return "md5:…" of a list that holds BLAKE3 beside it, or is empty."""
+    """Return "md5:…" from a list that may be empty or contain BLAKE3 as well."""
     for checksum in checksums or ():
         if checksum.get("Algorithm") == "MD5" and checksum.get("Value"):
             return f"md5:{checksum['Value'].lower()}"

@@ -1,4 +1,4 @@
-"""Ask a catalogue for JSON, patiently."""
+"""Request JSON from a catalogue, with retries."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sar_data.download.retry import Patience, requested_delay
 from sar_data.errors import FetchError, Unreachable
 from sar_data.system import strict_json
 
-MAX_BYTES = 64 << 20  # of an answer: a product takes about 2 kB
-SHOWN = 200  # characters of an answer, in a message
+MAX_BYTES = 64 << 20  # of a response: a product takes about 2 kB
+SHOWN = 200  # characters of a response, in a message
 
 
 def fetch_json(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the JSON object at an address; a busy server is asked again, as long as patience lasts.
+    """Return the JSON object at an address; a busy server is asked again while patience lasts.
 
-    Raises Unreachable where later may be better, FetchError where it will not.
+    Raises Unreachable for temporary failures, FetchError for permanent ones.
     """
     patience = web.patience
     for failed in range(1, patience.attempts + 1):
@@ -47,7 +47,7 @@ def fetch_json(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
                 raise unreachable_error(url, str(offline)) from None
         except Retry as error:
             answer = str(error)
-        except ValueError:  # what stands before a busy server likes to answer with a page
+        except ValueError:  # proxies of a busy server often return a page
             answer = f"no JSON: {body[:SHOWN].decode(errors='replace')!r}"
         if (wait_s or 0) > patience.max_requested_s:
             raise unreachable_error(url, f"{answer}; it asks to wait {wait_s:.0f} s")
@@ -57,26 +57,26 @@ def fetch_json(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def unreachable_error(url: str, found: str) -> Unreachable:
-    """Return the error for a catalogue that may do better later."""
+    """Return the error for a temporary failure of a catalogue."""
     return Unreachable(
         f"{url}: expected a catalogue's answer, found {found}. The same command goes on from here, later"
     )
 
 
 def is_untrusted(error: BaseException | None) -> bool:
-    """Say whether a server could not prove who it is, which no waiting mends."""
+    """Say whether a server's certificate is invalid, which a retry cannot change."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def certificate_error(url: str, found: str) -> FetchError:
-    """Return the error for a server that could not prove who it is."""
-    return FetchError(f"{url}: expected a server that proves who it is, found {found}")
+    """Return the error for a server with an invalid certificate."""
+    return FetchError(f"{url}: expected a valid server certificate, found {found}")
 
 
 def malformed_error(url: str, expected: str, found: object) -> FetchError:
-    """Return the error for an answer that is not what the protocol says."""
+    """Return the error for a response that breaks the protocol."""
     return FetchError(f"{url}: expected {expected}, found {str(found)[:SHOWN]}. Is this such a catalogue?")
 
 

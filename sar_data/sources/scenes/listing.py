@@ -1,4 +1,4 @@
-"""The two documents of a search: a CSV with a row a patch, and beside it a JSON with all that is known of scenes."""
+"""The two documents of a search: a CSV with a row per patch, and beside it a JSON with all facts about scenes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sar_data.sources.scenes.product import Match, Product
 from sar_data.system import durable, strict_json
 
 COLUMNS = ("patch", "scene file", "link")
-ROWS = 10_000  # a write
+ROWS = 10_000  # per write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Which catalogue was asked, and what it has of each scene; sorted by scene.
+    """The catalogue of a search, and its product for each scene; sorted by scene.
 
-    `nameless` counts the patches whose record names no scene.
+    `nameless` counts the patches whose record has no scene.
     """
 
     catalogue: str
@@ -80,7 +80,7 @@ def read(path: Path) -> list[Product]:
 
 
 def _read_products(path: Path) -> Iterator[Product]:
-    """Yield the products of the JSON; none where there is none, since a CSV may be handed on alone."""
+    """Yield the products of the JSON; none where it is missing, since a CSV may be passed on alone."""
     try:
         listing = TypeAdapter(Listing).validate_python(strict_json.loads(path.read_bytes()))
     except FileNotFoundError:

@@ -26,7 +26,7 @@ from sar_data.system import strict_json
 IDENTITY = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
 CLIENT = "cdse-public"
 DOMAIN = ".copernicus.eu"
-SPARE_S = 60.0  # before its end a token is renewed: a request may wait that long to be read
+SPARE_S = 60.0  # a token is renewed so long before its end: a request may wait that long
 
 Account = Callable[[str], tuple[str, str] | None]
 """Host of the identity service → user and password, None for none."""
@@ -100,6 +100,6 @@ class Login:
         except ValueError:
             answer = None
         if status != httpx.codes.OK or not isinstance(answer, dict):
-            # Not its text: nothing keeps a service from repeating what it was sent.
+            # Not its text, which may repeat the request.
             raise FetchError(f"{self._host}: expected a token, found status {status} and no JSON of one")
         return answer

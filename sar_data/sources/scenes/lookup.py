@@ -1,4 +1,4 @@
-"""Look scenes up: in what was answered before, then in the catalogue, batch by batch; every answer is kept at once."""
+"""Look scenes up: in the cache, then in the catalogue, batch by batch; every answer is saved at once."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _query(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
 
 
 def _find_reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
-    """Return the scene's twin that was processed at another time, whose name ends in another CRC: the last resort."""
+    """Return the product of the same acquisition that was processed again and ends in another CRC: the last choice."""
     if is_full_name(scene):
         if reprocessed := match(scene, _search(search, [scene[:-CRC]], catalogue)):
             return reprocessed
@@ -84,9 +84,9 @@ def _save(folder: Path, answer: Match) -> None:
 
 
 def _load(folder: Path, scene: str) -> Match | None:
-    """Return the kept answer for a scene; None where there is none, or none that can be read: it is asked again."""
+    """Return the saved match of a scene; None where it is missing or invalid: it is looked up again."""
     if not SCENE.fullmatch(scene):
-        return None  # a name from outside, which might lead elsewhere
+        return None  # a name from outside, which might be a path
     try:
         answer = TypeAdapter(Match).validate_python(strict_json.loads((folder / f"{scene}.json").read_bytes()))
     except (OSError, ValueError):
