@@ -150,7 +150,7 @@ HOSTILE: dict[str, Hostile] = {
     "tar: backslashes": _tar(lambda: member(b"..\\canary.txt"), "canary.txt", "backslash"),
     "tar: NUL in a long name": _tar(lambda: long_name(b"a\0b") + member(), "a", "control"),
     "tar: NUL in a pax name": _tar(lambda: pax((b"path", b"a\0/../b")) + member(), "a", "with `..`|control"),
-    "tar: an empty name": _tar(lambda: member(b""), "", "something between"),
+    "tar: an empty name": _tar(lambda: member(b""), "", "a name between"),
     "tar: a name not in UTF-8": _tar(lambda: member(b"\xd6l.txt"), "xd6l.txt", "UTF-8"),
     "tar: a giant name": _tar(lambda: pax((b"path", b"a/" * 2500 + b"b")) + member(), "a/a/a", "at most"),
     "tar: a part of a name too long": _tar(lambda: pax((b"path", b"b" * 300)) + member(), "bbb", "at most"),
@@ -181,7 +181,7 @@ HOSTILE: dict[str, Hostile] = {
         lambda: header(size=b"\x80" + (37 << 30).to_bytes(11, "big")), "a.txt", "bytes up to"
     ),
     "tar: cut off in a file": Hostile("evil.tar", lambda: member(data=bytes(2000))[:1500], "a.txt", "bytes up to"),
-    "tar: cut off after a file": Hostile("evil.tar", member, "at byte 1024", "the end mark"),
+    "tar: cut off after a file": Hostile("evil.tar", member, "byte 1024", "the end mark"),
     "zip: a symbolic link": Hostile(
         "evil.zip", lambda: zip_of(("a", b"/etc"), create_system=3, external_attr=0o120777 << 16), "a", "'l'"
     ),

@@ -39,7 +39,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_litter_is_not_shown_and_endings_are_spelled_as_usual(source: Path) -> None:
+def test_litter_is_hidden_and_suffixes_have_one_spelling(source: Path) -> None:
     tree = open_tree(source)
     assert walked(tree) == SHOWN
     again = copy.copy(tree)  # as another process gets it: nothing was listed yet
@@ -58,7 +58,7 @@ def built(source: Path, out: Path, say: list[str] | None = None) -> Build:
     return build(request, say=None if say is None else say.append)
 
 
-def test_records_of_every_spelling_build_and_keep_the_path_that_they_have(tmp_path: Path) -> None:
+def test_records_with_any_suffix_spelling_keep_their_path(tmp_path: Path) -> None:
     source = eurosat(tmp_path / "raw")
     plain = built(source, tmp_path / "plain")
     for path, ending in zip(sorted(source.rglob("*.tif"))[:3], (".TIF", ".tiff", ".Tiff"), strict=True):
@@ -90,25 +90,25 @@ def test_records_of_every_spelling_build_and_keep_the_path_that_they_have(tmp_pa
         (b"<HTML><body>404", 5000, "HTML page"),
     ],
 )
-def test_what_stands_in_for_a_file_is_named_with_a_remedy(head: bytes, size: int, said: str) -> None:
+def test_a_placeholder_is_named_with_a_remedy(head: bytes, size: int, said: str) -> None:
     found = detect_placeholder(head, size)
     assert found
     assert re.search(said, found.reason)
 
 
 @pytest.mark.parametrize("head", [b"II*\0", b"\x89PNG", b"<annotation>", b"{}", b"version 1", b"outs: none"])
-def test_a_file_is_none(head: bytes) -> None:
+def test_a_real_file_is_no_placeholder(head: bytes) -> None:
     assert detect_placeholder(head, 5000) is None
 
 
-def test_a_link_to_nowhere_stops_and_says_where_it_leads(tmp_path: Path) -> None:
+def test_a_broken_link_stops_and_shows_its_target(tmp_path: Path) -> None:
     source = eurosat(tmp_path / "raw")
     (source / "EuroSAT-SAR/SeaLake/SeaLake_77.tif").symlink_to("/nowhere/x.tif")
     with pytest.raises(BadRecord, match=r"SeaLake_77.tif: expected a file, found a link to '/nowhere/x.tif'"):
         built(source, tmp_path / "out")
 
 
-def test_an_annotation_that_is_a_pointer_is_called_one(tmp_path: Path) -> None:
+def test_an_annotation_that_is_a_pointer_is_reported(tmp_path: Path) -> None:
     catalog.synthesise("hrsid")(tmp_path / "raw", count=4, seed=0)
     (path,) = (tmp_path / "raw").rglob("annotations/train2017.json")
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n")
@@ -133,7 +133,7 @@ WHOLE = {"data": None, "data/b": None, **FEW}
         ("data.1", gzip.compress(tar_bytes(FEW))),
     ],
 )
-def test_an_archive_is_known_by_its_contents(tmp_path: Path, name: str, data: bytes) -> None:
+def test_an_archive_is_recognised_by_its_contents(tmp_path: Path, name: str, data: bytes) -> None:
     path = tmp_path / "raw" / name
     path.parent.mkdir()
     path.write_bytes(data)
@@ -142,7 +142,7 @@ def test_an_archive_is_known_by_its_contents(tmp_path: Path, name: str, data: by
     assert {f"/{key}".rpartition("/data/")[2] for key, value in inside.items() if value} == {"a.tif", "b/c.txt"}
 
 
-def test_what_is_packed_but_no_archive_is_a_file(tmp_path: Path) -> None:
+def test_a_compressed_file_that_is_no_archive_is_a_file(tmp_path: Path) -> None:
     files: Files = {"list.csv.gz": gzip.compress(b"a,b\n"), "model.npz": zip_bytes(FEW), "noise.017": bytes(600)}
     assert walked(open_tree(folder(files, tmp_path / "raw"))) == dict(files)
 
@@ -181,7 +181,7 @@ def test_a_zip_whose_last_part_is_missing_says_so(tmp_path: Path) -> None:
         open_tree(source)
 
 
-def test_what_is_in_no_record_is_counted_by_kind_and_told(tmp_path: Path) -> None:
+def test_unclaimed_files_are_counted_by_kind_and_reported(tmp_path: Path) -> None:
     source = eurosat(tmp_path / "raw")
     top = source / "EuroSAT-SAR"
     (top / "extra").mkdir()
@@ -205,7 +205,7 @@ def test_what_is_in_no_record_is_counted_by_kind_and_told(tmp_path: Path) -> Non
     assert "20 of 27,000 published records" in " ".join(said)
 
 
-def test_a_table_of_a_dataset_that_is_a_pointer_is_called_one(tmp_path: Path) -> None:
+def test_a_table_that_is_a_pointer_is_reported(tmp_path: Path) -> None:
     catalog.synthesise("bigearthnet-s1-v2")(tmp_path / "raw", count=3, seed=0)
     (tmp_path / "raw/metadata.parquet").write_bytes(
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n"
@@ -216,7 +216,7 @@ def test_a_table_of_a_dataset_that_is_a_pointer_is_called_one(tmp_path: Path) ->
         build(BuildRequest(dataset="bigearthnet-s1-v2", source=tmp_path / "raw", out=tmp_path / "out"))
 
 
-def test_pointers_in_the_place_of_records_are_counted_where_they_stop(tmp_path: Path) -> None:
+def test_pointers_instead_of_records_are_counted_in_the_error(tmp_path: Path) -> None:
     source = eurosat(tmp_path / "raw")
     for path in source.rglob("*_2.tif"):
         path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 33152\n")

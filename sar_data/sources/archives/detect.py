@@ -138,7 +138,7 @@ def stem(name: str) -> str:
 
 
 def _original_name(name: str) -> str:
-    """Return a name without the suffix that browsers add, if that leaves an archive's name: `?` may belong to a name."""
+    """Return a name without the suffix that browsers add, if that leaves an archive's name: `?` may be in a name."""
     bare = SAVED.sub("", name)
     return bare if NAME.fullmatch(bare) else name
 

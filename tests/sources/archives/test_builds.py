@@ -90,7 +90,7 @@ def test_lists_above_an_archive_and_deep_in_one_are_found_too(
     assert made.manifest.content_digest == known.manifest.content_digest
 
 
-def test_a_list_that_is_nowhere_is_missed_before_the_scan(bigearthnet: Pipeline, tmp_path: Path) -> None:
+def test_a_missing_list_is_reported_before_the_scan(bigearthnet: Pipeline, tmp_path: Path) -> None:
     source = KINDS["zip, stored"](
         {"BigEarthNet-S1-v1.0/S1A_IW_GRDH_1SDV_20170613T165043_33UUP_61_39/a.tif": b""}, tmp_path
     )
@@ -115,7 +115,7 @@ def test_of_a_folder_only_archives_of_the_dataset_are_read(
     assert make(bigearthnet, tmp_path / "source", tmp_path / "out", split="official").path == made.path
 
 
-def test_an_archive_that_lies_unpacked_beside_itself_is_left_alone_and_said_so(
+def test_an_archive_unpacked_beside_itself_is_ignored_and_reported(
     bigearthnet: Pipeline, small_source: Path, known: Build, tmp_path: Path
 ) -> None:
     shutil.copytree(small_source, tmp_path / "source")
@@ -147,7 +147,7 @@ def _packed(files: Files, *names: str, to: Path) -> Path:
     [(("one.tar.gz", "two.tgz"), ()), (("a/data.tar.gz", "b/data.tar.gz"), ("data.tar.gz",))],
     ids=["of unknown names", "two copies of the dataset's"],
 )
-def test_which_of_several_compressed_archives_is_asked_before_one_is_unpacked(
+def test_several_compressed_archives_stop_before_one_is_unpacked(
     names: tuple[str, ...], called: tuple[str, ...], patches: Files, tmp_path: Path
 ) -> None:
     source = _packed(patches, *names, to=tmp_path)
@@ -164,7 +164,7 @@ def test_archives_of_two_names_of_the_dataset_are_both_unpacked(tmp_path: Path) 
     assert open_tree(source, named=("s1.tar.gz", "lc.tar.gz")).read("lc/a.tif") == b"b"
 
 
-def test_an_archive_whose_files_lie_unpacked_in_another_folder_is_left_alone(tmp_path: Path) -> None:
+def test_an_archive_unpacked_in_another_folder_is_ignored(tmp_path: Path) -> None:
     source = _packed({"set/a.tif": b"packed"}, "downloads/set.tar.gz", to=tmp_path)
     KINDS["folder"]({"mine/set/a.tif": b"unpacked"}, source)
     said: list[str] = []
@@ -180,9 +180,7 @@ def test_a_rar_among_archives_that_are_read_stops_the_build(patches: Files, tmp_
         open_tree(source)
 
 
-def test_what_reading_needs_goes_to_work_and_the_source_stays_as_it_is(
-    patches: Files, known: Build, tmp_path: Path
-) -> None:
+def test_only_the_work_folder_is_written(patches: Files, known: Build, tmp_path: Path) -> None:
     source = KINDS["tar.zst"](patches, tmp_path / "source")
     before = snapshot(tmp_path / "source")
     command = [
@@ -269,7 +267,7 @@ def test_a_bad_member_of_a_zip_is_a_bad_record_and_quarantined(
     assert [one.path for one in made.manifest.quarantine] == [name]
 
 
-def test_too_small_a_work_is_said_with_what_is_needed(patches: Files, tmp_path: Path) -> None:
+def test_the_error_for_a_small_work_folder_has_the_needed_size(patches: Files, tmp_path: Path) -> None:
     source = KINDS["tar.zst"](patches, tmp_path / "source")
     head = bytearray(source.read_bytes())
     assert head[4] >> 6  # the frame tells its size, in the field that begins at byte 5

@@ -18,7 +18,9 @@ from tests.mini.strangers import given_away
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_it_is_refused_by_the_members_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hostile_archive_is_refused_with_the_member_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hostile = HOSTILE[name]
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
@@ -41,7 +43,7 @@ def test_it_is_refused_by_the_members_name(name: str, tmp_path: Path, monkeypatc
     assert hostile.at_read or not [path for path in left if path.name.endswith(".members")]
 
 
-def test_there_are_many() -> None:
+def test_there_are_many_hostile_archives() -> None:
     assert len(HOSTILE) >= 80
 
 
@@ -58,7 +60,7 @@ def test_a_partial_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["table", "plain tar"])
-def test_what_somebody_else_left_for_an_archive_is_not_believed(
+def test_files_of_another_user_for_an_archive_are_not_trusted(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = KINDS["tar.gz"]({"a.txt": b"right"}, tmp_path / "home")
@@ -88,7 +90,7 @@ def test_a_table_that_is_a_link_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere").read_bytes() == before
 
 
-def test_what_a_dead_process_left_of_a_table_is_swept(tmp_path: Path) -> None:
+def test_partial_tables_of_dead_processes_are_removed(tmp_path: Path) -> None:
     archive = KINDS["tar, GNU"]({"a.txt": b"right"}, tmp_path / "home")
     work = tmp_path / "work"
     open_tree(archive, work=work)

@@ -67,7 +67,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("blocks", [1, 4, 8])
-def test_a_killed_one_goes_on_and_writes_nothing_twice(
+def test_a_killed_conversion_resumes_and_writes_nothing_twice(
     blocks: int, archive: Path, tar: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = tmp_path / "work"
@@ -94,7 +94,7 @@ def test_a_killed_one_goes_on_and_writes_nothing_twice(
     assert len(tree.files()) == 10
 
 
-def test_what_an_interrupted_run_left_is_not_believed(
+def test_bytes_of_an_interrupted_run_are_compared(
     archive: Path, tar: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = tmp_path / "work"
@@ -110,14 +110,14 @@ def test_what_an_interrupted_run_left_is_not_believed(
     assert made(work).read_bytes() == tar
 
 
-def test_two_processes_make_one(archive: Path, tar: bytes, tmp_path: Path) -> None:
+def test_two_processes_make_one_file(archive: Path, tar: bytes, tmp_path: Path) -> None:
     workers = [subprocess.Popen([sys.executable, "-c", WORKER, archive, tmp_path / "work"]) for _ in range(3)]
     assert [worker.wait(HANG_S) for worker in workers] == [0, 0, 0]
     assert sorted(path.name.split(".")[-1] for path in (tmp_path / "work").iterdir()) == ["members", "tar"]
     assert made(tmp_path / "work").read_bytes() == tar
 
 
-def test_threads_end_with_what_they_work_for(archive: Path, tmp_path: Path) -> None:
+def test_threads_end_with_their_conversion(archive: Path, tmp_path: Path) -> None:
     class Enough(Exception):
         pass
 
@@ -141,7 +141,7 @@ def test_progress_counts_the_compressed_bytes(archive: Path, tmp_path: Path) -> 
     assert unpacked[-1] == total == seen[0][2]
 
 
-def test_a_full_disk_says_so_and_the_next_run_goes_on(
+def test_a_full_disk_gives_an_error_and_the_next_run_resumes(
     archive: Path, tar: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, pwrite = tmp_path / "work", os.pwrite
@@ -161,7 +161,7 @@ def test_a_full_disk_says_so_and_the_next_run_goes_on(
     assert made(work).read_bytes() == tar
 
 
-def test_a_table_that_was_damaged_is_made_anew(archive: Path, tmp_path: Path) -> None:
+def test_a_damaged_table_is_made_again(archive: Path, tmp_path: Path) -> None:
     known = walked(open_tree(archive, work=tmp_path / "work"))
     (table,) = (tmp_path / "work").glob(".*.members")
     whole = table.read_bytes()
@@ -172,7 +172,7 @@ def test_a_table_that_was_damaged_is_made_anew(archive: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("form", [".part-a{}", ".part_a{}", "_a{}", ".a{}", "aa{}", ".a{}?download=1"])
-def test_parts_are_called_in_many_ways(form: str, tmp_path: Path) -> None:
+def test_parts_may_have_many_names(form: str, tmp_path: Path) -> None:
     packed = gzip.compress(tar_bytes({"a.bin": random.Random(0).randbytes(5000)}))
     for number, letter in enumerate("abc"):
         part = packed[2000 * number : 2000 * (number + 1)]

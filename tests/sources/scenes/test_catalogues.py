@@ -87,7 +87,7 @@ def test_a_start_alone_finds_the_product_that_begins_so(hub: Any, tmp_path: Path
     ]
 
 
-def test_what_is_not_there_is_said_with_a_reason(hub: Any, tmp_path: Path) -> None:
+def test_a_missing_product_has_a_reason(hub: Any, tmp_path: Path) -> None:
     _, asked = hub(A)
     unsound = ["ROIs1158_spring", "../../etc/passwd", "S1A_IW_GRDH_1SDV_2017"]
     found = look_up([A, GONE, GONE[:32], *unsound], asked, tmp_path)
@@ -136,7 +136,7 @@ def test_a_busy_catalogue_is_asked_again_when_it_says(hub: Any, tmp_path: Path, 
     assert len(site.requests) >= 4
 
 
-def test_who_asks_to_come_back_tomorrow_is_told_to_the_user_at_once(hub: Any, tmp_path: Path) -> None:
+def test_a_very_long_requested_delay_is_an_error(hub: Any, tmp_path: Path) -> None:
     site, asked = hub(A)
     site.failing.append(Reply(429, b"", {"Retry-After": "86400"}))
     with pytest.raises(Unreachable, match="86400 s"):
@@ -156,9 +156,7 @@ def test_who_asks_to_come_back_tomorrow_is_told_to_the_user_at_once(hub: Any, tm
         Reply(400, b"<html>bad</html>"),
     ],
 )
-def test_an_answer_that_is_not_of_the_protocol_is_an_error_that_names_the_catalogue(
-    hub: Any, tmp_path: Path, reply: Reply
-) -> None:
+def test_a_malformed_answer_is_an_error_with_the_catalogue(hub: Any, tmp_path: Path, reply: Reply) -> None:
     site, asked = hub(A)
     site.failing.extend([reply] * 20)
     with pytest.raises(FetchError, match=f"127.0.0.1:{site.port}") as refused:
@@ -168,7 +166,7 @@ def test_an_answer_that_is_not_of_the_protocol_is_an_error_that_names_the_catalo
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_catalogue_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+def test_an_unreachable_catalogue_is_named(name: str, tmp_path: Path) -> None:
     need(name)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -178,7 +176,7 @@ def test_a_catalogue_that_is_not_there_is_named(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("url", ["ftp://hub/", "hub", "https://", "https://hub/?q=1", "https://[hub"])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="expected an address"):
         catalogue("cdse", url)
 
@@ -189,7 +187,7 @@ def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
     assert "canary" not in str(refused.value)
 
 
-def test_a_dhus_hub_needs_an_address_and_a_wrong_name_is_answered_with_the_nearest() -> None:
+def test_a_dhus_hub_needs_an_address_and_a_wrong_name_gets_a_suggestion() -> None:
     with pytest.raises(UsageError, match="expected `url=https://HUB/`"):
         catalogue("dhus")
     with pytest.raises(UsageError, match="Did you mean 'cdse'"):
@@ -226,7 +224,7 @@ def test_a_hub_whose_pages_never_end_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_server_that_cannot_prove_who_it_is_is_not_waited_for(
+def test_a_server_with_an_invalid_certificate_is_not_retried(
     name: str, tls: tuple[ssl.SSLContext, Path], tmp_path: Path
 ) -> None:
     need(name)

@@ -50,7 +50,7 @@ def test_more_products_than_a_page_are_read_to_the_last(tmp_path: Path) -> None:
     assert [one.name for one in (found.product, *found.twins)] == [f"{name}.SAFE" for name in names]
 
 
-def test_a_hub_with_a_login_is_searched_and_read_with_the_credentials_of_its_host(tmp_path: Path) -> None:
+def test_a_hub_with_a_login_uses_the_credentials_of_its_host(tmp_path: Path) -> None:
     stored = Stored(f"{A}.SAFE", DATA)
     signed = Credentials(ACCOUNT, None)
     with Dhus([stored], credential=BASIC) as site:

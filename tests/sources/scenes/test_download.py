@@ -88,7 +88,7 @@ def test_a_user_fetches_what_was_listed_with_one_login(tmp_path: Path) -> None:
     }
 
 
-def test_a_token_that_ends_in_the_middle_of_a_file_is_renewed_without_the_password(tmp_path: Path) -> None:
+def test_a_token_that_ends_during_a_file_is_renewed_without_the_password(tmp_path: Path) -> None:
     with hub(A) as (site, identity):
         products = read(listed(site, tmp_path))
         site.cuts = [1_000_000, 700_000]
@@ -113,7 +113,7 @@ def test_a_token_is_renewed_before_it_ends(tmp_path: Path) -> None:
     assert identity.grants == ["password", "refresh_token"]
 
 
-def test_where_the_refresh_token_is_refused_the_password_is_given_again(tmp_path: Path) -> None:
+def test_a_refused_refresh_token_is_replaced_by_a_login(tmp_path: Path) -> None:
     with hub(A) as (site, identity):
         products = read(listed(site, tmp_path))
         site.cuts = [1_000_000]
@@ -143,7 +143,7 @@ def test_an_identity_service_that_is_busy_is_asked_again(tmp_path: Path) -> None
     "reply",
     [Reply(200, b"<html>login</html>"), Reply(200, b"[]"), Reply(200, b'{"token": "canary"}'), Reply(404, b"canary")],
 )
-def test_an_identity_service_that_is_none_is_named_and_its_answer_not_repeated(tmp_path: Path, reply: Reply) -> None:
+def test_an_invalid_identity_service_is_named_without_its_answer(tmp_path: Path, reply: Reply) -> None:
     with hub(A) as (site, identity):
         products = read(listed(site, tmp_path))
         identity.failing.append(reply)
@@ -161,7 +161,7 @@ def test_a_server_that_knows_no_ranges_is_read_from_the_start(tmp_path: Path) ->
     assert (tmp_path / "to" / f"{A}.zip").read_bytes() == DATA + A.encode()
 
 
-def test_what_came_is_gone_on_with_by_the_next_process(tmp_path: Path) -> None:
+def test_the_next_process_resumes_a_download(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text(NETRC)
     with hub(A) as (site, identity):
         path = listed(site, tmp_path)
@@ -177,7 +177,7 @@ def test_what_came_is_gone_on_with_by_the_next_process(tmp_path: Path) -> None:
     assert (tmp_path / "to" / f"{A}.zip").read_bytes() == DATA + A.encode()
 
 
-def test_bytes_that_are_not_the_published_ones_are_no_product(tmp_path: Path) -> None:
+def test_bytes_with_another_checksum_are_refused(tmp_path: Path) -> None:
     with hub(A) as (site, identity):
         products = read(listed(site, tmp_path))
         products = [replace(product, checksum=f"md5:{0:032}") for product in products]
@@ -214,12 +214,12 @@ def test_hosts_of_copernicus_get_the_token_and_no_other_does(host: str, gets: bo
         assert identity.grants == (["password"] if gets else [])
 
 
-def test_an_identity_service_in_clear_is_refused() -> None:
+def test_an_unencrypted_identity_service_is_refused() -> None:
     with pytest.raises(UsageError, match="expected an https address"):
         Login(lambda host: None, lambda host, refused: None, identity="http://identity.example.org/token")
 
 
-def test_without_an_account_the_user_is_told_where_to_get_one_and_where_to_put_it(tmp_path: Path) -> None:
+def test_the_error_without_an_account_says_how_to_get_one(tmp_path: Path) -> None:
     with hub(A) as (site, identity):
         result = download(listed(site, tmp_path), tmp_path / "to", identity)
     assert result.exit_code == 1
@@ -295,7 +295,7 @@ def test_a_list_without_its_json_is_enough(tmp_path: Path) -> None:
     assert (outcome.state, outcome.kind) == ("fetched", "observed")
 
 
-def test_a_json_that_cannot_be_read_or_two_links_for_one_product_are_not_passed_over(tmp_path: Path) -> None:
+def test_an_invalid_json_and_two_links_for_one_product_are_errors(tmp_path: Path) -> None:
     path = rows(tmp_path / "scenes.csv", COLUMNS, ("patch", A, "https://hub.example/1"))
     path.with_suffix(".json").write_text("{")
     with pytest.raises(SourceError, match=r"scenes\.json: expected the JSON"):
@@ -305,7 +305,7 @@ def test_a_json_that_cannot_be_read_or_two_links_for_one_product_are_not_passed_
         read(two)
 
 
-def test_patches_without_a_scene_or_a_product_keep_their_rows_but_are_not_fetched(tmp_path: Path) -> None:
+def test_patches_without_a_product_keep_their_rows(tmp_path: Path) -> None:
     found = Match(scene=A, how="name", product=Product(name=f"{A}.SAFE", link="https://hub.example/1"))
     listing = Listing(catalogue="cdse", url="u", scenes=(found, Match(scene=B, reason="gone")), nameless=1)
     write(tmp_path / "scenes.csv", {"c": None, "b": B, "a": A, 'd,"': A}, listing)
@@ -324,7 +324,7 @@ def test_a_record_names_its_product_or_at_least_when_it_was_taken(attrs: dict[st
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", f"{A}/../x", f"{A}\n", "", "S2A_MSIL2A.SAFE"])
-def test_a_name_that_is_no_products_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_invalid_product_name_is_refused(tmp_path: Path, name: str) -> None:
     path = rows(tmp_path / "scenes.csv", COLUMNS, ("patch", name, "https://hub.example/x"))
     with pytest.raises(SourceError, match="expected the name of a Sentinel-1 product"):
         archive_sources(read(path))
@@ -337,7 +337,7 @@ def test_a_catalogues_entry_is_no_archive() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0", 'patch,scene file,link\n"'])
-def test_a_list_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_list_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "scenes.csv").write_text(text)
     with pytest.raises(SourceError, match=r"scenes\.csv: expected"):
         read(tmp_path / "scenes.csv")

@@ -23,7 +23,7 @@ def shelf(*names: str) -> list[Stored]:
     return [Stored(f"{name}.SAFE") for name in names]
 
 
-def test_names_are_asked_for_in_batches_and_twice_is_nothing_to_ask(tmp_path: Path) -> None:
+def test_names_are_queried_in_batches_and_once(tmp_path: Path) -> None:
     with OData(shelf(*SCENES)) as site:
         first = look_up(SCENES, catalogue("cdse", site.url), tmp_path)
         assert len(site.requests) == 3
@@ -33,7 +33,7 @@ def test_names_are_asked_for_in_batches_and_twice_is_nothing_to_ask(tmp_path: Pa
     assert list(first) == SCENES
 
 
-def test_a_search_that_was_cut_off_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_an_interrupted_search_resumes(tmp_path: Path) -> None:
     with OData(shelf(*SCENES)) as site:
         asked = catalogue("cdse", site.url)
 
@@ -51,7 +51,7 @@ def test_a_search_that_was_cut_off_goes_on_where_it_ended(tmp_path: Path) -> Non
         assert len(site.requests) == 2 + 2  # ten, then ten of which three were kept; the other twelve
 
 
-def test_what_was_found_before_a_failure_is_kept(tmp_path: Path) -> None:
+def test_matches_before_a_failure_are_saved(tmp_path: Path) -> None:
     with OData(shelf(*SCENES)) as site:
         asked = catalogue("cdse", site.url)
 
@@ -65,13 +65,13 @@ def test_what_was_found_before_a_failure_is_kept(tmp_path: Path) -> None:
         assert len(look_up(SCENES, asked, tmp_path)) == 25
 
 
-def test_another_catalogue_or_address_has_answers_of_its_own(tmp_path: Path) -> None:
+def test_each_catalogue_and_address_has_its_own_cache(tmp_path: Path) -> None:
     with OData(shelf(*SCENES[:3])) as one, OData(shelf(*SCENES[1:3])) as other:
         assert look_up(SCENES[:1], catalogue("cdse", one.url), tmp_path)[SCENES[0]].product
         assert look_up(SCENES[:1], catalogue("cdse", other.url), tmp_path)[SCENES[0]].product is None
 
 
-def test_a_scene_that_was_not_there_is_asked_for_again(tmp_path: Path) -> None:
+def test_a_missing_scene_is_looked_up_again(tmp_path: Path) -> None:
     with OData(shelf()) as site:
         assert look_up(SCENES[:1], catalogue("cdse", site.url), tmp_path)[SCENES[0]].product is None
         site.shelf = shelf(SCENES[0])
@@ -79,7 +79,7 @@ def test_a_scene_that_was_not_there_is_asked_for_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"scene": "another"}', '{"scene": 1, "product": {"name": 2}}'])
-def test_a_kept_answer_that_cannot_be_read_is_asked_for_again(tmp_path: Path, text: str) -> None:
+def test_an_invalid_saved_match_is_looked_up_again(tmp_path: Path, text: str) -> None:
     with OData(shelf(*SCENES[:1])) as site:
         first = look_up(SCENES[:1], catalogue("cdse", site.url), tmp_path)
         next(tmp_path.rglob("*.json")).write_text(text)
@@ -87,14 +87,14 @@ def test_a_kept_answer_that_cannot_be_read_is_asked_for_again(tmp_path: Path, te
         assert len(site.requests) == 2
 
 
-def test_a_name_that_is_a_path_is_neither_asked_nor_looked_for(tmp_path: Path) -> None:
+def test_a_name_that_is_a_path_is_refused(tmp_path: Path) -> None:
     with OData(shelf()) as site:
         found = look_up(["../../../etc/passwd", "x' or 1 eq 1", "\0"], catalogue("cdse", site.url), tmp_path)
         assert not site.requests
     assert all(match.reason for match in found.values())
 
 
-def test_answers_that_somebody_else_put_there_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_matches_of_another_user_are_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, precious = tmp_path / ".scenes.answers", tmp_path / "precious"
     precious.mkdir()
     with OData(shelf(*SCENES[:1])) as site:

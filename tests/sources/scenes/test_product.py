@@ -38,7 +38,7 @@ def product(name: str, **facts: object) -> Product:
         (A, "S2A_MSIL2A_20170613T101031_87_48", None),
     ],
 )
-def test_a_name_tells_what_it_is_to_a_scene(scene: str, name: str, how: str | None) -> None:
+def test_a_name_gives_its_relation_to_a_scene(scene: str, name: str, how: str | None) -> None:
     assert match_kind(scene, name) == how
 
 
@@ -49,7 +49,7 @@ def test_a_name_and_its_beginnings_are_scenes(cut: int) -> None:
 
 
 @pytest.mark.parametrize("name", [A[:31], A[:33], f"{A}.SAFE", f"{A}'", f"{A}\n", f" {A}", A.lower(), "", "../x"])
-def test_what_could_break_a_query_or_leave_a_folder_is_no_scene(name: str) -> None:
+def test_unsafe_names_are_no_scenes(name: str) -> None:
     assert not SCENE.fullmatch(name)
 
 
@@ -78,7 +78,7 @@ def test_the_choice_depends_on_the_products_and_not_on_their_order(offers: list[
     assert ways == sorted(ways, key=list(HOW).index)  # type: ignore[arg-type]
 
 
-def test_an_archive_that_can_be_had_and_checked_comes_first() -> None:
+def test_an_online_archive_with_a_checksum_comes_first() -> None:
     offline, unchecked, best = product(f"{A}.SAFE", online=False), product(A), product(f"{A}.zip", checksum="md5:00")
     found = match(A, [offline, unchecked, best])
     assert found is not None

@@ -66,7 +66,7 @@ def test_every_patch_of_a_synthetic_archive_finds_its_product(bigearthnet_source
     assert [match["scene"] for match in document["scenes"]] == names
 
 
-def test_twins_and_what_is_missing_are_said_and_kept(bigearthnet_source: Path, tmp_path: Path) -> None:
+def test_twins_and_missing_scenes_are_reported_and_saved(bigearthnet_source: Path, tmp_path: Path) -> None:
     known, out = sources(bigearthnet_source), tmp_path / "scenes.csv"
     gone, cog, both, again, *rest = sorted(set(known.values()))
     stored = [f"{cog}_COG", both, f"{both}_COG", f"{again[:-4]}FFFF", f"{again[:-4]}FFFF_COG", *rest]
@@ -115,9 +115,7 @@ class Stalling(OData):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_that_is_stopped_or_killed_goes_on_where_it_was(
-    small_source: Path, tmp_path: Path, number: int
-) -> None:
+def test_a_stopped_or_killed_search_resumes(small_source: Path, tmp_path: Path, number: int) -> None:
     source, out = copied(small_source, tmp_path / "raw"), tmp_path / "new" / "scenes.csv"
     for index, patch in enumerate(patches(source)):  # sixteen scenes, which are two queries
         rewrite.facts(patch, scene_source=f"{NAME[:-4]}{index:04X}")
@@ -142,9 +140,7 @@ def test_a_search_that_is_stopped_or_killed_goes_on_where_it_was(
     assert queries[1] == queries[2]
 
 
-def test_a_place_that_cannot_be_written_is_said_before_anything_is_asked(
-    bigearthnet_source: Path, tmp_path: Path
-) -> None:
+def test_an_unwritable_path_is_reported_before_the_search(bigearthnet_source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with OData([]) as site:
         result = scenes(bigearthnet_source, tmp_path / "file" / "scenes.csv", site.url)
@@ -152,14 +148,14 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_asked(
     assert "Choose another --out" in result.stderr
 
 
-def test_another_name_than_csv_is_refused_before_anything_is_asked(bigearthnet_source: Path, tmp_path: Path) -> None:
+def test_a_name_without_csv_is_refused_before_the_search(bigearthnet_source: Path, tmp_path: Path) -> None:
     with OData([]) as site:
         result = scenes(bigearthnet_source, tmp_path / "scenes.json", site.url)
         assert (result.exit_code, site.requests) == (2, [])
     assert "ends in .csv" in result.stderr
 
 
-def test_a_dataset_whose_records_name_no_scene_says_so(eurosat_source: Path, tmp_path: Path) -> None:
+def test_a_dataset_without_scene_names_gives_an_error(eurosat_source: Path, tmp_path: Path) -> None:
     args = ["scenes", "eurosat-sar", "--source", eurosat_source, "--out", tmp_path / "scenes.csv", "--workers", 1]
     result = CliRunner().invoke(main, list(map(str, args)))
     assert result.exit_code == 1
