@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 MOST = 5  # names in a message
 NEAR = 0.5  # the least likeness of a name that is suggested
+SLIP = 0.8  # and of a synonym: a letter or two of eight
 SYNONYMS = {
     # commands
     "fetch": "download get pull obtain",
@@ -61,8 +62,14 @@ def meant(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str | No
     for choice in choices:
         if fold(name) in SYNONYMS.get(fold(choice), "").split():
             return choice
-    near = max(choices, key=lambda choice: likeness(name, choice), default=None)
-    return near if near is not None and likeness(name, near) >= NEAR else None
+    near = max(choices, key=lambda choice: _closeness(name, choice), default=None)
+    return near if near is not None and _closeness(name, near) >= NEAR else None
+
+
+def _closeness(name: str, choice: str) -> float:
+    """Return how alike a name is to a right one, or to a synonym of it, of which it must be nearly all."""
+    synonyms = (likeness(name, word) for word in SYNONYMS.get(fold(choice), "").split())
+    return max(likeness(name, choice), *(value for value in synonyms if value >= SLIP), 0.0)
 
 
 def likeness(a: str, b: str) -> float:

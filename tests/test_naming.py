@@ -19,6 +19,7 @@ OPTIONS = ("--source", "--out", "--format", "--split", "--workers", "--normalize
     [
         ("download", COMMANDS, "fetch"),
         ("validate", COMMANDS, "verify"),
+        ("vaildate", COMMANDS, "verify"),
         ("check", COMMANDS, "verify"),
         ("plot", COMMANDS, "show"),
         ("view", COMMANDS, "show"),

@@ -112,7 +112,10 @@ class Existing(click.ParamType):  # type: ignore[type-arg]
             return path
         what = param.opts[0] if param is not None and param.param_type_name == "option" else "path"
         if path.exists():
-            raise UsageError(f"{what} {path}: expected a folder, found a file")
+            hint = f": take {path.parent}" if any(path.name == name for name in OF_BUILDS) else ""
+            raise UsageError(f"{what} {path}: expected a folder, found a file{hint}")
+        if "://" in str(value):
+            raise UsageError(f"{what} {value}: expected a folder of this machine, found an address: copy it here first")
         raise UsageError(f"{what} {path}: expected a folder, found nothing.{_nearest(path)}")
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

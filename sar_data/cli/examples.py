@@ -46,8 +46,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train export": ("sar-data train export resnet18 --to onnx --out model",),
     "train presets": ("sar-data train presets",),
     "train compare": ("sar-data train compare resnet18 probe", "sar-data train compare resnet18 probe --latex"),
-    "flow": ("sar-data flow run build-dataset -p dataset=NAME -p source=/raw -p out=/builds",),
-    "flow run": ("sar-data flow run build-dataset -p dataset=NAME -p source=/raw -p out=/builds",),
+    "flow": ("sar-data flow run verify -p path=/data/builds/BUILD -p full=true --watch",),
+    "flow run": ("sar-data flow run verify -p path=/data/builds/BUILD -p full=true --watch",),
     "doctor": ("sar-data doctor", "sar-data doctor --out /data/builds --json"),
     "bench": ("sar-data bench latest --batch-size 256 --threads 4",),
 }

@@ -188,6 +188,8 @@ def read_bytes(build: Path) -> bytes:
 
 def whereabouts(folder: Path) -> str:
     """Return where the builds are of a folder that is none."""
+    if above := next((one for one in folder.parents if (one / NAME).is_file()), None):
+        return f"it is a part of the build {above}"
     depths = (f"{'*/' * depth}{NAME}" for depth in (1, 2, 3))
     found = (made.parent for depth in depths for made in folder.glob(depth))
     below = sorted(str(path) for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))

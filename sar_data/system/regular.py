@@ -20,7 +20,9 @@ def open_regular(path: Path | str, size: int | None = None) -> int:
         # Opening a pipe without a writer would block for ever; the flag does not affect regular files.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        raise BuildError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from error
+        lost = isinstance(error, FileNotFoundError)
+        remedy = ". It was deleted, or is not copied yet" if lost else ""
+        raise BuildError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}{remedy}") from error
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and size in (None, status.st_size):
         return descriptor
