@@ -13,7 +13,7 @@ from sar_data.errors import BadRecord
 from sar_data.labels.discovery import walk
 from sar_data.labels.splits import split_of
 from sar_data.naming import few
-from sar_data.raster import rows, tiff
+from sar_data.raster import parquet_images, tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Tree
 from sar_data.split import folders
@@ -31,7 +31,7 @@ def units(tree: Tree) -> Iterator[str]:
 
 def is_placed(tree: Tree, unit: str) -> bool:
     """Say whether the first image of a file has a georeference."""
-    return None not in tiff.georeference_of(next(rows.images(tree, unit), b""))
+    return None not in tiff.georeference_of(next(parquet_images.images(tree, unit), b""))
 
 
 def place(crs: str | None, transform: tiff.Transform | None) -> dict[str, Any]:
@@ -47,7 +47,9 @@ def scan(tree: Tree, unit: str, classes: Sequence[str], name: re.Pattern[str]) -
     """Yield the records of one file."""
     file, split = SourceFile(unit, tree.size(unit)), split_of(unit)
     numbers = [str(i) for i in range(len(classes))]
-    for number, (row, image) in enumerate(zip(rows.read_rows(tree, unit), rows.images(tree, unit), strict=True)):
+    for number, (row, image) in enumerate(
+        zip(parquet_images.read_rows(tree, unit), parquet_images.images(tree, unit), strict=True)
+    ):
         named = name.fullmatch(row.name)
         label = named["cls"] if named else row.label
         if not named and label in numbers:
@@ -66,6 +68,6 @@ def scan(tree: Tree, unit: str, classes: Sequence[str], name: re.Pattern[str]) -
 def read(tree: Tree, record: Record) -> Sample:
     """Return [VV, VH] in dB, [2, 64, 64], in the float type of the file."""
     path, row = record.files[0].path, int(record.attrs["row"])
-    data = rows.image_bytes(tree, path, row)
+    data = parquet_images.image_bytes(tree, path, row)
     raster = tiff.read(data, f"{path}, row {row}", shape=(SIDE, SIDE), dtypes=("float32", "float64"), bands=2)
     return Sample(image=raster.pixels, nodata=raster.filled, fallbacks=int(raster.fallback))

@@ -44,7 +44,7 @@ def scan(tree: Tree, unit: str, kind: str, form: str) -> Iterator[Record]:
     yield Record(
         key=f"{scene.product}_x{named['x']}_y{named['y']}",
         files=(*files(tree, folder, chip, scene.kind, form), scene.file),
-        labels={"ship": (ais.agreed(named["type"], ship.get("Ship_Type"), unit),)},
+        labels={"ship": (ais.agree_class(named["type"], ship.get("Ship_Type"), unit),)},
         shape=ais.shape(ship, scene.file.path),
         group=scene.product,
         place=attrs.get("mmsi"),

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from sar_data.errors import BadRecord
-from sar_data.labels.discovery import Found, Picture, discover
+from sar_data.labels.discovery import AnnotatedImages, Picture, discover
 from sar_data.raster import image, tiff
 from sar_data.record import Record, SourceFile
 from sar_data.spec import Pipeline, Tree
@@ -42,7 +42,7 @@ class Copy:
     unique: bool = True
     splits: tuple[str, ...] = ("train", "val", "test")
 
-    def found(self, tree: Tree) -> Found | None:
+    def found(self, tree: Tree) -> AnnotatedImages | None:
         return discover(tree, self.names, self.unique)
 
 
@@ -101,7 +101,7 @@ def scan(tree: Tree, unit: str, copy: Copy) -> Iterator[Record]:
             unit, f"expected an image of {spec.shape}, found {shape}: a copy of another size is not the set"
         )
     (task,) = spec.tasks
-    drawn = found.drawn(unit, shape, task.classes)
+    drawn = found.read_objects(unit, shape, task.classes)
     fields = dict(copy.about(tree, one))
     fields["official"] = told if (told := fields.get("official")) in copy.splits else None
     if one.split is not None:

@@ -50,7 +50,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     facts = read_fields(path, raw := tree.read(path), KEYS)
     try:
         labels = corine.indices(facts["labels"])
-        usual = corine.grouped(labels)
+        usual = corine.group_classes(labels)
         west, north, east, south = (float(facts["coordinates"].get(k, "nan")) for k in ("ulx", "uly", "lrx", "lly"))
         if (east - west, north - south) != (1200, 1200):
             raise ValueError(f"expected ulx, uly, lrx, lly 1200 m apart, found {facts['coordinates']}")

@@ -147,7 +147,7 @@ def read(tree: Tree, record: Record, kind: str = "dfc") -> Sample:
     path, labels = (file.path for file in record.files)
     raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=("float32", "float64"), bands=2)
     found = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=1 if kind == "dfc" else 4)
-    codes = found.codes(0)[0] if kind == "dfc" else igbp.simplified(found.codes(0)[0], labels)
+    codes = found.codes(0)[0] if kind == "dfc" else igbp.simplify(found.codes(0)[0], labels)
     if len(strange := np.setdiff1d(codes, np.arange(11))):
         raise BadRecord(labels, f"expected classes 1 to 10, or 0 for none, found {strange[:4].tolist()}")
     mask = np.full(11, 255, np.uint8)

@@ -78,7 +78,7 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the codes, dtype and size in `tree`; raise SourceError where they are not clear."""
     layout = discover(tree)
     first = {posixpath.dirname(path): path for path in reversed(layout.chips)}
-    dtype, shape, _ = picture.one_kind(tree, sorted(first.values())[:24])
+    dtype, shape, _ = picture.single_kind(tree, sorted(first.values())[:24])
     unit: Unit = "8-bit" if dtype == "uint8" else "DN"
     spec = PIPELINE.spec
     bands = (dataclasses.replace(spec.bands[0], unit=unit),)

@@ -90,7 +90,7 @@ def read(tree: Tree, record: Record) -> Sample:
     """Return [InSAR, coherence], uint8 [2, y, x], and the mask of the activities, class 0 where there is none."""
     pictures = [image.grey(tree.read(file.path), file.path, shape=record.shape) for file in record.files[:2]]
     path, pixels = record.files[2].path, np.concatenate(pictures)
-    mask = gdal.burnt(_shapes(path, read_fields(path, tree.read(path), KEYS)), (pixels.shape[1], pixels.shape[2]))
+    mask = gdal.rasterize(_shapes(path, read_fields(path, tree.read(path), KEYS)), (pixels.shape[1], pixels.shape[2]))
     return Sample(image=pixels, mask=mask)
 
 

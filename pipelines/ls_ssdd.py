@@ -83,7 +83,7 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
         raise BadRecord(xml, f"expected a size of {SIDE}x{SIDE}, found {shape}")
     if any(thing.box is None for thing in known.things):
         raise BadRecord(xml, "expected a <bndbox> in every <object>, found none")
-    objects = boxes.kept(known.things, partial(voc.object_of, shape=shape, path=xml, most=boxes.SLACK))
+    objects = boxes.collect_objects(known.things, partial(voc.object_of, shape=shape, path=xml, most=boxes.SLACK))
     yield Record(
         key=stem,
         files=(SourceFile(jpg, tree.size(jpg)), file),

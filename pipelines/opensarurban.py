@@ -71,7 +71,7 @@ def read(tree: Tree, record: Record, shape: tuple[int, int] = (100, 100), dtype:
 def fit(tree: Tree, form: str = "original") -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the folders, size and dtype in `tree`; raise SourceError where they are not clear."""
     layout = discover(tree, form)
-    dtype, shape, negative = picture.one_kind(tree, layout.first[:24])
+    dtype, shape, negative = picture.single_kind(tree, layout.first[:24])
     known: tuple[Unit, Unit] = ("power", "dB") if form == "calibrated" else ("amplitude", "DN")
     unit: Unit = "8-bit" if dtype == "uint8" else known[negative]
     found = pipeline(form)

@@ -23,7 +23,7 @@ from sar_data.own.classes import NAMES
 from sar_data.own.declaration import NAME, declared
 from sar_data.own.pipeline import by_lists, pipeline_of, undeclared
 from sar_data.own.survey import lists_of
-from sar_data.raster import mixed
+from sar_data.raster import any_format
 from sar_data.spec import Pipeline, Tree
 from sar_data.text import decoded
 
@@ -40,7 +40,7 @@ def _names_an_image(tree: Tree, path: str) -> bool:
     """Say whether one of the first lines of a list has the path of an image in it."""
     lines = decoded(tree.head(path, HEAD)).splitlines()[:MOST_HEADINGS]
     words = [word.strip("\"'") for line in lines for word in re.split(r"[\s,;|]+", line)]
-    return any(locate(word, mixed.ENDINGS, partial(_exists, tree)) for word in words if word)
+    return any(locate(word, any_format.ENDINGS, partial(_exists, tree)) for word in words if word)
 
 
 def _exists(tree: Tree, path: str) -> bool:

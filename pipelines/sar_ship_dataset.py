@@ -53,7 +53,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     stem = unit.rpartition("/")[2].removesuffix(".jpg")
     file, data = read_with_digest(tree, path := _labels(unit))
     drawn = yolo.parse(data, path, (SIDE, SIDE), len(CLASSES))
-    objects = boxes.kept(drawn, lambda one: _object(*one, path))
+    objects = boxes.collect_objects(drawn, lambda one: _object(*one, path))
     yield Record(
         **_told(tree, unit, stem),
         files=(SourceFile(unit, tree.size(unit)), file),
@@ -63,7 +63,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
 
 
 def _object(label: int, drawn: boxes.Box, path: str) -> Object:
-    box, cut = boxes.fitted(drawn, (SIDE, SIDE), path, most=math.inf)
+    box, cut = boxes.fit_box(drawn, (SIDE, SIDE), path, most=math.inf)
     return Object(label=label, box=box, attrs={"cut": "1"} if cut else {})
 
 

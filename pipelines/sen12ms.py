@@ -102,7 +102,7 @@ def read(tree: Tree, record: Record, ten: bool = True) -> Sample:
     path, labels = (file.path for file in record.files)
     raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=FLOATS, bands=2)
     found = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=4)
-    codes = (igbp.simplified if ten else igbp.codes)(found.codes(0)[0], labels)
+    codes = (igbp.simplify if ten else igbp.codes)(found.codes(0)[0], labels)
     image = raster.pixels.astype(np.float32) if raster.pixels.dtype == np.float16 else raster.pixels
     mask = np.where(codes == 0, 255, codes - 1).astype(np.uint8)  # codes count from 1, indices from 0
     return Sample(image=image, mask=mask, nodata=raster.filled, fallbacks=raster.fallback + found.fallback)

@@ -99,7 +99,7 @@ def read(tree: Tree, record: Record, turned: bool = False) -> Sample:
     image = np.where(wedge, np.float32(np.nan), raster.pixels)
     filled = np.array(raster.filled) + (raster.pixels[:, wedge] == 0).sum(axis=1)
     shapes = geojson.shapes(tree.read(labels), labels, record.transform or (1, 0, 0, 0, 1, 0))
-    mask = gdal.burnt(((shape.polygons, 1) for shape in shapes), (SIDE, SIDE))
+    mask = gdal.rasterize(((shape.polygons, 1) for shape in shapes), (SIDE, SIDE))
     mask[wedge] = 255
     if turned and record.attrs["orientation"] == "1":
         image, mask = (np.ascontiguousarray(array[..., ::-1, ::-1]) for array in (image, mask))

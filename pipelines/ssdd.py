@@ -80,7 +80,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         key=stem,
         files=(SourceFile(jpeg, tree.size(jpeg)), *(file for file, _ in read)),
         shape=shape,
-        objects=(objects := voc.joined(drawn, shape)),
+        objects=(objects := voc.join_annotations(drawn, shape)),
         official=split,
         labels={"ships": (0,) if objects else ()},
         attrs={"scene": scenes[stem]} if stem in scenes else {},

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.raster.gdal import encoded
+from sar_data.raster.gdal import encode
 from sar_data.record import Image
 
 Floats = npt.NDArray[np.float32]
@@ -77,12 +77,12 @@ def _weights(nodes: int, side: int) -> Floats:
 
 def png(grey: Image) -> bytes:
     """Return an 8-bit picture [y, x] as PNG."""
-    return encoded(grey[None], "PNG")
+    return encode(grey[None], "PNG")
 
 
 def jpeg(grey: Image, *, channels: int = 3) -> bytes:
     """Return an 8-bit picture [y, x] as JPEG, its grey in each of 3 channels or in 1."""
-    return encoded(np.repeat(grey[None], channels, axis=0), "JPEG")
+    return encode(np.repeat(grey[None], channels, axis=0), "JPEG")
 
 
 def geotiff(

@@ -57,7 +57,7 @@ def add(part: dict[str, Any], name: str, shape: tuple[int, int], things: list[tu
     image, (height, width) = len(part["images"]), shape
     part["images"].append({"file_name": name, "height": height, "width": width, "id": image})
     for category, ring in things:
-        left, top, right, bottom = boxes.around(ring)
+        left, top, right, bottom = boxes.bounding_box(ring)
         part["annotations"].append(
             {
                 "id": len(part["annotations"]),

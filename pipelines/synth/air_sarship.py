@@ -33,7 +33,7 @@ def _write(out: Path, version: str, stem: str, shape: tuple[int, int], random: n
             "xml",
             _points(ships, shape)
             if version == "2.0"
-            else annotated(stem, shape, [boxes.around(hull(ship)) for ship in ships]),
+            else annotated(stem, shape, [boxes.bounding_box(hull(ship)) for ship in ships]),
         ),
     ):
         folder = out / f"AIR-SARShip-{version}-{part}"
@@ -46,7 +46,7 @@ def _points(ships: list[Rotated], shape: tuple[int, int]) -> bytes:
     """Return the XML of 2.0: upright rectangles, every second one turned, the first point once more at the end."""
     things = ""
     for i, ship in enumerate(ships):
-        left, top, right, bottom = boxes.around(hull(ship))
+        left, top, right, bottom = boxes.bounding_box(hull(ship))
         ring = boxes.corners(ship) if i % 2 else (left, top, right, top, right, bottom, left, bottom)
         points = "".join(f"<point>{x:.6f},{y:.6f}</point>" for x, y in np.reshape((*ring, *ring[:2]), (-1, 2)))
         things += f"<object><possibleresult><name>ship</name></possibleresult><points>{points}</points></object>"

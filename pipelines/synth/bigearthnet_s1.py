@@ -88,7 +88,7 @@ def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
 def _listed(seed: int, index: int, labels: list[int]) -> tuple[str, ...]:
     """Return the lists that name a patch; the golden ratio keeps the shares in archives of any size."""
     share = (index * 0.6180339887498949 + seed * 0.7548776662466927) % 1
-    if not corine.grouped(labels):
+    if not corine.group_classes(labels):
         return (NO_19, SNOW) if share > 0.85 else (NO_19,)
     for below, name in SPLITS:
         if share < below:

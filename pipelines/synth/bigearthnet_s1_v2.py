@@ -36,7 +36,7 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
     for index, (partner, key) in enumerate(_patches(draft, count, seed)):
         folder = draft / "BigEarthNet-S1-v1.0" / key
         facts = json.loads((folder / f"{key}_labels_metadata.json").read_text())
-        labels = [CLASSES_19[i] for i in corine.grouped(corine.indices(facts["labels"]))]
+        labels = [CLASSES_19[i] for i in corine.group_classes(corine.indices(facts["labels"]))]
         if not labels:
             continue
         scene, tile, column, row = key.rsplit("_", 3)

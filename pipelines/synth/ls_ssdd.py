@@ -42,4 +42,6 @@ def _write(
     for folder in (images, annotations):
         folder.mkdir(parents=True, exist_ok=True)
     (images / f"{stem}.jpg").write_bytes(synth.jpeg(sea(shape, ships, random), channels=1 if index % 2 else 3))
-    (annotations / f"{stem}.xml").write_bytes(annotated(stem, shape, [boxes.around(hull(ship)) for ship in ships]))
+    (annotations / f"{stem}.xml").write_bytes(
+        annotated(stem, shape, [boxes.bounding_box(hull(ship)) for ship in ships])
+    )

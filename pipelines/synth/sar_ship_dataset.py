@@ -29,5 +29,5 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
 
 
 def _line(ship: Rotated) -> str:
-    left, top, right, bottom = boxes.around([v / SIDE for v in hull(ship)])
+    left, top, right, bottom = boxes.bounding_box([v / SIDE for v in hull(ship)])
     return f"0 {(left + right) / 2:.6f} {(top + bottom) / 2:.6f} {right - left:.6f} {bottom - top:.6f}\n"

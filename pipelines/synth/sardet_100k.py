@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.sardet_100k import CLASSES
 from pipelines.synth._sea import add, hull, sea, ships_in
 from sar_data import synth
-from sar_data.labels.boxes import around
+from sar_data.labels.boxes import bounding_box
 
 SIZES = ((256, 256), (128, 192), (200, 160))
 
@@ -36,5 +36,5 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
 
 
 def _ring(ship: tuple[float, float, float, float, float]) -> list[float]:
-    left, top, right, bottom = around(hull(ship))
+    left, top, right, bottom = bounding_box(hull(ship))
     return [left, top, right, top, right, bottom, left, bottom]

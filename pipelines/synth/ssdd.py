@@ -37,7 +37,7 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
 
 
 def _box(ship: Rotated) -> str:
-    return bndbox(boxes.around(hull(ship)))
+    return bndbox(boxes.bounding_box(hull(ship)))
 
 
 def _rotated(ship: Rotated) -> str:

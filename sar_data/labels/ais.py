@@ -102,19 +102,19 @@ def label(code: str | None) -> int | None:
     return CLASSES.index(name)
 
 
-def agreed(name: str, code: str | None, path: str) -> int:
+def agree_class(name: str, code: str | None, path: str) -> int:
     """Return the class on which a chip's name and a type code agree; raise BadRecord, naming `path`, if they do not.
 
     A spelling that nobody knows leaves it to the code. "Law_Enforcement_vessel" is Law Enforcement.
     """
     letters = "".join(filter(str.isalpha, name.lower()))
-    named = next((found for known, found in _NAMED.items() if letters.startswith(known)), None)
-    coded = label(code)
-    if named is None and coded is None:
+    by_name = next((class_index for prefix, class_index in _NAMED.items() if letters.startswith(prefix)), None)
+    by_code = label(code)
+    if by_name is None and by_code is None:
         raise BadRecord(path, f"expected one of the classes {few(CLASSES)}, found {name!r} and type code {code}")
-    if named is not None and coded is not None and named != coded:
-        raise BadRecord(path, f"expected a type code of {CLASSES[named]}, found {code}: {CLASSES[coded]}")
-    return named if named is not None else coded or 0
+    if by_name is not None and by_code is not None and by_name != by_code:
+        raise BadRecord(path, f"expected a type code of {CLASSES[by_name]}, found {code}: {CLASSES[by_code]}")
+    return by_name if by_name is not None else by_code or 0
 
 
 def is_repaired(end: bytes) -> bool:
@@ -134,7 +134,7 @@ def read_ships(data: bytes, path: str) -> dict[Place, Ship]:
     root = root_of(text, path, "ShipList")
     ships: dict[Place, Ship] = {}
     for element in root.iter("ship"):
-        texts = ((found.tag, " ".join((found.text or "").split())) for found in element.iter())
+        texts = ((child.tag, " ".join((child.text or "").split())) for child in element.iter())
         ship = {tag: text for tag, text in texts if text and text != "NaN"}
         try:
             place = int(ship["Center_x"]), int(ship["Center_y"])
@@ -157,8 +157,8 @@ class Window(TypedDict):
 
 def shape(ship: Ship, path: str) -> tuple[int, int]:
     """Return (height, width) of a ship's chip in pixels."""
-    found = window(ship, path)
-    return found["height"], found["width"]
+    place = window(ship, path)
+    return place["height"], place["width"]
 
 
 def window(ship: Ship, path: str) -> Window:
@@ -176,7 +176,7 @@ def time(ship: Ship, path: str) -> datetime | None:
     if text is None:
         return None
     try:
-        year, month, day, hour, minute, second = map(int, ((found := _TIME.fullmatch(text)) and found.groups()) or ())
+        year, month, day, hour, minute, second = map(int, ((match := _TIME.fullmatch(text)) and match.groups()) or ())
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         raise BadRecord(path, f"expected a Time_UTC such as 2015/8/23.22:12:45, found {text!r}") from None
@@ -184,7 +184,7 @@ def time(ship: Ship, path: str) -> datetime | None:
 
 def attributes(ship: Ship, path: str) -> dict[str, str]:
     """Return the attributes of a ship, in the units their names say; those that it lacks are left out."""
-    found = {name: ship[tag] for tag, name in _WORDS.items() if tag in ship}
+    attrs = {name: ship[tag] for tag, name in _WORDS.items() if tag in ship}
     for tag, (name, factor) in _NUMBERS.items():
         if tag not in ship:
             continue
@@ -193,5 +193,5 @@ def attributes(ship: Ship, path: str) -> dict[str, str]:
         except ValueError:
             raise BadRecord(path, f"expected a number in <{tag}>, found {ship[tag]!r:.60}") from None
         if math.isfinite(value) and not (tag == "True_Head" and value == _NO_HEADING):
-            found[name] = f"{value * factor:.10g}"
-    return found
+            attrs[name] = f"{value * factor:.10g}"
+    return attrs

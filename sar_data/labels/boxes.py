@@ -19,11 +19,11 @@ Box = tuple[float, float, float, float]
 
 NO_AREA, OUTSIDE = "box of no area", "box beside the image, or reaching out of it"
 NO_OUTLINE = "outline of fewer than three points"
-MOST_MATCHED = 2000  # objects of an image, each of which is compared with each
+MAX_MATCHED = 2000  # objects of an image, each of which is compared with each
 SLACK = 1.0  # pixels: tools count edges from 0 or from 1, and round them either way
 
 
-def fitted(box: Box, shape: tuple[int, int], path: str, *, most: float = SLACK) -> tuple[Box, bool]:
+def fit_box(box: Box, shape: tuple[int, int], path: str, *, most: float = SLACK) -> tuple[Box, bool]:
     """Return a box cut to the image of (height, width), and whether anything beyond the slack was cut off.
 
     Raise BadObject, naming `path`, for a box that has no area, lies outside, or reaches further out than `most` pixels,
@@ -32,19 +32,19 @@ def fitted(box: Box, shape: tuple[int, int], path: str, *, most: float = SLACK) 
     height, width = shape
     left, top, right, bottom = box
     cut = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
-    told = ", ".join(f"{v:.6g}" for v in box)
+    shown = ", ".join(f"{v:.6g}" for v in box)
     if not all(map(math.isfinite, box)):
-        raise BadRecord(path, f"expected a box of finite numbers, found {told}")
+        raise BadRecord(path, f"expected a box of finite numbers, found {shown}")
     if left >= right or top >= bottom:
-        raise BadObject(path, f"expected a box with min x < max x and min y < max y, found {told}", NO_AREA)
+        raise BadObject(path, f"expected a box with min x < max x and min y < max y, found {shown}", NO_AREA)
     over = max(-left, -top, right - width, bottom - height)
     if not (cut[0] < cut[2] and cut[1] < cut[3]) or over > most:
-        found = f"found {told} (min x, min y, max x, max y)"
-        raise BadObject(path, f"expected a box inside {height}x{width} pixels, {found}", OUTSIDE)
+        message = f"found {shown} (min x, min y, max x, max y)"
+        raise BadObject(path, f"expected a box inside {height}x{width} pixels, {message}", OUTSIDE)
     return cut, over > SLACK
 
 
-def kept(things: Iterable[T], make: Callable[[T], Object]) -> Objects:
+def collect_objects(things: Iterable[T], make: Callable[[T], Object]) -> Objects:
     """Return the objects that `make` gives of things; where it raises BadObject, that one alone is left out."""
     objects, dropped = [], Counter[str]()
     for thing in things:
@@ -55,7 +55,7 @@ def kept(things: Iterable[T], make: Callable[[T], Object]) -> Objects:
     return Objects(objects, dict(dropped))
 
 
-def around(points: Sequence[float]) -> Box:
+def bounding_box(points: Sequence[float]) -> Box:
     """Return the box of a polygon (x0, y0, x1, y1, …)."""
     return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
 
@@ -70,7 +70,7 @@ def corners(rotated: tuple[float, float, float, float, float]) -> tuple[float, .
     )
 
 
-def rotated(ring: Sequence[float]) -> tuple[float, float, float, float, float] | None:
+def rotated_box(ring: Sequence[float]) -> tuple[float, float, float, float, float] | None:
     """Return (centre x, centre y, width, height, degrees) of a ring of four corners, None unless it is a rectangle.
 
     The width lies along the first edge. Corners that were rounded to whole pixels are still those of a rectangle.
@@ -81,31 +81,31 @@ def rotated(ring: Sequence[float]) -> tuple[float, float, float, float, float] |
     centre = sum(x) / 4, sum(y) / 4
     width, height = math.dist((x[0], y[0]), (x[1], y[1])), math.dist((x[1], y[1]), (x[2], y[2]))
     degrees = math.degrees(math.atan2(y[1] - y[0], x[1] - x[0]))
-    drawn = corners((*centre, width, height, degrees))
-    off = max(abs(a - b) for a, b in zip(drawn, ring, strict=True))
-    return (*centre, width, height, degrees) if min(width, height) > 0 and off <= 1.5 * SLACK else None
+    fitted = corners((*centre, width, height, degrees))
+    deviation = max(abs(a - b) for a, b in zip(fitted, ring, strict=True))
+    return (*centre, width, height, degrees) if min(width, height) > 0 and deviation <= 1.5 * SLACK else None
 
 
-def matched(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]:
+def match_boxes(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]:
     """Return for each box which of `others` is the same thing drawn otherwise: the nearest centre, each once.
 
     Raise BadRecord, naming the file of the others, where there are not as many, or one is nobody's.
     """
     if len(boxes) != len(others):
         raise BadRecord(path, f"expected {len(boxes)} objects, as its sister file has, found {len(others)}")
-    if len(boxes) > MOST_MATCHED:
-        raise BadRecord(path, f"expected at most {MOST_MATCHED} objects to match, found {len(boxes)}")
+    if len(boxes) > MAX_MATCHED:
+        raise BadRecord(path, f"expected at most {MAX_MATCHED} objects to match, found {len(boxes)}")
     places = [[((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in row] for row in (boxes, others)]
-    ours, theirs = (np.array(row, np.float64).reshape(-1, 2) for row in places)
-    distances = np.hypot(*(ours[:, None] - theirs[None]).transpose(2, 0, 1))
-    found: dict[int, int] = {}
-    taken = set[int]()
+    centres, other_centres = (np.array(row, np.float64).reshape(-1, 2) for row in places)
+    distances = np.hypot(*(centres[:, None] - other_centres[None]).transpose(2, 0, 1))
+    matches: dict[int, int] = {}
+    used = set[int]()
     for pair in np.argsort(distances, axis=None, kind="stable").tolist():
         i, j = divmod(pair, len(boxes))
-        if i not in found and j not in taken:
-            found[i] = j
-            taken.add(j)
-    for i, j in found.items():
+        if i not in matches and j not in used:
+            matches[i] = j
+            used.add(j)
+    for i, j in matches.items():
         left, top, right, bottom = boxes[i]
         x, y = places[1][j]
         if (
@@ -116,4 +116,4 @@ def matched(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]
             raise BadRecord(
                 path, f"expected an object in the box {boxes[i]} of its sister file, the nearest is at {x, y}"
             )
-    return [found[i] for i in range(len(boxes))]
+    return [matches[i] for i in range(len(boxes))]

@@ -39,32 +39,32 @@ class Annotations:
 
     def shape(self, name: str) -> tuple[int, int]:
         """Return (height, width) of an image; raise BadRecord where it is not told."""
-        told = self.images[name].get("height"), self.images[name].get("width")
-        height, width = map(_side, told)
+        size = self.images[name].get("height"), self.images[name].get("width")
+        height, width = map(_side, size)
         if height is None or width is None:
-            raise BadRecord(self.file.path, f"expected height and width of {name} in pixels, found {told!r:.80}")
+            raise BadRecord(self.file.path, f"expected height and width of {name} in pixels, found {size!r:.80}")
         return height, width
 
     def objects(self, name: str, classes: Sequence[str], *, most: float = boxes.SLACK) -> Objects:
         """Return the objects of an image; boxes that reach out of it up to `most` pixels are cut, and say so."""
         drawn = self.drawn.get(_id(self.images[name]["id"]), ())
-        return boxes.kept(drawn, lambda one: self._object(one, name, classes, most))
+        return boxes.collect_objects(drawn, lambda annotation: self._object(annotation, name, classes, most))
 
-    def _object(self, one: Mapping[str, Any], name: str, classes: Sequence[str], most: float) -> Object:
+    def _object(self, annotation: Mapping[str, Any], name: str, classes: Sequence[str], most: float) -> Object:
         where = f"{self.file.path}, {name}"
         with Reading(where, "an object with category_id, bbox of four numbers and polygons"):
-            category = self.categories[_id(one["category_id"])].lower()
-            x, y, width, height = map(float, one["bbox"])
-            rings = one.get("segmentation") or ()
+            category = self.categories[_id(annotation["category_id"])].lower()
+            x, y, width, height = map(float, annotation["bbox"])
+            rings = annotation.get("segmentation") or ()
             rings = () if isinstance(rings, dict) else tuple(tuple(map(float, ring)) for ring in rings)
         if category not in classes:
             raise BadRecord(where, f"expected categories {few(classes)}, found {category[:40]!r}")
         if not all(math.isfinite(v) for ring in rings for v in ring):
             raise BadRecord(where, "expected polygons of finite numbers, found others")
-        box, cut = boxes.fitted((x, y, x + width, y + height), self.shape(name), where, most=most)
+        box, cut = boxes.fit_box((x, y, x + width, y + height), self.shape(name), where, most=most)
         # Some converters write a box's two corners as a "polygon": four numbers are none.
         polygons = tuple(ring for ring in rings if len(ring) >= 6 and len(ring) % 2 == 0)
-        attrs = {"crowd": "1"} if one.get("iscrowd") else {}
+        attrs = {"crowd": "1"} if annotation.get("iscrowd") else {}
         return Object(
             label=classes.index(category), box=box, polygons=polygons, attrs=attrs | ({"cut": "1"} if cut else {})
         )
@@ -79,15 +79,17 @@ def load(tree: Tree, path: str) -> Annotations:
 def _load(tree: Tree, path: str, size: int) -> Annotations:
     file, data = read_with_digest(tree, path)
     with Reading(path, "COCO annotations with images, annotations and categories"):
-        whole = json_of(data)
-        images = _by_name([(str(one["file_name"]).replace("\\", "/"), one) for one in whole["images"]])
-        known = {_id(one["id"]) for one in whole["images"]}
+        document = json_of(data)
+        images = _by_name(
+            [(str(annotation["file_name"]).replace("\\", "/"), annotation) for annotation in document["images"]]
+        )
+        known = {_id(annotation["id"]) for annotation in document["images"]}
         drawn: dict[str, list[Mapping[str, Any]]] = {}
-        for one in whole["annotations"]:
-            drawn.setdefault(_id(one["image_id"]), []).append(one)
-        categories = {_id(one["id"]): str(one["name"]) for one in whole["categories"]}
-    if len(images) < len(whole["images"]) or len(known) < len(images):
-        raise BadRecord(path, f"expected every image once, found {len(whole['images'])} of {len(images)} names")
+        for annotation in document["annotations"]:
+            drawn.setdefault(_id(annotation["image_id"]), []).append(annotation)
+        categories = {_id(annotation["id"]): str(annotation["name"]) for annotation in document["categories"]}
+    if len(images) < len(document["images"]) or len(known) < len(images):
+        raise BadRecord(path, f"expected every image once, found {len(document['images'])} of {len(images)} names")
     if strangers := drawn.keys() - known:
         raise BadRecord(path, f"expected annotations of its images, found some of image_id {min(strangers)}")
     return Annotations(file, images, drawn, categories)
@@ -95,7 +97,7 @@ def _load(tree: Tree, path: str, size: int) -> Annotations:
 
 def _by_name(images: Sequence[tuple[str, T]]) -> dict[str, T]:
     """Return images by file name without folders, with them where several images have one name."""
-    short = {name.rpartition("/")[2]: one for name, one in images}
+    short = {name.rpartition("/")[2]: image for name, image in images}
     return short if len(short) == len(images) else dict(images)
 
 

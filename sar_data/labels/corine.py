@@ -102,7 +102,7 @@ def indices(names: Iterable[str]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def grouped(classes: Iterable[int]) -> tuple[int, ...]:
+def group_classes(classes: Iterable[int]) -> tuple[int, ...]:
     """Return the indices among the 19, ascending; empty where all of the 43 classes given are dropped ones."""
     return tuple(sorted({index for i in classes if (index := TO_19[i]) is not None}))
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, coco, dota, voc, yolo
 from sar_data.labels.masks import without_masks
-from sar_data.labels.pairing import meant_by, nearest, nearness, stem_of, whole_stem
+from sar_data.labels.pairing import full_stem, images_by_name, nearest, nearness, stem_of
 from sar_data.labels.splits import SPLIT_WORDS, folder_split, split_of
 from sar_data.naming import few
 from sar_data.record import Object, SourceFile
@@ -29,7 +29,7 @@ Form = Literal["COCO", "VOC", "DOTA", "YOLO"]
 FORMS: tuple[Form, ...] = ("COCO", "VOC", "DOTA", "YOLO")  # of two that annotate as many images, the first is read
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _KINDS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}
-DEEPEST, SNIFFED = 6, 4096
+MAX_DEPTH, SNIFFED = 6, 4096
 _COCO = ("images", "annotations", "categories", "file_name", "image_id", "category_id", "bbox")
 _COCO_KEYS = tuple(f'"{key}"'.encode() for key in _COCO)
 
@@ -51,7 +51,7 @@ class Picture(NamedTuple):
     name: str = ""
 
 
-class _Told(NamedTuple):
+class _Mention(NamedTuple):
     """That a COCO document of a split names an image so."""
 
     split: str | None
@@ -59,7 +59,7 @@ class _Told(NamedTuple):
     name: str
 
 
-class Drawn(NamedTuple):
+class ImageObjects(NamedTuple):
     """What an annotation says of an image: its objects, and the files that say so, with their digests."""
 
     objects: tuple[Object, ...]
@@ -67,7 +67,7 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class AnnotatedImages:
     """The images of a tree and their annotations; `form` is None where none are annotated.
 
     `pictures` is by the path of the image, `missing` names images that are annotated and not there. `names` are the
@@ -85,16 +85,16 @@ class Found:
     @property
     def splits(self) -> Counter[str]:
         """How many images each split has, of those that one is known for."""
-        return Counter(one.split for one in self.pictures.values() if one.split)
+        return Counter(picture.split for picture in self.pictures.values() if picture.split)
 
     def sentence(self) -> str:
         """Say what was found, as in "YOLO, 928 train + 232 test, PNG"."""
         endings = {_KINDS.get(image.rpartition(".")[2].lower(), "another form") for image in self.pictures}
         splits = self.splits
         counts = " + ".join(f"{splits[name]:,} {name}" for name in ("train", "val", "test") if splits[name])
-        if rest := len(self.pictures) - splits.total():
-            counts = f"{counts} + {rest:,} others" if counts else f"{rest:,} images"
-        bare = sum(one.labels is None for one in self.pictures.values()) if self.form else 0
+        if others := len(self.pictures) - splits.total():
+            counts = f"{counts} + {others:,} others" if counts else f"{others:,} images"
+        bare = sum(picture.labels is None for picture in self.pictures.values()) if self.form else 0
         less = f", {bare:,} of them without an annotation" if bare else ""
         lost = f"; {len(self.missing):,} annotated images are not there, as {self.missing[0]}" if self.missing else ""
         return f"{self.kind}, {counts}, {' and '.join(sorted(endings))}{less}{lost}"
@@ -104,48 +104,55 @@ class Found:
 
         YOLO's numbers without a file that names them are named as they are: "0", "1", ….
         """
-        files = sorted({one.labels for one in self.pictures.values() if one.labels})
+        files = sorted({picture.labels for picture in self.pictures.values() if picture.labels})
         if self.form == "COCO":
-            known = (coco.load(self.tree, path).categories for path in files)
-            return tuple(dict.fromkeys(names[at] for names in known for at in sorted(names)))
+            categories = (coco.load(self.tree, path).categories for path in files)
+            return tuple(dict.fromkeys(names[at] for names in categories for at in sorted(names)))
         if self.names:
             return self.names
         parsers = {"VOC": voc.names, "DOTA": dota.names, "YOLO": yolo.names}
-        named = {name for path in files for name in parsers[str(self.form)](self.tree.read(path), path)}
-        return tuple(sorted(named, key=_in_order))
+        class_names = {name for path in files for name in parsers[str(self.form)](self.tree.read(path), path)}
+        return tuple(sorted(class_names, key=_in_order))
 
-    def drawn(self, unit: str, shape: tuple[int, int], classes: Sequence[str], *, most: float = math.inf) -> Drawn:
+    def read_objects(
+        self, unit: str, shape: tuple[int, int], classes: Sequence[str], *, most: float = math.inf
+    ) -> ImageObjects:
         """Return the objects of an image of `pictures`, whose size is (height, width), as indices of `classes`.
 
         `classes` are in lower case. Where the dataset has one class and the files name one, they are the same. Boxes
         that reach out of the image by up to `most` pixels are cut and say so. Raise BadRecord for a broken annotation
         and for one that gives another size.
         """
-        one = self.pictures[unit]
-        if one.labels is None:
-            return Drawn((), ())
+        picture = self.pictures[unit]
+        if picture.labels is None:
+            return ImageObjects((), ())
         if self.form == "COCO":
-            known = coco.load(self.tree, one.labels)
-            if (told := known.shape(name := one.name)) != shape:
-                raise BadRecord(known.file.path, f"expected {name} of {shape[0]}x{shape[1]} pixels, found {told}")
-            own = tuple(value.lower() for value in known.categories.values())
-            return Drawn(
-                known.objects(name, own if len(own) == len(classes) == 1 else classes, most=most), (known.file,)
+            document = coco.load(self.tree, picture.labels)
+            if (size := document.shape(name := picture.name)) != shape:
+                raise BadRecord(document.file.path, f"expected {name} of {shape[0]}x{shape[1]} pixels, found {size}")
+            own_classes = tuple(value.lower() for value in document.categories.values())
+            return ImageObjects(
+                document.objects(name, own_classes if len(own_classes) == len(classes) == 1 else classes, most=most),
+                (document.file,),
             )
-        file, data = read_with_digest(self.tree, path := one.labels)
+        file, data = read_with_digest(self.tree, path := picture.labels)
         if self.form == "VOC":
             annotation = voc.parse(data, path, classes)
             if annotation.shape not in (None, shape):
                 raise BadRecord(
                     path, f"expected a size of {shape[0]}x{shape[1]}, as the image has, found {annotation.shape}"
                 )
-            return Drawn(boxes.kept(annotation.things, lambda thing: voc.object_of(thing, shape, path, most)), (file,))
+            return ImageObjects(
+                boxes.collect_objects(annotation.things, lambda thing: voc.object_of(thing, shape, path, most)), (file,)
+            )
         if self.form == "DOTA":
             outlines = dota.parse(data, path, classes)
         else:
             outlines = yolo.outlines(data, path, shape, self._numbers(classes))
-        named = (read_with_digest(self.tree, self.names_file)[0],) if self.names_file else ()
-        return Drawn(boxes.kept(outlines, lambda drawn: _object(*drawn, shape, path, most)), (file, *named))
+        names_files = (read_with_digest(self.tree, self.names_file)[0],) if self.names_file else ()
+        return ImageObjects(
+            boxes.collect_objects(outlines, lambda drawn: _object(*drawn, shape, path, most)), (file, *names_files)
+        )
 
     def _numbers(self, classes: Sequence[str]) -> list[int]:
         """Return the class of each of YOLO's numbers; raise BadRecord for a name that is no class."""
@@ -166,14 +173,14 @@ def _object(
     label: int, ring: tuple[float, ...], upright: bool, shape: tuple[int, int], path: str, most: float
 ) -> Object:
     """Return the object of an outline: an upright box alone, or its polygon, rotated where it is a rectangle."""
-    box, cut = boxes.fitted(boxes.around(ring), shape, path, most=most)
+    box, cut = boxes.fit_box(boxes.bounding_box(ring), shape, path, most=most)
     attrs = {"cut": "1"} if cut else {}
     if upright:
         return Object(label=label, box=box, attrs=attrs)
-    return Object(label=label, box=box, rotated=boxes.rotated(ring), polygons=(ring,), attrs=attrs)
+    return Object(label=label, box=box, rotated=boxes.rotated_box(ring), polygons=(ring,), attrs=attrs)
 
 
-def walk(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
+def walk(tree: Tree, path: str = "", below: int = MAX_DEPTH) -> Iterator[str]:
     """Yield the paths of all files down to `below` folders, but for hidden ones."""
     yield from (path + name for name in sorted(tree.files(path)) if name[0] != ".")
     for name in sorted(tree.folders(path)) if below else ():
@@ -182,7 +189,7 @@ def walk(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=4)
-def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = True) -> Found | None:
+def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = True) -> AnnotatedImages | None:
     """Return the images whose stems match `names` (all without it) and their annotations; None where no image lies.
 
     Stems are `unique` in most datasets: copies of an image in several folders are one then, in the folder that has
@@ -191,8 +198,8 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
     stem differ, or lists contradict each other, and BadRecord for a document that cannot be read.
     """
     files = list(walk(tree))
-    ours = [path for path in files if names is None or names.fullmatch(stem_of(path))]
-    images = without_masks([path for path in ours if path.lower().endswith(IMAGES)])
+    matching = [path for path in files if names is None or names.fullmatch(stem_of(path))]
+    images = without_masks([path for path in matching if path.lower().endswith(IMAGES)])
     if not images:
         return None
     if unique:
@@ -202,22 +209,22 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
         copies = {}
     stems = {stem_of(path) for path in images}
     documents = _documents(tree, files)
-    texts: dict[Form, list[str]] = {"VOC": [path for path in ours if path.lower().endswith(".xml")]}
-    written, strangers = _written(tree, ours, stems)
-    texts |= {("DOTA" if _is_dota(tree, written) else "YOLO"): written + strangers}
+    texts: dict[Form, list[str]] = {"VOC": [path for path in matching if path.lower().endswith(".xml")]}
+    label_texts, strangers = _label_texts(tree, matching, stems)
+    texts |= {("DOTA" if _is_dota(tree, label_texts) else "YOLO"): label_texts + strangers}
     counts = {form: len(stems & {stem_of(path) for path in paths}) for form, paths in texts.items()}
-    counts["COCO"] = len(stems & {stem_of(name) for known in documents for name in known.images})
+    counts["COCO"] = len(stems & {stem_of(name) for document in documents for name in document.images})
     form = max((form for form in FORMS if counts.get(form)), key=lambda form: counts[form], default=None)
     if form == "COCO":
         paired, missing = _by_document(images, documents, copies, names)
     else:
         paired, missing = _by_stem(images, texts[form] if form else [], copies)
-        paired = _listed(tree, files, paired)
-    own, named = _class_file(tree, files) if form == "YOLO" else ((), None)
+        paired = _add_listed_splits(tree, files, paired)
+    class_names, names_file = _class_file(tree, files) if form == "YOLO" else ((), None)
     kind: str = form or "images without annotations"
     if form == "YOLO":
-        kind = f"YOLO {yolo.variety(tree, [one.labels for one in paired.values() if one.labels])}"
-    return Found(tree, form, kind, paired, missing, own, named)
+        kind = f"YOLO {yolo.annotation_kind(tree, [picture.labels for picture in paired.values() if picture.labels])}"
+    return AnnotatedImages(tree, form, kind, paired, missing, class_names, names_file)
 
 
 def _check_roots(images: list[str], files: list[str]) -> None:
@@ -236,10 +243,10 @@ def _check_roots(images: list[str], files: list[str]) -> None:
 def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """Return one image of each stem, in the fullest folder that has it, and the paths of its copies by stem."""
     fullness = Counter(path.rpartition("/")[0] for path in images)
-    kept: dict[str, str] = {}
+    selected: dict[str, str] = {}
     copies: dict[str, tuple[str, ...]] = {}
     for path in sorted(images, key=lambda path: (-fullness[path.rpartition("/")[0]], path)):
-        other = kept.setdefault(stem := stem_of(path), path)
+        other = selected.setdefault(stem := stem_of(path), path)
         if other == path:
             continue
         if tree.size(path) != tree.size(other):
@@ -248,25 +255,25 @@ def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str,
                 "the images anew without augmentation"
             )
         copies[stem] = (*copies.get(stem, ()), path)
-    return list(kept.values()), copies
+    return list(selected.values()), copies
 
 
-def _written(tree: Tree, files: list[str], stems: set[str]) -> tuple[list[str], list[str]]:
+def _label_texts(tree: Tree, files: list[str], stems: set[str]) -> tuple[list[str], list[str]]:
     """Return the texts that have the stem of an image, and others with lines of objects: no README, no list."""
     texts = [path for path in files if path.lower().endswith(".txt")]
-    others = [path for path in texts if stem_of(path) not in stems]
-    strangers = [path for path in others if yolo.has_objects(tree.head(path, SNIFFED))]
+    unpaired = [path for path in texts if stem_of(path) not in stems]
+    strangers = [path for path in unpaired if yolo.has_objects(tree.head(path, SNIFFED))]
     return [path for path in texts if stem_of(path) in stems], strangers
 
 
 def _documents(tree: Tree, files: list[str]) -> list[coco.Annotations]:
     """Return the COCO documents of a tree: JSON whose beginning has two of their keys."""
-    found = []
+    documents = []
     for path in files:
         if path.lower().endswith(".json"):
             head = tree.head(path, SNIFFED)
-            found += [coco.load(tree, path)] if sum(key in head for key in _COCO_KEYS) > 1 else []
-    return found
+            documents += [coco.load(tree, path)] if sum(key in head for key in _COCO_KEYS) > 1 else []
+    return documents
 
 
 def _by_document(
@@ -276,27 +283,29 @@ def _by_document(
     names: re.Pattern[str] | None,
 ) -> tuple[dict[str, Picture], tuple[str, ...]]:
     """Return each image with the COCO document that annotates it, one of a split where there is one; and what lacks."""
-    every = {name for known in documents for name in known.images if names is None or names.fullmatch(stem_of(name))}
-    meant = meant_by(images, copies, every)
-    told: dict[str, list[_Told]] = {path: [] for path in images}
+    every = {
+        name for document in documents for name in document.images if names is None or names.fullmatch(stem_of(name))
+    }
+    meant = images_by_name(images, copies, every)
+    mentions: dict[str, list[_Mention]] = {path: [] for path in images}
     missing = set[str]()
-    for known in documents:
-        document = known.file.path
-        split = split_of(document)
-        for name in known.images:
+    for document in documents:
+        document_path = document.file.path
+        split = split_of(document_path)
+        for name in document.images:
             if name in meant:
-                mine = [path for path in meant[name] if len(meant[name]) == 1 or folder_split(path) == split]
-                for path in nearest(mine, name, document):
-                    told[path].append(_Told(split, document, name))
-                missing |= set() if mine else {name}
-    found = {}
-    for path, rows in told.items():
+                candidates = [path for path in meant[name] if len(meant[name]) == 1 or folder_split(path) == split]
+                for path in nearest(candidates, name, document_path):
+                    mentions[path].append(_Mention(split, document_path, name))
+                missing |= set() if candidates else {name}
+    pictures = {}
+    for path, rows in mentions.items():
         splits = {row.split for row in rows if row.split}
         if len(splits) > 1:
             raise SourceError(f"expected {path} in one split, found it in {few([row.document for row in rows])}")
         # A document of a split counts before one of all images, and of several that agree the first.
         rows = sorted(rows, key=lambda row: (row.split is None, row.document))
-        found[path] = Picture(
+        pictures[path] = Picture(
             stem_of(path),
             path,
             rows[0].document if rows else None,
@@ -304,7 +313,7 @@ def _by_document(
             (*copies.get(stem_of(path), ()), *(row.document for row in rows[1:])),
             rows[0].name if rows else "",
         )
-    return found, tuple(sorted(missing))
+    return pictures, tuple(sorted(missing))
 
 
 def _by_stem(
@@ -312,26 +321,26 @@ def _by_stem(
 ) -> tuple[dict[str, Picture], tuple[str, ...]]:
     """Return each image with the file that means it, of its own split if there are several; and stems of no image."""
     fullness = Counter(path.rpartition("/")[0] for path in texts)
-    meant = meant_by(images, copies, texts)
-    told: dict[str, list[str]] = {image: [] for image in images}
+    meant = images_by_name(images, copies, texts)
+    files_of: dict[str, list[str]] = {image: [] for image in images}
     for path in sorted(texts, key=lambda path: (-fullness[path.rpartition("/")[0]], path)):
         for image in nearest(meant[path], path):
-            told[image].append(path)
-    found = {}
-    for image, files in told.items():
+            files_of[image].append(path)
+    pictures = {}
+    for image, files in files_of.items():
         split, stem = folder_split(image), stem_of(image)
         choices = sorted(files, key=lambda path: -nearness(image, path))
         labels = choices[0] if choices else None
         split = split or (folder_split(labels) if labels else None)
-        found[image] = Picture(stem, image, labels, split, (*copies.get(stem, ()), *choices[1:]))
-    return found, tuple(sorted({whole_stem(path) for path, mine in meant.items() if not mine}))
+        pictures[image] = Picture(stem, image, labels, split, (*copies.get(stem, ()), *choices[1:]))
+    return pictures, tuple(sorted({full_stem(path) for path, images_of in meant.items() if not images_of}))
 
 
-def _listed(tree: Tree, files: list[str], pictures: dict[str, Picture]) -> dict[str, Picture]:
+def _add_listed_splits(tree: Tree, files: list[str], pictures: dict[str, Picture]) -> dict[str, Picture]:
     """Return the pictures with the split of lists such as ImageSets/Main/train.txt, where no folder gives one."""
-    if all(one.split for one in pictures.values()):
+    if all(picture.split for picture in pictures.values()):
         return pictures
-    told: dict[str, str] = {}
+    split_by_name: dict[str, str] = {}
     for path in files:
         stem = path.rpartition("/")[2].removesuffix(".txt").lower()
         if not path.endswith(".txt") or stem not in SPLIT_WORDS:
@@ -339,13 +348,16 @@ def _listed(tree: Tree, files: list[str], pictures: dict[str, Picture]) -> dict[
         for line in decoded(tree.read(path)).splitlines():
             name = line.split()[0].replace("\\", "/").rpartition("/")[2] if line.split() else ""
             name = stem_of(name) if name.lower().endswith(IMAGES) else name
-            if name and told.setdefault(name, SPLIT_WORDS[stem]) != SPLIT_WORDS[stem]:
-                raise SourceError(f"{path}: expected {name} in one list, found it in that of {told[name]} too")
-    return {key: one._replace(split=one.split or told.get(one.stem)) for key, one in pictures.items()}
+            if name and split_by_name.setdefault(name, SPLIT_WORDS[stem]) != SPLIT_WORDS[stem]:
+                raise SourceError(f"{path}: expected {name} in one list, found it in that of {split_by_name[name]} too")
+    return {
+        key: picture._replace(split=picture.split or split_by_name.get(picture.stem))
+        for key, picture in pictures.items()
+    }
 
 
 def _is_dota(tree: Tree, texts: list[str]) -> bool:
-    return any(dota.looks_so(tree.head(path, SNIFFED)) for path in texts[:8])
+    return any(dota.is_dota(tree.head(path, SNIFFED)) for path in texts[:8])
 
 
 def _class_file(tree: Tree, files: list[str]) -> tuple[tuple[str, ...], str | None]:

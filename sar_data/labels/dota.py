@@ -16,7 +16,7 @@ from sar_data.text import decoded
 _HEADS = ("imagesource:", "gsd:")
 
 
-def looks_so(data: bytes) -> bool:
+def is_dota(data: bytes) -> bool:
     """Say whether a text is of this form: its first line of objects has a word behind eight numbers, or a head."""
     for _, words in _lines(data):
         return words[0].lower().startswith(_HEADS) or (len(words) in (9, 10) and not _is_number(words[8]))
@@ -28,7 +28,7 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> list[Outline]:
 
     Raise BadRecord, naming `path` and the line, for one that is not eight numbers and one of `classes` (lower case).
     """
-    found = []
+    outlines = []
     for number, words in _lines(data):
         if words[0].lower().startswith(_HEADS):
             continue
@@ -36,8 +36,8 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> list[Outline]:
             raise BadRecord(path, f"line {number}: expected eight numbers and a class, found {' '.join(words)[:80]!r}")
         if words[8].lower() not in classes:
             raise BadRecord(path, f"line {number}: expected a class of {few(classes)}, found {words[8][:40]!r}")
-        found.append(Outline(classes.index(words[8].lower()), tuple(map(float, words[:8])), upright=False))
-    return found
+        outlines.append(Outline(classes.index(words[8].lower()), tuple(map(float, words[:8])), upright=False))
+    return outlines
 
 
 def names(data: bytes, path: str) -> set[str]:

@@ -14,12 +14,12 @@ def read_fields(path: str, data: bytes, expected: Mapping[str, type]) -> dict[st
     try:
         fields = json_of(data)
     except ValueError as error:
-        found = repr(data[:60]) if data else "an empty file"
-        raise BadRecord(path, f"expected JSON, found {found}: {error}") from None
+        message = repr(data[:60]) if data else "an empty file"
+        raise BadRecord(path, f"expected JSON, found {message}: {error}") from None
     if not isinstance(fields, dict):
         raise BadRecord(path, f"expected a JSON object, found {type(fields).__name__}")
     for key, kind in expected.items():
         if not isinstance(fields.get(key), kind):
-            found = f"found {fields[key]!r:.60}" if key in fields else "found none"
-            raise BadRecord(path, f"expected the key {key!r} of type {kind.__name__}, {found}")
+            message = f"found {fields[key]!r:.60}" if key in fields else "found none"
+            raise BadRecord(path, f"expected the key {key!r} of type {kind.__name__}, {message}")
     return fields

@@ -54,11 +54,11 @@ def codes(pixels: Image, path: str) -> Mask:
     """Return IGBP codes uint8 [y, x], 0 for none and for MODIS' fill; raise BadRecord for what is no such code."""
     if len(strange := np.setdiff1d(pixels, (*range(len(TO_DFC)), _FILL))):
         raise BadRecord(path, f"expected IGBP codes 0 to 17, or {_FILL} for none, found {strange[:4].tolist()}")
-    found: Mask = np.where(pixels == _FILL, 0, pixels).astype(np.uint8)
-    return found
+    unknown_codes: Mask = np.where(pixels == _FILL, 0, pixels).astype(np.uint8)
+    return unknown_codes
 
 
-def simplified(pixels: Image, path: str) -> Mask:
+def simplify(pixels: Image, path: str) -> Mask:
     """Return the contest's codes, 0 for none, of IGBP codes."""
-    found: Mask = np.array(TO_DFC, np.uint8)[codes(pixels, path)]
-    return found
+    unknown_codes: Mask = np.array(TO_DFC, np.uint8)[codes(pixels, path)]
+    return unknown_codes

@@ -21,19 +21,21 @@ _SPLITS = {"training": "train", "valid": "val", "validation": "val", "testing": 
 
 def list_names(files: list[str], where: str) -> dict[str, str]:
     """Return split → file name among `files`; raise SourceError for none and for two of one split."""
-    found: dict[str, str] = {}
+    by_split: dict[str, str] = {}
     for name in sorted(files):
         if match := _LIST.fullmatch(name):
             split = _SPLITS.get(match[1].lower(), match[1].lower())
-            if split in found:
-                raise SourceError(f"{where}: expected one list of {split}, found {found[split]} and {name}: keep one")
-            found[split] = name
-    if "train" not in found:
+            if split in by_split:
+                raise SourceError(
+                    f"{where}: expected one list of {split}, found {by_split[split]} and {name}: keep one"
+                )
+            by_split[split] = name
+    if "train" not in by_split:
         raise SourceError(
             f"{where}: expected lists such as train.txt and test.txt, found {sorted(files)[:6] or 'none'}. Class "
             "folders and tables need no lists: `sar-data init DIR` looks at the folder and declares it"
         )
-    return found
+    return by_split
 
 
 def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -> str | None:
@@ -43,8 +45,8 @@ def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -
         return None
     for start in range(len(parts)):
         for ending in ("", *endings):
-            if exists(found := "/".join(parts[start:]) + ending):
-                return found
+            if exists(candidate := "/".join(parts[start:]) + ending):
+                return candidate
     return None
 
 

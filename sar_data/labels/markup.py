@@ -31,8 +31,8 @@ def text_of(data: bytes, path: str) -> str:
             continue
         if text[:1] == "<":  # else another encoding made other letters of it
             return text.rstrip(_STRAY)
-    found = repr(data[:60]) if data else "an empty file"
-    raise BadRecord(path, f"expected XML in UTF-8, UTF-16, GB 18030 or the encoding it declares, found {found}")
+    shown = repr(data[:60]) if data else "an empty file"
+    raise BadRecord(path, f"expected XML in UTF-8, UTF-16, GB 18030 or the encoding it declares, found {shown}")
 
 
 def _encodings(data: bytes) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _encodings(data: bytes) -> Iterator[str]:
     yield from ("utf-8", "gb18030")
 
 
-class _Bounded(TreeBuilder):
+class _BoundedBuilder(TreeBuilder):
     """Elements inside of each other, but not without end: each costs a thousand times its letters."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ def root_of(text: str, path: str, tag: str) -> Any:
     import defusedxml.ElementTree
     from defusedxml.common import DefusedXmlException
 
-    parser = defusedxml.ElementTree.XMLParser(target=_Bounded(), forbid_dtd=True)
+    parser = defusedxml.ElementTree.XMLParser(target=_BoundedBuilder(), forbid_dtd=True)
     try:
         parser.feed(text)
         root: Any = parser.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from sar_data.labels.pairing import whole_stem
+from sar_data.labels.pairing import full_stem
 
 FOLDERS = (
     *("masks", "mask", "labels", "label", "lbl", "gt", "ground_truth", "groundtruth", "target", "targets"),
@@ -14,25 +14,25 @@ FOLDERS = (
 SUFFIXES = ("_mask", "_label", "_labels", "_lbl", "_gt", "_seg", "-mask", "-label", "_Mask", "_MASK")
 
 
-def folders_of_masks(images: Sequence[str]) -> dict[str, str]:
+def mask_folders(images: Sequence[str]) -> dict[str, str]:
     """Return image → the folder called as folders of masks are that it lies in, unless all images lie there."""
     parts = [path.split("/")[:-1] for path in images]
     shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False)))
-    found = {}
+    folder_of = {}
     for path, folders in zip(images, parts, strict=True):
         if (name := next((name for name in folders[shared:] if name.lower() in FOLDERS), None)) is not None:
-            found[path] = "/".join(folders[: folders.index(name, shared) + 1])
-    return found
+            folder_of[path] = "/".join(folders[: folders.index(name, shared) + 1])
+    return folder_of
 
 
 def without_masks(images: Sequence[str]) -> list[str]:
     """Return the images but for those that are called as another image is, in a folder of masks or with a suffix."""
-    inside = folders_of_masks(images)
-    others = {whole_stem(path) for path in images if path not in inside}
-    return [path for path in images if others.isdisjoint(_masked(whole_stem(path), path in inside))]
+    inside = mask_folders(images)
+    stems = {full_stem(path) for path in images if path not in inside}
+    return [path for path in images if stems.isdisjoint(_image_stems(full_stem(path), path in inside))]
 
 
-def _masked(stem: str, inside: bool) -> Iterable[str]:
+def _image_stems(stem: str, inside: bool) -> Iterable[str]:
     """Yield what the image of a mask may be called."""
     yield from [stem] if inside else []
     yield from (stem.removesuffix(suffix) for suffix in SUFFIXES if stem.endswith(suffix))

@@ -23,13 +23,13 @@ def tile_corner(tile: str) -> tuple[str, float, float]:
 
     Raises ValueError for what names no tile.
     """
-    found = _TILE.fullmatch(tile)
-    if found is None or not 1 <= (zone := int(found[1])) <= 60 or found[3] not in _COLUMNS[zone % 3]:
+    match = _TILE.fullmatch(tile)
+    if match is None or not 1 <= (zone := int(match[1])) <= 60 or match[3] not in _COLUMNS[zone % 3]:
         raise ValueError(f"expected the name of a tile such as 33UUP, found {tile[:20]!r}")
-    band, east = _BANDS.index(found[2]), SQUARE * (1 + _COLUMNS[zone % 3].index(found[3]))
-    north = SQUARE * ((_ROWS.index(found[4]) - (0 if zone % 2 else 5)) % len(_ROWS))
+    band, east = _BANDS.index(match[2]), SQUARE * (1 + _COLUMNS[zone % 3].index(match[3]))
+    north = SQUARE * ((_ROWS.index(match[4]) - (0 if zone % 2 else 5)) % len(_ROWS))
     # Rows repeat every 2,000 km: the one meant is the first that ends above the lower edge of the band.
-    south = 0 if found[2] >= "N" else 10_000_000
+    south = 0 if match[2] >= "N" else 10_000_000
     lowest = (8 * band - 80) * _METRES_A_DEGREE + south
     while north + 2 * SQUARE <= lowest:
         north += CYCLE

@@ -19,17 +19,17 @@ _ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|tiff?)\.rf\.\w+", re.I)
 
 def stem_of(path: str) -> str:
     """Return the name of a file without its ending and without what Roboflow adds to it."""
-    stem = whole_stem(path)
+    stem = full_stem(path)
     exported = _ROBOFLOW.fullmatch(stem)
     return exported[1] if exported else stem
 
 
-def whole_stem(path: str) -> str:
+def full_stem(path: str) -> str:
     """Return the name of a file without its ending, with what Roboflow adds to it."""
     return _file_name(path).rpartition(".")[0]
 
 
-def meant_by(
+def images_by_name(
     images: Sequence[str], copies: Mapping[str, Sequence[str]], names: Iterable[str]
 ) -> Mapping[str, set[str]]:
     """Return the images that each name of an annotation means: those of its file name, else of its whole stem.
@@ -42,19 +42,20 @@ def meant_by(
     for image in images:
         for path in (image, *copies.get(stem_of(image), ())):
             by_file[_file_name(path)].add(image)
-            by_whole[whole_stem(path)].add(image)
-    found = {name: by_file.get(_file_name(name)) or by_whole.get(whole_stem(name)) or set() for name in names}
-    for image in set(images).difference(*found.values()):
+            by_whole[full_stem(path)].add(image)
+    matches = {name: by_file.get(_file_name(name)) or by_whole.get(full_stem(name)) or set() for name in names}
+    for image in set(images).difference(*matches.values()):
         by_stem[stem_of(image)].add(image)
     claims = Counter(
-        stem for stem, _ in {(stem_of(name), whole_stem(name)) for name, mine in found.items() if not mine}
+        stem
+        for stem, _ in {(stem_of(name), full_stem(name)) for name, images_found in matches.items() if not images_found}
     )
-    for name, mine in found.items():
+    for name, images_found in matches.items():
         stem = stem_of(name)
-        wholes = {whole_stem(image) for image in by_stem.get(stem, ())}
-        if not mine and len(wholes) == claims[stem] == 1 and stem in (whole_stem(name), *wholes):
-            found[name] = by_stem[stem]
-    return found
+        wholes = {full_stem(image) for image in by_stem.get(stem, ())}
+        if not images_found and len(wholes) == claims[stem] == 1 and stem in (full_stem(name), *wholes):
+            matches[name] = by_stem[stem]
+    return matches
 
 
 def nearest(images: Iterable[str], *others: str) -> list[str]:
@@ -63,18 +64,18 @@ def nearest(images: Iterable[str], *others: str) -> list[str]:
     return [image for image, score in scores.items() if score == max(scores.values())]
 
 
-def nearness(one: str, other: str) -> int:
+def nearness(path: str, other: str) -> int:
     """Return how many folders two paths have in common, from the root on and from the files back.
 
     Folders of one split are the same, as valid and val2017.
     """
-    ours, theirs = _folders(one.rpartition("/")[0]), _folders(other.rpartition("/")[0])
-    shared = _common(ours, theirs)
-    return shared + _common(ours[shared:][::-1], theirs[shared:][::-1])
+    folders, other_folders = _folders(path.rpartition("/")[0]), _folders(other.rpartition("/")[0])
+    shared = _common(folders, other_folders)
+    return shared + _common(folders[shared:][::-1], other_folders[shared:][::-1])
 
 
-def _common(ours: Sequence[str], theirs: Sequence[str]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False)))
+def _common(folders: Sequence[str], other_folders: Sequence[str]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(folders, other_folders, strict=False)))
 
 
 @lru_cache(maxsize=1024)

@@ -39,17 +39,17 @@ def table(tree: Tree, path: str, key: str, columns: tuple[str, ...]) -> Table:
     try:
         data = pa.BufferReader(tree.read(path))
         check_size(data, data.size())
-        found = pq.read_table(data)
-        if not (missing := [name for name in (key, *columns) if name not in found.column_names]):
-            found = found.select([key, *columns])
-            found.validate(full=True)
-            names = found[key].to_pylist()
+        present = pq.read_table(data)
+        if not (missing := [name for name in (key, *columns) if name not in present.column_names]):
+            present = present.select([key, *columns])
+            present.validate(full=True)
+            names = present[key].to_pylist()
             twice = len(set(names)) != len(names)
     except (pa.ArrowException, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
-        found = f"{error}"[:300]
-        raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {found}") from error
+        present = f"{error}"[:300]
+        raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {present}") from error
     if missing:
         raise SourceError(f"{path}: expected the columns {', '.join((key, *columns))}, found no {', '.join(missing)}")
     if twice:
         raise SourceError(f"{path}: expected one row for each {key}, found some twice")
-    return Table(found, key, path)
+    return Table(present, key, path)

@@ -14,10 +14,10 @@ _FIRST = {"S1A": 73, "S1B": 27}
 @functools.lru_cache
 def relative_orbit(product: str) -> int:
     """Return the relative orbit (1 to 175) of a product id; raise ValueError where it is none of S1A or S1B."""
-    found = _PRODUCT.fullmatch(product)
-    if found is None:
+    match = _PRODUCT.fullmatch(product)
+    if match is None:
         raise ValueError(f"expected the id of a Sentinel-1 A or B product, found {product[:120]!r}")
-    return (int(found[2]) - _FIRST[found[1]]) % 175 + 1
+    return (int(match[2]) - _FIRST[match[1]]) % 175 + 1
 
 
 def orbit_pass(time: datetime, longitude: float) -> str:
@@ -33,7 +33,7 @@ def orbit_pass(time: datetime, longitude: float) -> str:
 def utm_zone(wkt: str) -> tuple[str, int]:
     """Return ("EPSG:32633", 15), the CRS and its central meridian in degrees east; raise ValueError if not UTM."""
     # The last authority of a WKT is that of the whole; those before it are of the parts.
-    found = re.search(r'AUTHORITY\["EPSG","(32[67](\d\d))"\]\]\s*$', wkt)
-    if found is None:
+    match = re.search(r'AUTHORITY\["EPSG","(32[67](\d\d))"\]\]\s*$', wkt)
+    if match is None:
         raise ValueError(f"expected WKT that ends in the EPSG code of a UTM zone, found {wkt[-60:]!r}")
-    return f"EPSG:{found[1]}", 6 * int(found[2]) - 183
+    return f"EPSG:{match[1]}", 6 * int(match[2]) - 183

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sar_data.errors import BadObject, BadRecord
-from sar_data.labels.boxes import NO_OUTLINE, Box, around, corners, fitted, kept, matched
+from sar_data.labels.boxes import NO_OUTLINE, Box, bounding_box, collect_objects, corners, fit_box, match_boxes
 from sar_data.labels.markup import root_of, text_of
 from sar_data.naming import few
 from sar_data.record import Object, Objects
@@ -19,10 +19,10 @@ from sar_data.record import Object, Objects
 Rotated = tuple[float, float, float, float, float]
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _ROTATED = tuple(f"rotated_bbox_{name}" for name in ("cx", "cy", "w", "h", "theta"))
-_TOLD = ("truncated", "difficult")
+_FLAGS = ("truncated", "difficult")
 
 
-class Thing(NamedTuple):
+class VocObject(NamedTuple):
     """One object, with what its file says of it: edges, (centre x, centre y, width, height, degrees), points."""
 
     label: int
@@ -36,7 +36,7 @@ class Annotation(NamedTuple):
     """One file: the (height, width) of its image, None where it does not say, and its objects."""
 
     shape: tuple[int, int] | None
-    things: tuple[Thing, ...]
+    things: tuple[VocObject, ...]
 
 
 def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
@@ -55,7 +55,7 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
     return Annotation(shape, tuple(_thing(element, path, classes) for element in root.iter("object")))
 
 
-def _thing(element: Any, path: str, classes: Sequence[str]) -> Thing:
+def _thing(element: Any, path: str, classes: Sequence[str]) -> VocObject:
     name = _name(element)
     if name.lower() not in classes:
         raise BadRecord(path, f"expected objects named {few(classes)}, found {name[:40]!r}")
@@ -67,12 +67,12 @@ def _thing(element: Any, path: str, classes: Sequence[str]) -> Thing:
         if len(pair) != 2:
             raise BadRecord(path, f"expected a <point> of x,y, found {(point.text or '')[:40]!r}")
         drawn += [_finite(v, "point", path) for v in pair]
-    return Thing(
+    return VocObject(
         label=classes.index(name.lower()),
         box=None if box is None else tuple(_number(box, tag, path) for tag in _EDGES),  # type: ignore[arg-type]
         rotated=None if rotated is None else tuple(_number(rotated, tag, path) for tag in _ROTATED),  # type: ignore[arg-type]
         points=tuple(drawn),
-        attrs={tag: text for tag in _TOLD if (text := (element.findtext(tag) or "0").strip()) != "0"},
+        attrs={tag: text for tag in _FLAGS if (text := (element.findtext(tag) or "0").strip()) != "0"},
     )
 
 
@@ -100,7 +100,7 @@ def names(data: bytes, path: str) -> set[str]:
     return {_name(element) for element in root.iter("object")}
 
 
-def object_of(thing: Thing, shape: tuple[int, int], path: str, most: float) -> Object:
+def object_of(thing: VocObject, shape: tuple[int, int], path: str, most: float) -> Object:
     """Return the object of an image of (height, width): with what its file draws, and the box around that.
 
     Points that are an upright rectangle are a box alone. Raise BadObject where there is no outline, and for a box that
@@ -111,9 +111,9 @@ def object_of(thing: Thing, shape: tuple[int, int], path: str, most: float) -> O
         reason = "expected a <bndbox> or at least three points in every <object>, found neither"
         raise BadObject(path, reason, NO_OUTLINE) if ring else BadRecord(path, reason)
     outline = corners(thing.rotated) if thing.rotated else ring
-    drawn = around(outline) if thing.box is None else thing.box
+    drawn = bounding_box(outline) if thing.box is None else thing.box
     upright = len(ring) == 8 and set(ring[::2]) <= {drawn[0], drawn[2]} and set(ring[1::2]) <= {drawn[1], drawn[3]}
-    box, cut = fitted(drawn, shape, path, most=most)
+    box, cut = fit_box(drawn, shape, path, most=most)
     return Object(
         label=thing.label,
         box=box,
@@ -123,7 +123,7 @@ def object_of(thing: Thing, shape: tuple[int, int], path: str, most: float) -> O
     )
 
 
-def joined(drawn: Mapping[str, Annotation], shape: tuple[int, int]) -> Objects:
+def join_annotations(drawn: Mapping[str, Annotation], shape: tuple[int, int]) -> Objects:
     """Return the objects of the first annotation, each with what the others draw of it: a rotated box or a polygon.
 
     `drawn` is by path, of an image of (height, width). Objects belong together where their boxes overlap most. Raise
@@ -133,13 +133,15 @@ def joined(drawn: Mapping[str, Annotation], shape: tuple[int, int]) -> Objects:
     flat = [thing.box for thing in plain.things if thing.box]
     if len(flat) != len(plain.things):
         raise BadRecord(first, f"expected a box of each of {len(plain.things)} objects, found {len(flat)}")
-    found = [
+    objects = [
         Object(label=thing.label, box=box, attrs=thing.attrs) for box, thing in zip(flat, plain.things, strict=True)
     ]
     for path, annotation in others:
         oblique = [thing.rotated for thing in annotation.things if thing.rotated]
         rings = [thing.points for thing in annotation.things if len(thing.points) >= 6]
-        edges = [around(corners(one)) for one in oblique] or list(map(around, rings))
-        for i, j in enumerate(matched(flat, edges, path)):
-            found[i] = replace(found[i], rotated=oblique[j]) if oblique else replace(found[i], polygons=(rings[j],))
-    return kept(found, lambda one: replace(one, box=fitted(one.box, shape, first)[0]))
+        edges = [bounding_box(corners(item)) for item in oblique] or list(map(bounding_box, rings))
+        for i, j in enumerate(match_boxes(flat, edges, path)):
+            objects[i] = (
+                replace(objects[i], rotated=oblique[j]) if oblique else replace(objects[i], polygons=(rings[j],))
+            )
+    return collect_objects(objects, lambda item: replace(item, box=fit_box(item.box, shape, first)[0]))

@@ -36,12 +36,12 @@ def parse(data: bytes, path: str, shape: tuple[int, int], classes: int) -> list[
 
     Raise BadRecord, naming `path` and the line, for one that is not five numbers or of a class that is none.
     """
-    found: list[tuple[int, Box]] = []
+    parsed: list[tuple[int, Box]] = []
     for number, line, values in _lines(data):
         if len(values) != 5 or not all(map(math.isfinite, values)):
             raise BadRecord(path, f"line {number}: expected class and four numbers, found {line[:80]!r}")
-        found.append((_label(values[0], line, number, path, range(classes)), _box(values[1:], shape)))
-    return found
+        parsed.append((_label(values[0], line, number, path, range(classes)), _box(values[1:], shape)))
+    return parsed
 
 
 def outlines(data: bytes, path: str, shape: tuple[int, int], labels: Sequence[int]) -> list[Outline]:
@@ -50,7 +50,7 @@ def outlines(data: bytes, path: str, shape: tuple[int, int], labels: Sequence[in
     The class n of a line is `labels[n]`. Raise BadRecord, naming `path` and the line, for one that is neither.
     """
     height, width = shape
-    found = []
+    outlines = []
     for number, line, values in _lines(data):
         if len(values) not in (5, *range(7, len(values) + 1, 2)) or not all(map(math.isfinite, values)):
             raise BadRecord(
@@ -59,15 +59,15 @@ def outlines(data: bytes, path: str, shape: tuple[int, int], labels: Sequence[in
         label = labels[_label(values[0], line, number, path, range(len(labels)))]
         if len(values) == 5:
             left, top, right, bottom = _box(values[1:], shape)
-            found.append(Outline(label, (left, top, right, top, right, bottom, left, bottom), upright=True))
+            outlines.append(Outline(label, (left, top, right, top, right, bottom, left, bottom), upright=True))
         else:
             sides = (width, height) * (len(values) // 2)
             ring = tuple(value * side for value, side in zip(values[1:], sides, strict=True))
-            found.append(Outline(label, ring, upright=False))
-    return found
+            outlines.append(Outline(label, ring, upright=False))
+    return outlines
 
 
-def variety(tree: Tree, paths: Sequence[str]) -> str:
+def annotation_kind(tree: Tree, paths: Sequence[str]) -> str:
     """Return what the first text with an object has: boxes, turned boxes or polygons."""
     for path in paths:
         for _, _, values in _lines(tree.head(path, SNIFFED)):
@@ -95,13 +95,13 @@ def class_list(name: str, tree: Tree, path: str) -> tuple[str, ...]:
     if not _YAML.fullmatch(name):
         return ()
     text = _text(tree.read(path))
-    if (found := _NAMES.search(text)) is None:
+    if (match := _NAMES.search(text)) is None:
         return ()
-    if (inline := found["flow"] if found["map"] is None else found["map"]) is not None:
+    if (inline := match["flow"] if match["map"] is None else match["map"]) is not None:
         items = [item.strip().strip("\"'") for item in inline.split(",") if item.strip()]
-        return tuple(item if found["map"] is None else item.partition(":")[2].strip(" \"'") for item in items)
+        return tuple(item if match["map"] is None else item.partition(":")[2].strip(" \"'") for item in items)
     items = []
-    for line in text[found.end() :].lstrip("\n").splitlines():
+    for line in text[match.end() :].lstrip("\n").splitlines():
         if (item := _ITEM.fullmatch(line)) is None:
             break
         items.append(item[2].strip().strip("\"'"))
@@ -126,10 +126,10 @@ def _value(word: str) -> float:
         return math.nan
 
 
-def _label(value: float, line: str, number: int, path: str, known: range) -> int:
-    if not (value.is_integer() and 0 <= value < len(known)):  # a float is sought in a range one by one
+def _label(value: float, line: str, number: int, path: str, classes: range) -> int:
+    if not (value.is_integer() and 0 <= value < len(classes)):  # a float is sought in a range one by one
         raise BadRecord(
-            path, f"line {number}: expected a class from 0 to {len(known) - 1}, found {line.split()[0][:20]}"
+            path, f"line {number}: expected a class from 0 to {len(classes) - 1}, found {line.split()[0][:20]}"
         )
     return int(value)
 

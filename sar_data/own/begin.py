@@ -20,7 +20,7 @@ from sar_data.own.evidence import Evidence, class_values, evidence_of, spread
 from sar_data.own.guess import POLARIZATIONS, completed, is_open
 from sar_data.own.images import is_image
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey
-from sar_data.raster import mixed
+from sar_data.raster import any_format
 from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
@@ -162,7 +162,7 @@ def _one_set(tree: Tree, found: Survey, beside: Sequence[str]) -> Iterator[str]:
     kinds: dict[str, set[str]] = {}
     for unit in spread(list(found.chips), LOOKED_AT):
         with suppress(SarDataError):
-            (bands, _, _), dtype = mixed.header(tree, unit)
+            (bands, _, _), dtype = any_format.header(tree, unit)
             kinds.setdefault(f"{bands} band{'s' * (bands > 1)} of {dtype}", set()).add(unit.partition("/")[0])
     if len(kinds) > 1:
         several = "; ".join(f"{kind} in {few(sorted(where))}" for kind, where in kinds.items())

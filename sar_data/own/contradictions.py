@@ -16,7 +16,7 @@ from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import Plan, read, scan
 from sar_data.own.survey import Survey
 from sar_data.progress import WARNING
-from sar_data.raster import mixed, tiff
+from sar_data.raster import any_format, tiff
 from sar_data.record import Image
 from sar_data.spec import DatasetSpec, Tree
 
@@ -88,7 +88,7 @@ def _scales(said: Declaration, spec: DatasetSpec, notes: Noted) -> Iterator[str]
 
 def _places(tree: Tree, said: Declaration, samples: Sequence[Sequence[str]]) -> Iterator[str]:
     """Say that declared coordinates are not used, where files have a place."""
-    placed = [path for path, *_ in samples if said.x_column and mixed.is_tiff(path) and _is_placed(tree, path)]
+    placed = [path for path, *_ in samples if said.x_column and any_format.is_tiff(path) and _is_placed(tree, path)]
     if placed:
         yield f"x_column, y_column: images with a georeference, such as {placed[0]}, keep their own place"
 
@@ -105,7 +105,7 @@ def _images(tree: Tree, plan: Plan, units: Sequence[str]) -> list[Image]:
     for unit in units:
         try:
             (record,) = scan(tree, unit, plan)
-            (bands, height, width), _ = mixed.header(tree, record.files[0].path)
+            (bands, height, width), _ = any_format.header(tree, record.files[0].path)
             if bands * height * width <= MOST_PIXELS:
                 images.append(read(tree, record, plan).image)
         except SarDataError:  # which the build refuses or leaves out

@@ -15,7 +15,7 @@ from sar_data.own.declaration import Declaration
 from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import footprint_of
 from sar_data.own.survey import Survey
-from sar_data.raster import mixed, tiff
+from sar_data.raster import any_format, tiff
 from sar_data.record import FARTHEST, IGNORE, Image, Record
 from sar_data.spec import Tree
 from sar_data.split.neighbours import boxes_of, find_near
@@ -123,8 +123,8 @@ def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence
     for unit in spread(list(found.chips), MOST_HEADS):
         chip = found.chips[unit]
         try:
-            (bands, height, width), dtype = mixed.header(tree, chip.files[0])
-            place = tiff.georeference(tree, chip.files[0]) if mixed.is_tiff(chip.files[0]) else (None, None)
+            (bands, height, width), dtype = any_format.header(tree, chip.files[0])
+            place = tiff.georeference(tree, chip.files[0]) if any_format.is_tiff(chip.files[0]) else (None, None)
         except SarDataError:
             unreadable += 1
             continue
@@ -165,10 +165,10 @@ def _looked_at(tree: Tree, paths: Sequence[str]) -> list[Image]:
     images: list[Image] = []
     for path in paths:
         try:
-            (bands, height, width), _ = mixed.header(tree, path)
+            (bands, height, width), _ = any_format.header(tree, path)
             if bands * height * width > MOST_PIXELS:
                 continue
-            image = mixed.read(tree.read(path), path).image
+            image = any_format.read(tree.read(path), path).image
         except SarDataError:
             continue
         if not images or image.dtype == images[0].dtype:
@@ -198,7 +198,7 @@ def _mask_values(tree: Tree, paths: Sequence[str]) -> Counter[int]:
     counts: Counter[int] = Counter()
     for path in paths:
         try:
-            mask = mixed.codes(tree.read(path), path)
+            mask = any_format.codes(tree.read(path), path)
         except BadRecord:
             continue
         if len(mask) != 1 or mask.dtype.kind not in "iu":

@@ -12,7 +12,7 @@ from typing import Any
 
 from sar_data.errors import SarDataError, SourceError
 from sar_data.labels.masks import SUFFIXES as MASK_SUFFIXES
-from sar_data.labels.masks import folders_of_masks
+from sar_data.labels.masks import mask_folders
 from sar_data.naming import few
 from sar_data.own.declaration import Declaration, Labels
 from sar_data.own.images import (
@@ -91,7 +91,7 @@ def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
         if named := [stem for stem in stems if stem.endswith(suffix) and stem.removesuffix(suffix) in stems]:
             return {"mask_suffix": suffix}, f"{len(named):,} masks named as an image and {suffix}{beside}"
     everywhere = [path for path in paths_of(tree) if is_image(path)]
-    tops = Counter(folders_of_masks(everywhere).values())
+    tops = Counter(mask_folders(everywhere).values())
     names = {folder.rpartition("/")[2] for folder in tops}
     if len(names) != 1:
         return None
@@ -241,7 +241,7 @@ def _task(tree: Tree, declaration: Declaration) -> Guess | None:
         task = task or ("multilabel" if several else "classification")
         return {"task": task}, f"labels of the {declaration.labels}: {task}"
     found = survey(tree, declaration)
-    if not declaration.labels and (masks := set(folders_of_masks(list(found.chips)).values())):
+    if not declaration.labels and (masks := set(mask_folders(list(found.chips)).values())):
         remedy = "give `masks=…` and `mask_suffix=…`, or `labels=folders`, or `task=none`"
         return {}, f"{few(sorted(masks))} looks like a folder of masks, but no image has the names in it: {remedy}"
     classes = {name for _, name in found.folders.values()}

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from sar_data.labels.lists import LONGEST
 from sar_data.labels.splits import split_of
 from sar_data.own.declaration import Declaration
-from sar_data.raster.mixed import ENDINGS
+from sar_data.raster.any_format import ENDINGS
 from sar_data.spec import Tree
 
 DEEPEST = 32  # levels of folders

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from sar_data.errors import SarDataError
-from sar_data.raster import mixed, tiff
+from sar_data.raster import any_format, tiff
 from sar_data.spec import Tree
 
 _NOTE = re.compile(r'sample="(\d{1,5})" role="(description|scale|offset)">([^<]{1,40})<')
@@ -56,8 +56,8 @@ def _of(tree: Tree, files: Sequence[str]) -> tuple[tuple[str, ...], Scaling]:
     scale: list[float] = []
     offset: list[float] = []
     for path in files:
-        (bands, _, _), _ = mixed.header(tree, path)
-        text = tiff.metadata(tree, path) if mixed.is_tiff(path) else ""
+        (bands, _, _), _ = any_format.header(tree, path)
+        text = tiff.metadata(tree, path) if any_format.is_tiff(path) else ""
         said = {(role, int(band)): value.strip() for band, role, value in _NOTE.findall(text)}
         names += [said.get(("description", band), "") for band in range(bands)]
         scale += [_number(said.get(("scale", band)), 1) for band in range(bands)]

@@ -19,7 +19,7 @@ from sar_data.own.guess import POLARIZATIONS, completed, is_open
 from sar_data.own.images import Chip
 from sar_data.own.reading import Plan, read, scan, units_of
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey
-from sar_data.raster import mixed, tiff
+from sar_data.raster import any_format, tiff
 from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree, Unit
 from sar_data.split import blocks, group, parse, random, stratified
 from sar_data.split import declared as by_declaration
@@ -70,7 +70,7 @@ def fit(
     declaration, guessed = completed(tree, said)
     found = survey(tree, declaration)
     if not found.chips:
-        kinds, where = ", ".join(mixed.ENDINGS), declaration.images or "the folder"
+        kinds, where = ", ".join(any_format.ENDINGS), declaration.images or "the folder"
         endings = Counter(path.rpartition(".")[2] for path in paths_of(tree) if "." in path)
         others = few([f"{n:,} .{ending}" for ending, n in endings.most_common()])
         absent = next((f": {row.where} names {row.image:.120}" for row in found.absent.values()), "")
@@ -178,7 +178,7 @@ def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:
     flaw: BadRecord | None = None
     for chip in found.chips.values():
         try:
-            (count, height, width), dtype = mixed.header(tree, chip.files[0])
+            (count, height, width), dtype = any_format.header(tree, chip.files[0])
         except BadRecord as error:  # which scan refuses or leaves out
             flaw = flaw or error
             continue
@@ -235,7 +235,7 @@ def _units_by(dtype: str, otherwise: Unit | None) -> tuple[Unit, ...] | None:
 def _which_unit(tree: Tree, chip: Chip) -> str:
     """Return the question for a unit that nobody said, with the values of one image as evidence."""
     path = chip.files[0]
-    values = Values.of(mixed.read(tree.read(path), path).image)
+    values = Values.of(any_format.read(tree.read(path), path).image)
     shown = f" In {path} {values.sentence()}." if values else ""
     units = ", ".join(get_args(Unit))
     return f"unit: expected one of {units}, found none.{shown} Give `unit=…`, or write it into dataset.toml"
@@ -297,7 +297,7 @@ def _splits(tree: Tree, declaration: Declaration, found: Survey) -> dict[str, Sp
     offered["random"] = random.Random()
     if declaration.group or any(row.group for row in found.rows.values()):
         offered["group"] = group.Group()
-    placed = tiff.georeference(tree, chip.files[0]) if mixed.is_tiff(chip.files[0]) else (None, None)
+    placed = tiff.georeference(tree, chip.files[0]) if any_format.is_tiff(chip.files[0]) else (None, None)
     if None not in placed or declaration.x_column:
         offered["blocks"] = blocks.Blocks()
     if declaration.split is None:

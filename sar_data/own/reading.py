@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.labels.discovery import Drawn
+from sar_data.labels.discovery import ImageObjects
 from sar_data.naming import few
 from sar_data.own.classes import index_of, labels_of
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import Chip
 from sar_data.own.rows import Row, split_of, time_of
 from sar_data.own.survey import Survey, survey
-from sar_data.raster import mixed, tiff
+from sar_data.raster import any_format, tiff
 from sar_data.record import IGNORE, Date, Mask, Record, Sample, SourceFile
 from sar_data.spec import Tree
 
@@ -90,7 +90,7 @@ def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     said = plan.declaration
     frames, suffixes = len(said.frame_suffixes), len(said.band_suffixes)
     count = max(frames, 1) * max(suffixes, 1)
-    parts = [mixed.read(tree.read(file.path), file.path) for file in record.files[:count]]
+    parts = [any_format.read(tree.read(file.path), file.path) for file in record.files[:count]]
     shapes = {part.image.shape for part in parts}
     if len(shapes) > 1:
         raise BadRecord(record.files[0].path, f"expected files of one shape, found {few(sorted(map(str, shapes)))}")
@@ -106,21 +106,21 @@ def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     return Sample(image=image, mask=mask, nodata=nodata, fallbacks=sum(part.fallbacks for part in parts))
 
 
-def _drawn(plan: Plan, found: Survey, unit: str, shape: tuple[int, int]) -> Drawn:
+def _drawn(plan: Plan, found: Survey, unit: str, shape: tuple[int, int]) -> ImageObjects:
     """Return the objects of a sample, and the files that say so; none where there are no boxes."""
     if found.boxes is None:
-        return Drawn((), ())
+        return ImageObjects((), ())
     annotated = next((path for path in found.chips[unit].files if path in found.boxes.pictures), None)
     if annotated is None:
         raise BadRecord(unit, "expected an image that the boxes can be of, found one of another ending")
-    return found.boxes.drawn(annotated, shape, [name.lower() for name in plan.classes])
+    return found.boxes.read_objects(annotated, shape, [name.lower() for name in plan.classes])
 
 
 def _shape(tree: Tree, chip: Chip, bands: int) -> tuple[int, int]:
     """Return the (height, width) of a sample; raise BadRecord where its files differ."""
     first: tuple[int, int] | None = None
     for path in chip.files:
-        (count, height, width), _ = mixed.header(tree, path)
+        (count, height, width), _ = any_format.header(tree, path)
         if count != bands:
             raise BadRecord(path, f"expected {bands} band{'s' * (bands > 1)}, found {count}")
         first = first or (height, width)
@@ -133,7 +133,7 @@ def _shape(tree: Tree, chip: Chip, bands: int) -> tuple[int, int]:
 
 def _georeference(tree: Tree, chip: Chip) -> Place:
     """Return (crs, transform) of the files; raise BadRecord where they are of different places."""
-    places = {path: tiff.georeference(tree, path) for path in chip.files if mixed.is_tiff(path)}
+    places = {path: tiff.georeference(tree, path) for path in chip.files if any_format.is_tiff(path)}
     if len(set(places.values())) > 1:
         path = next(path for path, place in places.items() if place != places[chip.files[0]])
         raise BadRecord(path, f"expected the georeference of {chip.files[0]}, found another")
@@ -213,7 +213,7 @@ def _footprint(
 
 def _mask(tree: Tree, path: str, plan: Plan) -> Mask:
     """Return the class of each pixel; raise BadRecord for a value that is no class and not 255."""
-    image = mixed.codes(tree.read(path), path)
+    image = any_format.codes(tree.read(path), path)
     if len(image) != 1 or image.dtype.kind not in "iub":
         raise BadRecord(path, f"expected a mask of one band of whole numbers, found {len(image)} of {image.dtype}")
     values = plan.declaration.mask_values or tuple(range(len(plan.classes)))

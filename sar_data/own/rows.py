@@ -16,7 +16,7 @@ from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.labels.table import SEPARATORS, read_table
 from sar_data.naming import few
 from sar_data.own.images import SPLITS
-from sar_data.raster.mixed import ENDINGS
+from sar_data.raster.any_format import ENDINGS
 from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
 from sar_data.text import decoded

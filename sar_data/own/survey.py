@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.labels.discovery import Found, discover
+from sar_data.labels.discovery import AnnotatedImages, discover
 from sar_data.labels.lists import list_names
 from sar_data.naming import few, meant
 from sar_data.own.declaration import Declaration
@@ -60,7 +60,7 @@ class Survey:
     folders: Mapping[str, tuple[str | None, str | None]]
     masks: Mapping[str, str]
     lists: Mapping[str, str]
-    boxes: Found | None
+    boxes: AnnotatedImages | None
     undated: str | None
     unplaced: tuple[str, str] | None
     used: Mapping[str, str]
@@ -140,12 +140,12 @@ def survey(tree: Tree, declaration: Declaration) -> Survey:
 
 
 @lru_cache(maxsize=4)
-def boxes_of(tree: Tree) -> Found | None:
+def boxes_of(tree: Tree) -> AnnotatedImages | None:
     """Return the boxes of a tree in any form, found once a process; images of one name may lie in several folders."""
     return discover(tree, unique=False)
 
 
-def _boxes(tree: Tree, declaration: Declaration) -> Found | None:
+def _boxes(tree: Tree, declaration: Declaration) -> AnnotatedImages | None:
     """Return the boxes that are declared; raise SourceError where none are, or others."""
     if declaration.task != "detection":
         return None

@@ -14,33 +14,33 @@ from sar_data.record import Image, Mask
 Ring = tuple[float, ...]
 
 NAMES = {"GTiff": "TIFF", "JPEG": "JPEG", "PNG": "PNG"}
-MOST_PIXELS = 1 << 30  # more than any scene of the field; a header that claims more is not believed
+MAX_PIXELS = 1 << 30  # more than any scene of the field; a header that claims more is not believed
 DAMAGED = ("Corrupt JPEG data", "Premature end")  # libjpeg's warnings of pixels that it had to invent
 _MEMORY_FILE = re.compile(r"(/vsimem/)?[0-9a-f-]{36}(/[0-9a-f-]{36})?(\.\w+)?(, |: )?")
 
 
-def decoded(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, int, int], str] | None = None) -> Image:
+def decode(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, int, int], str] | None = None) -> Image:
     """Return [band, y, x] as `driver` decodes it: no other driver is asked, and no file beside it is looked for.
 
     `expected` is the shape and dtype that the header promised. Raise BadRecord, naming `name`.
     """
     try:
         try:
-            pixels, found = _opened(data, driver, expected, strict=True)
+            pixels, kind = _read_pixels(data, driver, expected, strict=True)
         except Exception as error:
             # libjpeg fills up what is missing and warns; its other warnings are of odd headers, not of pixels.
             if driver != "JPEG" or any(damage in str(error.__cause__) for damage in DAMAGED):
                 raise
-            pixels, found = _opened(data, driver, expected, strict=False)
+            pixels, kind = _read_pixels(data, driver, expected, strict=False)
     except Exception as error:
         # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
-        raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {_said(error)}") from error
+        raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {_gdal_reason(error)}") from error
     if pixels is None:
-        raise BadRecord(name, f"expected {expected}, as its header says, GDAL finds {found}")
+        raise BadRecord(name, f"expected {expected}, as its header says, GDAL finds {kind}")
     return pixels
 
 
-def _opened(
+def _read_pixels(
     data: bytes, driver: str, expected: tuple[tuple[int, int, int], str] | None, *, strict: bool
 ) -> tuple[Image | None, str]:
     """Return the pixels, None where they are not of the expected kind, and what kind they are."""
@@ -56,12 +56,12 @@ def _opened(
             return source.read() if fits else None, f"{shape} of {sorted(types)}"
 
 
-def _said(error: BaseException) -> str:
+def _gdal_reason(error: BaseException) -> str:
     """Return GDAL's reason without the name of the file in memory."""
     return _MEMORY_FILE.sub("", str(error.__cause__ or error))
 
 
-def burnt(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[int, int]) -> Mask:
+def rasterize(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[int, int]) -> Mask:
     """Return the mask uint8 [y, x] of (polygons, value); a polygon is an outer ring and its holes, in pixels.
 
     A pixel belongs to a polygon that holds its centre; later ones cover earlier ones, and where none is, the mask is 0.
@@ -69,7 +69,7 @@ def burnt(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[i
     import rasterio.features
 
     geometries = [
-        ({"type": "MultiPolygon", "coordinates": [[_closed(ring) for ring in rings] for rings in polygons]}, value)
+        ({"type": "MultiPolygon", "coordinates": [[_close_ring(ring) for ring in rings] for rings in polygons]}, value)
         for polygons, value in shapes
     ]
     if not geometries:
@@ -78,12 +78,12 @@ def burnt(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[i
     return mask
 
 
-def _closed(ring: Ring) -> list[tuple[float, float]]:
+def _close_ring(ring: Ring) -> list[tuple[float, float]]:
     points = list(zip(ring[::2], ring[1::2], strict=True))
     return [*points, points[0]]
 
 
-def encoded(image: Image, driver: str) -> bytes:
+def encode(image: Image, driver: str) -> bytes:
     """Return the file in which GDAL's JPEG or PNG driver stores an 8-bit image [band, y, x]."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning

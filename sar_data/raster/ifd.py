@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from sar_data.raster.parts import Parts
+from sar_data.raster.file_parts import FileParts
 
 # Field types by their code; rationals and directories of other kinds say nothing that we need.
 KINDS = {1: ("B", 1), 2: ("B", 1), 3: ("H", 2), 4: ("I", 4), 6: ("b", 1), 7: ("B", 1), 8: ("h", 2), 9: ("i", 4)}
 KINDS |= {11: ("f", 4), 12: ("d", 8), 16: ("Q", 8)}
-MOST_ENTRIES = 65_535  # what a classic TIFF can count; no BigTIFF has more
+MAX_ENTRIES = 65_535  # what a classic TIFF can count; no BigTIFF has more
 
 
 class Malformed(Exception):
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     length: int
 
 
-def directory(file: Parts) -> tuple[str, dict[int, Entry]]:
+def read_directory(file: FileParts) -> tuple[str, dict[int, Entry]]:
     """Return the byte order (< or >) and the entries of the first directory, wherever it lies; raise Malformed.
 
     Values are not looked at yet: they may lie anywhere, even beyond the end. Classic TIFF and BigTIFF, both orders.
@@ -49,7 +49,7 @@ def directory(file: Parts) -> tuple[str, dict[int, Entry]]:
     if not length:
         raise Malformed(f"truncated or malformed: no TIFF directory in {file.size:,} bytes")
     start += struct.calcsize(count)
-    table = file.part(start, start + length * width) if length <= MOST_ENTRIES else b""
+    table = file.part(start, start + length * width) if length <= MAX_ENTRIES else b""
     if len(table) < length * width:
         raise Malformed(f"truncated or malformed: a directory of {length} entries ends beyond {file.size:,} bytes")
     entries: dict[int, Entry] = {}
@@ -63,7 +63,7 @@ def directory(file: Parts) -> tuple[str, dict[int, Entry]]:
     return order, entries
 
 
-def values(file: Parts, entries: dict[int, Entry], tag: int) -> bytes:
+def read_values(file: FileParts, entries: dict[int, Entry], tag: int) -> bytes:
     """Return the values of a tag as they are stored, none where it is absent; raise Malformed where they are cut."""
     entry = entries.get(tag)
     if entry is None:
@@ -74,17 +74,19 @@ def values(file: Parts, entries: dict[int, Entry], tag: int) -> bytes:
     return raw
 
 
-def numbers(file: Parts, entries: dict[int, Entry], tag: int) -> tuple[float, ...]:
+def read_numbers(file: FileParts, entries: dict[int, Entry], tag: int) -> tuple[float, ...]:
     """Return the values of a tag as numbers, none where it is absent; raise Malformed where they are cut off."""
     entry = entries.get(tag)
     return (
-        () if entry is None else struct.unpack(f"{entry.order}{entry.length}{entry.code}", values(file, entries, tag))
+        ()
+        if entry is None
+        else struct.unpack(f"{entry.order}{entry.length}{entry.code}", read_values(file, entries, tag))
     )
 
 
-def integers(file: Parts, entries: dict[int, Entry], tag: int, *default: int) -> list[int]:
+def read_integers(file: FileParts, entries: dict[int, Entry], tag: int, *default: int) -> list[int]:
     """Return the values of a tag, or `default`; raise Malformed where there are none, or no whole numbers from 0 on."""
-    found = numbers(file, entries, tag) or default
-    if not found or any(not isinstance(value, int) or value < 0 for value in found):
+    values_found = read_numbers(file, entries, tag) or default
+    if not values_found or any(not isinstance(value, int) or value < 0 for value in values_found):
         raise Malformed(f"malformed: tag {tag} is missing or no whole number")
-    return [int(value) for value in found]
+    return [int(value) for value in values_found]

@@ -11,8 +11,8 @@ import zlib
 import numpy as np
 
 from sar_data.errors import BadRecord
-from sar_data.raster.gdal import MOST_PIXELS, decoded
-from sar_data.raster.parts import Parts
+from sar_data.raster.file_parts import FileParts
+from sar_data.raster.gdal import MAX_PIXELS, decode
 from sar_data.raster.streams import check_deflated
 from sar_data.record import Image
 from sar_data.spec import Tree
@@ -21,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # every SOF marker; the three others are tables
 _ENDS = (0x00, 0xD9, 0xDA)  # no marker, the end of the image, the beginning of its pixels: no frame comes any more
-MOST_SEGMENTS = 1 << 14  # before a frame: cameras write some, a colour profile a few hundred
+MAX_SEGMENTS = 1 << 14  # before a frame: cameras write some, a colour profile a few hundred
 BLOCK = 1 << 16
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -30,30 +30,30 @@ _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), 
 
 def dimensions(tree: Tree, path: str) -> tuple[int, int]:
     """Return (height, width) of a JPEG or PNG by its header, wherever it lies; raise BadRecord. No pixel is read."""
-    return _dimensions(Parts.at(tree, path), path)
+    return _dimensions(FileParts.at(tree, path), path)
 
 
-def _dimensions(file: Parts, name: str) -> tuple[int, int]:
+def _dimensions(file: FileParts, name: str) -> tuple[int, int]:
     if file.head[:8] == PNG and file.head[12:16] == b"IHDR" and len(file.head) >= 24:
         return int.from_bytes(file.head[20:24], "big"), int.from_bytes(file.head[16:20], "big")
     # A JPEG's frame may stand behind a preview, a colour profile or whatever else its segments hold.
     at = 2 if file.head[:3] == JPEG else file.size
-    for _ in range(MOST_SEGMENTS):
+    for _ in range(MAX_SEGMENTS):
         segment = file.part(at, at + 9)
         if len(segment) < 9 or segment[0] != 0xFF or segment[1] in _ENDS:
             break
         if segment[1] in _FRAMES:
             return int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
-        at = _marker(file, at) if segment[1] == 0xFF else at + 2 + int.from_bytes(segment[2:4], "big")
+        at = _find_marker(file, at) if segment[1] == 0xFF else at + 2 + int.from_bytes(segment[2:4], "big")
     raise BadRecord(name, f"expected a JPEG or PNG, found {file.head[:16]!r}: no frame in {file.size:,} bytes")
 
 
-def _marker(file: Parts, at: int) -> int:
+def _find_marker(file: FileParts, at: int) -> int:
     """Return where a marker begins that any number of fill bytes 0xFF stand before."""
     size = 64  # doubled, since most often there is one
     while block := file.part(at, at + size):
-        if rest := block.lstrip(b"\xff"):
-            return at + len(block) - len(rest) - 1
+        if remaining := block.lstrip(b"\xff"):
+            return at + len(block) - len(remaining) - 1
         at, size = at + len(block), min(2 * size, BLOCK)
     return at
 
@@ -63,18 +63,18 @@ def read(data: bytes, name: str, *, shape: tuple[int, int] | None = None) -> Ima
 
     `shape` is the (height, width) that is expected, such as that of an annotation.
     """
-    found = _dimensions(Parts.of(data), name)
-    if shape is not None and found != shape:
-        wanted = f"{shape[0]}x{shape[1]} pixels, as its annotation says"
-        raise BadRecord(name, f"expected {wanted}, found {found[0]}x{found[1]}")
-    if not 0 < found[0] * found[1] <= MOST_PIXELS:
-        raise BadRecord(name, f"expected an image, found a header that claims {found[0]:,}x{found[1]:,} pixels")
+    size = _dimensions(FileParts.of(data), name)
+    if shape is not None and size != shape:
+        expected = f"{shape[0]}x{shape[1]} pixels, as its annotation says"
+        raise BadRecord(name, f"expected {expected}, found {size[0]}x{size[1]}")
+    if not 0 < size[0] * size[1] <= MAX_PIXELS:
+        raise BadRecord(name, f"expected an image, found a header that claims {size[0]:,}x{size[1]:,} pixels")
     if data[:8] == PNG:
-        check_deflated(name, [_stream(data, name)], [_bytes(data, name)])
-    return decoded(data, name, "PNG" if data[:8] == PNG else "JPEG")
+        check_deflated(name, [_zlib_stream(data, name)], [_row_bytes(data, name)])
+    return decode(data, name, "PNG" if data[:8] == PNG else "JPEG")
 
 
-def _bytes(data: bytes, name: str) -> int:
+def _row_bytes(data: bytes, name: str) -> int:
     """Return how many bytes the rows of a PNG are: each begins with a byte that names its filter."""
     size, width, height, depth, colour, _, _, interlaced = struct.unpack(">I4xIIBBBBB", data[8:29])
     if size != 13 or (channels := _CHANNELS.get(colour)) is None or depth not in (1, 2, 4, 8, 16):
@@ -84,7 +84,7 @@ def _bytes(data: bytes, name: str) -> int:
     return sum(rows * (1 + -(-columns * channels * depth // 8)) for rows, columns in sides if columns)
 
 
-def _stream(data: bytes, name: str) -> bytes:
+def _zlib_stream(data: bytes, name: str) -> bytes:
     """Return the zlib stream of a PNG; raise BadRecord unless every chunk is whole, which GDAL does not look at."""
     at, kind, stream = 8, b"", []
     while kind != b"IEND":

@@ -40,7 +40,7 @@ def write(
     try:
         with warnings.catch_warnings(), rasterio.Env(**OPTIONS):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(plain, "w", **profile, **layout, **_placed(place)) as file:
+            with rasterio.open(plain, "w", **profile, **layout, **_place_options(place)) as file:
                 for top in range(0, height, BLOCK):
                     bottom = min(top + BLOCK, height)
                     file.write(rows(top, bottom), 1, window=Window(0, top, width, bottom - top))
@@ -55,21 +55,21 @@ def write(
     except (OSError, RasterioError) as error:
         raise TargetError(f"{path}: cannot write the map: {error}") from error
     finally:
-        for left in (plain, partial):
-            left.unlink(missing_ok=True)
+        for temporary in (plain, partial):
+            temporary.unlink(missing_ok=True)
 
 
-def _placed(place: Place) -> dict[str, Any]:
+def _place_options(place: Place) -> dict[str, Any]:
     """Return what rasterio takes of a place."""
     from rasterio import Affine
     from rasterio.control import GroundControlPoint
 
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if place.controls:
-        found["gcps"] = [GroundControlPoint(row, col, x, y, z) for row, col, x, y, z in place.controls]
+        options["gcps"] = [GroundControlPoint(row, col, x, y, z) for row, col, x, y, z in place.controls]
     if place.transform:
-        found["transform"] = Affine(*place.transform)
-    return found | ({"crs": place.crs} if place.crs else {})
+        options["transform"] = Affine(*place.transform)
+    return options | ({"crs": place.crs} if place.crs else {})
 
 
 def corners(boxes: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float64] | None:
@@ -89,5 +89,5 @@ def degrees(points: npt.NDArray[np.float64], crs: str) -> npt.NDArray[np.float64
     import rasterio.warp
 
     flat = points.reshape(-1, 2)
-    found = np.array(rasterio.warp.transform(crs, WGS84, flat[:, 0], flat[:, 1])).T
-    return found.reshape(points.shape)
+    transformed = np.array(rasterio.warp.transform(crs, WGS84, flat[:, 0], flat[:, 1])).T
+    return transformed.reshape(points.shape)

@@ -8,23 +8,23 @@ import math
 import numpy as np
 
 from sar_data.errors import BadRecord, Reading
-from sar_data.raster.parts import HEAD_BYTES, Parts
+from sar_data.raster.file_parts import HEAD_BYTES, FileParts
 from sar_data.record import Image
 from sar_data.spec import Tree
 
-MOST_HEADER = HEAD_BYTES  # bytes: numpy writes 128, and itself believes no more than 10,000
-MOST_BANDS = 8  # of three axes, the one that is that short holds the bands
+MAX_HEADER = HEAD_BYTES  # bytes: numpy writes 128, and itself believes no more than 10,000
+MAX_BANDS = 8  # of three axes, the one that is that short holds the bands
 
 
 def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """Return ((band, y, x), dtype) of an array, without its elements; raise BadRecord."""
-    shape, _, dtype, _ = _header(Parts.at(tree, path), path)
+    shape, _, dtype, _ = _header(FileParts.at(tree, path), path)
     return _bands_first(shape, path)[0], dtype.name
 
 
 def read(data: bytes, name: str) -> Image:
     """Return the array [band, y, x], native-endian; bands may come first or last. Raise BadRecord."""
-    shape, fortran, dtype, start = _header(Parts.of(data), name)
+    shape, fortran, dtype, start = _header(FileParts.of(data), name)
     need = math.prod(shape) * dtype.itemsize
     if len(data) - start != need:
         raise BadRecord(name, f"expected {need:,} bytes of {shape} {dtype}, found {len(data) - start:,}")
@@ -34,8 +34,8 @@ def read(data: bytes, name: str) -> Image:
     return np.ascontiguousarray(array, dtype.newbyteorder("="))
 
 
-def _header(file: Parts, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
-    stream = io.BytesIO(file.part(0, MOST_HEADER))
+def _header(file: FileParts, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
+    stream = io.BytesIO(file.part(0, MAX_HEADER))
     with Reading(name, "a .npy array of version 1 or 2"):
         version = np.lib.format.read_magic(stream)
         parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
@@ -51,8 +51,8 @@ def _bands_first(shape: tuple[int, ...], name: str) -> tuple[tuple[int, int, int
     """Return (band, y, x) and how the axes go there, None where there is no axis of bands."""
     if len(shape) == 2:
         return (1, *shape), None
-    if len(shape) == 3 and shape[0] <= MOST_BANDS < min(shape[1:]):
+    if len(shape) == 3 and shape[0] <= MAX_BANDS < min(shape[1:]):
         return (shape[0], shape[1], shape[2]), (0, 1, 2)
-    if len(shape) == 3 and shape[2] <= MOST_BANDS < min(shape[:2]):
+    if len(shape) == 3 and shape[2] <= MAX_BANDS < min(shape[:2]):
         return (shape[2], shape[0], shape[1]), (2, 0, 1)
     raise BadRecord(name, f"expected an array [y, x], [band, y, x] or [y, x, band], found {shape}")

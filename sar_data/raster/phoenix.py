@@ -22,7 +22,7 @@ HEAD_BYTES = 4096  # the headers of the public files end well before
 _BEGIN = re.compile(rb"\[PhoenixHeaderVer[\d.]+\]")
 _END = re.compile(rb"\[EndofPhoenixHeader\][ \t]*\r?\n?")
 _LINE = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*(.*?)\s*")
-MOST_FACTOR = 1e12  # beyond any calibration, and far from what a float32 holds
+MAX_FACTOR = 1e12  # beyond any calibration, and far from what a float32 holds
 _STEPS = 65536  # of a scene's magnitude
 
 
@@ -48,12 +48,12 @@ def header(head: bytes, size: int, name: str) -> Header:
     if end is None:
         raise BadRecord(name, f"expected [EndofPhoenixHeader] in the first {HEAD_BYTES} bytes, found none: truncated?")
     text = head[begin.end() : end.start()].decode("latin-1")
-    fields = {found[1]: found[2] for line in text.splitlines() if (found := _LINE.fullmatch(line))}
-    rows, columns = (_whole(fields, key, name) for key in ("NumberOfRows", "NumberOfColumns"))
-    native = _whole(fields, "native_header_length", name) if "native_header_length" in fields else 0
+    fields = {match[1]: match[2] for line in text.splitlines() if (match := _LINE.fullmatch(line))}
+    rows, columns = (_count(fields, key, name) for key in ("NumberOfRows", "NumberOfColumns"))
+    native = _count(fields, "native_header_length", name) if "native_header_length" in fields else 0
     starts = {end.end() + native}
     if "PhoenixHeaderLength" in fields:
-        starts.add(_whole(fields, "PhoenixHeaderLength", name) + native)
+        starts.add(_count(fields, "PhoenixHeaderLength", name) + native)
     for dtype in (">f4", ">u2"):
         start = size - 2 * rows * columns * np.dtype(dtype).itemsize
         if start in starts and rows and columns:
@@ -67,22 +67,22 @@ def header(head: bytes, size: int, name: str) -> Header:
 
 def read(data: bytes, name: str) -> tuple[Header, Image]:
     """Return the header and float32 pixels: [magnitude and phase, y, x] of a chip, [magnitude, y, x] of a scene."""
-    found = header(data[:HEAD_BYTES], len(data), name)
-    rows, columns = found.shape
-    stored = np.frombuffer(data, found.dtype, offset=found.start).reshape(2, rows, columns)
-    if found.dtype == ">f4":
-        return found, stored.astype(np.float32)
+    parsed = header(data[:HEAD_BYTES], len(data), name)
+    rows, columns = parsed.shape
+    stored = np.frombuffer(data, parsed.dtype, offset=parsed.start).reshape(2, rows, columns)
+    if parsed.dtype == ">f4":
+        return parsed, stored.astype(np.float32)
     try:
-        factor = float(found.fields["SensorCalibrationFactor"])
+        factor = float(parsed.fields["SensorCalibrationFactor"])
     except (KeyError, ValueError):
         factor = math.nan
-    if not 0 < factor <= MOST_FACTOR:
-        told = repr(found.fields.get("SensorCalibrationFactor"))[:60]
-        raise BadRecord(name, f"expected a number SensorCalibrationFactor above 0 in a scene's header, found {told}")
-    return found, (stored[:1] * (factor / _STEPS)).astype(np.float32)
+    if not 0 < factor <= MAX_FACTOR:
+        shown = repr(parsed.fields.get("SensorCalibrationFactor"))[:60]
+        raise BadRecord(name, f"expected a number SensorCalibrationFactor above 0 in a scene's header, found {shown}")
+    return parsed, (stored[:1] * (factor / _STEPS)).astype(np.float32)
 
 
-def _whole(fields: Mapping[str, str], key: str, name: str) -> int:
+def _count(fields: Mapping[str, str], key: str, name: str) -> int:
     try:
         value = int(fields.get(key, ""))
     except ValueError:

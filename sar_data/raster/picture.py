@@ -16,7 +16,7 @@ from sar_data.spec import Tree
 DTYPES = ("uint8", "uint16", "int16", "float32")
 
 
-class Kind(NamedTuple):
+class PixelKind(NamedTuple):
     """What pictures have in common: dtype, (height, width), and whether values below zero occur."""
 
     dtype: str
@@ -29,12 +29,12 @@ def read(tree: Tree, path: str, *, shape: tuple[int, int] | None = None, dtypes:
 
     Three channels are one where they are equal.
     """
-    raster = _stored(tree, path, shape, dtypes)
+    raster = _read_stored(tree, path, shape, dtypes)
     pixels, filled = raster.image()
     return Sample(image=pixels, nodata=filled, fallbacks=int(raster.fallback))
 
 
-def _stored(tree: Tree, path: str, shape: tuple[int, int] | None, dtypes: tuple[str, ...]) -> tiff.Raster:
+def _read_stored(tree: Tree, path: str, shape: tuple[int, int] | None, dtypes: tuple[str, ...]) -> tiff.Raster:
     data = tree.read(path)
     if path.lower().endswith(".png"):
         kinds = tuple(kind for kind in dtypes if kind.startswith("uint"))
@@ -48,20 +48,20 @@ def _stored(tree: Tree, path: str, shape: tuple[int, int] | None, dtypes: tuple[
     return replace(raster, pixels=np.ascontiguousarray(raster.pixels[:1]), filled=raster.filled[:1])
 
 
-def one_kind(tree: Tree, paths: Iterable[str]) -> Kind:
+def single_kind(tree: Tree, paths: Iterable[str]) -> PixelKind:
     """Return the kind of which all these pictures are; raise SourceError where there are several."""
-    found: dict[Kind, str] = {}
+    kinds: dict[PixelKind, str] = {}
     for path in paths:
-        raster = _stored(tree, path, None, DTYPES)
+        raster = _read_stored(tree, path, None, DTYPES)
         height, width = raster.pixels.shape[1:]
         negative = bool(np.any(np.less(raster.image()[0], 0)))
-        found.setdefault(Kind(raster.pixels.dtype.name, (height, width), negative), path)
-    if len(found) != 1:
+        kinds.setdefault(PixelKind(raster.pixels.dtype.name, (height, width), negative), path)
+    if len(kinds) != 1:
         several = "; ".join(
             f"{k.dtype} {k.shape[0]}x{k.shape[1]}{' with values below zero' * k.negative} in {path}"
-            for k, path in found.items()
+            for k, path in kinds.items()
         )
         raise SourceError(
             f"expected pictures of one dtype, size and sign, found {several or 'no picture'}: keep one kind"
         )
-    return next(iter(found))
+    return next(iter(kinds))

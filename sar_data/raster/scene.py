@@ -48,10 +48,10 @@ class Scene:
         self._stack = ExitStack()
         self.files = tuple(files)
         try:
-            opened = [(file, self._stack.enter_context(_opened(file))) for file in files]
-            self._planes = _named(opened, bands)
-            first = opened[0][1]
-            for file, other in opened[1:]:
+            datasets = [(file, self._stack.enter_context(_open_dataset(file))) for file in files]
+            self._planes = _planes_by_name(datasets, bands)
+            first = datasets[0][1]
+            for file, other in datasets[1:]:
                 if (other.shape, other.transform) != (first.shape, first.transform):
                     raise SourceError(f"{file}: expected the pixel grid of {files[0]}, found another one")
             self.height, self.width = (int(side) for side in first.shape)
@@ -96,7 +96,7 @@ class Scene:
         self._stack.close()
 
 
-def _opened(file: str) -> Any:
+def _open_dataset(file: str) -> Any:
     """Return an open dataset of rasterio."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
@@ -114,13 +114,13 @@ def _opened(file: str) -> Any:
     return source
 
 
-def _named(opened: Sequence[tuple[str, Any]], bands: Sequence[str] | None) -> dict[str, tuple[Any, int]]:
+def _planes_by_name(datasets: Sequence[tuple[str, Any]], bands: Sequence[str] | None) -> dict[str, tuple[Any, int]]:
     """Return the name of each band → dataset and number: as it is given, or as the files describe themselves."""
-    planes = [(source, number) for _, source in opened for number in source.indexes]
-    described = [text for _, source in opened for text in source.descriptions]
+    planes = [(source, number) for _, source in datasets for number in source.indexes]
+    described = [text for _, source in datasets for text in source.descriptions]
     names = bands or [text or str(number) for number, text in enumerate(described, 1)]
     if len(names) != len(planes) or len(set(names)) != len(names):
-        raise UsageError(f"{opened[0][0]}: expected {len(planes)} different names of bands, found {few(list(names))}")
+        raise UsageError(f"{datasets[0][0]}: expected {len(planes)} different names of bands, found {few(list(names))}")
     return dict(zip(names, planes, strict=True))
 
 

@@ -30,8 +30,8 @@ def stack(files: Sequence[tuple[str, bytes]], *, shape: tuple[int, int], dtype: 
         filled += raster.filled
         first = first or raster.geo
         # Other bytes may still mean the same place, as in a file that was written anew.
-        if raster.geo != first and (found := tiff.georeference_of(data)) != (
-            wanted := tiff.georeference_of(files[0][1])
+        if raster.geo != first and (georeference := tiff.georeference_of(data)) != (
+            expected := tiff.georeference_of(files[0][1])
         ):
-            raise BadRecord(name, f"expected the georeference of {files[0][0]}, {wanted}, found {found}")
+            raise BadRecord(name, f"expected the georeference of {files[0][0]}, {expected}, found {georeference}")
     return Sample(image=image, nodata=tuple(filled), fallbacks=fallbacks)

@@ -7,30 +7,30 @@ from collections.abc import Iterable
 
 from sar_data.errors import BadRecord
 
-_AT_ONCE = 1 << 20  # bytes: memory stays small whatever a stream claims to become
+_CHUNK = 1 << 20  # bytes: memory stays small whatever a stream claims to become
 
 
 def check_deflated(name: str, streams: Iterable[bytes], need: Iterable[int]) -> None:
     """Raise BadRecord, naming `name`, unless every zlib stream has a sound checksum, an end, and the bytes it needs."""
-    for block, (rest, least) in enumerate(zip(streams, need, strict=False)):
+    for block, (remaining, min_size) in enumerate(zip(streams, need, strict=False)):
         stream, size = zlib.decompressobj(), 0
         try:
             while not stream.eof:
-                grown = stream.decompress(rest, _AT_ONCE)
-                size += len(grown)
-                rest = stream.unconsumed_tail
-                if not rest and not grown and not stream.eof:
+                decompressed = stream.decompress(remaining, _CHUNK)
+                size += len(decompressed)
+                remaining = stream.unconsumed_tail
+                if not remaining and not decompressed and not stream.eof:
                     raise BadRecord(name, f"truncated: the zlib stream of block {block} has no end")
         except zlib.error as error:
             raise BadRecord(name, f"expected a sound zlib stream in block {block}, found: {error}") from None
-        if size < least:
-            raise BadRecord(name, f"truncated: expected {least:,} bytes in block {block}, found {size:,}")
+        if size < min_size:
+            raise BadRecord(name, f"truncated: expected {min_size:,} bytes in block {block}, found {size:,}")
 
 
 def check_jpegs(name: str, streams: Iterable[bytes], tables: bytes) -> None:
     """Raise BadRecord, naming `name`, unless each JPEG of a TIFF, which keeps its common `tables` apart, is whole."""
-    from sar_data.raster.gdal import decoded
+    from sar_data.raster.gdal import decode
 
     for stream in streams:
         # Tables stand between a start and an end of their own, of two bytes each.
-        decoded(tables[:-2] + stream[2:] if tables else stream, name, "JPEG")
+        decode(tables[:-2] + stream[2:] if tables else stream, name, "JPEG")

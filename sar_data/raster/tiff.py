@@ -16,9 +16,9 @@ import numpy as np
 
 from sar_data.dtypes import holds, without
 from sar_data.errors import BadRecord
-from sar_data.raster.gdal import MOST_PIXELS
-from sar_data.raster.ifd import Entry, Malformed, directory, integers, numbers, values
-from sar_data.raster.parts import Parts
+from sar_data.raster.file_parts import FileParts
+from sar_data.raster.gdal import MAX_PIXELS
+from sar_data.raster.ifd import Entry, Malformed, read_directory, read_integers, read_numbers, read_values
 from sar_data.raster.streams import check_deflated, check_jpegs
 from sar_data.record import Image
 from sar_data.spec import Tree
@@ -96,8 +96,8 @@ class _Layout:
 
 # Archives hold long runs of one layout; a handful is enough, and a hostile archive cannot make it grow.
 _LAYOUTS: dict[tuple[int, bytes], _Layout] = {}
-_LAYOUTS_KEPT = 64
-MOST_PADDED = 1 << 22  # pixels of a tile of a small image; a directory that claims more means to fill the memory
+_MAX_LAYOUTS = 64
+MAX_PADDED = 1 << 22  # pixels of a tile of a small image; a directory that claims more means to fill the memory
 
 
 def read(
@@ -123,23 +123,23 @@ def read(
         raise BadRecord(name, str(error)) from None
     expected = (layout.shape[0] if bands is None else bands, *(shape or layout.shape[1:]))
     if layout.shape != expected:
-        raise BadRecord(name, f"expected {_say(expected)}, found {_say(layout.shape)}")
+        raise BadRecord(name, f"expected {_describe(expected)}, found {_describe(layout.shape)}")
     if layout.dtype not in (NAMES if dtypes is None else dtypes):
         raise BadRecord(name, f"expected {' or '.join(sorted(dtypes or NAMES))} pixels, found {layout.dtype}")
     if layout.end > len(data):
         raise BadRecord(name, f"truncated: expected {layout.end:,} bytes, found {len(data):,}")
-    if math.prod(layout.shape) > MOST_PIXELS:
+    if math.prod(layout.shape) > MAX_PIXELS:
         raise BadRecord(
-            name, f"expected at most {MOST_PIXELS:,} pixels, found a header that claims {_say(layout.shape)}"
+            name, f"expected at most {MAX_PIXELS:,} pixels, found a header that claims {_describe(layout.shape)}"
         )
-    decoded = _pixels(data, layout) if layout.fast else _rasterio(data, name, layout)
-    if out is None or out.dtype != decoded.dtype.newbyteorder("="):
-        out = np.empty(layout.shape, decoded.dtype.newbyteorder("="))
-    out[...] = decoded
+    pixels = _pixels(data, layout) if layout.fast else _rasterio(data, name, layout)
+    if out is None or out.dtype != pixels.dtype.newbyteorder("="):
+        out = np.empty(layout.shape, pixels.dtype.newbyteorder("="))
+    out[...] = pixels
     filled = (0,) * len(out)
     if layout.nodata is not None and out.dtype.kind in "fc":
-        marked, filled = without(out, layout.nodata)
-        out[...] = marked
+        masked, filled = without(out, layout.nodata)
+        out[...] = masked
     geo = layout.geo
     raw = data[geo[0][0] : geo[0][1]] if len(geo) == 1 else b"".join(data[a:b] for a, b in geo)
     return Raster(out, (layout.signature, raw), not layout.fast, layout.nodata, filled)
@@ -152,19 +152,19 @@ def georeference(tree: Tree, path: str) -> tuple[str | None, Transform | None]:
     user-defined CRS and a broken or cut directory count as absent: whether the file is sound is for `read` to say.
     Raise BadRecord where the file cannot be read.
     """
-    return _georeference(Parts.at(tree, path))
+    return _georeference(FileParts.at(tree, path))
 
 
 def georeference_of(data: bytes) -> tuple[str | None, Transform | None]:
     """Return the georeference of a GeoTIFF that was read as a whole, or of its first bytes."""
-    return _georeference(Parts.of(data))
+    return _georeference(FileParts.of(data))
 
 
-def _georeference(file: Parts) -> tuple[str | None, Transform | None]:
+def _georeference(file: FileParts) -> tuple[str | None, Transform | None]:
     try:
-        _, entries = directory(file)
-        keys = numbers(file, entries, _KEYS)
-        scale, tie, matrix = (numbers(file, entries, tag) for tag in (_SCALE, _TIEPOINT, _MATRIX))
+        _, entries = read_directory(file)
+        keys = read_numbers(file, entries, _KEYS)
+        scale, tie, matrix = (read_numbers(file, entries, tag) for tag in (_SCALE, _TIEPOINT, _MATRIX))
     except Malformed:
         return None, None
     # The keys come in fours after a header of four: id, where (0: here), count, value.
@@ -188,11 +188,11 @@ def _georeference(file: Parts) -> tuple[str | None, Transform | None]:
 
 def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """Return ((band, y, x), dtype) of a GeoTIFF, wherever its directory lies; raise BadRecord. No pixel is read."""
-    file = Parts.at(tree, path)
+    file = FileParts.at(tree, path)
     try:
-        _, entries = directory(file)
+        _, entries = read_directory(file)
         bands, height, width, form, bits = (
-            integers(file, entries, tag, *default)[0]
+            read_integers(file, entries, tag, *default)[0]
             for tag, default in ((_BANDS, (1,)), (_HEIGHT, ()), (_WIDTH, ()), (_FORMAT, (1,)), (_BITS, (1,)))
         )
     except Malformed as error:
@@ -204,9 +204,9 @@ def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
 
 def nodata(tree: Tree, path: str) -> float | None:
     """Return the value that a GeoTIFF declares for pixels that are none, None for no such value; raise BadRecord."""
-    file = Parts.at(tree, path)
+    file = FileParts.at(tree, path)
     try:
-        return _declared(file, directory(file)[1])
+        return _read_nodata(file, read_directory(file)[1])
     except Malformed as error:
         raise BadRecord(path, str(error)) from None
 
@@ -216,24 +216,24 @@ def metadata(tree: Tree, path: str) -> str:
 
     It is of a file from outside: nothing in it is to be believed, or parsed as XML.
     """
-    file = Parts.at(tree, path)
+    file = FileParts.at(tree, path)
     try:
-        return values(file, directory(file)[1], METADATA).decode("utf-8", "replace")
+        return read_values(file, read_directory(file)[1], METADATA).decode("utf-8", "replace")
     except Malformed as error:
         raise BadRecord(path, str(error)) from None
 
 
-def _declared(file: Parts, entries: dict[int, Entry]) -> float | None:
+def _read_nodata(file: FileParts, entries: dict[int, Entry]) -> float | None:
     """Return the value of the tag for no data; raise Malformed where it is no number."""
-    text = values(file, entries, NODATA).partition(b"\0")[0].strip()
+    text = read_values(file, entries, NODATA).partition(b"\0")[0].strip()
     try:
         return float(text.replace(b",", b".")) if text else None
     except ValueError:
-        found = f"found {text[:40]!r}"
-        raise Malformed(f"malformed: expected a number for no data in tag {NODATA}, {found}") from None
+        message = f"found {text[:40]!r}"
+        raise Malformed(f"malformed: expected a number for no data in tag {NODATA}, {message}") from None
 
 
-def _say(shape: tuple[int, int, int]) -> str:
+def _describe(shape: tuple[int, int, int]) -> str:
     return f"{shape[0]} band{'s' * (shape[0] != 1)} of {shape[1]}x{shape[2]} pixels"
 
 
@@ -243,73 +243,81 @@ def _layout(data: bytes) -> _Layout:
     if data[:4] == b"II*\0":
         start = int.from_bytes(data[4:8], "little")
         key = start, data[start : start + 2 + 12 * int.from_bytes(data[start : start + 2], "little")]
-        known = _LAYOUTS.get(key)
-        if known is not None and all(data[a:b] == pinned for a, b, pinned in known.pinned):
-            return known
+        cached = _LAYOUTS.get(key)
+        if cached is not None and all(data[a:b] == pinned for a, b, pinned in cached.pinned):
+            return cached
     layout = _parse(data)
     if key is not None:
-        if len(_LAYOUTS) >= _LAYOUTS_KEPT:
+        if len(_LAYOUTS) >= _MAX_LAYOUTS:
             _LAYOUTS.clear()
         _LAYOUTS[key] = layout
     return layout
 
 
 def _parse(data: bytes) -> _Layout:
-    file = Parts.of(data)
-    order, entries = directory(file)
-    whole = partial(integers, file, entries)
-    width, height, bands = whole(_WIDTH)[0], whole(_HEIGHT)[0], whole(_BANDS, 1)[0]
-    kinds = set(zip(itertools.cycle(whole(_FORMAT, 1)), whole(_BITS, 1), strict=False))
+    file = FileParts.of(data)
+    order, entries = read_directory(file)
+    read_tag = partial(read_integers, file, entries)
+    width, height, bands = read_tag(_WIDTH)[0], read_tag(_HEIGHT)[0], read_tag(_BANDS, 1)[0]
+    kinds = set(zip(itertools.cycle(read_tag(_FORMAT, 1)), read_tag(_BITS, 1), strict=False))
     dtype = _DTYPES.get(min(kinds)) if len(kinds) == 1 else None
-    planar = whole(_PLANAR, 1)[0] == 2
+    planar = read_tag(_PLANAR, 1)[0] == 2
     tiled = _TILES in entries
-    starts, sizes = (whole(tag) for tag in ((_TILES, _TILE_SIZES) if tiled else (_STRIPS, _STRIP_SIZES)))
+    starts, sizes = (read_tag(tag) for tag in ((_TILES, _TILE_SIZES) if tiled else (_STRIPS, _STRIP_SIZES)))
     if len(starts) != len(sizes) or not all(starts) or not all(sizes):
         raise Malformed(f"expected a place and a size for every block, found {len(starts)} and {len(sizes)}, or zeros")
-    block = (whole(_TILE_HEIGHT)[0], whole(_TILE_WIDTH)[0]) if tiled else (min(whole(_ROWS, height)[0], height), width)
-    need = _need((bands, height, width), dtype, planar, tiled, block, len(starts))
-    fast, compression = False, whole(_COMPRESSION, 1)[0]
+    block = (
+        (read_tag(_TILE_HEIGHT)[0], read_tag(_TILE_WIDTH)[0])
+        if tiled
+        else (min(read_tag(_ROWS, height)[0], height), width)
+    )
+    need = _block_bytes((bands, height, width), dtype, planar, tiled, block, len(starts))
+    fast, compression = False, read_tag(_COMPRESSION, 1)[0]
     if dtype and compression == 1:
         # More strips than needed are as odd as short ones; what lies in them would be a guess.
         if (len(sizes) > len(need) and not tiled) or any(n < least for n, least in zip(sizes, need, strict=False)):
             raise Malformed(f"malformed: blocks hold {sum(sizes):,} bytes, expected {sum(need):,}")
-        plain = whole(_FILL_ORDER, 1)[0] == 1 and order == "<" and data[2] == 42 and not dtype.startswith("complex_int")
+        plain = (
+            read_tag(_FILL_ORDER, 1)[0] == 1 and order == "<" and data[2] == 42 and not dtype.startswith("complex_int")
+        )
         fast = sizes == need and not tiled and plain
     blocks = [(a, a + n) for a, n in zip(starts, sizes, strict=True)]
     geo = [(tag, entries[tag]) for tag in _GEO if tag in entries]
     end = max(b for _, b in (*blocks, *((0, entry.stop) for _, entry in geo)))
     # Values of up to four bytes lie within the directory, and so within the key.
     laid = sorted(entries[tag] for tag in _LAID if tag in entries)
-    apart = _merged((entry.start, entry.stop) for entry in laid if entry.stop - entry.start > 4)
+    apart = _merge_spans((entry.start, entry.stop) for entry in laid if entry.stop - entry.start > 4)
     return _Layout(
         shape=(bands, height, width),
         dtype=dtype or f"sample formats and bits {sorted(kinds)[:4]}",
         fast=fast,
         planar=planar,
-        spans=_merged(blocks) if fast else tuple(blocks),
+        spans=_merge_spans(blocks) if fast else tuple(blocks),
         compression=compression,
         need=() if fast else tuple(need),
         tables=next(((entry.start, entry.stop) for tag, entry in entries.items() if tag == _JPEG_TABLES), (0, 0)),
         end=end,
-        geo=_merged((entry.start, entry.stop) for _, entry in geo),
+        geo=_merge_spans((entry.start, entry.stop) for _, entry in geo),
         signature=b"".join(struct.pack("<HQs", tag, entry.length, entry.code.encode()) for tag, entry in geo),
         pinned=tuple((a, b, data[a:b]) for a, b in apart),
-        nodata=_declared(file, entries),
+        nodata=_read_nodata(file, entries),
     )
 
 
-def _need(
+def _block_bytes(
     shape: tuple[int, int, int], dtype: str | None, planar: bool, tiled: bool, block: tuple[int, int], count: int
 ) -> list[int]:
     """Return how many bytes each of `count` blocks holds without its compression; raise Malformed for fewer blocks."""
     bands, height, width = shape
     rows, columns = block
-    if not 0 < rows * columns <= max(MOST_PADDED, 4 * height * width):
+    if not 0 < rows * columns <= max(MAX_PADDED, 4 * height * width):
         raise Malformed(f"malformed: expected blocks of {height}x{width} pixels, found some of {rows}x{columns}")
     down = -(-height // rows)
     blocks = down * -(-width // columns) * (bands if planar else 1)
     if count < blocks:
-        raise Malformed(f"malformed: {count} blocks of {rows}x{columns} pixels for {_say(shape)}, expected {blocks}")
+        raise Malformed(
+            f"malformed: {count} blocks of {rows}x{columns} pixels for {_describe(shape)}, expected {blocks}"
+        )
     pixel = (_bytes(dtype) if dtype else 0) * (1 if planar else bands)
     if tiled:
         return [pixel * rows * columns] * blocks
@@ -321,7 +329,7 @@ def _bytes(dtype: str) -> int:
     return 2 * int(dtype[len("complex_int") :]) // 8 if dtype.startswith("complex_int") else np.dtype(dtype).itemsize
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Join the spans that touch, in their order: eight strips in a row are one copy."""
     merged: list[tuple[int, int]] = []
     for a, b in spans:
@@ -351,6 +359,6 @@ def _rasterio(data: bytes, name: str, layout: _Layout) -> Image:
         check_deflated(name, blocks, layout.need)
     if layout.compression == _JPEG:
         check_jpegs(name, blocks, data[slice(*layout.tables)])
-    from sar_data.raster.gdal import decoded
+    from sar_data.raster.gdal import decode
 
-    return decoded(data, name, "GTiff", expected=(layout.shape, layout.dtype))
+    return decode(data, name, "GTiff", expected=(layout.shape, layout.dtype))

@@ -14,15 +14,15 @@ import numpy as np
 
 from sar_data.errors import BadRecord
 from sar_data.raster import tiff
-from sar_data.raster.ifd import KINDS, Malformed, directory, integers, values
-from sar_data.raster.parts import Parts
+from sar_data.raster.file_parts import FileParts
+from sar_data.raster.ifd import KINDS, Malformed, read_directory, read_integers, read_values
 from sar_data.record import Image
 from sar_data.spec import Tree
 
 _WIDTH, _HEIGHT, _BANDS, _ROWS, _PLANAR = 256, 257, 277, 278, 284
 _STRIPS, _STRIP_SIZES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 273, 279, 322, 323, 324, 325
 ASCII = 2  # a field type
-_KEPT = (
+_COPIED_TAGS = (
     258,
     259,
     262,
@@ -60,23 +60,28 @@ def shape(tree: Tree, path: str) -> tuple[int, int]:
 
 def read(tree: Tree, path: str, top: int, left: int, height: int, width: int) -> Image:
     """Return the pixels [1, y, x] of a window of a single-band TIFF, cut where the image ends; raise BadRecord."""
-    found = _blocks(tree, path)
-    bottom, right = min(top + height, found.shape[0]), min(left + width, found.shape[1])
+    blocks = _read_blocks(tree, path)
+    bottom, right = min(top + height, blocks.shape[0]), min(left + width, blocks.shape[1])
     if not (0 <= top < bottom and 0 <= left < right):
-        raise BadRecord(path, f"expected pixels from row {top} and column {left} on, found {_size(found.shape)} pixels")
-    rows = range(top // found.block[0], -(-bottom // found.block[0]))
-    columns = range(left // found.block[1], -(-right // found.block[1]))
+        raise BadRecord(
+            path, f"expected pixels from row {top} and column {left} on, found {_size(blocks.shape)} pixels"
+        )
+    rows = range(top // blocks.block[0], -(-bottom // blocks.block[0]))
+    columns = range(left // blocks.block[1], -(-right // blocks.block[1]))
     parts = []
     for row in rows:
         for column in columns:
-            offset, need = found.places[row * found.grid[1] + column]
+            offset, need = blocks.places[row * blocks.grid[1] + column]
             parts.append(tree.pread(path, offset, min(need, tree.size(path))))
             if len(parts[-1]) != need:
                 raise BadRecord(path, f"truncated: expected {need:,} bytes at {offset:,}, found {len(parts[-1]):,}")
-    size = (min(found.shape[0] - rows[0] * found.block[0], len(rows) * found.block[0]), len(columns) * found.block[1])
+    size = (
+        min(blocks.shape[0] - rows[0] * blocks.block[0], len(rows) * blocks.block[0]),
+        len(columns) * blocks.block[1],
+    )
     # Read as any other small file is, so that what comes out of each block is counted.
-    pixels = tiff.read(_small(found, size, parts), path, shape=size, dtypes=None, bands=1).pixels
-    y, x = top - rows[0] * found.block[0], left - columns[0] * found.block[1]
+    pixels = tiff.read(_small_tiff(blocks, size, parts), path, shape=size, dtypes=None, bands=1).pixels
+    y, x = top - rows[0] * blocks.block[0], left - columns[0] * blocks.block[1]
     return np.ascontiguousarray(pixels[:, y : y + bottom - top, x : x + right - left])
 
 
@@ -85,19 +90,21 @@ def _size(shape: tuple[int, int]) -> str:
 
 
 @lru_cache(maxsize=16)
-def _blocks(tree: Tree, path: str) -> Blocks:
-    file = Parts.at(tree, path)
+def _read_blocks(tree: Tree, path: str) -> Blocks:
+    file = FileParts.at(tree, path)
     try:
-        order, entries = directory(file)
-        whole = partial(integers, file, entries)
+        order, entries = read_directory(file)
+        read_tag = partial(read_integers, file, entries)
         tiled = _TILES in entries
         tables = (_TILES, _TILE_SIZES) if tiled else (_STRIPS, _STRIP_SIZES)
-        starts, sizes = (whole(tag) for tag in tables)
-        height, width, bands = whole(_HEIGHT)[0], whole(_WIDTH)[0], whole(_BANDS, 1)[0]
-        rows = min(whole(_ROWS, height)[0], height)
-        block = (whole(_TILE_HEIGHT)[0], whole(_TILE_WIDTH)[0]) if tiled else (rows, width)
-        kept = tuple(
-            (tag, entries[tag].code, values(file, entries, tag), entries[tag].length) for tag in _KEPT if tag in entries
+        starts, sizes = (read_tag(tag) for tag in tables)
+        height, width, bands = read_tag(_HEIGHT)[0], read_tag(_WIDTH)[0], read_tag(_BANDS, 1)[0]
+        rows = min(read_tag(_ROWS, height)[0], height)
+        block = (read_tag(_TILE_HEIGHT)[0], read_tag(_TILE_WIDTH)[0]) if tiled else (rows, width)
+        copied = tuple(
+            (tag, entries[tag].code, read_values(file, entries, tag), entries[tag].length)
+            for tag in _COPIED_TAGS
+            if tag in entries
         )
     except Malformed as error:
         raise BadRecord(path, str(error)) from None
@@ -106,16 +113,20 @@ def _blocks(tree: Tree, path: str) -> Blocks:
     grid = (-(-height // block[0]), -(-width // block[1]))
     if len(starts) != len(sizes) or len(starts) != grid[0] * grid[1]:
         raise BadRecord(path, f"expected {_size(grid)} blocks of {_size(block)} pixels, found {len(starts):,}")
-    return Blocks(order, (height, width), block, grid, tiled, tuple(zip(starts, sizes, strict=True)), kept)
+    return Blocks(order, (height, width), block, grid, tiled, tuple(zip(starts, sizes, strict=True)), copied)
 
 
-def _small(found: Blocks, size: tuple[int, int], parts: list[bytes]) -> bytes:
+def _small_tiff(blocks: Blocks, size: tuple[int, int], parts: list[bytes]) -> bytes:
     """Return a classic TIFF that holds just these blocks."""
-    order, starts, sizes = found.order, _TILES if found.tiled else _STRIPS, _TILE_SIZES if found.tiled else _STRIP_SIZES
-    rows = {_TILE_HEIGHT: found.block[0], _TILE_WIDTH: found.block[1]} if found.tiled else {_ROWS: found.block[0]}
+    order, starts, sizes = (
+        blocks.order,
+        _TILES if blocks.tiled else _STRIPS,
+        _TILE_SIZES if blocks.tiled else _STRIP_SIZES,
+    )
+    rows = {_TILE_HEIGHT: blocks.block[0], _TILE_WIDTH: blocks.block[1]} if blocks.tiled else {_ROWS: blocks.block[0]}
     counts = {_WIDTH: size[1], _HEIGHT: size[0], **rows}
     tags = {tag: ("I", struct.pack(order + "I", value), 1) for tag, value in counts.items()}
-    tags |= {tag: (code, value, n) for tag, code, value, n in found.tags}
+    tags |= {tag: (code, value, n) for tag, code, value, n in blocks.tags}
     tags[sizes] = ("I", struct.pack(f"{order}{len(parts)}I", *map(len, parts)), len(parts))
     tags[starts] = ("I", bytes(4 * len(parts)), len(parts))
     at = 8 + 2 + 12 * len(tags) + 4

@@ -23,8 +23,8 @@ from sar_data.spec import Tree
 from sar_data.system import strict_json
 
 Array = npt.NDArray[Any]
-MOST_BYTES = 1 << 28  # of one chunk; a header that claims more is not believed
-MOST_AXES, MOST_CHUNKS = 16, 1 << 16
+MAX_BYTES = 1 << 28  # of one chunk; a header that claims more is not believed
+MAX_AXES, MAX_CHUNKS = 16, 1 << 16
 
 
 class _File(io.RawIOBase):
@@ -49,14 +49,14 @@ class _File(io.RawIOBase):
         return self.at
 
     def read(self, size: int | None = -1) -> bytes:
-        wanted = self.size - self.at if size is None or size < 0 else size
-        data = self.tree.pread(self.path, self.at, max(0, min(wanted, self.size - self.at)))
+        count = self.size - self.at if size is None or size < 0 else size
+        data = self.tree.pread(self.path, self.at, max(0, min(count, self.size - self.at)))
         self.at += len(data)
         return data
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _ArrayForm:
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     dtype: str
@@ -93,7 +93,7 @@ class ZarrZip:
             ranges[0] = range(first // form.chunks[0], first // form.chunks[0] + 1)
         start = ranges[0].start * form.chunks[0] if ranges else 0
         shape = (min(form.chunks[0], form.shape[0] - start), *form.shape[1:]) if first is not None else form.shape
-        if math.prod(shape) * np.dtype(form.dtype).itemsize > MOST_BYTES or math.prod(map(len, ranges)) > MOST_CHUNKS:
+        if math.prod(shape) * np.dtype(form.dtype).itemsize > MAX_BYTES or math.prod(map(len, ranges)) > MAX_CHUNKS:
             raise BadRecord(self.path, f"{name}: expected an array to hold in memory, found one of {shape}")
         out: Array = np.empty(shape, object if form.text else form.dtype)
         for place in itertools.product(*ranges):
@@ -122,7 +122,7 @@ class ZarrZip:
                 data = file.read(most)
         return data
 
-    def _form(self, name: str) -> _Form:
+    def _form(self, name: str) -> _ArrayForm:
         raw = self._member(f"{name}/.zarray", 1 << 16)
         with Reading(self.path, f"a zarr v2 array {name} of blosc or zlib chunks"):
             facts = strict_json.loads(raw)
@@ -131,53 +131,53 @@ class ZarrZip:
             shape, chunks = (tuple(map(int, facts[key])) for key in ("shape", "chunks"))
             text = facts["dtype"] == "|O" and filters == ["vlen-utf8"]
             dtype = "|O" if text else np.dtype(str(facts["dtype"])).str
-            sound = len(shape) == len(chunks) <= MOST_AXES and all(
-                0 <= n <= MOST_BYTES and 0 < step <= MOST_BYTES for n, step in zip(shape, chunks, strict=False)
+            sound = len(shape) == len(chunks) <= MAX_AXES and all(
+                0 <= n <= MAX_BYTES and 0 < step <= MAX_BYTES for n, step in zip(shape, chunks, strict=False)
             )
             if facts["zarr_format"] != 2 or facts["order"] != "C" or not sound or (filters and not text):
                 raise ValueError(f"another form: {raw[:120]!r}")
             if codec not in (None, "blosc", "zlib") or (np.dtype(dtype).kind not in "biufcmMSU" and not text):
                 raise ValueError(f"codec {codec}, dtype {facts['dtype']}")
-        return _Form(
+        return _ArrayForm(
             shape, chunks, dtype, codec, text, facts.get("fill_value"), str(facts.get("dimension_separator", "."))
         )
 
-    def _chunk(self, name: str, form: _Form) -> Array:
+    def _chunk(self, name: str, form: _ArrayForm) -> Array:
         size = math.prod(form.chunks) * (64 if form.text else np.dtype(form.dtype).itemsize)
-        if size > MOST_BYTES:
-            raise BadRecord(self.path, f"{name}: expected chunks of at most {MOST_BYTES:,} bytes, found {form.chunks}")
+        if size > MAX_BYTES:
+            raise BadRecord(self.path, f"{name}: expected chunks of at most {MAX_BYTES:,} bytes, found {form.chunks}")
         with Reading(self.path, f"a chunk {name} of {form.chunks} {form.dtype}"):
             if name not in self._names:  # zarr leaves chunks out that hold the fill value alone
                 if form.fill is None or form.text:
                     raise ValueError("none, nor a fill value")
                 return np.full(form.chunks, form.fill, form.dtype)
-            data = _decoded(self._member(name, size + (1 << 16)), form.codec, size)
+            data = _decode(self._member(name, size + (1 << 16)), form.codec, size)
             if form.text:
-                return _strings(data, math.prod(form.chunks)).reshape(form.chunks)
+                return _decode_strings(data, math.prod(form.chunks)).reshape(form.chunks)
             if len(data) != size:
                 raise ValueError(f"expected {size:,} bytes, found {len(data):,}")
-            found: Array = np.frombuffer(data, form.dtype).reshape(form.chunks)
-            return found
+            array: Array = np.frombuffer(data, form.dtype).reshape(form.chunks)
+            return array
 
 
-def _strings(data: bytes, count: int) -> Array:
+def _decode_strings(data: bytes, count: int) -> Array:
     """Return so many texts; the library would believe any number of them, and ask for their memory."""
-    if (found := int.from_bytes(data[:4], "little")) != count:
-        raise ValueError(f"expected {count} texts, found {found}")
+    if (declared := int.from_bytes(data[:4], "little")) != count:
+        raise ValueError(f"expected {count} texts, found {declared}")
     from numcodecs import VLenUTF8
 
     values: Array = VLenUTF8().decode(data)
     return values
 
 
-def _decoded(data: bytes, codec: str | None, most: int) -> bytes:
+def _decode(data: bytes, codec: str | None, most: int) -> bytes:
     """Return what a chunk holds; raise ValueError where that is more than `most` bytes."""
     if codec == "zlib":
         stream = zlib.decompressobj()
-        found = stream.decompress(data, most + 1)
-        if len(found) <= most and not stream.eof:
-            raise ValueError(f"a zlib stream without an end, of {len(found):,} bytes")
-        return found
+        decompressed = stream.decompress(data, most + 1)
+        if len(decompressed) <= most and not stream.eof:
+            raise ValueError(f"a zlib stream without an end, of {len(decompressed):,} bytes")
+        return decompressed
     if codec is None:
         return data
     if len(data) < 16 or int.from_bytes(data[4:8], "little") > most:

@@ -227,7 +227,7 @@ def test_many_bad_records_of_all_kinds_are_all_listed(
     bigearthnet: Pipeline, bigearthnet_source: Path, tmp_path: Path
 ) -> None:
     source, clean = copied(bigearthnet_source, tmp_path / "source"), copied(bigearthnet_source, tmp_path / "clean")
-    used = [patch for patch in patches(source) if corine.grouped(labels(patch))]  # no pixel of the unused is read
+    used = [patch for patch in patches(source) if corine.group_classes(labels(patch))]  # no pixel of the unused is read
     bad = used[:: len(used) // len(DAMAGES)][: len(DAMAGES)]
     for patch, damage in zip(bad, DAMAGES.values(), strict=True):
         damage.act(patch)

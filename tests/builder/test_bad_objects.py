@@ -175,7 +175,7 @@ def test_an_outline_of_two_points_goes_alone() -> None:
     whole = points + "<point>5,5</point>"
     text = "".join(f"<object><name>ship</name><points>{one}</points></object>" for one in (points, whole))
     found = voc.parse(f"<annotation>{text}</annotation>".encode(), "a.xml", ("ship",))
-    objects = boxes.kept(found.things, lambda thing: voc.object_of(thing, (9, 9), "a.xml", 1.0))
+    objects = boxes.collect_objects(found.things, lambda thing: voc.object_of(thing, (9, 9), "a.xml", 1.0))
     assert (len(objects), objects.dropped) == (1, {NO_OUTLINE: 1})
 
 

@@ -64,7 +64,7 @@ def test_upright_points_are_boxes_and_turned_ones_keep_their_outline(air_archive
         for i, ship in enumerate(record.objects):
             assert [len(ring) for ring in ship.polygons] == ([8] if i % 2 else [])
             if ship.polygons:
-                assert boxes.around(ship.polygons[0]) == pytest.approx(ship.box)
+                assert boxes.bounding_box(ship.polygons[0]) == pytest.approx(ship.box)
 
 
 def test_sixteen_bits_are_kept(air_archive: Path) -> None:

@@ -17,7 +17,7 @@ from pipelines.hephaestus_crops import PIPELINE as CROPS
 from pipelines.synth import hephaestus
 from sar_data.errors import BadRecord
 from sar_data.raster import image
-from sar_data.raster.gdal import encoded
+from sar_data.raster.gdal import encode
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from tests.contract.pipelines import PipelineContract
@@ -90,7 +90,7 @@ def test_all_three_channels_of_a_picture_must_be_equal(hephaestus_archive: Path,
     shutil.copytree(hephaestus_archive, tmp_path / "raw")
     path = next((tmp_path / "raw").rglob("*.geo.cc.png"))
     grey = image.grey(path.read_bytes(), path.name)[0]
-    path.write_bytes(encoded(np.stack([grey, grey, 255 - grey]), "PNG"))
+    path.write_bytes(encode(np.stack([grey, grey, 255 - grey]), "PNG"))
     found = next(r for r in records(tmp_path / "raw").values() if r.files[1].path.endswith(path.name))
     with pytest.raises(BadRecord, match="three equal ones"):
         PIPELINE.read(Folder.at(tmp_path / "raw"), found)

@@ -188,10 +188,10 @@ def test_a_broken_json_is_named(copy: Path, text: str) -> None:
 
 
 def test_a_colour_picture_is_no_radar_image(copy: Path) -> None:
-    from sar_data.raster.gdal import encoded
+    from sar_data.raster.gdal import encode
 
     path = copy / TOP / "JPEGImages/P0001_0_800_0_800.jpg"
-    path.write_bytes(encoded(np.random.default_rng(0).integers(0, 255, (3, 800, 800), np.uint8), "JPEG"))
+    path.write_bytes(encode(np.random.default_rng(0).integers(0, 255, (3, 800, 800), np.uint8), "JPEG"))
     (record,) = (record for record in scan(copy) if record.key == path.stem)
     with pytest.raises(BadRecord, match="three equal ones"):
         hrsid.read(Folder.at(copy), record)

@@ -345,13 +345,13 @@ def test_class_names_have_spaces_and_keys_have_none(first: Path) -> None:
     ],
 )
 def test_name_and_type_code_agree_on_the_class(name: str, code: str | None, label: str) -> None:
-    assert ais.CLASSES[ais.agreed(name, code, "chip")] == label
+    assert ais.CLASSES[ais.agree_class(name, code, "chip")] == label
 
 
 @pytest.mark.parametrize(("name", "code"), [("Cargo", "80"), ("Kreuzer", None), ("Kreuzer", "many")])
 def test_a_class_that_is_contradicted_or_unknown_is_a_bad_record(name: str, code: str | None) -> None:
     with pytest.raises(BadRecord, match="expected"):
-        ais.agreed(name, code, "chip")
+        ais.agree_class(name, code, "chip")
 
 
 def test_tenths_are_scaled_and_what_is_not_available_is_absent(first: Path) -> None:

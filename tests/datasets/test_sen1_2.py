@@ -17,7 +17,7 @@ from sar_data import synth
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
-from sar_data.raster.gdal import encoded
+from sar_data.raster.gdal import encode
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from tests.contract.pipelines import PipelineContract
@@ -70,7 +70,7 @@ GREY = np.arange(256, dtype=np.uint8) * np.ones((256, 1), np.uint8)
 
 def test_three_equal_channels_are_one(sen1_2_archive: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(sen1_2_archive, tmp_path / "raw"))
-    (root / "ROIs1158_spring" / "s1_0" / f"{FIRST}.png").write_bytes(encoded(np.stack([GREY] * 3), "PNG"))
+    (root / "ROIs1158_spring" / "s1_0" / f"{FIRST}.png").write_bytes(encode(np.stack([GREY] * 3), "PNG"))
     image = PIPELINE.read(Folder.at(root), records(root)[FIRST]).image
     assert np.array_equal(image, GREY[None])
 
@@ -82,8 +82,8 @@ def flipped(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda path: path.write_bytes(encoded(np.stack([GREY, GREY, 255 - GREY]), "PNG")), "found 3 that differ"),
-        (lambda path: path.write_bytes(encoded(GREY[None].astype(np.uint16), "PNG")), "expected 8-bit pixels"),
+        (lambda path: path.write_bytes(encode(np.stack([GREY, GREY, 255 - GREY]), "PNG")), "found 3 that differ"),
+        (lambda path: path.write_bytes(encode(GREY[None].astype(np.uint16), "PNG")), "expected 8-bit pixels"),
         (lambda path: path.write_bytes(synth.png(GREY[:128])), "expected 256x256 pixels, found 128x256"),
         (lambda path: path.write_bytes(b""), "expected a JPEG or PNG, found b''"),
         (lambda path: path.write_text("<!DOCTYPE html>"), "DOCTYPE"),

@@ -66,9 +66,9 @@ def test_the_real_ships_are_those_of_the_complete_coco_files() -> None:
         assert len(truth) == len(record.objects) == 1
         (ship,), (x, y, w, h) = record.objects, truth[0]["bbox"]
         assert ship.box == pytest.approx((x, y, x + w, y + h), abs=1)
-        assert boxes.around(ship.polygons[0]) == pytest.approx(ship.box, abs=1)
+        assert boxes.bounding_box(ship.polygons[0]) == pytest.approx(ship.box, abs=1)
         assert ship.rotated is not None
-        assert boxes.around(boxes.corners(ship.rotated)) == pytest.approx(ship.box, abs=10)
+        assert boxes.bounding_box(boxes.corners(ship.rotated)) == pytest.approx(ship.box, abs=10)
 
 
 @needs_samples
@@ -96,7 +96,7 @@ def test_ships_are_joined_though_files_order_them_differently(ssdd_archive: Path
     assert sum(len(record.objects) for record in records) > 20
     for ship in (ship for record in records for ship in record.objects):
         assert ship.rotated is not None
-        assert boxes.around(ship.polygons[0]) == ship.box
+        assert boxes.bounding_box(ship.polygons[0]) == ship.box
         x, y = ship.rotated[:2]
         assert (x, y) == pytest.approx(((ship.box[0] + ship.box[2]) / 2, (ship.box[1] + ship.box[3]) / 2), abs=1.5)
 

@@ -35,8 +35,8 @@ from sar_data.download.credentials import Credentials
 from sar_data.errors import BadRecord
 from sar_data.labels import ais, coco, discovery, dota, fields, geojson, lists, parquet, table, voc, yolo
 from sar_data.own import declaration, rows
-from sar_data.raster import gdal, image, mixed, npy, phoenix, picture, stack, tiff, window
-from sar_data.raster import rows as image_rows
+from sar_data.raster import any_format, gdal, image, npy, phoenix, picture, stack, tiff, window
+from sar_data.raster import parquet_images as image_rows
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, SourceFile
 from sar_data.sources.archives import tar
@@ -127,8 +127,8 @@ def read_window(data: bytes) -> None:
 
 def read_mixed(ending: str, data: bytes) -> None:
     tree = Memory({f"a.bin{ending}": data})
-    mixed.header(tree, f"a.bin{ending}")
-    stored(mixed.read(data, f"a.bin{ending}").image)
+    any_format.header(tree, f"a.bin{ending}")
+    stored(any_format.read(data, f"a.bin{ending}").image)
 
 
 def built_png(parts: Sequence[bytes]) -> bytes:
@@ -237,7 +237,7 @@ TEXT = {"labels": ["Pastures"], "projection": "PROJCS", "ulx": 4.5, "corners": {
 
 def read_voc(data: bytes) -> None:
     found = voc.parse(data, "a.bin", ("ship",))
-    voc.joined({"a.bin": found, "second a.bin": found}, found.shape or (9, 9))
+    voc.join_annotations({"a.bin": found, "second a.bin": found}, found.shape or (9, 9))
 
 
 def read_ships(data: bytes) -> None:
@@ -246,7 +246,7 @@ def read_ships(data: bytes) -> None:
         ais.shape(ship, "a.bin")
         ais.time(ship, "a.bin")
         ais.attributes(ship, "a.bin")
-        ais.agreed("Cargo", ship.get("Ship_Type"), "a.bin")
+        ais.agree_class("Cargo", ship.get("Ship_Type"), "a.bin")
 
 
 def read_coco(data: bytes) -> None:
@@ -261,7 +261,7 @@ def read_annotated(data: bytes) -> None:
     found = discovery.discover(tree)
     if found is not None and found.form:
         for unit in found.pictures:
-            found.drawn(unit, (64, 48), ("ship",))
+            found.read_objects(unit, (64, 48), ("ship",))
 
 
 def image_rows_bytes() -> bytes:
@@ -280,7 +280,7 @@ def read_image_rows(data: bytes) -> None:
 def read_geojson(data: bytes) -> None:
     for shape in geojson.shapes(data, "a.bin", (0.5, 0.0, 490.0, 0.0, -0.5, 910.0)):
         if shape.seen(64, 48, 0):
-            gdal.burnt([(shape.polygons, 1)], (64, 48))
+            gdal.rasterize([(shape.polygons, 1)], (64, 48))
 
 
 def read_list(data: bytes) -> None:
@@ -482,12 +482,10 @@ READERS: dict[str, Reader] = {
     "tiff window": Reader(read_window, SINGLE),
     "tiff stack": Reader(read_stack, TIFFS[:1]),
     "png": Reader(lambda data: image.grey(data, "a.bin"), PNGS, built_png),
-    "png whole": Reader(
-        lambda data: image.read(data, "a.bin"), [[png(bytes(64 * 49))], [gdal.encoded(PICTURE, "PNG")]]
-    ),
+    "png whole": Reader(lambda data: image.read(data, "a.bin"), [[png(bytes(64 * 49))], [gdal.encode(PICTURE, "PNG")]]),
     "jpeg": Reader(
         lambda data: image.grey(data, "a.bin"),
-        [[gdal.encoded(PICTURE, "JPEG")], [gdal.encoded(np.repeat(PICTURE, 3, 0), "JPEG")]],
+        [[gdal.encode(PICTURE, "JPEG")], [gdal.encode(np.repeat(PICTURE, 3, 0), "JPEG")]],
     ),
     "npy": Reader(lambda data: npy.read(data, "a.bin"), [[npy_bytes(FLOATS)], [npy_bytes(PICTURE[0].astype(">i2").T)]]),
     "npy by ending": Reader(
@@ -502,9 +500,9 @@ READERS: dict[str, Reader] = {
     "spanned zip": Reader(
         partial(read_parts, ("a.bin.z01", "a.bin.zip")), [[spanned_bytes({"a": bytes(700), "b": b"x" * 900}, 2)]]
     ),
-    "jpeg by ending": Reader(partial(read_mixed, ".jpg"), [[gdal.encoded(PICTURE, "JPEG")]]),
+    "jpeg by ending": Reader(partial(read_mixed, ".jpg"), [[gdal.encode(PICTURE, "JPEG")]]),
     "tiff by ending": Reader(partial(read_mixed, ".tif"), TIFFS),
-    "picture": Reader(lambda data: picture.one_kind(Memory({"a.bin.tif": data}), ["a.bin.tif"]), SINGLE[:-3]),
+    "picture": Reader(lambda data: picture.single_kind(Memory({"a.bin.tif": data}), ["a.bin.tif"]), SINGLE[:-3]),
     "phoenix": Reader(lambda data: phoenix.read(data, "a.bin"), PHOENIX),
     "zarr in zip": Reader(read_zarr, ZARRS, built_zarr),
     "voc": Reader(read_voc, [[VOC.encode()], [VOC.replace("utf-8", "GBK").encode("gbk")], [VOC.encode("utf-16")]]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sar_data.labels.discovery import Found, discover
+from sar_data.labels.discovery import AnnotatedImages, discover
 from sar_data.sources.tree import Folder
 from tests.mini.detections import put
 
@@ -48,7 +48,7 @@ def _write(out: Path, form: str, lefts: dict[str, int]) -> None:
         put(out / f"train/{name}.{'xml' if form == 'VOC' else 'txt'}", _text(form, left))
 
 
-def _found(out: Path, *images: str) -> Found:
+def _found(out: Path, *images: str) -> AnnotatedImages:
     for name in images:
         put(out / f"train/{name}.png", b"")
     found = discover(Folder(str(out)), unique=False)
@@ -56,10 +56,10 @@ def _found(out: Path, *images: str) -> Found:
     return found
 
 
-def _lefts(found: Found) -> dict[str, list[float]]:
+def _lefts(found: AnnotatedImages) -> dict[str, list[float]]:
     return {
         path.rpartition("/")[2].removesuffix(".png"): [
-            round(thing.box[0], 6) for thing in found.drawn(path, SHAPE, ("ship",), most=1).objects
+            round(thing.box[0], 6) for thing in found.read_objects(path, SHAPE, ("ship",), most=1).objects
         ]
         for path in found.pictures
     }

@@ -156,7 +156,7 @@ def test_what_no_index_may_say_stops_a_record_before_it_is_sealed() -> None:
 
 
 def test_more_objects_than_can_be_matched_are_refused() -> None:
-    many = [(float(i), 0.0, i + 1.0, 1.0) for i in range(boxes.MOST_MATCHED + 1)]
+    many = [(float(i), 0.0, i + 1.0, 1.0) for i in range(boxes.MAX_MATCHED + 1)]
     with pytest.raises(BadRecord, match="expected at most 2000 objects to match"):
-        boxes.matched(many, many, "a.xml")
-    assert boxes.matched(many[:500], many[:500][::-1], "a.xml") == list(range(499, -1, -1))
+        boxes.match_boxes(many, many, "a.xml")
+    assert boxes.match_boxes(many[:500], many[:500][::-1], "a.xml") == list(range(499, -1, -1))

@@ -12,8 +12,8 @@ import rasterio
 
 from pipelines import eurosat_sar
 from sar_data.errors import BadRecord
-from sar_data.raster import gdal, image, mixed, npy, tiff, window
-from sar_data.raster.parts import Parts
+from sar_data.raster import any_format, gdal, image, npy, tiff, window
+from sar_data.raster.file_parts import FileParts
 from sar_data.sources.tree import Folder
 from tests.contract.pipelines import Listening
 from tests.raster.test_tiff import UTM, by_gdal
@@ -43,7 +43,7 @@ def edited(path: Path, data: bytes) -> bytes:
 def test_a_directory_behind_the_pixels_is_read_where_it_is(tmp_path: Path, kind: dict[str, Any]) -> None:
     data = edited(tmp_path / "a.tif", by_gdal(PIXELS, **kind))
     listening = Listening(Folder.at(tmp_path))
-    assert tiff.header(listening, "a.tif") == mixed.header(listening, "a.tif") == ((1, 100, 90), "float32")
+    assert tiff.header(listening, "a.tif") == any_format.header(listening, "a.tif") == ((1, 100, 90), "float32")
     assert tiff.georeference(listening, "a.tif") == ("EPSG:32633", UTM)
     assert window.shape(listening, "a.tif") == (100, 90)
     assert max(start for _, start, _ in listening.parts) > PIXELS.nbytes / 2
@@ -73,12 +73,12 @@ def test_a_directory_that_is_cut_off_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("segment", [100, 60_000])
 def test_a_frame_behind_a_preview_is_found(tmp_path: Path, segment: int) -> None:
     picture = (PIXELS * 10).clip(0, 255).astype("uint8")
-    data = gdal.encoded(picture, "JPEG")
+    data = gdal.encode(picture, "JPEG")
     preview = b"\xff\xe1" + (segment + 2).to_bytes(2, "big") + bytes(segment)
     (tmp_path / "a.jpg").write_bytes(data[:2] + preview + b"\xff" + data[2:])
     listening = Listening(Folder.at(tmp_path))
     assert image.dimensions(listening, "a.jpg") == (100, 90)
-    assert mixed.header(listening, "a.jpg") == ((1, 100, 90), "uint8")
+    assert any_format.header(listening, "a.jpg") == ((1, 100, 90), "uint8")
     assert sum(stop - start for _, start, stop in listening.parts) < 9000
     assert np.array_equal(image.grey((tmp_path / "a.jpg").read_bytes(), "a.jpg"), image.grey(data, "b.jpg"))
 
@@ -100,19 +100,19 @@ def test_what_has_no_head_is_named(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         for name in ("a.png", "a.jpg", "a.tif", "a.npy"):
             with pytest.raises(BadRecord, match=name):
-                mixed.header(tree, name)
+                any_format.header(tree, name)
 
 
 def test_fill_bytes_and_segments_before_a_frame_have_an_end() -> None:
     frame = b"\xff\xc0\x00\x0b\x08" + (100).to_bytes(2, "big") + (90).to_bytes(2, "big") + b"\x01\x01\x11\x00"
     reads: list[int] = []
 
-    def parts(data: bytes) -> Parts:
-        return Parts(data[:4096], lambda: len(data), lambda at, size: (reads.append(at), data[at : at + size])[1])
+    def parts(data: bytes) -> FileParts:
+        return FileParts(data[:4096], lambda: len(data), lambda at, size: (reads.append(at), data[at : at + size])[1])
 
     filled = b"\xff\xd8" + b"\xff" * 5_000_000 + frame[1:]
     assert image._dimensions(parts(filled), "a.jpg") == (100, 90)
     assert len(reads) < 100
     with pytest.raises(BadRecord, match="no frame"):
         image._dimensions(parts(b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1_000_000 + frame), "a.jpg")
-    assert len(reads) < 2 * image.MOST_SEGMENTS
+    assert len(reads) < 2 * image.MAX_SEGMENTS

@@ -11,8 +11,8 @@ import pytest
 
 from sar_data.errors import BadRecord
 from sar_data.raster import gdal, image, tiff
-from sar_data.raster.ifd import directory, numbers
-from sar_data.raster.parts import Parts
+from sar_data.raster.file_parts import FileParts
+from sar_data.raster.ifd import read_directory, read_numbers
 from sar_data.record import Image
 from tests.raster.test_tiff import by_gdal
 
@@ -42,7 +42,7 @@ def rows_of(picture: Image) -> bytes:
 
 def test_a_png_is_read_as_it_was_written() -> None:
     assert np.array_equal(image.read(png(rows_of(PICTURE[0])), "a.png"), PICTURE)
-    assert np.array_equal(image.read(gdal.encoded(COLOUR, "PNG"), "a.png"), COLOUR)
+    assert np.array_equal(image.read(gdal.encode(COLOUR, "PNG"), "a.png"), COLOUR)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 40, 63])
@@ -77,13 +77,13 @@ def test_every_form_of_png_has_its_own_number_of_bytes(depth: int, colour: int, 
 @pytest.mark.parametrize("cut", [10, 700, 1137])
 @pytest.mark.parametrize("end", [b"", END])
 def test_a_jpeg_that_ends_early_is_refused_with_or_without_its_end_mark(cut: int, end: bytes) -> None:
-    data = gdal.encoded(PICTURE, "JPEG")
+    data = gdal.encode(PICTURE, "JPEG")
     with pytest.raises(BadRecord, match=r"a\.jpg: expected a readable JPEG, GDAL says: .*([Pp]remature end)"):
         image.read(data[:-cut] + end, "a.jpg")
 
 
 def test_a_jpeg_of_an_odd_head_is_read() -> None:
-    data = gdal.encoded(PICTURE, "JPEG")
+    data = gdal.encode(PICTURE, "JPEG")
     odd = data.replace(b"JFIF\0\1", b"JFIF\0\7")
     assert odd != data
     for other in (odd, data[:-2], data + b"abc"):
@@ -92,9 +92,9 @@ def test_a_jpeg_of_an_odd_head_is_read() -> None:
 
 def shortened(data: bytes, share: float) -> bytes:
     """Return a TIFF whose last block has only a share of its bytes, as its directory says; others follow them."""
-    _, entries = directory(Parts.of(data))
+    _, entries = read_directory(FileParts.of(data))
     places, sizes = (324, 325) if 324 in entries else (273, 279)
-    start, size = (int(numbers(Parts.of(data), entries, tag)[-1]) for tag in (places, sizes))
+    start, size = (int(read_numbers(FileParts.of(data), entries, tag)[-1]) for tag in (places, sizes))
     kept, other, entry = int(size * share), bytearray(data), entries[sizes]
     width = struct.calcsize(entry.code)
     struct.pack_into(entry.order + entry.code, other, entry.stop - width, kept)
@@ -134,7 +134,7 @@ def test_a_block_of_a_tiff_that_ends_early_is_refused(
 @pytest.mark.parametrize("layout", [{"blockysize": 8}, TILES], ids=["strips", "tiles"])
 def test_a_sound_stream_of_too_few_bytes_says_how_many(layout: dict[str, Any]) -> None:
     data = bytearray(by_gdal(PICTURE, compress="deflate", **layout))
-    _, entries = directory(Parts.of(bytes(data)))
+    _, entries = read_directory(FileParts.of(bytes(data)))
     places, sizes = (entries[tag] for tag in ((324, 325) if 324 in entries else (273, 279)))
     stream = zlib.compress(bytes(100))
     for entry, value in ((places, len(data)), (sizes, len(stream))):

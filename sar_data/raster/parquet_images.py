@@ -18,8 +18,10 @@ from sar_data.system.parquet import check_size
 
 IMAGE, LABEL = "image", "label"
 MAGIC = b"PAR1"
-AT_ONCE = 64  # rows
-KEPT = 32  # row groups a process keeps: rows are read in any order, and a group of 1,000 patches takes some 34 MB
+BATCH_ROWS = 64  # rows
+CACHED_GROUPS = (
+    32  # row groups a process keeps: rows are read in any order, and a group of 1,000 patches takes some 34 MB
+)
 
 
 class Row(NamedTuple):
@@ -29,7 +31,7 @@ class Row(NamedTuple):
     label: str
 
 
-class _Ranged(io.RawIOBase):
+class _TreeFile(io.RawIOBase):
     """A file of a tree, read where it is asked for."""
 
     def __init__(self, tree: Tree, path: str) -> None:
@@ -58,14 +60,14 @@ class _Ranged(io.RawIOBase):
 def read_rows(tree: Tree, path: str) -> list[Row]:
     """Return what every row says of its image, without the images; raise BadRecord for a file of another form."""
     with Reading(path, f"Parquet with the columns {IMAGE} (bytes and path) and {LABEL}"):
-        check_size(pa.PythonFile(_Ranged(tree, path), mode="r"), tree.size(path), (IMAGE, LABEL))
+        check_size(pa.PythonFile(_TreeFile(tree, path), mode="r"), tree.size(path), (IMAGE, LABEL))
         file = _file(tree, path)
         table = file.read(columns=[f"{IMAGE}.path", LABEL])
         names = _label_names(file.schema_arrow.metadata or {})
         paths = table[IMAGE].combine_chunks().field("path").to_pylist()
         labels = table[LABEL].to_pylist()
-        told = (str(label) if not names or isinstance(label, str) else names[label] for label in labels)
-        return [Row((name or "").rpartition("/")[2], label) for name, label in zip(paths, told, strict=True)]
+        labels_as_text = (str(label) if not names or isinstance(label, str) else names[label] for label in labels)
+        return [Row((name or "").rpartition("/")[2], label) for name, label in zip(paths, labels_as_text, strict=True)]
 
 
 def images(tree: Tree, path: str) -> Iterator[bytes]:
@@ -74,7 +76,7 @@ def images(tree: Tree, path: str) -> Iterator[bytes]:
     For heads of images, which a column of bytes has only with the rest: rows that are wanted alone are `image_bytes`.
     """
     with Reading(path, f"Parquet with images in the column {IMAGE}"):
-        for batch in _file(tree, path).iter_batches(batch_size=AT_ONCE, columns=[f"{IMAGE}.bytes"]):
+        for batch in _file(tree, path).iter_batches(batch_size=BATCH_ROWS, columns=[f"{IMAGE}.bytes"]):
             for image in batch.column(0).field("bytes"):
                 yield image.as_py() or b""
 
@@ -100,7 +102,7 @@ def image_bytes(tree: Tree, path: str, row: int) -> bytes:
 
 
 def _file(tree: Tree, path: str) -> pq.ParquetFile:
-    return pq.ParquetFile(pa.PythonFile(_Ranged(tree, path), mode="r"))
+    return pq.ParquetFile(pa.PythonFile(_TreeFile(tree, path), mode="r"))
 
 
 @lru_cache(maxsize=8)
@@ -110,7 +112,7 @@ def _starts(tree: Tree, path: str) -> list[int]:
     return [sum(counts[:i]) for i in range(len(counts))]
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED_GROUPS)
 def _group(tree: Tree, path: str, number: int) -> pa.Array:
     table = _file(tree, path).read_row_group(number, columns=[f"{IMAGE}.bytes"])
     return table[IMAGE].combine_chunks().field("bytes")

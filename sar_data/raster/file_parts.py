@@ -9,7 +9,7 @@ from sar_data.spec import Tree
 HEAD_BYTES = 4096
 
 
-class Parts:
+class FileParts:
     """Any part of a file; where a part reaches beyond the end, what there is of it."""
 
     def __init__(self, head: bytes, size: Callable[[], int], pread: Callable[[int, int], bytes]) -> None:
@@ -18,12 +18,12 @@ class Parts:
         self._pread = pread
 
     @classmethod
-    def of(cls, data: bytes) -> Parts:
+    def of(cls, data: bytes) -> FileParts:
         """Return the parts of a file that was read as a whole."""
         return cls(data, lambda: len(data), lambda offset, size: data[offset : offset + size])
 
     @classmethod
-    def at(cls, tree: Tree, path: str) -> Parts:
+    def at(cls, tree: Tree, path: str) -> FileParts:
         """Return the parts of a file in a tree; raise BadRecord where it cannot be read."""
         head = tree.head(path, HEAD_BYTES)
         size = (lambda: tree.size(path)) if len(head) == HEAD_BYTES else lambda: len(head)
