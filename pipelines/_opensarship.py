@@ -19,6 +19,7 @@ from pipelines._opensarship_products import (
     scenes,
     variant,
 )
+from pipelines._steps_before import IW_FLOOR
 from sar_data.errors import SourceError
 from sar_data.labels import ais
 from sar_data.spec import DatasetSpec, Pipeline, Processing, Task, Tree
@@ -27,7 +28,8 @@ from sar_data.split import group, random, stratified
 TASK = Task(name="ship", kind="multiclass", classes=ais.CLASSES)
 BY_IPF = Processing(
     processor="Sentinel-1 IPF, its version in each scene's metadata",
-    source="Metedata.xml or <product>.xml of real scenes",
+    noise_floor=IW_FLOOR,
+    source="Metedata.xml or <product>.xml of real scenes; noise floor by Sentinel-1's specification of IW",
 )
 AS_PRODUCT = dataclasses.replace(
     BY_IPF,
@@ -35,7 +37,8 @@ AS_PRODUCT = dataclasses.replace(
     border_noise="kept",
     speckle_filter="none",
     interpolation="none",
-    source="real chips: the product's whole digital numbers, and sigma0 = DN² / A² with one A a chip",
+    source="real chips: the product's whole digital numbers, and sigma0 = DN² / A² with one A a chip; noise floor by "
+    "Sentinel-1's specification of IW",
 )
 
 

@@ -34,7 +34,8 @@ class Processing:
     `processor` made the product that the images were cut from, such as Sentinel-1's IPF, with its version.
     `thermal_noise` and `border_noise` are "removed", "kept", or "none" of a product that has no such noise;
     `speckle_filter` is "none" or its name and window, `interpolation` how pixels were put on their grid, "none" where
-    they lie as the radar's product has them. `source` says whence this is known.
+    they lie as the radar's product has them. `noise_floor` is the noise-equivalent sigma0 in dB that the instrument's
+    specification allows: the floor itself is lower in most places. `source` says whence this is known.
     """
 
     processor: str = "unknown"
@@ -42,6 +43,7 @@ class Processing:
     border_noise: Noise = "unknown"
     speckle_filter: str = "unknown"
     interpolation: str = "unknown"
+    noise_floor: float | None = None
     source: str = ""
 
 

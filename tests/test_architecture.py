@@ -81,8 +81,8 @@ LAWS: list[tuple[str, str]] = [
     # Builds: sealed ones, and what makes them.
     (
         r"sar_data\.sealed",
-        "sar_data.sealed sar_data.formats sar_data.statistics sar_data.normalization sar_data.split sar_data.system "
-        "sar_data.runners",
+        "sar_data.sealed sar_data.formats sar_data.statistics sar_data.radiometry sar_data.normalization "
+        "sar_data.split sar_data.system sar_data.runners",
     ),
     (
         r"sar_data\.(views|exporters)",

@@ -60,11 +60,11 @@ def _head(facts: dict[str, Any]) -> Iterator[str]:
         yield f"{title:10} {value}"
 
 
-def _processing(stated: dict[str, str]) -> str:
+def _processing(stated: dict[str, Any]) -> str:
     """Return what is known of what the publisher did, and what is not."""
     words = {name.replace("_", " "): value for name, value in stated.items() if name != "source"}
-    known = ", ".join(f"{name} {value}" for name, value in words.items() if value != "unknown")
-    unknown = ", ".join(name for name, value in words.items() if value == "unknown")
+    known = ", ".join(f"{name} {value}" for name, value in words.items() if value not in ("unknown", None))
+    unknown = ", ".join(name for name, value in words.items() if value in ("unknown", None))
     parts = [f"{known} ({stated['source']})" if known else "", f"not known: {unknown}" if unknown else ""]
     return "; ".join(filter(None, parts)) if stated else "not stated"
 

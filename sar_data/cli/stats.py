@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,12 @@ from sar_data.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sar_data.sealed.documents import SplitStatistics
+    from sar_data.sealed.documents import BandDocument, BandStatistics, SplitStatistics
     from sar_data.sealed.opened import Build
     from sar_data.sealed.strata import Shift, Stratum
 
 MOST_PARTS = 30  # that are printed
+DOUBTFUL = ("zeros", "at min", "at max", "below noise floor", "border noise")
 FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", "max")
 
 
@@ -70,6 +71,7 @@ def command(
     """
     from sar_data.builder.counted import opened
     from sar_data.sealed.recorded import filled, statistics
+    from sar_data.sealed.strata import completed
 
     if plot and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
@@ -83,7 +85,7 @@ def command(
             _against(build, against, split or "train", as_json) if against else _looks(build, split or "train", as_json)
         return
     if build and not (recompute or plot):
-        title, figures = build.manifest.title, statistics(build, split)
+        title, figures = build.manifest.title, completed(build, statistics(build, split))
     else:
         title, figures = _counted(path, build, split, dataset=dataset, variant=variant, workers=workers, plot=plot)
     if as_json:
@@ -92,7 +94,7 @@ def command(
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     for name, document in figures.items():
-        console().print(_table(f"{title} · {name}", document))
+        console().print(_table(f"{title} · {name}", document, build and build.manifest.bands))
     if build and split is None and (empty := build.manifest.splits.keys() - filled(build.manifest)):
         click.echo(f"empty: {', '.join(sorted(empty))}")
 
@@ -216,19 +218,35 @@ def _strata(title: str, parts: Mapping[str, Stratum], moved: Mapping[str, Mappin
     return table
 
 
-def _table(title: str, statistics: SplitStatistics) -> Table:
-    """Return one split's figures downwards, bands and domains across."""
+def _doubtful(figures: BandStatistics, band: BandDocument | None) -> dict[str, str]:
+    """Return what is told of pixels that may be no measurement; of a sealed build's `band` also what is not known."""
+    counts = {"zeros": figures.zeros, "at min": figures.at_min, "at max": figures.at_max}
+    told = {name: f"{count:,}" for name, count in counts.items() if count is not None}
+    if band is not None:
+        told |= {name: "not known" for name in counts if name not in told}
+        share, border = figures.below_noise, band.processing.border_noise if band.processing else "unknown"
+        told["below noise floor"] = "not known" if share is None else f"about {share:.1%}"
+        told["border noise"] = {"removed": "removed before", "none": "none"}.get(border, "not known")
+    return told
+
+
+def _table(title: str, statistics: SplitStatistics, bands: Sequence[BandDocument] | None = None) -> Table:
+    """Return one split's figures downwards, bands and domains across; `bands` are those of a sealed build."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
     table.add_column("")
-    rows: dict[str, list[str]] = {name: [] for name in ("count", "masked", *FIGURES, "10·log10(mean)")}
+    rows: dict[str, list[str]] = {name: [] for name in ("count", "masked", *DOUBTFUL, *FIGURES, "10·log10(mean)")}
+    known = {band.name: band for band in bands or ()}
     for band, figures in statistics.bands.items():
         for domain in (figures.stored, figures.db, figures.power):
             if domain is None:
                 continue
             table.add_column(f"{band} {'' if domain.unit == '1' else domain.unit}".strip(), justify="right")
             rows["count"].append(f"{figures.count:,}")
+            told = _doubtful(figures, known.get(band)) if domain is figures.stored else {}
+            for name in DOUBTFUL:
+                rows[name].append(told.get(name, ""))
             rows["masked"].append(", ".join(f"{n:,} {reason}" for reason, n in figures.masked.items() if n) or "0")
             values = domain.percentiles | {name: getattr(domain, name) for name in ("mean", "std", "min", "max")}
             linear = domain.unit in ("power", "amplitude")

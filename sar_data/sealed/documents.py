@@ -43,6 +43,7 @@ class ProcessingDocument(Document):
     border_noise: Noise
     speckle_filter: str
     interpolation: str
+    noise_floor: Figure | None = None
     source: str
 
 
@@ -116,13 +117,19 @@ class Circular(Document):
 class BandStatistics(Document):
     """Figures of one band of one split, masked pixels excluded; std divides by the count.
 
-    `zeros` counts the pixels that are exactly 0, null in builds of schema 2. `power` and `db` are there for calibrated
+    `zeros` counts the pixels that are exactly 0, null in builds of schema 2. The rows of samples.parquet tell of the
+    next three, which are null in the manifest: `at_min` and `at_max` count the pixels that have the least and the
+    largest value of all, `below_noise` is the share at or under the band's `noise_floor`, approximate, null where none
+    is stated. `power` and `db` are there for calibrated
     units, `circular` for a phase. The dB of power and amplitude has no value for pixels of 0 and below.
     """
 
     count: Count
     masked: dict[str, Count]
     zeros: Count | None = None
+    at_min: Count | None = None
+    at_max: Count | None = None
+    below_noise: float | None = None
     stored: DomainStatistics
     power: DomainStatistics | None = None
     db: DomainStatistics | None = None

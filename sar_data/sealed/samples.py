@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 
 from sar_data.sealed.index import described
 from sar_data.sealed.parquet_file import read_columns
-from sar_data.statistics.figures import DOMAINS, FIGURES, QUANTILE_NAMES
+from sar_data.statistics.figures import DOMAINS, ENDS, FIGURES, QUANTILE_NAMES
 from sar_data.statistics.stats import REASONS
 from sar_data.statistics.thumbnail import CELLS, SIDE, STEPS, Thumbs
 
 SAMPLES_NAME = "samples.parquet"
 THUMBNAIL = "thumbnail"
+LATER = (*ENDS, THUMBNAIL)  # columns that builds of this schema may lack
 CLOSE = 1e-9  # relative: another machine's exp and log may differ in the last bits
 NAMES = pa.dictionary(pa.int32(), pa.string())
 MEANINGS = {
@@ -32,6 +33,8 @@ MEANINGS = {
     "min": "the smallest valid pixel",
     "max": "the largest valid pixel",
     "zeros": "valid pixels that are exactly 0",
+    "at_min": "valid pixels that are the smallest one; null of a build that was sealed before these were counted",
+    "at_max": "valid pixels that are the largest one; null likewise",
     "nodata": "pixels that the source marks as no data",
     "nan": "other pixels that are NaN",
     "inf": "pixels that are infinite",
@@ -45,7 +48,7 @@ IN_DOMAIN = {
 
 
 def _kind(figure: str) -> pa.DataType:
-    if figure in ("zeros", *REASONS) or figure.endswith("count"):
+    if figure in ("zeros", *ENDS, *REASONS) or figure.endswith("count"):
         return pa.int64()
     return pa.float32() if figure in ("min", "max", *QUANTILE_NAMES) else pa.float64()
 
@@ -116,6 +119,8 @@ def differing(recorded: pa.Table, keys: Sequence[str], figures: npt.NDArray[np.f
         return list(keys)
     same = np.ones(len(recorded), np.bool_)
     for name, values in zip(FIGURES, figures.reshape(-1, len(FIGURES)).T, strict=True):
+        if name in ENDS and recorded[name].null_count == len(recorded):
+            continue
         column = recorded[name].cast(pa.float64(), safe=False).to_numpy()
         close = 1e-6 if recorded.schema.field(name).type == pa.float32() else CLOSE
         same &= np.isclose(column, values, rtol=close, atol=close, equal_nan=True)
@@ -136,14 +141,12 @@ def read_samples(build: Path, *, thumbnails: bool = True) -> pa.Table | None:
         return None
 
     def current(table: pa.Table) -> pa.Table:
-        if not thumbnails:
-            return table.cast(pa.schema(list(SAMPLES)[:-1]))
-        if THUMBNAIL not in table.column_names:  # of a build that was sealed before there were any
-            table = table.append_column(THUMBNAIL, pa.nulls(len(table), pa.binary(CELLS)))
-        return table.cast(SAMPLES)
+        for name in set(LATER) - set(table.column_names):  # of a build that was sealed before there were any
+            table = table.append_column(name, pa.nulls(len(table), SAMPLES.field(name).type))
+        return table.select(names).cast(pa.schema([SAMPLES.field(name) for name in names]))
 
     names = SAMPLES.names if thumbnails else SAMPLES.names[:-1]
-    return read_columns(path, names, current, may_miss=[THUMBNAIL], dictionaries=["split", "band"])
+    return read_columns(path, names, current, may_miss=LATER, dictionaries=["split", "band"])
 
 
 def document() -> dict[str, Any]:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.errors import BuildError, UsageError, unknown
-from sar_data.sealed.documents import BandStatistics, Circular, DomainStatistics, SplitStatistics
+from sar_data.radiometry import CONVERTIBLE, DECIBELS
+from sar_data.sealed.documents import BandDocument, BandStatistics, Circular, DomainStatistics, SplitStatistics
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
@@ -36,6 +37,7 @@ BY = ("split", "class", "pass", "orbit", "season", "month", "year", "platform", 
 COLUMNS = {"split": "split", "pass": "orbit_pass", "orbit": "relative_orbit", "place": "place", "group": "group"}
 SEASONS = ("DJF", "MAM", "JJA", "SON")  # by months: the same in both hemispheres
 UNKNOWN = "unknown"
+OF_ROWS = ("at_min", "at_max", "below_noise")  # figures that no manifest has
 SENTINEL1 = re.compile(r"(?:^|[^A-Z])(S1[A-D])_", re.ASCII)
 
 
@@ -93,8 +95,27 @@ def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> 
     elif by != "split":
         rows = dict(sorted(rows.items(), key=lambda part: (-len(part[1]), part[0])))
     tables = _by_band(samples, index["key"], layout_of(manifest).bands)
-    units = {band.name: band.unit for band in manifest.bands}
-    return {name: _stratum(tables, units, places) for name, places in rows.items()}
+    bands = {band.name: band for band in manifest.bands}
+    return {name: _stratum(tables, bands, places) for name, places in rows.items()}
+
+
+def completed(build: Build, figures: Mapping[str, SplitStatistics]) -> dict[str, SplitStatistics]:
+    """Return the figures of splits with what the rows of samples.parquet alone tell, as they are where there is none.
+
+    These are the pixels at the ends and those under the noise floor.
+    """
+    if not (build.path / SAMPLES_NAME).is_file():
+        return dict(figures)
+    parts = strata(build, "split")
+    found = {}
+    for name, own in figures.items():
+        rows = parts[name].figures.bands
+        bands = {
+            band: one.model_copy(update={field: getattr(rows[band], field) for field in OF_ROWS})
+            for band, one in own.bands.items()
+        }
+        found[name] = own.model_copy(update={"bands": bands})
+    return found
 
 
 def shifts(parts: Mapping[str, Stratum], reference: str | None = None) -> dict[str, dict[str, Shift]]:
@@ -163,19 +184,37 @@ def _by_band(samples: pa.Table, keys: pa.ChunkedArray, bands: Sequence[str]) -> 
     return {band: table.take(pc.index_in(keys, table["key"])) for band, table in tables.items()}
 
 
-def _stratum(tables: Mapping[str, pa.Table], units: Mapping[str, str], rows: Sequence[int]) -> Stratum:
+def _stratum(tables: Mapping[str, pa.Table], known: Mapping[str, BandDocument], rows: Sequence[int]) -> Stratum:
     bands: dict[str, BandStatistics] = {}
     sketches: dict[str, Sketch | None] = {}
     for band, table in tables.items():
         part = table.take(pa.array(rows, pa.int64()))
         counts = _column(part, "count")
         quantiles = np.stack([_column(part, name) for name in ("min", *QUANTILE_NAMES, "max")], axis=1)
-        sketches[band] = sketch(counts, quantiles, units[band])
-        bands[band] = _band(part, units[band], sketches[band])
+        sketches[band] = sketch(counts, quantiles, known[band].unit)
+        bands[band] = _band(part, known[band], sketches[band])
     return Stratum(len(rows), SplitStatistics(bands=bands, co_moments=[]), sketches)
 
 
-def _band(part: pa.Table, unit: str, found: Sketch | None) -> BandStatistics:
+def noise_floor(band: BandDocument) -> float | None:
+    """Return the noise floor that is stated of a band, in its unit; None where none is, or it is no sigma0 any more."""
+    stated = band.processing.noise_floor if band.processing and band.calibration == "sigma0" else None
+    if stated is None or band.unit not in CONVERTIBLE:
+        return None
+    return stated if band.unit == "dB" else 10 ** (stated / DECIBELS[band.unit])
+
+
+def _at(part: pa.Table, name: str) -> int | None:
+    """Return how many pixels have the extreme value of all images ("min" or "max"), None where it was not counted."""
+    counts, values = part[f"at_{name}"], part[name]
+    if counts.null_count == len(counts):
+        return None
+    extreme = getattr(pc, name)(values)
+    return int(pc.sum(counts.filter(pc.equal(values, extreme))).as_py() or 0)
+
+
+def _band(part: pa.Table, band: BandDocument, found: Sketch | None) -> BandStatistics:
+    unit, floor = band.unit, noise_floor(band)
     told = domains(unit)
     extremes = [
         float(value) if value is not None else None
@@ -187,6 +226,9 @@ def _band(part: pa.Table, unit: str, found: Sketch | None) -> BandStatistics:
         count=int(pc.sum(part["count"]).as_py() or 0),
         masked={reason: int(pc.sum(part[reason]).as_py() or 0) for reason in REASONS},
         zeros=int(pc.sum(part["zeros"]).as_py() or 0),
+        at_min=_at(part, "min"),
+        at_max=_at(part, "max"),
+        below_noise=None if floor is None or found is None else found.below(floor),
         stored=_domain(part, "", unit, extremes, percentiles),
         power=other.get("power"),
         db=other.get("dB"),

@@ -15,15 +15,18 @@ Figures = npt.NDArray[np.float64]
 DOMAINS = ("power", "dB", "cos", "sin")  # beside the stored unit, which has no name
 MOMENTS = ("count", "mean", "variance")
 QUANTILE_NAMES = tuple(f"p{100 * fraction:02.0f}" for fraction in FRACTIONS)
+ENDS = ("at_min", "at_max")  # pixels that have the least, the largest value; builds before these have none
 FIGURES = (
     *MOMENTS,
     *("min", "max", "zeros", *REASONS, *QUANTILE_NAMES),
     *(f"{domain.lower()}_{name}" for domain in DOMAINS for name in MOMENTS),
+    *ENDS,
 )
 ZEROS = FIGURES.index("zeros")
 MIN, MAX = FIGURES.index("min"), FIGURES.index("max")
 MASKED = slice(FIGURES.index(REASONS[0]), FIGURES.index(REASONS[-1]) + 1)
 QUANTILES = slice(FIGURES.index(QUANTILE_NAMES[0]), FIGURES.index(QUANTILE_NAMES[-1]) + 1)
+AT_ENDS = slice(FIGURES.index(ENDS[0]), FIGURES.index(ENDS[-1]) + 1)
 _PLACES = {domain: FIGURES.index(f"{domain.lower()}_count" if domain else "count") for domain in ("", *DOMAINS)}
 
 

@@ -38,6 +38,10 @@ class Sketch:
         """Return the value, in the unit, that a fraction of the pixels does not exceed."""
         return off_axis(float(np.interp(fraction, self.shares, self.nodes)), self.unit)
 
+    def below(self, value: float) -> float:
+        """Return the share of the pixels that are at most a value in the unit."""
+        return float(_share(self, axis(np.array([value]), self.unit))[0])
+
 
 def sketch(counts: Floats, quantiles: Floats, unit: str) -> Sketch | None:
     """Return the distribution of images with `counts` [image] pixels; None of no pixel.

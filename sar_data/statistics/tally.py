@@ -16,7 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.record import Image
-from sar_data.statistics.figures import FIGURES, MASKED, MAX, MIN, QUANTILES, ZEROS, Figures, set_moments, set_values
+from sar_data.statistics.figures import (
+    AT_ENDS,
+    FIGURES,
+    MASKED,
+    MAX,
+    MIN,
+    QUANTILES,
+    ZEROS,
+    Figures,
+    set_moments,
+    set_values,
+)
 from sar_data.statistics.quantiles import quantiles
 from sar_data.statistics.stats import REASONS, BandStats, Counts, Floats, Moments, empty_histogram
 from sar_data.statistics.units import DB_TO_NEPER, DOMAINS, HISTOGRAMS, LINEAR, axis, domains
@@ -111,6 +122,7 @@ class Tally:
         self._whole: list[_Whole] = []
         self._summed = 0  # of these
         self._rest: list[tuple[int, Figures]] = []  # place and figures of the images that are not whole
+        self._ends: list[Counts] = []  # [band, 2] of each image
         self._measure: Callable[[Image, Floats], Floats] | None = None
         # The compiled loops take bands of one unit whose values are their own axis.
         first, width, bins = HISTOGRAMS[self._units[0]]
@@ -119,9 +131,12 @@ class Tally:
 
     def add(self, survey: Survey) -> None:
         """Add one surveyed image."""
+        from sar_data.statistics.ends import at_ends  # numba, as below
+
         for reason in REASONS if survey.masked else ():
             self._masked[reason] += survey.masked[reason]
         self._samples += 1
+        self._ends.append(at_ends(survey.flat, survey.low, survey.high))
         if self._centre is None:
             self._centre = self._begin(survey)
         if survey.valid is None and self._range[0] <= survey.least and survey.most < self._range[1]:
@@ -202,6 +217,8 @@ class Tally:
             places, pixels, low, high, measured = zip(*self._whole, strict=True)
             figures[list(places)] = self._figures_of_whole(np.array(pixels)[:, None], np.array(measured))
             figures[list(places), :, MIN], figures[list(places), :, MAX] = low, high
+        if self._ends:
+            figures[..., AT_ENDS] = np.array(self._ends)
         return figures
 
     def _figures_of_whole(self, pixels: Counts, measured: Floats) -> Figures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ import pytest
 
 from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.sealed.places import places
+from sar_data.sealed.recorded import statistics
 from sar_data.sealed.samples import SAMPLES, SAMPLES_NAME, read_samples
+from sar_data.sealed.strata import completed
 from sar_data.sealed.verify import verify
-from sar_data.statistics.figures import QUANTILE_NAMES
+from sar_data.statistics.figures import ENDS, QUANTILE_NAMES
 from sar_data.statistics.quantiles import FRACTIONS
 from tests.mini import invented
-from tests.mini.resealed import edit
+from tests.mini.resealed import edit, resealed
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,7 @@ def test_every_image_and_band_has_a_row_with_numpys_figures(build: Build) -> Non
         assert row["mean"] == pytest.approx(known.mean(), rel=1e-12)
         assert row["variance"] == pytest.approx(known.var(), rel=1e-10)
         assert (row["min"], row["max"]) == (known.min(), known.max())
+        assert (row["at_min"], row["at_max"]) == ((known == known.min()).sum(), (known == known.max()).sum())
         power = 10 ** (known / 10)
         assert row["power_mean"] == pytest.approx(power.mean(), rel=1e-12)
         assert row["power_variance"] == pytest.approx(power.var(), rel=1e-10)
@@ -95,9 +99,30 @@ def test_the_compiled_quantiles_are_numpys(size: int, kind: str) -> None:
     assert bins.counts.sum(axis=1).tolist() == [size, size]
 
 
-def test_a_row_that_is_not_of_its_image_is_named(build: Build, tmp_path: Path) -> None:
-    import shutil
+def test_pixels_at_the_ends_are_counted_in_clipped_and_in_empty_bands() -> None:
+    from sar_data.statistics.ends import at_ends
 
+    random = np.random.default_rng(1)
+    flat = np.stack([random.normal(0, 9, 3001).clip(-4, 7), np.full(3001, np.nan), np.full(3001, 255)])
+    low, high = np.array([-4, np.inf, 255], np.float32), np.array([7, -np.inf, 255], np.float32)
+    clipped = [(flat[0] == -4).sum(), (flat[0] == 7).sum()]
+    assert min(clipped) > 100
+    assert at_ends(flat.astype(np.float32), low, high).tolist() == [clipped, [0, 0], [3001, 3001]]
+
+
+def test_a_build_that_was_sealed_before_ends_were_counted_is_sound_and_its_are_not_known(
+    build: Build, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(build.path, tmp_path / build.path.name))
+    pq.write_table(rows(build).drop_columns(list(ENDS)), path / SAMPLES_NAME)
+    resealed(path)
+    assert verify(path, full=True) == []
+    assert rows(Build.open(path))["at_max"].null_count == 60
+    (figures,) = completed(Build.open(path), statistics(Build.open(path), "train")).values()
+    assert (figures.bands["VV"].at_max, figures.bands["VV"].below_noise) == (None, None)
+
+
+def test_a_row_that_is_not_of_its_image_is_named(build: Build, tmp_path: Path) -> None:
     path = Path(shutil.copytree(build.path, tmp_path / build.path.name))
     table = rows(build)
     means = table["mean"].to_pylist()
