@@ -141,7 +141,9 @@ def read_samples(build: Path, *, thumbnails: bool = True) -> pa.Table | None:
         return None
 
     def current(table: pa.Table) -> pa.Table:
-        for name in set(LATER) - set(table.column_names):  # of a build that was sealed before there were any
+        for name in set(LATER).intersection(names) - set(
+            table.column_names
+        ):  # of a build that was sealed before there were any
             table = table.append_column(name, pa.nulls(len(table), SAMPLES.field(name).type))
         return table.select(names).cast(pa.schema([SAMPLES.field(name) for name in names]))
 

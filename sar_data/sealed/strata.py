@@ -69,7 +69,7 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
     `by` is one of BY or an attribute of the index. An image of several classes is in the part of each of them. Raises
     UsageError for a `by` that does not exist or that the build knows of no image, BuildError without samples.parquet.
     """
-    samples = read_samples(build.path)
+    samples = read_samples(build.path, thumbnails=False)
     if samples is None:
         raise BuildError(f"{build.path}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
     index = read_index(build.path / INDEX_NAME)
