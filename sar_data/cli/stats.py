@@ -93,8 +93,9 @@ def command(
         facts = {"path": str(path.absolute()), "title": title, "splits": documents}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
+    bands = build.manifest.bands if build and not (recompute or plot) else None
     for name, document in figures.items():
-        console().print(_table(f"{title} · {name}", document, build and build.manifest.bands))
+        console().print(_table(f"{title} · {name}", document, bands))
     if build and split is None and (empty := build.manifest.splits.keys() - filled(build.manifest)):
         click.echo(f"empty: {', '.join(sorted(empty))}")
 
@@ -219,7 +220,7 @@ def _strata(title: str, parts: Mapping[str, Stratum], moved: Mapping[str, Mappin
 
 
 def _doubtful(figures: BandStatistics, band: BandDocument | None) -> dict[str, str]:
-    """Return what is told of pixels that may be no measurement; of a sealed build's `band` also what is not known."""
+    """Return what is told of pixels that may be no measurement; of a recorded `band` also what is not known."""
     counts = {"zeros": figures.zeros, "at min": figures.at_min, "at max": figures.at_max}
     told = {name: f"{count:,}" for name, count in counts.items() if count is not None}
     if band is not None:
@@ -231,7 +232,7 @@ def _doubtful(figures: BandStatistics, band: BandDocument | None) -> dict[str, s
 
 
 def _table(title: str, statistics: SplitStatistics, bands: Sequence[BandDocument] | None = None) -> Table:
-    """Return one split's figures downwards, bands and domains across; `bands` are those of a sealed build."""
+    """Return one split's figures downwards, bands and domains across; `bands` are those of recorded ones."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")

@@ -40,7 +40,7 @@ class Sketch:
 
     def below(self, value: float) -> float:
         """Return the share of the pixels that are at most a value in the unit."""
-        return float(_share(self, axis(np.array([value]), self.unit))[0])
+        return float(_share(self, axis(np.array([value]), self.unit).astype(np.float64))[0])
 
 
 def sketch(counts: Floats, quantiles: Floats, unit: str) -> Sketch | None:
