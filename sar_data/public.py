@@ -39,7 +39,7 @@ from sar_data.sealed.documents import LeakageFigure, SplitStatistics
 from sar_data.sealed.looks import Radiometry, radiometry
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
-from sar_data.sealed.strata import Shift, completed, shifts, strata
+from sar_data.sealed.strata import Shift, shifts, strata
 from sar_data.sealed.verify import Problem
 from sar_data.sealed.verify import verify as verified
 from sar_data.spec import ComplexAs, Pipeline, Unit
@@ -221,7 +221,7 @@ def stats(
             raise UsageError(f"by={by!r}: expected a sealed build whose recorded figures are merged")
         return {name: part.figures for name, part in strata(sealed, by, split).items()}
     if sealed and not recompute:
-        return completed(sealed, statistics(sealed, split))
+        return statistics(sealed, split)
     with _crew(workers, runner, dask_address) as computing:
         return counted(path, split, computing, dataset=dataset, variant=variant, progress=progress).figures()
 

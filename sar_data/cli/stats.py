@@ -85,7 +85,7 @@ def command(
             _against(build, against, split or "train", as_json) if against else _looks(build, split or "train", as_json)
         return
     if build and not (recompute or plot):
-        title, figures = build.manifest.title, completed(build, statistics(build, split))
+        title, figures = build.manifest.title, statistics(build, split)
     else:
         title, figures = _counted(path, build, split, dataset=dataset, variant=variant, workers=workers, plot=plot)
     if as_json:
@@ -93,7 +93,9 @@ def command(
         facts = {"path": str(path.absolute()), "title": title, "splits": documents}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    bands = build.manifest.bands if build and not (recompute or plot) else None
+    bands = None
+    if build and not (recompute or plot):
+        bands, figures = build.manifest.bands, completed(build, figures)
     for name, document in figures.items():
         console().print(_table(f"{title} · {name}", document, bands))
     if build and split is None and (empty := build.manifest.splits.keys() - filled(build.manifest)):

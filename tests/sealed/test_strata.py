@@ -51,14 +51,14 @@ def test_parts_by_split_are_the_recorded_figures(build: Build) -> None:
 def test_pixels_at_the_ends_and_under_the_noise_floor_are_those_of_all_images(build: Build, tmp_path: Path) -> None:
     power = sar_data.convert(build.path, out=tmp_path, unit="power", runner="serial")
     for one, floor in ((build, -22.0), (power, 10**-2.2)):
-        for split, figures in sar_data.stats(one.path).items():
+        for split, figures in sar_data.stats(one.path, by="split").items():
             with one.reader() as reader:
                 pixels = np.stack([reader.read(place) for place in places(one.index()) if place.split == split])
             for band, plane in zip(figures.bands.values(), pixels.swapaxes(0, 1), strict=True):
                 assert (band.at_min, band.at_max) == ((plane == plane.min()).sum(), (plane == plane.max()).sum())
                 assert band.below_noise == pytest.approx((plane <= floor).mean(), abs=0.03)
     normal = sar_data.convert(build.path, out=tmp_path, normalize="zscore", runner="serial")
-    (figures,) = sar_data.stats(normal.path, "train").values()
+    (figures,) = sar_data.stats(normal.path, "train", by="split").values()
     assert figures.bands["VV"].below_noise is None  # it has no sigma0 any more
     shown = CliRunner().invoke(main, ["stats", str(build.path), "--split", "train"], env={"COLUMNS": "150"}).output
     for words in ("at max ", "below noise floor  about ", "border noise            not known"):
