@@ -46,28 +46,47 @@ def carry_out(request: TrainRequest) -> dict[str, Any]:
 def publish_run(run: Path, metrics: dict[str, Any]) -> None:
     """Show a run's metrics as artifacts; the page's description is the run's folder."""
     config = report.configuration(run)
-    dataset = config["build"]["dataset"]
+    dataset = config["build"]["dataset"].replace("+", "-")  # of several builds; a key has no other signs
     create_table_artifact(report.metric_rows(metrics), key=f"{dataset}-metrics", description=f"Metrics of `{run}`")
     create_markdown_artifact(report.run_page(run, config, metrics), key=f"{dataset}{RUN_PAGE}", description=str(run))
 
 
 @flow(name="train", description="Train on a sealed build.", persist_result=False)
 def train(
-    job: Job, build: Place, out: Absolute, preset: str | None = None, settings: dict[str, Any] | None = None
+    job: Job,
+    build: Place | list[Place],
+    out: Absolute,
+    preset: str | None = None,
+    settings: dict[str, Any] | None = None,
+    mix: list[float] | None = None,
+    statistics: str | None = None,
+    drop_duplicates: bool | None = None,
 ) -> dict[str, Any]:
-    """Train on a sealed build; return the run's folder and its metrics.
+    """Train on a sealed build, or on several as one set; return the run's folder and its metrics.
 
     An unfinished run goes on, a finished one is left as it is.
 
     Args:
         job: probe, finetune, segment or detect.
-        build: Folder of the sealed build, absolute, or its URL.
+        build: Folder of the sealed build, absolute, or its URL; or a list of them.
         out: Folder of the training run, absolute.
         preset: Published options under a name, or an absolute path of a .toml file; none for the job's defaults.
         settings: Options of the job that differ from the preset, such as {"epochs": 5}.
+        mix: Of several builds, each one's share of what an epoch draws; by default each sample comes once.
+        statistics: Of several builds, whose figures normalize the images: own or joint; by default each build's own.
+        drop_duplicates: Leave out train samples that a val or test split has, or train has twice.
     """
     explain()
-    request = requested(job=job, build=build, out=out, preset=preset, settings=settings)
+    request = requested(
+        job=job,
+        build=build,
+        out=out,
+        preset=preset,
+        settings=settings,
+        mix=mix,
+        statistics=statistics,
+        drop_duplicates=drop_duplicates,
+    )
     metrics = carry_out(request)
     publish_run(out, metrics)
     return {"run": str(out), "metrics": metrics}
@@ -186,10 +205,10 @@ def requested(**parameters: Any) -> TrainRequest:
     """Return what is asked for; raise UsageError for a path of another folder and for what contradicts itself."""
     from sar_data.train.request import TrainRequest  # which needs the extra `train`
 
-    build = parameters["build"]
-    check_absolute(
-        build=None if "://" in build else Path(build), out=parameters["out"], preset=preset_file(parameters["preset"])
-    )
+    given = parameters["build"]
+    for build in [given] if isinstance(given, str) else given:
+        check_absolute(build=None if "://" in build else Path(build))
+    check_absolute(out=parameters["out"], preset=preset_file(parameters["preset"]))
     return TrainRequest(**parameters)
 
 

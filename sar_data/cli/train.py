@@ -48,9 +48,9 @@ class Jobs(click.Group):
 
 @click.group("train", cls=Jobs, short_help="Train on a build: probe, finetune, segment, detect.")
 def command() -> None:
-    """Train on a sealed build, on one process, or under torchrun on many:
+    """Train on a sealed build, or several as one set, on one process, or under torchrun on many:
 
-    torchrun --nproc-per-node N -m sar_data train JOB BUILD --out RUN
+    torchrun --nproc-per-node N -m sar_data train JOB BUILD… --out RUN
     """
 
 
@@ -59,9 +59,16 @@ def _job(name: str) -> click.Command:
     from sar_data.train.settings import JOBS as settings
 
     options: list[click.Parameter] = [
-        click.Argument(["build"], type=BuildPlace(), metavar="BUILD"),
+        click.Argument(["build"], type=BuildPlace(), nargs=-1, required=True, metavar="BUILD…"),
         click.Option(["--out"], required=True, metavar="RUN", help="Folder of this run; an unfinished one goes on."),
         click.Option(["--preset"], metavar="NAME", help="Options under a name, or from a .toml file (train presets)."),
+        click.Option(["--mix"], callback=_shares, metavar="X,Y,…", help="Of several builds: shares that are drawn."),
+        click.Option(["--statistics"], metavar="own|joint", help="Of several builds: what normalizes them.  [own]"),
+        click.Option(
+            ["--drop-duplicates/--no-drop-duplicates"],
+            default=None,
+            help="Leave out train samples that val or test of a build has, or train has twice.",
+        ),
     ]
     for field, info in settings[name].model_fields.items():
         options.append(_option(field, info.annotation, info.default, info.description or ""))
@@ -110,16 +117,25 @@ def _known(value: str, kind: Literal["build", "run"]) -> str:
     return value if other else str(named(value, kind) or value)
 
 
+def _shares(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if value is None else tuple(map(float, value.split(",")))
+    except ValueError:
+        raise UsageError(f"--mix {value}: expected a number for each build, such as 1,3") from None
+
+
 def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
-    def callback(note: Note, /, build: str, out: str, preset: str | None, **options: Any) -> None:
+    def callback(note: Note, /, build: tuple[str, ...], out: str, preset: str | None, **options: Any) -> None:
         limit_spinning(os.environ)
         from sar_data.train import early
         from sar_data.train.request import TrainRequest
 
+        together = {name: options.pop(name) for name in ("mix", "statistics", "drop_duplicates")}
         given = {name: value for name, value in options.items() if value is not None}
-        request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=given)
-        early.check(build, request.options)
+        request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=given, **together)
+        if len(build) == 1:  # several are looked at together, once they are opened
+            early.check(build[0], request.options)
         from sar_data.train.run.halt import Halted  # which imports torch: what is wrong is said before it
         from sar_data.train.run.training import train
 

@@ -7,6 +7,7 @@ reading itself is approximate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -67,6 +68,14 @@ def sketch(counts: Floats, quantiles: Floats, unit: str) -> Sketch | None:
         np.asarray(low + width * np.arange(STEPS + 1), np.float64),
         np.clip(np.maximum.accumulate(below), 0.0, 1.0),
     )
+
+
+def together(parts: Sequence[tuple[Sketch, float]]) -> Sketch:
+    """Return the distribution of all pixels of some sketches of one unit, each with its number of pixels."""
+    nodes = np.unique(np.concatenate([one.nodes for one, _ in parts]))
+    total = sum(count for _, count in parts)
+    shares = sum((count / total * _share(one, nodes) for one, count in parts), np.zeros(len(nodes)))
+    return Sketch(parts[0][0].unit, nodes, shares)
 
 
 def _bends(knots: Floats, shares: Floats, length: int) -> Floats:

@@ -68,6 +68,8 @@ class Stream:
     io          "mmap", "pread", or "auto": mapped where the split fits into half of the memory
     verify      "first" compares each image and mask with its recorded hash when this process first reads it
     cache       folder that a remote build's files come through, at most `cache_bytes`
+
+    `rows` are those of `collection` that are used, ascending; `draws` says how they are drawn, None: each once.
     """
 
     def __init__(
@@ -119,21 +121,21 @@ class Stream:
         self.collection = open_collection(builds, **{name: self._arguments[name] for name in COLLECTED})
         self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
         self._threads, self._ahead = threads, ahead
-        self._rows = selection.select(
+        self.rows = selection.select(
             self.collection, keys=keys, where=where, fraction=fraction, draw=draw, each_class=each_class
         )
-        fetch_order.check(self.collection, self._order, len(self._rows))
+        fetch_order.check(self.collection, self._order, len(self.rows))
         by_shards = self._order.shuffle == "shards"
-        self._shards = selection.shards(self.collection, self._rows) if by_shards else self._rows[:0]
-        self._draws = selection.draws(self.collection, self._rows, weights, mix)
+        self._shards = selection.shards(self.collection, self.rows) if by_shards else self.rows[:0]
+        self.draws = selection.draws(self.collection, self.rows, weights, mix)
         self._epoch = self._position = 0
         self._fresh = True  # nothing was consumed since the beginning of an epoch or since a state was loaded
         self._pool: ThreadPoolExecutor | None = None
         self._turn = 0
-        if training and not self.pace.steps(len(self._rows)):
+        if training and not self.pace.steps(len(self.rows)):
             raise UsageError(
-                f"{split}: {len(self._rows)} samples are selected, fewer than one step of "
-                f"{batch_size} × world {world}: take `batch_size={max(len(self._rows) // world, 1)}` or less"
+                f"{split}: {len(self.rows)} samples are selected, fewer than one step of "
+                f"{batch_size} × world {world}: take `batch_size={max(len(self.rows) // world, 1)}` or less"
             )
 
     @property
@@ -144,15 +146,15 @@ class Stream:
     @property
     def keys(self) -> list[str]:
         """The keys of the samples that are used, in stored order."""
-        found = np.empty(len(self._rows), object)
-        for number, own, places in self.collection.parts(self._rows):
+        found = np.empty(len(self.rows), object)
+        for number, own, places in self.collection.parts(self.rows):
             found[places] = self.collection.sources[number].keys(own)
         return list(found)
 
     @property
     def tail(self) -> int:
         """How many samples of this epoch no step takes, from where the stream is."""
-        return self.pace.tail(len(self._rows) - self._position)
+        return self.pace.tail(len(self.rows) - self._position)
 
     @property
     def epoch(self) -> int:
@@ -161,7 +163,7 @@ class Stream:
 
     def __len__(self) -> int:
         """Return the batches of a whole epoch, the same number on every rank."""
-        return self.pace.steps(len(self._rows))
+        return self.pace.steps(len(self.rows))
 
     def __getitem__(self, index: object) -> NoReturn:
         """Raise UsageError: a torch DataLoader that was given a stream asks it for samples by their numbers."""
@@ -171,17 +173,17 @@ class Stream:
         )
 
     def __repr__(self) -> str:
-        left = self.pace.tail(len(self._rows))
+        left = self.pace.tail(len(self.rows))
         out = f", {left} left out each epoch" if left else ""
         builds = ", ".join(source.build for source in self.collection.sources)
         return (
-            f"<{type(self).__name__} of {builds} {self.collection.split}: {len(self._rows)} samples, "
+            f"<{type(self).__name__} of {builds} {self.collection.split}: {len(self.rows)} samples, "
             f"{len(self)} steps of {self.pace.batch} × {self.pace.world}{out}>"
         )
 
     def _over(self) -> bool:
         """Say whether this epoch has been begun and has no step left."""
-        return self._position > 0 and not self.pace.steps(len(self._rows) - self._position)
+        return self._position > 0 and not self.pace.steps(len(self.rows) - self._position)
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; the epoch the stream is in goes on, so that a resumed one does."""
@@ -200,9 +202,9 @@ class Stream:
             if state.get(name) != own:
                 raise UsageError(f"state: expected {name} {own!r}, found {state.get(name)!r}: it is of another stream")
         epoch, position = state.get("epoch"), state.get("position")
-        if not (isinstance(epoch, int) and isinstance(position, int) and 0 <= position <= len(self._rows)):
+        if not (isinstance(epoch, int) and isinstance(position, int) and 0 <= position <= len(self.rows)):
             raise UsageError(
-                f"state: expected an epoch and a position up to {len(self._rows)}, found {epoch}, {position}"
+                f"state: expected an epoch and a position up to {len(self.rows)}, found {epoch}, {position}"
             )
         self._go(epoch, position)
 
@@ -214,7 +216,7 @@ class Stream:
     @cached_property
     def _identity(self) -> dict[str, Any]:
         """Return what a position refers to."""
-        order = selection.digest(self._rows, self._draws, self._order)
+        order = selection.digest(self.rows, self.draws, self._order)
         samples, seed = self.collection, self._order.seed
         return {"version": VERSION, "digest": samples.digest, "split": samples.split, "seed": seed, "order": order}
 
@@ -226,7 +228,7 @@ class Stream:
             self._position = 0
         self._turn += 1
         turn, self._fresh = self._turn, False
-        order = self._order.epoch(self._epoch, self._rows, self._shards, self._draws)
+        order = self._order.epoch(self._epoch, self.rows, self._shards, self.draws)
         steps = self.pace.steps(len(order) - self._position)
         starts = range(self._position, self._position + steps * self.pace.step, self.pace.step)
         pending: deque[tuple[int, Future[Batch]]] = deque()
@@ -267,7 +269,7 @@ class Stream:
     def _handed(self, start: int, made: Future[Batch]) -> Batch:
         """Return a finished batch, from which on the position is behind it."""
         batch = made.result()
-        self._position = min(start + self.pace.step, len(self._rows))
+        self._position = min(start + self.pace.step, len(self.rows))
         return batch
 
     def close(self) -> None:

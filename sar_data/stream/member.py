@@ -27,6 +27,12 @@ class Member:
         return f"{self.name}/{own}"
 
     @property
+    def classes(self) -> dict[str, str]:
+        """The joint name of every class of the build."""
+        pairs = zip(self.task.classes, self.numbers, strict=True)
+        return {own: self.joint.classes[number] for own, number in pairs}
+
+    @property
     def table(self) -> npt.NDArray[np.int64]:
         """The joint number of every number of the build, for masks those that no class has, too."""
         found = np.arange(IGNORE + 1 if self.task.kind == "segmentation" else len(self.numbers))

@@ -28,7 +28,13 @@ BATCHED = "fgmae_batched"  # figures that are means over batches, beside those o
 MARK, NOTE = "†", "† chosen on test (as published): biased upwards"
 FIXED = ("run", "job", "preset", "model", "weights", "build", "chosen on")
 NAMING = ("path", "dataset", "variant", "version", "recipe_digest", "content_digest")  # of a build, which FIXED has
-HIDDEN = ("job", "preset", "departures", "input")  # of config.json: FIXED has them, or they follow from the build
+HIDDEN = (
+    "job",
+    "preset",
+    "departures",
+    "input",
+    "builds",
+)  # of config.json: FIXED has them, or they follow from the build
 DIGITS = 8  # of a digest
 
 
@@ -53,7 +59,8 @@ class Run:
     def about(self) -> dict[str, str]:
         """Return what the run is, a text for each of FIXED."""
         build = self.config["build"]
-        facts = (build["dataset"], build.get("variant"), build["version"], build["content_digest"][:DIGITS])
+        digests = "+".join(digest[:DIGITS] for digest in build["content_digest"].split("+"))  # of each build
+        facts = (build["dataset"], build.get("variant"), build["version"], digests)
         chosen = "test (as published)" if self.marked else self.setting("select")
         texts = (
             self.name,
@@ -213,11 +220,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     flat = [
         dict(
             _flat(
-                {
-                    name: part
-                    for name, part in run.config.items()
-                    if name not in ("job", "preset", "departures", "input")
-                }
+                {name: part for name, part in run.config.items() if name not in HIDDEN}
                 | {"chosen": run.metrics.get("probe", {}).get("chosen", {})}
             )
         )

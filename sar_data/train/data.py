@@ -1,4 +1,4 @@
-"""What a job reads: the splits of one build, augmented for training, of one shape for evaluation."""
+"""What a job reads: the splits of one build or of several, augmented for training, of one shape for evaluation."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.sealed.index import INDEX_NAME
+from sar_data.naming import few
 from sar_data.sealed.index_file import read_index
-from sar_data.sealed.manifest import Manifest
-from sar_data.sealed.opened import layout_of
 from sar_data.stream.collection import Collection, open_collection
-from sar_data.stream.normalize import Figures, figures_of, in_unit, units_of
-from sar_data.stream.order import permutation
-from sar_data.stream.storage.files import open_files
-from sar_data.stream.targets import Classes, task_of
+from sar_data.stream.joint import joint_figures
+from sar_data.stream.normalize import Figures, bands_of, figures_of, in_unit, units_of
+from sar_data.stream.order import Mix, permutation
+from sar_data.stream.selection import select
+from sar_data.stream.targets import Classes
 from sar_data.torch import Loader, loader
+from sar_data.train import duplicates
 from sar_data.train.augment import Augment
 from sar_data.train.augment.draws import draws
-from sar_data.train.augment.steps import physical
+from sar_data.train.augment.steps import parsed, physical
+from sar_data.train.builds import Builds, Together
+from sar_data.train.duplicates import Duplicates
 from sar_data.train.input import Input
 from sar_data.train.jobs import Batch
-from sar_data.train.kinds import check_kind
 from sar_data.train.matching import Matching
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
@@ -54,28 +55,29 @@ class Trained:
 
 
 class Data:
-    """One build as a job sees it. `build` is a path or a URL; options and errors are those of sar_data.torch.loader.
+    """A build, or several that are one set, as a job sees them; errors are those of sar_data.torch.loader.
 
+    `build` is a path or a URL, or some of them, which are one set as `together` says; then keys are NAME/KEY.
     `samples` are those of train or, for a `trained` model, of the split that it reads; `classes` the model's.
     """
 
-    def __init__(self, build: str, settings: Settings, ranks: Ranks, trained: Trained | None = None) -> None:
-        self.build, self.settings, self.ranks, self._trained = build, settings, ranks, trained
+    def __init__(
+        self,
+        build: str | Sequence[str],
+        settings: Settings,
+        ranks: Ranks,
+        trained: Trained | None = None,
+        together: Together | None = None,
+    ) -> None:
+        self.settings, self.ranks, self._trained, self.together = settings, ranks, trained, together or Together()
         self._open: dict[str, Loader] = {}
-        self._files = open_files(build)
-        stored = Manifest.load(self._files.folder)
-        self._layout = layout_of(stored)
-        if self._layout.frames > 1:
-            raise UsageError(f"{build}: has {self._layout.frames} images a sample; training takes builds of one")
-        task = task_of(stored, settings.task)
-        if task is None:
-            raise UsageError(f"{build}: has no task to train; it is for self-supervised learning")
-        if not trained:
-            check_kind(settings, task.name, task.kind)
-        self.task = task
-        self.classes = trained.classes if trained else tuple(task.classes)
-        self.matching = Matching(task.kind, self.classes, tuple(task.classes))
-        self.manifest = in_unit(stored, settings.unit)
+        self.builds = Builds([build] if isinstance(build, str) else build, settings, checked=not trained)
+        self.build = " + ".join(one.path for one in self.builds.each)
+        self.task = self.builds.task
+        self.classes = trained.classes if trained else tuple(self.task.classes)
+        self.matching = Matching(self.task.kind, self.classes, tuple(self.task.classes))
+        self.manifest = self.builds.manifest(settings.unit)
+        self.duplicates = self._duplicates() if self.together.drop_duplicates else None
         first = self.loader(trained.split if trained else "train")
         self.samples, self.channels = first.collection, first.channels
         self.select = settings.select if settings.select != "auto" else self._selected()
@@ -87,19 +89,56 @@ class Data:
             normalize=settings.normalize,
             figures=self._figures,
             image_size=settings.image_size,
-            task=settings.task,
+            task=self.task.name,
         )
+        self._check_steps()
 
-    @property
+    def _duplicates(self) -> Duplicates:
+        """Look for duplicates, on the first rank."""
+        names = [band.name for band in self.manifest.bands]
+        bands = {name: None for channel in self.settings.bands or names for name in bands_of(channel, names) if name}
+        looked: list[Duplicates] = self.ranks.gather(
+            duplicates.found(self.builds, list(bands)) if self.ranks.first else None
+        )
+        return looked[0]
+
+    @cached_property
     def _figures(self) -> Figures | None:
-        return self._trained.figures if self._trained else None
+        """What normalizes the images of all builds alike, None where it is each one's own figures."""
+        if self._trained:
+            return self._trained.figures
+        return self._joint if self.together.statistics == "joint" else None
+
+    @cached_property
+    def _joint(self) -> Figures | None:
+        bands = self.settings.bands or [band.name for band in self.manifest.bands]
+        parts = [(one.manifest, one.files) for one in self.builds.each]
+        return joint_figures(parts, bands, self.settings.normalize, self.settings.unit)
+
+    @cached_property
+    def figures(self) -> list[Figures | None]:
+        """What normalizes the images of each build."""
+        if self._figures is not None:
+            return [self._figures] * len(self.builds)
+        told = self.settings
+        manifests = [in_unit(one.manifest, told.unit) for one in self.builds.each]
+        return [figures_of(manifest, self.channels, told.normalize) for manifest in manifests]
+
+    def _check_steps(self) -> None:
+        """Raise UsageError for steps in physical units on images that each build normalized by figures of its own."""
+        steps = [name for name in ("speckle", "drae") if name in parsed(self.settings.augment)]
+        if steps and any(one != self.figures[0] for one in self.figures):
+            raise UsageError(
+                f"augment {steps[0]}: expected builds that are normalized alike, found figures of each one's own: "
+                f"`statistics=joint` takes those of all, or leave {steps[0]} out"
+            )
 
     @cached_property
     def input(self) -> Input:
         """What a model that is trained on this build takes and says."""
         normalized = any(step.step == "normalize" for step in self.manifest.applied)
         units = units_of(self.manifest, self.channels)
-        figures = figures_of(self.manifest, self.channels, self.settings.normalize)
+        figures = self.figures[0] if len(self.builds) == 1 else self._joint
         return Input(
             units=dict.fromkeys(units, "") if normalized else units,
             figures=None if figures is None else dict(figures),
@@ -115,7 +154,7 @@ class Data:
         return self._open[split]
 
     def _opened(self, split: str) -> Loader:
-        found = self._loader(split, None)
+        found = self._loader(split, self._kept if self._trains(split) else None)
         told, targets = self.settings, found.collection.sources[0].targets
         if split in ("train", "val") and told.control == "shuffled-labels" and not self._trained:
             _permute(found.collection, told.seed)  # val, too: the best of many by true labels is above chance
@@ -128,12 +167,12 @@ class Data:
             raise UsageError(f"{self.build}: {split} has no sample of the classes that the model knows")
         return self._loader(split, keys)
 
-    def _loader(self, split: str, keys: list[str] | None) -> Loader:
+    def _loader(self, split: str, keys: Sequence[str] | None) -> Loader:
         told = self.settings
         training = self._trains(split)
         later = physical(told.augment, told.normalize)  # some steps need the values before they are normalized
         return loader(
-            self.build,
+            self.builds.places,
             split=split,
             batch_size=told.batch_size,
             bands=told.bands,
@@ -144,7 +183,8 @@ class Data:
             figures=self._figures,
             fill=None,  # so that augmentation knows which pixels have data
             **self._fit(split),
-            **(told.share if training else {}),
+            **({**told.share, "mix": self.together.mix} if training else {}),
+            members=self.builds.members,
             keys=keys,
             # A probe encodes every split as it is stored, and a trained model only looks.
             shuffle=False if isinstance(told, Probe) or self._trained else None,
@@ -163,9 +203,10 @@ class Data:
         told = self.settings
         if self._trains(split) or told.tiles is None:
             return {"crop": told.crop, "pad": told.pad}
-        if self._layout.shape is not None:
+        if self.builds.shape is not None:
             return {"crop": None, "pad": None}
-        return {"crop": None, "pad": max(largest(self._files, self.manifest, [split]), 1)}
+        sides = [largest(one.files, one.manifest, [split]) for one in self.builds.each]
+        return {"crop": None, "pad": max(*sides, 1)}
 
     def _selected(self) -> str:
         """Return what the best epoch or head is chosen on where nothing was asked for."""
@@ -183,13 +224,36 @@ class Data:
             told = f"{what} is chosen on a part of train that is set aside"
         else:
             told = f"{what} is chosen on {self.select}"
-        missing = "" if self.has("val") else ": this build has no val split"
+        lacking = [one.name for one in self.builds.each if not one.has("val")]
+        missing = f": {few(lacking)} {'has' if len(lacking) == 1 else 'have'} no val split" if lacking else ""
+        if len(self.builds) == 1:
+            missing = ": this build has no val split" if lacking else ""
+        elif self.select not in ("last", CARVED):
+            told += " of all builds that have it, together"
         untested = "" if self.has("test") else "; without a test split nothing is tested"
         return f"select {self.settings.select}{missing}: {told}{untested}"
 
+    def sentences(self) -> Iterator[str]:
+        """Yield how several builds are one set, and what is left out of train."""
+        yield from self.builds.sentences()
+        if len(self.builds) > 1 and any(one is not None for one in self.figures):
+            told = "the figures of all train splits together" if self.together.statistics == "joint" else "its own"
+            yield f"images of each build are normalized by {told} (`statistics={self.together.statistics}`)"
+        draws = self.loader("train").draws
+        if isinstance(draws, Mix):
+            parts = zip(draws.counts, self.builds.each, draws.sizes, strict=True)
+            each = ", ".join(f"{count:,} of {one.name}, which has {size:,}" for count, one, size in parts)
+            yield f"mix: an epoch draws {sum(draws.counts):,} train samples: {each}"
+        if self.duplicates is not None:
+            yield self.duplicates.sentence()
+
     def has(self, split: str) -> bool:
-        """Say whether a split holds samples."""
-        return split in self.manifest.splits and self.manifest.splits[split].count > 0
+        """Say whether a split holds samples, of some build."""
+        return self.builds.has(split)
+
+    @property
+    def _kept(self) -> Sequence[str] | None:
+        return None if self.duplicates is None else self.duplicates.kept
 
     def training(self) -> Iterator[Batch]:
         """Yield this epoch's batches from where the loader is, augmented by each sample's own random numbers."""
@@ -229,8 +293,8 @@ class Data:
 
     @property
     def index(self) -> Path:
-        """Where the build's index is."""
-        return self._files.path(INDEX_NAME)
+        """Where the build's index is, of several that of the first."""
+        return self.builds.each[0].index
 
     @cached_property
     def groups(self) -> dict[str, str | None]:
@@ -243,24 +307,31 @@ class Data:
         return self._by_key("place")
 
     def _by_key(self, column: str) -> dict[str, str | None]:
-        table = read_index(self.index, ["key", column])
-        return dict(zip(table["key"].to_pylist(), table[column].to_pylist(), strict=True))
+        found: dict[str, str | None] = {}
+        for number, one in enumerate(self.builds.each):
+            table = read_index(one.index, ["key", column])
+            keys, values = self.builds.keys(number, table["key"].to_pylist()), table[column].to_pylist()
+            if self.builds.members is not None:  # names of two builds mean two things
+                values = [None if value is None else self.builds.members[number].key(value) for value in values]
+            found |= zip(keys, values, strict=True)
+        return found
 
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
         """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""
         told, split = self.settings, "train" if split == CARVED else split
         stored = open_collection(
-            self.build,
+            self.builds.places,
             split=split,
             bands=told.bands,
             unit=told.unit,
-            task=told.task,
+            task=self.task.name,
+            members=self.builds.members,
             normalize=None,
             fill=None,
             **self._fit(split),
         )
         try:
-            rows = [int(stored.sources[0].rows.find([key])[0]) for key in keys]
+            rows = [int(select(stored, keys=[key])[0]) for key in keys]
             batches = [stored.batch(np.array([row])) for row in rows]
             return [(batch["image"][0].copy(), self.matching.targets(batch["target"])[0]) for batch in batches]
         finally:
@@ -270,7 +341,7 @@ class Data:
         """Give back threads, maps and files."""
         for one in self._open.values():
             one.close()
-        self._files.close()
+        self.builds.close()
 
 
 def _filled(batch: Batch, size: int) -> Batch:
@@ -300,8 +371,8 @@ class _Permuted(Classes):
 
 
 def _permute(samples: Collection, seed: int) -> None:
-    """Give every sample the target of another one."""
-    targets = samples.sources[0].targets
-    if not isinstance(targets, Classes):
-        raise UsageError("control shuffled-labels: expected a task of classes")
-    samples.sources[0].targets = _Permuted(targets, permutation(len(samples), CONTROL, seed))
+    """Give every sample the target of another one of its build."""
+    for source in samples.sources:
+        if not isinstance(source.targets, Classes):
+            raise UsageError("control shuffled-labels: expected a task of classes")
+        source.targets = _Permuted(source.targets, permutation(len(source), CONTROL, seed))

@@ -32,6 +32,11 @@ class _Build(_Document):
     variant: str | None = None
 
 
+class _OneOf(_Build):
+    name: str
+    figures: dict[str, Annotated[list[float], pydantic.Field(min_length=2, max_length=2)]] | None = None
+
+
 class _Weights(_Document):
     sha256: str | None = None
 
@@ -45,6 +50,8 @@ class _Config(_Document):
     preset: str | None = None
     settings: dict[str, Any]
     build: _Build
+    builds: Annotated[list[_OneOf], pydantic.Field(min_length=2)] | None = None
+    together: dict[str, Any] = pydantic.Field(default_factory=dict)
     weights: _Weights | None = None
     environment: _Environment = _Environment()
     departures: list[str] = pydantic.Field(default_factory=list)
@@ -85,6 +92,11 @@ def metrics(run: Path) -> dict[str, Any]:
     for name, part in figures(found).items():
         _check(run / METRICS, _Figures, part, f"{name}.")
     return found
+
+
+def builds(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what config.json says of each build of a run."""
+    return config.get("builds") or [config["build"]]
 
 
 def figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

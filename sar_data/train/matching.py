@@ -14,6 +14,54 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.naming import few, fold
 from sar_data.record import IGNORE
+from sar_data.sealed.documents import TaskDocument
+from sar_data.sealed.manifest import Manifest
+
+
+def matched(known: Sequence[str], names: Sequence[str]) -> tuple[int | None, ...]:
+    """Return the number among the `known` classes of each of some names, None for one that is not among them.
+
+    Names that are equal match first. Others may differ in case, hyphens and spaces, where only one on each side is so.
+    """
+    if tuple(known) == tuple(names):
+        return tuple(range(len(known)))
+    exact = {name: number for number, name in enumerate(known)}
+    left = Counter(_folded(name) for name in known if name not in names)
+    asked = Counter(_folded(name) for name in names if name not in exact)
+    loose = {_folded(name): number for name, number in exact.items() if name not in names}
+    clear = {name: number for name, number in loose.items() if left[name] == asked[name] == 1}
+    return tuple(exact.get(name, clear.get(_folded(name))) for name in names)
+
+
+def _folded(name: str) -> str:
+    return fold(name.replace(" ", "-"))
+
+
+def joined(lists: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
+    """Return the classes of some lists as one, in the order in which they come, and each list's numbers among them."""
+    classes, numbers = list[str](), []
+    for names in lists:
+        found = []
+        for name, number in zip(names, matched(classes, names), strict=True):
+            if number is None:
+                number = len(classes)
+                classes.append(name)
+            found.append(number)
+        numbers.append(tuple(found))
+    return tuple(classes), numbers
+
+
+def task_like(kind: str, classes: Sequence[str], manifest: Manifest, name: str | None, *, of: str) -> TaskDocument:
+    """Return the task of a build that is of a kind and of a `name`, or has most of some classes.
+
+    Raises UsageError where the build has none of the kind; `of` says what was expected.
+    """
+    alike = [task for task in manifest.tasks if task.kind == kind]
+    if not alike:
+        told = few([f"{task.name} ({task.kind})" for task in manifest.tasks])
+        raise UsageError(f"{of}, found {told}")
+    known = {_folded(one) for one in classes}
+    return max(alike, key=lambda task: (task.name == name, len(known & {_folded(one) for one in task.classes})))
 
 
 @dataclass(frozen=True)
@@ -35,18 +83,8 @@ class Matching:
 
     @cached_property
     def numbers(self) -> tuple[int | None, ...]:
-        """The model's number of each class of the build, None for one that it does not know.
-
-        Names that are equal match first. Others may differ in case and hyphens, where only one on each side is so.
-        """
-        if self.model == self.build:
-            return tuple(range(len(self.model)))
-        exact = {name: number for number, name in enumerate(self.model)}
-        left = Counter(fold(name) for name in self.model if name not in self.build)
-        asked = Counter(fold(name) for name in self.build if name not in exact)
-        loose = {fold(name): number for name, number in exact.items() if name not in self.build}
-        clear = {name: number for name, number in loose.items() if left[name] == asked[name] == 1}
-        return tuple(exact.get(name, clear.get(fold(name))) for name in self.build)
+        """The model's number of each class of the build, None for one that it does not know (see `matched`)."""
+        return matched(self.model, self.build)
 
     @property
     def strange(self) -> list[str]:

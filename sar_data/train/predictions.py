@@ -137,6 +137,19 @@ def kind_of(table: pa.Table) -> str:
     return "multilabel" if multilabel(table) else "multiclass"
 
 
+def told_apart(table: pa.Table) -> pa.Table:
+    """Return a table of samples of several builds, whose keys are NAME/KEY, with the column `build`."""
+    names = [key.partition("/")[0] for key in table["key"].to_pylist()]
+    return table.append_column("build", pa.array(names, pa.string()).dictionary_encode())
+
+
+def of_build(table: pa.Table, name: str) -> pa.Table:
+    """Return the rows of one of several builds, by the keys that they have in it."""
+    part = table.filter(pc.equal(table["build"].cast(pa.string()), name)).drop_columns(["build"])
+    keys = [key.partition("/")[2] for key in part["key"].to_pylist()]
+    return part.set_column(part.schema.get_field_index("key"), "key", pa.array(keys, pa.string()))
+
+
 def multilabel(table: pa.Table) -> bool:
     """Say whether a sample may have several classes."""
     return bool(pa.types.is_list(table.schema.field("target").type))

@@ -11,6 +11,7 @@ from typing import Any
 from sar_data.errors import UsageError, unknown
 from sar_data.radiometry import CONVERTIBLE, spelled
 from sar_data.sealed import manifest
+from sar_data.train.builds import STATISTICS, Together
 from sar_data.train.preset import Preset, find, resolved
 from sar_data.train.settings import JOBS, Settings
 
@@ -19,25 +20,50 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest:
-    """A training run on a sealed build.
+    """A training run on a sealed build, or on several as one set.
 
-    `job` is probe, finetune, segment or detect; `build` the folder of a sealed build, or its URL; `out` the folder of
-    the run, in which an unfinished one goes on. `preset` is a published recipe by its name, or a .toml file; `settings`
-    are the job's options that differ from it, by their names in sar_data/train/settings.py.
+    `job` is probe, finetune, segment or detect; `build` the folder of a sealed build, or its URL, or a list of them;
+    `out` the folder of the run, in which an unfinished one goes on. `preset` is a published recipe by its name, or a
+    .toml file; `settings` are the job's options that differ from it, by their names in sar_data/train/settings.py.
+    Several builds are one set, whose classes are joined by name. `mix` has each one's share of what an epoch draws, by
+    default each sample comes once; `statistics` says whose figures normalize the images: each build's own (the
+    default), or joint ones. `drop_duplicates` leaves out train samples that a val or test split has, or train has
+    twice.
 
     Raises UsageError for a name that does not exist and for options that contradict each other.
     """
 
     job: str
-    build: str | Path
+    build: str | Path | Sequence[str | Path]
     out: str | Path
     preset: str | None = None
     settings: Mapping[str, Any] | None = None
+    mix: Sequence[float] | None = None
+    statistics: str | None = None
+    drop_duplicates: bool | None = None
 
     def __post_init__(self) -> None:
         if self.job not in JOBS:
             raise unknown("job", self.job, JOBS)
+        if not self.builds:
+            raise UsageError("build: expected a sealed build, found none")
         _ = self.options  # which are checked here
+        self.together.check(len(self.builds), self.job)
+
+    @property
+    def builds(self) -> list[str]:
+        """The builds, one or several."""
+        given = [self.build] if isinstance(self.build, str | Path) else self.build
+        return [str(one) for one in given]
+
+    @property
+    def together(self) -> Together:
+        """How several builds are one set."""
+        return Together(
+            mix=None if self.mix is None else tuple(map(float, self.mix)),
+            statistics=self.statistics or STATISTICS[0],
+            drop_duplicates=bool(self.drop_duplicates),
+        )
 
     @cached_property
     def recipe(self) -> Preset | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sar_data.progress import Say
 from sar_data.sealed.index import INDEX_NAME
@@ -23,22 +23,28 @@ def largest(files: Files, manifest: Manifest, splits: Iterable[str]) -> int:
     return max((int(one.integers(axis).max()) for one in rows for axis in ("height", "width") if len(one)), default=0)
 
 
-def sized(build: str, settings: Settings, say: Say) -> Settings:
+def sized(builds: str | Sequence[str], settings: Settings, say: Say) -> Settings:
     """Return settings that make one size of a build's images, and say it; as they are where they do, or all are alike.
+
+    Of several builds it is one size for all of them.
 
     Images are extended to the largest side of all splits. Of larger ones jobs on pixels and objects, which evaluate
     whole images in tiles, are trained on windows: of the size of `tile`, where that is given.
     """
     if settings.crop is not None or settings.pad is not None:
         return settings
-    files = open_files(build)
-    try:
-        manifest = Manifest.load(files.folder)
-        if layout_of(manifest).shape is not None:
-            return settings
-        side = largest(files, manifest, manifest.splits)
-    finally:
-        files.close()
+    shapes, sides = set[tuple[int, int] | None](), [0]
+    for build in [builds] if isinstance(builds, str) else builds:
+        files = open_files(build)
+        try:
+            manifest = Manifest.load(files.folder)
+            shapes.add(shape := layout_of(manifest).shape)
+            sides.append(largest(files, manifest, manifest.splits) if shape is None else max(shape))
+        finally:
+            files.close()
+    if len(shapes) == 1 and None not in shapes:
+        return settings
+    side = max(sides)
     windows = isinstance(settings, Segment | Detect) and settings.image_size is None
     if windows and (settings.tiles is not None or side > WHOLE):
         side = settings.tiles or WINDOW

@@ -305,6 +305,8 @@ WRONG_RUNS: list[tuple[dict[str, Any], str]] = [
     ({"settings": {"epochs": 0}}, "finetune: epochs: Input should be greater than or equal to 1, found 0"),
     ({"settings": {"warmup": 5.0, "epochs": 1}}, "finetune: warmup 5: expected at most the 1 epochs"),
     ({"settings": {"stem": "rgb"}}, "stem rgb: is of `weights=…`"),
+    ({"statistics": "jont"}, "unknown statistics 'jont'. Did you mean 'joint'?"),
+    ({"statistics": "joint"}, "mix and statistics: expected several builds, found one"),
 ]
 
 

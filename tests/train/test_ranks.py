@@ -17,13 +17,14 @@ import torch
 
 import sar_data.train
 from sar_data.sealed.opened import Build
+from sar_data.train.builds import Together
 from sar_data.train.predictions import confusions, read, scores
 from sar_data.train.run import checkpoint
 from sar_data.train.run.training import run
 from sar_data.train.settings import JOBS
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
-from tests.train import test_detect, test_probe, test_segment
+from tests.train import test_detect, test_probe, test_segment, test_together
 from tests.train.conftest import TINY
 
 pytestmark = pytest.mark.distributed
@@ -37,7 +38,7 @@ class Ran(NamedTuple):
     two: Path
 
 
-def plan(classes: str, squares: str, ships: str, out: Path) -> list[dict[str, Any]]:
+def plan(classes: str, other: str, squares: str, ships: str, out: Path) -> list[dict[str, Any]]:
     """Return jobs of two ranks whose steps are as large as those of one rank in `alone`."""
     probe = {name: test_probe.TINY[name] for name in ("model", "image_size", "epochs", "threads", "device", "knn")}
     probe |= {"poolings": ("cls", "mean"), "logistic": (1.0,), "lrs": (0.01, 0.3)}
@@ -48,6 +49,7 @@ def plan(classes: str, squares: str, ships: str, out: Path) -> list[dict[str, An
         {"name": "quarters", "job": "finetune", "build": classes, "settings": quarters},
         # Of 87 images, so that the last step has none for the second rank.
         {"name": "probe", "job": "probe", "build": classes, "settings": {**probe, "batch_size": 43}},
+        {"name": "together", "job": "finetune", "build": [classes, other], "settings": halves, "together": TOGETHER},
         {"name": "detect", "job": "detect", "build": ships, "settings": {**test_detect.TINY, "batch_size": 2}},
         {"name": "segment", "job": "segment", "build": squares, "settings": MASKS, "typed": True},
         {"name": "judged", "job": "evaluate", "build": classes, "run": str(out / "finetune")},
@@ -57,13 +59,15 @@ def plan(classes: str, squares: str, ships: str, out: Path) -> list[dict[str, An
     return [one | {"out": str(out / one["name"])} for one in found]
 
 
+TOGETHER = {"mix": [1.0, 2.0], "statistics": "joint", "drop_duplicates": True}
 MASKS = {**test_segment.TINY, "batch_size": 4, "epochs": 1, "auxiliary": 0.4, "loss": "dice+ce", "tile": 32}
 
 
 @pytest.fixture(scope="module")
 def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("ranks")
-    jobs = plan(classes, squares, str(few.path), folder / "two")
+    other = test_together.sealed(folder, "other", count=40, first=90)
+    jobs = plan(classes, other, squares, str(few.path), folder / "two")
     (folder / "plan.json").write_text(json.dumps(jobs))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -76,9 +80,11 @@ def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPat
         timeout=HANG_S,
     )
     for one in jobs:
-        if one["name"] in ("finetune", "probe", "detect"):
-            settings = JOBS[one["job"]](**{**one["settings"], "batch_size": 2 * one["settings"]["batch_size"]})
-            run(one["job"], one["build"], folder / "one" / one["name"], settings, say=lambda line: None)
+        if one["name"] in ("finetune", "probe", "detect", "together"):
+            times = 1 if one["job"] == "probe" else 2  # a head is trained on one rank, however many there are
+            settings = JOBS[one["job"]](**{**one["settings"], "batch_size": times * one["settings"]["batch_size"]})
+            together, out = Together(**one.get("together", {})), folder / "one" / one["name"]
+            run(one["job"], one["build"], out, settings, say=lambda line: None, together=together)
     return Ran(done, folder / "one", folder / "two")
 
 
@@ -92,13 +98,23 @@ def assert_close(one: Path, other: Path) -> None:
 
 def test_every_job_ends_but_for_the_one_that_loses_a_rank(ran: Ran) -> None:
     ended = sorted(path.parent.name for path in ran.two.glob("*/metrics.json"))
-    assert ended == ["detect", "finetune", "judged", "probe", "quarters", "segment"], ran.output.stderr
+    assert ended == ["detect", "finetune", "judged", "probe", "quarters", "segment", "together"], ran.output.stderr
 
 
 @pytest.mark.parametrize("parts", ["finetune", "quarters"])
 def test_two_ranks_train_to_the_weights_of_one(ran: Ran, parts: str) -> None:
     """16 samples a step on one rank, 8 on each of two, and 2 batches of 4 on each."""
     assert_close(ran.one / "finetune", ran.two / parts)
+
+
+def test_two_ranks_train_on_two_builds_to_the_weights_of_one(ran: Ran) -> None:
+    assert_close(ran.one / "together", ran.two / "together")
+    one, two = (json.loads((runs / "together" / "metrics.json").read_text()) for runs in (ran.one, ran.two))
+    assert one.keys() == two.keys()
+    assert one["duplicates"] == two["duplicates"]
+    assert [one[name]["count"] for name in ("test", "test/invented", "test/other")] == [
+        two[name]["count"] for name in ("test", "test/invented", "test/other")
+    ]
 
 
 def test_two_ranks_answer_every_key_once_as_one_does_but_for_near_ties(ran: Ran) -> None:

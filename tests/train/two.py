@@ -1,8 +1,8 @@
 """Several jobs on the ranks of one start, the last of which loses a rank: a start costs more than a small job.
 
 As a program: python -m torch.distributed.run --nproc-per-node 2 -m tests.train.two PLAN, a JSON list of {"job",
-"build", "out", "settings"}, or of what is asked of a "run" that ended before; with "typed" the job goes through
-the command line, with "dies" rank 1 is killed.
+"build", "out", "settings", "together"}, or of what is asked of a "run" that ended before; with "typed" the job goes
+through the command line, with "dies" rank 1 is killed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sar_data.cli import main
+from sar_data.train.builds import Together
 from sar_data.train.inference import embedding, evaluation
 from sar_data.train.jobs import Batch
 from sar_data.train.request import EmbedRequest, EvaluateRequest
@@ -56,7 +57,8 @@ def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
         elif one["job"] == "embed":
             embedding.carry_out(EmbedRequest(source=one["run"], build=one["build"], out=one["out"]), say=print)
         else:
-            runs.run(one["job"], one["build"], one["out"], JOBS[one["job"]](**one["settings"]), say=print)
+            settings, together = JOBS[one["job"]](**one["settings"]), Together(**one.get("together", {}))
+            runs.run(one["job"], one["build"], one["out"], settings, say=print, together=together)
 
 
 if __name__ == "__main__":

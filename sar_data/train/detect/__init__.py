@@ -14,7 +14,7 @@ from sar_data.errors import UsageError
 from sar_data.train.data import Data
 from sar_data.train.detect.detectors import DETECTORS
 from sar_data.train.detect.tiles import tiled, within
-from sar_data.train.detect.truth import BOXES, Truth
+from sar_data.train.detect.truth import BOXES, Truth, Truths
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.metrics import calibration, headline
 from sar_data.train.metrics.boxes import figures
@@ -48,11 +48,12 @@ class Detection:
                 f"tile: {encoder.name} takes images of the size it is trained on only: expected `tile={data.side}`, "
                 f"found {self._tile}"
             )
-        self._truth = Truth(data.index, settings.by, data.matching.numbers)
+        self._truth = _truth(data, settings.by)
         if self._truth.rotated:
             logging.getLogger("sar_data.train").warning(
-                "%d objects of this build have a rotated box: not trained yet, their horizontal boxes are",
+                "%d objects of %s have a rotated box: not trained yet, their horizontal boxes are",
                 self._truth.rotated,
+                "this build" if len(data.builds) == 1 else "these builds",
             )
         self.encoder = encoder
         self._detector = network(encoder, len(data.classes), settings)
@@ -101,6 +102,14 @@ class Detection:
         title = f"{headline(split, self.chosen_by, metrics)}, {len(predictions):,} images"
         path = folder / f"boxes-{split}.png"
         sheet(path, predictions, self._classes, images, bands=self._channels, title=title)
+
+
+def _truth(data: Data, by: str) -> Truth | Truths:
+    members = data.builds.members
+    if members is None:
+        return Truth(data.index, by, data.matching.numbers)
+    pairs = zip(members, data.builds.each, strict=True)
+    return Truths({member.name: Truth(one.index, by, member.numbers) for member, one in pairs})
 
 
 def network(encoder: Backbone, classes: int, settings: Detect) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,20 @@ class Truth:
     def _label(self, found: dict[str, Any]) -> int | None:
         label: int = found["label"]
         return label if self._numbers is None else self._numbers[label]
+
+
+class Truths:
+    """The objects of every image of several builds, each under its name, by keys NAME/KEY."""
+
+    def __init__(self, parts: Mapping[str, Truth]) -> None:
+        self._parts = parts
+        self.rotated = sum(part.rotated for part in parts.values())
+
+    def columns(self, keys: Iterable[str]) -> dict[str, pa.Array]:
+        """Return a row a key, as `Truth` does."""
+        pairs = [key.split("/", 1) for key in keys]
+        found = [self._parts[name].columns([key]) for name, key in pairs]
+        return {column: pa.concat_arrays([row[column] for row in found]) for column in found[0]}
 
 
 def _area(found: dict[str, Any]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from sar_data.errors import UsageError
-from sar_data.naming import few, fold
+from sar_data.naming import few
 from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
@@ -13,6 +13,7 @@ from sar_data.stream.normalize import in_unit, units_of
 from sar_data.stream.storage.files import Files
 from sar_data.train.inference.finished import Finished
 from sar_data.train.input import Input
+from sar_data.train.matching import task_like
 from sar_data.train.settings import Tuned
 from sar_data.train.sizes import largest
 
@@ -75,13 +76,8 @@ def task_for(found: Input, manifest: Manifest, build: str, name: str | None) -> 
 
     Raises UsageError where the build has none of the model's kind.
     """
-    kinds = {task.name: task.kind for task in manifest.tasks}
-    alike = [task for task in manifest.tasks if task.kind == found.kind]
-    if not alike:
-        told = few([f"{name} ({kind})" for name, kind in kinds.items()]) or "none"
-        raise UsageError(f"{build}: expected a {found.kind} task, which the model is for, found {told}")
-    classes = {fold(one) for one in found.classes}
-    return max(alike, key=lambda task: (task.name == name, len(classes & {fold(one) for one in task.classes}))).name
+    expected = f"{build}: expected a {found.kind} task, which the model is for"
+    return task_like(found.kind, found.classes, manifest, name, of=expected).name
 
 
 def sized(finished: Finished, manifest: Manifest, files: Files, split: str, say: Say) -> Tuned:

@@ -14,6 +14,7 @@ from typing import Any
 from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
+from sar_data.sealed.leakage import Card
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.storage.files import open_files
 from sar_data.train import documents
@@ -74,17 +75,22 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
         settings = sized(finished, manifest, files, request.split, say)
     finally:
         files.close()
-    same = manifest.content_digest == finished.config["build"]["content_digest"]
+    trained_on = finished.of_build(manifest.content_digest)
     changed = {
         "bands": found.channels,
         "unit": unit_for(found, manifest, build, own=own, say=say),
         "task": task_for(found, manifest, build, settings.task),
         "threads": threads,
         "batch_size": min(settings.batch_size, count),
-        "select": settings.select if same else "last",  # another build's test chose nothing
+        "select": settings.select if trained_on else "last",  # another build's test chose nothing
         "augment": tuple(step for step in settings.augment if step.startswith("drae")),
     }
-    figures = None if own else found.figures
+    figures = found.figures
+    if trained_on is not None and "figures" in trained_on:  # of several, each with its own
+        figures = trained_on["figures"]
+    elif finished.config.get("together", {}).get("statistics") == "own" and "builds" in finished.config and not own:
+        say("the run normalized each of its builds by its own figures; this one is normalized by those of all together")
+    figures = None if own else figures
     trained = Trained(split=request.split, figures=figures, side=finished.side, classes=found.classes)
     data = Data(build, settings.model_copy(update=changed), ranks, trained)
     for line in data.matching.sentences():
@@ -118,9 +124,12 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
     if not ranks.first:
         return {}
     keys, named = table["key"].to_pylist(), str(request.build)
-    leaking = leakage.leakage(finished.config["build"], data.index, keys, named=named)
-    for line in leakage.sentences(leaking):
-        folder.say(line)
+    leaking: Card = {}
+    for one in documents.builds(finished.config):
+        card = leakage.leakage(one, data.index, keys, named=named)
+        leaking |= {f"train/{one['name']}.{name}" if "name" in one else name: figure for name, figure in card.items()}
+        for line in leakage.sentences(card, one.get("name")):
+            folder.say(line)
     found = scored(folder, job, data, {request.split: table}, finished.thresholds()) | {
         "leakage": {name: figure.model_dump() for name, figure in leaking.items()},
         "matching": data.matching.sentences(),

@@ -24,6 +24,7 @@ from sar_data import __version__
 from sar_data.errors import BuildError, RunError, UsageError, missing_extra
 from sar_data.progress import Say
 from sar_data.system import durable
+from sar_data.train import documents
 from sar_data.train.inference import card
 from sar_data.train.inference.answers import extended, tile_of
 from sar_data.train.inference.finished import Finished, opened
@@ -127,7 +128,7 @@ def _samples(finished: Finished) -> tuple[Floats, str]:
 
 def _stored(finished: Finished, tile: int | None) -> tuple[Floats, str]:
     """Return images of the run's build, cut or extended to a tile; raise BuildError where it is not there."""
-    build = finished.config["build"]
+    build = documents.builds(finished.config)[0]
     split = next(name for name in reversed(SPLITS) if build["samples"].get(name))
     images = Stored(build["path"], finished, split, _silent)
     try:

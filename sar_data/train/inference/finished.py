@@ -75,6 +75,10 @@ class Finished:
     def _network(self, encoder: Backbone) -> nn.Module:
         return self.filled(_network(self.job)(encoder, len(self.input.classes), self.settings))
 
+    def of_build(self, digest: str) -> Mapping[str, Any] | None:
+        """Return what the run recorded of one of its builds, None for another one."""
+        return next((one for one in documents.builds(self.config) if one["content_digest"] == digest), None)
+
     def sha256(self) -> str:
         """Return the hash of the checkpoint; raise RunError where it cannot be read."""
         try:

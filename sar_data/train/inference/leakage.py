@@ -43,9 +43,10 @@ def check_local(build: str) -> None:
         raise RunError(f"{build}: expected a build in a folder, found the address of a server, which a run alone names")
 
 
-def sentences(found: Card) -> list[str]:
-    """Return what the figures say, a sentence each; one that they could not be looked at."""
-    told = sealed.sentences(found, judged="samples", other="the model's train split")
+def sentences(found: Card, build: str | None = None) -> list[str]:
+    """Return what the figures say, a sentence each; one that they could not be looked at. `build` is one of several."""
+    other = "the model's train split" + (f" of {build}" if build else "")
+    told = sealed.sentences(found, judged="samples", other=other)
     return [f"leakage: {sentence}" for sentence in told]
 
 

@@ -24,7 +24,6 @@ import pyarrow as pa
 from safetensors.torch import save
 
 from sar_data.errors import RunError, UsageError
-from sar_data.stream.selection import select
 from sar_data.system import durable
 from sar_data.train.classification import CHOSEN_BY, Verdict
 from sar_data.train.data import CARVED, Data
@@ -54,7 +53,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
     The best candidate is that of the highest figure (OA, or mAP micro for several classes) on `data.select`; the first
     in heads.csv of those that are equal. Raises UsageError for settings that do not fit the build or the encoder.
     """
-    aside = _aside(settings, data)
+    aside = _aside(data)
     _check(settings, data, 0 if aside is None else int(aside.sum()))
     poolings = settings.poolings or encoder.poolings
     tasks, figure = groups(settings, poolings), CHOSEN_BY[data.task.kind]
@@ -97,12 +96,11 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
     return leave(folder, Verdict(data.classes, data.channels, settings), data, tables, selection, probe=facts)
 
 
-def _aside(settings: Probe, data: Data) -> npt.NDArray[np.bool_] | None:
+def _aside(data: Data) -> npt.NDArray[np.bool_] | None:
     """Return which of the used train samples are set aside to choose on; None where a split is there for it."""
     if data.select != CARVED:
         return None
-    samples = data.loader("train").collection
-    keys = samples.labels(select(samples, **settings.share))["key"]
+    keys = data.loader("train").keys
     return carved(keys, [data.groups[key] for key in keys])
 
 
@@ -128,8 +126,7 @@ def _check(settings: Probe, data: Data, aside: int) -> None:
         raise UsageError(f"views {settings.views}: without `augment=…` all views would be the same")
     if settings.views == 1 and any(not step.startswith("drae") for step in settings.augment):
         raise UsageError(f"augment {','.join(settings.augment)}: the first view stays as it is: give `views=2` or more")
-    used = len(select(data.loader("train").collection, **settings.share))
-    neighbours.check(settings.knn, used - aside)
+    neighbours.check(settings.knn, len(data.loader("train").rows) - aside)
     if any(step.startswith("mixup") for step in settings.augment):
         raise UsageError("augment mixup: mixes targets, which features do not have; take `finetune` with `freeze=True`")
 

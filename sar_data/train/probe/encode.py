@@ -18,7 +18,6 @@ import torch
 import xxhash
 
 from sar_data.errors import RunError
-from sar_data.stream.selection import select
 from sar_data.train.augment.steps import parsed
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch
@@ -61,9 +60,10 @@ class Encoding:
 
         Of a share of the train split only that share is encoded, unless the whole is there.
         """
-        samples = self._data.loader(split).collection
+        loader = self._data.loader(split)
+        samples, rows = loader.collection, loader.rows
         widths = {pooling: self._encoder.size(pooling) for pooling in poolings}
-        used = rows = select(samples, **(self._settings.share if split == "train" else {}))
+        used = rows
         shelves = [self._shelf(split, view, None, len(samples)) for view in range(views)]
         if len(rows) < len(samples) and self._agreed(any(shelf.lacking(widths) for shelf in shelves)):
             shelves = [self._shelf(split, view, self._settings.share, len(rows)) for view in range(views)]
@@ -86,7 +86,7 @@ class Encoding:
         told, data = self._settings, self._data
         identity = {
             "version": VERSION,
-            "build": data.manifest.content_digest,
+            "build": data.builds.digest,
             "split": split,
             "share": share,
             "encoder": [self._encoder.name, self._digest],
@@ -95,6 +95,10 @@ class Encoding:
             "tone": parsed(told.augment).get("drae"),  # which is done to the plain image, too
             "view": [told.augment, told.seed, view] if view else None,
         }
+        if data.together.statistics == "joint":
+            identity["statistics"] = "joint"
+        if share is not None and data.duplicates is not None:
+            identity["kept"] = xxhash.xxh3_128_hexdigest("\n".join(data.duplicates.kept).encode())
         return Shelf(self._folder, identity, split, view, count, _dtype(self._kept))
 
     def _encode(self, shelf: Shelf, poolings: tuple[str, ...], put: Put) -> None:

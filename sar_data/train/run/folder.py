@@ -1,7 +1,7 @@
 """A run's folder: what was asked, what came out, and the state to go on from.
 
-config.json          every resolved option, what the model takes and says, the build and its digests, the weights and
-                     their hash, the environment
+config.json          every resolved option, what the model takes and says, the build (or the builds, and how they are
+                     one set) and its digests, the weights and their hash, the environment
 metrics.json         split → metric → value
 predictions.parquet  one row a sample and split
 log.jsonl            one row an epoch; curves.png and tensorboard/ show it
@@ -15,6 +15,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.system import durable, locks
 from sar_data.system.regular import read_regular
 from sar_data.train import documents
+from sar_data.train.builds import One
 from sar_data.train.data import Data
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.preset import Preset
@@ -35,6 +37,7 @@ from sar_data.train.settings import Settings
 LOG = "log.jsonl"
 # What may change when a run goes on, for it changes neither weights nor predictions.
 FREE = ("threads", "device", "checkpoint_every", "features", "metrics")
+SPOKEN = ("path", "title", "licence", "citation", "evidence", "format", "split_policy")  # of a build: words
 EVERY_S = 10.0  # between lines about an epoch under way
 PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
 
@@ -92,11 +95,16 @@ class Folder:
             )
 
     def _same(self, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        told = {**before["settings"], "job": before["job"], "build": before["build"]["content_digest"]}
-        asked = {**config["settings"], "job": config["job"], "build": config["build"]["content_digest"]}
-        asked = json.loads(json.dumps(asked))
-        for one, document in ((told, before), (asked, config)):
-            one["contents of weights"] = (document.get("weights") or {}).get("sha256")
+        told, asked = (
+            {
+                **document["settings"],
+                **document.get("together", {}),
+                "job": document["job"],
+                "build": document["build"]["content_digest"],
+                "contents of weights": (document.get("weights") or {}).get("sha256"),
+            }
+            for document in (before, json.loads(json.dumps(config)))
+        )
         names = sorted(told.keys() | asked.keys()) if told["job"] == asked["job"] else ["job"]
         other = [
             f"{name} was {told.get(name)}, now {asked.get(name)}"
@@ -184,29 +192,70 @@ def configuration(
     return {
         "job": job,
         "preset": preset.name if preset else None,
-        "departures": preset.build.departures(data.manifest) if preset else [],
+        "departures": _departures(preset, data) if preset else [],
         "settings": {
             **{name: left.get(name) if value is None else value for name, value in asked.items()},
             "select": data.select,
         },
         "input": data.input.model_dump(mode="json"),
         "build": described(data),
+        **_together(data),
         **more,
         "environment": environment(data.ranks),
     }
 
 
 def described(data: Data) -> dict[str, Any]:
-    """Return what config.json says of a build."""
-    manifest = data.manifest
+    """Return what config.json says of a build, or of several as one: their texts in a row, their samples added up."""
+    each = [_described(one) for one in data.builds.each]
+    if len(each) == 1:
+        return each[0]
+    found: dict[str, Any] = {
+        name: (" + " if name in SPOKEN else "+").join(str(one[name]) for one in each if one[name] is not None) or None
+        for name in each[0]
+    }
+    splits = dict.fromkeys(name for one in each for name in one["samples"])
+    return found | {"samples": {name: sum(one["samples"].get(name, 0) for one in each) for name in splits}}
+
+
+def _described(one: One) -> dict[str, Any]:
+    manifest = one.manifest
     names = ("dataset", "version", "variant", "title", "licence", "citation", "format", "evidence")
     digests = ("recipe_digest", "content_digest")
     return {
-        "path": data.build,
+        "path": one.path,
         **{name: getattr(manifest, name) for name in (*names, *digests)},
         "split_policy": manifest.split_policy.policy,
         "samples": {name: split.count for name, split in manifest.splits.items()},
     }
+
+
+def _together(data: Data) -> dict[str, Any]:
+    """Return what config.json says of several builds, and of duplicates that are left out; nothing of a build alone."""
+    found: dict[str, Any] = {}
+    if data.builds.members is not None:
+        found["builds"] = [
+            {
+                "name": one.name,
+                **_described(one),
+                "classes": member.classes,
+                "figures": None if figures is None else dict(figures),
+            }
+            for one, member, figures in zip(data.builds.each, data.builds.members, data.figures, strict=True)
+        ]
+    if found or data.duplicates is not None:
+        found["together"] = asdict(data.together)
+    return found
+
+
+def _departures(preset: Preset, data: Data) -> list[str]:
+    """Return in what each build differs from the one that a preset repeats; of several, each sentence with its name."""
+    several = len(data.builds) > 1
+    return [
+        f"{one.name}: {text}" if several else text
+        for one in data.builds.each
+        for text in preset.build.departures(one.manifest)
+    ]
 
 
 def environment(ranks: Ranks) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from sar_data.sealed.index_file import read_index
+from sar_data.sealed.leakage import INDEX_COLUMNS, Card, index_share
 from sar_data.train import documents
 from sar_data.train.data import CARVED, Data
 from sar_data.train.documents import METRICS
@@ -17,7 +20,7 @@ from sar_data.train.metrics.batched import rescored
 from sar_data.train.metrics.jackknife import intervals
 from sar_data.train.metrics.thresholds import Thresholds
 from sar_data.train.pictures import curves
-from sar_data.train.predictions import NAME
+from sar_data.train.predictions import NAME, of_build, told_apart
 from sar_data.train.predictions import read as kept
 from sar_data.train.predictions import write as keep
 from sar_data.train.run.folder import Folder, write
@@ -42,7 +45,9 @@ def leave(
         curves(folder.path / "curves.png", rows, folder.path.name + head + told)
     if departures := documents.config(folder.path)["departures"]:
         found["departures"] = departures
-    found["leakage"] = {name: figure.model_dump() for name, figure in data.manifest.leakage.items()}
+    found["leakage"] = {name: figure.model_dump() for name, figure in leakage(data).items()}
+    if data.duplicates is not None:
+        found["duplicates"] = data.duplicates.counts
     found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
     write(folder.path / METRICS, found)
     return found
@@ -54,15 +59,18 @@ def scored(
     """Return split → metric → value with intervals; write predictions and pictures.
 
     Figures of several labels are told under the thresholds `limits`, too, by default those that a split chooses here.
+    Of several builds there is split/NAME for each of them, too.
     """
     found: dict[str, Any] = {}
+    if data.builds.members is not None:
+        tables = {split: told_apart(table) for split, table in tables.items()}
     for split, table in tables.items():
-        found[split] = job.score(table)
-        if split == data.select == "test":
-            found[split]["chosen_on"] = PUBLISHED
-        found[split]["intervals"] = intervals(table, data.classes)
+        found[split] = _figures(job, data, split, table)
         folder.say(f"{split}: intervals of 95 %, {found[split]['intervals']['method']}")
         job.draw(folder.path, split, table, found[split], partial(data.images, split))
+        for member in data.builds.members or ():
+            if len(part := of_build(table, member.name)):
+                found[f"{split}/{member.name}"] = _figures(job, data, split, part)
     limits = limits or _chosen(data, tables)
     for split, table in tables.items():
         if limits and split != limits.chosen_on:
@@ -73,6 +81,30 @@ def scored(
         found["thresholds"] = {"chosen_on": limits.chosen_on, "values": values}
     if tables:
         keep(folder.path / NAME, tables, data.classes)
+    return found
+
+
+def _figures(job: Judge, data: Data, split: str, table: pa.Table) -> dict[str, Any]:
+    found = job.score(table)
+    if split == data.select == "test":
+        found["chosen_on"] = PUBLISHED
+    return found | {"intervals": intervals(table, data.classes)}
+
+
+def leakage(data: Data) -> Card:
+    """Return the card of a build; of several, what test of each shares with train of each, as it is trained on."""
+    if data.builds.members is None:
+        return data.manifest.leakage
+    found: Card = {}
+    used = set(data.loader("train").keys)
+    tables = [read_index(one.index, INDEX_COLUMNS) for one in data.builds.each]
+    for member, table in zip(data.builds.members, tables, strict=True):
+        test = table.filter(pc.equal(table["split"], "test"))
+        for other, theirs in zip(data.builds.members, tables, strict=True):
+            train = theirs.filter(pa.array([other.key(key) in used for key in theirs["key"].to_pylist()]))
+            shares = index_share(test, train) if len(test) else {}
+            shares.pop("key", None)  # which name other images in another build
+            found |= {f"test/{member.name}-train/{other.name}.{name}": share for name, share in shares.items()}
     return found
 
 

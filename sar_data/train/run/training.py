@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
 from sar_data.stream.order import mixed
+from sar_data.train.builds import Together
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.models import backbone
@@ -27,24 +28,27 @@ from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 from sar_data.train.sizes import sized
 
+log = logging.getLogger("sar_data.train")
 INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
 
 
 def train(request: TrainRequest, *, say: Callable[[str], None]) -> dict[str, Any]:
     """Carry out a request and return its metrics, split → metric → value; as `run` does, and with its errors."""
-    return run(request.job, str(request.build), request.out, request.options, say=say, preset=request.recipe)
+    options, preset = request.options, request.recipe
+    return run(request.job, request.builds, request.out, options, say=say, preset=preset, together=request.together)
 
 
 def run(
     job: str,
-    build: str,
+    build: str | Sequence[str],
     out: str | Path,
     settings: Settings,
     *,
     say: Callable[[str], None],
     preset: Preset | None = None,
+    together: Together | None = None,
 ) -> dict[str, Any]:
-    """Run one job on a build and return its metrics, split → metric → value.
+    """Run one job on a build, or on several as one set, and return its metrics, split → metric → value.
 
     An unfinished run of the same settings in `out` goes on where it was, to the bit on a processor; a finished one is
     left as it is. Raises UsageError for settings that do not fit, RunError for a loss that is no number, Halted after a
@@ -57,7 +61,7 @@ def run(
         folder = Folder(Path(out), say if ranks.first else lambda line: None)
         with shared_out(settings.threads, ranks, folder.say) as share:
             settings = sized(build, settings.model_copy(update={"threads": share.read}), folder.say)
-            data = Data(build, settings, ranks)
+            data = Data(build, settings, ranks, together=together)
             try:
                 return _run(job, data, folder, settings, ranks, preset)
             finally:
@@ -108,11 +112,7 @@ def _run(
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
         return again(folder, settings) if ranks.first else {}
-    folder.say(data.choice)
-    if (values := presets()[data.settings.normalize]).stretch is not None:
-        folder.say(f"normalize {data.settings.normalize}: loses {values.warning}")
-    for departure in config["departures"]:
-        folder.say(f"preset {config['preset']}: {departure}")
+    _tell(folder, data, config)
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe
 
@@ -125,6 +125,20 @@ def _run(
         training.run()
         tables = {split: training.score(split)[0] for split in ("val", "test") if data.has(split)}
     return leave(folder, made, data, tables, {"epoch": training.chosen}) if ranks.first else {}
+
+
+def _tell(folder: Folder, data: Data, config: Mapping[str, Any]) -> None:
+    """Say what is to be known of a run before it trains; list what it leaves out."""
+    for line in (*data.sentences(), data.choice):
+        folder.say(line)
+    for line in data.builds.warnings():
+        log.warning("%s", line)
+    if data.duplicates is not None and data.ranks.first:
+        data.duplicates.write(folder.path)
+    if (values := presets()[data.settings.normalize]).stretch is not None:
+        folder.say(f"normalize {data.settings.normalize}: loses {values.warning}")
+    for departure in config["departures"]:
+        folder.say(f"preset {config['preset']}: {departure}")
 
 
 def job_of(name: str) -> Callable[[Any, Data, Any], Job]:

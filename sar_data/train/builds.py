@@ -1,0 +1,239 @@
+"""The builds that a job reads: one, or several that are one set, whose classes are joined by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sar_data.errors import UsageError, unknown
+from sar_data.naming import few
+from sar_data.record import IGNORE
+from sar_data.sealed.documents import TaskDocument
+from sar_data.sealed.index import INDEX_NAME
+from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import layout_of
+from sar_data.stream.member import Member
+from sar_data.stream.normalize import bands_of, in_unit
+from sar_data.stream.storage.files import Files, open_files
+from sar_data.stream.targets import task_of
+from sar_data.train.kinds import check_kind
+from sar_data.train.matching import joined, task_like
+from sar_data.train.settings import Settings
+
+STATISTICS = ("own", "joint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """How several builds are one set.
+
+    `mix` has each build's share of what an epoch draws; None: each sample once. `statistics` are the figures that
+    normalize the images: each build's own, of its train split, or joint, those of all train splits together.
+    `drop_duplicates` leaves out train samples that are copies, or look like samples of a val or test split.
+
+    Raises UsageError for shares that are none, and a name that does not exist.
+    """
+
+    mix: tuple[float, ...] | None = None
+    statistics: str = "own"
+    drop_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        if self.statistics not in STATISTICS:
+            raise unknown("statistics", self.statistics, STATISTICS)
+        if self.mix is not None and not all(math.isfinite(share) and share > 0 for share in self.mix):
+            raise UsageError(
+                f"`mix={','.join(f'{share:g}' for share in self.mix)}`: expected a share above 0 of each build; leave "
+                "a build out that is not to be drawn"
+            )
+
+    def check(self, builds: int, job: str) -> None:
+        """Raise UsageError for what a job does not do with so many builds."""
+        if builds == 1 and (self.mix is not None or self.statistics != "own"):
+            raise UsageError("mix and statistics: expected several builds, found one: leave them out")
+        if self.mix is None:
+            return
+        if job == "probe":
+            raise UsageError(
+                "mix: a probe reads all features alike: leave it out, or take `finetune` with `freeze=True`"
+            )
+        if len(self.mix) != builds:
+            raise UsageError(f"mix: expected {builds} shares, one a build, found {len(self.mix)}")
+
+
+@dataclass(frozen=True)
+class One:
+    """A build that is open: what it is called among others, where it lies, its files, its manifest, its task."""
+
+    name: str
+    path: str
+    files: Files
+    manifest: Manifest
+    task: TaskDocument
+
+    @property
+    def index(self) -> Path:
+        """Where the build's index is."""
+        return self.files.path(INDEX_NAME)
+
+    def has(self, split: str) -> bool:
+        """Say whether a split holds samples."""
+        return split in self.manifest.splits and self.manifest.splits[split].count > 0
+
+
+class Builds:
+    """Some builds, opened and looked at: `each` of them, and the `task` of all.
+
+    Raises UsageError where a job with these settings cannot take them, alone or together; kinds of tasks are looked at
+    where `checked`.
+    """
+
+    def __init__(self, paths: Sequence[str], settings: Settings, *, checked: bool = True) -> None:
+        self.each: list[One] = []
+        try:
+            for path in paths:
+                self._open(path, settings, checked)
+            self.task: TaskDocument = self.each[0].task
+            self.members: tuple[Member, ...] | None = None
+            if len(self.each) > 1:
+                _agree(self.each, settings)
+                self.each = list(_named(self.each))
+                self.members = _members(self.each)
+                self.task = self.members[0].joint
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, path: str, settings: Settings, checked: bool) -> None:
+        files = open_files(path)
+        manifest = Manifest.load(files.folder)
+        if (frames := layout_of(manifest).frames) > 1:
+            raise UsageError(f"{path}: has {frames} images a sample; training takes builds of one")
+        if self.each:
+            first = self.each[0].task
+            expected = f"{path}: expected a {first.kind} task beside {self.each[0].path}"
+            task = task_like(first.kind, first.classes, manifest, settings.task or first.name, of=expected)
+        else:
+            found = task_of(manifest, settings.task)
+            if found is None:
+                raise UsageError(f"{path}: has no task to train; it is for self-supervised learning")
+            if checked:
+                check_kind(settings, found.name, found.kind)
+            task = found
+        self.each.append(One(manifest.dataset, path, files, manifest, task))
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    @property
+    def places(self) -> str | list[str]:
+        """The one build's path, or those of all, as a loader takes them."""
+        return self.each[0].path if len(self) == 1 else [one.path for one in self.each]
+
+    def manifest(self, unit: str | None) -> Manifest:
+        """Return the manifest in a unit; of several that of the first, with what is true of all of them."""
+        found = in_unit(self.each[0].manifest, unit)
+        if len(self) == 1:
+            return found
+        manifests = [one.manifest for one in self.each]
+        axes = {one.range_axis for one in manifests}
+        return found.model_copy(
+            update={
+                "tasks": [self.task],
+                "symmetries": [name for name in found.symmetries if all(name in one.symmetries for one in manifests)],
+                "range_axis": found.range_axis if len(axes) == 1 else "mixed",
+            }
+        )
+
+    def has(self, split: str) -> bool:
+        """Say whether a split holds samples in some build."""
+        return any(one.has(split) for one in self.each)
+
+    @cached_property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width of all images, None where they differ."""
+        shapes = {layout_of(one.manifest).shape for one in self.each}
+        return shapes.pop() if len(shapes) == 1 else None
+
+    @property
+    def digest(self) -> str:
+        """What the builds hold, whatever their containers."""
+        return "+".join(one.manifest.content_digest for one in self.each)
+
+    def keys(self, number: int, own: Sequence[str]) -> list[str]:
+        """Return the keys that samples of a build have in a job."""
+        return list(own) if self.members is None else [self.members[number].key(key) for key in own]
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what became of the classes of several builds, and which a build has none of."""
+        if self.members is None:
+            return
+        yield f"{len(self)} builds, {', '.join(one.name for one in self.each)}: classes {few(self.task.classes)}"
+        for member in self.members:
+            if renamed := [f"{own} is {joint}" for own, joint in member.classes.items() if own != joint]:
+                yield f"{member.name}: {few(renamed)}"
+
+    def warnings(self) -> Iterator[str]:
+        """Yield which classes a build says nothing of, and what then counts as wrong."""
+        what = {
+            "multiclass": "it has no sample of them",
+            "multilabel": "its samples count as without them",
+            "segmentation": "its masks never have them",
+            "detection": "such objects in its images count as background",
+        }[self.task.kind]
+        for member in self.members or ():
+            known = set(member.numbers)
+            if lacking := [name for number, name in enumerate(self.task.classes) if number not in known]:
+                yield f"{member.name} annotates no {few(lacking)}: {what}"
+
+    def close(self) -> None:
+        for one in self.each:
+            one.files.close()
+
+
+def _named(each: Sequence[One]) -> Iterator[One]:
+    """Yield the builds by names of their own: the dataset's, with the beginning of a digest where that is not one."""
+    datasets = [one.manifest.dataset for one in each]
+    for one in each:
+        dataset = one.manifest.dataset
+        name = dataset if datasets.count(dataset) == 1 else f"{dataset}-{one.manifest.content_digest[:8]}"
+        yield One(name, one.path, one.files, one.manifest, one.task)
+
+
+def _members(each: Sequence[One]) -> tuple[Member, ...]:
+    classes, numbers = joined([one.task.classes for one in each])
+    first = each[0].task
+    if first.kind == "segmentation" and len(classes) > IGNORE:
+        raise UsageError(f"classes: expected at most {IGNORE} in the masks of all builds, found {len(classes)}")
+    joint = TaskDocument(name=first.name, kind=first.kind, classes=list(classes))
+    return tuple(Member(one.name, one.task, joint, own) for one, own in zip(each, numbers, strict=True))
+
+
+def _agree(each: Sequence[One], settings: Settings) -> None:
+    """Raise UsageError where builds cannot be one set."""
+    first = each[0]
+    digests = [one.manifest.content_digest for one in each]
+    for place, one in enumerate(each):
+        if (before := digests.index(digests[place])) != place:
+            raise UsageError(f"{one.path}: expected other samples than those of {each[before].path}, found the same")
+        if any(step.step == "normalize" for step in one.manifest.applied):
+            raise UsageError(
+                f"{one.path}: expected values in a unit beside other builds, found normalized ones: take its parent"
+            )
+        for name, ours, theirs in _polarizations(first, one, settings):
+            raise UsageError(
+                f"builds differ in polarization: {name} is {ours} in {first.path} and {theirs} in {one.path}: name "
+                "bands of one polarization by `bands=…`, or train on one of the builds"
+            )
+
+
+def _polarizations(first: One, other: One, settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield the bands asked for whose polarizations are known and differ, with both."""
+    known, theirs = ({band.name: band.polarization for band in one.manifest.bands} for one in (first, other))
+    for channel in settings.bands or known:
+        for name in filter(None, bands_of(channel, list(known))):
+            if known[name] and theirs.get(name) and known[name] != theirs[name]:
+                yield name, known[name], theirs[name]
