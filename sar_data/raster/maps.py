@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.errors import TargetError
+from sar_data.errors import SourceError, TargetError
 from sar_data.raster.scene import OPTIONS, Place
 from sar_data.record import IGNORE, Mask
 from sar_data.system import durable
@@ -18,6 +19,9 @@ from sar_data.system import durable
 BLOCK = 512  # pixels of a side of the file's blocks, and rows that are in memory at once
 WGS84 = "EPSG:4326"
 Rows = Callable[[int, int], Mask]
+# Any other text GDAL takes for a file that it reads, or an address that it asks.
+_WKT = r"(GEOGCS|PROJCS|GEOCCS|COMPD_CS|LOCAL_CS|VERT_CS|[A-Z]+CRS)\s*\[.*"
+_SYSTEM = re.compile(rf"(EPSG|ESRI|OGC|IGNF):\w{{1,32}}|{_WKT}", re.DOTALL)
 
 
 def write(
@@ -69,7 +73,19 @@ def _place_options(place: Place) -> dict[str, Any]:
         options["gcps"] = [GroundControlPoint(row, col, x, y, z) for row, col, x, y, z in place.controls]
     if place.transform:
         options["transform"] = Affine(*place.transform)
-    return options | ({"crs": place.crs} if place.crs else {})
+    return options | ({"crs": system(place.crs)} if place.crs else {})
+
+
+def system(crs: str) -> Any:
+    """Return rasterio's coordinate reference system of a code or WKT; raise SourceError for what is neither."""
+    from rasterio.crs import CRS
+
+    try:
+        if _SYSTEM.fullmatch(crs):
+            return CRS.from_string(crs)
+    except Exception as error:  # of PROJ and of GDAL, each with a tree of its own
+        raise SourceError(f"{crs[:80]}: expected a coordinate reference system, found: {error}"[:300]) from error
+    raise SourceError(f"{crs[:80]!r}: expected a coordinate reference system such as EPSG:32633, or WKT, found neither")
 
 
 def corners(boxes: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float64] | None:
@@ -85,9 +101,15 @@ def corners(boxes: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.floa
 
 
 def degrees(points: npt.NDArray[np.float64], crs: str) -> npt.NDArray[np.float64]:
-    """Return points [..., 2] of a reference system as longitude and latitude (WGS 84)."""
+    """Return points [..., 2] of a reference system as longitude and latitude (WGS 84).
+
+    Raises SourceError for a system of which that is not known.
+    """
     import rasterio.warp
 
-    flat = points.reshape(-1, 2)
-    transformed = np.array(rasterio.warp.transform(crs, WGS84, flat[:, 0], flat[:, 1])).T
+    flat, there = points.reshape(-1, 2), system(crs)
+    try:
+        transformed = np.array(rasterio.warp.transform(there, WGS84, flat[:, 0], flat[:, 1])).T
+    except Exception as error:  # of PROJ and of GDAL, each with a tree of its own
+        raise SourceError(f"{crs[:80]}: expected a place on the Earth, found: {error}"[:300]) from error
     return transformed.reshape(points.shape)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,23 @@ import numpy.typing as npt
 
 from sar_data.errors import SourceError, UsageError, unknown
 from sar_data.naming import few
+from sar_data.raster import image
+from sar_data.raster.gdal import MOST_PIXELS
 
 Floats = npt.NDArray[np.float32]
 Control = tuple[float, float, float, float, float]
 DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}  # of endings; all others are GeoTIFFs
 REMOTE = ("http://", "https://", "s3://")
-OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 128}  # no file beside it; MiB of blocks
+# No file beside it; MiB of blocks; seconds until a server answers, and bytes a second that it sends for a minute.
+OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_CACHEMAX": 128,
+    "GDAL_HTTP_CONNECTTIMEOUT": 30,
+    "GDAL_HTTP_LOW_SPEED_TIME": 60,
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,
+}
+MOST_BLOCK = 1 << 30  # bytes of a block, which is decoded as a whole
+PACKED, FREE = 1 << 12, 1 << 32  # bytes of pixels that a byte of a file may stand for, and those of any file
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +114,36 @@ def _open_dataset(file: str) -> Any:
     from rasterio.errors import NotGeoreferencedWarning
 
     driver = DRIVERS.get(PurePath(file.partition("?")[0]).suffix.lower(), "GTiff")
+    remote = file.startswith(REMOTE)
+    if driver != "GTiff" and not remote:
+        image.read(Path(file).read_bytes(), file)  # whether all of it is there, which GDAL does not say of a window
     try:
         with warnings.catch_warnings(), rasterio.Env(**OPTIONS):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            source = rasterio.open(file, driver=driver, sharing=False)
+            # A relative path could begin as an address does.
+            source = rasterio.open(file if remote else Path(file).absolute(), driver=driver, sharing=False)
     except Exception as error:
         raise SourceError(f"{file}: expected a GeoTIFF, PNG or JPEG, GDAL says: {_reason(error)}") from error
-    if kinds := [name for name in source.dtypes if name.startswith("complex")]:
+    try:
+        _check_pixels(file, source, None if remote else Path(file).stat().st_size)
+    except BaseException:
         source.close()
-        raise SourceError(f"{file}: expected real pixels, found {kinds[0]}: take its amplitude or its power")
+        raise
     return source
+
+
+def _check_pixels(file: str, source: Any, size: int | None) -> None:
+    """Raise SourceError for pixels that are complex, or far more than a file of so many bytes can have."""
+    if kinds := [name for name in source.dtypes if name.startswith("complex")]:
+        raise SourceError(f"{file}: expected real pixels, found {kinds[0]}: take its amplitude or its power")
+    wide = max(np.dtype(name).itemsize for name in source.dtypes)
+    together = len(source.dtypes) if source.profile.get("interleave") == "pixel" else 1
+    block = max(map(math.prod, source.block_shapes)) * wide * together
+    if block > MOST_BLOCK:
+        raise SourceError(f"{file}: expected blocks of at most {MOST_BLOCK:,} bytes, found some of {block:,}")
+    whole, most = source.height * source.width * wide, FREE + PACKED * (MOST_PIXELS if size is None else size)
+    if whole > most:
+        raise SourceError(f"{file}: expected at most {most:,} bytes of pixels a band, found {whole:,}")
 
 
 def _planes_by_name(datasets: Sequence[tuple[str, Any]], bands: Sequence[str] | None) -> dict[str, tuple[Any, int]]:

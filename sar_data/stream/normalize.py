@@ -163,9 +163,14 @@ def normalizer(
 def of_channels(units: Mapping[str, str], how: str, *, figures: Figures | None = None) -> Normalizer:
     """Return what remains to be done to images that are channels in physical units already; masked pixels stay NaN.
 
-    `units` are channel → unit, in the channels' order. An affine normalization takes `figures`.
+    `units` are channel → unit, in the channels' order. An affine normalization takes `figures` of each. Raises
+    UsageError for a normalization that does not exist and for a channel without figures.
     """
     names, count = tuple(units), len(units)
+    if how not in PRESETS:
+        raise unknown("normalization", how, PRESETS)
+    if missing := [name for name in names if how in AFFINE and name not in (figures or {})]:
+        raise unknown("channel of the figures", missing[0], figures or {})
     terms = [figures[name] if figures and how in AFFINE else (0.0, 1.0) for name in names]
     return Normalizer(
         names,

@@ -30,6 +30,7 @@ class _Build(_Document):
     version: str
     content_digest: str
     variant: str | None = None
+    samples: dict[str, int] = pydantic.Field(default_factory=dict)
 
 
 class _OneOf(_Build):
@@ -72,6 +73,10 @@ class _Metrics(_Document):
     thresholds: _Thresholds | None = None
 
 
+class _Prediction(_Document):
+    said: dict[str, int]
+
+
 class _Intervals(_Document):
     method: str | None = None
 
@@ -99,17 +104,24 @@ def builds(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return config.get("builds") or [config["build"]]
 
 
+def counts_said(path: Path) -> dict[str, int]:
+    """Return how often a finished prediction says each class, by its document; raise RunError where it is none."""
+    return dict(_checked(path, _Prediction)["said"])
+
+
 def figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return split → figures, without what metrics.json says of the run as a whole."""
     return {name: part for name, part in metrics.items() if isinstance(part, Mapping) and "count" in part}
 
 
-def read(path: Path) -> Any:
+def read(path: Path) -> dict[str, Any]:
     """Return a JSON document; raise RunError where it is none."""
     try:
         found = json.loads(read_regular(path))  # NaN is a figure of some runs, and of no JSON of the standard
     except (BuildError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: expected the document of a run, cannot read it: {error}") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: expected the document of a run, found another one: no object")
     parts = [found]
     for _ in range(DEEPEST):
         parts = [part for one in parts if isinstance(one, dict | list) for part in _inside(one)]
@@ -125,7 +137,7 @@ def _inside(value: dict[str, Any] | list[Any]) -> list[Any]:
 def _checked(path: Path, form: type[_Document]) -> dict[str, Any]:
     found = read(path)
     _check(path, form, found)
-    return dict(found)
+    return found
 
 
 def _check(path: Path, form: type[_Document], found: object, where: str = "") -> None:

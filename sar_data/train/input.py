@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Self
+
 import pydantic
 
+from sar_data.sealed.names import Label
+from sar_data.spec import TaskKind
 from sar_data.stream.normalize import Normalizer, of_channels
+
+Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 
 
 class Input(pydantic.BaseModel):
@@ -21,10 +27,17 @@ class Input(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     units: dict[str, str]
-    figures: dict[str, tuple[float, float]] | None
+    figures: dict[str, tuple[Number, Number]] | None
     resized: bool
-    kind: str
-    classes: tuple[str, ...]
+    kind: TaskKind
+    classes: tuple[Label, ...] = pydantic.Field(min_length=1)
+
+    @pydantic.model_validator(mode="after")
+    def _each_once(self) -> Self:
+        """Refuse two classes of one name: what is said of them would be counted as of one."""
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: expected each once")
+        return self
 
     @property
     def channels(self) -> tuple[str, ...]:

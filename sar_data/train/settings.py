@@ -8,6 +8,8 @@ import pydantic
 
 Names = tuple[str, ...]
 MOST_SIDE = 1 << 15  # pixels
+MOST_CHANNELS = 1 << 14
+MOST_OVERLAP = 0.9  # a pixel is seen a hundred times
 
 
 class Settings(pydantic.BaseModel):
@@ -176,12 +178,15 @@ class Segment(Tuned):
     head: str = pydantic.Field(
         "upernet", description="Decoder: upernet (as mmseg has it), upernet-diary, upernet-smp, fpn or deeplabv3."
     )
-    channels: int = pydantic.Field(256, ge=16, description="Channels of the decoder.")
+    channels: int = pydantic.Field(256, ge=16, le=MOST_CHANNELS, description="Channels of the decoder.")
     auxiliary: float = pydantic.Field(0.0, ge=0, description="Weight of the auxiliary head's loss; 0: no such head.")
     tile: int | None = pydantic.Field(
-        None, ge=32, description="Side of the sliding window of evaluation; by default that of crop, if any."
+        None,
+        ge=32,
+        le=MOST_SIDE,
+        description="Side of the sliding window of evaluation; by default that of crop, if any.",
     )
-    overlap: float = pydantic.Field(0.5, ge=0, lt=1, description="Share by which windows overlap.")
+    overlap: float = pydantic.Field(0.5, ge=0, le=MOST_OVERLAP, description="Share by which windows overlap.")
 
     @property
     def tiles(self) -> int | None:
@@ -193,13 +198,18 @@ class Detect(Tuned):
     """Train a detector of horizontal boxes."""
 
     detector: Literal["fcos", "faster-rcnn"] = pydantic.Field("fcos", description="Detector on top of the pyramid.")
-    channels: int = pydantic.Field(256, ge=32, multiple_of=32, description="Channels of the pyramid and FCOS's head.")
+    channels: int = pydantic.Field(
+        256, ge=32, le=MOST_CHANNELS, multiple_of=32, description="Channels of the pyramid and FCOS's head."
+    )
     max_detections: int = pydantic.Field(100, ge=1, description="Boxes an image.")
     score_threshold: float = pydantic.Field(0.05, ge=0, le=1, description="Lowest score that is kept.")
     tile: int | None = pydantic.Field(
-        None, ge=32, description="Side of the tiles that whole images are evaluated in; by default that of crop."
+        None,
+        ge=32,
+        le=MOST_SIDE,
+        description="Side of the tiles that whole images are evaluated in; by default that of crop.",
     )
-    overlap: float = pydantic.Field(0.25, ge=0, lt=1, description="Share by which tiles overlap.")
+    overlap: float = pydantic.Field(0.25, ge=0, le=MOST_OVERLAP, description="Share by which tiles overlap.")
     by: str = pydantic.Field(
         "scene", description="Attribute of the index; figures are told for each of its values, too, if they are few."
     )

@@ -1,14 +1,17 @@
 """Tensors and plain values out of a file of PyTorch, without executing anything that it says.
 
-PyTorch's restricted unpickler does that, with two additions. Published files carry plain values beside their tensors:
-MAE's and FG-MAE's `args` are an argparse.Namespace, others keep numbers as numpy's. Nobody asks for these, so that they
-become `Beside` and numpy makes none of them: a type that a pickle describes can mislead it. And no tensor may take more
-memory than the file has bytes: one number can stand for many in a tensor, and a megabyte for gigabytes in a zip.
+PyTorch's restricted unpickler does that, with four additions. What a pickle asks for is looked at before any of it is
+made (instructions.py). What lies in a zip is compared with its checksums, which PyTorch does not do. Published files
+carry plain values beside their tensors: MAE's and FG-MAE's `args` are an argparse.Namespace, others keep numbers as
+numpy's. Nobody asks for these, so that they become `Beside` and numpy makes none of them: a type that a pickle
+describes can mislead it. And no tensor may take more memory than the file has bytes: one number can stand for many in a
+tensor, and a megabyte for gigabytes in a zip.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -20,12 +23,14 @@ import torch
 from torch import Tensor
 
 from sar_data.system.regular import open_regular
+from sar_data.train import instructions
 
 DEEPEST = 64  # dicts and lists inside of each other
 _TYPES = [f"numpy.dtypes.{type(np.dtype(code)).__name__}" for code in "?bBhHiIlLqQefd"]
 # numpy 1 and 2 keep these in modules of different names, and a file names the one it was written with.
 _MAKERS = [f"{home}.multiarray.{name}" for name in ("scalar", "_reconstruct") for home in ("numpy.core", "numpy._core")]
-_VALUES = [f"{argparse.Namespace.__module__}.Namespace", "numpy.dtype", "numpy.ndarray", *_TYPES, *_MAKERS]
+_VALUES = (f"{argparse.Namespace.__module__}.Namespace", "numpy.dtype", "numpy.ndarray", *_TYPES, *_MAKERS)
+_PICKLES = 5  # at the start of the older form: a number that marks it, version, machine, values, names of storages
 
 
 class Unreadable(ValueError):
@@ -51,7 +56,7 @@ def unpickled(path: Path) -> Any:
     with os.fdopen(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            _check_stored(file)
+            _check_form(file)
             file.seek(0)
             with torch.serialization.safe_globals([(Beside, name) for name in _VALUES]):
                 found = torch.load(file, map_location="cpu", weights_only=True)
@@ -62,13 +67,23 @@ def unpickled(path: Path) -> Any:
     return _plain(found, size, {})
 
 
-def _check_stored(file: Any) -> None:
-    """Raise Unreadable for a zip whose members are compressed: torch.save stores them."""
-    if file.read(4) != b"PK\3\4":  # the older form, which compresses nothing
+def _check_form(file: Any) -> None:
+    """Raise Unreadable for a zip that is compressed or damaged, UnpicklingError for pickles that ask for too much."""
+    zipped = file.read(4) == b"PK\3\4"
+    file.seek(0)
+    if not zipped:  # the older form, which compresses nothing
+        for _ in range(_PICKLES):
+            instructions.check(file, _VALUES)
         return
     with zipfile.ZipFile(file) as archive:
         if packed := [one.filename for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]:
             raise Unreadable(f"expected tensors that are stored, found compressed ones such as {packed[0][:80]}")
+        if damaged := archive.testzip():
+            raise Unreadable(f"{damaged[:80]}: expected bytes of its CRC-32, found others: it is damaged")
+    file.seek(0)
+    # As PyTorch finds it: of two entries of one name it may take another one than zipfile.
+    pickle = torch._C.PyTorchFileReader(file).get_record("data.pkl")
+    instructions.check(io.BytesIO(pickle), _VALUES)
 
 
 def _plain(value: Any, size: int, seen: dict[int, Any], name: str = "", deep: int = DEEPEST) -> Any:

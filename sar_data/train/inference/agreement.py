@@ -11,7 +11,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.normalize import in_unit, units_of
 from sar_data.stream.storage.files import Files
-from sar_data.train.inference.finished import Finished
+from sar_data.train.inference.finished import Finished, batch_of
 from sar_data.train.input import Input
 from sar_data.train.matching import task_like
 from sar_data.train.settings import Tuned
@@ -100,3 +100,9 @@ def sized(finished: Finished, manifest: Manifest, files: Files, split: str, say:
         )
     say(f"images are extended to {side} pixels (`pad={side}`)")
     return settings.model_copy(update={"pad": max(side, 1)})
+
+
+def batch_for(settings: Tuned, manifest: Manifest, files: Files, split: str) -> int:
+    """Return how many of a split's images are seen at once, where they may be seen whole."""
+    shape = layout_of(manifest).shape
+    return batch_of(settings, max(*shape, settings.pad or 1) if shape else largest(files, manifest, [split]))

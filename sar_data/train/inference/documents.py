@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sar_data.errors import SourceError
 from sar_data.raster import maps
 from sar_data.record import IGNORE, Mask
 from sar_data.system import durable
@@ -30,6 +31,7 @@ from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
 from sar_data.train.pictures.masks import palette
 
+LONGEST = 48  # letters of a class in the name of a file
 Row = dict[str, Any]
 
 
@@ -142,15 +144,23 @@ def write_boxes(folder: Path, answers: Answers, run: str) -> dict[str, int]:
     _write_json(folder / "boxes.geojson", _geojson(rows, answers.classes))
     dota = folder / "dota"
     dota.mkdir(exist_ok=True)
-    for label, name in enumerate(answers.classes):
+    for label, name in enumerate(file_names(answers.classes)):
         lines = [
             f"{row['key']} {row['score']:.6f} {' '.join(f'{side:.2f}' for side in row['box'])}\n"
             for row in rows
             if row["label"] == label
         ]
-        durable.write(dota / f"Task2_{name.replace('/', '-')}.txt", "".join(lines).encode())
+        durable.write(dota / f"Task2_{name}.txt", "".join(lines).encode())
     said = Counter(row["label"] for row in rows)
     return {name: said[label] for label, name in enumerate(answers.classes)}
+
+
+def file_names(classes: Sequence[str]) -> list[str]:
+    """Return what stands for each class in the name of a file: short, and each once."""
+    names = [name.replace("/", "-") for name in classes]
+    if len(set(names)) == len(names) and max(map(len, names)) <= LONGEST:
+        return names
+    return [f"{label}-{name[:LONGEST]}" for label, name in enumerate(names)]
 
 
 _BOXES = pa.schema(
@@ -195,7 +205,10 @@ def _geojson(rows: Sequence[Row], classes: Sequence[str]) -> Row:
     placed = [row for row in rows if row["corners"] is not None and row["crs"]]
     for crs in dict.fromkeys(row["crs"] for row in placed):
         own = [row for row in placed if row["crs"] == crs]
-        rings = maps.degrees(np.array([row["corners"] for row in own]), crs)
+        try:
+            rings = maps.degrees(np.array([row["corners"] for row in own]), crs)
+        except SourceError:
+            continue  # of a system of the user's own, which has no place on the Earth
         for row, ring in zip(own, rings.tolist(), strict=True):
             features.append(
                 {

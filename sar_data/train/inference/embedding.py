@@ -116,10 +116,11 @@ def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Seq
     finished = opened(request.source)
     fitting = [agreement.sized(finished, manifest, files, split, say) for split in splits]
     settings = max(fitting, key=lambda one: one.pad or 0)
+    batch = min(agreement.batch_for(settings, manifest, files, split) for split in splits)
     unit = agreement.unit_for(finished.input, manifest, str(request.build), own=False, say=say)
     return Encoding(
         finished.trained_encoder(),
-        settings.model_copy(update={"unit": unit}),
+        settings.model_copy(update={"unit": unit, "batch_size": batch}),
         finished.input.figures,
         finished.input.units,
         finished.sha256(),
@@ -173,7 +174,9 @@ def _there(out: Path, made: dict[str, Any]) -> bool:
     try:
         with pq.ParquetFile(out) as file:
             before = json.loads((file.schema_arrow.metadata or {})[METADATA])
-    except (OSError, pa.ArrowException, KeyError, ValueError):
+        if not isinstance(before, dict):
+            raise ValueError("no object")
+    except (OSError, pa.ArrowException, KeyError, ValueError, RecursionError):
         raise UsageError(f"`out={out}`: expected no file or one of features, found another one") from None
     other = [f"{name} was {before.get(name)}, now {value}" for name, value in made.items() if before.get(name) != value]
     if other:

@@ -21,7 +21,7 @@ from sar_data.train import documents
 from sar_data.train.data import Data, Trained
 from sar_data.train.documents import METRICS
 from sar_data.train.inference import leakage
-from sar_data.train.inference.agreement import sized, task_for, unit_for
+from sar_data.train.inference.agreement import batch_for, sized, task_for, unit_for
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.jobs import Job
 from sar_data.train.request import EvaluateRequest
@@ -73,6 +73,7 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
             there = [name for name, split in manifest.splits.items() if split.count]
             raise UsageError(f"{build}: expected samples of the split {request.split}, found those of {few(there)}")
         settings = sized(finished, manifest, files, request.split, say)
+        batch = min(batch_for(settings, manifest, files, request.split), count)
     finally:
         files.close()
     trained_on = finished.of_build(manifest.content_digest)
@@ -81,7 +82,7 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
         "unit": unit_for(found, manifest, build, own=own, say=say),
         "task": task_for(found, manifest, build, settings.task),
         "threads": threads,
-        "batch_size": min(settings.batch_size, count),
+        "batch_size": batch,
         "select": settings.select if trained_on else "last",  # another build's test chose nothing
         "augment": tuple(step for step in settings.augment if step.startswith("drae")),
     }
@@ -104,7 +105,10 @@ def _out(finished: Finished, request: EvaluateRequest, data: Data) -> Path:
         return Path(request.out)
     by = "" if request.normalize_by == "run" else "-by-build"
     name = f"{data.manifest.dataset}-{data.manifest.content_digest[:8]}-{request.split}{by}"
-    return finished.path / FOLDER / name
+    home = finished.path / FOLDER
+    if linked := next((folder for folder in (home, home / name) if folder.is_symlink()), None):
+        raise UsageError(f"{linked}: expected a folder of the run, found a link: say where the figures go, `out=…`")
+    return home / name
 
 
 def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Folder, ranks: Ranks) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from sar_data.train.inference import card
 from sar_data.train.inference.answers import extended, tile_of
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.inference.images import Stored
+from sar_data.train.inference.leakage import check_local
 from sar_data.train.inference.model import Model
 from sar_data.train.request import SPLITS, ExportRequest
 
@@ -118,7 +119,7 @@ def _samples(finished: Finished) -> tuple[Floats, str]:
     channels, tile = finished.input.channels, tile_of(finished, None)
     try:
         return _stored(finished, tile)
-    except BuildError:
+    except (BuildError, RunError, UsageError):
         side = tile or finished.side
         figures = finished.input.figures or dict.fromkeys(channels, (0.0, 1.0))
         mean, std = (np.array([figures[name][i] for name in channels])[:, None, None] for i in (0, 1))
@@ -127,9 +128,14 @@ def _samples(finished: Finished) -> tuple[Floats, str]:
 
 
 def _stored(finished: Finished, tile: int | None) -> tuple[Floats, str]:
-    """Return images of the run's build, cut or extended to a tile; raise BuildError where it is not there."""
+    """Return images of the run's build, of the first of several, cut or extended to a tile.
+
+    Raises BuildError where it is not there, RunError where it is behind a URL, which a run alone names, and UsageError
+    where it is not what the model takes.
+    """
     build = documents.builds(finished.config)[0]
-    split = next(name for name in reversed(SPLITS) if build["samples"].get(name))
+    check_local(build["path"])
+    split = next((name for name in reversed(SPLITS) if build.get("samples", {}).get(name)), None)
     images = Stored(build["path"], finished, split, _silent)
     try:
         if images.content_digest != build["content_digest"]:
@@ -140,7 +146,7 @@ def _stored(finished: Finished, tile: int | None) -> tuple[Floats, str]:
             pixels = images.read(number, 0, 0, height, width)
             found.append(pixels if tile is None else extended(pixels, tile))
         stacked = np.resize(np.stack(found), (SAMPLES, *found[0].shape))
-        return stacked, f"{len(found)} images of {split} of the run's build"
+        return stacked, f"{len(found)} images of {split or 'all splits'} of the run's build"
     finally:
         images.close()
 

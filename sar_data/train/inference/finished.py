@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -14,21 +15,26 @@ import pydantic
 import torch
 from torch import nn
 
-from sar_data.errors import RunError, SarDataError, UsageError
+from sar_data.errors import BuildError, RunError, SarDataError, UsageError
+from sar_data.sealed.names import first_flaw
 from sar_data.train import compare, documents
+from sar_data.train.augment.steps import parsed
 from sar_data.train.data import Data
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.inference.leakage import check_local
 from sar_data.train.input import Input
+from sar_data.train.kinds import check_kind
 from sar_data.train.metrics.thresholds import Thresholds
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import Backbone
+from sar_data.train.models.finite import not_finite
 from sar_data.train.preset import resolved
 from sar_data.train.run import checkpoint
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Settings, Tuned
 
-MOST_BATCH = 1 << 12  # images a step, whatever a run says: its answers do not depend on that
+# Images a step, and their pixels together, whatever a run says: its answers do not depend on that.
+MOST_BATCH, MOST_PIXELS = 1 << 12, 1 << 26
 LARGER = 2  # times its weights, at most: what a network computes for itself is small
 
 
@@ -92,6 +98,8 @@ class Finished:
         state = checkpoint.load(self.checkpoint)
         with checkpoint.fitting(self.checkpoint, f"the weights of {self.settings.model} for {self.job}"):
             network.load_state_dict({} if state is None else state["model"])
+        if name := not_finite(network):
+            raise RunError(f"{self.checkpoint}: {name}: expected finite weights, found NaN or infinity: it is damaged")
         return network.eval()
 
 
@@ -121,12 +129,32 @@ def opened(run: str | Path) -> Finished:
     if not weights.is_file():
         raise RunError(f"{weights}: expected the weights of this run, found nothing: copy a run with its checkpoints")
     found = _recorded(path, config) or _of_build(path, config, settings)
+    try:
+        check_kind(settings, "of this run", found.kind)
+        found.normalizer(settings.normalize)
+        parsed(settings.augment)
+    except (BuildError, UsageError) as error:
+        raise RunError(f"{path / CONFIG}: expected what a model can be made of, found another: {error}") from None
     side = settings.image_size
-    bounded = {"image_size": side if found.resized else None, "batch_size": min(settings.batch_size, MOST_BATCH)}
+    longest = max(filter(None, (side, settings.pad, settings.crop, settings.tiles)))
+    _check_side(path, longest)
+    bounded = {"image_size": side if found.resized else None, "batch_size": batch_of(settings, longest)}
     seen = settings.model_copy(update=bounded)
     finished = Finished(path, config, job, seen, side, found, weights)
     _check_room(finished)
     return finished
+
+
+def batch_of(settings: Settings, side: int) -> int:
+    """Return how many images of a side are seen at once: as many as a run says, if memory has room for them."""
+    return max(1, min(settings.batch_size, MOST_BATCH, MOST_PIXELS // side**2))
+
+
+def _check_side(path: Path, side: int) -> None:
+    """Raise RunError for images or windows of a run that would take gigabytes each."""
+    if side**2 > MOST_PIXELS:
+        most = math.isqrt(MOST_PIXELS)
+        raise RunError(f"{path / CONFIG}: expected images and windows of at most {most} pixels a side, found {side}")
 
 
 def _check_room(finished: Finished) -> None:
@@ -151,7 +179,9 @@ def _recorded(path: Path, config: Mapping[str, Any]) -> Input | None:
     try:
         return Input.model_validate(config["input"])
     except pydantic.ValidationError as error:
-        raise RunError(f"{path / CONFIG}: expected what the model takes as `input`, found {error}") from None
+        raise RunError(
+            f"{path / CONFIG}: expected what the model takes, found others: input.{first_flaw(error)}"
+        ) from None
 
 
 def _of_build(path: Path, config: Mapping[str, Any], settings: Settings) -> Input:

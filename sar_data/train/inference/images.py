@@ -7,6 +7,7 @@ there is no data.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.errors import SourceError, UsageError
+from sar_data.errors import BuildError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
 from sar_data.radiometry import CONVERTIBLE, converted, spelled
+from sar_data.raster import maps
 from sar_data.raster.scene import REMOTE, Place, Scene
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
@@ -213,7 +215,7 @@ def _listed(folder: Path, bands: Sequence[str]) -> Iterator[tuple[str, dict[str,
     """Yield the key of each image of a folder, and its files by the bands that their names end in."""
     if not folder.is_dir():
         raise SourceError(f"{folder}: expected a sealed build, a folder of images or one scene, found nothing")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and _is_seen(path))
     by_name = {band.casefold(): band for band in bands}
     ends = re.compile(rf"(.+?)[_.-]({'|'.join(map(re.escape, by_name))})", re.IGNORECASE)
     groups: dict[Path, dict[str, str]] = {}
@@ -223,10 +225,18 @@ def _listed(folder: Path, bands: Sequence[str]) -> Iterator[tuple[str, dict[str,
     whole = {file for files in groups.values() if len(files) == len(bands) for file in files.values()}
     found = {path: {"": str(path)} for path in paths if str(path) not in whole}
     found |= {stem: files for stem, files in groups.items() if len(files) == len(bands)}
-    stems = [path.with_suffix("") for path in found]
+    stems = Counter(path.with_suffix("") for path in found)
+    short = {
+        path: path if path in groups or stems[path.with_suffix("")] > 1 else path.with_suffix("") for path in found
+    }
+    if twice := [path for path, count in Counter(short.values()).items() if count > 1]:
+        raise SourceError(f"{twice[0]}: expected images of names that differ, found two of this one: rename one")
     for path, files in sorted(found.items()):
-        short = path if path in groups or stems.count(path.with_suffix("")) > 1 else path.with_suffix("")
-        yield short.relative_to(folder).as_posix(), files
+        yield short[path].relative_to(folder).as_posix(), files
+
+
+def _is_seen(path: Path) -> bool:
+    return path.name[0] != "." and path.is_file()
 
 
 class Stored:
@@ -259,7 +269,7 @@ class Stored:
             for name, settings, side in zip(self.splits, fitting, sides, strict=True)
         ]
         self._starts = np.cumsum([0, *map(len, self._collections)])
-        self.images = [image for own in rows for image in _placed(own)]
+        self.images = [image for own in rows for image in _placed(own, build)]
 
     def read(self, number: int, top: int, left: int, height: int, width: int) -> Floats:
         which = int(np.searchsorted(self._starts, number, side="right")) - 1
@@ -277,8 +287,13 @@ class Stored:
             collection.close()
 
 
-def _placed(rows: Rows) -> Iterator[Image]:
+def _placed(rows: Rows, build: str) -> Iterator[Image]:
     columns = [rows.column(name).to_pylist() for name in PLACES]
+    for crs in {*columns[PLACES.index("crs")]} - {None}:
+        try:
+            maps.system(crs)
+        except SourceError as error:
+            raise BuildError(f"{build}: {INDEX_NAME}: crs: {error}") from error
     for key, height, width, crs, transform in zip(rows.key.to_pylist(), *columns, strict=True):
         yield Image(key, height, width, Place(crs, tuple(transform) if transform else None))
 

@@ -22,6 +22,7 @@ from sar_data.train.segment.windows import Span, spans
 
 FOLDER = ".parts"
 BLOCKS = {"segmentation": 2048, "detection": 4096}  # pixels of a side; logits of a block take more room than its boxes
+PIXELS = 1 << 26  # of the images that are seen at once
 WINDOWS = 4096  # pixels of a side of the block whose windows are classified in one part
 
 
@@ -50,7 +51,8 @@ def parts_of(images: Sequence[Image], kind: str, tile: int | None, overlap: floa
     size = (0, 0)
     for number, image in enumerate(images):
         large = tile is not None and max(image.height, image.width) > tile
-        if together and (large or (image.height, image.width) != size or len(together) == batch):
+        full = len(together) == batch or (len(together) + 1) * image.height * image.width > PIXELS
+        if together and (large or (image.height, image.width) != size or full):
             yield Whole(tuple(together))
             together = []
         if tile is not None and large:

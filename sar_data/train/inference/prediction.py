@@ -19,7 +19,7 @@ from sar_data import __version__
 from sar_data.errors import RunError, UsageError
 from sar_data.progress import Say
 from sar_data.system import durable, locks
-from sar_data.train.documents import CONFIG, read
+from sar_data.train.documents import CONFIG, counts_said, read
 from sar_data.train.inference import documents, overview
 from sar_data.train.inference.answers import Answering, tile_of
 from sar_data.train.inference.documents import Answers
@@ -89,7 +89,7 @@ def _predicted(
         _begin(out, _config(finished, request, images.images, answering) | {"thresholds": limits})
         if (out / RESULT).is_file():
             say(f"{out} is finished; to predict anew take another `out=…`")
-            return dict(read(out / RESULT)["said"])
+            return counts_said(out / RESULT)
         kept = Parts(out)
         _answer(parts, kept, images, answering, halt, say)
         answers = Answers(images.images, parts, kept, answering.model.classes, limits)

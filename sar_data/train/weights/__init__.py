@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.train.models.encoder import Backbone
+from sar_data.train.models.finite import not_finite
 from sar_data.train.weights import stem as stems
 from sar_data.train.weights.fit import Fit, fit, stem_of
 from sar_data.train.weights.known import Known
@@ -91,6 +92,8 @@ def load(
         raise UsageError(f"{spec}: {error}") from None
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # names and shapes of anyone's
         raise UsageError(f"{spec}: expected weights of {encoder.name}, found others: {str(error)[:300]}") from error
+    if name := not_finite(encoder):
+        raise UsageError(f"{spec}: {name}: expected finite weights, found NaN or infinity: fetch the file again")
     expected = (contents.normalize,) if contents.normalize else row.normalize if row else ()
     if expected and normalize not in expected:
         _warn(spec, f"images normalized by {' or '.join(expected)}, this run normalizes by {normalize}")

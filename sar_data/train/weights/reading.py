@@ -22,6 +22,7 @@ from sar_data.train.unpickle import unpickled
 
 # Where weights lie in a file that holds more than them; a teacher is what self-distillation publishes.
 PARTS = ("model", "state_dict", "teacher", "student", "module", "encoder")
+MOST_WRAPPED = 16  # wrappers around an encoder, one in the other
 PREFIXES = ("module.", "backbone.", "encoder.", "model.", "net.", "encoder_q.", "base_encoder.")
 
 
@@ -61,7 +62,7 @@ def read(path: Path) -> Contents:
         kept,
         ".".join(parts),
         dropped,
-        tuple(map(str, channels)) if isinstance(channels, list | tuple) else None,
+        tuple(channels) if isinstance(channels, list | tuple) and {*map(type, channels)} == {str} else None,
         normalize if isinstance(normalize, str) else None,
     )
 
@@ -105,7 +106,10 @@ def _unreadable(path: Path, reason: object) -> BuildError:
 def _bare(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Strip what wraps an encoder off its names, and part it from what lies beside it."""
     dropped: list[str] = []
-    while prefix := next((p for p in PREFIXES if any(name.startswith(p) for name in tensors)), None):
+    for _ in range(MOST_WRAPPED):
+        prefix = next((p for p in PREFIXES if any(name.startswith(p) for name in tensors)), None)
+        if prefix is None:
+            break
         dropped += [name for name in tensors if not name.startswith(prefix)]
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     return tensors, tuple(dropped)
