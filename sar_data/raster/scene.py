@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sar_data.errors import SourceError, UsageError, unknown
 from sar_data.naming import few
 from sar_data.raster import image
-from sar_data.raster.gdal import MOST_PIXELS
+from sar_data.raster.gdal import MAX_PIXELS
 
 Floats = npt.NDArray[np.float32]
 Control = tuple[float, float, float, float, float]
@@ -30,7 +30,7 @@ OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_TIME": 60,
     "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,
 }
-MOST_BLOCK = 1 << 30  # bytes of a block, which is decoded as a whole
+MAX_BLOCK = 1 << 30  # bytes of a block, which is decoded as a whole
 PACKED, FREE = 1 << 12, 1 << 32  # bytes of pixels that a byte of a file may stand for, and those of any file
 
 
@@ -139,9 +139,9 @@ def _check_pixels(file: str, source: Any, size: int | None) -> None:
     wide = max(np.dtype(name).itemsize for name in source.dtypes)
     together = len(source.dtypes) if source.profile.get("interleave") == "pixel" else 1
     block = max(map(math.prod, source.block_shapes)) * wide * together
-    if block > MOST_BLOCK:
-        raise SourceError(f"{file}: expected blocks of at most {MOST_BLOCK:,} bytes, found some of {block:,}")
-    whole, most = source.height * source.width * wide, FREE + PACKED * (MOST_PIXELS if size is None else size)
+    if block > MAX_BLOCK:
+        raise SourceError(f"{file}: expected blocks of at most {MAX_BLOCK:,} bytes, found some of {block:,}")
+    whole, most = source.height * source.width * wide, FREE + PACKED * (MAX_PIXELS if size is None else size)
     if whole > most:
         raise SourceError(f"{file}: expected at most {most:,} bytes of pixels a band, found {whole:,}")
 
