@@ -26,7 +26,7 @@ from sar_data.statistics.figures import FIGURES
 from sar_data.statistics.stats import BandStats
 from sar_data.statistics.thumbnail import CELLS
 
-MOST_COMPARED = 1_000  # samples of two splits, by their looks, while a build is sealed: at most a second
+MOST_COMPARED = 1_000  # samples of two splits, by their looks, while a build is sealed: at most 0.2 s
 Keys = dict[str, list[str | None]]
 
 
