@@ -7,11 +7,11 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-install lint bench bench-loader bench-train kill fuzz learn schemas clean
+.PHONY: demo pictures test test-install lint bench bench-loader bench-train kill fuzz learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt
@@ -31,9 +31,20 @@ demo: $(VENV)/core
 	done
 	$(SAR) stats "$$(cat demo/zarr.path)" --split train --plot demo/histograms.png
 	$(SAR) show "$$(cat demo/zarr.path)" --out demo/contact-sheet.png
-	@echo; echo "Raw miniature archive  demo/raw"
-	@for format in lmdb webdataset zarr; do printf '%-22s %s\n' "Build ($$format)" "$$(cat demo/$$format.path)"; done
-	@echo "Histograms             demo/histograms.png"; echo "Contact sheet          demo/contact-sheet.png"
+	$(SAR) report "$$(cat demo/zarr.path)" --out demo/report.html
+	$(SAR) builds demo/builds
+	@echo; echo "Look at demo/report.html, demo/contact-sheet.png and demo/histograms.png. To go on:"
+	@echo "  . $(BIN)/activate; export SAR_DATA_BUILDS=demo/builds"
+	@echo "  sar-data doctor                        what this machine has, and what is missing"
+	@echo "  sar-data leakage zarr                  what test shares with train"
+	@echo "  sar-data convert zarr --normalize zscore"
+	@echo "  sar-data fetch bigearthnet-s1 --to raw the real archive; sar-data datasets lists others"
+	@echo "  sar-data init DIR                      images of your own"
+	@echo "docs/getting-started.md goes on from here."
+
+## pictures: draw docs/pictures/readme.jpg anew (needs Chromium)
+pictures: $(VENV)/dev
+	$(BIN)/python -m tests.pictures
 
 ## test: everything that must hold, but for the slow suites below
 test: $(VENV)/dev lint

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import pytest
+
+from sar_data import catalog
 from tests.places import ROOT
 
 TOPS = ("sar_data", "pipelines", "flows", "tests")
@@ -18,8 +22,8 @@ def lost(text: str) -> set[str]:
     return {name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in FILES)}
 
 
-def test_the_tree_of_the_readme_names_every_room_and_only_files_that_are_there() -> None:
-    found = re.search(r"## What is where\n.*?```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_page_of_what_is_where_names_every_room_and_only_files_that_are_there() -> None:
+    found = re.search(r"# What is where\n.*?```\n(.*?)```", (ROOT / "docs" / "what-is-where.md").read_text(), re.DOTALL)
     assert found
     assert {room.name for room in ROOMS} <= set(re.findall(r"(\w+)/(?=\s)", found[1]))
     assert not lost(found[1])
@@ -35,3 +39,50 @@ def test_the_page_of_the_house_says_of_every_room_whom_it_knows_and_names_only_f
 def test_contributing_names_only_files_that_are_there() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     assert not lost(text) - {"pipelines/foo_bar.py"}
+
+
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def test_the_readme_is_short_and_names_as_many_datasets_as_there_are() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    published = [name for name in catalog.names() if catalog.pipeline(name).spec.sources]
+    assert f"{len(published)} published datasets" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_of_a_page_leads_to_a_file_that_is_there(page: Path) -> None:
+    assert not [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+
+
+def test_the_readme_links_every_page() -> None:
+    linked = {(ROOT / link).resolve() for link in LINK.findall((ROOT / "README.md").read_text())}
+    # Pages in Chinese are linked from those.
+    assert not [page for page in PAGES[2:] if page not in linked and not page.name.endswith(".zh.md")]
+
+
+TRANSLATED = {"README.md": "README.zh.md", "docs/getting-started.md": "docs/getting-started.zh.md"}
+
+
+@pytest.mark.parametrize(("page", "other"), TRANSLATED.items())
+def test_a_page_in_chinese_has_the_headings_commands_figures_and_links_of_the_page(page: str, other: str) -> None:
+    ours, theirs = (_bones((ROOT / name).read_text()) for name in (page, other))
+    for name, bones in ours.items():
+        assert theirs[name] == bones, f"{other}: {name}"
+
+
+def _bones(text: str) -> dict[str, list[str]]:
+    """Return what a translation keeps: levels of headings, commands without remarks, figures, and where links go."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```\w*\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    commands = [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines()]
+    typed = re.compile(r"\s*(sar-data|pip|make|git|python|eval|import|from|build|baked|train|for)\b")
+    links = [link.replace(".zh.md", ".md") for link in LINK.findall(prose)]
+    return {
+        "headings": re.findall(r"^#+", prose, re.MULTILINE),
+        "commands": [line for line in commands if typed.match(line)],
+        "figures": re.findall(r"\d[\d,.]*\d", re.sub(r"\]\(.*?\)|`.*?`", "", prose)),
+        "links": sorted(link for link in links if not link.endswith(("README.md", "getting-started.md"))),
+    }

@@ -87,7 +87,7 @@ def test_a_schedule_builds_by_itself_and_builds_again_once_the_source_has_grown(
     catalog.synthesise("eurosat-sar")(raw, count=20, seed=0)
     late = min(raw.rglob("*.tif"))
     late.rename(aside)
-    schedule = re.findall(r"^schedules: .*$", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
+    schedule = re.findall(r"^schedules: .*$", (ROOT / "docs" / "operate.md").read_text(), re.MULTILINE)[0]
     for shown, here in (
         ("/data/raw", raw),
         ("/data/builds}", f"{out}, split: random}}"),

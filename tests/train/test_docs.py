@@ -19,7 +19,7 @@ from tests.places import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TYPED = re.compile(r"(?:^|\s)(?:sar-data|-m sar_data) train(?=\s|$)")
-BUILDS, RUNS = ("BUILD", "$B", "$SSDD", "$DFC2020"), re.compile(r"RUN|[AB]|runs/[\w-]+")
+BUILDS, RUNS = ("BUILD", "latest", "$B", "$SSDD", "$DFC2020"), re.compile(r"RUN|[AB]|runs/[\w-]+")
 ELSEWHERE = {"--nproc-per-node", "--help"}  # of torchrun, and of all
 
 
