@@ -55,7 +55,7 @@ _CODES = {
     55: "Law Enforcement",
     58: "Medical",
 }
-# Tag → attribute and the factor that brings it to the unit in the attribute's name.
+# Tag → attribute, and the factor that converts to the unit in the attribute's name.
 _NUMBERS = {
     "Sog": ("sog_knots", 0.1),
     "Cog": ("cog_degrees", 0.1),
@@ -103,9 +103,9 @@ def label(code: str | None) -> int | None:
 
 
 def agree_class(name: str, code: str | None, path: str) -> int:
-    """Return the class on which a chip's name and a type code agree; raise BadRecord, naming `path`, if they do not.
+    """Return the class that a chip's name and a type code agree on; raise BadRecord with `path` if they differ.
 
-    A spelling that nobody knows leaves it to the code. "Law_Enforcement_vessel" is Law Enforcement.
+    The code decides where the name is unknown. "Law_Enforcement_vessel" is Law Enforcement.
     """
     letters = "".join(filter(str.isalpha, name.lower()))
     by_name = next((class_index for prefix, class_index in _NAMED.items() if letters.startswith(prefix)), None)
@@ -125,8 +125,8 @@ def is_repaired(end: bytes) -> bool:
 def read_ships(data: bytes, path: str) -> dict[Place, Ship]:
     """Return (centre x, centre y) → tag → text of a ShipList; raise BadRecord, naming `path`.
 
-    Line ends are anyone's; `NaN` and empty tags are absent. Of what is broken one thing is repaired: the last tag
-    <\\ShipList>, in which all published lists of GRD products end.
+    Any line ends; `NaN` and empty tags are absent. Only one error is repaired: the last tag <\\ShipList>, in which all
+    published lists of GRD products end.
     """
     text = text_of(data, path)
     if text.endswith(_BROKEN_END):
@@ -183,7 +183,7 @@ def time(ship: Ship, path: str) -> datetime | None:
 
 
 def attributes(ship: Ship, path: str) -> dict[str, str]:
-    """Return the attributes of a ship, in the units their names say; those that it lacks are left out."""
+    """Return the attributes of a ship, in the units of their names; missing ones are left out."""
     attrs = {name: ship[tag] for tag, name in _WORDS.items() if tag in ship}
     for tag, (name, factor) in _NUMBERS.items():
         if tag not in ship:

@@ -1,4 +1,4 @@
-"""Boxes that annotators drew, fitted to the image they are in and joined to each other."""
+"""Boxes of annotators, clipped to their image and matched to each other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def fit_box(box: Box, shape: tuple[int, int], path: str, *, most: float = SLACK)
 
 
 def collect_objects(things: Iterable[T], make: Callable[[T], Object]) -> Objects:
-    """Return the objects that `make` gives of things; where it raises BadObject, that one alone is left out."""
+    """Return the objects that `make` returns; an object for which it raises BadObject is left out and counted."""
     objects, dropped = [], Counter[str]()
     for thing in things:
         try:
@@ -87,9 +87,9 @@ def rotated_box(ring: Sequence[float]) -> tuple[float, float, float, float, floa
 
 
 def match_boxes(boxes: Sequence[Box], others: Sequence[Box], path: str) -> list[int]:
-    """Return for each box which of `others` is the same thing drawn otherwise: the nearest centre, each once.
+    """Return for each box the index of the same object in `others`: the nearest centre, each used once.
 
-    Raise BadRecord, naming the file of the others, where there are not as many, or one is nobody's.
+    Raises BadRecord, naming the file of the others, where the numbers differ or a box has no match.
     """
     if len(boxes) != len(others):
         raise BadRecord(path, f"expected {len(boxes)} objects, as its sister file has, found {len(others)}")

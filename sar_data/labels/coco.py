@@ -26,10 +26,10 @@ LONGEST = 1 << 31  # pixels of a side that no image reaches
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """One file, read once: its images by file name, and what is drawn in each, by the image's id.
+    """One file, read once: its images by file name, and the annotations of each, by the image's id.
 
     Names are without folders where that tells the images apart.
-    An id is text: numbers as JSON has them and the same numbers in quotes are one.
+    An id is text: 1 and "1" are the same.
     """
 
     file: SourceFile
@@ -38,7 +38,7 @@ class Annotations:
     categories: Mapping[str, str]
 
     def shape(self, name: str) -> tuple[int, int]:
-        """Return (height, width) of an image; raise BadRecord where it is not told."""
+        """Return (height, width) of an image; raise BadRecord where it is missing."""
         size = self.images[name].get("height"), self.images[name].get("width")
         height, width = map(_side, size)
         if height is None or width is None:
@@ -112,7 +112,7 @@ def _id(value: object) -> str:
 
 
 def _side(value: object) -> int | None:
-    """Return a height or a width in whole pixels, None for what is none; converters write 800.0 and "800", too."""
+    """Return a height or a width in whole pixels, None for another value; converters write 800.0 and "800", too."""
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""Discover how a tree annotates its images: COCO, VOC, YOLO or DOTA, in folders of any name.
+"""Discover the annotations of the images in a tree: COCO, VOC, YOLO or DOTA, in folders of any name.
 
-`discover(tree)` looks at names, and at the documents that name images; it opens no image. What it returns says of each
-image which file annotates it and in which split it lies, and `drawn` reads its objects through the reader of that form.
+`discover(tree)` reads names, and documents that name images; it opens no image. Its result has, for each image, the
+annotation file and the split; `read_objects` reads its objects by the reader of that form.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Picture(NamedTuple):
 
 
 class _Mention(NamedTuple):
-    """That a COCO document of a split names an image so."""
+    """The mention of an image in a COCO document, with the split of the document."""
 
     split: str | None
     document: str
@@ -60,7 +60,7 @@ class _Mention(NamedTuple):
 
 
 class ImageObjects(NamedTuple):
-    """What an annotation says of an image: its objects, and the files that say so, with their digests."""
+    """The objects of an image, and the files that contain them, with their digests."""
 
     objects: tuple[Object, ...]
     files: tuple[SourceFile, ...]
@@ -84,11 +84,11 @@ class AnnotatedImages:
 
     @property
     def splits(self) -> Counter[str]:
-        """How many images each split has, of those that one is known for."""
+        """The number of images of each split, without those of an unknown one."""
         return Counter(picture.split for picture in self.pictures.values() if picture.split)
 
     def sentence(self) -> str:
-        """Say what was found, as in "YOLO, 928 train + 232 test, PNG"."""
+        """Return the findings in words, such as "YOLO, 928 train + 232 test, PNG"."""
         endings = {_KINDS.get(image.rpartition(".")[2].lower(), "another form") for image in self.pictures}
         splits = self.splits
         counts = " + ".join(f"{splits[name]:,} {name}" for name in ("train", "val", "test") if splits[name])
@@ -100,9 +100,9 @@ class AnnotatedImages:
         return f"{self.kind}, {counts}, {' and '.join(sorted(endings))}{less}{lost}"
 
     def class_names(self) -> tuple[str, ...]:
-        """Return the names of the classes that occur, reading every annotation that is needed for it.
+        """Return the names of the classes that occur; this reads every annotation that is needed.
 
-        YOLO's numbers without a file that names them are named as they are: "0", "1", ….
+        Numbers of YOLO without a file of names are their own names: "0", "1", ….
         """
         files = sorted({picture.labels for picture in self.pictures.values() if picture.labels})
         if self.form == "COCO":
@@ -164,7 +164,7 @@ class AnnotatedImages:
 
 
 def _in_order(name: str) -> tuple[bool, int, str, str]:
-    """Return what names of classes are sorted by: words as text, then numbers, of any length, by their size."""
+    """Return the sort key of class names: words as text, then numbers, of any length, by value."""
     digits = name.lstrip("0") if name.isdecimal() else ""
     return name.isdecimal(), len(digits), digits, name
 

@@ -1,4 +1,4 @@
-"""XML in the encodings that annotators have; no DTD, no entity and no reference to another file is accepted."""
+"""XML in the encodings that annotators use; DTDs, entities and references to other files are refused."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from sar_data.errors import BadRecord
 from sar_data.text import MARKS
 
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""")
-# What a declaration may name: Python knows other codecs, such as one that unpacks archives.
+# Encodings that a declaration may name: Python knows other codecs, such as decompressors.
 _KNOWN = re.compile(r"utf-?(8|16|32)(-[lb]e)?|ascii|gb\w+|big5\w*|cp\d+|iso8859-\d+|euc_\w+|shift_jis\w*|koi8-\w")
 DEPTH = 64  # of elements; annotations have six or less
-_STRAY = "\0\x1a \t\r\n"  # editors and file systems of old leave these behind the last tag
+_STRAY = "\0\x1a \t\r\n"  # old editors and file systems leave these after the last tag
 
 
 def text_of(data: bytes, path: str) -> str:
-    """Return the text of an XML file; raise BadRecord where its encoding cannot be told.
+    """Return the text of an XML file; raise BadRecord where its encoding is unknown.
 
-    A byte order mark decides, then the declaration; where neither is right, UTF-8, then GB 18030, which holds GBK and
-    GB 2312. Blanks before the first tag, and blanks, NUL and Ctrl-Z behind the last, are left out.
+    A byte order mark decides, then the declaration; where both fail, UTF-8, then GB 18030, which includes GBK and
+    GB 2312. Blanks before the first tag, and blanks, NUL and Ctrl-Z after the last one, are removed.
     """
     for encoding in _encodings(data):
         try:
             text = data.decode(encoding).removeprefix("\ufeff").lstrip()
         except UnicodeDecodeError:
             continue
-        if text[:1] == "<":  # else another encoding made other letters of it
+        if text[:1] == "<":  # else it was decoded with the wrong encoding
             return text.rstrip(_STRAY)
     shown = repr(data[:60]) if data else "an empty file"
     raise BadRecord(path, f"expected XML in UTF-8, UTF-16, GB 18030 or the encoding it declares, found {shown}")
@@ -48,7 +48,7 @@ def _encodings(data: bytes) -> Iterator[str]:
 
 
 class _BoundedBuilder(TreeBuilder):
-    """Elements inside of each other, but not without end: each costs a thousand times its letters."""
+    """Builds a tree of limited depth: each element costs a thousand times its letters."""
 
     def __init__(self) -> None:
         super().__init__()

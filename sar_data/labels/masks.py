@@ -1,4 +1,4 @@
-"""Which images of a folder are masks of others, by their names."""
+"""Find the masks among the images of a folder, by their names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUFFIXES = ("_mask", "_label", "_labels", "_lbl", "_gt", "_seg", "-mask", "-labe
 
 
 def mask_folders(images: Sequence[str]) -> dict[str, str]:
-    """Return image → the folder called as folders of masks are that it lies in, unless all images lie there."""
+    """Return image → the mask folder that contains it, unless all images are in one."""
     parts = [path.split("/")[:-1] for path in images]
     shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False)))
     folder_of = {}
@@ -26,13 +26,13 @@ def mask_folders(images: Sequence[str]) -> dict[str, str]:
 
 
 def without_masks(images: Sequence[str]) -> list[str]:
-    """Return the images but for those that are called as another image is, in a folder of masks or with a suffix."""
+    """Return the images without their masks: images with the name of another one, in a mask folder or with a suffix."""
     inside = mask_folders(images)
     stems = {full_stem(path) for path in images if path not in inside}
     return [path for path in images if stems.isdisjoint(_image_stems(full_stem(path), path in inside))]
 
 
 def _image_stems(stem: str, inside: bool) -> Iterable[str]:
-    """Yield what the image of a mask may be called."""
+    """Yield the possible names of the image of a mask."""
     yield from [stem] if inside else []
     yield from (stem.removesuffix(suffix) for suffix in SUFFIXES if stem.endswith(suffix))

@@ -1,4 +1,4 @@
-"""Which images the names in annotations mean, with and without what Roboflow adds to names as it exports.
+"""Match names in annotations to images, with and without the suffix that Roboflow adds to exported names.
 
 Roboflow calls each augmented copy of a.png `a_png.rf.HASH.png`, with a hash of its own.
 """
@@ -32,11 +32,11 @@ def full_stem(path: str) -> str:
 def images_by_name(
     images: Sequence[str], copies: Mapping[str, Sequence[str]], names: Iterable[str]
 ) -> Mapping[str, set[str]]:
-    """Return the images that each name of an annotation means: those of its file name, else of its whole stem.
+    """Return the images of each name in annotations: those of its file name, else of its full stem.
 
-    `names` are paths of annotations, or what COCO calls images; `copies` are the other paths of an image, by its stem.
-    Where names and stems find none, a name with what Roboflow adds may mean the one image without it, or the other way
-    round. Augmented copies of an image differ in that alone, and none may get the annotation of another.
+    `names` are paths of annotations, or image names of COCO; `copies` are the other paths of an image, by its stem.
+    Where file names and stems match nothing, a name with Roboflow's suffix may match the one image without it, or the
+    reverse. Augmented copies of an image differ only in this suffix, and none may get the annotation of another.
     """
     by_file, by_whole, by_stem = (defaultdict[str, set[str]](set) for _ in range(3))
     for image in images:
@@ -59,15 +59,15 @@ def images_by_name(
 
 
 def nearest(images: Iterable[str], *others: str) -> list[str]:
-    """Return those of some images that have most folders in common with other paths, the first of which count most."""
+    """Return the images that share most folders with other paths; the first of these paths counts most."""
     scores = {image: [nearness(image, other) for other in others] for image in images}
     return [image for image, score in scores.items() if score == max(scores.values())]
 
 
 def nearness(path: str, other: str) -> int:
-    """Return how many folders two paths have in common, from the root on and from the files back.
+    """Return the number of folders that two paths share, from the root down and from the files up.
 
-    Folders of one split are the same, as valid and val2017.
+    Folder names of one split are equal, such as valid and val2017.
     """
     folders, other_folders = _folders(path.rpartition("/")[0]), _folders(other.rpartition("/")[0])
     shared = _common(folders, other_folders)

@@ -1,4 +1,4 @@
-"""Annotations in the XML of PASCAL VOC and its relatives: horizontal and rotated boxes and polygons, found by tag.
+"""Annotations in the XML of PASCAL VOC and similar formats: upright and rotated boxes and polygons, found by tag.
 
 Layout after the PASCAL VOC development kit; encodings and refusals are those of `markup`.
 """
@@ -23,7 +23,7 @@ _FLAGS = ("truncated", "difficult")
 
 
 class VocObject(NamedTuple):
-    """One object, with what its file says of it: edges, (centre x, centre y, width, height, degrees), points."""
+    """One object of a file: edges, (centre x, centre y, width, height, degrees), points."""
 
     label: int
     box: Box | None
@@ -33,7 +33,7 @@ class VocObject(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """One file: the (height, width) of its image, None where it does not say, and its objects."""
+    """One file: the (height, width) of its image, None where unknown, and its objects."""
 
     shape: tuple[int, int] | None
     things: tuple[VocObject, ...]
@@ -101,7 +101,7 @@ def names(data: bytes, path: str) -> set[str]:
 
 
 def object_of(thing: VocObject, shape: tuple[int, int], path: str, most: float) -> Object:
-    """Return the object of an image of (height, width): with what its file draws, and the box around that.
+    """Return the object in an image of (height, width): the outline in its file, and the box around it.
 
     Points that are an upright rectangle are a box alone. Raise BadObject where there is no outline, and for a box that
     reaches out of the image by more than `most` pixels.
@@ -124,7 +124,7 @@ def object_of(thing: VocObject, shape: tuple[int, int], path: str, most: float) 
 
 
 def join_annotations(drawn: Mapping[str, Annotation], shape: tuple[int, int]) -> Objects:
-    """Return the objects of the first annotation, each with what the others draw of it: a rotated box or a polygon.
+    """Return the objects of the first annotation, each with its rotated box or polygon of the others.
 
     `drawn` is by path, of an image of (height, width). Objects belong together where their boxes overlap most. Raise
     BadRecord where they do not pair.

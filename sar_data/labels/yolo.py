@@ -68,7 +68,7 @@ def outlines(data: bytes, path: str, shape: tuple[int, int], labels: Sequence[in
 
 
 def annotation_kind(tree: Tree, paths: Sequence[str]) -> str:
-    """Return what the first text with an object has: boxes, turned boxes or polygons."""
+    """Return the kind of the first object: boxes, turned boxes or polygons."""
     for path in paths:
         for _, _, values in _lines(tree.head(path, SNIFFED)):
             return {5: "boxes", 9: "turned boxes"}.get(len(values), "polygons")
@@ -76,7 +76,7 @@ def annotation_kind(tree: Tree, paths: Sequence[str]) -> str:
 
 
 def has_objects(data: bytes) -> bool:
-    """Say whether a line begins with five numbers, as one of an object does, of DOTA too."""
+    """Say whether a line begins with five numbers, as lines of YOLO and DOTA do."""
     return any(len(values) >= 5 and all(map(math.isfinite, values[:5])) for _, _, values in _lines(data))
 
 
@@ -86,7 +86,7 @@ def names(data: bytes, path: str) -> set[str]:
 
 
 def class_list(name: str, tree: Tree, path: str) -> tuple[str, ...]:
-    """Return the names of the classes in order that a file called `name` gives; () where it gives none.
+    """Return the class names, in order, of a file called `name`; () where it has none.
 
     It is a list of names, one a line, or YAML with `names`, as a list or by number.
     """

@@ -1,4 +1,4 @@
-"""One image of whichever format its ending names: GeoTIFF, PNG, JPEG or npy."""
+"""Read one image of any format, by its suffix: GeoTIFF, PNG, JPEG or npy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENDINGS = (".npy", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
 def is_tiff(path: str) -> bool:
-    """Say whether a file is a GeoTIFF by its ending."""
+    """Say by its suffix whether a file is a GeoTIFF."""
     return path.lower().endswith((".tif", ".tiff"))
 
 
@@ -39,7 +39,7 @@ def read(data: bytes, name: str) -> Sample:
 
 
 def codes(data: bytes, name: str) -> Image:
-    """Return a map of classes as it is stored, [band, y, x], 255 where the file declares none; raise BadRecord."""
+    """Return a class map as it is stored, [band, y, x], 255 where the file declares no data; raise BadRecord."""
     if is_tiff(name):
         return tiff.read(data, name, shape=None, dtypes=None, bands=None).codes(IGNORE)
     return read(data, name).image

@@ -1,4 +1,4 @@
-"""A file as far as it is needed: its head from one read, what lies elsewhere from a read of its own."""
+"""Parts of a file: its head by one read, any other part by a read of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEAD_BYTES = 4096
 
 
 class FileParts:
-    """Any part of a file; where a part reaches beyond the end, what there is of it."""
+    """Any part of a file, truncated at the end of the file."""
 
     def __init__(self, head: bytes, size: Callable[[], int], pread: Callable[[int, int], bytes]) -> None:
         self.head = head
@@ -19,7 +19,7 @@ class FileParts:
 
     @classmethod
     def of(cls, data: bytes) -> FileParts:
-        """Return the parts of a file that was read as a whole."""
+        """Return the parts of a file whose bytes are all in memory."""
         return cls(data, lambda: len(data), lambda offset, size: data[offset : offset + size])
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Files in memory, decoded by the one GDAL driver their bytes call for; polygons burnt."""
+"""Decode files in memory by the one GDAL driver that fits their bytes; rasterize polygons."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sar_data.record import Image, Mask
 Ring = tuple[float, ...]
 
 NAMES = {"GTiff": "TIFF", "JPEG": "JPEG", "PNG": "PNG"}
-MAX_PIXELS = 1 << 30  # more than any scene of the field; a header that claims more is not believed
-DAMAGED = ("Corrupt JPEG data", "Premature end")  # libjpeg's warnings of pixels that it had to invent
+MAX_PIXELS = 1 << 30  # more than any scene of the field: a larger header is refused
+DAMAGED = ("Corrupt JPEG data", "Premature end")  # libjpeg's warnings about missing pixels
 _MEMORY_FILE = re.compile(r"(/vsimem/)?[0-9a-f-]{36}(/[0-9a-f-]{36})?(\.\w+)?(, |: )?")
 
 
 def decode(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, int, int], str] | None = None) -> Image:
-    """Return [band, y, x] as `driver` decodes it: no other driver is asked, and no file beside it is looked for.
+    """Return [band, y, x] as `driver` decodes it; no other driver is tried, and no file beside it is opened.
 
-    `expected` is the shape and dtype that the header promised. Raise BadRecord, naming `name`.
+    `expected` is the shape and dtype of the header. Raises BadRecord with `name`.
     """
     try:
         try:
             pixels, kind = _read_pixels(data, driver, expected, strict=True)
         except Exception as error:
-            # libjpeg fills up what is missing and warns; its other warnings are of odd headers, not of pixels.
+            # libjpeg fills missing pixels in and warns; its other warnings are about headers, not pixels.
             if driver != "JPEG" or any(damage in str(error.__cause__) for damage in DAMAGED):
                 raise
             pixels, kind = _read_pixels(data, driver, expected, strict=False)
     except Exception as error:
-        # rasterio lets Python's own errors through where tags hold nonsense, such as text that is no UTF-8.
+        # rasterio raises Python's own errors for some invalid tags, such as text that is not UTF-8.
         raise BadRecord(name, f"expected a readable {NAMES[driver]}, GDAL says: {_gdal_reason(error)}") from error
     if pixels is None:
         raise BadRecord(name, f"expected {expected}, as its header says, GDAL finds {kind}")
@@ -43,7 +43,7 @@ def decode(data: bytes, name: str, driver: str, *, expected: tuple[tuple[int, in
 def _read_pixels(
     data: bytes, driver: str, expected: tuple[tuple[int, int, int], str] | None, *, strict: bool
 ) -> tuple[Image | None, str]:
-    """Return the pixels, None where they are not of the expected kind, and what kind they are."""
+    """Return the pixels, None where they are not of the expected kind, and their kind in words."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
@@ -64,7 +64,7 @@ def _gdal_reason(error: BaseException) -> str:
 def rasterize(shapes: Iterable[tuple[Sequence[Sequence[Ring]], int]], shape: tuple[int, int]) -> Mask:
     """Return the mask uint8 [y, x] of (polygons, value); a polygon is an outer ring and its holes, in pixels.
 
-    A pixel belongs to a polygon that holds its centre; later ones cover earlier ones, and where none is, the mask is 0.
+    A pixel belongs to a polygon that contains its centre; later polygons cover earlier ones; other pixels are 0.
     """
     import rasterio.features
 
@@ -84,7 +84,7 @@ def _close_ring(ring: Ring) -> list[tuple[float, float]]:
 
 
 def encode(image: Image, driver: str) -> bytes:
-    """Return the file in which GDAL's JPEG or PNG driver stores an 8-bit image [band, y, x]."""
+    """Return an 8-bit image [band, y, x] as a file of GDAL's JPEG or PNG driver."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 

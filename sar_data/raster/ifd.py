@@ -1,4 +1,4 @@
-"""The directory of a TIFF: which tags there are, and where their values lie (TIFF 6.0, BigTIFF)."""
+"""The directory of a TIFF: its tags, and the positions of their values (TIFF 6.0, BigTIFF)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from sar_data.raster.file_parts import FileParts
 
-# Field types by their code; rationals and directories of other kinds say nothing that we need.
+# Field types by their code; rationals and other directories are not needed.
 KINDS = {1: ("B", 1), 2: ("B", 1), 3: ("H", 2), 4: ("I", 4), 6: ("b", 1), 7: ("B", 1), 8: ("h", 2), 9: ("i", 4)}
 KINDS |= {11: ("f", 4), 12: ("d", 8), 16: ("Q", 8)}
 MAX_ENTRIES = 65_535  # what a classic TIFF can count; no BigTIFF has more
 
 
 class Malformed(Exception):
-    """The bytes are no TIFF, or no whole one; becomes BadRecord where the file's name is known."""
+    """The bytes are not a complete TIFF; becomes BadRecord where the file's name is known."""
 
 
 class Entry(NamedTuple):
@@ -28,9 +28,9 @@ class Entry(NamedTuple):
 
 
 def read_directory(file: FileParts) -> tuple[str, dict[int, Entry]]:
-    """Return the byte order (< or >) and the entries of the first directory, wherever it lies; raise Malformed.
+    """Return the byte order (< or >) and the entries of the first directory, at any position; raise Malformed.
 
-    Values are not looked at yet: they may lie anywhere, even beyond the end. Classic TIFF and BigTIFF, both orders.
+    Values are not read yet: they may lie anywhere, even beyond the end. Classic TIFF and BigTIFF, both orders.
     """
     order = {b"II": "<", b"MM": ">"}.get(file.head[:2])
     version = int.from_bytes(file.head[2:4], "little" if order == "<" else "big")
@@ -64,7 +64,7 @@ def read_directory(file: FileParts) -> tuple[str, dict[int, Entry]]:
 
 
 def read_values(file: FileParts, entries: dict[int, Entry], tag: int) -> bytes:
-    """Return the values of a tag as they are stored, none where it is absent; raise Malformed where they are cut."""
+    """Return the bytes of a tag's values, b"" where it is absent; raise Malformed where they are truncated."""
     entry = entries.get(tag)
     if entry is None:
         return b""
@@ -75,7 +75,7 @@ def read_values(file: FileParts, entries: dict[int, Entry], tag: int) -> bytes:
 
 
 def read_numbers(file: FileParts, entries: dict[int, Entry], tag: int) -> tuple[float, ...]:
-    """Return the values of a tag as numbers, none where it is absent; raise Malformed where they are cut off."""
+    """Return the values of a tag as numbers, () where it is absent; raise Malformed where they are truncated."""
     entry = entries.get(tag)
     return (
         ()
@@ -85,7 +85,7 @@ def read_numbers(file: FileParts, entries: dict[int, Entry], tag: int) -> tuple[
 
 
 def read_integers(file: FileParts, entries: dict[int, Entry], tag: int, *default: int) -> list[int]:
-    """Return the values of a tag, or `default`; raise Malformed where there are none, or no whole numbers from 0 on."""
+    """Return the values of a tag, or `default`; raise Malformed where both are missing or a value is no whole number."""
     values_found = read_numbers(file, entries, tag) or default
     if not values_found or any(not isinstance(value, int) or value < 0 for value in values_found):
         raise Malformed(f"malformed: tag {tag} is missing or no whole number")

@@ -29,14 +29,14 @@ _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), 
 
 
 def dimensions(tree: Tree, path: str) -> tuple[int, int]:
-    """Return (height, width) of a JPEG or PNG by its header, wherever it lies; raise BadRecord. No pixel is read."""
+    """Return (height, width) of a JPEG or PNG by its header, at any position; raise BadRecord. No pixel is read."""
     return _dimensions(FileParts.at(tree, path), path)
 
 
 def _dimensions(file: FileParts, name: str) -> tuple[int, int]:
     if file.head[:8] == PNG and file.head[12:16] == b"IHDR" and len(file.head) >= 24:
         return int.from_bytes(file.head[20:24], "big"), int.from_bytes(file.head[16:20], "big")
-    # A JPEG's frame may stand behind a preview, a colour profile or whatever else its segments hold.
+    # A JPEG's frame may follow a preview, a colour profile or other segments.
     at = 2 if file.head[:3] == JPEG else file.size
     for _ in range(MAX_SEGMENTS):
         segment = file.part(at, at + 9)
@@ -49,8 +49,8 @@ def _dimensions(file: FileParts, name: str) -> tuple[int, int]:
 
 
 def _find_marker(file: FileParts, at: int) -> int:
-    """Return where a marker begins that any number of fill bytes 0xFF stand before."""
-    size = 64  # doubled, since most often there is one
+    """Return the start of a marker after any number of fill bytes 0xFF."""
+    size = 64  # doubled in each step, since usually there is one fill byte
     while block := file.part(at, at + size):
         if remaining := block.lstrip(b"\xff"):
             return at + len(block) - len(remaining) - 1
@@ -85,7 +85,7 @@ def _row_bytes(data: bytes, name: str) -> int:
 
 
 def _zlib_stream(data: bytes, name: str) -> bytes:
-    """Return the zlib stream of a PNG; raise BadRecord unless every chunk is whole, which GDAL does not look at."""
+    """Return the zlib stream of a PNG; raise BadRecord unless every chunk is complete, which GDAL does not check."""
     at, kind, stream = 8, b"", []
     while kind != b"IEND":
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -111,8 +111,7 @@ def grey(
 ) -> Image:
     """Return the one channel [1, y, x] of a grey picture of one of these types, or of one with three equal channels.
 
-    A channel of opacity is left out where the picture is opaque. Raise BadRecord where channels differ: a colour
-    picture is no radar image.
+    A fully opaque alpha channel is dropped. Raises BadRecord where channels differ: a colour picture is no radar image.
     """
     pixels = read(data, name, shape=shape)
     if pixels.dtype.name not in dtypes:

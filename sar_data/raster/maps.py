@@ -1,4 +1,4 @@
-"""Maps of classes as cloud-optimized GeoTIFFs, and places on the map of what lies in pixels."""
+"""Class maps as cloud-optimized GeoTIFFs, and pixel positions in map coordinates."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def write(
 
 
 def _place_options(place: Place) -> dict[str, Any]:
-    """Return what rasterio takes of a place."""
+    """Return the options of rasterio for a place."""
     from rasterio import Affine
     from rasterio.control import GroundControlPoint
 

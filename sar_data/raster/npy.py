@@ -12,8 +12,8 @@ from sar_data.raster.file_parts import HEAD_BYTES, FileParts
 from sar_data.record import Image
 from sar_data.spec import Tree
 
-MAX_HEADER = HEAD_BYTES  # bytes: numpy writes 128, and itself believes no more than 10,000
-MAX_BANDS = 8  # of three axes, the one that is that short holds the bands
+MAX_HEADER = HEAD_BYTES  # bytes: numpy writes 128, and accepts at most 10,000
+MAX_BANDS = 8  # of three axes, one this short is the axis of bands
 
 
 def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
@@ -48,7 +48,7 @@ def _header(file: FileParts, name: str) -> tuple[tuple[int, ...], bool, np.dtype
 
 
 def _bands_first(shape: tuple[int, ...], name: str) -> tuple[tuple[int, int, int], tuple[int, ...] | None]:
-    """Return (band, y, x) and how the axes go there, None where there is no axis of bands."""
+    """Return (band, y, x) and the permutation of the axes, None for an array without an axis of bands."""
     if len(shape) == 2:
         return (1, *shape), None
     if len(shape) == 3 and shape[0] <= MAX_BANDS < min(shape[1:]):

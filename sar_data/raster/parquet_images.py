@@ -1,4 +1,4 @@
-"""Images in the rows of a Parquet file, as hubs of data serve them: a column of bytes with names, and one of labels."""
+"""Images in the rows of a Parquet file, as data hubs publish them: a column of bytes and names, and one of labels."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ IMAGE, LABEL = "image", "label"
 MAGIC = b"PAR1"
 BATCH_ROWS = 64  # rows
 CACHED_GROUPS = (
-    32  # row groups a process keeps: rows are read in any order, and a group of 1,000 patches takes some 34 MB
+    32  # row groups cached per process: rows are read in any order, and a group of 1,000 patches takes 34 MB
 )
 
 
 class Row(NamedTuple):
-    """What a row says of its image: its name, "" where it has none, and its label, by name where that is told."""
+    """The name of a row's image, "" where it has none, and its label, by name where the file has names."""
 
     name: str
     label: str
 
 
 class _TreeFile(io.RawIOBase):
-    """A file of a tree, read where it is asked for."""
+    """A file of a tree, read at any position."""
 
     def __init__(self, tree: Tree, path: str) -> None:
         self._tree, self._path, self._at, self._size = tree, path, 0, tree.size(path)
@@ -58,7 +58,7 @@ class _TreeFile(io.RawIOBase):
 
 
 def read_rows(tree: Tree, path: str) -> list[Row]:
-    """Return what every row says of its image, without the images; raise BadRecord for a file of another form."""
+    """Return name and label of every row, without the images; raise BadRecord for a file of another form."""
     with Reading(path, f"Parquet with the columns {IMAGE} (bytes and path) and {LABEL}"):
         check_size(pa.PythonFile(_TreeFile(tree, path), mode="r"), tree.size(path), (IMAGE, LABEL))
         file = _file(tree, path)
@@ -71,9 +71,9 @@ def read_rows(tree: Tree, path: str) -> list[Row]:
 
 
 def images(tree: Tree, path: str) -> Iterator[bytes]:
-    """Yield the bytes of every row's image, empty where it has none, some at a time; raise BadRecord.
+    """Yield the bytes of every row's image, b"" where it has none, in batches; raise BadRecord.
 
-    For heads of images, which a column of bytes has only with the rest: rows that are wanted alone are `image_bytes`.
+    For all rows: `image_bytes` reads one of them.
     """
     with Reading(path, f"Parquet with images in the column {IMAGE}"):
         for batch in _file(tree, path).iter_batches(batch_size=BATCH_ROWS, columns=[f"{IMAGE}.bytes"]):
@@ -82,14 +82,14 @@ def images(tree: Tree, path: str) -> Iterator[bytes]:
 
 
 def _label_names(metadata: dict[bytes, bytes]) -> list[str]:
-    """Return the names of labels that the hub's own metadata give, in the order of their numbers."""
+    """Return the label names of the hub's metadata, in the order of their numbers."""
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     return list(features.get(LABEL, {}).get("names") or ())
 
 
 def image_bytes(tree: Tree, path: str, row: int) -> bytes:
     """Return the bytes of a row's image; raise BadRecord where there are none."""
-    if tree.pread(path, 0, len(MAGIC)) != MAGIC:  # through the tree that notes what was read of a file
+    if tree.pread(path, 0, len(MAGIC)) != MAGIC:  # through the tree that records which files were read
         raise BadRecord(path, f"expected a Parquet file, which begins with {MAGIC!r}, found another one")
     below = tree.tree if isinstance(tree, RecordingTree) else tree
     with Reading(path, f"an image in row {row}"):

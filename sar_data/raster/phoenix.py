@@ -28,7 +28,7 @@ _STEPS = 65536  # of a scene's magnitude
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The lines of a header, and where the pixels are: (rows, columns) from byte `start` on, `dtype` big-endian."""
+    """The lines of a header, and the pixels: (rows, columns) from byte `start` on, `dtype` big-endian."""
 
     fields: Mapping[str, str]
     shape: tuple[int, int]
@@ -39,7 +39,7 @@ class Header:
 def header(head: bytes, size: int, name: str) -> Header:
     """Return the header of a file of `size` bytes, from its first ones; raise BadRecord, naming `name`.
 
-    Where a header's declared length and its end mark disagree, the file's size decides.
+    Where the declared length of a header and its end mark differ, the size of the file decides.
     """
     begin = _BEGIN.search(head)
     if begin is None or head[: begin.start()].strip():

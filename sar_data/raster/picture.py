@@ -1,4 +1,4 @@
-"""One-channel pictures, TIFF or PNG, of a dataset that does not say what numbers they hold: look, and be sure."""
+"""One-channel pictures, TIFF or PNG, of a dataset that does not document its pixel type: it is taken from the files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DTYPES = ("uint8", "uint16", "int16", "float32")
 
 
 class PixelKind(NamedTuple):
-    """What pictures have in common: dtype, (height, width), and whether values below zero occur."""
+    """What pictures share: dtype, (height, width), and whether negative values occur."""
 
     dtype: str
     shape: tuple[int, int]
@@ -49,7 +49,7 @@ def _read_stored(tree: Tree, path: str, shape: tuple[int, int] | None, dtypes: t
 
 
 def single_kind(tree: Tree, paths: Iterable[str]) -> PixelKind:
-    """Return the kind of which all these pictures are; raise SourceError where there are several."""
+    """Return the one kind of all these pictures; raise SourceError where there are several."""
     kinds: dict[PixelKind, str] = {}
     for path in paths:
         raster = _read_stored(tree, path, None, DTYPES)

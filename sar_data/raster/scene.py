@@ -1,4 +1,4 @@
-"""A raster of any size, of which windows are read: on disk, or behind a URL by ranges of bytes."""
+"""A raster of any size, read in windows: on disk, or behind a URL by byte ranges."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sar_data.raster.gdal import MAX_PIXELS
 
 Floats = npt.NDArray[np.float32]
 Control = tuple[float, float, float, float, float]
-DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}  # of endings; all others are GeoTIFFs
+DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}  # by suffix; all others are GeoTIFFs
 REMOTE = ("http://", "https://", "s3://")
 # No file beside it; MiB of blocks; seconds until a server answers, and bytes a second that it sends for a minute.
 OPTIONS = {
@@ -36,7 +36,7 @@ PACKED, FREE = 1 << 12, 1 << 32  # bytes of pixels that a byte of a file may sta
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the pixels of an image lie on the ground.
+    """The position of an image's pixels on the ground.
 
     `crs` is a coordinate reference system as GDAL reads it, `transform` six terms as rasterio's Affine has them, from
     pixels to `crs`. `controls` are ground control points (row, column, x, y, z), which a scene in slant or ground range
@@ -77,7 +77,7 @@ class Scene:
         return tuple(self._planes)
 
     def read(self, bands: Sequence[str], top: int, left: int, height: int, width: int) -> Floats:
-        """Return float32 [band, height, width] of a window; NaN where the file says that there is no data."""
+        """Return float32 [band, height, width] of a window; NaN where the file declares no data."""
         from rasterio.windows import Window
 
         return self._read(bands, (height, width), window=Window(left, top, width, height))
@@ -147,7 +147,7 @@ def _check_pixels(file: str, source: Any, size: int | None) -> None:
 
 
 def _planes_by_name(datasets: Sequence[tuple[str, Any]], bands: Sequence[str] | None) -> dict[str, tuple[Any, int]]:
-    """Return the name of each band → dataset and number: as it is given, or as the files describe themselves."""
+    """Return the name of each band → dataset and number; names are given, or from the files."""
     planes = [(source, number) for _, source in datasets for number in source.indexes]
     described = [text for _, source in datasets for text in source.descriptions]
     names = bands or [text or str(number) for number, text in enumerate(described, 1)]

@@ -29,7 +29,7 @@ def stack(files: Sequence[tuple[str, bytes]], *, shape: tuple[int, int], dtype: 
         fallbacks += raster.fallback
         filled += raster.filled
         first = first or raster.geo
-        # Other bytes may still mean the same place, as in a file that was written anew.
+        # Different bytes may still mean the same georeference, as in a rewritten file.
         if raster.geo != first and (georeference := tiff.georeference_of(data)) != (
             expected := tiff.georeference_of(files[0][1])
         ):

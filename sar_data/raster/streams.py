@@ -1,4 +1,4 @@
-"""Checks compressed streams to their end, because GDAL returns wrong pixels for some damaged ones without a word."""
+"""Check compressed streams to their end, because GDAL returns wrong pixels for some damaged ones without an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHUNK = 1 << 20  # bytes: memory stays small whatever a stream claims to become
 
 
 def check_deflated(name: str, streams: Iterable[bytes], need: Iterable[int]) -> None:
-    """Raise BadRecord, naming `name`, unless every zlib stream has a sound checksum, an end, and the bytes it needs."""
+    """Raise BadRecord unless every zlib stream has a valid checksum, an end, and the bytes it needs."""
     for block, (remaining, min_size) in enumerate(zip(streams, need, strict=False)):
         stream, size = zlib.decompressobj(), 0
         try:

@@ -1,4 +1,4 @@
-"""GeoTIFF from bytes: a fast parse for plain files, GDAL's GTiff driver for every other valid one.
+"""GeoTIFF from bytes: a fast parser for plain files, GDAL's GTiff driver for all other valid ones.
 
 Layout of a TIFF after Adobe's TIFF 6.0 (1992), georeference after OGC GeoTIFF 1.1 (19-008r4).
 """
@@ -57,16 +57,16 @@ class Raster:
     filled: tuple[int, ...] = ()
 
     def image(self) -> tuple[Image, tuple[int, ...]]:
-        """Return the pixels of an image, NaN where the file declares none, and how many [band] are so.
+        """Return the pixels of an image, NaN where the file declares no data, and the number of those per band.
 
-        Whole numbers of which some are none become float32.
+        Integers with no-data pixels become float32.
         """
         if self.nodata is None or self.pixels.dtype.kind not in "iu":
             return self.pixels, self.filled or (0,) * len(self.pixels)
         return without(self.pixels, self.nodata)
 
     def codes(self, absent: int) -> Image:
-        """Return the pixels of a map of classes, `absent` where the file declares none."""
+        """Return the pixels of a class map, `absent` where the file declares no data."""
         if self.nodata is None or not holds(self.pixels.dtype.name, self.nodata):
             return self.pixels
         return np.where(self.pixels == self.nodata, np.array(absent, self.pixels.dtype), self.pixels)
@@ -74,9 +74,9 @@ class Raster:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What one directory says, and where in the file; `pinned` are the bytes outside it that it depends on.
+    """The contents of one directory and their positions; `pinned` are the bytes outside it that it depends on.
 
-    `need` is how many bytes each block holds without its compression.
+    `need` is the decompressed size of each block in bytes.
     """
 
     shape: tuple[int, int, int]
@@ -94,7 +94,7 @@ class _Layout:
     nodata: float | None
 
 
-# Archives hold long runs of one layout; a handful is enough, and a hostile archive cannot make it grow.
+# Archives contain long runs of one layout, so few are enough; a hostile archive cannot make this grow.
 _LAYOUTS: dict[tuple[int, bytes], _Layout] = {}
 _MAX_LAYOUTS = 64
 MAX_PADDED = 1 << 22  # pixels of a tile of a small image; a directory that claims more means to fill the memory
@@ -156,7 +156,7 @@ def georeference(tree: Tree, path: str) -> tuple[str | None, Transform | None]:
 
 
 def georeference_of(data: bytes) -> tuple[str | None, Transform | None]:
-    """Return the georeference of a GeoTIFF that was read as a whole, or of its first bytes."""
+    """Return the georeference of a GeoTIFF in memory, or of its first bytes."""
     return _georeference(FileParts.of(data))
 
 
@@ -203,7 +203,7 @@ def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
 
 
 def nodata(tree: Tree, path: str) -> float | None:
-    """Return the value that a GeoTIFF declares for pixels that are none, None for no such value; raise BadRecord."""
+    """Return the value that a GeoTIFF declares as no data, None where it declares none; raise BadRecord."""
     file = FileParts.at(tree, path)
     try:
         return _read_nodata(file, read_directory(file)[1])
@@ -212,9 +212,9 @@ def nodata(tree: Tree, path: str) -> float | None:
 
 
 def metadata(tree: Tree, path: str) -> str:
-    """Return the text in which GDAL notes what a GeoTIFF says of its bands, empty where there is none; raise BadRecord.
+    """Return GDAL's metadata text of a GeoTIFF, empty where there is none; raise BadRecord.
 
-    It is of a file from outside: nothing in it is to be believed, or parsed as XML.
+    It comes from outside: it must be neither trusted nor parsed as XML.
     """
     file = FileParts.at(tree, path)
     try:
@@ -224,7 +224,7 @@ def metadata(tree: Tree, path: str) -> str:
 
 
 def _read_nodata(file: FileParts, entries: dict[int, Entry]) -> float | None:
-    """Return the value of the tag for no data; raise Malformed where it is no number."""
+    """Return the value of the no-data tag; raise Malformed where it is no number."""
     text = read_values(file, entries, NODATA).partition(b"\0")[0].strip()
     try:
         return float(text.replace(b",", b".")) if text else None
@@ -238,7 +238,7 @@ def _describe(shape: tuple[int, int, int]) -> str:
 
 
 def _layout(data: bytes) -> _Layout:
-    """Return the layout, parsed or remembered: its key is every byte that decides it."""
+    """Return the layout, parsed or cached: the key contains every byte that decides it."""
     key = None
     if data[:4] == b"II*\0":
         start = int.from_bytes(data[4:8], "little")
@@ -330,7 +330,7 @@ def _bytes(dtype: str) -> int:
 
 
 def _merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Join the spans that touch, in their order: eight strips in a row are one copy."""
+    """Join adjacent spans, in their order: eight consecutive strips are one copy."""
     merged: list[tuple[int, int]] = []
     for a, b in spans:
         if merged and merged[-1][1] == a:

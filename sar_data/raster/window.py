@@ -39,7 +39,7 @@ _COPIED_TAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Where the blocks of a TIFF lie: `grid` of (rows, columns) blocks of `block` (height, width) pixels."""
+    """The blocks of a TIFF: `grid` of (rows, columns) blocks of `block` (height, width) pixels."""
 
     order: str
     shape: tuple[int, int]
@@ -79,7 +79,7 @@ def read(tree: Tree, path: str, top: int, left: int, height: int, width: int) ->
         min(blocks.shape[0] - rows[0] * blocks.block[0], len(rows) * blocks.block[0]),
         len(columns) * blocks.block[1],
     )
-    # Read as any other small file is, so that what comes out of each block is counted.
+    # Read like any small file, so that the size of each decompressed block is checked.
     pixels = tiff.read(_small_tiff(blocks, size, parts), path, shape=size, dtypes=None, bands=1).pixels
     y, x = top - rows[0] * blocks.block[0], left - columns[0] * blocks.block[1]
     return np.ascontiguousarray(pixels[:, y : y + bottom - top, x : x + right - left])
@@ -117,7 +117,7 @@ def _read_blocks(tree: Tree, path: str) -> Blocks:
 
 
 def _small_tiff(blocks: Blocks, size: tuple[int, int], parts: list[bytes]) -> bytes:
-    """Return a classic TIFF that holds just these blocks."""
+    """Return a classic TIFF with only these blocks."""
     order, starts, sizes = (
         blocks.order,
         _TILES if blocks.tiled else _STRIPS,

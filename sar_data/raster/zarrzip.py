@@ -23,7 +23,7 @@ from sar_data.spec import Tree
 from sar_data.system import strict_json
 
 Array = npt.NDArray[Any]
-MAX_BYTES = 1 << 28  # of one chunk; a header that claims more is not believed
+MAX_BYTES = 1 << 28  # of one chunk; a larger one is refused
 MAX_AXES, MAX_CHUNKS = 16, 1 << 16
 
 
@@ -147,7 +147,7 @@ class ZarrZip:
         if size > MAX_BYTES:
             raise BadRecord(self.path, f"{name}: expected chunks of at most {MAX_BYTES:,} bytes, found {form.chunks}")
         with Reading(self.path, f"a chunk {name} of {form.chunks} {form.dtype}"):
-            if name not in self._names:  # zarr leaves chunks out that hold the fill value alone
+            if name not in self._names:  # zarr omits chunks that contain only the fill value
                 if form.fill is None or form.text:
                     raise ValueError("none, nor a fill value")
                 return np.full(form.chunks, form.fill, form.dtype)
@@ -161,7 +161,7 @@ class ZarrZip:
 
 
 def _decode_strings(data: bytes, count: int) -> Array:
-    """Return so many texts; the library would believe any number of them, and ask for their memory."""
+    """Return `count` texts; the library would trust any number in the data, and allocate memory for it."""
     if (declared := int.from_bytes(data[:4], "little")) != count:
         raise ValueError(f"expected {count} texts, found {declared}")
     from numcodecs import VLenUTF8
@@ -171,7 +171,7 @@ def _decode_strings(data: bytes, count: int) -> Array:
 
 
 def _decode(data: bytes, codec: str | None, most: int) -> bytes:
-    """Return what a chunk holds; raise ValueError where that is more than `most` bytes."""
+    """Return the decompressed chunk; raise ValueError where it has more than `most` bytes."""
     if codec == "zlib":
         stream = zlib.decompressobj()
         decompressed = stream.decompress(data, most + 1)

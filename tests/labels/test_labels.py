@@ -7,7 +7,7 @@ import pytest
 from sar_data.labels import corine, sentinel1
 
 
-def test_thirty_two_of_the_43_classes_fill_all_19_and_eleven_drop_out() -> None:
+def test_the_43_classes_fill_all_19_and_eleven_are_dropped() -> None:
     assert len(corine.CLASSES_43) == len(corine.TO_19) == 43
     assert sum(index is None for index in corine.TO_19) == 11
     assert {index for index in corine.TO_19 if index is not None} == set(range(19))

@@ -41,7 +41,7 @@ def declared(encoding: str) -> str:
     ],
     ids=lambda data: repr(data[:48]),
 )
-def test_every_encoding_that_annotators_have_is_read(data: bytes) -> None:
+def test_every_encoding_of_annotators_is_read(data: bytes) -> None:
     root = root_of(text_of(data, "a.xml"), "a.xml", "annotation")
     assert root.findtext("path") == "D:\\数据集\\舰船\\01_1_1.jpg"
     assert voc.parse(data, "a.xml", ("ship",)).shape == (9, 8)
@@ -62,7 +62,7 @@ def test_every_encoding_that_annotators_have_is_read(data: bytes) -> None:
         ("\ufeff<!DOCTYPE a [<!ENTITY b 'c'>]><annotation>&b;</annotation>".encode("utf-16"), "without DTD"),
     ],
 )
-def test_what_is_broken_or_hostile_is_named(data: bytes, reason: str) -> None:
+def test_broken_and_hostile_documents_are_named(data: bytes, reason: str) -> None:
     with pytest.raises(BadRecord, match=rf"^a\.xml: .*{reason}"):
         voc.parse(data, "a.xml", ("ship",))
 
@@ -83,13 +83,13 @@ def test_nothing_else_of_a_ship_list_is_repaired(end: str) -> None:
         ais.read_ships(ship_list(end), "Ship.xml")
 
 
-def test_a_broken_list_is_not_said_to_have_a_dtd() -> None:
+def test_the_error_of_a_broken_list_does_not_mention_a_dtd() -> None:
     with pytest.raises(BadRecord) as caught:
         ais.read_ships(ship_list(""), "Ship.xml")
     assert "DTD" not in str(caught.value)
 
 
-def test_elements_inside_of_each_other_without_end_are_refused() -> None:
+def test_endless_nesting_is_refused() -> None:
     for depth in (DEPTH, 1_000_000):
         with pytest.raises(BadRecord, match=f"expected at most {DEPTH} elements inside of each other"):
             root_of("<a>" * (depth + 1) + "</a>" * (depth + 1), "x.xml", "a")

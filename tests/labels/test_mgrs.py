@@ -42,6 +42,6 @@ def test_a_row_of_each_band_lies_in_it(zone: int, band: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "33UU", "61UUP", "33IUP", "33UAP", "33UUW", "UUP33"])
-def test_what_names_no_tile_is_refused(name: str) -> None:
+def test_an_invalid_tile_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="expected the name of a tile such as 33UUP, found"):
         tile_corner(name)

@@ -74,7 +74,7 @@ def test_each_augmented_copy_has_boxes_of_its_own(tmp_path: Path, form: str) -> 
 
 
 @pytest.mark.parametrize("form", ["COCO", "VOC", "DOTA", "YOLO"])
-def test_a_copy_whose_image_is_not_there_gives_its_boxes_to_no_other(tmp_path: Path, form: str) -> None:
+def test_boxes_of_a_missing_copy_go_to_no_other_image(tmp_path: Path, form: str) -> None:
     _write(tmp_path, form, LEFTS)
     found = _found(tmp_path, "a_png.rf.bbb", "a_png.rf.ccc")
     assert {name: len(lefts) for name, lefts in _lefts(found).items()} == {"a_png.rf.bbb": 1, "a_png.rf.ccc": 0}
@@ -109,7 +109,7 @@ def test_readmes_and_lists_are_no_annotations(tmp_path: Path) -> None:
     assert found.names == ("ship",)
 
 
-def test_boxes_of_a_folder_whose_images_are_not_there_are_counted(tmp_path: Path) -> None:
+def test_boxes_of_missing_images_are_counted(tmp_path: Path) -> None:
     _write(tmp_path, "YOLO", LEFTS)
     put(tmp_path / "README.txt", "Ships\n")
     put(tmp_path / "test/labels/z.txt", _text("YOLO", 10))

@@ -11,7 +11,7 @@ from tests.raster.test_tiff import UTM, image, small
 
 
 @pytest.mark.parametrize("head", [b"", b"II", b"<html>", b"II*\0\x08\0\0\0\x0f\0", b"MM\0*" + bytes(40)])
-def test_a_georeference_that_cannot_be_read_counts_as_absent(head: bytes) -> None:
+def test_an_unreadable_georeference_counts_as_absent(head: bytes) -> None:
     assert tiff.georeference_of(head) == (None, None)
 
 

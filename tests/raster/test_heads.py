@@ -40,7 +40,7 @@ def edited(path: Path, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_directory_behind_the_pixels_is_read_where_it_is(tmp_path: Path, kind: dict[str, Any]) -> None:
+def test_a_directory_after_the_pixels_is_read(tmp_path: Path, kind: dict[str, Any]) -> None:
     data = edited(tmp_path / "a.tif", by_gdal(PIXELS, **kind))
     listening = Listening(Folder.at(tmp_path))
     assert tiff.header(listening, "a.tif") == any_format.header(listening, "a.tif") == ((1, 100, 90), "float32")
@@ -90,7 +90,7 @@ def test_an_array_needs_no_more_than_its_head(tmp_path: Path) -> None:
     listening.check(tmp_path)
 
 
-def test_what_has_no_head_is_named(tmp_path: Path) -> None:
+def test_a_file_without_a_header_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(image.PNG + bytes(4) + b"IHDR")
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xda\0\0" + bytes(9000))
     (tmp_path / "a.tif").write_bytes(b"II+\0\x08\0\0\0" + (9000).to_bytes(8, "little") + b"\xff" * 9000)
@@ -103,7 +103,7 @@ def test_what_has_no_head_is_named(tmp_path: Path) -> None:
                 any_format.header(tree, name)
 
 
-def test_fill_bytes_and_segments_before_a_frame_have_an_end() -> None:
+def test_fill_bytes_and_segments_before_a_frame_are_limited() -> None:
     frame = b"\xff\xc0\x00\x0b\x08" + (100).to_bytes(2, "big") + (90).to_bytes(2, "big") + b"\x01\x01\x11\x00"
     reads: list[int] = []
 

@@ -46,12 +46,12 @@ def test_a_png_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 40, 63])
-def test_a_png_whose_stream_is_sound_but_short_is_refused(rows: int) -> None:
+def test_a_png_with_a_short_stream_is_refused(rows: int) -> None:
     with pytest.raises(BadRecord, match=rf"a\.png: truncated: expected 3,136 bytes in block 0, found {rows * 49:,}"):
         image.read(png(rows_of(PICTURE[0, :rows])), "a.png")
 
 
-def test_a_png_whose_stream_has_no_end_is_refused() -> None:
+def test_a_png_with_an_endless_stream_is_refused() -> None:
     with pytest.raises(BadRecord, match=r"a\.png: truncated: the zlib stream of block 0 has no end"):
         image.read(png(rows_of(PICTURE[0]), cut=2), "a.png")
 
@@ -82,7 +82,7 @@ def test_a_jpeg_that_ends_early_is_refused_with_or_without_its_end_mark(cut: int
         image.read(data[:-cut] + end, "a.jpg")
 
 
-def test_a_jpeg_of_an_odd_head_is_read() -> None:
+def test_a_jpeg_with_an_unusual_header_is_read() -> None:
     data = gdal.encode(PICTURE, "JPEG")
     odd = data.replace(b"JFIF\0\1", b"JFIF\0\7")
     assert odd != data
@@ -132,7 +132,7 @@ def test_a_block_of_a_tiff_that_ends_early_is_refused(
 
 
 @pytest.mark.parametrize("layout", [{"blockysize": 8}, TILES], ids=["strips", "tiles"])
-def test_a_sound_stream_of_too_few_bytes_says_how_many(layout: dict[str, Any]) -> None:
+def test_the_error_of_a_short_stream_has_its_size(layout: dict[str, Any]) -> None:
     data = bytearray(by_gdal(PICTURE, compress="deflate", **layout))
     _, entries = read_directory(FileParts.of(bytes(data)))
     places, sizes = (entries[tag] for tag in ((324, 325) if 324 in entries else (273, 279)))

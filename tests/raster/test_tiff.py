@@ -136,14 +136,14 @@ def test_files_of_one_place_have_equal_geo_and_others_have_not() -> None:
         (lambda data: data.replace(struct.pack("<HHI", 273, 4, 3), struct.pack("<HHI", 9, 4, 3)), "273 is missing"),
     ],
 )
-def test_what_is_no_whole_tiff_is_a_bad_record_that_says_what_was_found(damage: Any, reason: str) -> None:
+def test_an_incomplete_tiff_is_a_bad_record_with_a_reason(damage: Any, reason: str) -> None:
     pixels = image()
     with pytest.raises(BadRecord, match=reason) as caught:
         read(damage(small(pixels)), pixels)
     assert caught.value.path == "a.tif"
 
 
-def test_another_shape_type_or_band_count_is_named_with_what_was_expected() -> None:
+def test_another_shape_type_or_band_count_is_an_error() -> None:
     pixels = image()
     cases: list[tuple[dict[str, Any], str]] = [
         ({"shape": (30, 20)}, "expected 1 band of 30x20 pixels, found 1 band of 20x30"),
@@ -156,7 +156,7 @@ def test_another_shape_type_or_band_count_is_named_with_what_was_expected() -> N
 
 
 @pytest.mark.parametrize("options", [{}, {"compress": "deflate"}])
-def test_absurd_dimensions_are_refused_before_memory_is_asked_for(options: dict[str, Any]) -> None:
+def test_absurd_dimensions_are_refused_before_memory_is_allocated(options: dict[str, Any]) -> None:
     pixels = image()
     data = bytearray(by_gdal(pixels, **options))
     for tag in (256, 257):
@@ -193,7 +193,7 @@ def test_a_single_flipped_bit_in_a_deflated_block_is_found() -> None:
         read(bytes(data), pixels)
 
 
-def test_tags_that_make_rasterio_stumble_over_python_are_a_bad_record() -> None:
+def test_tags_that_raise_python_errors_in_rasterio_are_a_bad_record() -> None:
     pixels = image()
     known, unknown = (struct.pack("<4H", 3072, 0, 1, code) for code in (32633, 32767))
     data = by_gdal(pixels, compress="lzw").replace(known, unknown).replace(b"zone 33N|", b"zone\xbf33N|")

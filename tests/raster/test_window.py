@@ -72,7 +72,7 @@ def test_a_file_that_is_cut_off_is_named(tmp_path: Path, cut: int) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>not an image</html>", bytes(40), b"II*\0" + bytes(60)])
-def test_what_is_no_tiff_is_named(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_no_tiff_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(data)
     for act, extra in itertools.product((window.shape, window.read), [()]):
         arguments = extra if act is window.shape else (0, 0, 4, 4)
