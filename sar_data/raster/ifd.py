@@ -85,7 +85,7 @@ def read_numbers(file: FileParts, entries: dict[int, Entry], tag: int) -> tuple[
 
 
 def read_integers(file: FileParts, entries: dict[int, Entry], tag: int, *default: int) -> list[int]:
-    """Return the values of a tag, or `default`; raise Malformed where both are missing or a value is no whole number."""
+    """Return the values of a tag, or `default`; raise Malformed where both are missing or a value is no integer."""
     values_found = read_numbers(file, entries, tag) or default
     if not values_found or any(not isinstance(value, int) or value < 0 for value in values_found):
         raise Malformed(f"malformed: tag {tag} is missing or no whole number")
