@@ -31,7 +31,6 @@ from sar_data.download.fetch import check_licence, check_results, fetch_as_user,
 from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress, Say
-from sar_data.reports.build import report as written
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
 from sar_data.sealed.against import against as compared
@@ -307,6 +306,8 @@ def report(path: str | Path, *, out: str | Path | None = None, language: str = "
     That is `out`, or PATH.report.html beside the build, which stays as it is. `language` is en or zh. Raises UsageError
     for another language and for a name that does not end in .html, TargetError where it cannot be written.
     """
+    from sar_data.reports.build import report as written
+
     return written(Build.open(Path(path)), _path(out), language)
 
 

@@ -20,6 +20,7 @@ def command(path: Path, out: Path | None, language: str) -> None:
 
     It lies beside the build, since it is no part of what is sealed.
     """
-    from sar_data import public
+    from sar_data.reports.build import report
+    from sar_data.sealed.opened import Build
 
-    click.echo(str(public.report(path, out=out, language=language).absolute()))
+    click.echo(str(report(Build.open(path), out, language).absolute()))
