@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows import report
@@ -16,13 +16,14 @@ from flows.build import check_absolute
 from flows.sentence import explain
 from flows.tasks import RETRY_AFTER_S, transient
 from flows.types import Absolute, Place
+from sar_data.errors import SarDataError
 from sar_data.system.cores import limit_spinning
 
 if TYPE_CHECKING:
     from sar_data.train.request import EvaluateRequest, PredictRequest, TrainRequest
 
 Job = Literal["probe", "finetune", "segment", "detect"]
-RUN_PAGE = "-run"  # how the key of a run's page ends
+RUN_PAGE, RUN_REPORT = "-run", "-run-report"  # how the keys of a run's page and of its report's link end
 
 
 @task(
@@ -49,6 +50,18 @@ def publish_run(run: Path, metrics: dict[str, Any]) -> None:
     dataset = config["build"]["dataset"].replace("+", "-")  # of several builds; a key has no other signs
     create_table_artifact(report.metric_rows(metrics), key=f"{dataset}-metrics", description=f"Metrics of `{run}`")
     create_markdown_artifact(report.run_page(run, config, metrics), key=f"{dataset}{RUN_PAGE}", description=str(run))
+    try:
+        link_report(run, dataset)
+    except SarDataError as error:  # the run is finished, and its report can be written later
+        get_run_logger().warning("no report was written: %s", error)
+
+
+def link_report(run: Path, dataset: str) -> None:
+    """Write the report of a run beside it, and link it as an artifact."""
+    from sar_data.train import report as write
+
+    path, text = write(run).absolute(), f"Report of {run}"
+    create_link_artifact(path.as_uri(), link_text=path.name, key=f"{dataset}{RUN_REPORT}", description=text)
 
 
 @flow(name="train", description="Train on a sealed build.", persist_result=False)

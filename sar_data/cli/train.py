@@ -310,3 +310,17 @@ def compare(runs: tuple[Path, ...], split: str, over: str | None, as_csv: bool, 
         raise UsageError("--over, --csv, --latex: choose one")
     table = comparing.over_seeds if over else comparing.as_csv if as_csv else comparing.markdown
     click.echo((comparing.latex if latex else table)(comparing.opened(runs), split), nl=False)
+
+
+@command.command("report", short_help="Write finished runs as one HTML page.")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN…")
+@click.option("--out", metavar="FILE.html", help="By default RUN.report.html, beside the first run.")
+@click.option("--language", default="en", show_default=True, metavar="en|zh", help="Of the page.")
+def report(runs: tuple[Path, ...], out: str | None, language: str) -> None:
+    """Write what finished runs were asked for and what came out as one HTML page that needs no network and no script.
+
+    Curves, figures with intervals, confusion, calibration, worst and best samples, and paired differences to the first.
+    """
+    from sar_data.train import report as write
+
+    click.echo(str(write(runs, out=out, language=language).absolute()))

@@ -34,7 +34,7 @@ class Axis:
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
         """Return coordinates and texts of at most so many round values."""
         step = _round_step((self.high - self.low) / most)
-        digits = max(0, -math.floor(math.log10(step) + 1e-9))
+        digits = next(n for n in range(16) if abs(round(step, n) - step) < 1e-9 * step or n == 15)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [(self.at(i * step), signed(f"{i * step:.{digits}f}")) for i in range(first, last + 1)]
 

@@ -234,6 +234,48 @@ CHINESE = {
         "Measured with `sar-data bench`: {rate} samples/s, {ratio} of a memory map in the same run, {first} s to the "
         "first batch."
     ): "用 `sar-data bench` 测得：每秒 {rate} 个样本，为同次内存映射的 {ratio} 倍，首批耗时 {first} 秒。",
+    # Runs
+    "report of runs": "训练运行报告",
+    "Report of training runs": "训练运行的报告",
+    "{n} runs": "{n} 次运行",
+    "Figures": "指标",
+    "Paired comparison": "配对比较",
+    "What was asked for": "请求的设置",
+    "In brackets an interval of 95 %.": "方括号内为 95 % 置信区间。",
+    "Differences to {run} on the samples of {split} that both were judged on.": (
+        "在两者都评估过的{split}样本上与 {run} 的差异。"
+    ),
+    "† chosen on test (as published): biased upwards": "† 在测试集上选择（与发表一致）：偏高",
+    "Curves": "曲线",
+    "Curve of {what} by epoch": "{what}随训练轮次的曲线",
+    "loss": "损失",
+    "score": "得分",
+    "learning rate": "学习率",
+    "epoch": "轮次",
+    "Confusion, {split}": "混淆矩阵，{split}",
+    "true": "真实",
+    "recall": "召回率",
+    "Rows are true classes, columns predicted ones by their numbers; the darker, the larger the share of the row.": (
+        "行为真实类别，列为以编号表示的预测类别；颜色越深，占该行的比例越大。"
+    ),
+    "Calibration, {split}": "校准，{split}",
+    "Share of right answers by confidence": "各置信度下的正确率",
+    "confidence": "置信度",
+    "Share of right answers by confidence; on the dashed line both agree.": ("各置信度下的正确率；虚线上两者一致。"),
+    "The worst answers": "最差的回答",
+    "The best answers": "最好的回答",
+    (
+        "The number is the probability of the true class; of labels one less their mean error, of masks the share of "
+        "right pixels."
+    ): "数字为真实类别的概率；多标签时为一减平均误差，掩膜时为正确像素的比例。",
+    "another build lies where the run's was": "原构建的位置上现在是另一个构建",
+    "the build of the run is not there any more": "该运行所用的构建已不存在",
+    "Predictions were not kept.": "未保存预测结果。",
+    "What differs": "不同之处",
+    "option": "选项",
+    "Made by sar-data. This page needs no network and runs no script.": (
+        "由 sar-data 生成。本页无需网络，也不运行脚本。"
+    ),
     "Made by sar-data from build {digest}. This page needs no network and runs no script.": (
         "由 sar-data 从构建 {digest} 生成。本页无需网络，也不运行脚本。"
     ),

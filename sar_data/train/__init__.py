@@ -17,11 +17,15 @@ from sar_data.errors import missing_extra
 if TYPE_CHECKING:
     from sar_data.train.inference.model import load
     from sar_data.train.inference.verbs import embed, evaluate, export, predict
+    from sar_data.train.reported import report
 
-__all__ = ["embed", "evaluate", "export", "load", "predict"]
+__all__ = ["embed", "evaluate", "export", "load", "predict", "report"]
 
 _VERBS = "sar_data.train.inference.verbs"
-_HOMES = dict.fromkeys(("embed", "evaluate", "export", "predict"), _VERBS) | {"load": "sar_data.train.inference.model"}
+_HOMES = dict.fromkeys(("embed", "evaluate", "export", "predict"), _VERBS) | {
+    "load": "sar_data.train.inference.model",
+    "report": "sar_data.train.reported",
+}
 
 for _package in ("torch", "timm"):  # told here; imported where they are used, for help must not wait for them
     if find_spec(_package) is None:

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sar_data.errors import RunError, UsageError
 from sar_data.text import tex
@@ -85,13 +85,14 @@ def opened(paths: Iterable[Path]) -> list[Run]:
 
 def markdown(runs: Sequence[Run], split: str = "test") -> str:
     """Return a Markdown table of the runs with the figures of a split, then one of the options that differ."""
-    lines = _table(*_columns(runs, split))
+    lines = _table(*columns(runs, split))
     if alike := _alike(runs):
         lines += ["", f"The same in all: {'; '.join(f'{name} {text}' for name, text in alike.items())}"]
     notes = _marked(runs, split)
     notes += [f"{run.name}: {text}" for run in runs for text in run.metrics.get("departures", ())]
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
-    lines += _tested(runs, split)
+    if found := tested(runs, split):
+        lines += ["", f"Differences to {runs[0].name}", "", *_table(found.head, found.rows), "", found.note]
     differing = differences(runs)
     if differing:
         lines += ["", "What differs", ""]
@@ -103,7 +104,7 @@ def markdown(runs: Sequence[Run], split: str = "test") -> str:
 
 def latex(runs: Sequence[Run], split: str = "test") -> str:
     """Return the table of figures for LaTeX with the package booktabs, its notes as comments."""
-    head, rows = _columns(runs, split)
+    head, rows = columns(runs, split)
     lines = [" & ".join(map(tex, row)) + r" \\" for row in (head, *rows)]
     notes = [*_marked(runs, split), *(f"{name}: {value}" for name, value in _alike(runs).items())]
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
@@ -112,7 +113,7 @@ def latex(runs: Sequence[Run], split: str = "test") -> str:
     return "\n".join([*(f"% {tex(note)}" for note in notes), *whole]) + "\n"
 
 
-def _columns(runs: Sequence[Run], split: str) -> tuple[list[str], list[list[str]]]:
+def columns(runs: Sequence[Run], split: str) -> tuple[list[str], list[list[str]]]:
     """Return head and rows of the runs: what differs of FIXED, then the figures of a split."""
     figures, alike = _figures(runs, split), _alike(runs)
     about = [name for name in FIXED if name not in alike]
@@ -131,15 +132,23 @@ def _marked(runs: Sequence[Run], split: str) -> list[str]:
     return [NOTE] if split == "test" and any(run.marked for run in runs) and _figures(runs, split) else []
 
 
-def _tested(runs: Sequence[Run], split: str) -> list[str]:
-    """Return a table of the differences of all runs to the first, where their predictions are kept."""
+class Tested(NamedTuple):
+    """A table of differences of runs to the first one, and how they were tested."""
+
+    head: list[str]
+    rows: list[list[str]]
+    note: str
+
+
+def tested(runs: Sequence[Run], split: str) -> Tested | None:
+    """Return the differences of all runs to the first, None where no predictions of the same samples are kept."""
     from sar_data.train.metrics.paired import holm
 
     first, *others = runs
     found = {run.name: made for run in others if (made := _paired(first, run, split)) is not None}
     names = list(dict.fromkeys(name for one in found.values() for name in one.differences))
     if not names:
-        return []
+        return None
     rows = []
     for name in names:
         known = {run: one for run, one in found.items() if name in one.differences}
@@ -151,8 +160,7 @@ def _tested(runs: Sequence[Run], split: str) -> list[str]:
             rows.append([run, f"{split} {_titled(name)}", f"{one.samples:,}", shown, _probability(p), mcnemar])
     head = ["run", "figure", "samples", "difference", "p (Holm)", "McNemar's p"]
     methods = sorted({one.method for one in found.values()})
-    note = f"Differences: paired, {'; '.join(methods)}"
-    return ["", f"Differences to {first.name}", "", *_table(head, rows), "", note]
+    return Tested(head, rows, f"Differences: paired, {'; '.join(methods)}")
 
 
 def _paired(first: Run, other: Run, split: str) -> Paired | None:

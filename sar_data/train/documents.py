@@ -16,7 +16,7 @@ from sar_data.errors import BuildError, RunError
 from sar_data.sealed.names import first_flaw
 from sar_data.system.regular import read_regular
 
-CONFIG, METRICS = "config.json", "metrics.json"
+CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
 DEEPEST = 64  # objects and lists inside of each other
 
 
@@ -107,6 +107,20 @@ def builds(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def counts_said(path: Path) -> dict[str, int]:
     """Return how often a finished prediction says each class, by its document; raise RunError where it is none."""
     return dict(_checked(path, _Prediction)["said"])
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    """Return the rows of log.jsonl, an epoch each; none where there is no such file; RunError where it is another."""
+    path = run / LOG
+    if not path.exists():
+        return []
+    try:
+        rows = [json.loads(line) for line in read_regular(path).splitlines()]
+    except (BuildError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: expected the log of a run, cannot read it: {error}") from error
+    if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in rows):
+        raise RunError(f"{path}: expected the log of a run, found rows without an epoch")
+    return rows
 
 
 def figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -56,6 +56,7 @@ def test_a_build_is_converted_verified_and_trained_on(server: str, sealed: dict[
 
     shown = _shown()
     assert {"bigearthnet-s1-statistics", "bigearthnet-s1-build", "bigearthnet-s1-metrics"} <= shown.keys()
+    assert (tmp_path / "run.report.html").as_uri() in shown["bigearthnet-s1-run-report"]
     for fact in ("| verdict | sound |", "| read | every byte |", made["content_digest"]):
         assert fact in shown["bigearthnet-s1-verification"]
     assert "| job | finetune |" in shown["bigearthnet-s1-run"]

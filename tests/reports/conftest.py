@@ -36,3 +36,15 @@ def hostile(invented_build: Build, tmp_path_factory: pytest.TempPathFactory) -> 
     """The report of a build whose every word is a payload."""
     folder = tmp_path_factory.mktemp("hostile")
     return report(strange.of(invented_build, folder), folder / "hostile.html")
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of two runs that name payloads."""
+    pytest.importorskip("torch")
+    from sar_data.train import report as report_runs
+    from tests.train.test_compare import run
+
+    folder = tmp_path_factory.mktemp("runs")
+    paths = [run(folder / strange.PAYLOADS[i].replace("/", "∕"), seed=i, note=strange.PAYLOADS[i + 5]) for i in (0, 2)]
+    return report_runs(paths, out=folder / "runs.html")
