@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.reports.rows import Rows, figure, of_split
+from sar_data.reports.rows import Rows, figure
 from sar_data.sealed.manifest import Manifest
 from sar_data.statistics.stats import REASONS
 
@@ -28,7 +28,7 @@ class Sheet:
 
 def of_classes(manifest: Manifest, rows: Rows) -> list[Sheet]:
     """Return a sheet for each class, the most frequent first, of train's samples if it has any; else one of all."""
-    train = of_split(rows.index, "train")
+    train = rows.splits["train"]
     table = (train if len(train) else rows.index).slice(0, LOOKED_AT)
     found: dict[str, list[str]] = {}
     for key, labels in zip(table["key"].to_pylist(), table["labels"].to_pylist(), strict=True):

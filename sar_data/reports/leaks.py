@@ -8,7 +8,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.reports.rows import Rows, of_split
+from sar_data.reports.rows import Rows
 from sar_data.sealed.documents import LeakageFigure
 from sar_data.sealed.leakage import INDEX_COLUMNS, MEANINGS, PAIRS, pair
 from sar_data.sealed.manifest import Manifest
@@ -59,7 +59,7 @@ def card(manifest: Manifest, rows: Rows) -> Card:
         if any(prefix + name in manifest.leakage for prefix in prefixes)
     }
     for prefix in prefixes:
-        judged, other = (of_split(rows.index.select(INDEX_COLUMNS), name) for name in PAIRS[prefix])
+        judged, other = (rows.splits[name].select(INDEX_COLUMNS) for name in PAIRS[prefix])
         near = manifest.leakage.get(f"{prefix}near_duplicate")
         found = _pairs(judged, other, rows, looks=bool(near and near.value))
         if found:

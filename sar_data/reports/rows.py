@@ -16,6 +16,7 @@ from sar_data.sealed.index_file import read_index
 from sar_data.sealed.leakage import INDEX_COLUMNS
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.samples import read_samples
+from sar_data.split.policy import SPLITS
 
 Floats = npt.NDArray[np.float64]
 COLUMNS = [
@@ -29,9 +30,10 @@ MOST_DRAWN = 5000  # samples whose distributions are merged
 
 @dataclass(frozen=True)
 class Rows:
-    """Packed rows of the index, their rows of samples.parquet (None where there is none), and a draw of both."""
+    """Packed rows of the index, also by split, their rows of samples.parquet, None without one, and a draw of both."""
 
     index: pa.Table
+    splits: dict[str, pa.Table]
     samples: pa.Table | None
     drawn: pa.Table
     drawn_samples: pa.Table | None
@@ -51,21 +53,22 @@ def read(build: Build) -> Rows:
     names += ["attrs"] if count <= MOST_WHOLE else []
     index = read_index(path, names, split_as_dictionary=True)
     index = index.slice(0, len(index) - index["shard"].null_count)
-    if sum(len(of_split(index, split)) for split in manifest.splits) != len(index):
+    splits = {name: _rows_of(index, name) for name in SPLITS}
+    if sum(len(splits[name]) for name in manifest.splits) != len(index):
         raise BuildError(f"{path}: expected the packed rows of its splits first, found others: see `verify()`")
-    for split in manifest.splits:
-        check_bounds(of_split(index, split), manifest, layout, split, path)
+    for name in manifest.splits:
+        check_bounds(splits[name], manifest, layout, name, path)
     step = max(1, -(-len(index) // MOST_DRAWN))  # samples lie in the order of a hash: every n-th is a fair draw
     chosen = range(0, len(index), step)
     samples, bands = read_samples(build.path, thumbnails=count <= MOST_WHOLE), len(layout.bands)
     if samples is not None and len(samples) != len(index) * bands:
         samples = None  # `verify` says so
-    part = None if samples is None else samples.take([row * bands + band for row in chosen for band in range(bands)])
-    return Rows(index, samples, index.take(list(chosen)), part, bands)
+    drawn = None if samples is None else samples.take([row * bands + band for row in chosen for band in range(bands)])
+    return Rows(index, splits, samples, index.take(list(chosen)), drawn, bands)
 
 
-def of_split(index: pa.Table, split: str) -> pa.Table:
-    """Return the rows of a split, which lie together, without copying them."""
+def _rows_of(index: pa.Table, split: str) -> pa.Table:
+    """Return the rows of a split; as a rule they lie together, and are not copied."""
     rows = np.flatnonzero(pc.equal(index["split"], split).to_numpy(zero_copy_only=False))
     first, count = (int(rows[0]), len(rows)) if len(rows) else (0, 0)
     if count and rows[-1] - rows[0] + 1 != count:

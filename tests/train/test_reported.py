@@ -20,7 +20,7 @@ from tests.train.test_compare import CLASSES, run
 
 
 def test_figures_intervals_and_differences_are_those_of_a_comparison(tmp_path: Path) -> None:
-    paths = [run(tmp_path / "first"), run(tmp_path / "second", score=3.0)]
+    paths = [run(tmp_path / "first"), run(tmp_path / "second", score=3.0, lr=0.2)]
     found = CliRunner().invoke(main, ["train", "report", *map(str, paths)])
     assert found.exit_code == 0, found.output
     assert Path(found.output.strip()) == tmp_path / "first.report.html"
