@@ -88,6 +88,13 @@ def scaled(image: Image, scale: Sequence[float], offset: Sequence[float]) -> Ima
         return np.ascontiguousarray(image.astype(np.float64) * factor + summand, np.float32)
 
 
+def paired(image: Image) -> Image:
+    """Return an image [..., 2 × band, y, x] of I and Q, side by side, as complex64 [..., band, y, x]."""
+    found = np.empty((*image.shape[:-3], image.shape[-3] // 2, *image.shape[-2:]), np.complex64)
+    found.real, found.imag = image[..., 0::2, :, :], image[..., 1::2, :, :]
+    return found
+
+
 def parts(image: Image, how: str) -> Image:
     """Return a complex image [band, y, x] as float32 [2 × band, y, x]: two bands of each, side by side.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
-from sar_data.dtypes import COMPLEX, TAKEN, holds
+from sar_data.dtypes import COMPLEX, TAKEN, holds, paired, parts
 from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.raster import tiff
-from sar_data.record import Record
+from sar_data.record import Record, Sample
 from sar_data.spec import Band, ComplexAs, DatasetSpec, Pipeline, Tree, Unit
 
 PARTS: dict[ComplexAs, tuple[tuple[str, Unit, str], ...]] = {
@@ -34,6 +35,12 @@ def gated(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipe
             )
         made = replace(spec, dtype="float32", bands=_bands(spec, how), complex_as=how)
         return replace(pipeline, spec=made), (f"{spec.dtype} becomes the bands {few([b.name for b in made.bands])}",)
+    if complex_as is not None and (whole := _of_pairs(spec)):
+        if complex_as == "iq":
+            return pipeline, ()
+        made = replace(spec, bands=_bands(replace(spec, bands=whole), complex_as), complex_as=complex_as)
+        names = f"{few([b.name for b in spec.bands])} become {few([b.name for b in made.bands])}"
+        return replace(pipeline, spec=made, read=partial(_polar, read=pipeline.read)), (names,)
     if complex_as is not None:
         raise UsageError(f"`complex_as={complex_as}`: expected files of complex numbers, found {spec.dtype}")
     if spec.dtype not in TAKEN:
@@ -44,6 +51,25 @@ def gated(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipe
     if dtype == spec.dtype:
         return pipeline, ()
     return replace(pipeline, spec=replace(spec, dtype=dtype)), (f"{spec.dtype} is stored as {dtype}",)
+
+
+def _of_pairs(spec: DatasetSpec) -> tuple[Band, ...]:
+    """Return the bands of complex numbers that files have as bands of I and Q, side by side; none of other files."""
+    first, second = spec.bands[0::2], spec.bands[1::2]
+    names = [band.name.removesuffix("_I") for band in first]
+    if [f"{name}_I" for name in names] + [f"{name}_Q" for name in names] != [band.name for band in (*first, *second)]:
+        return ()
+    if spec.nodata is not None or spec.scale or not spec.dtype.startswith("float"):
+        return ()
+    return tuple(replace(band, name=name, description=name) for band, name in zip(first, names, strict=True))
+
+
+def _polar(tree: Tree, record: Record, read: Callable[[Tree, Record], Sample]) -> Sample:
+    """Return a sample of which each two bands, I and Q, became amplitude and phase."""
+    sample = read(tree, record)
+    both = [max(two) for two in zip(sample.nodata[0::2], sample.nodata[1::2], strict=True)]
+    nodata = tuple(count for count in both for _ in range(2))
+    return replace(sample, image=parts(paired(sample.image), "amplitude-phase"), nodata=nodata)
 
 
 def _bands(spec: DatasetSpec, how: ComplexAs) -> tuple[Band, ...]:

@@ -139,7 +139,8 @@ class BuildRequest(Changes):
     image can have, such as a box of no area: drop each alone, and say how many there were; stop, with their number; or
     quarantine their records; None drops them where the dataset is published so, else stops.
     `complete` raises SourceError where published records are missing.
-    `complex_as` says which two bands a band of complex numbers becomes: I and Q, or amplitude and phase.
+    `complex_as` says which two bands complex numbers, also those in bands of I and Q, become: these, or amplitude and
+    phase.
     `suspect_limit` is the share of a band's pixels, from 0 to 1, above which the build stops where they may be none and
     nobody declares them so: exact zeros in dB, -9999, infinite ones, borders of one value. It is no part of the recipe.
     `drop_parent` removes the lossless

@@ -66,7 +66,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option(
     "--complex-as",
     type=OneOf("complex as", lambda: get_args(ComplexAs)),
-    help="Bands that complex pixels become: iq, or amplitude-phase.",
+    help="Bands that complex pixels, or bands of I and Q, become: iq, or amplitude-phase.",
 )
 @click.option(
     "--suspect-limit",

@@ -17,10 +17,11 @@ from sar_data.cli.choices import BuildFolder, SplitName
 )
 @click.option("--count", type=click.IntRange(1, 100), default=16, show_default=True, metavar="N", help="Patches.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the choice.")
-def command(path: Path, out: Path, split: str, count: int, seed: int) -> None:
+@click.option("--band", metavar="NAME", help="One band alone, a phase in colours; without it VV and VH, or the first.")
+def command(path: Path, out: Path, split: str, count: int, seed: int, band: str | None) -> None:
     """Draw a contact sheet of a build: some patches, stretched for the eye, with their labels."""
     from sar_data.sealed.opened import Build
     from sar_data.views.contact_sheet import contact_sheet
 
-    contact_sheet(Build.open(path), out, split=split, count=count, seed=seed)
+    contact_sheet(Build.open(path), out, split=split, count=count, seed=seed, band=band)
     click.echo(str(out.absolute()))

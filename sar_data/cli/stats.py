@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sar_data.sealed.strata import Shift, Stratum
 
 MOST_PARTS = 30  # that are printed
+CIRCULAR = {"mean direction": "mean_direction", "resultant length": "resultant_length"}  # of a phase
 DOUBTFUL = ("zeros", "at min", "at max", "below noise floor", "border noise")
 FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", "max")
 
@@ -239,7 +240,8 @@ def _table(title: str, statistics: SplitStatistics, bands: Sequence[BandDocument
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
     table.add_column("")
-    rows: dict[str, list[str]] = {name: [] for name in ("count", "masked", *DOUBTFUL, *FIGURES, "10·log10(mean)")}
+    names = ("count", "masked", *DOUBTFUL, *FIGURES, "10·log10(mean)", *CIRCULAR)
+    rows: dict[str, list[str]] = {name: [] for name in names}
     known = {band.name: band for band in bands or ()}
     for band, figures in statistics.bands.items():
         for domain in (figures.stored, figures.db, figures.power):
@@ -260,6 +262,8 @@ def _table(title: str, statistics: SplitStatistics, bands: Sequence[BandDocument
                 domain.mean and domain.mean > 0 and domain.unit == "power" and f"{10 * math.log10(domain.mean):.3f} dB"
             )
             rows["10·log10(mean)"].append(decibel or "")
+            for name, field in CIRCULAR.items():
+                rows[name].append(f"{getattr(figures.circular, field):.3f}" if figures.circular else "")
     for name, cells in rows.items():
         if any(cells):
             table.add_row(name, *cells)

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sar_data.errors import BuildError
+from sar_data.errors import BuildError, unknown
 from sar_data.formats.storage import physical
 from sar_data.record import Mask, Object
 from sar_data.sealed.manifest import Manifest
@@ -30,13 +30,19 @@ CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
 MOST_HEAD = 500  # characters of a title that are drawn
 
 
-def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int = 16, seed: int = 0) -> int:
+def contact_sheet(
+    build: Build, out: Path, *, split: str = "train", count: int = 16, seed: int = 0, band: str | None = None
+) -> int:
     """Draw `count` patches of a split to the PNG `out`, chosen by `seed`; return how many there were to draw.
 
-    Raises UsageError for a split that does not exist or is empty, TargetError where `out` cannot be written.
+    They are of VV and VH or HH and HV where there are both, else of the first band; or of one `band`. Raises UsageError
+    for a split that does not exist or is empty and for a band that is none, TargetError where `out` cannot be written.
     """
     check_name(out)
     manifest = build.manifest
+    names = [one.name for one in manifest.bands]
+    if band is not None and band not in names:
+        raise unknown("band", band, names)
     filled(manifest, split)
     rows = build.index()
     rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
@@ -55,7 +61,9 @@ def contact_sheet(build: Build, out: Path, *, split: str = "train", count: int =
             # Of several frames the first is shown.
             images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
             masks.append(None if place.mask_offset is None else reader.mask(place)[thin])
-    pictures, note = stretched(images, [band.name for band in manifest.bands], unit_of(manifest))
+    if band is not None:
+        images, names = [image[names.index(band)][None] for image in images], [band]
+    pictures, note = stretched(images, names, unit_of(manifest, band))
     head = f"{manifest.title} · {split}, {len(rows)} of {manifest.splits[split].count} patches, seed {seed}"
     objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]

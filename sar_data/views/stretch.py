@@ -21,8 +21,10 @@ def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[li
     """Return pictures [y, x, 1 or 3] in 0–1 of images [band, y, x], and what was done in words.
 
     Each channel is stretched by its 2–98 % over all samples together, so that patches compare; power and amplitude are
-    shown in dB. Masked is grey.
+    shown in dB, a phase in colours that end where they begin. Masked is grey.
     """
+    if unit == "phase":
+        return [_cyclic(image[0]) for image in images], f"{bands[0]} −π to π, colours as on a circle"
     if unit in ("power", "amplitude"):
         images, unit = [DOMAINS[unit]["dB"](image).astype(np.float32) for image in images], "dB"
     pair = next((pair for pair in PAIRS if set(pair) <= set(bands)), None)
@@ -49,6 +51,16 @@ def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[li
     return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
 
 
-def unit_of(manifest: Manifest) -> str:
-    """Return the unit of a build's first band, as pictures write it."""
-    return {"1": "σ", "minmax": "of a range"}.get(manifest.bands[0].unit, manifest.bands[0].unit)
+def _cyclic(plane: Floats) -> Floats:
+    """Return a picture [y, x, 3] of a phase in radians."""
+    from matplotlib import colormaps
+
+    turned = np.where(np.isfinite(plane), plane, 0) / (2 * np.pi) % 1
+    colours = colormaps["twilight"](turned)[..., :3]
+    return np.where(np.isfinite(plane)[..., None], colours, MASKED_GREY).astype(np.float32)
+
+
+def unit_of(manifest: Manifest, band: str | None = None) -> str:
+    """Return the unit of a band of a build, of the first one by default, as pictures write it."""
+    unit = next(one.unit for one in manifest.bands if band in (None, one.name))
+    return {"1": "σ", "minmax": "of a range"}.get(unit, unit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import warnings
 import zipfile
@@ -20,16 +21,17 @@ from pipelines.opensarship_1 import PIPELINE as FIRST
 from pipelines.opensarship_2 import PIPELINE as SECOND
 from pipelines.synth import _opensarship as mini
 from pipelines.synth import opensarship_1, opensarship_2
-from sar_data.builder.itinerary import build
-from sar_data.builder.request import BuildRequest
-from sar_data.errors import BadRecord, SourceError
+from sar_data.builder.itinerary import build, convert
+from sar_data.builder.request import BuildRequest, ConvertRequest
+from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.labels import ais
 from sar_data.record import Record
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sources.tree import Folder
-from sar_data.spec import Pipeline
+from sar_data.spec import ComplexAs, Pipeline
 from tests.contract.pipelines import PipelineContract
+from tests.mini.readers import read_build
 from tests.places import SAMPLES
 
 GRD = "S1A_IW_GRDH_1SDV_20150823T221233_20150823T221258_007396_00A2CA_54D0"
@@ -255,6 +257,32 @@ def test_two_bands_are_vh_and_vv_or_i_and_q_as_the_product_says(second: Path) ->
     assert {r.unused for r in scanned(SECOND.variants["slc-sv"], second) if r.attrs["scene"] == GRD} == {
         "product of kind grd-dv: take no `variant=…`"
     }
+
+
+HOWS: tuple[ComplexAs | None, ...] = (None, "iq", "amplitude-phase")
+
+
+def test_bands_of_i_and_q_become_amplitude_and_phase_on_request(second: Path, tmp_path: Path) -> None:
+    request = BuildRequest(dataset=SECOND, variant="slc-dv", source=second, out=tmp_path, split="random")
+    plain, iq, polar = (build(dataclasses.replace(request, complex_as=how)) for how in HOWS)
+    assert iq.path == plain.path  # as the files have it
+    assert [(band.name, band.unit) for band in polar.manifest.bands] == [
+        (f"{p}_{part}", part) for p in ("VH", "VV") for part in ("amplitude", "phase")
+    ]
+    before, after = read_build(plain.path)["train"], read_build(polar.path)["train"]
+    assert before.keys() == after.keys() != set()
+    for key, image in before.items():
+        numbers = image[0::2].astype(np.complex128) + 1j * image[1::2]
+        np.testing.assert_allclose(after[key][0::2], np.abs(numbers), rtol=1e-6)
+        np.testing.assert_allclose(after[key][0::2] * np.exp(1j * after[key][1::2]), numbers, rtol=1e-6, atol=1e-3)
+    figures = (polar.manifest.statistics or {})["train"].bands
+    assert figures["VV_amplitude"].power is not None
+    assert figures["VV_phase"].circular is not None
+    assert figures["VV_phase"].circular.resultant_length < 0.2  # of speckle no direction is preferred
+    power = convert(ConvertRequest(parent=polar.path, out=tmp_path, unit="power"))
+    assert [band.unit for band in power.manifest.bands] == ["power", "phase", "power", "phase"]
+    with pytest.raises(UsageError, match="`complex_as=iq`: expected files of complex numbers, found float32"):
+        build(dataclasses.replace(request, variant=None, complex_as="iq"))
 
 
 def test_chips_of_other_products_are_unused_with_the_variant_to_take(second: Path, tmp_path: Path) -> None:

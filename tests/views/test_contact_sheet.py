@@ -21,6 +21,7 @@ from sar_data.statistics.tally import Tally, survey
 from sar_data.views import contact_sheet as show
 from sar_data.views import overlay
 from sar_data.views.histograms import histograms
+from sar_data.views.stretch import stretched
 
 
 @pytest.fixture
@@ -98,6 +99,23 @@ def test_long_and_many_labels_are_wrapped_and_what_has_no_room_is_counted() -> N
     assert len(many) == show.MOST_LINES
     assert many[-1] == "· and 14 more"
     assert show._wrapped([f"class {i}" for i in range(7)])[-1] == "· class 6"
+
+
+def test_one_band_alone_is_drawn_and_a_phase_in_colours_that_end_where_they_begin(
+    parent: Build, tmp_path: Path
+) -> None:
+    for band in ("VV", "VH"):
+        show.contact_sheet(parent, tmp_path / f"{band}.png", count=2, band=band)
+    assert (tmp_path / "VV.png").read_bytes() != (tmp_path / "VH.png").read_bytes()
+    phase = np.array([[[-np.pi, np.pi, 0, np.nan]]], np.float32)
+    (picture,), note = stretched([phase], ["HH_phase"], "phase")
+    assert "HH_phase" in note
+    first, last, middle, masked = picture[0]
+    np.testing.assert_allclose(first, last, atol=0.02)
+    assert np.abs(first - middle).max() > 0.5
+    assert masked.tolist() == [0.5] * 3
+    with pytest.raises(UsageError, match="unknown band 'HH'"):
+        show.contact_sheet(parent, tmp_path / "a.png", band="HH")
 
 
 def test_wrong_names_are_refused_with_what_exists(parent: Build, tmp_path: Path) -> None:
