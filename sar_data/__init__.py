@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sar_data.checkup import doctor
     from sar_data.inventory import builds
     from sar_data.methods import cite
-    from sar_data.public import against, build, convert, fetch, leakage, looks, open, report, shift, stats, verify
+    from sar_data.public import against, build, convert, fetch, leakage, looks, open, plan, report, shift, stats, verify
     from sar_data.stream.dataset import Stream
 
 __version__ = "0.2.0"
@@ -39,6 +39,7 @@ __all__ = [
     "leakage",
     "looks",
     "open",
+    "plan",
     "report",
     "shift",
     "stats",

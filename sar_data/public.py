@@ -27,6 +27,7 @@ from sar_data.builder.request import (
     Dtype,
     Format,
 )
+from sar_data.builder.splits import SplitOutlook, outlooks
 from sar_data.download.fetch import check_licence, check_results, fetch_as_user, folder_of, select_sources
 from sar_data.download.transfer import TransferProgress
 from sar_data.errors import UsageError, unknown
@@ -126,6 +127,40 @@ def build(
     )
     with _crew(workers, runner, dask_address) as computing:
         return itinerary.build(request, runner=computing, progress=progress, say=say)
+
+
+def plan(
+    dataset: str | Pipeline,
+    *,
+    source: str | Path,
+    splits: Sequence[str] = (),
+    variant: str | None = None,
+    declare: Mapping[str, Any] | None = None,
+    lists: str | Path | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+) -> list[SplitOutlook]:
+    """Return what each of some splits would come to, or all that the dataset offers: nothing is built, no pixel read.
+
+    Samples by split, those lost to buffers, the largest deviation of a class share, and what test shares with train by
+    what the records say. The other parameters are those of `build`.
+    """
+    request = BuildRequest(
+        dataset=dataset,
+        variant=variant,
+        declare=declare,
+        source=Path(source),
+        out=Path(),
+        lists=_path(lists),
+        seed=seed,
+        limit=limit,
+    )
+    with _crew(workers, runner, dask_address) as computing:
+        return outlooks(request, splits, computing, progress)
 
 
 def convert(

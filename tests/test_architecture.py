@@ -137,6 +137,7 @@ ENTRIES = {
     "sar_data.public.build",
     "sar_data.public.convert",
     "sar_data.public.leakage",
+    "sar_data.public.plan",
     "sar_data.public.stats",
     "sar_data.stream.dataset.Stream.__init__",
     "sar_data.train.inference.verbs.embed",

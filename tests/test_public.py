@@ -20,10 +20,10 @@ from sar_data.sealed.opened import Build
 from tests.mini import invented
 from tests.places import ROOT
 
-LATER = {"diff", "export", "report", "plan"}
+LATER = {"diff", "export", "report"}
 CREW = {"workers", "runner", "dask_address", "progress", "say"}
 ONLY_REQUEST = {"statistics"}  # for benchmarks
-ONLY_CLI = {"help", "as_json"}
+ONLY_CLI = {"help", "as_json", "plan"}
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:

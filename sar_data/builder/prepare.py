@@ -98,11 +98,11 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     reasons = pa.array(assignment.reason, pa.string())
     plan = Plan(
         identity=_identity(spec, fit),
-        decisions=_decisions(spec, container, assignment, chosen, recipe, _leakage(table, assignment)),
+        decisions=_decisions(spec, container, assignment, chosen, recipe, leakage_of(table, assignment)),
         origin=Raw(fit.pipeline, tree),
         scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
         split=list(assignment.split),
-        shares=_shares(records, assignment, spec),
+        shares=shares_of(records, assignment, spec),
         shard_length=request.shard_length,
         statistics=request.statistics,
         bad_records=request.bad_records,
@@ -214,7 +214,7 @@ def _decisions(
     )
 
 
-def _leakage(table: pa.Table, assignment: Assignment) -> Card:
+def leakage_of(table: pa.Table, assignment: Assignment) -> Card:
     """Return what a split's samples share, as far as records tell; `seal` adds what their pixels tell."""
     split = pa.array(assignment.split, pa.string())
     return card(table.select(COLUMNS).append_column("split", split), records_share)
@@ -258,7 +258,7 @@ def _outcome(records: Sequence[Record], assignment: Assignment) -> str:
     return digest.hexdigest()
 
 
-def _shares(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec) -> dict[str, dict[str, float]]:
+def shares_of(records: Sequence[Record], assignment: Assignment, spec: DatasetSpec) -> dict[str, dict[str, float]]:
     """Return the share of samples with each class, by split; none of masks whose classes only pixels tell."""
     classes = spec.tasks[0].classes if spec.tasks else ()
     if spec.mask and not any(next(iter(record.labels.values()), ()) for record in records):

@@ -46,6 +46,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 )
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
 @click.option("--split", type=PolicyName(), metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")
+@click.option("--plan", is_flag=True, help="Build nothing: show what --split A,B,… (or all splits) would come to.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of splits that draw.")
 @click.option("--keep", type=BuildFolder(), metavar="BUILD", help="Sealed build whose records stay in their splits.")
 @click.option("--limit", type=int, metavar="N", help="Take this many records, in hash order.")
@@ -124,6 +125,7 @@ def command(
     runner: Kind | None,
     dask_address: str | None,
     as_json: bool,
+    plan: bool,
     **choices: Any,
 ) -> None:
     """Build a dataset from its raw files into a sealed folder, whose path is the last line on stdout.
@@ -133,20 +135,26 @@ def command(
 
     A build of the same recipe is made once: run again, the command finds it, or goes on where it was stopped. The
     build is lossless; --speckle, --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it. Of
-    several formats each is a build.
+    several formats each is a build. With --plan nothing is built: one line a split says its leakage and cost.
     """
     from sar_data import catalog
     from sar_data.cli.outcome import carried_out
+    from sar_data.cli.planned import planned
+    from sar_data.split.parse import listed
 
     if isinstance(dataset, Path):
         if source is not None:
             raise UsageError(f"{dataset}: expected a folder or --source, found both")
         source = dataset
         dataset = _recognised(source)
+    splits = listed(choices.pop("split") or "") if plan else []
     request = BuildRequest(dataset=dataset, variant=variant, source=source or Path(), **choices)
     if source is None:
         raise UsageError(_needs(catalog.pipeline(dataset, variant)))
     with crew(workers, runner, dask_address) as opened:
+        if plan:
+            planned(request, splits, opened, as_json=as_json)
+            return
         carried_out(request, opened, note, request.out, as_json=as_json)
 
 

@@ -42,6 +42,17 @@ def parse(text: str, policies: Mapping[str, SplitPolicy]) -> tuple[str, SplitPol
     return name, replaced
 
 
+def listed(text: str) -> list[str]:
+    """Return the policies of a list such as `official,blocks:size=15,buffer=1,random`."""
+    found: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if found and "=" in part and ":" not in part:  # a further parameter of the policy before it
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return found
+
+
 def _fields(policy: SplitPolicy) -> dict[str, type]:
     """Return the fields that a single word can set, with their types; an optional field counts as its type."""
     if not dataclasses.is_dataclass(policy):

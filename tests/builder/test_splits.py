@@ -1,0 +1,77 @@
+"""A plan of several splits says of each what its build would: samples, leakage, cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import sar_data
+from sar_data.cli import main
+from sar_data.errors import UsageError
+from sar_data.sealed.leakage import pair
+from sar_data.sealed.opened import Build
+from sar_data.split.cost import split_cost
+from sar_data.split.parse import listed
+from sar_data.split.policy import SPLITS
+
+DATASET = "bigearthnet-s1"
+
+
+@pytest.mark.parametrize(
+    ("text", "policies"),
+    [
+        ("official", ["official"]),
+        ("official, group,random", ["official", "group", "random"]),
+        ("blocks:size=15,buffer=1,random:val=0.2", ["blocks:size=15,buffer=1", "random:val=0.2"]),
+        ("", []),
+    ],
+)
+def test_a_list_of_policies_keeps_their_parameters(text: str, policies: list[str]) -> None:
+    assert listed(text) == policies
+
+
+def test_a_planned_split_is_the_one_that_is_built(bigearthnet_source: Path, sealed: dict[str, Build]) -> None:
+    (one,) = sar_data.plan(DATASET, source=bigearthnet_source, splits=["random"], workers=1)
+    manifest = sealed["zarr"].manifest
+    assert {name: one.counts[name] for name in SPLITS} == {name: manifest.splits[name].count for name in SPLITS}
+    assert one.counts["unused"] == sum(manifest.unused.values())
+    assert one.cost == split_cost(manifest.splits, manifest.unused)
+    seen = {name: figure for name, figure in pair(manifest.leakage).items() if name in one.leakage}
+    assert one.leakage == seen
+    assert {"touching", "identical", "place", "group"} <= seen.keys()
+
+
+def test_all_splits_of_a_dataset_are_planned_by_one_scan_and_a_failure_is_told(eurosat_source: Path) -> None:
+    found = {one.split: one for one in sar_data.plan("eurosat-sar", source=eurosat_source, workers=1)}
+    assert list(found) == list(sar_data.info("eurosat-sar")["splits"])
+    assert "expected at least one test record for each of 10 classes" in found["fgmae"].failure
+    assert not found["fgmae"].counts
+    assert sum(found["random"].counts.values()) == 40
+
+
+def test_the_command_builds_nothing_and_prints_a_line_a_split(bigearthnet_source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "builds"
+    words = ["build", DATASET, "--source", str(bigearthnet_source), "--out", str(out), "--workers", "1", "--plan"]
+    done = CliRunner().invoke(main, [*words, "--split", "official,blocks:size=5,buffer=1"])
+    assert done.exit_code == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:3]] == ["official", "blocks:size=5,buffer=1"]
+    assert not out.exists()
+    rows = json.loads(CliRunner().invoke(main, [*words, "--split", "random", "--json"]).stdout)
+    assert [row["split"] for row in rows] == ["random"]
+    assert sum(rows[0]["counts"].values()) == 60
+
+
+def test_a_split_that_does_not_exist_is_said_before_the_scan(bigearthnet_source: Path) -> None:
+    scanned: list[str] = []
+    with pytest.raises(UsageError, match=r"unknown split 'ofical'\. Did you mean 'official'\?"):
+        sar_data.plan(
+            DATASET,
+            source=bigearthnet_source,
+            splits=["random", "ofical"],
+            workers=1,
+            progress=lambda stage, done, total: scanned.append(stage),
+        )
+    assert not scanned
