@@ -14,7 +14,7 @@ What was guessed from names and tables is printed, and kept in the manifest.
 from __future__ import annotations
 
 from sar_data.own.declaration import NAME
-from sar_data.own.pipeline import pipeline_of, undeclared
+from sar_data.own.pipeline import pipeline_of, undeclared_spec
 from sar_data.spec import Tree
 
 
@@ -23,4 +23,4 @@ def units(tree: Tree) -> list[str]:
     return [name for name in tree.files() if name == NAME]
 
 
-PIPELINE = pipeline_of(undeclared("custom", "Images of one's own"), units)
+PIPELINE = pipeline_of(undeclared_spec("custom", "Images of one's own"), units)

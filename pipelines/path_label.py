@@ -20,8 +20,8 @@ from functools import partial
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.lists import list_names, locate
 from sar_data.own.classes import NAMES
-from sar_data.own.declaration import NAME, declared
-from sar_data.own.pipeline import by_lists, pipeline_of, undeclared
+from sar_data.own.declaration import NAME, read_declaration
+from sar_data.own.pipeline import by_lists, pipeline_of, undeclared_spec
 from sar_data.own.survey import lists_of
 from sar_data.raster import any_format
 from sar_data.spec import Pipeline, Tree
@@ -55,7 +55,7 @@ def fit(
 ) -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the lists in `tree`; raise SourceError where they do not tell one dataset."""
     list_names(tree.files(), "the source")
-    said, _ = declared(tree, fields)
+    said, _ = read_declaration(tree, fields)
     found, sentences = by_lists(tree, base, fields, unit)
     named = any(not label.isdecimal() for task in found.spec.tasks for label in task.classes)
     if named and not said.classes and NAMES not in tree.files():
@@ -63,4 +63,4 @@ def fit(
     return found, sentences
 
 
-PIPELINE = pipeline_of(undeclared("path-label", "Images by list"), units, fit)
+PIPELINE = pipeline_of(undeclared_spec("path-label", "Images by list"), units, fit)

@@ -37,9 +37,9 @@ def command(ctx: click.Context, folder: Path | None, code: str | None) -> None:
         return
     if folder is None:
         raise UsageError("expected the folder of your images, or --code NAME")
-    from sar_data.own.begin import begin
+    from sar_data.own.template import init_declaration
 
-    path = begin(Existing().convert(folder, None, ctx), catalog.names())
+    path = init_declaration(Existing().convert(folder, None, ctx), catalog.names())
     asked = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ASK")]
     for line in asked:
         say(line.removeprefix("# "))

@@ -1,4 +1,4 @@
-"""What is declared against what the files say: each contradiction is one warning, for a person decides."""
+"""Compare a declaration with the files: each contradiction is a warning, because a person decides."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import suppress
 from sar_data.dtypes import scaled, without
 from sar_data.errors import SarDataError
 from sar_data.naming import few
+from sar_data.own.band_metadata import BandMetadata, read_band_metadata
 from sar_data.own.declaration import Declaration
-from sar_data.own.evidence import MOST_IMAGES, MOST_PIXELS, Values, spread
+from sar_data.own.evidence import MAX_IMAGES, MAX_PIXELS, Values, spaced_sample
 from sar_data.own.images import stem_of
-from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import Plan, read, scan
 from sar_data.own.survey import Survey
 from sar_data.progress import WARNING
@@ -24,56 +24,56 @@ _POLARIZATION = re.compile(r"(?<![a-z])(vv|vh|hh|hv)(?![a-z])", re.I)
 _LIKE_ONE = re.compile("[VHRLX]{2}")
 
 
-def contradictions(tree: Tree, plan: Plan, spec: DatasetSpec, found: Survey) -> list[str]:
-    """Return a warning for each thing that names, notes and values of some files say otherwise than `spec` does."""
-    units = spread(list(found.chips), MOST_IMAGES)
+def contradictions(tree: Tree, plan: Plan, spec: DatasetSpec, survey: Survey) -> list[str]:
+    """Return a warning for each contradiction between `spec` and the names, metadata and values of some files."""
+    units = spaced_sample(list(survey.chips), MAX_IMAGES)
     a_sample = len(plan.declaration.band_suffixes) or 1
-    samples = [found.chips[unit].files[:a_sample] for unit in units]
-    notes = noted(tree, samples)
+    samples = [survey.chips[unit].files[:a_sample] for unit in units]
+    notes = read_band_metadata(tree, samples)
     lines = (
-        *_order(spec, notes.names, "describe them as"),
-        *_order(spec, _called(samples, len(spec.bands)), "are called"),
-        *_unpolarized(spec),
-        *_scales(plan.declaration, spec, notes),
-        *_places(tree, plan.declaration, samples),
-        *_values(_images(tree, plan, units), spec),
+        *_check_band_order(spec, notes.names, "describe them as"),
+        *_check_band_order(spec, _polarizations_in_names(samples, len(spec.bands)), "are called"),
+        *_check_polarizations(spec),
+        *_check_scales(plan.declaration, spec, notes),
+        *_check_places(tree, plan.declaration, samples),
+        *_check_values(_images(tree, plan, units), spec),
     )
     return [f"{WARNING}{line}" for line in lines]
 
 
-def _order(spec: DatasetSpec, said: Sequence[str], verb: str) -> Iterator[str]:
-    """Compare the bands with what the files call them, band by band."""
+def _check_band_order(spec: DatasetSpec, names_in_files: Sequence[str], verb: str) -> Iterator[str]:
+    """Compare the names of the bands with those in the files, band by band."""
     names = [band.name for band in spec.bands]
-    if len(said) != len(names):
+    if len(names_in_files) != len(names):
         return
-    there = [match[-1].upper() if (match := _POLARIZATION.findall(one)) else "" for one in said]
-    pairs = zip([band.polarization for band in spec.bands], there, strict=True)
-    others = any(a != b for a, b in pairs if a and b)
-    ours, theirs = ([one.casefold() for one in these] for these in (names, said))
-    if others or (ours != theirs and sorted(ours) == sorted(theirs)):
-        yield f"bands: declared {few(names)}, but the files {verb} {few(said)}"
+    polarizations = [match[-1].upper() if (match := _POLARIZATION.findall(name)) else "" for name in names_in_files]
+    pairs = zip([band.polarization for band in spec.bands], polarizations, strict=True)
+    differs = any(a != b for a, b in pairs if a and b)
+    declared_names, file_names = ([name.casefold() for name in group] for group in (names, names_in_files))
+    if differs or (declared_names != file_names and sorted(declared_names) == sorted(file_names)):
+        yield f"bands: declared {few(names)}, but the files {verb} {few(names_in_files)}"
 
 
-def _called(samples: Sequence[Sequence[str]], bands: int) -> tuple[str, ...]:
-    """Return the polarizations that names end in, of files of one band each; none where samples differ."""
+def _polarizations_in_names(samples: Sequence[Sequence[str]], bands: int) -> tuple[str, ...]:
+    """Return the polarizations at the end of the names of single-band files; () where samples differ."""
     ends = set()
     for files in samples:
         words = [re.split(r"[^A-Za-z]", stem_of(path).rpartition("/")[2])[-1].upper() for path in files]
         ends.add(tuple(word if _POLARIZATION.fullmatch(word) else "" for word in words))
-    (one, *others) = ends or {()}
-    return one if not others and len(one) == bands and any(one) else ()
+    (first, *further) = ends or {()}
+    return first if not further and len(first) == bands and any(first) else ()
 
 
-def _unpolarized(spec: DatasetSpec) -> Iterator[str]:
+def _check_polarizations(spec: DatasetSpec) -> Iterator[str]:
     """Name the bands that look like a polarization and are none."""
     odd = [band.name for band in spec.bands if not band.polarization and _LIKE_ONE.fullmatch(band.name.upper())]
     if odd:
         yield f"bands: {few(odd)} is none of the polarizations VV, VH, HH and HV"
 
 
-def _scales(said: Declaration, spec: DatasetSpec, notes: Noted) -> Iterator[str]:
-    """Compare the declared scale with what the files note; a scale of 1 says that values are in the unit already."""
-    if not notes.scales or (said.scale and not spec.scale):
+def _check_scales(declaration: Declaration, spec: DatasetSpec, notes: BandMetadata) -> Iterator[str]:
+    """Compare the declared scale with that of the metadata; a declared 1 means that no scaling is needed."""
+    if not notes.scales or (declaration.scale and not spec.scale):
         return
     if notes.scaling is None:
         yield "scale: the files note several scales, and none is applied: write all of them with one"
@@ -86,9 +86,11 @@ def _scales(said: Declaration, spec: DatasetSpec, notes: Noted) -> Iterator[str]
         yield f"scale: declared otherwise than the files note: {fields}"
 
 
-def _places(tree: Tree, said: Declaration, samples: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Say that declared coordinates are not used, where files have a place."""
-    placed = [path for path, *_ in samples if said.x_column and any_format.is_tiff(path) and _is_placed(tree, path)]
+def _check_places(tree: Tree, declaration: Declaration, samples: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Warn that declared coordinates are not used where files have a georeference."""
+    placed = [
+        path for path, *_ in samples if declaration.x_column and any_format.is_tiff(path) and _is_placed(tree, path)
+    ]
     if placed:
         yield f"x_column, y_column: images with a georeference, such as {placed[0]}, keep their own place"
 
@@ -106,14 +108,14 @@ def _images(tree: Tree, plan: Plan, units: Sequence[str]) -> list[Image]:
         try:
             (record,) = scan(tree, unit, plan)
             (bands, height, width), _ = any_format.header(tree, record.files[0].path)
-            if bands * height * width <= MOST_PIXELS:
+            if bands * height * width <= MAX_PIXELS:
                 images.append(read(tree, record, plan).image)
-        except SarDataError:  # which the build refuses or leaves out
+        except SarDataError:  # the build refuses it or leaves it out
             continue
     return images
 
 
-def _values(images: Sequence[Image], spec: DatasetSpec) -> Iterator[str]:
+def _check_values(images: Sequence[Image], spec: DatasetSpec) -> Iterator[str]:
     """Compare each unit with the values of its bands."""
     if spec.nodata is not None:
         images = [without(image, spec.nodata)[0] for image in images]

@@ -1,4 +1,4 @@
-"""The declaration of a data set of one's own: what dataset.toml says, in one model that checks itself."""
+"""The declaration of a user's dataset: all fields of dataset.toml, in one model that checks itself."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sar_data.spec import Tree, Unit
 from sar_data.system import strict_json
 
 NAME, FORMER = "dataset.toml", "dataset.json"
-MOST_FRAMES = MOST_BANDS = 1 << 10
-MOST_FILES = 1 << 14  # of a sample
-MOST_BYTES = 1 << 24  # of a document
-MOST_DOTS = 64  # in a line, outside of text: no field has one, and a key of n parts costs a parser n * n
+MAX_FRAMES = MAX_BANDS = 1 << 10
+MAX_FILES = 1 << 14  # of a sample
+MAX_BYTES = 1 << 24  # of a document
+MAX_DOTS = 64  # in a line, outside of text: no field has a dot, and a key of n parts costs a parser n * n
 _TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*')
 TaskName = Literal["classification", "multilabel", "segmentation", "detection", "none"]
 Labels = Literal["folders", "lists", "table"]
@@ -31,27 +31,27 @@ UNITS = {fold(unit): unit for unit in get_args(Unit)}
 
 
 def _unit(value: object) -> object:
-    """Return a unit as the manifest spells it: "db" is "dB"."""
+    """Return a unit in the spelling of the manifest: "db" is "dB"."""
     return UNITS.get(fold(value), value) if isinstance(value, str) else value
 
 
 def _calibration(value: object) -> object:
-    """Return a calibration as the manifest spells it: "Sigma0" is "sigma0"."""
+    """Return a calibration in the spelling of the manifest: "Sigma0" is "sigma0"."""
     return CALIBRATIONS.get(fold(value), value) if isinstance(value, str) else value
 
 
-def _several(value: object) -> object:
-    """Return what one word means where a list may stand."""
+def _as_list(value: object) -> object:
+    """Return a list also for a single word."""
     return [value] if isinstance(value, str) else value
 
 
 def _numbers(value: object) -> object:
-    """Return what one number means where a list may stand."""
+    """Return a list also for a single number."""
     return [value] if isinstance(value, (str, int, float)) else value
 
 
 Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
-ONE_OR_MORE = BeforeValidator(_several, json_schema_input_type=str | list[str])
+ONE_OR_MORE = BeforeValidator(_as_list, json_schema_input_type=str | list[str])
 Texts = Annotated[tuple[Text, ...], ONE_OR_MORE]
 Units = Annotated[tuple[Annotated[Unit, BeforeValidator(_unit)], ...], ONE_OR_MORE]
 Numbers = Annotated[
@@ -64,12 +64,12 @@ Polarizations = Annotated[tuple[Literal["VV", "VH", "HH", "HV", ""], ...], ONE_O
 
 
 def _field(name: str, default: object = None) -> Any:
-    """Return a field with the words that all surfaces show of it."""
+    """Return a field with the description that all interfaces show."""
     return Field(default, description=FIELDS[name])
 
 
 class Declaration(pydantic.BaseModel):
-    """All that a build needs to know of a folder of one's own; what is not said is guessed aloud, or asked for.
+    """All that a build needs to know about a user's folder; missing fields are guessed and reported, or asked for.
 
     Paths are relative to the folder and use forward slashes. Raises pydantic's ValidationError, which `declared` turns
     into a sentence.
@@ -117,7 +117,7 @@ class Declaration(pydantic.BaseModel):
     split: Text | None = _field("split")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Declaration:
+    def _check_consistency(self) -> Declaration:
         for field in ("bands", "classes", "band_suffixes", "frame_suffixes", "mask_values", "label_columns"):
             values = getattr(self, field)
             if len(set(values)) < len(values):
@@ -126,16 +126,18 @@ class Declaration(pydantic.BaseModel):
             raise ValueError("scale: expected numbers other than 0, found 0")
         several = {name: getattr(self, name) for name in ("unit", "scale", "offset")}
         per_band = {name: getattr(self, name) for name in ("band_suffixes", "polarizations")}
-        per_band |= {name: found for name, found in several.items() if found and len(found) > 1}
-        for field, found in per_band.items():
-            if self.bands and found and len(found) != len(self.bands):
-                raise ValueError(f"{field}: expected one for each band of {few(self.bands)}, found {few(found)}")
-        if len(self.frame_suffixes) == 1 or len(self.frame_suffixes) > MOST_FRAMES:
-            raise ValueError(f"frame_suffixes: expected 2 to {MOST_FRAMES}, found {len(self.frame_suffixes)}")
-        if len(self.band_suffixes or self.bands) > MOST_BANDS:
-            raise ValueError(f"bands: expected at most {MOST_BANDS}, found {len(self.band_suffixes or self.bands)}")
-        if len(self.band_suffixes) * len(self.frame_suffixes) > MOST_FILES:
-            raise ValueError(f"band_suffixes: expected at most {MOST_FILES} files a sample, found more with all frames")
+        per_band |= {
+            name: field_values for name, field_values in several.items() if field_values and len(field_values) > 1
+        }
+        for field, field_values in per_band.items():
+            if self.bands and field_values and len(field_values) != len(self.bands):
+                raise ValueError(f"{field}: expected one for each band of {few(self.bands)}, found {few(field_values)}")
+        if len(self.frame_suffixes) == 1 or len(self.frame_suffixes) > MAX_FRAMES:
+            raise ValueError(f"frame_suffixes: expected 2 to {MAX_FRAMES}, found {len(self.frame_suffixes)}")
+        if len(self.band_suffixes or self.bands) > MAX_BANDS:
+            raise ValueError(f"bands: expected at most {MAX_BANDS}, found {len(self.band_suffixes or self.bands)}")
+        if len(self.band_suffixes) * len(self.frame_suffixes) > MAX_FILES:
+            raise ValueError(f"band_suffixes: expected at most {MAX_FILES} files a sample, found more with all frames")
         if self.classes and self.mask_values and len(self.classes) != len(self.mask_values):
             raise ValueError(f"mask_values: expected one a class of {len(self.classes)}, found {len(self.mask_values)}")
         if self.classes and self.label_columns and len(self.classes) != len(self.label_columns):
@@ -156,40 +158,40 @@ class Declaration(pydantic.BaseModel):
         return self
 
 
-def declared(tree: Tree | None, fields: Mapping[str, object] | None = None) -> tuple[Declaration, str | None]:
-    """Return what a folder's dataset.toml says, `fields` before it, and the document's name, None where there is none.
+def read_declaration(tree: Tree | None, fields: Mapping[str, object] | None = None) -> tuple[Declaration, str | None]:
+    """Return the declaration in a folder's dataset.toml, overridden by `fields`, and the document's name or None.
 
-    Without a tree it is the fields alone. dataset.json, the document of earlier versions, may say the same. Raises
-    SourceError for a document that is wrong, UsageError for a field of `fields` that is.
+    Without a tree only `fields` count. dataset.json, the document of earlier versions, has the same fields. Raises
+    SourceError for an invalid document, UsageError for an invalid field of `fields`.
     """
-    here = set() if tree is None else set(tree.files())
-    where = next((name for name in (NAME, FORMER) if name in here), None)
-    said = {} if tree is None or where is None else _document(where, tree)
-    given = {name: value for name, value in (fields or {}).items() if value is not None}
+    files = set() if tree is None else set(tree.files())
+    where = next((name for name in (NAME, FORMER) if name in files), None)
+    document = {} if tree is None or where is None else _read_document(where, tree)
+    given_fields = {name: value for name, value in (fields or {}).items() if value is not None}
     try:
-        return Declaration.model_validate({**said, **given}), where
+        return Declaration.model_validate({**document, **given_fields}), where
     except pydantic.ValidationError as error:
-        raise _sentence(error, where or NAME, given) from None
+        raise _error_of(error, where or NAME, given_fields) from None
 
 
-def _document(name: str, tree: Tree) -> dict[str, Any]:
+def _read_document(name: str, tree: Tree) -> dict[str, Any]:
     try:
-        if tree.size(name) > MOST_BYTES:
-            raise SourceError(f"{name}: expected a declaration of at most {MOST_BYTES:,} bytes, found a longer one")
+        if tree.size(name) > MAX_BYTES:
+            raise SourceError(f"{name}: expected a declaration of at most {MAX_BYTES:,} bytes, found a longer one")
         text = tree.read(name).decode("utf-8-sig")
-        if name == NAME and any(line.count(".") > MOST_DOTS for line in _TEXT.sub("", text).splitlines()):
+        if name == NAME and any(line.count(".") > MAX_DOTS for line in _TEXT.sub("", text).splitlines()):
             raise ValueError("a key of too many parts")
-        found = tomllib.loads(text) if name == NAME else strict_json.loads(text.encode())
+        document = tomllib.loads(text) if name == NAME else strict_json.loads(text.encode())
     except (BadRecord, SourceError):
         raise
-    except (ValueError, RecursionError) as error:  # TOML, JSON and UTF-8 all say so
+    except (ValueError, RecursionError) as error:  # errors of TOML, JSON and UTF-8
         raise SourceError(
             f"{name}: expected a declaration, found a document that cannot be read: {error}"[:400]
             + (', where text stands in quotes: unit = "power"' if "Invalid value" in str(error) else "")
         ) from None
-    if not isinstance(found, dict):
-        raise SourceError(f"{name}: expected fields such as bands and unit, found {type(found).__name__}")
-    return found
+    if not isinstance(document, dict):
+        raise SourceError(f"{name}: expected fields such as bands and unit, found {type(document).__name__}")
+    return document
 
 
 KINDS = {
@@ -209,29 +211,29 @@ KINDS = {
 PATTERNS = {"crs": "a code such as EPSG:4326"}
 
 
-def _sentence(error: pydantic.ValidationError, where: str, given: Mapping[str, object]) -> SarDataError:
-    """Return the first flaw as a sentence: of a document, or of fields that were given beside it."""
+def _error_of(error: pydantic.ValidationError, where: str, given_fields: Mapping[str, object]) -> SarDataError:
+    """Return the first error as a sentence: of a document, or of the given fields."""
     flaw = error.errors(include_url=False)[0]
-    path, kind, found = flaw["loc"], flaw["type"], flaw["input"]
+    path, kind, value = flaw["loc"], flaw["type"], flaw["input"]
     field = str(path[0]) if path else flaw["msg"].removeprefix("Value error, ").partition(":")[0]
     if kind == "extra_forbidden":
         hint = meant(field, FIELDS)
-        known = f"Did you mean {hint!r}?" if hint else f"There are {few(list(FIELDS), 99)}"
-        said = f"unknown field {field!r:.80}. {known}"
+        suggestion = f"Did you mean {hint!r}?" if hint else f"There are {few(list(FIELDS), 99)}"
+        message = f"unknown field {field!r:.80}. {suggestion}"
     elif kind == "value_error":
-        said = flaw["msg"].removeprefix("Value error, ")
+        message = flaw["msg"].removeprefix("Value error, ")
     else:
         expected = KINDS.get(kind) or flaw.get("ctx", {}).get("expected") or PATTERNS.get(field, "text on one line")
         if kind in ("greater_than", "less_than", "greater_than_equal", "less_than_equal"):
             expected = flaw["msg"].removeprefix("Input should be ")
-        said = f"{field}: expected {expected}, found {found!r:.120}"
-        if kind == "literal_error" and (near := meant(str(found), re.findall("'([^']*)'", expected))):
-            said += f". Did you mean {near!r}?"
-    if field in given:
-        return UsageError(f"`{field}={_shown(given[field])}`: {said.removeprefix(f'{field}: ')}")
-    return SourceError(f"{where}: {said}")
+        message = f"{field}: expected {expected}, found {value!r:.120}"
+        if kind == "literal_error" and (near := meant(str(value), re.findall("'([^']*)'", expected))):
+            message += f". Did you mean {near!r}?"
+    if field in given_fields:
+        return UsageError(f"`{field}={_format_value(given_fields[field])}`: {message.removeprefix(f'{field}: ')}")
+    return SourceError(f"{where}: {message}")
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return text.replace("`", "'")[:80]

@@ -1,4 +1,4 @@
-"""What the files of a folder show of what they do not say: values, masks, places, names of bands. A person decides."""
+"""Facts about the files of a folder that its declaration leaves out: values, masks, positions, band names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from sar_data.dtypes import scaled
 from sar_data.errors import BadRecord, SarDataError
+from sar_data.own.band_metadata import BandMetadata, read_band_metadata
 from sar_data.own.classes import labels_of
 from sar_data.own.declaration import Declaration
-from sar_data.own.noted import Noted, noted
 from sar_data.own.reading import footprint_of
 from sar_data.own.survey import Survey
 from sar_data.raster import any_format, tiff
@@ -20,17 +20,17 @@ from sar_data.record import FARTHEST, IGNORE, Image, Record
 from sar_data.spec import Tree
 from sar_data.split.neighbours import boxes_of, find_near
 
-LEAST_DB, MOST_DB = -60.0, 40.0  # between them lies all backscatter in dB
-LARGEST_DB = 100.0  # of any number of 16 bits, be it uncalibrated
-MANY = 0.05  # share of negative values that are no noise
-MOST_HEADS, MOST_IMAGES, MOST_MASKS, MOST_PLACES = 20_000, 8, 200, 2000  # that are looked at
-MOST_PIXELS = 1 << 22  # of an image that is read to look at it
-MOST_VALUES = 32  # of a mask: one with more is none
+MIN_DB, MAX_DB = -60.0, 40.0  # all backscatter in dB lies between them
+LARGEST_DB = 100.0  # of any 16-bit number, even uncalibrated
+MANY = 0.05  # share of negative values above which they are no noise
+MAX_HEADS, MAX_IMAGES, MAX_MASKS, MAX_PLACES = 20_000, 8, 200, 2000  # that are looked at
+MAX_PIXELS = 1 << 22  # of an image that is read for its values
+MAX_VALUES = 32  # of a mask: one with more values is no mask
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Figures of some images' finite pixels."""
+    """Statistics of the finite pixels of some images."""
 
     dtype: str
     low: float
@@ -41,7 +41,7 @@ class Values:
 
     @classmethod
     def of(cls, *images: Image) -> Values | None:
-        """Return the figures of images of one dtype, None where no pixel is finite and real."""
+        """Return the statistics of images of one dtype, None where no pixel is finite and real."""
         if not images or images[0].dtype.kind not in "iuf":
             return None
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
@@ -54,14 +54,14 @@ class Values:
         return cls(images[0].dtype.name, low, high, median, negative, zeros)
 
     def sentence(self) -> str:
-        """Say the range of the values, and what it suggests."""
+        """Return the range of the values, and what it suggests."""
         span = f"values lie between {self.low:.4g} and {self.high:.4g}, half of them below {self.median:.4g}"
         return f"{span}: {SUGGESTED[self._kind()][0]}"
 
     def contradicts(self, unit: str) -> bool:
-        """Say whether the values are unlikely to be in a unit."""
+        """Say whether the values are improbable for a unit."""
         kind = self._kind()
-        if kind == "beyond" and (self.negative < MANY or (unit == "dB" and LEAST_DB <= self.median <= MOST_DB)):
+        if kind == "beyond" and (self.negative < MANY or (unit == "dB" and MIN_DB <= self.median <= MAX_DB)):
             return False
         if kind == "large" and self.high <= LARGEST_DB:  # dB of uncalibrated numbers
             return False
@@ -70,7 +70,7 @@ class Values:
     def _kind(self) -> str:
         if self.dtype == "uint8":
             return "picture"
-        if self.negative > MANY and self.low >= LEAST_DB and self.high <= MOST_DB:
+        if self.negative > MANY and self.low >= MIN_DB and self.high <= MAX_DB:
             return "dB"
         if self.negative:
             return "beyond"
@@ -92,18 +92,18 @@ SUGGESTED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What was seen: `kinds` counts (bands, height, width, dtype) of files, `crs` their reference systems.
+    """Facts about the files: `kinds` counts (bands, height, width, dtype), `crs` the reference systems.
 
-    `values` are those of some images, `noted` what the files note of their bands, `scaled` the values by that scaling.
-    `placed` are images whose places are known, with their labels, `touching` the share of them that touch another one
-    (None where there are none). `mask_values` are the values of masks with the pixels of each, `pixel_size` is that of
-    metric grids, `unreadable` counts files that cannot be read.
+    `values` are statistics of some images, `metadata` those of their bands, `scaled` the statistics after that scaling.
+    `placed` are images with known positions and their labels, `touching` the share of them that touch another one (None
+    where there are none). `mask_values` counts the pixels of each mask value, `pixel_size` is that of metric grids,
+    `unreadable` counts unreadable files.
     """
 
     kinds: Counter[tuple[int, int, int, str]]
     crs: Counter[str]
     values: Values | None
-    noted: Noted
+    metadata: BandMetadata
     scaled: Values | None
     placed: tuple[Record, ...]
     touching: float | None
@@ -112,16 +112,16 @@ class Evidence:
     unreadable: int
 
 
-def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence:
-    """Look at the heads of images, at the pixels of a few, and at masks."""
+def evidence_of(tree: Tree, declaration: Declaration, survey: Survey) -> Evidence:
+    """Read the headers of images, the pixels of a few, and masks."""
     kinds: Counter[tuple[int, int, int, str]] = Counter()
     crs: Counter[str] = Counter()
     placed: list[Record] = []
     number: dict[str, int] = {}  # of a label
     sizes: set[float] = set()
     unreadable = 0
-    for unit in spread(list(found.chips), MOST_HEADS):
-        chip = found.chips[unit]
+    for unit in spaced_sample(list(survey.chips), MAX_HEADS):
+        chip = survey.chips[unit]
         try:
             (bands, height, width), dtype = any_format.header(tree, chip.files[0])
             place = tiff.georeference(tree, chip.files[0]) if any_format.is_tiff(chip.files[0]) else (None, None)
@@ -132,41 +132,43 @@ def evidence_of(tree: Tree, declaration: Declaration, found: Survey) -> Evidence
         crs[place[0] or "none"] += 1
         box = footprint_of(place, (height, width))
         if box is not None and max(map(abs, box)) <= FARTHEST and box[0] < box[2] and box[1] < box[3]:
-            if len(placed) == MOST_PLACES:
+            if len(placed) == MAX_PLACES:
                 continue
-            labels = tuple(number.setdefault(word, len(number)) for word in labels_of(declaration, found, unit))
+            labels = tuple(number.setdefault(word, len(number)) for word in labels_of(declaration, survey, unit))
             placed.append(Record(key=unit, files=(), labels={"class": labels}, crs=place[0], footprint=box))
             if place[0] and place[1] and place[0][5:8] in ("326", "327"):  # UTM, whose unit is the metre
                 sizes.add(abs(place[1][0]))
     a_sample = len(declaration.band_suffixes) or 1
-    notes = noted(tree, [found.chips[unit].files[:a_sample] for unit in spread(list(found.chips), MOST_IMAGES)])
-    images = _looked_at(tree, spread([chip.files[0] for chip in found.chips.values()], MOST_IMAGES))
+    notes = read_band_metadata(
+        tree, [survey.chips[unit].files[:a_sample] for unit in spaced_sample(list(survey.chips), MAX_IMAGES)]
+    )
+    images = _read_images(tree, spaced_sample([chip.files[0] for chip in survey.chips.values()], MAX_IMAGES))
     return Evidence(
         kinds=kinds,
         crs=crs,
         values=Values.of(*images),
-        noted=notes,
-        scaled=_scaled(images, notes),
+        metadata=notes,
+        scaled=_scaled_values(images, notes),
         placed=tuple(placed),
-        touching=_touching(placed),
-        mask_values=_mask_values(tree, spread(sorted(found.masks.values()), MOST_MASKS)),
+        touching=_touching_share(placed),
+        mask_values=_mask_values(tree, spaced_sample(sorted(survey.masks.values()), MAX_MASKS)),
         pixel_size=sizes.pop() if len(sizes) == 1 else None,
         unreadable=unreadable,
     )
 
 
-def spread(paths: Sequence[str], most: int) -> list[str]:
-    """Return up to `most` of the paths, spread over all of them."""
+def spaced_sample(paths: Sequence[str], most: int) -> list[str]:
+    """Return up to `most` of the paths, evenly spaced over all of them."""
     return list(paths[:: max(1, -(-len(paths) // most))])
 
 
-def _looked_at(tree: Tree, paths: Sequence[str]) -> list[Image]:
+def _read_images(tree: Tree, paths: Sequence[str]) -> list[Image]:
     """Return images of one dtype."""
     images: list[Image] = []
     for path in paths:
         try:
             (bands, height, width), _ = any_format.header(tree, path)
-            if bands * height * width > MOST_PIXELS:
+            if bands * height * width > MAX_PIXELS:
                 continue
             image = any_format.read(tree.read(path), path).image
         except SarDataError:
@@ -176,15 +178,15 @@ def _looked_at(tree: Tree, paths: Sequence[str]) -> list[Image]:
     return images
 
 
-def _scaled(images: Sequence[Image], notes: Noted) -> Values | None:
-    """Return the figures of images by the scaling that they note, None where they note none."""
+def _scaled_values(images: Sequence[Image], notes: BandMetadata) -> Values | None:
+    """Return the statistics of images after the scaling of their metadata, None without one."""
     if notes.scaling is None:
         return None
     return Values.of(*(scaled(image, *notes.scaling) for image in images if len(image) == len(notes.scaling[0])))
 
 
-def _touching(placed: Sequence[Record]) -> float | None:
-    """Return the share of images that touch another one, None where no places are known."""
+def _touching_share(placed: Sequence[Record]) -> float | None:
+    """Return the share of images that touch another one, None where no positions are known."""
     touch = []
     for crs in {record.crs for record in placed}:
         boxes = boxes_of([record for record in placed if record.crs == crs])
@@ -194,7 +196,7 @@ def _touching(placed: Sequence[Record]) -> float | None:
 
 
 def _mask_values(tree: Tree, paths: Sequence[str]) -> Counter[int]:
-    """Return how many pixels of masks have each value, none where these are no masks."""
+    """Return the number of pixels per value in masks, empty where these are no masks."""
     counts: Counter[int] = Counter()
     for path in paths:
         try:
@@ -204,13 +206,13 @@ def _mask_values(tree: Tree, paths: Sequence[str]) -> Counter[int]:
         if len(mask) != 1 or mask.dtype.kind not in "iu":
             return Counter()
         values, pixels = np.unique(mask, return_counts=True)
-        if len(values) > MOST_VALUES or values[0] < 0:
+        if len(values) > MAX_VALUES or values[0] < 0:
             return Counter()
         counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
     return counts
 
 
 def class_values(counts: Counter[int]) -> tuple[int, ...]:
-    """Return the values of masks that are classes: 255 is "nothing to learn" where there are two others at least."""
+    """Return the values of masks that are classes; 255 means "ignore" where there are at least two others."""
     values = sorted(counts)
     return tuple(value for value in values if value != IGNORE or len(values) < 3)

@@ -1,4 +1,4 @@
-"""Which files of a folder make one sample: all images below a folder, grouped by the suffixes of bands and frames."""
+"""Group the files of a folder into samples: all images below a folder, by the suffixes of bands and frames."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sar_data.own.declaration import Declaration
 from sar_data.raster.any_format import ENDINGS
 from sar_data.spec import Tree
 
-DEEPEST = 32  # levels of folders
-SYSTEMS = frozenset({"__MACOSX", "@eaDir", "lost+found"})  # folders that systems leave behind
+MAX_DEPTH = 32  # levels of folders
+SYSTEMS = frozenset({"__MACOSX", "@eaDir", "lost+found"})  # folders of operating systems
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -27,14 +27,14 @@ SPLITS = {
     "testing": "test",
     "tst": "test",
 }
-"""Word of a folder, a column or a list → the split that it means."""
+"""Word of a folder, a column or a list → its split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """The files of one sample, frame by frame and in each the bands in order; `stem` is what their names share.
+    """The files of one sample, frame by frame, with the bands in order; `stem` is the common part of their names.
 
-    `missing` is the name, without its ending, of a file that was expected and is not there.
+    `missing` is the name, without its suffix, of an expected file that does not exist.
     """
 
     stem: str
@@ -42,8 +42,8 @@ class Chip:
     missing: str | None = None
 
 
-def walk(tree: Tree, folder: str = "", depth: int = DEEPEST) -> Iterator[str]:
-    """Yield every file below `folder` (which ends in "/" unless it is the root), sorted, hidden ones left out."""
+def walk(tree: Tree, folder: str = "", depth: int = MAX_DEPTH) -> Iterator[str]:
+    """Yield every file below `folder` (which ends in "/" unless it is the root), sorted, without hidden ones."""
     yield from (folder + name for name in sorted(tree.files(folder)) if name[0] != ".")
     for name in sorted(tree.folders(folder)) if depth else ():
         if name[0] != "." and name not in SYSTEMS:
@@ -51,18 +51,18 @@ def walk(tree: Tree, folder: str = "", depth: int = DEEPEST) -> Iterator[str]:
 
 
 def is_image(path: str) -> bool:
-    """Say whether a file is an image by its ending."""
+    """Say by its suffix whether a file is an image."""
     return path.lower().endswith(ENDINGS)
 
 
 def stem_of(path: str) -> str:
-    """Return a path without its ending."""
+    """Return a path without its suffix."""
     head, dot, ending = path.rpartition(".")
     return head if dot and "/" not in ending else path
 
 
 def root_of(declaration: Declaration) -> str:
-    """Return the folder in which images are sought, ending in "/" unless it is the root."""
+    """Return the folder in which images are searched for, ending in "/" unless it is the root."""
     words = (declaration.images or "").strip("/").split("/")
     if any("*" in word or "?" in word for word in words):
         words = words[: next(i for i, word in enumerate(words) if "*" in word or "?" in word)]
@@ -70,12 +70,12 @@ def root_of(declaration: Declaration) -> str:
 
 
 def in_folder(path: str, folder: str) -> bool:
-    """Say whether a file lies below a folder: one of this path, or any of this name."""
+    """Say whether a file is below a folder: that of this path, or any of this name."""
     return path.startswith(f"{folder}/") or ("/" not in folder and f"/{folder}/" in path)
 
 
 def candidates(declaration: Declaration, paths: Iterable[str]) -> list[str]:
-    """Return the images among `paths` that the declaration means: below `images`, or fitting it, and no masks."""
+    """Return the images among `paths` that the declaration means: below `images`, or matching it, without masks."""
     pattern, root = declaration.images or "", root_of(declaration)
     globbed = "*" in pattern or "?" in pattern
     masks = declaration.masks.strip("/") if declaration.masks else None
@@ -90,66 +90,68 @@ def candidates(declaration: Declaration, paths: Iterable[str]) -> list[str]:
 
 
 def chips(declaration: Declaration, paths: Iterable[str]) -> tuple[dict[str, Chip], list[str]]:
-    """Return the samples by the path of their first file, and the images that end in none of the suffixes."""
+    """Return the samples by the path of their first file, and the images with none of the suffixes."""
     frames, bands = declaration.frame_suffixes or ("",), declaration.band_suffixes or ("",)
-    wanted = {frame + band: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
-    wanted |= {band + frame: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
+    suffixes = {frame + band: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
+    suffixes |= {band + frame: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
     images = candidates(declaration, paths)
-    if set(wanted) == {""}:
+    if set(suffixes) == {""}:
         return {path: Chip(stem_of(path), (path,)) for path in images}, []
-    grouped, strangers = _grouped(images, wanted)
-    found = {}
+    grouped, strangers = _group_files(images, suffixes)
+    samples = {}
     for stem, files in grouped.items():
         places = [(i, j) for i in range(len(frames)) for j in range(len(bands))]
         lacking = next((stem + frames[i] + bands[j] for i, j in places if (i, j) not in files), None)
         chip = Chip(stem, tuple(files[place] for place in places if place in files), lacking)
-        found[chip.files[0]] = chip
-    return found, strangers
+        samples[chip.files[0]] = chip
+    return samples, strangers
 
 
-def _grouped(
-    images: Iterable[str], wanted: Mapping[str, tuple[int, int]]
+def _group_files(
+    images: Iterable[str], suffixes: Mapping[str, tuple[int, int]]
 ) -> tuple[dict[str, dict[tuple[int, int], str]], list[str]]:
-    """Return stem → place → file, and the files of no place; the longest suffix that fits is taken."""
-    ends = re.compile(f"(?:{'|'.join(re.escape(end) for end in sorted(wanted, key=len, reverse=True))})$")
+    """Return stem → place → file, and the files without a place; the longest matching suffix is used."""
+    ends = re.compile(f"(?:{'|'.join(re.escape(end) for end in sorted(suffixes, key=len, reverse=True))})$")
     grouped: dict[str, dict[tuple[int, int], str]] = {}
     strangers = []
     for path in images:
         if (match := ends.search(stem_of(path))) is None:
             strangers.append(path)
         else:
-            grouped.setdefault(stem_of(path)[: match.start()], {})[wanted[match[0]]] = path
+            grouped.setdefault(stem_of(path)[: match.start()], {})[suffixes[match[0]]] = path
     return grouped, strangers
 
 
-def placed_in_folders(stems: Collection[str], root: str) -> dict[str, tuple[str | None, str | None]]:
-    """Return stem → (split, class) as the folders below `root` say them.
+def split_and_class_of_folders(stems: Collection[str], root: str) -> dict[str, tuple[str | None, str | None]]:
+    """Return stem → (split, class) by the folders below `root`.
 
-    The split is the first folder called train, val or test or as they are otherwise called, the class the first other
-    one. Folders that all images share are no class, unless nothing else would be left.
+    The split is the first folder with a name for train, val or test, the class the first other one. Folders that all
+    images share are no class, unless nothing else is left.
     """
     parts = {stem: stem[len(root) :].split("/")[:-1] for stem in stems}
     splits = _splits(list(parts.values()))
-    shared = _shared(list(parts.values()), splits)
-    found = {}
+    shared = _shared_depth(list(parts.values()), splits)
+    result = {}
     for stem, folders in parts.items():
         split = next((splits[name] for name in folders if name in splits), None)
-        found[stem] = (split, next((name for name in folders[shared:] if name not in splits), None))
-    return found
+        result[stem] = (split, next((name for name in folders[shared:] if name not in splits), None))
+    return result
 
 
 def _splits(parts: list[list[str]]) -> dict[str, str]:
-    """Return folder → split: those called so, and train_data beside test_data where no other folder is beside them."""
-    found = {name: SPLITS[name.lower()] for folders in parts for name in folders if name.lower() in SPLITS}
+    """Return folder → split: by usual names, and train_data beside test_data without other folders beside them."""
+    splits = {name: SPLITS[name.lower()] for folders in parts for name in folders if name.lower() in SPLITS}
     for level in range(max(map(len, parts), default=0)):
-        told = {name: split_of(name) for name in {folders[level] for folders in parts if len(folders) > level}}
-        if None not in told.values() and len(set(told.values())) == len(told) > 1:
-            found |= {name: split for name, split in told.items() if split}
-    return found
+        splits_of_level = {
+            name: split_of(name) for name in {folders[level] for folders in parts if len(folders) > level}
+        }
+        if None not in splits_of_level.values() and len(set(splits_of_level.values())) == len(splits_of_level) > 1:
+            splits |= {name: split for name, split in splits_of_level.items() if split}
+    return splits
 
 
-def _shared(parts: list[list[str]], splits: Mapping[str, str]) -> int:
-    """Return how many leading folders all images share that cannot be their class."""
+def _shared_depth(parts: list[list[str]], splits: Mapping[str, str]) -> int:
+    """Return the number of leading folders that all images share and that cannot be their class."""
     first, last = min(parts, default=[]), max(parts, default=[])
     shared = 0
     while shared < min(len(first), len(last)) and first[shared] == last[shared]:
@@ -160,15 +162,15 @@ def _shared(parts: list[list[str]], splits: Mapping[str, str]) -> int:
 
 
 class Names:
-    """What a table or a list calls an image: its path, with the folders of another machine, without its ending.
+    """Finds images by their names in a table or a list: paths, also of another machine, with or without suffix.
 
-    Names may differ from the files' in case and ending, where no two files then have the same.
+    Case and suffix may differ from the file's where this is unique.
     """
 
-    def __init__(self, found: Mapping[str, Chip], root: str) -> None:
+    def __init__(self, samples: Mapping[str, Chip], root: str) -> None:
         self._by: dict[str, str] = {}
         self._loosely: dict[str, str | None] = {}
-        for unit, chip in found.items():
+        for unit, chip in samples.items():
             for path in {chip.stem, *chip.files, *map(stem_of, chip.files)}:
                 for name in (path, path.removeprefix(root)):
                     self._by.setdefault(name, unit)
@@ -176,7 +178,7 @@ class Names:
                     self._loosely[name] = unit if self._loosely.get(name, unit) == unit else None
 
     def find(self, name: str) -> str | None:
-        """Return the sample that a name means: the longest end that is one, else the only file of that name."""
+        """Return the sample of a name: by its longest ending that is a path, else by a unique file name."""
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         if not parts or ".." in parts or len(name) > LONGEST:
             return None

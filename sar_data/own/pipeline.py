@@ -1,4 +1,4 @@
-"""A declaration as a pipeline: what lies in the folder is listed, scanned and read as the declaration says."""
+"""Make a pipeline of a declaration, by which a folder is listed, scanned and read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.classes import classes_of
 from sar_data.own.contradictions import contradictions
-from sar_data.own.declaration import Declaration, declared
+from sar_data.own.declaration import Declaration, read_declaration
 from sar_data.own.evidence import Values
-from sar_data.own.guess import POLARIZATIONS, completed, is_open
+from sar_data.own.guess import POLARIZATIONS, complete_declaration, is_open
 from sar_data.own.images import Chip
 from sar_data.own.reading import Plan, read, scan, units_of
-from sar_data.own.survey import Survey, boxes_of, paths_of, survey
+from sar_data.own.survey import Survey, boxes_of, paths_of, survey_folder
 from sar_data.raster import any_format, tiff
 from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree, Unit
 from sar_data.split import blocks, group, parse, random, stratified
@@ -31,18 +31,18 @@ TASKS: Mapping[str, tuple[str, Any]] = {
     "segmentation": ("mask", "segmentation"),
     "detection": ("objects", "detection"),
 }
-"""Task of a declaration → the name and the kind that it has in a build."""
+"""Task of a declaration → its name and kind in a build."""
 DECLARED = {
     "folders": "folders called train, val or test",
     "lists": "lists such as train.txt and test.txt",
     "column": "a table with a column that says train, val or test: give `table=…` and `split_column=…`",
 }
-"""Splits that the data themselves declare, and by what."""
+"""Splits that the data declare, and how."""
 NEEDED = {
     "group": "`group_column=…` or `group=folder`",
     "blocks": "images with a georeference, or `x_column=…`, `y_column=…` and `pixel_size_m=…`",
 }
-"""Drawn splits that not all data admit, and what they need."""
+"""Random splits that not all data allow, and what they need."""
 HASHED = 1 << 30  # bytes of images up to which a recipe covers their contents: read in a second or two
 Kind = tuple[int, str]
 """Bands of a file, and dtype."""
@@ -56,33 +56,33 @@ def fit(
     unit: str | None = None,
     otherwise: Unit | None = None,
 ) -> tuple[Pipeline, tuple[str, ...]]:
-    """Return the pipeline of what dataset.toml, `fields` before it, and the folder itself say, with what was found.
+    """Return the pipeline for dataset.toml, overridden by `fields` and completed from the folder, with sentences.
 
-    `unit` is that of the values where neither says one, `otherwise` what they are taken for where nobody does; without
-    it that is an error. Raises SourceError where all this does not tell one data set, UsageError for a wrong field.
+    `unit` is the unit of the values where neither has one, `otherwise` the default where it is unknown; without a
+    default that is an error. Raises SourceError where the folder is ambiguous, UsageError for a wrong field.
     """
-    paths_of.cache_clear()  # a build begins here: the source may have changed since the last
-    survey.cache_clear()
+    paths_of.cache_clear()  # a build starts here: the source may have changed since the last one
+    survey_folder.cache_clear()
     boxes_of.cache_clear()
-    said, where = declared(tree, fields)
-    if said.unit is None and unit is not None:
-        said, _ = declared(tree, {**(fields or {}), "unit": unit})
-    declaration, guessed = completed(tree, said)
-    found = survey(tree, declaration)
-    if not found.chips:
+    declared_fields, where = read_declaration(tree, fields)
+    if declared_fields.unit is None and unit is not None:
+        declared_fields, _ = read_declaration(tree, {**(fields or {}), "unit": unit})
+    declaration, guessed = complete_declaration(tree, declared_fields)
+    survey = survey_folder(tree, declaration)
+    if not survey.chips:
         kinds, where = ", ".join(any_format.ENDINGS), declaration.images or "the folder"
         endings = Counter(path.rpartition(".")[2] for path in paths_of(tree) if "." in path)
-        others = few([f"{n:,} .{ending}" for ending, n in endings.most_common()])
-        absent = next((f": {row.where} names {row.image:.120}" for row in found.absent.values()), "")
-        raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent} among {others}")
+        other_files = few([f"{n:,} .{ending}" for ending, n in endings.most_common()])
+        absent = next((f": {row.where} names {row.image:.120}" for row in survey.absent.values()), "")
+        raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent} among {other_files}")
     if is_open(declaration):
         raise SourceError(f"task: expected one that the folder tells, found none. {guessed[-1]}")
-    (count, dtype), sizes = _heads(tree, found)
-    classes, told = classes_of(tree, declaration, found)
-    bands = _bands(tree, declaration, found, (count, dtype), otherwise)
+    (count, dtype), sizes = _read_heads(tree, survey)
+    classes, sentences = classes_of(tree, declaration, survey)
+    bands = _bands(tree, declaration, survey, (count, dtype), otherwise)
     plan = Plan(declaration=declaration, classes=classes, bands_a_file=count, one_size=len(sizes) == 1)
     spec = _spec(base.spec, declaration, bands, classes, dtype)
-    splits = _splits(tree, declaration, found)
+    splits = _splits(tree, declaration, survey)
     fitted = dataclasses.replace(
         base,
         spec=dataclasses.replace(spec, shape=next(iter(sizes)) if len(sizes) == 1 else None),
@@ -91,43 +91,45 @@ def fit(
         read=partial(read, plan=plan),
         splits=splits,
         withheld={name: needed for name, needed in NEEDED.items() if name not in splits},
-        rehash=_is_small(tree, found),
+        rehash=_is_small(tree, survey),
         fit=None,
         declare=None,
     )
-    said_of = _shown(spec, dtype, sizes), *told, *found.columns(), *found.left()
-    return fitted, (*([where] if where else []), *guessed, *said_of, *contradictions(tree, plan, spec, found))
+    description = _describe_sample(spec, dtype, sizes), *sentences, *survey.columns(), *survey.left()
+    return fitted, (*([where] if where else []), *guessed, *description, *contradictions(tree, plan, spec, survey))
 
 
 def by_lists(
     tree: Tree, base: Pipeline, fields: Mapping[str, object] | None = None, unit: str | None = None
 ) -> tuple[Pipeline, tuple[str, ...]]:
-    """Return the pipeline of lists at the root, as `fit` does: their split is called official, an unknown unit DN."""
-    said, _ = declared(tree, fields)
-    given = {**(fields or {}), **({} if said.split else {"split": "lists"})}
-    found, sentences = fit(tree, base, given, unit, otherwise="DN")
-    splits = {"official" if name == "lists" else name: policy for name, policy in found.splits.items()}
-    return dataclasses.replace(found, splits=splits), sentences
+    """Return the pipeline of lists at the root, as `fit` does: their split is called official, the default unit DN."""
+    declaration, _ = read_declaration(tree, fields)
+    all_fields = {**(fields or {}), **({} if declaration.split else {"split": "lists"})}
+    fitted, sentences = fit(tree, base, all_fields, unit, otherwise="DN")
+    splits = {"official" if name == "lists" else name: policy for name, policy in fitted.splits.items()}
+    return dataclasses.replace(fitted, splits=splits), sentences
 
 
 def declare(fields: Mapping[str, object], unit: str | None, base: Pipeline, fit: Fit) -> Pipeline:
-    """Return `base` with fields that go before those of dataset.toml; raise UsageError for a wrong one."""
-    declared(None, fields)
+    """Return `base` with fields that override dataset.toml; raise UsageError for a wrong one."""
+    read_declaration(None, fields)
     fitted = partial(fit, base=base, fields=dict(fields), unit=unit)
     return dataclasses.replace(base, fit=fitted, declare=partial(declare, base=base, fit=fit))
 
 
 def pipeline_of(spec: DatasetSpec, units: Callable[[Tree], Iterable[str]], fit: Fit = fit) -> Pipeline:
-    """Return the pipeline that a declaration completes; `units` tells whether a folder is one of its sets.
+    """Return the pipeline that a declaration completes; `units` says whether a folder is one of its sets.
 
-    `fit` takes a tree, the pipeline as it is without a declaration, fields and a unit.
+    `fit` takes a tree, the pipeline without a declaration, fields and a unit.
     """
-    base = Pipeline(spec=spec, units=units, scan=_unfitted, read=_unfitted, splits={"random": random.Random()})
+    base = Pipeline(
+        spec=spec, units=units, scan=_raise_unfitted, read=_raise_unfitted, splits={"random": random.Random()}
+    )
     return dataclasses.replace(base, fit=partial(fit, base=base), declare=partial(declare, base=base, fit=fit))
 
 
-def undeclared(name: str, title: str) -> DatasetSpec:
-    """Return what is true of any set of one's own before it is declared."""
+def undeclared_spec(name: str, title: str) -> DatasetSpec:
+    """Return the declaration of any user's dataset before its own is read."""
     return DatasetSpec(
         name=name,
         version="1.0",
@@ -147,39 +149,39 @@ def undeclared(name: str, title: str) -> DatasetSpec:
     )
 
 
-def _unfitted(tree: Tree, what: object) -> NoReturn:
+def _raise_unfitted(tree: Tree, what: object) -> NoReturn:
     raise ValueError("a declared set is scanned and read by the pipeline that `fit` returns")
 
 
-def _shown(spec: DatasetSpec, dtype: str, sizes: set[tuple[int, int]]) -> str:
-    """Return what a sample is made of, in words, with what its values are taken for."""
+def _describe_sample(spec: DatasetSpec, dtype: str, sizes: set[tuple[int, int]]) -> str:
+    """Return the contents of a sample in words, with the units of its values."""
     size = "x".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else f"{len(sizes)} sizes"
     bands, units = len(spec.bands), few(list(dict.fromkeys(spec.units)))
-    numbers = (few([f"{value:g}" for value in dict.fromkeys(found)]) for found in (spec.scale, spec.offset))
+    numbers = (few([f"{value:g}" for value in dict.fromkeys(values)]) for values in (spec.scale, spec.offset))
     scaled = f" times {next(numbers)} plus {next(numbers)}," if spec.scale else ""
     return f"{bands} band{'s' * (bands > 1)} a sample, {size}, {dtype},{scaled} taken for {units}"
 
 
-def _is_small(tree: Tree, found: Survey) -> bool:
-    """Say whether all images together are at most HASHED bytes."""
+def _is_small(tree: Tree, survey: Survey) -> bool:
+    """Say whether all images together have at most HASHED bytes."""
     total = 0
-    for path in (path for chip in found.chips.values() for path in chip.files):
-        with suppress(BadRecord):  # which scan refuses or leaves out
+    for path in (path for chip in survey.chips.values() for path in chip.files):
+        with suppress(BadRecord):  # scan refuses it or leaves it out
             total += tree.size(path)
         if total > HASHED:
             return False
     return True
 
 
-def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:
-    """Return the one kind of all sound images, and their sizes; raise SourceError where there are several kinds."""
+def _read_heads(tree: Tree, survey: Survey) -> tuple[Kind, set[tuple[int, int]]]:
+    """Return the kind and the sizes of all valid images; raise SourceError where there are several kinds."""
     kinds: dict[Kind, str] = {}
     sizes = set()
     flaw: BadRecord | None = None
-    for chip in found.chips.values():
+    for chip in survey.chips.values():
         try:
             (count, height, width), dtype = any_format.header(tree, chip.files[0])
-        except BadRecord as error:  # which scan refuses or leaves out
+        except BadRecord as error:  # scan refuses it or leaves it out
             flaw = flaw or error
             continue
         kinds.setdefault((count, dtype), chip.files[0])
@@ -193,8 +195,10 @@ def _heads(tree: Tree, found: Survey) -> tuple[Kind, set[tuple[int, int]]]:
     return next(iter(kinds)), sizes
 
 
-def _bands(tree: Tree, declaration: Declaration, found: Survey, kind: Kind, otherwise: Unit | None) -> tuple[Band, ...]:
-    """Return the bands with what is declared of them; raise SourceError where their number is not the files'."""
+def _bands(
+    tree: Tree, declaration: Declaration, survey: Survey, kind: Kind, otherwise: Unit | None
+) -> tuple[Band, ...]:
+    """Return the bands with their declared fields; raise SourceError where their number differs from the files'."""
     (a_file, dtype), suffixes = kind, declaration.band_suffixes
     if suffixes and a_file != 1:
         raise SourceError(f"band_suffixes: expected files of one band each, found {a_file} bands in a file")
@@ -204,7 +208,7 @@ def _bands(tree: Tree, declaration: Declaration, found: Survey, kind: Kind, othe
         raise SourceError(f"bands: expected the names of {count} bands, found {few(names)}")
     units = declaration.unit or _units_by(dtype, otherwise)
     if units is None or (declaration.unit is None and (declaration.scale or declaration.offset)):
-        raise SourceError(_which_unit(tree, next(iter(found.chips.values()))))
+        raise SourceError(_ask_unit(tree, next(iter(survey.chips.values()))))
     if len(units) not in (1, count):
         raise SourceError(f"unit: expected one, or one for each of {count} bands, found {few(units)}")
     polarizations: Sequence[str] | None = declaration.polarizations
@@ -224,16 +228,16 @@ def _bands(tree: Tree, declaration: Declaration, found: Survey, kind: Kind, othe
 
 
 def _units_by(dtype: str, otherwise: Unit | None) -> tuple[Unit, ...] | None:
-    """Return the unit that a type of pixels has by itself: 8-bit pictures, and I and Q of complex numbers."""
+    """Return the unit that a pixel type implies: of 8-bit pictures, and of I and Q of complex numbers."""
     if dtype == "uint8":
         return ("8-bit",)
-    if dtype.startswith("complex"):  # the two bands that each becomes have units of their own
+    if dtype.startswith("complex"):  # the two bands made of each have their own units
         return ("DN",)
     return (otherwise,) if otherwise else None
 
 
-def _which_unit(tree: Tree, chip: Chip) -> str:
-    """Return the question for a unit that nobody said, with the values of one image as evidence."""
+def _ask_unit(tree: Tree, chip: Chip) -> str:
+    """Return the question for a missing unit, with the values of one image as evidence."""
     path = chip.files[0]
     values = Values.of(any_format.read(tree.read(path), path).image)
     shown = f" In {path} {values.sentence()}." if values else ""
@@ -242,7 +246,7 @@ def _which_unit(tree: Tree, chip: Chip) -> str:
 
 
 def _scaling(declaration: Declaration, count: int, dtype: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return scale and offset [band], both empty where none is declared; raise SourceError where they do not fit."""
+    """Return scale and offset [band], both () where none is declared; raise SourceError where their number is wrong."""
     if not (declaration.scale or declaration.offset):
         return (), ()
     if dtype.startswith("complex"):
@@ -258,11 +262,11 @@ def _scaling(declaration: Declaration, count: int, dtype: str) -> tuple[tuple[fl
 def _spec(
     base: DatasetSpec, declaration: Declaration, bands: tuple[Band, ...], classes: tuple[str, ...], dtype: str
 ) -> DatasetSpec:
-    """Return what a declaration says before any pixel is read; values that are scaled are floats."""
+    """Return the spec of a declaration, before any pixel is read; scaled values are floats."""
     scale, offset = _scaling(declaration, len(bands), dtype)
     tasks: tuple[Task, ...] = ()
-    if (told := TASKS.get(declaration.task or "none")) is not None:
-        tasks = (Task(name=told[0], kind=told[1], classes=classes),)
+    if (task := TASKS.get(declaration.task or "none")) is not None:
+        tasks = (Task(name=task[0], kind=task[1], classes=classes),)
     return dataclasses.replace(
         base,
         name=declaration.name or base.name,
@@ -283,19 +287,19 @@ def _spec(
     )
 
 
-def _splits(tree: Tree, declaration: Declaration, found: Survey) -> dict[str, SplitPolicy]:
-    """Return the splits that these data admit, the declared one first; without one, every class shared out alike."""
-    chip = next(iter(found.chips.values()))
+def _splits(tree: Tree, declaration: Declaration, survey: Survey) -> dict[str, SplitPolicy]:
+    """Return the splits that these data allow, the declared one first; by default a stratified one."""
+    chip = next(iter(survey.chips.values()))
     offered: dict[str, SplitPolicy] = {}
-    wanted = (declaration.split or "").partition(":")[0].strip()
-    if wanted in DECLARED:
-        said = (row.split for row in found.rows.values())
-        if not any(map(found.split_by_folder, found.chips) if wanted == "folders" else said):
-            raise SourceError(f"split: expected {DECLARED[wanted]}, found none")
-        offered[wanted] = by_declaration.Declared(otherwise=f"in no split of the {wanted}")
+    name_asked = (declaration.split or "").partition(":")[0].strip()
+    if name_asked in DECLARED:
+        splits_of_rows = (row.split for row in survey.rows.values())
+        if not any(map(survey.split_by_folder, survey.chips) if name_asked == "folders" else splits_of_rows):
+            raise SourceError(f"split: expected {DECLARED[name_asked]}, found none")
+        offered[name_asked] = by_declaration.Declared(otherwise=f"in no split of the {name_asked}")
     offered |= {"stratified": stratified.Stratified()} if declaration.task in TASKS else {}
     offered["random"] = random.Random()
-    if declaration.group or any(row.group for row in found.rows.values()):
+    if declaration.group or any(row.group for row in survey.rows.values()):
         offered["group"] = group.Group()
     placed = tiff.georeference(tree, chip.files[0]) if any_format.is_tiff(chip.files[0]) else (None, None)
     if None not in placed or declaration.x_column:
@@ -305,6 +309,10 @@ def _splits(tree: Tree, declaration: Declaration, found: Survey) -> dict[str, Sp
     try:
         name, policy = parse.parse(declaration.split, offered)
     except UsageError as error:
-        remedy = f". For {wanted} give {NEEDED[wanted]}" if wanted in NEEDED and wanted not in offered else ""
+        remedy = (
+            f". For {name_asked} give {NEEDED[name_asked]}"
+            if name_asked in NEEDED and name_asked not in offered
+            else ""
+        )
         raise SourceError(f"split: {error}{remedy}") from None
     return {name: policy} | {other: offered[other] for other in offered if other != name}

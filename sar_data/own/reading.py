@@ -1,4 +1,4 @@
-"""One sample of a set of one's own: its record from names, rows and headers, and its pixels."""
+"""Scan and read one sample of a user's dataset: its record from names, rows and headers, and its pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sar_data.own.classes import index_of, labels_of
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import Chip
 from sar_data.own.rows import Row, split_of, time_of
-from sar_data.own.survey import Survey, survey
+from sar_data.own.survey import Survey, survey_folder
 from sar_data.raster import any_format, tiff
 from sar_data.record import IGNORE, Date, Mask, Record, Sample, SourceFile
 from sar_data.spec import Tree
@@ -27,7 +27,7 @@ METRES_A_DEGREE = 111_320.0  # of latitude, on the mean sphere
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What scan and read need: the whole declaration, the classes, the bands of a file, whether sizes are one."""
+    """What scan and read need: the declaration, the classes, the bands of a file, and whether all sizes are equal."""
 
     declaration: Declaration
     classes: tuple[str, ...]
@@ -36,44 +36,44 @@ class Plan:
 
 
 def units_of(tree: Tree, plan: Plan) -> list[str]:
-    """Return the first file of each sample, and each row that names no image."""
-    found = survey(tree, plan.declaration)
-    return [*found.chips, *found.absent]
+    """Return the first file of each sample, and each row without an image."""
+    survey = survey_folder(tree, plan.declaration)
+    return [*survey.chips, *survey.absent]
 
 
 def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     """Yield the record of one sample, from names, rows and the heads of its files."""
-    found, said = survey(tree, plan.declaration), plan.declaration
-    if (absent := found.absent.get(unit)) is not None:
-        what = f"expected an image, found no file that {absent.image:.120} could mean"
-        raise BadRecord(unit, f"{what}: {len(found.absent):,} rows or lines name none")
-    chip, row = found.chips[unit], found.rows.get(unit)
+    survey, declaration = survey_folder(tree, plan.declaration), plan.declaration
+    if (absent := survey.absent.get(unit)) is not None:
+        message = f"expected an image, found no file that {absent.image:.120} could mean"
+        raise BadRecord(unit, f"{message}: {len(survey.absent):,} rows or lines name none")
+    chip, row = survey.chips[unit], survey.rows.get(unit)
     if chip.missing is not None:
-        lacking = sum(one.missing is not None for one in found.chips.values())
-        raise BadRecord(unit, f"expected {chip.missing} with it, found none: {_share(lacking, found)} lack a file")
+        lacking = sum(other_chip.missing is not None for other_chip in survey.chips.values())
+        raise BadRecord(unit, f"expected {chip.missing} with it, found none: {_share(lacking, survey)} lack a file")
     shape = _shape(tree, chip, plan.bands_a_file)
     place = _georeference(tree, chip)
-    labels, unused = _labels(plan, found, unit, row)
+    labels, unused = _labels(plan, survey, unit, row)
     files = [SourceFile(path, tree.size(path)) for path in chip.files]
-    if said.task == "segmentation":
-        if unit not in found.masks:
-            lacking = len(found.chips.keys() - found.masks.keys())
-            raise BadRecord(unit, f"expected a mask of the same name, found none: {_share(lacking, found)} have none")
-        files.append(SourceFile(mask := found.masks[unit], tree.size(mask)))
-    drawn = _drawn(plan, found, unit, shape)
-    if said.task == "detection":
-        labels = {"objects": tuple(sorted({thing.label for thing in drawn.objects}))}
-    crs, footprint = _footprint(said, place, shape, row)
+    if declaration.task == "segmentation":
+        if unit not in survey.masks:
+            lacking = len(survey.chips.keys() - survey.masks.keys())
+            raise BadRecord(unit, f"expected a mask of the same name, found none: {_share(lacking, survey)} have none")
+        files.append(SourceFile(mask := survey.masks[unit], tree.size(mask)))
+    annotated = _read_objects(plan, survey, unit, shape)
+    if declaration.task == "detection":
+        labels = {"objects": tuple(sorted({thing.label for thing in annotated.objects}))}
+    crs, footprint = _footprint(declaration, place, shape, row)
     yield Record(
         key=re.sub(r"[^\w-]+", "_", chip.stem).strip("_") or "_",
-        files=(*files, *drawn.files),
+        files=(*files, *annotated.files),
         labels=labels,
-        objects=drawn.objects,
-        official=_official(said, found, unit, row),
+        objects=annotated.objects,
+        official=_official(declaration, survey, unit, row),
         shape=None if plan.one_size else shape,
-        group=chip.stem.rpartition("/")[0] if said.group == "folder" else row.group if row else None,
+        group=chip.stem.rpartition("/")[0] if declaration.group == "folder" else row.group if row else None,
         time=time_of(row) if row else None,
-        dates=tuple(Date(role=suffix.strip("_-. ") or suffix) for suffix in said.frame_suffixes),
+        dates=tuple(Date(role=suffix.strip("_-. ") or suffix) for suffix in declaration.frame_suffixes),
         crs=crs,
         transform=place[1],
         footprint=footprint,
@@ -81,14 +81,14 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     )
 
 
-def _share(count: int, found: Survey) -> str:
-    return f"{count:,} of {len(found.chips):,} samples"
+def _share(count: int, survey: Survey) -> str:
+    return f"{count:,} of {len(survey.chips):,} samples"
 
 
 def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     """Return the bands as they are stored, [band, y, x] or [frame, band, y, x], and the mask where there is one."""
-    said = plan.declaration
-    frames, suffixes = len(said.frame_suffixes), len(said.band_suffixes)
+    declaration = plan.declaration
+    frames, suffixes = len(declaration.frame_suffixes), len(declaration.band_suffixes)
     count = max(frames, 1) * max(suffixes, 1)
     parts = [any_format.read(tree.read(file.path), file.path) for file in record.files[:count]]
     shapes = {part.image.shape for part in parts}
@@ -101,19 +101,19 @@ def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     missing = [n for part in parts for n in (part.nodata or (0,) * len(part.image))]
     nodata = tuple(sum(missing[band::bands]) for band in range(bands)) if any(missing) else ()
     mask = None
-    if said.task == "segmentation":
+    if declaration.task == "segmentation":
         mask = _mask(tree, record.files[count].path, plan)
     return Sample(image=image, mask=mask, nodata=nodata, fallbacks=sum(part.fallbacks for part in parts))
 
 
-def _drawn(plan: Plan, found: Survey, unit: str, shape: tuple[int, int]) -> ImageObjects:
-    """Return the objects of a sample, and the files that say so; none where there are no boxes."""
-    if found.boxes is None:
+def _read_objects(plan: Plan, survey: Survey, unit: str, shape: tuple[int, int]) -> ImageObjects:
+    """Return the objects of a sample, and the files that contain them; none without boxes."""
+    if survey.boxes is None:
         return ImageObjects((), ())
-    annotated = next((path for path in found.chips[unit].files if path in found.boxes.pictures), None)
+    annotated = next((path for path in survey.chips[unit].files if path in survey.boxes.pictures), None)
     if annotated is None:
         raise BadRecord(unit, "expected an image that the boxes can be of, found one of another ending")
-    return found.boxes.read_objects(annotated, shape, [name.lower() for name in plan.classes])
+    return survey.boxes.read_objects(annotated, shape, [name.lower() for name in plan.classes])
 
 
 def _shape(tree: Tree, chip: Chip, bands: int) -> tuple[int, int]:
@@ -132,7 +132,7 @@ def _shape(tree: Tree, chip: Chip, bands: int) -> tuple[int, int]:
 
 
 def _georeference(tree: Tree, chip: Chip) -> Place:
-    """Return (crs, transform) of the files; raise BadRecord where they are of different places."""
+    """Return (crs, transform) of the files; raise BadRecord where they differ."""
     places = {path: tiff.georeference(tree, path) for path in chip.files if any_format.is_tiff(path)}
     if len(set(places.values())) > 1:
         path = next(path for path, place in places.items() if place != places[chip.files[0]])
@@ -140,12 +140,12 @@ def _georeference(tree: Tree, chip: Chip) -> Place:
     return next(iter(places.values()), (None, None))
 
 
-def _labels(plan: Plan, found: Survey, unit: str, row: Row | None) -> tuple[dict[str, tuple[int, ...]], str | None]:
-    """Return the labels of the task, and why a sample without any is unused."""
+def _labels(plan: Plan, survey: Survey, unit: str, row: Row | None) -> tuple[dict[str, tuple[int, ...]], str | None]:
+    """Return the labels of the task, and the reason why a sample without any is unused."""
     task = plan.declaration.task
     if task not in ("classification", "multilabel"):
         return ({"mask": ()} if task == "segmentation" else {}), None
-    words = labels_of(plan.declaration, found, unit)
+    words = labels_of(plan.declaration, survey, unit)
     where = unit if row is None else row.where
     indices = []
     for word in words:
@@ -161,16 +161,16 @@ def _labels(plan: Plan, found: Survey, unit: str, row: Row | None) -> tuple[dict
     return {"labels": tuple(sorted(set(indices)))}, None if row is not None or indices else "without a row"
 
 
-def _official(said: Declaration, found: Survey, unit: str, row: Row | None) -> str | None:
-    """Return the split that the data declare, by the way that the declaration names."""
-    way = (said.split or "").partition(":")[0]
+def _official(declaration: Declaration, survey: Survey, unit: str, row: Row | None) -> str | None:
+    """Return the split that the data declare, in the way that the declaration names."""
+    way = (declaration.split or "").partition(":")[0]
     if way == "folders":
-        return found.split_by_folder(unit)
+        return survey.split_by_folder(unit)
     return split_of(row) if row is not None and way in ("lists", "column") else None
 
 
 def footprint_of(place: Place, shape: tuple[int, int]) -> Footprint | None:
-    """Return (min x, min y, max x, max y) of an image of (height, width), None where it has no place."""
+    """Return (min x, min y, max x, max y) of an image of (height, width), None without a georeference."""
     crs, transform = place
     if crs is None or transform is None:
         return None
@@ -181,25 +181,25 @@ def footprint_of(place: Place, shape: tuple[int, int]) -> Footprint | None:
 
 
 def _footprint(
-    said: Declaration, place: Place, shape: tuple[int, int], row: Row | None
+    declaration: Declaration, place: Place, shape: tuple[int, int], row: Row | None
 ) -> tuple[str | None, Footprint | None]:
-    """Return crs and footprint: of the file's own georeference, else around the coordinates of the row."""
+    """Return crs and footprint: from the georeference of the file, else around the coordinates of the row."""
     crs, height, width = place[0], *shape
     if (own := footprint_of(place, shape)) is not None:
         return crs, own
-    if row is None or row.x is None or row.y is None or said.x_column is None:
+    if row is None or row.x is None or row.y is None or declaration.x_column is None:
         return crs, None
     try:
         x, y = float(row.x), float(row.y)
     except ValueError:
         raise BadRecord(row.where, f"expected coordinates, found {row.x[:20]!r} and {row.y[:20]!r}") from None
-    if said.pixel_size_m is None:
+    if declaration.pixel_size_m is None:
         raise SourceError(
-            f"pixel_size_m: expected the size of a pixel in metres, for a footprint around {said.x_column} and "
-            f"{said.y_column}, found none: give `pixel_size_m=…`"
+            f"pixel_size_m: expected the size of a pixel in metres, for a footprint around {declaration.x_column} and "
+            f"{declaration.y_column}, found none: give `pixel_size_m=…`"
         )
-    crs = said.crs or "EPSG:4326"
-    across, down = width * said.pixel_size_m / 2, height * said.pixel_size_m / 2
+    crs = declaration.crs or "EPSG:4326"
+    across, down = width * declaration.pixel_size_m / 2, height * declaration.pixel_size_m / 2
     if crs == "EPSG:4326":
         if not (-180 <= x <= 180 and -90 < y < 90):
             raise BadRecord(
@@ -212,7 +212,7 @@ def _footprint(
 
 
 def _mask(tree: Tree, path: str, plan: Plan) -> Mask:
-    """Return the class of each pixel; raise BadRecord for a value that is no class and not 255."""
+    """Return the class of each pixel; raise BadRecord for a value that is neither a class nor 255."""
     image = any_format.codes(tree.read(path), path)
     if len(image) != 1 or image.dtype.kind not in "iub":
         raise BadRecord(path, f"expected a mask of one band of whole numbers, found {len(image)} of {image.dtype}")
@@ -220,9 +220,9 @@ def _mask(tree: Tree, path: str, plan: Plan) -> Mask:
     mask = np.full(image.shape[1:], IGNORE, np.uint8)
     for index, value in enumerate(values):
         mask[image[0] == value] = index
-    others = set(np.unique(image[0][mask == IGNORE]).tolist()) - {*values, IGNORE}
-    if others:
+    strange = set(np.unique(image[0][mask == IGNORE]).tolist()) - {*values, IGNORE}
+    if strange:
         raise BadRecord(
-            path, f"expected mask values {few(values)} or {IGNORE}, found {few(sorted(others))}: give `mask_values=…`"
+            path, f"expected mask values {few(values)} or {IGNORE}, found {few(sorted(strange))}: give `mask_values=…`"
         )
     return mask

@@ -1,4 +1,4 @@
-"""What tables and lists say of images: a row an image, with or without a heading, as text or as Parquet."""
+"""Read tables and lists of images: one row per image, with or without a heading, as text or as Parquet."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ WORDS = {
     "x": "lon lng longitude center_lon x easting",
     "y": "lat latitude center_lat y northing",
 }
-"""Role of a column → what it is called, the likeliest first."""
+"""Role of a column → its usual names, the most likely first."""
 _TURNED = re.compile(rf"(\w+)[\s,;|]+(\S*/\S*|\S+(?:{'|'.join(map(re.escape, ENDINGS))}))", re.I)  # a label and a path
 FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one row or line says; `where` names it. What it does not say is None."""
+    """One row or line; `where` is its place in the file. Missing values are None."""
 
     image: str
     where: str
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The declared columns: `roles` has that of each role, `flags` those of 0 and 1 with the class that each means."""
+    """The declared columns: `roles` maps roles to columns, `flags` maps columns of 0 and 1 to classes."""
 
     roles: Mapping[str, str | None] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -62,75 +62,82 @@ class Columns:
         return [*filter(None, self.roles.values()), *self.flags]
 
 
-class Told(NamedTuple):
-    """What a table or a list says: its rows, and role → column, empty where it has no heading."""
+class TableRows(NamedTuple):
+    """A table or a list: its rows, and role → column, empty without a heading."""
 
     rows: list[Row]
     heading: Mapping[str, str]
 
 
 def columns_of(heading: Collection[str], declared: Columns) -> dict[str, str]:
-    """Return role → column: the declared ones, for the others the likeliest name."""
-    spelled = {_spelled(name): name for name in reversed(list(heading))}
-    taken = set(declared.names)
-    found = {role: column for role, column in declared.roles.items() if column}
+    """Return role → column: the declared ones, else those with the most likely name."""
+    spelled = {_normalize(name): name for name in reversed(list(heading))}
+    used = set(declared.names)
+    columns = {role: column for role, column in declared.roles.items() if column}
     for role, words in WORDS.items():
-        guess = next((spelled[word] for word in words.split() if spelled.get(word, "") not in ("", *taken)), None)
+        guess = next((spelled[word] for word in words.split() if spelled.get(word, "") not in ("", *used)), None)
         if role == "label" and (declared.flags or ("x" in spelled and guess == spelled.get("y"))):
-            continue  # said by other columns, or a coordinate
-        if role not in found and guess is not None:
-            found[role] = guess
-            taken.add(guess)
-    return found
+            continue  # given by other columns, or a coordinate
+        if role not in columns and guess is not None:
+            columns[role] = guess
+            used.add(guess)
+    return columns
 
 
-def _spelled(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"\W+", "_", name.strip().lower())
 
 
 def flags_of(tree: Tree, path: str) -> list[str]:
-    """Return the columns of a table with 0 or 1 in every row, not always 1, which are called neither roles nor splits.
+    """Return the columns of a table with 0 or 1 in every row, not always 1, whose names are neither roles nor splits.
 
-    Such columns say of classes whether an image has them. Raises BadRecord or SourceError where it is no table.
+    Such columns say whether an image has a class. Raises BadRecord or SourceError where it is no table.
     """
     data = tree.read(path)
     if path.lower().endswith(".parquet"):
-        with _explained(path):
+        with _explain_errors(path):
             schema = pq.read_schema(pa.BufferReader(data))
             names = [
-                one.name for one in schema if pa.types.is_primitive(one.type) and not pa.types.is_temporal(one.type)
+                column.name
+                for column in schema
+                if pa.types.is_primitive(column.type) and not pa.types.is_temporal(column.type)
             ]
             check_size(pa.BufferReader(data), len(data), names)
             columns = pq.read_table(pa.BufferReader(data), columns=names).to_pydict()
     else:
         rows = read_table(path, data, [])
         columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
-    known = {word for words in WORDS.values() for word in words.split()}
-    found = []
+    role_words = {word for words in WORDS.values() for word in words.split()}
+    flags = []
     for name, values in columns.items():
-        said = {FLAGS.get(str(value).lower()) for value in values}
-        words = set(_spelled(name).split("_"))
-        if said <= {True, False} and False in said and _spelled(name) not in known and not words & SPLITS.keys():
-            found.append(name)
-    return found
+        truths = {FLAGS.get(str(value).lower()) for value in values}
+        words = set(_normalize(name).split("_"))
+        if (
+            truths <= {True, False}
+            and False in truths
+            and _normalize(name) not in role_words
+            and not words & SPLITS.keys()
+        ):
+            flags.append(name)
+    return flags
 
 
-def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str], bool]) -> Told:
-    """Return what a table or a list says; `is_known` says of a name whether it means an image.
+def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str], bool]) -> TableRows:
+    """Return the rows of a table or a list; `is_known` says whether a name means an image.
 
-    Raises BadRecord or SourceError, naming file and line, where it is none, and where a declared column lacks.
+    Raises BadRecord or SourceError, with file and line, for another file, and where a declared column is missing.
     """
     if path.lower().endswith(".parquet"):
-        return _of_parquet(path, tree.read(path), declared)
+        return _read_parquet(path, tree.read(path), declared)
     numbered = enumerate(decoded(tree.read(path)).splitlines(), 1)
     lines = [(number, line) for number, line in numbered if line.strip() and (line[0] != "#" or is_known(line))]
     if not lines:
-        return Told([], {})
+        return TableRows([], {})
     cells = _cells(lines[0][1])
     heading = columns_of(cells, declared)
     if declared.names or ("image" in heading and not any(map(is_known, cells))):
-        return Told(_of_table(path, lines, heading, declared), heading)
-    return Told(_of_lines(path, lines, is_known), {})
+        return TableRows(_read_text_table(path, lines, heading, declared), heading)
+    return TableRows(_read_lines(path, lines, is_known), {})
 
 
 def _cells(line: str) -> list[str]:
@@ -138,9 +145,11 @@ def _cells(line: str) -> list[str]:
     return [cell.strip().strip("\"'") for cell in (line.split(separator) if separator in line else line.split())]
 
 
-def _of_table(path: str, lines: list[tuple[int, str]], heading: Mapping[str, str], declared: Columns) -> list[Row]:
+def _read_text_table(
+    path: str, lines: list[tuple[int, str]], heading: Mapping[str, str], declared: Columns
+) -> list[Row]:
     _check_columns(path, _cells(lines[0][1]), heading, declared)
-    if not any(separator in lines[0][1] for separator in SEPARATORS):  # parted by blanks
+    if not any(separator in lines[0][1] for separator in SEPARATORS):  # separated by blanks
         names = lines[0][1].split()
         parted = [(number, line.split()) for number, line in lines[1:]]
         if wrong := next((number for number, cells in parted if len(cells) != len(names)), None):
@@ -152,26 +161,26 @@ def _of_table(path: str, lines: list[tuple[int, str]], heading: Mapping[str, str
     return [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
 
 
-def _of_parquet(path: str, data: bytes, declared: Columns) -> Told:
-    with _explained(path):
+def _read_parquet(path: str, data: bytes, declared: Columns) -> TableRows:
+    with _explain_errors(path):
         schema = pq.read_schema(pa.BufferReader(data))
         heading = columns_of(schema.names, declared)
         _check_columns(path, schema.names, heading, declared)
         names = [*heading.values(), *declared.flags]
         check_size(pa.BufferReader(data), len(data), names)
         rows = pq.read_table(pa.BufferReader(data), columns=names).to_pylist()
-        read = [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
-    return Told(read, heading)
+        parsed = [_row(row, heading, declared.flags, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+    return TableRows(parsed, heading)
 
 
 @contextmanager
-def _explained(path: str) -> Iterator[None]:
-    """Turn what a Parquet reader says of a file that is none into SourceError, naming the file."""
+def _explain_errors(path: str) -> Iterator[None]:
+    """Turn the errors of a Parquet reader into SourceError with the file's name."""
     try:
         yield
     except SarDataError:
         raise
-    # Times that Python has no date for are arithmetic, time zones that it does not know look-ups.
+    # Times beyond Python's dates raise ArithmeticError, unknown time zones LookupError.
     except (pa.ArrowException, ArithmeticError, LookupError, OSError, ValueError) as error:
         raise SourceError(f"{path}: expected a Parquet table, found none that can be read: {error}"[:400]) from None
 
@@ -204,20 +213,20 @@ def _text(value: Any) -> str | None:
 
 
 def _labels(value: Any) -> tuple[str, ...]:
-    """Return the labels of a cell: one, several parted by ; or |, or those of a list."""
+    """Return the labels of a cell: one, several separated by ; or |, or those of a list."""
     if isinstance(value, (list, tuple)):
-        return tuple(str(one).strip() for one in value)
+        return tuple(str(label).strip() for label in value)
     text = _text(value)
     return () if text is None else tuple(word.strip() for word in text.replace("|", ";").split(";") if word.strip())
 
 
-def _of_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:
+def _read_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:
     """Return the rows of a list without a heading: `path label`, a path alone, or `label path` in every line."""
     rows = []
     matches = [_TURNED.fullmatch(line.strip()) for _, line in lines]
     turned = [match.groups() for match in matches if match and is_known(match[2])]
     words = {label for label, _ in turned}
-    # A word that all lines begin with may be a part of the folder's name.
+    # A word that begins all lines may be a part of the folder's name.
     label_first = len(turned) == len(lines) and (len(words) > 1 or all(map(str.isdecimal, words)))
     for (number, line), match in zip(lines, matches, strict=True):
         where, text = f"{path}, line {number}", line.strip().strip("\"'")
@@ -225,8 +234,8 @@ def _of_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str],
         if label_first and match:
             label, name = match.groups()
         elif not is_known(text):
-            name, label = _parted(text)
-        if not name:  # one word that means no image
+            name, label = _split_line(text)
+        if not name:  # a single word that means no image
             name = label
             label = ""
         rows.append(Row(image=name.strip("\"'"), where=where, labels=(label.strip("\"'"),) if label else None))
@@ -237,14 +246,14 @@ def _of_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str],
     return rows
 
 
-def _parted(text: str) -> tuple[str, str]:
-    """Return what stands before the last blanks and separators of a line, and the word behind them."""
+def _split_line(text: str) -> tuple[str, str]:
+    """Return the text before the last blanks and separators of a line, and the word after them."""
     match = re.match(r"(.*?[^\s,;|])[\s,;|]+([^\s,;|]+)$", text)
     return (match[1], match[2]) if match else ("", text)
 
 
 def split_of(row: Row) -> str | None:
-    """Return the split that a row says, None where it says none; raise BadRecord for a word that is none."""
+    """Return the split of a row, None where it has none; raise BadRecord for another word."""
     if row.split is None:
         return None
     if (split := SPLITS.get(row.split.lower())) is None:
@@ -253,7 +262,7 @@ def split_of(row: Row) -> str | None:
 
 
 def time_of(row: Row) -> datetime | None:
-    """Return the time of a row, UTC where it names no zone; raise BadRecord where its date is not ISO 8601."""
+    """Return the time of a row, UTC without a zone; raise BadRecord where its date is not ISO 8601."""
     if row.date is None:
         return None
     try:

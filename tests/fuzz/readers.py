@@ -294,7 +294,7 @@ def read_rows_of_parquet(data: bytes) -> None:
 
 
 def read_declaration(data: bytes) -> None:
-    declaration.declared(Memory({"dataset.toml": data}))
+    declaration.read_declaration(Memory({"dataset.toml": data}))
 
 
 def parquet_bytes() -> bytes:

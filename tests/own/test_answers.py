@@ -15,8 +15,8 @@ import sar_data
 from pipelines.custom import PIPELINE
 from sar_data.cli import main
 from sar_data.errors import BuildError, SarDataError, UsageError
-from sar_data.own.begin import begin, text_of
 from sar_data.own.pipeline import fit
+from sar_data.own.template import declaration_text, init_declaration
 from sar_data.sources.tree import Folder
 from tests.own.trees import SIDE, png, tif, values
 
@@ -96,7 +96,7 @@ def test_info_of_a_set_of_ones_own_says_what_a_declaration_gives() -> None:
 def test_a_folder_too_high_is_asked_about(tmp_path: Path) -> None:
     tif(tmp_path / "sar/0.tif", values(0))
     png(tmp_path / "pictures/0.png")
-    text = " ".join(text_of(Folder.at(tmp_path), "x").split("\n# "))
+    text = " ".join(declaration_text(Folder.at(tmp_path), "x").split("\n# "))
     assert "ASK which folder is the set, for images differ: " in text
     assert "2 bands of float32 in sar" in text
     assert "1 band of uint8 in pictures" in text
@@ -105,6 +105,6 @@ def test_a_folder_too_high_is_asked_about(tmp_path: Path) -> None:
 def test_a_folder_too_low_is_asked_about(tmp_path: Path) -> None:
     for name in ("field", "water"):
         png(tmp_path / f"raw/{name}/0.png")
-    text = " ".join(begin(tmp_path / "raw/field").read_text().split("\n# "))
+    text = " ".join(init_declaration(tmp_path / "raw/field").read_text().split("\n# "))
     assert "ASK whether the folder above is the set, and its folders are classes: images lie in field, water." in text
-    assert "ASK whether the folder above" not in begin(tmp_path / "raw").read_text()
+    assert "ASK whether the folder above" not in init_declaration(tmp_path / "raw").read_text()

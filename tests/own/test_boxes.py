@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.custom import PIPELINE
-from sar_data.own.begin import text_of
 from sar_data.own.pipeline import fit
+from sar_data.own.template import declaration_text
 from sar_data.sources.tree import Folder
 from tests.own.trees import SIDE, png
 
@@ -64,7 +64,7 @@ def test_masks_beside_images_with_boxes_are_no_images(tmp_path: Path, kind: str,
     if kind == "COCO":
         (tmp_path / "boxes.json").write_text(coco({f"{i}.png": 1 for i in range(4)}))
     assert counts(tmp_path) == {f"images/{i}.png": 1 for i in range(4)}
-    text = " ".join(text_of(Folder.at(tmp_path), "ships").split("\n# "))
+    text = " ".join(declaration_text(Folder.at(tmp_path), "ships").split("\n# "))
     assert 'task = "detection"' in text
     assert "4 images, PNG" in text
     assert "left out beside boxes" in text

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from pipelines.custom import PIPELINE
 from pipelines.synth import custom
 from sar_data.errors import SarDataError
-from sar_data.own.begin import text_of
-from sar_data.own.declaration import Declaration, declared
+from sar_data.own.declaration import Declaration, read_declaration
 from sar_data.own.fields import FIELDS, SEVERAL
 from sar_data.own.pipeline import fit
+from sar_data.own.template import declaration_text
 from sar_data.synth import png
 from tests.fuzz.memory import Memory
 from tests.fuzz.mutants import mutated
@@ -42,7 +42,7 @@ def test_what_init_writes_is_a_sound_declaration(paths: Any, table: Any, title: 
     files = {"/".join([*folders, stem + ending]): PICTURES[i % 3] for i, (folders, stem, ending) in enumerate(paths)}
     files |= {title: "\n".join(",".join(row) for row in table).encode()}
     try:
-        text = text_of(Memory(files), "x" + "".join(filter(str.isalnum, name)))
+        text = declaration_text(Memory(files), "x" + "".join(filter(str.isalnum, name)))
     except SarDataError:  # lists that contradict each other, say
         return
     said = tomllib.loads(text)
@@ -111,7 +111,7 @@ def test_bytes_that_are_lost_or_changed_end_in_a_sentence_that_names_the_documen
     refused = 0
     for number in range(400):
         data = mutated(custom.DECLARATION.encode(), random.Random(number))
-        said = sentence(lambda data=data: declared(tree(data)))  # type: ignore[misc]
+        said = sentence(lambda data=data: read_declaration(tree(data)))  # type: ignore[misc]
         refused += bool(said)
         assert said.startswith("dataset.toml: ") or not said
         assert len(said) < 600
@@ -132,4 +132,4 @@ def test_a_folder_that_is_no_utf_8_is_declared(tmp_path: Path) -> None:
         file.write(PICTURES[0])
     from sar_data.sources.tree import Folder
 
-    assert tomllib.loads(text_of(Folder.at(tmp_path), "x"))["task"] == "none"
+    assert tomllib.loads(declaration_text(Folder.at(tmp_path), "x"))["task"] == "none"

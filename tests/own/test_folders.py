@@ -17,8 +17,8 @@ from pipelines.custom import PIPELINE
 from pipelines.path_label import PIPELINE as LISTS
 from sar_data import synth
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
-from sar_data.own.begin import text_of
 from sar_data.own.pipeline import fit
+from sar_data.own.template import declaration_text
 from sar_data.raster import image
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
@@ -242,7 +242,7 @@ def test_coordinates_beside_a_georeference_are_left_out_and_said_so(tmp_path: Pa
 
 def test_init_says_what_each_column_is_used_for(tmp_path: Path) -> None:
     rows(tmp_path, "file;class;acquired;lon;lat\n0;a;2024-05-01;1;2\n1;b;2024-05-02;1;2\n2;a;2024-05-03;1;2\n")
-    text = text_of(Folder.at(tmp_path), "x")
+    text = declaration_text(Folder.at(tmp_path), "x")
     assert "# Columns: file is the image, class is the label, acquired is the time." in text
 
 
@@ -316,7 +316,7 @@ def test_masks_in_a_folder_of_their_own_may_have_a_suffix(tmp_path: Path, form: 
         tif(tmp_path / form.format(kind="images", split=split, name=f"c{i}.tif"), values(i))
         mask = np.full((1, 16, 16), i % 3, np.uint8)
         tif(tmp_path / form.format(kind="masks", split=split, name=f"c{i}_mask.tif"), mask)
-    text = text_of(Folder.at(tmp_path), "x")
+    text = declaration_text(Folder.at(tmp_path), "x")
     assert {"masks", "mask_suffix"} <= tomllib.loads(text).keys()
     assert "6 masks of 6 samples; values 0 in 33.3 %, 1 in 33.3 %, 2 in 33.3 % of the pixels" in text
     found, records = fitted(tmp_path, unit="power", classes=["a", "b", "c"])
@@ -356,7 +356,7 @@ def test_a_folder_of_masks_is_never_a_class(tmp_path: Path, task: str | None) ->
         png(tmp_path / f"masks/other{i}.png", i)
     with pytest.raises(SourceError, match=r"task: .*masks looks like a folder of masks.*give `masks=…`"):
         fitted(tmp_path, task=task)
-    text = text_of(Folder.at(tmp_path), "x")
+    text = declaration_text(Folder.at(tmp_path), "x")
     assert "# ASK the task" in text
     assert not {"task", "labels", "classes"} & tomllib.loads(text).keys()
     found, _ = fitted(tmp_path, labels="folders", task="classification")
@@ -411,7 +411,7 @@ def test_a_guessed_date_that_is_none_is_left_out_and_a_declared_one_stops(tmp_pa
         "left out: the column of dates: meta.csv, row 2: expected a date as ISO 8601 writes it, found '31/05/2024'"
         in said
     )
-    assert "# Left out: the column of dates: meta.csv, row 2" in text_of(Folder.at(tmp_path), "dates")
+    assert "# Left out: the column of dates: meta.csv, row 2" in declaration_text(Folder.at(tmp_path), "dates")
     _, records = fitted(tmp_path)
     assert [record.time for record in records.values()] == [None] * 3
     with pytest.raises(BadRecord, match=r"meta\.csv, row 2: expected a date as ISO 8601 writes it"):
@@ -547,7 +547,7 @@ def test_columns_of_0_and_1_are_classes(tmp_path: Path, kind: str, one: tuple[st
     found, records = fitted(tmp_path)
     assert (found.spec.tasks[0].kind, found.spec.tasks[0].classes) == ("multilabel", ("Water", "Arable land", "Snow"))
     assert [record.labels["labels"] for record in records.values()] == [(0,), (1,), (0, 1), (), (), (1,)]
-    text = text_of(Folder.at(tmp_path), "flags")
+    text = declaration_text(Folder.at(tmp_path), "flags")
     said = tomllib.loads(text)
     assert (said["label_columns"], said["task"]) == (["Water", "Arable land", "Snow"], "multilabel")
     assert "a class a column of 0 and 1: Water, Arable land, Snow" in " ".join(text.split("\n# "))

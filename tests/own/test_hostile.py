@@ -18,11 +18,11 @@ import pytest
 from pipelines.custom import PIPELINE
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.labels import boxes, discovery, lists
-from sar_data.own.begin import text_of
-from sar_data.own.declaration import declared
+from sar_data.own.declaration import read_declaration
 from sar_data.own.images import Names, walk
 from sar_data.own.pipeline import fit
 from sar_data.own.rows import Columns, Row, read_rows, time_of
+from sar_data.own.template import declaration_text
 from sar_data.record import Record
 from sar_data.sealed.index_bounds import record_flaw
 from sar_data.sources.tree import Folder
@@ -47,7 +47,7 @@ def test_a_pipe_in_the_place_of_a_file_hangs_nobody(tmp_path: Path, name: str) -
     with pytest.raises(BadRecord, match="expected a file, found a folder, a pipe or a device"):
         tree.read(name)
     with suppress(SarDataError):
-        text_of(tree, "x")
+        declaration_text(tree, "x")
 
 
 def test_links_that_lead_above_themselves_are_no_folders(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_digits_without_end_are_no_number(tmp_path: Path) -> None:
     path = trees.tif(tmp_path / "a.tif", trees.values(0))
     with path.open("ab") as file:
         file.write(b'sample="%s" role="description">x<' % (b"1" * 5000))
-    assert "task" in text_of(Folder.at(tmp_path), "x")
+    assert "task" in declaration_text(Folder.at(tmp_path), "x")
     labels = {f"{name}.txt": b"1" * 5000 + b" 0.5 0.5 0.1 0.1" for name in "ab"}
-    assert "boxes" in text_of(Memory(PICTURES | labels), "x")
+    assert "boxes" in declaration_text(Memory(PICTURES | labels), "x")
 
 
 def test_numbers_of_classes_are_sorted_by_size_and_words_as_text() -> None:
@@ -116,12 +116,12 @@ TOO_MUCH: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("reason", TOO_MUCH)
 def test_a_declaration_that_asks_for_too_much_is_refused(reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
-        declared(Memory({"dataset.toml": TOO_MUCH[reason]().encode()}))
+        read_declaration(Memory({"dataset.toml": TOO_MUCH[reason]().encode()}))
 
 
 def test_dots_in_text_and_comments_are_no_keys() -> None:
     text = f"# {'.' * 100}\ntitle = '{'.' * 100}'\ncitation = \"{'.' * 100}\"\n"
-    assert declared(Memory({"dataset.toml": text.encode()}))[0].title == "." * 100
+    assert read_declaration(Memory({"dataset.toml": text.encode()}))[0].title == "." * 100
 
 
 @pytest.mark.parametrize("date", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])

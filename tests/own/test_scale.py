@@ -14,7 +14,7 @@ import sar_data
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.errors import SarDataError
-from sar_data.own.begin import text_of
+from sar_data.own.template import declaration_text
 from sar_data.sealed.opened import Build
 from sar_data.sources.tree import Folder
 from tests.own.trees import tif, values
@@ -82,7 +82,7 @@ def test_power_without_its_scale_is_called_implausible(tmp_path: Path) -> None:
 
 def test_a_scale_that_files_note_is_asked_about_and_never_applied_in_silence(tmp_path: Path) -> None:
     source = raw(tmp_path, (1e-4, 2e-4))
-    text = text_of(Folder.at(source), "x")
+    text = declaration_text(Folder.at(source), "x")
     assert "# scale = [0.0001, 0.0002]" in text
     assert "half of them below 0.0" in text
     assert "scale" not in tomllib.loads(text)
@@ -105,7 +105,7 @@ def test_files_of_several_scales_are_named(tmp_path: Path) -> None:
     heard: list[str] = []
     made(tmp_path / "raw", heard)
     assert "warning: scale: the files note several scales, and none is applied: write all of them with one" in heard
-    assert "some of the files note a scale" in text_of(Folder.at(tmp_path / "raw"), "x")
+    assert "some of the files note a scale" in declaration_text(Folder.at(tmp_path / "raw"), "x")
 
 
 @pytest.mark.parametrize(

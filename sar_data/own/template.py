@@ -1,4 +1,4 @@
-"""Begin a declaration: look at a folder and write what is seen, what is guessed with its evidence, what is asked."""
+"""Write a first declaration for a folder: what its files show, guesses with their evidence, and questions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from sar_data.errors import SarDataError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.classes import classes_of
-from sar_data.own.declaration import NAME, Declaration, declared
-from sar_data.own.evidence import Evidence, class_values, evidence_of, spread
-from sar_data.own.guess import POLARIZATIONS, completed, is_open
+from sar_data.own.declaration import NAME, Declaration, read_declaration
+from sar_data.own.evidence import Evidence, class_values, evidence_of, spaced_sample
+from sar_data.own.guess import POLARIZATIONS, complete_declaration, is_open
 from sar_data.own.images import is_image
-from sar_data.own.survey import Survey, boxes_of, paths_of, survey
+from sar_data.own.survey import Survey, boxes_of, paths_of, survey_folder
 from sar_data.raster import any_format
 from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
@@ -29,14 +29,14 @@ from sar_data.split.missing_classes import find_better_split
 
 UNITS = "dB, power, amplitude, DN (no radiometric meaning), 8-bit (a stretched picture) or phase"
 LINE = 118
-LOOKED_AT = 200  # files whose kind is asked for, and entries of a folder beside
-LEAST_ZEROS = 0.001  # share of zeros that is worth a question
+MAX_SAMPLED = 200  # files whose header is read, and entries of a sibling folder
+MIN_ZEROS = 0.001  # share of zeros that is worth a question
 
 
-def begin(folder: Path, taken: Collection[str] = ()) -> Path:
-    """Write dataset.toml into a folder and return its path; `taken` are names that other datasets have.
+def init_declaration(folder: Path, names_used: Collection[str] = ()) -> Path:
+    """Write dataset.toml into a folder and return its path; `names_used` are the names of other datasets.
 
-    Raises UsageError where one lies there, since nothing is ever overwritten, and SourceError for a folder without
+    Raises UsageError where the file exists, because nothing is overwritten, and SourceError for a folder without
     images.
     """
     path = folder / NAME
@@ -46,7 +46,7 @@ def begin(folder: Path, taken: Collection[str] = ()) -> Path:
             f"{path}: expected none, found one: it is never overwritten. Complete it, then build the folder"
         )
     name = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:60] or "images"
-    text = text_of(tree, f"my-{name}" if name in taken else name, _beside(folder.absolute()))
+    text = declaration_text(tree, f"my-{name}" if name in names_used else name, _sibling_folders(folder.absolute()))
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -55,77 +55,77 @@ def begin(folder: Path, taken: Collection[str] = ()) -> Path:
     return path
 
 
-def _beside(folder: Path) -> list[str]:
-    """Return the folders beside one of images that hold images, too, as those of other classes do."""
+def _sibling_folders(folder: Path) -> list[str]:
+    """Return the sibling folders that contain images like this one, as class folders do."""
     try:
         beside = sorted(path for path in folder.parent.iterdir() if path.is_dir() and path.name[0] != ".")
         return [path.name for path in beside if _holds_images(path)] if _holds_images(folder) else []
-    except OSError:  # what lies around a folder may be anything
+    except OSError:  # siblings may be anything
         return []
 
 
 def _holds_images(folder: Path) -> bool:
     with os.scandir(folder) as entries:
-        return any(is_image(entry.name) for entry in islice(entries, LOOKED_AT))
+        return any(is_image(entry.name) for entry in islice(entries, MAX_SAMPLED))
 
 
-def text_of(tree: Tree, name: str, beside: Sequence[str] = ()) -> str:
-    """Return the declaration that a tree suggests, as TOML with comments; raise SourceError where no images lie.
+def declaration_text(tree: Tree, name: str, beside: Sequence[str] = ()) -> str:
+    """Return the declaration that a tree suggests, as TOML with comments; raise SourceError without images.
 
-    `beside` are folders of images that lie where the tree does.
+    `beside` are sibling folders with images.
     """
     paths_of.cache_clear()
-    survey.cache_clear()
+    survey_folder.cache_clear()
     boxes_of.cache_clear()
-    said, _ = declared(tree, {"name": name})
-    declaration, guessed = completed(tree, said)
-    found = survey(tree, declaration)
-    if not found.chips:
+    declared_fields, _ = read_declaration(tree, {"name": name})
+    declaration, guessed = complete_declaration(tree, declared_fields)
+    survey = survey_folder(tree, declaration)
+    if not survey.chips:
         raise SourceError("expected images (GeoTIFF, PNG, JPEG or npy), found none: nothing to declare")
-    seen = evidence_of(tree, declaration, found)
+    evidence = evidence_of(tree, declaration, survey)
     lines = [
         f"# {NAME}: what this folder is. `sar-data init` began it. Complete it, then `sar-data build` this folder.",
         "# Lines that begin with ASK wait for your answer: take the # away and say what is true.",
         "",
-        *_seen(tree, found, seen),
-        *_one_set(tree, found, beside),
+        *_describe_files(tree, survey, evidence),
+        *_ask_folder(tree, survey, beside),
         "",
         f"name = {_toml(declaration.name)}  # builds lie below OUT/NAME",
         '# title = ""',
         '# licence = "your own"',
         '# citation = "none"',
         "",
-        *_bands(declaration, seen),
+        *_bands(declaration, evidence),
         "",
-        *_labels(tree, declaration, found, seen, guessed),
+        *_labels(tree, declaration, survey, evidence, guessed),
         "",
-        *_split(declaration, found, seen),
+        *_split(declaration, survey, evidence),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: object) -> str:
-    """Return a value as TOML writes it, which for text, numbers and lists of them is as JSON does."""
+    """Return a value in TOML, which for text, numbers and their lists equals JSON."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml, value))}]"
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return text.encode("utf-8", "replace").decode()  # a name that is no Unicode
+    return text.encode("utf-8", "replace").decode()  # for names that are not Unicode
 
 
 def _line(field: str, value: object, comment: str = "") -> str:
-    """Return a line that gives a field its value; a question where a name on the disk is one that no field can have."""
+    """Return the line of a field; a question where a name on the disk has characters that no field allows."""
     if isinstance(value, tuple):
         value = list(value)
     line = f"{field} = {_toml(value)}"
     try:
-        declared(None, tomllib.loads(line))
+        read_declaration(None, tomllib.loads(line))
     except (UsageError, SourceError, tomllib.TOMLDecodeError):
         return f"# ASK {field}: names with characters that no name here can have were found; rename them."
     return f"{line}  # {comment}" if comment else line
 
 
 def _comment(text: str, mark: str = "# ") -> list[str]:
-    """Return a sentence as lines of comment; what is no printable character in a name is a question mark."""
+    """Return a sentence as comment lines; characters that cannot be printed become question marks."""
     words = re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]", "?", text).encode("utf-8", "replace").decode().split(" ")
     lines = [""]
     for word in words:
@@ -135,32 +135,34 @@ def _comment(text: str, mark: str = "# ") -> list[str]:
     return [f"{mark}{line}" for line in lines]
 
 
-def _seen(tree: Tree, found: Survey, seen: Evidence) -> Iterator[str]:
-    """Yield what was seen of the files: counts, sizes, dtypes, bands, values, places."""
+def _describe_files(tree: Tree, survey: Survey, evidence: Evidence) -> Iterator[str]:
+    """Yield the facts about the files: counts, sizes, dtypes, bands, values, georeference."""
     sizes = Counter[str]()
-    for (bands, height, width, dtype), n in seen.kinds.items():
+    for (bands, height, width, dtype), n in evidence.kinds.items():
         sizes[f"{bands} band{'s' * (bands > 1)} of {height}x{width} pixels, {dtype}"] += n
     kinds = "; ".join(f"{n:,} files with {kind}" for kind, n in sizes.most_common(4))
-    yield from _comment(f"Seen: {len(found.chips):,} samples; {kinds}{'; and others' * (len(sizes) > 4)}.")
-    if (looked := seen.kinds.total() + seen.unreadable) < len(found.chips):
-        yield f"# Seen: what follows is of {looked:,} of them, spread over all."
-    if seen.unreadable:
-        yield from _comment(f"Seen: {seen.unreadable:,} files that cannot be read; a build names them.")
-    if seen.values:
-        yield from _comment(f"Seen: {seen.values.sentence()}.")
-    places = few([f"{n:,} in {crs}" if crs != "none" else f"{n:,} without one" for crs, n in seen.crs.most_common()])
+    yield from _comment(f"Seen: {len(survey.chips):,} samples; {kinds}{'; and others' * (len(sizes) > 4)}.")
+    if (sampled := evidence.kinds.total() + evidence.unreadable) < len(survey.chips):
+        yield f"# Seen: what follows is of {sampled:,} of them, spread over all."
+    if evidence.unreadable:
+        yield from _comment(f"Seen: {evidence.unreadable:,} files that cannot be read; a build names them.")
+    if evidence.values:
+        yield from _comment(f"Seen: {evidence.values.sentence()}.")
+    places = few(
+        [f"{n:,} in {crs}" if crs != "none" else f"{n:,} without one" for crs, n in evidence.crs.most_common()]
+    )
     yield from _comment(f"Seen: georeference: {places}.")
-    if seen.touching is not None:
-        yield from _comment(f"Seen: {100 * seen.touching:.0f} % of the images touch another one.")
-    others = Counter(path.rpartition(".")[2].lower() for path in paths_of(tree) if not is_image(path) and "." in path)
-    if others:
-        yield from _comment(f"Seen: other files: {few([f'{n:,} .{ending}' for ending, n in others.most_common()])}.")
+    if evidence.touching is not None:
+        yield from _comment(f"Seen: {100 * evidence.touching:.0f} % of the images touch another one.")
+    suffixes = Counter(path.rpartition(".")[2].lower() for path in paths_of(tree) if not is_image(path) and "." in path)
+    if suffixes:
+        yield from _comment(f"Seen: other files: {few([f'{n:,} .{ending}' for ending, n in suffixes.most_common()])}.")
 
 
-def _one_set(tree: Tree, found: Survey, beside: Sequence[str]) -> Iterator[str]:
-    """Yield questions where the folder may be one too high, of several sets, or too low, of one class."""
+def _ask_folder(tree: Tree, survey: Survey, beside: Sequence[str]) -> Iterator[str]:
+    """Yield questions where the folder may be the parent of several sets, or one class folder."""
     kinds: dict[str, set[str]] = {}
-    for unit in spread(list(found.chips), LOOKED_AT):
+    for unit in spaced_sample(list(survey.chips), MAX_SAMPLED):
         with suppress(SarDataError):
             (bands, _, _), dtype = any_format.header(tree, unit)
             kinds.setdefault(f"{bands} band{'s' * (bands > 1)} of {dtype}", set()).add(unit.partition("/")[0])
@@ -174,13 +176,13 @@ def _one_set(tree: Tree, found: Survey, beside: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
-    """Yield images, bands, unit and calibration: what names and descriptions tell, the rest as questions."""
+def _bands(declaration: Declaration, evidence: Evidence) -> Iterator[str]:
+    """Yield images, bands, unit and calibration: known ones from names and descriptions, the others as questions."""
     for field in ("images", "band_suffixes", "frame_suffixes"):
         if value := getattr(declaration, field):
             yield _line(field, value)
-    count = len(declaration.band_suffixes) or next(iter(seen.kinds), (1,))[0]
-    names = declaration.bands or seen.noted.names
+    count = len(declaration.band_suffixes) or next(iter(evidence.kinds), (1,))[0]
+    names = declaration.bands or evidence.metadata.names
     if names and len(names) == len(set(names)) == count:
         source = "the ends of the files' names" if declaration.bands else "the descriptions in the files"
         yield _line("bands", names, f"by {source}")
@@ -193,33 +195,33 @@ def _bands(declaration: Declaration, seen: Evidence) -> Iterator[str]:
         )
         yield f"# bands = {_toml(example)}"
         yield f"# polarizations = {_toml(example)}  # where the names of the bands do not say them"
-    values = seen.values
+    values = evidence.values
     if values and values.dtype == "uint8":
         yield 'unit = "8-bit"  # pixels of 8 bits: a stretched picture, unless you know better'
     else:
         yield f"# ASK the unit: {UNITS}."
         yield '# unit = ""'
-    yield from _scaling(seen)
+    yield from _scaling(evidence)
     yield "# ASK the calibration: sigma0, gamma0, beta0, DN, stretched or unknown."
     yield '# calibration = "unknown"'
-    if values and values.zeros > LEAST_ZEROS:
+    if values and values.zeros > MIN_ZEROS:
         yield from _comment(f"{100 * values.zeros:.1f} % of the values are exactly 0: does 0 mean 'no data'?")
         yield "# nodata = 0"
     yield (
-        f"pixel_size_m = {seen.pixel_size:g}  # by the georeference"
-        if seen.pixel_size and 0 < seen.pixel_size < 1e6
+        f"pixel_size_m = {evidence.pixel_size:g}  # by the georeference"
+        if evidence.pixel_size and 0 < evidence.pixel_size < 1e6
         else "# pixel_size_m = 10"
     )
 
 
-def _scaling(seen: Evidence) -> Iterator[str]:
-    """Yield the scale and the offset that the files note, as questions."""
-    if seen.noted.scales and seen.noted.scaling is None:
+def _scaling(evidence: Evidence) -> Iterator[str]:
+    """Yield the scale and offset in the files' metadata as questions."""
+    if evidence.metadata.scales and evidence.metadata.scaling is None:
         yield "# Seen: some of the files note a scale, or another one: write all of them with one."
-    if seen.noted.scaling is None:
+    if evidence.metadata.scaling is None:
         return
-    scale, offset = seen.noted.scaling
-    shown = f": {seen.scaled.sentence()}" if seen.scaled else ""
+    scale, offset = evidence.metadata.scaling
+    shown = f": {evidence.scaled.sentence()}" if evidence.scaled else ""
     yield from _comment(
         "ASK whether the scale that the files note leads to that unit: a build applies it only where it is declared. "
         f"Values are the numbers in the files, times scale, plus offset{shown}."
@@ -229,10 +231,12 @@ def _scaling(seen: Evidence) -> Iterator[str]:
         yield f"# offset = {_toml(offset)}"
 
 
-def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence, guessed: list[str]) -> Iterator[str]:
-    """Yield the task and what labels the samples, with the classes in order."""
+def _labels(
+    tree: Tree, declaration: Declaration, survey: Survey, evidence: Evidence, guessed: list[str]
+) -> Iterator[str]:
+    """Yield the task and its labels, with the classes in order."""
     yield from _comment(f"Guessed: {'; '.join(guessed)}.")
-    for sentence in (*found.columns(), *found.left()):
+    for sentence in (*survey.columns(), *survey.left()):
         yield from _comment(f"{sentence[0].upper()}{sentence[1:]}.")
     if is_open(declaration):
         yield "# ASK the task: classification, multilabel, segmentation, detection or none."
@@ -243,26 +247,26 @@ def _labels(tree: Tree, declaration: Declaration, found: Survey, seen: Evidence,
         if value := getattr(declaration, field):
             yield _line(field, value)
     if declaration.task == "segmentation":
-        yield from _masks(found, seen)
+        yield from _masks(survey, evidence)
         return
     try:
-        classes, told = classes_of(tree, declaration, found)
+        classes, sentences = classes_of(tree, declaration, survey)
     except SourceError as error:
         yield from _comment(f"ASK {error}")
         return
     if classes:
-        yield from _comment(f"Seen: {'; '.join(told)}. Their order is that of the numbers in a build.")
+        yield from _comment(f"Seen: {'; '.join(sentences)}. Their order is that of the numbers in a build.")
         yield _line("classes", classes)
 
 
-def _masks(found: Survey, seen: Evidence) -> Iterator[str]:
+def _masks(survey: Survey, evidence: Evidence) -> Iterator[str]:
     """Yield the values of masks, and the question for their names."""
-    total = sum(seen.mask_values.values())
-    shares = few([f"{value} in {100 * n / total:.1f} %" for value, n in sorted(seen.mask_values.items())], 12)
+    total = sum(evidence.mask_values.values())
+    shares = few([f"{value} in {100 * n / total:.1f} %" for value, n in sorted(evidence.mask_values.items())], 12)
     yield from _comment(
-        f"Seen: {len(found.masks):,} masks of {len(found.chips):,} samples; values {shares} of the pixels."
+        f"Seen: {len(survey.masks):,} masks of {len(survey.chips):,} samples; values {shares} of the pixels."
     )
-    values = class_values(seen.mask_values)
+    values = class_values(evidence.mask_values)
     if not values:
         yield "# ASK the value of each class in the masks; 255 is nothing to learn."
         yield "# mask_values = [0, 1]"
@@ -272,25 +276,25 @@ def _masks(found: Survey, seen: Evidence) -> Iterator[str]:
     yield f"# classes = {_toml([f'class {value}' for value in values])}"
 
 
-def _split(declaration: Declaration, found: Survey, seen: Evidence) -> Iterator[str]:
-    """Yield the split that the data declare, or a drawn one, and what speaks against it."""
+def _split(declaration: Declaration, survey: Survey, evidence: Evidence) -> Iterator[str]:
+    """Yield the split that the data declare, or a random one with its problems."""
     if declaration.split:
         yield f"split = {_toml(declaration.split)}  # as the data themselves say"
         return
-    if seen.touching:
+    if evidence.touching:
         yield from _comment(
-            f"{100 * seen.touching:.0f} % of the images touch another one: a drawn split puts neighbours into train "
-            f"and test, and the build says how many. {_blocks(seen)}"
+            f"{100 * evidence.touching:.0f} % of the images touch another one: a random split puts neighbours into "
+            f"train and test, and the build says how many. {_blocks(evidence)}"
         )
-    drawn = "random" if declaration.task == "none" else "stratified"
-    yield f"split = {_toml(drawn)}  # or random, group (group_column, group), blocks, folders, lists, column"
+    policy = "random" if declaration.task == "none" else "stratified"
+    yield f"split = {_toml(policy)}  # or random, group (group_column, group), blocks, folders, lists, column"
 
 
-def _blocks(seen: Evidence) -> str:
-    """Return the advice on blocks: the largest that leave samples of every class in train, val and test."""
-    found = find_better_split("blocks", {"blocks": Blocks()}, Blocks(), seen.placed, seed=0)
-    if found is None or found[1].empty:
+def _blocks(evidence: Evidence) -> str:
+    """Return advice on blocks: the largest that leave samples of every class in train, val and test."""
+    better = find_better_split("blocks", {"blocks": Blocks()}, Blocks(), evidence.placed, seed=0)
+    if better is None or better[1].empty:
         return "They are too few, or too near to each other, for blocks that leave some in each of train, val and test."
-    split, gaps = found
-    left = " Every class is in each of train, val and test." if gaps.size == (0, 0) else " Some part lacks a class."
-    return f"split = {_toml(split)} keeps blocks of neighbours together.{left}"
+    split, gaps = better
+    coverage = " Every class is in each of train, val and test." if gaps.size == (0, 0) else " Some part lacks a class."
+    return f"split = {_toml(split)} keeps blocks of neighbours together.{coverage}"

@@ -18,9 +18,9 @@ from sar_data.builder.itinerary import carry_out
 from sar_data.builder.request import BuildRequest
 from sar_data.cli import main
 from sar_data.errors import SourceError
-from sar_data.own.begin import begin, text_of
-from sar_data.own.declaration import declared
+from sar_data.own.declaration import read_declaration
 from sar_data.own.fields import FIELDS
+from sar_data.own.template import declaration_text, init_declaration
 from sar_data.sources.tree import Folder
 from tests.own.trees import SIDE, png, tif, values
 from tests.places import ROOT
@@ -99,7 +99,7 @@ def test_masks_become_a_segmentation_set(tmp_path: Path) -> None:
         mask = np.zeros((1, SIDE, SIDE), np.uint8)
         mask[0, : i % SIDE, 4:] = 255
         tif(tmp_path / f"raw/masks/{i:02}.tif", mask, place=i)
-    begin(tmp_path / "raw")
+    init_declaration(tmp_path / "raw")
     text = (tmp_path / "raw/dataset.toml").read_text()
     assert "mask_values = [0, 255]" in text
     assert 'masks = "masks"' in text
@@ -121,7 +121,7 @@ def test_coco_boxes_become_a_detection_set(tmp_path: Path) -> None:
     categories = [{"id": 1, "name": "ship"}, {"id": 2, "name": "buoy"}]
     document = {"images": images, "annotations": boxes, "categories": categories}
     (tmp_path / "raw/annotations.json").write_text(json.dumps(document))
-    begin(tmp_path / "raw")
+    init_declaration(tmp_path / "raw")
     answered(tmp_path / "raw", unit="power", bands=["VV", "VH"])
     build = built(tmp_path / "raw", tmp_path / "out")
     (task,) = build.manifest.tasks
@@ -137,7 +137,7 @@ def test_a_table_and_bands_by_suffix_are_declared_as_they_lie(tmp_path: Path) ->
             tif(tmp_path / f"raw/chips/c{i}_{band}.tif", 10 * np.log10(values(i, bands=1)), place=i)
     rows = "".join(f"c{i},{'ab'[i % 2]},{('train', 'val', 'test')[i % 3]},s{i // 4}\n" for i in range(12))
     (tmp_path / "raw/labels.csv").write_text(f"image,label,split,scene\n{rows}")
-    begin(tmp_path / "raw")
+    init_declaration(tmp_path / "raw")
     said = tomllib.loads((tmp_path / "raw/dataset.toml").read_text())
     expected = {
         "band_suffixes": ["_VV", "_VH"],
@@ -163,7 +163,7 @@ def test_the_descriptions_of_bands_are_evidence_of_their_names(tmp_path: Path) -
         path = tif(tmp_path / f"{i}.tif", values(i), place=0)
         with rasterio.open(path, "r+") as file:
             file.descriptions = ("VH", "VV")
-    text = text_of(Folder.at(tmp_path), "x")
+    text = declaration_text(Folder.at(tmp_path), "x")
     assert 'bands = ["VH", "VV"]  # by the descriptions in the files' in text
     assert "100 % of the images touch another one" in text
 
@@ -174,7 +174,7 @@ def test_the_blocks_that_init_proposes_leave_samples_of_every_class_in_every_par
         name = "field" if column < 5 else "urban" if row < 3 else "water"
         place = Affine(10, 0, 500_000 + 160 * column, 0, -10, 5_400_000 - 160 * row)
         tif(tmp_path / f"raw/{name}/{i:02}.tif", values(i), crs="EPSG:32632", transform=place)
-    text = " ".join(text_of(Folder.at(tmp_path / "raw"), "x").split("\n# "))
+    text = " ".join(declaration_text(Folder.at(tmp_path / "raw"), "x").split("\n# "))
     match = re.search(r'split = "(blocks:[^"]*)" keeps blocks of neighbours together. Every class is in each', text)
     assert match is not None
     for split, said in ((match[1], 0), ("blocks:size=5", 1)):
@@ -194,7 +194,7 @@ def test_exact_zeros_are_asked_about(tmp_path: Path) -> None:
     image = values(0)
     image[:, :4] = 0
     tif(tmp_path / "0.tif", image)
-    assert "# 25.0 % of the values are exactly 0: does 0 mean 'no data'?\n# nodata = 0" in text_of(
+    assert "# 25.0 % of the values are exactly 0: does 0 mean 'no data'?\n# nodata = 0" in declaration_text(
         Folder.at(tmp_path), "x"
     )
 
@@ -202,10 +202,10 @@ def test_exact_zeros_are_asked_about(tmp_path: Path) -> None:
 def test_nothing_is_overwritten_and_nothing_is_made_of_no_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(SourceError, match="found none: nothing to declare"):
-        begin(tmp_path)
+        init_declaration(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     png(tmp_path / "a.png")
-    begin(tmp_path)
+    init_declaration(tmp_path)
     before = (tmp_path / "dataset.toml").read_bytes()
     done = run("init", tmp_path)
     assert (done.exit_code, done.stdout) == (2, "")
@@ -229,7 +229,7 @@ def test_the_page_names_only_fields_that_there_are() -> None:
     assert named <= FIELDS.keys()
     assert {"unit", "bands", "mask_values", "frame_suffixes", "x_column"} <= named
     for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
-        declared(None, tomllib.loads(text))
+        read_declaration(None, tomllib.loads(text))
 
 
 def test_the_fields_are_options(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_what_init_writes_declares_the_same_as_what_a_build_guesses(tmp_path: Pa
     for i in range(9):
         png(tmp_path / f"raw/{('train', 'val', 'test')[i % 3]}/{'ab'[i % 2]}/{i}.png", i)
     guessed = sar_data.build("custom", source=tmp_path / "raw", out=tmp_path / "a", runner="serial")
-    begin(tmp_path / "raw")
-    assert declared(Folder.at(tmp_path / "raw"))[0].classes == ("a", "b")
+    init_declaration(tmp_path / "raw")
+    assert read_declaration(Folder.at(tmp_path / "raw"))[0].classes == ("a", "b")
     written = built(tmp_path / "raw", tmp_path / "b")
     assert written.manifest.content_digest == guessed.manifest.content_digest

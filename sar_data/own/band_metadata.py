@@ -1,4 +1,4 @@
-"""What GeoTIFFs note of their bands, as GDAL writes it: names, scales, offsets. Nothing of it is applied unasked."""
+"""Metadata of bands in GeoTIFFs, as GDAL writes them: names, scales, offsets. They are applied only on request."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sar_data.spec import Tree
 
 _NOTE = re.compile(r'sample="(\d{1,5})" role="(description|scale|offset)">([^<]{1,40})<')
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
-"""Scale and offset, one a band: a value is the stored number, times scale, plus offset."""
+"""Scale and offset per band: a value is the stored number, times scale, plus offset."""
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
-    """The `names` of bands where all files give the same ones, else none, and every `scaling` that occurs.
+class BandMetadata:
+    """The `names` of bands where all files agree, else (), and every `scaling` that occurs.
 
-    A file that notes none has scales of 1 and offsets of 0.
+    A file without metadata has scales of 1 and offsets of 0.
     """
 
     names: tuple[str, ...]
@@ -28,7 +28,7 @@ class Noted:
 
     @property
     def scaling(self) -> Scaling | None:
-        """The scaling of all files, None where they have several, or one that changes nothing."""
+        """The scaling of all files, None where they differ, or where it changes nothing."""
         return next(iter(self.scalings)) if len(self.scalings) == 1 and self.scales else None
 
     @property
@@ -37,36 +37,36 @@ class Noted:
         return any({*scale} - {1} or {*offset} - {0} for scale, offset in self.scalings)
 
 
-def noted(tree: Tree, samples: Iterable[Sequence[str]]) -> Noted:
-    """Return what the files of samples note, those of each in the order of its bands; without unreadable ones."""
+def read_band_metadata(tree: Tree, samples: Iterable[Sequence[str]]) -> BandMetadata:
+    """Return the metadata of the files of samples, in the order of their bands; unreadable files are skipped."""
     names, scalings = set(), set()
     for files in samples:
         try:
-            named, scaling = _of(tree, files)
+            band_names, scaling = _read_sample(tree, files)
         except SarDataError:
             continue
-        names.add(named)
+        names.add(band_names)
         scalings.add(scaling)
-    return Noted(names.pop() if len(names) == 1 else (), frozenset(scalings))
+    return BandMetadata(names.pop() if len(names) == 1 else (), frozenset(scalings))
 
 
-def _of(tree: Tree, files: Sequence[str]) -> tuple[tuple[str, ...], Scaling]:
-    """Return the names of a sample's bands, none where one has none, and their scaling."""
+def _read_sample(tree: Tree, files: Sequence[str]) -> tuple[tuple[str, ...], Scaling]:
+    """Return the names of a sample's bands, () where one has none, and their scaling."""
     names: list[str] = []
     scale: list[float] = []
     offset: list[float] = []
     for path in files:
         (bands, _, _), _ = any_format.header(tree, path)
         text = tiff.metadata(tree, path) if any_format.is_tiff(path) else ""
-        said = {(role, int(band)): value.strip() for band, role, value in _NOTE.findall(text)}
-        names += [said.get(("description", band), "") for band in range(bands)]
-        scale += [_number(said.get(("scale", band)), 1) for band in range(bands)]
-        offset += [_number(said.get(("offset", band)), 0) for band in range(bands)]
+        items = {(role, int(band)): value.strip() for band, role, value in _NOTE.findall(text)}
+        names += [items.get(("description", band), "") for band in range(bands)]
+        scale += [_number(items.get(("scale", band)), 1) for band in range(bands)]
+        offset += [_number(items.get(("offset", band)), 0) for band in range(bands)]
     return tuple(names) if all(names) else (), (tuple(scale), tuple(offset))
 
 
 def _number(text: str | None, default: float) -> float:
-    """Return the number that a text is, the default where it is none."""
+    """Return the number in a text, the default where it is none."""
     try:
         number = float(text or default)
     except ValueError:
