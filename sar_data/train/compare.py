@@ -91,8 +91,10 @@ def markdown(runs: Sequence[Run], split: str = "test") -> str:
     notes = _marked(runs, split)
     notes += [f"{run.name}: {text}" for run in runs for text in run.metrics.get("departures", ())]
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
-    if found := tested(runs, split):
-        lines += ["", f"Differences to {runs[0].name}", "", *_table(found.head, found.rows), "", found.note]
+    found = tested(runs, split)
+    if found.rows:
+        lines += ["", f"Differences to {runs[0].name}", "", *_table(found.head, found.rows)]
+    lines += ["", *found.notes]
     differing = differences(runs)
     if differing:
         lines += ["", "What differs", ""]
@@ -133,53 +135,59 @@ def _marked(runs: Sequence[Run], split: str) -> list[str]:
 
 
 class Tested(NamedTuple):
-    """A table of differences of runs to the first one, and how they were tested."""
+    """A table of differences of runs to the first one, how they were tested, and which were not, and why."""
 
     head: list[str]
     rows: list[list[str]]
-    note: str
+    notes: list[str]
 
 
-def tested(runs: Sequence[Run], split: str) -> Tested | None:
-    """Return the differences of all runs to the first, None where no predictions of the same samples are kept."""
+def tested(runs: Sequence[Run], split: str) -> Tested:
+    """Return the differences of all runs to the first, on the samples that both were tested on."""
     from sar_data.train.metrics.paired import holm
 
     first, *others = runs
-    found = {run.name: made for run in others if (made := _paired(first, run, split)) is not None}
-    names = list(dict.fromkeys(name for one in found.values() for name in one.differences))
-    if not names:
-        return None
+    told = {run.name: _paired(first, run, split) for run in others}
+    notes = [f"{run}: not tested against {first.name}: {why}" for run, why in told.items() if isinstance(why, str)]
+    found = {run: one for run, one in told.items() if not isinstance(one, str)}
     rows = []
-    for name in names:
+    for name in dict.fromkeys(name for one in found.values() for name in one.differences):
         known = {run: one for run, one in found.items() if name in one.differences}
         corrected = holm([one.differences[name].p for one in known.values()])
+        mcnemar = dict.fromkeys(known, "–")
+        if name == "oa":
+            exact = {run: one.mcnemar for run, one in known.items() if one.mcnemar is not None}
+            mcnemar |= zip(exact, map(_probability, holm(list(exact.values()))), strict=True)
         for (run, one), p in zip(known.items(), corrected, strict=True):
             value, low, high, _ = one.differences[name]
-            mcnemar = "–" if name != "oa" or one.mcnemar is None else _probability(one.mcnemar)
             shown = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
-            rows.append([run, f"{split} {_titled(name)}", f"{one.samples:,}", shown, _probability(p), mcnemar])
-    head = ["run", "figure", "samples", "difference", "p (Holm)", "McNemar's p"]
-    methods = sorted({one.method for one in found.values()})
-    return Tested(head, rows, f"Differences: paired, {'; '.join(methods)}")
+            rows.append([run, f"{split} {_titled(name)}", f"{one.samples:,}", shown, _probability(p), mcnemar[run]])
+    if rows:
+        notes.append(f"Differences: paired, {'; '.join(sorted({one.method for one in found.values()}))}")
+    return Tested(["run", "figure", "samples", "difference", "p (Holm)", "McNemar's p (Holm)"], rows, notes)
 
 
-def _paired(first: Run, other: Run, split: str) -> Paired | None:
-    """Return how two runs differ on their common samples, None where they cannot be compared so."""
+def _paired(first: Run, other: Run, split: str) -> Paired | str:
+    """Return how two runs differ on their common samples, or why they cannot be compared so."""
     from sar_data.train.metrics.paired import paired
     from sar_data.train.predictions import NAME, read
 
-    if any(run.path is None or not (run.path / NAME).is_file() for run in (first, other)):
-        return None
+    for run in (first, other):
+        if run.path is None or not (run.path / NAME).is_file():
+            return f"{run.name} keeps no predictions"
     (tables, classes), (others, same) = (read(run.path / NAME) for run in (first, other) if run.path)
-    if split not in tables or split not in others or classes != same:
-        return None
+    if split not in tables or split not in others:
+        return f"one of both has no predictions of {split}"
+    if classes != same:
+        return "they know other classes"
     try:
-        return paired(tables[split], others[split], classes)
-    except RunError:
-        return None  # tested on other samples
+        found = paired(tables[split], others[split], classes)
+    except RunError as error:
+        return str(error)  # tested on other samples
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # pyarrow's among them
         where = f"{first.path} and {other.path}"
         raise RunError(f"{where}: expected predictions of one task, found others: {error!r:.200}") from error
+    return found if found.differences else f"nothing can be left out, {found.method}"
 
 
 def _probability(p: float) -> str:
@@ -198,9 +206,11 @@ def over_seeds(runs: Sequence[Run], split: str = "test") -> str:
     rows = []
     for members in groups.values():
         seeds = ", ".join(sorted(str(run.setting("seed")) for run in members))
-        cells = [_mean([_value(run, split, name) for run in members]) for name in figures]
+        mark = MARK * (members[0].marked and split == "test")
+        cells = [_mean([_value(run, split, name) for run in members]) + mark for name in figures]
         rows.append([", ".join(run.name for run in members), *list(members[0].about().values())[1:], seeds, *cells])
-    return "\n".join([*_table(head, rows), "", "mean ± standard deviation over seeds (n - 1)"]) + "\n"
+    notes = ["mean ± standard deviation over seeds (n - 1)", *_marked(runs, split)]
+    return "\n".join([*_table(head, rows), "", *notes]) + "\n"
 
 
 def _mean(values: Sequence[float | None]) -> str:

@@ -199,6 +199,23 @@ def test_differences_to_the_first_run_are_tested_in_pairs(tmp_path: Path) -> Non
     assert row[2] == "200"
     assert row[3].startswith("-")
     assert "Differences: paired, jackknife-t over 9 groups" in text
+    assert "c: not tested against a: expected runs that were tested on the same labels, found others" in text
+    (worse / predictions.NAME).unlink()
+    assert "b: not tested against a: b keeps no predictions" in compare.markdown(compare.opened([first, worse]))
+
+
+def test_probabilities_of_many_runs_are_corrected_for_their_number(tmp_path: Path) -> None:
+    """Three runs that are alike: each p, McNemar's too, is three times that of a comparison of two."""
+    first, *others = (
+        run(tmp_path / name, score=score) for name, score in zip("abcd", (0.6, 0.5, 0.5, 0.5), strict=True)
+    )
+    alone, many = (compare.markdown(compare.opened([first, *some])) for some in (others[:1], others))
+    lines = [[line for line in text.splitlines() if line[5:].startswith(" test OA ")] for text in (alone, many)]
+    (one,), three = ([cells(line)[4:] for line in found] for found in lines)
+    assert len(three) == 3
+    for found in three:
+        for p, corrected in zip(one, found, strict=True):
+            assert float(corrected) == pytest.approx(min(1.0, 3 * float(p)), abs=2e-3)
 
 
 def test_runs_that_differ_in_their_seed_alone_become_mean_and_deviation(tmp_path: Path) -> None:
@@ -208,6 +225,10 @@ def test_runs_that_differ_in_their_seed_alone_become_mean_and_deviation(tmp_path
     three = next(line for line in lines if line.startswith("| a, b, c |"))
     assert f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}" in three
     assert cells(three)[7] == "0, 1, 2"
+    assert "†" not in "".join(lines)
+    chosen = compare.over_seeds(compare.opened([run(tmp_path / "t", select="test")])).splitlines()
+    assert all(cell.endswith("†") for cell in cells(chosen[2])[8:])
+    assert chosen[-1] == compare.NOTE
     alone = next(line for line in lines if line.startswith("| d |"))
     assert f"{runs[3].metrics['test']['oa']:.3f}" in cells(alone)
 
