@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +98,7 @@ class Scene:
                 raise unknown("band", name, self.bands)
             source, number = self._planes[name]
             try:
-                with rasterio.Env(**OPTIONS):
+                with rasterio.Env(**_gdal_options()):
                     plane = source.read(number, out_shape=shape, masked=True, **options)
             except Exception as error:  # rasterio lets Python's own errors through, too
                 raise SourceError(f"{source.name}: cannot read the pixels: {_reason(error)}") from error
@@ -118,10 +120,10 @@ def _open_dataset(file: str) -> Any:
     if driver != "GTiff" and not remote:
         image.read(Path(file).read_bytes(), file)  # whether all of it is there, which GDAL does not say of a window
     try:
-        with warnings.catch_warnings(), rasterio.Env(**OPTIONS):
+        with warnings.catch_warnings(), rasterio.Env(**_gdal_options()):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # A relative path could begin as an address does.
-            source = rasterio.open(file if remote else Path(file).absolute(), driver=driver, sharing=False)
+            source = rasterio.open(_gdal_path(file) if remote else Path(file).absolute(), driver=driver, sharing=False)
     except Exception as error:
         raise SourceError(f"{file}: expected a GeoTIFF, PNG or JPEG, GDAL says: {_reason(error)}") from error
     try:
@@ -144,6 +146,22 @@ def _check_pixels(file: str, source: Any, size: int | None) -> None:
     whole, most = source.height * source.width * wide, FREE + PACKED * (MAX_PIXELS if size is None else size)
     if whole > most:
         raise SourceError(f"{file}: expected at most {most:,} bytes of pixels a band, found {whole:,}")
+
+
+def _gdal_path(file: str) -> str:
+    """Return an address as GDAL has it: of s3:// rasterio would ask boto3 for credentials, which GDAL finds itself."""
+    return f"/vsis3/{file.removeprefix('s3://')}" if file.startswith("s3://") else file
+
+
+def _gdal_options() -> dict[str, Any]:
+    """Return GDAL's options; s3:// goes to the endpoint that is set for all other programs, too."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint or "AWS_S3_ENDPOINT" in os.environ:
+        return OPTIONS
+    parts = urlsplit(endpoint)
+    secure = "YES" if parts.scheme == "https" else "NO"
+    place = f"{parts.netloc}{parts.path.rstrip('/')}"
+    return OPTIONS | {"AWS_S3_ENDPOINT": place, "AWS_HTTPS": secure, "AWS_VIRTUAL_HOSTING": "FALSE"}
 
 
 def _planes_by_name(datasets: Sequence[tuple[str, Any]], bands: Sequence[str] | None) -> dict[str, tuple[Any, int]]:

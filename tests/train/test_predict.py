@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
@@ -21,8 +22,10 @@ import pytest
 import rasterio
 import torch
 from click.testing import CliRunner
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
+from werkzeug.serving import make_server
 
 import sar_data.train
 from sar_data import catalog
@@ -339,6 +342,46 @@ def test_a_scene_behind_a_url_is_read_by_ranges(segmented: Path, scene: Path, tm
         server.server_close()
     sar_data.train.predict(segmented, scene, out=tmp_path / "near")
     assert 0 < Scene.sent < 1 << 22
+    np.testing.assert_array_equal(*(read(tmp_path / name / "masks" / "scene.tif") for name in ("far", "near")))
+
+
+class Counted:
+    """An S3 service of moto's that notes the bytes that it sends of objects."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._app = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Any, start: Any) -> Any:
+        def begun(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].endswith(".tif"):
+                self.sent += int(dict(headers).get("Content-Length", 0))
+            return start(status, headers, *error)
+
+        return self._app(environ, begun)
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_scene_in_a_bucket_is_read_by_ranges(
+    segmented: Path, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, whole = Counted(), scene.read_bytes() + bytes(1 << 22)  # what nobody asks for
+    server = make_server("127.0.0.1", 0, bucket, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    options = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in (options | {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "none"}).items():
+        monkeypatch.setenv(name, value)
+    try:
+        files = fsspec.filesystem("s3", skip_instance_cache=True)
+        files.mkdir("scenes")
+        files.pipe_file("scenes/north/scene.tif", whole)
+        sar_data.train.predict(segmented, "s3://scenes/north/scene.tif", out=tmp_path / "far")
+        with pytest.raises(SourceError, match=r"s3://scenes/none\.tif: expected a GeoTIFF.*GDAL says: "):
+            sar_data.train.predict(segmented, "s3://scenes/none.tif", out=tmp_path / "none")
+    finally:
+        server.shutdown()
+    sar_data.train.predict(segmented, scene, out=tmp_path / "near")
+    assert 0 < bucket.sent < 1 << 22
     np.testing.assert_array_equal(*(read(tmp_path / name / "masks" / "scene.tif") for name in ("far", "near")))
 
 
