@@ -65,7 +65,7 @@ def prepare_repack(
     if changes.normalize is not None:
         told["normalize"] = {"warning": presets()[changes.normalize].warning}
         if say:
-            say(f"normalize {changes.normalize}: {told['normalize']['warning']}")
+            say(f"what normalize {changes.normalize} loses: {told['normalize']['warning']}")
     plan = Plan(
         identity=identity,
         decisions=Decisions(

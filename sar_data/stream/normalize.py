@@ -163,14 +163,16 @@ def normalizer(
 def of_channels(units: Mapping[str, str], how: str, *, figures: Figures | None = None) -> Normalizer:
     """Return what remains to be done to images that are channels in physical units already; masked pixels stay NaN.
 
-    `units` are channel → unit, in the channels' order. An affine normalization takes `figures` of each. Raises
-    UsageError for a normalization that does not exist and for a channel without figures.
+    `units` are channel → unit, in the channels' order, "" where a build was normalized so before and had the unit that
+    fits. An affine normalization takes `figures` of each. Raises UsageError for a normalization that does not exist and
+    for a channel without figures.
     """
     names, count = tuple(units), len(units)
     if how not in PRESETS:
         raise unknown("normalization", how, PRESETS)
     if missing := [name for name in names if how in AFFINE and name not in (figures or {})]:
         raise unknown("channel of the figures", missing[0], figures or {})
+    known = {name: unit or presets()[how].unit or "" for name, unit in units.items()}
     terms = [figures[name] if figures and how in AFFINE else (0.0, 1.0) for name in names]
     return Normalizer(
         names,
@@ -178,7 +180,7 @@ def of_channels(units: Mapping[str, str], how: str, *, figures: Figures | None =
         np.full(count, -1),
         _terms(terms, 1.0),
         STRETCHES.get(how),
-        np.array(_greys(names, units, how), np.float32),
+        np.array(_greys(names, known, how), np.float32),
         np.float32(np.nan),
         np.float32(np.nan),
     )

@@ -18,7 +18,7 @@ from sar_data.sealed.places import places
 from sar_data.stream.collection import open_collection
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import inside
-from sar_data.stream.normalize import FGMAE, PRESETS, figures_of, normalizer
+from sar_data.stream.normalize import FGMAE, PRESETS, figures_of, normalizer, of_channels
 from tests.mini import invented
 from tests.places import ROOT
 
@@ -240,6 +240,14 @@ def test_what_was_cut_is_not_normalized_by_other_figures(plain: Build, tmp_path:
     other = {"VV": (-20.0, 25.0), "VH": (-25.0, 25.0)}
     with pytest.raises(UsageError, match="expected -25 and 25 for VV, to which this build was cut by dfc2020-clip"):
         batch(baked, normalize="dfc2020-clip", figures=other)
+
+
+def test_channels_of_a_model_whose_build_was_normalized_before_are_of_the_unit_that_fits() -> None:
+    for unit in ("", "dB"):
+        grey = of_channels({"VH": unit}, "fgmae-uint8").grey
+        np.testing.assert_allclose(grey, [[-20.26 - 2 * 5.91, 4 * 5.91]], rtol=1e-6)
+    with pytest.raises(UsageError, match="expected VV and VH in dB, found VH in power"):
+        of_channels({"VH": "power"}, "fgmae-uint8")
 
 
 def test_wrong_names_are_answered_with_the_right_ones(plain: Build, tmp_path: Path) -> None:
