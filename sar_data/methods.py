@@ -13,15 +13,20 @@ from typing import Any
 
 from sar_data.errors import BuildError, UsageError
 from sar_data.naming import few
-from sar_data.sealed.leakage import pair, sentences
+from sar_data.sealed.leakage import WITHIN, pair, sentences
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.split.policy import SPLITS
 from sar_data.text import tex
 
 TOOL = "sar-data"
 CITED = re.compile(r"\[@([^\]]+)\]")  # a key of the bibliography in a paragraph
-SETTINGS = ("optimiser", "lr", "weight_decay", "batch_size", "accumulate", "epochs", "warmup", "augment", "loss", "amp")
+SETTINGS = ("optimiser", "lr", "weight_decay", "batch_size", "accumulate", "epochs", "augment", "loss", "amp")
 """Options that a paper tells of a run, beside model, weights, seed and normalization, in this order."""
+CHOSEN = {
+    "last": "The model is that of the last epoch.",
+    "carved": "The model is chosen on a part of train.",
+    "test": "The model is chosen on test itself, as published, so that its figures there are biased upwards.",
+}
 UNITS = {"1": "no unit", "minmax": "fractions of the train range"}
 
 
@@ -94,7 +99,8 @@ def _built(manifest: Manifest) -> Iterator[str]:
         left_out.append(f"{len(manifest.quarantine):,} cannot be read")
     if left_out:
         yield f"Not used: {few(left_out)}."
-    if leaking := list(sentences(pair(manifest.leakage))):
+    shares = {name: figure for name, figure in pair(manifest.leakage).items() if name not in WITHIN}
+    if leaking := list(sentences(shares)):
         yield f"Leakage: {'; '.join(leaking)}."
     steps = [
         f"{one.step} ({', '.join(f'{k} {_shown(v)}' for k, v in one.parameters.items())})" for one in manifest.applied
@@ -106,7 +112,8 @@ def _built(manifest: Manifest) -> Iterator[str]:
     )
     if normal := manifest.normalization:
         figures = (
-            f"{name} mean {normal.mean[name]:.4g}, standard deviation {normal.std[name]:.4g}" for name in normal.mean
+            f"{band.name} mean {normal.mean[band.name]:.4g}, standard deviation {normal.std[band.name]:.4g}"
+            for band in manifest.bands
         )
         yield f"Statistics are of the valid pixels of train alone: {'; '.join(figures)}."
     yield f"The content digest is {manifest.content_digest}."
@@ -126,7 +133,7 @@ def _trained(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[
     told = [f"{name.replace('_', ' ')} {_shown(given[name])}" for name in SETTINGS if given.get(name) is not None]
     yield f"Options: {', '.join(told)}; images are normalized by {given.get('normalize')}."
     if chosen := (metrics.get("selection") or {}).get("on"):
-        yield "The model is that of the last epoch." if chosen == "last" else f"The model is chosen on {chosen}."
+        yield CHOSEN.get(chosen, f"The model is chosen on {chosen}.")
     for split, found in documents.figures(metrics).items():
         if split != "test":
             continue
