@@ -19,7 +19,7 @@ from sar_data.runners import Crew, Kind
 
 def judge(request: LeakageRequest, crew: Crew) -> dict[str, Any]:
     """Log what the figures say, draw where that is asked for, and return them; raise LeakageError above a limit."""
-    with crew.whole() as runner:
+    with crew.open_chosen() as runner:
         report = leaking(request, runner, progress())
     for line in report.lines():
         get_run_logger().info("%s", line)

@@ -33,7 +33,7 @@ from sar_data.sources.scenes.listing import Listing, beside, unmatched
 )
 def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | None, crew: Crew) -> Listing:
     """Scan, ask and write the list; a second attempt asks for what was not answered."""
-    with crew.near() as runner:
+    with crew.open_local() as runner:
         return find_scenes(
             catalog.pipeline(dataset),
             source=source,

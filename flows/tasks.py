@@ -57,7 +57,7 @@ def run_step(step: Step[Any], crew: Crew) -> None:
         _hush()
     # Nothing to do is no reason to start a cluster.
     opened: dict[str, Callable[[], AbstractContextManager[Runner]]]
-    opened = {"files": crew.near, "pixels": crew.whole}
+    opened = {"files": crew.open_local, "pixels": crew.open_chosen}
     with opened.get(step.reads, lambda: nullcontext(Serial()))() as runner:
         result = step.run(runner, progress(), say)
     if step.name != "prepare":

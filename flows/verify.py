@@ -27,7 +27,7 @@ LINES = 100  # of a damaged build; `sar-data verify` lists everything
 
 def compare(path: Path, full: bool, crew: Crew) -> int:
     """Log all that is wrong with a build and raise BuildError for it; return the number of samples of a sound one."""
-    with crew.whole() if full else nullcontext(Serial()) as runner:
+    with crew.open_chosen() if full else nullcontext(Serial()) as runner:
         problems = verified(path, full=full, runner=runner, progress=progress())
     for problem in problems[:LINES]:
         get_run_logger().error("%s", problem)

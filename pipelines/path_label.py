@@ -25,7 +25,7 @@ from sar_data.own.pipeline import by_lists, pipeline_of, undeclared_spec
 from sar_data.own.survey import lists_of
 from sar_data.raster import any_format
 from sar_data.spec import Pipeline, Tree
-from sar_data.text import decoded
+from sar_data.text import decode
 
 HEAD, MOST_HEADINGS = 4096, 3  # bytes and lines of a list, in which a path stands if it is one
 
@@ -38,7 +38,7 @@ def units(tree: Tree) -> list[str]:
 
 def _names_an_image(tree: Tree, path: str) -> bool:
     """Say whether one of the first lines of a list has the path of an image in it."""
-    lines = decoded(tree.head(path, HEAD)).splitlines()[:MOST_HEADINGS]
+    lines = decode(tree.head(path, HEAD)).splitlines()[:MOST_HEADINGS]
     words = [word.strip("\"'") for line in lines for word in re.split(r"[\s,;|]+", line)]
     return any(locate(word, any_format.ENDINGS, partial(_exists, tree)) for word in words if word)
 

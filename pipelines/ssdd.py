@@ -26,7 +26,7 @@ from sar_data.record import Record, Sample, SourceFile
 from sar_data.sources.tree import find_parent, read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Task, Tree
 from sar_data.split import declared, random
-from sar_data.text import decoded
+from sar_data.text import decode
 
 IMAGES, SHIPS = 1160, 2587
 BOXES, ROTATED, POLYGONS = (f"{kind}_SSDD/voc_style/" for kind in ("BBox", "RBox", "PSeg"))
@@ -47,7 +47,7 @@ def _told(tree: Tree, root: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return stem → split of the official lists, and stem → scene of the folders, as far as they are there."""
     folders, listed = set(tree.folders(root)), dict[str, str]()
     for split in ("train", "test") if "ImageSets" in folders else ():
-        stems = decoded(tree.read(f"{root}ImageSets/Main/{split}.txt")).split()
+        stems = decode(tree.read(f"{root}ImageSets/Main/{split}.txt")).split()
         listed |= dict.fromkeys(stems, split)
     parts = ((f"JPEGImages_{split}_{scene}", scene) for split in ("train", "test") for scene in ("inshore", "offshore"))
     here = [(name, scene) for name, scene in parts if name in folders]

@@ -1,4 +1,4 @@
-"""One size for images of many: the centre of what is too large, padding below and right of what is too small."""
+"""Crop or pad images to one size: the centre of larger ones, padding below and right of smaller ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def corner(shape: tuple[int, int], size: int) -> tuple[int, int]:
 
 
 def cut(array: Image, size: int, fill: float) -> Image:
-    """Return the [..., size, size] window of an array [..., y, x], `fill` where the array has ended."""
+    """Return the centred [..., size, size] window of an array [..., y, x], padded with `fill` below and right."""
     y, x = corner((array.shape[-2], array.shape[-1]), size)
     inside = array[..., y : y + size, x : x + size]
     if inside.shape[-2:] == (size, size):
         return np.ascontiguousarray(inside)
-    whole = np.full((*array.shape[:-2], size, size), fill, array.dtype)
-    whole[..., : inside.shape[-2], : inside.shape[-1]] = inside
-    return whole
+    padded = np.full((*array.shape[:-2], size, size), fill, array.dtype)
+    padded[..., : inside.shape[-2], : inside.shape[-1]] = inside
+    return padded
 
 
 def cut_objects(objects: Iterable[Object], shape: tuple[int, int], size: int) -> list[Object]:
@@ -33,23 +33,23 @@ def cut_objects(objects: Iterable[Object], shape: tuple[int, int], size: int) ->
     y, x = corner(shape, size)
     height, width = min(shape[0], size), min(shape[1], size)
     kept = []
-    for found in objects:
-        left, top, right, bottom = (v - o for v, o in zip(found.box, (x, y, x, y), strict=True))
+    for item in objects:
+        left, top, right, bottom = (v - o for v, o in zip(item.box, (x, y, x, y), strict=True))
         if not (0 <= (left + right) / 2 <= width and 0 <= (top + bottom) / 2 <= height):
             continue
-        polygons = (clipped(_moved(polygon, x, y), width, height) for polygon in found.polygons)
-        rotated = found.rotated and (found.rotated[0] - x, found.rotated[1] - y, *found.rotated[2:])
+        polygons = (clip_polygon(_move(polygon, x, y), width, height) for polygon in item.polygons)
+        rotated = item.rotated and (item.rotated[0] - x, item.rotated[1] - y, *item.rotated[2:])
         box = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
-        kept.append(replace(found, box=box, rotated=rotated, polygons=tuple(p for p in polygons if p)))
+        kept.append(replace(item, box=box, rotated=rotated, polygons=tuple(p for p in polygons if p)))
     return kept
 
 
-def _moved(polygon: Polygon, x: int, y: int) -> Polygon:
+def _move(polygon: Polygon, x: int, y: int) -> Polygon:
     return tuple(v - (y if i % 2 else x) for i, v in enumerate(polygon))
 
 
-def clipped(polygon: Polygon, width: float, height: float) -> Polygon:
-    """Return a polygon clipped to the window, side by side (Sutherland and Hodgman 1974); () where nothing is left."""
+def clip_polygon(polygon: Polygon, width: float, height: float) -> Polygon:
+    """Return a polygon clipped to the window (Sutherland and Hodgman 1974); () where nothing is left."""
     points = list(zip(polygon[::2], polygon[1::2], strict=True))
     for side in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):
         points = _half(points, *side)
@@ -69,22 +69,22 @@ def _half(points: list[tuple[float, float]], axis: int, limit: float, sign: int)
     return kept
 
 
-def refitted(record: Record, cut: int | None, resize: int | None) -> Record:
-    """Return a record whose size, objects and place are those after a cut and a resize."""
+def refit_record(record: Record, cut: int | None, resize: int | None) -> Record:
+    """Return a record with size, objects and georeference after a crop and a resize."""
     shape = record.shape or (0, 0)
     if cut is not None:
-        record = _windowed(record, corner(shape, cut), (min(shape[0], cut), min(shape[1], cut)))
+        record = _window_record(record, corner(shape, cut), (min(shape[0], cut), min(shape[1], cut)))
         record = replace(record, objects=tuple(cut_objects(record.objects, shape, cut)))
     if resize is not None and record.shape:
         height, width = (before / resize for before in record.shape)
-        objects = tuple(_scaled(found, 1 / width) for found in record.objects)
+        objects = tuple(_scale(item, 1 / width) for item in record.objects)
         if t := record.transform:
             t = (t[0] * width, t[1] * height, t[2], t[3] * width, t[4] * height, t[5])
         record = replace(record, shape=(resize, resize), objects=objects, transform=t)
     return record
 
 
-def _windowed(record: Record, at: tuple[int, int], shape: tuple[int, int]) -> Record:
+def _window_record(record: Record, at: tuple[int, int], shape: tuple[int, int]) -> Record:
     """Return a record of the window that begins at (row, column) and has a (height, width)."""
     t, footprint = record.transform, record.footprint
     if t:
@@ -97,11 +97,11 @@ def _windowed(record: Record, at: tuple[int, int], shape: tuple[int, int]) -> Re
     return replace(record, transform=t, footprint=footprint, shape=shape)
 
 
-def _scaled(found: Object, by: float) -> Object:
-    rotated = found.rotated
+def _scale(item: Object, by: float) -> Object:
+    rotated = item.rotated
     if rotated:
         x, y, width, height, degrees = rotated
         rotated = (x * by, y * by, width * by, height * by, degrees)
-    polygons = tuple(tuple(v * by for v in polygon) for polygon in found.polygons)
-    left, top, right, bottom = (v * by for v in found.box)
-    return replace(found, box=(left, top, right, bottom), rotated=rotated, polygons=polygons)
+    polygons = tuple(tuple(v * by for v in polygon) for polygon in item.polygons)
+    left, top, right, bottom = (v * by for v in item.box)
+    return replace(item, box=(left, top, right, bottom), rotated=rotated, polygons=polygons)

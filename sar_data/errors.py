@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import TracebackType
 
-from sar_data.naming import MOST, meant, nearest
+from sar_data.naming import MAX_NAMES, nearest, suggest
 
 LONGEST = 600  # characters of a path, and of a reason
 
@@ -138,10 +138,10 @@ def unknown(what: str, name: str, known: Iterable[str], also: Iterable[str] = ()
     `also` are names that are taken, but not listed.
     """
     choices = sorted(set(known))
-    right = meant(name, choices, also)
+    right = suggest(name, choices, also)
     hint = f" Did you mean {right!r}?" if right else ""
     shown = ", ".join(nearest(name, choices)) or "none"
-    count = f"There are {len(choices)}, such as" if len(choices) > MOST else "There are:"
+    count = f"There are {len(choices)}, such as" if len(choices) > MAX_NAMES else "There are:"
     return UsageError(f"unknown {what} {name!r}.{hint} {count} {shown}")
 
 

@@ -1,13 +1,13 @@
-"""Names in messages: a few of many, and what a wrong one was meant to be."""
+"""Names in messages: a few of many, and the suggestion for a wrong one."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-MOST = 5  # names in a message
-NEAR = 0.5  # the least likeness of a name that is suggested
-SLIP = 0.8  # and of a synonym: a letter or two of eight
+MAX_NAMES = 5  # names in a message
+MIN_LIKENESS = 0.5  # the minimum likeness of a suggested name
+SLIP = 0.8  # the minimum likeness of a synonym: one or two wrong letters of eight
 SYNONYMS = {
     # commands
     "fetch": "download get pull obtain",
@@ -56,14 +56,14 @@ def fold(name: str) -> str:
     return name.casefold().replace("_", "-").lstrip("-")
 
 
-def meant(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str | None:
-    """Return the name that was meant, or None: a synonym of `name`, else the nearest spelling, of the known first."""
+def suggest(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str | None:
+    """Return the suggestion for a name, or None: a name with this synonym, else the most similar one, `known` first."""
     choices = [*known, *also]
     for choice in choices:
         if fold(name) in SYNONYMS.get(fold(choice), "").split():
             return choice
     near = max(choices, key=lambda choice: _closeness(name, choice), default=None)
-    return near if near is not None and _closeness(name, near) >= NEAR else None
+    return near if near is not None and _closeness(name, near) >= MIN_LIKENESS else None
 
 
 def _closeness(name: str, choice: str) -> float:
@@ -78,14 +78,14 @@ def likeness(a: str, b: str) -> float:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return all names, or the MOST that look most like `name`, sorted."""
+    """Return all names, or the MAX_NAMES that are most similar to `name`, sorted."""
     choices = sorted(set(known))
-    if len(choices) <= MOST:
+    if len(choices) <= MAX_NAMES:
         return choices
-    return sorted(sorted(choices, key=lambda choice: -likeness(name, choice))[:MOST])
+    return sorted(sorted(choices, key=lambda choice: -likeness(name, choice))[:MAX_NAMES])
 
 
-def few(names: Sequence[object], most: int = MOST) -> str:
+def few(names: Sequence[object], most: int = MAX_NAMES) -> str:
     """Return the first names and how many more there are, such as "a, b and 3 more"; none as "none"."""
     shown = ", ".join(map(str, names[:most])) or "none"
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

@@ -1,4 +1,4 @@
-"""How long work says what it does: figures for a bar, sentences for a log."""
+"""How long work reports its progress: numbers for a bar, sentences for a log."""
 
 from collections.abc import Callable
 
@@ -9,4 +9,4 @@ Say = Callable[[str], None]
 """Called with a sentence that a user should read."""
 
 WARNING = "warning: "
-"""How a sentence begins that says what may be wrong."""
+"""The prefix of a sentence about a possible error."""

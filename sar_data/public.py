@@ -377,7 +377,7 @@ def _crew(
 ) -> AbstractContextManager[Runner]:
     if runner is None or isinstance(runner, str):
         crew = Crew(workers=workers, runner=runner, dask_address=dask_address)
-        return crew.whole() if needed else nullcontext(Serial())
+        return crew.open_chosen() if needed else nullcontext(Serial())
     return nullcontext(runner)
 
 

@@ -1,4 +1,4 @@
-"""A record says everything about one sample but its pixels; a sample is the pixels."""
+"""A record describes one sample without its pixels; a sample has the pixels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Image = npt.NDArray[np.generic]
 Mask = Image
 """uint8 [y, x]."""
 FARTHEST = 1e12
-"""No coordinate is farther from 0, in whatever unit: sums and differences of such have room in a float."""
+"""The largest absolute coordinate in any unit: sums and differences fit into a float."""
 IGNORE = 255
-"""The value of a mask where there is nothing to learn."""
+"""The mask value of ignored pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Object:
 
 
 class Objects(tuple[Object, ...]):
-    """The objects of an image, and how many were left out, by reason, because no image can have them."""
+    """The objects of an image, and the number of invalid ones that were left out, by reason."""
 
     dropped: Mapping[str, int]
 
     def __new__(cls, objects: Iterable[Object], dropped: Mapping[str, int]) -> Objects:
-        made = super().__new__(cls, objects)
-        made.dropped = dropped
-        return made
+        objects_with_dropped = super().__new__(cls, objects)
+        objects_with_dropped.dropped = dropped
+        return objects_with_dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Date:
 
 
 class Window(TypedDict):
-    """What a record says of a window of a scene."""
+    """Footprint and frame of a window of a scene."""
 
     footprint: tuple[float, float, float, float]
     reference_frame: str

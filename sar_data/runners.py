@@ -1,4 +1,4 @@
-"""Who computes: this process, processes of this machine, or a Dask cluster. The result is the same.
+"""Runners: this process, processes of this machine, or a Dask cluster. The result is the same.
 
 A runner maps a picklable function over items and yields the results in the items' order, with a bounded number
 of items under way. A failure in an item is raised when its turn comes; items before it have been yielded.
@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
 from sar_data.errors import SarDataError, UsageError, WorkerDied, missing_extra, unknown
-from sar_data.naming import MOST, few
+from sar_data.naming import MAX_NAMES, few
 from sar_data.system import main_module
 from sar_data.system.cores import available_cores
 
@@ -45,7 +45,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """A choice of who computes: one process, processes of this machine, or a Dask cluster.
+    """The choice of a runner: one process, processes of this machine, or a Dask cluster.
 
     `workers` is the number of processes, one a core without it. Without `runner` it is processes, and dask with an
     address. Every opening gives a runner of its own: one whose worker died is not used again. Raises UsageError for a
@@ -64,25 +64,25 @@ class Crew:
         if self.dask_address is not None and self.kind != "dask":
             raise UsageError(f"`dask_address={self.dask_address}`: expected `runner=dask`, found `runner={self.kind}`")
         if self.kind == "serial" and (self.workers or 1) > 1:
-            raise UsageError(f"`runner=serial` works alone: expected no `workers=…`, found `workers={self.workers}`")
+            raise UsageError(f"`runner=serial` is one process: expected no `workers=…`, found `workers={self.workers}`")
 
     @property
     def kind(self) -> Kind:
-        """The runner, said or not."""
+        """The runner, or its default."""
         return self.runner or ("dask" if self.dask_address else "processes")
 
     @property
     def count(self) -> int:
-        """How many processes."""
+        """The number of processes."""
         return self.workers or available_cores()
 
-    def near(self) -> AbstractContextManager[Runner]:
-        """Open a runner on this machine, for what is short: scanning names and summing finished files."""
+    def open_local(self) -> AbstractContextManager[Runner]:
+        """Open a runner on this machine, for short work: scanning names and hashing finished files."""
         return nullcontext(Serial()) if self.kind == "serial" or self.count == 1 else Processes(self.count)
 
-    def whole(self) -> AbstractContextManager[Runner]:
-        """Open the runner that was chosen, for what is long: packing pixels."""
-        return Dask(self.count, self.dask_address) if self.kind == "dask" else self.near()
+    def open_chosen(self) -> AbstractContextManager[Runner]:
+        """Open the chosen runner, for long work: packing pixels."""
+        return Dask(self.count, self.dask_address) if self.kind == "dask" else self.open_local()
 
 
 class Serial:
@@ -101,7 +101,7 @@ def _in_order(
     window: int,
     death: type[Exception],
 ) -> Iterator[Any]:
-    """Keep `window` items submitted and yield their results in order; name the item a dead worker held."""
+    """Keep `window` items submitted and yield their results in order; name the item of a dead worker."""
     todo = iter(items)
     waiting: deque[tuple[T, Any]] = deque()
     try:
@@ -115,8 +115,8 @@ def _in_order(
                 result = future.result()
             except death as error:
                 raise WorkerDied(
-                    f"a worker process died while it worked on {_named(item)} (killed by the system, perhaps out of "
-                    "memory). What is finished is kept: run the same command again, with fewer `workers=…` if memory "
+                    f"a worker process died while it worked on {_describe(item)} (killed by the system, perhaps out of "
+                    "memory). Finished parts are kept: run the same command again, with fewer `workers=…` if memory "
                     "was short."
                 ) from error
             yield result
@@ -124,15 +124,15 @@ def _in_order(
         cancel([future for _, future in waiting])
 
 
-def _named(item: object) -> str:
+def _describe(item: object) -> str:
     """Return an item in words: its name, or the first names of a list."""
     if isinstance(item, (list, tuple)):
-        return few([_named(part) for part in item[: MOST + 1]] + [""] * (len(item) - MOST - 1))
+        return few([_describe(part) for part in item[: MAX_NAMES + 1]] + [""] * (len(item) - MAX_NAMES - 1))
     return str(getattr(item, "name", None) or getattr(item, "key", None) or item)
 
 
 def _end_with_parent() -> None:
-    """End this worker when its builder is gone: a killed builder must not leave workers behind."""
+    """End this worker when its parent ends: a killed builder must not leave workers behind."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel
@@ -147,7 +147,7 @@ def _end_with_parent() -> None:
 class Processes:
     """A pool of worker processes on this machine; use as a context manager.
 
-    One single-process pool a worker, so that a worker's death is known by the very item it held.
+    One single-process pool a worker, so that a dead worker is identified by its item.
     """
 
     def __init__(self, workers: int) -> None:
@@ -202,16 +202,16 @@ class Dask:
             import distributed
         except ImportError as error:
             raise missing_extra("dask[distributed]", "dask") from error
-        made: Any = distributed  # its classes are not annotated
+        module: Any = distributed  # its classes are not annotated
         self._cluster: Any = None
         try:
             if address is None:
                 with nullcontext() if main_module.is_importable() else main_module.hide_main():
                     # A page on a free port: the usual one may be another cluster's.
-                    self._cluster = made.LocalCluster(
+                    self._cluster = module.LocalCluster(
                         n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
                     )
-            self._client: Any = made.Client(address or self._cluster)
+            self._client: Any = module.Client(address or self._cluster)
         except (OSError, ValueError) as error:
             where = f"`dask_address={address}`" if address else "`runner=dask`"
             raise SarDataError(f"{where}: expected a Dask scheduler, found none that answers: {error}") from error

@@ -1,4 +1,4 @@
-"""The frozen values in which a dataset is declared."""
+"""The frozen values that declare a dataset."""
 
 from __future__ import annotations
 

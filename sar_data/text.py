@@ -1,4 +1,4 @@
-"""Text from bytes, by one rule for every list, table and annotation: annotators have many encodings and name none.
+"""Decode text by one rule for every list, table and annotation: annotators use many encodings and declare none.
 
 And text as LaTeX sets it.
 """
@@ -17,7 +17,7 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-LOOKED_AT = 64  # bytes
+HEAD_BYTES = 64  # bytes
 SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -26,11 +26,11 @@ SPECIAL = {
 """Sign → what LaTeX sets as that sign."""
 
 
-def decoded(data: bytes) -> str:
+def decode(data: bytes) -> str:
     """Return the text of a file, without a byte order mark.
 
     The mark decides; without one it is UTF-16 where most of every other byte at the beginning are zero, else
-    UTF-8, else GB 18030, which holds GBK and GB 2312. What is none of these has letters for what cannot be read.
+    UTF-8, else GB 18030, which holds GBK and GB 2312. In other encodings, undecodable bytes are replaced.
     """
     for encoding in _encodings(data):
         try:
@@ -42,19 +42,19 @@ def decoded(data: bytes) -> str:
 
 def _encodings(data: bytes) -> list[str]:
     marked = [encoding for mark, encoding in MARKS.items() if data.startswith(mark)]
-    head = data[: min(LOOKED_AT, len(data) // 2 * 2)]
+    head = data[: min(HEAD_BYTES, len(data) // 2 * 2)]
     if not marked and len(head) >= 4:
         halves = (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2]))
         marked = [name for name, high, low in halves if 0 not in low and 2 * high.count(0) >= len(high)]
     return [*marked, "utf-8", "gb18030"]
 
 
-def json_of(data: bytes) -> Any:
+def parse_json(data: bytes) -> Any:
     """Return what a JSON document says, in UTF-8 as its standard has it or in another encoding; raise ValueError."""
     try:
         return strict_json.loads(data)
     except UnicodeDecodeError:
-        return strict_json.loads(decoded(data).encode())
+        return strict_json.loads(decode(data).encode())
 
 
 def tex(text: str) -> str:

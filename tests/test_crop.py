@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sar_data.crop import corner, cut, cut_objects, refitted
+from sar_data.crop import corner, cut, cut_objects, refit_record
 from sar_data.record import Object, Record
 
 SIDES = st.integers(1, 40)
@@ -67,7 +67,7 @@ def test_a_cut_and_a_resize_move_place_boxes_and_rotated_boxes() -> None:
         footprint=(1000.0, 1700.0, 1500.0, 2000.0),
         objects=(Object(label=1, box=(20, 10, 30, 20), rotated=(25, 15, 8, 4, 30)),),
     )
-    found = refitted(record, 20, 40)
+    found = refit_record(record, 20, 40)
     assert found.shape == (40, 40)
     assert found.footprint == (1150.0, 1750.0, 1350.0, 1950.0)
     assert found.transform == (5.0, 0.0, 1150.0, 0.0, -5.0, 1950.0)

@@ -7,7 +7,7 @@ import pytest
 from sar_data import catalog
 from sar_data.cli.tree import COMMANDS
 from sar_data.errors import unknown
-from sar_data.naming import MOST, few, meant, nearest
+from sar_data.naming import MAX_NAMES, few, nearest, suggest
 from sar_data.spec import EVIDENCE
 
 FORMATS = ("lmdb", "webdataset", "zarr")
@@ -42,14 +42,14 @@ OPTIONS = ("--source", "--out", "--format", "--split", "--workers", "--normalize
 def test_a_wrong_name_is_a_synonym_or_a_slip_of_a_right_one(
     wrong: str, known: tuple[str, ...], right: str | None
 ) -> None:
-    assert meant(wrong, known) == right
+    assert suggest(wrong, known) == right
 
 
 def test_an_error_names_at_most_five_of_many() -> None:
     message = str(unknown("dataset", "sen1-3", catalog.names()))
     shown = message.partition("such as ")[2].split(", ")
     assert f"There are {len(catalog.names())}, such as " in message
-    assert len(shown) == MOST
+    assert len(shown) == MAX_NAMES
     assert {"sen1-2", "sen12ms"} <= set(shown)
     assert str(unknown("format", "x", FORMATS)).endswith("There are: lmdb, webdataset, zarr")
     assert str(unknown("format", "x", [])).endswith("There are: none")

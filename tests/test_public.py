@@ -90,7 +90,7 @@ def test_a_build_is_made_opened_checked_converted_and_streamed(tmp_path: Path) -
 
 
 def test_what_contradicts_itself_is_refused_before_anything_starts(sealed: dict[str, Build], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"`runner=serial` works alone: .* found `workers=2`"):
+    with pytest.raises(UsageError, match=r"`runner=serial` is one process: .* found `workers=2`"):
         sar_data.verify(sealed["zarr"].path, runner="serial", workers=2)
     dusk: Any = "dusk"
     with pytest.raises(UsageError, match=r"unknown runner 'dusk'\. Did you mean 'dask'"):

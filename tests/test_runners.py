@@ -176,7 +176,7 @@ def test_no_worker_outlives_a_killed_builder(tmp_path: Path) -> None:
     [
         ({"workers": -1}, r"`workers=-1`: expected at least 1"),
         ({"dask_address": "tcp://x:1", "runner": "processes"}, r"expected `runner=dask`, found `runner=processes`"),
-        ({"runner": "serial", "workers": 2}, r"`runner=serial` works alone: .* found `workers=2`"),
+        ({"runner": "serial", "workers": 2}, r"`runner=serial` is one process: .* found `workers=2`"),
     ],
 )
 def test_a_crew_that_contradicts_itself_is_refused(choice: dict[str, Any], message: str) -> None:
@@ -186,5 +186,5 @@ def test_a_crew_that_contradicts_itself_is_refused(choice: dict[str, Any], messa
 
 def test_a_crew_is_processes_and_dask_with_an_address() -> None:
     assert (Crew().kind, Crew(dask_address="tcp://x:1").kind) == ("processes", "dask")
-    with Crew(workers=1).whole() as alone:
+    with Crew(workers=1).open_chosen() as alone:
         assert alone.workers == 1

@@ -20,7 +20,7 @@ from sar_data.builder.request import CHANGES, ConvertRequest
 from sar_data.builder.sizes import largest
 from sar_data.builder.speckle import parse
 from sar_data.builder.spread import changed, recorded_spread, stored_spread, with_spread
-from sar_data.crop import refitted
+from sar_data.crop import refit_record
 from sar_data.errors import UsageError
 from sar_data.formats.container import Format
 from sar_data.formats.storage import MISSING, SCALE
@@ -215,5 +215,5 @@ def _scanned(index: pa.Table, manifest: Manifest, changes: ConvertRequest) -> pa
     table = index.select(SCAN.names)
     cut = changes.cut
     if cut is not None or changes.resize is not None:
-        table = to_table([refitted(record, cut, changes.resize) for record in to_records(table)])
+        table = to_table([refit_record(record, cut, changes.resize) for record in to_records(table)])
     return table.append_column("parent", place_column(index, [band.name for band in manifest.bands]))

@@ -60,5 +60,5 @@ def crew(
         return
     with ExitStack() as stack:
         with sheltered() if chosen.kind == "processes" else nullcontext():
-            opened = stack.enter_context(chosen.whole())
+            opened = stack.enter_context(chosen.open_chosen())
         yield opened

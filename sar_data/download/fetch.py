@@ -21,7 +21,7 @@ from sar_data.download.ledger import Entry, Ledger
 from sar_data.download.target import Target, VerifiedFile
 from sar_data.download.transfer import TransferProgress, download
 from sar_data.errors import FetchError, SarDataError, SourceError, TargetError, Unreachable, UsageError, unknown
-from sar_data.naming import MOST
+from sar_data.naming import MAX_NAMES
 from sar_data.progress import Say
 from sar_data.spec import DatasetSpec, Source
 
@@ -107,9 +107,10 @@ def check_results(outcomes: Iterable[FetchResult]) -> None:
     if not bad:
         return
     message = "; ".join(
-        f"{outcome.source.file}: {outcome.state}: {outcome.message} ({outcome.source.url})" for outcome in bad[:MOST]
+        f"{outcome.source.file}: {outcome.state}: {outcome.message} ({outcome.source.url})"
+        for outcome in bad[:MAX_NAMES]
     )
-    message += f"; and {len(bad) - MOST} more" if len(bad) > MOST else ""
+    message += f"; and {len(bad) - MAX_NAMES} more" if len(bad) > MAX_NAMES else ""
     if any(outcome.state == "failed" and not outcome.passing for outcome in bad):
         raise FetchError(message)
     if any(outcome.passing for outcome in bad):

@@ -19,7 +19,7 @@ import httpx
 from sar_data import __version__
 from sar_data.download.retry import Patience
 from sar_data.errors import FetchError, Unreachable
-from sar_data.naming import MOST
+from sar_data.naming import MAX_NAMES
 
 Authorise = Callable[[str, bool], str | None]
 """(host, refused) → the Authorization header for that host, None for none; `refused` asks for a newer one."""
@@ -150,7 +150,7 @@ class Web:
     def away(self) -> str:
         """Return the hosts that could not be reached, the reason, and what to do."""
         hosts = dict(self._away)
-        names = ", ".join(sorted(hosts)[:MOST]) + f" and {len(hosts) - MOST} more" * (len(hosts) > MOST)
+        names = ", ".join(sorted(hosts)[:MAX_NAMES]) + f" and {len(hosts) - MAX_NAMES} more" * (len(hosts) > MAX_NAMES)
         return f"{names}: no connection ({next(iter(hosts.values()))}), nor to any other host. {network_advice()}"
 
     def _host(self, url: str) -> str:

@@ -17,7 +17,7 @@ from sar_data.naming import few
 from sar_data.record import Object, Objects, SourceFile
 from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Tree
-from sar_data.text import json_of
+from sar_data.text import parse_json
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def load(tree: Tree, path: str) -> Annotations:
 def _load(tree: Tree, path: str, size: int) -> Annotations:
     file, data = read_with_digest(tree, path)
     with Reading(path, "COCO annotations with images, annotations and categories"):
-        document = json_of(data)
+        document = parse_json(data)
         images = _by_name(
             [(str(annotation["file_name"]).replace("\\", "/"), annotation) for annotation in document["images"]]
         )

@@ -23,7 +23,7 @@ from sar_data.naming import few
 from sar_data.record import Object, SourceFile
 from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Tree
-from sar_data.text import decoded
+from sar_data.text import decode
 
 Form = Literal["COCO", "VOC", "DOTA", "YOLO"]
 FORMS: tuple[Form, ...] = ("COCO", "VOC", "DOTA", "YOLO")  # of two that annotate as many images, the first is read
@@ -345,7 +345,7 @@ def _add_listed_splits(tree: Tree, files: list[str], pictures: dict[str, Picture
         stem = path.rpartition("/")[2].removesuffix(".txt").lower()
         if not path.endswith(".txt") or stem not in SPLIT_WORDS:
             continue
-        for line in decoded(tree.read(path)).splitlines():
+        for line in decode(tree.read(path)).splitlines():
             name = line.split()[0].replace("\\", "/").rpartition("/")[2] if line.split() else ""
             name = stem_of(name) if name.lower().endswith(IMAGES) else name
             if name and split_by_name.setdefault(name, SPLIT_WORDS[stem]) != SPLIT_WORDS[stem]:

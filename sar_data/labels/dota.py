@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from sar_data.errors import BadRecord
 from sar_data.labels.yolo import Outline
 from sar_data.naming import few
-from sar_data.text import decoded
+from sar_data.text import decode
 
 _HEADS = ("imagesource:", "gsd:")
 
@@ -46,7 +46,7 @@ def names(data: bytes, path: str) -> set[str]:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(decoded(data).splitlines(), 1):
+    for number, line in enumerate(decode(data).splitlines(), 1):
         if words := line.split():
             yield number, words
 

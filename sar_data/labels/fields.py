@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sar_data.errors import BadRecord
-from sar_data.text import json_of
+from sar_data.text import parse_json
 
 
 def read_fields(path: str, data: bytes, expected: Mapping[str, type]) -> dict[str, Any]:
     """Return the JSON object in `data`; raise BadRecord, naming `path`, unless every key has its type."""
     try:
-        fields = json_of(data)
+        fields = parse_json(data)
     except ValueError as error:
         message = repr(data[:60]) if data else "an empty file"
         raise BadRecord(path, f"expected JSON, found {message}: {error}") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from sar_data.errors import Reading
 from sar_data.record import Object
-from sar_data.text import json_of
+from sar_data.text import parse_json
 
 Transform = tuple[float, float, float, float, float, float]
 Ring = tuple[float, ...]
@@ -33,7 +33,7 @@ class Shape:
 def shapes(data: bytes, name: str, transform: Transform) -> list[Shape]:
     """Return the polygons of a feature collection; empty geometries are passed over. Raise BadRecord, naming `name`."""
     with Reading(name, "a GeoJSON collection of polygons"):
-        features = json_of(data)["features"]
+        features = parse_json(data)["features"]
         return [shape for feature in features for shape in _shape(feature, transform)]
 
 

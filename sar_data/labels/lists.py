@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from sar_data.errors import BadRecord, SourceError
 from sar_data.spec import Tree
-from sar_data.text import decoded
+from sar_data.text import decode
 
 _LIST = re.compile(
     r"(?:.*[_-])?(train|training|val|valid|validation|test|testing)\d*"
@@ -53,7 +53,7 @@ def locate(path: str, endings: tuple[str, ...], exists: Callable[[str], bool]) -
 @lru_cache(maxsize=8)
 def pairs(tree: Tree, path: str) -> dict[str, str]:
     """Return first word → second of a file of two words a line; raise BadRecord where it is missing or not one."""
-    words = decoded(tree.read(path)).split()
+    words = decode(tree.read(path)).split()
     if len(words) % 2:
         raise BadRecord(path, f"expected two words a line, found {len(words)} words")
     return dict(zip(words[::2], words[1::2], strict=True))

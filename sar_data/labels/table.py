@@ -6,7 +6,7 @@ import csv
 from collections.abc import Collection
 
 from sar_data.errors import BadRecord, Reading
-from sar_data.text import decoded
+from sar_data.text import decode
 
 SEPARATORS = "\t,;|"
 
@@ -16,7 +16,7 @@ def read_table(path: str, data: bytes, columns: Collection[str]) -> list[dict[st
 
     Any encoding and any line ends; the separator that splits the heading into most columns.
     """
-    lines = decoded(data).splitlines()
+    lines = decode(data).splitlines()
     first = lines[0] if lines else ""
     separator = max(SEPARATORS, key=first.count)
     with Reading(path, "a heading"):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sar_data.errors import BadRecord
 from sar_data.labels.boxes import Box
 from sar_data.spec import Tree
-from sar_data.text import decoded
+from sar_data.text import decode
 
 SNIFFED = 4096
 _LISTS = re.compile(r".*\.names|classes\.txt", re.I)
@@ -109,7 +109,7 @@ def class_list(name: str, tree: Tree, path: str) -> tuple[str, ...]:
 
 
 def _text(data: bytes) -> str:
-    return decoded(data).replace("\r\n", "\n")
+    return decode(data).replace("\r\n", "\n")
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, str, list[float]]]:

@@ -11,7 +11,7 @@ from sar_data.naming import few
 from sar_data.own.declaration import Declaration
 from sar_data.own.survey import Survey
 from sar_data.spec import Tree
-from sar_data.text import decoded
+from sar_data.text import decode
 
 NAMES = "classes.txt"
 _NUMBER = re.compile("0|[1-9][0-9]*")  # "01" is a name, not the number 1
@@ -72,7 +72,7 @@ def index_of(label: str, classes: Sequence[str]) -> int | None:
 
 
 def _read_class_file(tree: Tree) -> tuple[str, ...]:
-    names = tuple(line.strip() for line in decoded(tree.read(NAMES)).splitlines() if line.strip())
+    names = tuple(line.strip() for line in decode(tree.read(NAMES)).splitlines() if line.strip())
     if len(set(names)) < len(names):
         raise SourceError(f"{NAMES}: expected every class once, found {few([name[:60] for name in names])}")
     return names

@@ -11,7 +11,7 @@ import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
-from sar_data.naming import few, fold, meant
+from sar_data.naming import few, fold, suggest
 from sar_data.own.fields import FIELDS
 from sar_data.spec import Tree, Unit
 from sar_data.system import strict_json
@@ -217,7 +217,7 @@ def _error_of(error: pydantic.ValidationError, where: str, given_fields: Mapping
     path, kind, value = flaw["loc"], flaw["type"], flaw["input"]
     field = str(path[0]) if path else flaw["msg"].removeprefix("Value error, ").partition(":")[0]
     if kind == "extra_forbidden":
-        hint = meant(field, FIELDS)
+        hint = suggest(field, FIELDS)
         suggestion = f"Did you mean {hint!r}?" if hint else f"There are {few(list(FIELDS), 99)}"
         message = f"unknown field {field!r:.80}. {suggestion}"
     elif kind == "value_error":
@@ -227,7 +227,7 @@ def _error_of(error: pydantic.ValidationError, where: str, given_fields: Mapping
         if kind in ("greater_than", "less_than", "greater_than_equal", "less_than_equal"):
             expected = flaw["msg"].removeprefix("Input should be ")
         message = f"{field}: expected {expected}, found {value!r:.120}"
-        if kind == "literal_error" and (near := meant(str(value), re.findall("'([^']*)'", expected))):
+        if kind == "literal_error" and (near := suggest(str(value), re.findall("'([^']*)'", expected))):
             message += f". Did you mean {near!r}?"
     if field in given_fields:
         return UsageError(f"`{field}={_format_value(given_fields[field])}`: {message.removeprefix(f'{field}: ')}")

@@ -19,7 +19,7 @@ from sar_data.own.images import SPLITS
 from sar_data.raster.any_format import ENDINGS
 from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
-from sar_data.text import decoded
+from sar_data.text import decode
 
 WORDS = {
     "image": "image images file filename file_name filepath file_path path img img_path image_path image_file "
@@ -129,7 +129,7 @@ def read_rows(tree: Tree, path: str, declared: Columns, is_known: Callable[[str]
     """
     if path.lower().endswith(".parquet"):
         return _read_parquet(path, tree.read(path), declared)
-    numbered = enumerate(decoded(tree.read(path)).splitlines(), 1)
+    numbered = enumerate(decode(tree.read(path)).splitlines(), 1)
     lines = [(number, line) for number, line in numbered if line.strip() and (line[0] != "#" or is_known(line))]
     if not lines:
         return TableRows([], {})

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import AnnotatedImages, discover
 from sar_data.labels.lists import list_names
-from sar_data.naming import few, meant
+from sar_data.naming import few, suggest
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import (
     SPLITS,
@@ -209,7 +209,7 @@ def rows_of_table(tree: Tree, table: str, declaration: Declaration, is_known: Ca
 def _check_exists(field: str, name: str, existing: Collection[str]) -> None:
     """Raise SourceError, with the existing names, where a declared file or folder is missing."""
     if name not in existing:
-        near = meant(name, existing)
+        near = suggest(name, existing)
         hint = f". Did you mean {near!r}?" if near else f", only {few(sorted(existing))}"
         raise SourceError(f"{field}: expected a file or a folder, found no {name!r:.120}{hint}")
 

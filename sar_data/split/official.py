@@ -15,7 +15,7 @@ from sar_data.errors import MissingList, SplitError, UsageError
 from sar_data.record import Record
 from sar_data.split.placement import OUT, assignment, usable
 from sar_data.split.policy import Assignment, Lists
-from sar_data.text import decoded
+from sar_data.text import decode
 
 # A heading is made of words such as "patch" or "s2v1_name". Anything with two digits in a row may be a damaged
 # name, which must stop the split rather than pass for a heading.
@@ -33,7 +33,7 @@ def read_names(name: str, data: bytes, pattern: re.Pattern[str], *, columns: tup
     A byte order mark, any line ends, blank lines, blanks around names and one heading are allowed; `columns` are the
     allowed numbers of columns. Raises SplitError with list and line for anything else.
     """
-    text = decoded(data)
+    text = decode(data)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     plain = _plain(text.rstrip("\n"), pattern, columns)

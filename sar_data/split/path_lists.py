@@ -13,7 +13,7 @@ from sar_data.errors import MissingList, SplitError
 from sar_data.record import Record
 from sar_data.split.placement import OUT, assignment, usable
 from sar_data.split.policy import SPLITS, Assignment, Lists
-from sar_data.text import decoded
+from sar_data.text import decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class PathLists:
 def _read_names(file: str, data: bytes, pattern: str) -> list[str]:
     """Return the name in each line that is not blank."""
     names = []
-    for number, line in enumerate(decoded(data).splitlines(), 1):
+    for number, line in enumerate(decode(data).splitlines(), 1):
         if not line.strip():
             continue
         match = re.search(pattern, line)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sar_data.crop import clipped
+from sar_data.crop import clip_polygon
 from sar_data.errors import BuildError, unknown
 from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.index import named
@@ -160,7 +160,7 @@ def _within(points: Array, window: Window) -> Array:
     moved: Array = points - np.array([left, top])
     if (moved >= 0).all() and (moved <= (width, height)).all():
         return moved
-    inside: Array = np.array(clipped(tuple(moved.ravel().tolist()), width, height)).reshape(-1, 2)
+    inside: Array = np.array(clip_polygon(tuple(moved.ravel().tolist()), width, height)).reshape(-1, 2)
     np.clip(inside, 0, (width, height), out=inside)  # a corner made by the cut may be off by a rounding error
     return inside
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 import pydantic
 
 from sar_data.errors import UsageError, unknown
-from sar_data.naming import MOST
+from sar_data.naming import MAX_NAMES
 from sar_data.sealed.manifest import Manifest
 from sar_data.train.settings import JOBS, Settings
 
@@ -103,7 +103,7 @@ def _refused(job: str, errors: Sequence[Any]) -> UsageError:
         if error["type"] == "literal_error":
             (name,) = error["loc"]
             return unknown(name, str(error["input"])[:80], get_args(fields[name].annotation))
-    return UsageError(f"{job}: {'; '.join(map(_wrong, errors[:MOST]))}")
+    return UsageError(f"{job}: {'; '.join(map(_wrong, errors[:MAX_NAMES]))}")
 
 
 def _wrong(error: Any) -> str:
