@@ -10,7 +10,7 @@ import io
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,7 +80,7 @@ def opened(paths: Iterable[Path]) -> list[Run]:
     if not folders:
         raise UsageError("compare: expected the folders of runs, found none")
     alike = len({path.name for path in folders}) < len(folders)
-    return [_run(path, str(path) if alike else path.name) for path in folders]
+    return _beside([_run(path, str(path) if alike else path.name) for path in folders])
 
 
 def markdown(runs: Sequence[Run], split: str = "test") -> str:
@@ -170,24 +170,45 @@ def tested(runs: Sequence[Run], split: str) -> Tested:
 def _paired(first: Run, other: Run, split: str) -> Paired | str:
     """Return how two runs differ on their common samples, or why they cannot be compared so."""
     from sar_data.train.metrics.paired import paired
-    from sar_data.train.predictions import NAME, read
 
-    for run in (first, other):
-        if run.path is None or not (run.path / NAME).is_file():
-            return f"{run.name} keeps no predictions"
-    (tables, classes), (others, same) = (read(run.path / NAME) for run in (first, other) if run.path)
-    if split not in tables or split not in others:
-        return f"one of both has no predictions of {split}"
-    if classes != same:
+    one, two = (_rows(run, split) for run in (first, other))
+    if isinstance(one, str) or isinstance(two, str):
+        return one if isinstance(one, str) else str(two)
+    if one[1] != two[1]:
         return "they know other classes"
     try:
-        found = paired(tables[split], others[split], classes)
+        found = paired(one[0], two[0], one[1])
     except RunError as error:
         return str(error)  # tested on other samples
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # pyarrow's among them
         where = f"{first.path} and {other.path}"
         raise RunError(f"{where}: expected predictions of one task, found others: {error!r:.200}") from error
     return found if found.differences else f"nothing can be left out, {found.method}"
+
+
+def _beside(runs: Sequence[Run]) -> list[Run]:
+    """Return runs of which those on one build have its figures under the name, too, that it has among several."""
+    names = {one["content_digest"]: one["name"] for run in runs for one in run.config.get("builds") or ()}
+    found = []
+    for run in runs:
+        name = names.get(run.config["build"]["content_digest"])
+        more = {f"{split}/{name}": part for split, part in documents.figures(run.metrics).items()} if name else {}
+        found.append(replace(run, metrics={**run.metrics, **more}))
+    return found
+
+
+def _rows(run: Run, split: str) -> tuple[Any, tuple[str, ...]] | str:
+    """Return a run's predictions of a split, or of one of its builds, with the classes; or why there are none."""
+    from sar_data.train.predictions import of_build, read
+
+    if run.path is None or not (run.path / NAME).is_file():
+        return f"{run.name} keeps no predictions"
+    tables, classes = read(run.path / NAME)
+    own, _, name = split.partition("/")
+    if own not in tables:
+        return f"one of both has no predictions of {split}"
+    several = name and "build" in tables[own].column_names
+    return (of_build(tables[own], name) if several else tables[own]), classes
 
 
 def _probability(p: float) -> str:

@@ -237,8 +237,8 @@ class Data:
         """Yield how several builds are one set, and what is left out of train."""
         yield from self.builds.sentences()
         if len(self.builds) > 1 and any(one is not None for one in self.figures):
-            told = "the figures of all train splits together" if self.together.statistics == "joint" else "its own"
-            yield f"images of each build are normalized by {told} (`statistics={self.together.statistics}`)"
+            whose = "those of all train splits together" if self.together.statistics == "joint" else "its own figures"
+            yield f"images of each build are normalized by {whose} (`statistics={self.together.statistics}`)"
         draws = self.loader("train").draws
         if isinstance(draws, Mix):
             parts = zip(draws.counts, self.builds.each, draws.sizes, strict=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pydantic
 
@@ -53,6 +53,13 @@ class _Config(_Document):
     build: _Build
     builds: Annotated[list[_OneOf], pydantic.Field(min_length=2)] | None = None
     together: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+    @pydantic.model_validator(mode="after")
+    def _several_are_together(self) -> Self:
+        if self.builds and not self.together:
+            raise ValueError("builds: expected `together`, which says how they are one set")
+        return self
+
     weights: _Weights | None = None
     environment: _Environment = _Environment()
     departures: list[str] = pydantic.Field(default_factory=list)

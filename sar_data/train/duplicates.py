@@ -29,7 +29,7 @@ NAME = "duplicates.csv"
 KINDS = {
     "duplicate": "copies of val or test samples",
     "second_copy": "copies of other train samples",
-    "near_duplicate": "look like val or test samples",
+    "near_duplicate": "alike to val or test samples",
 }
 
 

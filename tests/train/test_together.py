@@ -249,7 +249,9 @@ def sea(few: Build, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(few.path), str(other.path)]
 
 
-def test_two_ship_sets_are_trained_on_together(sea: list[str], out: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_two_ship_sets_are_trained_on_together(
+    sea: list[str], detected: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = {**DETECT, "tile": 416, "score_threshold": 0.0}
     with caplog.at_level(logging.WARNING, "sar_data.train"):
         metrics, lines = trained("detect", sea, out, Together(mix=(1.0, 1.0), statistics="joint"), **settings)
@@ -264,8 +266,12 @@ def test_two_ship_sets_are_trained_on_together(sea: list[str], out: Path, caplog
         }
         rows = of_build(table, name).to_pylist()
         assert {row["key"]: row["true_boxes"] for row in rows} == objects
-    assert any("normalized by the figures of all train splits together" in line for line in lines)
+    assert "images of each build are normalized by those of all train splits together (`statistics=joint`)" in lines
     assert not any("annotates no" in record.message for record in caplog.records)
+    both = compare.opened([out, detected])  # the second was trained on the first of both sets alone
+    assert both[1].metrics["test/ssdd"] == both[1].metrics["test"]
+    shown = compare.markdown(both, "test/ssdd")
+    assert f"test/ssdd AP50 | {len(of_build(table, 'ssdd'))} |" in shown  # of the differences, in pairs
 
 
 def test_objects_that_another_build_does_not_annotate_are_said(

@@ -37,7 +37,7 @@ def _text(finished: Finished, described: Mapping[str, Any]) -> str:
     lines = [
         "---",
         "tags: [sar, remote-sensing]",
-        f"datasets: [{build['dataset']}]",
+        f"datasets: [{', '.join(one['dataset'] for one in documents.builds(finished.config))}]",
         "---",
         f"# {finished.settings.model} on {title}",
         "",
@@ -120,5 +120,7 @@ def _licence(finished: Finished, build: Mapping[str, Any]) -> Iterator[str]:
 def _limits(finished: Finished) -> Iterator[str]:
     yield "- Other sensors, bands, polarizations, units, calibrations or pixel spacings than those of the data above."
     yield "- Places and seasons unlike those of the data: the figures above are of its own test split."
+    if finished.caution:
+        yield f"- Images unlike those of its builds: {finished.caution}."
     yield f"- Classes that are not in the list: everything is answered by one of {len(finished.input.classes)}."
     yield "- Decisions about people or safety without someone who checks them."

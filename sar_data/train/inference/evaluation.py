@@ -89,8 +89,8 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
     figures = found.figures
     if trained_on is not None and "figures" in trained_on:  # of several, each with its own
         figures = trained_on["figures"]
-    elif finished.config.get("together", {}).get("statistics") == "own" and "builds" in finished.config and not own:
-        say("the run normalized each of its builds by its own figures; this one is normalized by those of all together")
+    elif finished.caution and not own:
+        say(finished.caution)
     figures = None if own else figures
     trained = Trained(split=request.split, figures=figures, side=finished.side, classes=found.classes)
     data = Data(build, settings.model_copy(update=changed), ranks, trained)

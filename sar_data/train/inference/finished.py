@@ -85,6 +85,13 @@ class Finished:
         """Return what the run recorded of one of its builds, None for another one."""
         return next((one for one in documents.builds(self.config) if one["content_digest"] == digest), None)
 
+    @property
+    def caution(self) -> str | None:
+        """What is to be said of other images where the run normalized each of its builds by its own figures."""
+        if "builds" not in self.config or self.config["together"].get("statistics") != "own" or not self.input.figures:
+            return None
+        return "the run normalized each of its builds by its own figures; other images are normalized by joint ones"
+
     def sha256(self) -> str:
         """Return the hash of the checkpoint; raise RunError where it cannot be read."""
         try:

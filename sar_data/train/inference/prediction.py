@@ -83,6 +83,8 @@ def _predicted(
     )
     with durable.explain_errors(out):
         out.mkdir(parents=True, exist_ok=True)
+    if finished.caution:
+        say(finished.caution)
     lock = _locked(out)
     try:
         limits = _limits(finished, request)

@@ -210,10 +210,10 @@ def described(data: Data) -> dict[str, Any]:
     each = [_described(one) for one in data.builds.each]
     if len(each) == 1:
         return each[0]
-    found: dict[str, Any] = {
-        name: (" + " if name in SPOKEN else "+").join(str(one[name]) for one in each if one[name] is not None) or None
-        for name in each[0]
-    }
+    found: dict[str, Any] = {}
+    for name in each[0]:
+        texts = [str(one[name]) for one in each if one[name]]
+        found[name] = (" + ".join(dict.fromkeys(texts)) if name in SPOKEN else "+".join(texts)) or None
     splits = dict.fromkeys(name for one in each for name in one["samples"])
     return found | {"samples": {name: sum(one["samples"].get(name, 0) for one in each) for name in splits}}
 
