@@ -54,6 +54,8 @@ def report(runs: Path | str | Iterable[Path | str], *, out: Path | str | None = 
     check_name(path)
     spoken = language_of(language)
     splits = [name for name in ("test", "val") if any(name in documents.figures(run.metrics) for run in found)]
+    figures = dict.fromkeys(name for run in found for name in documents.figures(run.metrics))
+    parts = [name for split in splits for name in figures if name.startswith(f"{split}/")]  # of each of several builds
     shown = found[:MOST_RUNS]
     whole = rendered(
         "runs.html",
@@ -62,7 +64,7 @@ def report(runs: Path | str | Iterable[Path | str], *, out: Path | str | None = 
         shown=shown,
         settings={run.name: list(_flat(run.config)) for run in shown},
         differing=compare.differences(found) if len(found) > 1 else {},
-        tables={split: _turned(*compare.columns(found, split)) for split in splits},
+        tables={split: _turned(*compare.columns(found, split)) for split in (*splits, *parts)},
         tested=compare.tested(found, splits[0]) if splits and len(found) > 1 else None,
         curves={run.name: charts.curves(documents.log(run.path)) for run in shown if run.path},
         answers={run.name: answered for run in shown if splits and (answered := answers(run, splits[0])) is not None},
@@ -121,8 +123,17 @@ def _sheets(table: pa.Table, classes: Sequence[str]) -> dict[str, dict[str, str]
 
 
 def _pictures(run: Run, keys: list[str]) -> tuple[Mapping[str, Picture], str]:
-    """Return pictures of samples of a run's build, and in words what they are or why there are none."""
-    about = run.config["build"]
+    """Return pictures of samples of a run's builds, and in words what they are or why there are none."""
+    shown, notes = dict[str, Picture](), dict[str, None]()
+    for one in documents.builds(run.config):
+        before = f"{one['name']}/" if "name" in one else ""
+        own, note = _pictures_of(one, [key.removeprefix(before) for key in keys if key.startswith(before)])
+        shown |= {before + key: picture for key, picture in own.items()}
+        notes[note] = None
+    return shown, "; ".join(filter(None, notes))
+
+
+def _pictures_of(about: Mapping[str, Any], keys: list[str]) -> tuple[Mapping[str, Picture], str]:
     try:
         build = Build.open(Path(about["path"]))
         if build.manifest.content_digest != about["content_digest"]:
