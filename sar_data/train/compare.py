@@ -199,7 +199,7 @@ def _beside(runs: Sequence[Run]) -> list[Run]:
 
 def _rows(run: Run, split: str) -> tuple[Any, tuple[str, ...]] | str:
     """Return a run's predictions of a split, or of one of its builds, with the classes; or why there are none."""
-    from sar_data.train.predictions import of_build, read
+    from sar_data.train.predictions import NAME, of_build, read
 
     if run.path is None or not (run.path / NAME).is_file():
         return f"{run.name} keeps no predictions"
