@@ -204,7 +204,7 @@ CHINESE = {
     "by.orbit": "相对轨道号",
     "by.season": "季节",
     "by.platform": "平台",
-    "images": "图像数",
+    "part, images": "部分，图像数",
     "{n} more parts are not shown.": "另有 {n} 个部分未显示。",
     "Nothing is known in which the images differ, or the build has no figures of its images.": (
         "没有可据以区分图像的信息，或该构建没有逐图像的统计。"
