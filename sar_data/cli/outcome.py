@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sar_data.cli.console import line
+from sar_data.cli.console import line, say
+from sar_data.errors import SarDataError
 from sar_data.progress import WARNING
 from sar_data.spec import EVIDENCE, sample_shape
 from sar_data.split.cost import split_cost
@@ -61,11 +62,23 @@ def carried_out(
     for result in itinerary.results:
         if result not in shown:
             summary(result)
+        if not result.reused:
+            _report(result)
     if as_json:
         documents = [facts(result) for result in itinerary.results]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, ensure_ascii=False))
     else:
         click.echo("\n".join(str(result.build.path) for result in itinerary.results))
+
+
+def _report(result: BuildResult) -> None:
+    """Write the report of a new build beside it; a build without one is as good."""
+    from sar_data.reports.build import report
+
+    try:
+        click.echo(f"  {'report':12} {report(result.build)}", err=True)
+    except SarDataError as error:
+        say(f"  {'report':12} not written: {error}")
 
 
 def summary(result: BuildResult, *, brief: bool = False) -> None:

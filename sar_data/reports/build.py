@@ -95,6 +95,8 @@ def page(build: Build, language: Language) -> bytes:
         note=note,
         legend=legend(manifest),
         most_lines=MOST_LINES,
+        most_bands=radiometry.MOST_BANDS,
+        more_bands=max(len(manifest.bands) - radiometry.MOST_BANDS, 0),
         throughput=throughput(build.path),
     )
 

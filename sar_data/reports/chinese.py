@@ -151,9 +151,9 @@ CHINESE = {
     "Map of the samples by split": "各划分样本的地图",
     "Where on the earth the map is": "地图在地球上的位置",
     (
-        "Footprints of {n} of {of} samples in degrees of longitude and latitude, at least 3 units wide; test is drawn "
-        "over val, val over train."
-    ): "{of} 个样本中 {n} 个的足迹，坐标为经纬度，至少 3 个单位宽；测试集绘于验证集之上，验证集绘于训练集之上。",
+        "Footprints of {n} of {of} samples in degrees of longitude and latitude, small ones enlarged: the marks of "
+        "train most and those of test least, so that both show where they fall together."
+    ): "{of} 个样本中 {n} 个的足迹，坐标为经纬度；小足迹已放大，训练集放大最多，测试集最少，使重叠处都可见。",
     "Land: Natural Earth 1:110m, public domain.": "陆地轮廓：Natural Earth 1:110m，公有领域。",
     (
         "Where the samples lie on the earth is not known: their records have no footprints in a known reference system."
@@ -177,6 +177,7 @@ CHINESE = {
     "figure.std": "标准差",
     "figure.min": "最小",
     "figure.max": "最大",
+    "{n} more bands are not shown.": "另有 {n} 个波段未显示。",
     "Masked pixels": "掩膜像素",
     "reason": "原因",
     "pixels": "像素数",

@@ -26,8 +26,8 @@ MARGIN = 0.08  # of the extent, on each side
 LEAST_SPAN = 0.05  # degrees: of a map of one sample
 COARSE = 2.0  # degrees: on a map of less the outline of the land would mislead
 LOCAL = 60.0  # degrees: a map of less has a small one of the world beside it
-SMALLEST = 3  # units that a sample has at least
-MOST_EXACT = 5000  # samples; of more the centres are drawn, on a grid, so that a page stays small
+LEAST = {"train": 6, "val": 4, "test": 2}  # units of a mark: those of another split show where they fall together
+MOST_EXACT = 5000  # samples; of more the centres are drawn, on a grid of the largest mark, so that a page stays small
 LOCATOR = 180  # width of the small map
 
 
@@ -56,7 +56,7 @@ def mapped(index: pa.Table) -> Map | None:
         return None
     x, y = _axes(boxes[known])
     split = np.asarray(index["split"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False))
-    marks = {name: _marks(boxes[known & (split == name)], x, y, exact) for name in SPLITS}
+    marks = {name: _marks(boxes[known & (split == name)], (x, y), LEAST[name], exact) for name in SPLITS}
     narrow = min(x.high - x.low, y.high - y.low) < COARSE
     return Map(
         height=round(y.start),
@@ -104,16 +104,17 @@ def _land(x: Axis, y: Axis) -> list[str]:
     return found
 
 
-def _marks(boxes: Boxes, x: Axis, y: Axis, exact: bool) -> str:
-    """Return one path of a rectangle a footprint; those that fall together are drawn once."""
+def _marks(boxes: Boxes, axes: tuple[Axis, Axis], least: int, exact: bool) -> str:
+    """Return one path of a rectangle a footprint, or a cell of the grid; those that fall together are drawn once."""
+    x, y = axes
     if not len(boxes):
         return ""
     left, right, top, bottom = x.of(boxes[:, 0]), x.of(boxes[:, 2]), y.of(boxes[:, 3]), y.of(boxes[:, 1])
-    wide, tall = np.maximum(right - left, SMALLEST), np.maximum(bottom - top, SMALLEST)
-    grid = 1 if exact else SMALLEST
-    corners = [
-        grid * np.floor(((a + b) / 2 - size / 2) / grid) for a, b, size in ((left, right, wide), (top, bottom, tall))
-    ]
+    wide, tall = np.maximum(right - left, least), np.maximum(bottom - top, least)
+    corners = [(a + b - size) / 2 for a, b, size in ((left, right, wide), (top, bottom, tall))]
+    if not exact:
+        cell = max(LEAST.values())
+        corners = [cell * np.floor(middle / cell) + (cell - least) / 2 for middle in (left, top)]
     places = np.rint([*corners, np.ceil(wide), np.ceil(tall)]).astype(np.int64)
     low = places.min(axis=1, keepdims=True)
     rows = np.unique(np.bitwise_or.reduce((places - low) << np.array([[48], [32], [16], [0]])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -26,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 
 LARGEST = 160  # pixels of a side as drawn
 MOST_PIXELS = 1_600_000  # of all pictures together: 5 MB of speckle, which no PNG makes smaller
-MOST_OBJECTS = 200  # of one picture that are outlined
+MOST_POINTS = 1000  # of the outlines of one picture
 MASKS = (
     *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#332288", "#ddcc77"),
     *("#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#cc6677"),
@@ -74,7 +75,7 @@ def pictures(build: Build, rows: pa.Table) -> tuple[dict[str, Picture], str]:
             size=(row["width"], row["height"]),
             image=embedded(np.rint(255 * picture).astype(np.uint8)),
             mask=mask,
-            outlines=[_outline(one) for one in objects[:MOST_OBJECTS]],
+            outlines=_outlines(objects),
             labels=row["labels"] or [],
         )
     return found, note
@@ -99,14 +100,21 @@ def _mask(mask: Mask, side: int) -> str:
     return embedded(mask[::step, ::step].astype(np.uint8), palette=True)
 
 
-def _outline(found: Object) -> tuple[str, str]:
-    """Return the most exact outlines of an object as one path, and its colour."""
-    left, top, right, bottom = found.box
-    turned = () if found.rotated is None else (corners(found.rotated),)
-    rings = found.polygons or turned or ((left, top, right, top, right, bottom, left, bottom),)
-    lines = (np.reshape(ring, (-1, 2)).round(1).tolist() for ring in rings)
-    text = "".join(f"M{'L'.join(f'{x:g} {y:g}' for x, y in line)}z" for line in lines)
-    return drawn(text), OUTLINES[found.label % len(OUTLINES)]
+def _outlines(objects: Sequence[Object]) -> list[tuple[str, str]]:
+    """Return the most exact outlines of objects, a path and a colour each, as many as a picture has room for."""
+    found: list[tuple[str, str]] = []
+    room = MOST_POINTS
+    for one in objects:
+        left, top, right, bottom = one.box
+        turned = () if one.rotated is None else (corners(one.rotated),)
+        rings = one.polygons or turned or ((left, top, right, top, right, bottom, left, bottom),)
+        room -= sum(map(len, rings)) // 2
+        if room < 0:
+            break
+        lines = (np.reshape(ring, (-1, 2)).round(1).tolist() for ring in rings)
+        text = "".join(f"M{'L'.join(f'{x:g} {y:g}' for x, y in line)}z" for line in lines)
+        found.append((drawn(text), OUTLINES[one.label % len(OUTLINES)]))
+    return found
 
 
 def embedded(pixels: npt.NDArray[np.uint8], *, palette: bool = False) -> str:

@@ -18,6 +18,7 @@ from sar_data.statistics.sketch import Sketch
 Floats = npt.NDArray[np.float64]
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 360, 170, 34, 34, 8  # of a histogram, in units of its own
 BINS = 96
+MOST_BANDS = 16  # that are shown
 ENDS = (0.001, 0.999)  # shares of train's pixels between which an axis reaches
 MOST_POWER = 0.98  # share of train's pixels that the axis of power shows: its tail is long
 AXES = {"1": "z-score", "minmax": "fraction of the train range", "DN": "asinh(DN)", "phase": "radians"}
@@ -41,7 +42,7 @@ class Histogram:
 def histograms(manifest: Manifest, parts: Mapping[str, Stratum]) -> list[Histogram]:
     """Return a histogram a band on its unit's axis and, of calibrated units, one of power."""
     found = []
-    for band in manifest.bands:
+    for band in manifest.bands[:MOST_BANDS]:
         sketches = {name: part.sketches[band.name] for name, part in parts.items()}
         known = {name: sketch for name, sketch in sketches.items() if sketch is not None}
         if not known:
@@ -101,7 +102,7 @@ def figures(manifest: Manifest) -> list[Figures]:
     """Return the figures of each band in each domain that it has."""
     splits = [name for name in SPLITS if name in (manifest.statistics or {}) and manifest.splits[name].count]
     found = []
-    for band in manifest.bands:
+    for band in manifest.bands[:MOST_BANDS]:
         whole = [(manifest.statistics or {})[name].bands[band.name] for name in splits]
         for domain in ("stored", "db", "power"):
             parts = [getattr(one, domain) for one in whole]
@@ -132,7 +133,7 @@ class Masked:
 def masked(manifest: Manifest) -> list[Masked]:
     """Return the masked pixels of each band and split."""
     found = []
-    for band in manifest.bands:
+    for band in manifest.bands[:MOST_BANDS]:
         for name in SPLITS:
             statistics = (manifest.statistics or {}).get(name)
             if statistics is None or not manifest.splits[name].count:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sar_data.errors import UsageError
+from sar_data.reports.radiometry import MOST_BANDS
 from sar_data.reports.rows import Rows
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.strata import BY, Shift, Stratum, divided, shifts
@@ -76,7 +77,7 @@ def _table(by: str, parts: dict[str, Stratum]) -> Strata:
             part.images,
             {
                 band: (one.stored.mean, moved[name].get(band) if name in moved else None)
-                for band, one in part.figures.bands.items()
+                for band, one in list(part.figures.bands.items())[:MOST_BANDS]
             },
         )
         for name, part in list(parts.items())[:MOST_PARTS]

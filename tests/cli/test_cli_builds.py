@@ -93,11 +93,13 @@ def test_a_dropped_parent_is_gone_only_for_good_and_not_built_again(archive: Pat
     first = cli(*args, "--drop-parent")
     home = Path(both["path"]).parent
     assert first.stdout == f"{both['path']}\n"
-    assert [path.name for path in home.iterdir()] == [Path(both["path"]).name]
+    assert "  report  " not in first.stderr  # it was sealed already
+    assert Path(f"{both['path']}.report.html").is_file()
+    assert [path.name for path in home.iterdir() if path.is_dir()] == [Path(both["path"]).name]
     second = cli(*args, "--drop-parent")
     assert second.stdout == first.stdout
     assert "pack:" not in second.stderr
-    assert [path.name for path in home.iterdir()] == [Path(both["path"]).name]
+    assert [path.name for path in home.iterdir() if path.is_dir()] == [Path(both["path"]).name]
     other = json.loads(cli(*args[:-1], "float16", "--drop-parent", "--json").stdout)
     assert other["path"] != both["path"]
 
