@@ -56,6 +56,8 @@ def check_size(source: Any, size: int, columns: Collection[str] | None = None) -
     paths = list(dict.fromkeys(chunk.path for chunk in texts))
     try:
         with pq.ParquetFile(source, read_dictionary=paths, buffer_size=1 << 16) as parquet:
+            if _most_text(parquet, texts, values) <= room:
+                return
             for chunk in texts:
                 room -= _text_bytes(parquet, chunk.group, chunk.path, values[chunk], room)
                 _check_room(room, size, chunk.path)
@@ -78,11 +80,25 @@ def _check_room(room: int, size: int, column: str) -> None:
         raise TooLarge(f"{column}: expected a table of at most {most} bytes in memory, found more than {most - room}")
 
 
+def _most_text(parquet: pq.ParquetFile, texts: Collection[Chunk], values: Counter[Chunk]) -> int:
+    """Return an upper bound of the bytes of all texts, which is enough for most files: columns are read at once."""
+    most = 0
+    for group in {chunk.group for chunk in texts}:
+        own = [chunk for chunk in texts if chunk.group == group]
+        most += _longest(parquet, group, [chunk.path for chunk in own]) * sum(values[chunk] for chunk in own)
+    return most
+
+
+def _longest(parquet: pq.ParquetFile, group: int, paths: list[str]) -> int:
+    """Return the bytes of the longest text in the dictionaries of some columns."""
+    rows = islice(parquet.iter_batches(batch_size=1, row_groups=[group], columns=paths), 1)
+    first = [coded for row in rows for column in row.columns for coded in _dictionaries(column)]
+    return max((pc.max(pc.binary_length(coded.dictionary)).as_py() or 0 for coded in first), default=0)
+
+
 def _text_bytes(parquet: pq.ParquetFile, group: int, path: str, values: int, room: int) -> int:
     """Return the bytes of the texts of a column, or an upper bound that is within `room`."""
-    rows = islice(parquet.iter_batches(batch_size=1, row_groups=[group], columns=[path]), 1)
-    first = [coded for row in rows for column in row.columns for coded in _dictionaries(column)]
-    longest = max((pc.max(pc.binary_length(coded.dictionary)).as_py() or 0 for coded in first), default=0)
+    longest = _longest(parquet, group, [path])
     if values * longest <= room:
         return values * longest
     chunks = [chunk for column in parquet.read_row_group(group, columns=[path]).columns for chunk in column.chunks]
