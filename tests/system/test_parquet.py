@@ -93,7 +93,7 @@ def test_damaged_pages_are_refused_and_reading_ends() -> None:
 
 
 def test_a_column_with_a_dot_in_its_name_is_checked() -> None:
-    repeated = pa.table({"file.name": ["x" * 1_000_000] * 2_000})
+    repeated = pa.table({"file.name": ["x" * 1_000_000] * 400})
     data = written(repeated, compression="zstd")
     assert len(data) < 100_000
     with pytest.raises(TooLarge, match=r"file\.name"):
