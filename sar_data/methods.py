@@ -103,7 +103,8 @@ def _built(manifest: Manifest) -> Iterator[str]:
     if leaking := list(sentences(shares)):
         yield f"Leakage: {'; '.join(leaking)}."
     steps = [
-        f"{one.step} ({', '.join(f'{k} {_shown(v)}' for k, v in one.parameters.items())})" for one in manifest.applied
+        f"{one.step} ({', '.join(f'{k} {_shown(v)}' for k, v in one.parameters.items() if k != 'warning')})"
+        for one in manifest.applied
     ]
     yield (
         f"Changed since the published files: {'; '.join(steps)}."
