@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo pictures test test-install lint bench bench-loader bench-train kill fuzz learn schemas clean
+.PHONY: demo docs pictures test test-install lint bench bench-loader bench-train kill fuzz learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -41,6 +41,11 @@ demo: $(VENV)/core
 	@echo "  sar-data fetch bigearthnet-s1 --to raw the real archive; sar-data datasets lists others"
 	@echo "  sar-data init DIR                      images of your own"
 	@echo "docs/getting-started.md goes on from here."
+
+## docs: the pages as a site in site/, every link checked (its own extra, not in CI)
+docs: $(VENV)/core
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
 
 ## pictures: draw docs/pictures/readme.jpg anew (needs Chromium)
 pictures: $(VENV)/dev
@@ -92,4 +97,4 @@ schemas: $(VENV)/dev
 	$(BIN)/python -m sar_data.schemas schemas
 
 clean:
-	rm -rf $(VENV) demo bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo site bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -52,6 +52,13 @@ def test_the_readme_is_short_and_names_as_many_datasets_as_there_are() -> None:
     assert f"{len(published)} published datasets" in text
 
 
+def test_the_figures_of_the_readme_are_those_of_their_pages() -> None:
+    for row in (ROOT / "README.md").read_text().splitlines():
+        if page := re.search(r"\]\((docs/(?:performance|leakage)\.md)\) \|$", row):
+            rates = re.findall(r"\d+,\d{3}|\d+\.\d\d", row)
+            assert not [rate for rate in rates if rate not in (ROOT / page[1]).read_text()]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_link_of_a_page_leads_to_a_file_that_is_there(page: Path) -> None:
     assert not [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]

@@ -23,7 +23,7 @@ def test_an_install_line_of_the_pages_is_pinned_and_of_this_checkout(line: str) 
 
 def test_every_extra_that_a_user_needs_has_an_install_line() -> None:
     named = {extra for line in lines() for extra in extras(line)}
-    assert named == set(PROJECT["optional-dependencies"]) - {"bench", "dev", "webdataset"}
+    assert named == set(PROJECT["optional-dependencies"]) - {"bench", "dev", "docs", "webdataset"}
 
 
 @pytest.mark.parametrize("extra", ["", *sorted(set(PROJECT["optional-dependencies"]) - {"bench"})])

@@ -1,0 +1,110 @@
+"""What mkdocs adds to the pages: those of the root, a reference of commands, of Python, and of each dataset.
+
+The pages themselves are plain Markdown that a repository's viewer shows as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from mkdocs.structure.files import File, Files
+
+import sar_data
+from sar_data import catalog
+from sar_data.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = {"README.md": "index.md", "README.zh.md": "index.zh.md"}
+PAGES |= {name: name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")}
+"""Page of the root → what it is called in the site."""
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages of the root and the generated ones."""
+    made = {name: _moved((ROOT / page).read_text()) for page, name in PAGES.items()}
+    made["reference/commands.md"] = "\n".join(_commands())
+    made["reference/python.md"] = "\n".join(_python())
+    made["reference/datasets.md"] = "\n".join(_datasets())
+    made |= {f"reference/datasets/{name}.md": "\n".join(_dataset(name)) for name in catalog.names()}
+    for name, text in made.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Set a blank line before lists and tables, which mkdocs wants and others do not."""
+    parts = re.split(r"(^```.*?^```)", markdown, flags=re.DOTALL | re.MULTILINE)
+    return "".join(part if part.startswith("```") else _spaced(part) for part in parts)
+
+
+def _spaced(text: str) -> str:
+    lines: list[str] = []
+    for line in text.split("\n"):
+        before = lines[-1] if lines else ""
+        begins = re.match(r"(- |\d+\. |\|)", line)
+        if begins and before.strip() and not re.match(r"(\s|- |\d+\. |\|)", before):
+            lines.append("")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _moved(text: str) -> str:
+    """Return a page of the root with links as they are in the site."""
+    text = re.sub(r"\]\(docs/", "](", text)
+    for page, name in PAGES.items():
+        text = text.replace(f"]({page})", f"]({name})")
+    return text
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands\n"
+    context = click.Context(main, info_name="sar-data")
+    for name, command in _leaves(main, context):
+        yield f"## {name}\n\n```\n{command.get_help(click.Context(command, info_name=f'sar-data {name}'))}\n```\n"
+
+
+def _leaves(group: click.Group, context: click.Context, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _leaves(command, click.Context(command, parent=context, info_name=name), f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+def _python() -> Iterator[str]:
+    yield "# Python\n\nThese are public, with `sar_data.torch.loader`. Everything else may change in any version.\n"
+    for name in sar_data.__all__:
+        home = sar_data._HOMES.get(name, "sar_data.public")
+        yield f"::: {home}.{name}\n"
+    yield "::: sar_data.errors\n"
+
+
+def _datasets() -> Iterator[str]:
+    yield "# Datasets\n\n| name | title | tasks | evidence |\n|---|---|---|---|"
+    for row in catalog.datasets():
+        tasks = ", ".join(dict.fromkeys(row["tasks"]))
+        yield f"| [{row['name']}](datasets/{row['name']}.md) | {row['title']} | {tasks} | {row['evidence']} |"
+
+
+def _dataset(name: str) -> Iterator[str]:
+    """Yield the page of a dataset: what `info` says, its splits and its published tree."""
+    facts = catalog.info(name)
+    yield f"# {facts['title']}\n\n`{name}` {facts['version']}\n\n{facts['layout']}\n"
+    yield "| | |\n|---|---|"
+    for field in ("licence", "citation", "evidence", "calibration", "range_axis"):
+        yield f"| {field.replace('_', ' ')} | {str(facts[field]).replace('|', ' ')} |"
+    yield f"| bands | {', '.join(band['name'] for band in facts['bands'])} |\n"
+    yield "## Splits\n\n" + "\n".join(
+        f"- `{split}` {parameters or ''}" for split, parameters in facts["splits"].items()
+    )
+    for task in facts["tasks"]:
+        yield f"\n## {task['name']}: {task['kind']}, {len(task['classes'])} classes\n\n{', '.join(task['classes'])}\n"
+    if facts["sources"]:
+        tree = "\n".join(catalog.published(name).lines())
+        yield f"\n## Published tree, in a miniature\n\n```\n{tree}\n```\n"
