@@ -20,7 +20,7 @@ from sar_data.download.credentials import Credentials
 from sar_data.runners import Crew
 from sar_data.sources.scenes.catalogue import Name
 from sar_data.sources.scenes.catalogue import catalogue as chosen
-from sar_data.sources.scenes.listing import Listing, beside, unmatched
+from sar_data.sources.scenes.listing import Listing, beside, scenes_without_product
 
 
 @task(
@@ -66,7 +66,7 @@ def scenes(
     explain()
     check_absolute(source=source, out=out)
     found = look_up(dataset, source, out, catalogue, url, Crew(workers=workers))
-    missing = {match.scene: str(match.reason) for match in unmatched(found)}
+    missing = {match.scene: str(match.reason) for match in scenes_without_product(found)}
     for scene, reason in missing.items():
         get_run_logger().warning("%s: %s", scene, reason)
     return {"path": str(out), "details": str(beside(out)), "scenes": len(found.scenes), "missing": missing}

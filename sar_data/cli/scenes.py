@@ -87,7 +87,7 @@ def find(
     from sar_data.cli.meter import Meter
     from sar_data.download.credentials import Credentials
     from sar_data.sources.scenes.catalogue import catalogue as chosen
-    from sar_data.sources.scenes.listing import beside, unmatched
+    from sar_data.sources.scenes.listing import beside, scenes_without_product
     from sar_data.sources.scenes.product import HOW
 
     asked = chosen(catalogue, url, authorise=Credentials.of(os.environ))
@@ -111,7 +111,7 @@ def find(
             click.echo(f"  {count} as {HOW[how]}", err=True)
     if found.nameless:
         click.echo(f"{found.nameless} patches name no scene: they have neither scene file nor link", err=True)
-    missing = unmatched(found)
+    missing = scenes_without_product(found)
     for match in missing[:MOST_SHOWN]:
         click.echo(f"  {match.scene}: {match.reason}", err=True)
     if len(missing) > MOST_SHOWN:

@@ -135,7 +135,7 @@ class Web:
         finally:
             self._sockets.discard(connection)
 
-    def refused(self, url: str, error: Exception, attempts: int) -> None:
+    def check_refusal(self, url: str, error: Exception, attempts: int) -> None:
         """Count a failed connection to the host of `url`; raise Offline once there were enough of them."""
         is_unconnected = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
         if is_unconnected and attempts >= self.patience.refusals and not self.answered.is_set():

@@ -115,7 +115,7 @@ class _Transfer:
                 )
                 if _is_untrusted(error):
                     raise FetchError(str(trouble)) from None
-                self._web.refused(url, error, failed + 1)
+                self._web.check_refusal(url, error, failed + 1)
             progressed = part.have > self._reached and not isinstance(trouble, Stalled)
             self._reached = max(self._reached, part.have)
             failed = 1 if progressed else failed + 1

@@ -28,7 +28,7 @@ LONGEST = 1 << 31  # pixels of a side that no image reaches
 class Annotations:
     """One file, read once: its images by file name, and the annotations of each, by the image's id.
 
-    Names are without folders where that tells the images apart.
+    Names are without folders where they stay unique.
     An id is text: 1 and "1" are the same.
     """
 
@@ -102,7 +102,7 @@ def _by_name(images: Sequence[tuple[str, T]]) -> dict[str, T]:
 
 
 def _id(value: object) -> str:
-    """Return an id of an image or a category as text; raise ValueError for what is none."""
+    """Return an id of an image or a category as text; raise ValueError for another value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"an id {value!r:.40}")
     if isinstance(value, str):

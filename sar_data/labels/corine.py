@@ -89,17 +89,17 @@ _INDEX = {name: i for i, name in enumerate(CLASSES_43)} | {"Transitional woodlan
 
 def indices(names: Iterable[str]) -> tuple[int, ...]:
     """Return the indices among the 43, ascending; raise ValueError for an unknown name, or where there is none."""
-    found = set()
+    numbers = set()
     for name in names:
         index = _INDEX.get(name) if isinstance(name, str) else None
         if index is None:
             near = difflib.get_close_matches(str(name), CLASSES_43, 1)
             hint = f"; perhaps {near[0]!r}" if near else ""
             raise ValueError(f"expected labels among the 43 CORINE level-3 classes, found {str(name)[:80]!r}{hint}")
-        found.add(index)
-    if not found:
+        numbers.add(index)
+    if not numbers:
         raise ValueError("expected at least one label, found none")
-    return tuple(sorted(found))
+    return tuple(sorted(numbers))
 
 
 def group_classes(classes: Iterable[int]) -> tuple[int, ...]:
@@ -165,7 +165,7 @@ def mask_19(codes: npt.NDArray[np.integer]) -> Mask:
     table[list(UNLABELLED)] = IGNORE
     for code, index in zip(CODES, TO_19, strict=True):
         table[code] = IGNORE if index is None else index
-    found: Mask = table[np.clip(codes, 0, 999)]
-    if (unknown := codes[(found == 254) | (codes > 999)]).size:
+    mask: Mask = table[np.clip(codes, 0, 999)]
+    if (unknown := codes[(mask == 254) | (codes > 999)]).size:
         raise ValueError(f"expected CORINE level-3 codes or 999, found {int(unknown.flat[0])}")
-    return found
+    return mask

@@ -252,7 +252,7 @@ def _without_copies(tree: Tree, images: list[str]) -> tuple[list[str], dict[str,
         if tree.size(path) != tree.size(other):
             raise SourceError(
                 f"expected {stem} once, found {other} and {path}, which differ: keep one of the copies, or export "
-                "the images anew without augmentation"
+                "the images again without augmentation"
             )
         copies[stem] = (*copies.get(stem, ()), path)
     return list(selected.values()), copies

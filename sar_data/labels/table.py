@@ -1,4 +1,4 @@
-"""Tables of text with a heading, whatever separates their columns."""
+"""Tables of text with a heading, with any separator."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def _value(word: str) -> float:
 
 
 def _label(value: float, line: str, number: int, path: str, classes: range) -> int:
-    if not (value.is_integer() and 0 <= value < len(classes)):  # a float is sought in a range one by one
+    if not (value.is_integer() and 0 <= value < len(classes)):  # `in` would search a range one by one for a float
         raise BadRecord(
             path, f"line {number}: expected a class from 0 to {len(classes) - 1}, found {line.split()[0][:20]}"
         )

@@ -76,7 +76,7 @@ def fit(
         absent = next((f": {row.where} names {row.image:.120}" for row in survey.absent.values()), "")
         raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent} among {other_files}")
     if is_open(declaration):
-        raise SourceError(f"task: expected one that the folder tells, found none. {guessed[-1]}")
+        raise SourceError(f"task: expected one that the folder shows, found none. {guessed[-1]}")
     (count, dtype), sizes = _read_heads(tree, survey)
     classes, sentences = classes_of(tree, declaration, survey)
     bands = _bands(tree, declaration, survey, (count, dtype), otherwise)

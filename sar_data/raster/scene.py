@@ -84,7 +84,7 @@ class Scene:
 
         return self._read(bands, (height, width), window=Window(left, top, width, height))
 
-    def thinned(self, bands: Sequence[str], most: int) -> Floats:
+    def downsample(self, bands: Sequence[str], most: int) -> Floats:
         """Return float32 [band, y, x] of the whole image with no side longer than `most`, by its nearest pixels."""
         step = max(1.0, max(self.height, self.width) / most)
         return self._read(bands, (max(1, round(self.height / step)), max(1, round(self.width / step))))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sar_data.errors import BadRecord
 
-_CHUNK = 1 << 20  # bytes: memory stays small whatever a stream claims to become
+_CHUNK = 1 << 20  # bytes: memory stays small for any stream
 
 
 def check_deflated(name: str, streams: Iterable[bytes], need: Iterable[int]) -> None:

@@ -45,7 +45,7 @@ NAMES = frozenset(_DTYPES.values())
 class Raster:
     """Pixels [band, y, x], native-endian; `geo` is equal for files of one layout and one georeference.
 
-    `geo` is raw: where it differs, `georeference` still tells whether two encodings mean the same place.
+    `geo` is raw: where it differs, `georeference` shows whether two encodings mean the same place.
     `fallback` is True where GDAL had to decode the file. `nodata` is the value that the file declares for pixels that
     are none. In floats these are NaN already, counted in `filled` [band]; whole numbers are as the file has them.
     """

@@ -1,7 +1,7 @@
 """A window of a large TIFF without reading the rest: the blocks it touches, as a small TIFF that GDAL decodes.
 
-Blocks are fetched by their place in the file, from whatever the tree is, and keep their compression and predictor;
-only the tags that count them are written anew. Layout after Adobe's TIFF 6.0 (1992) and BigTIFF.
+Blocks are fetched by their place in the file, from any tree, and keep their compression and predictor;
+only the tags that count them are rewritten. Layout after Adobe's TIFF 6.0 (1992) and BigTIFF.
 """
 
 from __future__ import annotations

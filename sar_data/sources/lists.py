@@ -101,7 +101,7 @@ def _unpack(data: bytes, name: str) -> bytes:
     try:
         unpacked = reader.decompress(data, MAX_BYTES)
     except OSError as error:
-        raise SourceError(f"{name}: expected a bzip2 file: {error}. Fetch it anew") from error
+        raise SourceError(f"{name}: expected a bzip2 file: {error}. Fetch it again") from error
     if not reader.eof:
         raise SourceError(f"{name}: expected a whole list of at most {MAX_BYTES:,} bytes, found one cut or longer")
     return unpacked

@@ -29,7 +29,7 @@ class Placeholder(NamedTuple):
 def detect_placeholder(head: bytes, size: int) -> Placeholder | None:
     """Return the placeholder that a file is, by its first HEAD bytes and its size; None for a real file."""
     if not size:
-        return Placeholder("empty files", "expected the file, found an empty one. Fetch it anew")
+        return Placeholder("empty files", "expected the file, found an empty one. Fetch it again")
     if head.startswith(LFS):
         return _pointer("Git LFS", _LFS_SIZE.search(head), "git lfs pull")
     if match := _ANNEX.match(head):
@@ -38,7 +38,7 @@ def detect_placeholder(head: bytes, size: int) -> Placeholder | None:
         return _pointer("DVC", _DVC_SIZE.search(head), "dvc pull")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGES):
         page = f"found an HTML page ({head.strip()[:15]!r}): a login, a form or an error was saved under its name"
-        return Placeholder("HTML pages", f"expected the file, {page}. Fetch it anew")
+        return Placeholder("HTML pages", f"expected the file, {page}. Fetch it again")
     return None
 
 

@@ -1,1 +1,1 @@
-"""Split policies: pure functions of the index, and the score that tells how honest a split is."""
+"""Split policies: pure functions of the index, and the leakage that shows how honest a split is."""

@@ -133,6 +133,6 @@ def stratify_units(
     for code in range(len(shares)):
         filled = np.bincount(codes, minlength=len(shares))
         spare = [unit_number for unit_number in moving if filled[codes[unit_number]] > 1]
-        if spare and usable[code] and not filled[code]:  # an empty split cannot be used, whatever its classes
+        if spare and usable[code] and not filled[code]:  # an empty split is useless
             codes[min(spare, key=lambda unit_number: int(counts[unit_number, -1]))] = code
     return codes

@@ -153,7 +153,7 @@ def fill_parts(sizes: Counts, shares: Shares, order: Codes | Counts, before: Cod
     """Return the part of each unit, given their sizes; `before` has the parts of the placed ones.
 
     In their order, each unit goes to the part that lacks most samples, on a tie to the first. The very first unit
-    goes to the first part whatever the shares, so that train is never empty.
+    always goes to the first part, so that train is never empty.
     """
     codes = before.copy()
     lack = (shares * sizes.sum()).tolist()

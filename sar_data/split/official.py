@@ -80,7 +80,7 @@ def _row(
         )
     raise SplitError(
         f"{where}: expected a name that matches {pattern.pattern}, found {wrong[0][:120]!r}: "
-        "fetch the list anew, or correct the line"
+        "fetch the list again, or correct the line"
     )
 
 
@@ -185,7 +185,7 @@ class Official:
             if alias_of.setdefault(key, alias) != alias:
                 raise SplitError(
                     f"{self.mapping}: expected one name beside {key!r:.80}, found {alias_of[key]!r:.80} and "
-                    f"{alias!r:.80}: fetch the list anew"
+                    f"{alias!r:.80}: fetch the list again"
                 )
         completed = [
             alias_of.get(record.key) if alias is None else alias for record, alias in zip(records, aliases, strict=True)
@@ -227,7 +227,7 @@ def _read_required(files: _ListFiles, required: Sequence[str]) -> dict[str, str]
             name_twice = min(twice)
             raise SplitError(
                 f"official lists: expected {name_twice!r} in one list, found it in {placed[name_twice]} and {name} "
-                f"({len(twice)} such names): fetch the lists anew"
+                f"({len(twice)} such names): fetch the lists again"
             )
         placed.update(own)
     return placed
@@ -245,7 +245,7 @@ def _read_exclusions(
             listed_name = min(twice)
             raise SplitError(
                 f"official lists: expected {listed_name!r} in one list, found it in {placed[listed_name]} and in the "
-                f"exclusion list {name} ({len(twice)} such names): fetch the lists anew"
+                f"exclusion list {name} ({len(twice)} such names): fetch the lists again"
             )
         for listed_name in own:
             excluded[listed_name] = (*excluded.get(listed_name, ()), name)
@@ -266,6 +266,6 @@ def _lists_of(
     if len(homes) + bool(outs) > 1:
         raise SplitError(
             f"record {key!r}, also named {alias!r}: expected in one list, found in {', '.join(homes + outs)}: "
-            "correct its other name, or fetch the lists anew"
+            "correct its other name, or fetch the lists again"
         )
     return tuple(homes or outs)

@@ -42,15 +42,15 @@ def parse(text: str, policies: Mapping[str, SplitPolicy]) -> tuple[str, SplitPol
     return name, replaced
 
 
-def listed(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     """Return the policies of a list such as `official,blocks:size=15,buffer=1,random`."""
-    found: list[str] = []
+    policies: list[str] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        if found and "=" in part and ":" not in part:  # a further parameter of the policy before it
-            found[-1] += f",{part}"
+        if policies and "=" in part and ":" not in part:  # a further parameter of the policy before it
+            policies[-1] += f",{part}"
         else:
-            found.append(part)
-    return found
+            policies.append(part)
+    return policies
 
 
 def _fields(policy: SplitPolicy) -> dict[str, type]:

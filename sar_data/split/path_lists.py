@@ -57,7 +57,7 @@ class PathLists:
                 if code_of.setdefault(name, code) != code:
                     raise SplitError(
                         f"{file}: expected {name!r} in one list, found it in that of {SPLITS[code_of[name]]} too: "
-                        "fetch the lists anew"
+                        "fetch the lists again"
                     )
             notes[file] = {"rows": len(names), "xxh3_128": xxhash.xxh3_128_hexdigest(data)}
         positions = usable(records)

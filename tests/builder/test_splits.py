@@ -14,7 +14,7 @@ from sar_data.errors import UsageError
 from sar_data.sealed.leakage import pair
 from sar_data.sealed.opened import Build
 from sar_data.split.cost import split_cost
-from sar_data.split.parse import listed
+from sar_data.split.parse import split_list
 from sar_data.split.policy import SPLITS
 
 DATASET = "bigearthnet-s1"
@@ -30,7 +30,7 @@ DATASET = "bigearthnet-s1"
     ],
 )
 def test_a_list_of_policies_keeps_their_parameters(text: str, policies: list[str]) -> None:
-    assert listed(text) == policies
+    assert split_list(text) == policies
 
 
 def test_a_planned_split_is_the_one_that_is_built(bigearthnet_source: Path, sealed: dict[str, Build]) -> None:

@@ -324,7 +324,7 @@ def test_two_different_images_of_one_name_are_refused(
     for number, one in enumerate(shots[:2]):
         put(tmp_path / f"raw/train/images/000002_jpg.rf.{number:032x}.jpg", one.data)
         put(tmp_path / f"raw/train/labels/000002_jpg.rf.{number:032x}.txt", mini.yolo(shots[0]))
-    with pytest.raises(SourceError, match=r"expected 000002 once, .* export the images anew without augmentation"):
+    with pytest.raises(SourceError, match=r"expected 000002 once, .* export the images again without augmentation"):
         fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
 
 

@@ -33,24 +33,24 @@ def write(folder: Path, name: str, taken: Collection[str] = ()) -> list[Path]:
     if name in taken:
         raise UsageError(f"`code={name}`: there is a dataset of that name already: choose another")
     words = {"NAME": name, "MODULE": module, "PACKAGE": f"{module}_sar", "TITLE": name.replace("-", " ").capitalize()}
-    made = {folder / _filled(path, words): _template(template, words) for path, template in FILES.items()}
-    if there := next((path for path in made if path.exists()), None):
+    texts = {folder / _fill(path, words): _template(template, words) for path, template in FILES.items()}
+    if there := next((path for path in texts if path.exists()), None):
         raise UsageError(f"{there}: expected none, found one, which is never overwritten: name another folder")
     try:
-        for path, text in made.items():
+        for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
     except OSError as error:
         raise UsageError(f"{folder}: expected a folder that can be written, found: {error.strerror}") from None
-    return list(made)
+    return list(texts)
 
 
 def _template(name: str, words: dict[str, str]) -> str:
     if not name:
         return PACKAGE
-    return _filled((files(__name__) / f"{name}.txt").read_text(encoding="utf-8"), words)
+    return _fill((files(__name__) / f"{name}.txt").read_text(encoding="utf-8"), words)
 
 
-def _filled(text: str, words: dict[str, str]) -> str:
-    return re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], text)
+def _fill(text: str, words: dict[str, str]) -> str:
+    return re.sub(r"@([A-Z]+)@", lambda match: words[match[1]], text)

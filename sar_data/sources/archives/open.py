@@ -57,7 +57,7 @@ def open_tree(
 
 
 def _ignore(*_: object) -> None:
-    """Say nobody."""
+    """Do nothing."""
 
 
 def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:

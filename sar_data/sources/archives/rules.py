@@ -7,7 +7,7 @@ import unicodedata
 from sar_data.errors import SourceError
 
 RATIO = 250  # times its size: speckle hardly compresses, labels reach 20, deflate itself ends at 1032
-SMALL = 64 << 20  # bytes that do no harm, whatever they were packed into
+SMALL = 64 << 20  # bytes that are always allowed
 MEMBERS = 1 << 26
 EXTENDED = 1 << 20  # bytes of a tar's pax header
 WINDOW = 1 << 27  # bytes of memory that a zstd archive may ask for: what zstd itself allows without --long

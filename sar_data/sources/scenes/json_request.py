@@ -42,7 +42,7 @@ def fetch_json(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
             if is_untrusted(error):
                 raise certificate_error(url, answer) from None
             try:
-                web.refused(url, error, failed)
+                web.check_refusal(url, error, failed)
             except Offline as offline:
                 raise unreachable_error(url, str(offline)) from None
         except Retry as error:
@@ -56,10 +56,10 @@ def fetch_json(web: Web, url: str, query: Mapping[str, str]) -> dict[str, Any]:
     raise unreachable_error(url, f"{answer}, attempt {patience.attempts}")
 
 
-def unreachable_error(url: str, found: str) -> Unreachable:
+def unreachable_error(url: str, reason: str) -> Unreachable:
     """Return the error for a temporary failure of a catalogue."""
     return Unreachable(
-        f"{url}: expected a catalogue's answer, found {found}. The same command goes on from here, later"
+        f"{url}: expected a catalogue's answer, found {reason}. Run the same command again later: it resumes here"
     )
 
 
@@ -70,14 +70,14 @@ def is_untrusted(error: BaseException | None) -> bool:
     return error is not None
 
 
-def certificate_error(url: str, found: str) -> FetchError:
+def certificate_error(url: str, reason: str) -> FetchError:
     """Return the error for a server with an invalid certificate."""
-    return FetchError(f"{url}: expected a valid server certificate, found {found}")
+    return FetchError(f"{url}: expected a valid server certificate, found {reason}")
 
 
-def malformed_error(url: str, expected: str, found: object) -> FetchError:
+def malformed_error(url: str, expected: str, answer: object) -> FetchError:
     """Return the error for a response that breaks the protocol."""
-    return FetchError(f"{url}: expected {expected}, found {str(found)[:SHOWN]}. Is this such a catalogue?")
+    return FetchError(f"{url}: expected {expected}, found {str(answer)[:SHOWN]}. Is this such a catalogue?")
 
 
 def _body(response: httpx.Response, patience: Patience) -> bytes:

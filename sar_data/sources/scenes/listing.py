@@ -34,7 +34,7 @@ class Listing:
 
 
 def scene_of(record: Record) -> str | None:
-    """Return what a record tells of its product: the whole name, else its beginning up to the start time, else None."""
+    """Return the name of a record's product: in full, else its beginning up to the start time, else None."""
     return record.attrs.get("product") or record.attrs.get("scene")
 
 
@@ -110,6 +110,6 @@ def _read_links(path: Path) -> Iterator[tuple[str, str]]:
         raise SourceError(f"{path}: expected the CSV that `sar-data scenes` writes: {error}") from error
 
 
-def unmatched(listing: Listing) -> list[Match]:
+def scenes_without_product(listing: Listing) -> list[Match]:
     """Return the scenes without a product."""
     return [match for match in listing.scenes if match.product is None]

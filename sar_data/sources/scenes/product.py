@@ -1,4 +1,4 @@
-"""Names of Sentinel-1 products, and which of the products a catalogue offers is the scene that was sought."""
+"""Names of Sentinel-1 products, and the choice of the product of a scene among those of a catalogue."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def match(scene: str, offered: Iterable[Product]) -> Match | None:
 
 
 def match_kind(scene: str, name: str) -> How | None:
-    """Return how a product's name tells that it is the scene, None if it does not."""
+    """Return how a product's name matches the scene, None if it does not."""
     stem, cog = _stem(name)
     if not is_valid_name(name):
         return None  # a catalogue's text goes into file names, lists and messages

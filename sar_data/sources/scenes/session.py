@@ -107,14 +107,14 @@ def explain_errors(url: str, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except foreseen as error:
-        found = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+        reason = " ".join(str(error).split())[:SHOWN] or type(error).__name__
         if is_untrusted(error):
-            raise certificate_error(url, found) from error
+            raise certificate_error(url, reason) from error
         if _may_pass(error) or _may_pass(error.__context__):
             unmade = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.ReadTimeout)
-            raise unreachable_error(url, f"{found}. {network_advice()}" if unmade else found) from error
+            raise unreachable_error(url, f"{reason}. {network_advice()}" if unmade else reason) from error
         raise malformed_error(
-            url, "a catalogue's answer", found if isinstance(error, kinds) else repr(error)
+            url, "a catalogue's answer", reason if isinstance(error, kinds) else repr(error)
         ) from error
 
 

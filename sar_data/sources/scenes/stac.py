@@ -1,7 +1,7 @@
 """A STAC API with item search, by pystac-client: Planetary Computer, the Data Space's own, or one of your own.
 
 Item ids are product names: whole, with _COG or .SAFE at the Data Space, without the last field at Planetary Computer.
-A beginning of a name cannot be sought by id; its start time can.
+An incomplete name cannot be searched by id; its start time can.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def _queries(names: Sequence[str]) -> Iterator[dict[str, Any]]:
         ids = [id_ for name in whole for id_ in (name, f"{name}_COG", f"{name}.SAFE", name[: -CRC - 1])]
         yield {"ids": ids, "collections": sorted({_collection(name) for name in whole})}
     for name in names:
-        if not is_full_name(name) and (found := re.search(r"\d{8}T\d{6}", name)):
-            start = datetime.strptime(found[0], "%Y%m%dT%H%M%S")
+        if not is_full_name(name) and (match := re.search(r"\d{8}T\d{6}", name)):
+            start = datetime.strptime(match[0], "%Y%m%dT%H%M%S")
             end = start + timedelta(seconds=LONGEST_SCENE_S)
             yield {"datetime": f"{start.isoformat()}Z/{end.isoformat()}Z", "collections": [_collection(name)]}
 

@@ -127,7 +127,7 @@ class Files:
     def thinned(self, number: int, most: int) -> Floats:
         scene = self._scene(number)
         channels = self._taken(scene)
-        return channels.of(scene.thinned(channels.read, most))
+        return channels.of(scene.downsample(channels.read, most))
 
     def close(self) -> None:
         if self._open is not None:
@@ -187,7 +187,7 @@ class Files:
 
 def _is_grey(scene: Scene) -> bool:
     """Say whether a picture's colours are all the same, so that the first one is its only band."""
-    planes = scene.thinned(scene.bands[:3], MOST_LOOKED_AT)
+    planes = scene.downsample(scene.bands[:3], MOST_LOOKED_AT)
     return bool((planes == planes[:1]).all())
 
 
