@@ -58,7 +58,9 @@ class Collection:
             Source(path, split, task=task, access=access, member=member)
             for path, member in zip(paths, whose, strict=True)
         ]
-        bands = self._bands() if view.bands is None else view.bands
+        bands = view.bands
+        if bands is None:
+            bands = common_bands([(source.build, source.layout.bands) for source in self.sources])
         self.hows: list[Normalizer] = [
             normalizer(s.manifest, bands, view.normalize, fill=view.fill, unit=view.unit, figures=view.figures)
             for s in self.sources
@@ -90,18 +92,6 @@ class Collection:
     def digest(self) -> str:
         """What the builds hold, whatever their containers."""
         return "+".join(source.manifest.content_digest for source in self.sources)
-
-    def _bands(self) -> tuple[str, ...]:
-        """Return the bands of all builds, in the order of the first; raise UsageError where one has others."""
-        first = self.sources[0]
-        for source in self.sources:
-            a, b = first.layout.bands, source.layout.bands
-            if set(a) != set(b):
-                raise UsageError(
-                    f"builds differ in bands: {first.build} has {few(a)}, {source.build} has {few(b)}: name those that "
-                    "both have by `bands`"
-                )
-        return first.layout.bands
 
     def _agree(self) -> None:
         """Raise UsageError where the builds cannot make one batch; bands are matched by name, in whatever order."""
@@ -246,6 +236,18 @@ class Collection:
         """Give back maps and files."""
         for source in self.sources:
             source.close()
+
+
+def common_bands(builds: Sequence[tuple[str, Sequence[str]]]) -> Sequence[str]:
+    """Return the bands of all builds, in the order of the first; raise UsageError where one has others."""
+    first, bands = builds[0]
+    for build, own in builds:
+        if set(bands) != set(own):
+            raise UsageError(
+                f"builds differ in bands: {first} has {few(bands)}, {build} has {few(own)}: name those that both have "
+                "by `bands`"
+            )
+    return bands
 
 
 def _units(source: Source, how: Normalizer) -> list[str]:

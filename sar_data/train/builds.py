@@ -15,8 +15,9 @@ from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
+from sar_data.stream.collection import common_bands
 from sar_data.stream.member import Member
-from sar_data.stream.normalize import bands_of, in_unit
+from sar_data.stream.normalize import bands_of, in_unit, units_of
 from sar_data.stream.storage.files import Files, open_files
 from sar_data.stream.targets import task_of
 from sar_data.train.kinds import check_kind
@@ -93,6 +94,7 @@ class Builds:
 
     def __init__(self, paths: Sequence[str], settings: Settings, *, checked: bool = True) -> None:
         self.each: list[One] = []
+        self._files: list[Files] = []
         try:
             for path in paths:
                 self._open(path, settings, checked)
@@ -109,6 +111,7 @@ class Builds:
 
     def _open(self, path: str, settings: Settings, checked: bool) -> None:
         files = open_files(path)
+        self._files.append(files)
         manifest = Manifest.load(files.folder)
         if (frames := layout_of(manifest).frames) > 1:
             raise UsageError(f"{path}: has {frames} images a sample; training takes builds of one")
@@ -190,8 +193,9 @@ class Builds:
                 yield f"{member.name} annotates no {few(lacking)}: {what}"
 
     def close(self) -> None:
-        for one in self.each:
-            one.files.close()
+        """Give back files."""
+        for files in self._files:
+            files.close()
 
 
 def _named(each: Sequence[One]) -> Iterator[One]:
@@ -216,6 +220,7 @@ def _agree(each: Sequence[One], settings: Settings) -> None:
     """Raise UsageError where builds cannot be one set."""
     first = each[0]
     digests = [one.manifest.content_digest for one in each]
+    asked = settings.bands or common_bands([(one.path, layout_of(one.manifest).bands) for one in each])
     for place, one in enumerate(each):
         if (before := digests.index(digests[place])) != place:
             raise UsageError(f"{one.path}: expected other samples than those of {each[before].path}, found the same")
@@ -223,17 +228,22 @@ def _agree(each: Sequence[One], settings: Settings) -> None:
             raise UsageError(
                 f"{one.path}: expected values in a unit beside other builds, found normalized ones: take its parent"
             )
-        for name, ours, theirs in _polarizations(first, one, settings):
+        units = [units_of(in_unit(part.manifest, settings.unit), asked) for part in (first, one)]
+        for channel, unit in units[0].items():
+            if unit != units[1][channel]:
+                raise UsageError(
+                    f"builds differ in unit: {channel} is {unit} in {first.path}, {units[1][channel]} in {one.path}: "
+                    "`unit=…` takes dB, power or amplitude from each other"
+                )
+        _check_polarizations(first, one, asked)
+
+
+def _check_polarizations(first: One, other: One, channels: Sequence[str]) -> None:
+    """Raise UsageError for a band whose polarization is known in both builds, and not the same."""
+    ours, theirs = ({band.name: band.polarization for band in one.manifest.bands} for one in (first, other))
+    for name in (name for channel in channels for name in bands_of(channel, list(ours)) if name is not None):
+        if "" not in (ours[name], theirs[name]) and ours[name] != theirs[name]:
             raise UsageError(
-                f"builds differ in polarization: {name} is {ours} in {first.path} and {theirs} in {one.path}: name "
-                "bands of one polarization by `bands=…`, or train on one of the builds"
+                f"builds differ in polarization: {name} is {ours[name]} in {first.path}, {theirs[name]} in "
+                f"{other.path}: name bands of one polarization by `bands=…`, or leave one of the builds out"
             )
-
-
-def _polarizations(first: One, other: One, settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Yield the bands asked for whose polarizations are known and differ, with both."""
-    known, theirs = ({band.name: band.polarization for band in one.manifest.bands} for one in (first, other))
-    for channel in settings.bands or known:
-        for name in filter(None, bands_of(channel, list(known))):
-            if known[name] and theirs.get(name) and known[name] != theirs[name]:
-                yield name, known[name], theirs[name]

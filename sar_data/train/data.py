@@ -331,9 +331,11 @@ class Data:
             **self._fit(split),
         )
         try:
-            rows = [int(select(stored, keys=[key])[0]) for key in keys]
-            batches = [stored.batch(np.array([row])) for row in rows]
-            return [(batch["image"][0].copy(), self.matching.targets(batch["target"])[0]) for batch in batches]
+            found = {}
+            for row in select(stored, keys=keys):
+                batch = stored.batch(np.array([row]))
+                found[batch["key"][0]] = batch["image"][0].copy(), self.matching.targets(batch["target"])[0]
+            return [found[key] for key in keys]
         finally:
             stored.close()
 

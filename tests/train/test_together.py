@@ -53,9 +53,16 @@ def sealed(out: Path, name: str, *, count: int, kind: TaskKind = "multiclass", f
     for seed in range(first, first + count):
         facts = {"seed": seed, "height": 32, "width": 32}
         (source / f"{chosen.get('letter', 's')}{seed:04d}.json").write_text(json.dumps(facts))
-    made = invented.pipeline(kind, shape=(32, 32), bands=chosen.get("bands", ("VV", "VH")))
+    bands, unit = chosen.get("bands", ("VV", "VH")), chosen.get("unit", "dB")
+    made = invented.pipeline(kind, shape=(32, 32), bands=bands, unit=unit)
     classes = chosen.get("classes", invented.CLASSES)
-    spec = replace(made.spec, name=name, tasks=(Task(name="cover", kind=kind, classes=classes),))
+    seen = zip(made.spec.bands, chosen.get("polarizations", bands), strict=True)
+    spec = replace(
+        made.spec,
+        name=name,
+        bands=tuple(replace(band, polarization=polarization) for band, polarization in seen),
+        tasks=(Task(name="cover", kind=kind, classes=classes),),
+    )
     split, read = "random:train=0.7,val=0.15,test=0.15", made.read
 
     def brighter(tree: Tree, record: Record) -> Sample:
@@ -213,9 +220,15 @@ def test_joint_percentiles_and_differences_lie_near_those_of_all_pixels(pair: li
 def test_what_cannot_be_one_set_is_answered_in_a_sentence(pair: list[str], tmp_path: Path) -> None:
     masks = sealed(tmp_path, "masks", count=20, kind="segmentation")
     single = sealed(tmp_path, "single", count=20, first=200, bands=("VV",))
+    turned = sealed(tmp_path, "turned", count=20, polarizations=("HH", "HV"))
+    eight = sealed(tmp_path, "eight", count=20, unit="8-bit")
     for builds, chosen, together, message in (
         ([pair[0], masks], {}, None, "expected a multiclass task beside .*, found cover .segmentation."),
         ([pair[0], single], {}, None, "builds differ in bands: .*: name those that both have by `bands`"),
+        ([pair[0], single], {}, Together(statistics="joint", drop_duplicates=True), "builds differ in bands"),
+        ([pair[0], single], {"bands": ("VV", "VH")}, None, "unknown band 'VH'"),
+        ([pair[0], turned], {}, None, "builds differ in polarization: VV is VV in .*, HH in .*: name bands of one"),
+        ([pair[0], eight], {}, None, "builds differ in unit: VV is dB in .*, 8-bit in .*: `unit=…` takes dB"),
         ([pair[0], pair[0]], {}, None, "expected other samples than those of .*, found the same"),
         (
             pair,
