@@ -122,7 +122,7 @@ def _search_identical(queries: Boxes, targets: Boxes) -> Mask:
         extents = np.tile(queries[q, 2:] - queries[q, :2], 2)
         return np.asarray((np.abs(queries[q] - targets[t]) <= TOLERANCE * extents).all(axis=1))
 
-    return search(queries, targets, np.zeros(2), test)
+    return search(queries, targets, np.zeros(2), test, same=True)
 
 
 def _preference(frame: str) -> tuple[bool, bool, str]:

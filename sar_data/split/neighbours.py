@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from sar_data.errors import SplitError
 from sar_data.record import FARTHEST, Record
+from sar_data.split.corner_tree import CornerTree
 
 # Share of the extent by which two footprints may miss each other and still touch: corners that were computed
 # from an affine transform, or written in degrees, differ in their last digits.
 TOLERANCE = 1e-6
+CROWDED = 64  # candidates of a box, on average, from which a tree takes the place of the grid
 
 Boxes = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -60,11 +62,19 @@ def find_near(queries: Boxes, targets: Boxes, gap: npt.ArrayLike = (0.0, 0.0)) -
     return search(queries, targets, gaps, lambda q, t: _within(queries[q], targets[t], gaps))
 
 
-def search(queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: Callable[[Rows, Rows], Mask]) -> Mask:
+def search(
+    queries: Boxes,
+    targets: Boxes,
+    gaps: npt.NDArray[np.float64],
+    test: Callable[[Rows, Rows], Mask],
+    *,
+    same: bool = False,
+) -> Mask:
     """Say for each query whether `test` is true for it and any target whose box lies at most `gaps` (x, y) away.
 
-    `test` gets the rows of queries and of targets, pair by pair. The cells of the grid are as large as the largest box
-    plus the gap: boxes of similar size are fast; one box of a hundred times the size is slow and still correct.
+    `test` gets the rows of queries and of targets, pair by pair; with `same` it is true for equal boxes alone. The
+    cells of the grid are as large as the largest box plus the gap, which is fast for boxes of similar size. Where cells
+    have many boxes, since one is huge or all lie together, a tree takes the place of the grid.
     """
     matches = np.zeros(len(queries), dtype=np.bool_)
     if not len(queries) or not len(targets):
@@ -81,10 +91,17 @@ def search(queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: 
     target_code = cells[:, 0] * stride + cells[:, 1]
     order = np.argsort(target_code, kind="stable")
     target_code = target_code[order]
-    for column in (-stride, 0, stride):
-        # Three cells one above the other have consecutive numbers: one run of the sorted targets.
-        start = np.searchsorted(target_code, query_code + column - 1, side="left")
-        stop = np.searchsorted(target_code, query_code + column + 1, side="right")
+    # Three cells one above the other have consecutive numbers: one run of the sorted targets.
+    runs = [
+        [
+            np.searchsorted(target_code, query_code + column + end, side=side)
+            for end, side in ((-1, "left"), (1, "right"))
+        ]
+        for column in (-stride, 0, stride)
+    ]
+    if sum(int((stop - start).sum()) for start, stop in runs) > CROWDED * len(everything):
+        return _search_tree(queries, targets, gaps, test, same=same)
+    for start, stop in runs:
         open_queries = np.flatnonzero(~matches & (start < stop))
         while len(open_queries):
             hit = test(open_queries, order[start[open_queries]])
@@ -92,6 +109,22 @@ def search(queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: 
             start[open_queries] += 1
             open_queries = open_queries[~hit & (start[open_queries] < stop[open_queries])]
     return matches
+
+
+def _search_tree(
+    queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: Callable[[Rows, Rows], Mask], *, same: bool
+) -> Mask:
+    """Answer as `search` does, by the corners of the targets; the bounds are a little wide, and `test` decides."""
+    ours, theirs = (
+        2 * TOLERANCE * (boxes[:, 2:] - boxes[:, :2]).sum(axis=1, keepdims=True) for boxes in (queries, targets)
+    )
+    if same:
+        return CornerTree(targets).find(queries - ours, queries + ours, test)
+    everywhere = np.full((len(queries), 2), np.inf)
+    low = np.concatenate([-everywhere, queries[:, :2] - ours - gaps], axis=1)
+    high = np.concatenate([queries[:, 2:] + ours + gaps, everywhere], axis=1)
+    wider = np.concatenate([targets[:, :2] - theirs, targets[:, 2:] + theirs], axis=1)
+    return CornerTree(wider).find(low, high, test)
 
 
 def _cells(boxes: Boxes, low: Boxes, cell: Boxes) -> npt.NDArray[np.int64]:
