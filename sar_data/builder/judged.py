@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,13 +37,18 @@ from sar_data.sealed.recount import Counted, counted, shards
 from sar_data.sealed.samples import THUMBNAIL, read_samples, thumbs_of
 from sar_data.sources.lists import ListFinder
 from sar_data.split.parse import parse
-from sar_data.split.policy import SPLITS, ByLists
+from sar_data.split.policy import SPLITS, UNUSED, ByLists
 from sar_data.statistics.tally import survey
 from sar_data.statistics.thumbnail import CELLS, Thumbnails, Thumbs
 from sar_data.system.regular import read_regular
 
 LISTS = (".csv", ".txt", ".parquet")
-SPELLED = {"validation": "val", "valid": "val"}  # splits in tables of publishers
+SPELLED = {
+    "validation": "val",
+    "valid": "val",
+    "training": "train",
+    "testing": "test",
+}  # splits in tables of publishers
 LOOKED = 100  # rows of a list in which the column of names is sought
 
 
@@ -190,31 +195,50 @@ def _of_list(path: Path, choice: Choice) -> Judged:
     rows = [i for i, record in enumerate(records) if record is not None]
     table = to_table([record for record in records if record is not None]).select(COLUMNS)
     if "split" in columns:
-        split = [SPELLED.get(columns["split"][row], columns["split"][row]) for row in rows]
+        spelled = [columns["split"][row].strip().casefold() for row in rows]
+        split = [SPELLED.get(name, name) for name in spelled]
         table = table.append_column("split", pa.array(split, pa.string()))
     notes = ["names tell no pixels: duplicates and looks were not compared"]
     if lost := len(names) - len(rows):
         notes.append(f"{path}: {lost:,} of {len(names):,} rows are no names that tell where they are, and are left out")
+    if "split" in columns and (others := sorted({*split} - {*SPLITS, UNUSED})):
+        notes.append(f"{path}: expected splits named {', '.join(SPLITS)}, found {few(others)} too: these are left out")
     return Judged(f"{pipeline.spec.title}, {path.name}", table, {}, notes=tuple(notes))
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
     """Return the columns of text of a table, or of a list with one name or several a line, by name or by number."""
     if path.suffix == ".parquet":
-        check_columns(path)
-        with pq.ParquetFile(path) as file:
-            texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
-            return {name: pc.fill_null(column, "").to_pylist() for name, column in _chunks(file.read(columns=texts))}
+        return _parquet_columns(path)
     try:
-        lines = list(csv.reader(io.StringIO(read_regular(path).decode("utf-8-sig"))))
+        lines = list(csv.reader(io.StringIO(read_regular(path).decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path}: expected a list in UTF-8, found {error}") from error
-    if not any(lines):
+    lines = [line for line in lines if line]
+    if not lines:
         raise SourceError(f"{path}: expected names, found an empty list")
     head = lines[0]
-    rows = [line for line in lines["split" in head :] if len(line) == len(head)]
+    if odd := next((line for line in lines if len(line) != len(head)), None):
+        shown = ",".join(odd)[:80]
+        raise SourceError(f"{path}: expected {len(head)} values a line, as in the first, found {len(odd)} in {shown!r}")
+    rows = lines["split" in head :]
     return {name if name == "split" else str(i): [row[i] for row in rows] for i, name in enumerate(head)}
 
 
-def _chunks(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
-    return zip(table.column_names, table.columns, strict=True)
+def _parquet_columns(path: Path) -> dict[str, list[str]]:
+    check_columns(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+            table = file.read(columns=texts)
+        table.validate(full=True)
+        columns = zip(table.column_names, table.columns, strict=True)
+        return {name: pc.fill_null(column.cast(pa.string()), "").to_pylist() for name, column in columns}
+    except Exception as error:  # of a decoder that is not ours, on bytes of anyone: it raises what it likes
+        raise SourceError(f"{path}: expected a table in Parquet, cannot read it: {error}"[:500]) from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind) or pa.types.is_large_string(
+        kind
+    )

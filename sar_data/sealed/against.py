@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Self
+
+import pydantic
 
 from sar_data.errors import UsageError, unknown
 from sar_data.sealed.documents import SplitStatistics
 from sar_data.sealed.manifest import NAME
+from sar_data.sealed.names import first_flaw
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
 from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.strata import Shift, shift, strata
 from sar_data.statistics.published import Published, published
 from sar_data.statistics.verdict import Difference, differences, verdict
+from sar_data.system import strict_json
+from sar_data.system.regular import read_regular
 
+LARGEST = 1e12  # beyond any backscatter
 SHOWN = '{"unit": "dB", "mean": {"VV": -12.6}, "std": {"VV": 5.1}}'
+
+
+class _Document(pydantic.BaseModel):
+    """A file of figures. Other fields may stand beside them."""
+
+    model_config = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+
+    unit: str | None = None
+    mean: dict[str, Annotated[float, pydantic.Field(ge=-LARGEST, le=LARGEST)]]
+    std: dict[str, Annotated[float, pydantic.Field(gt=1 / LARGEST, le=LARGEST)]]
+
+    @pydantic.model_validator(mode="after")
+    def _both(self) -> Self:
+        if not self.mean or self.mean.keys() != self.std.keys():
+            raise ValueError("mean and std: expected both of each band")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +113,11 @@ def _figures(statistics: SplitStatistics, unit: str) -> dict[str, tuple[float, f
 def _read(path: Path) -> Published:
     """Read figures from a JSON file; raise UsageError for one that says something else."""
     try:
-        found: Any = json.loads(path.read_bytes())
-        means, stds = found["mean"], found["std"]
-        bands = {str(band): (float(means[band]), float(stds[band])) for band in means}
-        unit = str(found["unit"]) if "unit" in found else None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise UsageError(f"{path}: expected figures such as {SHOWN}, found others: {error!r}") from error
-    guessed = "dB" if any(mean < 0 for mean, _ in bands.values()) else "power"
-    return Published(unit or guessed, bands, f"{path}" + ("" if unit else f", read as {guessed}"))
+        document = _Document.model_validate(strict_json.loads(read_regular(path)))
+    except pydantic.ValidationError as error:
+        raise UsageError(f"{path}: expected figures such as {SHOWN}, found others: {first_flaw(error)}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: expected figures such as {SHOWN}, found others: {error}"[:600]) from error
+    bands = {band: (mean, document.std[band]) for band, mean in document.mean.items()}
+    guessed = "dB" if any(mean < 0 for mean in document.mean.values()) else "power"
+    return Published(document.unit or guessed, bands, f"{path}" + ("" if document.unit else f", read as {guessed}"))

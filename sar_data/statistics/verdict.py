@@ -26,11 +26,11 @@ class Difference(NamedTuple):
 
 
 def differences(ours: Figures, theirs: Figures) -> dict[str, Difference]:
-    """Return by how much the bands that both have differ; a constant band of ours is in none."""
+    """Return by how much the bands that both have differ, without those that are constant on a side."""
     return {
         band: Difference(mean, std, *theirs[band], (theirs[band][0] - mean) / std, theirs[band][1] / std)
         for band, (mean, std) in ours.items()
-        if band in theirs and std > 0
+        if band in theirs and min(std, theirs[band][1]) > 0
     }
 
 

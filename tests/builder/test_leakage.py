@@ -18,7 +18,7 @@ import sar_data
 from sar_data.builder import judged
 from sar_data.builder.leakage import UNSEEN, LeakageRequest, leakage
 from sar_data.cli import main
-from sar_data.errors import LeakageError, SourceError, UsageError
+from sar_data.errors import BuildError, LeakageError, SourceError, UsageError
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.runners import Serial
 from sar_data.sealed.opened import Build
@@ -210,3 +210,27 @@ def test_planted_leaks_of_a_list_of_names_are_found(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("a\nb\n")
     with pytest.raises(SourceError, match="expected names of a dataset whose names tell where they are, found others"):
         sar_data.leakage(tmp_path / "other.txt", workers=1)
+
+
+def test_no_row_of_a_list_is_left_out_in_silence(tmp_path: Path) -> None:
+    names = [name("33UUP", 3 * i, 3 * j) for i in range(4) for j in range(4)]
+    lines = [f"{one},{split}" for one, split in zip(names, ["Train", "testing", "trian", "val"] * 4, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["name,split", *lines]))
+    found = leakage(LeakageRequest(path=tmp_path / "a.csv"), Serial())
+    assert [found.figures[key].of for key in ("touching", "val-train.touching")] == [4, 4]
+    assert any("found trian too: these are left out" in note for note in found.notes)
+    (tmp_path / "b.csv").write_text("\n".join(["name,split", *lines, f"{names[0]},test,1"]))
+    with pytest.raises(SourceError, match=r"b\.csv: expected 2 values a line, as in the first, found 3 in 'S1A"):
+        leakage(LeakageRequest(path=tmp_path / "b.csv"), Serial())
+
+
+def test_a_damaged_table_of_names_is_answered_in_a_sentence(tmp_path: Path) -> None:
+    path, table = tmp_path / "a.parquet", pa.table({"name": [name("33UUP", i, 3) for i in range(500)]})
+    pq.write_table(table, path, compression="none", use_dictionary=False)
+    sound = path.read_bytes()
+    path.write_bytes(sound.replace(b"S1A_IW", b"\xff\xfe_IW"))
+    with pytest.raises((SourceError, BuildError), match=r"a\.parquet: "):
+        sar_data.leakage(path, path, workers=1)
+    pq.write_table(table.set_column(0, "name", table["name"].dictionary_encode()), path)
+    found = sar_data.leakage(path, path, dataset="bigearthnet-s1", workers=1)
+    assert found["touching"].value == 1

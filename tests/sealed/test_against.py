@@ -117,3 +117,29 @@ def test_the_command_line_prints_the_verdict(build: Build) -> None:
     assert "known to be wrong: figures of optical bands" in told
     found = json.loads(CliRunner().invoke(main, [*words, "--json"], catch_exceptions=False).stdout)
     assert found["bands"]["VV"]["other_std"] == 3000
+
+
+STRANGE = {
+    '{"mean": {"VV": NaN}, "std": {"VV": 1}}': "expected a number, found NaN",
+    '{"mean": {"VV": -12}, "std": {"VV": 0}}': "std.VV: Input should be greater than",
+    '{"mean": {"VV": 1e300}, "std": {"VV": 1}}': "mean.VV: Input should be less than",
+    '{"mean": {"VV": -12, "VV": -13}, "std": {"VV": 1}}': "expected every key once, found 'VV' twice",
+    '{"mean": {"VV": true}, "std": {"VV": 1}}': "mean.VV: Input should be a valid number",
+    '{"mean": {"VV": -12}, "std": {"VH": 1}}': "expected both of each band",
+    '{"mean": {"VV": -12}, "std": {"VV": 1}, "unit": {}}': "unit: Input should be a valid string",
+    "[" * 100_000: "nesting",
+}
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
+def test_a_file_of_other_figures_is_refused(build: Build, tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(UsageError, match=f"expected figures such as .*{STRANGE[text]}"):
+        sar_data.against(build.path, tmp_path / "x.json")
+
+
+def test_a_constant_band_on_either_side_is_compared_with_none() -> None:
+    assert (
+        differences({"VV": (1.0, 0.0)}, {"VV": (1.0, 2.0)}) == differences({"VV": (1.0, 2.0)}, {"VV": (1.0, 0.0)}) == {}
+    )
+    assert verdict({"VV": (1.0, 2.0)}, {"VV": (1.0, 0.0)}, "dB") == ["no band in common: nothing can be compared"]
