@@ -60,8 +60,13 @@ def images_by_name(
 
 def nearest(images: Iterable[str], *others: str) -> list[str]:
     """Return the images that share most folders with other paths; the first of these paths counts most."""
-    scores = {image: [nearness(image, other) for other in others] for image in images}
-    return [image for image, score in scores.items() if score == max(scores.values())]
+    home = _folders(others[0].rpartition("/")[0])
+    candidates = list(images)
+    # None is nearer than those below the same folder; each folder may have an image of this name.
+    below = [image for image in candidates if _folders(image.rpartition("/")[0])[: len(home)] == home]
+    scores = {image: [nearness(image, other) for other in others] for image in below or candidates}
+    most = max(scores.values(), default=[])
+    return [image for image, score in scores.items() if score == most]
 
 
 def nearness(path: str, other: str) -> int:
@@ -78,7 +83,7 @@ def _common(folders: Sequence[str], other_folders: Sequence[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(folders, other_folders, strict=False)))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 16)
 def _folders(path: str) -> tuple[str, ...]:
     return tuple(SPLIT_WORDS.get(_YEAR.sub("", name).lower(), name) for name in path.split("/") if name)
 

@@ -32,7 +32,7 @@ WORDS = {
     "y": "lat latitude center_lat y northing",
 }
 """Role of a column → its usual names, the most likely first."""
-_TURNED = re.compile(rf"(\w+)[\s,;|]+(\S*/\S*|\S+(?:{'|'.join(map(re.escape, ENDINGS))}))", re.I)  # a label and a path
+_TURNED = re.compile(r"(\w+)[\s,;|]++(\S+)")  # a label, and a word that may be a path
 FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -223,8 +223,8 @@ def _labels(value: Any) -> tuple[str, ...]:
 def _read_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:
     """Return the rows of a list without a heading: `path label`, a path alone, or `label path` in every line."""
     rows = []
-    matches = [_TURNED.fullmatch(line.strip()) for _, line in lines]
-    turned = [match.groups() for match in matches if match and is_known(match[2])]
+    matches = [_turned(line.strip()) for _, line in lines]
+    turned = [match for match in matches if match and is_known(match[1])]
     words = {label for label, _ in turned}
     # A word that begins all lines may be a part of the folder's name.
     label_first = len(turned) == len(lines) and (len(words) > 1 or all(map(str.isdecimal, words)))
@@ -232,7 +232,7 @@ def _read_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str
         where, text = f"{path}, line {number}", line.strip().strip("\"'")
         name, label = text, ""
         if label_first and match:
-            label, name = match.groups()
+            label, name = match
         elif not is_known(text):
             name, label = _split_line(text)
         if not name:  # a single word that means no image
@@ -244,6 +244,14 @@ def _read_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str
         other = "a path alone" if odd.labels is not None else "`path label`"
         raise SourceError(f"{odd.where}: expected {other}, as in line 1, found {odd.image[:120]!r}")
     return rows
+
+
+def _turned(line: str) -> tuple[str, str] | None:
+    """Return the label and the path of a line that is `label path`, None for another line."""
+    match = _TURNED.fullmatch(line)
+    if match is None or not ("/" in match[2] or match[2].lower().endswith(ENDINGS)):
+        return None
+    return match[1], match[2]
 
 
 def _split_line(text: str) -> tuple[str, str]:

@@ -93,10 +93,10 @@ def search(
     target_code = target_code[order]
     # Three cells one above the other have consecutive numbers: one run of the sorted targets.
     runs = [
-        [
-            np.searchsorted(target_code, query_code + column + end, side=side)
-            for end, side in ((-1, "left"), (1, "right"))
-        ]
+        (
+            np.searchsorted(target_code, query_code + column - 1, side="left"),
+            np.searchsorted(target_code, query_code + column + 1, side="right"),
+        )
         for column in (-stride, 0, stride)
     ]
     if sum(int((stop - start).sum()) for start, stop in runs) > CROWDED * len(everything):

@@ -17,7 +17,7 @@ import pytest
 
 from pipelines.custom import PIPELINE
 from sar_data.errors import BadRecord, SarDataError, SourceError
-from sar_data.labels import boxes, discovery, lists
+from sar_data.labels import boxes, discovery, lists, pairing
 from sar_data.own.declaration import read_declaration
 from sar_data.own.images import Names, walk
 from sar_data.own.pipeline import fit
@@ -160,3 +160,20 @@ def test_more_objects_than_can_be_matched_are_refused() -> None:
     with pytest.raises(BadRecord, match="expected at most 2000 objects to match"):
         boxes.match_boxes(many, many, "a.xml")
     assert boxes.match_boxes(many[:500], many[:500][::-1], "a.xml") == list(range(499, -1, -1))
+
+
+@pytest.mark.parametrize("line", ["a " + "/" * (1 << 20) + " b", "a" + "," * (1 << 20) + " b c"])
+def test_a_line_of_separators_without_end_is_read_once(line: str) -> None:
+    tree = Memory({"train.txt": f"{line}\n".encode()})
+    assert len(read_rows(tree, "train.txt", Columns(), lambda name: False).rows) == 1
+
+
+def test_images_of_one_name_in_many_folders_are_not_all_compared_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [f"{number}/image.png" for number in range(500)]
+    compared = list[str]()
+    nearness = pairing.nearness
+    monkeypatch.setattr(pairing, "nearness", lambda a, b: compared.append(a) or nearness(a, b))
+    for number in range(500):
+        assert pairing.nearest(images, f"{number}/image.xml") == [f"{number}/image.png"]
+    assert len(compared) == 500
+    assert set(pairing.nearest(images, "labels/3/image.xml", "3/image.xml")) == {"3/image.png"}

@@ -224,3 +224,8 @@ def test_weights_of_a_sum_are_as_written() -> None:
     found = both.value(both.sums(logits, target))
     parts = 2 * dice.value(dice.sums(logits, target)) + 0.5 * ce.value(ce.sums(logits, target))
     torch.testing.assert_close(found, parts)
+
+
+def test_digits_without_end_are_no_loss() -> None:
+    with pytest.raises(UsageError, match="unknown loss '111"):
+        loss("1" * (1 << 20), CLASSES, "multiclass")

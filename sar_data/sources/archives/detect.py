@@ -33,7 +33,7 @@ LIKELY = re.compile(r"\.(tar|tgz|tzst|tbz2|zip|z\d\d|rar|7z|txz)", re.IGNORECASE
 DATA = (".zarr.zip", ".safe.zip")  # files that a pipeline opens itself
 PLAIN = (".plain.tar", ".plain.zip")  # suffixes of the plain archive made from a compressed or split one
 SPANNED = re.compile(r"(?P<stem>.+)\.z(?P<part>\d{2,3})", re.IGNORECASE)  # the parts before the last one, which is .zip
-SAVED = re.compile(r"(\?|%3F).*$|\s*\(\d+\)(?=\.|$)", re.IGNORECASE)  # suffixes that browsers and wget add to a name
+SAVED = re.compile(r"(\?|%3F).*$|(?<!\s)\s*\(\d+\)(?=\.|$)", re.I)  # suffixes that browsers and wget add to a name
 TABLE = ".members"  # the table of an archive's members
 MAGIC = {
     "zip": (b"PK\3\4", b"PK\5\6", b"PK\7\x08"),

@@ -80,7 +80,7 @@ LOSSES: dict[str, dict[str, Callable[[int], Loss]]] = {
     "soft-margin": {"multilabel": lambda classes: BinaryCrossEntropy()},
     "bce": {"multilabel": lambda classes: BinaryCrossEntropy()},
 }
-PART = re.compile(r"(?P<weight>\d*\.?\d+)?(?P<name>[a-z].*)")
+PART = re.compile(r"(?P<weight>\d+(?:\.\d+)?|\.\d+)?(?P<name>[a-z].*)")
 
 
 def loss(name: str, classes: int, task_kind: str) -> Loss:
@@ -95,7 +95,7 @@ def loss(name: str, classes: int, task_kind: str) -> Loss:
         wanted = match["name"] if match else text
         fitting = [known for known, made in LOSSES.items() if task_kind in made]
         if wanted not in LOSSES:
-            raise unknown("loss", wanted, fitting)
+            raise unknown("loss", wanted[:80], fitting)
         if task_kind not in LOSSES[wanted]:
             raise UsageError(
                 f"loss {wanted!r}: expected one for a {task_kind} task, found one for {', '.join(LOSSES[wanted])}. "

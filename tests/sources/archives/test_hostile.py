@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sar_data.errors import BadRecord, SourceError
+from sar_data.sources.archives import detect
 from sar_data.sources.archives.open import open_tree
 from tests.contract.trees import walked
 from tests.mini.archives import KINDS, zip_bytes
@@ -105,3 +106,8 @@ def test_zips_deeper_than_one_in_another_are_files(tmp_path: Path) -> None:
     inmost = zip_bytes({"a.txt": b"x"})
     (tmp_path / "all.zip").write_bytes(zip_bytes({"one.zip": zip_bytes({"two.zip": inmost})}))
     assert walked(open_tree(tmp_path / "all.zip")) == {"one": None, "one/two.zip": inmost}
+
+
+def test_blanks_without_end_are_no_suffix_of_a_browser() -> None:
+    assert detect.SAVED.sub("", " " * (1 << 20) + "x") == " " * (1 << 20) + "x"
+    assert detect.SAVED.sub("", "a (1).zip") == "a.zip"
