@@ -39,6 +39,6 @@ def quantiles(values: npt.NDArray[Any]) -> Floats:
     if not len(values):
         return np.full(len(FRACTIONS), np.nan)
     ranks = ranks_of(len(values))
-    ordered = np.sort(values)[ranks.distinct].astype(np.float64)
+    ordered = np.partition(values, ranks.distinct)[ranks.distinct].astype(np.float64)
     low, high = ordered[ranks.ends]
     return np.asarray(low + (high - low) * ranks.weight)
