@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,14 +79,11 @@ def find(name: str | Path, kind: Kind = "build") -> Path | None:
     if rest == LATEST:
         return max(there, key=lambda path: (path / MARKS[kind]).stat().st_mtime_ns, default=None)
     names = {path: (path.relative_to(root).as_posix(), path.name, path.name.rpartition("-")[2]) for path in there}
-    same = [path for path, known in names.items() if rest in known]
-    meant = (
-        same if len(same) == 1 else [path for path, known in names.items() if any(n.startswith(rest) for n in known)]
-    )
+    exact = [path for path, known in names.items() if rest in known]
+    begun = [path for path, known in names.items() if any(one.startswith(rest) for one in known)]
+    meant = exact if len(exact) == 1 else sorted(begun)
     if len(meant) > 1:
-        raise UsageError(
-            f"{name}: expected one {kind}, found {len(meant)}: {few(sorted(meant))}. Type more of its name"
-        )
+        raise UsageError(f"{name}: expected one {kind}, found {len(meant)}: {few(meant)}. Type more of its name")
     return meant[0] if meant else None
 
 
@@ -102,7 +99,7 @@ def remove(entry: Entry) -> bool:
     """
     if entry.kind != "build" or entry.state != "unfinished":
         raise UsageError(f"{entry.path}: expected an unfinished build, found one that is {entry.state}")
-    with suppress(FileNotFoundError), _locked(entry.path) as free:
+    with _locked(entry.path) as free:
         if free:
             discard(entry.path)
     return not entry.path.exists()
@@ -190,9 +187,20 @@ def _about(run: Path) -> tuple[str, str, str] | None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Lock the hidden folder of a builder for as long as the block lasts; give False where a builder has it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Lock the hidden folder of a builder for as long as the block lasts; give False where a builder has it.
+
+    What cannot be opened or locked is not free either: nobody can say that it is abandoned.
+    """
     try:
-        yield locks.try_lock(descriptor)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        free = locks.try_lock(descriptor)
+    except OSError:
+        free = False
+    try:
+        yield free
     finally:
         locks.release(descriptor)
