@@ -76,7 +76,8 @@ def test_a_card_has_data_split_leakage_figures_and_licence(finished: Finished, t
     low, high = metrics["test"]["intervals"]["oa"]
     for part in (
         config["build"]["content_digest"],
-        config["build"]["licence"],
+        f"- {config['build']['title']}: {config['build']['licence']}.",
+        f"  - calibration: expected error {metrics['test']['calibration']['ece']:.4f}, Brier score ",
         config["build"]["title"],
         "- Split `random`: train 87, val 8, test 8.",
         f"  - oa {metrics['test']['oa']:.4f} [{low:.4f}, {high:.4f}]",

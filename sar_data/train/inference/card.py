@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from sar_data.errors import RunError
@@ -44,16 +45,16 @@ def _text(finished: Finished, described: Mapping[str, Any]) -> str:
         f"A model that {KINDS[finished.input.kind]}: `sar-data train {finished.job}` of sar-data "
         f"{finished.config['environment']['sar-data']}.",
         *_section("What it takes and says", _taken(finished, described)),
-        *_section("Data", _data(build)),
+        *_section("Data", chain.from_iterable(map(_data, documents.builds(finished.config)))),
         *_section("Leakage between the splits", _leakage(metrics.get("leakage", {}))),
         *_section("Figures", _figures(metrics)),
-        *_section("Licence", _licence(finished, build)),
+        *_section("Licence", _licence(finished)),
         *_section("What it is not for", _limits(finished)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _section(title: str, lines: Iterator[str]) -> list[str]:
+def _section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", f"## {title}", *lines]
 
 
@@ -104,12 +105,19 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
             if name not in ASIDE and isinstance(value, float):
                 span = intervals.get(name)
                 yield f"  - {name} {value:.4f}" + (f" [{span[0]:.4f}, {span[1]:.4f}]" if span else "")
+        if sure := figures.get("calibration", {}):
+            ece, brier = (f"{sure[name]:.4f}" if sure[name] is not None else "not known" for name in ("ece", "brier"))
+            yield f"  - calibration: expected error {ece}, Brier score {brier}"
         if method := intervals.get("method"):
             yield f"  - intervals: {method}"
+    if limits := metrics.get("thresholds"):
+        told = ", ".join(f"{name} {value:.3f}" for name, value in limits["values"].items())
+        yield f"- thresholds of the labels, chosen on {limits['chosen_on']} for F1: {told}"
 
 
-def _licence(finished: Finished, build: Mapping[str, Any]) -> Iterator[str]:
-    yield f"- Data: {build.get('licence', 'not recorded by the run')}."
+def _licence(finished: Finished) -> Iterator[str]:
+    for build in documents.builds(finished.config):
+        yield f"- {build.get('title', build['dataset'])}: {build.get('licence') or 'not recorded by the run'}."
     weights = finished.config.get("weights")
     if weights:
         yield f"- It began from weights whose licence holds on: {weights['source']} (SHA-256 `{weights['sha256']}`)."
@@ -122,5 +130,8 @@ def _limits(finished: Finished) -> Iterator[str]:
     yield "- Places and seasons unlike those of the data: the figures above are of its own test split."
     if finished.caution:
         yield f"- Images unlike those of its builds: {finished.caution}."
-    yield f"- Classes that are not in the list: everything is answered by one of {len(finished.input.classes)}."
+    if finished.input.kind in ("multiclass", "segmentation"):
+        yield f"- Classes that are not in the list: everything is answered by one of {len(finished.input.classes)}."
+    else:
+        yield "- Classes that are not in the list, of which nothing is said."
     yield "- Decisions about people or safety without someone who checks them."

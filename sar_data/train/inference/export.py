@@ -79,6 +79,7 @@ def carry_out(request: ExportRequest, *, say: Say) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     path = out / FILES[request.to]
     durable.write(path, data)
+    limits = finished.thresholds()
     described = {
         "sar-data": __version__,
         "file": path.name,
@@ -92,6 +93,7 @@ def carry_out(request: ExportRequest, *, say: Say) -> Path:
         "output": list(OUTPUTS.get(finished.input.kind, ("logits",))),
         "kind": finished.input.kind,
         "classes": list(finished.input.classes),
+        "thresholds": limits and limits.by_class(finished.input.classes),
         "checked": {"samples": source, "furthest": furthest, "tolerance": TOLERANCE},
     }
     durable.write(out / "model.json", (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode())

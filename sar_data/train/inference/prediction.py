@@ -150,7 +150,7 @@ def _limits(finished: Finished, request: PredictRequest) -> dict[str, float] | N
             f"{request.run}: has chosen no thresholds, for want of a val split, or by an earlier version: leave "
             "`thresholds=run` out"
         )
-    return dict(zip(classes, found.values.tolist(), strict=True))
+    return found.by_class(classes)
 
 
 def _config(

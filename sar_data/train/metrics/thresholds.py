@@ -25,6 +25,10 @@ class Thresholds(NamedTuple):
     chosen_on: str
     values: Floats
 
+    def by_class(self, classes: Sequence[str]) -> dict[str, float]:
+        """Return the threshold of each of the classes, which are in the order of the values."""
+        return dict(zip(classes, self.values.tolist(), strict=True))
+
 
 def chosen(table: pa.Table) -> Floats:
     """Return the threshold of each class's sigmoid, 0 to 1, that gives the largest F1 on the table.

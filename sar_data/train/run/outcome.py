@@ -77,8 +77,7 @@ def scored(
             made = thresholds.figures(table, limits.values, data.classes)
             found[split]["thresholds"] = {"chosen_on": limits.chosen_on, **made}
     if limits:
-        values = dict(zip(data.classes, limits.values.tolist(), strict=True))
-        found["thresholds"] = {"chosen_on": limits.chosen_on, "values": values}
+        found["thresholds"] = {"chosen_on": limits.chosen_on, "values": limits.by_class(data.classes)}
     if tables:
         keep(folder.path / NAME, tables, data.classes)
     return found
