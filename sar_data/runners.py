@@ -37,6 +37,8 @@ AHEAD = 3  # items under way or waiting, a worker: enough to keep all busy, few 
 
 
 class Runner(Protocol):
+    """Maps a function over items, in `workers` processes."""
+
     workers: int
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:

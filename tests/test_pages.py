@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sar_data import catalog
+from sar_data import __version__, catalog
 from tests.places import ROOT
 
 TOPS = ("sar_data", "pipelines", "flows", "tests")
@@ -93,3 +93,7 @@ def _bones(text: str) -> dict[str, list[str]]:
         "figures": re.findall(r"\d[\d,.]*\d", re.sub(r"\]\(.*?\)|`.*?`", "", prose)),
         "links": sorted(link for link in links if not link.endswith(("README.md", "getting-started.md"))),
     }
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

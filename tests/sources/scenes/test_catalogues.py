@@ -171,7 +171,7 @@ def test_an_unreachable_catalogue_is_named(name: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     asked = catalogue(name, f"https://127.0.0.1:{port}", patience=QUICK)
-    with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*The same command goes on"):
+    with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*Run the same command again"):
         look_up([A], asked, tmp_path)
 
 
