@@ -164,7 +164,7 @@ CHINESE = {
     "power": "功率",
     "amplitude": "幅度",
     "radians": "弧度",
-    "fraction of the train range": "训练集取值范围的比例",
+    "fraction of a range": "取值范围的比例",
     "z-score": "z 分数",
     (
         "Percent of a split's pixels in each bin. Lines: mean of train, dashed one deviation to both sides."

@@ -21,7 +21,7 @@ BINS = 96
 MOST_BANDS = 16  # that are shown
 ENDS = (0.001, 0.999)  # shares of train's pixels between which an axis reaches
 MOST_POWER = 0.98  # share of train's pixels that the axis of power shows: its tail is long
-AXES = {"1": "z-score", "minmax": "fraction of the train range", "DN": "asinh(DN)", "phase": "radians"}
+AXES = {"1": "z-score", "minmax": "fraction of a range", "DN": "asinh(DN)", "phase": "radians"}
 DECIBELS = ("dB", "power", "amplitude")  # units whose axis is dB
 FIGURES = ("mean", "std", "min", "p5", "p50", "p95", "max")
 

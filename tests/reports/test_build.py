@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ from sar_data.reports.words import ENGLISH, Words
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import verify
+from tests.mini import invented
 from tests.places import ROOT
 from tests.reports.document import Document
 from tests.reports.strange import PAYLOADS
@@ -165,3 +167,27 @@ def test_a_measured_throughput_is_shown(sealed: dict[str, Build], tmp_path: Path
     (tmp_path / "build.bench.json").write_text("[]")
     with pytest.raises(UsageError, match="expected what `bench` prints as JSON"):
         sar_data.report(path)
+
+
+KINDS: list[tuple[dict[str, Any], int]] = [
+    ({"kind": "detection", "shape": None, "dtype": "uint8", "unit": "8-bit", "bands": ("HH",)}, 1),
+    ({"kind": "segmentation"}, 4),
+    ({"kind": "multilabel", "frames": 3}, 4),
+    ({"kind": "change", "frames": 2, "bands": ("VV",)}, 2),
+]
+"""An invented data set, and its histograms: a band on its axis, and in power where it is calibrated."""
+
+
+@pytest.mark.parametrize(("kind", "histograms"), KINDS, ids=[kind["kind"] for kind, _ in KINDS])
+def test_every_kind_of_build_has_a_report(kind: dict[str, Any], histograms: int, tmp_path: Path) -> None:
+    ragged = "shape" in kind and kind["shape"] is None
+    source = invented.archive(tmp_path / "raw", 12, ragged=ragged)
+    format = "webdataset" if ragged else "zarr"
+    build = invented.sealed(invented.pipeline(**kind), source, tmp_path / "out", format=format)
+    found = Document(report(build))
+    shown = [a.get("aria-label") or "" for tag, a in found.elements if tag == "svg"]
+    assert len([name for name in shown if name.startswith("Histogram")]) == histograms
+    assert any(name.startswith("mask of") for name in shown) == (kind["kind"] == "segmentation")
+    assert "Where the samples lie on the earth is not known" in found.text
+    baked = sar_data.convert(build.path, normalize="minmax", runner="serial")
+    assert "fraction of a range" in Document(report(baked)).text
