@@ -60,27 +60,29 @@ def oddest(manifest: Manifest, rows: Rows) -> list[Sheet]:
             means, variances = (figure(samples, rows.bands, f"{power}{name}") for name in ("mean", "variance"))
             with np.errstate(divide="ignore", invalid="ignore"):
                 looks = np.where(variances > 0, means**2 / variances, np.nan)
-            sheets += [_first("fewest looks", rows.index, looks, "ENL {:.2f}")]
-            sheets += [_first("most looks", rows.index, -looks, "ENL {:.2f}", sign=-1)]
+            sheets += [_extreme("fewest looks", rows.index, looks, "ENL {:.2f}")]
+            sheets += [_extreme("most looks", rows.index, looks, "ENL {:.2f}", largest=True)]
         counts = figure(samples, rows.bands, "count")
         lost = np.sum([figure(samples, rows.bands, name) for name in REASONS], axis=0)
         shares = np.where(lost > 0, lost / np.maximum(counts + lost, 1), np.nan)
-        sheets += [_first("most masked", rows.index, -shares, "{:.1%}", sign=-1)]
+        sheets += [_extreme("most masked", rows.index, shares, "{:.1%}", largest=True)]
         unit = "" if band.unit == "1" else f" {band.unit}"
-        sheets += [_first("brightest", rows.index, -figure(samples, rows.bands, "mean"), f"{{:.4g}}{unit}", sign=-1)]
+        means = figure(samples, rows.bands, "mean")
+        sheets += [_extreme("brightest", rows.index, means, f"{{:.4g}}{unit}", largest=True)]
     return [sheet for sheet in sheets if sheet.keys]
 
 
-def _first(title: str, index: pa.Table, values: Floats, text: str, sign: int = 1) -> Sheet:
-    """Return the samples with the least values, and these in words."""
+def _extreme(title: str, index: pa.Table, values: Floats, text: str, *, largest: bool = False) -> Sheet:
+    """Return the samples with the least values, or the largest, and these in words; NaN is neither."""
     known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argpartition(values[known], min(AN_ODDITY, len(known)) - 1)[:AN_ODDITY]] if len(known) else known
-    order = order[np.argsort(values[order], kind="stable")]
+    ranks = -values[known] if largest else values[known]
+    if len(known) > AN_ODDITY:
+        few = np.argpartition(ranks, AN_ODDITY)[:AN_ODDITY]
+        known, ranks = known[few], ranks[few]
+    order = known[np.argsort(ranks, kind="stable")]
     keys = index["key"].take(order).to_pylist()
-    return Sheet(
-        title,
-        {key: text.format(sign * value).replace("-", "−") for key, value in zip(keys, values[order], strict=True)},
-    )
+    texts = (text.format(value).replace("-", "−") for value in values[order])
+    return Sheet(title, dict(zip(keys, texts, strict=True)))
 
 
 def _duplicates(index: pa.Table) -> Sheet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,6 +50,8 @@ def histograms(manifest: Manifest, parts: Mapping[str, Stratum]) -> list[Histogr
             continue
         first = next(iter(known.values()))
         low, high = (float(np.interp(end, first.shares, first.nodes)) for end in ENDS)
+        if not math.isfinite(high - low):
+            continue  # of values that no image has
         unit = "dB" if band.unit in DECIBELS else AXES.get(band.unit, band.unit)
         figures = _train(manifest, band.name)
         on_axis = None if figures is None else figures.db if band.unit in ("power", "amplitude") else figures.stored

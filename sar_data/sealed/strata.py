@@ -80,7 +80,8 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
 def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> dict[str, Stratum]:
     """Return the parts of some packed rows of an index, as `strata`, given the samples of these rows at least.
 
-    Raises UsageError for a `by` that does not exist or that the index knows of no image.
+    Raises UsageError for a `by` that does not exist or that the index knows of no image, BuildError for figures that no
+    image has.
     """
     values = [_plain(value) for value in _values(index, by)]
     if all(value == [UNKNOWN] for value in values):
@@ -96,7 +97,10 @@ def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> 
         rows = dict(sorted(rows.items(), key=lambda part: (-len(part[1]), part[0])))
     tables = _by_band(samples, index["key"], layout_of(manifest).bands)
     bands = {band.name: band for band in manifest.bands}
-    return {name: _stratum(tables, bands, places) for name, places in rows.items()}
+    try:
+        return {name: _stratum(tables, bands, places) for name, places in rows.items()}
+    except (ArithmeticError, ValueError) as error:
+        raise BuildError(f"{SAMPLES_NAME}: expected figures of images, found others: {error}"[:500]) from error
 
 
 def completed(build: Build, figures: Mapping[str, SplitStatistics]) -> dict[str, SplitStatistics]:

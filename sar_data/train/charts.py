@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from sar_data.train.predictions import BINS
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 360, 180, 38, 34, 8  # units of a chart
 SCORES = ("oa", "map_micro", "miou", "ap", "aa", "f1_macro")  # of these the first two that a log has are drawn
+MOST = 1e12  # of a value that is drawn
 KINDS = ("train", "val", "test")  # colours of lines: one's own is that of its split
 
 
@@ -59,8 +59,12 @@ def _curves(label: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str])
 
 
 def _known(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
-    pairs = ((row["epoch"], row.get(name)) for row in rows)
-    return [(epoch, float(value)) for epoch, value in pairs if isinstance(value, int | float) and math.isfinite(value)]
+    found = []
+    for row in rows:
+        epoch, value = row["epoch"], row.get(name)
+        if isinstance(value, int | float) and -MOST < value < MOST and abs(epoch) < MOST:
+            found.append((float(epoch), float(value)))
+    return found
 
 
 @dataclass(frozen=True)

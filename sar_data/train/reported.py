@@ -84,12 +84,13 @@ def answers(run: Run, split: str) -> Answers | None:
     if split not in tables or not len(tables[split]):
         return None
     table = tables[split]
+    calibration = documents.figures(run.metrics).get(split, {}).get("calibration")
     sheets = _sheets(table, classes)
     shown, note = _pictures(run, [key for sheet in sheets.values() for key in sheet])
     return Answers(
         classes=classes,
         matrix=_matrix(table, len(classes)),
-        calibration=documents.figures(run.metrics)[split].get("calibration") or {},
+        calibration=calibration if isinstance(calibration, Mapping) else {},
         bins=charts.reliability(reliability_of(table, classes)),
         sheets=sheets,
         pictures=shown,

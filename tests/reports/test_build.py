@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -21,6 +24,7 @@ from sar_data.reports.page import TEMPLATES, percent
 from sar_data.reports.words import ENGLISH, Words
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.opened import Build
+from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.verify import verify
 from tests.mini import invented
 from tests.places import ROOT
@@ -191,3 +195,15 @@ def test_every_kind_of_build_has_a_report(kind: dict[str, Any], histograms: int,
     assert "Where the samples lie on the earth is not known" in found.text
     baked = sar_data.convert(build.path, normalize="minmax", runner="serial")
     assert "fraction of a range" in Document(report(baked)).text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -3e38, 0.0])
+def test_figures_that_no_image_has_are_no_traceback(sealed: dict[str, Build], value: float, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(sealed["zarr"].path, tmp_path / "build"))
+    table = pq.read_table(path / SAMPLES_NAME)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            table = table.set_column(place, field, pa.array([value] * len(table), field.type))
+    pq.write_table(table, path / SAMPLES_NAME)
+    with np.errstate(all="ignore"), suppress(BuildError):  # refused, or left out, and nothing else
+        assert sar_data.report(path).stat().st_size > 10_000
