@@ -220,7 +220,7 @@ def over_seeds(runs: Sequence[Run], split: str = "test") -> str:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         settings = {name: value for name, value in run.config["settings"].items() if name != "seed"}
-        about = [run.config["job"], run.config["build"]["content_digest"], settings]
+        about = [run.config["job"], run.config["build"]["content_digest"], run.config.get("together"), settings]
         groups.setdefault(json.dumps(about, sort_keys=True), []).append(run)
     figures = _figures(runs, split)
     head = ["runs", *FIXED[1:], "seeds", *(f"{split} {_titled(name)}" for name in figures)]

@@ -64,6 +64,21 @@ def test_a_wrong_job_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[
     assert "unknown job 'finetun'. Did you mean 'finetune'?" in err
 
 
+def test_a_mix_that_is_none_is_answered_in_a_sentence(
+    classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("finetune", classes, classes, "--out", str(tmp_path / "run"), *TINY)
+    for mix, said in (
+        ("1,x", "--mix 1,x: expected a number for each build, such as 1,3"),
+        ("1", "mix: expected 2 shares, one a build, found 1"),
+        ("1,0", "--mix 1,0: expected a share above 0 of each build"),
+        ("1,3", "expected other samples than those of"),
+    ):
+        code, _, err = typed(*given, "--mix", mix, capsys=capsys)
+        assert code == 2
+        assert said in err
+
+
 def test_a_wrong_build_is_answered_with_those_below_it_or_near_it(
     classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
