@@ -12,23 +12,25 @@ import pytest
 from sar_data.system.main_module import needs_main
 from tests.places import ROOT
 
-PLAIN = "from sar_data.system.main_module import importable\nprint(importable())\n"
-GUARDED = 'from sar_data.system.main_module import importable\nif __name__ == "__main__":\n    print(importable())\n'
+PLAIN = "from sar_data.system.main_module import is_importable\nprint(is_importable())\n"
+GUARDED = (
+    'from sar_data.system.main_module import is_importable\nif __name__ == "__main__":\n    print(is_importable())\n'
+)
 CALLED = """
-from sar_data.system.main_module import hidden, importable
+from sar_data.system.main_module import hide_main, is_importable
 import sys
 
 def work():
     main = sys.modules["__main__"]
-    with hidden():
+    with hide_main():
         assert not hasattr(main, "__file__")
     assert main.__file__
-    print(importable())
+    print(is_importable())
 
 work()
 """
-THREAD = "import threading\nfrom sar_data.system.main_module import importable\n"
-THREAD += "thread = threading.Thread(target=lambda: print(importable()))\nthread.start()\nthread.join()\n"
+THREAD = "import threading\nfrom sar_data.system.main_module import is_importable\n"
+THREAD += "thread = threading.Thread(target=lambda: print(is_importable()))\nthread.start()\nthread.join()\n"
 
 
 @pytest.mark.parametrize(
