@@ -73,7 +73,7 @@ def leaves(group: click.Group, context: click.Context, above: tuple[str, ...] = 
 
 def test_every_command_has_examples_and_their_options_exist() -> None:
     found = leaves(main, click.Context(main, info_name="sar-data"))
-    assert found.keys() == EXAMPLES.keys()
+    assert found.keys() == EXAMPLES.keys(), "a command has its lines in sar_data/cli/examples.py"
     for words, lines in EXAMPLES.items():
         command = found[words]
         assert command.epilog is not None
