@@ -12,6 +12,7 @@ from PIL import Image
 import sar_data
 from sar_data import catalog
 from sar_data.views.contact_sheet import contact_sheet
+from tests.mini.hang import HANG_S
 from tests.places import ROOT
 
 OUT = ROOT / "docs" / "pictures" / "readme.jpg"
@@ -30,7 +31,7 @@ def draw(out: Path, work: Path) -> None:
     page = sar_data.report(build.path, out=work / "page.html")
     shot = ("--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=900,1000")
     where = f"--screenshot={work / 'page.png'}"
-    subprocess.run([browser, *shot, where, page.as_uri()], check=True, capture_output=True, timeout=120)
+    subprocess.run([browser, *shot, where, page.as_uri()], check=True, capture_output=True, timeout=HANG_S)
     parts = [Image.open(work / name).convert("RGB") for name in ("sheet.png", "page.png")]
     parts = [part.resize((part.width * SIDE // part.height, SIDE), Image.Resampling.LANCZOS) for part in parts]
     whole = Image.new("RGB", (sum(part.width for part in parts) + 20, SIDE), "white")

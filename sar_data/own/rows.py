@@ -32,7 +32,7 @@ WORDS = {
     "y": "lat latitude center_lat y northing",
 }
 """Role of a column → its usual names, the most likely first."""
-_TURNED = re.compile(r"(\w+)[\s,;|]++(\S+)")  # a label, and a word that may be a path
+_LABEL_BEFORE_PATH = re.compile(r"(\w+)[\s,;|]++(\S+)")  # a label, and a word that may be a path
 FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -223,11 +223,11 @@ def _labels(value: Any) -> tuple[str, ...]:
 def _read_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:
     """Return the rows of a list without a heading: `path label`, a path alone, or `label path` in every line."""
     rows = []
-    matches = [_turned(line.strip()) for _, line in lines]
-    turned = [match for match in matches if match and is_known(match[1])]
-    words = {label for label, _ in turned}
+    matches = [_label_before_path(line.strip()) for _, line in lines]
+    known = [match for match in matches if match and is_known(match[1])]
+    words = {label for label, _ in known}
     # A word that begins all lines may be a part of the folder's name.
-    label_first = len(turned) == len(lines) and (len(words) > 1 or all(map(str.isdecimal, words)))
+    label_first = len(known) == len(lines) and (len(words) > 1 or all(map(str.isdecimal, words)))
     for (number, line), match in zip(lines, matches, strict=True):
         where, text = f"{path}, line {number}", line.strip().strip("\"'")
         name, label = text, ""
@@ -246,9 +246,9 @@ def _read_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str
     return rows
 
 
-def _turned(line: str) -> tuple[str, str] | None:
+def _label_before_path(line: str) -> tuple[str, str] | None:
     """Return the label and the path of a line that is `label path`, None for another line."""
-    match = _TURNED.fullmatch(line)
+    match = _LABEL_BEFORE_PATH.fullmatch(line)
     if match is None or not ("/" in match[2] or match[2].lower().endswith(ENDINGS)):
         return None
     return match[1], match[2]

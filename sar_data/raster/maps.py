@@ -73,10 +73,10 @@ def _place_options(place: Place) -> dict[str, Any]:
         options["gcps"] = [GroundControlPoint(row, col, x, y, z) for row, col, x, y, z in place.controls]
     if place.transform:
         options["transform"] = Affine(*place.transform)
-    return options | ({"crs": system(place.crs)} if place.crs else {})
+    return options | ({"crs": reference_system(place.crs)} if place.crs else {})
 
 
-def system(crs: str) -> Any:
+def reference_system(crs: str) -> Any:
     """Return rasterio's coordinate reference system of a code or WKT; raise SourceError for what is neither."""
     from rasterio.crs import CRS
 
@@ -107,7 +107,7 @@ def degrees(points: npt.NDArray[np.float64], crs: str) -> npt.NDArray[np.float64
     """
     import rasterio.warp
 
-    flat, there = points.reshape(-1, 2), system(crs)
+    flat, there = points.reshape(-1, 2), reference_system(crs)
     try:
         transformed = np.array(rasterio.warp.transform(there, WGS84, flat[:, 0], flat[:, 1])).T
     except Exception as error:  # of PROJ and of GDAL, each with a tree of its own

@@ -1,7 +1,7 @@
 """Boxes in a tree of their corners, each box a point of four numbers: for sizes that differ too much for a grid.
 
 A k-d tree (Bentley 1975, doi:10.1145/361002.361007) that halves the boxes by one of the numbers after the other. Of n
-boxes a query looks at about n^(3/4) in the worst case, whatever their sizes.
+boxes a query looks at about n^(3/4) in the worst case, for boxes of any sizes.
 """
 
 from __future__ import annotations

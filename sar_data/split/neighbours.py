@@ -115,15 +115,15 @@ def _search_tree(
     queries: Boxes, targets: Boxes, gaps: npt.NDArray[np.float64], test: Callable[[Rows, Rows], Mask], *, same: bool
 ) -> Mask:
     """Answer as `search` does, by the corners of the targets; the bounds are a little wide, and `test` decides."""
-    ours, theirs = (
+    query_slack, target_slack = (
         2 * TOLERANCE * (boxes[:, 2:] - boxes[:, :2]).sum(axis=1, keepdims=True) for boxes in (queries, targets)
     )
     if same:
-        return CornerTree(targets).find(queries - ours, queries + ours, test)
+        return CornerTree(targets).find(queries - query_slack, queries + query_slack, test)
     everywhere = np.full((len(queries), 2), np.inf)
-    low = np.concatenate([-everywhere, queries[:, :2] - ours - gaps], axis=1)
-    high = np.concatenate([queries[:, 2:] + ours + gaps, everywhere], axis=1)
-    wider = np.concatenate([targets[:, :2] - theirs, targets[:, 2:] + theirs], axis=1)
+    low = np.concatenate([-everywhere, queries[:, :2] - query_slack - gaps], axis=1)
+    high = np.concatenate([queries[:, 2:] + query_slack + gaps, everywhere], axis=1)
+    wider = np.concatenate([targets[:, :2] - target_slack, targets[:, 2:] + target_slack], axis=1)
     return CornerTree(wider).find(low, high, test)
 
 

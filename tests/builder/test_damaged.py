@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(source: Path, out: Path, said: list[str] | None = None, **choices: Any) -> Build:
     whole = {"split": "random:train=1,val=0,test=0"}  # nothing to say of empty parts
     request = BuildRequest(**{"dataset": invented.pipeline(), "source": source, "out": out, **whole, **choices})
-    return build(request, say=None if said is None else said.append)
+    return build(request, say=None if said is None else partial(_say_damage, said))
+
+
+def _say_damage(said: list[str], message: str) -> None:
+    """Keep what is said of damage; what a normalization destroys is said, too."""
+    if "damaged" in message:
+        said.append(message)
 
 
 @pytest.mark.parametrize("format", SHARDS)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 from click.testing import CliRunner
@@ -579,4 +580,6 @@ def test_help_names_where_credentials_come_from() -> None:
         "--mirror",
     ):
         assert word in text
-    assert "password" not in [option.name for option in main.get_command(None, "fetch").params]  # type: ignore[attr-defined]
+    fetch = main.get_command(click.Context(main), "fetch")
+    assert fetch is not None
+    assert "password" not in [option.name for option in fetch.params]

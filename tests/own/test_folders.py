@@ -15,11 +15,11 @@ import pytest
 import sar_data
 from pipelines.custom import PIPELINE
 from pipelines.path_label import PIPELINE as LISTS
-from sar_data import synth
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.own.pipeline import fit
 from sar_data.own.template import declaration_text
 from sar_data.raster import image
+from sar_data.raster.gdal import encode
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
@@ -142,7 +142,7 @@ def test_an_opaque_picture_is_read_without_its_opacity(tmp_path: Path) -> None:
     for number, opacity in enumerate((255, 254)):
         (tmp_path / f"{number}").mkdir()
         pixels = np.concatenate([grey, np.full_like(grey, opacity)])
-        (tmp_path / f"{number}/a.png").write_bytes(synth.encoded(pixels, "PNG"))
+        (tmp_path / f"{number}/a.png").write_bytes(encode(pixels, "PNG"))
     assert np.array_equal(image.grey((tmp_path / "0/a.png").read_bytes(), "a.png"), grey)
     with pytest.raises(BadRecord, match="found 2 that differ: write them as the bands of a GeoTIFF"):
         image.grey((tmp_path / "1/a.png").read_bytes(), "a.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.mini.hang import HANG_S
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
@@ -52,6 +55,7 @@ class Page:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._left:
+            assert select.select([self._answers], [], [], HANG_S)[0], "the browser says nothing"
             part = os.read(self._answers, 1 << 20)
             assert part, "the browser ended"
             self._left += part
@@ -107,7 +111,7 @@ def browsing(profile: Path) -> Iterator[Page]:
         os.close(commands[1])
         os.close(answers[0])
         try:
-            started.wait(20)
+            started.wait(HANG_S)
         except subprocess.TimeoutExpired:
             started.kill()
             started.wait()

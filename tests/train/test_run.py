@@ -254,7 +254,7 @@ def test_an_image_that_only_the_test_has_too_large_is_told_before_training(out: 
     facts = json.loads((raw / f"{key}.json").read_text())
     (raw / f"{key}.json").write_text(json.dumps({**facts, "height": 40}))
     build = str(invented.sealed(made, raw, tmp_path / "uneven", format="lmdb").path)
-    with pytest.raises(UsageError, match="take 40"):
+    with pytest.raises(UsageError, match="take `pad=40`"):
         trained(build, out, pad=32)
     assert not out.exists()
 

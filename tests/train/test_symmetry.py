@@ -218,7 +218,8 @@ def test_boxes_of_a_window_frame_the_pixels_that_were_framed() -> None:
     masks = torch.zeros(2, 16, 16)
     for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
         mask[top:bottom, left:right] = 1
-    seen = torch.cat([windows.masks(mask[None]) for mask in masks])
+    grid = windows.grid(masks.device)
+    seen = torch.cat([grid.masks(mask[None]) for mask in masks])
     found = {"boxes": boxes, "labels": torch.tensor([0, 0]), "rotated": torch.full((2, 5), torch.nan)}
     moved = objects.windowed(found, windows.start[0], windows.step[0], size)["boxes"]
     for mask, box in zip(seen, moved.tolist(), strict=True):

@@ -291,7 +291,7 @@ def _placed(rows: Rows, build: str) -> Iterator[Image]:
     columns = [rows.column(name).to_pylist() for name in PLACES]
     for crs in {*columns[PLACES.index("crs")]} - {None}:
         try:
-            maps.system(crs)
+            maps.reference_system(crs)
         except SourceError as error:
             raise BuildError(f"{build}: {INDEX_NAME}: crs: {error}") from error
     for key, height, width, crs, transform in zip(rows.key.to_pylist(), *columns, strict=True):
