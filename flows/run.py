@@ -161,10 +161,11 @@ def folder_of(client: SyncPrefectClient, run_id: UUID) -> str | None:
     """Return the folder of the run or build that a flow ended with, which is its page's description."""
     for page in (RUN_PAGE, PAGE, VERIFICATION_PAGE):
         wanted = filters.ArtifactFilter(
-            flow_run_id=filters.ArtifactFilterFlowRunId(any_=[run_id]), key=filters.ArtifactFilterKey(like_=f"%{page}")
+            flow_run_id=filters.ArtifactFilterFlowRunId(any_=[run_id]), key=filters.ArtifactFilterKey(like_=page)
         )
-        if pages := client.read_artifacts(artifact_filter=wanted):
-            return pages[0].description
+        for artifact in client.read_artifacts(artifact_filter=wanted):
+            if artifact.key and artifact.key.endswith(page):  # the server looks for it anywhere in the key
+                return artifact.description
     return None
 
 

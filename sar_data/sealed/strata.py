@@ -98,7 +98,8 @@ def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> 
     tables = _by_band(samples, index["key"], layout_of(manifest).bands)
     bands = {band.name: band for band in manifest.bands}
     try:
-        return {name: _stratum(tables, bands, places) for name, places in rows.items()}
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            return {name: _stratum(tables, bands, places) for name, places in rows.items()}
     except (ArithmeticError, ValueError) as error:
         raise BuildError(f"{SAMPLES_NAME}: expected figures of images, found others: {error}"[:500]) from error
 

@@ -40,7 +40,7 @@ def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[li
         valid = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
         low, high = np.percentile(valid, STRETCH) if valid.size else (0.0, 1.0)
         span = max(high - low, 1e-6)
-        scaled.append([np.where(np.isfinite(p), np.clip((p - low) / span, 0, 1), MASKED_GREY) for p in planes])
+        scaled.append([_grey(plane, low, span) for plane in planes])
         notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
     colours = (
         " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True))
@@ -49,6 +49,12 @@ def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[li
     )
     pictures = [np.stack(planes, axis=-1).astype(np.float32) for planes in zip(*scaled, strict=True)]
     return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
+
+
+def _grey(plane: Floats, low: float, span: float) -> Floats:
+    """Return grey from 0 to 1; where a pixel has no data, MASKED_GREY."""
+    valid = np.isfinite(plane)  # a signalling NaN would warn in arithmetic
+    return np.where(valid, np.clip((np.where(valid, plane, 0) - low) / span, 0, 1), MASKED_GREY)
 
 
 def _cyclic(plane: Floats) -> Floats:

@@ -166,15 +166,15 @@ def test_a_place_of_a_build_is_no_address_and_no_file(
         build = placed(Path(classes), crs, tmp_path / "build")
         with pytest.raises(BuildError, match=r"index\.parquet: crs: .*expected a coordinate reference system"):
             sar_data.train.predict(finished.out, build, out=tmp_path / "out", split="test", device="cpu")
-        for use in (maps.system, lambda crs: maps.degrees(np.zeros((1, 4, 2)), crs)):
+        for use in (maps.reference_system, lambda crs: maps.degrees(np.zeros((1, 4, 2)), crs)):
             with pytest.raises(SourceError, match="expected a coordinate reference system"):
                 use(crs)
         assert not server.gets
 
 
 def test_a_system_that_lies_nowhere_on_the_earth_is_said_to() -> None:
-    assert maps.system("EPSG:32633").to_epsg() == 32633
-    assert maps.system(rasterio.CRS.from_epsg(32633).to_wkt()).to_epsg() == 32633
+    assert maps.reference_system("EPSG:32633").to_epsg() == 32633
+    assert maps.reference_system(rasterio.CRS.from_epsg(32633).to_wkt()).to_epsg() == 32633
     with pytest.raises(SourceError, match="expected a place on the Earth"):
         maps.degrees(np.zeros((1, 4, 2)), 'LOCAL_CS["of a machine"]')
 
