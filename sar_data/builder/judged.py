@@ -36,6 +36,7 @@ from sar_data.sealed.records import to_table
 from sar_data.sealed.recount import Counted, counted, shards
 from sar_data.sealed.samples import THUMBNAIL, read_samples, thumbs_of
 from sar_data.sources.lists import ListFinder
+from sar_data.spec import Pipeline
 from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, UNUSED, ByLists
 from sar_data.statistics.tally import survey
@@ -49,6 +50,7 @@ SPELLED = {
     "training": "train",
     "testing": "test",
 }  # splits in tables of publishers
+SENTINEL1 = "S1"  # names of radar images come before those of their optical partners
 LOOKED = 100  # rows of a list in which the column of names is sought
 
 
@@ -186,6 +188,7 @@ def _of_list(path: Path, choice: Choice) -> Judged:
         for names in columns.values()
         if any(map(named, names[:LOOKED]))
     ]
+    tried.sort(key=lambda match: not any(name.startswith(SENTINEL1) for name in match[1][:LOOKED]))
     if not tried:
         which = f"names of {choice.dataset}" if choice.dataset else "names of a dataset whose names tell where they are"
         telling = few([pipeline.spec.name for pipeline in catalog.sound()[0].values() if pipeline.named is not None])
@@ -193,17 +196,33 @@ def _of_list(path: Path, choice: Choice) -> Judged:
     pipeline, names, named = tried[0]
     records = list(map(named, names))
     rows = [i for i, record in enumerate(records) if record is not None]
-    table = to_table([record for record in records if record is not None]).select(COLUMNS)
-    if "split" in columns:
+    known_records = [record for record in records if record is not None]
+    table = to_table(known_records).select(COLUMNS)
+    split: Sequence[str] = ()
+    title = f"{pipeline.spec.title}, {path.name}"
+    if choice.split:
+        name, split = _drawn(pipeline, known_records, path, choice)
+        title = f"{title}, split {name}"
+    elif "split" in columns:
         spelled = [columns["split"][row].strip().casefold() for row in rows]
         split = [SPELLED.get(name, name) for name in spelled]
+    if len(split):
         table = table.append_column("split", pa.array(split, pa.string()))
     notes = ["names tell no pixels: duplicates and looks were not compared"]
     if lost := len(names) - len(rows):
         notes.append(f"{path}: {lost:,} of {len(names):,} rows are no names that tell where they are, and are left out")
-    if "split" in columns and (others := sorted({*split} - {*SPLITS, UNUSED})):
+    if others := sorted({*split} - {*SPLITS, UNUSED}):
         notes.append(f"{path}: expected splits named {', '.join(SPLITS)}, found {few(others)} too: these are left out")
-    return Judged(f"{pipeline.spec.title}, {path.name}", table, {}, notes=tuple(notes))
+    return Judged(title, table, {}, notes=tuple(notes))
+
+
+def _drawn(pipeline: Pipeline, records: Sequence[Record], path: Path, choice: Choice) -> tuple[str, Sequence[str]]:
+    """Return the name of the chosen policy and the split of each record of a list."""
+    name, policy = parse(choice.split or "", pipeline.all_splits)
+    lists = ListFinder.beside(path, choice.lists)
+    if isinstance(policy, ByLists):
+        policy.check_lists(lists)
+    return name, policy.assign(records, seed=choice.seed, lists=lists).split
 
 
 def _columns(path: Path) -> dict[str, list[str]]:

@@ -212,6 +212,23 @@ def test_planted_leaks_of_a_list_of_names_are_found(tmp_path: Path) -> None:
         sar_data.leakage(tmp_path / "other.txt", workers=1)
 
 
+def test_a_list_of_names_is_split_by_a_policy_and_by_the_names_of_radar_images(tmp_path: Path) -> None:
+    radar = [name("33UUP", i, j, day=10 + i % 2) for i in range(12) for j in range(12)]
+    optical = [f"S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_{i:02d}_{j:02d}" for i in range(12) for j in range(12)]
+    table = pa.table({"patch_id": optical, "s1_name": radar, "split": ["train", "test"] * 72})
+    pq.write_table(table, tmp_path / "metadata.parquet")
+
+    def group(**choices: Any) -> float | None:
+        request = LeakageRequest(path=tmp_path / "metadata.parquet", dataset="bigearthnet-s1-v2", **choices)
+        return leakage(request, Serial()).figures["group"].value
+
+    assert group() == 1
+    assert group(split="group:train=0.5,val=0,test=0.5") == 0, "the optical names are of one acquisition"
+    assert group(split="random", seed=1) == 1
+    with pytest.raises(UsageError, match="unknown split 'blocs'"):
+        group(split="blocs")
+
+
 def test_no_row_of_a_list_is_left_out_in_silence(tmp_path: Path) -> None:
     names = [name("33UUP", 3 * i, 3 * j) for i in range(4) for j in range(4)]
     lines = [f"{one},{split}" for one, split in zip(names, ["Train", "testing", "trian", "val"] * 4, strict=True)]
