@@ -33,6 +33,7 @@ CHECKS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
 }
 """Flow → what it says of its parameters, defaults included, before a run begins."""
 POLL_S = 1.0
+SETTLE_S = 5.0  # a run sends its logs every two seconds, the last of them after it has said that it ended
 PAGE_LOGS = 200  # the most a server gives at once
 CHANGE = re.compile(r"`([a-z][a-z0-9_]*=[^`]*)`")  # what is to change, as errors write it
 OVERLAP_LOGS = 50  # logs of two processes may arrive out of order, so the last ones are asked for again
@@ -133,15 +134,19 @@ def _follow(client: SyncPrefectClient, run_id: UUID, say: Say) -> FlowRun:
     """Say a run's states and logs until it has ended."""
     seen: set[UUID] = set()
     state: str | None = None
+    latest = time.monotonic()
     while True:
-        current = client.read_flow_run(run_id)  # before the logs: those of a run that has ended are all there
+        current = client.read_flow_run(run_id)
         name = current.state.name if current.state else None
         if name and name != state:
             say(name)
             state = name
         for log in _new_logs(client, run_id, seen):
             say(f"{log.timestamp.astimezone():%H:%M:%S} {log.message}")
-        if current.state and current.state.is_final():
+            latest = time.monotonic()
+        if not (current.state and current.state.is_final()):
+            latest = time.monotonic()
+        elif time.monotonic() - latest >= SETTLE_S:
             return current
         time.sleep(POLL_S)
 
