@@ -13,8 +13,8 @@ from flows import report
 from flows.build import check_absolute
 from flows.sentence import explain
 from flows.tasks import carry_out, crew_of, publish
-from flows.types import Absolute, Normalization, Positive
-from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format
+from flows.types import Absolute, Container, Normalization, Positive
+from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype
 from sar_data.runners import Crew, Kind
 from sar_data.spec import Unit
 
@@ -23,7 +23,7 @@ from sar_data.spec import Unit
 def convert(
     parent: Absolute,
     out: Absolute | None = None,
-    format: Format | None = None,
+    format: Container | None = None,
     compression: Compression | None = None,
     speckle: str | None = None,
     unit: Unit | None = None,

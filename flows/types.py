@@ -11,12 +11,15 @@ from typing import Annotated
 from pydantic import WithJsonSchema
 
 from sar_data import catalog
+from sar_data.formats import FORMATS
 from sar_data.normalization.presets import presets
 
 Dataset = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({*catalog.names(), *catalog.aliases()})})]
 """The name of a dataset, or another name of it."""
 Normalization = Annotated[str, WithJsonSchema({"type": "string", "enum": [*presets()]})]
 """The name of a normalization."""
+Container = Annotated[str, WithJsonSchema({"type": "string", "enum": [*FORMATS]})]
+"""The name of a container."""
 Absolute = Annotated[Path, WithJsonSchema({"type": "string", "format": "path", "pattern": "^/"})]
 """A path that means the same in every folder: a worker has one of its own."""
 Place = Annotated[

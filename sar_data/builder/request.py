@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sar_data import catalog
+from sar_data import catalog, formats
 from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
 from sar_data.radiometry import CONVERTIBLE, spelled, units_after
 from sar_data.spec import ComplexAs, Pipeline, Unit
 
+Format = str
+"""The name of a container in the registry (sar_data/formats)."""
+
 # These names are the command line's choices and the flows' types too.
-Format = Literal["lmdb", "webdataset", "zarr"]
 Compression = Literal["none", "zstd"]
 Dtype = Literal["float16", "int16"]
 Domain = Literal["dB", "power"]
@@ -290,7 +292,8 @@ class ConvertRequest(Changes):
 
 def _packed(name: Format | None, compression: Compression) -> None:
     """Raise UsageError for a container or a compression that does not exist, or where they do not fit."""
-    _among("format", name, Format)
+    if name is not None:
+        formats.check_name(name)
     _among("compression", compression, Compression)
     if name not in (None, "zarr") and compression != "none":
         raise UsageError(f"`compression={compression}`: only zarr compresses, {name} was asked for")

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype, Format
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype
 from sar_data.cli.choices import BuildFolder, DatasetOrFolder, Existing, OneOf, PolicyName
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
+from sar_data.formats import FORMATS
 from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
 
@@ -41,8 +42,8 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option(
     "--format",
     multiple=True,
-    type=OneOf("format", lambda: get_args(Format)),
-    help="lmdb, webdataset or zarr; repeatable. Without it zarr, or webdataset where images differ in size.",
+    type=OneOf("format", lambda: FORMATS),
+    help=f"{', '.join(FORMATS)}; repeatable. Without it zarr, or webdataset where images differ in size.",
 )
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
 @click.option("--split", type=PolicyName(), metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype, Format
+from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype
 from sar_data.cli.choices import BuildFolder, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
+from sar_data.formats import FORMATS
 from sar_data.normalization.presets import presets
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("convert", short_help="Bake a sealed build into another container, size, dtype or normalization.")
 @click.argument("parent", metavar="BUILD", type=BuildFolder())
-@click.option("--format", type=OneOf("format", lambda: get_args(Format)), help="lmdb, webdataset or zarr.")
+@click.option("--format", type=OneOf("format", lambda: FORMATS), help=", ".join(FORMATS))
 @click.option(
     "--compression",
     type=OneOf("compression", lambda: get_args(Compression)),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from sar_data import catalog
-from sar_data.builder.request import BuildRequest, ConvertRequest, Format
+from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.errors import UsageError
 from sar_data.formats import FORMATS
 from tests.mini import invented
@@ -60,8 +60,15 @@ def test_a_conversion_that_contradicts_itself_is_refused(choices: dict[str, Any]
     assert message in str(caught.value)
 
 
-def test_the_formats_that_may_be_asked_for_are_those_that_there_are() -> None:
-    assert set(get_args(Format)) == set(FORMATS)
+def test_a_line_in_the_registry_makes_a_format_that_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked() -> tuple[str | None, ...]:
+        ConvertRequest(parent=Path("build"), format="tiles")
+        return BuildRequest(dataset=invented.pipeline(), source=Path("in"), out=Path("out"), format="tiles").formats
+
+    with pytest.raises(UsageError, match=r"unknown format 'tiles'.*lmdb, webdataset, zarr"):
+        asked()
+    monkeypatch.setitem(FORMATS, "tiles", "sar_data.formats.tiles")
+    assert asked() == ("tiles",)
 
 
 @pytest.mark.parametrize(
