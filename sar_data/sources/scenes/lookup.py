@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import xxhash
 from pydantic import TypeAdapter
 
+from sar_data.progress import Progress
 from sar_data.sources.scenes.catalogue import MAX_PRODUCTS, Catalogue, Search
 from sar_data.sources.scenes.json_request import malformed_error
 from sar_data.sources.scenes.product import CRC, SCENE, Match, Product, is_full_name, match
 from sar_data.system import durable, private, strict_json
-
-Progress = Callable[[str, int, int], None]
-"""Called with "scenes", the scenes looked up and the scenes to look up."""
 
 
 def look_up(
@@ -26,7 +24,7 @@ def look_up(
 
     What was found is kept below `cache`, a file a scene, and not asked for again: an interrupted search goes on, and a
     grown dataset asks for what is new. A scene without a product is asked for again. `cache` is a folder of our own.
-    Raises Unreachable, FetchError, TargetError.
+    `progress` counts "scenes". Raises Unreachable, FetchError, TargetError.
     """
     names = sorted(set(scenes))
     if os.path.lexists(cache):

@@ -15,7 +15,6 @@ The folder is one user's own. What else lies in it is left alone.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -28,6 +27,7 @@ from urllib.parse import quote
 
 from sar_data.errors import TargetError, UsageError
 from sar_data.system import durable, locks, private
+from sar_data.system.checksum import sha256_of
 
 PATIENCE = 60.0  # seconds to wait until others let go of what fills the cache
 POLL = 0.01
@@ -36,7 +36,6 @@ FIGURE = re.compile(b"[0-9]{20}")
 FLAGS = os.O_RDWR | os.O_CREAT
 OPTION = "cache"
 FETCHING, ROOM = "fetching", "room"
-BLOCK = 1 << 20
 Identity = tuple[int, int, int, int]
 """Device, inode, bytes and last change of a file: another file has another, and so has one that was edited."""
 SPARE = 10  # a clearance frees a tenth more than it must, so that the next one is far
@@ -89,11 +88,7 @@ class Hold:
 
     def sha256(self) -> str:
         """Return the sha256 of the file's bytes."""
-        digest, at = hashlib.sha256(), 0
-        while block := os.pread(self._descriptor, BLOCK, at):
-            digest.update(block)
-            at += len(block)
-        return digest.hexdigest()
+        return sha256_of(self._descriptor)
 
     def drop(self, path: Path) -> None:
         """Unlink the file, whoever else holds it, unless another one took its name."""

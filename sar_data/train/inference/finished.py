@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from torch import nn
 
 from sar_data.errors import BuildError, RunError, SarDataError, UsageError
 from sar_data.sealed.names import first_flaw
+from sar_data.system.checksum import sha256
 from sar_data.train import compare, documents
 from sar_data.train.augment.steps import parsed
 from sar_data.train.data import Data
@@ -95,9 +95,8 @@ class Finished:
     def sha256(self) -> str:
         """Return the hash of the checkpoint; raise RunError where it cannot be read."""
         try:
-            with self.checkpoint.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
+            return sha256(self.checkpoint)
+        except (BuildError, OSError) as error:
             raise RunError(f"{self.checkpoint}: expected the weights of this run, cannot read them: {error}") from error
 
     def filled(self, network: nn.Module) -> nn.Module:

@@ -27,7 +27,7 @@ from sar_data.train.settings import Tuned
 
 
 @dataclass(slots=True)
-class Progress:
+class Position:
     """Where a training is; all of it is in every checkpoint. `rows` is the log, one row an epoch that is closed."""
 
     step: int = 0
@@ -53,14 +53,14 @@ class Training:
             )
         self._loader = data.loader("train")
         self._stepper = Stepper(job, optimiser(job.model, job.encoder, settings), settings, ranks)
-        self._progress = Progress()
+        self._position = Position()
         self._late: Late | None = None
         self._began = 0.0
         self._restore()
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last epoch and return the log; raise Halted at a signal once all is saved."""
-        while (epoch := len(self._progress.rows)) < self._settings.epochs:
+        while (epoch := len(self._position.rows)) < self._settings.epochs:
             if self._loader.epoch == epoch:  # or else all its steps are done, and it waits to be evaluated
                 self._epoch(epoch)
             self._finish(epoch)
@@ -72,49 +72,49 @@ class Training:
                 raise RunError(f"{path}: expected the best epoch, found nothing")
             with checkpoint.fitting(path, "the weights of this run"):
                 self._job.model.load_state_dict(best["model"])
-        return self._progress.rows
+        return self._position.rows
 
     @property
     def chosen(self) -> int:
         """The epoch whose weights the model has at the end, counted from 1."""
-        return self._progress.best_epoch or self._settings.epochs
+        return self._position.best_epoch or self._settings.epochs
 
     def _epoch(self, epoch: int) -> None:
         self._mode(training=True)
-        self._began = time.monotonic() - self._progress.seconds
+        self._began = time.monotonic() - self._position.seconds
         batches = self._timed(self._data.training())
         while group := list(islice(batches, self._settings.accumulate)):
             self._step(group)
             every = self._settings.checkpoint_every
-            if self._loader.epoch == epoch and (self._halt.agreed or (every and self._progress.step % every == 0)):
+            if self._loader.epoch == epoch and (self._halt.agreed or (every and self._position.step % every == 0)):
                 self._pause()
         self._pause(save=False)
 
     def _pause(self, *, save: bool = True) -> None:
         """Wait for the last step, count the time, save; raise Halted where a signal came."""
         self._look()
-        self._progress.seconds = time.monotonic() - self._began
+        self._position.seconds = time.monotonic() - self._began
         if save or self._halt.agreed:
             self._save()
         self._leave()
 
     def _leave(self) -> None:
         if self._halt.agreed:
-            self._halt.leave(f"{self._folder.path} is saved after {self._progress.step} steps")
+            self._halt.leave(f"{self._folder.path} is saved after {self._position.step} steps")
 
     def _step(self, batches: list[Batch]) -> None:
-        progress, settings = self._progress, self._settings
-        progress.lr = rate(settings, self._consumed(len(batches)))
+        position, settings = self._position, self._settings
+        position.lr = rate(settings, self._consumed(len(batches)))
         for group in self._stepper.optimiser.param_groups:
-            group["lr"] = progress.lr * group["scale"]
-        found = self._stepper.step(batches, progress.step, self._halt.asked)
+            group["lr"] = position.lr * group["scale"]
+        found = self._stepper.step(batches, position.step, self._halt.asked)
         self._look()
         self._late = Late(found, [key for batch in batches for key in batch["key"]])
-        progress.step += 1
+        position.step += 1
         if self._ranks.device.type == "cpu":
             self._look()  # nothing runs ahead here, so nothing is gained by waiting
         if self._ranks.first:
-            self._folder.tell(self._consumed(0), settings.epochs, progress.losses)
+            self._folder.tell(self._consumed(0), settings.epochs, position.losses)
 
     def _look(self) -> None:
         """Read the last step's loss; raise RunError where it is no number, with the samples it came from."""
@@ -126,22 +126,22 @@ class Training:
             keys = self._ranks.gather(late.keys)
             names = [key for part in keys for key in part]
             raise RunError(
-                f"the loss became {loss} in step {self._progress.step}: a smaller `lr=…`, `amp=bf16` or `amp=none` "
+                f"the loss became {loss} in step {self._position.step}: a smaller `lr=…`, `amp=bf16` or `amp=none` "
                 f"may help, or a look at its samples: {few(names)}"
             )
-        self._progress.losses.append(loss)
+        self._position.losses.append(loss)
         self._halt.agreed = stopping > 0
 
     def _finish(self, epoch: int) -> None:
         """Close an epoch: evaluate where it is due, log, save, keep the best."""
-        settings, progress, select = self._settings, self._progress, self._data.select
+        settings, position, select = self._settings, self._position, self._data.select
         row: dict[str, Any] = {
             "epoch": epoch + 1,
-            "step": progress.step,
-            "lr": progress.lr,
-            "loss": sum(progress.losses) / max(len(progress.losses), 1),
-            "samples_s": len(self._loader) * self._loader.pace.step / progress.seconds,
-            "waiting": progress.waited / progress.seconds,
+            "step": position.step,
+            "lr": position.lr,
+            "loss": sum(position.losses) / max(len(position.losses), 1),
+            "samples_s": len(self._loader) * self._loader.pace.step / position.seconds,
+            "waiting": position.waited / position.seconds,
         }
         better = False
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 >= settings.epochs
@@ -149,16 +149,16 @@ class Training:
             score = self.score(select, save=True)[1]
             row |= {f"{select}_{name}": value for name, value in score.items() if isinstance(value, float)}
             value = score[self._job.chosen_by]
-            better = value is not None and (progress.best is None or value > progress.best)
+            better = value is not None and (position.best is None or value > position.best)
             if better:
-                progress.best, progress.best_epoch = value, epoch + 1
-        progress.rows.append(row)
-        progress.losses, progress.seconds, progress.waited = [], 0.0, 0.0
-        if better or (progress.best is None and select != "last" and due):
+                position.best, position.best_epoch = value, epoch + 1
+        position.rows.append(row)
+        position.losses, position.seconds, position.waited = [], 0.0, 0.0
+        if better or (position.best is None and select != "last" and due):
             self._write(checkpoint.BEST, model=self._job.model.state_dict(), epoch=epoch + 1)
         self._save()
         if self._ranks.first:
-            self._folder.log(progress.rows, settings.epochs)
+            self._folder.log(position.rows, settings.epochs)
 
     def score(self, split: str, *, save: bool = False) -> tuple[Any, dict[str, Any]]:
         """Return the predictions and the metrics of a split, with the model as it is; raise Halted at a signal."""
@@ -190,20 +190,20 @@ class Training:
         while True:
             before = time.monotonic()
             batch = next(batches, None)
-            self._progress.waited += time.monotonic() - before
+            self._position.waited += time.monotonic() - before
             if batch is None:
                 return
             yield batch
 
     def _save(self) -> None:
-        progress = self._progress
+        position = self._position
         self._write(
             checkpoint.LAST,
             model=self._job.model.state_dict(),
             optimiser=self._stepper.optimiser.state_dict(),
             scaler=self._stepper.scaler.state_dict(),
             loader=self._loader.state_dict(),
-            progress={name: getattr(progress, name) for name in Progress.__slots__},
+            progress={name: getattr(position, name) for name in Position.__slots__},
         )
 
     def _write(self, name: str, **state: Any) -> None:
@@ -224,4 +224,4 @@ class Training:
             self._stepper.optimiser.load_state_dict(state["optimiser"])
             self._stepper.scaler.load_state_dict(state["scaler"])
             self._loader.load_state_dict(state["loader"])
-            self._progress = TypeAdapter(Progress).validate_python(state["progress"])
+            self._position = TypeAdapter(Position).validate_python(state["progress"])

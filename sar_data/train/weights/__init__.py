@@ -10,16 +10,15 @@ bring the tensors into the encoder's shapes.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from sar_data.errors import UsageError
+from sar_data.system.checksum import sha256
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.finite import not_finite
 from sar_data.train.weights import stem as stems
@@ -102,7 +101,7 @@ def load(
     return Provenance(
         source=spec,
         file=found.path.name,
-        sha256=_sha256(found.path),
+        sha256=sha256(found.path),
         part=contents.part,
         family=row.family if row else None,
         layout=taken.layout,
@@ -154,8 +153,3 @@ def _warn(spec: str, what: str) -> None:
 
 def _figures(row: Known | None) -> dict[str, tuple[float, float]]:
     return dict(row.figures) if row and row.figures else {}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
