@@ -133,21 +133,29 @@ def plan(
     dataset: str | Pipeline,
     *,
     source: str | Path,
-    splits: Sequence[str] = (),
+    split: str | Sequence[str] | None = None,
     variant: str | None = None,
     declare: Mapping[str, Any] | None = None,
+    work: str | Path | None = None,
     lists: str | Path | None = None,
     seed: int = 0,
     limit: int | None = None,
+    rehash: bool = False,
+    bad_records: BadRecords = "stop",
+    bad_objects: BadObjects | None = None,
+    unit: Unit | None = None,
+    complex_as: ComplexAs | None = None,
     workers: int | None = None,
     runner: Kind | Runner | None = None,
     dask_address: str | None = None,
     progress: Progress | None = None,
+    say: Say | None = None,
 ) -> list[SplitOutlook]:
     """Return what each of some splits would come to, or all that the dataset offers: nothing is built, no pixel read.
 
-    Samples by split, those lost to buffers, the largest deviation of a class share, and what test shares with train by
-    what the records say. The other parameters are those of `build`.
+    `split` has the policies, as a list or as a text, "A,B". Of each: samples by split, those lost to buffers, the
+    largest deviation of a class share, and what test shares with train by what the records say. The other parameters
+    are those of `build`.
     """
     request = BuildRequest(
         dataset=dataset,
@@ -155,12 +163,18 @@ def plan(
         declare=declare,
         source=Path(source),
         out=Path(),
+        work=_path(work),
         lists=_path(lists),
         seed=seed,
         limit=limit,
+        rehash=rehash,
+        bad_records=bad_records,
+        bad_objects=bad_objects,
+        unit=unit,
+        complex_as=complex_as,
     )
     with _crew(workers, runner, dask_address) as computing:
-        return outlooks(request, splits, computing, progress)
+        return outlooks(request, split, computing, progress, say)
 
 
 def convert(

@@ -70,7 +70,7 @@ class Judged:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """How a source is read: the dataset of raw files and lists, their split, and whether all pixels are."""
 

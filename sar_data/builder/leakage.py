@@ -31,7 +31,7 @@ from sar_data.sealed.pairs import MOST_PAIRS, Pair, worst_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeakageRequest:
+class LeakageRequest(Choice):
     """Whose leakage is asked about.
 
     `path` is a sealed build, raw files or their archive, or a list of names (.csv, .txt or .parquet) of a dataset whose
@@ -44,12 +44,6 @@ class LeakageRequest:
 
     path: Path
     against: Path | None = None
-    dataset: str | None = None
-    variant: str | None = None
-    split: str | None = None
-    seed: int = 0
-    lists: Path | None = None
-    full: bool = False
     fail_above: str | None = None
     plot: Path | None = None
 
@@ -117,8 +111,7 @@ class Report:
 
 def leakage(request: LeakageRequest, runner: Runner, progress: Progress | None = None) -> Report:
     """Return the leakage that is asked about; limits are for `Report.check`."""
-    choice = Choice(request.dataset, request.variant, request.split, request.seed, request.lists, request.full)
-    first = judged(request.path, choice, runner, progress)
+    first = judged(request.path, request, runner, progress)
     if request.against is None:
         if "split" not in first.table.column_names:
             raise UsageError(f"{request.path}: expected a column `split`, found none: name the other list, `against=…`")
@@ -129,7 +122,7 @@ def leakage(request: LeakageRequest, runner: Runner, progress: Progress | None =
         sides = {prefix: (f"{judge} samples", other) for prefix, (judge, other) in PAIRS.items()}
         builds, notes = (first.build, first.build), first.notes
     else:
-        second = judged(request.against, choice, runner, progress)
+        second = judged(request.against, request, runner, progress)
         ours, theirs = (_Side(one, np.arange(len(one.table))) for one in (first, second))
         found = [("", ours, theirs)]
         sides = {"": ("samples", second.title)}

@@ -61,7 +61,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     A build that stands sealed is returned as such. What is to be baked from it is checked against the sizes of images.
     `say` is called with what a user should know of the source, such as the disk that a compressed archive needs.
     """
-    fit, lists = _opened(request, progress, say)
+    fit, lists = open_source(request, progress, say)
     pipeline, tree = fit.pipeline, fit.tree
     spec = pipeline.spec
     check_spec(spec)
@@ -74,7 +74,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     if isinstance(policy, ByLists):
         policy.check_lists(lists)  # before half a million records are scanned
     before = kept(request.keep, spec.name, name, policy) if request.keep else None
-    scanned, fit = _scanned(request, fit, runner, progress, say)
+    scanned, fit = scan_source(request, fit, runner, progress, say)
     records, spec = scanned.records, fit.pipeline.spec
     request.check_sizes(largest(scanned.table, spec.shape))
     assignment = (
@@ -121,7 +121,7 @@ def _compared(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None)
     return draft
 
 
-def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -> tuple[Fitted, ListFinder]:
+def open_source(request: BuildRequest, progress: Progress | None, say: Say | None) -> tuple[Fitted, ListFinder]:
     """Return what fits a request's source, which `say` is told, and where lists are sought."""
     named = [file.name for file in request.pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
@@ -130,7 +130,7 @@ def _opened(request: BuildRequest, progress: Progress | None, say: Say | None) -
     return fit, ListFinder.beside(request.source, request.lists, fit.tree, tree)
 
 
-def _scanned(
+def scan_source(
     request: BuildRequest, fit: Fitted, runner: Runner, progress: Progress | None, say: Say | None
 ) -> tuple[Scanned, Fitted]:
     """Return what a scan finds, and what fits it: NaN has a place where the files of some record need it."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from sar_data.builder.prepare import leakage_of, shares_of
-from sar_data.builder.raw_statistics import fitting
+from sar_data.builder.prepare import leakage_of, open_source, scan_source, shares_of
 from sar_data.builder.request import BuildRequest
-from sar_data.builder.scan import Scanned, scan
+from sar_data.builder.scan import Scanned
 from sar_data.errors import SourceError, SplitError, unknown
-from sar_data.progress import Progress
+from sar_data.progress import Progress, Say
 from sar_data.runners import Runner
 from sar_data.sealed.documents import PlannedSplit
 from sar_data.sealed.leakage import Card, pair
-from sar_data.sources.lists import ListFinder
 from sar_data.spec import DatasetSpec
 from sar_data.split.cost import Cost, split_cost
-from sar_data.split.parse import parse
+from sar_data.split.parse import parse, split_list
 from sar_data.split.policy import SPLITS, UNUSED, ByLists, Lists, SplitPolicy
 
 
@@ -36,29 +35,30 @@ class SplitOutlook:
     cost: Cost | None = None
     failure: str = ""
 
+    def document(self) -> dict[str, Any]:
+        """Return the outlook as JSON has it."""
+        return asdict(self) | {"leakage": {name: figure.model_dump() for name, figure in self.leakage.items()}}
+
 
 def outlooks(
-    request: BuildRequest, splits: Sequence[str], runner: Runner, progress: Progress | None = None
+    request: BuildRequest,
+    split: str | Sequence[str] | None,
+    runner: Runner,
+    progress: Progress | None = None,
+    say: Say | None = None,
 ) -> list[SplitOutlook]:
     """Return what each of some splits, or of all that the dataset offers, would come to; one scan serves all.
 
-    Raises UsageError for a split that does not exist, and what a scan raises.
+    `split` is a list of policies, or a text of them, "A,B". Raises UsageError for a split that does not exist, and what
+    preparing a build raises.
     """
-    fit = fitting(request.pipeline, request.source, progress)
+    fit, lists = open_source(request, progress, say)
     policies = fit.pipeline.all_splits
-    chosen = [(text, parse(text, policies)[1]) for text in splits or fit.pipeline.splits]
+    asked = split_list(split) if isinstance(split, str) else split
+    chosen = [(text, parse(text, policies)[1]) for text in asked or fit.pipeline.splits]
     if not chosen:
         raise unknown("split", "", policies)
-    scanned = scan(
-        fit.pipeline,
-        fit.tree,
-        runner=runner,
-        bad_records=request.bad_records,
-        bad_objects=request.bad_objects,
-        limit=request.limit,
-        progress=progress,
-    )
-    lists = ListFinder.beside(request.source, request.lists, fit.tree)
+    scanned, fit = scan_source(request, fit, runner, progress, say)
     return [_outlook(text, policy, scanned, fit.pipeline.spec, request.seed, lists) for text, policy in chosen]
 
 

@@ -141,14 +141,13 @@ def command(
     from sar_data import catalog
     from sar_data.cli.outcome import carried_out
     from sar_data.cli.planned import planned
-    from sar_data.split.parse import split_list
 
     if isinstance(dataset, Path):
         if source is not None:
             raise UsageError(f"{dataset}: expected a folder or --source, found both")
         source = dataset
         dataset = _recognised(source)
-    splits = split_list(choices.pop("split") or "") if plan else []
+    splits = choices.pop("split") if plan else None  # several, where a build has one
     request = BuildRequest(dataset=dataset, variant=variant, source=source or Path(), **choices)
     if source is None:
         raise UsageError(_needs(catalog.pipeline(dataset, variant)))

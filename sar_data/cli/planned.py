@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +19,7 @@ SHOWN = {"touching": "touch", "identical": "ground", "place": "place", "group": 
 """Figure of leakage → its column."""
 
 
-def planned(request: BuildRequest, splits: Sequence[str], runner: Runner, *, as_json: bool) -> None:
+def planned(request: BuildRequest, split: str | None, runner: Runner, *, as_json: bool) -> None:
     """Print what each of some splits of a source would come to."""
     from rich.table import Table
 
@@ -28,10 +27,9 @@ def planned(request: BuildRequest, splits: Sequence[str], runner: Runner, *, as_
     from sar_data.cli.meter import Meter
 
     with Meter() as meter:
-        found = outlooks(request, splits, runner, meter)
+        found = outlooks(request, split, runner, meter, meter.say)
     if as_json:
-        rows = [asdict(one) | {"leakage": {k: v.model_dump() for k, v in one.leakage.items()}} for one in found]
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        click.echo(json.dumps([one.document() for one in found], indent=1, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False)
     for name in ("split", "train", "val", "test", "unused", *SHOWN.values(), "buffers", "classes"):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 import sar_data
+from sar_data import catalog
+from sar_data.builder import splits
+from sar_data.builder.fit import Fitted
+from sar_data.builder.prepare import scan_source
+from sar_data.builder.scan import Scanned
 from sar_data.cli import main
-from sar_data.errors import UsageError
+from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.sealed.leakage import pair
 from sar_data.sealed.opened import Build
 from sar_data.split.cost import split_cost
@@ -34,7 +41,7 @@ def test_a_list_of_policies_keeps_their_parameters(text: str, policies: list[str
 
 
 def test_a_planned_split_is_the_one_that_is_built(bigearthnet_source: Path, sealed: dict[str, Build]) -> None:
-    (one,) = sar_data.plan(DATASET, source=bigearthnet_source, splits=["random"], workers=1)
+    (one,) = sar_data.plan(DATASET, source=bigearthnet_source, split="random", workers=1)
     manifest = sealed["zarr"].manifest
     assert {name: one.counts[name] for name in SPLITS} == {name: manifest.splits[name].count for name in SPLITS}
     assert one.counts["unused"] == sum(manifest.unused.values())
@@ -70,8 +77,53 @@ def test_a_split_that_does_not_exist_is_said_before_the_scan(bigearthnet_source:
         sar_data.plan(
             DATASET,
             source=bigearthnet_source,
-            splits=["random", "ofical"],
+            split=["random", "ofical"],
             workers=1,
             progress=lambda stage, done, total: scanned.append(stage),
         )
     assert not scanned
+
+
+def test_a_bad_record_stops_a_plan_as_it_stops_the_build_and_is_left_out_of_both(
+    bigearthnet_source: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "raw"
+    shutil.copytree(bigearthnet_source, source)
+    labels = sorted(source.rglob("*_labels_metadata.json"))
+    labels[0].write_text("{")
+    choice: dict[str, Any] = {"source": source, "split": "random", "runner": "serial"}
+    with pytest.raises(BadRecord, match="`bad_records=quarantine` leaves out records that are so") as planned:
+        sar_data.plan(DATASET, **choice)
+    with pytest.raises(BadRecord) as built:
+        sar_data.build(DATASET, **choice, out=tmp_path / "out")
+    assert str(planned.value) == str(built.value)
+    (one,) = sar_data.plan(DATASET, **choice, bad_records="quarantine")
+    assert sum(one.counts.values()) == len(labels) - 1
+
+
+@pytest.mark.parametrize("rehash", [False, True])
+def test_a_plan_reads_the_contents_of_files_where_it_is_asked_to(
+    bigearthnet_source: Path, monkeypatch: pytest.MonkeyPatch, rehash: bool
+) -> None:
+    found: list[Scanned] = []
+
+    def watched(*asked: Any) -> tuple[Scanned, Fitted]:
+        scanned, fit = scan_source(*asked)
+        found.append(scanned)
+        return scanned, fit
+
+    monkeypatch.setattr(splits, "scan_source", watched)
+    sar_data.plan(DATASET, source=bigearthnet_source, split="random", limit=3, rehash=rehash, runner="serial")
+    (scanned,) = found
+    assert {
+        file.xxh3 is not None for record in scanned.records for file in record.files if file.path.endswith(".tif")
+    } == {rehash}
+
+
+def test_a_set_of_ones_own_is_planned_by_what_is_declared(tmp_path: Path) -> None:
+    catalog.synthesise("custom")(tmp_path, count=20, seed=0)
+    (tmp_path / "dataset.toml").unlink()
+    with pytest.raises(SourceError, match="unit"):
+        sar_data.plan("custom", source=tmp_path, split="random", runner="serial")
+    (one,) = sar_data.plan("custom", source=tmp_path, split="random", unit="dB", runner="serial")
+    assert sum(one.counts.values()) == 20
