@@ -37,10 +37,10 @@ class LeakageRequest(Choice):
     `path` is a sealed build, raw files or their archive, or a list of names (.csv, .txt or .parquet) of a dataset whose
     names tell where they are; its test and val are judged against train, and test against val. With `against`, another
     such, all samples of `path` are judged against all of that. `dataset` and `variant` say what raw files and names are
-    of where they do not tell; `split`, `seed` and `lists` place raw files and names, as in a build; tables (.parquet) in
-    `lists` also tell what other names there are for those of a list. `full` reads all pixels: of raw files, and of
-    builds that have no thumbnails. `fail_above` has limits, as "touching=0,duplicate=0": a
-    figure above its limit, or not known, is an error. `plot` draws to a PNG the pairs of sealed builds that leak most.
+    of where they do not tell; `split`, `seed` and `lists` place raw files and names, as in a build; tables (.parquet)
+    in `lists` also tell what other names there are for those of a list. `full` reads all pixels: of raw files, and of
+    builds that have no thumbnails. `fail_above` has limits, as "touching=0,duplicate=0": a figure above its limit, or
+    not known, is an error. `plot` draws to a PNG the pairs of sealed builds that leak most.
     """
 
     path: Path
