@@ -14,8 +14,8 @@ from flows import report
 from flows.sentence import explain
 from flows.signature import like
 from flows.tasks import carry_out, crew_of, publish
-from flows.types import Absolute, Container, Dataset, Normalization, Positive
-from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype
+from flows.types import Absolute, Compression, Container, Dataset, Normalization, Positive
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
 from sar_data.errors import UsageError
 from sar_data.runners import Crew, Kind
 from sar_data.spec import ComplexAs, Unit

@@ -13,8 +13,8 @@ from flows import report
 from flows.build import check_absolute
 from flows.sentence import explain
 from flows.tasks import carry_out, crew_of, publish
-from flows.types import Absolute, Container, Normalization, Positive
-from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype
+from flows.types import Absolute, Compression, Container, Normalization, Positive
+from sar_data.builder.request import ConvertRequest, Domain, Dtype
 from sar_data.runners import Crew, Kind
 from sar_data.spec import Unit
 

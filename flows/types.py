@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import WithJsonSchema
 
-from sar_data import catalog
+from sar_data import catalog, formats
 from sar_data.formats import FORMATS
 from sar_data.normalization.presets import presets
 
@@ -20,6 +20,8 @@ Normalization = Annotated[str, WithJsonSchema({"type": "string", "enum": [*prese
 """The name of a normalization."""
 Container = Annotated[str, WithJsonSchema({"type": "string", "enum": [*FORMATS]})]
 """The name of a container."""
+Compression = Annotated[str, WithJsonSchema({"type": "string", "enum": formats.compressions()})]
+"""A compression that some container has."""
 Absolute = Annotated[Path, WithJsonSchema({"type": "string", "format": "path", "pattern": "^/"})]
 """A path that means the same in every folder: a worker has one of its own."""
 Place = Annotated[

@@ -100,6 +100,11 @@ class Task:
     classes: tuple[str, ...]
 
 
+def suitable_container(shape: tuple[int, int] | None) -> Literal["webdataset", "zarr"]:
+    """Return the container for images of this (height, width): zarr where they have one, which it needs."""
+    return "webdataset" if shape is None else "zarr"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
     """Everything that is true of a dataset before any file is opened.
@@ -165,8 +170,8 @@ class DatasetSpec:
 
     @property
     def container(self) -> Literal["webdataset", "zarr"]:
-        """The container that suits the dataset: zarr where images are of one size, which it needs."""
-        return "webdataset" if self.shape is None else "zarr"
+        """The container that suits the dataset."""
+        return suitable_container(self.shape)
 
     @property
     def mask(self) -> bool:

@@ -77,7 +77,7 @@ LAWS: list[tuple[str, str]] = [
         "sar_data.formats.zarr_ "
         "sar_data.labels.boxes sar_data.system",
     ),
-    (r"sar_data\.formats", "sar_data.formats sar_data.system.native sar_data.system.regular"),
+    (r"sar_data\.formats", "sar_data.formats sar_data.system"),
     # Builds: sealed ones, and what makes them.
     (
         r"sar_data\.sealed",
@@ -106,7 +106,7 @@ LAWS: list[tuple[str, str]] = [
     (
         r"sar_data\.stream",
         "sar_data.stream sar_data.sealed sar_data.formats sar_data.crop sar_data.radiometry sar_data.normalization "
-        "sar_data.system.native sar_data.system.regular",
+        "sar_data.system.native sar_data.system.positioned sar_data.system.regular",
     ),
     (
         r"sar_data\.torch",

@@ -12,13 +12,14 @@ from sar_data import catalog, formats
 from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
 from sar_data.radiometry import CONVERTIBLE, spelled, units_after
-from sar_data.spec import ComplexAs, Pipeline, Unit
+from sar_data.spec import ComplexAs, Pipeline, Unit, suitable_container
 
 Format = str
 """The name of a container in the registry (sar_data/formats)."""
+Compression = str
+"""A compression that some container has, or "none"."""
 
 # These names are the command line's choices and the flows' types too.
-Compression = Literal["none", "zstd"]
 Dtype = Literal["float16", "int16"]
 Domain = Literal["dB", "power"]
 BadRecords = Literal["stop", "quarantine"]
@@ -246,7 +247,8 @@ class BuildRequest(Changes):
         Where images of several sizes get one on the way into a container that needs it, that is of another container.
         """
         other: dict[str, Any] = {field.name: None for field in dataclasses.fields(Changes)}
-        if self.cut is not None and self.pipeline.spec.shape is None and self.format in (None, "zarr"):
+        one_shape = not isinstance(self.format, str) or formats.get(self.format).one_shape
+        if self.cut is not None and self.pipeline.spec.shape is None and one_shape:
             other |= {"format": None, "compression": "none"}
         return dataclasses.replace(self, **other, drop_parent=False)
 
@@ -259,7 +261,8 @@ class BuildRequest(Changes):
 
     def converted(self, parent: Path) -> ConvertRequest:
         """Return the request that bakes the changes of a request for one container from its lossless build."""
-        one_size: Format | None = "zarr" if self.cut is not None else None  # what the dataset's own choice becomes
+        # What the dataset's own choice becomes.
+        one_size = suitable_container((self.cut, self.cut)) if self.cut is not None else None
         return ConvertRequest(
             parent=parent,
             out=self.out,
@@ -294,9 +297,12 @@ def _packed(name: Format | None, compression: Compression) -> None:
     """Raise UsageError for a container or a compression that does not exist, or where they do not fit."""
     if name is not None:
         formats.check_name(name)
-    _among("compression", compression, Compression)
-    if name not in (None, "zarr") and compression != "none":
-        raise UsageError(f"`compression={compression}`: only zarr compresses, {name} was asked for")
+    if compression == "none":
+        return
+    if compression not in (known := formats.compressions()):
+        raise unknown("compression", compression, known)
+    if name is not None:
+        formats.get(name, compression)
 
 
 def _among(what: str, value: str | None, names: Any) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Compression, Domain, Dtype
+from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
 from sar_data.cli.choices import BuildFolder, DatasetOrFolder, Existing, OneOf, PolicyName
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
-from sar_data.formats import FORMATS
+from sar_data.formats import FORMATS, compressions, names
 from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
 
@@ -42,7 +42,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option(
     "--format",
     multiple=True,
-    type=OneOf("format", lambda: FORMATS),
+    type=OneOf("format", names),
     help=f"{', '.join(FORMATS)}; repeatable. Without it zarr, or webdataset where images differ in size.",
 )
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
@@ -81,7 +81,7 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option("--lists", type=Existing(), help="Folder of official lists; without it they are sought beside the data.")
 @click.option(
     "--compression",
-    type=OneOf("compression", lambda: get_args(Compression)),
+    type=OneOf("compression", compressions),
     default="none",
     show_default=True,
     help="none, or zstd (zarr only).",

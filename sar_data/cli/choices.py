@@ -193,9 +193,9 @@ def beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
 
 def formats() -> list[str]:
     """Return the names of the containers."""
-    from sar_data.formats import FORMATS
+    from sar_data.formats import names
 
-    return list(FORMATS)
+    return names()
 
 
 def _nearest(path: Path) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sar_data.builder.request import Compression, ConvertRequest, Domain, Dtype
+from sar_data.builder.request import ConvertRequest, Domain, Dtype
 from sar_data.cli.choices import BuildFolder, OneOf
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
-from sar_data.formats import FORMATS
+from sar_data.formats import FORMATS, compressions, names
 from sar_data.normalization.presets import presets
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @click.command("convert", short_help="Bake a sealed build into another container, size, dtype or normalization.")
 @click.argument("parent", metavar="BUILD", type=BuildFolder())
-@click.option("--format", type=OneOf("format", lambda: FORMATS), help=", ".join(FORMATS))
+@click.option("--format", type=OneOf("format", names), help=", ".join(FORMATS))
 @click.option(
     "--compression",
-    type=OneOf("compression", lambda: get_args(Compression)),
+    type=OneOf("compression", compressions),
     help="none, or zstd (zarr only); without it as the parent.",
 )
 @click.option("--dtype", type=OneOf("dtype", lambda: get_args(Dtype)), help="float16, or int16 (steps of 0.002 dB).")

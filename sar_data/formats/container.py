@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from sar_data.errors import BuildError
 from sar_data.record import Image, Mask, Record
+from sar_data.system.durable import explain_errors
+
+if TYPE_CHECKING:
+    import xarray
+
+Integers = npt.NDArray[np.int64]
+What = Literal["image", "mask"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,47 +143,123 @@ class Reader(Protocol):
         """Give back files and maps."""
 
 
-class Format(Protocol):
-    """One container. Law: what is read is what was written, bit for bit, NaN included."""
+class Blocks(Protocol):
+    """How the shard files of a split are cut into blocks that are decoded as a whole."""
+
+    @property
+    def samples(self) -> int:
+        """The samples of a block."""
+
+    @property
+    def sample(self) -> int:
+        """The bytes of a sample once its block is decoded."""
+
+    def decoded(self, path: Path, number: int) -> npt.NDArray[np.uint8]:
+        """Return the bytes of one block's samples; raise BuildError where they are not there in full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Where payloads may begin in a shard's file: at `first` + n × `step` bytes; where `slotted`, n is the position."""
+
+    first: int = 0
+    step: int = 1
+    slotted: bool = False
+
+
+class Format(ABC):
+    """One container. Law: what is read is what was written, bit for bit, NaN included.
+
+    A subclass has a `name` and says where a shard's file is, how it is written and how it is read. All else is, unless
+    it says otherwise, that of a container with a file a shard, in which raw payloads begin at the index's offsets.
+    """
 
     name: str
-    version: int
-    compression: str | None
-    multiple: int  # shard lengths are multiples of this
-    one_shape: bool  # images must have one size
-    spooled: bool  # one process writes the container; `write` makes a spool file that `commit` consumes
+    version: int = 1
+    compression: str | None = None
+    compressions: tuple[str | None, ...] = (None,)  # those that `make` takes
+    multiple: int = 1  # shard lengths are multiples of this
+    one_shape: bool = False  # images must have one size
+    spooled: bool = False  # a split is one file, which one process writes: `write` makes a spool file for `commit`
+    addressing: Literal["offset", "position", "key"] = "offset"  # in a file, in `blocks`, or what `locate` looks up
+    described: bool = False  # beside each sample lies its record, which `walked` compares
+    left_by_readers: tuple[str, ...] = ()  # files that other software may leave in the folder of a split
 
     def refuse(self, key: str) -> str | None:
         """Say why a sample cannot have this key, or None where it can."""
+        return None
 
     def start(self, build: Path, split: str) -> None:
         """Prepare a split's folder; harmless when done twice."""
+        with explain_errors(build / split):
+            (build / split).mkdir(parents=True, exist_ok=True)
 
+    @abstractmethod
     def file(self, shard: Shard, layout: Layout) -> str:
         """Return the path below the build of the file that holds a shard's images."""
 
     def mask_file(self, shard: Shard, layout: Layout) -> str:
         """Return the path below the build of the file that holds a shard's masks, which may be the same."""
+        return self.file(shard, layout)
 
+    @abstractmethod
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
         """Write one shard durably, below the build (or below the spool folder, where `spooled`)."""
 
     def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
         """Move a spooled shard into the container, in one transaction; `keys` has None for empty slots."""
+        return None
 
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         """Complete a split, given the key of every slot in shard order (None where quarantined)."""
+        return None
+
+    def planes(self, layout: Layout) -> Integers:
+        """Return int64 [frame, band]: which plane of a stored image each band of the layout is."""
+        return np.arange(layout.frames * len(layout.bands)).reshape(layout.frames, len(layout.bands))
+
+    def size(self, layout: Layout, shard: Shard, what: What) -> tuple[int, int | None]:
+        """Return the least and the most bytes of the file that holds a shard's images or masks, None for any."""
+        return (shard.count * layout.image_bytes() if what == "image" else 0), None
+
+    def grid(self, layout: Layout, what: What) -> Grid:
+        """Return where images or masks may begin, for `addressing` by offset."""
+        return Grid()
+
+    def blocks(self, layout: Layout, slots: int, what: What) -> Blocks:
+        """Return how shards of `slots` samples are cut, for `addressing` by position."""
+        raise NotImplementedError(self.name)
+
+    def locate(self, file: Path, layout: Layout, keys: Sequence[str], sizes: Integers, what: What) -> Integers:
+        """Return int64 [sample]: where the images or masks of these keys begin, for `addressing` by key.
+
+        `sizes` [sample, 2] are height and width. Raises BuildError for a key that is not there, or not whole.
+        """
+        raise NotImplementedError(self.name)
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         """Return what contradicts the manifest in the files that the shards of a split share; none of it is decoded."""
+        return []
 
     def walked(
         self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
     ) -> list[tuple[str | None, Fault]]:
         """Return what a reader that walks a shard's file meets otherwise than its places and records say, with the key.
 
-        Only a container that other libraries read without an index has such readers.
+        Only a container that other libraries read without an index has such readers. There are records where samples
+        are `described`.
         """
+        return []
 
+    @abstractmethod
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         """Return a reader; `slots` is the shard length of each split."""
+
+    def dataset(
+        self, folder: Path, layout: Layout, slots: int, sizes: Sequence[int], keys: Mapping[int, str]
+    ) -> xarray.Dataset:
+        """Return the split in `folder` in xarray, lazily, where the container has arrays that xarray opens.
+
+        `sizes` are the bytes of its shards, `keys` the key of each slot that holds a sample. Raises BuildError.
+        """
+        raise BuildError(f"{folder.parent}: xarray opens zarr, this is {self.name}: `convert(format=zarr)`")

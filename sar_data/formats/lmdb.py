@@ -23,9 +23,10 @@ import numpy as np
 from sar_data.dtypes import STORED
 from sar_data.errors import BuildError, TargetError
 from sar_data.formats import lmdb_pages
-from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
-from sar_data.record import Image, Mask, Record
+from sar_data.formats.container import Entry, Fault, Format, Integers, Layout, Place, Reader, Shard, What, Written
+from sar_data.record import Image, Mask
 from sar_data.system.durable import explain_errors, publish
+from sar_data.system.positioned import read
 from sar_data.system.regular import open_regular
 
 if TYPE_CHECKING:
@@ -80,13 +81,11 @@ def _environment(build: Path, split: str, **options: Any) -> lmdb.Environment:
     return lmdb.open(str(build / split), lock=False, **options)
 
 
-class Lmdb:
+class Lmdb(Format):
     name = "lmdb"
-    version = 1
-    compression: str | None = None
-    multiple = 1
-    one_shape = False
     spooled = True
+    addressing = "key"
+    left_by_readers = ("lock.mdb",)  # of an environment that is opened with locks
 
     def refuse(self, key: str) -> str | None:
         size = len(key.encode())
@@ -105,8 +104,6 @@ class Lmdb:
 
     def file(self, shard: Shard, layout: Layout) -> str:
         return f"{shard.split}/data.mdb"
-
-    mask_file = file
 
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
         order = [layout.bands.index(name) for name in sorted(layout.bands)]
@@ -161,8 +158,31 @@ class Lmdb:
                     transaction.put(key.encode(), value)
                 at = end
 
-    def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
-        return None
+    def planes(self, layout: Layout) -> Integers:
+        order = np.argsort(np.argsort(layout.bands))  # bands lie in name order, all frames of a band together
+        return order * layout.frames + np.arange(layout.frames)[:, None]
+
+    def locate(self, file: Path, layout: Layout, keys: Sequence[str], sizes: Integers, what: What) -> Integers:
+        shapes: list[tuple[int, int]] = [(height, width) for height, width in sizes.tolist()]
+        heads = [value_header(layout, shape) for shape in shapes]
+        length = np.array([len(head) for head in heads], np.int64)
+        descriptor = open_regular(file)
+        try:
+            edges = np.cumsum([0, *(len(key.encode()) for key in keys)])
+            text = np.frombuffer("".join(keys).encode(), np.uint8)
+            found = lmdb_pages.find(descriptor, lmdb_pages.tree(file), text, edges)
+            at = found[:, 0].copy()
+            stored = np.empty(int(length.sum()), np.uint8)
+            lost = read(np.full(len(heads), descriptor, np.int32), np.maximum(at, 0), length, stored)
+        finally:
+            os.close(descriptor)
+        ends = np.cumsum(length)
+        for i, (head, shape) in enumerate(zip(heads, shapes, strict=True)):
+            whole = at[i] >= 0 and found[i, 1] == length[i] + layout.sample_bytes(shape) and i != lost
+            if not whole or stored[ends[i] - length[i] : ends[i]].tobytes() != head:
+                raise _wrong(file, keys[i], int(at[i]))
+        skip = [layout.image_bytes(shape) if what == "mask" else 0 for shape in shapes]
+        return at + length + np.array(skip, np.int64)
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         name = f"{split}/data.mdb"
@@ -172,13 +192,16 @@ class Lmdb:
             return [Fault(name, "a whole environment", str(error))]
         return []
 
-    def walked(
-        self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
-    ) -> list[tuple[str | None, Fault]]:
-        return []  # nobody reads it but by its keys or its chunks
-
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Values(build, layout)
+
+
+def _wrong(path: Path, key: str, at: int) -> BuildError:
+    if at == lmdb_pages.ABSENT:
+        return BuildError(f"{path}: expected a value under {key}, found none: this file is of another build")
+    if at == lmdb_pages.DAMAGED:
+        return BuildError(f"{path}: the page that leads to {key} is damaged. `verify(full=True)` lists what is wrong.")
+    return BuildError(f"{path}: the value under {key} has another header or size than the manifest says")
 
 
 class _Values:

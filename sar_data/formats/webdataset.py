@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from sar_data.errors import BuildError
-from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
+from sar_data.formats.container import Entry, Fault, Format, Grid, Layout, Place, Reader, Shard, What, Written
 from sar_data.formats.raw import read_bytes
 from sar_data.record import Image, Mask, Record
 from sar_data.system import strict_json
@@ -29,6 +29,7 @@ from sar_data.system.regular import open_regular
 
 BLOCK = 512
 NAME_BYTES = 100  # ustar's name field
+STEP = 64  # a payload follows a tar's header of BLOCK bytes and an npy's of a multiple of this
 SHAPE = re.compile(rb"'shape': \(([1-9]\d{0,9}(?:, [1-9]\d{0,9})+)\), }")
 NO_MEMBER = (None, "", None, None)
 NPY_MAGIC, NPY_ROOM = b"\x93NUMPY\1\0", 21
@@ -110,7 +111,7 @@ def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
     text = f"{{'descr': {np.dtype(dtype).str!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
     text += " " * (NPY_ROOM - len(repr(shape[0])))
     size = len(text) + 1
-    size += -(size + len(NPY_MAGIC) + 2) % 64
+    size += -(size + len(NPY_MAGIC) + 2) % STEP
     return NPY_MAGIC + size.to_bytes(2, "little") + text.ljust(size - 1).encode() + b"\n"
 
 
@@ -176,13 +177,9 @@ def _padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
-class WebDataset:
+class WebDataset(Format):
     name = "webdataset"
-    version = 1
-    compression: str | None = None
-    multiple = 1
-    one_shape = False
-    spooled = False
+    described = True
 
     def refuse(self, key: str) -> str | None:
         if "." in key or "/" in key:
@@ -190,13 +187,8 @@ class WebDataset:
         size = len(f"{key}.image.npy".encode())
         return f"expected a member name of at most {NAME_BYTES} bytes, found {size}" if size > NAME_BYTES else None
 
-    def start(self, build: Path, split: str) -> None:
-        (build / split).mkdir(parents=True, exist_ok=True)
-
     def file(self, shard: Shard, layout: Layout) -> str:
         return f"{shard.name}.tar"
-
-    mask_file = file
 
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
         at, gap, offsets, mask_offsets = 0, b"", list[int | None](), list[int | None]()
@@ -222,14 +214,8 @@ class WebDataset:
             at += file.write(bytes(2 * BLOCK))
         return Written(at, offsets, mask_offsets)
 
-    def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
-        return None  # written in place
-
-    def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
-        return None
-
-    def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
-        return []  # a shard has its file for itself
+    def grid(self, layout: Layout, what: What) -> Grid:
+        return Grid(step=STEP)
 
     def walked(
         self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]

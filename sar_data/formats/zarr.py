@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.formats import zarr_documents as documents
-from sar_data.formats.container import Entry, Fault, Layout, Place, Reader, Shard, Written
+from sar_data.formats.container import Entry, Fault, Format, Grid, Layout, Place, Reader, Shard, What, Written
 from sar_data.formats.raw import read_at
 from sar_data.formats.zarr_shards import INNER, Shards
-from sar_data.record import IGNORE, Image, Mask, Record
+from sar_data.record import IGNORE, Image, Mask
 from sar_data.system.durable import explain_errors, publish, write
 
 if TYPE_CHECKING:
+    import xarray
     import zarr
 
 
@@ -30,22 +31,15 @@ def make(compression: str | None) -> Zarr:
     return Zarr(compression)
 
 
-class Zarr:
+class Zarr(Format):
     name = "zarr"
-    version = 1
+    compressions = (None, "zstd")
     one_shape = True
-    spooled = False
 
     def __init__(self, compression: str | None) -> None:
         self.compression = compression
         self.multiple = INNER if compression else 1
-
-    def refuse(self, key: str) -> str | None:
-        return None
-
-    def start(self, build: Path, split: str) -> None:
-        with explain_errors(build / split):
-            (build / split).mkdir(parents=True, exist_ok=True)  # chunks need no metadata: `finish` writes it
+        self.addressing = "position" if compression else "offset"
 
     def _array(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
         """Create `image` or `mask` in a store: metadata only."""
@@ -119,9 +113,6 @@ class Zarr:
         encoded: bytes = stored[f"{name}/c" + "/0" * arrays.ndim].to_bytes()
         return encoded
 
-    def commit(self, build: Path, layout: Layout, shard: Shard, keys: Sequence[str | None], spool: Path) -> None:
-        return None  # written in place
-
     def finish(self, build: Path, layout: Layout, split: str, slots: int, keys: Sequence[str | None]) -> None:
         import zarr
 
@@ -152,16 +143,32 @@ class Zarr:
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(folder)
 
+    def size(self, layout: Layout, shard: Shard, what: What) -> tuple[int, int | None]:
+        exact = shard.slots * self._sample_bytes(layout, what)
+        return (0, None) if self.compression else (exact, exact)
+
+    def grid(self, layout: Layout, what: What) -> Grid:
+        return Grid(step=self._sample_bytes(layout, what), slotted=True)
+
+    def blocks(self, layout: Layout, slots: int, what: What) -> Shards:
+        return Shards(slots, self._sample_bytes(layout, what))
+
+    @staticmethod
+    def _sample_bytes(layout: Layout, what: What) -> int:
+        return layout.image_bytes() if what == "image" else math.prod(documents.shape_of(what, layout))
+
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         return list(documents.Split(build / split, layout, slots, shards, self.compression).faults())
 
-    def walked(
-        self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
-    ) -> list[tuple[str | None, Fault]]:
-        return []  # nobody reads it but by its keys or its chunks
-
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Compressed(build, layout, slots) if self.compression else _Raw(build, layout)
+
+    def dataset(
+        self, folder: Path, layout: Layout, slots: int, sizes: Sequence[int], keys: Mapping[int, str]
+    ) -> xarray.Dataset:
+        from sar_data.formats.zarr_dataset import opened
+
+        return opened(documents.Split(folder, layout, slots, len(sizes), self.compression), sizes, keys)
 
 
 class _Raw:

@@ -10,6 +10,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ class Shards:
 
     slots: int
     sample: int
+    samples: ClassVar[int] = INNER
 
     def decoded(self, path: Path, number: int) -> Bytes:
         """Return the bytes of one inner chunk's samples; raise BuildError where they are not there in full."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sar_data import formats
 from sar_data.naming import few
 from sar_data.split.policy import SPLITS
 
 if TYPE_CHECKING:
     from sar_data.sealed.manifest import Manifest
 
-COMPRESSIONS = {"zarr": (None, "zstd")}
-
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
     """Yield what no build can be, by field: whoever reads a manifest may take the rest as agreed."""
-    if manifest.format == "zarr" and manifest.shape is None:
-        yield "shape: expected the one size that all images of zarr have, found none"
-    if manifest.compression not in (allowed := COMPRESSIONS.get(manifest.format, (None,))):
-        yield f"compression: expected one of {allowed}, found {manifest.compression!r}"
+    container = formats.get(manifest.format)
+    if container.one_shape and manifest.shape is None:
+        yield f"shape: expected the one size that all images of {manifest.format} have, found none"
+    if manifest.compression not in container.compressions:
+        yield f"compression: expected one of {container.compressions}, found {manifest.compression!r}"
     if len({task.name for task in manifest.tasks}) != len(manifest.tasks):
         yield f"tasks: expected a name for each, found {few([task.name for task in manifest.tasks])}"
     if manifest.splits.keys() != set(SPLITS):

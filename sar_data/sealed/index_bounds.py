@@ -15,14 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data import formats
 from sar_data.errors import BuildError
-from sar_data.formats.container import Layout, Shard
+from sar_data.formats.container import Grid, Layout, Shard
 from sar_data.record import FARTHEST, Record
 from sar_data.sealed.index import named
 from sar_data.sealed.manifest import Manifest
 
-TAR_STEP = 64  # a payload follows a tar's header of 512 bytes and an npy's of a multiple of this
+FARTHEST_BYTE = 1 << 62  # of a file whose size nobody says
 FAR = 1 << 24  # pixels from an image's corner: what is rotated or outlined may leave the image
 PIXELS = f"objects within {FAR} pixels"
 FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -72,17 +71,14 @@ def _shown(value: pa.Scalar) -> str:
 
 def _check_shards(manifest: Manifest, layout: Layout, split: str, where: object) -> None:
     """Raise BuildError where a shard is not called, or not as long, as the container has it."""
-    container = formats.get(manifest.format, manifest.compression)
-    document = manifest.splits[split]
+    container, document = manifest.container, manifest.splits[split]
     for number, shard in enumerate(document.shards):
         own = Shard(split, number, shard.count, document.shard_length, 0)
         if (shard.name, shard.file) != (own.name, container.file(own, layout)):
             raise BuildError(f"{where}: expected shard {own.name} in {container.file(own, layout)}, found {shard.file}")
-        if manifest.compression is None and layout.shape is not None:
-            count = document.shard_length if manifest.format == "zarr" else shard.count
-            least = count * layout.image_bytes()
-            if shard.bytes < least or (manifest.format == "zarr" and shard.bytes > least):
-                raise BuildError(f"{where}: shard {shard.name}: expected {least} bytes, found {shard.bytes}")
+        least, most = container.size(layout, own, "image")
+        if not least <= shard.bytes <= (shard.bytes if most is None else most):
+            raise BuildError(f"{where}: shard {shard.name}: expected {least} bytes, found {shard.bytes}")
 
 
 def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> Iterator[tuple[str, Any, str]]:
@@ -101,7 +97,8 @@ def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> I
         yield "mask_xxh3", right(rows["mask_xxh3"]), "a hash" if layout.mask else "no mask"
     if {"height", "width"} <= there:
         yield from _sizes(rows, layout, _bytes(rows, manifest, split))
-    if manifest.format == "lmdb" or manifest.compression:
+    container = manifest.container
+    if container.addressing != "offset":
         return
     image: Any = layout.image_bytes()
     pixels: Any = math.prod(layout.shape or ())
@@ -112,13 +109,15 @@ def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> I
         image = pc.multiply(pixels, layout.image_bytes((1, 1)))
     room = _bytes(rows, manifest, split)
     if "offset" in there:
-        yield from _offsets("offset", rows, image, room, manifest.format)
+        yield from _offsets("offset", rows, image, room, container.grid(layout, "image"))
     if "mask_offset" in there and not layout.mask:
         yield "mask_offset", pc.is_null(rows["mask_offset"]), "no mask"
     elif "mask_offset" in there:
-        if manifest.format == "zarr":
-            room = pa.scalar(min(document.shard_length * math.prod(layout.shape or ()), 1 << 62))
-        yield from _offsets("mask_offset", rows, pixels, room, manifest.format)
+        shard = Shard(split, 0, 0, document.shard_length, 0)
+        if container.mask_file(shard, layout) != container.file(shard, layout):
+            most = container.size(layout, shard, "mask")[1]
+            room = pa.scalar(FARTHEST_BYTE if most is None else min(most, FARTHEST_BYTE))
+        yield from _offsets("mask_offset", rows, pixels, room, container.grid(layout, "mask"))
 
 
 def _bytes(rows: pa.Table, manifest: Manifest, split: str) -> pa.ChunkedArray:
@@ -136,16 +135,17 @@ def _sizes(rows: pa.Table, layout: Layout, room: Any) -> Iterator[tuple[str, Any
     yield "height", pc.less_equal(pixels, most), "an image that its shard has room for"
 
 
-def _offsets(name: str, rows: pa.Table, size: Any, room: Any, container: str) -> Iterator[tuple[str, Any, str]]:
+def _offsets(name: str, rows: pa.Table, size: Any, room: Any, grid: Grid) -> Iterator[tuple[str, Any, str]]:
     """Yield what is wrong with the places of payloads of `size` bytes in shards of `room` bytes."""
     last = pc.subtract(room, size)
     yield name, pc.less_equal(rows[name], last), "a payload inside of its shard"
-    step = size if container == "zarr" else TAR_STEP
-    whole = pc.multiply(pc.divide(rows[name], step), step)
-    yield name, pc.equal(whole, rows[name]), f"a multiple of {TAR_STEP if container != 'zarr' else 'its size'}"
-    if container == "zarr" and "position" in rows.column_names:
-        there = pc.multiply(rows["position"].cast(pa.int64()), size)
-        yield name, pc.equal(there, rows[name]), "the place of its position"
+    beyond = pc.subtract(rows[name], grid.first)
+    whole = pc.multiply(pc.divide(beyond, grid.step), grid.step)
+    right = pc.and_(pc.greater_equal(beyond, 0), pc.equal(whole, beyond))
+    yield name, right, f"{grid.first} and a multiple of {grid.step}" if grid.first else f"a multiple of {grid.step}"
+    if grid.slotted and "position" in rows.column_names:
+        there = pc.multiply(rows["position"].cast(pa.int64()), grid.step)
+        yield name, pc.equal(there, beyond), "the place of its position"
 
 
 def _lists(rows: pa.Table) -> Iterator[tuple[str, Any, str]]:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 
+from sar_data import formats
 from sar_data.errors import BuildError, OtherVersion
+from sar_data.formats.container import Format
 from sar_data.naming import few
 from sar_data.sealed.agreement import contradictions
 from sar_data.sealed.documents import (
@@ -137,6 +139,11 @@ class Manifest(Identity, Decisions, Outcome):
         if flaw := next(contradictions(self), None):
             raise ValueError(flaw)
         return self
+
+    @property
+    def container(self) -> Format:
+        """The format that the build is of."""
+        return formats.get(self.format, self.compression)
 
     @classmethod
     def seal(cls, identity: Identity, decisions: Decisions, outcome: Outcome, sums: str) -> Manifest:

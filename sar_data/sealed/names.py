@@ -13,6 +13,7 @@ from typing import Annotated
 import pydantic
 from pydantic import AfterValidator, Field, StringConstraints
 
+from sar_data import formats
 from sar_data.dtypes import STORED
 from sar_data.errors import UsageError
 from sar_data.formats import FORMATS
@@ -47,7 +48,7 @@ def label_flaw(label: str) -> str | None:
 
 def format_flaw(name: str) -> str | None:
     """Return why a build cannot be of this container, None where it can."""
-    return None if name in FORMATS else f"expected {', '.join(FORMATS)}"
+    return None if formats.module(name) else f"expected {', '.join(formats.names())}"
 
 
 def dtype_flaw(name: str) -> str | None:

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from sar_data import formats
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.container import Layout, Reader
-from sar_data.formats.zarr_documents import Split
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_bounds import check_bounds, check_unused
 from sar_data.sealed.index_file import read_index
@@ -95,19 +94,15 @@ class Build:
         manifest says: the zarr library opens nothing else.
         """
         manifest, layout = self.manifest, layout_of(self.manifest)
-        if manifest.format != "zarr":
-            raise BuildError(f"{self.path}: xarray opens zarr, this is {manifest.format}: `convert(format=zarr)`")
         if split not in manifest.splits:
             raise unknown("split", split, manifest.splits)
-        from sar_data.formats.zarr_dataset import opened
-
         document = manifest.splits[split]
         packed = self.index().select(["split", "shard", "position", "key"])
         packed = packed.filter(pc.equal(packed["split"], split))
         slots = pc.add(pc.multiply(packed["shard"].cast(pa.int64()), document.shard_length), packed["position"])
         sizes = [shard.bytes for shard in document.shards]
-        found = Split(self.path / split, layout, document.shard_length, len(sizes), manifest.compression)
-        return opened(found, sizes, dict(zip(slots.to_pylist(), packed["key"].to_pylist(), strict=True)))
+        keys = dict(zip(slots.to_pylist(), packed["key"].to_pylist(), strict=True))
+        return manifest.container.dataset(self.path / split, layout, document.shard_length, sizes, keys)
 
     @property
     def pixels(self) -> Pixels:

@@ -63,8 +63,7 @@ def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
     for split in splits:
         for shard in build.manifest.splits[split].shards:
             by_shard[shard.name] = Rows(split, shard.name, [], [])
-    # Tars alone have a card beside each image.
-    records = to_records(packed.select(SCAN.names)) if build.manifest.format == "webdataset" else []
+    records = to_records(packed.select(SCAN.names)) if build.manifest.container.described else []
     found = places(packed, [band.name for band in build.manifest.bands])
     for place, record in zip_longest(found, records):
         if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):

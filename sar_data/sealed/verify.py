@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data import formats
 from sar_data.errors import BuildError, OtherVersion
 from sar_data.formats.container import Fault
 from sar_data.progress import Progress
@@ -48,7 +47,6 @@ from sar_data.system.checksum import sha256
 from sar_data.system.regular import read_regular
 
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
-LEFT_BY_READERS = ("lock.mdb",)  # what LMDB leaves beside an environment that is opened with locks
 RECIPE = re.compile("[0-9a-f]{8}")  # how a digest is cut in a folder's name
 DOCUMENTS = (".json", ".parquet")  # how files end that are small and hashed by a quick look
 LISTED = f"a line in {SUMS_NAME}"
@@ -94,7 +92,7 @@ def verify(
     except BuildError as error:
         problems.append(Problem(None, None, SUMS_NAME, "lines of sha256sum", str(error)))
     owners = {shard.file: shard.name for split in build.manifest.splits.values() for shard in split.shards}
-    if build.manifest.format == "lmdb":
+    if build.manifest.container.spooled:
         owners = {}  # all shards of a split share its file
     problems += _files(build, sums, owners)
     if full:
@@ -147,7 +145,7 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
     there = present(build.path)
     absent = sorted({*sums, *owners} - there.sizes.keys())
     problems = [Problem(owners.get(name), None, name, "a file", there.others.get(name, "none")) for name in absent]
-    left = {f"{split}/{name}" for split in build.manifest.splits for name in LEFT_BY_READERS}
+    left = {f"{split}/{name}" for split in build.manifest.splits for name in build.manifest.container.left_by_readers}
     extra = dict.fromkeys(there.sizes.keys() - sums.keys() - left - {*UNCOVERED}, "none")
     # The folder of a lost file may be empty, and that of a split without samples.
     homes = {*map(os.path.dirname, absent), *SPLITS}
@@ -170,9 +168,8 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
 def _faults(build: Build) -> dict[str, list[Fault]]:
     """Return by split what contradicts the manifest in the files that its shards share."""
     manifest, layout = build.manifest, layout_of(build.manifest)
-    container = formats.get(manifest.format, manifest.compression)
     return {
-        name: container.faults(build.path, layout, name, split.shard_length, len(split.shards))
+        name: manifest.container.faults(build.path, layout, name, split.shard_length, len(split.shards))
         for name, split in manifest.splits.items()
     }
 
@@ -225,8 +222,8 @@ def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:
 def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | None) -> list[Problem]:
     """Read every image: compare its hash, then the content digest and the statistics."""
     manifest, layout = build.manifest, layout_of(build.manifest)
-    # An environment that is not whole is one problem, and not one for each of its records.
-    broken = [split for split, faults in _faults(build).items() if faults] if manifest.format == "lmdb" else []
+    # A file of all shards that is not whole is one problem, and not one for each of its records.
+    broken = [split for split, faults in _faults(build).items() if faults] if manifest.container.spooled else []
     totals = {split: BandStats.none(layout.units) for split in manifest.splits if split not in broken}
     hidden = {split: np.zeros(IGNORE + 1, np.int64) for split in totals}
     damaged: set[str] = set()

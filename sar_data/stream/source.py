@@ -36,7 +36,7 @@ class Source:
     """The rows and the pixels of one split; with `verify` each image and mask is compared with its hash at first.
 
     `size` [sample, 2] are height and width; `plane` [frame, band] says where each band of the manifest lies in a
-    stored image, which LMDB has sorted by name, with all frames of a band together. Of a `member` of several builds
+    stored image, as its container has them. Of a `member` of several builds
     keys and classes are those of all, and so is the `task`.
     """
 
@@ -59,7 +59,7 @@ class Source:
         self.layout: Layout = layout_of(self.manifest)
         own = targets.task_of(self.manifest, task) if member is None else member.task
         self.task, self._member = own if member is None else member.joint, member
-        columns = targets.columns(self.manifest, own) + opening.columns(self.manifest, self.layout)
+        columns = targets.columns(self.manifest, own) + opening.columns(self.manifest.container, self.layout)
         hashes = ["xxh3", "mask_xxh3"] if access.verify else []
         self.rows: Rows = load(self.files.path(INDEX_NAME), self.manifest, split, columns + hashes)
         self.targets = targets.of(own, self.rows, member)
@@ -79,22 +79,19 @@ class Source:
             mapped=access.io == "mmap" or (access.io == "auto" and fits),
         )
         self._unverified = np.full((2, len(self.rows)), bool(access.verify))  # images and masks
-        frames, bands = self.layout.frames, list(self.layout.bands)
-        self.plane = np.arange(frames * len(bands)).reshape(frames, len(bands))
-        if self.manifest.format == "lmdb":
-            self.plane = np.array([sorted(bands).index(band) for band in bands]) * frames + np.arange(frames)[:, None]
+        self.plane = self.manifest.container.planes(self.layout)
         self._in_order = np.array_equal(self.plane.ravel(), np.arange(self.plane.size))
 
     def _check_streams(self, build: str, split: str) -> None:
         """Raise UsageError for a remote build of which a whole split would be fetched before the first batch."""
-        if self.files.room is None or self.manifest.format != "lmdb":
+        if self.files.room is None or not self.manifest.container.spooled:
             return
         self.files.close()
         size = sum(shard.bytes for shard in self.manifest.splits[split].shards)
         raise UsageError(
-            f"{build}: expected a container that is fetched shard by shard, found lmdb, whose {split} is one file of "
-            f"more than {size / 1e6:,.0f} MB. Zarr and WebDataset stream: `convert(format=zarr)` where the build lies, "
-            "or copy it to this machine"
+            f"{build}: expected a container that is fetched shard by shard, found {self.manifest.format}, whose "
+            f"{split} is one file of more than {size / 1e6:,.0f} MB. Zarr and WebDataset stream: "
+            "`convert(format=zarr)` where the build lies, or copy it to this machine"
         )
 
     def __len__(self) -> int:

@@ -60,7 +60,7 @@ def contact_sheet(
             thin = np.s_[..., :: steps[-1], :: steps[-1]]
             # Of several frames the first is shown.
             images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
-            masks.append(None if place.mask_offset is None else reader.mask(place)[thin])
+            masks.append(None if place.mask_xxh3 is None else reader.mask(place)[thin])
     if band is not None:
         images, names = [image[names.index(band)][None] for image in images], [band]
     pictures, note = stretched(images, names, unit_of(manifest, band))

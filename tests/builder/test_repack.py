@@ -265,7 +265,7 @@ def test_what_is_normalized_is_not_normalized_again_narrowed_or_resized(
         ({"normalize": "zscore", "dtype": "int16"}, "choose one"),
         ({"resize": 0}, "at least 1 pixel"),
         ({"format": "hdf5"}, "unknown format"),
-        ({"format": "lmdb", "compression": "zstd"}, "only zarr compresses"),
+        ({"format": "lmdb", "compression": "zstd"}, "expected none with `format=lmdb`"),
         ({}, "nothing to change"),
         ({"format": "zarr", "compression": "none"}, "nothing to change"),
     ],

@@ -21,7 +21,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"normalize": "z-score"}, "unknown normalize 'z-score'. Did you mean 'zscore'?"),
     ({"dtype": "float15"}, "unknown dtype 'float15'. Did you mean 'float16'?"),
     ({"format": "lmbd"}, "unknown format 'lmbd'. Did you mean 'lmdb'?"),
-    ({"format": "lmdb", "compression": "zstd"}, "`compression=zstd`: only zarr compresses, lmdb was asked for"),
+    ({"format": "lmdb", "compression": "zstd"}, "`compression=zstd`: expected none with `format=lmdb`"),
 ]
 WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
     *WRONG,

@@ -92,7 +92,7 @@ def test_a_command_s_former_name_is_taken_without_a_word(former: str, now: tuple
         (["flow", "rnu"], "Did you mean 'run'?"),
         (["export", "cocoa"], "Did you mean 'coco'?"),
         ([*BUILD, "--out", "o", "--limit", "0"], "--limit"),
-        ([*BUILD, "--out", "o", "--format", "lmdb", "--compress", "zstd"], "only zarr compresses"),
+        ([*BUILD, "--out", "o", "--format", "lmdb", "--compress", "zstd"], "expected none with --format lmdb"),
         ([*BUILD, "--out", "o", "--dtype", "int16", "--normalize", "zscore"], "choose one"),
         ([*BUILD, "--out", "o", "--drop-parent"], "--drop-parent: expected --speckle, --unit, --crop"),
         ([*BUILD, "--limit", "3"], "Missing option '--out'"),

@@ -56,31 +56,6 @@ class TestXView3(PipelineContract):
         return whole
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_tile_lies_where_rasterio_says_and_without_coordinates_in_the_pixels_of_its_scene(
-    xview3_archive: Path, tmp_path: Path
-) -> None:
-    for record in records(xview3_archive):
-        with rasterio.open(xview3_archive / record.files[0].path) as scene:
-            west = scene.bounds.left + scene.res[1] * float(record.attrs["column"])
-            north, side = scene.bounds.top - scene.res[0] * float(record.attrs["row"]), SIDE * scene.res[0]
-            assert record.footprint == pytest.approx((west, north - side, west + side, north))
-            assert record.footprint_frame == scene.crs.to_string()
-    root = Path(shutil.copytree(xview3_archive, tmp_path / "raw"))
-    for path in root.rglob("*.tif"):
-        with rasterio.open(path) as scene:
-            pixels, profile = scene.read(), scene.profile
-        del profile["crs"], profile["transform"]
-        with rasterio.open(path, "w", **profile) as bare:
-            bare.write(pixels)
-    found = records(root)
-    assert found
-    for record in found:
-        left, top = float(record.attrs["column"]), float(record.attrs["row"])
-        assert record.footprint == (left, top, left + SIDE, top + SIDE)
-        assert record.footprint_frame == f"pixels of xView3 {record.group}"
-
-
 def test_every_detection_is_in_one_tile_on_its_bright_pixel(xview3_archive: Path) -> None:
     tree, found = Folder.at(xview3_archive), records(xview3_archive)
     with open(xview3_archive / "train.csv", newline="") as file:

@@ -46,7 +46,7 @@ WRONG = {
     "variant": ("variant=calibratd", "unknown variant of eurosat-sar 'calibratd'"),
     "format": ("format=lmbd", r"unknown format 'lmbd'. Did you mean 'lmdb'\?"),
     "compression": ("compression=zst", r"unknown compression 'zst'. Did you mean 'zstd'\?"),
-    "container": (("format=lmdb", "compression=zstd"), "-p compression=zstd: only zarr compresses, lmdb was asked for"),
+    "container": (("format=lmdb", "compression=zstd"), "-p compression=zstd: expected none with -p format=lmdb"),
     "split": ("split=offical", r"unknown split 'offical'"),
     "share": ("split=random:train=2", "train=2"),
     "normalize": ("normalize=zscroe", r"unknown normalize 'zscroe'. Did you mean 'zscore'\?"),

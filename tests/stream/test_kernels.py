@@ -16,7 +16,7 @@ from sar_data.normalization.stretch import stretch
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import Memory, inside, stored
-from sar_data.stream.kernels.read import read
+from sar_data.system.positioned import read
 
 NUMBERS = st.one_of(st.integers(-3, 20), st.integers(-(2**63), 2**63 - 1))
 IMAGES = np.random.default_rng(0).normal(size=(4, 2, 30)).astype(np.float32)

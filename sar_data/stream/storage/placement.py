@@ -1,20 +1,21 @@
-"""From a manifest and an index to where the bytes of images and masks are, container by container."""
+"""From a manifest and an index to where the bytes of images and masks are, as the container says."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from sar_data.formats.container import Layout
-from sar_data.formats.lmdb import value_header
-from sar_data.formats.zarr_shards import Shards
+from sar_data.formats.container import Format, Layout, Shard, What
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.rows import Rows
+from sar_data.stream.storage.decoded import Decoded
 from sar_data.stream.storage.files import Files
-from sar_data.stream.storage.lmdb_values import Values
-from sar_data.stream.storage.store import Integers, Raw, Store
-from sar_data.stream.storage.zarr_chunks import Inner
+from sar_data.stream.storage.store import Integers, Located, Raw, Store
+
+COLUMNS = {"offset": ["offset", "mask_offset"], "position": ["position"], "key": []}
 
 
 def sizes(layout: Layout, rows: Rows) -> Integers:
@@ -24,49 +25,46 @@ def sizes(layout: Layout, rows: Rows) -> Integers:
     return np.stack([rows.integers("height"), rows.integers("width")], axis=1)
 
 
-def columns(manifest: Manifest, layout: Layout) -> list[str]:
-    """Return the columns of the index that say where the bytes of samples are; LMDB finds them by key."""
-    found = [] if layout.shape else ["height", "width"]
-    if manifest.format == "lmdb":
-        return found
-    if manifest.compression:
-        return [*found, "position"]
-    return [*found, "offset", *["mask_offset"] * layout.mask]
+def columns(container: Format, layout: Layout) -> list[str]:
+    """Return the columns of the index that say where the bytes of samples are."""
+    placed = [name for name in COLUMNS[container.addressing] if layout.mask or name != "mask_offset"]
+    return placed if layout.shape else ["height", "width", *placed]
 
 
 def stores(
     files: Files, manifest: Manifest, layout: Layout, split: str, rows: Rows, size: Integers, *, mapped: bool
 ) -> tuple[Store, Store | None]:
     """Return where the images of a split are, and its masks where it has any."""
-    document = manifest.splits[split]
+    container, document = manifest.container, manifest.splits[split]
+    shards = [Shard(split, i, shard.count, document.shard_length, i) for i, shard in enumerate(document.shards)]
     pixels = _all(len(rows), math.prod(layout.shape)) if layout.shape else size[:, 0] * size[:, 1]
     images = _all(len(rows), layout.image_bytes()) if layout.shape else pixels * layout.image_bytes((1, 1))
-    lengths = {"image": images, **({"mask": pixels} if layout.mask else {})}
-    found: dict[str, Store] = {}
+    lengths: dict[What, Integers] = {"image": images, **({"mask": pixels} if layout.mask else {})}
+    found: dict[What, Store] = {}
     for what, length in lengths.items():
-        # A mask's file is named like the image's, but has fewer axes.
-        names, sizes = [shard.file for shard in document.shards], [shard.bytes for shard in document.shards]
-        if manifest.format == "zarr" and what == "mask":
-            names = [f"{split}/mask/c/{number}/0/0" for number in range(len(names))]
-            sizes = [document.shard_length * math.prod(layout.image_shape()[-2:])] * len(names)
-        if manifest.format == "lmdb":
-            found[what] = Values(
-                files,
-                f"{split}/data.mdb",
-                rows.key,
-                lambda row: value_header(layout, (int(size[row, 0]), int(size[row, 1]))),
-                length,
-                skip=images * (what == "mask"),
-                size=images + pixels * layout.mask,
-                mapped=mapped,
-            )
-        elif manifest.compression:
-            shards = Shards(document.shard_length, int(length[0]) if len(length) else 0)
-            found[what] = Inner(files, names, shards, rows.shard, rows.integers("position"))
+        if container.addressing == "key":
+            name = container.file(Shard(split, 0, 0, document.shard_length, 0), layout)
+            locate = partial(_located, container, layout, rows, size, what)
+            found[what] = Located(files, name, length, locate, mapped=mapped)
+            continue
+        names = [(container.file if what == "image" else container.mask_file)(shard, layout) for shard in shards]
+        if container.addressing == "position":
+            blocks = container.blocks(layout, document.shard_length, what)
+            found[what] = Decoded(files, names, blocks, rows.shard, rows.integers("position"))
         else:
+            sizes = [
+                recorded.bytes if name == recorded.file else container.size(layout, shard, what)[1] or -1
+                for name, recorded, shard in zip(names, document.shards, shards, strict=True)
+            ]
             offset = rows.integers("offset" if what == "image" else "mask_offset")
             found[what] = Raw(files, names, sizes, rows.shard, offset, length, mapped=mapped)
     return found["image"], found.get("mask")
+
+
+def _located(
+    container: Format, layout: Layout, rows: Rows, size: Integers, what: What, path: Path, some: Integers
+) -> Integers:
+    return container.locate(path, layout, rows.keys(some), size[some], what)
 
 
 def _all(count: int, number: int) -> Integers:

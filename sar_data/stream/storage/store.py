@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,9 +17,9 @@ import numpy.typing as npt
 
 from sar_data.errors import BuildError
 from sar_data.stream.kernels.memory import Memory, inside
-from sar_data.stream.kernels.read import read
 from sar_data.stream.storage.files import Files
 from sar_data.stream.storage.memory import Maps
+from sar_data.system.positioned import read
 from sar_data.system.regular import open_regular
 
 Integers = npt.NDArray[np.int64]
@@ -76,7 +77,7 @@ class Raw:
             self._seen[rows] = True
 
     def _locate(self, rows: Integers) -> None:
-        """Find the offsets of rows that the index does not know."""
+        """Complete the offsets of rows, where the index has none."""
 
     def _read(self, rows: Integers) -> Iterator[tuple[slice, Memory]]:
         numbers, which = np.unique(self._file[rows], return_inverse=True)
@@ -125,3 +126,25 @@ class Raw:
         self._base[:] = 0
         self._seen[:] = False
         self._maps.close()
+
+
+class Located(Raw):
+    """Payloads of one file, whose size and offsets are known once it is there: `locate(path, rows)` returns them."""
+
+    def __init__(
+        self, files: Files, name: str, length: Integers, locate: Callable[[Path, Integers], Integers], *, mapped: bool
+    ) -> None:
+        count = len(length)
+        offset = np.full(count, -1, np.int64)
+        super().__init__(files, [name], [-1], np.zeros(count, np.int64), offset, length, mapped=mapped)
+        self._find = locate
+
+    def _locate(self, rows: Integers) -> None:
+        unknown = rows[self._offset[rows] < 0]
+        if len(unknown):
+            self._offset[unknown] = self._find(self._files.path(self._names[0]), unknown)
+
+    def close(self) -> None:
+        super().close()
+        self._size[:] = -1
+        self._offset[:] = -1

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.stream.kernels.memory import Integers
 from sar_data.system.native import DONE, MISMATCH, compile_loop, pread, run
+
+Integers = npt.NDArray[np.int64]
 
 
 def read(files: npt.NDArray[np.int32], offset: Integers, length: Integers, out: npt.NDArray[np.uint8]) -> int:
