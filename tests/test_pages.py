@@ -10,7 +10,7 @@ import pytest
 from sar_data import __version__, catalog
 from tests.places import ROOT
 
-TOPS = ("sar_data", "pipelines", "flows", "tests")
+TOPS = ("sar_data", "pipelines", "flows", "examples", "tests")
 FILES = [path.relative_to(ROOT).as_posix() for top in TOPS for path in (ROOT / top).rglob("*.py")]
 ROOMS = {path.parent.relative_to(ROOT / "sar_data") for path in (ROOT / "sar_data").rglob("*/__init__.py")}
 
