@@ -22,24 +22,28 @@ $(VENV)/dev: pyproject.toml constraints.txt
 	touch $@ $(VENV)/core
 
 ## demo: build a miniature BigEarthNet-S1 in all three formats, verify it, look at it (core only)
+demo: export SAR_DATA_BUILDS := demo/builds
 demo: $(VENV)/core
 	rm -rf demo
 	$(SAR) synth bigearthnet-s1 --out demo/raw --count 600 --seed 1
-	set -e; for format in lmdb webdataset zarr; do \
-	  $(SAR) build bigearthnet-s1 --source demo/raw --out demo/builds --format $$format | tee demo/$$format.path; \
-	  $(SAR) verify --full "$$(cat demo/$$format.path)"; \
-	done
-	$(SAR) stats "$$(cat demo/zarr.path)" --split train --plot demo/histograms.png
-	$(SAR) show "$$(cat demo/zarr.path)" --out demo/contact-sheet.png
-	$(SAR) report "$$(cat demo/zarr.path)" --out demo/report.html
+	$(SAR) build bigearthnet-s1 --source demo/raw --out demo/builds --format zarr
+	$(SAR) convert zarr --format lmdb
+	$(SAR) convert zarr --format webdataset
+	$(SAR) verify zarr --full
+	$(SAR) verify lmdb --full
+	$(SAR) verify webdataset --full
+	$(SAR) stats zarr --split train --plot demo/histograms.png
+	$(SAR) show zarr --out demo/contact-sheet.png
+	$(SAR) report zarr --out demo/report.html
 	$(SAR) builds demo/builds
 	@echo; echo "Look at demo/report.html, demo/contact-sheet.png and demo/histograms.png. To go on:"
 	@echo "  . $(BIN)/activate; export SAR_DATA_BUILDS=demo/builds"
-	@echo "  sar-data doctor                        what this machine has, and what is missing"
-	@echo "  sar-data leakage zarr                  what test shares with train"
-	@echo "  sar-data convert zarr --normalize zscore"
-	@echo "  sar-data fetch bigearthnet-s1 --to raw the real archive; sar-data datasets lists others"
-	@echo "  sar-data init DIR                      images of your own"
+	@echo "  sar-data doctor                          # what this machine has, and what is missing"
+	@echo "  sar-data leakage zarr                    # what test shares with train"
+	@echo "  sar-data convert zarr --normalize zscore # another sealed build"
+	@echo "  sar-data fetch bigearthnet-s1 --to raw   # the real archive; \`datasets\` lists others"
+	@echo "  sar-data init DIR                        # images of your own"
+	@echo "  pip install -c constraints.txt '.[train]'; sar-data train --help"
 	@echo "docs/getting-started.md goes on from here."
 
 ## docs: the pages as a site in site/, every link checked (its own extra, not in CI)

@@ -15,6 +15,7 @@ from sar_data.errors import BuildError, UsageError
 from sar_data.naming import few
 from sar_data.sealed.leakage import WITHIN, pair, sentences
 from sar_data.sealed.manifest import NAME, Manifest
+from sar_data.spec import UNCITED
 from sar_data.split.policy import SPLITS
 from sar_data.text import tex
 
@@ -92,6 +93,8 @@ def _built(manifest: Manifest) -> Iterator[str]:
     yield f"The bands are {bands}; samples are {size}{pixel}."
     policy = manifest.split_policy
     given = ", ".join(f"{name} {_shown(value)}" for name, value in policy.parameters.items())
+    if policy.lists:  # the other parameters say how to read them
+        given = f"by the published lists {few(policy.lists)}"
     counts = ", ".join(f"{manifest.splits[name].count:,} {name}" for name in SPLITS)
     yield f"The split is {policy.policy}{f' ({given})' if given else ''}, seed {policy.seed}: {counts} samples."
     left_out = [f"{n:,} {reason}" for reason, n in sorted(manifest.unused.items())]
@@ -113,8 +116,7 @@ def _built(manifest: Manifest) -> Iterator[str]:
     )
     if normal := manifest.normalization:
         figures = (
-            f"{band.name} mean {normal.mean[band.name]:.4g}, standard deviation {normal.std[band.name]:.4g}"
-            for band in manifest.bands
+            "{} mean {}, standard deviation {}".format(band.name, *normal.digits(band.name)) for band in manifest.bands
         )
         yield f"Statistics are of the valid pixels of train alone: {'; '.join(figures)}."
     yield f"The content digest is {manifest.content_digest}."
@@ -164,7 +166,9 @@ def _entries(manifest: Manifest) -> Iterator[str]:
         fields["doi"] = found[1]
     if found := re.search(r"\barXiv:(\d{4}\.\d{4,5})", citation):
         fields |= {"eprint": found[1], "archiveprefix": "arXiv"}
-    fields["note"] = f"{citation}. Licence: {manifest.licence}"
+    fields["note"] = f"Licence: {manifest.licence}"
+    if citation != UNCITED:
+        fields["note"] = f"{citation}. {fields['note']}"
     yield _entry("misc", _key(manifest.dataset), fields)
     fields = {"title": f"{TOOL}: SAR datasets as sealed, training-ready builds", "version": manifest.sar_data_version}
     yield _entry("software", TOOL, fields)

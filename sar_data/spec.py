@@ -17,6 +17,8 @@ EVIDENCE: Mapping[str, str] = {
     "documents-only": "the layout is known from documents alone",
     "declared": "as its owner declares it",
 }
+UNCITED = "none"
+"""The citation of a set that was not published."""
 TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection", "change"]
 Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
 """Units of stored values. `power` is linear sigma0 or gamma0, `amplitude` its root or a detected DN, `DN` any number

@@ -26,7 +26,7 @@ def test_the_methods_of_a_build_say_data_split_leakage_statistics_and_digest(sea
     assert "The split is random (" in text
     ((reason, count),) = manifest.unused.items()
     assert f"Not used: {count} {reason}." in text
-    assert f"of {manifest.splits['test'].count:,} test samples have the very pixels of one of train" in text
+    assert f"of {manifest.splits['test'].count:,} test samples have the same pixels as a sample of train" in text
     assert manifest.normalization
     for band in ("VV", "VH"):
         mean, std = manifest.normalization.mean[band], manifest.normalization.std[band]

@@ -138,8 +138,8 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "split", f"{policy.policy}, seed {policy.seed}"
     if kept := policy.notes.get("kept"):
         yield "kept", f"{kept['records']:,} records of a build, {kept['new']:,} new, {kept['gone']:,} gone"
-    if price := split_cost(manifest.splits, manifest.unused).sentence():
-        yield "price", price
+    if cost := split_cost(manifest.splits, manifest.unused).sentence():
+        yield "cost", cost
     if empty := [split for split in SPLITS if not counts[split]]:
         yield "empty", f"{' and '.join(empty)}: no record lies there"
     yield from (("leakage", text) for text in sentences(pair(manifest.leakage)))
@@ -160,8 +160,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     if masked := _masked(manifest):
         yield "masked", masked
     if normal := manifest.normalization:
-        bands = [band.name for band in manifest.bands]
-        figures = (f"{band} mean {normal.mean[band]:.4g}, std {normal.std[band]:.4g}" for band in bands)
+        figures = ("{} mean {}, std {}".format(band.name, *normal.digits(band.name)) for band in manifest.bands)
         units = ", ".join(dict.fromkeys(map(_unit, normal.units.values())))
         yield "train", f"{'; '.join(figures)}  ({units})"
 

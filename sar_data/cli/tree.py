@@ -13,7 +13,7 @@ from sar_data.cli.examples import with_examples
 from sar_data.errors import unknown
 
 GROUPS: dict[str, dict[str, str]] = {
-    "Data sets": {
+    "Datasets": {
         "datasets": "List the datasets that can be built.",
         "info": "Show all that is known of a dataset: sources, licence, layout, classes, splits.",
         "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",

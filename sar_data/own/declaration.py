@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.naming import few, fold, suggest
 from sar_data.own.fields import FIELDS
-from sar_data.spec import Tree, Unit
+from sar_data.spec import UNCITED, Tree, Unit
 from sar_data.system import strict_json
 
 NAME, FORMER = "dataset.toml", "dataset.json"
@@ -81,7 +81,7 @@ class Declaration(pydantic.BaseModel):
     version: Text = _field("version", "1.0")
     title: Text | None = _field("title")
     licence: Text = _field("licence", "your own")
-    citation: Text = _field("citation", "none")
+    citation: Text = _field("citation", UNCITED)
 
     images: Text | None = _field("images")
     bands: Texts = _field("bands", ())

@@ -20,7 +20,7 @@ from sar_data.own.images import Chip
 from sar_data.own.reading import Plan, read, scan, units_of
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey_folder
 from sar_data.raster import any_format, tiff
-from sar_data.spec import Band, DatasetSpec, Pipeline, Task, Tree, Unit
+from sar_data.spec import UNCITED, Band, DatasetSpec, Pipeline, Task, Tree, Unit
 from sar_data.split import blocks, group, parse, random, stratified
 from sar_data.split import declared as by_declaration
 from sar_data.split.policy import SplitPolicy
@@ -144,7 +144,7 @@ def undeclared_spec(name: str, title: str) -> DatasetSpec:
         sources=(),
         lists=(),
         licence="your own",
-        citation="none",
+        citation=UNCITED,
         symmetries=(),
     )
 

@@ -191,7 +191,9 @@ def _bands(declaration: Declaration, evidence: Evidence) -> Iterator[str]:
     else:
         example = [*POLARIZATIONS[:count], *(f"band{i}" for i in range(5, count + 1))][:count]
         yield from _comment(
-            f"ASK the names of the {count} band{'s' * (count > 1)} of a file, in its order; without them 1, 2, …."
+            f"ASK the names of the {count} bands of a file, in the file's order; without them: 1, 2, …"
+            if count > 1
+            else "ASK the name of the band; without it: 1"
         )
         yield f"# bands = {_toml(example)}"
         yield f"# polarizations = {_toml(example)}  # where the names of the bands do not say them"

@@ -11,68 +11,100 @@ from sar_data.errors import UsageError
 from sar_data.reports.page import percent
 from sar_data.reports.words import Words
 from sar_data.sealed.manifest import Manifest
-from sar_data.spec import EVIDENCE, Source, sample_shape
+from sar_data.spec import EVIDENCE, UNCITED, Source, sample_shape
 from sar_data.split.cost import split_cost
 from sar_data.split.policy import SPLITS
 
 Row = tuple[str, str]
 MOST_LINES = 40  # of the recipe, of the lists, of an import
+LEAKS = ("touching", "identical", "acquisition", "place", "duplicate", "near_duplicate")
+"""What test shares with train that a reader asks for first, in this order."""
 
 
 def in_short(manifest: Manifest, t: Words) -> list[Row]:
     """Return the five answers that a reader looks for first: what, from where, how split, how leaky, how normalized."""
-    counts = {name: manifest.splits[name].count for name in SPLITS if name in manifest.splits}
-    shares = [
-        t("{share} of {of} test samples touch one of train", share=percent(one.value), of=f"{one.of:,}")
-        if one.value is not None
-        else t("whether test touches train is not known: {reason}", reason=one.reason)
-        for one in [manifest.leakage.get("touching")]
-        if one
-    ]
-    twins = manifest.leakage.get("duplicate")
-    if twins and twins.value is not None:
-        shares.append(t("{share} have the very pixels of one", share=percent(twins.value)))
     return [
         (t("What"), f"{manifest.title} ({manifest.dataset} {manifest.version})"),
-        (t("Samples"), ", ".join(f"{t(name)} {count:,}" for name, count in counts.items())),
-        (t("Stored"), _stored(manifest)),
-        (t("From where"), t("raw files vouched for by: {evidence}", evidence=t(EVIDENCE[manifest.evidence]))),
-        (t("How split"), _policy(manifest, t)),
-        (t("How leaky"), "; ".join(shares)),
+        (t("Tasks"), _tasks(manifest, t)),
+        (t("Stored"), _stored(manifest, t)),
+        (t("From where"), _origin(manifest, t)),
+        (t("How split"), _split(manifest, t)),
+        (t("How leaky"), _leaky(manifest, t)),
         (t("How normalized"), normalized(manifest, t)),
     ]
 
 
-def _stored(manifest: Manifest) -> str:
+def _tasks(manifest: Manifest, t: Words) -> str:
+    tasks = (
+        f"{task.name}: {t(task.kind)}, {t('{n} classes', n=n) if (n := len(task.classes)) != 1 else t('one class')}"
+        for task in manifest.tasks
+    )
+    return "; ".join(tasks) or t("none")
+
+
+def _stored(manifest: Manifest, t: Words) -> str:
     shape = sample_shape(manifest.frames, len(manifest.bands), manifest.shape)
-    bands = ", ".join(f"{band.name} ({band.unit})" for band in manifest.bands)
-    return f"{shape} {manifest.storage.dtype}: {bands}"
+    bands = ", ".join(f"{band.name} ({t(band.unit)})" for band in manifest.bands)
+    return f"{manifest.format}, {shape} {manifest.storage.dtype}: {bands}"
 
 
-def _policy(manifest: Manifest, t: Words) -> str:
-    policy = manifest.split_policy
-    return t("policy {policy}, seed {seed}", policy=policy.policy, seed=policy.seed)
+def _origin(manifest: Manifest, t: Words) -> str:
+    """Return who published the files, how many of their records are here, and what a baked build was made from."""
+    parts = [manifest.citation] if manifest.citation != UNCITED else []
+    if published := _published(manifest):
+        parts.append(t("{here} of {of} published records", here=published[0], of=published[1]))
+    parts.append(t(EVIDENCE[manifest.evidence]))
+    if manifest.parent:
+        parts.append(t("made from the build {name}", name=manifest.parent.path))
+    return "; ".join(parts)
+
+
+def _published(manifest: Manifest) -> tuple[str, str] | None:
+    """Return how many records are here and how many were published, where that is known."""
+    here = sum(split.count for split in manifest.splits.values()) + sum(manifest.unused.values())
+    return None if manifest.records_published is None else (f"{here:,}", f"{manifest.records_published:,}")
+
+
+def _split(manifest: Manifest, t: Words) -> str:
+    policy, unused = manifest.split_policy, sum(manifest.unused.values())
+    counts = ", ".join(f"{t(name)} {manifest.splits[name].count:,}" for name in SPLITS if name in manifest.splits)
+    parts = [t("policy {policy}, seed {seed}", policy=policy.policy, seed=policy.seed)]
+    if policy.lists:
+        parts = [t("policy {policy}, by published lists", policy=policy.policy)]
+    return "; ".join([*parts, counts, *([t("{n} records unused", n=f"{unused:,}")] if unused else [])])
+
+
+def _leaky(manifest: Manifest, t: Words) -> str:
+    """Return what test shares with train, as far as it is known."""
+    shares = [
+        f"{percent(one.value)} {t(f'leak.{name}', other=t('one'))}"
+        for name in LEAKS
+        if (one := manifest.leakage.get(name)) and one.value is not None
+    ]
+    if not shares:
+        return t("not known")
+    of = f"{manifest.splits['test'].count:,}"
+    return t("of {of} test samples, against train: {shares}", of=of, shares="; ".join(shares))
 
 
 def normalized(manifest: Manifest, t: Words) -> str:
-    """Return what a loader normalizes by."""
+    """Return what a loader normalizes by, and which normalization the stored values have already."""
     normal = manifest.normalization
     if normal is None:
         return t("not recorded")
-    figures = (
-        f"{band.name} {normal.mean[band.name]:.4g} ± {normal.std[band.name]:.4g}".replace("-", "−")
-        for band in manifest.bands
-    )
-    return t("mean ± deviation of train alone: {figures}", figures="; ".join(figures))
+    figures = "; ".join("{} {} ± {}".format(band.name, *normal.digits(band.name)) for band in manifest.bands)
+    said = t("mean ± deviation of train alone: {figures}", figures=figures.replace("-", "−"))
+    for step in manifest.applied:
+        if step.step == "normalize":
+            given = {name: value for name, value in step.parameters.items() if name not in ("method", "warning")}
+            method = f"{step.parameters['method']} ({brief(given)})".replace("-", "−")
+            said = t("the stored values are normalized by {method}; {figures}", method=method, figures=said)
+    return said
 
 
 def data(manifest: Manifest, t: Words) -> list[Row]:
     """Return what the data are."""
     pixel = f"{manifest.pixel_size_m:g} m" if manifest.pixel_size_m else t("not known")
-    tasks = "; ".join(
-        f"{task.name}: {t(task.kind)}, {t('{n} classes', n=n) if (n := len(task.classes)) != 1 else t('one class')}"
-        for task in manifest.tasks
-    )
     return [
         (t("Data set"), f"{manifest.dataset} {manifest.version}{f', {manifest.variant}' if manifest.variant else ''}"),
         (t("Licence"), manifest.licence),
@@ -82,7 +114,6 @@ def data(manifest: Manifest, t: Words) -> list[Row]:
         (t("Pixel size"), pixel),
         (t("Range axis"), manifest.range_axis),
         (t("Symmetries"), ", ".join(manifest.symmetries) or t("none")),
-        (t("Tasks"), tasks or t("none")),
         (t("Layout"), manifest.layout),
         *((t("Found"), line) for line in manifest.discovered),
     ]
@@ -91,14 +122,12 @@ def data(manifest: Manifest, t: Words) -> list[Row]:
 def making(manifest: Manifest, t: Words) -> list[Row]:
     """Return how the build was made: versions, container, digests, parent, what was baked."""
     parent, imported = manifest.parent, manifest.imported_from
-    here = sum(split.count for split in manifest.splits.values()) + sum(manifest.unused.values())
-    published = "" if manifest.records_published is None else f"{here:,} / {manifest.records_published:,}"
     scale = f", 1/{manifest.storage.scale:g} {manifest.bands[0].unit}" if manifest.storage.scale else ""
     return [
         ("sar-data", manifest.sar_data_version),
         (t("Container"), f"{manifest.format}{f', {manifest.compression}' if manifest.compression else ''}"),
         (t("Stored type"), f"{manifest.storage.dtype}{scale}"),
-        (t("Records here and published"), published),
+        (t("Records here and published"), " / ".join(_published(manifest) or ())),
         (t("Content digest"), manifest.content_digest),
         (t("Recipe digest"), manifest.recipe_digest),
         (t("SHA256SUMS"), manifest.sums),

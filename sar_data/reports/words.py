@@ -11,17 +11,15 @@ from typing import Any, Literal, get_args
 from sar_data.errors import unknown
 from sar_data.reports.chinese import CHINESE
 from sar_data.sealed.leakage import MEANINGS
-from sar_data.split.leakage import EXTENTS
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 TAGS = {"en": "en", "zh": "zh-Hans"}
 ENGLISH = {
     **{f"leak.{name}": meaning for name, meaning in MEANINGS.items()},
-    **{f"leak.within_{n}": f"lie at most {n} extents from one" for n in EXTENTS},
-    "pair.duplicate": "the very same pixels",
+    "pair.duplicate": "the same pixels",
     "pair.near_duplicate": "look alike",
-    "pair.identical": "the very same ground",
+    "pair.identical": "the same ground",
     "pair.touching": "touch on the ground",
     "figure.p5": "5 %",
     "figure.p50": "median",
@@ -40,6 +38,8 @@ ENGLISH = {
     "odd.brightest": "Brightest: the largest mean",
     "by.pass": "orbit direction",
     "by.orbit": "relative orbit",
+    "1": "z-score",
+    "minmax": "fraction of a range",
 }
 
 

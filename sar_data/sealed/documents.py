@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -182,6 +183,11 @@ class Normalization(Document):
     min: dict[str, Figure]
     max: dict[str, Figure]
 
+    def digits(self, band: str) -> tuple[str, str]:
+        """Return mean and std of a band in four digits; a mean that is a rounding error of the std is 0."""
+        mean, std = self.mean[band], self.std[band]
+        return f"{0 if abs(mean) < 1e-5 * std else mean:.4g}", f"{std:.4g}"
+
 
 class Storage(Document):
     """How numbers are stored: a stored integer is value / scale, `missing` marks a masked pixel."""
@@ -196,6 +202,12 @@ class SplitPolicyDocument(Document):
     parameters: dict[str, Any]
     seed: int
     notes: dict[str, Any]
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The names of the published lists that placed the samples, if any did."""
+        found = self.notes.get("lists")
+        return tuple(found) if isinstance(found, Mapping) else ()
 
 
 class LeakageFigure(Document):

@@ -26,21 +26,21 @@ Mask = npt.NDArray[np.bool_]
 PAIRS = {"": ("test", "train"), "val-train.": ("val", "train"), "test-val.": ("test", "val")}
 """What a figure's name begins with → the split that is judged, and the one that it is compared with."""
 MEANINGS = {
-    "touching": "touch one on the ground",
-    "identical": "show the very ground of one",
-    **{f"within_{extents}": f"lie at most {extents} extents from one" for extents in EXTENTS},
-    "group": "are of the group of one",
-    "place": "are of the place of one",
-    "acquisition": "were taken at the moment of one",
-    "pass": "were taken within 15 minutes of one",
-    "key": "have the key of one",
-    "duplicate": "have the very pixels of one",
-    "near_duplicate": "look like one",
+    "touching": "touch {other} on the ground",
+    "identical": "show the same ground as {other}",
+    **{f"within_{extents}": f"lie at most {extents} extents from {{other}}" for extents in EXTENTS},
+    "group": "belong to the group of {other}",
+    "place": "belong to the place of {other}",
+    "acquisition": "were taken at the same moment as {other}",
+    "pass": "were taken within 15 minutes of {other}",
+    "key": "have the key of {other}",
+    "duplicate": "have the same pixels as {other}",
+    "near_duplicate": "look like {other}",
 }
-"""Figure → what its share of the judged samples does, each with some sample of the other split."""
+"""Figure → what its share of the judged samples does, where {other} is some sample of the other split."""
 UNSEEN = (
     "Not looked at: whether samples without a common name, place or footprint show the same ground; objects, sensors "
-    "and seasons that the splits share; whatever a sample's record does not say. 0 is no independence."
+    "and seasons that the splits share; whatever a sample's record does not say. 0 % does not prove independence."
 )
 """What no figure of the card says."""
 WITHIN = [f"within_{extents}" for extents in EXTENTS]
@@ -131,9 +131,10 @@ def sentences(found: Card, *, judged: str = "test samples", other: str = "train"
             reasons.setdefault(figure.reason, []).append(name)
         elif name not in WITHIN:
             unseen = f" ({figure.reason})" if figure.reason else ""
-            yield f"{100 * figure.value:.1f} % of {figure.of:,} {judged} {MEANINGS[name]} of {other}{unseen}"
+            shared = MEANINGS[name].format(other=f"a sample of {other}")
+            yield f"{100 * figure.value:.1f} % of {figure.of:,} {judged} {shared}{unseen}"
         elif name == WITHIN[-1]:
-            yield f"extents from {judged} to the nearest of {other}: {_distances(found)}"
+            yield f"distance from {judged} to the nearest sample of {other}, in extents: {_distances(found)}"
     if len(reasons) == 1 and len(reasons.get(why := next(iter(reasons)), ())) == len(found):
         yield f"{judged} against {other}: {why}"
     elif reasons:
@@ -141,11 +142,11 @@ def sentences(found: Card, *, judged: str = "test samples", other: str = "train"
 
 
 def _distances(found: Card) -> str:
-    """Return the histogram of distances that cumulated shares are of."""
+    """Return the histogram of distances that cumulated shares are of, without its empty bins."""
     shares = [found[name].value or 0.0 for name in ("touching", *WITHIN)]
-    ends = ["0", *(f"to {extents}" for extents in EXTENTS), "more"]
+    ends = ["0", *(f"up to {extents}" for extents in EXTENTS), "more"]
     parts = np.diff([0.0, *shares, 1.0])
-    return ", ".join(f"{end}: {100 * part:.1f} %" for end, part in zip(ends, parts, strict=True))
+    return ", ".join(f"{100 * part:.1f} % {end}" for end, part in zip(ends, parts, strict=True) if part)
 
 
 def pair(found: Card, prefix: str = "") -> Card:

@@ -168,7 +168,7 @@ def test_two_builds_are_judged_against_each_other(build: Build, tmp_path: Path) 
 def test_a_figure_above_its_limit_or_not_known_ends_with_1_and_is_named(build: Build) -> None:
     good = cli(build.path, "--fail-above", "touching=0.2,duplicate=0.1", "--workers", 1)
     assert good.exit_code == 0, good.output
-    assert "16.7 % of 60 test samples touch one on the ground of train" in good.stdout
+    assert "16.7 % of 60 test samples touch a sample of train on the ground" in good.stdout
     assert "val samples against train: there are no samples" in good.stdout
     assert UNSEEN in good.stdout
     bad = cli(build.path, "--fail-above", "touching=0,val-train.place=1", "--json", "--workers", 1)

@@ -40,7 +40,7 @@ def test_a_build_ends_with_its_path_on_stdout_and_its_summary_on_stderr(built: P
     assert "sealed already, nothing to do" in result.stderr
     manifest = Manifest.load(built)
     counts = {name: split.count for name, split in manifest.splits.items()}
-    said = ("touch one on the ground of train", "VV mean")
+    said = ("touch a sample of train on the ground", "VV mean")
     for part in (*(f"{name} {n}" for name, n in counts.items()), *manifest.unused, *said):
         assert part in result.stderr
     facts = json.loads(cli(*BUILD, "--source", archive, "--out", out, "--shard-length", 16, "--json").stdout)

@@ -97,8 +97,8 @@ def test_what_is_not_known_is_none_and_has_a_reason() -> None:
     assert {figure.value for name, figure in pair(found).items() if name not in ("key", "duplicate")} == {None}
     *known, last = sentences(pair(found))
     assert known == [
-        "0.0 % of 1 test samples have the key of one of train",
-        "0.0 % of 1 test samples have the very pixels of one of train",
+        "0.0 % of 1 test samples have the key of a sample of train",
+        "0.0 % of 1 test samples have the same pixels as a sample of train",
     ]
     assert last.startswith(
         "not known: touching, identical, within_1, within_2, within_4, within_8 (the samples have no"
