@@ -28,6 +28,7 @@ from sar_data.sealed.leakage import (
 )
 from sar_data.sealed.opened import Build
 from sar_data.sealed.pairs import MOST_PAIRS, Pair, worst_pairs
+from sar_data.system.suffixes import PICTURES, check_suffix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,8 @@ class LeakageRequest(Choice):
     such, all samples of `path` are judged against all of that. `dataset` and `variant` say what raw files and names are
     of where they do not tell; `split`, `seed` and `lists` place raw files and names, as in a build. `full` reads all
     pixels: of raw files, and of builds that have no thumbnails. `fail_above` has limits, as "touching=0,duplicate=0": a
-    figure above its limit, or not known, is an error. `plot` draws to a PNG the pairs of sealed builds that leak most.
+    figure above its limit, or not known, is an error. `plot` draws the pairs of sealed builds
+    that leak most, as PNG, PDF or SVG.
     """
 
     path: Path
@@ -48,8 +50,8 @@ class LeakageRequest(Choice):
     plot: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.plot and self.plot.suffix.lower() != ".png":
-            raise UsageError(f"`plot={self.plot}`: expected a name ending in .png, found another")
+        if self.plot:
+            check_suffix(self.plot, PICTURES, name="plot")
         if self.split and self.against:
             raise UsageError("`against=…`: all samples of both sides are compared, so that no `split=…` is of use")
         _ = self.limits

@@ -23,7 +23,7 @@ from sar_data.cli.crew import crew, runner_options
 @click.option("--lists", type=Existing(), metavar="DIR", help="Of raw files: the folder of their official lists.")
 @click.option("--full", is_flag=True, help="Read all pixels: of raw files, and of builds without thumbnails.")
 @click.option("--fail-above", metavar="NAME=SHARE,…", help="End with 1 where a figure is above, or is not known.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw worst pairs.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw worst pairs.")
 @runner_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(

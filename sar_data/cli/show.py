@@ -11,7 +11,13 @@ from sar_data.cli.choices import BuildFolder, SplitName
 
 @click.command("show", short_help="Draw a contact sheet of a build.")
 @click.argument("path", metavar="BUILD", type=BuildFolder())
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.png")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="PNG, PDF or SVG, by its suffix.",
+)
 @click.option(
     "--split", type=SplitName(), default="train", show_default=True, metavar="NAME", help="train, val or test."
 )

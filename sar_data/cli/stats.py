@@ -15,6 +15,7 @@ from sar_data.cli.choices import DatasetName, Named, SplitName, named
 from sar_data.cli.console import console
 from sar_data.cli.crew import crew, workers_option
 from sar_data.errors import UsageError
+from sar_data.system.suffixes import PICTURES, check_suffix
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,7 +46,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
     help="Of a build: beside published figures, those of a JSON file, or another build, with a verdict.",
 )
 @click.option("--looks", is_flag=True, help="Of a build: read a draw of images for looks, zeros and saturated values.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw histograms.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw histograms.")
 @click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")
 @click.option("--dataset", type=DatasetName(), help="Of a raw folder: its dataset, where it cannot be told.")
 @click.option("--variant", metavar="NAME", help="Of a raw folder: another form of its dataset; `info` lists them.")
@@ -74,8 +75,8 @@ def command(
     from sar_data.sealed.recorded import filled, statistics
     from sar_data.sealed.strata import completed
 
-    if plot and plot.suffix.lower() != ".png":
-        raise UsageError(f"--plot {plot}: expected a file name ending in .png, found {plot.suffix or 'no ending'}")
+    if plot:
+        check_suffix(plot, PICTURES, name="plot")
     build = opened(path, dataset, variant)
     if by or against or looks:
         if build is None or recompute or plot or sum(map(bool, (by, against, looks))) > 1:

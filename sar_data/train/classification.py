@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 from torch import Tensor, nn
 
 from sar_data.train import pictures
@@ -18,7 +18,7 @@ from sar_data.train.metrics.batched import rescored
 from sar_data.train.models import classifier
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import reliability, sheets
-from sar_data.train.pictures.images import Images
+from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.predictions import labelled, multilabel, scores, targets
 from sar_data.train.settings import Classes, Finetune
 
@@ -29,8 +29,8 @@ CHOSEN_BY = {"multiclass": "oa", "multilabel": "map_micro"}
 class Verdict:
     """What is told and drawn of predicted classes, whoever predicted them."""
 
-    def __init__(self, classes: Sequence[str], bands: Sequence[str], settings: Classes) -> None:
-        self._classes, self._bands = tuple(classes), tuple(bands)
+    def __init__(self, classes: Sequence[str], settings: Classes) -> None:
+        self._classes = tuple(classes)
         self._batched = settings.batch_size if settings.metrics == "fgmae-batched" else None
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
@@ -41,16 +41,17 @@ class Verdict:
             found["fgmae_batched"] = rescored(predictions, self._classes, self._batched)
         return found
 
-    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+    def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
         """Write a sheet of predictions, the reliability and, where a sample has one class, the confusion matrix."""
         several = multilabel(predictions)
-        title = headline(split, CHOSEN_BY["multilabel" if several else "multiclass"], metrics)
-        path = folder / f"predictions-{split}.png"
-        sheets.answers(path, predictions, self._classes, images, bands=self._bands, title=title)
-        reliability.draw(folder / f"reliability-{split}.png", predictions, self._classes, split, metrics)
+        name = CHOSEN_BY["multilabel" if several else "multiclass"]
+        title, path = drawing.title(headline(drawing.split, name, metrics)), drawing.file("predictions")
+        sheets.answers(path, predictions, self._classes, drawing.images, units=drawing.units, title=title)
+        about = drawing.title(drawing.split)
+        reliability.draw(drawing.file("reliability"), predictions, self._classes, metrics, about)
         if not several:
             counts = confusion(targets(predictions), scores(predictions).argmax(axis=1), len(self._classes))
-            pictures.confusion(folder / f"confusion-{split}.png", counts, self._classes, title)
+            pictures.confusion(drawing.file("confusion"), counts, self._classes, title)
 
 
 class Classification(Verdict):
@@ -58,7 +59,7 @@ class Classification(Verdict):
 
     def __init__(self, encoder: Backbone, data: Data, settings: Finetune) -> None:
         kind = data.task.kind
-        super().__init__(data.classes, data.channels, settings)
+        super().__init__(data.classes, settings)
         self.encoder = encoder
         pooling, name = settings.pooling or encoder.poolings[0], settings.loss or LOSSES[kind]
         self.resolved: dict[str, Any] = {"pooling": pooling, "loss": name}
@@ -74,6 +75,10 @@ class Classification(Verdict):
 
     def value(self, sums: Tensor) -> Tensor:
         return self._loss.value(sums)
+
+    def loss(self, predictions: pa.Table) -> float:
+        logits, target = (torch.tensor(of(predictions)) for of in (scores, targets))
+        return float(self._loss.value(self._loss.sums(logits, target)))
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return target and logits of each sample."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 from torch import Tensor, nn
 
 from sar_data.train.models.encoder import Backbone
-from sar_data.train.pictures.images import Images
+from sar_data.train.pictures.drawing import Drawing
 
 Batch = dict[str, Any]
 Forward = Callable[..., Any]
@@ -24,8 +23,8 @@ class Judge(Protocol):
         """Return the metrics of a whole split from its predictions, sorted by key, every key once."""
         ...
 
-    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
-        """Write pictures of a split into the run's folder."""
+    def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
+        """Write pictures of a split."""
         ...
 
 
@@ -54,6 +53,10 @@ class Job(Judge, Protocol):
 
     def value(self, sums: Tensor) -> Tensor:
         """Return the loss of totals [K] over all batches and ranks of a step."""
+        ...
+
+    def loss(self, predictions: pa.Table) -> float | None:
+        """Return the loss of a whole split from its predictions; None where they do not have what it is made of."""
         ...
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:

@@ -62,6 +62,9 @@ class Settings(pydantic.BaseModel):
     threads: int | None = pydantic.Field(
         None, ge=1, description="Threads that read and normalize; by default a share of the cores."
     )
+    picture_format: Literal["png", "pdf", "svg"] = pydantic.Field(
+        "png", description="Of pictures; a finished run is drawn again in another one."
+    )
     device: str | None = pydantic.Field(None, description="cpu or cuda; by default a GPU where there is one.")
     control: Literal["none", "shuffled-labels"] = pydantic.Field(
         "none", description="shuffled-labels: train and choose on permuted targets, to see what chance gives."

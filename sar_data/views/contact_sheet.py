@@ -14,34 +14,37 @@ from matplotlib.figure import Figure
 
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.storage import physical
-from sar_data.record import Mask, Object
+from sar_data.record import IGNORE, Mask, Object
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.recorded import filled
 from sar_data.sealed.records import to_object
-from sar_data.views.overlay import draw_mask, draw_objects
-from sar_data.views.png import check_name, save
-from sar_data.views.stretch import Floats, stretched, unit_of
+from sar_data.system.suffixes import PICTURES, check_suffix
+from sar_data.views.figure import save
+from sar_data.views.heading import Heading
+from sar_data.views.overlay import draw_mask, draw_objects, legend
+from sar_data.views.stretch import Floats, stretched, units_of
 
-CELL, GAP, LINE, TOP, SIDE = 2.1, 0.16, 0.115, 0.62, 0.2  # inches
+CELL, GAP, LINE, SIDE = 2.1, 0.16, 0.115, 0.2  # inches
 MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
 CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
-MOST_HEAD = 500  # characters of a title that are drawn
+MOST_LABEL = 500  # characters of a label that are drawn
 
 
 def contact_sheet(
     build: Build, out: Path, *, split: str = "train", count: int = 16, seed: int = 0, band: str | None = None
 ) -> int:
-    """Draw `count` patches of a split to the PNG `out`, chosen by `seed`; return how many there were to draw.
+    """Draw `count` patches of a split to the file `out`, chosen by `seed`; return how many there were to draw.
 
     They are of VV and VH or HH and HV where there are both, else of the first band; or of one `band`. Raises UsageError
     for a split that does not exist or is empty and for a band that is none, TargetError where `out` cannot be written.
     """
-    check_name(out)
+    check_suffix(out, PICTURES)
     manifest = build.manifest
-    names = [one.name for one in manifest.bands]
-    if band is not None and band not in names:
+    units = units_of(manifest)
+    names = list(units)
+    if band is not None and band not in units:
         raise unknown("band", band, names)
     filled(manifest, split)
     rows = build.index()
@@ -62,24 +65,31 @@ def contact_sheet(
             images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
             masks.append(None if place.mask_xxh3 is None else reader.mask(place)[thin])
     if band is not None:
-        images, names = [image[names.index(band)][None] for image in images], [band]
-    pictures, note = stretched(images, names, unit_of(manifest, band))
+        images, units = [image[names.index(band)][None] for image in images], {band: units[band]}
+    pictures, note = stretched(images, units)
     head = f"{manifest.title} · {split}, {len(rows)} of {manifest.splits[split].count} patches, seed {seed}"
     objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
-    cells = [Cell(*cell) for cell in zip(pictures, steps, masks, objects, labels, strict=True)]
-    save(_sheet(cells, head, note), out)
+    keys = rows["key"].to_pylist()
+    cells = [Cell(*cell) for cell in zip(keys, pictures, steps, masks, objects, labels, strict=True)]
+    save(_sheet(cells, head, note, manifest), out)
     return len(rows)
 
 
 class Cell(NamedTuple):
-    """One patch as it is drawn: every `step`-th pixel of the picture and the mask, what is in it, lines below it."""
+    """One patch: every `step`-th pixel of the picture and the mask, what is in it, lines below its key."""
 
+    key: str
     picture: Floats
     step: int
     mask: Mask | None
     objects: list[Object]
     lines: list[str]
+
+    def drawn(self) -> set[int]:
+        """Return the classes that its mask or its objects show."""
+        of_mask = set() if self.mask is None else set(np.unique(self.mask).tolist()) - {IGNORE}
+        return of_mask | {one.label for one in self.objects}
 
 
 def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) -> list[str]:
@@ -96,31 +106,35 @@ def _wrapped(labels: list[str]) -> list[str]:
     """Return the lines under a patch, one label after the other; what has no room is counted."""
     lines: list[str] = []
     for i, label in enumerate(labels):
-        wrapped = textwrap.wrap(label[:MOST_HEAD], CHARACTERS, initial_indent="· ", subsequent_indent="  ")
+        wrapped = textwrap.wrap(label[:MOST_LABEL], CHARACTERS, initial_indent="· ", subsequent_indent="  ")
         if len(lines) + len(wrapped) > MOST_LINES - (i + 1 < len(labels)):
             return [*lines, f"· and {len(labels) - i} more"]
         lines += wrapped
     return lines
 
 
-def _sheet(cells: list[Cell], head: str, note: str) -> Figure:
+def _sheet(cells: list[Cell], head: str, note: str, manifest: Manifest) -> Figure:
     """Lay patches out in a near-square, every row as high as its longest labels need."""
+    entries = legend(manifest, set[int]().union(*(cell.drawn() for cell in cells)))
     columns = min(max(math.ceil(math.sqrt(len(cells))), 3), 8)
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
-    heights = [CELL + GAP + LINE * (1 + max(len(cell.lines) for cell in row)) for row in rows]
-    width, height = 2 * SIDE + columns * (CELL + GAP) - GAP, TOP + sum(heights)
+    heights = [CELL + GAP + LINE * (2 + max(len(cell.lines) for cell in row)) for row in rows]
+    width = 2 * SIDE + columns * (CELL + GAP) - GAP
+    heading = Heading(head, note, entries, width - 2 * SIDE)
+    height = heading.height + sum(heights)
     figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
-    style: dict[str, Any] = {"ha": "left", "va": "top", "color": "0.1"}
-    figure.text(SIDE / width, 1 - 0.14 / height, head[:MOST_HEAD], fontsize=10, fontweight="bold", **style)
-    figure.text(SIDE / width, 1 - 0.36 / height, note, fontsize=7.5, **style)
-    top = height - TOP
+    heading.draw(figure, SIDE)
+    style: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 6.5, "linespacing": 1.2}
+    top = height - heading.height
     for row, tall in zip(rows, heights, strict=True):
         for column, cell in enumerate(row):
             left = SIDE + column * (CELL + GAP)
             axes = figure.add_axes((left / width, (top - CELL) / height, CELL / width, CELL / height), anchor="SW")
             _draw(axes, cell)
-            text = "\n".join(cell.lines)
-            figure.text(left / width, (top - CELL - 0.05) / height, text, fontsize=6.5, linespacing=1.2, **style)
+            key = cell.key if len(cell.key) <= CHARACTERS else f"…{cell.key[1 - CHARACTERS :]}"
+            figure.text(left / width, (top - CELL - 0.05) / height, key, color="0.45", **style)
+            below = (top - CELL - 0.05 - LINE) / height
+            figure.text(left / width, below, "\n".join(cell.lines), color="0.1", **style)
         top -= tall
     return figure
 

@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 
 from sar_data.statistics.stats import BandStats
 from sar_data.statistics.units import HISTOGRAMS
-from sar_data.views.png import check_name, save
+from sar_data.system.suffixes import PICTURES, check_suffix
+from sar_data.views.figure import save
 
 MOST_TITLE = 200  # characters
 COARSER = 20  # fine bins in one that is drawn: 0.2 dB
 COARSEST = 1000  # bins that are drawn one by one
 TAIL = 1e-4  # share of the pixels that may lie outside the drawn range, on either side
 AXES = {
+    "dB": "backscatter in dB",
     "1": "z-score",
     "minmax": "fraction of a range",
     "power": "power in dB",
@@ -24,15 +26,16 @@ AXES = {
     "DN": "asinh(DN)",
     "phase": "radians",
 }
+STEPS = {"dB": "dB", "power": "dB", "amplitude": "dB", "1": "σ", "phase": "radians"}
 COLOURS = {"train": "#1b6ca8", "val": "#e08e0b", "test": "#c0392b", "all": "#1b6ca8"}
 
 
 def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title: str, out: Path) -> None:
-    """Draw the distribution of every band to the PNG `out`, one line for each split that has pixels.
+    """Draw the distribution of every band to the file `out`, one line for each split that has pixels.
 
     Raises UsageError for another kind of file, TargetError where `out` cannot be written.
     """
-    check_name(out)
+    check_suffix(out, PICTURES, name="plot")
     filled = {split: stats for split, stats in statistics.items() if stats.histogram.any()}
     figure = Figure(figsize=(4.4 * len(bands) + 0.4, 3.6), dpi=130, facecolor="white", layout="constrained")
     figure.suptitle(title[:MOST_TITLE], fontsize=10, fontweight="bold")
@@ -53,7 +56,7 @@ def histograms(statistics: Mapping[str, BandStats], bands: Sequence[str], title:
             ax.set_xlim(min(ends), max(ends))
         ax.set_title(band, fontsize=10)
         ax.set_xlabel(AXES.get(units[i], units[i]))
-        ax.set_ylabel(f"% of pixels in {width * coarser:g} {'dB' if units[i] == 'dB' else 'steps'}")
+        ax.set_ylabel(f"% of pixels in {width * coarser:g} {STEPS.get(units[i], 'of the axis')}")
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="0.9")
         ax.set_axisbelow(True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,33 +15,38 @@ Floats = npt.NDArray[np.float32]
 STRETCH = (2, 98)  # percentiles
 PAIRS = (("VV", "VH"), ("HH", "HV"))  # co- and cross-polarized: their difference in dB is a ratio in power
 MASKED_GREY = 0.5
+WORDS = {"1": "σ", "minmax": "of a range", "8-bit": "(8 bit)"}  # of units that are not written as they are called
 
 
-def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[list[Floats], str]:
+def stretched(images: Sequence[Floats], units: Mapping[str, str]) -> tuple[list[Floats], str]:
     """Return pictures [y, x, 1 or 3] in 0–1 of images [band, y, x], and what was done in words.
 
-    Each channel is stretched by its 2–98 % over all samples together, so that patches compare; power and amplitude are
-    shown in dB, a phase in colours that end where they begin. Masked is grey.
+    `units` are band → unit, in the order of the images' bands. Shown are VV and VH or HH and HV where there are both,
+    else the first band. Each channel is stretched by its 2–98 % over all samples together, so that patches compare;
+    power and amplitude are shown in dB, a phase in colours that end where they begin. Masked is grey.
     """
+    bands = list(units)
+    pair = next((pair for pair in PAIRS if set(pair) <= set(bands) and units[pair[0]] == units[pair[1]]), None)
+    shown = pair or (bands[0],)
+    unit = units[shown[0]]
+    channels = {name: [image[bands.index(name)] for image in images] for name in shown}
     if unit == "phase":
-        return [_cyclic(image[0]) for image in images], f"{bands[0]} −π to π, colours as on a circle"
+        return [_cyclic(plane) for plane in channels[shown[0]]], f"{shown[0]} −π to π, colours as on a circle"
     if unit in ("power", "amplitude"):
-        images, unit = [DOMAINS[unit]["dB"](image).astype(np.float32) for image in images], "dB"
-    pair = next((pair for pair in PAIRS if set(pair) <= set(bands)), None)
-    if pair is None:
-        channels = {bands[0]: [image[0] for image in images]}
-    else:
-        co, cross = ([image[bands.index(name)] for image in images] for name in pair)
+        decibels, unit = DOMAINS[unit]["dB"], "dB"
+        channels = {name: [decibels(plane).astype(np.float32) for plane in planes] for name, planes in channels.items()}
+    if pair is not None:
+        co, cross = channels.values()
         with np.errstate(invalid="ignore"):  # infinite values are masked below
             ratio = [a - b for a, b in zip(co, cross, strict=True)]
-        channels = {pair[0]: co, pair[1]: cross, f"{pair[0]}−{pair[1]}": ratio}
+        channels[f"{pair[0]}−{pair[1]}"] = ratio
     scaled, notes = [], []
     for name, planes in channels.items():
         valid = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
         low, high = np.percentile(valid, STRETCH) if valid.size else (0.0, 1.0)
         span = max(high - low, 1e-6)
         scaled.append([_grey(plane, low, span) for plane in planes])
-        notes.append(f"{name} {low:.1f} to {high:.1f}".replace("-", "−") + f" {unit}")
+        notes.append(f"{name} {_digits(low, unit)} to {_digits(high, unit)} {WORDS.get(unit, unit)}".rstrip())
     colours = (
         " · ".join(f"{c} {n}" for c, n in zip("RGB", notes, strict=True))
         if pair
@@ -49,6 +54,11 @@ def stretched(images: Sequence[Floats], bands: list[str], unit: str) -> tuple[li
     )
     pictures = [np.stack(planes, axis=-1).astype(np.float32) for planes in zip(*scaled, strict=True)]
     return pictures, f"{colours}  ({STRETCH[0]}–{STRETCH[1]} % over the sheet)"
+
+
+def _digits(value: float, unit: str) -> str:
+    """Return a value as a note has it: of dB a tenth, of other units three digits."""
+    return (f"{value:.1f}" if unit == "dB" else f"{value:.3g}").replace("-", "−")
 
 
 def _grey(plane: Floats, low: float, span: float) -> Floats:
@@ -66,7 +76,6 @@ def _cyclic(plane: Floats) -> Floats:
     return np.where(np.isfinite(plane)[..., None], colours, MASKED_GREY).astype(np.float32)
 
 
-def unit_of(manifest: Manifest, band: str | None = None) -> str:
-    """Return the unit of a band of a build, of the first one by default, as pictures write it."""
-    unit = next(one.unit for one in manifest.bands if band in (None, one.name))
-    return {"1": "σ", "minmax": "of a range"}.get(unit, unit)
+def units_of(manifest: Manifest) -> dict[str, str]:
+    """Return band → unit of a build."""
+    return {band.name: band.unit for band in manifest.bands}

@@ -159,5 +159,5 @@ def test_the_reliability_is_drawn(tmp_path: Path) -> None:
     boxes = boxed([[(0.9, 0, 0.8)], [(0.8, 1, 0.2)]])
     for name, table in {"sure": single(3000, 0.5), "labels": several(500), "one": single(1), "boxes": boxes}.items():
         path = tmp_path / f"{name}.png"
-        reliability.draw(path, table, CLASSES, name, {"calibration": calibration.figures(table, CLASSES)})
+        reliability.draw(path, table, CLASSES, {"calibration": calibration.figures(table, CLASSES)}, name)
         assert imread(path).shape[0] > imread(path).shape[1] > 400

@@ -18,8 +18,10 @@ from sar_data.train import pictures, predictions
 from sar_data.train.pictures import mosaic, sheets, stretch
 from sar_data.train.pictures.masks import palette
 from tests.train import predicted
+from tests.views.figures import texts
 
 CLASSES = ("wood", "open water", "a class whose name is so long that no margin would hold it")
+UNITS = {"VV": "dB", "VH": "dB"}
 RED = (0xC0, 0x39, 0x2B)  # of the frame
 
 
@@ -56,6 +58,21 @@ def test_curves_are_drawn_of_any_number_of_epochs(count: int, tmp_path: Path) ->
     first = (0x1B, 0x6C, 0xA8)
     assert (pixels(picture, first) > 0) == (count > 0)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_curves_have_both_losses_and_say_the_last_of_each(tmp_path: Path) -> None:
+    pictures.curves(tmp_path / "curves.svg", rows(40), "A set · resnet18 · run")
+    found = texts(tmp_path / "curves.svg")
+    assert {"A set · resnet18 · run", "train loss  0.050", "val loss  0.062", "loss", "epoch", "learning rate"} <= set(
+        found
+    )
+
+
+def test_sheets_of_power_are_stretched_in_db() -> None:
+    power = [np.float32([[[0.001, 0.01, 0.1, 1.0]]])]
+    (picture,), note = stretch.stretched(power, {"VV": "power"})
+    assert note.startswith("grey VV −29.4 to −0.6 dB")
+    assert np.diff(picture[0, :, 0]).min() > 0.25  # in power all but the last would be black
 
 
 def test_a_log_without_figures_has_no_panel_for_them(tmp_path: Path) -> None:
@@ -125,7 +142,7 @@ def single(count: int, wrong: int) -> predictions.pa.Table:
 def test_wrong_answers_are_framed_and_right_ones_are_not(tmp_path: Path) -> None:
     framed = []
     for wrong in (0, 1, 3):
-        sheets.answers(tmp_path / "sheet.png", single(3, wrong), CLASSES, invented, bands=("VV", "VH"), title="test")
+        sheets.answers(tmp_path / "sheet.png", single(3, wrong), CLASSES, invented, units=UNITS, title="test")
         framed.append(pixels(drawn(tmp_path / "sheet.png"), RED))
     assert framed[0] == 0 < framed[1] < framed[2]
 
@@ -159,7 +176,7 @@ def test_a_sheet_is_spread_evenly_over_the_keys_and_fetches_no_more(tmp_path: Pa
         asked.extend(keys)
         return invented(keys, (1, 6, 6))
 
-    sheets.answers(tmp_path / "sheet.png", single(93, 5), CLASSES, images)
+    sheets.answers(tmp_path / "sheet.png", single(93, 5), CLASSES, images, units={"VV": "dB"})
     assert len(asked) == 24
     assert (asked[0], asked[1], asked[-1]) == ("sample-000", "sample-004", "sample-092")
     assert sheets.spread(3, 10) == [0, 1, 2]
@@ -169,17 +186,18 @@ def test_a_sheet_is_spread_evenly_over_the_keys_and_fetches_no_more(tmp_path: Pa
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
 def test_an_empty_split_gives_an_empty_sheet(kind: str, tmp_path: Path) -> None:
     empty = predictions.gathered([predicted.nothing(kind)])
-    sheets.answers(tmp_path / "sheet.png", empty, CLASSES, invented)
+    sheets.answers(tmp_path / "sheet.png", empty, CLASSES, invented, units=UNITS)
     assert drawn(tmp_path / "sheet.png").size
 
 
 @pytest.mark.parametrize("shape", [(1, 40, 12), (2, 12, 40), (5, 16, 16)])
 def test_images_of_any_shape_and_number_of_bands_are_drawn(shape: tuple[int, ...], tmp_path: Path) -> None:
     random = np.random.default_rng(0)
+    units = {f"band {i}": "dB" for i in range(shape[0])}
     table = predictions.gathered(
         [predicted.part(["a", "b"], random.integers(0, 2, (2, 3)), random.normal(size=(2, 3)))]
     )
-    sheets.answers(tmp_path / "sheet.png", table, CLASSES, lambda keys: invented(keys, shape))
+    sheets.answers(tmp_path / "sheet.png", table, CLASSES, lambda keys: invented(keys, shape), units=units)
     assert drawn(tmp_path / "sheet.png").std() > 10
 
 
@@ -187,8 +205,8 @@ def test_masks_have_the_colours_of_their_files_and_a_legend_of_what_is_there(tmp
     true = np.repeat([[0, 1], [1, 255]], 8, axis=0).repeat(8, axis=1).astype(np.uint8)
     said = np.where(true == 255, 0, true)
     pictures_, keys = [image for image, _ in invented(["a"], (2, 16, 16))], ["a"]
-    sheets.segments(tmp_path / "right.png", keys, pictures_, [true], [said], CLASSES)
-    sheets.segments(tmp_path / "wrong.png", keys, pictures_, [true], [np.full_like(true, 2)], CLASSES)
+    sheets.segments(tmp_path / "right.png", keys, pictures_, [true], [said], CLASSES, units=UNITS)
+    sheets.segments(tmp_path / "wrong.png", keys, pictures_, [true], [np.full_like(true, 2)], CLASSES, units=UNITS)
     right, wrong = drawn(tmp_path / "right.png"), drawn(tmp_path / "wrong.png")
     colours = palette(3)
     for label in (0, 1):
@@ -201,16 +219,16 @@ def test_bands_are_stretched_over_the_whole_sheet_and_masked_pixels_are_grey() -
     ramp = np.linspace(-25, -5, 200, dtype=np.float32).reshape(2, 1, 10, 10)
     images = list(np.concatenate([ramp, ramp - 7], axis=1))
     images[0][0, 0, 0] = np.nan
-    shown, note = stretch.stretched(images, ["VV", "VH"])
+    shown, note = stretch.stretched(images, UNITS)
     assert [picture.shape for picture in shown] == [(10, 10, 3)] * 2
     assert shown[0][..., 0].mean() < shown[1][..., 0].mean()  # not stretched each for itself
     assert shown[0][0, 0].tolist() == [0.5, 0.0, 0.5]
-    assert note == "R VV −24.5 to −5.4 · G VH −31.6 to −12.4 · B VV−VH 7 to 7  (2–98 % over the sheet)"
-    (grey,), note = stretch.stretched([images[1][:1]])
+    assert note == "R VV −24.5 to −5.4 dB · G VH −31.6 to −12.4 dB · B VV−VH 7.0 to 7.0 dB  (2–98 % over the sheet)"
+    (grey,), note = stretch.stretched([images[1][:1]], {"HH": "dB"})
     assert (grey[..., 0] == grey[..., 2]).all()
-    assert note.startswith("grey band 1 ")
-    assert np.isfinite(stretch.stretched([np.full((1, 4, 4), np.nan, np.float32)])[0][0]).all()
-    assert stretch.stretched([]) == ([], "")
+    assert note.startswith("grey HH ")
+    assert np.isfinite(stretch.stretched([np.full((1, 4, 4), np.nan, np.float32)], {"HH": "dB"})[0][0]).all()
+    assert stretch.stretched([], {}) == ([], "")
 
 
 def test_large_images_are_thinned() -> None:

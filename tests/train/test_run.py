@@ -15,7 +15,7 @@ import torch
 from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.train.data import Data
 from sar_data.train.metrics import headline
-from sar_data.train.predictions import read
+from sar_data.train.predictions import read, scores, targets
 from sar_data.train.run import checkpoint
 from sar_data.train.run import training as run
 from sar_data.train.run.halt import Halted
@@ -24,6 +24,7 @@ from sar_data.train.settings import Finetune, Probe
 from tests.mini import invented
 from tests.train import cut
 from tests.train.conftest import TINY, Finished
+from tests.views.figures import texts
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -75,6 +76,27 @@ def test_a_finished_run_is_left_as_it_is(classes: str, finished: Finished, out: 
     before = (finished.copied(out) / "checkpoints" / "last.pt").stat().st_mtime_ns
     assert trained(classes, out) == finished.metrics
     assert (out / "checkpoints" / "last.pt").stat().st_mtime_ns == before
+
+
+def test_a_finished_run_is_drawn_again_in_another_format_without_training(
+    classes: str, finished: Finished, out: Path
+) -> None:
+    before = (finished.copied(out) / "checkpoints" / "last.pt").stat().st_mtime_ns
+    pictures = {path.stem for path in out.glob("*.png")}
+    assert trained(classes, out, picture_format="svg") == finished.metrics
+    assert {path.stem for path in out.glob("*.svg")} == pictures > {"curves", "confusion-test", "predictions-val"}
+    assert (out / "checkpoints" / "last.pt").stat().st_mtime_ns == before
+    title = texts(out / "predictions-test.svg")[0]
+    assert " · test_vit · test: OA " in title
+    assert "val loss" in " ".join(texts(out / "curves.svg"))
+
+
+def test_the_loss_of_val_is_the_mean_cross_entropy_of_its_predictions(finished: Finished) -> None:
+    table = read(finished.out / "predictions.parquet")[0]["val"]
+    chosen = finished.metrics["selection"]["epoch"]
+    row = json.loads((finished.out / "log.jsonl").read_text().splitlines()[chosen - 1])
+    logits, target = (torch.tensor(of(table)) for of in (scores, targets))
+    assert row["val_loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, target)), rel=1e-5)
 
 
 def test_other_options_in_the_same_folder_are_refused_by_name(classes: str, finished: Finished, out: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from sar_data.train.metrics.boxes import figures
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import reliability
 from sar_data.train.pictures.detections import sheet
-from sar_data.train.pictures.images import Images
+from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.settings import Detect
 
 LEARNT = ("boxes", "labels")
@@ -40,7 +39,7 @@ class Detection:
     def __init__(self, encoder: Backbone, data: Data, settings: Detect) -> None:
         self._settings, self._tile = settings, settings.tiles
         self.resolved: dict[str, Any] = {"tile": self._tile}
-        self._classes, self._channels = data.classes, data.channels
+        self._classes = data.classes
         samples = data.samples
         self._zoom = _zoom(samples.shape[-2:], settings)
         if self._tile and encoder.kind != "cnn" and self._tile != data.side:
@@ -72,6 +71,9 @@ class Detection:
         found: Tensor = self._detector.value(sums)
         return found
 
+    def loss(self, predictions: pa.Table) -> None:
+        return None  # boxes are kept, the values at anchors and pixels are not
+
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return each image's boxes, best first, with scores and labels, and what the index says is there."""
         images, most = batch["image"], self._settings.max_detections
@@ -96,12 +98,12 @@ class Detection:
         found = figures(predictions, self._classes, most=settings.max_detections, by=settings.by)
         return found | {"calibration": calibration.figures(predictions, self._classes)}
 
-    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+    def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
         """Write the reliability, and a sheet of images with the boxes that were found and those that are there."""
-        reliability.draw(folder / f"reliability-{split}.png", predictions, self._classes, split, metrics)
-        title = f"{headline(split, self.chosen_by, metrics)}, {len(predictions):,} images"
-        path = folder / f"boxes-{split}.png"
-        sheet(path, predictions, self._classes, images, bands=self._channels, title=title)
+        about = drawing.title(drawing.split)
+        reliability.draw(drawing.file("reliability"), predictions, self._classes, metrics, about)
+        title = drawing.title(f"{headline(drawing.split, self.chosen_by, metrics)}, {len(predictions):,} images")
+        sheet(drawing.file("boxes"), predictions, self._classes, drawing.images, units=drawing.units, title=title)
 
 
 def _truth(data: Data, by: str) -> Truth | Truths:

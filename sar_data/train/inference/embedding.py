@@ -109,7 +109,7 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
     elif ranks.first:
         say(f"{out} has these features already")
     if request.like is not None and ranks.first:
-        say(f"{draw(out, request.like, build, encoding.settings, tuple(encoding.units))}: the neighbours")
+        say(f"{draw(out, request.like, manifest.title, build, encoding.settings, encoding.units)}: the neighbours")
 
 
 def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say) -> Encoding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,8 +20,10 @@ from sar_data.train.settings import Settings
 SHOWN = 12  # the sample itself among them
 
 
-def draw(features: Path, key: str, build: str, settings: Settings, channels: tuple[str, ...]) -> Path:
+def draw(features: Path, key: str, title: str, build: str, settings: Settings, units: Mapping[str, str]) -> Path:
     """Draw a sample and those whose features have the highest cosine to its own, best first; return the PNG's path.
+
+    `title` is that of the build, `units` are channel → unit.
 
     Raises UsageError for a key that the file does not have.
     """
@@ -28,14 +31,14 @@ def draw(features: Path, key: str, build: str, settings: Settings, channels: tup
     if key not in keys:
         raise UsageError(f"`like={key}`: expected a key of {features}, found none of that name among {len(keys):,}")
     found = nearest(vectors, keys.index(key), SHOWN)
-    images = [_image(build, splits[row], keys[row], settings, channels) for row, _ in found]
-    pictures, note = stretched(images, channels)
+    images = [_image(build, splits[row], keys[row], settings, tuple(units)) for row, _ in found]
+    pictures, note = stretched(images, units)
     cells = [
         mosaic.Cell([picture], [("key", keys[row]), ("key", f"{splits[row]}, cosine {share:.3f}")])
         for picture, (row, share) in zip(pictures, found, strict=True)
     ]
     path = features.with_name(f"{features.stem}-like-{quote(key, safe='')}.png")
-    mosaic.draw(path, cells, f"{key} and its nearest of {len(keys):,}", note)
+    mosaic.draw(path, cells, f"{title} · {settings.model} · {key} and its nearest of {len(keys):,}", note)
     return path
 
 

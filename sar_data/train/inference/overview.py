@@ -14,10 +14,11 @@ from sar_data.train.inference.documents import Answers, Rows, by_image
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
 from sar_data.train.pictures.masks import palette, resized
-from sar_data.train.pictures.mosaic import Cell, Entry, Line
+from sar_data.train.pictures.mosaic import Cell, Line
 from sar_data.train.pictures.mosaic import draw as draw_cells
 from sar_data.train.pictures.sheets import spread
 from sar_data.train.pictures.stretch import MOST_PIXELS, Floats, stretched
+from sar_data.views.heading import Entry
 
 MOST_IMAGES = 12
 SHOWN = 0.3  # lowest score of a box that is drawn
@@ -25,9 +26,9 @@ BRIGHT = (0.18, 0.9, 0.65)  # of boxes, on grey
 
 
 def draw(path: Path, images: Images, answers: Answers, model: Model, *, title: str) -> None:
-    """Draw up to twelve images to the PNG `path`, spread evenly over the keys, with masks, boxes or classes."""
+    """Draw up to twelve images to the file `path`, spread evenly over the keys, with masks, boxes or classes."""
     chosen = spread(len(images.images), MOST_IMAGES)
-    pictures, note = stretched([images.thinned(number, MOST_PIXELS) for number in chosen], model.channels)
+    pictures, note = stretched([images.thinned(number, MOST_PIXELS) for number in chosen], model.units)
     legend: list[Entry] = []
     if model.kind == "segmentation":
         cells, legend = _masks(chosen, pictures, answers)

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from sar_data.system import durable
 from sar_data.train.metrics import titled
+from sar_data.views.figure import save
 
 Floats = npt.NDArray[np.float64]
 COLOURS = ("#1b6ca8", "#e08e0b", "#2a8f5b", "#c0392b", "#7b4fa3", "#5f6a72")
@@ -28,18 +27,8 @@ MOST_CHARACTERS = 26  # of a class's name beside the matrix
 DPI = 130
 
 
-def save(figure: Figure, path: Path, **options: Any) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # what a stranger calls a class is no formula
-    figure.savefig(buffer, format="png", **options)
-    durable.write(path, buffer.getvalue())
-
-
 def curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Draw the log of a run to the PNG `path`: losses, figures of the split that is chosen on, learning rate.
+    """Draw the log of a run to the file `path`: losses, figures of the split that is chosen on, learning rate.
 
     `rows` are dicts with epoch, loss and lr; further numbers are named after their split, such as val_oa or val_loss,
     and may be missing in some rows. What is no number, such as None, leaves a gap.
@@ -82,7 +71,7 @@ def _line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, colour: str)
 
 
 def confusion(path: Path, counts: npt.NDArray[np.int64], classes: Sequence[str], title: str = "") -> None:
-    """Draw confusion counts [target, predicted] to the PNG `path`, and write them beside it as .csv.
+    """Draw confusion counts [target, predicted] to the file `path`, and write them beside it as .csv.
 
     A cell's colour is its share of the row, so that the diagonal is recall; its number is the count. Rows without
     support are hatched.

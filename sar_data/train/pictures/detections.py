@@ -1,9 +1,9 @@
-"""A sheet of images with the boxes that are there and those that were found, as PNG."""
+"""A sheet of images with the boxes that are there and those that were found, in one picture."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +14,46 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sar_data.train.pictures import save
 from sar_data.train.pictures.images import Images
 from sar_data.train.pictures.sheets import spread
 from sar_data.train.pictures.stretch import stretched
+from sar_data.views.figure import save
+from sar_data.views.heading import Heading
 
 Floats = npt.NDArray[np.float64]
 # Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008).
 COLOURS = {"found": "#2ee6a8", "wrong": "#ff7847", "missed": "#f0e442"}
 SHOWN, ENOUGH = 0.3, 0.5  # lowest score that is drawn; overlap from which a box is right
 MOST_IMAGES = 12
-CELL, GAP, TOP, SIDE, LINE = 2.6, 0.14, 0.72, 0.2, 0.2  # inches
+CELL, GAP, SIDE, LINE = 2.6, 0.14, 0.2, 0.2  # inches
+LEGEND = {
+    "found": f"found (score ≥ {SHOWN:g}, overlap ≥ {ENOUGH:g})",
+    "wrong": "found wrongly",
+    "missed": "there, not found",
+}
 
 
 def sheet(
-    path: Path, table: pa.Table, classes: Sequence[str], images: Images, *, bands: Sequence[str], title: str
+    path: Path, table: pa.Table, classes: Sequence[str], images: Images, *, units: Mapping[str, str], title: str
 ) -> None:
-    """Draw up to twelve images of a split to the PNG `path`, spread evenly over its keys.
+    """Draw up to twelve images of a split to the file `path`, spread evenly over its keys.
 
     A box found is right where it overlaps a true one of its class by half, which no better box has taken; true boxes
     without such a one are missed. Scores stand at the boxes, class names where there are several.
     """
     rows = table.take(pa.array(spread(len(table), MOST_IMAGES), pa.int64())).to_pylist()
     whole = [_trimmed(image) for image, _ in images([row["key"] for row in rows])]
-    pictures, note = stretched(whole, bands)
+    pictures, note = stretched(whole, units)
     columns = min(max(math.ceil(math.sqrt(len(rows))), 3), 4)
     lines = -(-len(rows) // columns)
     width = 2 * SIDE + columns * (CELL + GAP) - GAP
-    height = TOP + lines * (CELL + LINE + GAP)
+    heading = Heading(title, note, [(text, COLOURS[name]) for name, text in LEGEND.items()], width - 2 * SIDE)
+    height = heading.height + lines * (CELL + LINE + GAP)
     figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
-    figure.text(SIDE / width, 1 - 0.14 / height, title, fontsize=10, fontweight="bold", va="top", color="0.1")
-    left = SIDE
-    for name, text in (
-        ("found", f"found (score ≥ {SHOWN:g}, overlap ≥ {ENOUGH:g})"),
-        ("wrong", "found wrongly"),
-        ("missed", "there, not found"),
-    ):
-        mark = (left / width, 1 - 0.52 / height)
-        figure.patches.append(
-            Rectangle(mark, 0.14 / width, 0.1 / height, transform=figure.transFigure, color=COLOURS[name])
-        )
-        figure.text((left + 0.2) / width, mark[1], text, fontsize=7.5, va="bottom", color="0.1")
-        left += 0.45 + 0.056 * len(text)
-    figure.text(SIDE / width, 0, note, fontsize=6.5, va="bottom", color="0.4")
+    heading.draw(figure, SIDE)
     for number, (row, picture, image) in enumerate(zip(rows, pictures, whole, strict=True)):
         x = SIDE + (number % columns) * (CELL + GAP)
-        y = height - TOP - (number // columns + 1) * (CELL + LINE + GAP) + GAP
+        y = height - heading.height - (number // columns + 1) * (CELL + LINE + GAP) + GAP
         axes = figure.add_axes((x / width, (y + LINE) / height, CELL / width, CELL / height), anchor="SW")
         _draw(axes, picture, (image.shape[1], image.shape[2]), row, classes)
         text = f"{row['key'][-40:]}   {len(row['true_boxes'])} there"

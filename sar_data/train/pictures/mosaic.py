@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from sar_data.train.pictures import save
 from sar_data.train.pictures.stretch import Floats
+from sar_data.views.figure import save
+from sar_data.views.heading import Entry, Heading
 
 MOST_LINES, CHARACTERS = 7, 32  # below a picture
-CELL, BETWEEN, GAP, LINE, TOP, SIDE = 1.9, 0.05, 0.16, 0.125, 0.62, 0.2  # inches
+CELL, BETWEEN, GAP, LINE, SIDE = 1.9, 0.05, 0.16, 0.125, 0.2  # inches
+NARROWEST = 6.0  # inches
 COLOURS = {"right": "#1f7a4d", "wrong": "#c0392b", "missed": "#a86a00", "key": "0.5"}
 Line = tuple[str, str]  # a kind of COLOURS, and text
-Entry = tuple[str, Any]  # a class and its colour
 
 
 class Cell(NamedTuple):
@@ -30,36 +29,19 @@ class Cell(NamedTuple):
 
 
 def draw(path: Path, cells: Sequence[Cell], head: str, note: str, legend: Sequence[Entry] = ()) -> None:
-    """Draw cells in rows to the PNG `path`, each row as high as its tallest picture and its longest text."""
+    """Draw cells in rows to the file `path`, each row as high as its tallest picture and its longest text."""
     wide = max((len(cell.pictures) for cell in cells), default=1)
     columns = max(1, min(len(cells), 6 if wide == 1 else 2))
     across = wide * CELL + (wide - 1) * BETWEEN
     fitted = [cell._replace(lines=_fitted(cell.lines, CHARACTERS * wide)) for cell in cells]
     rows = [fitted[i : i + columns] for i in range(0, len(fitted), columns)]
     tall = [_height(row) + GAP + LINE * (0.6 + max(len(cell.lines) for cell in row)) for row in rows]
-    keys = _legend(legend, max(2 * SIDE + columns * (across + GAP), 6.0) - 2 * SIDE)
-    width = max(2 * SIDE + columns * (across + GAP) - GAP, 6.0)
-    top = TOP + 0.2 * len(keys)
-    height = top + sum(tall) + 0.1
+    width = max(2 * SIDE + columns * (across + GAP) - GAP, NARROWEST)
+    heading = Heading(head, note, legend, width - 2 * SIDE)
+    height = heading.height + sum(tall) + 0.1
     figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
-    figure.text(SIDE / width, 1 - 0.14 / height, head, fontsize=10, fontweight="bold", va="top")
-    figure.text(SIDE / width, 1 - 0.37 / height, note, fontsize=7, va="top", color="0.3")
-    for i, line in enumerate(keys):
-        for left, (name, colour) in line:
-            corner = ((SIDE + left) / width, 1 - (0.68 + 0.2 * i) / height)
-            figure.add_artist(
-                Rectangle(
-                    corner,
-                    0.12 / width,
-                    0.1 / height,
-                    facecolor=colour,
-                    edgecolor="0.5",
-                    linewidth=0.4,
-                    transform=figure.transFigure,
-                )
-            )
-            figure.text(corner[0] + 0.17 / width, corner[1], name, fontsize=7, va="bottom")
-    y = height - top
+    heading.draw(figure, SIDE)
+    y = height - heading.height
     for row, high in zip(rows, tall, strict=True):
         for column, cell in enumerate(row):
             _place(figure, cell, (SIDE + column * (across + GAP), y - _height(row)), (width, height))
@@ -97,17 +79,3 @@ def _place(figure: Figure, cell: Cell, corner: tuple[float, float], size: tuple[
     for i, (kind, text) in enumerate(cell.lines):
         y = (bottom - 0.06 - LINE * i) / height
         figure.text(left / width, y, text, fontsize=6.3, va="top", color=COLOURS[kind])
-
-
-def _legend(entries: Sequence[Entry], width: float) -> list[list[tuple[float, Entry]]]:
-    """Return the lines of a legend: entries with the inches from the left where each stands."""
-    lines: list[list[tuple[float, Entry]]] = []
-    left = math.inf
-    for entry in entries:
-        needed = 0.35 + 0.062 * len(entry[0])
-        if left + needed > width:
-            lines.append([])
-            left = 0.0
-        lines[-1].append((left, entry))
-        left += needed
-    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sar_data.train.metrics.calibration import Reliability, reliability_of
-from sar_data.train.pictures import COLOURS, DPI, compact, save
+from sar_data.train.pictures import COLOURS, DPI, compact
 from sar_data.train.predictions import BINS, kind_of
+from sar_data.views.figure import save
 
+CHARACTERS = 42  # of a line of the title and of the legend
 # Of each kind of task: what is right, and what is counted.
 AXES = {
     "multiclass": ("share of right answers", "samples"),
@@ -24,12 +27,12 @@ AXES = {
 }
 
 
-def draw(path: Path, predictions: pa.Table, classes: Sequence[str], split: str, metrics: Mapping[str, Any]) -> None:
-    """Draw the reliability of a split's predictions, whose `metrics` are known, to the PNG `path`."""
+def draw(path: Path, predictions: pa.Table, classes: Sequence[str], metrics: Mapping[str, Any], title: str) -> None:
+    """Draw the reliability of a split's predictions, whose `metrics` are known, to the file `path`."""
     ece = metrics["calibration"]["ece"]
     figure = Figure(figsize=(4.4, 5.6), dpi=DPI, facecolor="white", layout="constrained")
-    title = split if ece is None else f"{split}: expected calibration error {ece:.3f}"
-    figure.suptitle(title, fontsize=10, fontweight="bold")
+    told = title if ece is None else f"{title}: expected calibration error {ece:.3f}"
+    figure.suptitle("\n".join(textwrap.wrap(told, CHARACTERS)), fontsize=10, fontweight="bold")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     right, counted = AXES[kind_of(predictions)]
     found = reliability_of(predictions, classes)
@@ -60,7 +63,7 @@ def _shares(axes: Axes, found: Reliability) -> None:
         color=COLOURS[0],
         markersize=4,
         linewidth=1,
-        label=f"± 1 σ over {found.units}",
+        label="\n".join(textwrap.wrap(f"± 1 σ over {found.units}", CHARACTERS)),
     )
 
 

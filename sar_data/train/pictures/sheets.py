@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def answers(
-    path: Path, table: pa.Table, classes: Sequence[str], images: Images, *, bands: Sequence[str] = (), title: str = ""
+    path: Path, table: pa.Table, classes: Sequence[str], images: Images, *, units: Mapping[str, str], title: str = ""
 ) -> None:
-    """Draw up to 24 classified samples to the PNG `path`, spread evenly over the keys; wrong ones are framed.
+    """Draw up to 24 classified samples to the file `path`, spread evenly over the keys; wrong ones are framed.
 
     Below each is the class said with its softmax share and, where that is wrong, the true one; of several labels those
     said wrongly (+), those missed (−) and those that are right, each with its sigmoid.
@@ -39,7 +39,7 @@ def answers(
     keys, logits, true = part["key"].to_pylist(), scores(part).astype(np.float64), targets(part)
     several = multilabel(part)
     lines = [(_labels if several else _class)(*row, classes) for row in zip(logits, true, strict=True)]
-    pictures, note = stretched([image for image, _ in images(keys)], bands)
+    pictures, note = stretched([image for image, _ in images(keys)], units)
     cells = [
         Cell([picture], [("key", _end(key, CHARACTERS)), *below], any(kind in ("wrong", "missed") for kind, _ in below))
         for picture, key, below in zip(pictures, keys, lines, strict=True)
@@ -57,14 +57,14 @@ def segments(
     predicted: Sequence[Mask],
     classes: Sequence[str],
     *,
-    bands: Sequence[str] = (),
+    units: Mapping[str, str],
     title: str = "",
 ) -> None:
-    """Draw images [C, H, W], true and predicted masks [H, W] side by side to the PNG `path`, with a legend.
+    """Draw images [C, H, W], true and predicted masks [H, W] side by side to the file `path`, with a legend.
 
     Colours are those of the masks' files; what is ignored is black in the truth. `spread` chooses some ten images.
     """
-    pictures, note = stretched(images, bands)
+    pictures, note = stretched(images, units)
     colours: Floats = (palette(len(classes)) / 255).astype(np.float32)
     cells = []
     for key, picture, truth, said in zip(keys, pictures, true, predicted, strict=True):

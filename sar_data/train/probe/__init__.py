@@ -93,7 +93,7 @@ def probe(encoder: Backbone, settings: Probe, data: Data, folder: Folder, ranks:
     facts = {"chosen": chosen, "chosen_on": data.select, "candidates": len(found), "encoded": encoding.images}
     facts |= {"edges": beyond}
     selection = {} if aside is None else {"samples": len(judged), "by": _unit(judged, train, data)}
-    return leave(folder, Verdict(data.classes, data.channels, settings), data, tables, selection, probe=facts)
+    return leave(folder, Verdict(data.classes, settings), data, tables, selection, probe=facts)
 
 
 def _aside(data: Data) -> npt.NDArray[np.bool_] | None:

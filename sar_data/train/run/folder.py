@@ -36,7 +36,7 @@ from sar_data.train.settings import Settings
 
 LOG = "log.jsonl"
 # What may change when a run goes on, for it changes neither weights nor predictions.
-FREE = ("threads", "device", "checkpoint_every", "features", "metrics")
+FREE = ("threads", "device", "checkpoint_every", "features", "metrics", "picture_format")
 SPOKEN = ("path", "title", "licence", "citation", "evidence", "format", "split_policy")  # of a build: words
 EVERY_S = 10.0  # between lines about an epoch under way
 PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")

@@ -146,7 +146,9 @@ class Training:
         better = False
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 >= settings.epochs
         if select != "last" and due:
-            score = self.score(select, save=True)[1]
+            table, score = self.score(select, save=True)
+            if (loss := self._job.loss(table)) is not None:
+                row[f"{select}_loss"] = loss
             row |= {f"{select}_{name}": value for name, value in score.items() if isinstance(value, float)}
             value = score[self._job.chosen_by]
             better = value is not None and (position.best is None or value > position.best)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.leakage import INDEX_COLUMNS, Card, index_share
+from sar_data.stream.normalize import units_of
 from sar_data.train import documents
 from sar_data.train.data import CARVED, Data
 from sar_data.train.documents import METRICS
@@ -20,11 +21,12 @@ from sar_data.train.metrics.batched import rescored
 from sar_data.train.metrics.jackknife import intervals
 from sar_data.train.metrics.thresholds import Thresholds
 from sar_data.train.pictures import curves
+from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.predictions import NAME, of_build, told_apart
 from sar_data.train.predictions import read as kept
 from sar_data.train.predictions import write as keep
 from sar_data.train.run.folder import Folder, write
-from sar_data.train.settings import Classes, Settings
+from sar_data.train.settings import Classes
 
 PUBLISHED = "test (as published)"  # what is said wherever a figure is shown that its own split was chosen by
 
@@ -38,11 +40,6 @@ def leave(
     it is. metrics.json comes last: a run that has it is finished.
     """
     found = scored(folder, job, data, tables)
-    rows = folder.rows()
-    if rows:
-        told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
-        head = f": {rows[0]['head']}" if "head" in rows[0] else ""
-        curves(folder.path / "curves.png", rows, folder.path.name + head + told)
     if departures := documents.config(folder.path)["departures"]:
         found["departures"] = departures
     found["leakage"] = {name: figure.model_dump() for name, figure in leakage(data).items()}
@@ -67,7 +64,6 @@ def scored(
     for split, table in tables.items():
         found[split] = _figures(job, data, split, table)
         folder.say(f"{split}: intervals of 95 %, {found[split]['intervals']['method']}")
-        job.draw(folder.path, split, table, found[split], partial(data.images, split))
         for member in data.builds.members or ():
             if len(part := of_build(table, member.name)):
                 found[f"{split}/{member.name}"] = _figures(job, data, split, part)
@@ -80,7 +76,23 @@ def scored(
         found["thresholds"] = {"chosen_on": limits.chosen_on, "values": limits.by_class(data.classes)}
     if tables:
         keep(folder.path / NAME, tables, data.classes)
+    _draw(folder, job, data, tables, found)
     return found
+
+
+def _draw(
+    folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], found: Mapping[str, dict[str, Any]]
+) -> None:
+    """Draw the log, where there is one, and each split's predictions."""
+    subject, suffix = f"{data.manifest.title} · {data.settings.model}", data.settings.picture_format
+    if rows := folder.rows():
+        told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
+        head = f": {rows[0]['head']}" if "head" in rows[0] else ""
+        curves(folder.path / f"curves.{suffix}", rows, f"{subject} · {folder.path.name}{head}{told}")
+    units = units_of(data.manifest, data.channels)
+    for split, table in tables.items():
+        drawing = Drawing(folder.path, split, subject, units, partial(data.images, split), suffix)
+        job.draw(drawing, table, found[split])
 
 
 def _figures(job: Judge, data: Data, split: str, table: pa.Table) -> dict[str, Any]:
@@ -115,12 +127,20 @@ def _chosen(data: Data, tables: Mapping[str, pa.Table]) -> Thresholds | None:
     return Thresholds(chosen_on, thresholds.chosen(tables[chosen_on]))
 
 
-def again(folder: Folder, settings: Settings) -> dict[str, Any]:
-    """Return the metrics of a finished run; FG-MAE's figures from its predictions, where they are asked for by now."""
-    found = documents.metrics(folder.path)
-    if isinstance(settings, Classes) and settings.metrics == "fgmae-batched" and (folder.path / NAME).exists():
-        tables, classes = kept(folder.path / NAME)
+def again(folder: Folder, job: Judge, data: Data) -> dict[str, Any]:
+    """Return the metrics of a finished run.
+
+    What is asked for by now and was not then, FG-MAE's figures and pictures of another format, comes from its
+    predictions.
+    """
+    found, settings = documents.metrics(folder.path), data.settings
+    if not (folder.path / NAME).exists():
+        return found
+    tables, classes = kept(folder.path / NAME)
+    if isinstance(settings, Classes) and settings.metrics == "fgmae-batched":
         for split, table in tables.items():
             found[split]["fgmae_batched"] = rescored(table, classes, settings.batch_size)
         write(folder.path / METRICS, found)
+    if not any(folder.path.glob(f"*.{settings.picture_format}")):
+        _draw(folder, job, data, tables, found)
     return found

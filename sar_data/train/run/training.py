@@ -13,6 +13,7 @@ from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
 from sar_data.stream.order import mixed
 from sar_data.train.builds import Together
+from sar_data.train.classification import Verdict
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.models import backbone
@@ -111,7 +112,8 @@ def _run(
         raise UsageError(f"`out={folder.path}`: expected a folder that all ranks see, on a disk that they share")
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
-        return again(folder, settings) if ranks.first else {}
+        judge = Verdict(data.classes, settings) if isinstance(settings, Probe) else made
+        return again(folder, judge, data) if judge is not None and ranks.first else {}
     _tell(folder, data, config)
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +21,7 @@ from sar_data.train.metrics import calibration, figures, headline
 from sar_data.train.metrics.areas import counted
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion, masks, reliability
-from sar_data.train.pictures.images import Images
+from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.pictures.sheets import segments, spread
 from sar_data.train.predictions import confusions, pixels
 from sar_data.train.segment.decoders import segmenter
@@ -44,7 +43,7 @@ class Segmentation:
 
     def __init__(self, encoder: Backbone, data: Data, settings: Segment) -> None:
         _check(encoder, data, settings)
-        self.encoder, self._classes, self._channels, self._settings = encoder, data.classes, data.channels, settings
+        self.encoder, self._classes, self._settings = encoder, data.classes, settings
         self._resized = _resized(data, settings)
         self.model: nn.Module = network(encoder, len(data.classes), settings)
         self.resolved: dict[str, Any] = {"loss": settings.loss or "ce", "tile": settings.tiles}
@@ -62,6 +61,9 @@ class Segmentation:
         values = [self._loss.value(part) for part in sums.chunk(len(self._weights))]
         return torch.stack([weight * value for weight, value in zip(self._weights, values, strict=True)]).sum()
 
+    def loss(self, predictions: pa.Table) -> None:
+        return None  # counts of pixels are kept, logits are not
+
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return confusion counts [target, predicted], confidence and mask of each sample."""
         logits, target = self._logits(model, batch["image"]), batch["target"]
@@ -76,26 +78,27 @@ class Segmentation:
     def score(self, predictions: pa.Table) -> dict[str, Any]:
         return figures(predictions, self._classes) | {"calibration": calibration.figures(predictions, self._classes)}
 
-    def draw(self, folder: Path, split: str, predictions: pa.Table, metrics: dict[str, Any], images: Images) -> None:
+    def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
         """Write every mask to masks/SPLIT/KEY.png, a sheet of some of them with image and truth, and the confusions."""
-        where = folder / FOLDER / split
+        where = drawing.folder / FOLDER / drawing.split
         where.mkdir(parents=True, exist_ok=True)
         for key, png in zip(predictions["key"].to_pylist(), predictions["mask"].to_pylist(), strict=True):
             durable.write(where / f"{quote(key, safe='')}.png", png, sync=False)
-        title = headline(split, self.chosen_by, metrics)
-        confusion(folder / f"confusion-{split}.png", confusions(predictions).sum(axis=0), self._classes, title)
-        reliability.draw(folder / f"reliability-{split}.png", predictions, self._classes, split, metrics)
+        title = drawing.title(headline(drawing.split, self.chosen_by, metrics))
+        confusion(drawing.file("confusion"), confusions(predictions).sum(axis=0), self._classes, title)
+        about = drawing.title(drawing.split)
+        reliability.draw(drawing.file("reliability"), predictions, self._classes, metrics, about)
         part = predictions.take(pa.array(spread(len(predictions), SHOWN), pa.int64()))
         keys, rows = part["key"].to_pylist(), list[tuple[Any, Any, Any]]()
-        for (image, true), png in zip(images(keys), part["mask"].to_pylist(), strict=True):
+        for (image, true), png in zip(drawing.images(keys), part["mask"].to_pylist(), strict=True):
             truth, mask = np.asarray(true), masks.decoded(png)
             if self._resized:
                 mask = masks.resized(mask, (truth.shape[0], truth.shape[1]))
             height, width = mask.shape
             rows.append((image[:, :height, :width], truth[:height, :width], mask))
         pictures, truths, found = zip(*rows, strict=True)
-        path = folder / f"predictions-{split}.png"
-        segments(path, keys, pictures, truths, found, self._classes, bands=self._channels, title=title)
+        path = drawing.file("predictions")
+        segments(path, keys, pictures, truths, found, self._classes, units=drawing.units, title=title)
 
     def _logits(self, model: Forward, images: Tensor) -> Tensor:
         tile = self._settings.tiles

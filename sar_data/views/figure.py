@@ -1,0 +1,36 @@
+"""Figures as files: PNG for a screen, PDF and SVG for a paper, the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from sar_data.system import durable
+from sar_data.system.suffixes import PICTURES, check_suffix
+
+# Without these a file holds the date, and SVG random names of its parts. Texts stay texts, in SVG and in PDF.
+METADATA: dict[str, dict[str, Any]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+FIXED: Any = {"svg.hashsalt": "sar-data", "svg.fonttype": "none", "pdf.fonttype": 42}
+PRINTED = 300  # dots an inch of the images inside of PDF and SVG
+
+
+def save(figure: Figure, out: Path, **options: Any) -> None:
+    """Write a figure as PNG, PDF or SVG, by the suffix of `out`, whole or not at all.
+
+    Texts are drawn as they are: what a stranger calls something is no formula. `options` are those of
+    `Figure.savefig`. Raises UsageError for another suffix, TargetError where `out` cannot be written.
+    """
+    suffix = check_suffix(out, PICTURES)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    if suffix != ".png":
+        options = {"dpi": PRINTED, **options}
+    buffer = io.BytesIO()
+    with rc_context(FIXED):
+        figure.savefig(buffer, format=suffix[1:], metadata=METADATA[suffix], **options)
+    durable.write(out, buffer.getvalue())
