@@ -137,11 +137,7 @@ class Collection:
         windows: list[Window] | None = None
         if self._fit.side is None:
             for number, own, places in self.parts(rows):
-                self.sources[number].gather(own, places, self.hows[number], flat)
-                if self.hows[number].conversions:
-                    part = flat if len(self.sources) == 1 else flat[places]
-                    self.hows[number].convert(part)
-                    flat[places] = part
+                self._gather(number, own, places, flat)
             self._stretch(flat)
         else:
             windows = self._windows(rows, seeds)
@@ -151,6 +147,16 @@ class Collection:
                 flat[i, :, :height, :width] = patch[:, y : y + height, x : x + width]
         return {"image": image, **self.labels(rows, windows)}
 
+    def _gather(self, number: int, rows: Integers, places: Integers, out: Array) -> None:
+        """Put images of one source into out[places], converted and normalized; stretching is left to do."""
+        source, how = self.sources[number], self.hows[number]
+        if not how.conversions:
+            source.gather(rows, places, how, out)
+            return
+        planes = self._whole.array((len(rows), len(source.plane) * len(how.first), *out.shape[-2:]), np.float32)
+        source.gather(rows, np.arange(len(rows)), how, planes)
+        out[places] = how.convert(planes)
+
     def _patches(self, rows: Integers) -> Iterator[tuple[int, Array]]:
         """Yield whole normalized images one by one: quantiles are those of the patch before any crop."""
         for number, own, places in self.parts(rows):
@@ -158,8 +164,7 @@ class Collection:
                 source = self.sources[number]
                 planes = source.plane.shape[0] * len(self.channels)
                 patch = self._whole.array((1, planes, *source.size[row].tolist()), np.float32)
-                source.gather(np.array([row]), np.zeros(1, np.int64), self.hows[number], patch)
-                self.hows[number].convert(patch)
+                self._gather(number, np.array([row]), np.zeros(1, np.int64), patch)
                 self._stretch(patch)
                 yield int(place), patch[0]
 
@@ -253,7 +258,7 @@ def common_bands(builds: Sequence[tuple[str, Sequence[str]]]) -> Sequence[str]:
 def _units(source: Source, how: Normalizer) -> list[str]:
     """Return the unit of each band of each channel, as a batch has it."""
     if how.conversions:
-        return [wanted for _, wanted in how.conversions]
+        return [conversion.wanted for conversion in how.conversions]
     return [source.layout.units[band] for band in (*how.first, *how.second) if band >= 0]
 
 

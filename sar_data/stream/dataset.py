@@ -14,6 +14,7 @@ import numpy as np
 from sar_data.errors import UsageError
 from sar_data.stream import fetch_order, selection
 from sar_data.stream.collection import Batch, open_collection
+from sar_data.stream.measured import measured_figures
 from sar_data.stream.member import Member
 from sar_data.stream.order import CROP, Order, Pace, mixed
 from sar_data.stream.storage.store import Integers
@@ -49,11 +50,13 @@ class Stream:
     builds      path or URL of a sealed build, or several to be concatenated
     crop        windows of this height and width: drawn in training, in the centre otherwise; small images are padded
     pad         extend images below and on the right to this height and width
-    bands       names, or differences such as "VV-VH"; default: all bands in the build's order
+    bands       names, or derived ones such as "VV-VH", "VV/VH", "VV+VH" (the span) and "RVI:VV:VH", of powers
+                (stream/channels.py); default: all bands in the build's order
     unit        "dB", "power" or "amplitude", from another of the three; default: as stored
     task        nomenclature of the targets; default: the first
     normalize   a name of sar_data/normalization/presets.toml, such as "zscore", "robust" or "ssl4eo", or None
-    figures     channel → what to subtract and what to divide by, such as mean and std; default: the build's own
+    figures     channel → what to subtract and what to divide by, such as mean and std; default: the build's own, of
+                which there are none for derived bands of powers: `measured` reads train once and returns them
     fill        what a masked pixel becomes, after normalization; None leaves NaN
     shuffle     True (every sample anywhere), "shards" (neighbours within `window` samples: few files at once) or False
     fraction    random share of the samples, without repetition; smaller shares are parts of larger ones
@@ -160,6 +163,18 @@ class Stream:
     def epoch(self) -> int:
         """The epoch of the next batch."""
         return self._epoch + self._over()
+
+    @staticmethod
+    def measured(
+        builds: str | Path | Sequence[str | Path], bands: Sequence[str], unit: str | None = None
+    ) -> Mapping[str, tuple[float, float]]:
+        """Return the `figures` of channels, mean and standard deviation over the pixels of all train splits.
+
+        Those of bands and differences are recorded; for derived bands of powers train is read once. Raises UsageError
+        for a band that does not exist, BuildError for one without a value.
+        """
+        paths = [builds] if isinstance(builds, str | Path) else builds
+        return measured_figures(paths, bands, unit=unit) or {}
 
     def __len__(self) -> int:
         """Return the batches of a whole epoch, the same number on every rank."""

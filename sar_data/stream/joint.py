@@ -13,7 +13,8 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.pooled import pooled_band, pooled_comoment, pooled_percentiles
 from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.strata import Stratum, strata
-from sar_data.stream.normalize import AFFINE, Figures, bands_of, figures_of, in_unit
+from sar_data.stream.channels import channel_of
+from sar_data.stream.normalize import AFFINE, Figures, figures_of, in_unit
 from sar_data.stream.storage.files import Files
 
 
@@ -30,14 +31,14 @@ def joint_figures(
     recorded = [_train(manifest, files) for manifest, files in builds]
     parts = [_distributions(files) for _, files in builds] if how in QUANTILES else []
     units = {band.name: band.unit for band in first.bands}
-    pairs = [bands_of(channel, list(units)) for channel in channels]
+    pairs = [channel_of(channel, list(units)).bands for channel in channels]
     bands = {}
-    for name in dict.fromkeys(name for pair in pairs for name in pair if name is not None):
+    for name in dict.fromkeys(name for pair in pairs for name in pair):
         stored = pooled_band(recorded, name, units[name])
         if parts:
             stored = stored.model_copy(update={"percentiles": pooled_percentiles(parts, name, units[name])})
         bands[name] = BandStatistics(count=stored.count, masked={}, stored=stored)
-    moments = [pooled_comoment(recorded, (one, other)) for one, other in pairs if other is not None]
+    moments = [pooled_comoment(recorded, (pair[0], pair[1])) for pair in pairs if len(pair) > 1]
     columns = {
         column: {name: value for name, band in bands.items() if (value := getattr(band.stored, column)) is not None}
         for column in ("mean", "std", "min", "max")

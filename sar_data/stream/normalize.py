@@ -6,8 +6,8 @@ destroys; None leaves values in the declared unit, as they are.
 With a `unit` (dB, power or amplitude) values are converted first, and the figures are those that the build recorded in
 that unit; what has no value in it, as zero power has no dB, is masked.
 
-A derived band is written as a difference, "VV-VH" (in dB: the ratio of powers). Its mean and std follow from the
-recorded co-moments: std² = var(VV) + var(VH) - 2 cov.
+Derived bands are written as in channels.py. Mean and std of a difference, "VV-VH", follow from the recorded co-moments:
+std² = var(VV) + var(VH) - 2 cov. Those of a formula of powers do not: they are measured (measured.py), and given.
 """
 
 from __future__ import annotations
@@ -15,31 +15,62 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.normalization.presets import presets
-from sar_data.radiometry import converted, spelled, units_after
+from sar_data.radiometry import CONVERTIBLE, converted, spelled, units_after
 from sar_data.sealed.documents import Applied, BandStatistics, DomainStatistics, Normalization
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.spread import spread
+from sar_data.stream.channels import VEGETATION, Channel, Formula, channel_of
 
 PRESETS = tuple(presets())
 AFFINE = tuple(name for name, preset in presets().items() if preset.affine)
 STRETCHES = {name: preset.stretch for name, preset in presets().items() if preset.stretch is not None}
+CROSSED = (["VH", "VV"], ["HV", "HH"])  # polarizations of the cross-polarized band before the other
 Figures = Mapping[str, tuple[float, float]]
 """Channel → what to subtract and what to divide by, in physical units."""
 # SSL4EO-S12's figures for Sentinel-1 in dB, which its MAE and FG-MAE weights were trained with: mean, std.
 FGMAE = presets()["fgmae-uint8"].bands
 
 
+class Conversion(NamedTuple):
+    """How a channel in the unit `wanted` is made of a plane in `unit`, or by a formula of it and the plane `second`."""
+
+    unit: str
+    wanted: str
+    formula: Formula | None = None
+    second: int = -1
+    other: str = ""
+
+    def of(self, plane: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the channel, float32 in the shape of its planes; NaN where there is no value."""
+        if self.formula is None:
+            return converted(plane, self.unit, self.wanted)
+        return derived(self.formula, (plane, self.unit), (second, self.other))
+
+
+def derived(
+    formula: Formula, first: tuple[npt.NDArray[np.float32], str], second: tuple[npt.NDArray[np.float32], str]
+) -> npt.NDArray[np.float32]:
+    """Return what a formula makes of two bands and their units, float32; NaN where that is not finite."""
+    powers = [converted(values, unit, "power") for values, unit in (first, second)]
+    with np.errstate(all="ignore"):
+        found = formula.of(*powers)
+    return np.where(np.isfinite(found), found, np.float32(np.nan))
+
+
 @dataclass(frozen=True, slots=True)
 class Normalizer:
     """Channel c is (stored[first[c]] - stored[second[c]] - terms[c, 0]) * terms[c, 1], with nothing for second = -1.
 
-    `terms` [channel, 2] are float32 and hold the scale of stored integers, too. `stretch` is None, or what follows for
+    Behind the planes of the channels are those of the second bands of formulas; `convert` makes channels of both.
+    `terms` [plane, 2] are float32 and hold the scale of stored integers, too; where values are converted, `after`
+    [channel, 2] has the figures. `stretch` is None, or what follows for
     every channel of the whole patch (sar_data/normalization/stretch.py): "grey" with `grey` [channel, 2] = floor and
     span, "range", or "clip", to 0 … 1. Values that are `missing`, NaN or infinite become `fill`.
     """
@@ -52,7 +83,7 @@ class Normalizer:
     grey: npt.NDArray[np.float32]
     fill: np.float32
     missing: np.float32
-    conversions: tuple[tuple[str, str], ...] = ()
+    conversions: tuple[Conversion, ...] = ()
     after: npt.NDArray[np.float32] | None = None
 
     @property
@@ -60,16 +91,24 @@ class Normalizer:
         """What a masked pixel is before a conversion or a stretch: NaN, where one of them follows."""
         return self.fill if self.stretch is None and not self.conversions else np.float32(np.nan)
 
-    def convert(self, images: npt.NDArray[np.float32]) -> None:
-        """Convert images [sample, frame * channel, y, x] in place and normalize them; stretching is left to do."""
+    def convert(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return gathered images [sample, frame * plane, y, x] converted and normalized; stretching is left to do.
+
+        The result is float32 [sample, frame * channel, y, x]: the same array where every plane is a channel.
+        """
         if self.after is None:
-            return
-        for channel, (unit, wanted) in enumerate(self.conversions):
-            planes = images[:, channel :: len(self.conversions)]
+            return images
+        count = len(self.first)
+        for channel, conversion in enumerate(self.conversions):
+            planes, others = (images[:, place::count] for place in (channel, max(conversion.second, 0)))
             offset, factor = self.after[channel]
-            planes[:] = (converted(planes, unit, wanted) - offset) * factor
+            planes[:] = (conversion.of(planes, others) - offset) * factor
+        if count > len(self.channels):
+            whole = images.reshape(len(images), -1, count, *images.shape[-2:])
+            images = whole[:, :, : len(self.channels)].reshape(len(images), -1, *images.shape[-2:])
         if self.stretch is None:
             images[~np.isfinite(images)] = self.fill
+        return images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,31 +164,33 @@ def normalizer(
 ) -> Normalizer:
     """Return how a build's stored images become channels; raise UsageError for names that do not exist or do not fit.
 
-    `bands` are band names or differences of two, all bands by default, in `unit` or as they are. `fill` is put where a
+    `bands` are names of bands or derived ones, all bands by default, in `unit` or as they are. `fill` is put where a
     pixel is masked, after normalization; None leaves NaN. `figures` take the place of the build's own.
     """
     stored = manifest
     manifest = in_unit(stored, unit)
     names = [band.name for band in manifest.bands]
     wanted = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
-    pairs = [bands_of(name, names) for name in wanted]
-    _check_derived(manifest, pairs)
+    channels = [channel_of(name, names) for name in wanted]
+    _check_derived(stored, channels)
     asked, how = how, _still_to_do(manifest, how)
-    conversions = _conversions(stored, manifest, pairs)
+    conversions = _conversions(stored, manifest, channels)
     scale = manifest.storage.scale or 1.0
-    terms = [(0.0, 1.0)] * len(pairs)
+    terms = [(0.0, 1.0)] * len(channels)
     if figures is not None and asked in AFFINE:
         terms = [_given(manifest, name, figures) for name in wanted]
     elif how in AFFINE:
-        terms = [_figures(manifest, first, second, how) for first, second in pairs]
+        terms = [_figures(manifest, channel, how) for channel in channels]
     grey = _greys(wanted, {band.name: band.unit for band in manifest.bands}, how)
     missing = manifest.storage.missing
     after = _terms(terms, 1.0)
-    terms = [(0.0, 1.0)] * len(pairs) if conversions else terms
+    planes = [(channel.first, None if channel.formula else channel.second) for channel in channels]
+    planes += [(channel.second, None) for channel in channels if channel.formula and channel.second]
+    terms = [(0.0, 1.0)] * len(planes) if conversions else terms
     return Normalizer(
         wanted,
-        np.array([names.index(first) for first, _ in pairs], np.int64),
-        np.array([-1 if second is None else names.index(second) for _, second in pairs], np.int64),
+        np.array([names.index(first) for first, _ in planes], np.int64),
+        np.array([-1 if second is None else names.index(second) for _, second in planes], np.int64),
         _terms(terms, scale),
         STRETCHES.get(how or ""),
         np.array(grey, np.float32),
@@ -198,28 +239,38 @@ def figures_of(manifest: Manifest, bands: Sequence[str], how: str) -> Figures | 
         both = zip(done.parameters["offset"], done.parameters["divisor"], strict=True)
         known = dict(zip(names, both, strict=True))
         return {name: known[name] for name in bands}
-    return {name: _figures(manifest, *bands_of(name, names), how) for name in bands}
+    return {name: _figures(manifest, channel_of(name, names), how) for name in bands}
 
 
 def units_of(manifest: Manifest, bands: Sequence[str]) -> dict[str, str]:
-    """Return channel → unit, of a difference that of its first band, of bands or differences that a build has."""
+    """Return channel → unit, of a difference that of its first band, of bands or derived ones that a build has."""
     units = {band.name: band.unit for band in manifest.bands}
-    return {name: units[bands_of(name, list(units))[0]] for name in bands}
+    channels = {name: channel_of(name, list(units)) for name in bands}
+    return {name: one.formula.unit if one.formula else units[one.first] for name, one in channels.items()}
 
 
-def _conversions(
-    stored: Manifest, wanted: Manifest, pairs: Sequence[tuple[str, str | None]]
-) -> tuple[tuple[str, str], ...]:
-    """Return the units of each channel before and after, none where nothing changes.
+def _conversions(stored: Manifest, wanted: Manifest, channels: Sequence[Channel]) -> tuple[Conversion, ...]:
+    """Return how each channel is made of its planes, nothing where values stay as they are.
 
-    Raise UsageError for a difference, which is one of stored values.
+    Raise UsageError for a difference where units change, which is one of stored values.
     """
     units = {a.name: (a.unit, b.unit) for a, b in zip(stored.bands, wanted.bands, strict=True)}
-    if all(before == after for before, after in units.values()):
+    changed = any(before != after for before, after in units.values())
+    if not changed and not any(channel.formula for channel in channels):
         return ()
-    if pair := next((f"{first}-{second}" for first, second in pairs if second is not None), None):
-        raise UsageError(f"unit={wanted.bands[0].unit!r}: {pair} is a difference of stored values: bake the unit first")
-    return tuple(units[first] for first, _ in pairs)
+    found, plane = list[Conversion](), len(channels)
+    for channel in channels:
+        if channel.formula and channel.second:
+            told = (channel.formula.unit, channel.formula, plane, units[channel.second][0])
+            found.append(Conversion(units[channel.first][0], *told))
+            plane += 1
+        elif channel.second and changed:
+            raise UsageError(
+                f"unit={wanted.bands[0].unit!r}: {channel.name} is a difference of stored values: bake the unit first"
+            )
+        else:
+            found.append(Conversion(*units[channel.first]))
+    return tuple(found)
 
 
 def _terms(figures: Sequence[tuple[float, float]], scale: float) -> npt.NDArray[np.float32]:
@@ -232,25 +283,24 @@ def _terms(figures: Sequence[tuple[float, float]], scale: float) -> npt.NDArray[
     return terms
 
 
-def bands_of(name: str, names: list[str]) -> tuple[str, str | None]:
-    """Return a band, or the two bands of a difference."""
-    if name in names:
-        return name, None
-    for first in names:
-        second = name.removeprefix(f"{first}-")
-        if second != name and second in names:
-            return first, second
-    raise unknown("band", name, [*names, *(f"{a}-{b}" for a in names for b in names if a != b)])
-
-
-def _check_derived(manifest: Manifest, pairs: Sequence[tuple[str, str | None]]) -> None:
-    """Raise UsageError for a difference of bands that were normalized one by one: it has no unit."""
-    derived = [f"{first}-{second}" for first, second in pairs if second is not None]
-    if derived and _normalized(manifest):
-        raise UsageError(
-            f"bands={derived[0]!r}: expected a build in its physical unit, found one that is normalized band by band: "
-            "take its parent"
-        )
+def _check_derived(manifest: Manifest, channels: Sequence[Channel]) -> None:
+    """Raise UsageError for what is derived of bands that were normalized one by one, or that have no linear power."""
+    bands = {band.name: band for band in manifest.bands}
+    for channel in (channel for channel in channels if channel.second):
+        if _normalized(manifest):
+            raise UsageError(
+                f"bands={channel.name!r}: expected a build in its physical unit, found one that is normalized band by "
+                "band: take its parent"
+            )
+        units = [bands[name].unit for name in channel.bands]
+        if channel.formula and not {*units} <= {*CONVERTIBLE}:
+            raise UsageError(
+                f"bands={channel.name!r}: expected bands in {', '.join(CONVERTIBLE)}, found {' and '.join(units)}, of "
+                "which no power is known"
+            )
+        if channel.formula == VEGETATION and [bands[name].polarization for name in channel.bands] in CROSSED:
+            right = channel._replace(first=channel.bands[1], second=channel.first).name
+            raise UsageError(f"bands={channel.name!r}: expected the like-polarized band first: {right!r}")
 
 
 def _still_to_do(manifest: Manifest, how: str | None) -> str | None:
@@ -291,24 +341,28 @@ def _given(manifest: Manifest, name: str, figures: Figures) -> tuple[float, floa
     return (offset - a) / b, divisor / b
 
 
-def _figures(manifest: Manifest, first: str, second: str | None, how: str) -> tuple[float, float]:
+def _figures(manifest: Manifest, channel: Channel, how: str) -> tuple[float, float]:
     """Return what to subtract and what to divide by; a band that is constant in train is divided by 1."""
+    first, second, formula = channel
     if second is not None and presets()[how].bands:
-        return presets()[how].published(f"{first}-{second}", None)
+        return presets()[how].published(channel.name, None)
+    if formula and how == "zscore":
+        raise UsageError(
+            f"`normalize=zscore`: no figures are recorded for {channel.name}, which `Stream.measured` measures over "
+            "train: give them by `figures=…`"
+        )
     low, width = spread(manifest, first, how)
     if second is None:
         return low, width or 1.0
     if how != "zscore" or manifest.statistics is None:
-        raise UsageError(
-            f"`normalize={how}`: no figures are recorded for {first}-{second}; `normalize=zscore` has them"
-        )
+        raise UsageError(f"`normalize={how}`: no figures are recorded for {channel.name}; `normalize=zscore` has them")
     for pair in manifest.statistics["train"].co_moments:
         if set(pair.bands) == {first, second}:
             means = dict(zip(pair.bands, pair.means, strict=True))
             alone = (width**2, spread(manifest, second, how)[1] ** 2)  # as builds of schema 2 have it
             variance = sum(pair.variances or alone) - 2 * pair.covariance
             return means[first] - means[second], math.sqrt(max(variance, 0.0)) or 1.0
-    raise BuildError(f"{first}-{second}: the manifest has no co-moments of these bands")
+    raise BuildError(f"{channel.name}: the manifest has no co-moments of these bands")
 
 
 def _greys(channels: Sequence[str], units: Mapping[str, str], how: str | None) -> list[tuple[float, float]]:

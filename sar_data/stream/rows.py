@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError, UsageError
+from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_bounds import check_bounds
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.sealed.parquet_file import check_columns
+from sar_data.stream.storage.files import Files
 
 Integers = npt.NDArray[np.int64]
 COLUMNS = ("key", "split", "shard")
@@ -140,3 +142,10 @@ def _members(splits: pa.ChunkedArray, split: str) -> npt.NDArray[np.bool_]:
         names = np.array(part.dictionary.to_pylist(), object)
         parts.append((names == split)[numbers(part.indices)])
     return np.concatenate(parts)
+
+
+def largest(files: Files, manifest: Manifest, splits: Iterable[str]) -> int:
+    """Return the largest height or width of the images of some splits, 0 where there are none."""
+    path = files.path(INDEX_NAME)
+    rows = [load(path, manifest, split, ["height", "width"]) for split in splits]
+    return max((int(one.integers(axis).max()) for one in rows for axis in ("height", "width") if len(one)), default=0)

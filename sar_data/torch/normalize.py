@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sar_data.normalization.stretch import HIGH, LEVELS, LOW
 from sar_data.radiometry import DECIBELS
-from sar_data.stream.normalize import Normalizer
+from sar_data.stream.normalize import Conversion, Normalizer
 from sar_data.stream.storage.store import Integers
 
 
@@ -70,11 +70,23 @@ class Normalizing:
 
     def _converted(self, image: Tensor) -> Tensor:
         """Return images [sample, frame, channel, y, x] in their new units, normalized; NaN where there is no value."""
-        planes = [in_unit(image[:, :, i], *units) for i, units in enumerate(self._how.conversions)]
+        planes = [self._channel(image, i, conversion) for i, conversion in enumerate(self._how.conversions)]
         found = torch.stack(planes, dim=2).sub_(self._shift).mul_(self._factor)
         if self._how.stretch is None:
             found.nan_to_num_(*(float(self._how.fill),) * 3)
         return found
+
+    @staticmethod
+    def _channel(image: Tensor, number: int, how: Conversion) -> Tensor:
+        """Return one channel [sample, frame, y, x] of planes [sample, frame, plane, y, x]."""
+        if how.formula is None:
+            return in_unit(image[:, :, number], how.unit, how.wanted)
+        first, second = (
+            in_unit(image[:, :, number], how.unit, "power"),
+            in_unit(image[:, :, how.second], how.other, "power"),
+        )
+        found: Tensor = how.formula.of(first, second)
+        return torch.where(torch.isfinite(found), found, torch.nan)
 
     def _stretched(self, image: Tensor) -> Tensor:
         """Stretch each channel of each image in place, clipped to its own two quantiles, or clip it to 0 … 1."""

@@ -130,11 +130,11 @@ def _card(name: str, data: bytes) -> Any:
 def _normalized(image: Array, how: Normalizer) -> Array:
     """Return one stored image [(frame,) band, y, x] as float32 channels."""
     frames = image.reshape(-1, *image.shape[-3:])
-    out = np.empty((len(frames), len(how.channels), image.shape[-2] * image.shape[-1]), np.float32)
-    fill = how.fill if how.stretch is None else np.float32(np.nan)
+    out = np.empty((len(frames), len(how.first), image.shape[-2] * image.shape[-1]), np.float32)
     memory = inside(frames, np.arange(len(frames)) * frames[0].nbytes)
-    channels = Channels(how.first, how.second, how.terms, fill, how.missing)
+    channels = Channels(how.first, how.second, how.terms, how.blank, how.missing)
     gather(memory, image.dtype, frames.shape[1], np.arange(len(frames)), channels, out)
+    out = how.convert(out.reshape(*out.shape[:2], *image.shape[-2:])).reshape(len(frames), len(how.channels), -1)
     if how.stretch is not None:
         stretch(out, how.stretch == "grey", how.grey, how.fill)
     return out.reshape(*image.shape[:-3], len(how.channels), *image.shape[-2:])

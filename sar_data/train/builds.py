@@ -15,9 +15,10 @@ from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
+from sar_data.stream.channels import channel_of
 from sar_data.stream.collection import common_bands
 from sar_data.stream.member import Member
-from sar_data.stream.normalize import bands_of, in_unit, units_of
+from sar_data.stream.normalize import in_unit, units_of
 from sar_data.stream.storage.files import Files, open_files
 from sar_data.stream.targets import task_of
 from sar_data.train.kinds import check_kind
@@ -241,7 +242,7 @@ def _agree(each: Sequence[One], settings: Settings) -> None:
 def _check_polarizations(first: One, other: One, channels: Sequence[str]) -> None:
     """Raise UsageError for a band whose polarization is known in both builds, and not the same."""
     ours, theirs = ({band.name: band.polarization for band in one.manifest.bands} for one in (first, other))
-    for name in (name for channel in channels for name in bands_of(channel, list(ours)) if name is not None):
+    for name in (name for channel in channels for name in channel_of(channel, list(ours)).bands):
         if "" not in (ours[name], theirs[name]) and ours[name] != theirs[name]:
             raise UsageError(
                 f"builds differ in polarization: {name} is {ours[name]} in {first.path}, {theirs[name]} in "

@@ -16,10 +16,13 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.sealed.index_file import read_index
+from sar_data.stream.channels import by_formula, channel_of
 from sar_data.stream.collection import Collection, open_collection
 from sar_data.stream.joint import joint_figures
-from sar_data.stream.normalize import Figures, bands_of, figures_of, in_unit, units_of
+from sar_data.stream.measured import measured_figures
+from sar_data.stream.normalize import AFFINE, Figures, figures_of, in_unit, units_of
 from sar_data.stream.order import Mix, permutation
+from sar_data.stream.rows import largest
 from sar_data.stream.selection import select
 from sar_data.stream.targets import Classes
 from sar_data.torch import Loader, loader
@@ -34,7 +37,6 @@ from sar_data.train.jobs import Batch
 from sar_data.train.matching import Matching
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
-from sar_data.train.sizes import largest
 
 CONTROL = 102  # the stream of random numbers that permutes labels
 CARVED = "carved"  # the part of train that a probe sets aside to choose on, where a build has no val
@@ -96,7 +98,7 @@ class Data:
     def _duplicates(self) -> Duplicates:
         """Look for duplicates, on the first rank."""
         names = [band.name for band in self.manifest.bands]
-        bands = {name: None for channel in self.settings.bands or names for name in bands_of(channel, names) if name}
+        bands = {name: None for channel in self.settings.bands or names for name in channel_of(channel, names).bands}
         looked: list[Duplicates] = self.ranks.gather(
             duplicates.found(self.builds, list(bands)) if self.ranks.first else None
         )
@@ -107,13 +109,27 @@ class Data:
         """What normalizes the images of all builds alike, None where it is each one's own figures."""
         if self._trained:
             return self._trained.figures
-        return self._joint if self.together.statistics == "joint" else None
+        if self._formulas and len(self.builds) > 1 and self.together.statistics == "own":
+            raise UsageError(f"{self._formulas[0]}: expected figures of all builds together: `statistics=joint`")
+        return self._joint if self._formulas or self.together.statistics == "joint" else None
 
     @cached_property
     def _joint(self) -> Figures | None:
-        bands = self.settings.bands or [band.name for band in self.manifest.bands]
+        told = self.settings
+        bands = told.bands or [band.name for band in self.manifest.bands]
+        if self._formulas:  # measured on the first rank
+            paths = [one.path for one in self.builds.each]
+            own = measured_figures(paths, bands, told.normalize, told.unit) if self.ranks.first else None
+            found: list[Figures] = self.ranks.gather(own)
+            return found[0]
         parts = [(one.manifest, one.files) for one in self.builds.each]
-        return joint_figures(parts, bands, self.settings.normalize, self.settings.unit)
+        return joint_figures(parts, bands, told.normalize, told.unit)
+
+    @property
+    def _formulas(self) -> list[str]:
+        """The channels whose figures are measured, since no build records them."""
+        names = [band.name for band in self.manifest.bands]
+        return by_formula(self.settings.bands or (), names) if self.settings.normalize in AFFINE else []
 
     @cached_property
     def figures(self) -> list[Figures | None]:
@@ -236,6 +252,8 @@ class Data:
     def sentences(self) -> Iterator[str]:
         """Yield how several builds are one set, and what is left out of train."""
         yield from self.builds.sentences()
+        if self._formulas:
+            yield f"the figures of {few(self._formulas)} were measured over train, since no build records them"
         if len(self.builds) > 1 and any(one is not None for one in self.figures):
             whose = "those of all train splits together" if self.together.statistics == "joint" else "its own figures"
             yield f"images of each build are normalized by {whose} (`statistics={self.together.statistics}`)"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sar_data.sealed.manifest import Manifest
+from sar_data.stream.channels import by_formula
 from sar_data.stream.fit import Fit
 from sar_data.stream.normalize import normalizer
 from sar_data.stream.targets import task_of
@@ -27,5 +28,8 @@ def check(build: str | Path, settings: Settings) -> None:
     task = task_of(manifest, settings.task)
     if task is not None:
         check_kind(settings, task.name, task.kind)
-    normalizer(manifest, settings.bands, settings.normalize, unit=settings.unit)
+    bands, names = settings.bands or (), [band.name for band in manifest.bands]
+    # The figures of formulas are measured once the build is open: any will do here.
+    figures = dict.fromkeys(bands, (0.0, 1.0)) if by_formula(bands, names) else None
+    normalizer(manifest, settings.bands, settings.normalize, unit=settings.unit, figures=figures)
     Fit(settings.crop, settings.pad).check(UNSIZED, str(build), manifest.shape)

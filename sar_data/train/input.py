@@ -41,7 +41,7 @@ class Input(pydantic.BaseModel):
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The channels of an image, in the model's order: bands, or differences of two."""
+        """The channels of an image, in the model's order: bands, or derived of two."""
         return tuple(self.units)
 
     def normalizer(self, how: str) -> Normalizer:

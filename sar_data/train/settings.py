@@ -24,7 +24,9 @@ class Settings(pydantic.BaseModel):
     stem: str | None = pydantic.Field(
         None, description="Bands of the weights' first layer where nothing tells (VV,VH; rgb; grey), or adapt."
     )
-    bands: Names | None = pydantic.Field(None, description="Bands by name, such as VV,VH or VV,VV-VH.")
+    bands: Names | None = pydantic.Field(
+        None, description="Bands by name, or derived: VV,VH or VV,VV-VH,VV/VH,VV+VH,RVI:VV:VH."
+    )
     task: str | None = pydantic.Field(None, description="Nomenclature of the targets, where the build has several.")
     unit: str | None = pydantic.Field(
         None, description="dB, power or amplitude, from another of the three; the build's by default."

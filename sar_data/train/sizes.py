@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sar_data.progress import Say
-from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
-from sar_data.stream.rows import load
-from sar_data.stream.storage.files import Files, open_files
+from sar_data.stream.rows import largest
+from sar_data.stream.storage.files import open_files
 from sar_data.train.settings import Detect, Segment, Settings
 
 WHOLE = 1024  # pixels of a side, up to which images are seen whole
 WINDOW = 512  # side of the windows of larger ones
-
-
-def largest(files: Files, manifest: Manifest, splits: Iterable[str]) -> int:
-    """Return the largest height or width of the images of some splits, 0 where there are none."""
-    path = files.path(INDEX_NAME)
-    rows = [load(path, manifest, split, ["height", "width"]) for split in splits]
-    return max((int(one.integers(axis).max()) for one in rows for axis in ("height", "width") if len(one)), default=0)
 
 
 def sized(builds: str | Sequence[str], settings: Settings, say: Say) -> Settings:

@@ -217,6 +217,24 @@ def test_joint_percentiles_and_differences_lie_near_those_of_all_pixels(pair: li
     data.close()
 
 
+def test_the_figures_of_a_formula_are_measured_and_recorded(pair: list[str]) -> None:
+    ratios = []
+    for path in pair:
+        with Stream(path, split="train", batch_size=1, shuffle=False, normalize=None, fill=None) as stream:
+            power = [10 ** (batch["image"].astype(np.float64) / 10) for batch in stream]
+        ratios.append(np.concatenate([one[:, 0] / one[:, 1] for one in power]))
+    settings = Finetune(**{**TINY, "bands": ("VV", "VV/VH")})
+    for builds, statistics, values in ((pair[0], "own", ratios[0]), (pair, "joint", np.concatenate(ratios))):
+        data = Data(builds, settings, ALONE, together=Together(statistics=statistics))
+        assert data.input.units == {"VV": "dB", "VV/VH": "ratio"}
+        assert data.input.figures is not None
+        np.testing.assert_allclose(data.input.figures["VV/VH"], (np.nanmean(values), np.nanstd(values)), rtol=1e-5)
+        assert any("figures of VV/VH were measured over train" in line for line in data.sentences())
+        data.close()
+    with pytest.raises(UsageError, match=r"VV/VH: expected figures of all builds together: `statistics=joint`"):
+        Data(pair, settings, ALONE)
+
+
 def test_what_cannot_be_one_set_is_answered_in_a_sentence(pair: list[str], tmp_path: Path) -> None:
     masks = sealed(tmp_path, "masks", count=20, kind="segmentation")
     single = sealed(tmp_path, "single", count=20, first=200, bands=("VV",))

@@ -10,12 +10,12 @@ from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.normalize import in_unit, units_of
+from sar_data.stream.rows import largest
 from sar_data.stream.storage.files import Files
 from sar_data.train.inference.finished import Finished, batch_of
 from sar_data.train.input import Input
 from sar_data.train.matching import task_like
 from sar_data.train.settings import Tuned
-from sar_data.train.sizes import largest
 
 log = logging.getLogger("sar_data.train")
 

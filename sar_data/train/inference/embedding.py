@@ -24,7 +24,9 @@ from sar_data.errors import RunError, UsageError
 from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
-from sar_data.stream.normalize import Figures, figures_of, in_unit, of_channels, units_of
+from sar_data.stream.measured import measured_figures
+from sar_data.stream.normalize import Figures, in_unit, of_channels, units_of
+from sar_data.stream.rows import largest
 from sar_data.stream.storage.files import Files, open_files
 from sar_data.system import durable
 from sar_data.torch import loader
@@ -41,7 +43,7 @@ from sar_data.train.run.precision import settle
 from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import Settings
-from sar_data.train.sizes import largest, sized
+from sar_data.train.sizes import sized
 
 METADATA = b"sar-data"
 
@@ -142,7 +144,7 @@ def _of_weights(request: EmbedRequest, manifest: Manifest, files: Files, splits:
         stem=settings.stem,
         units=units.values(),
     )
-    figures = figures_of(seen, tuple(units), settings.normalize)
+    figures = measured_figures([request.build], tuple(units), settings.normalize, settings.unit)
     return Encoding(encoder.eval(), settings, figures, units, found.sha256)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,15 +25,15 @@ from sar_data.raster.scene import REMOTE, Place, Scene
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
+from sar_data.stream.channels import channel_of, is_formula, operands
 from sar_data.stream.collection import open_collection
-from sar_data.stream.normalize import bands_of
-from sar_data.stream.rows import Rows, load
+from sar_data.stream.normalize import derived
+from sar_data.stream.rows import Rows, largest, load
 from sar_data.stream.storage.files import open_files
 from sar_data.train.inference.agreement import sized, unit_for
 from sar_data.train.inference.finished import Finished
 from sar_data.train.input import Input
 from sar_data.train.request import SPLITS, PredictRequest
-from sar_data.train.sizes import largest
 
 Floats = npt.NDArray[np.float32]
 PLACES = ("height", "width", "crs", "transform")  # columns of the index
@@ -71,7 +71,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """How the bands of a source become the channels of a model, which are bands or differences of two.
+    """How the bands of a source become the channels of a model, which are bands or derived of two.
 
     `units` are the model's, by channel; `bands` what the channels are made of, and `read` how the source calls them;
     `unit` is the source's, None where it is the model's.
@@ -87,11 +87,23 @@ class Channels:
         values = dict(zip(self.bands, pixels, strict=True))
         found = []
         for name, unit in self.units.items():
-            first, second = bands_of(name, list(self.bands))
+            channel = channel_of(name, self.bands)
+            if channel.formula:
+                first, second = ((values[band], self._unit_of(band)) for band in channel.bands)
+                found.append(derived(channel.formula, first, second))
+                continue
             there = unit if self.unit is None else self.unit
-            planes = [converted(values[band], there, unit) for band in (first, second) if band is not None]
-            found.append(planes[0] if second is None else planes[0] - planes[1])
+            planes = [converted(values[band], there, unit) for band in channel.bands]
+            found.append(planes[0] if len(planes) == 1 else planes[0] - planes[1])
         return np.stack(found)
+
+    def _unit_of(self, band: str) -> str:
+        """Return the unit of a band that a formula takes; raise UsageError where nobody has said it."""
+        known = {self.units.get(band), *_plain_units(self.units)} & {*CONVERTIBLE}
+        unit = self.unit or self.units.get(band) or (known.pop() if len(known) == 1 else None)
+        if unit is None:
+            raise UsageError(f"{band}: expected the unit of the values, of which a power is taken: give `unit=…`")
+        return unit
 
 
 class Files:
@@ -159,8 +171,8 @@ class Files:
         return self._channels[scene.bands]
 
     def _check_unit(self) -> None:
-        units = set(self._model.units.values())
-        if self._unit is not None and self._unit not in units and not {self._unit, *units} <= set(CONVERTIBLE):
+        units = _plain_units(self._model.units)
+        if self._unit is not None and self._unit not in units and not {self._unit, *units} <= {*CONVERTIBLE}:
             raise UsageError(
                 f"`unit={self._unit}`: expected {few(sorted(units))}, which the model takes, or what is converted to "
                 f"it: {', '.join(CONVERTIBLE)}"
@@ -175,7 +187,7 @@ class Files:
         values = self.read(0, (first.height - height) // 2, (first.width - width) // 2, height, width)
         for (name, unit), plane in zip(self._model.units.items(), values, strict=True):
             finite = plane[np.isfinite(plane)]
-            if "-" in name or not finite.size:
+            if len(operands(name)) > 1 or not finite.size:
                 continue
             negative = bool((finite < 0).any())
             if (unit == "dB" and not negative) or (unit in ("power", "amplitude") and negative):
@@ -196,11 +208,15 @@ def _is_file(source: str) -> bool:
 
 
 def _plain(model: Input) -> list[str]:
-    """Return the bands that a model's channels are made of; a difference has two."""
+    """Return the bands that a model's channels are made of; a derived one has two."""
     names = list(model.units)
-    single = [name for name in names if "-" not in name]
-    parts = [part for name in names for part in (name.split("-", 1) if "-" in name else (name,))]
-    return list(dict.fromkeys([*single, *parts]))
+    single = [name for name in names if len(operands(name)) == 1]
+    return list(dict.fromkeys([*single, *(part for name in names for part in operands(name))]))
+
+
+def _plain_units(units: Mapping[str, str]) -> set[str]:
+    """Return the units of channels that are bands or differences, which are those of their bands."""
+    return {unit for name, unit in units.items() if not is_formula(name)}
 
 
 def _matched(name: str, bands: Sequence[str]) -> str | None:

@@ -24,7 +24,7 @@ MASKED = 0.0  # what a masked pixel becomes, once images are normalized
 class Model(nn.Module):
     """The network of a finished run with all that the run does to images before it, in evaluation mode.
 
-    channels   what an image has along its axis C, in this order: bands, or differences of two such as VV-VH
+    channels   what an image has along its axis C, in this order: bands, or derived of two such as VV-VH
     units      channel → the unit of its values, as the run's build has them
     classes    in the order of the answers
     kind       of the task: multiclass, multilabel, segmentation or detection
