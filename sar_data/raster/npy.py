@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from sar_data.errors import BadRecord, Reading
 from sar_data.raster.file_parts import HEAD_BYTES, FileParts
@@ -24,14 +26,25 @@ def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
 
 def read(data: bytes, name: str) -> Image:
     """Return the array [band, y, x], native-endian; bands may come first or last. Raise BadRecord."""
-    shape, fortran, dtype, start = _header(FileParts.of(data), name)
+    array = _array(data, FileParts.of(data), name)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+def mapped(path: Path) -> Image:
+    """Return the array [band, y, x] of a file, of which only what is looked at is read; raise BadRecord."""
+    with path.open("rb") as file:
+        head = file.read(MAX_HEADER)
+    return _array(np.memmap(path, np.uint8, mode="r") if head else head, FileParts.of(head), str(path))
+
+
+def _array(data: bytes | npt.NDArray[np.uint8], parts: FileParts, name: str) -> Image:
+    shape, fortran, dtype, start = _header(parts, name)
     need = math.prod(shape) * dtype.itemsize
     if len(data) - start != need:
         raise BadRecord(name, f"expected {need:,} bytes of {shape} {dtype}, found {len(data) - start:,}")
     array: Image = np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
     _, axes = _bands_first(shape, name)
-    array = array.transpose(axes) if axes else array[None]
-    return np.ascontiguousarray(array, dtype.newbyteorder("="))
+    return array.transpose(axes) if axes else array[None]
 
 
 def _header(file: FileParts, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:

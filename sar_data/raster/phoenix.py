@@ -36,18 +36,24 @@ class Header:
     dtype: str
 
 
+def begins(head: bytes) -> bool:
+    """Say whether the first bytes of a file are those of a Phoenix file."""
+    begin = _BEGIN.search(head)
+    return begin is not None and not head[: begin.start()].strip()
+
+
 def header(head: bytes, size: int, name: str) -> Header:
     """Return the header of a file of `size` bytes, from its first ones; raise BadRecord, naming `name`.
 
     Where the declared length of a header and its end mark differ, the size of the file decides.
     """
-    begin = _BEGIN.search(head)
-    if begin is None or head[: begin.start()].strip():
+    if not begins(head):
         raise BadRecord(name, f"expected a Phoenix file, found {head[:40]!r}")
-    end = _END.search(head, begin.end())
+    begin = head.index(b"]") + 1
+    end = _END.search(head, begin)
     if end is None:
         raise BadRecord(name, f"expected [EndofPhoenixHeader] in the first {HEAD_BYTES} bytes, found none: truncated?")
-    text = head[begin.end() : end.start()].decode("latin-1")
+    text = head[begin : end.start()].decode("latin-1")
     fields = {match[1]: match[2] for line in text.splitlines() if (match := _LINE.fullmatch(line))}
     rows, columns = (_count(fields, key, name) for key in ("NumberOfRows", "NumberOfColumns"))
     native = _count(fields, "native_header_length", name) if "native_header_length" in fields else 0

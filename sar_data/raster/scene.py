@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,11 +18,13 @@ import numpy.typing as npt
 from sar_data.errors import SourceError, UsageError, unknown
 from sar_data.naming import few
 from sar_data.raster import image
+from sar_data.raster.arrays import Arrays, is_phoenix
 from sar_data.raster.gdal import MAX_PIXELS
 
 Floats = npt.NDArray[np.float32]
 Control = tuple[float, float, float, float, float]
-DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}  # by suffix; all others are GeoTIFFs
+ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy")
+DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}  # by suffix; all others are GeoTIFFs, .npy or Phoenix files
 REMOTE = ("http://", "https://", "s3://")
 # No file beside it; MiB of blocks; seconds until a server answers, and bytes a second that it sends for a minute.
 OPTIONS = {
@@ -110,11 +112,20 @@ class Scene:
         self._stack.close()
 
 
-def _open_dataset(file: str) -> Any:
-    """Return an open dataset of rasterio."""
+def is_image(path: Path) -> bool:
+    """Say whether a file is one that Scene reads: by its suffix, a Phoenix file by its first bytes."""
+    return path.suffix.lower() in ENDINGS or is_phoenix(path)
+
+
+def _open_dataset(file: str) -> AbstractContextManager[Any]:
+    """Return an open dataset of rasterio, or what stands for one."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
+    if not file.startswith(REMOTE) and (file.lower().endswith(".npy") or is_phoenix(Path(file))):
+        arrays = Arrays(Path(file))
+        _check_real(file, arrays.dtypes)
+        return nullcontext(arrays)
     driver = DRIVERS.get(PurePath(file.partition("?")[0]).suffix.lower(), "GTiff")
     remote = file.startswith(REMOTE)
     if driver != "GTiff" and not remote:
@@ -125,19 +136,27 @@ def _open_dataset(file: str) -> Any:
             # A relative path could begin as an address does.
             source = rasterio.open(_gdal_path(file) if remote else Path(file).absolute(), driver=driver, sharing=False)
     except Exception as error:
-        raise SourceError(f"{file}: expected a GeoTIFF, PNG or JPEG, GDAL says: {_reason(error)}") from error
+        told = (
+            "expected a GeoTIFF, PNG, JPEG, .npy or Phoenix file" if not remote else "expected a GeoTIFF, PNG or JPEG"
+        )
+        raise SourceError(f"{file}: {told}, GDAL says: {_reason(error)}") from error
     try:
         _check_pixels(file, source, None if remote else Path(file).stat().st_size)
     except BaseException:
         source.close()
         raise
-    return source
+    opened: AbstractContextManager[Any] = source
+    return opened
+
+
+def _check_real(file: str, dtypes: Sequence[str]) -> None:
+    if kinds := [name for name in dtypes if name.startswith("complex")]:
+        raise SourceError(f"{file}: expected real pixels, found {kinds[0]}: take its amplitude or its power")
 
 
 def _check_pixels(file: str, source: Any, size: int | None) -> None:
     """Raise SourceError for pixels that are complex, or far more than a file of so many bytes can have."""
-    if kinds := [name for name in source.dtypes if name.startswith("complex")]:
-        raise SourceError(f"{file}: expected real pixels, found {kinds[0]}: take its amplitude or its power")
+    _check_real(file, source.dtypes)
     wide = max(np.dtype(name).itemsize for name in source.dtypes)
     together = len(source.dtypes) if source.profile.get("interleave") == "pixel" else 1
     block = max(map(math.prod, source.block_shapes)) * wide * together
@@ -175,6 +194,8 @@ def _planes_by_name(datasets: Sequence[tuple[str, Any]], bands: Sequence[str] | 
 
 
 def _place(source: Any) -> Place:
+    if isinstance(source, Arrays):
+        return Place()
     controls, crs = source.gcps
     if source.crs is None and controls:
         points = tuple((point.row, point.col, point.x, point.y, point.z or 0.0) for point in controls)

@@ -23,7 +23,7 @@ import sar_data.train
 from sar_data.errors import BuildError, RunError, SarDataError, SourceError, UsageError
 from sar_data.raster import maps
 from sar_data.raster.scene import Scene
-from sar_data.train.inference import documents
+from sar_data.train.inference import boxes
 from sar_data.train.inference.finished import opened
 from sar_data.train.inference.images import Files
 from sar_data.train.input import Input
@@ -248,6 +248,6 @@ def test_a_small_scene_that_says_gigabytes_is_refused(tmp_path: Path, size: tupl
 
 
 def test_names_of_files_of_classes_are_short_and_differ(tmp_path: Path) -> None:
-    assert documents.file_names(["ship", "a/b"]) == ["ship", "a-b"]
-    assert documents.file_names(["a/b", "a-b"]) == ["0-a-b", "1-a-b"]
-    assert all(len(name) < 64 for name in documents.file_names(["x" * 300, "y"]))
+    assert boxes.file_names(["ship", "a/b"]) == ["ship", "a-b"]
+    assert boxes.file_names(["a/b", "a-b"]) == ["0-a-b", "1-a-b"]
+    assert all(len(name) < 64 for name in boxes.file_names(["x" * 300, "y"]))

@@ -21,10 +21,14 @@ from sar_data.train.segment.windows import Span, joined
 from sar_data.train.settings import Detect, Segment
 
 Floats = npt.NDArray[np.float32]
+Found = dict[str, Tensor]
 BOXES = pa.schema({"image": pa.int32(), "label": pa.int32(), "score": pa.float32(), "box": pa.list_(pa.float32(), 4)})
 """A row a box: the number of its image, x0, y0, x1, y1 in pixels of it."""
 CLASSES = pa.schema({"image": pa.int32(), "window": pa.list_(pa.int32(), 4), "shares": pa.list_(pa.float32())})
-"""A row an image or a window of one: top, left, height, width in pixels, and a share for each class."""
+"""A row an image or a window of one: top, left, height, width in pixels, and a share for each class.
+
+`shares` is null where there is no data.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,11 @@ class Answering:
             return found
         from sar_data.train.detect.tiles import within
 
-        said = [within(one, (height, width), len(one["boxes"])) for one in self.model(seen)]
-        return pa.concat_tables([_boxes(number, one) for number, one in zip(part.images, said, strict=True)])
+        tables = []
+        for number, image, one in zip(part.images, pixels, self.model(seen), strict=True):
+            said = within(one, (height, width), len(one["boxes"]))
+            tables.append(_boxes(number, _with_data(said, image, (0, 0))))
+        return pa.concat_tables(tables)
 
     def _block_mask(self, part: Block, images: Images) -> Mask:
         tile, rows, columns = self._side, part.rows, part.columns
@@ -98,7 +105,7 @@ class Answering:
         centre = (found["boxes"][:, :2] + found["boxes"][:, 2:]) / 2
         # A neighbour sees the objects at the border, too: each is of the block that holds its centre.
         own = _between(centre[:, 0], part.columns) & _between(centre[:, 1], part.rows)
-        return _boxes(part.image, {name: values[own] for name, values in found.items()})
+        return _boxes(part.image, _with_data(_of(found, own), pixels, (top, left)))
 
     def _block_classes(self, part: Block, images: Images) -> pa.Table:
         """Classify the windows that begin in a block."""
@@ -160,6 +167,21 @@ def _windows(
             yield (top, left), np.ascontiguousarray(pixels[:, y : y + tile, x : x + tile])
 
 
+def _with_data(found: Found, pixels: Floats, origin: tuple[int, int]) -> Found:
+    """Return the boxes that have data somewhere; `pixels` [C, y, x] begin at `origin` (top, left) of the image."""
+    there: npt.NDArray[np.bool_] = np.isfinite(pixels).any(axis=0)
+    if there.all():
+        return found
+    boxes = found["boxes"].cpu().numpy().astype(np.float64) - [*origin[::-1]] * 2
+    x0, y0, x1, y1 = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1).astype(int).clip(0).T
+    kept = [there[top:bottom, left:right].any() for top, bottom, left, right in zip(y0, y1, x0, x1, strict=True)]
+    return _of(found, torch.tensor(kept, dtype=torch.bool, device=found["boxes"].device))
+
+
+def _of(found: Found, kept: Tensor) -> Found:
+    return {name: values[kept] for name, values in found.items()}
+
+
 def _between(values: Tensor, span: Span) -> Tensor:
     return (values >= span.start) & (values < span.stop)
 
@@ -179,6 +201,6 @@ def _classes(places: list[tuple[int, tuple[int, int, int, int]]], shares: Floats
     columns = [
         pa.array([number for number, _ in places], pa.int32()),
         pa.array([list(window) for _, window in places], CLASSES.field("window").type),
-        pa.array(list(shares), CLASSES.field("shares").type),
+        pa.array([None if np.isnan(own).all() else own for own in shares], CLASSES.field("shares").type),
     ]
     return pa.table(columns, schema=CLASSES)

@@ -1,21 +1,21 @@
-"""The files that a prediction leaves, from its parts: maps of classes, tables of classes, boxes in four forms.
+"""The maps and tables of classes that a prediction leaves, from its parts; its boxes are written by boxes.py.
 
 masks/KEY.tif          class numbers uint8 as a cloud-optimized GeoTIFF in the image's own grid, 255 no data
-classes.csv, .parquet  a row an image, or a window of a large one: the class said, and the share of each
-boxes.parquet          a row a box: in pixels, and its corners in the image's reference system
-boxes.json             COCO, with scores
-boxes.geojson          in longitude and latitude (RFC 7946), of images whose place is known
-dota/Task2_CLASS.txt   the form in which DOTA takes horizontal boxes: image, score, x0, y0, x1, y1
+classes.csv, .parquet  a row an image, or a window of a large one: the class said, and the share of each; both are null
+                       (empty in CSV) where there is no data
+
+Files are written a few rows at a time, so that memory does not grow with the image.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-import json
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sar_data.errors import SourceError
 from sar_data.raster import maps
 from sar_data.record import IGNORE, Mask
 from sar_data.system import durable
@@ -31,7 +30,9 @@ from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
 from sar_data.train.pictures.masks import palette
 
-LONGEST = 48  # letters of a class in the name of a file
+AT_ONCE = 8192  # rows of a table in memory
+NO_DATA = "no data"  # what is counted beside the classes
+WHOLE = (0, sys.maxsize, 0)  # first and last row, first column of an image that was seen whole
 Row = dict[str, Any]
 
 
@@ -62,25 +63,28 @@ def write_masks(folder: Path, answers: Answers) -> dict[str, int]:
             counts += np.bincount(rows(top, min(top + maps.BLOCK, image.height)).ravel(), minlength=256)
         maps.write(path, rows, (image.height, image.width), image.place, colours, answers.classes)
     named = {name: int(counts[label]) for label, name in enumerate(answers.classes)}
-    return named | {"no data": int(counts[IGNORE])}
+    return named | {NO_DATA: int(counts[IGNORE])}
 
 
 class Rows:
-    """The mask of one image, row by row, from the parts that hold it: (part, place in the part or None)."""
+    """The mask of one image, row by row, from the parts that hold it: (part, place in the part or None).
+
+    A part is mapped while it is looked at alone: what stays mapped counts as memory, a byte a pixel of the image.
+    """
 
     def __init__(self, answers: Answers, own: Sequence[tuple[int, int | None]], image: Image) -> None:
-        self._own, self._width = [], image.width
-        for number, place in own:
-            part, mask = answers.parts[number], answers.kept.mask(number)
-            corner = (part.rows.start, part.columns.start) if isinstance(part, Block) else (0, 0)
-            self._own.append((corner, mask if place is None else mask[place]))
+        self._answers, self._own, self._image = answers, own, image
 
     def __call__(self, top: int, bottom: int) -> Mask:
         """Return uint8 [bottom - top, x]."""
-        rows = np.full((bottom - top, self._width), IGNORE, np.uint8)
-        for (y, x), mask in self._own:
-            first, last = max(top, y), min(bottom, y + mask.shape[0])
+        rows = np.full((bottom - top, self._image.width), IGNORE, np.uint8)
+        for number, place in self._own:
+            part = self._answers.parts[number]
+            y, end, x = (part.rows.start, part.rows.stop, part.columns.start) if isinstance(part, Block) else WHOLE
+            first, last = max(top, y), min(bottom, end, self._image.height)
             if first < last:
+                stored = self._answers.kept.mask(number)
+                mask = stored if place is None else stored[place]
                 rows[first - top : last - top, x : x + mask.shape[1]] = mask[first - y : last - y]
         return rows
 
@@ -98,142 +102,82 @@ def by_image(answers: Answers) -> list[list[tuple[int, int | None]]]:
 
 
 def write_classes(folder: Path, answers: Answers) -> dict[str, int]:
-    """Write a row an image or window and return how often each class is said."""
-    rows, several = list(_class_rows(answers)), answers.limits is not None
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "label": ";".join(row["label"]) if several else row["label"]} for row in rows)
-    durable.write(folder / "classes.csv", text.getvalue().encode())
-    _write_table(folder / "classes.parquet", rows)
-    said = Counter(name for row in rows for name in (row["label"] if several else [row["label"]]))
-    return {name: said[name] for name in answers.classes}
+    """Write a row an image or window; return how often each class is said, and of how many there is no data."""
+    rows, several, said = _class_rows(answers), answers.limits is not None, Counter[str]()
+    schema = _columns(answers)
+    with (
+        durable.publish(folder / "classes.csv") as file,
+        open(file.descriptor, "w", encoding="utf-8", newline="", closefd=False) as text,
+        parquet(folder / "classes.parquet", schema) as add,
+    ):
+        writer = csv.DictWriter(text, schema.names, lineterminator="\n")
+        writer.writeheader()
+        while some := list(islice(rows, AT_ONCE)):
+            add(some)
+            for row in some:
+                label = row["label"]
+                writer.writerow({**row, "label": ";".join(label or ())} if several else row)
+                said.update([NO_DATA] if label is None else label if several else [label])
+    return {name: said[name] for name in (*answers.classes, NO_DATA)}
+
+
+def _columns(answers: Answers) -> pa.Schema:
+    """Return the columns of classes.parquet."""
+    return pa.schema(
+        {
+            "key": pa.string(),
+            **dict.fromkeys(("top", "left", "height", "width"), pa.int64()),
+            "crs": pa.string(),
+            **dict.fromkeys(("x", "y"), pa.float64()),
+            "label": pa.string() if answers.limits is None else pa.list_(pa.string()),
+            **{f"share of {name}": pa.float32() for name in answers.classes},
+        }
+    )
 
 
 def _class_rows(answers: Answers) -> Iterator[Row]:
-    limits = answers.limits
-    for row in _table(answers).to_pylist():
-        image, shares = answers.images[row["image"]], row["shares"]
-        top, left, height, width = row["window"]
-        best = answers.classes[int(np.argmax(shares))]
-        named = zip(answers.classes, shares, strict=True)
-        middle = _map_corners([[left, top, left + width, top + height]], image)
-        yield {
-            "key": image.key,
-            "top": top,
-            "left": left,
-            "height": height,
-            "width": width,
-            "crs": image.place.crs if middle else None,
-            "x": float(np.mean(middle[0], axis=0)[0]) if middle else None,
-            "y": float(np.mean(middle[0], axis=0)[1]) if middle else None,
-            "label": best if limits is None else [name for name, share in named if share > limits[name]],
-            **{f"share of {name}": share for name, share in zip(answers.classes, shares, strict=True)},
-        }
+    """Yield the rows of all parts, which are in memory one at a time."""
+    for number in range(len(answers.parts)):
+        for row in answers.kept.table(number).to_pylist():
+            image = answers.images[row["image"]]
+            top, left, height, width = row["window"]
+            middle = map_corners([[left, top, left + width, top + height]], image)
+            shares = row["shares"] or [None] * len(answers.classes)
+            yield {
+                "key": image.key,
+                "top": top,
+                "left": left,
+                "height": height,
+                "width": width,
+                "crs": image.place.crs if middle else None,
+                "x": float(np.mean(middle[0], axis=0)[0]) if middle else None,
+                "y": float(np.mean(middle[0], axis=0)[1]) if middle else None,
+                "label": _label(row["shares"], answers),
+                **{f"share of {name}": share for name, share in zip(answers.classes, shares, strict=True)},
+            }
 
 
-def write_boxes(folder: Path, answers: Answers, run: str) -> dict[str, int]:
-    """Write the boxes in all forms, best first for each image, and return how many each class has."""
-    rows = []
-    for row in _table(answers).sort_by([("image", "ascending"), ("score", "descending")]).to_pylist():
-        image = answers.images[row["image"]]
-        corners = _map_corners([row["box"]], image)
-        rows.append({**row, "key": image.key, "corners": corners and corners[0], "crs": image.place.crs})
-    _write_table(folder / "boxes.parquet", [_flat(row, answers.classes) for row in rows], _BOXES)
-    _write_json(folder / "boxes.json", _coco(rows, answers, run))
-    _write_json(folder / "boxes.geojson", _geojson(rows, answers.classes))
-    dota = folder / "dota"
-    dota.mkdir(exist_ok=True)
-    for label, name in enumerate(file_names(answers.classes)):
-        lines = [
-            f"{row['key']} {row['score']:.6f} {' '.join(f'{side:.2f}' for side in row['box'])}\n"
-            for row in rows
-            if row["label"] == label
-        ]
-        durable.write(dota / f"Task2_{name}.txt", "".join(lines).encode())
-    said = Counter(row["label"] for row in rows)
-    return {name: said[label] for label, name in enumerate(answers.classes)}
+def _label(shares: list[float] | None, answers: Answers) -> str | list[str] | None:
+    """Return the class said, those above their thresholds where there may be several, or None where is no data."""
+    if shares is None:
+        return None
+    if answers.limits is None:
+        return answers.classes[int(np.argmax(shares))]
+    return [name for name, share in zip(answers.classes, shares, strict=True) if share > answers.limits[name]]
 
 
-def file_names(classes: Sequence[str]) -> list[str]:
-    """Return what stands for each class in the name of a file: short, and each once."""
-    names = [name.replace("/", "-") for name in classes]
-    if len(set(names)) == len(names) and max(map(len, names)) <= LONGEST:
-        return names
-    return [f"{label}-{name[:LONGEST]}" for label, name in enumerate(names)]
+@contextmanager
+def parquet(path: Path, schema: pa.Schema) -> Iterator[Callable[[Sequence[Row]], None]]:
+    """Publish a Parquet file; what this yields adds rows to it."""
+    with (
+        durable.publish(path) as file,
+        open(file.descriptor, "wb", closefd=False) as sink,
+        pq.ParquetWriter(sink, schema) as writer,
+    ):
+        yield lambda rows: writer.write_table(pa.Table.from_pylist(list(rows), schema=schema))
 
 
-_BOXES = pa.schema(
-    {
-        "key": pa.string(),
-        "label": pa.string(),
-        "score": pa.float32(),
-        **{side: pa.float32() for side in ("x0", "y0", "x1", "y1")},
-        "crs": pa.string(),
-        "corners": pa.list_(pa.list_(pa.float64())),
-    }
-)
-
-
-def _flat(row: Row, classes: Sequence[str]) -> Row:
-    sides = dict(zip(("x0", "y0", "x1", "y1"), row["box"], strict=True))
-    return {**{name: row[name] for name in ("key", "score", "crs", "corners")}, "label": classes[row["label"]], **sides}
-
-
-def _coco(rows: Sequence[Row], answers: Answers, run: str) -> Row:
-    """Return a document that pycocotools loads; ids begin at 1, and `score` is a field of our own."""
-    images = [
-        {"id": number, "file_name": image.key, "height": image.height, "width": image.width}
-        for number, image in enumerate(answers.images, 1)
-    ]
-    annotations = []
-    for number, row in enumerate(rows, 1):
-        x0, y0, x1, y1 = row["box"]
-        box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0, "segmentation": []}
-        ids = {"id": number, "image_id": row["image"] + 1, "category_id": row["label"] + 1}
-        annotations.append({**ids, **box, "score": row["score"]})
-    return {
-        "info": {"description": f"Boxes that {run} predicts"},
-        "categories": [{"id": i, "name": name, "supercategory": ""} for i, name in enumerate(answers.classes, 1)],
-        "images": images,
-        "annotations": annotations,
-    }
-
-
-def _geojson(rows: Sequence[Row], classes: Sequence[str]) -> Row:
-    features = []
-    placed = [row for row in rows if row["corners"] is not None and row["crs"]]
-    for crs in dict.fromkeys(row["crs"] for row in placed):
-        own = [row for row in placed if row["crs"] == crs]
-        try:
-            rings = maps.degrees(np.array([row["corners"] for row in own]), crs)
-        except SourceError:
-            continue  # of a system of the user's own, which has no place on the Earth
-        for row, ring in zip(own, rings.tolist(), strict=True):
-            features.append(
-                {
-                    "type": "Feature",
-                    "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
-                    "properties": {"key": row["key"], "label": classes[row["label"]], "score": row["score"]},
-                }
-            )
-    return {"type": "FeatureCollection", "features": features}
-
-
-def _map_corners(boxes: list[list[float]], image: Image) -> list[Any] | None:
+def map_corners(boxes: list[list[float]], image: Image) -> list[Any] | None:
+    """Return the four corners of each box [x0, y0, x1, y1] in the image's reference system, None without a place."""
     found = maps.corners(np.array(boxes, np.float64), image.place)
     return None if found is None else found.tolist()
-
-
-def _table(answers: Answers) -> pa.Table:
-    return pa.concat_tables([answers.kept.table(number) for number in range(len(answers.parts))])
-
-
-def _write_table(path: Path, rows: Sequence[Row], schema: pa.Schema | None = None) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer)
-    durable.write(path, buffer.getbuffer())
-
-
-def _write_json(path: Path, document: Row) -> None:
-    durable.write(path, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())

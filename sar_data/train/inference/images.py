@@ -21,7 +21,7 @@ from sar_data.naming import few
 from sar_data.progress import Say
 from sar_data.radiometry import CONVERTIBLE, converted, spelled
 from sar_data.raster import maps
-from sar_data.raster.scene import REMOTE, Place, Scene
+from sar_data.raster.scene import ENDINGS, REMOTE, Place, Scene, is_image
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
@@ -37,7 +37,6 @@ from sar_data.train.request import SPLITS, PredictRequest
 
 Floats = npt.NDArray[np.float32]
 PLACES = ("height", "width", "crs", "transform")  # columns of the index
-ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 NUMBERED = (("1",), ("1", "2", "3"), ("1", "2", "3", "4"))  # bands of a picture that nobody named
 MOST_LOOKED_AT = 1024  # pixels of a side of the window by which values are judged
 
@@ -117,7 +116,10 @@ class Files:
         self._bands = None if bands is None else tuple(bands)
         self._files = [(source, {"": source})] if _is_file(source) else list(_listed(Path(source), _plain(model)))
         if not self._files:
-            raise SourceError(f"{source}: expected a sealed build, images ({', '.join(ENDINGS)}) or one scene")
+            raise SourceError(
+                f"{source}: expected a sealed build, images ({', '.join(ENDINGS)}, Phoenix) or one scene: what `build` "
+                "reads in other forms is predicted as a build"
+            )
         self._open: tuple[int, Scene] | None = None
         self._channels: dict[tuple[str, ...], Channels] = {}
         self._model, self._unit = model, None if unit is None else spelled(unit)
@@ -200,7 +202,7 @@ class Files:
 def _is_grey(scene: Scene) -> bool:
     """Say whether a picture's colours are all the same, so that the first one is its only band."""
     planes = scene.downsample(scene.bands[:3], MOST_LOOKED_AT)
-    return bool((planes == planes[:1]).all())
+    return np.array_equal(planes, np.broadcast_to(planes[:1], planes.shape), equal_nan=True)
 
 
 def _is_file(source: str) -> bool:
@@ -231,7 +233,7 @@ def _listed(folder: Path, bands: Sequence[str]) -> Iterator[tuple[str, dict[str,
     """Yield the key of each image of a folder, and its files by the bands that their names end in."""
     if not folder.is_dir():
         raise SourceError(f"{folder}: expected a sealed build, a folder of images or one scene, found nothing")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and _is_seen(path))
+    paths = sorted(path for path in folder.rglob("*") if _is_seen(path) and is_image(path))
     by_name = {band.casefold(): band for band in bands}
     ends = re.compile(rf"(.+?)[_.-]({'|'.join(map(re.escape, by_name))})", re.IGNORECASE)
     groups: dict[Path, dict[str, str]] = {}

@@ -60,11 +60,16 @@ class Model(nn.Module):
         return self.network(prepared)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Return what `forward` says as shares: they sum to 1 over the classes, or are of each label by itself."""
+        """Return what `forward` says as shares: they sum to 1 over the classes, or are of each label by itself.
+
+        They are NaN of an image, of masks of a pixel, where no channel has data.
+        """
         if self.kind == "detection":
             raise UsageError("probabilities: expected a model of classes or masks, found one of boxes")
         logits: Tensor = self(images)
-        return logits.sigmoid() if self.kind == "multilabel" else logits.softmax(dim=1)
+        shares = logits.sigmoid() if self.kind == "multilabel" else logits.softmax(dim=1)
+        there = torch.isfinite(images).any(dim=1, keepdim=True)
+        return shares.where(there if shares.ndim == 4 else there.flatten(1).any(dim=1, keepdim=True), torch.nan)
 
     def masks(self, images: Tensor) -> Tensor:
         """Return the class of each pixel, uint8 [B, H, W]; 255 where no channel has data."""

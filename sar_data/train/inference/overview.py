@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from sar_data.record import IGNORE
-from sar_data.train.inference.documents import Answers, Rows, by_image
+from sar_data.train.inference.documents import NO_DATA, Answers, Rows, by_image
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
 from sar_data.train.pictures.masks import palette, resized
@@ -51,7 +51,7 @@ def _masks(chosen: Sequence[int], pictures: Sequence[Floats], answers: Answers) 
         mask = resized(thin, picture.shape[:2])
         present |= set(np.unique(mask).tolist())
         cells.append(Cell([picture, colours[mask]], [_key(answers, number)]))
-    names = {IGNORE: "no data"} | dict(enumerate(answers.classes))
+    names = {IGNORE: NO_DATA} | dict(enumerate(answers.classes))
     return cells, [(names[label], tuple(map(float, colours[label]))) for label in sorted(present)]
 
 
@@ -74,8 +74,11 @@ def _boxes(number: int, picture: Floats, answers: Answers) -> Cell:
 
 
 def _classes(number: int, picture: Floats, answers: Answers) -> Cell:
-    """Return an image with the class that is said most often of it, and its mean share."""
-    shares = np.mean([row["shares"] for row in _of_image(answers, number)], axis=0)
+    """Return an image with the two classes of the highest mean share over its windows that have data."""
+    known = [row["shares"] for row in _of_image(answers, number) if row["shares"] is not None]
+    if not known:
+        return Cell([picture], [_key(answers, number), ("key", NO_DATA)])
+    shares = np.mean(known, axis=0)
     best = np.argsort(-shares)[:2]
     said: list[Line] = [("right", f"{answers.classes[label]} {shares[label]:.0%}") for label in best]
     return Cell([picture], [_key(answers, number), *said])

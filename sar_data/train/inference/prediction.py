@@ -20,7 +20,7 @@ from sar_data.errors import RunError, UsageError
 from sar_data.progress import Say
 from sar_data.system import durable, locks
 from sar_data.train.documents import CONFIG, counts_said, read
-from sar_data.train.inference import documents, overview
+from sar_data.train.inference import boxes, documents, overview
 from sar_data.train.inference.answers import Answering, tile_of
 from sar_data.train.inference.documents import Answers
 from sar_data.train.inference.finished import Finished, opened
@@ -132,7 +132,7 @@ def _write(out: Path, finished: Finished, request: PredictRequest, answers: Answ
     if kind == "segmentation":
         return documents.write_masks(out, answers)
     if kind == "detection":
-        return documents.write_boxes(out, answers, str(finished.path))
+        return boxes.write(out, answers, str(finished.path))
     return documents.write_classes(out, answers)
 
 
