@@ -169,7 +169,7 @@ def _windows(
 
 def _with_data(found: Found, pixels: Floats, origin: tuple[int, int]) -> Found:
     """Return the boxes that have data somewhere; `pixels` [C, y, x] begin at `origin` (top, left) of the image."""
-    there: npt.NDArray[np.bool_] = np.isfinite(pixels).any(axis=0)
+    there: npt.NDArray[np.bool_] = np.logical_or.reduce(np.isfinite(pixels))
     if there.all():
         return found
     boxes = found["boxes"].cpu().numpy().astype(np.float64) - [*origin[::-1]] * 2
