@@ -240,12 +240,21 @@ def test_no_message_names_an_option_to_who_is_not_at_the_command_line() -> None:
                 assert not found or (path.parts[0] == "flows" and "prefect" in node.value), f"{path}: {node.value!r}"
 
 
-def test_rasterio_is_imported_in_three_files_only() -> None:
+def test_rasterio_is_imported_in_three_files_and_by_the_contract_that_compares_with_it() -> None:
     assert sorted(str(path) for path in FILES if any(n.split(".")[0] == "rasterio" for n in imported(path))) == [
         "sar_data/raster/gdal.py",
         "sar_data/raster/maps.py",
         "sar_data/raster/scene.py",
+        "sar_data/testing/pipelines.py",
     ]
+
+
+def test_only_the_contract_classes_import_pytest_and_nobody_imports_them() -> None:
+    for path in FILES:
+        if path.parts[:2] != ("sar_data", "testing"):
+            assert not {
+                name for name in imported(path) if re.match(r"(pytest|hypothesis|sar_data\.testing)(\.|$)", name)
+            }
 
 
 def test_flows_do_not_import_numpy() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sar_data.builder.sharding import hash_order, shard_length, shards_of
 from sar_data.formats.container import Shard
 from sar_data.sealed.records import to_table
-from tests.mini.slots import record
+from sar_data.testing.slots import record
 
 placed = st.dictionaries(
     st.text(min_size=1, max_size=8), st.sampled_from(["train", "val", "test", "unused"]), max_size=40

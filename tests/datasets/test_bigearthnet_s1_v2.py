@@ -24,7 +24,8 @@ from sar_data.labels import corine, parquet
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 MAPPED, ALL = PIPELINE.variants["segmentation"], PIPELINE.variants["all"]

@@ -20,7 +20,8 @@ from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.split.neighbours import boxes_of, find_near
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 
 
 def scan(root: Path) -> list[Record]:

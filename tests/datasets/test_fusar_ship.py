@@ -20,7 +20,8 @@ from sar_data.labels.table import read_table
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 LIST_FOLDER = SAMPLES / "split_lists"

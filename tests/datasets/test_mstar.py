@@ -30,7 +30,8 @@ from sar_data.sealed.places import places
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from sar_data.split.policy import Assignment
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 LIST_FOLDER = SAMPLES / "split_lists"

@@ -21,7 +21,8 @@ from sar_data.errors import BadRecord, MissingList, SourceError, SplitError
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 NAMES = SAMPLES / "split_lists" / "opensarurban_sarhub_names.txt"

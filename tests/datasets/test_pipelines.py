@@ -20,7 +20,8 @@ from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.split.policy import SPLITS
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 UTM = (10.0, 0.0, 404400.0, 0.0, -10.0, 5342400.0)

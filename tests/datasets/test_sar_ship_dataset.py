@@ -16,7 +16,8 @@ from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.split.group import Group
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 
 TOP = "ship_dataset_v0"
 

@@ -24,7 +24,8 @@ from sar_data.labels import igbp
 from sar_data.record import Record, SourceFile
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 
 WHOLE = PIPELINE.variants["igbp"]
 

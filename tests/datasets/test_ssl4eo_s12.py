@@ -21,7 +21,8 @@ from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
-from tests.contract.pipelines import ListsIn, PipelineContract
+from sar_data.testing.pipelines import ListsIn
+from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 

@@ -26,7 +26,8 @@ from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
-from tests.contract.pipelines import Listening, PipelineContract
+from sar_data.testing.pipelines import Listening
+from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
 

@@ -18,9 +18,9 @@ import zarr
 from sar_data import formats
 from sar_data.errors import BuildError, UsageError
 from sar_data.formats.container import Entry
-from tests.contract.formats import FormatContract
+from sar_data.testing.formats import FormatContract
+from sar_data.testing.slots import entries, layout, record, store
 from tests.mini import readers
-from tests.mini.slots import entries, layout, record, store
 
 
 class TestLmdb(FormatContract):

@@ -17,7 +17,7 @@ from sar_data.formats import FORMATS
 from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import verify
 from sar_data.stream.dataset import Stream
-from tests.contract.formats import FormatContract
+from sar_data.testing.formats import FormatContract
 from tests.mini import invented
 from tests.mini.builds import contents
 

@@ -15,7 +15,7 @@ from sar_data.errors import BadRecord
 from sar_data.raster import any_format, gdal, image, npy, tiff, window
 from sar_data.raster.file_parts import FileParts
 from sar_data.sources.tree import Folder
-from tests.contract.pipelines import Listening
+from sar_data.testing.pipelines import Listening
 from tests.raster.test_tiff import UTM, by_gdal
 
 TEXT = "edited " * 900

@@ -27,6 +27,7 @@ def layout(
     frames: int = 1,
     masks: tuple[str, ...] = (),
 ) -> Layout:
+    """Return what a container must know of some samples; `shape` None gives each image a size of its own."""
     integer = dtype == "int16"
     return Layout(
         title="a miniature",
@@ -59,12 +60,14 @@ def image(plan: Layout, seed: int) -> Image:
 
 
 def mask(plan: Layout, seed: int) -> Image | None:
+    """Return a random uint8 [y, x] mask, None where the layout has none."""
     if not plan.mask:
         return None
     return np.random.default_rng(seed).choice(np.array([0, 1, 2, 255], np.uint8), size(plan, seed))
 
 
 def record(key: str, shape: tuple[int, int] | None = None) -> Record:
+    """Return a record with a value in every field that containers carry."""
     return Record(
         key=key,
         files=(SourceFile(f"{key}.tif", 1),),

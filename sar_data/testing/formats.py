@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sar_data import formats
 from sar_data.errors import BuildError
 from sar_data.formats.container import Entry, Format, Layout, Place
-from tests.mini.slots import entries, layout, store
+from sar_data.testing.slots import entries, layout, store
 
 DTYPES = ("float32", "float16", "int16")
 
