@@ -1,7 +1,9 @@
 """A container of one's own: an .npy a shard for the images and one for the masks, which numpy maps.
 
-This file and one line, `FORMATS["npy"] = …`, are all of it. Run it with a folder of raw files of EuroSAT-SAR, as
-`sar-data synth eurosat-sar --out raw --count 40` makes a miniature of one: `python examples/own_format.py raw builds`.
+This file and one line, `FORMATS["npy"] = …`, are all of it. A package names its formats by an entry point of the group
+`sar_data.formats` instead, and then other processes know them, too; here one process does all.
+
+`python examples/own_format.py RAW BUILDS`
 """
 
 from __future__ import annotations
@@ -99,8 +101,8 @@ def empty(layout: Layout, what: What) -> Image:
 def main(source: Path, out: Path) -> None:
     """Build in the container, verify the build, stream it, map a shard of it, and convert it."""
     FORMATS["npy"] = __name__
-    build = sar_data.build("eurosat-sar", source=source, out=out, format="npy", workers=1)
-    print(f"{build.path.name}: {len(sar_data.verify(build.path, full=True))} problems")
+    build = sar_data.build("eurosat-sar", source=source, out=out, split="stratified", format="npy", workers=1)
+    print(f"{build.path.name}: {len(sar_data.verify(build.path, full=True, workers=1))} problems")
     batch = next(iter(sar_data.Stream(build.path, split="train", batch_size=4)))
     print("a batch of", batch["image"].shape)
     shard = np.load(build.path / "train/000000.image.npy", mmap_mode="r")
