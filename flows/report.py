@@ -11,6 +11,7 @@ from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.split.cost import split_cost
+from sar_data.text import markdown
 
 CONFIG = "config.json"  # of a run: what was asked
 FIGURES = ("mean", "std", "min", "max")
@@ -38,8 +39,8 @@ def page(build: Build) -> str:
         "unused": _counts(manifest.unused),
         "quarantined": str(len(manifest.quarantine)),
         "split policy": _policy(manifest.split_policy),
-        "price of the split": split_cost(manifest.splits, manifest.unused).sentence() or "none",
-        "leakage": ", ".join(f"{name} {figure.value}" for name, figure in manifest.leakage.items()),
+        "price of the split": markdown(split_cost(manifest.splits, manifest.unused).sentence()) or "none",
+        "leakage": ", ".join(f"{markdown(name)} {figure.value}" for name, figure in manifest.leakage.items()),
     }
     return _page(manifest.title, _place(build), facts)
 
@@ -112,12 +113,12 @@ def run_page(run: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -
 
 def _page(title: str, place: str, facts: Mapping[str, str]) -> str:
     rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
-    return f"# {title}\n\n{place}\n\n| | |\n|---|---|\n{rows}"
+    return f"# {markdown(title)}\n\n{place}\n\n| | |\n|---|---|\n{rows}"
 
 
 def _place(build: Build) -> str:
     manifest = build.manifest
-    return f"{manifest.dataset} {manifest.version}, {manifest.format}\n\n`{build.path}`"
+    return f"{markdown(f'{manifest.dataset} {manifest.version}')}, {manifest.format}\n\n`{build.path}`"
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:
@@ -130,14 +131,15 @@ def _parent(manifest: Manifest) -> dict[str, str]:
         return {}
     return {
         "baked": ", ".join(step.step for step in manifest.applied) or "nothing",
-        "parent": f"`{parent.path}`, content digest `{parent.content_digest}`, recipe digest `{parent.recipe_digest}`",
+        "parent": f"{markdown(parent.path)}, content digest `{parent.content_digest}`, "
+        f"recipe digest `{parent.recipe_digest}`",
     }
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+    return ", ".join(f"{markdown(name)} {count}" for name, count in counts.items()) or "none"
 
 
 def _policy(policy: SplitPolicyDocument) -> str:
     parameters = [f"{name}={value}" for name, value in policy.parameters.items()]
-    return ", ".join([policy.policy, f"seed {policy.seed}", *parameters]).replace("|", "\\|")
+    return markdown(", ".join([policy.policy, f"seed {policy.seed}", *parameters]))

@@ -109,7 +109,7 @@ def _parted(path: Path, kind: Kind) -> tuple[Path, str]:
     """Return the folder to search, and the word that is sought in it."""
     if len(path.parts) > 1:
         for folder in path.parents:
-            if folder.is_dir() and folder != Path():
+            if os.path.isdir(folder) and folder != Path():
                 return folder, path.relative_to(folder).as_posix()
     return home(kind), path.as_posix()
 
@@ -118,7 +118,7 @@ def _below(root: Path) -> Iterator[Path]:
     """Yield the folders below one that are a build, a run, or a builder's, sealed or not."""
     looked_at = 0
     level = [root]
-    for _ in range(DEEPEST):
+    for _ in range(DEEPEST):  # os.path.isfile, since Path.is_file raises where a folder is closed to us
         inner: list[Path] = []
         for folder in level:
             try:
@@ -129,7 +129,7 @@ def _below(root: Path) -> Iterator[Path]:
                 looked_at += 1
                 if looked_at > MOST_LOOKED_AT:
                     return
-                if path.name.endswith(BUILDING) or any((path / mark).is_file() for mark in MARKS.values()):
+                if path.name.endswith(BUILDING) or any(os.path.isfile(path / mark) for mark in MARKS.values()):
                     yield path
                 elif not path.name.startswith("."):
                     inner.append(path)
@@ -138,15 +138,15 @@ def _below(root: Path) -> Iterator[Path]:
 
 def _is(path: Path, kind: Kind) -> bool:
     """Say whether a folder is a build, or a run, that may be meant by a word."""
-    if path.name.startswith(".") or ASIDE in path.name or not (path / MARKS[kind]).is_file():
+    if path.name.startswith(".") or ASIDE in path.name or not os.path.isfile(path / MARKS[kind]):
         return False
     return kind == "build" or _about(path) is not None
 
 
 def _entry(path: Path) -> Entry | None:
     """Return what stands at a path, None where it is none of ours after all."""
-    mark = next((path / name for name in (NAME, METRICS, CONFIG) if (path / name).is_file()), path)
-    date = datetime.fromtimestamp(mark.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    mark = next((path / name for name in (NAME, METRICS, CONFIG) if os.path.isfile(path / name)), path)
+    date = _date(mark.stat().st_mtime)
     size = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
     if path.name.endswith(BUILDING):
         with _locked(path) as free:
@@ -172,6 +172,12 @@ def _entry(path: Path) -> Entry | None:
         what=manifest.split_policy.policy,
         samples=sum(split.count for split in manifest.splits.values()),
     )
+
+
+def _date(seconds: float) -> str:
+    """Return a time of a file as text: file systems hold times beyond those of a calendar."""
+    least, most = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1, 9999))
+    return datetime.fromtimestamp(min(max(seconds, least), most), UTC).isoformat(timespec="seconds")
 
 
 def _about(run: Path) -> tuple[str, str, str] | None:

@@ -20,7 +20,7 @@ from sar_data.split.policy import SPLITS
 from sar_data.text import tex
 
 TOOL = "sar-data"
-CITED = re.compile(r"\[@([^\]]+)\]")  # a key of the bibliography in a paragraph
+CITED = re.compile(r"\[@([A-Za-z0-9.:-]+)\]")  # a key of the bibliography in a paragraph, as `_key` makes it
 SETTINGS = ("optimiser", "lr", "weight_decay", "batch_size", "accumulate", "epochs", "augment", "loss", "amp")
 """Options that a paper tells of a run, beside model, weights, seed and normalization, in this order."""
 CHOSEN = {
@@ -162,7 +162,7 @@ def _entries(manifest: Manifest) -> Iterator[str]:
     citation = manifest.citation
     if found := re.match(r"(?P<author>[^,]+?) et al\. (?P<year>\d{4}), ", citation):
         fields = {"author": f"{found['author']} and others", **fields, "year": found["year"]}
-    if found := re.search(r"\bdoi:(10\.\S+?/\S+)", citation):
+    if found := re.search(r"\bdoi:(10\.[\d.]+/[\w.;()/:+-]+)", citation):
         fields["doi"] = found[1]
     if found := re.search(r"\barXiv:(\d{4}\.\d{4,5})", citation):
         fields |= {"eprint": found[1], "archiveprefix": "arXiv"}

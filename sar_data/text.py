@@ -1,11 +1,12 @@
 """Decode text by one rule for every list, table and annotation: annotators use many encodings and declare none.
 
-And text as LaTeX sets it.
+And text as LaTeX and Markdown show it.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Any
 
 from sar_data.system import strict_json
@@ -19,7 +20,8 @@ MARKS = {
 }
 HEAD_BYTES = 64  # bytes
 SPECIAL = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{sign: f"\\{sign}" for sign in "&%$#_"},
+    **{"{": r"\textbraceleft{}", "}": r"\textbraceright{}"},  # BibTeX counts braces, those behind \ too
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "–": "--", "σ": r"$\sigma$", "†": r"\dag{}", "≤": r"$\leq$"},
 }
@@ -55,6 +57,11 @@ def parse_json(data: bytes) -> Any:
         return strict_json.loads(data)
     except UnicodeDecodeError:
         return strict_json.loads(decode(data).encode())
+
+
+def markdown(text: str) -> str:
+    """Return a text as Markdown shows it, on one line: no picture, link, tag, code or cell of a table begins in it."""
+    return re.sub(r"([\\`<\[\]|])", r"\\\1", " ".join(text.split()))
 
 
 def tex(text: str) -> str:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from click.testing import CliRunner, Result
 import sar_data
 from sar_data.cli import main
 from sar_data.errors import UsageError
-from sar_data.inventory import find, remove
+from sar_data.inventory import _date, find, remove
 from sar_data.sealed.opened import Build
+from tests.mini.strangers import NOBODY
 
 
 @pytest.fixture
@@ -118,3 +120,33 @@ def test_the_folder_of_a_stopped_builder_is_removed_after_asking_and_no_other(he
     assert not left.exists()
     assert len(sar_data.builds()) == before - 1
     assert "nothing to clean" in cli("builds", "--clean").stderr
+
+
+def test_a_folder_that_is_closed_to_us_hides_no_other_build(sealed: dict[str, Build]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(sealed["zarr"].path, Path(name) / "invented" / "1" / "zarr-12345678")
+        (Path(name) / "of-another").mkdir(mode=0o000)
+        Path(name).chmod(0o755)
+        user = os.geteuid()
+        try:
+            if user == 0:  # to whom nothing is closed
+                os.seteuid(NOBODY)
+            (entry,) = sar_data.builds(name)
+            found = find(Path(name) / "latest")
+        finally:
+            os.seteuid(user)
+    assert found == entry.path
+    assert entry.path.name == "zarr-12345678"
+
+
+@pytest.mark.parametrize(("seconds", "date"), [(1e12, "9999"), (-1e12, "0001"), (0.0, "1970"), (2.5e11, "9892")])
+def test_a_time_that_no_calendar_has_is_the_first_or_the_last(seconds: float, date: str) -> None:
+    assert _date(seconds)[:4] == date
+
+
+@pytest.mark.parametrize("command", ["report", "cite", "verify", "builds", "stats", "leakage"])
+def test_a_path_that_the_system_refuses_is_answered_in_a_sentence(command: str) -> None:
+    result = cli(command, "x" * 5000)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    assert "cannot be looked at: File name too long" in " ".join(result.output.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sar_data.cli import main
 from sar_data.errors import UsageError
 from sar_data.methods import Citation, cite
 from sar_data.sealed.opened import Build
+from tests.mini.resealed import edit
 
 
 def test_the_methods_of_a_build_say_data_split_leakage_statistics_and_digest(sealed: dict[str, Build]) -> None:
@@ -45,8 +47,20 @@ def test_every_key_of_the_paragraph_has_its_entry(sealed: dict[str, Build]) -> N
 
 def test_latex_takes_no_sign_of_a_stranger_for_its_own() -> None:
     found = Citation("100 % of a_b & \\input{x} \x1b~ 8 × 8 [@key]", "")
-    assert found.latex == (r"100 \% of a\_b \& \textbackslash{}input\{x\} \textasciitilde{} 8 $\times$ 8 \cite{key}")
+    command = r"\textbackslash{}input\textbraceleft{}x\textbraceright{}"
+    assert found.latex == rf"100 \% of a\_b \& {command} \textasciitilde{{}} 8 $\times$ 8 \cite{{key}}"
     assert found.plain.endswith("[key]")
+
+
+def test_no_text_of_a_build_is_a_command_of_latex_or_ends_a_field(sealed: dict[str, Build], tmp_path: Path) -> None:
+    path = Path(shutil.copytree(sealed["zarr"].path, tmp_path / "build"))
+    evil = r"\input{/etc/passwd}"
+    edit(path, lambda document: document.update(title=f"[@a}}{evil}] }}}}", citation=f"B, doi:10.1/c}}{evil}"))
+    found = cite(path)
+    assert "\\input" not in found.latex + found.bibtex
+    assert "  doi     = {10.1/c},\n" in found.bibtex
+    depths = [line.count("{") - line.count("}") for line in found.bibtex.splitlines() if " = {" in line]
+    assert depths == [0] * 6, found.bibtex
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pydantic
 
 import sar_data
 from sar_data import formats
@@ -32,6 +33,7 @@ from sar_data.runners import Runner
 from sar_data.sealed.documents import Applied, Parent, Storage
 from sar_data.sealed.index import SCAN, has_objects
 from sar_data.sealed.manifest import Decisions, Identity, Manifest, recipe_digest
+from sar_data.sealed.names import first_flaw
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import place_column
 from sar_data.sealed.records import to_records, to_table
@@ -207,7 +209,10 @@ def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
         altered["storage"] = Storage(dtype="int16", scale=SCALE, missing=MISSING)
     elif changes.dtype or changes.resize or changes.normalize or changes.unit or changes.speckle:
         altered["storage"] = Storage(dtype=changes.dtype or "float32")
-    return identity.model_copy(update=altered)
+    try:
+        return Identity.model_validate(identity.model_dump() | altered)
+    except pydantic.ValidationError as error:  # of a size of pixels that no build has, say
+        raise UsageError(f"expected a build that can be sealed, found {first_flaw(error)}") from error
 
 
 def _scanned(index: pa.Table, manifest: Manifest, changes: ConvertRequest) -> pa.Table:

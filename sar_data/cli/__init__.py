@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -17,6 +18,7 @@ from sar_data.cli.words import spelled
 from sar_data.errors import SarDataError, UsageError, unknown
 
 USAGE, FAILURE = 2, 1  # exit codes
+LONGEST = 200  # characters of a path in an error that the system raised
 
 
 class Program(Tree):
@@ -66,6 +68,9 @@ def _report(error: BaseException, note: Note) -> int | None:
     if isinstance(error, SarDataError):
         _say(str(error))
         return USAGE if isinstance(error, UsageError) else FAILURE
+    if isinstance(error, OSError) and error.filename is not None:  # of a path that this machine does not open
+        _say(f"{os.fsdecode(error.filename)[:LONGEST]}: cannot be looked at: {error.strerror}")
+        return FAILURE
     return None
 
 

@@ -25,6 +25,7 @@ INNER = 16  # samples of an inner chunk
 EMPTY = (1 << 64) - 1
 ENTRY = struct.Struct("<QQ")
 CHECKSUM = 4
+FREE, BYTES_A_BYTE = 1 << 30, 256  # that a chunk may decode to: pixels shrink to a half, only empty images to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Shards:
         try:
             offset, length = self._entry(path, file, number)
             data = os.pread(file, length, offset)
-            self._check_frame(path, number, data)
+            self._check_frame(path, number, data, length)
             found = np.empty(INNER * self.sample, np.uint8)  # given, so that a frame cannot decode to more
             decompress(data, found)
         except (OSError, ValueError, RuntimeError) as error:
@@ -59,7 +60,7 @@ class Shards:
             for number in range(self.slots // INNER):
                 offset, length = self._entry(path, file, number, empty=True)
                 if length:
-                    self._check_frame(path, number, os.pread(file, min(length, 32), offset))
+                    self._check_frame(path, number, os.pread(file, min(length, 32), offset), length)
         except OSError as error:
             raise BuildError(f"{path}: cannot read: {error.strerror}") from error
         finally:
@@ -80,7 +81,13 @@ class Shards:
             raise BuildError(f"{path}: inner chunk {number}: expected its end up to {end}, found {offset + length}")
         return offset, length
 
-    def _check_frame(self, path: Path, number: int, data: bytes) -> None:
+    def _check_frame(self, path: Path, number: int, data: bytes, length: int) -> None:
+        """Raise BuildError where a frame of so many bytes, which begins with `data`, is not one of our samples."""
+        if INNER * self.sample > (most := FREE + BYTES_A_BYTE * length):
+            raise BuildError(
+                f"{path}: inner chunk {number}: expected at most {most} bytes in {length} compressed ones, found "
+                f"{INNER * self.sample}"
+            )
         try:
             found = zstandard.frame_content_size(data)
         except zstandard.ZstdError as error:

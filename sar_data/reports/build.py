@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pydantic
 
 from sar_data.errors import UsageError
 from sar_data.reports import chosen, facts, leaks, radiometry, shift, splits
@@ -18,13 +18,15 @@ from sar_data.reports.pictures import legend, pictures
 from sar_data.reports.rows import Rows, read
 from sar_data.reports.words import Language, Words, language_of
 from sar_data.sealed.leakage import UNSEEN
+from sar_data.sealed.names import first_flaw
 from sar_data.sealed.opened import Build
 from sar_data.split.policy import SPLITS
-from sar_data.system import durable
+from sar_data.system import durable, strict_json
 from sar_data.system.regular import read_regular
 
 ENDING, MEASURED = ".report.html", ".bench.json"
 MOST_LINES = 50  # of quarantined records
+Rate = Annotated[float, pydantic.Field(gt=0, le=1e12)]
 
 
 def report(build: Build, out: Path | None = None, language: str = "en") -> Path:
@@ -114,14 +116,23 @@ def _of(rows: Rows, keys: list[str]) -> pa.Table:
     return rows.index.filter(wanted)
 
 
+class _Measured(pydantic.BaseModel):
+    """What is shown of a measurement: samples a second, ours and those of a memory map, and the first batch."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+    rate: Rate
+    reference: Rate
+    first_batch_s: Annotated[float, pydantic.Field(ge=0, le=1e9)]
+
+
 def throughput(folder: Path) -> dict[str, Any] | None:
     """Return what `sar-data bench` measured, where its JSON was kept beside the build."""
     path = folder.absolute().with_name(folder.absolute().name + MEASURED)
     if not path.exists():
         return None
-    names = ("rate", "reference", "first_batch_s", "sample_bytes")
     try:
-        found = json.loads(read_regular(path))
-        return {name: float(found[name]) for name in names}
-    except (ValueError, TypeError, LookupError) as error:
-        raise UsageError(f"{path}: expected what `bench` prints as JSON, found another document: {error}") from error
+        return _Measured.model_validate(strict_json.loads(read_regular(path))).model_dump()
+    except ValueError as error:  # pydantic's among them
+        why = first_flaw(error) if isinstance(error, pydantic.ValidationError) else error
+        raise UsageError(f"{path}: expected what `bench` prints as JSON, found another document: {why}") from error

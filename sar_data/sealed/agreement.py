@@ -25,6 +25,9 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     if manifest.splits.keys() != set(SPLITS):
         yield f"splits: expected {', '.join(SPLITS)}, found {', '.join(manifest.splits) or 'none'}"
         return
+    filled = [split for split in manifest.splits.values() if split.count]
+    if len({frozenset(split.class_shares) for split in filled}) > 1:
+        yield "splits: expected shares of the same classes in each, found others"
     yield from _statistics(manifest)
     yield from _normalization(manifest)
 

@@ -28,6 +28,7 @@ Unit = Annotated[str, AfterValidator(_unit), Field(json_schema_extra={"enum": li
 # Of float32 pixels: none is larger, and squares and differences of these are finite.
 Figure = Annotated[float, Field(ge=-3.4028235e38, le=3.4028235e38)]
 Scale = Annotated[float, Field(ge=1e-30, le=1e30)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Document(pydantic.BaseModel):
@@ -86,7 +87,7 @@ class PlannedSplit(Document):
 
     count: Count
     shard_length: Slots
-    class_shares: dict[Label, float]
+    class_shares: dict[Label, Share]
 
 
 class SplitDocument(PlannedSplit):
@@ -213,7 +214,7 @@ class SplitPolicyDocument(Document):
 class LeakageFigure(Document):
     """A share of `of` samples, null where it is not known; `reason` says why, or what was not looked at."""
 
-    value: float | None
+    value: Share | None
     of: Count
     reason: str = ""
 

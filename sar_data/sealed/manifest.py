@@ -37,6 +37,7 @@ from sar_data.sealed.documents import (
     TaskDocument,
 )
 from sar_data.sealed.names import Container, Count, Frames, Name, Optional, Sha256, Side, Split, first_flaw
+from sar_data.spec import Evidence
 from sar_data.system import strict_json
 from sar_data.system.regular import read_regular
 
@@ -62,7 +63,7 @@ class Identity(Document):
     title: str
     licence: str
     citation: str
-    evidence: str
+    evidence: Evidence
     bands: Annotated[list[BandDocument], pydantic.Field(min_length=1, max_length=1 << 10)]
     shape: tuple[Side, Side] | None
     frames: Frames = 1
@@ -147,9 +148,12 @@ class Manifest(Identity, Decisions, Outcome):
 
     @classmethod
     def seal(cls, identity: Identity, decisions: Decisions, outcome: Outcome, sums: str) -> Manifest:
-        """Return the sum of the parts with its own digest."""
+        """Return the sum of the parts with its own digest; raise BuildError where it could not be opened again."""
         parts = {name: value for part in (identity, decisions, outcome) for name, value in part}
-        manifest = cls(**parts, sums=sums)
+        try:
+            manifest = cls(**parts, sums=sums)
+        except pydantic.ValidationError as error:
+            raise BuildError(f"{NAME}: cannot be sealed: {first_flaw(error)}") from error
         return manifest.model_copy(update={DIGEST: document_digest(manifest.model_dump(mode="json"))})
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -236,6 +237,8 @@ def over_seeds(runs: Sequence[Run], split: str = "test") -> str:
 
 def _mean(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
+    if not all(map(math.isfinite, known)):
+        return "nan"
     if len(known) < 2:
         return f"{known[0]:.3f}" if known else "–"
     return f"{statistics.mean(known):.3f} ± {statistics.stdev(known):.3f}"

@@ -18,6 +18,7 @@ from sar_data.system.regular import read_regular
 
 CONFIG, METRICS, LOG = "config.json", "metrics.json", "log.jsonl"
 DEEPEST = 64  # objects and lists inside of each other
+Figure = Annotated[float, pydantic.Field(ge=0, le=1e6)]
 
 
 class _Document(pydantic.BaseModel):
@@ -88,8 +89,15 @@ class _Intervals(_Document):
     method: str | None = None
 
 
+class _Calibration(_Document):
+    ece: Figure | None = None
+    brier: Figure | None = None
+
+
 class _Figures(_Document):
-    intervals: _Intervals | None = None
+    count: int
+    intervals: _Intervals = _Intervals()
+    calibration: _Calibration = _Calibration()
     fgmae_batched: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 

@@ -187,6 +187,9 @@ def _check_columns(table: pa.Table, classes: int) -> None:
     """Raise ValueError for columns that no run leaves: two of a name, values that are null, rows of other lengths."""
     if len(set(table.column_names)) < len(table.column_names):
         raise ValueError(f"expected every column once, found {', '.join(table.column_names)}")
+    for name in ("key", "group", "place"):
+        if name in table.column_names and table[name].type not in (pa.string(), pa.null()):
+            raise ValueError(f"{name}: expected text in each row, found {str(table[name].type)[:80]}")
     lengths = {"key": 0, "split": 0, "target": classes, "scores": classes, "pixels": classes**2}
     for name, length in (lengths | {"confidence": 3 * BINS + 1}).items():
         column = table[name] if name in table.column_names else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sar_data.spec import Pipeline
 from tests.builder.test_bake import resampled
 from tests.mini.builds import CONTAINERS, contents, make, snapshot, visible
 from tests.mini.readers import flat, lmdb_items, read_build, read_xarray
+from tests.mini.resealed import edit
 from tests.mini.sources import copied, patches, rewrite
 
 
@@ -276,6 +278,16 @@ def test_changes_that_cannot_be_are_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=message):
         changed(sealed["zarr"], tmp_path, **changes)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_child_that_could_not_be_opened_is_refused_before_anything_is_written(
+    sealed: dict[str, Build], tmp_path: Path
+) -> None:
+    parent = Path(shutil.copytree(sealed["zarr"].path, tmp_path / "in" / "1" / "zarr-12345678"))
+    edit(parent, lambda document: document.update(pixel_size_m=9e8))
+    with pytest.raises(UsageError, match=r"can be sealed, found pixel_size_m: .* less than or equal to 1000000000"):
+        changed(Build.open(parent), tmp_path / "out", resize=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_band_without_spread_cannot_be_normalized(bigearthnet: Pipeline, small_source: Path, tmp_path: Path) -> None:

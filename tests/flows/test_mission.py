@@ -13,6 +13,7 @@ from sar_data.errors import BuildError, UsageError
 from sar_data.runners import Crew
 from sar_data.sealed.opened import Build
 from tests.kill.evidence import stamps
+from tests.mini.resealed import edit
 
 TINY = {"model": "test_vit", "image_size": 32, "batch_size": 8, "epochs": 1, "threads": 1, "device": "cpu"}
 
@@ -86,6 +87,20 @@ def test_a_mission_shows_what_came_out(tmp_path: Path) -> None:
     page = report.run_page(tmp_path, config, metrics)
     for fact in ("`/builds/zarr-1`", "`c0ffee`", "| val oa | 0.5000 (0.2500 to 0.7500) |", "| test f1 | 0.9000 |"):
         assert fact in page
+
+
+def test_a_page_takes_no_text_of_a_build_for_markup(sealed: dict[str, Build], tmp_path: Path) -> None:
+    from flows import report
+
+    path = Path(shutil.copytree(sealed["zarr"].path, tmp_path / "build"))
+    evil = "<b>![p](https://evil.example/p.png)`x`\n# y | z"
+    edit(path, lambda document: document.update(title=evil, unused={evil: 1}))
+    edit(path, lambda document: document["split_policy"].update(policy=evil))
+    page = report.page(Build.open(path))
+    shown = r"\<b>!\[p\](https://evil.example/p.png)\`x\` # y \| z"
+    assert page.startswith(f"# {shown}\n")
+    assert f"| unused | {shown} 1 |" in page
+    assert f"| split policy | {shown}, seed 0" in page
 
 
 def test_what_is_damaged_is_not_trained_on(server: str, sealed: dict[str, Build], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import zstandard
 from numcodecs.zstd import compress
 
 from sar_data.errors import BuildError
-from sar_data.formats.zarr_shards import EMPTY, INNER, Shards
+from sar_data.formats.zarr_shards import BYTES_A_BYTE, EMPTY, FREE, INNER, Shards
 
 SHARDS = Shards(slots=2 * INNER, sample=60)
 DATA = np.random.default_rng(0).bytes(INNER * 60)
@@ -54,6 +54,15 @@ def test_a_chunk_that_would_decode_to_anything_else_is_refused(tmp_path: Path, c
     path = shard(tmp_path / "0", compress(DATA, 3), chunk)
     with pytest.raises(BuildError, match=f"{path}: inner chunk 1"):
         SHARDS.decoded(path, 1)
+
+
+def test_a_few_bytes_do_not_ask_for_gigabytes(tmp_path: Path) -> None:
+    sample = (FREE + BYTES_A_BYTE * 1000) // INNER  # of nothing but zeros, which take some 50 bytes a megabyte
+    frame = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", INNER * sample) + bytes(900)
+    path, shards = shard(tmp_path / "0", frame, frame), Shards(slots=2 * INNER, sample=sample)
+    for use in (shards.check, lambda file: shards.decoded(file, 0)):
+        with pytest.raises(BuildError, match=rf"inner chunk 0: expected at most \d+ bytes in {len(frame)} compressed"):
+            use(path)
 
 
 @pytest.mark.parametrize(

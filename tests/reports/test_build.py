@@ -168,9 +168,11 @@ def test_a_measured_throughput_is_shown(sealed: dict[str, Build], tmp_path: Path
     result = CliRunner().invoke(main, ["report", str(path)])
     assert result.exit_code == 0, result.output
     assert "12,346 samples/s, 1.23 of a memory map" in Document(Path(result.output.strip())).text
-    (tmp_path / "build.bench.json").write_text("[]")
-    with pytest.raises(UsageError, match="expected what `bench` prints as JSON"):
-        sar_data.report(path)
+    wrong = ({"reference": 0.0}, {"rate": 10**400}, {"rate": float("nan")}, {"first_batch_s": "x"})
+    for text in ("[]", "[" * 100_000, *(json.dumps(measured | one) for one in wrong)):
+        (tmp_path / "build.bench.json").write_text(text)
+        with pytest.raises(UsageError, match="expected what `bench` prints as JSON"):
+            sar_data.report(path)
 
 
 KINDS: list[tuple[dict[str, Any], int]] = [

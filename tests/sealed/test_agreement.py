@@ -76,7 +76,12 @@ CHANGES: list[tuple[Change, str]] = [
     (lambda d: d["splits"].pop("test"), "splits: expected train, val, test, found train, val"),
     *((applied("normalize", **parameters), "expected method of normalize") for parameters in ({}, {"method": [1]})),
     (applied("crop", size=5), "expected size of crop"),
+    # Shares that are none, or of classes that another split does not have.
+    *((train(class_shares=dict.fromkeys(invented.CLASSES, share)), "class_shares.water") for share in (-1.0, 1.5)),
+    (lambda d: d["splits"]["train"]["class_shares"].pop("town"), "splits: expected shares of the same classes"),
+    *((lambda d, x=x: d["leakage"]["touching"].update(value=x), "leakage.touching.value") for x in (-0.1, 2.0)),
     # Words that nothing knows.
+    (lambda d: d.update(evidence="hearsay"), "evidence"),
     (band(unit="foo"), "bands.0.unit: expected dB"),
     (lambda d: d["tasks"][0].update(kind="foo"), "tasks.0.kind"),
     (lambda d: d["tasks"].append(d["tasks"][0]), "tasks: expected a name for each"),

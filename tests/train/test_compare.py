@@ -242,6 +242,9 @@ STRANGE: dict[str, tuple[str, Any]] = {
     "departures": ("metrics", {"departures": [1.5]}),
     "intervals": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": 7}}),
     "method": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": {"method": ["x"]}}}),
+    "no intervals": ("metrics", {"test": {"count": 1, "oa": 0.5, "intervals": None}}),
+    "count": ("metrics", {"test": {"count": [1], "oa": 0.5}}),
+    "calibration": ("metrics", {"test": {"count": 1, "calibration": {"ece": 10**400}}}),
     "fgmae_batched": ("metrics", {"test": {"count": 1, "oa": 0.5, "fgmae_batched": 2}}),
 }
 
@@ -251,8 +254,21 @@ def test_an_edited_document_is_named_with_its_field(tmp_path: Path, field: str) 
     name, changed = STRANGE[field]
     path = run(tmp_path / "a") / f"{name}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
-    with pytest.raises(RunError, match=rf"{name}\.json: expected the document of a run, found another one: .*{field}"):
+    with pytest.raises(
+        RunError, match=rf"{name}\.json: expected the document of a run, found another one: .*{field.split()[-1]}"
+    ):
         compare.opened([tmp_path / "a"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_the_mean_of_a_figure_that_is_no_number_is_none(tmp_path: Path, value: float) -> None:
+    runs = [run(tmp_path / "a"), run(tmp_path / "b", seed=1)]
+    document = json.loads((runs[0] / "metrics.json").read_text())
+    document["test"]["oa"] = value
+    (runs[0] / "metrics.json").write_text(json.dumps(document))
+    (row,) = rows(compare.over_seeds(compare.opened(runs)))
+    assert row["test OA"] == "nan"
+    assert "±" in row["test AA"]
 
 
 def test_predictions_that_no_run_leaves_are_refused(tmp_path: Path) -> None:
@@ -262,6 +278,8 @@ def test_predictions_that_no_run_leaves_are_refused(tmp_path: Path) -> None:
         "every column once": table.append_column("key", table["key"]),
         "target: expected classes below 2": table.set_column(1, "target", pa.array([2] * len(table))),
         "scores: expected 2 numbers": table.set_column(2, "scores", pa.array([[0.5]] * len(table))),
+        "key: expected text": table.set_column(0, "key", pa.array(range(len(table)))),
+        "key: expected text in each row, found dict": table.set_column(0, "key", table["key"].dictionary_encode()),
         "key: expected a value in each row": table.set_column(0, "key", pa.nulls(len(table), pa.string())),
     }
     assert table.column_names[:3] == ["key", "target", "scores"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ def test_a_card_has_data_split_leakage_figures_and_licence(finished: Finished, t
         "## What it is not for",
     ):
         assert part in card, (part, card)
+
+
+def test_a_card_takes_no_text_of_a_stranger_for_markup(finished: Finished, tmp_path: Path) -> None:
+    run = finished.copied(tmp_path / "run")
+    config = read(run / CONFIG)
+    evil = "x]\n---\n# <script>![p](https://evil.example/p.png)`|"
+    config["build"] |= {"path": str(tmp_path / "gone"), "title": evil, "licence": evil, "citation": evil}
+    config["build"]["dataset"] = evil
+    write(run / CONFIG, config)
+    sar_data.train.export(run, to="torchscript", out=tmp_path / "file")
+    card = (tmp_path / "file" / "README.md").read_text()
+    assert card.splitlines()[2:5] == [f"datasets: {json.dumps([evil])}", "---", card.splitlines()[4]]
+    _, _, page = card.partition("\n---\n")
+    assert not re.search(r"(?<!\\)(<script|!\[p\])|\n---|\n# <", page), page
+    assert r"x\] --- # \<script>!\[p\](https://evil.example/p.png)\`\|" in page
 
 
 def test_without_its_build_a_run_is_checked_on_noise(finished: Finished, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -19,7 +20,7 @@ import sar_data
 import sar_data.train
 from sar_data import catalog
 from sar_data.cli import main
-from sar_data.errors import RunError, UsageError
+from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.record import IGNORE
 from sar_data.sealed.opened import Build
 from sar_data.stream.collection import open_collection
@@ -28,7 +29,7 @@ from sar_data.train import compare, predictions
 from sar_data.train.detect.truth import Truth
 from sar_data.train.inference import agreement, leakage
 from sar_data.train.inference.finished import opened
-from sar_data.train.inference.neighbours import nearest
+from sar_data.train.inference.neighbours import draw, nearest
 from sar_data.train.matching import Matching
 from sar_data.train.pictures import masks
 from sar_data.train.run.training import run
@@ -489,6 +490,27 @@ def test_a_segmenters_features_are_the_means_of_its_coarsest_map(segmented: Path
     keys, vectors, made = features(out)
     assert (made["pooling"], len(keys)) == ("levels", 3)
     assert vectors.std(axis=0).max() > 0
+
+
+def test_features_that_no_run_wrote_are_refused_in_a_sentence(finished: Finished, classes: str, tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    names, vectors = {"key": ["a", "b"], "split": ["train"] * 2}, pa.array([[1.0], [2.0]])
+    for wrong in (
+        names,
+        names | {"features": ["x", "y"]},
+        names | {"features": pa.array([[1.0], [1.0, 2.0]])},
+        names | {"features": vectors.cast(pa.list_(pa.float64(), 1)), "key": [1, 2]},
+        names | {"features": pa.array([[1.0], None], pa.list_(pa.float32(), 1))},
+        {name: pa.array([], kind) for name, kind in {"key": pa.string(), "split": pa.string()}.items()}
+        | {"features": pa.array([], pa.list_(pa.float32(), 4))},
+    ):
+        pq.write_table(pa.table(wrong), path)
+        with pytest.raises(BuildError, match=rf"{path}: "):
+            draw(path, "a", classes, Finetune(**TINY), ("VV",))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="expected no file or one of features"):
+        sar_data.train.embed(finished.out, classes, out=path, device="cpu")
 
 
 def test_the_nearest_have_the_highest_cosine() -> None:

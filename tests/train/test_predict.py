@@ -30,14 +30,14 @@ from werkzeug.serving import make_server
 import sar_data.train
 from sar_data import catalog
 from sar_data.cli import main
-from sar_data.errors import RunError, SarDataError, SourceError, UsageError
+from sar_data.errors import RunError, SarDataError, SourceError, TargetError, UsageError
 from sar_data.record import IGNORE
 from sar_data.sealed.opened import Build
 from sar_data.stream.collection import open_collection
 from sar_data.train import metrics, predictions
 from sar_data.train.inference import parts, prediction
 from sar_data.train.inference.images import Image
-from sar_data.train.inference.parts import Block, parts_of
+from sar_data.train.inference.parts import FOLDER, Block, Parts, parts_of
 from sar_data.train.metrics import thresholds
 from sar_data.train.metrics.areas import segmentation
 from sar_data.train.pictures import masks
@@ -113,6 +113,14 @@ def test_blocks_of_a_length_have_the_windows_of_the_whole(tile: int, overlap: fl
         for span in found:
             reached = {pixel for place in span.windows for pixel in range(place, place + tile)}
             assert set(range(span.start, span.stop)) <= reached
+
+
+def test_a_link_in_the_place_of_the_parts_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / FOLDER).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TargetError, match=rf"{FOLDER}: expected a folder of our own, found a link"):
+        Parts(tmp_path).keep(0, np.zeros((2, 2), np.uint8))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_logits_of_blocks_are_those_of_the_whole_image() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from sar_data.errors import RunError
+from sar_data.text import markdown
 from sar_data.train import documents
 from sar_data.train.inference.finished import Finished
 from sar_data.train.request import SPLITS
@@ -33,12 +36,14 @@ def text(finished: Finished, described: Mapping[str, Any]) -> str:
 
 
 def _text(finished: Finished, described: Mapping[str, Any]) -> str:
-    build, metrics = finished.config["build"], documents.metrics(finished.path)
+    datasets = json.dumps([one["dataset"] for one in documents.builds(finished.config)])  # which is YAML, too
+    finished = replace(finished, config=_plain(finished.config))
+    build, metrics = finished.config["build"], _plain(documents.metrics(finished.path))
     title = build.get("title", build["dataset"])
     lines = [
         "---",
         "tags: [sar, remote-sensing]",
-        f"datasets: [{', '.join(one['dataset'] for one in documents.builds(finished.config))}]",
+        f"datasets: {datasets}",
         "---",
         f"# {finished.settings.model} on {title}",
         "",
@@ -54,6 +59,15 @@ def _text(finished: Finished, described: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _plain(value: Any) -> Any:
+    """Return a part of a document whose texts are no markup: the run may be a stranger's."""
+    if isinstance(value, Mapping):
+        return {markdown(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [*map(_plain, value)]
+    return markdown(value) if isinstance(value, str) else value
+
+
 def _section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", f"## {title}", *lines]
 
@@ -63,7 +77,7 @@ def _taken(finished: Finished, described: Mapping[str, Any]) -> Iterator[str]:
     units = ", ".join(f"{name} in {unit or 'the units of its build'}" for name, unit in finished.input.units.items())
     yield f"- `images`, float32 [{shape}]: {units}; NaN is no data. Normalization is inside."
     yield f"- Answers: {', '.join(described['output'])}."
-    yield f"- Classes, in this order: {', '.join(finished.input.classes)}."
+    yield f"- Classes, in this order: {', '.join(map(markdown, finished.input.classes))}."
     checked = described["checked"]
     yield f"- Checked on {checked['samples']}: at most {checked['furthest']:.1g} from the run's own answers."
 

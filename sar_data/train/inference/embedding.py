@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sar_data import __version__
-from sar_data.errors import RunError, UsageError
+from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
@@ -29,6 +30,7 @@ from sar_data.stream.normalize import Figures, in_unit, of_channels, units_of
 from sar_data.stream.rows import largest
 from sar_data.stream.storage.files import Files, open_files
 from sar_data.system import durable
+from sar_data.system.regular import open_regular
 from sar_data.torch import loader
 from sar_data.train import weights
 from sar_data.train.augment.preparation import Preparation
@@ -174,11 +176,11 @@ def _there(out: Path, made: dict[str, Any]) -> bool:
     if not out.exists():
         return False
     try:
-        with pq.ParquetFile(out) as file:
+        with os.fdopen(open_regular(out), "rb") as source, pq.ParquetFile(source) as file:
             before = json.loads((file.schema_arrow.metadata or {})[METADATA])
         if not isinstance(before, dict):
             raise ValueError("no object")
-    except (OSError, pa.ArrowException, KeyError, ValueError, RecursionError):
+    except (BuildError, OSError, pa.ArrowException, KeyError, ValueError, RecursionError):
         raise UsageError(f"`out={out}`: expected no file or one of features, found another one") from None
     other = [f"{name} was {before.get(name)}, now {value}" for name, value in made.items() if before.get(name) != value]
     if other:

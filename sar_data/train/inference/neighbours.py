@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from sar_data.errors import UsageError
+from sar_data.sealed.parquet_file import read_columns
 from sar_data.stream.collection import open_collection
 from sar_data.train.pictures import mosaic
 from sar_data.train.pictures.stretch import stretched
@@ -53,10 +54,22 @@ def nearest(vectors: npt.NDArray[Any], row: int, count: int) -> list[tuple[int, 
 
 
 def _read(path: Path) -> tuple[list[str], list[str], npt.NDArray[Any]]:
-    with pq.ParquetFile(path) as file:  # read_table would import pandas
-        table = file.read()
+    """Return keys, splits and features [sample, width]; raise BuildError for a file that `embed` did not write."""
+    table = read_columns(path, ("key", "split", "features"), _checked)
     flat = table["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return table["key"].to_pylist(), table["split"].to_pylist(), flat.reshape(len(table), -1)
+
+
+def _checked(table: pa.Table) -> pa.Table:
+    """Return the table; raise ValueError where a key, a split or a vector is missing or of another type."""
+    kind = table.schema.field("features").type
+    if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type):
+        raise ValueError(f"expected features of one width, found {str(kind)[:80]}")
+    if any(table[name].type != pa.string() for name in ("key", "split")):
+        raise ValueError("expected texts in key and split, found others")
+    if not len(table) or any(column.null_count for column in table.columns):
+        raise ValueError("expected a vector of each key, found none")
+    return table
 
 
 def _image(build: str, split: str, key: str, settings: Settings, channels: tuple[str, ...]) -> npt.NDArray[np.float32]:

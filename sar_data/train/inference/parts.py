@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from sar_data.record import Mask
 from sar_data.system import durable
+from sar_data.system.private import private_folder
 from sar_data.train.inference.images import Image
 from sar_data.train.segment.windows import Span, spans
 
@@ -72,17 +73,17 @@ def _blocks(number: int, image: Image, kind: str, tile: int, overlap: float) -> 
 
 
 class Parts:
-    """The finished parts of a prediction, files of a folder by their number."""
+    """The finished parts of a prediction, files by their number in a folder of our own; TargetError for a link."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
+        private_folder(self.folder)
 
     def has(self, number: int, *, mask: bool) -> bool:
         return self._path(number, mask=mask).is_file()
 
     def keep(self, number: int, answer: Mask | pa.Table) -> None:
         """Write a part's answer: class numbers uint8, or a table. It is there whole or not at all."""
-        self.folder.mkdir(exist_ok=True)
         buffer = io.BytesIO()
         if isinstance(answer, np.ndarray):
             np.save(buffer, answer, allow_pickle=False)
