@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from prefect import Flow, flow
 from prefect.utilities.annotations import quote
 
 from flows import report
+from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.signature import like
-from flows.tasks import carry_out, crew_of, publish
+from flows.tasks import carry_out, publish
 from flows.types import Absolute, Compression, Container, Dataset, Normalization, Positive
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
-from sar_data.errors import UsageError
-from sar_data.runners import Crew, Kind
+from sar_data.runners import Kind
 from sar_data.spec import ComplexAs, Unit
 
 Built = dict[str, Any] | list[dict[str, Any]]
@@ -103,43 +102,9 @@ def build(
         mirror: Address of a folder that has the files, to be asked instead of their publishers.
         accept_licence: Agree to the dataset's licence, where fetching needs that.
     """
+    asked = locals()
     explain()
-    check_absolute(source=source, out=out, lists=lists, work=work, keep=keep)
-    request = BuildRequest(
-        dataset=dataset,
-        variant=variant,
-        declare=declare,
-        source=source,
-        out=out,
-        work=work,
-        lists=lists,
-        format=format,
-        compression=compression,
-        split=split,
-        seed=seed,
-        keep=keep,
-        limit=limit,
-        shard_length=shard_length,
-        rehash=rehash,
-        bad_records=bad_records,
-        speckle=speckle,
-        unit=unit,
-        bad_objects=bad_objects,
-        complete=complete,
-        complex_as=complex_as,
-        suspect_limit=suspect_limit,
-        crop=crop,
-        pad=pad,
-        resize=resize,
-        resample=resample,
-        normalize=normalize,
-        dtype=dtype,
-        drop_parent=drop_parent,
-        fetch=fetch,
-        mirror=mirror,
-        accept_licence=accept_licence,
-    )
-    crew = Crew(runner=runner, workers=workers, dask_address=dask_address)
+    request, crew = request_of(BuildRequest, asked), crew_of(asked)
     built = []
     for result in carry_out(request, crew):
         unseen: Any = quote(result.build)
@@ -148,14 +113,7 @@ def build(
     return built if isinstance(format, list) else built[0]
 
 
-def check(parameters: Mapping[str, Any]) -> None:
-    """Raise UsageError for parameters that `build` would refuse before it opens a file."""
-    check_absolute(**{name: parameters.get(name) for name in ("source", "out", "lists", "work")})
-    asked = {field.name for field in dataclasses.fields(BuildRequest)}
-    BuildRequest(**{name: value for name, value in parameters.items() if name in asked})
-    crew_of(parameters)
-
-
+check = partial(check_request, BuildRequest)
 CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"build-dataset": check}
 build_dataset = flow(name="build-dataset", description="Build any dataset that sar-data knows.", persist_result=False)(
     build
@@ -171,13 +129,6 @@ def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
 
     CHECKS[f"build-{name}"] = lambda parameters: check({"dataset": dataset, **parameters})
     return flow(name=f"build-{name}", description=description, persist_result=False)(of_one)
-
-
-def check_absolute(**paths: Path | None) -> None:
-    """Raise UsageError for a relative path: a worker runs where it likes, and would silently take another folder."""
-    for name, path in paths.items():
-        if path is not None and not path.is_absolute():
-            raise UsageError(f"`{name}={path}`: expected an absolute path, since a worker has a folder of its own")
 
 
 build_bigearthnet = build_flow("bigearthnet", "bigearthnet-s1", "Build BigEarthNet-S1: patches with CORINE labels.")

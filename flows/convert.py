@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from prefect import flow
 from prefect.utilities.annotations import quote
 
 from flows import report
-from flows.build import check_absolute
+from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
-from flows.tasks import carry_out, crew_of, publish
+from flows.tasks import carry_out, publish
 from flows.types import Absolute, Compression, Container, Normalization, Positive
 from sar_data.builder.request import ConvertRequest, Domain, Dtype
-from sar_data.runners import Crew, Kind
+from sar_data.runners import Kind
 from sar_data.spec import Unit
 
 
@@ -58,34 +57,12 @@ def convert(
         runner: serial, processes or dask; none for processes, or dask with an address.
         dask_address: Scheduler of a running Dask cluster; none for a local one.
     """
+    asked = locals()
     explain()
-    check_absolute(parent=parent, out=out)
-    request = ConvertRequest(
-        parent=parent,
-        out=out,
-        format=format,
-        compression=compression,
-        speckle=speckle,
-        unit=unit,
-        crop=crop,
-        pad=pad,
-        resize=resize,
-        resample=resample,
-        normalize=normalize,
-        dtype=dtype,
-        drop_parent=drop_parent,
-    )
-    (result,) = carry_out(request, Crew(runner=runner, workers=workers, dask_address=dask_address))
+    (result,) = carry_out(request_of(ConvertRequest, asked), crew_of(asked))
     unseen: Any = quote(result.build)
     publish(unseen)
     return report.digests(result.build)
 
 
-def check(parameters: Mapping[str, Any]) -> None:
-    """Raise UsageError for parameters that `convert` would refuse before it opens a file."""
-    check_absolute(parent=parameters["parent"], out=parameters["out"])
-    ConvertRequest(**{field.name: parameters[field.name] for field in dataclasses.fields(ConvertRequest)})
-    crew_of(parameters)
-
-
-CHECKS = {"convert": check}
+CHECKS = {"convert": partial(check_request, ConvertRequest)}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from prefect import flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, get_run_logger
 
-from flows.build import check_absolute
+from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
-from flows.tasks import crew_of, progress
+from flows.tasks import once, progress
 from flows.types import Absolute, Dataset, Positive
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.leakage import leakage as leaking
@@ -64,29 +63,9 @@ def leakage(
         runner: serial, processes or dask; none for processes, or dask with an address.
         dask_address: Scheduler of a running Dask cluster; none for a local one.
     """
+    asked = locals()
     explain()
-    asked: dict[str, Any] = {
-        "path": path,
-        "against": against,
-        "dataset": dataset,
-        "variant": variant,
-        "split": split,
-        "seed": seed,
-        "lists": lists,
-        "full": full,
-        "fail_above": fail_above,
-        "plot": plot,
-    }
-    check_absolute(path=path, against=against, lists=lists, plot=plot)
-    crew = Crew(runner=runner, workers=workers, dask_address=dask_address)
-    return task(name="leakage", cache_policy=NO_CACHE, persist_result=False)(judge)(LeakageRequest(**asked), crew)
+    return once(name="leakage")(judge)(request_of(LeakageRequest, asked), crew_of(asked))
 
 
-def check(parameters: Mapping[str, Any]) -> None:
-    """Raise UsageError for parameters that `leakage` would refuse before it opens a file."""
-    check_absolute(**{name: parameters[name] for name in ("path", "against", "lists", "plot")})
-    LeakageRequest(**{name: parameters[name] for name in LeakageRequest.__dataclass_fields__})
-    crew_of(parameters)
-
-
-CHECKS = {"leakage": check}
+CHECKS = {"leakage": partial(check_request, LeakageRequest)}

@@ -14,9 +14,9 @@ from prefect.context import TaskRunContext
 
 from flows import build as building
 from flows import train as training
-from flows.build import build, check_absolute
+from flows.build import build
+from flows.requests import check_absolute, crew_of
 from flows.signature import like
-from flows.tasks import crew_of
 from flows.train import Job, preset_file, publish_run
 from flows.types import Absolute
 from flows.verify import compare
@@ -94,7 +94,9 @@ def _requested(
         if not tasks:
             raise UsageError(f"{parameters['dataset']} has no task to learn: expected `job=…` or `preset=…`")
         named = JOBS[tasks[0].kind]
-    return training.requested(job=named, build=str(parameters["out"]), out=run, preset=preset, settings=settings)
+    asked = {"job": named, "build": str(parameters["out"]), "out": run, "preset": preset, "settings": settings}
+    request: TrainRequest = training.requested(asked)
+    return request
 
 
 def check(parameters: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,7 @@ def parse(
 def typed(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return JSON values as a flow gets them: what is a path by its schema as a Path."""
     return {
-        name: Path(value) if isinstance(value, str) and _is_path(fields.get(name, {})) else value
-        for name, value in values.items()
+        name: _each(Path, value) if "path" in _forms(fields.get(name, {})) else value for name, value in values.items()
     }
 
 
@@ -62,13 +61,16 @@ def _value(text: str, field: Mapping[str, Any]) -> Any:
     if not isinstance(value, str | list | None) and any(kind.get("type") == "string" for kind in kinds):
         value = text  # a folder called 2017 is no number
     choices = {fold(choice): choice for choice in _choices(field)}
+    if _forms(field) & {"path", "path-or-url"}:
+        return _each(lambda path: path if "://" in path else str(Path(path).expanduser().absolute()), value)
+    return _each(lambda word: choices.get(fold(word), word), value)
+
+
+def _each(change: Callable[[str], Any], value: Any) -> Any:
+    """Return a text, or a list with each text in it, changed; anything else as it is."""
     if isinstance(value, list):
-        return [choices.get(fold(item), item) if isinstance(item, str) else item for item in value]
-    if not isinstance(value, str):
-        return value
-    if "://" not in value and any(kind.get("format") in ("path", "path-or-url") for kind in kinds):
-        return str(Path(value).expanduser().absolute())
-    return choices.get(fold(value), value)
+        return [_each(change, item) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def _check(key: str, typed: str, value: Any, field: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -96,8 +98,9 @@ def _kinds(field: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from field.get("anyOf", [field])
 
 
-def _is_path(field: Mapping[str, Any]) -> bool:
-    return any(kind.get("format") == "path" for kind in _kinds(field))
+def _forms(field: Mapping[str, Any]) -> set[str | None]:
+    """Return the formats that the schemas of a field, or of its items, name."""
+    return {kind.get("items", kind).get("format") for kind in _kinds(field)}
 
 
 def _choices(field: Mapping[str, Any]) -> list[str]:

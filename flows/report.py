@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument
+from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument, SplitStatistics
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.split.cost import split_cost
@@ -17,11 +17,11 @@ CONFIG = "config.json"  # of a run: what was asked
 FIGURES = ("mean", "std", "min", "max")
 
 
-def statistics_rows(manifest: Manifest) -> list[dict[str, Any]]:
-    """Return one row a split, band and domain; empty for a build without statistics."""
+def statistics_rows(statistics: Mapping[str, SplitStatistics]) -> list[dict[str, Any]]:
+    """Return one row a split, band and domain."""
     return [
         {"split": split, "band": name, "domain": domain.unit, **_figures(domain), "count": domain.count}
-        for split, document in (manifest.statistics or {}).items()
+        for split, document in statistics.items()
         for name, band in document.bands.items()
         for domain in (band.stored, band.db, band.power)
         if domain is not None

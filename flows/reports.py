@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from prefect.utilities.annotations import quote
 
-from flows.build import check_absolute
+from flows.requests import check_absolute
 from flows.sentence import explain
-from flows.tasks import link_report
+from flows.tasks import link_report, once
 from flows.types import Absolute
 from sar_data.reports.build import check_name
 from sar_data.reports.words import Language, language_of
@@ -27,15 +26,16 @@ def report(path: Absolute, out: Absolute | None = None, language: Language = "en
         out: File that ends in .html, absolute; none for PATH.report.html beside the build.
         language: en or zh.
     """
+    asked = locals()
     explain()
-    check_absolute(path=path, out=out)
+    check(asked)
     unseen: Any = quote(Build.open(path))
-    return str(task(name="report", cache_policy=NO_CACHE, persist_result=False)(link_report)(unseen, out, language))
+    return str(once(name="report")(link_report)(unseen, out, language))
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Raise UsageError for parameters that `report` would refuse before it opens a file."""
-    check_absolute(path=parameters["path"], out=parameters["out"])
+    """Raise UsageError for parameters that a report would refuse before it opens a file."""
+    check_absolute(path=parameters.get("path"), runs=parameters.get("runs"), out=parameters["out"])
     language_of(parameters["language"])
     if parameters["out"] is not None:
         check_name(parameters["out"])

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, get_run_logger
 
-from flows.build import check_absolute
+from flows.requests import check_absolute, crew_of
 from flows.sentence import explain
-from flows.tasks import SERVERS_AFTER_S, crew_of, progress, transient
+from flows.tasks import OVER_WEB, once, progress
 from flows.types import Absolute, Dataset, Positive
 from sar_data import catalog
 from sar_data.builder.scenes import find_scenes
@@ -23,14 +22,7 @@ from sar_data.sources.scenes.catalogue import catalogue as chosen
 from sar_data.sources.scenes.listing import Listing, beside, scenes_without_product
 
 
-@task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(SERVERS_AFTER_S),
-    retry_delay_seconds=SERVERS_AFTER_S,
-    retry_jitter_factor=0.5,
-    retry_condition_fn=transient,
-)
+@once(**OVER_WEB)
 def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | None, crew: Crew) -> Listing:
     """Scan, ask and write the list; a second attempt asks for what was not answered."""
     with crew.open_local() as runner:

@@ -6,12 +6,11 @@ What makes a second attempt go on where the first one stopped is the evidence be
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
@@ -30,6 +29,7 @@ from sar_data.reports.build import report as written
 from sar_data.runners import Crew, Runner, Serial
 from sar_data.sealed.opened import Build
 
+F = TypeVar("F", bound=Callable[..., Any])
 RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
 SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself
 PAGE, LINK = "-build", "-report"  # how the keys of a build's page and of its report's link end
@@ -69,30 +69,27 @@ def run_step(step: Step[Any], crew: Crew) -> None:
         say("planned %s: %s, in %d shards", result.target.place, counts, len(result.shards))
 
 
-short = task(cache_policy=NO_CACHE, persist_result=False)(run_step)
-over_pixels = task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(RETRY_AFTER_S),
-    retry_delay_seconds=RETRY_AFTER_S,
-    retry_jitter_factor=0.5,
-    retry_condition_fn=transient,
-)(run_step)
+def once(**options: Any) -> Callable[[F], F]:
+    """Return what makes a task of a function, whose result stays in this process."""
+
+    def decorate(function: F) -> F:
+        made: Any = task(cache_policy=NO_CACHE, persist_result=False, **options)(function)
+        return cast(F, made)
+
+    return decorate
 
 
-over_web = task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(SERVERS_AFTER_S),
-    retry_delay_seconds=SERVERS_AFTER_S,
-    retry_jitter_factor=0.5,
-    retry_condition_fn=transient,
-)(run_step)
+def _again(after_s: list[float]) -> dict[str, Any]:
+    return {
+        "retries": len(after_s),
+        "retry_delay_seconds": after_s,
+        "retry_jitter_factor": 0.5,
+        "retry_condition_fn": transient,
+    }
 
 
-def crew_of(parameters: Mapping[str, Any]) -> Crew:
-    """Return who computes, as a flow's parameters say."""
-    return Crew(**{field.name: parameters.get(field.name) for field in dataclasses.fields(Crew)})
+OVER_DISK, OVER_WEB = _again(RETRY_AFTER_S), _again(SERVERS_AFTER_S)
+"""Options of a task that is tried again, where waiting may help."""
 
 
 def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[BuildResult]:
@@ -101,12 +98,12 @@ def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[BuildR
     with closing(itinerary.steps()) as steps:
         for step in steps:
             unseen: Any = quote(step)  # else Prefect looks for futures in every planned record: 9 s for 590,000
-            task_of = {"pixels": over_pixels, "web": over_web}.get(step.reads, short)
-            task_of.with_options(name=step.title)(unseen, crew)
+            retries = {"pixels": OVER_DISK, "web": OVER_WEB}.get(step.reads, {})
+            once(name=step.title, **retries)(run_step)(unseen, crew)
     return itinerary.results
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@once()
 def publish(build: Build) -> None:
     """Show the build's statistics, facts and report as artifacts, and its digests and its parent's as events.
 
@@ -120,7 +117,7 @@ def publish(build: Build) -> None:
             "prefect.resource.name": f"{document['path']}: {digests}",
         }
         emit_event(f"sar-data.build.{what}", resource, payload=document)
-    if rows := report.statistics_rows(build.manifest):
+    if rows := report.statistics_rows(build.manifest.statistics or {}):
         create_table_artifact(rows, key=f"{name}-statistics", description=f"Band statistics of `{build.path}`")
     create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
     try:

@@ -1,67 +1,66 @@
-"""The flows that train on a sealed build (probe, finetune, segment or detect), and judge a finished run on another."""
+"""The flows that train on a sealed build (probe, finetune, segment or detect), and use finished runs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows import report
-from flows.build import check_absolute
+from flows.reports import check as check_report
+from flows.requests import check_absolute, request_of
 from flows.sentence import explain
-from flows.tasks import RETRY_AFTER_S, transient
+from flows.tasks import OVER_DISK, once
 from flows.types import Absolute, Place
 from sar_data.errors import SarDataError
+from sar_data.reports.words import Language
 from sar_data.system.cores import limit_spinning
 
 if TYPE_CHECKING:
-    from sar_data.train.request import EvaluateRequest, PredictRequest, TrainRequest
+    from sar_data.train.verbs import Request
 
 Job = Literal["probe", "finetune", "segment", "detect"]
 RUN_PAGE, RUN_REPORT = "-run", "-run-report"  # how the keys of a run's page and of its report's link end
 
 
-@task(
-    name="train",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(RETRY_AFTER_S),
-    retry_delay_seconds=RETRY_AFTER_S,
-    retry_condition_fn=transient,
-)
-def carry_out(request: TrainRequest) -> dict[str, Any]:
-    """Train, or go on from the last checkpoint; return the metrics, which a finished run has already."""
+def answer(request: Request) -> Any:
+    """Carry out a request and return what its verb in Python returns."""
     limit_spinning(os.environ)
-    from sar_data.train.run.training import train
+    from sar_data.train.verbs import carry_out
 
-    say: Callable[..., None] = get_run_logger().info
-    return train(request, say=lambda line: say("%s", line))
+    info: Callable[..., None] = get_run_logger().info
+    return carry_out(request, say=lambda line: info("%s", line))
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+carry_out = once(name="train", **OVER_DISK)(answer)
+"""Train, or go on from the last checkpoint; a finished run is left as it is."""
+
+
+@once()
 def publish_run(run: Path, metrics: dict[str, Any]) -> None:
     """Show a run's metrics as artifacts; the page's description is the run's folder."""
-    config = report.configuration(run)
-    dataset = config["build"]["dataset"].replace("+", "-")  # of several builds; a key has no other signs
+    config, dataset = report.configuration(run), _dataset(run)
     create_table_artifact(report.metric_rows(metrics), key=f"{dataset}-metrics", description=f"Metrics of `{run}`")
     create_markdown_artifact(report.run_page(run, config, metrics), key=f"{dataset}{RUN_PAGE}", description=str(run))
     try:
-        link_report(run, dataset)
+        link_report(run)
     except SarDataError as error:  # the run is finished, and its report can be written later
         get_run_logger().warning("no report was written: %s", error)
 
 
-def link_report(run: Path, dataset: str) -> None:
-    """Write the report of a run beside it, and link it as an artifact."""
+def link_report(runs: Path | Sequence[Path], out: Path | None = None, language: Language = "en") -> Path:
+    """Write the report of runs, beside the first by default, link it as an artifact and return its path."""
     from sar_data.train import report as write
 
-    path, text = write(run).absolute(), f"Report of {run}"
-    create_link_artifact(path.as_uri(), link_text=path.name, key=f"{dataset}{RUN_REPORT}", description=text)
+    first = runs if isinstance(runs, Path) else runs[0]
+    path, text = write(runs, out=out, language=language).absolute(), f"Report of {runs}"
+    create_link_artifact(path.as_uri(), link_text=path.name, key=f"{_dataset(first)}{RUN_REPORT}", description=text)
+    return path
 
 
 @flow(name="train", description="Train on a sealed build.", persist_result=False)
@@ -89,30 +88,11 @@ def train(
         statistics: Of several builds, whose figures normalize the images: own or joint; by default each build's own.
         drop_duplicates: Leave out train samples that a val or test split has, or train has twice.
     """
+    asked = locals()
     explain()
-    request = requested(
-        job=job,
-        build=build,
-        out=out,
-        preset=preset,
-        settings=settings,
-        mix=mix,
-        statistics=statistics,
-        drop_duplicates=drop_duplicates,
-    )
-    metrics = carry_out(request)
+    metrics = carry_out(requested(asked))
     publish_run(out, metrics)
     return {"run": str(out), "metrics": metrics}
-
-
-@task(name="evaluate", cache_policy=NO_CACHE, persist_result=False)
-def judge(request: EvaluateRequest) -> dict[str, Any]:
-    """Judge a finished run; return the metrics."""
-    limit_spinning(os.environ)
-    from sar_data.train.inference.evaluation import carry_out
-
-    say: Callable[..., None] = get_run_logger().info
-    return carry_out(request, say=lambda line: say("%s", line))
 
 
 @flow(name="evaluate", description="Judge a finished run on a split of a sealed build.", persist_result=False)
@@ -134,23 +114,12 @@ def evaluate(
         normalize_by: Whose train split normalizes the images, the run's or the build's.
         device: cpu or cuda; by default a GPU where there is one.
     """
+    asked = locals()
     explain()
-    request = judging(run=run, build=build, split=split, out=out, normalize_by=normalize_by, device=device)
-    metrics = judge(request)
-    dataset = report.configuration(run)["build"]["dataset"]
+    metrics = once(name="evaluate")(answer)(requested(asked, "EvaluateRequest"))
     told = f"`{run}` on {split} of `{build}`"
-    create_table_artifact(report.metric_rows(metrics), key=f"{dataset}-evaluation", description=told)
+    create_table_artifact(report.metric_rows(metrics), key=f"{_dataset(run)}-evaluation", description=told)
     return {"run": str(run), "metrics": metrics}
-
-
-@task(name="predict", cache_policy=NO_CACHE, persist_result=False)
-def say_of(request: PredictRequest) -> dict[str, Any]:
-    """Predict, or go on with the parts that are missing; return the counts."""
-    limit_spinning(os.environ)
-    from sar_data.train.inference.prediction import carry_out
-
-    say: Callable[..., None] = get_run_logger().info
-    return carry_out(request, say=lambda line: say("%s", line))
 
 
 @flow(name="predict", description="Write what a finished run says of images.", persist_result=False)
@@ -178,51 +147,107 @@ def predict(
         thresholds: Of several labels, say those above 0.5 (fixed), or above what the run has chosen on val (run).
         device: cpu or cuda; by default a GPU where there is one.
     """
+    asked = locals()
     explain()
-    request = predicting(
-        run=run,
-        source=source,
-        out=out,
-        split=split,
-        bands=bands,
-        unit=unit,
-        tile=tile,
-        thresholds=thresholds,
-        device=device,
-    )
-    said = say_of(request)
+    said = once(name="predict")(answer)(requested(asked, "PredictRequest"))
     rows = [{"class": name, "count": count} for name, count in said.items()]
     create_table_artifact(rows, key="prediction", description=f"What `{run}` says of `{source}`")
     return {"out": str(out), "said": said}
 
 
-def predicting(**parameters: Any) -> PredictRequest:
-    """Return what is asked of a finished run; raise UsageError for a path of another folder and a wrong name."""
-    from sar_data.train.request import PredictRequest  # which needs the extra `train`
+@flow(name="embed", description="Write the features of a build's images.", persist_result=False)
+def embed(
+    source: str,
+    build: Place,
+    out: Absolute,
+    split: str | None = None,
+    pooling: str | None = None,
+    dtype: str = "float16",
+    like: str | None = None,
+    device: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> str:
+    """Write the features of a build's images, one vector a key; return the path of the Parquet file.
 
-    source = parameters["source"]
-    check_absolute(source=None if "://" in source else Path(source), run=parameters["run"], out=parameters["out"])
-    return PredictRequest(**parameters)
+    Args:
+        source: Folder of the finished run or file of weights, absolute; or hf:, torchgeo: or timm: and a name.
+        build: Folder of the sealed build, absolute, or its URL.
+        out: Parquet file, absolute; one of the same features is left as it is.
+        split: train, val or test; by default all.
+        pooling: cls, mean or last4; by default the run's, or the encoder's first.
+        dtype: float16 or float32.
+        like: A key, whose nearest neighbours are drawn beside the file.
+        device: cpu or cuda; by default a GPU where there is one.
+        settings: Of weights: model, stem, bands, unit, normalize, image_size, crop, pad or batch_size.
+    """
+    asked = locals()
+    explain()
+    return str(once(name="embed")(answer)(requested(asked, "EmbedRequest")))
 
 
-def judging(**parameters: Any) -> EvaluateRequest:
-    """Return what is asked of a finished run; raise UsageError for a path of another folder and a wrong name."""
-    from sar_data.train.request import EvaluateRequest  # which needs the extra `train`
+@flow(name="export", description="Write a finished run's model as one file, with a card.", persist_result=False)
+def export(run: Absolute, to: str, out: Absolute) -> str:
+    """Write a finished run's model as one file for other programs; return its path.
 
-    build = parameters["build"]
-    check_absolute(build=None if "://" in build else Path(build), run=parameters["run"], out=parameters["out"])
-    return EvaluateRequest(**parameters)
+    Args:
+        run: Folder of the finished run, absolute.
+        to: onnx or torchscript.
+        out: Folder of the file, its description and its card, absolute.
+    """
+    asked = locals()
+    explain()
+    return str(once(name="export")(answer)(requested(asked, "ExportRequest")))
 
 
-def requested(**parameters: Any) -> TrainRequest:
+@flow(name="compare", description="Set finished runs beside each other.", persist_result=False)
+def compare(
+    runs: Absolute | list[Absolute],
+    split: str = "test",
+    over: str | None = None,
+    csv: bool = False,
+    latex: bool = False,
+) -> str:
+    """Return a table of finished runs: what they were asked for where that differs, and what came out.
+
+    Args:
+        runs: Folder of a run, absolute, or a list of them; the others are tested against the first.
+        split: train, val or test.
+        over: seed, for mean and deviation of the runs that differ in this alone.
+        csv: CSV instead of Markdown.
+        latex: LaTeX (booktabs) instead of Markdown.
+    """
+    asked = locals()
+    explain()
+    request = requested(asked, "CompareRequest")
+    from sar_data.train.comparison import compared
+
+    table = once(name="compare")(compared)(request)
+    shown = f"```\n{table}```" if csv or latex else table
+    create_markdown_artifact(shown, key=f"{_dataset(request.folders[0])}-comparison", description=f"Of `{runs}`")
+    return table
+
+
+@flow(name="train-report", description="Write finished runs as one HTML page.", persist_result=False)
+def train_report(runs: Absolute | list[Absolute], out: Absolute | None = None, language: Language = "en") -> str:
+    """Write what finished runs were asked for and what came out as one HTML page; return its path.
+
+    Args:
+        runs: Folder of a run, absolute, or a list of them.
+        out: File that ends in .html, absolute; none for RUN.report.html beside the first run.
+        language: en or zh.
+    """
+    asked = locals()
+    explain()
+    check_report(asked)
+    return str(once(name="train-report")(link_report)(runs, out, language))
+
+
+def requested(parameters: Mapping[str, Any], kind: str = "TrainRequest") -> Any:
     """Return what is asked for; raise UsageError for a path of another folder and for what contradicts itself."""
-    from sar_data.train.request import TrainRequest  # which needs the extra `train`
+    from sar_data.train import request  # which needs the extra `train`
 
-    given = parameters["build"]
-    for build in [given] if isinstance(given, str) else given:
-        check_absolute(build=None if "://" in build else Path(build))
-    check_absolute(out=parameters["out"], preset=preset_file(parameters["preset"]))
-    return TrainRequest(**parameters)
+    check_absolute(preset=preset_file(parameters.get("preset")))
+    return request_of(getattr(request, kind), parameters)
 
 
 def preset_file(preset: str | None) -> Path | None:
@@ -230,8 +255,17 @@ def preset_file(preset: str | None) -> Path | None:
     return Path(preset) if preset and preset.endswith(".toml") else None
 
 
+def _dataset(run: Path) -> str:
+    """Return the dataset that a run learnt, as keys of artifacts may have it."""
+    return str(report.configuration(run)["build"]["dataset"]).replace("+", "-")  # of several builds
+
+
 CHECKS: dict[str, Callable[[Mapping[str, Any]], object]] = {
-    "train": lambda parameters: requested(**parameters),
-    "evaluate": lambda parameters: judging(**parameters),
-    "predict": lambda parameters: predicting(**parameters),
+    "train": requested,
+    "evaluate": partial(requested, kind="EvaluateRequest"),
+    "predict": partial(requested, kind="PredictRequest"),
+    "embed": partial(requested, kind="EmbedRequest"),
+    "export": partial(requested, kind="ExportRequest"),
+    "compare": partial(requested, kind="CompareRequest"),
+    "train-report": check_report,
 }

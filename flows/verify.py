@@ -7,14 +7,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows import report
-from flows.build import check_absolute
+from flows.requests import check_absolute, crew_of
 from flows.sentence import explain
-from flows.tasks import crew_of, progress
+from flows.tasks import once, progress
 from flows.types import Absolute, Positive
 from sar_data.errors import BuildError
 from sar_data.runners import Crew, Kind, Serial
@@ -56,10 +55,10 @@ def verify(
         runner: serial, processes or dask; none for processes, or dask with an address.
         dask_address: Scheduler of a running Dask cluster; none for a local one.
     """
+    asked = locals()
     explain()
-    check_absolute(path=path)
-    crew = Crew(runner=runner, workers=workers, dask_address=dask_address)
-    task(name="verify", cache_policy=NO_CACHE, persist_result=False)(compare)(path, full, crew)
+    check(asked)
+    once(name="verify")(compare)(path, full, crew_of(asked))
     build = Build.open(path)
     create_markdown_artifact(
         report.verification_page(build, full), key=f"{build.manifest.dataset}{VERIFICATION_PAGE}", description=str(path)

@@ -14,7 +14,7 @@ from typing import Any
 
 from sar_data import catalog
 from sar_data.builder import itinerary
-from sar_data.builder.counted import counted, opened
+from sar_data.builder.counted import StatsRequest, counted
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.leakage import leakage as leaking
 from sar_data.builder.request import (
@@ -30,7 +30,6 @@ from sar_data.builder.request import (
 from sar_data.builder.splits import SplitOutlook, outlooks
 from sar_data.download.fetch import check_licence, check_results, fetch_as_user, folder_of, select_sources
 from sar_data.download.transfer import TransferProgress
-from sar_data.errors import UsageError, unknown
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
@@ -250,6 +249,7 @@ def stats(
     recompute: bool = False,
     dataset: str | None = None,
     variant: str | None = None,
+    plot: str | Path | None = None,
     workers: int | None = None,
     runner: Kind | Runner | None = None,
     dask_address: str | None = None,
@@ -257,21 +257,24 @@ def stats(
 ) -> dict[str, SplitStatistics]:
     """Return the band statistics of a build's split, or of all that hold samples; of raw files those of "all".
 
-    A build has them recorded; `recompute` and raw files read every pixel. `dataset` names that of raw files, where they
-    do not tell, and `variant` a form of it. The mean of dB values is not the dB value of the mean power. With `by` they
-    are those of the parts of a build that differ in split, class, pass, orbit, season, month, year, platform, place,
-    group or an attribute of the index: merges of its samples.parquet, with approximate percentiles.
+    What the parameters mean stands in StatsRequest (sar_data/builder/counted.py). The mean of dB values is not the dB
+    value of the mean power. With `by` they are merges of the build's samples.parquet, with approximate percentiles.
     """
-    path = Path(path)
-    sealed = opened(path, dataset, variant)
-    if by is not None:
-        if sealed is None or recompute:
-            raise UsageError(f"by={by!r}: expected a sealed build whose recorded figures are merged")
+    request = StatsRequest(
+        path=Path(path), split=split, by=by, recompute=recompute, dataset=dataset, variant=variant, plot=_path(plot)
+    )
+    sealed = request.open()
+    if sealed is not None and by is not None:
         return {name: part.figures for name, part in strata(sealed, by, split).items()}
-    if sealed and not recompute:
+    if sealed is not None and not request.reads:
         return statistics(sealed, split)
     with _crew(workers, runner, dask_address) as computing:
-        return counted(path, split, computing, dataset=dataset, variant=variant, progress=progress).figures()
+        found = counted(request, computing, progress)
+    if request.plot is not None:
+        from sar_data.views.histograms import histograms
+
+        histograms(found.statistics, found.bands, f"{found.title} · {', '.join(found.statistics)}", request.plot)
+    return found.figures()
 
 
 def shift(
@@ -282,10 +285,7 @@ def shift(
     Parts differ in `by`, as in `stats`, within one `split` or in all. The reference is the first part (train, or the
     largest) or the part of that name: its mean, the tenths of its values. Raises UsageError for other names.
     """
-    parts = strata(Build.open(Path(path)), by, split)
-    if reference is not None and reference not in parts:
-        raise unknown("reference", reference, parts)
-    return shifts(parts, reference)
+    return shifts(strata(Build.open(Path(path)), by, split), reference)
 
 
 def against(path: str | Path, other: str | Path, *, split: str = "train") -> Comparison:

@@ -131,6 +131,8 @@ ENTRIES = {
     "flows.build.build",
     "flows.convert.convert",
     "flows.leakage.leakage",
+    "flows.stats.stats",
+    "flows.train.embed",
     "flows.train.predict",
     "sar_data.cli.build.command",
     "sar_data.cli.stats.command",
@@ -140,8 +142,9 @@ ENTRIES = {
     "sar_data.public.plan",
     "sar_data.public.stats",
     "sar_data.stream.dataset.Stream.__init__",
-    "sar_data.train.inference.verbs.embed",
-    "sar_data.train.inference.verbs.predict",
+    "sar_data.train.verbs.embed",
+    "sar_data.train.verbs.predict",
+    "sar_data.train.verbs.train",
 }
 
 

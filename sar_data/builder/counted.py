@@ -18,6 +18,45 @@ from sar_data.sealed.recorded import filled
 from sar_data.sealed.recount import recount
 from sar_data.sealed.summary import summarise
 from sar_data.statistics.stats import BandStats
+from sar_data.system.suffixes import PICTURES, check_suffix
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatsRequest:
+    """Whose band statistics are asked for.
+
+    `path` is a sealed build, or raw files or their archive, of which `dataset` and `variant` say what they are where
+    they do not tell. `split` is one of a build's; the one of raw files is "all". A build has its figures recorded;
+    `recompute`, raw files, and `plot`, a picture of histograms, read every pixel. With `by` figures are those of the
+    parts of a build that differ in split, class, pass, orbit, season, month, year, platform, place, group or an
+    attribute of the index.
+    """
+
+    path: Path
+    split: str | None = None
+    by: str | None = None
+    recompute: bool = False
+    dataset: str | None = None
+    variant: str | None = None
+    plot: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.plot is not None:
+            check_suffix(self.plot, PICTURES, name="plot")
+        if self.by is not None and self.reads:
+            raise UsageError(f"`by={self.by}`: merges recorded figures: expected no `recompute=True` and no `plot=…`")
+
+    @property
+    def reads(self) -> bool:
+        """Whether pixels are read, of a sealed build too."""
+        return self.recompute or self.plot is not None
+
+    def open(self) -> Build | None:
+        """Return the sealed build, None for raw files; raise UsageError where one is needed, or another dataset's."""
+        build = opened(self.path, self.dataset, self.variant)
+        if build is None and self.by is not None:
+            raise UsageError(f"`by={self.by}`: expected a sealed build, whose recorded figures are merged")
+        return build
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +84,21 @@ def opened(path: Path, dataset: str | None = None, variant: str | None = None) -
     return build
 
 
-def counted(
-    path: Path,
-    split: str | None,
-    runner: Runner,
-    *,
-    dataset: str | None = None,
-    variant: str | None = None,
-    progress: Progress | None = None,
-) -> Counted:
+def counted(request: StatsRequest, runner: Runner, progress: Progress | None = None) -> Counted:
     """Read every pixel of a build's split, or of all; or of a raw folder or archive, whose one split is "all".
 
-    `dataset` names that of raw files, where they do not tell, and `variant` a form of it. Raises UsageError for a split
-    or a dataset that does not fit, SourceError for files of no dataset, BuildError and BadRecord for the first image
-    that is not sound.
+    Raises UsageError for a split or a dataset that does not fit, SourceError for files of no dataset, BuildError and
+    BadRecord for the first image that is not sound.
     """
-    if build := opened(path, dataset, variant):
+    split = request.split
+    if build := request.open():
         manifest = build.manifest
         found = recount(build, filled(manifest, split), runner, progress)
         return Counted(manifest.title, layout_of(manifest).bands, found)
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
-    pipeline = catalog.pipeline(dataset) if dataset else recognise(path)
-    fit = fitting(catalog.variant_of(pipeline, variant), path, progress)
+    pipeline = catalog.pipeline(request.dataset) if request.dataset else recognise(request.path)
+    fit = fitting(catalog.variant_of(pipeline, request.variant), request.path, progress)
     spec = fit.pipeline.spec
     found = {ALL: raw_statistics(fit, runner, progress)}
     return Counted(spec.title, tuple(band.name for band in spec.bands), found)

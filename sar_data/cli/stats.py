@@ -7,19 +7,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sar_data.cli.choices import DatasetName, Named, SplitName, named
 from sar_data.cli.console import console
-from sar_data.cli.crew import crew, workers_option
+from sar_data.cli.crew import crew, runner_options
 from sar_data.errors import UsageError
-from sar_data.system.suffixes import PICTURES, check_suffix
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sar_data.builder.counted import StatsRequest
     from sar_data.sealed.documents import BandDocument, BandStatistics, SplitStatistics
     from sar_data.sealed.opened import Build
     from sar_data.sealed.strata import Shift, Stratum
@@ -46,11 +46,13 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
     help="Of a build: beside published figures, those of a JSON file, or another build, with a verdict.",
 )
 @click.option("--looks", is_flag=True, help="Of a build: read a draw of images for looks, zeros and saturated values.")
+@click.option("--reference", metavar="NAME", help="Of --by: the part that shifts are from; by default the first.")
+@click.option("--images", type=int, default=1000, show_default=True, metavar="N", help="Of --looks: how many are read.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw histograms.")
 @click.option("--recompute", is_flag=True, help="Of a build: read the pixels again instead of the manifest.")
 @click.option("--dataset", type=DatasetName(), help="Of a raw folder: its dataset, where it cannot be told.")
 @click.option("--variant", metavar="NAME", help="Of a raw folder: another form of its dataset; `info` lists them.")
-@workers_option
+@runner_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     path: Path,
@@ -62,8 +64,10 @@ def command(
     recompute: bool,
     dataset: str | None,
     variant: str | None,
-    workers: int | None,
+    reference: str | None,
+    images: int,
     as_json: bool,
+    **computing: Any,
 ) -> None:
     """Show the band statistics of a build or of a raw folder.
 
@@ -71,32 +75,37 @@ def command(
     build, and how far each part is from the first. Masked pixels are counted and left out. Mind that the mean of dB
     values is not the dB value of the mean power.
     """
-    from sar_data.builder.counted import opened
+    from sar_data.builder.counted import StatsRequest
     from sar_data.sealed.recorded import filled, statistics
     from sar_data.sealed.strata import completed
 
-    if plot:
-        check_suffix(plot, PICTURES, name="plot")
-    build = opened(path, dataset, variant)
+    request = StatsRequest(
+        path=path, split=split, by=by, recompute=recompute, dataset=dataset, variant=variant, plot=plot
+    )
+    build = request.open()
+    if reference and not by:
+        raise UsageError("--reference: expected --by with it")
     if by or against or looks:
-        if build is None or recompute or plot or sum(map(bool, (by, against, looks))) > 1:
+        if build is None or request.reads or sum(map(bool, (by, against, looks))) > 1:
             raise UsageError("--by, --against, --looks: expected one of them, of a sealed build, and no other figures")
         if by:
-            _parts(build, by, split, as_json)
+            _parts(build, by, split, reference, as_json)
+        elif against:
+            _against(build, against, split or "train", as_json)
         else:
-            _against(build, against, split or "train", as_json) if against else _looks(build, split or "train", as_json)
+            _looks(build, split or "train", images, as_json)
         return
-    if build and not (recompute or plot):
+    if build and not request.reads:
         title, figures = build.manifest.title, statistics(build, split)
     else:
-        title, figures = _counted(path, build, split, dataset=dataset, variant=variant, workers=workers, plot=plot)
+        title, figures = _counted(request, build, computing)
     if as_json:
         documents = {name: document.model_dump(mode="json") for name, document in figures.items()}
         facts = {"path": str(path.absolute()), "title": title, "splits": documents}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     bands = None
-    if build and not (recompute or plot):
+    if build and not request.reads:
         bands, figures = build.manifest.bands, completed(build, figures)
     for name, document in figures.items():
         console().print(_table(f"{title} · {name}", document, bands))
@@ -105,7 +114,7 @@ def command(
 
 
 def _counted(
-    path: Path, build: Build | None, split: str | None, *, workers: int | None, plot: Path | None, **source: str | None
+    request: StatsRequest, build: Build | None, computing: Mapping[str, Any]
 ) -> tuple[str, dict[str, SplitStatistics]]:
     """Return the title and the figures of pixels that are read now, and draw them."""
     from sar_data.builder.counted import counted
@@ -114,20 +123,21 @@ def _counted(
     from sar_data.views.histograms import histograms
 
     size = layout_of(build.manifest).image_bytes() if build else 0
-    with crew(workers) as runner, Meter(size) as meter:
-        found = counted(path, split, runner, progress=meter, **source)
+    with crew(**computing) as runner, Meter(size) as meter:
+        found = counted(request, runner, meter)
     figures = found.figures()
-    if plot:
-        histograms(found.statistics, found.bands, f"{found.title} · {', '.join(figures)}", plot)
+    if request.plot:
+        histograms(found.statistics, found.bands, f"{found.title} · {', '.join(figures)}", request.plot)
     return found.title, figures
 
 
-def _parts(build: Build, by: str, split: str | None, as_json: bool) -> None:
-    """Print the figures of the parts of a build, and how far each is from the first."""
+def _parts(build: Build, by: str, split: str | None, reference: str | None, as_json: bool) -> None:
+    """Print the figures of the parts of a build, and how far each is from the reference."""
     from sar_data.sealed.strata import shifts, strata
 
     parts = strata(build, by, split)
-    moved = shifts(parts)
+    moved = shifts(parts, reference)
+    origin = reference or next(iter(parts))
     if as_json:
         found = {
             name: {
@@ -137,14 +147,14 @@ def _parts(build: Build, by: str, split: str | None, as_json: bool) -> None:
             }
             for name, part in parts.items()
         }
-        facts = {"path": str(build.path), "by": by, "reference": next(iter(parts)), "parts": found}
+        facts = {"path": str(build.path), "by": by, "reference": origin, "parts": found}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     shown = dict(list(parts.items())[:MOST_PARTS])
     console().print(_strata(f"{build.manifest.title} · by {by}", shown, moved))
     if more := len(parts) - len(shown):
         click.echo(f"and {more:,} more: --json has all")
-    click.echo(f"shift from {next(iter(parts))}: σ of the mean, KS, PSI; percentiles are merged and approximate")
+    click.echo(f"shift from {origin}: σ of the mean, KS, PSI; percentiles are merged and approximate")
 
 
 def _against(build: Build, other: str, split: str, as_json: bool) -> None:
@@ -156,8 +166,7 @@ def _against(build: Build, other: str, split: str, as_json: bool) -> None:
 
     found = against(build, other if other in published() else named(other) or other, split)
     if as_json:
-        bands = {band: one._asdict() for band, one in found.bands.items()}
-        facts = asdict(found) | {"path": str(build.path), "split": split, "bands": bands}
+        facts = found.document() | {"path": str(build.path), "split": split}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     title = f"{build.manifest.title} · {split}, against {found.name}, in {found.unit}"
@@ -175,19 +184,19 @@ def _against(build: Build, other: str, split: str, as_json: bool) -> None:
         click.echo(sentence)
 
 
-def _looks(build: Build, split: str, as_json: bool) -> None:
+def _looks(build: Build, split: str, images: int, as_json: bool) -> None:
     """Print looks, zeros and values at the ends of a draw of images."""
     from rich.table import Table
 
     from sar_data.sealed.looks import radiometry
 
-    found = radiometry(build, split)
+    found = radiometry(build, split, images)
     if as_json:
         bands = {band: asdict(one) for band, one in found.items()}
         click.echo(json.dumps({"path": str(build.path), "split": split, "bands": bands}, indent=1, ensure_ascii=False))
         return
-    images = next(iter(found.values())).images
-    title = f"{build.manifest.title} · {split}, {images:,} images"
+    read = next(iter(found.values())).images
+    title = f"{build.manifest.title} · {split}, {read:,} images"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
     for name in ("band", "looks (ENL)", "windows", "neighbours", "zeros", "at least", "at largest", "pixels"):
         table.add_column(name, justify="left" if name == "band" else "right")

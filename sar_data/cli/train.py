@@ -128,21 +128,17 @@ def _runs(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: tuple[str, ...], out: str, preset: str | None, **options: Any) -> None:
         limit_spinning(os.environ)
-        from sar_data.train import early
         from sar_data.train.request import TrainRequest
+        from sar_data.train.run.halt import Halted
+        from sar_data.train.verbs import carry_out
 
         together = {name: options.pop(name) for name in ("mix", "statistics", "drop_duplicates")}
         given = {name: value for name, value in options.items() if value is not None}
         request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=given, **together)
-        if len(build) == 1:  # several are looked at together, once they are opened
-            early.check(build[0], request.options)
-        from sar_data.train.run.halt import Halted  # which imports torch: what is wrong is said before it
-        from sar_data.train.run.training import train
-
         kept = "was encoded" if job == "probe" else "the last checkpoint holds"
         note.kept = lambda: f"what {kept} is kept in {out}; the same command goes on from there"
         try:
-            metrics = train(request, say=say)
+            metrics = carry_out(request, say)
         except Halted as halted:
             text = str(halted)
             note.kept = lambda: text
@@ -296,20 +292,17 @@ def presets(name: str | None) -> None:
 @command.command("compare", short_help="Set finished runs beside each other.")
 @click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN…")
 @click.option("--split", type=SplitName(), default="test", show_default=True, metavar="NAME")
-@click.option("--over", type=click.Choice(["seed"]), help="Mean and deviation of runs that differ in this alone.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of Markdown.")
+@click.option("--over", metavar="seed", help="Mean and deviation of runs that differ in this alone.")
+@click.option("--csv", is_flag=True, help="Print CSV instead of Markdown.")
 @click.option("--latex", is_flag=True, help="Print LaTeX (booktabs) instead of Markdown.")
-def compare(runs: tuple[Path, ...], split: str, over: str | None, as_csv: bool, latex: bool) -> None:
+def compare(**asked: Any) -> None:
     """Print a table of finished runs: what they were asked for where that differs, and what came out.
 
     Differences to the first run are tested on the samples that both were tested on, resampled in pairs.
     """
-    from sar_data.train import compare as comparing
+    from sar_data.train import compare as table
 
-    if sum((bool(over), as_csv, latex)) > 1:
-        raise UsageError("--over, --csv, --latex: choose one")
-    table = comparing.over_seeds if over else comparing.as_csv if as_csv else comparing.markdown
-    click.echo((comparing.latex if latex else table)(comparing.opened(runs), split), nl=False)
+    click.echo(table(**asked), nl=False)
 
 
 @command.command("report", short_help="Write finished runs as one HTML page.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 
@@ -56,6 +56,10 @@ class Comparison:
     bands: Mapping[str, Difference]
     verdict: tuple[str, ...]
     shifts: Mapping[str, Shift] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return the comparison as JSON has it."""
+        return asdict(self) | {"bands": {band: one._asdict() for band, one in self.bands.items()}}
 
 
 def against(build: Build, other: str | Path, split: str = "train") -> Comparison:

@@ -124,9 +124,13 @@ def completed(build: Build, figures: Mapping[str, SplitStatistics]) -> dict[str,
 
 
 def shifts(parts: Mapping[str, Stratum], reference: str | None = None) -> dict[str, dict[str, Shift]]:
-    """Return how far each band of each part is from that of the reference part, the first one by default."""
-    names = list(parts)
-    known = parts[names[0] if reference is None else reference]
+    """Return how far each band of each part is from that of the reference part, the first one by default.
+
+    Raises UsageError for a reference that is no part.
+    """
+    if reference is not None and reference not in parts:
+        raise unknown("reference", reference, parts)
+    known = parts[next(iter(parts)) if reference is None else reference]
     return {name: shift(known, part) for name, part in parts.items() if part is not known}
 
 

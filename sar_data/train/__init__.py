@@ -3,6 +3,7 @@
     sar-data train finetune BUILD --model resnet18 --out RUN
     torchrun --nproc-per-node 2 -m sar_data train finetune BUILD --model resnet18 --out RUN
 
+    sar_data.train.train("finetune", "BUILD", out="RUN", settings={"model": "resnet18"})
     model = sar_data.train.load("RUN")
 
 The only seam with the rest of sar-data is the build on disk, read through `sar_data.torch`. Importing the package
@@ -16,16 +17,12 @@ from sar_data.errors import missing_extra
 
 if TYPE_CHECKING:
     from sar_data.train.inference.model import load
-    from sar_data.train.inference.verbs import embed, evaluate, export, predict
     from sar_data.train.reported import report
+    from sar_data.train.verbs import compare, embed, evaluate, export, predict, train
 
-__all__ = ["embed", "evaluate", "export", "load", "predict", "report"]
+__all__ = ["compare", "embed", "evaluate", "export", "load", "predict", "report", "train"]
 
-_VERBS = "sar_data.train.inference.verbs"
-_HOMES = dict.fromkeys(("embed", "evaluate", "export", "predict"), _VERBS) | {
-    "load": "sar_data.train.inference.model",
-    "report": "sar_data.train.reported",
-}
+_HOMES = {"load": "sar_data.train.inference.model", "report": "sar_data.train.reported"}
 
 for _package in ("torch", "timm"):  # told here; imported where they are used, for help must not wait for them
     if find_spec(_package) is None:
@@ -36,7 +33,7 @@ if not TYPE_CHECKING:  # which would take every name for one that exists
     def __getattr__(name: str) -> object:
         from importlib import import_module
 
-        if name not in _HOMES:
+        if name not in __all__:
             raise AttributeError(f"module 'sar_data.train' has no attribute {name!r}")
-        globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value = getattr(import_module(_HOMES.get(name, "sar_data.train.verbs")), name)
         return value

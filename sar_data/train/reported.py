@@ -19,8 +19,8 @@ from sar_data.reports.rows import read as rows_of
 from sar_data.reports.words import language_of
 from sar_data.sealed.opened import Build
 from sar_data.system import durable
-from sar_data.train import charts, compare, documents, predictions
-from sar_data.train.compare import Run
+from sar_data.train import charts, comparison, documents, predictions
+from sar_data.train.comparison import Run
 from sar_data.train.hardest import rightness, said
 from sar_data.train.metrics import confusion
 from sar_data.train.metrics.calibration import reliability_of
@@ -49,7 +49,7 @@ def report(runs: Path | str | Iterable[Path | str], *, out: Path | str | None = 
     That is `out`, or RUN.report.html beside the first run. `language` is en or zh. Raises RunError for a folder that is
     no finished run, UsageError for another language and for a name that does not end in .html.
     """
-    found = compare.opened([Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs])
+    found = comparison.opened([Path(runs)] if isinstance(runs, str | Path) else [Path(one) for one in runs])
     path = beside(found[0].path or Path()) if out is None else Path(out)
     check_name(path)
     spoken = language_of(language)
@@ -63,14 +63,14 @@ def report(runs: Path | str | Iterable[Path | str], *, out: Path | str | None = 
         runs=found,
         shown=shown,
         settings={run.name: list(_flat(run.config)) for run in shown},
-        differing=compare.differences(found) if len(found) > 1 else {},
-        tables={split: _turned(*compare.columns(found, split)) for split in (*splits, *parts)},
-        tested=compare.tested(found, splits[0]) if splits and len(found) > 1 else None,
+        differing=comparison.differences(found) if len(found) > 1 else {},
+        tables={split: _turned(*comparison.columns(found, split)) for split in (*splits, *parts)},
+        tested=comparison.tested(found, splits[0]) if splits and len(found) > 1 else None,
         curves={run.name: charts.curves(documents.log(run.path)) for run in shown if run.path},
         answers={run.name: answered for run in shown if splits and (answered := answers(run, splits[0])) is not None},
         split=splits[0] if splits else "",
         size=(charts.WIDTH, charts.HEIGHT, charts.LEFT, charts.BOTTOM),
-        mark=compare.NOTE,
+        mark=comparison.NOTE,
     )
     durable.write(path, whole)
     return path

@@ -218,3 +218,37 @@ class ExportRequest:
     def __post_init__(self) -> None:
         if self.to not in FORMS:
             raise unknown("form", self.to, FORMS)
+
+
+OVER = ("seed",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """Finished runs beside each other, as one table.
+
+    `runs` are their folders, the first of which the others are tested against, on the samples that both were tested on.
+    `split` is whose figures are shown. The table is Markdown; `csv` and `latex` (booktabs) are other forms. `over` seed
+    gives mean and deviation of the runs that differ in this alone.
+
+    Raises UsageError for a name that does not exist and for choices that exclude each other.
+    """
+
+    runs: str | Path | Sequence[str | Path]
+    split: str = "test"
+    over: str | None = None
+    csv: bool = False
+    latex: bool = False
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
+        if self.over is not None and self.over not in OVER:
+            raise unknown("over", self.over, OVER)
+        if sum((self.over is not None, self.csv, self.latex)) > 1:
+            raise UsageError("`over=…`, `csv=True`, `latex=True`: expected at most one of them")
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders, of one run or several."""
+        return [Path(one) for one in ([self.runs] if isinstance(self.runs, str | Path) else self.runs)]

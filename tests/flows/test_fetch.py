@@ -46,7 +46,7 @@ def test_a_server_that_is_down_is_asked_again_and_a_wrong_file_is_not(
         verdicts.append(tasks.transient(task, run, state))
         return verdicts[-1] and len(verdicts) < 2
 
-    monkeypatch.setattr(tasks, "over_web", tasks.over_web.with_options(retry_delay_seconds=0, retry_condition_fn=judge))
+    monkeypatch.setattr(tasks, "OVER_WEB", tasks.OVER_WEB | {"retry_delay_seconds": 0, "retry_condition_fn": judge})
 
     @flow
     def attempt(folder: Path, mirror: str) -> None:

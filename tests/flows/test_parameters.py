@@ -18,6 +18,7 @@ SCHEMA: dict[str, Any] = {
         "format": {"anyOf": [CONTAINER, {"type": "array", "items": CONTAINER}, {"type": "null"}]},
         "lists": {"anyOf": [{"type": "string", "format": "path"}, {"type": "null"}]},
         "build": {"type": "string", "format": "path-or-url", "pattern": "^(/|[a-z0-9]+://)"},
+        "runs": {"type": "array", "items": {"type": "string", "format": "path"}},
     },
 }
 
@@ -43,6 +44,7 @@ def test_values_are_json_or_text_as_the_parameter_asks(texts: list[str], values:
 
 def test_a_relative_path_is_relative_to_where_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.parameters import parse
+    from flows.parameters import typed as as_given
 
     monkeypatch.chdir(tmp_path)
     assert parse(["source=raw"], SCHEMA, "x") == {"source": str(tmp_path / "raw")}
@@ -51,6 +53,9 @@ def test_a_relative_path_is_relative_to_where_it_was_typed(tmp_path: Path, monke
         ("s3://bucket/zarr-1", "s3://bucket/zarr-1"),
     ):
         assert parse(["source=/raw", f"build={typed}"], SCHEMA, "x")["build"] == build
+    runs = parse(["source=/raw", 'runs=["a", "/b"]'], SCHEMA, "x")["runs"]
+    assert runs == [str(tmp_path / "a"), "/b"]
+    assert as_given({"runs": runs}, SCHEMA["properties"]) == {"runs": [tmp_path / "a", Path("/b")]}
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,7 @@ def _packed(
         before(draft)
         return draft
 
-    monkeypatch.setattr(
-        tasks, "over_pixels", tasks.over_pixels.with_options(retry_delay_seconds=0, retry_condition_fn=judge)
-    )
+    monkeypatch.setattr(tasks, "OVER_DISK", tasks.OVER_DISK | {"retry_delay_seconds": 0, "retry_condition_fn": judge})
     monkeypatch.setattr(itinerary, "prepare", prepared)
     request = BuildRequest(dataset="bigearthnet-s1", source=source, out=out, split="official")
 

@@ -5,52 +5,177 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from prefect import Flow
 
 import sar_data
 import sar_data.train
+from flows.run import CHECKS
+from sar_data.builder.counted import StatsRequest
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.cli.build import command as build
-from sar_data.cli.convert import command as convert
 from sar_data.cli.declaration import Field
 from sar_data.cli.fetch import command as fetch
-from sar_data.cli.leakage import command as leakage
-from sar_data.cli.report import command as report
 from sar_data.cli.train import command as train
-from sar_data.cli.verify import command as verify
 from sar_data.cli.words import rendered
 from sar_data.errors import UsageError
 from sar_data.own.fields import FIELDS
 from sar_data.sealed.opened import Build
-from sar_data.train.request import EvaluateRequest, PredictRequest, TrainRequest
+from sar_data.train.request import (
+    WEIGHTED,
+    CompareRequest,
+    EmbedRequest,
+    EvaluateRequest,
+    ExportRequest,
+    PredictRequest,
+    TrainRequest,
+)
 from sar_data.train.settings import JOBS
 from tests.builder.test_request import WRONG, WRONG_BUILDS
 
 CREW = {"workers", "runner", "dask_address"}
-NOT_SAID = {"statistics"}  # only a benchmark leaves them out
+NOT_SAID = {(BuildRequest, "statistics")}  # only a benchmark leaves them out
 HEARD = {"progress", "say"}  # how Python is told what the others print
 NONE = inspect.Parameter.empty
 DATASET = "eurosat-sar"
 
 
-def test_names_and_defaults_are_the_same() -> None:
-    from flows.build import build as flow
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """What makes or checks a build or a run: a command, a verb of Python and a flow, with one set of parameters.
 
-    python = {name: default for name, default in _fields(BuildRequest).items() if name not in NOT_SAID}
-    python |= dict.fromkeys(CREW)
-    assert _parameters(sar_data.build) == _parameters(flow) == python
-    said = {"dataset": None, "source": None, "out": None, "format": ()}  # what the parser gives where nothing is typed
-    assert _typed(build) == python | said
+    `words` are those of the command, whose last may be an option of it that asks for the operation; `verb` is a name of
+    sar_data or sar_data.train; `flow` a name below flows/. `spelled` has parameters that the command calls otherwise.
+    """
+
+    words: str
+    verb: str
+    flow: str
+    request: type[Any] | None = None
+    spelled: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def leaf(self) -> str:
+        return self.words.partition(" --")[0]
+
+    @property
+    def own(self) -> bool:
+        """Whether the command is of this operation alone."""
+        return self.leaf == self.words
+
+    def parameters(self) -> dict[str, Any]:
+        """Return name → default in Python."""
+        found: Any = sar_data
+        for name in self.verb.split("."):
+            found = getattr(found, name)
+        return _parameters(found)
+
+    def options(self) -> set[str]:
+        """Return the names that the command needs for it."""
+        given = {self.spelled.get(name, name) for name in self.parameters()}
+        if "settings" in given:  # each is an option of its own
+            given = given - {"settings"} | {*WEIGHTED}
+        return given if self.own else given | {self.words.rpartition("--")[2]}
+
+
+OPERATIONS = [
+    Operation("build", "build", "build.build_dataset", BuildRequest),
+    Operation("build --plan", "plan", "plan.plan"),
+    Operation("convert", "convert", "convert.convert", ConvertRequest),
+    Operation("verify", "verify", "verify.verify"),
+    Operation("stats", "stats", "stats.stats", StatsRequest),
+    Operation("stats --by", "shift", "stats.shift"),
+    Operation("stats --against", "against", "stats.against", spelled={"other": "against"}),
+    Operation("stats --looks", "looks", "stats.looks"),
+    Operation("leakage", "leakage", "leakage.leakage", LeakageRequest),
+    Operation("report", "report", "reports.report"),
+    Operation("train", "train.train", "train.train", TrainRequest),
+    Operation("train evaluate", "train.evaluate", "train.evaluate", EvaluateRequest),
+    Operation("train predict", "train.predict", "train.predict", PredictRequest),
+    Operation("train embed", "train.embed", "train.embed", EmbedRequest),
+    Operation("train export", "train.export", "train.export", ExportRequest),
+    Operation("train compare", "train.compare", "train.compare", CompareRequest),
+    Operation("train report", "train.report", "train.train_report"),
+]
+# Neither makes nor checks a build or a run: sources, lists of what there is, pictures, documents of other tools.
+OTHER_COMMANDS = {
+    *("datasets", "info", "fetch", "synth", "init", "scenes find", "scenes download", "builds", "export coco", "show"),
+    *("cite", "train presets", "flow run", "doctor", "bench"),
+}
+OTHER_VERBS = {"Stream", "builds", "cite", "datasets", "doctor", "fetch", "info", "open", "train.load"}
+OTHER_FLOWS = {"build-and-train", "scenes"}  # several operations in one, and what is asked of catalogues
+
+
+def test_every_operation_exists_at_the_command_line_in_python_and_as_a_flow() -> None:
+    leaves = {leaf.removeprefix("train ") if leaf.split()[-1] in JOBS else leaf for leaf in _leaves(main)} - {*JOBS}
+    assert {one.leaf for one in OPERATIONS} - {"train"} == leaves - OTHER_COMMANDS
+    verbs = {*sar_data.__all__, *(f"train.{name}" for name in sar_data.train.__all__)}
+    assert {one.verb for one in OPERATIONS} == verbs - OTHER_VERBS
+    flows = {name for name in CHECKS if not name.startswith("build-") or name == "build-dataset"}
+    assert {_flow(one).name for one in OPERATIONS} == flows - OTHER_FLOWS
+    for one in OPERATIONS:
+        assert (
+            _flow(one).name.removesuffix("-dataset") == one.verb.replace("train.report", "train-report").split(".")[-1]
+        )
+
+
+def _leaves(command: click.Command, path: str = "") -> set[str]:
+    """Return the words of every command below one."""
+    if not isinstance(command, click.Group):
+        return {path}
+    context = click.Context(command)
+    below = ((name, command.get_command(context, name)) for name in command.list_commands(context))
+    return {leaf for name, one in below if one is not None for leaf in _leaves(one, f"{path} {name}".strip())}
+
+
+def _flow(operation: Operation) -> Flow[..., Any]:
+    module, _, name = operation.flow.partition(".")
+    flow: Flow[..., Any] = getattr(import_module(f"flows.{module}"), name)
+    return flow
+
+
+def _command(words: str) -> click.Command:
+    command: click.Command = main
+    for word in words.split():
+        assert isinstance(command, click.Group)
+        below = command.get_command(click.Context(command), word)
+        assert below is not None
+        command = below
+    return command
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: str(one.words))
+def test_names_and_defaults_are_the_same(operation: Operation) -> None:
+    python = operation.parameters()
+    assert _parameters(_flow(operation).fn) == python
+    if operation.request is not None:
+        asked = _fields(operation.request)
+        asked = {name: asked[name] for name in asked if (operation.request, name) not in NOT_SAID}
+        assert {name: default for name, default in python.items() if name not in CREW} == asked
+    if operation.leaf == "train":
+        return  # whose commands are its jobs
+    typed = _typed(_command(operation.leaf))
+    assert set(typed) == {name for one in OPERATIONS if one.leaf == operation.leaf for name in one.options()}
+    for name, default in python.items():
+        if name == "settings":
+            continue
+        given = typed[operation.spelled.get(name, name)]
+        unsaid = given in (None, ()) and (default is NONE or not operation.own)
+        assert unsaid or (given or None) == (default or None), name
+
+
+def test_fields_of_a_declaration_are_options_of_every_build() -> None:
     fields = {param.name for param in build.params if isinstance(param, Field)}
-    assert fields == FIELDS.keys() - {"split", "unit"}  # options of every build
+    assert fields == FIELDS.keys() - {"split", "unit"}
 
 
 def _fields(request: type[Any]) -> dict[str, Any]:
@@ -67,42 +192,7 @@ def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
 def _typed(command: click.Command, *arguments: str) -> dict[str, Any]:
     """Return name → default of a command's options."""
     parsed = command.make_context("x", list(arguments), resilient_parsing=True).params
-    return {name: value for name, value in parsed.items() if name not in ("as_json", "help", "plan")}
-
-
-def test_names_and_defaults_of_a_conversion_are_the_same() -> None:
-    from flows.convert import convert as flow
-
-    python = _fields(ConvertRequest) | dict.fromkeys(CREW)
-    assert _parameters(sar_data.convert) == _parameters(flow.fn) == python
-    said = {"parent": None, "drop_parent": False}  # what the parser gives where nothing is typed
-    assert _typed(convert) == python | said
-
-
-def test_names_and_defaults_of_a_verification_are_the_same() -> None:
-    from flows.verify import verify as flow
-
-    python = _parameters(sar_data.verify)
-    assert python == {"path": NONE, "full": False} | dict.fromkeys(CREW)
-    assert _parameters(flow.fn) == python
-    assert _typed(verify) == python | {"path": None}
-
-
-def test_names_and_defaults_of_a_look_at_leakage_are_the_same() -> None:
-    from flows.leakage import leakage as flow
-
-    python = _fields(LeakageRequest) | dict.fromkeys(CREW)
-    assert _parameters(sar_data.leakage) == _parameters(flow.fn) == python
-    assert _typed(leakage) == python | {"path": None}
-
-
-def test_names_and_defaults_of_a_report_are_the_same() -> None:
-    from flows.reports import report as flow
-
-    python = _parameters(sar_data.report)
-    assert python == {"path": NONE, "out": None, "language": "en"}
-    assert _parameters(flow.fn) == python
-    assert _typed(report) == python | {"path": None}
+    return {name: value for name, value in parsed.items() if name not in ("as_json", "help")}
 
 
 @pytest.mark.parametrize(
@@ -168,26 +258,6 @@ def test_names_and_defaults_of_a_training_are_the_same(job: str) -> None:
     options = _typed(train.get_command(click.Context(train), job))
     assert options.keys() == python.keys() - {"job", "settings"} | JOBS[job].model_fields.keys()
     assert set(options.values()) == {None}  # so that a preset's and the job's own defaults hold
-
-
-def test_names_and_defaults_of_an_evaluation_are_the_same() -> None:
-    from flows.train import evaluate as flow
-
-    python = _fields(EvaluateRequest)
-    assert _parameters(sar_data.train.evaluate) == _parameters(flow.fn) == python
-    leaf = train.get_command(click.Context(train), "evaluate")
-    assert leaf is not None
-    assert _typed(leaf) == python | {"run": None, "build": None}
-
-
-def test_names_and_defaults_of_a_prediction_are_the_same() -> None:
-    from flows.train import predict as flow
-
-    python = _fields(PredictRequest)
-    assert _parameters(sar_data.train.predict) == _parameters(flow.fn) == python
-    leaf = train.get_command(click.Context(train), "predict")
-    assert leaf is not None
-    assert _typed(leaf) == python | {"run": None, "source": None, "out": None}
 
 
 @pytest.mark.parametrize(

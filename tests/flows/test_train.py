@@ -8,8 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+import sar_data
+import sar_data.train
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build
 from tests.flows.test_mission import TINY
@@ -54,12 +57,45 @@ def test_a_build_is_converted_verified_and_trained_on(server: str, sealed: dict[
     assert ended["metrics"] == json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert _ended_with() == ended["run"] == str(tmp_path / "run")
 
+    _assert_used(tmp_path / "run", made["path"], tmp_path)
+
     shown = _shown()
     assert {"bigearthnet-s1-statistics", "bigearthnet-s1-build", "bigearthnet-s1-metrics"} <= shown.keys()
     assert (tmp_path / "run.report.html").as_uri() in shown["bigearthnet-s1-run-report"]
     for fact in ("| verdict | sound |", "| read | every byte |", made["content_digest"]):
         assert fact in shown["bigearthnet-s1-verification"]
     assert "| job | finetune |" in shown["bigearthnet-s1-run"]
+
+
+def _assert_used(run: Path, build: str, out: Path) -> None:
+    """See that flows make of a finished run what Python makes of it."""
+    from flows.train import compare, embed, export, train_report
+
+    assert compare(runs=[run]) == sar_data.train.compare(run)
+    assert compare(runs=run, csv=True) == sar_data.train.compare([run], csv=True)
+    assert train_report(runs=[run], out=out / "page.html", language="zh") == str(out / "page.html")
+    features = embed(source=str(run), build=build, out=out / "features.parquet", split="test", device="cpu")
+    assert pq.read_table(features)["key"].to_pylist()
+    assert Path(export(run=run, to="torchscript", out=out / "model")).parent == out / "model"
+
+
+def test_figures_of_a_build_and_of_splits_are_those_of_python(
+    server: str, sealed: dict[str, Build], bigearthnet_source: Path
+) -> None:
+    from flows.plan import plan
+    from flows.stats import against, looks, shift, stats
+
+    path = sealed["zarr"].path
+    assert stats(path=path) == {name: one.model_dump(mode="json") for name, one in sar_data.stats(path).items()}
+    assert stats(path=path, split="test", recompute=True, runner="serial").keys() == {"test"}
+    assert stats(path=path, by="season").keys() == sar_data.stats(path, by="season").keys()
+    assert shift(path=path, reference="val").keys() == {"train", "test"}
+    assert against(path=path, other="ssl4eo") == sar_data.against(path, "ssl4eo").document()
+    assert looks(path=path, images=3)["VV"]["images"] == 3
+    (one,) = plan(dataset="bigearthnet-s1", source=bigearthnet_source, split="random", runner="serial")
+    assert one["counts"]["train"] == sealed["zarr"].manifest.splits["train"].count
+    rows = json.loads(_shown()["plan"])
+    assert rows[0].items() >= one["counts"].items()
 
 
 def test_all_that_is_wrong_with_a_build_is_logged_and_fails_the_run(

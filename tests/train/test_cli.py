@@ -13,7 +13,7 @@ from sar_data import catalog
 from sar_data.cli import main
 from sar_data.errors import UsageError
 from sar_data.split.stratified import SklearnStratified
-from sar_data.train import compare
+from sar_data.train import comparison
 from sar_data.train.preset import find, names, resolved
 from sar_data.train.settings import JOBS
 
@@ -271,7 +271,7 @@ def test_a_build_that_differs_from_the_presets_is_named_in_log_and_metrics(
     assert f"preset own: {sentence}" in out + err
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["departures"] == [sentence]
-    assert f"run: {sentence}" in compare.markdown(compare.opened([tmp_path / "run"]))
+    assert f"run: {sentence}" in comparison.markdown(comparison.opened([tmp_path / "run"]))
 
 
 def test_what_is_typed_goes_before_the_preset() -> None:

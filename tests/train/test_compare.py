@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sar_data.errors import RunError, UsageError
-from sar_data.train import compare, metrics, predictions
+from sar_data.train import comparison, metrics, predictions
 from sar_data.train.metrics import jackknife
 from tests.train import predicted
 
@@ -57,8 +57,8 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def test_each_run_has_a_line_with_its_figures_and_intervals(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / "a"), run(tmp_path / "b", seed=1, score=3.0)])
-    text = compare.markdown(runs)
+    runs = comparison.opened([run(tmp_path / "a"), run(tmp_path / "b", seed=1, score=3.0)])
+    text = comparison.markdown(runs)
     table = rows(text)
     assert list(table[0]) == ["run", "test OA", "test AA", "test F1 macro"]
     same = "job finetune; preset –; model resnet18; weights –; build invented 1 01234567; chosen on val"
@@ -68,21 +68,21 @@ def test_each_run_has_a_line_with_its_figures_and_intervals(tmp_path: Path) -> N
         low, high = test["intervals"]["oa"]
         assert row["test OA"] == f"{test['oa']:.3f} [{low:.3f}, {high:.3f}]"
     assert "Intervals: jackknife-t on the logit over 9 groups" in text
-    assert compare.MARK not in text
+    assert comparison.MARK not in text
 
 
 def test_only_options_that_differ_are_listed_and_paths_never(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / "a", augment=[]), run(tmp_path / "b", seed=1, augment=["flips", "crop"])])
-    assert compare.differences(runs) == {"seed": ["0", "1"], "augment": ["none", "flips, crop"]}
-    assert "| augment | none | flips, crop |" in compare.markdown(runs)
-    same = compare.opened([run(tmp_path / "c"), run(tmp_path / "d")])
-    assert compare.differences(same) == {}
-    assert "What differs" not in compare.markdown(same)
+    runs = comparison.opened([run(tmp_path / "a", augment=[]), run(tmp_path / "b", seed=1, augment=["flips", "crop"])])
+    assert comparison.differences(runs) == {"seed": ["0", "1"], "augment": ["none", "flips, crop"]}
+    assert "| augment | none | flips, crop |" in comparison.markdown(runs)
+    same = comparison.opened([run(tmp_path / "c"), run(tmp_path / "d")])
+    assert comparison.differences(same) == {}
+    assert "What differs" not in comparison.markdown(same)
 
 
 def test_an_option_that_one_job_lacks_differs(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / "a"), run(tmp_path / "b", views=4)])
-    assert compare.differences(runs) == {"views": ["–", "4"]}
+    runs = comparison.opened([run(tmp_path / "a"), run(tmp_path / "b", views=4)])
+    assert comparison.differences(runs) == {"views": ["–", "4"]}
 
 
 def test_builds_differ_by_name_alone_and_the_head_that_a_probe_chose_is_told(tmp_path: Path) -> None:
@@ -93,33 +93,33 @@ def test_builds_differ_by_name_alone_and_the_head_that_a_probe_chose_is_told(tmp
     document = json.loads((b / "metrics.json").read_text())
     document["probe"] = {"chosen": {"head": "linear", "pooling": "cls", "lr": 0.1}}
     (b / "metrics.json").write_text(json.dumps(document))
-    runs = compare.opened([a, b])
-    assert compare.differences(runs) == {
+    runs = comparison.opened([a, b])
+    assert comparison.differences(runs) == {
         "chosen.head": ["–", "linear"],
         "chosen.pooling": ["–", "cls"],
         "chosen.lr": ["–", "0.1"],
     }
-    assert "other 1 ba987654" in compare.markdown(runs)
+    assert "other 1 ba987654" in comparison.markdown(runs)
 
 
 def test_what_was_chosen_on_test_is_marked_at_every_number(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / "a", select="test"), run(tmp_path / "b")])
-    text = compare.markdown(runs)
+    runs = comparison.opened([run(tmp_path / "a", select="test"), run(tmp_path / "b")])
+    text = comparison.markdown(runs)
     first, second = rows(text)
     assert (first.pop("run"), first.pop("chosen on")) == ("a", "test (as published)")
-    assert all(cell.endswith(compare.MARK) for cell in first.values())
-    assert compare.MARK not in "".join(second.values())
-    assert compare.NOTE in text
-    assert compare.NOTE not in compare.markdown(runs, "val")
-    assert [row["chosen on"] for row in csv.DictReader(io.StringIO(compare.as_csv(runs)))] == [
+    assert all(cell.endswith(comparison.MARK) for cell in first.values())
+    assert comparison.MARK not in "".join(second.values())
+    assert comparison.NOTE in text
+    assert comparison.NOTE not in comparison.markdown(runs, "val")
+    assert [row["chosen on"] for row in csv.DictReader(io.StringIO(comparison.as_csv(runs)))] == [
         "test (as published)",
         "val",
     ]
 
 
 def test_latex_is_a_table_that_sets_every_sign(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / "a_1", select="test"), run(tmp_path / "b&2", seed=1)])
-    text = compare.latex(runs)
+    runs = comparison.opened([run(tmp_path / "a_1", select="test"), run(tmp_path / "b&2", seed=1)])
+    text = comparison.latex(runs)
     lines = [line for line in text.splitlines() if not line.startswith("%")]
     assert lines[0] == r"\begin{tabular}{lllll}"
     assert lines[2] == r"run & chosen on & test OA & test AA & test F1 macro \\"
@@ -132,15 +132,15 @@ def test_latex_is_a_table_that_sets_every_sign(tmp_path: Path) -> None:
 
 
 def test_csv_has_numbers_in_full(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / "a", note="x, y"), run(tmp_path / "b", seed=1, note="|")])
-    found = list(csv.DictReader(io.StringIO(compare.as_csv(runs))))
+    runs = comparison.opened([run(tmp_path / "a", note="x, y"), run(tmp_path / "b", seed=1, note="|")])
+    found = list(csv.DictReader(io.StringIO(comparison.as_csv(runs))))
     assert [row["run"] for row in found] == ["a", "b"]
     for row, one in zip(found, runs, strict=True):
         test = one.metrics["test"]
         assert float(row["oa"]) == test["oa"]
         assert [float(row["aa_low"]), float(row["aa_high"])] == test["intervals"]["aa"]
     assert [row["note"] for row in found] == ["x, y", "|"]
-    assert r"| note | x, y | \| |" in compare.markdown(runs)
+    assert r"| note | x, y | \| |" in comparison.markdown(runs)
 
 
 def test_figures_of_batches_stand_beside_those_of_the_whole_split(tmp_path: Path) -> None:
@@ -148,51 +148,51 @@ def test_figures_of_batches_stand_beside_those_of_the_whole_split(tmp_path: Path
     document = json.loads((path / "metrics.json").read_text())
     document["test"]["fgmae_batched"] = {"count": 200, "batch": 16, "method": "means", "oa": 0.8, "aa": 0.625}
     (path / "metrics.json").write_text(json.dumps(document))
-    lines = compare.markdown(compare.opened([path])).splitlines()
+    lines = comparison.markdown(comparison.opened([path])).splitlines()
     assert cells(lines[0])[10:] == ["test OA, batched as FG-MAE", "test AA, batched as FG-MAE"]
-    assert cells(lines[2])[10:] == [f"0.800{compare.MARK}", f"0.625{compare.MARK}"]
+    assert cells(lines[2])[10:] == [f"0.800{comparison.MARK}", f"0.625{comparison.MARK}"]
 
 
 def test_a_run_without_a_figure_has_a_dash(tmp_path: Path) -> None:
     paths = [run(tmp_path / "a"), run(tmp_path / "b")]
     (paths[1] / "metrics.json").write_text(json.dumps({"test": {"count": 4, "miou": 0.5, "oa": None}}))
-    lines = compare.markdown(compare.opened(paths)).splitlines()
+    lines = comparison.markdown(comparison.opened(paths)).splitlines()
     assert cells(lines[0])[1:] == ["test OA", "test AA", "test F1 macro", "test mIoU"]
     assert cells(lines[3])[1:] == ["–", "–", "–", "0.500"]
     assert "–" in cells(lines[2])[-1]
 
 
 def test_runs_of_one_name_are_told_by_their_paths(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / "x" / "a"), run(tmp_path / "y" / "a")])
+    runs = comparison.opened([run(tmp_path / "x" / "a"), run(tmp_path / "y" / "a")])
     assert [one.name for one in runs] == [str(tmp_path / "x" / "a"), str(tmp_path / "y" / "a")]
 
 
 def test_folders_that_are_no_finished_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected the folder of a finished run, found no run"):
-        compare.opened([tmp_path / "nowhere"])
+        comparison.opened([tmp_path / "nowhere"])
     going = run(tmp_path / "going")
     (going / "metrics.json").unlink()
     with pytest.raises(RunError, match="found not finished"):
-        compare.opened([going])
+        comparison.opened([going])
     other = run(tmp_path / "other")
     (other / "config.json").write_text('{"name": "something else"}')
     with pytest.raises(RunError, match="expected the document of a run, found another one"):
-        compare.opened([other])
+        comparison.opened([other])
     (other / "config.json").write_text("{")
     with pytest.raises(RunError, match=r"config\.json: expected the document of a run, cannot read it"):
-        compare.opened([other])
+        comparison.opened([other])
     with pytest.raises(UsageError, match="expected the folders of runs, found none"):
-        compare.opened([])
+        comparison.opened([])
 
 
 def test_a_split_that_no_run_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run has figures of 'tset'; there are: test, val"):
-        compare.markdown(compare.opened([run(tmp_path / "a")]), "tset")
+        comparison.markdown(comparison.opened([run(tmp_path / "a")]), "tset")
 
 
 def test_differences_to_the_first_run_are_tested_in_pairs(tmp_path: Path) -> None:
     first, worse, other = run(tmp_path / "a"), run(tmp_path / "b", score=0.2), run(tmp_path / "c", seed=1)
-    text = compare.markdown(compare.opened([first, worse, other]))
+    text = comparison.markdown(comparison.opened([first, worse, other]))
     rows = [cells(line) for line in text.splitlines() if line.startswith(("| b | test OA", "| c | test OA"))]
     (row,) = rows  # c was tested on other labels: it is in no pair
     assert row[0] == "b"
@@ -201,7 +201,7 @@ def test_differences_to_the_first_run_are_tested_in_pairs(tmp_path: Path) -> Non
     assert "Differences: paired, jackknife-t over 9 groups" in text
     assert "c: not tested against a: expected runs that were tested on the same labels, found others" in text
     (worse / predictions.NAME).unlink()
-    assert "b: not tested against a: b keeps no predictions" in compare.markdown(compare.opened([first, worse]))
+    assert "b: not tested against a: b keeps no predictions" in comparison.markdown(comparison.opened([first, worse]))
 
 
 def test_probabilities_of_many_runs_are_corrected_for_their_number(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_probabilities_of_many_runs_are_corrected_for_their_number(tmp_path: Pat
     first, *others = (
         run(tmp_path / name, score=score) for name, score in zip("abcd", (0.6, 0.5, 0.5, 0.5), strict=True)
     )
-    alone, many = (compare.markdown(compare.opened([first, *some])) for some in (others[:1], others))
+    alone, many = (comparison.markdown(comparison.opened([first, *some])) for some in (others[:1], others))
     lines = [[line for line in text.splitlines() if line[5:].startswith(" test OA ")] for text in (alone, many)]
     (one,), three = ([cells(line)[4:] for line in found] for found in lines)
     assert len(three) == 3
@@ -219,16 +219,18 @@ def test_probabilities_of_many_runs_are_corrected_for_their_number(tmp_path: Pat
 
 
 def test_runs_that_differ_in_their_seed_alone_become_mean_and_deviation(tmp_path: Path) -> None:
-    runs = compare.opened([run(tmp_path / name, seed=i) for i, name in enumerate("abc")] + [run(tmp_path / "d", lr=1)])
-    lines = compare.over_seeds(runs).splitlines()
+    runs = comparison.opened(
+        [run(tmp_path / name, seed=i) for i, name in enumerate("abc")] + [run(tmp_path / "d", lr=1)]
+    )
+    lines = comparison.over_seeds(runs).splitlines()
     values = [one.metrics["test"]["oa"] for one in runs[:3]]
     three = next(line for line in lines if line.startswith("| a, b, c |"))
     assert f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}" in three
     assert cells(three)[7] == "0, 1, 2"
     assert "†" not in "".join(lines)
-    chosen = compare.over_seeds(compare.opened([run(tmp_path / "t", select="test")])).splitlines()
+    chosen = comparison.over_seeds(comparison.opened([run(tmp_path / "t", select="test")])).splitlines()
     assert all(cell.endswith("†") for cell in cells(chosen[2])[8:])
-    assert chosen[-1] == compare.NOTE
+    assert chosen[-1] == comparison.NOTE
     alone = next(line for line in lines if line.startswith("| d |"))
     assert f"{runs[3].metrics['test']['oa']:.3f}" in cells(alone)
 
@@ -257,7 +259,7 @@ def test_an_edited_document_is_named_with_its_field(tmp_path: Path, field: str) 
     with pytest.raises(
         RunError, match=rf"{name}\.json: expected the document of a run, found another one: .*{field.split()[-1]}"
     ):
-        compare.opened([tmp_path / "a"])
+        comparison.opened([tmp_path / "a"])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -266,7 +268,7 @@ def test_the_mean_of_a_figure_that_is_no_number_is_none(tmp_path: Path, value: f
     document = json.loads((runs[0] / "metrics.json").read_text())
     document["test"]["oa"] = value
     (runs[0] / "metrics.json").write_text(json.dumps(document))
-    (row,) = rows(compare.over_seeds(compare.opened(runs)))
+    (row,) = rows(comparison.over_seeds(comparison.opened(runs)))
     assert row["test OA"] == "nan"
     assert "±" in row["test AA"]
 
@@ -286,11 +288,11 @@ def test_predictions_that_no_run_leaves_are_refused(tmp_path: Path) -> None:
     for reason, other in strange.items():
         pq.write_table(other, second / predictions.NAME)
         with pytest.raises(RunError, match=f"expected the predictions of a run, cannot read them: .*{reason}"):
-            compare.markdown(compare.opened([first, second]))
+            comparison.markdown(comparison.opened([first, second]))
 
 
 def test_an_interval_that_is_none_is_not_shown(tmp_path: Path) -> None:
     path = run(tmp_path / "a") / "metrics.json"
     for strange in ([0.1], "ab", {"low": 0.1}, ["x", "y"]):
         path.write_text(json.dumps({"test": {"count": 1, "oa": 0.5, "intervals": {"oa": strange}}}))
-        assert "| 0.500 |" in compare.markdown(compare.opened([tmp_path / "a"]))
+        assert "| 0.500 |" in comparison.markdown(comparison.opened([tmp_path / "a"]))

@@ -25,7 +25,7 @@ from sar_data.record import IGNORE
 from sar_data.sealed.opened import Build
 from sar_data.stream.collection import open_collection
 from sar_data.stream.storage.files import open_files
-from sar_data.train import compare, predictions
+from sar_data.train import comparison, predictions
 from sar_data.train.detect.truth import Truth
 from sar_data.train.inference import agreement, leakage
 from sar_data.train.inference.finished import opened
@@ -220,7 +220,7 @@ def test_the_own_test_split_has_the_runs_own_figures(
     printed, said = capsys.readouterr()
     assert printed.startswith(f"test  oa {metrics['test']['oa']:.4f}")
     assert "leakage: 0.0 % of 8 samples have the key of one of the model's train split" in said
-    assert "model test_vit" in compare.markdown(compare.opened([out, folder]))  # as of both
+    assert "model test_vit" in comparison.markdown(comparison.opened([out, folder]))  # as of both
     again, lines = judged(out, classes, folder)
     assert again == metrics
     assert "is finished" in lines[-1]

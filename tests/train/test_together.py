@@ -21,7 +21,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.spec import Task, TaskKind, Tree
 from sar_data.stream.dataset import Stream
-from sar_data.train import compare
+from sar_data.train import comparison
 from sar_data.train.builds import Together
 from sar_data.train.data import Data
 from sar_data.train.detect import Detection
@@ -139,7 +139,7 @@ def test_figures_are_of_all_builds_and_of_each(run: tuple[Path, dict[str, Any], 
     assert {name.partition(".")[0] for name in metrics["leakage"]} == {
         f"test/{judged}-train/{other}" for judged in ("one", "two") for other in ("one", "two")
     }
-    shown = compare.markdown(compare.opened([out]), "test/two")
+    shown = comparison.markdown(comparison.opened([out]), "test/two")
     assert "test/two OA" in shown
     assert "+".join(Manifest.load(Path(path)).content_digest[:8] for path in pair) in shown
 
@@ -299,9 +299,9 @@ def test_two_ship_sets_are_trained_on_together(
         assert {row["key"]: row["true_boxes"] for row in rows} == objects
     assert "images of each build are normalized by those of all train splits together (`statistics=joint`)" in lines
     assert not any("annotates no" in record.message for record in caplog.records)
-    both = compare.opened([out, detected])  # the second was trained on the first of both sets alone
+    both = comparison.opened([out, detected])  # the second was trained on the first of both sets alone
     assert both[1].metrics["test/ssdd"] == both[1].metrics["test"]
-    shown = compare.markdown(both, "test/ssdd")
+    shown = comparison.markdown(both, "test/ssdd")
     assert f"test/ssdd AP50 | {len(of_build(table, 'ssdd'))} |" in shown  # of the differences, in pairs
 
 

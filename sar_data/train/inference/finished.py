@@ -17,7 +17,7 @@ from torch import nn
 from sar_data.errors import BuildError, RunError, SarDataError, UsageError
 from sar_data.sealed.names import first_flaw
 from sar_data.system.checksum import sha256
-from sar_data.train import compare, documents
+from sar_data.train import comparison, documents
 from sar_data.train.augment.steps import parsed
 from sar_data.train.data import Data
 from sar_data.train.documents import CONFIG, METRICS
@@ -115,7 +115,7 @@ def opened(run: str | Path) -> Finished:
     Raises RunError for a folder that is none, a run that is not finished or has no checkpoint, and a probe.
     """
     path = Path(run)
-    config = compare.opened([path])[0].config
+    config = comparison.opened([path])[0].config
     job = config["job"]
     if job == "probe":
         raise RunError(

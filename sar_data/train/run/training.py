@@ -33,7 +33,7 @@ log = logging.getLogger("sar_data.train")
 INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
 
 
-def train(request: TrainRequest, *, say: Callable[[str], None]) -> dict[str, Any]:
+def carry_out(request: TrainRequest, *, say: Callable[[str], None]) -> dict[str, Any]:
     """Carry out a request and return its metrics, split → metric → value; as `run` does, and with its errors."""
     options, preset = request.options, request.recipe
     return run(request.job, request.builds, request.out, options, say=say, preset=preset, together=request.together)

@@ -1,13 +1,75 @@
-"""What a finished run is asked for in Python: the command line's names and defaults."""
+"""What trains, and what a finished run is asked for, in Python: the command line's names and defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sar_data.progress import Say
-from sar_data.train.request import EmbedRequest, EvaluateRequest, ExportRequest, PredictRequest
+from sar_data.train import early
+from sar_data.train.request import (
+    CompareRequest,
+    EmbedRequest,
+    EvaluateRequest,
+    ExportRequest,
+    PredictRequest,
+    TrainRequest,
+)
+
+Request = TrainRequest | EvaluateRequest | PredictRequest | EmbedRequest | ExportRequest
+_ROOMS: Mapping[type[Request], str] = {
+    TrainRequest: "run.training",
+    EvaluateRequest: "inference.evaluation",
+    PredictRequest: "inference.prediction",
+    EmbedRequest: "inference.embedding",
+    ExportRequest: "inference.export",
+}
+
+
+def carry_out(request: Request, say: Say | None = None) -> Any:
+    """Carry out a request and return what its verb returns: command line, flows and Python come here.
+
+    What is wrong is said before torch is imported, as far as a manifest tells it.
+    """
+    if isinstance(request, TrainRequest) and len(request.builds) == 1:  # several are looked at together
+        early.check(request.builds[0], request.options)
+    return import_module(f"sar_data.train.{_ROOMS[type(request)]}").carry_out(request, say=say or _silent)
+
+
+def train(
+    job: str,
+    build: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    mix: Sequence[float] | None = None,
+    statistics: str | None = None,
+    drop_duplicates: bool | None = None,
+    say: Say | None = None,
+) -> dict[str, Any]:
+    """Train on a sealed build, or several as one set, and return the metrics: split → metric → value.
+
+    `job` is probe, finetune, segment or detect. An unfinished run in `out` goes on, a finished one is left as it is.
+    What the parameters mean stands in TrainRequest (sar_data/train/request.py). Raises UsageError for names, options
+    and builds that do not fit, RunError for a loss that is no number.
+    """
+    metrics: dict[str, Any] = carry_out(
+        TrainRequest(
+            job=job,
+            build=build,
+            out=out,
+            preset=preset,
+            settings=settings,
+            mix=mix,
+            statistics=statistics,
+            drop_duplicates=drop_duplicates,
+        ),
+        say,
+    )
+    return metrics
 
 
 def evaluate(
@@ -26,9 +88,8 @@ def evaluate(
     is no finished run with a network, UsageError for a build of other bands, units, sizes or another task.
     """
     request = EvaluateRequest(run=run, build=build, split=split, out=out, normalize_by=normalize_by, device=device)
-    from sar_data.train.inference.evaluation import carry_out
-
-    return carry_out(request, say=say or _silent)
+    metrics: dict[str, Any] = carry_out(request, say)
+    return metrics
 
 
 def embed(
@@ -60,9 +121,8 @@ def embed(
         device=device,
         settings=settings,
     )
-    from sar_data.train.inference.embedding import carry_out
-
-    return carry_out(request, say=say or _silent)
+    path: Path = carry_out(request, say)
+    return path
 
 
 def predict(
@@ -95,9 +155,8 @@ def predict(
         thresholds=thresholds,
         device=device,
     )
-    from sar_data.train.inference.prediction import carry_out
-
-    return carry_out(request, say=say or _silent)
+    counts: dict[str, Any] = carry_out(request, say)
+    return counts
 
 
 def export(run: str | Path, *, to: str, out: str | Path, say: Say | None = None) -> Path:
@@ -108,9 +167,26 @@ def export(run: str | Path, *, to: str, out: str | Path, say: Say | None = None)
     that does not exist or cannot express the model.
     """
     request = ExportRequest(run=run, to=to, out=out)
-    from sar_data.train.inference.export import carry_out
+    path: Path = carry_out(request, say)
+    return path
 
-    return carry_out(request, say=say or _silent)
+
+def compare(
+    runs: str | Path | Sequence[str | Path],
+    *,
+    split: str = "test",
+    over: str | None = None,
+    csv: bool = False,
+    latex: bool = False,
+) -> str:
+    """Return a table of finished runs: what they were asked for where that differs, and what came out.
+
+    What the parameters mean stands in CompareRequest (sar_data/train/request.py). Raises RunError for a folder that is
+    no finished run, UsageError for choices that exclude each other.
+    """
+    from sar_data.train.comparison import compared
+
+    return compared(CompareRequest(runs=runs, split=split, over=over, csv=csv, latex=latex))
 
 
 def _silent(line: str) -> None:

@@ -20,6 +20,7 @@ from sar_data.text import tex
 from sar_data.train import documents
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.metrics import titled
+from sar_data.train.request import CompareRequest
 
 if TYPE_CHECKING:
     from sar_data.train.metrics.paired import Paired
@@ -73,6 +74,12 @@ class Run:
             chosen,
         )
         return {name: "–" if text is None else str(text) for name, text in zip(FIXED, texts, strict=True)}
+
+
+def compared(request: CompareRequest) -> str:
+    """Return the table that is asked for; raise RunError for a folder that is no finished run."""
+    table = over_seeds if request.over else as_csv if request.csv else latex if request.latex else markdown
+    return table(opened(request.folders), request.split)
 
 
 def opened(paths: Iterable[Path]) -> list[Run]:

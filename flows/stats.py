@@ -1,0 +1,130 @@
+"""The flows that tell figures of a build: of its bands, of its parts, beside others, and of its radiometry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+import sar_data
+from flows import report
+from flows.requests import check_absolute, check_request
+from flows.sentence import explain
+from flows.tasks import once, progress
+from flows.types import Absolute, Dataset, Positive
+from sar_data.builder.counted import StatsRequest
+from sar_data.runners import Kind
+from sar_data.sealed.documents import SplitStatistics
+
+
+def count(asked: Mapping[str, Any]) -> dict[str, SplitStatistics]:
+    """Return figures by split or part; log how far reading pixels is."""
+    return sar_data.stats(**asked, progress=progress())
+
+
+@flow(name="stats", description="Tell the band statistics of a build or of raw files.", persist_result=False)
+def stats(
+    path: Absolute,
+    split: str | None = None,
+    by: str | None = None,
+    recompute: bool = False,
+    dataset: Dataset | None = None,
+    variant: str | None = None,
+    plot: Absolute | None = None,
+    workers: Positive | None = None,
+    runner: Kind | None = None,
+    dask_address: str | None = None,
+) -> dict[str, Any]:
+    """Return the band statistics of a build's splits, of its parts, or of raw files.
+
+    Args:
+        path: Sealed build, raw files or their archive, absolute.
+        split: One split; none for all of them.
+        by: Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split or an attribute.
+        recompute: Of a build: read the pixels again.
+        dataset: Of raw files, where it cannot be told.
+        variant: Of raw files: another form of the dataset.
+        plot: Picture of histograms, absolute.
+        workers: Worker processes that read pixels; none for one a core.
+        runner: serial, processes or dask; none for processes, or dask with an address.
+        dask_address: Scheduler of a running Dask cluster; none for a local one.
+    """
+    asked = locals()
+    explain()
+    check_request(StatsRequest, asked)
+    found = once(name="stats")(count)(asked)
+    create_table_artifact(report.statistics_rows(found), key="statistics", description=f"Band statistics of `{path}`")
+    return {name: one.model_dump(mode="json") for name, one in found.items()}
+
+
+@flow(name="shift", description="Tell how far the parts of a build are from each other.", persist_result=False)
+def shift(
+    path: Absolute, by: str = "split", split: str | None = None, reference: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return how far each part of a build is from a reference, by part and band.
+
+    Args:
+        path: Folder of the sealed build, absolute.
+        by: What the parts differ in: split, class, pass, orbit, season, month, year, platform, place, group, …
+        split: Within one split; none for all.
+        reference: The part that shifts are from; none for the first.
+    """
+    asked = locals()
+    explain()
+    check(asked)
+    found = {
+        part: {band: asdict(one) for band, one in bands.items()} for part, bands in sar_data.shift(**asked).items()
+    }
+    rows = [{"part": part, "band": band, **one} for part, bands in found.items() for band, one in bands.items()]
+    create_table_artifact(rows, key="shift", description=f"Parts of `{path}` by {by}")
+    return found
+
+
+@flow(name="against", description="Set a build's figures beside published ones.", persist_result=False)
+def against(path: Absolute, other: str, split: str = "train") -> dict[str, Any]:
+    """Return how the figures of a build's split lie beside others, with a verdict.
+
+    Args:
+        path: Folder of the sealed build, absolute.
+        other: Name of published figures; a JSON file or another sealed build, absolute.
+        split: train, val or test.
+    """
+    asked = locals()
+    explain()
+    check(asked)
+    found: dict[str, Any] = sar_data.against(**asked).document()
+    rows = [{"band": band, **one} for band, one in found["bands"].items()]
+    create_table_artifact(rows, key="against", description=f"`{path}` beside {other}: {'; '.join(found['verdict'])}")
+    return found
+
+
+@flow(
+    name="looks", description="Read a draw of a build's images for looks, zeros and saturation.", persist_result=False
+)
+def looks(path: Absolute, split: str = "train", images: Positive = 1000) -> dict[str, dict[str, Any]]:
+    """Return, by band, the equivalent number of looks, exact zeros, and values at the ends.
+
+    Args:
+        path: Folder of the sealed build, absolute.
+        split: train, val or test.
+        images: How many are read.
+    """
+    asked = locals()
+    explain()
+    check(asked)
+    found = {band: asdict(one) for band, one in once(name="looks")(sar_data.looks)(**asked).items()}
+    create_table_artifact([{"band": band, **one} for band, one in found.items()], key="looks", description=f"`{path}`")
+    return found
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError for a path of another folder."""
+    other = parameters.get("other") or ""
+    check_absolute(path=parameters["path"], other=other if "/" in other or other.endswith(".json") else None)
+
+
+CHECKS = {"stats": partial(check_request, StatsRequest), "shift": check, "against": check, "looks": check}
