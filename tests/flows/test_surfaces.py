@@ -223,7 +223,7 @@ def test_checks_and_messages_of_a_report_are_the_same(
         ({"fail_above": "touch=0"}, "unknown figure of leakage 'touch'. Did you mean 'touching'?"),
         ({"fail_above": "touching=2"}, "expected a share from 0 to 1, found 2"),
         ({"fail_above": "touching"}, "expected touching=SHARE"),
-        ({"plot": "pairs.jpg"}, "expected a name ending in .png, found another"),
+        ({"plot": "pairs.jpg"}, "expected a file name ending in .png, .pdf or .svg, found .jpg"),
     ],
 )
 def test_checks_and_messages_of_a_look_at_leakage_are_the_same(
