@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sar_data
-from sar_data.train.request import TrainRequest
-from sar_data.train.run.training import train
+import sar_data.train
 
 SETTINGS = {"model": "resnet18", "epochs": 20, "seed": 0}
 
@@ -21,8 +20,8 @@ SETTINGS = {"model": "resnet18", "epochs": 20, "seed": 0}
 def main(source: Path, out: Path, run: Path, settings: Mapping[str, Any] = SETTINGS) -> None:
     """Build, encode each image once, train many heads on the features, and test the one that val chose."""
     build = sar_data.build("eurosat-sar", source=source, out=out, split="stratified", workers=1)
-    request = TrainRequest(job="probe", build=build.path, out=run, settings=settings)
-    metrics = train(request, say=print)  # an unfinished run goes on, a finished one is left as it is
+    # An unfinished run goes on, a finished one is left as it is.
+    metrics = sar_data.train.train("probe", build.path, out=run, settings=settings, say=print)
     print(f"overall accuracy on test: {metrics['test']['oa']:.2f}")
 
 
