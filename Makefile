@@ -51,7 +51,7 @@ docs: $(VENV)/core
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
 
-## pictures: draw docs/pictures/readme.jpg anew (needs Chromium)
+## pictures: draw docs/pictures anew from miniatures (minutes; the README's needs Chromium)
 pictures: $(VENV)/dev
 	$(BIN)/python -m tests.pictures
 
