@@ -32,8 +32,9 @@ from sar_data.split.blocks import Blocks
 from sar_data.split.group import Group
 from sar_data.split.policy import UNUSED, SplitPolicy
 from sar_data.split.random import Random
-from sar_data.views import pairs, png
+from sar_data.views import pairs
 from sar_data.views.contact_sheet import contact_sheet
+from sar_data.views.figure import save
 from sar_data.views.histograms import COLOURS
 from tests.builder import test_leakage
 from tests.mini.builds import make
@@ -102,7 +103,7 @@ def splits(work: Path) -> None:
     handles = [Patch(color=colour, label=name) for name, colour in zip((*names[:3], "left out"), colours, strict=True)]
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
     _distances(grid.flat[-1], np.array(shares))
-    png.save(figure, work / "splits.png")
+    save(figure, work / "splits.png")
     _shrink(work / "splits.png")
 
 
@@ -144,7 +145,7 @@ def radiometry(work: Path) -> None:
         axes.set_title(f"{name}\n{looks:.1f} looks in all of train", fontsize=8)
         axes.set_axis_off()
     figure.colorbar(image, ax=figure.axes, label="sigma0 VV in dB", shrink=0.8)
-    png.save(figure, work / "speckle.png")
+    save(figure, work / "speckle.png")
     _shrink(work / "speckle.png")
 
 
