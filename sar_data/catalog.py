@@ -81,12 +81,14 @@ def aliases() -> dict[str, list[str]]:
 def resolved(name: str) -> str:
     """Return a dataset's own name; `name` may be an alias, in any case, with hyphens or underscores.
 
-    Raise UsageError for a name that is not there, and for an alias of several datasets.
+    It may also be that of the flow that builds it, such as build-ssdd. Raises UsageError for a name that is not there,
+    and for an alias of several datasets.
     """
     own = {fold(known): known for known in names()}
-    if fold(name) in own:
-        return own[fold(name)]
-    found = aliases().get(fold(name), [])
+    short = fold(name).removeprefix("build-")
+    if short in own:
+        return own[short]
+    found = aliases().get(short, [])
     if not found:
         raise unknown("dataset", name, own.values(), aliases())
     if len(found) > 1:

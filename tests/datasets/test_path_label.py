@@ -131,11 +131,12 @@ def test_a_listed_image_that_is_missing_is_named_with_its_line(tmp_path: Path) -
         scanned(fitted, tree)
 
 
-@pytest.mark.parametrize("facts", [{"polarization": "HH"}, {"bands": 5}])
+@pytest.mark.parametrize("facts", [{"polarization": "HH"}, {"bands": 5}, {"unit": "linear"}])
 def test_a_dataset_json_with_what_is_not_known_is_refused(tmp_path: Path, facts: dict[str, object]) -> None:
     array(tmp_path / "one.npy", np.ones((9, 9), np.float32))
     (tmp_path / "dataset.json").write_text(json.dumps(facts))
-    with pytest.raises(SourceError, match=r"dataset\.json: (unknown field 'polarization'|bands: expected a list)"):
+    wrong = r"unknown .*'polarization'|bands: expected a list|unit: expected .*, found 'linear'. Did you mean 'power'"
+    with pytest.raises(SourceError, match=rf"dataset\.json: ({wrong})"):
         fit(listed(tmp_path, train="one.npy 0\n"))
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from sar_data import catalog
+from sar_data.cli import main
 from sar_data.errors import UsageError
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
@@ -82,6 +84,27 @@ def test_eurosat_is_a_flow_of_its_own(server: str, tmp_path: Path) -> None:
     manifest = Build.open(Path(found["path"])).manifest
     assert (manifest.dataset, manifest.format) == ("eurosat-sar", "lmdb")
     assert build_eurosat_sar.name == "build-eurosat-sar"
+
+
+def test_a_crop_larger_than_the_images_is_refused_by_command_flow_and_python(
+    server: str, eurosat_source: Path, tmp_path: Path
+) -> None:
+    from flows.build import build_eurosat_sar
+    from sar_data import public
+
+    places: dict[str, Any] = {"source": eurosat_source, "out": tmp_path / "out", "runner": "serial"}
+    said = (
+        "=128`: expected images of at least that size, found at most 64 pixels, so there is nothing to cut: `pad=128`"
+    )
+    with pytest.raises(UsageError, match=f"`crop{said} extends them"):
+        public.build("eurosat-sar", crop=128, **places)
+    with pytest.raises(UsageError, match=f"`crop{said} extends them"):
+        build_eurosat_sar(crop=128, **places)
+    words = ("build", "eurosat-sar", "--crop", "128", "--source", str(eurosat_source), "--out", str(tmp_path / "out"))
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "--crop 128: expected images of at least that size, found at most 64 pixels" in result.stderr
+    assert not list(tmp_path.glob("out/*/*/*"))
 
 
 def test_a_relative_path_is_refused(server: str, archive: Archive) -> None:

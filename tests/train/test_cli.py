@@ -64,6 +64,15 @@ def test_a_wrong_job_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[
     assert "unknown job 'finetun'. Did you mean 'finetune'?" in err
 
 
+@pytest.mark.parametrize("option", ["--normalize", "--normalise"])
+def test_training_takes_both_spellings_of_normalize(
+    option: str, classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = typed("finetune", classes, "--out", str(tmp_path / "run"), option, "minmax", *TINY, capsys=capsys)
+    assert code == 0, err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["normalize"] == "minmax"
+
+
 def test_a_mix_that_is_none_is_answered_in_a_sentence(
     classes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
