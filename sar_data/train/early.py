@@ -12,16 +12,18 @@ from sar_data.stream.fit import Fit
 from sar_data.stream.normalize import normalizer
 from sar_data.stream.targets import task_of
 from sar_data.train.kinds import check_kind
+from sar_data.train.networks import check_model
 from sar_data.train.settings import Settings
 
 UNSIZED = np.empty((0, 2), np.int64)  # the sizes of images are in the index, which is not read here
 
 
 def check(build: str | Path, settings: Settings) -> None:
-    """Raise UsageError where task, unit, bands, normalization, crop or pad do not fit the build in a folder.
+    """Raise UsageError for an unknown model, and where task, unit, bands, normalization or size do not fit a build.
 
     A build behind a URL is looked at once it is opened.
     """
+    check_model(settings.model)
     if "://" in str(build):
         return
     manifest = Manifest.load(Path(build))

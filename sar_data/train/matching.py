@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from sar_data.errors import UsageError
 from sar_data.naming import few, fold
 from sar_data.record import IGNORE
 from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.manifest import Manifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def matched(known: Sequence[str], names: Sequence[str]) -> tuple[int | None, ...]:
@@ -120,6 +120,8 @@ class Matching:
         """
         if self.kind == "detection" or self.model == self.build:
             return target
+        import torch  # here, for requests are checked without it
+
         target = torch.as_tensor(target)
         if self.kind == "multilabel":
             return self._columns(target)

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
 
 from sar_data import catalog
 from sar_data.cli import main
 from sar_data.errors import UsageError
 from sar_data.split.stratified import SklearnStratified
 from sar_data.train import comparison
+from sar_data.train.networks import check_model
 from sar_data.train.preset import find, names, resolved
 from sar_data.train.settings import JOBS
 
@@ -301,3 +303,40 @@ def test_help_waits_for_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].strip() == "LOADED"
+
+
+EARLY = [
+    (("--model", "nonsense"), "unknown model 'nonsense'. Did you mean"),
+    (("--model", "resnet18", "--bands", "VV,HH"), "unknown band 'HH'"),
+    (("--model", "resnet18", "--crop", "999"), "--crop 999: all images of"),
+    (("--model", "resnet18", "--normalize", "zscor"), "Did you mean 'zscore'?"),
+    (("--preset", "nope"), "unknown preset 'nope'"),
+    (("--model", "vit_small_patch14_reg4_dinov2", "--epochs", "0"), "epochs: Input should be"),
+]
+SCRIPT = """
+import json, sys
+from sar_data.cli import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit:
+        print("".join({"torch", "timm"} & set(sys.modules)) + "-", file=sys.stderr)
+"""
+
+
+def test_what_names_and_the_manifest_tell_is_answered_before_torch_is_imported(classes: str, tmp_path: Path) -> None:
+    lines = [["train", "finetune", classes, "--out", str(tmp_path / "run"), *words] for words, _ in EARLY]
+    done = subprocess.run([sys.executable, "-c", SCRIPT, json.dumps(lines)], capture_output=True, text=True)
+    answers = [line for line in done.stderr.splitlines() if line.startswith("sar-data: ")]
+    assert len(answers) == len(EARLY), done.stderr
+    assert all(said in answer for (_, said), answer in zip(EARLY, answers, strict=True)), answers
+    assert done.stderr.splitlines().count("-") == len(EARLY), done.stderr
+
+
+def test_the_files_of_timm_tell_each_of_its_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["resnet18.a1_in1k", "tv_resnet34", *timm.list_models()[::40]]
+    monkeypatch.delitem(sys.modules, "timm")
+    for name in names:
+        check_model(name)
+    with pytest.raises(UsageError, match=r"unknown model 'resnet81'.*Did you mean 'resnet18'"):
+        check_model("resnet81")

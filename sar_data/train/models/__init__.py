@@ -1,7 +1,6 @@
 """Networks by name: an encoder for any bands, and a classifier on one of its poolings.
 
-Short names stand for timm's, `MODELS`; any other name of timm is taken as it is. `VARIANTS` are networks that published
-weights need and timm does not have. A network is made without weights: sar_data.train.weights loads them.
+The names are in sar_data.train.networks. A network is made without weights: sar_data.train.weights loads them.
 """
 
 from __future__ import annotations
@@ -15,38 +14,13 @@ from torch import Tensor, nn
 from sar_data.errors import UsageError, unknown
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.variants import squeeze_first, stride_first
+from sar_data.train.networks import MODELS, VARIANTS
 
-MODELS = {
-    "vit-s": "vit_small_patch16_224",
-    "vit-b": "vit_base_patch16_224",
-    "vit-l": "vit_large_patch16_224",
-    "vit-h": "vit_huge_patch14_224",
-    "vit-s14": "vit_small_patch14_dinov2",
-    "vit-b14": "vit_base_patch14_dinov2",
-    "resnet18": "resnet18",
-    "resnet50": "resnet50",
-    "resnet101": "resnet101",
-    "se-resnet50": "seresnet50",
-    "mobilenetv3-small": "mobilenetv3_small_100",
-    "mobilenetv3-large": "mobilenetv3_large_100",
-    "densenet121": "densenet121",
-    "swin-t": "swin_tiny_patch4_window7_224",
-    "swin-b": "swin_base_patch4_window7_224",
-    "swin-v2-b": "swinv2_base_window8_256",
-    "convnext-t": "convnext_tiny",
-    "convnext-s": "convnext_small",
-    "convnext-b": "convnext_base",
+CHANGES: Mapping[str, Callable[[Any], None]] = {
+    "se-resnet50-sarhub": stride_first,
+    "mobilenetv3-small-sarhub": squeeze_first,
 }
-_NO_CLASS_TOKEN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
-# Name → name in timm, options there, what is changed afterwards.
-VARIANTS: Mapping[str, tuple[str, Mapping[str, Any], Callable[[Any], None] | None]] = {
-    "vit-b-gap": ("vit_base_patch16_224", _NO_CLASS_TOKEN, None),
-    "vit-l-gap": ("vit_large_patch16_224", _NO_CLASS_TOKEN, None),
-    "swin-t-window4": ("swin_tiny_patch4_window7_224", {"window_size": 4}, None),
-    "swin-b-window4": ("swin_base_patch4_window7_224", {"window_size": 4}, None),
-    "se-resnet50-sarhub": ("seresnet50", {}, stride_first),
-    "mobilenetv3-small-sarhub": ("mobilenetv3_small_100", {}, squeeze_first),
-}
+"""What is changed in a network of VARIANTS once timm has made it."""
 HEADS = ("linear", "bn-linear")
 
 
@@ -56,7 +30,7 @@ def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: 
     `drop_path` is the last block's rate, as timm counts it. Raises UsageError for an unknown name, a network that this
     house cannot use, an image that patches do not tile, and a drop path where the network has none.
     """
-    timm_name, given, change = VARIANTS.get(name, (MODELS.get(name, name), {}, None))
+    timm_name, given = VARIANTS.get(name, (MODELS.get(name, name), {}))
     if not timm.is_model(timm_name):
         raise unknown("model", name, [*MODELS, *VARIANTS, *timm.list_models(module="vision_transformer")])
     if not channels:
@@ -69,8 +43,8 @@ def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: 
         net = timm.create_model(timm_name, in_chans=len(channels), num_classes=0, **options)
     except TypeError as error:
         raise UsageError(f"{name}: expected a network that takes {', '.join(options)}, found {error}") from None
-    if change:
-        change(net)
+    if name in CHANGES:
+        CHANGES[name](net)
     encoder = Backbone(net, name, channels, image_size)
     if encoder.patch and image_size % encoder.patch:
         near = max(1, round(image_size / encoder.patch)) * encoder.patch

@@ -1,0 +1,62 @@
+"""The names of networks, which are looked up before torch and timm are imported, for that takes seconds."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sar_data.errors import unknown
+
+MODELS = {
+    "vit-s": "vit_small_patch16_224",
+    "vit-b": "vit_base_patch16_224",
+    "vit-l": "vit_large_patch16_224",
+    "vit-h": "vit_huge_patch14_224",
+    "vit-s14": "vit_small_patch14_dinov2",
+    "vit-b14": "vit_base_patch14_dinov2",
+    "resnet18": "resnet18",
+    "resnet50": "resnet50",
+    "resnet101": "resnet101",
+    "se-resnet50": "seresnet50",
+    "mobilenetv3-small": "mobilenetv3_small_100",
+    "mobilenetv3-large": "mobilenetv3_large_100",
+    "densenet121": "densenet121",
+    "swin-t": "swin_tiny_patch4_window7_224",
+    "swin-b": "swin_base_patch4_window7_224",
+    "swin-v2-b": "swinv2_base_window8_256",
+    "convnext-t": "convnext_tiny",
+    "convnext-s": "convnext_small",
+    "convnext-b": "convnext_base",
+}
+"""Short name → timm's. Any other name of timm is taken as it is."""
+_NO_CLASS_TOKEN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "vit-b-gap": ("vit_base_patch16_224", _NO_CLASS_TOKEN),
+    "vit-l-gap": ("vit_large_patch16_224", _NO_CLASS_TOKEN),
+    "swin-t-window4": ("swin_tiny_patch4_window7_224", {"window_size": 4}),
+    "swin-b-window4": ("swin_base_patch4_window7_224", {"window_size": 4}),
+    "se-resnet50-sarhub": ("seresnet50", {}),
+    "mobilenetv3-small-sarhub": ("mobilenetv3_small_100", {}),
+}
+"""Network that published weights need and timm does not have → the network of timm that it is made of, options."""
+
+
+def check_model(name: str) -> None:
+    """Raise UsageError for a name that neither the tables nor the source files of timm have.
+
+    There each network is a function, and each former name of one a key. Once timm is imported, it is asked itself where
+    the network is made.
+    """
+    spec = find_spec("timm")
+    if name in MODELS or name in VARIANTS or "timm" in sys.modules or spec is None or spec.origin is None:
+        return
+    plain = re.escape(name.partition(".")[0])
+    written = re.compile(rf"^def {plain}\(|'{plain}':", re.MULTILINE)
+    files = {path.stem: path.read_text(encoding="utf-8") for path in Path(spec.origin).parent.glob("models/*.py")}
+    if not any(map(written.search, files.values())):
+        vits = re.findall(r"^def (vit_\w+)\(", files["vision_transformer"], re.MULTILINE)
+        raise unknown("model", name, [*MODELS, *VARIANTS, *vits])
