@@ -49,7 +49,7 @@ demo: $(VENV)/core
 ## docs: the pages as a site in site/, every link checked (its own extra, not in CI)
 docs: $(VENV)/core
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 ## pictures: draw docs/pictures anew from miniatures (minutes; the README's needs Chromium)
 pictures: $(VENV)/dev

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -18,6 +20,9 @@ from sar_data.cli import main
 from sar_data.cli.console import paragraph
 from sar_data.cli.examples import EXAMPLES
 from sar_data.sealed.opened import Build
+from tests.places import ROOT
+
+PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").rglob("*.md") if ".zh" not in page.name)]
 
 
 def completed(line: str) -> list[str]:
@@ -80,12 +85,26 @@ def test_every_command_has_examples_and_their_options_exist() -> None:
         for line in lines:
             assert line in command.epilog
             assert len(line) <= 76  # two columns each for help and its examples
-            typed = shlex.split(line.partition("sar_data ")[2] or line.removeprefix("sar-data "))
-            leaf = found.get(" ".join(typed[:2])) or found[typed[0]]
-            if typed[:2] == ["scenes", "NAME"]:  # short for `scenes find`
-                leaf = found["scenes find"]
-            options = {name for param in leaf.params for name in param.opts}
-            assert {word for word in typed if word.startswith("-")} <= options, line
+            assert not strange_options(line, found), line
+
+
+def strange_options(line: str, found: dict[str, click.Command]) -> set[str]:
+    """Return the options of a line that its command does not have."""
+    typed = shlex.split(line.partition("sar_data ")[2] or line.removeprefix("sar-data "), comments=True)
+    leaf = found.get(" ".join(typed[:2])) or found[typed[0]]
+    if isinstance(leaf, click.Group) and typed[0] == "scenes":  # short for `scenes find`
+        leaf = found["scenes find"]
+    options = {name for param in leaf.params for name in (*param.opts, *param.secondary_opts)} | {"--help"}
+    return {word for word in typed if re.match("--?[a-z]", word)} - options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_options_of_a_line_in_a_page_exist(page: Path) -> None:
+    found = leaves(main, click.Context(main, info_name="sar-data"))
+    blocks = re.findall(r"^```\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    text = "".join(blocks).replace("\\\n", " ")
+    lines = re.findall(r"^(?:torchrun .* -m sar_data|sar-data) (?=[a-z]).*", text, re.MULTILINE)
+    assert not [line for line in lines if strange_options(line, found)]
 
 
 def test_datasets_are_filtered_and_their_table_fits_a_terminal() -> None:
