@@ -17,7 +17,7 @@ from sar_data.raster import parquet_images, tiff
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Tree
 from sar_data.split import folders
-from sar_data.split.cells import cell_of
+from sar_data.split.ground.cells import cell_of
 
 SIDE = 64
 

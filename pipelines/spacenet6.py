@@ -28,7 +28,7 @@ from sar_data.record import Object, Record, Sample, SourceFile
 from sar_data.sources.tree import read_with_digest
 from sar_data.spec import Band, DatasetSpec, Pipeline, Source, Task, Tree
 from sar_data.split import blocks, group, official, random
-from sar_data.split.cells import cell_of
+from sar_data.split.ground.cells import cell_of
 
 TILE = re.compile(r"SN6_(?:Train|Test_Public)_AOI_11_Rotterdam_SAR-Intensity_((\d{14})_\d{14})_tile_(\d+)")
 POLARIZATIONS = ("HH", "HV", "VH", "VV")

@@ -24,7 +24,7 @@ from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, Sample, SourceFile
 from sar_data.spec import Band, DatasetSpec, Pipeline, Processing, Source, Tree
 from sar_data.split import blocks, declared, group, random
-from sar_data.split.frames import from_degrees, is_on_earth
+from sar_data.split.ground.frames import from_degrees, is_on_earth
 
 SHARD = re.compile(r"ssl4eos12_(train|val)_seasonal_data_\d{6}\.zarr\.zip")
 PLACE = re.compile(r"\d{7}")

@@ -41,6 +41,25 @@ def test_contributing_names_only_files_that_are_there() -> None:
     assert not lost(text) - {"pipelines/foo_bar.py"}
 
 
+NAMED = re.compile(r"(?<![\w./-])((?:[\w-]+/)+)((?:[\w-]+\.(?:py|toml|md|json|yaml)\b)?)")
+
+
+@pytest.mark.parametrize(
+    ("page", "below"),
+    [("README.md", "."), ("README.zh.md", "."), ("CONTRIBUTING.md", "sar_data"), ("docs/architecture.md", "sar_data")],
+)
+def test_a_path_of_the_house_that_a_page_names_is_there_as_written(page: str, below: str) -> None:
+    houses = [ROOT, ROOT / below]
+    known = {*TOPS, "schemas", "docs", *(room.parts[0] for room in ROOMS)}
+    named = {
+        f"{folder}{'' if 'NAME' in file or file == 'foo_bar.py' else file}"
+        for folder, file in NAMED.findall((ROOT / page).read_text())
+        if folder.split("/")[0] in known and (file or folder.count("/") > 1)
+    }
+    assert named
+    assert not {name for name in named if not any((house / name).exists() for house in houses)}
+
+
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 

@@ -26,7 +26,7 @@ from sar_data.sources.filter import pop_read_paths, true_path
 from sar_data.sources.placeholder import HEAD, explain_placeholders, placeholder_at
 from sar_data.sources.tree import RecordingTree
 from sar_data.spec import Pipeline, Tree
-from sar_data.split.cells import with_cells
+from sar_data.split.ground.cells import with_cells
 from sar_data.system.bulk import bulk
 
 CHUNK = 512  # units a task: long against the cost of a task, short against the whole

@@ -18,7 +18,7 @@ from sar_data.own.survey import Survey
 from sar_data.raster import any_format, tiff
 from sar_data.record import FARTHEST, IGNORE, Image, Record
 from sar_data.spec import Tree
-from sar_data.split.neighbours import boxes_of, find_near
+from sar_data.split.ground.neighbours import boxes_of, find_near
 
 MIN_DB, MAX_DB = -60.0, 40.0  # all backscatter in dB lies between them
 LARGEST_DB = 100.0  # of any 16-bit number, even uncalibrated

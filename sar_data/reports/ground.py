@@ -13,8 +13,8 @@ from sar_data.reports.chart import Axis, path
 from sar_data.reports.coast import land
 from sar_data.reports.page import drawn
 from sar_data.sealed.leakage import ground_of
-from sar_data.split import frames
-from sar_data.split.footprints import Footprints
+from sar_data.split.ground import frames
+from sar_data.split.ground.footprints import Footprints
 from sar_data.split.policy import SPLITS
 
 Floats = npt.NDArray[np.float64]

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from sar_data.progress import Progress
 from sar_data.sealed.documents import LeakageFigure
-from sar_data.split.footprints import Footprints
-from sar_data.split.leakage import EXTENTS, Leakage, footprint_leakage, reason_unknown
-from sar_data.split.neighbours import check_boxes
+from sar_data.split.ground.footprints import Footprints
+from sar_data.split.ground.leakage import EXTENTS, Leakage, footprint_leakage, reason_unknown
+from sar_data.split.ground.neighbours import check_boxes
 from sar_data.statistics.alike import Alike, alike, has_structure
 from sar_data.statistics.thumbnail import CELLS, Thumbs
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.sealed.leakage import ground_of
-from sar_data.split.footprints import find_identical, find_touching
+from sar_data.split.ground.footprints import find_identical, find_touching
 
 MOST_PAIRS = 12
 

@@ -12,7 +12,7 @@ from sar_data.record import Record
 from sar_data.split.balance import FREE
 from sar_data.split.buffer import extents_of, footprints_of, leave_out
 from sar_data.split.drawn import TRAIN, WholeUnits, kept_codes, kept_notes
-from sar_data.split.footprints import Footprints
+from sar_data.split.ground.footprints import Footprints
 from sar_data.split.placement import assignment, usable
 from sar_data.split.policy import Assignment
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from sar_data.errors import SplitError
 from sar_data.record import Record
 from sar_data.split.drawn import TEST, TRAIN, VAL
-from sar_data.split.footprints import Footprints, find_touching
-from sar_data.split.neighbours import Mask, extent_of
+from sar_data.split.ground.footprints import Footprints, find_touching
+from sar_data.split.ground.neighbours import Mask, extent_of
 from sar_data.split.placement import OUT, Codes
 from sar_data.split.policy import SPLITS
 

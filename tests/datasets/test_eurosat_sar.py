@@ -19,7 +19,7 @@ from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sources.tree import Folder
-from sar_data.split.neighbours import boxes_of, find_near
+from sar_data.split.ground.neighbours import boxes_of, find_near
 from sar_data.testing.pipelines import ListsIn
 from tests.contract.pipelines import PipelineContract
 

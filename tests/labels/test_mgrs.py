@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sar_data.labels.mgrs import tile_corner
-from sar_data.split.frames import to_degrees
+from sar_data.split.ground.frames import to_degrees
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sar_data.errors import SplitError, UsageError
 from sar_data.record import Record
-from sar_data.split import frames
 from sar_data.split.blocks import Blocks
-from sar_data.split.leakage import touching_share
+from sar_data.split.ground import frames
+from sar_data.split.ground.leakage import touching_share
 
 from . import Footprint, counts, lattice, place, record
 

@@ -16,8 +16,8 @@ from sar_data.record import Record
 from sar_data.split.blocks import Blocks
 from sar_data.split.cost import split_cost
 from sar_data.split.drawn import Drawn
+from sar_data.split.ground.leakage import touching_share
 from sar_data.split.group import Group
-from sar_data.split.leakage import touching_share
 from sar_data.split.policy import SPLITS, Assignment
 from sar_data.split.random import Random
 from sar_data.split.shares import class_shares

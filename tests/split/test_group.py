@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sar_data.errors import SplitError, UsageError
+from sar_data.split.ground.leakage import touching_share
 from sar_data.split.group import Group
-from sar_data.split.leakage import touching_share
 from sar_data.split.policy import parameters_of
 
 from . import counts, lattice, place, record

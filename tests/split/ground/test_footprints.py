@@ -8,12 +8,11 @@ import pytest
 from rasterio.warp import transform
 
 from sar_data.record import Record, window_of
-from sar_data.split import frames
-from sar_data.split.cells import cell_of, cells, with_cells
-from sar_data.split.footprints import Footprints, find_identical, find_touching
-from sar_data.split.leakage import Leakage, footprint_leakage, touching_share
-
-from . import Footprint, record
+from sar_data.split.ground import frames
+from sar_data.split.ground.cells import cell_of, cells, with_cells
+from sar_data.split.ground.footprints import Footprints, find_identical, find_touching
+from sar_data.split.ground.leakage import Leakage, footprint_leakage, touching_share
+from tests.split import Footprint, record
 
 BORDER = 12.0  # degrees east, between the zones 32 and 33
 

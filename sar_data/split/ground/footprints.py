@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.record import Record
-from sar_data.split import frames
-from sar_data.split.neighbours import TOLERANCE, Boxes, Mask, Rows, boxes_of, find_near, search
+from sar_data.split.ground import frames
+from sar_data.split.ground.neighbours import TOLERANCE, Boxes, Mask, Rows, boxes_of, find_near, search
 
 Quads = npt.NDArray[np.float64]
 """Corners [box, corner, (x, y)], in order around the box."""

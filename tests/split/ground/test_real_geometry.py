@@ -11,13 +11,12 @@ import pytest
 from pipelines._bigearthnet import named
 from sar_data.record import Record
 from sar_data.split.blocks import Blocks
-from sar_data.split.footprints import Footprints, find_identical, find_touching
+from sar_data.split.ground.footprints import Footprints, find_identical, find_touching
 from sar_data.split.group import Group
 from sar_data.split.random import Random
 from sar_data.system.bulk import bulk
 from tests.places import SAMPLES
-
-from . import place
+from tests.split import place
 
 TABLES = ("metadata.parquet", "metadata_for_patches_with_snow_cloud_or_shadow.parquet")
 FOLDER, LISTS = SAMPLES / "bigearthnet-v2.0", SAMPLES / "bigearthnet-v1.0-lists"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sar_data.errors import SplitError
 from sar_data.record import FARTHEST, Record
-from sar_data.split.corner_tree import CornerTree
+from sar_data.split.ground.corner_tree import CornerTree
 
 # Share of the extent by which two footprints may miss each other and still touch: corners that were computed
 # from an affine transform, or written in degrees, differ in their last digits.

@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 
 from sar_data.errors import SplitError
 from sar_data.record import Record
-from sar_data.split.footprints import Footprints, find_touching
-from sar_data.split.leakage import touching_share
-from sar_data.split.neighbours import Boxes, find_near
+from sar_data.split.ground.footprints import Footprints, find_touching
+from sar_data.split.ground.leakage import touching_share
+from sar_data.split.ground.neighbours import Boxes, find_near
 from sar_data.split.random import Random
 from sar_data.split.shares import class_shares
-
-from . import lattice, place, record
+from tests.split import lattice, place, record
 
 NARROWER = ((1, 0, -1, 0), (0, 1, 0, -1))
 

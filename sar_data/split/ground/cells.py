@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.record import Record
-from sar_data.split import frames
-from sar_data.split.footprints import Footprints
+from sar_data.split.ground import frames
+from sar_data.split.ground.footprints import Footprints
 
 KILOMETRES = 10.0
 """The side of a cell in Major-TOM."""

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sar_data.split import neighbours
-from sar_data.split.corner_tree import LEAF, CornerTree
-from sar_data.split.neighbours import Boxes, find_near, search
+from sar_data.split.ground import neighbours
+from sar_data.split.ground.corner_tree import LEAF, CornerTree
+from sar_data.split.ground.neighbours import Boxes, find_near, search
 
 Rows = npt.NDArray[np.intp]
 SCALES = {"alike": (1.0, 1.2), "of all sizes": (1e-3, 1e3)}

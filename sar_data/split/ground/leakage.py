@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sar_data.record import Record
-from sar_data.split import frames
-from sar_data.split.footprints import Footprints, find_identical, find_touching
-from sar_data.split.neighbours import Mask, extent_of
+from sar_data.split.ground import frames
+from sar_data.split.ground.footprints import Footprints, find_identical, find_touching
+from sar_data.split.ground.neighbours import Mask, extent_of
 
 MAX_MISSING = 0.05
 """The largest share of samples of either side without the compared value; above it the leakage is unknown."""
