@@ -83,6 +83,13 @@ def test_a_link_of_a_page_leads_to_a_file_that_is_there(page: Path) -> None:
     assert not [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
 
 
+def test_every_picture_is_on_a_page_and_small() -> None:
+    shown = {(page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text())}
+    for picture in (ROOT / "docs" / "pictures").iterdir():
+        assert picture in shown
+        assert picture.stat().st_size <= (60_000 if picture.suffix == ".png" else 120_000)
+
+
 def test_the_readme_links_every_page() -> None:
     linked = {(ROOT / link).resolve() for link in LINK.findall((ROOT / "README.md").read_text())}
     # Pages in Chinese are linked from those.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,11 @@ from tests.mini import invented
 from tests.mini.builds import make
 
 PLANTED, COUNT, SIDE = 5, 60, 48
-KINDS = ("touching", "identical", "group", "place", "duplicate", "near_duplicate")
+SHIFT = 3  # pixels of 48: as 8 of 120
+KINDS = ("touching", "identical", "group", "place", "acquisition", "pass", "duplicate", "near_duplicate")
+NEAR = ("shift", "flip", "gain", "quantized", "look")
+WAYS = (*KINDS[:-1], *NEAR)
+START = datetime(2020, 5, 1, 5, 30, tzinfo=UTC)
 
 
 def pipeline() -> Pipeline:
@@ -40,11 +46,9 @@ def pipeline() -> Pipeline:
     def scan(tree: Tree, unit: str) -> Iterable[Record]:
         said = json.loads(tree.read(unit))
         facts = {name: said[name] for name in ("official", "group", "place")}
-        footprint = tuple(said["footprint"])
+        facts |= {"footprint": tuple(said["footprint"]), "time": datetime.fromisoformat(said["time"])}
         file = SourceFile(unit, tree.size(unit))
-        yield Record(
-            key=Path(unit).stem, files=(file,), labels={"cover": (0,)}, crs="EPSG:3395", footprint=footprint, **facts
-        )
+        yield Record(key=Path(unit).stem, files=(file,), labels={"cover": (0,)}, crs="EPSG:3395", **facts)
 
     def read(tree: Tree, record: Record) -> Sample:
         said = json.loads(tree.read(record.files[0].path))
@@ -53,49 +57,57 @@ def pipeline() -> Pipeline:
     return dataclasses.replace(made, scan=scan, read=read, splits={"declared": Declared(), "random": Random()})
 
 
-def picture(seed: int, flip: bool = False) -> Any:
-    """Return a field of regions under speckle, float32 [band, y, x]; flipped it has another gain too."""
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[:SIDE, :SIDE]
+@cache
+def picture(seed: int, near: str = "") -> Any:
+    """Return a field of regions under speckle in dB, float32 [band, y, x], or what is `near` to it in a way of NEAR."""
+    random, side = np.random.default_rng(seed), SIDE + SHIFT
+    y, x = np.mgrid[:side, :side]
     sites = random.uniform(0, SIDE, (2, 40, 1, 1))
     regions = ((y - sites[0]) ** 2 + (x - sites[1]) ** 2).argmin(axis=0)
-    image = random.normal(-14, 4, (2, 40))[:, regions] + 10 * np.log10(random.gamma(4, 0.25, (2, SIDE, SIDE)))
-    return np.ascontiguousarray(image[:, :, ::-1] + 0.4 if flip else image, np.float32)
+    field = random.normal(-14, 4, (2, 40))[:, regions]
+    noise = np.random.default_rng(seed + 10_000) if near == "look" else random
+    seen = field + 10 * np.log10(noise.gamma(4, 0.25, (2, side, side)))
+    image = seen[:, SHIFT:, SHIFT:] if near == "shift" else seen[:, :SIDE, :SIDE]
+    changed = {"flip": image[:, :, ::-1], "gain": image - 0.5, "quantized": np.round(image)}.get(near, image)
+    return np.ascontiguousarray(changed, np.float32)
 
 
 def tree(out: Path) -> Path:
-    """Write 60 train and 60 test samples; five test samples leak in each of the ways of KINDS, and in no other."""
+    """Write 60 train and 60 test samples; five test samples leak in each of the WAYS, and in no other."""
     samples: list[dict[str, Any]] = [
         {
             "official": "train" if i < COUNT else "test",
             "group": f"scene {i}",
             "place": f"tile {i}",
             "footprint": [100.0 * i, 0.0, 100.0 * i + 1, 1.0],
+            "time": (START + timedelta(hours=i)).isoformat(),
             "pixels": {"seed": i},
         }
         for i in range(2 * COUNT)
     ]
-    for k, kind in enumerate(KINDS):
+    for k, way in enumerate(WAYS):
         for i in range(PLANTED):
-            source, leak = samples[i * 7 + k], samples[COUNT + 6 * i + k]
+            source, leak = samples[len(WAYS) * i + k], samples[COUNT + len(WAYS) * i + k]
             _, south, east, north = source["footprint"]
+            moment = datetime.fromisoformat(source["time"])
             leak |= {
                 "touching": {"footprint": [east, south, east + 1, north]},
                 "identical": {"footprint": source["footprint"]},
                 "group": {"group": source["group"]},
                 "place": {"place": source["place"]},
+                "acquisition": {"time": source["time"]},
+                "pass": {"time": (moment + timedelta(minutes=14)).isoformat()},
                 "duplicate": {"pixels": source["pixels"]},
-                "near_duplicate": {"pixels": {**source["pixels"], "flip": True}},
-            }[kind]
+            }.get(way, {"pixels": {**source["pixels"], "near": way}})
     out.mkdir(parents=True)
     for i, said in enumerate(samples):
         (out / f"s{i:03d}.json").write_text(json.dumps(said))
     return out
 
 
-EXPECTED = {  # what is identical touches, and what has the same pixels looks alike
-    **{"touching": 2 * PLANTED, "identical": PLANTED, "group": PLANTED, "place": PLANTED},
-    **{"duplicate": PLANTED, "near_duplicate": 2 * PLANTED},
+EXPECTED = {  # what is identical touches, one moment is one pass, and what has the same pixels looks alike
+    **dict.fromkeys(KINDS, PLANTED),
+    **{"touching": 2 * PLANTED, "pass": 2 * PLANTED, "near_duplicate": (1 + len(NEAR)) * PLANTED},
 }
 
 
@@ -130,10 +142,9 @@ def test_planted_leaks_of_raw_files_are_found_with_their_pixels(raw: Path, monke
     assert names.figures["duplicate"].reason == "not looked at: pixels were not read"
     whole = leakage(LeakageRequest(path=raw, full=True), Serial())
     assert counts(whole.figures) == EXPECTED
-    pairs = {(pair.judged, pair.other) for pair in whole.pairs}
-    assert {pair.kind for pair in whole.pairs[: 2 * PLANTED]} == {"duplicate", "near_duplicate"}
-    assert ("s064", "s004") in pairs
-    assert ("s065", "s005") in pairs
+    kinds = [pair.kind for pair in whole.pairs]
+    assert kinds == ["duplicate"] * PLANTED + ["near_duplicate"] * (len(kinds) - PLANTED)
+    assert all(int(pair.judged[1:]) == COUNT + int(pair.other[1:]) for pair in whole.pairs)
 
 
 def test_the_worst_pairs_are_drawn_of_builds_alone(build: Build, raw: Path, tmp_path: Path) -> None:

@@ -81,10 +81,12 @@ def seen(scene: Image, seed: int, down: int = 0, right: int = 0) -> Image:
 
 
 CHANGES: dict[str, Callable[[Image, int], Image]] = {
-    **{f"shift by {n}": lambda scene, seed, n=n: seen(scene, seed, n, -n) for n in (1, 4, 8)},
+    **{f"shift by {n}": lambda scene, seed, n=n: seen(scene, seed, n, -n) for n in range(1, 9)},
     "flip": lambda scene, seed: seen(scene, seed)[:, :, ::-1].copy(),
     "turn": lambda scene, seed: seen(scene, seed)[:, ::-1, ::-1].copy(),
-    "gain": lambda scene, seed: seen(scene, seed) - np.float32(0.5),
+    "flip along y": lambda scene, seed: seen(scene, seed)[:, ::-1].copy(),
+    "darker": lambda scene, seed: seen(scene, seed) - np.float32(0.5),
+    "brighter": lambda scene, seed: seen(scene, seed) + np.float32(0.5),
     "quantized": lambda scene, seed: np.round(seen(scene, seed) * 2) / 2,
     "look": lambda scene, seed: seen(scene, seed + 10_000),
     "all": lambda scene, seed: np.round(seen(scene, seed + 10_000, 5, 6)[:, ::-1] + 0.4),
