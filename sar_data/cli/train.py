@@ -240,6 +240,7 @@ def predict(note: Note, /, **asked: Any) -> None:
 @click.option("--unit", metavar="NAME", help="Of weights: dB, power or amplitude; by default the build's.")
 @click.option("--normalize", metavar="NAME", help="Of weights: zscore, minmax, fgmae-uint8, sarhub, …")
 @click.option("--image-size", type=int, metavar="N", help="Of weights: side that images are resized to.")
+@click.option("--resample", metavar="dB|power", help="Of weights: what resizing averages.")
 @click.option("--crop", type=int, metavar="N", help="Of weights: central windows of this side.")
 @click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side.")
 @click.option("--batch-size", type=int, metavar="N", help="Of weights: images a step.")

@@ -29,6 +29,7 @@ from sar_data.torch import Loader, loader
 from sar_data.train import duplicates
 from sar_data.train.augment import Augment
 from sar_data.train.augment.draws import draws
+from sar_data.train.augment.power import Power, power_of
 from sar_data.train.augment.steps import parsed, physical
 from sar_data.train.builds import Builds, Together
 from sar_data.train.duplicates import Duplicates
@@ -91,6 +92,7 @@ class Data:
             normalize=settings.normalize,
             figures=self._figures,
             image_size=settings.image_size,
+            power=self._power,
             task=self.task.name,
         )
         self._check_steps()
@@ -142,12 +144,21 @@ class Data:
 
     def _check_steps(self) -> None:
         """Raise UsageError for steps in physical units on images that each build normalized by figures of its own."""
-        steps = [name for name in ("speckle", "drae") if name in parsed(self.settings.augment)]
+        steps = [f"augment {name}" for name in ("speckle", "drae") if name in parsed(self.settings.augment)]
+        steps += ["resample power"] if self.settings.resample == "power" else []
         if steps and any(one != self.figures[0] for one in self.figures):
             raise UsageError(
-                f"augment {steps[0]}: expected builds that are normalized alike, found figures of each one's own: "
-                f"`statistics=joint` takes those of all, or leave {steps[0]} out"
+                f"{steps[0]}: expected builds that are normalized alike, found figures of each one's own: "
+                f"`statistics=joint` takes those of all, or leave it out"
             )
+
+    @property
+    def _power(self) -> Power | None:
+        """What resamples images in power, None where they are resampled as they are."""
+        told = self.settings
+        if told.resample == "dB":
+            return None
+        return power_of(told.resample, self.input.units, told.normalize, self.figures[0], told.augment)
 
     @cached_property
     def input(self) -> Input:

@@ -46,6 +46,19 @@ class Preset(NamedTuple):
     build: Repeated
     settings: dict[str, Any]
 
+    def departures(self, manifest: Manifest, settings: Settings, channels: Sequence[str]) -> list[str]:
+        """Say in what a run differs from what the preset repeats, but for its recipe: build, bands, normalization."""
+        found = {"bands": list(channels), "normalize": settings.normalize}
+        return self.build.departures(manifest) + [
+            f"{name}: the preset repeats {_told(wanted)}, this run has {_told(value)}"
+            for name, value in found.items()
+            if (wanted := self.settings.get(name)) is not None and wanted != value
+        ]
+
+
+def _told(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
+
 
 def names() -> list[str]:
     """Return the presets that come with the package."""

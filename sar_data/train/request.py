@@ -106,7 +106,7 @@ class EvaluateRequest:
 
 
 DTYPES = ("float16", "float32")
-WEIGHTED = ("model", "stem", "bands", "unit", "normalize", "image_size", "crop", "pad", "batch_size")
+WEIGHTED = ("model", "stem", "bands", "unit", "normalize", "image_size", "resample", "crop", "pad", "batch_size")
 """Options of an encoder that comes from weights; a run has its own."""
 
 

@@ -40,6 +40,9 @@ class Settings(pydantic.BaseModel):
     )
     pad: int | None = pydantic.Field(None, ge=1, le=MOST_SIDE, description="Extend images to this side.")
     image_size: int | None = pydantic.Field(None, ge=1, le=MOST_SIDE, description="Side that images are resized to.")
+    resample: Literal["dB", "power"] = pydantic.Field(
+        "dB", description="What resizing and random windows average: values as they are, or linear power."
+    )
     centre: float = pydantic.Field(
         1.0, gt=0, le=1, description="Share of the side that evaluation keeps: 0.875 is resize 256, centre-crop 224."
     )
@@ -79,6 +82,9 @@ class Settings(pydantic.BaseModel):
             raise ValueError(f"stem {self.stem}: is of `weights=…`, which are not given")
         if self.warmup > self.epochs:
             raise ValueError(f"warmup {self.warmup:g}: expected at most the {self.epochs} epochs")
+        resized = self.image_size is not None or self.centre != 1 or any(one.startswith("crop") for one in self.augment)
+        if self.resample == "power" and not resized:
+            raise ValueError("resample power: nothing is resized: expected `image_size=…` with it")
         if self.fraction is None and (self.draw or self.each_class):
             raise ValueError(f"draw {self.draw}, each_class {self.each_class}: expected `fraction=…` with them")
         return self

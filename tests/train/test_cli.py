@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import timm
@@ -13,6 +15,7 @@ import timm
 from sar_data import catalog
 from sar_data.cli import main
 from sar_data.errors import UsageError
+from sar_data.normalization.presets import presets
 from sar_data.split.stratified import SklearnStratified
 from sar_data.train import comparison
 from sar_data.train.networks import check_model
@@ -253,6 +256,37 @@ def test_the_build_that_a_preset_repeats_can_be_built(name: str) -> None:
     pipelines = [catalog.pipeline(dataset, build.variant) for dataset in build.dataset or ()]
     assert pipelines
     assert build.split is None or any(build.split in pipeline.all_splits for pipeline in pipelines)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_preset_declares_its_normalization_and_the_bands_that_its_datasets_have(name: str) -> None:
+    preset = find(name)
+    pipelines = [catalog.pipeline(dataset, preset.build.variant) for dataset in preset.build.dataset or ()]
+    bands = preset.settings.get("bands", [])
+    published = presets()[preset.settings["normalize"]]
+    for pipeline in pipelines:
+        units = {band.name: band.unit for band in pipeline.spec.bands}
+        assert set(bands) <= set(units)
+        assert published.unit is None or {units[band] for band in bands} == {published.unit}
+    assert set(bands) <= set(published.bands) or not published.bands
+    assert bands or len(pipelines) > 1, "one dataset has bands of its own"
+
+
+def test_other_bands_and_another_normalization_than_the_presets_are_named() -> None:
+    preset = find("fgmae-ben-lp")
+    manifest = SimpleNamespace(
+        dataset="bigearthnet-s1", variant="", split_policy=SimpleNamespace(policy="official", seed=0)
+    )
+
+    def told(**given: Any) -> list[str]:
+        settings = resolved("finetune", preset, given)
+        return preset.departures(manifest, settings, settings.bands or ())  # type: ignore[arg-type]
+
+    assert told() == []
+    assert told(bands=("VH",), normalize="zscore") == [
+        "bands: the preset repeats VV, VH, this run has VH",
+        "normalize: the preset repeats fgmae-uint8, this run has zscore",
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name.startswith("copernicus-bench-")])

@@ -15,6 +15,7 @@ from torchvision.transforms import RandomResizedCrop  # noqa: E402
 from torchvision.transforms.v2 import functional as TF  # noqa: E402
 
 from sar_data.train.augment.draws import draws  # noqa: E402
+from sar_data.train.augment.power import power_of  # noqa: E402
 from sar_data.train.augment.resample import Windows, centred, drawn  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -151,3 +152,43 @@ def test_where_no_window_fits_the_largest_of_an_allowed_ratio_is_cut_from_the_ce
 def test_a_share_beyond_the_image_is_refused() -> None:
     with pytest.raises(UsageError, match=r"above 0 and at most 1, found 1\.2"):
         centred(1, (9, 9), 9, 1.2)
+
+
+def test_in_power_a_pixel_is_the_mean_of_powers_and_the_mean_power_stays() -> None:
+    random = torch.Generator().manual_seed(0)
+    decibels = torch.randn(3, 2, 24, 24, generator=random) * 5 - 15
+    units, figures = {"VV": "dB", "VH": "amplitude"}, {"VV": (-12.0, 4.5), "VH": (0.2, 0.1)}
+    values = torch.stack([decibels[:, 0], 10 ** (decibels[:, 1] / 20)], dim=1)
+    values[0, :, 3:9, :5] = torch.nan
+    terms = torch.tensor(list(figures.values()))[:, :, None, None]
+    images = (values - terms[:, 0]) / terms[:, 1]
+    power = power_of("power", units, "zscore", figures)
+    assert power is not None
+    grid = centred(3, (24, 24), 12, 1.0).grid(CPU)
+    found = power(images, grid.images) * terms[:, 1] + terms[:, 0]
+    powers = torch.stack([10 ** (values[:, 0].double() / 10), values[:, 1].double() ** 2], dim=1)
+    expected = grid.images(powers)
+    torch.testing.assert_close(10 ** (found[:, 0].double() / 10), expected[:, 0], rtol=2e-5, atol=0, equal_nan=True)
+    torch.testing.assert_close(found[:, 1].double() ** 2, expected[:, 1], rtol=2e-5, atol=0, equal_nan=True)
+    whole, shrunk = powers[1:].mean(), expected[1:].mean()
+    in_decibels = 10 ** (grid.images(values[:, :1])[1:].double() / 10)
+    assert 10 * (shrunk / whole).log10() == pytest.approx(0, abs=0.05)
+    assert 10 * (in_decibels.mean() / powers[1:, :1].mean()).log10() < -1  # of 5 dB of spread, halved
+
+
+@pytest.mark.parametrize(
+    ("units", "normalize", "augment", "words"),
+    [
+        ({"VV": "dB"}, "fgmae-uint8", (), "that can be undone, such as zscore, found fgmae-uint8"),
+        ({"VV": "dB"}, "zscore", ("drae",), "found zscore and drae"),
+        ({"VV": "8-bit"}, "zscore", (), "expected bands in dB, power, amplitude, found VV in 8-bit"),
+        ({"VV": ""}, "zscore", (), "found VV in no unit"),
+        ({"VV-VH": "dB"}, "zscore", (), "found VV-VH in dB"),
+    ],
+)
+def test_what_has_no_power_is_not_resampled_in_it(
+    units: dict[str, str], normalize: str, augment: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        power_of("power", units, normalize, dict.fromkeys(units, (0.0, 1.0)), augment)
+    assert power_of("dB", units, normalize, None, augment) is None

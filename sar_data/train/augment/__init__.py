@@ -22,7 +22,8 @@ from sar_data.stream.targets import task_of
 from sar_data.train.augment import objects, resample, steps, symmetry
 from sar_data.train.augment.draws import whole
 from sar_data.train.augment.mixup import Mixup, mixed
-from sar_data.train.augment.preparation import Batch, Preparation, masks, windowed
+from sar_data.train.augment.power import Power
+from sar_data.train.augment.preparation import Batch, Preparation, masks
 from sar_data.train.augment.rotation import rotated, rotated_masks
 from sar_data.train.augment.speckle import Speckle
 
@@ -36,9 +37,9 @@ class Augment:
     """Steps by name for the batches of one build's loader.
 
     `channels`, `normalize` and `figures` are the loader's, which must have fill=None; where `physical` is true, it must
-    have normalize=None, too, and images are normalized here. Pixels without data are `fill` in the end. `image_size` is
-    the side of the output, None that of the input. `notes` says which steps go beyond what the build declares; they are
-    logged as warnings, too.
+    have normalize=None, too, and images are normalized here. Pixels without data are 0 in the end. `image_size` is the
+    side of the output, None that of the input; with `power` windows and sizes are resampled in power. `notes` says
+    which steps go beyond what the build declares; they are logged as warnings, too.
 
     UsageError for steps that do not exist or do not fit the build, its units or its task.
     """
@@ -52,7 +53,7 @@ class Augment:
         normalize: str = "zscore",
         figures: Figures | None = None,
         image_size: int | None = None,
-        fill: float = 0.0,
+        power: Power | None = None,
         task: str | None = None,
     ) -> None:
         names = tuple(names)
@@ -63,7 +64,7 @@ class Augment:
         how = normalizer(manifest, channels, normalize, figures=figures)
         own = figures if figures is not None else figures_of(manifest, channels, normalize)
         later = of_channels(units_of(manifest, channels), normalize, figures=own) if self.physical else None
-        self._prepared = Preparation(self.steps, later, size=image_size, fill=fill)
+        self._prepared = Preparation(self.steps, later, size=image_size, power=power)
         self._axes, notes = symmetry.flipped_axes(self.steps, manifest)
         self._speckle: Speckle | None = None
         if "speckle" in self.steps:
@@ -98,7 +99,7 @@ class Augment:
         if "crop" in self.steps:
             size = source if self._size is None else (self._size, self._size)
             windows = resample.drawn(chance[:, CROP], source, size, (self.steps["crop"], 1.0))
-            found = windowed(found, windows)
+            found = self._prepared.windowed(found, windows)
         else:
             found = self._prepared.fitted(found, 1.0)
         turn = symmetry.TURN in self.steps

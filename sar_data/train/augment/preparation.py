@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from torch import Tensor
 from sar_data.stream.normalize import Normalizer
 from sar_data.torch.normalize import Normalizing
 from sar_data.train.augment import objects, resample, tone
+from sar_data.train.augment.power import Power
 
 Batch = dict[str, Any]
+MASKED = 0.0  # what a masked pixel becomes, once images are normalized
 
 
 class Preparation:
@@ -21,11 +23,20 @@ class Preparation:
 
     `steps` are those of an augmentation, of which tone mapping is heeded. Images are normalized by `how`, which is that
     of channels in physical units; None: they come normalized. Pixels without data are NaN, and `fill` in the end.
-    `size` is the side of the output, None that of the input.
+    `size` is the side of the output, None that of the input; with `power` images are resampled in power.
     """
 
-    def __init__(self, steps: Mapping[str, float], how: Normalizer | None, *, size: int | None, fill: float) -> None:
+    def __init__(
+        self,
+        steps: Mapping[str, float],
+        how: Normalizer | None,
+        *,
+        size: int | None,
+        power: Power | None = None,
+        fill: float = MASKED,
+    ) -> None:
         self._percent, self._how, self._size, self._fill = steps.get("drae"), how, size, fill
+        self._power = power
         self._normalizing: Normalizing | None = None
         self._grid: tuple[tuple[object, ...], resample.Grid] | None = None
 
@@ -65,29 +76,31 @@ class Preparation:
         side = min(source) if self._size is None else self._size
         if batch.keys() == {"image"}:
             return {"image": self._resized(batch["image"], source, side, centre)}
-        return windowed(batch, resample.centred(batch["image"].shape[0], source, side, centre))
+        return self.windowed(batch, resample.centred(batch["image"].shape[0], source, side, centre))
 
     def _resized(self, images: Tensor, source: tuple[int, int], side: int, centre: float) -> Tensor:
         """Return images alone at another size; what follows from sizes is kept, for they are mostly the same."""
         asked = (source, side, centre, images.device)
         if self._grid is None or self._grid[0] != asked:
             self._grid = (asked, resample.centred(1, source, side, centre).grid(images.device))
-        return self._grid[1].images(images)
+        return self._resampled(images, self._grid[1].images)
 
+    def _resampled(self, images: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
+        return act(images) if self._power is None else self._power(images, act)
 
-def windowed(batch: Batch, windows: resample.Windows) -> Batch:
-    """Return windows of a batch's images, with the masks or boxes in them."""
-    image, target = batch["image"], batch.get("target")
-    grid = windows.grid(image.device)
-    # A GPU is not asked whether data are missing: the processor would wait for all that it has to do.
-    missing = image.is_cuda or bool(image.isnan().any())
-    found = batch | {"image": grid.images(image) if missing else grid.complete(image)}
-    if masks(batch):
-        found["target"] = grid.masks(batch["target"])
-    elif isinstance(target, list):
-        places = zip(target, windows.start, windows.step, strict=True)
-        found["target"] = [objects.windowed(one, start, step, windows.size) for one, start, step in places]
-    return found
+    def windowed(self, batch: Batch, windows: resample.Windows) -> Batch:
+        """Return windows of a batch's images, with the masks or boxes in them."""
+        image, target = batch["image"], batch.get("target")
+        grid = windows.grid(image.device)
+        # A GPU is not asked whether data are missing: the processor would wait for all that it has to do.
+        missing = image.is_cuda or bool(image.isnan().any())
+        found = batch | {"image": self._resampled(image, grid.images if missing else grid.complete)}
+        if masks(batch):
+            found["target"] = grid.masks(batch["target"])
+        elif isinstance(target, list):
+            places = zip(target, windows.start, windows.step, strict=True)
+            found["target"] = [objects.windowed(one, start, step, windows.size) for one, start, step in places]
+        return found
 
 
 def masks(batch: Batch) -> bool:

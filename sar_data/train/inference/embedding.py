@@ -33,6 +33,7 @@ from sar_data.system import durable
 from sar_data.system.regular import open_regular
 from sar_data.torch import loader
 from sar_data.train import weights
+from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation
 from sar_data.train.augment.steps import parsed, physical
 from sar_data.train.inference import agreement
@@ -165,7 +166,7 @@ def _made(request: EmbedRequest, encoding: Encoding, manifest: Manifest, splits:
         "unit": settings.unit,
         "normalize": settings.normalize,
         "figures": None if figures is None else {name: list(pair) for name, pair in figures.items()},
-        "images": {name: getattr(settings, name) for name in ("image_size", "centre", "crop", "pad")},
+        "images": {name: getattr(settings, name) for name in ("image_size", "resample", "centre", "crop", "pad")},
         "build": {"dataset": manifest.dataset, "version": manifest.version, "content_digest": manifest.content_digest},
         "splits": list(splits),
     }
@@ -196,7 +197,8 @@ def _encoded(
     tone = [step for step in settings.augment if step.startswith("drae")]
     later = physical(tone, settings.normalize)
     how = of_channels(encoding.units, settings.normalize, figures=encoding.figures) if later else None
-    prepare = Preparation(parsed(tone), how, size=settings.image_size, fill=0.0)
+    power = power_of(settings.resample, encoding.units, settings.normalize, encoding.figures)
+    prepare = Preparation(parsed(tone), how, size=settings.image_size, power=power)
     stream = loader(
         build,
         split=split,

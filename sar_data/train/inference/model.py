@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
+from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation
 from sar_data.train.augment.steps import parsed
 from sar_data.train.inference.finished import Finished, opened
@@ -18,7 +19,6 @@ from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Detect, Segment
 
 SMALL = 128  # pixels of a side; the coarsest map has one value a channel, which GroupNorm refuses of a single image
-MASKED = 0.0  # what a masked pixel becomes, once images are normalized
 
 
 class Model(nn.Module):
@@ -40,7 +40,10 @@ class Model(nn.Module):
         self.network = finished.network()
         self._settings, self._resized = settings, found.resized
         self._prepare = Preparation(
-            parsed(settings.augment), found.normalizer(settings.normalize), size=settings.image_size, fill=MASKED
+            parsed(settings.augment),
+            found.normalizer(settings.normalize),
+            size=settings.image_size,
+            power=power_of(settings.resample, found.units, settings.normalize, found.figures),
         )
         self.eval()
 

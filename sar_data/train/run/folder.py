@@ -254,7 +254,7 @@ def _departures(preset: Preset, data: Data) -> list[str]:
     return [
         f"{one.name}: {text}" if several else text
         for one in data.builds.each
-        for text in preset.build.departures(one.manifest)
+        for text in preset.departures(one.manifest, data.settings, data.channels)
     ]
 
 

@@ -1,0 +1,58 @@
+"""Resampling in linear power: the mean of dB is the logarithm of a geometric mean, so that power is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.normalization.presets import presets
+from sar_data.radiometry import CONVERTIBLE
+from sar_data.stream.channels import operands
+from sar_data.stream.normalize import Figures
+from sar_data.torch.normalize import in_unit
+from sar_data.train.augment.steps import parsed
+
+
+class Power:
+    """What takes normalized images to linear power and back: `units` of the channels, and `figures` of all of them."""
+
+    def __init__(self, units: Mapping[str, str], figures: Figures) -> None:
+        self._units = tuple(units.values())
+        self._terms = torch.tensor([figures[name] for name in units], dtype=torch.float32)[:, :, None, None]
+
+    def __call__(self, images: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what `act` makes of images [B, C, H, W] in power, normalized as they were; NaN stays NaN."""
+        offset, divisor = self._terms.to(images.device).unbind(1)
+        found = act(self._between(images * divisor + offset, to_power=True))
+        return (self._between(found, to_power=False) - offset) / divisor
+
+    def _between(self, images: Tensor, *, to_power: bool) -> Tensor:
+        ways = [(unit, "power") if to_power else ("power", unit) for unit in self._units]
+        return torch.stack([in_unit(images[:, i], *way) for i, way in enumerate(ways)], dim=1)
+
+
+def power_of(
+    resample: str, units: Mapping[str, str], normalize: str, figures: Figures | None, augment: Iterable[str] = ()
+) -> Power | None:
+    """Return how images are resampled in power, None where `resample` is dB: their values as they are.
+
+    Raises UsageError for channels that have no power, and for a normalization or a tone mapping that cannot be undone.
+    """
+    if resample == "dB":
+        return None
+    preset = presets()[normalize]
+    if not preset.affine or preset.clip or figures is None or "drae" in parsed(augment):
+        raise UsageError(
+            f"resample=power: expected a normalization that can be undone, such as zscore, found {normalize}"
+            f"{' and drae' if 'drae' in parsed(augment) else ''}: leave `resample` out"
+        )
+    for name, unit in units.items():
+        if unit not in CONVERTIBLE or (len(operands(name)) > 1 and unit != "power"):
+            raise UsageError(
+                f"resample=power: expected bands in {', '.join(CONVERTIBLE)}, found {name} in {unit or 'no unit'}: "
+                "leave `resample` out"
+            )
+    return Power(units, figures)
