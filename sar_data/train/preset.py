@@ -56,7 +56,7 @@ class Preset(NamedTuple):
         ]
 
 
-def _told(value: str | list[str]) -> str:
+def _told(value: str | Sequence[str]) -> str:
     return value if isinstance(value, str) else ", ".join(value)
 
 
