@@ -13,10 +13,11 @@ import numpy as np
 
 from sar_data.errors import UsageError
 from sar_data.stream import fetch_order, selection
+from sar_data.stream.bits import Purpose, mixed
 from sar_data.stream.collection import Batch, open_collection
 from sar_data.stream.measured import measured_figures
 from sar_data.stream.member import Member
-from sar_data.stream.order import CROP, Order, Pace, mixed
+from sar_data.stream.order import Order, Pace
 from sar_data.stream.storage.store import Integers
 
 VERSION = 1  # of the state
@@ -267,7 +268,7 @@ class Stream:
         rows, first, real = self.pace.share(order, start)
         draws = range(first, first + len(rows))
         drawing = self.collection.fixed is None and not self.pace.whole
-        seeds = [mixed(CROP, self._order.seed, epoch, draw) for draw in draws] if drawing else None
+        seeds = [mixed(Purpose.CROP, self._order.seed, epoch, draw) for draw in draws] if drawing else None
         batch = self._made(rows, seeds)
         if self.pace.whole:
             batch["weight"] = (np.arange(len(rows)) < real).astype(np.float32)

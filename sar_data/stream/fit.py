@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sar_data.errors import UsageError
-from sar_data.stream.order import mixed
+from sar_data.stream.bits import mixed
 from sar_data.stream.storage.store import Integers
 from sar_data.stream.targets import Window
 

@@ -1,7 +1,6 @@
 """The order of samples: a pure function of seed and epoch, cut into steps by batch size, world and rank.
 
-Nothing here depends on numpy's random streams, which may change between its versions: random bits are SplitMix64
-(Steele, Lea & Flood 2014), integers below a bound are Lemire's (2019), the shuffle is Fisher and Yates'.
+Random bits are those of bits.py, integers below a bound Lemire's (2019), the shuffle is Fisher and Yates'.
 """
 
 from __future__ import annotations
@@ -15,25 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import UsageError
+from sar_data.stream.bits import GOLDEN, U64, Purpose, finish_one, mixed
 from sar_data.system.native import compile_loop
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-U64 = (1 << 64) - 1
-GOLDEN = 0x9E3779B97F4A7C15
-SHUFFLE, DRAW, SHARDS, SUBSET, OFFSET, CROP, TURN = range(1, 8)  # the streams of random numbers, one a purpose
-
-
-def mixed(*parts: int) -> int:
-    """Return 64 well mixed bits of some integers."""
-    state = 0
-    for part in parts:
-        z = (state + GOLDEN + (part & U64)) & U64
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & U64
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & U64
-        state = z ^ (z >> 31)
-    return state
 
 
 @compile_loop("void(i8[::1], u8)")
@@ -41,10 +26,8 @@ def _shuffle(values: Any, state: Any) -> None:
     for i in range(len(values) - 1, 0, -1):
         bound = np.uint64(i + 1)
         while True:
-            state += np.uint64(0x9E3779B97F4A7C15)
-            z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            product = (z >> np.uint64(32)) * bound
+            state += np.uint64(GOLDEN)
+            product = (finish_one(state) >> np.uint64(32)) * bound
             low = product & np.uint64(0xFFFFFFFF)
             if low >= bound or low >= (np.uint64(1 << 32) - bound) % bound:
                 break
@@ -67,7 +50,7 @@ def subset(count: int, fraction: float, seed: int, classes: npt.NDArray[Any] | N
     """
     if not 0 < fraction <= 1:
         raise UsageError(f"fraction: expected a number above 0 and at most 1, found {fraction}")
-    order = permutation(count, SUBSET, seed)
+    order = permutation(count, Purpose.SUBSET, seed)
     if classes is None:
         return np.sort(order[: max(round(fraction * count), min(count, 1))])
     ranked = classes[order]
@@ -87,10 +70,10 @@ def drawn(weights: Floats, *stream: int) -> Rows:
     do all the samples of one weight, such as those of a class, together.
     """
     count = len(weights)
-    first = permutation(count, DRAW, *stream)
+    first = permutation(count, Purpose.DRAW, *stream)
     first = first[np.argsort(weights[first], kind="stable")]
     edges = np.cumsum(weights[first])
-    start = mixed(OFFSET, *stream) / (U64 + 1)
+    start = mixed(Purpose.OFFSET, *stream) / (U64 + 1)
     ticks = (np.arange(count) + start) * (edges[-1] / count)
     chosen: Rows = first[np.minimum(np.searchsorted(edges, ticks, side="right"), count - 1)]
     return chosen
@@ -120,13 +103,15 @@ class Mix:
 
     def epoch(self, epoch: int, seed: int) -> Rows:
         """Return what an epoch draws, as numbers through all parts: parts shuffled, each in its own order."""
-        whose = np.repeat(np.arange(len(self.counts)), self.counts)[permutation(sum(self.counts), SHUFFLE, seed, epoch)]
+        whose = np.repeat(np.arange(len(self.counts)), self.counts)[
+            permutation(sum(self.counts), Purpose.SHUFFLE, seed, epoch)
+        ]
         found, start = np.empty_like(whose), 0
         for part, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
             if count:
                 turn, first = divmod(epoch * count, size)
                 turns = range(turn, turn + math.ceil((first + count) / size))
-                orders = np.concatenate([permutation(size, TURN, seed, part, number) for number in turns])
+                orders = np.concatenate([permutation(size, Purpose.TURN, seed, part, number) for number in turns])
                 found[whose == part] = start + orders[first : first + count]
             start += size
         return found
@@ -157,7 +142,7 @@ class Order:
         elif draws is not None and len(rows):
             taken = drawn(draws, self.seed, epoch)
         if self.shuffle == "samples":
-            places = permutation(len(rows), SHUFFLE, self.seed, epoch)
+            places = permutation(len(rows), Purpose.SHUFFLE, self.seed, epoch)
             return rows[places if taken is None else taken[places]]
         taken = np.arange(len(rows)) if taken is None else np.sort(taken)
         if self.shuffle == "shards":
@@ -170,14 +155,14 @@ class Order:
         parts = np.split(taken, starts[1:])
         windows: list[list[Rows]] = []
         room = 0
-        for i in permutation(len(starts), SHARDS, self.seed, epoch):
+        for i in permutation(len(starts), Purpose.SHARDS, self.seed, epoch):
             if room < len(parts[i]):
                 windows.append([])
                 room = self.window
             windows[-1].append(parts[i])
             room -= len(parts[i])
         mixes = [np.concatenate(window) for window in windows]
-        shuffled = [mix[permutation(len(mix), SHUFFLE, self.seed, epoch, i)] for i, mix in enumerate(mixes)]
+        shuffled = [mix[permutation(len(mix), Purpose.SHUFFLE, self.seed, epoch, i)] for i, mix in enumerate(mixes)]
         return np.concatenate([np.empty(0, np.int64), *shuffled])
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.sealed.index_file import read_index
+from sar_data.stream.bits import Purpose
 from sar_data.stream.channels import by_formula, channel_of
 from sar_data.stream.collection import Collection, open_collection
 from sar_data.stream.joint import joint_figures
@@ -39,7 +40,6 @@ from sar_data.train.matching import Matching
 from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
 
-CONTROL = 102  # the stream of random numbers that permutes labels
 CARVED = "carved"  # the part of train that a probe sets aside to choose on, where a build has no val
 
 
@@ -406,4 +406,4 @@ def _permute(samples: Collection, seed: int) -> None:
     for source in samples.sources:
         if not isinstance(source.targets, Classes):
             raise UsageError("control shuffled-labels: expected a task of classes")
-        source.targets = _Permuted(source.targets, permutation(len(source), CONTROL, seed))
+        source.targets = _Permuted(source.targets, permutation(len(source), Purpose.CONTROL, seed))

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sar_data.errors import UsageError
-from sar_data.stream.order import Mix, Order, Pace, drawn, mixed, permutation, subset
+from sar_data.stream.bits import mixed
+from sar_data.stream.order import Mix, Order, Pace, drawn, permutation, subset
 
 counts = st.integers(0, 400)
 seeds = st.integers(0, 2**64 - 1)

@@ -11,8 +11,8 @@ import pytest
 from sar_data.errors import UsageError
 from sar_data.sealed.documents import Applied
 from sar_data.sealed.manifest import Manifest
+from sar_data.stream.bits import mixed
 from sar_data.stream.normalize import normalizer
-from sar_data.stream.order import mixed
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
 stats = pytest.importorskip("scipy.stats", reason="scipy comes with scikit-learn, which is in the extra dev")

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sar_data.stream.order import GOLDEN, mixed
+from sar_data.stream.bits import GOLDEN, Purpose, finish, mixed
 
 COLUMNS = 32  # numbers a sample; sar_data/train/augment/__init__.py says which is whose
-AUGMENT = 101  # this purpose's stream, apart from those of sar_data/stream/order.py
 
 
 def draws(seed: int, epoch: int, position: int, count: int, columns: int = COLUMNS) -> Tensor:
@@ -24,22 +23,13 @@ def draws(seed: int, epoch: int, position: int, count: int, columns: int = COLUM
     on seed, epoch, position and its column alone: not on `count`, nor on how many columns are asked for.
     """
     step = np.uint64(GOLDEN)
-    start = np.uint64(mixed(AUGMENT, seed, epoch))
+    start = np.uint64(mixed(Purpose.AUGMENT, seed, epoch))
     positions = np.arange(position + 1, position + count + 1, dtype=np.uint64)
-    states = _mixed(start + step * positions)
-    bits = _mixed(states[:, None] + step * np.arange(1, columns + 1, dtype=np.uint64))
+    states = finish(start + step * positions)
+    bits = finish(states[:, None] + step * np.arange(1, columns + 1, dtype=np.uint64))
     return torch.from_numpy((bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24))
 
 
 def whole(draw: Tensor, bits: int = 24) -> Tensor:
     """Return int64 in 0 … 2**bits - 1 of uniform numbers, at most all the 24 bits they have."""
     return (draw.double() * 2.0**bits).long()
-
-
-def _mixed(
-    states: np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-    """Return SplitMix64's output for each state."""
-    z = (states ^ (states >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.sealed.manifest import Manifest
+from sar_data.stream import bits
 from sar_data.stream.normalize import Normalizer
 from sar_data.torch.pinned import sent
 from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
 
 # What a factor of power does to a value: dB adds 10 log10 of it, amplitude takes its root.
 UNITS = ("dB", "power", "amplitude")
-GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15  # SplitMix64's, signed
+STEP, *FACTORS = (number - (1 << 64) for number in (bits.GOLDEN, bits.FIRST, bits.SECOND))  # as int64 has them
 CACHED = 1 << 16  # pixels whose 64-bit states fit a processor's cache
 
 
@@ -68,11 +69,11 @@ class Speckle:
 def uniform(seeds: Tensor, shape: Sequence[int]) -> Tensor:
     """Return float32 [B, *shape] above 0 and below 1: the 23 upper bits of SplitMix64's numbers from each seed on."""
     count = math.prod(shape)
-    states = seeds[:, None] + torch.arange(1, count + 1, device=seeds.device) * GOLDEN  # int64 wraps as uint64 does
-    states = (states ^ _shifted(states, 30)).mul_(FIRST)
-    states = (states ^ _shifted(states, 27)).mul_(SECOND)
-    bits = _shifted(states.bitwise_xor_(_shifted(states, 31)), 41)
-    return bits.float().add_(0.5).mul_(2.0**-23).view(len(seeds), *shape)
+    states = seeds[:, None] + torch.arange(1, count + 1, device=seeds.device) * STEP  # int64 wraps as uint64 does
+    for shift, factor in zip(bits.SHIFTS, FACTORS, strict=False):
+        states = (states ^ _shifted(states, shift)).mul_(factor)
+    upper = _shifted(states.bitwise_xor_(_shifted(states, bits.SHIFTS[2])), 41)
+    return upper.float().add_(0.5).mul_(2.0**-23).view(len(seeds), *shape)
 
 
 def _shifted(states: Tensor, by: int) -> Tensor:

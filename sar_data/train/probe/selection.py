@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError, unknown
+from sar_data.stream.bits import Purpose
 from sar_data.stream.order import permutation
 from sar_data.torch.pinned import sent
 from sar_data.train.metrics import confusion, multiclass, several
@@ -21,7 +22,6 @@ from sar_data.train.probe.heads import Heads, Linear, initial
 from sar_data.train.run import schedule
 from sar_data.train.settings import Probe
 
-SHUFFLE = 106  # the stream of random numbers that features are ordered by
 KNN, LOGISTIC = "knn", "logistic"
 
 
@@ -163,7 +163,7 @@ def _heads(
 def _batches(count: int, epoch: int, settings: Probe) -> Iterator[tuple[int, int, Tensor]]:
     """Yield the number of each step, how many there are, and its samples; what does not fill a step is left out."""
     size = min(settings.batch_size, count)
-    order = torch.from_numpy(permutation(count, SHUFFLE, settings.seed, epoch))
+    order = torch.from_numpy(permutation(count, Purpose.FEATURES, settings.seed, epoch))
     for number in range(count // size):
         yield number, count // size, order[number * size : (number + 1) * size]
 

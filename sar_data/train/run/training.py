@@ -11,7 +11,7 @@ import torch
 
 from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
-from sar_data.stream.order import mixed
+from sar_data.stream.bits import Purpose, mixed
 from sar_data.train.builds import Together
 from sar_data.train.classification import Verdict
 from sar_data.train.data import Data
@@ -30,7 +30,6 @@ from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 from sar_data.train.sizes import sized
 
 log = logging.getLogger("sar_data.train")
-INITIAL = 104  # the stream of random numbers that fresh weights are drawn from
 
 
 def carry_out(request: TrainRequest, *, say: Callable[[str], None]) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def run(
 def _run(
     job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks, preset: Preset | None
 ) -> dict[str, Any]:
-    torch.manual_seed(mixed(INITIAL, settings.seed) >> 1)
+    torch.manual_seed(mixed(Purpose.WEIGHTS, settings.seed) >> 1)
     tuned = settings if isinstance(settings, Tuned) else None
     encoder = backbone(settings.model, data.channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
     made = None if tuned is None else job_of(job)(encoder, data, tuned)
