@@ -17,25 +17,27 @@ from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, SplitName, named
 from sar_data.cli.console import say
 from sar_data.cli.examples import with_examples
 from sar_data.cli.stop import Note
-from sar_data.errors import UsageError, unknown
+from sar_data.errors import MissingExtra, UsageError, unknown
 from sar_data.system.cores import limit_spinning
 
-JOBS = {
-    "probe": "Encode once, then train many heads on the features.",
-    "finetune": "Train an encoder and a head on classes.",
-    "segment": "Train an encoder and a decoder on masks.",
-    "detect": "Train a detector of boxes.",
-}
+
+def _jobs() -> dict[str, str]:
+    """Return the help of each job by its name; none where the extra `train` is not installed."""
+    try:
+        from sar_data.train.settings import JOBS
+    except MissingExtra:
+        return {}
+    return {name: (settings.__doc__ or "").partition("\n")[0] for name, settings in JOBS.items()}
 
 
 class Jobs(click.Group):
     """The jobs, whose options are the fields of their settings, and what looks at finished runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*JOBS, *self.commands]
+        return [*_jobs(), *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = _job(cmd_name) if cmd_name in JOBS else super().get_command(ctx, cmd_name)
+        found = super().get_command(ctx, cmd_name) or _job(cmd_name)
         if found is None and not ctx.resilient_parsing:
             raise unknown("job", cmd_name, self.list_commands(ctx))
         return found and with_examples(found, ctx, cmd_name)
@@ -43,7 +45,7 @@ class Jobs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         others = {name: found.get_short_help_str() for name, found in self.commands.items()}
         with formatter.section("Commands"):
-            formatter.write_dl(list({**JOBS, **others}.items()))
+            formatter.write_dl(list({**_jobs(), **others}.items()))
 
 
 @click.group("train", cls=Jobs, short_help="Train on a build: probe, finetune, segment, detect.")
@@ -54,10 +56,15 @@ def command() -> None:
     """
 
 
-def _job(name: str) -> click.Command:
-    """Return a job's command: one option for each field of its settings."""
-    from sar_data.train.settings import JOBS as settings
+def _job(name: str) -> click.Command | None:
+    """Return a job's command, one option for each field of its settings; None for what is no job.
 
+    Raises MissingExtra where the extra `train` is not installed.
+    """
+    from sar_data.train.settings import JOBS
+
+    if name not in JOBS:
+        return None
     options: list[click.Parameter] = [
         click.Argument(["build"], type=BuildPlace(), nargs=-1, required=True, metavar="BUILD…"),
         click.Option(["--out"], required=True, metavar="RUN", help="Folder of this run; an unfinished one goes on."),
@@ -70,9 +77,9 @@ def _job(name: str) -> click.Command:
             help="Leave out train samples that val or test of a build has, or train has twice.",
         ),
     ]
-    for field, info in settings[name].model_fields.items():
+    for field, info in JOBS[name].model_fields.items():
         options.append(_option(field, info.annotation, info.default, info.description or ""))
-    return click.Command(name, params=options, callback=_runs(name), help=JOBS[name], short_help=JOBS[name])
+    return click.Command(name, params=options, callback=_runs(name), help=_jobs()[name], short_help=_jobs()[name])
 
 
 def _option(field: str, annotation: Any, default: Any, text: str) -> click.Option:

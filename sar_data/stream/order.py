@@ -103,9 +103,8 @@ class Mix:
 
     def epoch(self, epoch: int, seed: int) -> Rows:
         """Return what an epoch draws, as numbers through all parts: parts shuffled, each in its own order."""
-        whose = np.repeat(np.arange(len(self.counts)), self.counts)[
-            permutation(sum(self.counts), Purpose.SHUFFLE, seed, epoch)
-        ]
+        whose = np.repeat(np.arange(len(self.counts)), self.counts)
+        whose = whose[permutation(len(whose), Purpose.SHUFFLE, seed, epoch)]
         found, start = np.empty_like(whose), 0
         for part, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
             if count:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from sar_data.errors import UsageError
-from sar_data.train.settings import Detect, Probe, Segment, Settings
-
-CLASSES = ["multiclass", "multilabel"]
-JOBS = {"segmentation": "segment", "detection": "detect"}
+from sar_data.train.settings import JOBS, Settings
 
 
 def check_kind(settings: Settings, task: str, kind: str) -> None:
     """Raise UsageError where a job with these settings does not take a task of a kind."""
-    other = f"; there is `{JOBS[kind]}`" if kind in JOBS else "; `finetune` takes classes"
-    if isinstance(settings, Segment):
-        takes, said = ["segmentation"], "segment takes masks"
-    elif isinstance(settings, Detect):
-        takes, said = ["detection"], "detect takes boxes"
-    else:
-        job = "a probe" if isinstance(settings, Probe) else "finetune"
-        takes, said = CLASSES, f"{job} takes classes of whole images"
-    if kind not in takes:
-        raise UsageError(f"task {task} is of kind {kind}: {said}{other}")
+    if kind in settings.takes:
+        return
+    others = [name for name, other in JOBS.items() if kind in other.takes]
+    there = f"; there is {' and '.join(f'`{name}`' for name in others)}" if others else ""
+    raise UsageError(f"task {task} is of kind {kind}: {settings.needs}{there}")

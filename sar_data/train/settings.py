@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 
@@ -13,7 +13,16 @@ MOST_OVERLAP = 0.9  # a pixel is seen a hundred times
 
 
 class Settings(pydantic.BaseModel):
-    """What all jobs have in common. A field's description is its help; `None` means: as the build or the job has it."""
+    """What all jobs have in common. A field's description is its help; `None` means: as the build or the job has it.
+
+    A job is a subclass and its line in JOBS; the first line of its docstring is its help. `takes` are the kinds of task
+    that it takes, `needs` says so in a sentence; `maker` is the class of the job (sar_data/train/jobs.py) as
+    MODULE:CLASS, which is imported when it is asked for, empty for a probe, which trains no network.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[str] = ""
+    maker: ClassVar[str] = ""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -103,6 +112,8 @@ class Settings(pydantic.BaseModel):
 class Classes(Settings):
     """What jobs on classes of whole images add."""
 
+    takes = ("multiclass", "multilabel")
+
     metrics: Literal["whole", "fgmae-batched"] = pydantic.Field(
         "whole", description="fgmae-batched adds the means of per-batch figures that FG-MAE reports."
     )
@@ -134,7 +145,10 @@ class Tuned(Settings):
 
 
 class Finetune(Tuned, Classes):
-    """Train encoder and head on classes."""
+    """Train an encoder and a head on classes."""
+
+    needs = "finetune takes classes of whole images"
+    maker = "sar_data.train.classification:Classification"
 
     loss: str | None = pydantic.Field(
         None, description="ce, soft-margin, bce, focal, mini-cbl or mini-cbl-focal; by default what the task asks for."
@@ -145,6 +159,8 @@ class Finetune(Tuned, Classes):
 
 class Probe(Classes):
     """Encode once, then train many heads on the features."""
+
+    needs = "a probe takes classes of whole images"
 
     features: str | None = pydantic.Field(
         None, description="Folder of encoded features, which runs may share; by default one in the run's."
@@ -183,7 +199,11 @@ class Probe(Classes):
 
 
 class Segment(Tuned):
-    """Train encoder and decoder on masks."""
+    """Train an encoder and a decoder on masks."""
+
+    takes = ("segmentation",)
+    needs = "segment takes masks"
+    maker = "sar_data.train.segment:Segmentation"
 
     loss: str | None = pydantic.Field(None, description="ce, focal, dice, or a sum such as ce+0.5dice; by default ce.")
     head: str = pydantic.Field(
@@ -206,7 +226,11 @@ class Segment(Tuned):
 
 
 class Detect(Tuned):
-    """Train a detector of horizontal boxes."""
+    """Train a detector of boxes."""
+
+    takes = ("detection",)
+    needs = "detect takes boxes"
+    maker = "sar_data.train.detect:Detection"
 
     detector: Literal["fcos", "faster-rcnn"] = pydantic.Field("fcos", description="Detector on top of the pyramid.")
     channels: int = pydantic.Field(

@@ -68,7 +68,7 @@ def lines() -> Iterator[str]:
     yield "|---" * (len(BATCHES) + 1) + "|"
     for name in ("map_macro", "map_micro"):
         true = np.mean([metrics.figures(table, labels)[name] for table in tables])
-        yield f"| {metrics.TITLES[name]} {true:.3f} | {_row(tables, name, labels)} |"
+        yield f"| {metrics.titles()[name]} {true:.3f} | {_row(tables, name, labels)} |"
 
 
 def _row(tables: list[pa.Table], name: str, classes: tuple[str, ...]) -> str:

@@ -77,7 +77,7 @@ SLIPS = [
     (f"{TRAIN} --bands vv", "unknown band 'vv'. Did you mean 'VV'?"),
     (f"{TRAIN} --normalize zscor", "Did you mean 'zscore'?"),
     (f"{TRAIN} --crop 999", "--crop 999: all images of .* are 120×120, .* --pad 999 extends them"),
-    ("train detect latest --out runs/new", "of kind multilabel: detect takes boxes; `finetune` takes classes"),
+    ("train detect latest --out runs/new", "of kind multilabel: detect takes boxes; there is `probe` and `finetune`"),
     (f"{BUILD} --crop 10 --pad 20", "--crop 10 and --pad 20: .* choose one"),
     (f"{BUILD} --limit 0", "--limit 0: expected at least 1 record"),
     (f"{BUILD} --workers 0", "--workers 0: expected at least 1, or none for one a core"),

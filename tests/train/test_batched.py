@@ -82,7 +82,7 @@ def test_labels_that_a_batch_has_no_positive_of_are_left_out_of_its_mean() -> No
 def test_an_empty_split_has_no_figures_and_segmentation_is_refused() -> None:
     for kind in ("multiclass", "multilabel"):
         found = batched.rescored(predictions.gathered([predicted.nothing(kind)]), SINGLE, 16)
-        assert {value for name, value in found.items() if name in metrics.TITLES} == {None}
+        assert {value for name, value in found.items() if name in metrics.titles()} == {None}
     with pytest.raises(UsageError, match="expected class predictions"):
         batched.rescored(predictions.gathered([predicted.nothing("segmentation")]), SINGLE, 16)
     with pytest.raises(UsageError, match="found batch 0"):

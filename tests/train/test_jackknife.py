@@ -58,7 +58,7 @@ def test_replicates_are_the_figures_of_rows_that_are_really_left_out(kind: str, 
     whole, left, _ = jackknife.replicates(table, 3, units)
     slow = [metrics.figures(without(table, units, unit), CLASSES) for unit in range(units.number)]
     expected = metrics.figures(table, CLASSES)
-    names = [name for name in expected if name in metrics.TITLES]
+    names = [name for name in expected if name in metrics.titles()]
     each = [name for name in expected["per_class"]["water"] if name != "support"]
     assert {*names, *(f"{jackknife.BY_CLASS}{name}" for name in each)} == whole.keys()
     for name in names:

@@ -107,7 +107,7 @@ def test_an_empty_split_has_no_figures_and_says_so_in_json(kind: str) -> None:
     found = metrics.figures(predictions.gathered([predicted.nothing(kind)] * 2), CLASSES)
     assert found["count"] == 0
     assert found["without_support"] == list(CLASSES)
-    values = [value for name, value in found.items() if name in metrics.TITLES]
+    values = [value for name, value in found.items() if name in metrics.titles()]
     assert values
     assert set(values) == {None}
     assert json.loads(json.dumps(found, allow_nan=False)) == found

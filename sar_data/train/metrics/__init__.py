@@ -15,22 +15,14 @@ import pyarrow as pa
 
 from sar_data.errors import UsageError
 from sar_data.train.metrics import areas
+from sar_data.train.metrics.counted import METRICS, metrics_of
 from sar_data.train.metrics.ranking import average_precision
 from sar_data.train.metrics.shares import absent, by_class, margins, mean, number, share
 from sar_data.train.predictions import confusions, multilabel, scores, targets
 
 Integers = npt.NDArray[np.int64]
 Figures = dict[str, Any]
-TITLES = {
-    "oa": "OA",
-    "aa": "AA",
-    "f1_macro": "F1 macro",
-    "f1_micro": "F1 micro",
-    "map_micro": "mAP micro",
-    "map_macro": "mAP macro",
-    "miou": "mIoU",
-    "pixel_accuracy": "pixel accuracy",
-}
+RANKED = {"map_micro": "mAP micro", "map_macro": "mAP macro"}
 
 
 def headline(split: str, name: str, found: Figures) -> str:
@@ -41,7 +33,12 @@ def headline(split: str, name: str, found: Figures) -> str:
 
 def titled(name: str) -> str:
     """Return a metric's name as it is printed: map_micro is mAP micro, ap50 is AP50."""
-    return TITLES.get(name, name.replace("_", " ").upper() if name.startswith("ap") else name.replace("_", " "))
+    return titles().get(name, name.replace("_", " ").upper() if name.startswith("ap") else name.replace("_", " "))
+
+
+def titles() -> dict[str, str]:
+    """Return the titles of the figures of classes, labels and pixels, by name."""
+    return {name: metric.title for name, metric in METRICS.items()} | RANKED
 
 
 def figures(table: pa.Table, classes: Sequence[str]) -> Figures:
@@ -64,18 +61,6 @@ def confusion(target: Integers, predicted: Integers, classes: int) -> Integers:
     return cells.reshape(classes, classes)
 
 
-def accuracies(counts: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return oa, aa, f1_macro and f1_micro [...] of confusion counts [..., target, predicted]."""
-    right, support, claimed = margins(counts)
-    whole = share(right.sum(axis=-1), support.sum(axis=-1))
-    return {
-        "oa": whole,
-        "aa": mean(share(right, support), support > 0),
-        "f1_macro": mean(share(2 * right, support + claimed), support > 0),
-        "f1_micro": whole,
-    }
-
-
 def multiclass(counts: Integers, classes: Sequence[str]) -> Figures:
     """Return the figures of confusion counts [target, predicted].
 
@@ -85,7 +70,7 @@ def multiclass(counts: Integers, classes: Sequence[str]) -> Figures:
     right, support, claimed = margins(counts)
     return {
         "count": int(support.sum()),
-        **{name: number(value) for name, value in accuracies(counts).items()},
+        **{name: number(value) for name, value in metrics_of("classes", right, support, claimed).items()},
         "without_support": absent(support, classes),
         "per_class": by_class(
             classes,
@@ -94,14 +79,6 @@ def multiclass(counts: Integers, classes: Sequence[str]) -> Figures:
             f1=share(2 * right, support + claimed),
             support=support,
         ),
-    }
-
-
-def agreements(right: npt.NDArray[Any], support: npt.NDArray[Any], claimed: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return f1_micro and f1_macro [...] of counts [..., class] of right positives, positives and claims."""
-    return {
-        "f1_micro": share(2 * right.sum(axis=-1), support.sum(axis=-1) + claimed.sum(axis=-1)),
-        "f1_macro": mean(share(2 * right, support + claimed), support > 0),
     }
 
 
@@ -118,7 +95,7 @@ def several(target: Integers, logits: npt.NDArray[np.float32], classes: Sequence
         "count": len(target),
         "map_micro": number(average_precision(target.ravel(), logits.ravel())),
         "map_macro": number(mean(precisions, support > 0)),
-        **{name: number(value) for name, value in agreements(right, support, claimed).items()},
+        **{name: number(value) for name, value in metrics_of("labels", right, support, claimed).items()},
         "without_support": absent(support, classes),
         "per_class": by_class(
             classes,

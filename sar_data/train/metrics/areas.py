@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
-from sar_data.train.metrics.shares import absent, by_class, margins, mean, number, share
+from sar_data.train.metrics.counted import metrics_of
+from sar_data.train.metrics.shares import absent, by_class, margins, number, share
 
 Integers = npt.NDArray[np.int64]
 
@@ -35,16 +36,6 @@ def counted(target: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: int)
     return counts[:, :size].reshape(len(target), classes, classes)
 
 
-def overlaps(counts: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return miou, f1_macro and pixel_accuracy [...] of confusion counts [..., target, predicted]."""
-    right, support, claimed = margins(counts)
-    return {
-        "miou": mean(share(right, support + claimed - right), support > 0),
-        "f1_macro": mean(share(2 * right, support + claimed), support > 0),
-        "pixel_accuracy": share(right.sum(axis=-1), support.sum(axis=-1)),
-    }
-
-
 def segmentation(counts: Integers, classes: Sequence[str]) -> dict[str, Any]:
     """Return the figures of confusion counts [target, predicted] of a whole split.
 
@@ -54,7 +45,7 @@ def segmentation(counts: Integers, classes: Sequence[str]) -> dict[str, Any]:
     right, support, claimed = margins(counts)
     iou, f1 = share(right, support + claimed - right), share(2 * right, support + claimed)
     return {
-        **{name: number(value) for name, value in overlaps(counts).items()},
+        **{name: number(value) for name, value in metrics_of("pixels", right, support, claimed).items()},
         "without_support": absent(support, classes),
         "per_class": by_class(classes, iou=iou, f1=f1, support=support),
     }

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sar_data.train.metrics import accuracies, agreements, box_intervals
-from sar_data.train.metrics.areas import overlaps
+from sar_data.train.metrics import box_intervals
+from sar_data.train.metrics.counted import metrics_of
 from sar_data.train.metrics.ranking import Ranking
 from sar_data.train.metrics.shares import margins, mean, share
 from sar_data.train.metrics.student import quantile
@@ -146,8 +146,9 @@ def _classes(counts: Floats) -> Measured:
     def measure(weights: Weights) -> dict[str, Any]:
         drawn = np.tensordot(weights, counts, 1)
         right, support, claimed = margins(drawn)
-        each = {"precision": share(right, claimed), "recall": share(right, support)}
-        return accuracies(drawn) | _by_class(**each, f1=share(2 * right, support + claimed))
+        f1 = share(2 * right, support + claimed)
+        each = _by_class(precision=share(right, claimed), recall=share(right, support), f1=f1)
+        return metrics_of("classes", right, support, claimed) | each
 
     support = counts.sum(axis=2)
     return Measured(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
@@ -160,7 +161,7 @@ def _pixels(pixels: Integers, classes: int, units: Integers, count: int) -> Meas
         drawn = np.tensordot(weights, counts, 1)
         right, support, claimed = margins(drawn)
         each = {"iou": share(right, support + claimed - right), "f1": share(2 * right, support + claimed)}
-        return overlaps(drawn) | _by_class(**each)
+        return metrics_of("pixels", right, support, claimed) | _by_class(**each)
 
     support = counts.sum(axis=2)
     return Measured(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
@@ -180,7 +181,7 @@ def _labels(target: Integers, logits: Array, units: Integers, count: int) -> Mea
         return {
             "map_micro": whole.precision(weights),
             "map_macro": mean(ap, support > 0),
-            **agreements(right, support, claimed),
+            **metrics_of("labels", right, support, claimed),
             **_by_class(ap=ap, **by_class, f1=share(2 * right, support + claimed)),
         }
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sar_data.train.metrics import agreements
+from sar_data.train.metrics.counted import metrics_of
 from sar_data.train.metrics.shares import by_class, number, share
 from sar_data.train.predictions import scores, targets
 
@@ -44,7 +44,7 @@ def figures(table: pa.Table, thresholds: Floats, classes: Sequence[str]) -> dict
     right, support, claimed = (values.sum(axis=0).astype(np.float64) for values in (positive & claim, positive, claim))
     each = {"precision": share(right, claimed), "recall": share(right, support)}
     return {
-        **{name: number(value) for name, value in agreements(right, support, claimed).items()},
+        **{name: number(value) for name, value in metrics_of("labels", right, support, claimed).items()},
         "per_class": by_class(
             classes, threshold=thresholds, **each, f1=share(2 * right, support + claimed), support=support
         ),

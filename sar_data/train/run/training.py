@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def run(
     left as it is. Raises UsageError for settings that do not fit, RunError for a loss that is no number, Halted after a
     signal.
     """
+    if job not in JOBS:
+        raise unknown("job", job, JOBS)
     with started(settings.device) as ranks:
         settle(ranks.device)
         if not ranks.first:
@@ -119,7 +122,9 @@ def _run(
 
         return probe(encoder.to(ranks.device), settings, data, folder, ranks)
     if made is None or tuned is None:
-        raise unknown("job", job, JOBS)
+        raise UsageError(
+            f"job {job}: expected settings of a job that trains a network, found {type(settings).__name__}"
+        )
     made.model.to(ranks.device)
     with halting() as halt:
         training = Training(made, data, tuned, ranks, folder, halt)
@@ -143,15 +148,11 @@ def _tell(folder: Folder, data: Data, config: Mapping[str, Any]) -> None:
 
 
 def job_of(name: str) -> Callable[[Any, Data, Any], Job]:
-    """Return what makes a job; only the one that is asked for is imported."""
-    if name == "finetune":
-        from sar_data.train.classification import Classification
-
-        return Classification
-    if name == "segment":
-        from sar_data.train.segment import Segmentation
-
-        return Segmentation
-    from sar_data.train.detect import Detection
-
-    return Detection
+    """Return what makes a job; only the one that is asked for is imported. Raises UsageError for a job that is none."""
+    if name not in JOBS:
+        raise unknown("job", name, JOBS)
+    module, _, class_ = JOBS[name].maker.partition(":")
+    if not class_:
+        raise UsageError(f"job {name}: expected one that trains a network, found heads on features")
+    made: Callable[[Any, Data, Any], Job] = getattr(import_module(module), class_)
+    return made

@@ -1,0 +1,55 @@
+"""The figures that follow from counts by class, one entry each: documents, titles, tables and intervals read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from sar_data.train.metrics.shares import mean, share
+
+Counts = npt.NDArray[Any]
+Kind = Literal["classes", "labels", "pixels"]
+"""Predictions: one class a sample, several labels at once, a class of each pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure as it is printed, the predictions that have it, and how it follows from counts.
+
+    `of` takes counts [..., class] of right answers, of support (what is of the class) and of claims (what is said to
+    be), and returns [...], NaN where it is not defined. An interval is of the same function of resampled counts.
+    """
+
+    title: str
+    kinds: tuple[Kind, ...]
+    of: Callable[[Counts, Counts, Counts], Any]
+
+
+METRICS = {
+    "oa": Metric("OA", ("classes",), lambda right, support, _: share(right.sum(axis=-1), support.sum(axis=-1))),
+    "aa": Metric("AA", ("classes",), lambda right, support, _: mean(share(right, support), support > 0)),
+    "miou": Metric(
+        "mIoU", ("pixels",), lambda right, support, claimed: mean(share(right, support + claimed - right), support > 0)
+    ),
+    "f1_macro": Metric(
+        "F1 macro",
+        ("classes", "labels", "pixels"),
+        lambda right, support, claimed: mean(share(2 * right, support + claimed), support > 0),
+    ),
+    "f1_micro": Metric(
+        "F1 micro",
+        ("classes", "labels"),
+        lambda right, support, claimed: share(2 * right.sum(axis=-1), support.sum(axis=-1) + claimed.sum(axis=-1)),
+    ),
+    "pixel_accuracy": Metric(
+        "pixel accuracy", ("pixels",), lambda right, support, _: share(right.sum(axis=-1), support.sum(axis=-1))
+    ),
+}
+
+
+def metrics_of(kind: Kind, right: Counts, support: Counts, claimed: Counts) -> dict[str, Any]:
+    """Return the metrics [...] of predictions of a kind, from their counts [..., class]."""
+    return {name: metric.of(right, support, claimed) for name, metric in METRICS.items() if kind in metric.kinds}
