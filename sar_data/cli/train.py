@@ -237,7 +237,7 @@ def predict(note: Note, /, **asked: Any) -> None:
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
 @click.option("--out", required=True, metavar="FILE", help="Parquet file; one of the same features is left as it is.")
 @click.option("--split", type=SplitName(), metavar="NAME", help="train, val or test; by default all.")
-@click.option("--pooling", metavar="NAME", help="cls, mean or last4; by default the run's, or the encoder's first.")
+@click.option("--pooling", metavar="NAME", help="cls, mean, last4, or grid: all tokens; by default the run's.")
 @click.option("--dtype", default="float16", show_default=True, metavar="NAME", help="float16 or float32.")
 @click.option("--like", metavar="KEY", help="Draw the nearest neighbours of a key beside the file.")
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
@@ -252,7 +252,7 @@ def predict(note: Note, /, **asked: Any) -> None:
 @click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side.")
 @click.option("--batch-size", type=int, metavar="N", help="Of weights: images a step.")
 def embed(**asked: Any) -> None:
-    """Write the features of a build's images to a Parquet file: key, split and a vector, with what made them.
+    """Write the features of a build's images to a Parquet file: key, split and a vector or a grid, with what made them.
 
     RUN is the folder of a finished run; WEIGHTS are a file, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG.
     """

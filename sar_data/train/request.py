@@ -106,6 +106,7 @@ class EvaluateRequest:
 
 
 DTYPES = ("float16", "float32")
+GRID = "grid"  # in place of a pooling
 WEIGHTED = ("model", "stem", "bands", "unit", "normalize", "image_size", "resample", "crop", "pad", "batch_size")
 """Options of an encoder that comes from weights; a run has its own."""
 
@@ -117,7 +118,8 @@ class EmbedRequest:
     `source` is the folder of a finished run, or weights as a training job takes them: PATH, hf:REPO/FILE@REVISION,
     torchgeo:ENUM or timm:TAG, of which `settings` say the rest (WEIGHTED). `build` is the folder of a sealed build, or
     its URL; `out` the Parquet file. `split` is one of the build's, all by default; `pooling` cls, mean or last4, by
-    default the run's or the encoder's first. `like` is a key whose nearest neighbours are drawn beside the file.
+    default the run's or the encoder's first, or grid: every token of a ViT or place of the coarsest feature map. `like`
+    is a key whose nearest neighbours are drawn beside the file.
 
     Raises UsageError for a name that does not exist.
     """
@@ -137,6 +139,8 @@ class EmbedRequest:
             raise unknown("split", self.split, SPLITS)
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)
+        if self.like is not None and self.pooling == GRID:
+            raise UsageError(f"`like={self.like}`: expected one vector an image, found `pooling={GRID}`: take another")
         for name in self.settings or ():
             if name not in WEIGHTED:
                 raise unknown("option of weights", name, WEIGHTED)

@@ -27,7 +27,7 @@ from sar_data.stream.collection import open_collection
 from sar_data.stream.storage.files import open_files
 from sar_data.train import comparison, predictions
 from sar_data.train.detect.truth import Truth
-from sar_data.train.inference import agreement, leakage
+from sar_data.train.inference import agreement, embedding, leakage
 from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import draw, nearest
 from sar_data.train.matching import Matching
@@ -511,6 +511,29 @@ def test_features_that_no_run_wrote_are_refused_in_a_sentence(finished: Finished
     os.mkfifo(path)
     with pytest.raises(UsageError, match="expected no file or one of features"):
         sar_data.train.embed(finished.out, classes, out=path, device="cpu")
+
+
+@pytest.mark.parametrize("job", ["finetune", "segment"])
+def test_a_grid_has_the_features_of_every_place(
+    job: str, finished: Finished, classes: str, segmented: Path, squares: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(embedding, "GROUP", 1 << 12)  # so that the file has several groups of rows
+    source, build, pooling = (finished.out, classes, "mean") if job == "finetune" else (segmented, squares, "levels")
+    chosen: dict[str, Any] = {"dtype": "float32", "device": "cpu"}
+    grid = sar_data.train.embed(source, build, out=tmp_path / "grid.parquet", pooling="grid", **chosen)
+    pooled = sar_data.train.embed(source, build, out=tmp_path / "pooled.parquet", pooling=pooling, **chosen)
+    keys, vectors, _ = features(pooled)
+    with pq.ParquetFile(grid) as file:
+        assert file.num_row_groups > 1
+        rows, made = file.read().to_pylist(), json.loads(file.schema_arrow.metadata[b"sar-data"])
+    side = 2 if job == "finetune" else 1  # of 32 pixels in patches of 16, and at stride 32
+    assert [row["key"] for row in rows] == keys
+    assert {(row["rows"], row["columns"], len(row["features"])) for row in rows} == {(side, side, side * side)}
+    np.testing.assert_allclose([np.mean(row["features"], axis=0) for row in rows], vectors, atol=1e-5)
+    assert made["pooling"] == "grid"
+    assert made["columns"].keys() == rows[0].keys()
+    with pytest.raises(UsageError, match=r"`like=s0003`: expected one vector an image, found `pooling=grid`"):
+        sar_data.train.embed(source, build, out=grid, pooling="grid", like="s0003", **chosen)
 
 
 def test_the_nearest_have_the_highest_cosine() -> None:

@@ -467,6 +467,9 @@ def test_a_scene_of_5000_pixels_is_mapped_as_well_as_its_tiles(short: Path, tmp_
     sar_data.train.predict(short, scene, out=tmp_path / "map")
     print(f"{(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.0f} MiB more")
     own = json.loads((short / "metrics.json").read_text())["test"]["miou"]
+    with rasterio.open(tmp_path / "map" / "masks" / "scene.tif") as file, rasterio.open(scene) as source:
+        assert (file.crs, file.transform, file.shape) == (source.crs, source.transform, source.shape)
+        assert (file.crs.to_epsg(), file.transform) == (32633, GRID)
     mask, truth = read(tmp_path / "map" / "masks" / "scene.tif"), truth[0, :5000, :5000]
     known = truth != IGNORE
     counts = np.bincount(truth[known].astype(int) * 8 + mask[known], minlength=64).reshape(8, 8)

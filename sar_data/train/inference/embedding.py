@@ -1,20 +1,23 @@
-"""Features of a build's images by an encoder, of a run or from published weights: one vector a key.
+"""Features of a build's images by an encoder, of a run or from published weights: a vector a key, or a grid of vectors.
 
-FILE.parquet    key, split, features (float16 or float32 [width]); its metadata `sar-data` says what made them
+FILE.parquet    key, split, features (float16 or float32 [width]); its metadata `sar-data` says what made them and what
+                the columns are. Of a grid there are rows and columns, too, and features are [rows × columns, width]
 """
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -41,7 +44,7 @@ from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import draw
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import LEVELS, Backbone
-from sar_data.train.request import SPLITS, EmbedRequest
+from sar_data.train.request import GRID, SPLITS, EmbedRequest
 from sar_data.train.run.precision import settle
 from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.run.threads import shared_out
@@ -49,6 +52,13 @@ from sar_data.train.settings import Settings
 from sar_data.train.sizes import sized
 
 METADATA = b"sar-data"
+GROUP = 1 << 26  # bytes of features in memory, and in a group of rows of the file
+COLUMNS = {"key": "of the sample", "split": "of the build", "features": "[width]"}
+OF_GRID = {
+    "features": "[rows × columns, width], row by row from the upper left",
+    "rows": "of the grid, from the top down",
+    "columns": "of the grid, from the left",
+}
 
 
 @dataclass(frozen=True)
@@ -65,12 +75,19 @@ class Encoding:
     def pooling(self, asked: str | None) -> str:
         """Return how features are pooled; raise UsageError for a pooling that the encoder does not have."""
         found = asked or self.pooled or (self.encoder.poolings or (LEVELS,))[0]
+        if found == GRID:
+            return found
         if found != LEVELS or self.encoder.settled != LEVELS:
             self.encoder.size(found)
         return found
 
     def vectors(self, images: Tensor, pooling: str) -> Tensor:
-        """Return [B, width] of prepared images [B, C, H, W]: a pooling, or the mean of the coarsest feature map."""
+        """Return [B, width] of prepared images [B, C, H, W]: a pooling, or the mean of the coarsest feature map.
+
+        Of a grid [B, h, w, width].
+        """
+        if pooling == GRID:
+            return self.encoder.grid(images)
         if pooling == LEVELS:
             return self.encoder.levels(images)[-1].mean((2, 3))
         found: Tensor = self.encoder(images, (pooling,))[pooling]
@@ -107,10 +124,11 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
     made = _made(request, encoding, manifest, splits)
     if not ranks.gather(ranks.first and _there(out, made))[0]:
         encoding.encoder.to(ranks.device)
-        tables = [_encoded(encoding, made, build, split, files, ranks, threads) for split in splits]
+        tables = (table for split in splits for table in _encoded(encoding, made, build, split, files, ranks, threads))
         if ranks.first:
-            _write(out, pa.concat_tables(tables), made)
-            say(f"{out}: {made['pooling']} of {sum(map(len, tables)):,} images")
+            say(f"{out}: {made['pooling']} of {_write(out, tables, made):,} images")
+        else:
+            deque(tables, maxlen=0)  # takes its part
     elif ranks.first:
         say(f"{out} has these features already")
     if request.like is not None and ranks.first:
@@ -142,7 +160,7 @@ def _of_weights(request: EmbedRequest, manifest: Manifest, files: Files, splits:
     found = weights.load(
         encoder,
         str(request.source),
-        pooling=request.pooling,
+        pooling=None if request.pooling == GRID else request.pooling,
         normalize=settings.normalize,
         stem=settings.stem,
         units=units.values(),
@@ -160,7 +178,8 @@ def _made(request: EmbedRequest, encoding: Encoding, manifest: Manifest, splits:
         "sha256": encoding.sha256,
         "model": encoding.encoder.name,
         "stem": getattr(settings, "stem", None),
-        "pooling": encoding.pooling(request.pooling),
+        "pooling": (pooling := encoding.pooling(request.pooling)),
+        "columns": COLUMNS | (OF_GRID if pooling == GRID else {}),
         "dtype": request.dtype,
         "units": dict(encoding.units),
         "unit": settings.unit,
@@ -191,8 +210,8 @@ def _there(out: Path, made: dict[str, Any]) -> bool:
 
 def _encoded(
     encoding: Encoding, made: Mapping[str, Any], build: str, split: str, files: Files, ranks: Ranks, threads: int
-) -> pa.Table:
-    """Return key, split and features of a split's samples, in stored order; raise RunError for what is no number."""
+) -> Iterator[pa.Table]:
+    """Yield the rows of a split's samples step by step, in stored order; raise RunError for what is no number."""
     settings = encoding.settings
     tone = [step for step in settings.augment if step.startswith("drae")]
     later = physical(tone, settings.normalize)
@@ -216,23 +235,33 @@ def _encoded(
         rank=ranks.rank,
         world=ranks.world,
     )
-    found, kept, pooling = dict[str, Any](), np.dtype(made["dtype"]), made["pooling"]
     with stream, torch.inference_mode():
-        order = stream.keys
         for batch in stream:
             real = int((batch["weight"] > 0).sum())
             image = prepare({"image": batch["image"]}, settings.centre)["image"]
-            vectors = encoding.vectors(image, pooling).float().cpu().numpy().astype(kept)
-            found |= dict(zip(batch["key"][:real], vectors, strict=False))
-    found = {key: vector for one in ranks.gather(found) for key, vector in one.items()}
-    vectors = np.stack([found[key] for key in order])
-    if wrong := np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+            vectors = encoding.vectors(image, made["pooling"])[:real].float().cpu().numpy().astype(made["dtype"])
+            # A step's samples are shared out to the ranks in their order.
+            for keys, own in ranks.gather((batch["key"][:real], vectors)):
+                if len(keys):
+                    yield _table(keys, split, own)
+
+
+def _table(keys: Sequence[str], split: str, vectors: npt.NDArray[Any]) -> pa.Table:
+    """Return rows of vectors [sample, width] or grids [sample, h, w, width]; raise RunError for what is no number."""
+    count, *sides, width = vectors.shape
+    if wrong := np.flatnonzero(~np.isfinite(vectors.reshape(count, -1)).all(axis=1)).tolist():
         raise RunError(
-            f"{len(wrong)} images such as {order[wrong[0]]}: expected finite features, found NaN or infinity: take "
+            f"{len(wrong)} images such as {keys[wrong[0]]}: expected finite features, found NaN or infinity: take "
             "`dtype=float32`, or look at the image"
         )
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    return pa.table({"key": order, "split": [split] * len(order), "features": flat})
+    features = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
+    columns = {"key": pa.array(keys, pa.string()), "split": pa.array([split] * count)}
+    if not sides:
+        return pa.table(columns | {"features": features})
+    rows, across = sides
+    ends = pa.array(np.arange(count + 1, dtype=np.int32) * (rows * across))
+    grid = {"rows": pa.array([rows] * count, pa.int32()), "columns": pa.array([across] * count, pa.int32())}
+    return pa.table(columns | grid | {"features": pa.ListArray.from_arrays(ends, features)})
 
 
 def _fit(encoding: Encoding, files: Files, split: str) -> dict[str, Any]:
@@ -244,9 +273,25 @@ def _fit(encoding: Encoding, files: Files, split: str) -> dict[str, Any]:
     return {"crop": None, "pad": largest(files, manifest, [split]) if layout_of(manifest).shape is None else None}
 
 
-def _write(out: Path, table: pa.Table, made: dict[str, Any]) -> None:
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({METADATA: json.dumps(made)}), sink, compression="zstd")
+def _write(out: Path, tables: Iterator[pa.Table], made: dict[str, Any]) -> int:
+    """Write the rows, GROUP bytes of them in memory, and return how many they are."""
     with durable.explain_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    durable.write(out, sink.getvalue())
+        durable.sweep(out.parent, out.name)
+    first = next(tables)
+    schema, count = first.schema.with_metadata({METADATA: json.dumps(made)}), 0
+    with (
+        durable.publish(out) as file,
+        open(file.descriptor, "wb", closefd=False) as sink,
+        pq.ParquetWriter(sink, schema, compression="zstd") as writer,
+    ):
+        kept: list[pa.Table] = []
+        for table in chain([first], tables):
+            count += len(table)
+            kept.append(table)
+            if sum(one.nbytes for one in kept) >= GROUP:
+                writer.write_table(pa.concat_tables(kept))
+                kept = []
+        if kept:
+            writer.write_table(pa.concat_tables(kept))
+    return count

@@ -136,6 +136,17 @@ class Backbone(nn.Module):
             raise UsageError(f"{self.name}: expected feature maps, found an encoder settled on {self.settled!r}")
         return list(self.net.forward_intermediates(images, indices=list(self._taps), intermediates_only=True))
 
+    def grid(self, images: Tensor) -> Tensor:
+        """Return [B, h, w, width] of images: a ViT's patch tokens, else the coarsest feature map.
+
+        The mean over the tokens is the pooling `mean`. Those of a ViT settled on "levels" are its last tapped block's.
+        """
+        if self.kind != "vit" or self.settled == LEVELS:
+            return self.levels(images)[-1].movedim(1, -1)
+        self._fits(images)
+        tokens: Tensor = self.net.forward_features(images)[:, self.net.num_prefix_tokens :]
+        return tokens.unflatten(1, [side // (self.patch or 1) for side in images.shape[-2:]])
+
     def layers(self) -> list[list[nn.Parameter]]:
         """Return all parameters in groups from the stem up, for layer decay.
 
