@@ -506,7 +506,7 @@ def test_features_that_no_run_wrote_are_refused_in_a_sentence(finished: Finished
     ):
         pq.write_table(pa.table(wrong), path)
         with pytest.raises(BuildError, match=rf"{path}: "):
-            draw(path, "a", classes, Finetune(**TINY), ("VV",))
+            draw(path, "a", "Invented", classes, Finetune(**TINY), {"VV": "dB"})
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(UsageError, match="expected no file or one of features"):

@@ -145,7 +145,8 @@ class Backbone(nn.Module):
             return self.levels(images)[-1].movedim(1, -1)
         self._fits(images)
         tokens: Tensor = self.net.forward_features(images)[:, self.net.num_prefix_tokens :]
-        return tokens.unflatten(1, [side // (self.patch or 1) for side in images.shape[-2:]])
+        side = self.image_size // (self.patch or 1)  # images are as large as the network, and square
+        return tokens.reshape(len(tokens), side, side, -1)
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return all parameters in groups from the stem up, for layer decay.
