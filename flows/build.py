@@ -10,6 +10,7 @@ from prefect import Flow, flow
 from prefect.utilities.annotations import quote
 
 from flows import report
+from flows.names import run_name
 from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.signature import like
@@ -115,9 +116,12 @@ def build(
 
 check = partial(check_request, BuildRequest)
 CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"build-dataset": check}
-build_dataset = flow(name="build-dataset", description="Build any dataset that sar-data knows.", persist_result=False)(
-    build
-)
+build_dataset = flow(
+    name="build-dataset",
+    description="Build any dataset that sar-data knows.",
+    flow_run_name=run_name,
+    persist_result=False,
+)(build)
 
 
 def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
@@ -128,7 +132,12 @@ def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
         return build(dataset=dataset, **parameters)
 
     CHECKS[f"build-{name}"] = lambda parameters: check({"dataset": dataset, **parameters})
-    return flow(name=f"build-{name}", description=description, persist_result=False)(of_one)
+    return flow(
+        name=f"build-{name}",
+        description=description,
+        flow_run_name=partial(run_name, dataset=dataset),
+        persist_result=False,
+    )(of_one)
 
 
 build_bigearthnet = build_flow("bigearthnet", "bigearthnet-s1", "Build BigEarthNet-S1: patches with CORINE labels.")

@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.utilities.annotations import quote
 
 from flows import report
+from flows.names import run_name
 from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.tasks import carry_out, publish
@@ -18,7 +19,7 @@ from sar_data.runners import Kind
 from sar_data.spec import Unit
 
 
-@flow(name="convert", description="Bake a sealed build into another one.", persist_result=False)
+@flow(name="convert", description="Bake a sealed build into another one.", flow_run_name=run_name, persist_result=False)
 def convert(
     parent: Absolute,
     out: Absolute | None = None,

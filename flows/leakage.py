@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
+from flows.names import run_name
 from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.tasks import once, progress
@@ -30,7 +31,12 @@ def judge(request: LeakageRequest, crew: Crew) -> dict[str, Any]:
     return report.document()
 
 
-@flow(name="leakage", description="Say what a split, or a set of samples, shares with another.", persist_result=False)
+@flow(
+    name="leakage",
+    description="Say what a split, or a set of samples, shares with another.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def leakage(
     path: Absolute,
     against: Absolute | None = None,

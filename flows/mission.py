@@ -15,6 +15,7 @@ from prefect.context import TaskRunContext
 from flows import build as building
 from flows import train as training
 from flows.build import build
+from flows.names import run_name
 from flows.requests import check_absolute, crew_of
 from flows.signature import like
 from flows.train import Job, preset_file, publish_run
@@ -108,5 +109,8 @@ def check(parameters: Mapping[str, Any]) -> None:
 
 CHECKS = {"build-and-train": check}
 build_and_train = flow(
-    name="build-and-train", description="Fetch, build, verify, train and report, in one run.", persist_result=False
+    name="build-and-train",
+    description="Fetch, build, verify, train and report, in one run.",
+    flow_run_name=run_name,
+    persist_result=False,
 )(mission)

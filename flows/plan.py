@@ -13,6 +13,7 @@ from prefect.artifacts import create_table_artifact
 import sar_data
 from flows import build as building
 from flows.build import build
+from flows.names import run_name
 from flows.sentence import explain
 from flows.signature import like
 from flows.tasks import once, progress
@@ -52,6 +53,9 @@ def check(parameters: Mapping[str, Any]) -> None:
 
 
 CHECKS = {"plan": check}
-plan = flow(name="plan", description="Say what several splits of a source would come to.", persist_result=False)(
-    planned
-)
+plan = flow(
+    name="plan",
+    description="Say what several splits of a source would come to.",
+    flow_run_name=run_name,
+    persist_result=False,
+)(planned)

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sar_data.sealed.documents import DomainStatistics, SplitPolicyDocument, SplitStatistics
+from sar_data.reports import summary
+from sar_data.sealed.documents import DomainStatistics, SplitStatistics
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
-from sar_data.split.cost import split_cost
 from sar_data.text import markdown
 
 CONFIG = "config.json"  # of a run: what was asked
 FIGURES = ("mean", "std", "min", "max")
+DIGITS = 5  # of a figure in a table; the manifest has all
 
 
 def statistics_rows(statistics: Mapping[str, SplitStatistics]) -> list[dict[str, Any]]:
@@ -29,20 +30,16 @@ def statistics_rows(statistics: Mapping[str, SplitStatistics]) -> list[dict[str,
 
 
 def page(build: Build) -> str:
-    """Return the build's facts as Markdown."""
+    """Return the first answers of the build's report as Markdown, with histograms and some samples."""
     manifest = build.manifest
     facts = {
-        "content digest": f"`{manifest.content_digest}`",
-        "recipe digest": f"`{manifest.recipe_digest}`",
+        **summary.answers(build),
+        "Quarantined": str(len(manifest.quarantine)),
+        "Content digest": f"`{manifest.content_digest}`",
+        "Recipe digest": f"`{manifest.recipe_digest}`",
         **_parent(manifest),
-        "records": _counts({name: split.count for name, split in manifest.splits.items()}),
-        "unused": _counts(manifest.unused),
-        "quarantined": str(len(manifest.quarantine)),
-        "split policy": _policy(manifest.split_policy),
-        "price of the split": markdown(split_cost(manifest.splits, manifest.unused).sentence()) or "none",
-        "leakage": ", ".join(f"{markdown(name)} {figure.value}" for name, figure in manifest.leakage.items()),
     }
-    return _page(manifest.title, _place(build), facts)
+    return f"{_page(manifest.title, _place(build), facts)}\n{summary.pictures(build)}\n"
 
 
 def verification_page(build: Build, full: bool) -> str:
@@ -112,8 +109,8 @@ def run_page(run: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -
 
 
 def _page(title: str, place: str, facts: Mapping[str, str]) -> str:
-    rows = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
-    return f"# {markdown(title)}\n\n{place}\n\n| | |\n|---|---|\n{rows}"
+    lines = "".join(f"- **{name}**: {value}\n" for name, value in facts.items() if value)
+    return f"# {markdown(title)}\n\n{place}\n\n{lines}"
 
 
 def _place(build: Build) -> str:
@@ -122,7 +119,8 @@ def _place(build: Build) -> str:
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:
-    return {figure: getattr(domain, figure) for figure in FIGURES}
+    found = {name: getattr(domain, name) for name in FIGURES}
+    return {name: None if value is None else float(f"{value:.{DIGITS}g}") for name, value in found.items()}
 
 
 def _parent(manifest: Manifest) -> dict[str, str]:
@@ -134,12 +132,3 @@ def _parent(manifest: Manifest) -> dict[str, str]:
         "parent": f"{markdown(parent.path)}, content digest `{parent.content_digest}`, "
         f"recipe digest `{parent.recipe_digest}`",
     }
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{markdown(name)} {count}" for name, count in counts.items()) or "none"
-
-
-def _policy(policy: SplitPolicyDocument) -> str:
-    parameters = [f"{name}={value}" for name, value in policy.parameters.items()]
-    return markdown(", ".join([policy.policy, f"seed {policy.seed}", *parameters]))

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 from prefect.utilities.annotations import quote
 
+from flows.names import run_name
 from flows.requests import check_absolute
 from flows.sentence import explain
 from flows.tasks import link_report, once
@@ -17,7 +18,12 @@ from sar_data.reports.words import Language, language_of
 from sar_data.sealed.opened import Build
 
 
-@flow(name="report", description="Write what a build holds and how it was made as a page.", persist_result=False)
+@flow(
+    name="report",
+    description="Write what a build holds and how it was made as a page.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def report(path: Absolute, out: Absolute | None = None, language: Language = "en") -> str:
     """Write what a sealed build holds and how it was made as one HTML page; return its path.
 

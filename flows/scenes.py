@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
+from flows.names import run_name
 from flows.requests import check_absolute, crew_of
 from flows.sentence import explain
 from flows.tasks import OVER_WEB, once, progress
@@ -36,7 +37,12 @@ def look_up(dataset: str, source: Path, out: Path, catalogue: str, url: str | No
         )
 
 
-@flow(name="scenes", description="Find the satellite products a dataset was cut from.", persist_result=False)
+@flow(
+    name="scenes",
+    description="Find the satellite products a dataset was cut from.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def scenes(
     dataset: Dataset,
     source: Absolute,

@@ -12,6 +12,7 @@ from prefect.artifacts import create_table_artifact
 
 import sar_data
 from flows import report
+from flows.names import run_name
 from flows.requests import check_absolute, check_request
 from flows.sentence import explain
 from flows.tasks import once, progress
@@ -26,7 +27,12 @@ def count(asked: Mapping[str, Any]) -> dict[str, SplitStatistics]:
     return sar_data.stats(**asked, progress=progress())
 
 
-@flow(name="stats", description="Tell the band statistics of a build or of raw files.", persist_result=False)
+@flow(
+    name="stats",
+    description="Tell the band statistics of a build or of raw files.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def stats(
     path: Absolute,
     split: str | None = None,
@@ -61,7 +67,12 @@ def stats(
     return {name: one.model_dump(mode="json") for name, one in found.items()}
 
 
-@flow(name="shift", description="Tell how far the parts of a build are from each other.", persist_result=False)
+@flow(
+    name="shift",
+    description="Tell how far the parts of a build are from each other.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def shift(
     path: Absolute, by: str = "split", split: str | None = None, reference: str | None = None
 ) -> dict[str, dict[str, Any]]:
@@ -84,7 +95,12 @@ def shift(
     return found
 
 
-@flow(name="against", description="Set a build's figures beside published ones.", persist_result=False)
+@flow(
+    name="against",
+    description="Set a build's figures beside published ones.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def against(path: Absolute, other: str, split: str = "train") -> dict[str, Any]:
     """Return how the figures of a build's split lie beside others, with a verdict.
 
@@ -103,7 +119,10 @@ def against(path: Absolute, other: str, split: str = "train") -> dict[str, Any]:
 
 
 @flow(
-    name="looks", description="Read a draw of a build's images for looks, zeros and saturation.", persist_result=False
+    name="looks",
+    description="Read a draw of a build's images for looks, zeros and saturation.",
+    flow_run_name=run_name,
+    persist_result=False,
 )
 def looks(path: Absolute, split: str = "train", images: Positive = 1000) -> dict[str, dict[str, Any]]:
     """Return, by band, the equivalent number of looks, exact zeros, and values at the ends.

@@ -7,13 +7,22 @@ What makes a second attempt go on where the first one stopped is the evidence be
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
+import httpx
 from prefect import get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.events import emit_event
@@ -33,6 +42,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
 SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself
 PAGE, LINK = "-build", "-report"  # how the keys of a build's page and of its report's link end
+EVERY_S = 2.0  # between two looks at a stage's artifact
 STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
 
 
@@ -143,14 +153,30 @@ def _hush() -> None:
 
 
 def progress() -> Progress:
-    """Return a progress that logs every tenth of a stage."""
+    """Return a progress that logs every tenth of a stage, and shows each stage as an artifact that moves."""
     info: Callable[..., None] = get_run_logger().info
     reached: dict[str, int] = {}
+    shown: dict[str, tuple[UUID, float]] = {}
 
     def tell(stage: str, done: int, total: int) -> None:
-        step = STEPS * done // max(total, 1)
+        share = done / max(total, 1)
+        step = int(STEPS * share)
         if step > reached.get(stage, 0):
             reached[stage] = step
-            info("%s: %d of %d (%d %%)", stage, done, total, 100 * done // max(total, 1))
+            info("%s: %d of %d (%d %%)", stage, done, total, int(100 * share))
+        with suppress(httpx.HTTPError):  # the work goes on where a server does not answer
+            _move(shown, stage, share, f"{stage}: {done:,} of {total:,}")
 
     return tell
+
+
+def _move(shown: dict[str, tuple[UUID, float]], stage: str, share: float, text: str) -> None:
+    """Show how far a stage is: at its beginning, at its end, and every few seconds between them."""
+    now = time.monotonic()
+    if stage not in shown:
+        shown[stage] = cast(UUID, create_progress_artifact(100 * share, description=text)), now
+        return
+    artifact, told = shown[stage]
+    if share >= 1 or now - told >= EVERY_S:
+        update_progress_artifact(artifact, 100 * share, description=text)
+        shown[stage] = artifact, now

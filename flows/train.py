@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from flows import report
+from flows.names import run_name
 from flows.reports import check as check_report
 from flows.requests import check_absolute, request_of
 from flows.sentence import explain
-from flows.tasks import OVER_DISK, once
+from flows.tasks import OVER_DISK, once, progress
 from flows.types import Absolute, Place
 from sar_data.errors import SarDataError
 from sar_data.reports.words import Language
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sar_data.train.verbs import Request
 
 Job = Literal["probe", "finetune", "segment", "detect"]
+EPOCH = re.compile(r"epoch (?P<done>\d+) of (?P<epochs>\d+): ")  # as a run says that one has ended
 RUN_PAGE, RUN_REPORT = "-run", "-run-report"  # how the keys of a run's page and of its report's link end
 
 
@@ -34,7 +37,14 @@ def answer(request: Request) -> Any:
     from sar_data.train.verbs import carry_out
 
     info: Callable[..., None] = get_run_logger().info
-    return carry_out(request, say=lambda line: info("%s", line))
+    tell = progress()
+
+    def say(line: str) -> None:
+        info("%s", line)
+        if epoch := EPOCH.match(line):
+            tell("train", int(epoch["done"]), int(epoch["epochs"]))
+
+    return carry_out(request, say=say)
 
 
 carry_out = once(name="train", **OVER_DISK)(answer)
@@ -63,7 +73,7 @@ def link_report(runs: Path | Sequence[Path], out: Path | None = None, language: 
     return path
 
 
-@flow(name="train", description="Train on a sealed build.", persist_result=False)
+@flow(name="train", description="Train on a sealed build.", flow_run_name=run_name, persist_result=False)
 def train(
     job: Job,
     build: Place | list[Place],
@@ -95,7 +105,12 @@ def train(
     return {"run": str(out), "metrics": metrics}
 
 
-@flow(name="evaluate", description="Judge a finished run on a split of a sealed build.", persist_result=False)
+@flow(
+    name="evaluate",
+    description="Judge a finished run on a split of a sealed build.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def evaluate(
     run: Absolute,
     build: Place,
@@ -122,7 +137,12 @@ def evaluate(
     return {"run": str(run), "metrics": metrics}
 
 
-@flow(name="predict", description="Write what a finished run says of images.", persist_result=False)
+@flow(
+    name="predict",
+    description="Write what a finished run says of images.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def predict(
     run: Absolute,
     source: Place,
@@ -155,7 +175,7 @@ def predict(
     return {"out": str(out), "said": said}
 
 
-@flow(name="embed", description="Write the features of a build's images.", persist_result=False)
+@flow(name="embed", description="Write the features of a build's images.", flow_run_name=run_name, persist_result=False)
 def embed(
     source: str,
     build: Place,
@@ -185,7 +205,12 @@ def embed(
     return str(once(name="embed")(answer)(requested(asked, "EmbedRequest")))
 
 
-@flow(name="export", description="Write a finished run's model as one file, with a card.", persist_result=False)
+@flow(
+    name="export",
+    description="Write a finished run's model as one file, with a card.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def export(run: Absolute, to: str, out: Absolute) -> str:
     """Write a finished run's model as one file for other programs; return its path.
 
@@ -199,7 +224,7 @@ def export(run: Absolute, to: str, out: Absolute) -> str:
     return str(once(name="export")(answer)(requested(asked, "ExportRequest")))
 
 
-@flow(name="compare", description="Set finished runs beside each other.", persist_result=False)
+@flow(name="compare", description="Set finished runs beside each other.", flow_run_name=run_name, persist_result=False)
 def compare(
     runs: Absolute | list[Absolute],
     split: str = "test",
@@ -227,7 +252,12 @@ def compare(
     return table
 
 
-@flow(name="train-report", description="Write finished runs as one HTML page.", persist_result=False)
+@flow(
+    name="train-report",
+    description="Write finished runs as one HTML page.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def train_report(runs: Absolute | list[Absolute], out: Absolute | None = None, language: Language = "en") -> str:
     """Write what finished runs were asked for and what came out as one HTML page; return its path.
 

@@ -11,6 +11,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
 from flows import report
+from flows.names import run_name
 from flows.requests import check_absolute, crew_of
 from flows.sentence import explain
 from flows.tasks import once, progress
@@ -36,7 +37,12 @@ def compare(path: Path, full: bool, crew: Crew) -> int:
     return sum(split.count for split in Build.open(path).manifest.splits.values())
 
 
-@flow(name="verify", description="Check a sealed build against its manifest.", persist_result=False)
+@flow(
+    name="verify",
+    description="Check a sealed build against its manifest.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
 def verify(
     path: Absolute,
     full: bool = False,

@@ -41,6 +41,15 @@ def contact_sheet(
     for a split that does not exist or is empty and for a band that is none, TargetError where `out` cannot be written.
     """
     check_suffix(out, PICTURES)
+    figure, shown = draw(build, split=split, count=count, seed=seed, band=band)
+    save(figure, out)
+    return shown
+
+
+def draw(
+    build: Build, *, split: str = "train", count: int = 16, seed: int = 0, band: str | None = None
+) -> tuple[Figure, int]:
+    """Return the figure that `contact_sheet` writes, and how many patches it shows."""
     manifest = build.manifest
     units = units_of(manifest)
     names = list(units)
@@ -72,8 +81,7 @@ def contact_sheet(
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
     keys = rows["key"].to_pylist()
     cells = [Cell(*cell) for cell in zip(keys, pictures, steps, masks, objects, labels, strict=True)]
-    save(_sheet(cells, head, note, manifest), out)
-    return len(rows)
+    return _sheet(cells, head, note, manifest), len(rows)
 
 
 class Cell(NamedTuple):

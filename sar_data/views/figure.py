@@ -14,7 +14,7 @@ from sar_data.system import durable
 from sar_data.system.suffixes import PICTURES, check_suffix
 
 # Without these a file holds the date, and SVG random names of its parts. Texts stay texts, in SVG and in PDF.
-METADATA: dict[str, dict[str, Any]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+METADATA: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 FIXED: Any = {"svg.hashsalt": "sar-data", "svg.fonttype": "none", "pdf.fonttype": 42}
 PRINTED = 300  # dots an inch of the images inside of PDF and SVG
 
@@ -26,11 +26,14 @@ def save(figure: Figure, out: Path, **options: Any) -> None:
     `Figure.savefig`. Raises UsageError for another suffix, TargetError where `out` cannot be written.
     """
     suffix = check_suffix(out, PICTURES)
+    durable.write(out, encoded(figure, suffix, **options if suffix == ".png" else {"dpi": PRINTED, **options}))
+
+
+def encoded(figure: Figure, suffix: str, **options: Any) -> bytes:
+    """Return a figure as a file of this suffix has it."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-    if suffix != ".png":
-        options = {"dpi": PRINTED, **options}
     buffer = io.BytesIO()
     with rc_context(FIXED):
-        figure.savefig(buffer, format=suffix[1:], metadata=METADATA[suffix], **options)
-    durable.write(out, buffer.getvalue())
+        figure.savefig(buffer, format=suffix[1:], metadata=METADATA.get(suffix), **options)
+    return buffer.getvalue()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sar_data.errors import UsageError
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from tests.flows.conftest import Archive
+from tests.flows.shown import bars
 
 
 def _artifacts(path: str) -> dict[str, Any]:
@@ -63,15 +65,35 @@ def test_a_build_shows_its_statistics_and_a_page_and_twice_is_nothing_to_do(
     assert names == set(itertools.product(("train", "val", "test"), ("VV", "VH"), ("dB", "power")))
     train = next(row for row in rows if (row["split"], row["band"], row["domain"]) == ("train", "VV", "dB"))
     assert manifest.normalization is not None
-    assert train["mean"] == manifest.normalization.mean["VV"]
+    assert train["mean"] == float(f"{manifest.normalization.mean['VV']:.5g}")
     assert train["count"] == manifest.splits["train"].count * 120 * 120
     page = artifacts["bigearthnet-s1-build"]
     assert page.description == first["path"]
-    for fact in (first["content_digest"], first["recipe_digest"], "official, seed 0", "leakage", "train "):
+    facts = (first["content_digest"], first["recipe_digest"], "as the publisher places each sample", "**How leaky**")
+    for fact in facts:
         assert fact in page.data
+    told = [line for line in page.data.splitlines() if line.startswith("- **How")]
+    assert len(told) == 3
+    assert not re.search(r"\d\.\d{5}", " ".join(told))  # figures are rounded
+    assert re.findall(r"!\[(.*?)\]\(data:image/(\S+?);base64,", page.data) == [
+        ("Histogram of VV in dB", "svg+xml"),
+        ("Histogram of VV in power", "svg+xml"),
+        ("Histogram of VH in dB", "svg+xml"),
+        ("Histogram of VH in power", "svg+xml"),
+        ("Samples", "jpeg"),
+    ]
     report = Path(f"{first['path']}.report.html")
     assert report.as_uri() in artifacts["bigearthnet-s1-report"].data
     assert first["content_digest"] in report.read_text()
+
+
+def test_a_run_has_a_name_and_its_stages_end_as_full_bars(server: str, archive: Archive, tmp_path: Path) -> None:
+    from flows.build import build_bigearthnet
+
+    build_bigearthnet(source=archive.source, out=tmp_path, split="official", format="lmdb", runner="serial")
+    found = bars("bigearthnet-s1-lmdb-official")
+    assert found.keys() >= {"scan", "pack"}
+    assert set(found.values()) == {100.0}
 
 
 def test_eurosat_is_a_flow_of_its_own(server: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import sar_data
 import sar_data.train
 from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.opened import Build
+from tests.flows.shown import bars
 from tests.flows.test_mission import TINY
 
 
@@ -56,6 +57,7 @@ def test_a_build_is_converted_verified_and_trained_on(server: str, sealed: dict[
     ended = train(job="finetune", build=made["path"], out=tmp_path / "run", settings=TINY)
     assert ended["metrics"] == json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert _ended_with() == ended["run"] == str(tmp_path / "run")
+    assert bars(f"finetune-bigearthnet-s1-{Path(made['path']).name}-run") == {"train": 100.0}
 
     _assert_used(tmp_path / "run", made["path"], tmp_path)
 

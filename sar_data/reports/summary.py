@@ -1,0 +1,65 @@
+"""The first screen of a report for other places: its answers, histograms and samples as Markdown with its pictures."""
+
+from __future__ import annotations
+
+import base64
+
+from sar_data.errors import SarDataError
+from sar_data.reports import facts, radiometry, shift
+from sar_data.reports.page import rendered
+from sar_data.reports.rows import read
+from sar_data.reports.words import Words
+from sar_data.sealed.opened import Build
+from sar_data.sealed.recorded import filled
+from sar_data.text import markdown
+from sar_data.views import contact_sheet
+from sar_data.views.figure import encoded
+
+SAMPLES, DOTS, QUALITY = 6, 100, 75  # of the contact sheet: patches, dots an inch, of JPEG
+COLOURS = {"train": "#1f6aa5", "val": "#a35c00", "test": "#b3322c"}  # as in the page
+POLICIES = {
+    "official": "as the publisher places each sample",
+    "official-val": "as the publisher places each sample, with val taken from its train",
+    "random": "each sample by chance, wherever it lies",
+    "stratified": "each sample by chance, with the same share of each class in every split",
+    "group": "whole units by chance: samples of one {by} stay together",
+    "blocks": "square blocks of ground by chance; between the splits {buffer} patches are left out on each side",
+    "folders": "by the folder that each sample lies in",
+    "sarhub": "by the lists that SAR-HUB published",
+    "copernicus-bench": "by the lists that Copernicus-Bench published",
+}
+
+
+def answers(build: Build) -> dict[str, str]:
+    """Return the report's first answers, the policy of the split in words, and its terms, as Markdown."""
+    manifest, words = build.manifest, Words("en")
+    policy = manifest.split_policy
+    said = POLICIES.get(policy.policy, "").format_map({"by": "acquisition", "buffer": "no", **policy.parameters})
+    terms = [row for row in facts.splitting(manifest, words) if row[0] not in ("Policy", "Seed")]
+    rows = [*facts.in_short(manifest, words), ("The policy", said), *terms]
+    return {markdown(name): markdown(text) for name, text in rows}
+
+
+def pictures(build: Build) -> str:
+    """Return histograms by split, and a contact sheet of the first split that has samples, as Markdown.
+
+    The pictures are inside, as addresses of data. What cannot be drawn is left out.
+    """
+    found = []
+    try:
+        charts = radiometry.histograms(build.manifest, shift.by_split(build.manifest, read(build)))
+        size = (radiometry.WIDTH, radiometry.HEIGHT, radiometry.LEFT, radiometry.BOTTOM)
+        for one in charts:
+            svg = rendered("histogram.svg", "en", one=one, size=size, colours=COLOURS)
+            found.append(_image(f"Histogram of {one.band} in {one.unit}", "svg+xml", svg))
+        sheet, _ = contact_sheet.draw(build, split=next(iter(filled(build.manifest))), count=SAMPLES)
+        jpeg = encoded(sheet, ".jpg", dpi=DOTS, pil_kwargs={"quality": QUALITY})
+        found.append(_image("\n\nSamples", "jpeg", jpeg))
+    except SarDataError:  # a build without samples.parquet, or whose shards are gone
+        pass
+    return " ".join(found)
+
+
+def _image(text: str, kind: str, data: bytes) -> str:
+    before = "\n\n" if text.startswith("\n") else ""
+    return f"{before}![{markdown(text.strip())}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
