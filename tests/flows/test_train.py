@@ -59,14 +59,13 @@ def test_a_build_is_converted_verified_and_trained_on(server: str, sealed: dict[
     assert _ended_with() == ended["run"] == str(tmp_path / "run")
     assert bars(f"finetune-bigearthnet-s1-{Path(made['path']).name}-run") == {"train": 100.0}
 
-    _assert_used(tmp_path / "run", made["path"], tmp_path)
-
     shown = _shown()
     assert {"bigearthnet-s1-statistics", "bigearthnet-s1-build", "bigearthnet-s1-metrics"} <= shown.keys()
     assert (tmp_path / "run.report.html").as_uri() in shown["bigearthnet-s1-run-report"]
-    for fact in ("| verdict | sound |", "| read | every byte |", made["content_digest"]):
+    for fact in ("**verdict**: sound", "**read**: every byte", made["content_digest"]):
         assert fact in shown["bigearthnet-s1-verification"]
-    assert "| job | finetune |" in shown["bigearthnet-s1-run"]
+    assert "**job**: finetune" in shown["bigearthnet-s1-run"]
+    _assert_used(tmp_path / "run", made["path"], tmp_path)
 
 
 def _assert_used(run: Path, build: str, out: Path) -> None:
