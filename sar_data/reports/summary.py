@@ -25,8 +25,6 @@ POLICIES = {
     "group": "whole units by chance: samples of one {by} stay together",
     "blocks": "square blocks of ground by chance; between the splits {buffer} patches are left out on each side",
     "folders": "by the folder that each sample lies in",
-    "sarhub": "by the lists that SAR-HUB published",
-    "copernicus-bench": "by the lists that Copernicus-Bench published",
 }
 
 
