@@ -17,6 +17,7 @@ from sar_data.formats.container import Layout
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
+from sar_data.stream import placement as opening
 from sar_data.stream import targets
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather
@@ -24,7 +25,6 @@ from sar_data.stream.kernels.memory import Memory, stored
 from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer
 from sar_data.stream.rows import Rows, load
-from sar_data.stream.storage import placement as opening
 from sar_data.stream.storage.files import Access, Files, open_files
 from sar_data.stream.storage.store import Integers
 

@@ -37,7 +37,7 @@ from sar_data.train.duplicates import Duplicates
 from sar_data.train.input import Input
 from sar_data.train.jobs import Batch
 from sar_data.train.matching import Matching
-from sar_data.train.run.ranks import Ranks
+from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Probe, Settings
 
 CARVED = "carved"  # the part of train that a probe sets aside to choose on, where a build has no val

@@ -20,7 +20,7 @@ from sar_data.train.request import (
 
 Request = TrainRequest | EvaluateRequest | PredictRequest | EmbedRequest | ExportRequest
 _ROOMS: Mapping[type[Request], str] = {
-    TrainRequest: "run.training",
+    TrainRequest: "training",
     EvaluateRequest: "inference.evaluation",
     PredictRequest: "inference.prediction",
     EmbedRequest: "inference.embedding",

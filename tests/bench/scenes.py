@@ -18,8 +18,8 @@ from rasterio import Affine
 from rasterio.windows import Window
 
 from sar_data import catalog
-from sar_data.train.run.training import run
 from sar_data.train.settings import Segment
+from sar_data.train.training import run
 from tests.mini.builds import make
 from tests.train.conftest import SEGMENT
 

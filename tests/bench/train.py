@@ -28,11 +28,11 @@ from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
 from sar_data.train.probe.parallel import abreast
 from sar_data.train.probe.selection import Tried, groups, tried
+from sar_data.train.ranks import Ranks
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halt
-from sar_data.train.run.ranks import Ranks
-from sar_data.train.run.training import run
 from sar_data.train.settings import Finetune, Probe
+from sar_data.train.training import run
 from tests.bench.train_segment import segmenting
 from tests.mini.builds import make
 

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 
 from sar_data import catalog
+from sar_data.train import training as run
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch
 from sar_data.train.models import backbone
-from sar_data.train.run import training as run
-from sar_data.train.run.ranks import Ranks
+from sar_data.train.ranks import Ranks
 from sar_data.train.run.schedule import optimiser
 from sar_data.train.run.step import Stepper
 from sar_data.train.segment import Segmentation

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from sar_data import catalog
 from sar_data.sealed.opened import Build
-from sar_data.train.run.training import run
 from sar_data.train.settings import JOBS, Finetune, Segment
+from sar_data.train.training import run
 from tests.mini import invented
 from tests.mini.builds import make
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sar_data import catalog, public
-from sar_data.train.run.training import run
 from sar_data.train.settings import JOBS
+from sar_data.train.training import run
 
 TRAINED = {"multiclass": "finetune", "multilabel": "finetune", "segmentation": "segment", "detection": "detect"}
 # One of each kind of task; without val, with it, and with images of several sizes. The others are for `make learn`.

@@ -16,15 +16,15 @@ from sar_data.errors import UsageError
 from sar_data.exporters import coco
 from sar_data.sealed.opened import Build
 from sar_data.train import preset
+from sar_data.train import training as run
 from sar_data.train.data import Data
 from sar_data.train.detect import Detection
 from sar_data.train.models import backbone
 from sar_data.train.pictures.detections import sorted_out
 from sar_data.train.predictions import read
+from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
-from sar_data.train.run import training as run
 from sar_data.train.run.halt import Halted
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Detect
 from tests.mini import invented
 from tests.train import cut

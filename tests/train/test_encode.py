@@ -18,8 +18,8 @@ from sar_data.train.data import Data
 from sar_data.train.models import backbone
 from sar_data.train.probe.encode import Encoding, digest
 from sar_data.train.probe.features import Features
+from sar_data.train.ranks import Ranks
 from sar_data.train.run.halt import Halt, Halted
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe
 from tests.mini.invented import archive, pipeline, sealed
 

@@ -32,8 +32,8 @@ from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import draw, nearest
 from sar_data.train.matching import Matching
 from sar_data.train.pictures import masks
-from sar_data.train.run.training import run
 from sar_data.train.settings import Finetune, Probe
+from sar_data.train.training import run
 from tests.mini import invented
 from tests.mini.builds import make
 from tests.train.conftest import TINY, Finished, sizes

@@ -14,8 +14,8 @@ from sklearn.metrics import average_precision_score
 
 from sar_data import catalog
 from sar_data.stream.dataset import Stream
-from sar_data.train.run.training import run
 from sar_data.train.settings import Finetune, Probe
+from sar_data.train.training import run
 from tests.mini.builds import make
 
 pytestmark = pytest.mark.learn

@@ -42,9 +42,9 @@ from sar_data.train.metrics import thresholds
 from sar_data.train.metrics.areas import segmentation
 from sar_data.train.pictures import masks
 from sar_data.train.run.halt import Halted
-from sar_data.train.run.training import run
 from sar_data.train.segment.windows import blended, joined, spans, starts
 from sar_data.train.settings import Finetune
+from sar_data.train.training import run
 from tests.mini import invented
 from tests.mini.builds import make
 from tests.train.conftest import TINY, Finished

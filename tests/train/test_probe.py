@@ -17,8 +17,8 @@ from sar_data.errors import RunError, UsageError
 from sar_data.train.predictions import read, scores, targets
 from sar_data.train.probe.finer import edges, finer
 from sar_data.train.probe.selection import Candidate, groups
-from sar_data.train.run.training import run
 from sar_data.train.settings import Probe
+from sar_data.train.training import run
 from tests.mini import builds, invented
 
 pytestmark = pytest.mark.usefixtures("unrendered")

@@ -20,8 +20,8 @@ from sar_data.sealed.opened import Build
 from sar_data.train.builds import Together
 from sar_data.train.predictions import confusions, read, scores
 from sar_data.train.run import checkpoint
-from sar_data.train.run.training import run
 from sar_data.train.settings import JOBS
+from sar_data.train.training import run
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
 from tests.train import test_detect, test_probe, test_segment, test_together

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sar_data.errors import RunError, UsageError
+from sar_data.train import training as run
 from sar_data.train.models import backbone
-from sar_data.train.run import training as run
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halted, halting
 from sar_data.train.run.schedule import optimiser

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from sar_data.errors import BuildError, RunError, UsageError
+from sar_data.train import training as run
 from sar_data.train.data import Data
 from sar_data.train.metrics import headline
 from sar_data.train.predictions import read, scores, targets
+from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
-from sar_data.train.run import training as run
 from sar_data.train.run.halt import Halted
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Finetune, Probe
 from tests.mini import invented
 from tests.train import cut

@@ -19,14 +19,14 @@ from sar_data.errors import UsageError
 from sar_data.record import IGNORE
 from sar_data.stream.dataset import Stream
 from sar_data.train import losses, preset
+from sar_data.train import training as run
 from sar_data.train.data import Data
 from sar_data.train.metrics.areas import counted, segmentation
 from sar_data.train.models import backbone
 from sar_data.train.predictions import confusions, read
+from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
-from sar_data.train.run import training as run
 from sar_data.train.run.halt import Halted
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Finetune, Segment
 from tests.mini import invented

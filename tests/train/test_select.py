@@ -13,8 +13,8 @@ from sar_data.errors import UsageError
 from sar_data.train.predictions import read
 from sar_data.train.probe.carving import carved
 from sar_data.train.run import checkpoint
-from sar_data.train.run.training import run
 from sar_data.train.settings import Finetune, Probe
+from sar_data.train.training import run
 from tests.mini import invented
 from tests.train import test_probe
 from tests.train.conftest import TINY, Finished

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.models import backbone, classifier
-from sar_data.train.run.ranks import Ranks
+from sar_data.train.ranks import Ranks
 from sar_data.train.run.step import Stepper
 from sar_data.train.settings import Finetune, Segment
 

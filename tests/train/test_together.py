@@ -21,7 +21,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.spec import Task, TaskKind, Tree
 from sar_data.stream.dataset import Stream
-from sar_data.train import comparison
+from sar_data.train import comparison, training
 from sar_data.train.builds import Together
 from sar_data.train.data import Data
 from sar_data.train.detect import Detection
@@ -30,10 +30,9 @@ from sar_data.train.inference import evaluation
 from sar_data.train.matching import joined
 from sar_data.train.models import backbone
 from sar_data.train.predictions import of_build, read, scores, targets
+from sar_data.train.ranks import Ranks
 from sar_data.train.request import EvaluateRequest, TrainRequest
-from sar_data.train.run import training
 from sar_data.train.run.halt import Halted
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import JOBS, Finetune
 from tests.mini import invented
 from tests.mini.builds import make

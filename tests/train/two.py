@@ -18,12 +18,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sar_data.cli import main
+from sar_data.train import training as runs
 from sar_data.train.builds import Together
 from sar_data.train.inference import embedding, evaluation
 from sar_data.train.jobs import Batch
+from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EmbedRequest, EvaluateRequest
-from sar_data.train.run import training as runs
-from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.settings import JOBS
 from tests.train import cut
 

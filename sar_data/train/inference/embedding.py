@@ -44,9 +44,9 @@ from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import draw
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import LEVELS, Backbone
+from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import GRID, SPLITS, EmbedRequest
 from sar_data.train.run.precision import settle
-from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import Settings
 from sar_data.train.sizes import sized

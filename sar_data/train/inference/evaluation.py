@@ -24,14 +24,14 @@ from sar_data.train.inference import leakage
 from sar_data.train.inference.agreement import batch_for, sized, task_for, unit_for
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.jobs import Job
+from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EvaluateRequest
 from sar_data.train.run.evaluate import evaluated
 from sar_data.train.run.folder import Folder, described, environment, write
 from sar_data.train.run.outcome import scored
 from sar_data.train.run.precision import precision, settle
-from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.run.threads import shared_out
-from sar_data.train.run.training import job_of
+from sar_data.train.training import job_of
 
 FOLDER = "evaluations"  # in a run's folder
 

@@ -29,8 +29,8 @@ from sar_data.train.models import backbone
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.finite import not_finite
 from sar_data.train.preset import resolved
+from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Settings, Tuned
 
 # Images a step, and their pixels together, whatever a run says: its answers do not depend on that.

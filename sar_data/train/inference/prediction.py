@@ -27,11 +27,11 @@ from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.inference.images import Image, Images, Stored, images_of
 from sar_data.train.inference.model import Model
 from sar_data.train.inference.parts import FOLDER, Part, Parts, parts_of
+from sar_data.train.ranks import started
 from sar_data.train.request import PredictRequest
 from sar_data.train.run.folder import EVERY_S, write
 from sar_data.train.run.halt import Halt, halting
 from sar_data.train.run.precision import settle
-from sar_data.train.run.ranks import started
 from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import Detect, Segment
 

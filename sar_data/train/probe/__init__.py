@@ -37,11 +37,11 @@ from sar_data.train.probe.features import Features
 from sar_data.train.probe.finer import edges, finer
 from sar_data.train.probe.parallel import abreast
 from sar_data.train.probe.selection import Tried, answers, groups, tried
+from sar_data.train.ranks import Ranks
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halt, halting
 from sar_data.train.run.outcome import leave
 from sar_data.train.run.precision import exact
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe
 
 TABLE, HEAD, FEATURES = "heads.csv", "head.safetensors", "features"

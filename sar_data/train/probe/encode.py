@@ -24,9 +24,9 @@ from sar_data.train.jobs import Batch
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.probe.features import Features
 from sar_data.train.probe.vectors import Put, Shelf, Vectors
+from sar_data.train.ranks import Ranks
 from sar_data.train.run.halt import Halt
 from sar_data.train.run.precision import AUTOCAST
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Probe
 
 VERSION = 2  # of the features: 1 took pixels without data for values where images were resized

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.system import durable, private
-from sar_data.train.run.ranks import Ranks
+from sar_data.train.ranks import Ranks
 
 Vectors = npt.NDArray[Any]
 Put = Callable[[int, Mapping[str, Vectors]], None]

@@ -1,1 +1,1 @@
-"""One run: loop, step, evaluation, checkpoint, folder, ranks."""
+"""What a run is made of: loop, step, evaluation, checkpoint, folder, outcome."""

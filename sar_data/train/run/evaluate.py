@@ -10,7 +10,7 @@ import torch
 from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.predictions import gathered, rows
-from sar_data.train.run.ranks import Ranks
+from sar_data.train.ranks import Ranks
 
 
 def evaluated(job: Job, data: Data, split: str, ranks: Ranks, look: Callable[[], None]) -> pa.Table:

@@ -31,7 +31,7 @@ from sar_data.train.builds import One
 from sar_data.train.data import Data
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.preset import Preset
-from sar_data.train.run.ranks import Ranks
+from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Settings
 
 LOG = "log.jsonl"

@@ -16,11 +16,11 @@ from sar_data.errors import RunError, UsageError
 from sar_data.naming import few
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Job
+from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
 from sar_data.train.run.evaluate import evaluated
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halt
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.run.schedule import optimiser, rate
 from sar_data.train.run.step import Late, Stepper
 from sar_data.train.settings import Tuned

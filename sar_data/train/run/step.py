@@ -15,8 +15,8 @@ from sar_data.errors import UsageError
 from sar_data.stream.bits import Purpose, mixed
 from sar_data.train.jobs import Batch, Job
 from sar_data.train.losses import backward
+from sar_data.train.ranks import Ranks
 from sar_data.train.run.precision import precision
-from sar_data.train.run.ranks import Ranks
 from sar_data.train.settings import Tuned
 
 

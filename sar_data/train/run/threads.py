@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import torch
 
 from sar_data.system.cores import Threads, threads
-from sar_data.train.run.ranks import Ranks
+from sar_data.train.ranks import Ranks
 
 log = logging.getLogger("sar_data.train")
 

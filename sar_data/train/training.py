@@ -19,13 +19,13 @@ from sar_data.train.data import Data
 from sar_data.train.jobs import Job
 from sar_data.train.models import backbone
 from sar_data.train.preset import Preset
+from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import TrainRequest
 from sar_data.train.run.folder import Folder, configuration
 from sar_data.train.run.halt import halting
 from sar_data.train.run.loop import Training
 from sar_data.train.run.outcome import again, leave
 from sar_data.train.run.precision import settle
-from sar_data.train.run.ranks import Ranks, started
 from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 from sar_data.train.sizes import sized
