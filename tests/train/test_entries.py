@@ -15,8 +15,8 @@ from sar_data.train.classification import Classification
 from sar_data.train.metrics import titled
 from sar_data.train.metrics.counted import METRICS, Metric
 from sar_data.train.request import TrainRequest
-from sar_data.train.run.training import run, train
 from sar_data.train.settings import JOBS, Finetune
+from sar_data.train.training import run, train
 from tests.train.conftest import TINY
 
 
