@@ -14,10 +14,12 @@ from sar_data.errors import UsageError, unknown
 from sar_data.naming import few
 from sar_data.normalization.stretch import stretch
 from sar_data.record import IGNORE
+from sar_data.stream.bits import Purpose
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.fit import Fit
 from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer, View, normalizer
+from sar_data.stream.order import permutation
 from sar_data.stream.source import Source
 from sar_data.stream.storage.files import Access
 from sar_data.stream.storage.store import Integers
@@ -202,11 +204,9 @@ class Collection:
 
     def labels(self, rows: Integers, windows: list[Window] | None = None) -> Batch:
         """Return target (where the build has a task), key and window of some rows."""
-        keys = np.empty(len(rows), object)
         found: Batch = {}
         for number, own, places in self.parts(rows):
             source = self.sources[number]
-            keys[places] = source.keys(own)
             if isinstance(source.targets, Classes):
                 part = source.targets.take(own)
                 found.setdefault("target", np.empty((len(rows), *part.shape[1:]), part.dtype))[places] = part
@@ -218,7 +218,7 @@ class Collection:
                 masks = found.setdefault("target", np.full((len(rows), *self.shape[-2:]), IGNORE, np.uint8))
                 self._masks(source, own, places, windows, masks)
         found |= {} if windows is None else {"window": np.array(windows, np.int64)}
-        return found | {"key": keys.tolist()}
+        return found | {"key": self.keys(rows)}
 
     def _masks(
         self, source: Source, rows: Integers, places: Integers, windows: list[Window] | None, out: Array
@@ -231,6 +231,25 @@ class Collection:
             source.mask(np.array([row]), np.zeros(1, np.int64), whole)
             y, x, height, width = windows[place]
             out[place, :height, :width] = whole[0, y : y + height, x : x + width]
+
+    def keys(self, rows: Integers) -> list[str]:
+        """Return the keys of some rows, as batches have them."""
+        found = np.empty(len(rows), object)
+        for number, own, places in self.parts(rows):
+            found[places] = self.sources[number].keys(own)
+        return list(found)
+
+    def classes(self) -> Array | None:
+        """Return the classes of all samples, int64 [sample] or uint8 [sample, class]; None where no image has any."""
+        found = [source.targets.whole() for source in self.sources if isinstance(source.targets, Classes)]
+        return np.concatenate(found) if found else None
+
+    def permute_classes(self, seed: int) -> None:
+        """Give every sample the classes of another one of its build; raise UsageError where images have no classes."""
+        for source in self.sources:
+            if not isinstance(source.targets, Classes):
+                raise UsageError("control shuffled-labels: expected a task of classes")
+            source.targets.permute(permutation(len(source), Purpose.CONTROL, seed))
 
     def prefetch(self, rows: Integers) -> None:
         """Say which rows come next, in order."""

@@ -150,10 +150,7 @@ class Stream:
     @property
     def keys(self) -> list[str]:
         """The keys of the samples that are used, in stored order."""
-        found = np.empty(len(self.rows), object)
-        for number, own, places in self.collection.parts(self.rows):
-            found[places] = self.collection.sources[number].keys(own)
-        return list(found)
+        return self.collection.keys(self.rows)
 
     @property
     def tail(self) -> int:

@@ -97,25 +97,24 @@ def draws(
 
 def _targets(samples: Collection) -> Array:
     """Return the classes of all samples; raise UsageError where whole images have none."""
-    classes = [source.targets for source in samples.sources if isinstance(source.targets, Classes)]
-    if not classes:
+    classes = samples.classes()
+    if classes is None:
         raise UsageError("each_class: expected a task with classes of whole images, found none")
-    return np.concatenate([part.whole() for part in classes])
+    return classes
 
 
 def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]) -> Weights:
     if isinstance(given, Mapping):
         try:
-            keys = [key for n, own, _ in samples.parts(rows) for key in samples.sources[n].keys(own)]
-            return np.array([given[key] for key in keys], np.float64)
+            return np.array([given[key] for key in samples.keys(rows)], np.float64)
         except KeyError as error:
             raise UsageError(f"weights: none for {error}; each sample that is selected needs one") from None
     if given != "balanced":
         raise UsageError(f"weights: expected 'balanced' or a weight by key, found {given!r}")
-    classes = [source.targets for source in samples.sources if isinstance(source.targets, Classes)]
-    if not classes:
+    classes = samples.classes()
+    if classes is None:
         raise UsageError("weights='balanced': this build has no classes to balance")
-    return Classes.balance(np.concatenate([part.whole() for part in classes])[rows])
+    return Classes.balance(classes[rows])
 
 
 def digest(rows: Integers, drawn: Weights | Mix | None, order: Order) -> str:

@@ -61,6 +61,7 @@ class Classes:
             lists = named(rows.column("targets"), task.name)
         self._edges, flat = ragged(lists)
         self._values = numbers(flat) if member is None else member.table[numbers(flat)]
+        self._order: Integers | None = None
         self._width = len((member.joint if member else task).classes) if task.kind == "multilabel" else None
         if self._width is None:
             counts = np.diff(self._edges)
@@ -68,6 +69,10 @@ class Classes:
             if len(wrong):
                 key, found = rows.keys(wrong[:1])[0], counts[wrong[0]]
                 raise BuildError(f"{key}: expected one class of {task.name}, found {found}; {len(wrong)} are like it")
+
+    def permute(self, order: Integers) -> None:
+        """Give each sample the classes of sample order[i], which is no other's, too: nothing is left to be learnt."""
+        self._order = order
 
     def take(self, rows: Integers) -> Array:
         """Return the targets of some rows: int64 [sample], or float32 [sample, class]."""
@@ -79,6 +84,7 @@ class Classes:
 
     def _found(self, rows: Integers, kind: npt.DTypeLike) -> Array:
         """Return int64 [sample] class numbers, or [sample, class] with 1 where a sample has the class."""
+        rows = rows if self._order is None else self._order[rows]
         starts = self._edges[rows]
         if self._width is None:
             return self._values[starts].astype(np.int64)

@@ -16,16 +16,14 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.sealed.index_file import read_index
-from sar_data.stream.bits import Purpose
 from sar_data.stream.channels import by_formula, channel_of
-from sar_data.stream.collection import Collection, open_collection
+from sar_data.stream.collection import open_collection
 from sar_data.stream.joint import joint_figures
 from sar_data.stream.measured import measured_figures
 from sar_data.stream.normalize import AFFINE, Figures, figures_of, in_unit, units_of
-from sar_data.stream.order import Mix, permutation
+from sar_data.stream.order import Mix
 from sar_data.stream.rows import largest
 from sar_data.stream.selection import select
-from sar_data.stream.targets import Classes
 from sar_data.torch import Loader, loader
 from sar_data.train import duplicates
 from sar_data.train.augment import Augment
@@ -182,13 +180,13 @@ class Data:
 
     def _opened(self, split: str) -> Loader:
         found = self._loader(split, self._kept if self._trains(split) else None)
-        told, targets = self.settings, found.collection.sources[0].targets
+        told, strange = self.settings, self.matching.strange and self.task.kind == "multiclass"
         if split in ("train", "val") and told.control == "shuffled-labels" and not self._trained:
-            _permute(found.collection, told.seed)  # val, too: the best of many by true labels is above chance
-        if not (self.matching.strange and isinstance(targets, Classes) and self.task.kind == "multiclass"):
+            found.collection.permute_classes(told.seed)  # val, too: the best of many by true labels is above chance
+        if not strange or (classes := found.collection.classes()) is None:
             return found
-        known = np.array([number is not None for number in self.matching.numbers])[targets.whole()]
-        keys = found.collection.sources[0].rows.keys(np.flatnonzero(known))
+        known = np.array([number is not None for number in self.matching.numbers])[classes]
+        keys = found.collection.keys(np.flatnonzero(known))
         found.close()
         if not keys:
             raise UsageError(f"{self.build}: {split} has no sample of the classes that the model knows")
@@ -389,21 +387,3 @@ def _filled(batch: Batch, size: int) -> Batch:
     found = {name: more(value) for name, value in batch.items()}
     found["weight"][size - missing :] = 0
     return found
-
-
-class _Permuted(Classes):
-    """The targets of other samples of the split, so that nothing is left to be learnt."""
-
-    def __init__(self, targets: Classes, order: npt.NDArray[np.int64]) -> None:
-        self._targets, self._order = targets, order
-
-    def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        return self._targets.take(self._order[rows])
-
-
-def _permute(samples: Collection, seed: int) -> None:
-    """Give every sample the target of another one of its build."""
-    for source in samples.sources:
-        if not isinstance(source.targets, Classes):
-            raise UsageError("control shuffled-labels: expected a task of classes")
-        source.targets = _Permuted(source.targets, permutation(len(source), Purpose.CONTROL, seed))

@@ -14,6 +14,7 @@ import pyarrow as pa
 from sar_data.errors import UsageError
 from sar_data.sealed.parquet_file import read_columns
 from sar_data.stream.collection import open_collection
+from sar_data.stream.selection import select
 from sar_data.train.pictures import mosaic
 from sar_data.train.pictures.stretch import stretched
 from sar_data.train.settings import Settings
@@ -77,7 +78,7 @@ def _image(build: str, split: str, key: str, settings: Settings, channels: tuple
     plain: dict[str, Any] = {"bands": channels, "unit": settings.unit, "normalize": None, "fill": None}
     stored = open_collection(build, split=split, pad=settings.pad, crop=settings.crop, **plain)
     try:
-        row = stored.sources[0].rows.find([key])
+        row = select(stored, keys=[key])
         found: npt.NDArray[np.float32] = stored.batch(row)["image"][0].copy()
         return found
     finally:
