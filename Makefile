@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo docs pictures test test-install lint bench bench-loader bench-train kill fuzz learn schemas clean
+.PHONY: demo docs pictures test test-install test-pythons lint bench bench-loader bench-train kill fuzz learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -62,6 +62,10 @@ test: $(VENV)/dev lint
 ## test-install: run each install line of the pages in an empty environment (gigabytes; not in CI)
 test-install:
 	$(PYTHON) -m tests.install
+
+## test-pythons: try each Python of pyproject.toml that is here, in an empty environment
+test-pythons:
+	$(PYTHON) -m tests.install.pythons
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -59,7 +59,7 @@ def page(build: Build, language: Language) -> bytes:
     manifest, t, rows = build.manifest, Words(language), read(build)
     parts = shift.by_split(manifest, rows)
     card = leaks.card(manifest, rows)
-    classes, oddest = chosen.of_classes(manifest, rows), chosen.oddest(manifest, rows)
+    classes, oddest = chosen.of_classes(rows), chosen.oddest(manifest, rows)
     keys = [key for sheet in (*classes, *oddest) for key in sheet.keys]
     keys += [key for pair in card.pairs for key in (pair.judged, pair.other)]
     shown, note = pictures(build, _of(rows, keys))

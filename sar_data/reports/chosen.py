@@ -26,7 +26,7 @@ class Sheet:
     keys: dict[str, str]
 
 
-def of_classes(manifest: Manifest, rows: Rows) -> list[Sheet]:
+def of_classes(rows: Rows) -> list[Sheet]:
     """Return a sheet for each class, the most frequent first, of train's samples if it has any; else one of all."""
     train = rows.splits["train"]
     table = (train if len(train) else rows.index).slice(0, LOOKED_AT)

@@ -19,6 +19,7 @@ PROMISED = {
     "flows": "flows.build flows.scenes flows.run",
     "keyring": "keyring",
     "remote": "s3fs",
+    "testing": "sar_data.testing.formats sar_data.testing.pipelines",
     "scenes": "asf_search pystac_client sentinelsat",
     "train": "sar_data.torch sar_data.train timm torchvision segmentation_models_pytorch pycocotools.coco",
 }

@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from tests.install import pythons
 from tests.install.pages import extras, lines
 from tests.places import ROOT
 
@@ -31,3 +32,12 @@ def test_every_requirement_has_a_pin(extra: str) -> None:
     needs = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", need)[0]).lower() for need in needs}
     assert names <= PINS
+
+
+def test_a_python_that_is_not_here_is_named_and_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert pythons.main() == 0
+    found = [f"Python {version}: no python{version} on the path: skipped" for version in pythons.versions()]
+    assert capsys.readouterr().out.splitlines() == found != []

@@ -95,7 +95,7 @@ def _predicted(
         kept = Parts(out)
         _answer(parts, kept, images, answering, halt, say)
         answers = Answers(images.images, parts, kept, answering.model.classes, limits)
-        said = _write(out, finished, request, answers, answering.model.kind)
+        said = _write(out, finished, answers, answering.model.kind)
         overview.draw(out / "sheet.png", images, answers, answering.model, title=f"{finished.path.name}: {out.name}")
         write(out / RESULT, {"said": said, "images": len(images.images), "kind": answering.model.kind})
         shutil.rmtree(out / FOLDER, ignore_errors=True)
@@ -128,7 +128,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _write(out: Path, finished: Finished, request: PredictRequest, answers: Answers, kind: str) -> dict[str, int]:
+def _write(out: Path, finished: Finished, answers: Answers, kind: str) -> dict[str, int]:
     if kind == "segmentation":
         return documents.write_masks(out, answers)
     if kind == "detection":
