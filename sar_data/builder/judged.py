@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,7 @@ SPELLED = {
     "testing": "test",
 }  # splits in tables of publishers
 SENTINEL1 = "S1"  # names of radar images come before those of their optical partners
+Named = Callable[[str], Record | None]
 LOOKED = 100  # rows of a list in which the column of names is sought
 
 
@@ -180,19 +181,16 @@ def _chunk(raw: Raw, records: Sequence[Record]) -> tuple[list[str], Thumbs]:
 
 def _of_list(path: Path, choice: Choice) -> Judged:
     columns = _columns(path)
-    known = [catalog.pipeline(choice.dataset)] if choice.dataset else list(catalog.sound()[0].values())
-    tried = [
-        (pipeline, names, named)
-        for pipeline in known
-        if (named := pipeline.named) is not None
-        for names in columns.values()
-        if any(map(named, names[:LOOKED]))
-    ]
-    tried.sort(key=lambda match: not any(name.startswith(SENTINEL1) for name in match[1][:LOOKED]))
+    tried = _telling(columns, choice)
+    if not tried and choice.lists is not None:
+        tried = _telling(_beside(columns, choice.lists), choice)
     if not tried:
         which = f"names of {choice.dataset}" if choice.dataset else "names of a dataset whose names tell where they are"
         telling = few([pipeline.spec.name for pipeline in catalog.sound()[0].values() if pipeline.named is not None])
-        raise SourceError(f"{path}: expected {which}, found others. Such datasets are {telling}")
+        raise SourceError(
+            f"{path}: expected {which}, found others. Such datasets are {telling}. Where a table (.parquet) has these "
+            "names beside names that tell it, give its folder: `lists=…`"
+        )
     pipeline, names, named = tried[0]
     records = list(map(named, names))
     rows = [i for i, record in enumerate(records) if record is not None]
@@ -214,6 +212,35 @@ def _of_list(path: Path, choice: Choice) -> Judged:
     if others := sorted({*split} - {*SPLITS, UNUSED}):
         notes.append(f"{path}: expected splits named {', '.join(SPLITS)}, found {few(others)} too: these are left out")
     return Judged(title, table, {}, notes=tuple(notes))
+
+
+def _telling(columns: Mapping[str, list[str]], choice: Choice) -> list[tuple[Pipeline, list[str], Named]]:
+    """Return the columns whose names tell where they are, with the datasets that say so: names of radar images first."""
+    known = [catalog.pipeline(choice.dataset)] if choice.dataset else list(catalog.sound()[0].values())
+    tried = [
+        (pipeline, names, named)
+        for pipeline in known
+        if (named := pipeline.named) is not None
+        for names in columns.values()
+        if any(map(named, names[:LOOKED]))
+    ]
+    return sorted(tried, key=lambda match: not any(name.startswith(SENTINEL1) for name in match[1][:LOOKED]))
+
+
+def _beside(columns: Mapping[str, list[str]], folder: Path) -> dict[str, list[str]]:
+    """Return what the tables of a folder have beside the names of a list, by column; what they lack stays as it is."""
+    found: dict[str, dict[str, str]] = {}
+    names = {name for column in columns.values() for name in column}
+    for path in sorted(folder.glob("*.parquet")):
+        table = _columns(path)
+        for key in (column for column, values in table.items() if not names.isdisjoint(values)):
+            for other in sorted(table.keys() - {key, "split"}):
+                found.setdefault(other, {}).update(zip(table[key], table[other], strict=True))
+    return {
+        f"{own}, {other}": [beside.get(name, name) for name in column]
+        for own, column in columns.items()
+        for other, beside in found.items()
+    }
 
 
 def _drawn(pipeline: Pipeline, records: Sequence[Record], path: Path, choice: Choice) -> tuple[str, Sequence[str]]:

@@ -20,7 +20,7 @@ from sar_data.cli.crew import crew, runner_options
 @click.option("--variant", metavar="NAME", help="Of raw files: another form of their dataset; `info` lists them.")
 @click.option("--split", type=PolicyName(), metavar="POLICY", help="Of raw files: how they are placed, as in build.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the split.")
-@click.option("--lists", type=Existing(), metavar="DIR", help="Of raw files: the folder of their official lists.")
+@click.option("--lists", type=Existing(), metavar="DIR", help="Folder of official lists, or of tables of other names.")
 @click.option("--full", is_flag=True, help="Read all pixels: of raw files, and of builds without thumbnails.")
 @click.option("--fail-above", metavar="NAME=SHARE,…", help="End with 1 where a figure is above, or is not known.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw worst pairs.")

@@ -240,6 +240,23 @@ def test_a_list_of_names_is_split_by_a_policy_and_by_the_names_of_radar_images(t
         group(split="blocs")
 
 
+def test_names_that_do_not_tell_where_they_are_are_joined_by_a_table(tmp_path: Path) -> None:
+    """As the lists of BigEarthNet v1.0 by the table of v2.0, which has not all of them."""
+    for side, first in (("train", 0), ("test", 8)):
+        cells = [(first + i, j) for i in range(8) for j in range(8)]
+        (tmp_path / f"{side}.csv").write_text("\n".join(f"S2A_MSIL2A_20170613T101031_{i}_{j}" for i, j in cells))
+    listed = {"s2v1_name": [f"S2A_MSIL2A_20170613T101031_{i}_{j}" for i in range(15) for j in range(8)]}
+    listed |= {"s1_name": [name("33UUP", i, j) for i in range(15) for j in range(8)], "split": ["test"] * 120}
+    (tmp_path / "tables").mkdir()
+    pq.write_table(pa.table(listed), tmp_path / "tables" / "metadata.parquet")
+    asked = {"path": tmp_path / "test.csv", "against": tmp_path / "train.csv", "dataset": "bigearthnet-s1"}
+    found = leakage(LeakageRequest(**asked, lists=tmp_path / "tables"), Serial())
+    assert (found.figures["touching"].value, found.figures["touching"].of) == (8 / 56, 56)
+    assert any("8 of 64 rows are no names that tell where they are" in note for note in found.notes)
+    with pytest.raises(SourceError, match=r"names beside names that tell it, give its folder: `lists=…`"):
+        leakage(LeakageRequest(**asked), Serial())
+
+
 def test_no_row_of_a_list_is_left_out_in_silence(tmp_path: Path) -> None:
     names = [name("33UUP", 3 * i, 3 * j) for i in range(4) for j in range(4)]
     lines = [f"{one},{split}" for one, split in zip(names, ["Train", "testing", "trian", "val"] * 4, strict=True)]

@@ -109,6 +109,19 @@ def test_tiles_of_p0137_have_a_scene_but_no_window(hrsid_archive: Path) -> None:
     assert found["P0001_600_1400_600_1400"].group == "P0001"
 
 
+def test_a_window_lies_in_the_pixels_of_its_scene(hrsid_archive: Path) -> None:
+    found = {record.key: record for record in scan(hrsid_archive)}
+    window = found["P0001_600_1400_600_1400"]
+    assert (window.footprint, window.footprint_frame) == ((600, 600, 1400, 1400), "pixels of HRSID P0001")
+    for record in found.values():
+        if "row" not in record.attrs:
+            assert (record.footprint, record.footprint_frame) == (None, None)
+            continue
+        left, top = float(record.attrs["column"]), float(record.attrs["row"])
+        assert record.footprint == (left, top, left + 800, top + 800)
+        assert record.footprint_frame == f"pixels of HRSID {record.group}"
+
+
 def test_the_joint_annotation_file_is_not_believed(hrsid_archive: Path) -> None:
     joint = json.loads((hrsid_archive / TOP / "annotations/train_test2017.json").read_text())
     missing = {record.key for record in scan(hrsid_archive) if record.official}

@@ -99,6 +99,15 @@ def test_scene_row_and_column_come_from_the_name(ls_ssdd_archive: Path) -> None:
     assert found["02_1_2"].official == "train"
 
 
+def test_a_tile_lies_in_the_pixels_of_its_scene(ls_ssdd_archive: Path) -> None:
+    found = {record.key: record for record in scan(ls_ssdd_archive)}
+    assert found["11_1_2"].footprint == (800, 0, 1600, 800)
+    for record in found.values():
+        row, column = (int(record.attrs[name]) - 1 for name in ("row", "column"))
+        assert record.footprint == (800 * column, 800 * row, 800 * (column + 1), 800 * (row + 1))
+        assert record.footprint_frame == f"pixels of LS-SSDD {record.group}"
+
+
 @pytest.mark.parametrize("flat", ["JPEGImages_sub", "JPEGImages_all"])
 def test_a_flat_folder_of_tiles_is_as_good(ls_ssdd_archive: Path, copy: Path, flat: str) -> None:
     (copy / TOP / flat).mkdir(exist_ok=True)

@@ -144,6 +144,13 @@ def test_the_real_lists_are_of_2380_and_1021_tiles_and_the_real_strips_look_102_
     assert {TILE.fullmatch(name)[1] for name in names} <= set(words[::2])  # type: ignore[index]
 
 
+def test_a_tile_lies_where_rasterio_says(spacenet6_archive: Path) -> None:
+    for record in records(spacenet6_archive).values():
+        with rasterio.open(spacenet6_archive / record.files[0].path) as image:
+            assert record.footprint == pytest.approx(tuple(image.bounds))
+            assert record.footprint_frame == image.crs.to_string()
+
+
 def test_a_place_is_a_cell_of_one_kilometre_that_strips_share(spacenet6_archive: Path) -> None:
     found = records(spacenet6_archive).values()
     places = {record.place for record in found}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import rasterio
 
 from pipelines.ssl4eo_s12 import PIPELINE, PLACE
 from pipelines.synth import ssl4eo_s12
@@ -90,6 +91,13 @@ def test_the_real_place_has_two_seasons_and_two_missing_frames_that_count_as_no_
     assert np.isnan(sample.image).all(axis=(1, 2, 3)).tolist() == [False, False, True, True]
     assert not np.isnan(sample.image[:2]).any()
     assert -36 < sample.image[:2].min() < sample.image[:2].max() < 5
+
+
+def test_a_location_lies_where_rasterio_says(ssl4eo_archive: Path) -> None:
+    for record in records(ssl4eo_archive).values():
+        with rasterio.open(ssl4eo_archive / record.files[0].path) as image:
+            assert record.footprint == pytest.approx(tuple(image.bounds))
+            assert record.footprint_frame == image.crs.to_string()
 
 
 def test_the_97_void_numbers_are_gaps_and_nothing_counts_from_0(ssl4eo_archive: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
 from pipelines.synth import xview3
 from pipelines.xview3 import CLASSES, PIPELINE, SIDE
@@ -54,6 +56,30 @@ class TestXView3(PipelineContract):
                 found = source.read(1)[top : top + SIDE, left : left + SIDE]
             whole[i, : found.shape[0], : found.shape[1]] = np.where(found == -32768, np.nan, found)
         return whole
+
+
+def test_a_tile_lies_where_rasterio_says_and_without_coordinates_in_the_pixels_of_its_scene(
+    xview3_archive: Path, tmp_path: Path
+) -> None:
+    for record in (found := records(xview3_archive)):
+        with rasterio.open(xview3_archive / record.files[0].path) as scene:
+            west = scene.bounds.left + scene.res[1] * float(record.attrs["column"])
+            north, side = scene.bounds.top - scene.res[0] * float(record.attrs["row"]), SIDE * scene.res[0]
+            assert record.footprint == pytest.approx((west, north - side, west + side, north))
+            assert record.footprint_frame == scene.crs.to_string()
+    root = Path(shutil.copytree(xview3_archive, tmp_path / "raw"))
+    for path in root.rglob("*.tif"):
+        with rasterio.open(path) as scene:
+            pixels, profile = scene.read(), scene.profile
+        del profile["crs"], profile["transform"]
+        with warnings.catch_warnings(), rasterio.open(path, "w", **profile) as bare:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            bare.write(pixels)
+    assert len(found) == len(bare_records := records(root))
+    for record in bare_records:
+        left, top = float(record.attrs["column"]), float(record.attrs["row"])
+        assert record.footprint == (left, top, left + SIDE, top + SIDE)
+        assert record.footprint_frame == f"pixels of xView3 {record.group}"
 
 
 def test_every_detection_is_in_one_tile_on_its_bright_pixel(xview3_archive: Path) -> None:
