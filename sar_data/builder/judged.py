@@ -215,7 +215,7 @@ def _of_list(path: Path, choice: Choice) -> Judged:
 
 
 def _telling(columns: Mapping[str, list[str]], choice: Choice) -> list[tuple[Pipeline, list[str], Named]]:
-    """Return the columns whose names tell where they are, with the datasets that say so: names of radar images first."""
+    """Return the columns whose names tell where they are, with datasets that know them: radar images first."""
     known = [catalog.pipeline(choice.dataset)] if choice.dataset else list(catalog.sound()[0].values())
     tried = [
         (pipeline, names, named)
