@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from sar_data.errors import SourceError
+from sar_data.record import Window, window_of
 from sar_data.spec import Tree
 
 CLASSES = (
@@ -23,7 +24,8 @@ CLASSES = (
     "railway",
 )
 LABELS = {name.lower().rstrip("s"): label for label, name in enumerate(CLASSES)}
-FILE = re.compile(r"((?P<cls>[A-Za-z]+)_x\d+_y\d+_Polygon(?P<n>\d+))_v[vh](?P<end>\.(?i:tiff?|png))")
+FILE = re.compile(r"((?P<cls>[A-Za-z]+)_x(?P<x>\d+)_y(?P<y>\d+)_Polygon(?P<n>\d+))_v[vh](?P<end>\.(?i:tiff?|png))")
+SHAPE = (100, 100)  # pixels, as the publisher says
 FORMS = {"calibrated": r"calib", "uint8": r"uint8|8.?bit|gr[ae]y|visual", "pseudo-colour": r"rgb|pseudo|colou?r"}
 SPEAKING = re.compile("|".join(FORMS.values()) + r"|imag|orig|patch|^\.$", re.I)
 
@@ -34,6 +36,19 @@ class Layout(NamedTuple):
     top: str
     packages: tuple[str, ...]
     first: tuple[str, ...]
+
+
+def window(key: str, shape: tuple[int, int]) -> Window:
+    """Return where a picture lies among those of its polygon, by its key; raise ValueError for what is no key.
+
+    Pictures of a polygon lie 100 apart or more in x or y, which are therefore pixels of a scene. Names do not tell
+    which scene, so no place is shared by two polygons.
+    """
+    if (named := FILE.search(f"{key}_vv.tif")) is None:
+        raise ValueError(f"expected a key <Class>_x<X>_y<Y>_Polygon<N>, found {key}")
+    package = key[: named.start()].rstrip("_")
+    scene = " ".join(filter(None, ("OpenSARUrban", package, named["cls"], f"Polygon{named['n']}")))
+    return window_of(scene, row=int(named["y"]), column=int(named["x"]), height=shape[0], width=shape[1])
 
 
 def folders(tree: Tree, form: str, path: str = "", below: int = 4) -> dict[str, list[str]]:

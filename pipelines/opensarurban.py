@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from pipelines._opensarurban import CLASSES, FILE, LABELS, discover, folders, package
+from pipelines._opensarurban import CLASSES, FILE, LABELS, SHAPE, discover, folders, package, window
 from sar_data.errors import BadRecord
 from sar_data.naming import few
 from sar_data.raster import picture
@@ -40,7 +40,7 @@ def units(tree: Tree, form: str = "original") -> Iterator[str]:
         yield from {posixpath.join(folder, FILE.sub(r"\1_vv\g<end>", name)) for name in names}
 
 
-def scan(tree: Tree, unit: str, top: str = "") -> Iterator[Record]:
+def scan(tree: Tree, unit: str, top: str = "", shape: tuple[int, int] = SHAPE) -> Iterator[Record]:
     """Yield the pair's record, from its names."""
     folder, name = posixpath.split(unit)
     named = FILE.fullmatch(name)
@@ -48,17 +48,25 @@ def scan(tree: Tree, unit: str, top: str = "") -> Iterator[Record]:
         raise BadRecord(unit, f"expected a name of one of the classes {few(CLASSES)}, found {name}")
     paths = (unit, posixpath.join(folder, FILE.sub(r"\1_vh\g<end>", name)))
     place = package(folder, top)
+    key = re.sub(r"[^\w-]", "_", f"{place}_{named[1]}" if place else named[1])
     yield Record(
-        key=re.sub(r"[^\w-]", "_", f"{place}_{named[1]}" if place else named[1]),
+        key=key,
         files=tuple(SourceFile(path, tree.size(path)) for path in paths),
         labels={"landuse": (label,)},
         group=(ground := place or f"{CLASSES[label]}_Polygon{named['n']}"),
         place=ground,
         attrs={"list_name": named[1], "spelling": named["cls"], **({"package": place} if place else {})},
+        **window(key, shape),
     )
 
 
-def read(tree: Tree, record: Record, shape: tuple[int, int] = (100, 100), dtype: str = "float32") -> Sample:
+def named(key: str) -> Record | None:
+    """Return the record of a picture by its name alone, which tells where it lies in its polygon."""
+    key = key.removesuffix("_vv")
+    return Record(key=key, files=(), **window(key, SHAPE)) if FILE.search(f"{key}_vv.tif") else None
+
+
+def read(tree: Tree, record: Record, shape: tuple[int, int] = SHAPE, dtype: str = "float32") -> Sample:
     """Return [VV, VH] as the files have them."""
     both = [picture.read(tree, file.path, shape=shape, dtypes=(dtype,)) for file in record.files]
     return Sample(
@@ -80,7 +88,11 @@ def fit(tree: Tree, form: str = "original") -> tuple[Pipeline, tuple[str, ...]]:
         found.spec, bands=bands(calibration, unit), shape=shape, dtype=dtype, calibration=calibration
     )
     return dataclasses.replace(
-        found, spec=spec, scan=partial(scan, top=layout.top), read=partial(read, shape=shape, dtype=dtype), fit=None
+        found,
+        spec=spec,
+        scan=partial(scan, top=layout.top, shape=shape),
+        read=partial(read, shape=shape, dtype=dtype),
+        fit=None,
     ), (
         f"{len(layout.first)} folders of {form} pictures, the first {posixpath.dirname(layout.first[0]) or '.'}",
         f"{len(layout.packages)} packages" if layout.packages else "no packages: the polygons are the groups",
@@ -135,7 +147,7 @@ def pipeline(form: str) -> Pipeline:
             evidence="real-lists",
             variant="" if form == "original" else form,
             bands=bands(CALIBRATION[form], "amplitude"),
-            shape=(100, 100),
+            shape=SHAPE,
             dtype="float32",
             pixel_size_m=10.0,
             tasks=(Task(name="landuse", kind="multiclass", classes=CLASSES),),
@@ -151,6 +163,7 @@ def pipeline(form: str) -> Pipeline:
         units=partial(units, form=form),
         scan=scan,
         read=read,
+        named=named,
         fit=partial(fit, form=form),
         splits={
             "group": group.Group(),

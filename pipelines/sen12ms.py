@@ -90,7 +90,11 @@ def scan(tree: Tree, unit: str, apart: bool = False) -> Iterator[Record]:
 
 
 def named(key: str) -> Record | None:
-    """Return the record of a patch by its name alone, which tells the scene, not where in it the patch lies."""
+    """Return the record of a patch by its name alone, or by its partner's, which official lists have.
+
+    It tells the scene, not where in it the patch lies.
+    """
+    key = key.replace("_s2_", "_s1_")
     if (found := FILE.fullmatch(f"{key}.tif")) is None:
         return None
     scene = f"{found['season']}_{found['scene']}"

@@ -31,6 +31,7 @@ from sar_data.split import blocks, group, official, random
 from sar_data.split.ground.cells import cell_of
 
 TILE = re.compile(r"SN6_(?:Train|Test_Public)_AOI_11_Rotterdam_SAR-Intensity_((\d{14})_\d{14})_tile_(\d+)")
+LISTED = re.compile(r"(?:SN6_\w+_SAR-Intensity_)?((\d{14})_\d{14})_tile_(\d+)")
 POLARIZATIONS = ("HH", "HV", "VH", "VV")
 SIDE = 900
 CELL_KM = 1.0  # of the city, which is 10 km wide: cells of Major-TOM's usual 10 km would make two places of it
@@ -79,10 +80,22 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
         place=cell_of(crs, footprint := (west, north + SIDE * e, west + SIDE * a, north), CELL_KM),
         crs=crs,
         transform=transform,
-        time=datetime.strptime(f"{start}+0000", "%Y%m%d%H%M%S%z"),
+        time=_time(start),
         footprint=footprint,
         attrs={"name": name, "strip": strip} | ({"orientation": orientation} if orientation else {}),
     )
+
+
+def named(key: str) -> Record | None:
+    """Return the record of a tile by its name alone, which tells strip and time, not the ground."""
+    if (found := LISTED.fullmatch(key)) is None:
+        return None
+    strip, start, number = found.groups()
+    return Record(key=f"{strip}_tile_{number}", files=(), group=strip, time=_time(start))
+
+
+def _time(start: str) -> datetime:
+    return datetime.strptime(f"{start}+0000", "%Y%m%d%H%M%S%z")
 
 
 def _turned(found: Object) -> Object:
@@ -142,6 +155,7 @@ PLAIN = Pipeline(
     units=units,
     scan=scan,
     read=read,
+    named=named,
     splits={
         "blocks": blocks.Blocks(),
         "group": group.Group(),

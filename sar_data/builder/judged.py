@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xxhash
 
 from sar_data import catalog
 from sar_data.builder.fit import Fitted
 from sar_data.builder.gate import with_absence
+from sar_data.builder.name_lists import SUFFIXES, columns_of, side_of
 from sar_data.builder.origin import Raw
 from sar_data.builder.raw_statistics import CHUNK, fitting, recognise
 from sar_data.builder.scan import scan
@@ -31,7 +29,6 @@ from sar_data.runners import Runner
 from sar_data.sealed.leakage import COLUMNS, INDEX_COLUMNS
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build, layout_of
-from sar_data.sealed.parquet_file import check_columns
 from sar_data.sealed.records import to_table
 from sar_data.sealed.recount import Counted, counted, shards
 from sar_data.sealed.samples import THUMBNAIL, read_samples, thumbs_of
@@ -41,18 +38,10 @@ from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, UNUSED, ByLists
 from sar_data.statistics.tally import survey
 from sar_data.statistics.thumbnail import CELLS, Thumbnails, Thumbs
-from sar_data.system.regular import read_regular
 
-LISTS = (".csv", ".txt", ".parquet")
-SPELLED = {
-    "validation": "val",
-    "valid": "val",
-    "training": "train",
-    "testing": "test",
-}  # splits in tables of publishers
 SENTINEL1 = "S1"  # names of radar images come before those of their optical partners
-Named = Callable[[str], Record | None]
 LOOKED = 100  # rows of a list in which the column of names is sought
+Named = Callable[[str], Record | None]
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,7 @@ def judged(path: Path, choice: Choice, runner: Runner, progress: Progress | None
     """Return the samples at `path`; raise SourceError, UsageError or BuildError where there are none to be compared."""
     if (path / NAME).exists():
         return _of_build(Build.open(path), choice, runner, progress)
-    if path.suffix in LISTS and path.is_file():
+    if path.suffix in SUFFIXES and path.is_file():
         return _of_list(path, choice)
     return _of_files(path, choice, runner, progress)
 
@@ -180,10 +169,13 @@ def _chunk(raw: Raw, records: Sequence[Record]) -> tuple[list[str], Thumbs]:
 
 
 def _of_list(path: Path, choice: Choice) -> Judged:
-    columns = _columns(path)
+    columns = columns_of(path)
+    sides = [side_of(text) for text in columns.pop("split", [])]
     tried = _telling(columns, choice)
     if not tried and choice.lists is not None:
         tried = _telling(_beside(columns, choice.lists), choice)
+    if not tried and choice.dataset and (pipeline := catalog.pipeline(choice.dataset)).named is None:
+        tried = [(pipeline, max(columns.values(), key=lambda names: len({*names})), _key)]
     if not tried:
         which = f"names of {choice.dataset}" if choice.dataset else "names of a dataset whose names tell where they are"
         telling = few([pipeline.spec.name for pipeline in catalog.sound()[0].values() if pipeline.named is not None])
@@ -201,12 +193,13 @@ def _of_list(path: Path, choice: Choice) -> Judged:
     if choice.split:
         name, split = _drawn(pipeline, known_records, path, choice)
         title = f"{title}, split {name}"
-    elif "split" in columns:
-        spelled = [columns["split"][row].strip().casefold() for row in rows]
-        split = [SPELLED.get(name, name) for name in spelled]
+    elif sides:
+        split = [sides[row] for row in rows]
     if len(split):
         table = table.append_column("split", pa.array(split, pa.string()))
     notes = ["names tell no pixels: duplicates and looks were not compared"]
+    if pipeline.named is None:
+        notes.append(f"{path}: names of {pipeline.spec.name} tell nothing of where they are: keys alone were compared")
     if lost := len(names) - len(rows):
         notes.append(f"{path}: {lost:,} of {len(names):,} rows are no names that tell where they are, and are left out")
     if others := sorted({*split} - {*SPLITS, UNUSED}):
@@ -220,11 +213,20 @@ def _telling(columns: Mapping[str, list[str]], choice: Choice) -> list[tuple[Pip
     tried = [
         (pipeline, names, named)
         for pipeline in known
-        if (named := pipeline.named) is not None
+        if pipeline.named and (named := partial(_named, pipeline.named))
         for names in columns.values()
         if any(map(named, names[:LOOKED]))
     ]
     return sorted(tried, key=lambda match: not any(name.startswith(SENTINEL1) for name in match[1][:LOOKED]))
+
+
+def _named(named: Named, text: str) -> Record | None:
+    """Return the record of a name, which may be that of a file below folders."""
+    return named(text) or named(PurePosixPath(text).stem)
+
+
+def _key(text: str) -> Record | None:
+    return Record(key=stem, files=()) if (stem := PurePosixPath(text).stem) else None
 
 
 def _beside(columns: Mapping[str, list[str]], folder: Path) -> dict[str, list[str]]:
@@ -232,7 +234,7 @@ def _beside(columns: Mapping[str, list[str]], folder: Path) -> dict[str, list[st
     found: dict[str, dict[str, str]] = {}
     names = {name for column in columns.values() for name in column}
     for path in sorted(folder.glob("*.parquet")):
-        table = _columns(path)
+        table = columns_of(path)
         for key in (column for column, values in table.items() if not names.isdisjoint(values)):
             for other in sorted(table.keys() - {key, "split"}):
                 found.setdefault(other, {}).update(zip(table[key], table[other], strict=True))
@@ -250,40 +252,3 @@ def _drawn(pipeline: Pipeline, records: Sequence[Record], path: Path, choice: Ch
     if isinstance(policy, ByLists):
         policy.check_lists(lists)
     return name, policy.assign(records, seed=choice.seed, lists=lists).split
-
-
-def _columns(path: Path) -> dict[str, list[str]]:
-    """Return the columns of text of a table, or of a list with one name or several a line, by name or by number."""
-    if path.suffix == ".parquet":
-        return _parquet_columns(path)
-    try:
-        lines = list(csv.reader(io.StringIO(read_regular(path).decode("utf-8-sig"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path}: expected a list in UTF-8, found {error}") from error
-    lines = [line for line in lines if line]
-    if not lines:
-        raise SourceError(f"{path}: expected names, found an empty list")
-    head = lines[0]
-    if odd := next((line for line in lines if len(line) != len(head)), None):
-        shown = ",".join(odd)[:80]
-        raise SourceError(f"{path}: expected {len(head)} values a line, as in the first, found {len(odd)} in {shown!r}")
-    rows = lines["split" in head :]
-    return {name if name == "split" else str(i): [row[i] for row in rows] for i, name in enumerate(head)}
-
-
-def _parquet_columns(path: Path) -> dict[str, list[str]]:
-    check_columns(path)
-    try:
-        with pq.ParquetFile(path) as file:
-            texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
-            table = file.read(columns=texts)
-        table.validate(full=True)
-        columns = zip(table.column_names, table.columns, strict=True)
-        return {name: pc.fill_null(column.cast(pa.string()), "").to_pylist() for name, column in columns}
-    except Exception as error:  # of a decoder that is not ours, on bytes of anyone: it raises what it likes
-        raise SourceError(f"{path}: expected a table in Parquet, cannot read it: {error}"[:500]) from error
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(value) or pa.types.is_large_string(value))

@@ -24,6 +24,7 @@ from sar_data.sealed.leakage import (
     not_looked_at,
     pair,
     records_share,
+    same,
     sentences,
 )
 from sar_data.sealed.opened import Build
@@ -35,13 +36,14 @@ from sar_data.system.suffixes import PICTURES, check_suffix
 class LeakageRequest(Choice):
     """Whose leakage is asked about.
 
-    `path` is a sealed build, raw files or their archive, or a list of names (.csv, .txt or .parquet) of a dataset whose
-    names tell where they are; its test and val are judged against train, and test against val. With `against`, another
-    such, all samples of `path` are judged against all of that. `dataset` and `variant` say what raw files and names are
-    of where they do not tell; `split`, `seed` and `lists` place raw files and names, as in a build. `full` reads all
-    pixels: of raw files, and of builds that have no thumbnails. `fail_above` has limits, as "touching=0,duplicate=0": a
-    figure above its limit, or not known, is an error. `plot` draws the pairs of sealed builds
-    that leak most, as PNG, PDF or SVG.
+    `path` is a sealed build, raw files or their archive, or a list of names (.csv, .txt, .parquet, COCO's .json) of a
+    dataset whose names tell where they are; its test and val are judged against train, and test against val. With
+    `against`, another such, all samples of `path` are judged against all of that. `dataset` and `variant` say what raw
+    files and names are of where they do not tell; names of a dataset that tell nothing are compared as keys. `split`,
+    `seed` and `lists` place raw files and names, as in a build; tables (.parquet) in `lists` also tell what other names
+    there are for those of a list. `full` reads all pixels: of raw files, and of builds that have no thumbnails.
+    `fail_above` has limits, as "touching=0,duplicate=0": a figure above its limit, or not known, is an error. `plot`
+    draws the pairs of sealed builds that leak most, as PNG, PDF or SVG.
     """
 
     path: Path
@@ -157,7 +159,7 @@ def _shares(ours: _Side, theirs: _Side, progress: Progress | None) -> tuple[Card
     queries, targets = ours.table, theirs.table
     within = ours.source is theirs.source
     if ours.source.bits is None or theirs.source.bits is None:
-        found = records_share(queries, targets)
+        found = records_share(queries, targets) | ({} if within else {"key": same(queries, targets, "key")})
         found |= not_looked_at(["duplicate", "near_duplicate"], len(queries), "pixels were not read")
         return found, list(worst_pairs(queries, targets))
     found = index_share(queries, targets)

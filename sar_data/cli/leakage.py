@@ -31,8 +31,8 @@ def command(
 ) -> None:
     """Show what the test and val samples of PATH share with train, or all of them with those of another PATH.
 
-    PATH is a sealed build, raw files or their archive, or a list of names (.csv, .txt, .parquet) of a dataset whose
-    names tell where they are. docs/leakage.md says what the figures mean, and what they do not.
+    PATH is a sealed build, raw files or their archive, or a list of names (.csv, .txt, .parquet, COCO's .json) of a
+    dataset whose names tell where they are. docs/leakage.md says what the figures mean, and what they do not.
     """
     from sar_data.builder.leakage import LeakageRequest, leakage
     from sar_data.cli.meter import Meter

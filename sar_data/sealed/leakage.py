@@ -81,7 +81,7 @@ def pixels_share(queries: pa.Table, targets: pa.Table, *, most: int | None = Non
     Rows have `xxh3`, and a `thumbnail` of all bands where there are some. More than `most` rows of both sides together
     are not compared by their looks, which takes at least 0.2 ms of processor time each.
     """
-    found = {"duplicate": _same(queries, targets, "xxh3")}
+    found = {"duplicate": same(queries, targets, "xxh3")}
     if most is not None and len(queries) + len(targets) > most:
         why = f"more than {most:,} samples take a while; `leakage()` compares them"
         return found | not_looked_at(["near_duplicate"], len(queries), why)
@@ -105,7 +105,7 @@ def thumbs_in(table: pa.Table) -> Thumbs:
     return np.frombuffer(b"".join(column.to_pylist()), np.int8).reshape(len(table), -1, CELLS)
 
 
-def _same(queries: pa.Table, targets: pa.Table, column: str) -> LeakageFigure:
+def same(queries: pa.Table, targets: pa.Table, column: str) -> LeakageFigure:
     """Return the share of the queries whose value of a column, which all have, is that of a target."""
     ours, theirs = (side[column].combine_chunks() for side in (queries, targets))
     shared, known = _mask(pc.is_in(ours, theirs.unique())), (np.ones(len(side), np.bool_) for side in (ours, theirs))
@@ -115,7 +115,7 @@ def _same(queries: pa.Table, targets: pa.Table, column: str) -> LeakageFigure:
 def index_share(queries: pa.Table, targets: pa.Table) -> Card:
     """Return what rows of one index share with those of another one: all that `records_share` has, keys and pixels."""
     found = records_share(queries, targets)
-    return found | {name: _same(queries, targets, column) for name, column in (("key", "key"), ("duplicate", "xxh3"))}
+    return found | {name: same(queries, targets, column) for name, column in (("key", "key"), ("duplicate", "xxh3"))}
 
 
 def not_looked_at(names: Iterable[str], count: int, why: str) -> Card:

@@ -27,6 +27,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.spec import Pipeline, Tree
 from sar_data.split.declared import Declared
+from sar_data.split.policy import SPLITS
 from sar_data.split.random import Random
 from tests.mini import invented
 from tests.mini.builds import make
@@ -267,6 +268,48 @@ def test_no_row_of_a_list_is_left_out_in_silence(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("\n".join(["name,split", *lines, f"{names[0]},test,1"]))
     with pytest.raises(SourceError, match=r"b\.csv: expected 2 values a line, as in the first, found 3 in 'S1A"):
         leakage(LeakageRequest(path=tmp_path / "b.csv"), Serial())
+
+
+def test_lists_of_publishers_are_read_as_they_are(tmp_path: Path) -> None:
+    """Lines of `path label`, of `split name label`, and COCO's JSON; names of no place are compared as keys."""
+
+    def share(figure: str, *names: str, **choices: Any) -> float | None:
+        found = sar_data.leakage(*(tmp_path / name for name in names), workers=1, **choices)
+        return found[figure].value
+
+    windows = [f"P0001_0_800_{column}_{column + 800}.jpg" for column in (0, 800, 2000, 5000)]
+    for stem, few in (("train", windows[:1]), ("test", windows[1:3])):
+        images = [{"id": i, "file_name": f"images/{name}"} for i, name in enumerate(few)]
+        (tmp_path / f"{stem}.json").write_text(json.dumps({"images": images, "annotations": []}))
+    assert share("touching", "test.json", "train.json") == 0.5
+    assert share("key", "test.json", "train.json") == 0
+    (tmp_path / "bad.json").write_text('{"images": [{}]}')
+    with pytest.raises(SourceError, match=r"bad\.json: expected COCO's JSON"):
+        share("touching", "bad.json", "train.json")
+
+    urban = [f"airport_x{100 * i}_y7_Polygon{polygon}_vv.npy" for polygon in (2, 3) for i in range(3)]
+    sides = ["train", "test", "val", "test", "val", "test"]  # one beside train; one in another polygon
+    lines = [f"{side} {name} 8" for side, name in zip(sides, urban, strict=True)]
+    (tmp_path / "urban.txt").write_text("\n".join(lines))
+    assert share("touching", "urban.txt") == pytest.approx(1 / 3)
+
+    strips = [f"SN6_Train_AOI_11_Rotterdam_SAR-Intensity_201908041{i}1224_201908041{i}1453_tile_{i}" for i in range(4)]
+    (tmp_path / "strips.csv").write_text(
+        "\n".join(f"{name},{('train', 'test')[i // 3]}" for i, name in enumerate(strips))
+    )
+    assert [share(figure, "strips.csv") for figure in ("group", "pass", "place")] == [0, 0, None]
+
+    optical = [f"ROIs1158_spring_s2_{scene}_p30.tif" for scene in (1, 2, 3)]  # as the official lists of SEN12MS
+    (tmp_path / "optical.txt").write_text(
+        "\n".join(f"{name} {side}" for name, side in zip(optical, SPLITS, strict=True))
+    )
+    assert [share(figure, "optical.txt") for figure in ("place", "touching")] == [0, None]
+
+    ships = [f"/data/npy/Cargo/Ship_C01S07N000{i}.npy {i % 2}" for i in range(4)]
+    (tmp_path / "a.txt").write_text("\n".join(ships[:3]))
+    (tmp_path / "b.txt").write_text("\n".join(ships[2:]))
+    assert share("key", "b.txt", "a.txt", dataset="fusar-ship") == 0.5
+    assert share("touching", "b.txt", "a.txt", dataset="fusar-ship") is None
 
 
 def test_a_damaged_table_of_names_is_answered_in_a_sentence(tmp_path: Path) -> None:
