@@ -272,8 +272,11 @@ CHINESE = {
     "The best answers": "最好的回答",
     (
         "The number is the probability of the true class; of labels one less their mean error, of masks the share of "
-        "right pixels."
-    ): "数字为真实类别的概率；多标签时为一减平均误差，掩膜时为正确像素的比例。",
+        "right pixels, of boxes the F1 of those with a score of 0.3 or more, at an overlap of 0.5."
+    ): (
+        "数字为真实类别的概率；多标签时为一减平均误差，掩膜时为正确像素的比例，"
+        "检测框时为得分不低于 0.3、重叠阈值 0.5 时的 F1。"
+    ),
     "another build lies where the run's was": "原构建的位置上现在是另一个构建",
     "the build of the run is not there any more": "该运行所用的构建已不存在",
     "Predictions were not kept.": "未保存预测结果。",

@@ -113,8 +113,6 @@ def _matrix(table: pa.Table, classes: int) -> list[list[int]]:
 def _sheets(table: pa.Table, classes: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the keys of the worst and of the best samples, each with what stands below it."""
     right = rightness(table)
-    if right is None:
-        return {}
     order = np.argsort(right, kind="stable")
     order = order[np.isfinite(right[order])]
     keys = table["key"].to_pylist()

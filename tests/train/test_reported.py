@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -49,17 +50,31 @@ def test_samples_come_from_the_worst_to_the_best() -> None:
     scores = np.array([[2.0, 0.0], [2.0, 0.0], [0.0, 0.0], [-3.0, 3.0]])
     table = predictions.gathered([predicted.part(list("abcd"), target, scores)])
     right = hardest.rightness(table)
-    assert right is not None
     expected = [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-6))]
     assert right == pytest.approx(expected, rel=1e-6)
     assert [hardest.said(table, row, CLASSES) for row in range(2)] == ["wood", "wood ≠ water"]
+
+
+def test_boxes_come_from_the_worst_to_the_best_by_f1() -> None:
+    there = [[0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0]]
+    rows = {"both": there, "one": there[:1], "none": [], "wrong": [[50.0, 50.0, 60.0, 60.0]]}
+    empty = {"true_boxes": [], "true_labels": []}
+    columns = [
+        {"key": key, "boxes": boxes, "box_scores": [0.9] * len(boxes), "labels": [0] * len(boxes)}
+        | {"true_boxes": there, "true_labels": [0, 0]}
+        for key, boxes in rows.items()
+    ]
+    columns.append({"key": "empty", "boxes": [], "box_scores": [], "labels": [], **empty})
+    table = pa.Table.from_pylist(columns)
+    expected = [1, 2 / 3, 0, 0, np.nan]
+    assert hardest.rightness(table) == pytest.approx(expected, nan_ok=True)
+    assert hardest.said(table, 3, ("ship",)) == "0 found, 1 wrong, 2 missed"
 
 
 def test_of_several_labels_the_added_and_the_missed_are_told() -> None:
     target, scores = np.array([[1, 0, 1]]), np.array([[4.0, 4.0, -4.0]])
     table = predictions.gathered([predicted.part(["a"], target, scores)])
     right = hardest.rightness(table)
-    assert right is not None
     share = 1 / (1 + np.exp(-4))
     assert right[0] == pytest.approx(1 - (2 * share + 1 - share) / 3, rel=1e-6)
     assert hardest.said(table, 0, ("a", "b", "c")) == "+ b, − c"
