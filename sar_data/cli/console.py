@@ -27,9 +27,9 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
 
 
-def say(line: str) -> None:
+def say(text: str) -> None:
     """Print a sentence of the library on stderr, what is to change as options."""
-    click.echo(rendered(line), err=True)
+    line("", text, err=True)
 
 
 def paragraph(head: str, text: str) -> str:

@@ -126,19 +126,15 @@ class Folder:
         self._told = time.monotonic()
         self.say(f"epoch {done:.2f} of {epochs}{f', loss {losses[-1]:.4f}' if losses else ''}")
 
-    def log(self, rows: Sequence[Mapping[str, Any]], epochs: int) -> None:
-        """Write the log so far, its last row to TensorBoard, and say it."""
+    def log(self, rows: Sequence[Mapping[str, Any]], epochs: int, score: str) -> None:
+        """Write the log so far, its last row to TensorBoard, and say of it loss, score and speed in a line of 80."""
         self.record(rows)
         row = rows[-1]
         told = "; test chooses the epoch, as published" if any(name.startswith("test_") for name in row) else ""
-        shown = " ".join(
-            f"{name} {value:.4f}"
-            for name, value in row.items()
-            if isinstance(value, float) and name not in ("lr", "samples_s", "waiting")
-        )
+        shown = ", ".join(f"{name} {row[name]:.3f}" for name in ("loss", score) if name in row)
         self.say(
             f"epoch {row['epoch']} of {epochs}: {shown}; {row['samples_s']:,.0f} samples/s, "
-            f"{row['waiting']:.1%} waiting for data{told}"
+            f"{row['waiting']:.1%} waiting{told}"
         )
 
     def record(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -160,7 +160,7 @@ class Training:
             self._write(checkpoint.BEST, model=self._job.model.state_dict(), epoch=epoch + 1)
         self._save()
         if self._ranks.first:
-            self._folder.log(position.rows, settings.epochs)
+            self._folder.log(position.rows, settings.epochs, f"{select}_{self._job.chosen_by}")
 
     def score(self, split: str, *, save: bool = False) -> tuple[Any, dict[str, Any]]:
         """Return the predictions and the metrics of a split, with the model as it is; raise Halted at a signal."""
