@@ -63,7 +63,7 @@ def started(device: str | None, environment: Mapping[str, str] | None = None) ->
     """Join the processes that torchrun started (it says so in the environment), or be the only one.
 
     `device` None takes a GPU where there is one. NCCL connects GPUs, gloo processors. UsageError for a device that is
-    neither, or not here.
+    neither, or not here, and for a port that is in use.
     """
     told = os.environ if environment is None else environment
     rank, world, local = (
@@ -75,7 +75,14 @@ def started(device: str | None, environment: Mapping[str, str] | None = None) ->
     if world == 1:
         yield Ranks(0, 1, where)
         return
-    dist.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        dist.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=PATIENCE)
+    except dist.DistNetworkError as error:
+        place = f"{told.get('MASTER_ADDR')}:{told.get('MASTER_PORT')}"
+        raise UsageError(
+            f"{place}: expected a port that rank 0 can listen at and the others reach, found none ({error}): give "
+            "torchrun another --master-port"
+        ) from error
     well = False
     try:
         yield Ranks(rank, world, where)

@@ -82,7 +82,7 @@ SLIPS = [
     (f"{BUILD} --limit 0", "--limit 0: expected at least 1 record"),
     (f"{BUILD} --workers 0", "--workers 0: expected at least 1, or none for one a core"),
     ("build bigearthnet-s1 --source raw", r"Missing option '--out'. \(see .* --help\)"),
-    ("show latest --out sheet.jpg", r"sheet.jpg: expected a file name ending in .png, found .jpg"),
+    ("show latest --out sheet.jpg", r"sheet.jpg: expected a file name ending in .png, .pdf or .svg, found .jpg"),
     ("convert latest --dtype int16 --normalize zscore", "choose one"),
     # paths
     ("verify builds/bigearthnet-s1", "expected a sealed build, found no manifest.json; builds below it are builds/"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -339,6 +340,19 @@ def test_help_waits_for_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].strip() == "LOADED"
+
+
+def test_a_port_in_use_is_answered(
+    classes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, value)
+        code, _, err = typed("finetune", classes, "--out", str(tmp_path / "run"), *TINY, capsys=capsys)
+    assert code == 2
+    assert f"127.0.0.1:{port}: expected a port" in err
+    assert "Traceback" not in err
 
 
 EARLY = [
