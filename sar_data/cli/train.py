@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, SplitName, named
-from sar_data.cli.console import say
+from sar_data.cli.console import line, say
 from sar_data.cli.examples import with_examples
 from sar_data.cli.stop import Note
 from sar_data.errors import MissingExtra, UsageError, unknown
@@ -294,7 +294,7 @@ def presets(name: str | None) -> None:
     width = max(len(preset.name) for preset in known) + 2
     for preset in known:
         title = re.split(r"[.:] | \(", " ".join(preset.about.split()))[0]
-        click.echo(f"{preset.name:<{width}}{preset.job:<10}{title}")
+        line(f"{preset.name:<{width}}{preset.job:<10}", title)
 
 
 @command.command("compare", short_help="Set finished runs beside each other.")

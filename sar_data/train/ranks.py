@@ -81,7 +81,7 @@ def started(device: str | None, environment: Mapping[str, str] | None = None) ->
         place = f"{told.get('MASTER_ADDR')}:{told.get('MASTER_PORT')}"
         raise UsageError(
             f"{place}: expected a port that rank 0 can listen at and the others reach, found none ({error}): give "
-            "torchrun another --master-port"
+            "torchrun another port"
         ) from error
     well = False
     try:
