@@ -219,7 +219,7 @@ def test_the_own_test_split_has_the_runs_own_figures(
     assert (folder / "confusion-test.csv").is_file()
     printed, said = capsys.readouterr()
     assert printed.startswith(f"test  oa {metrics['test']['oa']:.4f}")
-    assert "leakage: 0.0 % of 8 samples have the key of one of the model's train split" in said
+    assert "leakage: 0.0 % of 8 samples have the key of a sample of the model's train split" in said
     assert "model test_vit" in comparison.markdown(comparison.opened([out, folder]))  # as of both
     again, lines = judged(out, classes, folder)
     assert again == metrics
