@@ -16,7 +16,7 @@ from sar_data.train.metrics import titled
 from sar_data.train.metrics.counted import METRICS, Metric
 from sar_data.train.request import TrainRequest
 from sar_data.train.settings import JOBS, Finetune
-from sar_data.train.training import run, train
+from sar_data.train.training import carry_out, run
 from tests.train.conftest import TINY
 
 
@@ -39,7 +39,7 @@ def test_a_job_and_a_metric_are_one_entry_each(
     worst = Metric("worst recall", ("classes",), lambda right, support, _: (right / support.clip(1)).min(axis=-1))
     monkeypatch.setitem(METRICS, "worst", worst)
     out = tmp_path / "run"
-    metrics = train(
+    metrics = carry_out(
         TrainRequest(job="count", build=classes, out=out, settings={**TINY, "epochs": 1}), say=lambda line: None
     )
     assert metrics["test"]["images"] == 8
