@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,17 @@ def test_only_the_contract_classes_import_pytest_and_nobody_imports_them() -> No
             assert not {
                 name for name in imported(path) if re.match(r"(pytest|hypothesis|sar_data\.testing)(\.|$)", name)
             }
+
+
+@pytest.mark.parametrize("room", ["split", "stream", "train"])
+def test_the_parts_of_a_room_import_each_other_in_one_direction(room: str) -> None:
+    known: dict[str, set[str]] = {}
+    for path in FILES:
+        if path.parts[:2] == ("sar_data", room) and module_of(path) != f"sar_data.{room}":
+            names = {name.split(".")[2] for name in imported(path) if name.startswith(f"sar_data.{room}.")}
+            part = module_of(path).split(".")[2]
+            known.setdefault(part, set()).update(names - {part})
+    assert list(TopologicalSorter(known).static_order())  # which raises CycleError, with the circle
 
 
 def test_flows_do_not_import_numpy() -> None:
