@@ -209,7 +209,7 @@ def _kinds(counts: Mapping[str, int]) -> str:
 def brief(value: Any) -> str:
     """Return a value of a document in one line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {brief(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {brief(one)}" for name, one in sorted(value.items()))
     if isinstance(value, list):
         return "; ".join(map(brief, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -29,8 +29,8 @@ class Cost:
         lost = f"{self.buffered:,} of {self.of:,} samples ({self.buffered / max(self.of, 1):.1%}) lie in buffers"
         parts = [lost] if self.buffered else []
         if self.deviation is not None:
-            where = f" ({self.label} in {self.split})" if self.deviation else ""
-            parts.append(f"class shares are up to {100 * self.deviation:.1f} points off{where}")
+            points = f"up to {100 * self.deviation:.1f} points off ({self.label} in {self.split})"
+            parts.append(f"class shares are {points if self.deviation else 'equal in all splits'}")
         return "; ".join(parts)
 
 

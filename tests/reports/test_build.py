@@ -95,6 +95,28 @@ def test_a_report_says_what_the_manifest_says(sealed: dict[str, Build], english:
     assert not [fact for fact in facts if " ".join(fact.split()) not in text]
 
 
+def test_the_beginning_of_a_report_of_a_baked_build_answers_five_questions(
+    sealed: dict[str, Build], tmp_path: Path
+) -> None:
+    baked = sar_data.convert(sealed["zarr"].path, out=tmp_path, normalize="zscore", workers=1)
+    text = " ".join(Document(report(baked, tmp_path / "x.html")).text.split())
+    short = text[text.index("In short") : text.index("Who vouches")]
+    manifest = baked.manifest
+    assert manifest.parent
+    for said in (
+        f"What{manifest.title} (",
+        "multilabel, 19 classes",
+        "VV (z-score), VH (z-score)",
+        f"From where{manifest.citation}; ",
+        f"made from the build {manifest.parent.path}",
+        f"How splitpolicy random, seed 0; train {manifest.splits['train'].count}, ",
+        f"How leakyof {manifest.splits['test'].count} test samples, against train: ",
+        "How normalizedthe stored values are normalized by zscore (divisor ",
+        "mean ± deviation of train alone: VV 0 ± 1; VH 0 ± 1",
+    ):
+        assert said in short, said
+
+
 def test_a_report_shows_samples_pairs_and_a_map(sealed: dict[str, Build], english: Path) -> None:
     found = Document(english)
     classes = {label for row in sealed["zarr"].index()["labels"].to_pylist() for label in row}
