@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,34 +30,39 @@ Builds = str | Path | Sequence[str | Path]
 Batch = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is read of some builds: a split, the targets of a task (None: the first) and of `members`, one a build.
+
+    Then what a batch shows of an image, how it fits, and how files are read.
+    """
+
+    split: str = "train"
+    task: str | None = None
+    members: Sequence[Member] | None = None
+    view: View = field(default_factory=View)
+    fit: Fit = field(default_factory=Fit)
+    access: Access = field(default_factory=Access)
+
+
 class Collection:
-    """One split of some builds, concatenated, with what a batch shows of an image, how it fits, how files are read.
+    """One split of some builds, concatenated.
 
     Of `members`, one a build, keys tell the builds apart, and classes are joint.
     Fork-safe; pickled by its arguments and opened again where it arrives.
     """
 
-    def __init__(
-        self,
-        builds: Builds,
-        *,
-        split: str = "train",
-        task: str | None = None,
-        view: View | None = None,
-        fit: Fit | None = None,
-        access: Access | None = None,
-        members: Sequence[Member] | None = None,
-    ) -> None:
-        self._arguments = {name: value for name, value in locals().items() if name != "self"}
-        view = view or View()
+    def __init__(self, builds: Builds, reading: Reading) -> None:
+        self._arguments = builds, reading
+        view, members = reading.view, reading.members
         paths = [builds] if isinstance(builds, str | Path) else list(builds)
         if not paths:
             raise UsageError("builds: expected at least one sealed build, found none")
-        self.split, self._fit, self.buffers = split, fit or Fit(), Buffers()
+        self.split, self._fit, self.buffers = reading.split, reading.fit, Buffers()
         self._whole = Buffers()  # of images before a window is cut
         whose: Sequence[Member | None] = members or [None] * len(paths)
         self.sources = [
-            Source(path, split, task=task, access=access, member=member)
+            Source(path, reading.split, task=reading.task, access=reading.access, member=member)
             for path, member in zip(paths, whose, strict=True)
         ]
         bands = view.bands
@@ -80,7 +85,7 @@ class Collection:
         self.shape = (*frames, len(self.channels), height, width)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self._arguments,)
+        return Collection, self._arguments
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -281,10 +286,6 @@ def _units(source: Source, how: Normalizer) -> list[str]:
     return [source.layout.units[band] for band in (*how.first, *how.second) if band >= 0]
 
 
-def _reopened(arguments: dict[str, Any]) -> Collection:
-    return Collection(**arguments)
-
-
 def open_collection(
     builds: Builds,
     *,
@@ -298,11 +299,11 @@ def open_collection(
     Raises UsageError for a name that does not exist, and what the collection itself raises.
     """
     kinds = {"view": View, "fit": Fit, "access": Access}
-    owner = {field.name: name for name, kind in kinds.items() for field in fields(kind)}
+    owner = {part.name: name for name, kind in kinds.items() for part in fields(kind)}
     chosen: dict[str, dict[str, Any]] = {name: {} for name in kinds}
     for name, value in options.items():
         if name not in owner:
             raise unknown("option", name, [*owner, "split", "task", "members"])
         chosen[owner[name]][name] = value
     made: dict[str, Any] = {name: kind(**chosen[name]) for name, kind in kinds.items()}
-    return Collection(builds, split=split, task=task, members=members, **made)
+    return Collection(builds, Reading(split=split, task=task, members=members, **made))

@@ -14,29 +14,17 @@ import numpy as np
 from sar_data.errors import UsageError
 from sar_data.stream import fetch_order, selection
 from sar_data.stream.bits import Purpose, mixed
-from sar_data.stream.collection import Batch, open_collection
+from sar_data.stream.collection import Batch, Builds, Collection, Reading
+from sar_data.stream.fit import Fit
 from sar_data.stream.measured import measured_figures
 from sar_data.stream.member import Member
+from sar_data.stream.normalize import View
 from sar_data.stream.order import Order, Pace
+from sar_data.stream.selection import Sampling
+from sar_data.stream.storage.files import Access
 from sar_data.stream.storage.store import Integers
 
 VERSION = 1  # of the state
-COLLECTED = (
-    "split",
-    "bands",
-    "unit",
-    "task",
-    "members",
-    "normalize",
-    "figures",
-    "fill",
-    "crop",
-    "pad",
-    "io",
-    "verify",
-    "cache",
-    "cache_bytes",
-)
 SHUFFLES: dict[object, str | None] = {True: "samples", "samples": "samples", "shards": "shards", False: None}
 
 
@@ -110,9 +98,6 @@ class Stream:
         cache: str | Path | None = None,
         cache_bytes: int | None = None,
     ) -> None:
-        self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        if keys is not None:
-            keys = self._arguments["keys"] = list(keys)
         training = split == "train" if shuffle is None else bool(shuffle)
         shuffle = training if shuffle is None else shuffle
         if shuffle not in SHUFFLES:
@@ -121,25 +106,52 @@ class Stream:
             raise UsageError("weights and mix draw samples, an evaluation has each of them once: give shuffle=True")
         if threads < 1 or ahead < 1:
             raise UsageError(f"threads and ahead: expected at least 1, found {threads} and {ahead}")
-        self.pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
-        self.collection = open_collection(builds, **{name: self._arguments[name] for name in COLLECTED})
-        self._order = Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window)
-        self._threads, self._ahead = threads, ahead
+        reading = Reading(
+            split=split,
+            task=task,
+            members=members,
+            view=View(bands=bands, unit=unit, normalize=normalize, figures=figures, fill=fill),
+            fit=Fit(crop=crop, pad=pad),
+            access=Access(io=io, verify=verify, cache=cache, cache_bytes=cache_bytes),
+        )
+        sampling = Sampling(
+            order=Order(seed=seed, shuffle=SHUFFLES[shuffle], window=window),
+            keys=None if keys is None else list(keys),
+            where=where,
+            fraction=fraction,
+            draw=draw,
+            each_class=each_class,
+            weights=weights,
+            mix=mix,
+        )
+        pace = Pace(batch=batch_size, rank=rank, world=world, whole=not training)
+        self._open(builds, reading, sampling, pace, threads, ahead)
+
+    def _open(self, builds: Builds, reading: Reading, sampling: Sampling, pace: Pace, threads: int, ahead: int) -> None:
+        """Open the builds; a stream is pickled by these values and opened again where it arrives."""
+        self._opened = builds, reading, sampling, pace, threads, ahead
+        self.pace, self._order, self._threads, self._ahead = pace, sampling.order, threads, ahead
+        self.collection = Collection(builds, reading)
         self.rows = selection.select(
-            self.collection, keys=keys, where=where, fraction=fraction, draw=draw, each_class=each_class
+            self.collection,
+            keys=sampling.keys,
+            where=sampling.where,
+            fraction=sampling.fraction,
+            draw=sampling.draw,
+            each_class=sampling.each_class,
         )
         fetch_order.check(self.collection, self._order, len(self.rows))
         by_shards = self._order.shuffle == "shards"
         self._shards = selection.shards(self.collection, self.rows) if by_shards else self.rows[:0]
-        self.draws = selection.draws(self.collection, self.rows, weights, mix)
+        self.draws = selection.draws(self.collection, self.rows, sampling.weights, sampling.mix)
         self._epoch = self._position = 0
         self._fresh = True  # nothing was consumed since the beginning of an epoch or since a state was loaded
         self._pool: ThreadPoolExecutor | None = None
         self._turn = 0
-        if training and not self.pace.steps(len(self.rows)):
+        if not pace.whole and not pace.steps(len(self.rows)):
             raise UsageError(
-                f"{split}: {len(self.rows)} samples are selected, fewer than one step of "
-                f"{batch_size} × world {world}: take `batch_size={max(len(self.rows) // world, 1)}` or less"
+                f"{reading.split}: {len(self.rows)} samples are selected, fewer than one step of "
+                f"{pace.batch} × world {pace.world}: take `batch_size={max(len(self.rows) // pace.world, 1)}` or less"
             )
 
     @property
@@ -299,10 +311,11 @@ class Stream:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (type(self), self._arguments, self._epoch, self._position)
+        return _reopened, (type(self), self._opened, self._epoch, self._position)
 
 
-def _reopened(kind: type[Stream], arguments: dict[str, Any], epoch: int, position: int) -> Stream:
-    made = kind(**arguments)
+def _reopened(kind: type[Stream], values: tuple[Any, ...], epoch: int, position: int) -> Stream:
+    made = kind.__new__(kind)
+    made._open(*values)
     made._go(epoch, position)
     return made

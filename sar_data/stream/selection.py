@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,23 @@ from sar_data.stream.targets import Array, Classes
 
 Weights = npt.NDArray[np.float64]
 SUBSET_SEED = 0  # of nested shares, the same for every training seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How samples are chosen and drawn: their order, those with one of `keys` that fulfil `where`, a share of them.
+
+    `weights` and `mix` say how likely each is; sar_data.stream.dataset.Stream explains each field.
+    """
+
+    order: Order
+    keys: Sequence[str] | None = None
+    where: Any = None
+    fraction: float | None = None
+    draw: int = 0
+    each_class: bool = False
+    weights: str | Mapping[str, float] | None = None
+    mix: Sequence[float] | None = None
 
 
 def select(

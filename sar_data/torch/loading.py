@@ -92,11 +92,16 @@ class Loader(Stream):
 
     def __init__(self, builds: Any, *, device: str | torch.device | None = None, **options: Any) -> None:
         super().__init__(builds, **options)
-        self._arguments = {"builds": builds, "device": device, **options, "keys": self._arguments["keys"]}
+        self._settle(device)
+
+    def _settle(self, device: str | torch.device | None) -> None:
         self._device = None if device is None else torch.device(device)
         self._flights: Flights | None = None
         if self._device is not None and self._device.type == "cuda":
             self.collection.buffers, self._flights = Buffers(block), Flights(self._device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _settled, (super().__reduce__(), self._device)
 
     def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
         # Windows are cut on the CPU, which must not send what is thrown away.
@@ -132,3 +137,10 @@ class Loader(Stream):
         if self._flights is not None:
             self._flights.hold(images)
         return there
+
+
+def _settled(stream: tuple[Any, ...], device: torch.device | None) -> Loader:
+    reopen, values = stream
+    made: Loader = reopen(*values)
+    made._settle(device)
+    return made
