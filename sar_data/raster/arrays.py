@@ -23,7 +23,7 @@ class Arrays:
     def __init__(self, path: Path) -> None:
         self.name, self._path = str(path), path
         self._planes = None if path.suffix.lower() == ".npy" else phoenix.read(path.read_bytes(), str(path))[1]
-        planes = self._mapped()
+        planes = self._open()
         self.shape: tuple[int, int] = planes.shape[1:]
         self.indexes = range(1, len(planes) + 1)
         self.dtypes = [planes.dtype.name]
@@ -32,12 +32,12 @@ class Arrays:
 
     transform = None
 
-    def _mapped(self) -> Image:
-        return npy.mapped(self._path) if self._planes is None else self._planes
+    def _open(self) -> Image:
+        return npy.map_file(self._path) if self._planes is None else self._planes
 
     def read(self, number: int, *, out_shape: tuple[int, int], window: Any = None, masked: bool = True) -> Masked:
         """Return [y, x] of a plane: a window of rasterio's, or its nearest pixels in another size; none is masked."""
-        plane = self._mapped()[number - 1]
+        plane = self._open()[number - 1]
         if window is not None:
             return np.ma.array(plane[window.toslices()])
         rows, columns = (

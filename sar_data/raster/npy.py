@@ -30,7 +30,7 @@ def read(data: bytes, name: str) -> Image:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
-def mapped(path: Path) -> Image:
+def map_file(path: Path) -> Image:
     """Return the array [band, y, x] of a file, of which only what is looked at is read; raise BadRecord."""
     with path.open("rb") as file:
         head = file.read(MAX_HEADER)

@@ -136,10 +136,8 @@ def _open_dataset(file: str) -> AbstractContextManager[Any]:
             # A relative path could begin as an address does.
             source = rasterio.open(_gdal_path(file) if remote else Path(file).absolute(), driver=driver, sharing=False)
     except Exception as error:
-        told = (
-            "expected a GeoTIFF, PNG, JPEG, .npy or Phoenix file" if not remote else "expected a GeoTIFF, PNG or JPEG"
-        )
-        raise SourceError(f"{file}: {told}, GDAL says: {_reason(error)}") from error
+        kinds = "a GeoTIFF, PNG or JPEG" if remote else "a GeoTIFF, PNG, JPEG, .npy or Phoenix file"
+        raise SourceError(f"{file}: expected {kinds}, GDAL says: {_reason(error)}") from error
     try:
         _check_pixels(file, source, None if remote else Path(file).stat().st_size)
     except BaseException:
