@@ -47,7 +47,7 @@ class Arrays:
 
 
 def is_phoenix(path: Path) -> bool:
-    """Say by its first bytes whether a file is a Phoenix file, whatever its suffix; one that cannot be read is none."""
+    """Return whether the first bytes of a file are those of a Phoenix file; False where it cannot be read."""
     try:
         with path.open("rb") as file:
             return phoenix.begins(file.read(phoenix.HEAD_BYTES))
