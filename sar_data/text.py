@@ -1,12 +1,15 @@
 """Decode text by one rule for every list, table and annotation: annotators use many encodings and declare none.
 
-And text as LaTeX and Markdown show it.
+And text as LaTeX, Markdown and CSV show it.
 """
 
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sar_data.system import strict_json
@@ -26,6 +29,7 @@ SPECIAL = {
     **{"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "–": "--", "σ": r"$\sigma$", "†": r"\dag{}", "≤": r"$\leq$"},
 }
 """Sign → what LaTeX sets as that sign."""
+COMPUTED = tuple("=+-@\t\n")  # a spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection)
 
 
 def decode(data: bytes) -> str:
@@ -67,3 +71,21 @@ def markdown(text: str) -> str:
 def tex(text: str) -> str:
     """Return a text as LaTeX sets it; signs that nobody sees are left out."""
     return "".join(SPECIAL.get(sign, sign) for sign in text if sign.isprintable())
+
+
+def csv_lines(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows as CSV. A text that a spreadsheet would compute begins with an apostrophe, but no number does."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r", "\n")  # which csv quotes in every version of Python
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}" if value.startswith(COMPUTED) else value
+    return value

@@ -94,6 +94,7 @@ class Zarr(Format):
             path.parent.mkdir(parents=True, exist_ok=True)
         if self.compression:
             data = self._encode(name, layout, shard, np.stack(list(arrays)))
+            Shards(shard.slots, empty.nbytes).check_packed(path, data)
             write(path, data)
             return len(data)
         with publish(path) as file:

@@ -66,6 +66,16 @@ class Shards:
         finally:
             os.close(file)
 
+    def check_packed(self, path: Path, data: bytes) -> None:
+        """Raise BuildError where a shard that is about to be written has an inner chunk that no reader would decode."""
+        index = data[len(data) - self.slots // INNER * ENTRY.size - CHECKSUM : -CHECKSUM]
+        for number, (_, length) in enumerate(ENTRY.iter_unpack(index)):
+            if flaw := self._swollen(length):
+                raise BuildError(
+                    f"{path}: inner chunk {number}: {flaw}: images that are so large and nearly constant are packed "
+                    "with `compression=none`"
+                )
+
     def _entry(self, path: Path, file: int, number: int, *, empty: bool = False) -> tuple[int, int]:
         """Return offset and length of an inner chunk, which lies before the index; (0, 0) for one that may be empty."""
         count = self.slots // INNER
@@ -83,14 +93,16 @@ class Shards:
 
     def _check_frame(self, path: Path, number: int, data: bytes, length: int) -> None:
         """Raise BuildError where a frame of so many bytes, which begins with `data`, is not one of our samples."""
-        if INNER * self.sample > (most := FREE + BYTES_A_BYTE * length):
-            raise BuildError(
-                f"{path}: inner chunk {number}: expected at most {most} bytes in {length} compressed ones, found "
-                f"{INNER * self.sample}"
-            )
+        if flaw := self._swollen(length):
+            raise BuildError(f"{path}: inner chunk {number}: {flaw}")
         try:
             found = zstandard.frame_content_size(data)
         except zstandard.ZstdError as error:
             raise BuildError(f"{path}: inner chunk {number} is no frame of zstd: {error}") from error
         if found != INNER * self.sample:
             raise BuildError(f"{path}: inner chunk {number}: expected {INNER * self.sample} bytes, found {found}")
+
+    def _swollen(self, length: int) -> str | None:
+        """Return why an inner chunk of so many compressed bytes takes more memory than they may ask for, or None."""
+        size, most = INNER * self.sample, FREE + BYTES_A_BYTE * length
+        return f"expected at most {most} bytes in {length} compressed ones, found {size}" if size > most else None

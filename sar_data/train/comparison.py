@@ -5,8 +5,6 @@ A number whose epoch or head was chosen on the test split itself is marked where
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import statistics
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sar_data.errors import RunError, UsageError
-from sar_data.text import tex
+from sar_data.text import csv_lines, tex
 from sar_data.train import documents
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.metrics import titled
@@ -255,13 +253,11 @@ def as_csv(runs: Sequence[Run], split: str = "test") -> str:
     """Return a line a run: what it is, figures with the ends of their intervals, and the options that differ."""
     figures, differing = _figures(runs, split), differences(runs)
     names = [name + end for name in figures for end in ("", "_low", "_high")]
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([*FIXED, "split", *names, *differing])
+    rows: list[list[object]] = [[*FIXED, "split", *names, *differing]]
     for i, run in enumerate(runs):
         values = [value for name in figures for value in (_value(run, split, name), *_interval(run, split, name))]
-        lines.writerow([*run.about().values(), split, *values, *(found[i] for found in differing.values())])
-    return text.getvalue()
+        rows.append([*run.about().values(), split, *values, *(found[i] for found in differing.values())])
+    return csv_lines(rows)
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[str]]:

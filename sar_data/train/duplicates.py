@@ -6,8 +6,6 @@ found by thumbnails (docs/leakage.md).
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from sar_data.sealed.leakage import near_share
 from sar_data.sealed.opened import layout_of
 from sar_data.sealed.samples import SAMPLES_NAME, read_samples, thumbs_of
 from sar_data.system import durable
+from sar_data.text import csv_lines
 from sar_data.train.builds import Builds, One
 
 NAME = "duplicates.csv"
@@ -62,10 +61,7 @@ class Duplicates:
 
     def write(self, folder: Path) -> None:
         """Write what is left out to a run's folder."""
-        sink = io.StringIO()
-        table = csv.writer(sink, lineterminator="\n")
-        table.writerows([Dropped._fields, *self.dropped])
-        durable.write(folder / NAME, sink.getvalue().encode())
+        durable.write(folder / NAME, csv_lines([Dropped._fields, *self.dropped]).encode())
 
 
 def found(builds: Builds, bands: Sequence[str]) -> Duplicates:

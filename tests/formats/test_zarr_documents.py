@@ -19,6 +19,7 @@ from numcodecs.zstd import compress
 from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, SarDataError, UsageError
+from sar_data.formats import zarr_shards
 from sar_data.formats.zarr_shards import Shards
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
@@ -249,3 +250,17 @@ def test_a_frame_behind_a_frame_is_not_decoded(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"[Zz]std"):
         data["image"].isel(sample=0).load()
     data["image"].isel(sample=16).load()
+
+
+def test_what_no_reader_would_decode_is_not_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of half a gigabyte that are nearly constant are such; a smaller bound stands for them."""
+    source = invented.archive(tmp_path / "raw", 20)
+    made = invented.pipeline("segmentation")
+    chosen = {"format": "zarr", "compression": "zstd"}
+    monkeypatch.setattr(zarr_shards, "FREE", 0)
+    monkeypatch.setattr(zarr_shards, "BYTES_A_BYTE", 1)
+    with pytest.raises(BuildError, match=r"inner chunk 0: expected at most \d+ .* `compression=none`"):
+        invented.sealed(made, source, tmp_path / "out", **chosen)
+    assert not list((tmp_path / "out").rglob("manifest.json"))
+    monkeypatch.setattr(zarr_shards, "BYTES_A_BYTE", 256)
+    assert verify(invented.sealed(made, source, tmp_path / "out", **chosen).path, full=True) == []

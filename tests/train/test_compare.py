@@ -143,6 +143,14 @@ def test_csv_has_numbers_in_full(tmp_path: Path) -> None:
     assert r"| note | x, y | \| |" in comparison.markdown(runs)
 
 
+def test_csv_of_strangers_runs_has_no_formula(tmp_path: Path) -> None:
+    paths = [run(tmp_path / "=a", note="=HYPERLINK(1)", lr=-1.5), run(tmp_path / "@b", seed=1, note="-2+3")]
+    found = list(csv.DictReader(io.StringIO(comparison.as_csv(comparison.opened(paths)))))
+    assert [row["run"] for row in found] == ["'=a", "'@b"]
+    assert [row["note"] for row in found] == ["'=HYPERLINK(1)", "'-2+3"]
+    assert [row["lr"] for row in found] == ["-1.5", "0.1"]
+
+
 def test_figures_of_batches_stand_beside_those_of_the_whole_split(tmp_path: Path) -> None:
     path = run(tmp_path / "a", select="test")
     document = json.loads((path / "metrics.json").read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,6 +14,7 @@ from sar_data.errors import SourceError, UsageError
 from sar_data.record import Record
 from sar_data.sources.scenes.product import Match, Product
 from sar_data.system import durable, strict_json
+from sar_data.text import csv_lines
 
 COLUMNS = ("patch", "scene file", "link")
 ROWS = 10_000  # per write
@@ -55,9 +55,7 @@ def write(path: Path, scenes: Mapping[str, str | None], listing: Listing) -> Non
     rows = chain((COLUMNS,), ((patch, *_cells(scene, matches)) for patch, scene in sorted(scenes.items())))
     with durable.publish(path) as file:
         while chunk := list(islice(rows, ROWS)):
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(chunk)
-            file.write(text.getvalue().encode())
+            file.write(csv_lines(chunk).encode())
 
 
 def _cells(scene: str | None, matches: Mapping[str, Match]) -> tuple[str, str]:

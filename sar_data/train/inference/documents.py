@@ -9,7 +9,6 @@ Files are written a few rows at a time, so that memory does not grow with the im
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ import pyarrow.parquet as pq
 from sar_data.raster import maps
 from sar_data.record import IGNORE, Mask
 from sar_data.system import durable
+from sar_data.text import csv_lines
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
 from sar_data.train.pictures.masks import palette
@@ -105,18 +105,14 @@ def write_classes(folder: Path, answers: Answers) -> dict[str, int]:
     """Write a row an image or window; return how often each class is said, and of how many there is no data."""
     rows, several, said = _class_rows(answers), answers.limits is not None, Counter[str]()
     schema = _columns(answers)
-    with (
-        durable.publish(folder / "classes.csv") as file,
-        open(file.descriptor, "w", encoding="utf-8", newline="", closefd=False) as text,
-        parquet(folder / "classes.parquet", schema) as add,
-    ):
-        writer = csv.DictWriter(text, schema.names, lineterminator="\n")
-        writer.writeheader()
+    with durable.publish(folder / "classes.csv") as file, parquet(folder / "classes.parquet", schema) as add:
+        file.write(csv_lines([schema.names]).encode())
         while some := list(islice(rows, AT_ONCE)):
             add(some)
+            shown = [{**row, "label": ";".join(row["label"] or ())} for row in some] if several else some
+            file.write(csv_lines([row[name] for name in schema.names] for row in shown).encode())
             for row in some:
                 label = row["label"]
-                writer.writerow({**row, "label": ";".join(label or ())} if several else row)
                 said.update([NO_DATA] if label is None else label if several else [label])
     return {name: said[name] for name in (*answers.classes, NO_DATA)}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -17,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sar_data.system import durable
+from sar_data.text import csv_lines
 from sar_data.train.metrics import titled
 from sar_data.views.figure import save
 
@@ -123,11 +122,8 @@ def confusion(path: Path, counts: npt.NDArray[np.int64], classes: Sequence[str],
 
 def write_csv(path: Path, counts: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
     """Write confusion counts with a line a true class and a column a predicted one."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["true \\ predicted", *classes])
-    lines.writerows([name, *map(int, row)] for name, row in zip(classes, counts, strict=True))
-    durable.write(path, text.getvalue().encode())
+    lines = ([name, *map(int, row)] for name, row in zip(classes, counts, strict=True))
+    durable.write(path, csv_lines([["true \\ predicted", *classes], *lines]).encode())
 
 
 def compact(count: int) -> str:

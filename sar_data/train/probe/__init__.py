@@ -12,8 +12,6 @@ need not cross between them.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from safetensors.torch import save
 
 from sar_data.errors import RunError, UsageError
 from sar_data.system import durable
+from sar_data.text import csv_lines
 from sar_data.train.classification import CHOSEN_BY, Verdict
 from sar_data.train.data import CARVED, Data
 from sar_data.train.models import HEADS
@@ -187,13 +186,11 @@ def _predictions(best: Tried, train: Features, asked: Features, settings: Probe,
 def _write(folder: Folder, split: str, found: list[Tried], best: Tried) -> None:
     """Write the table of candidates with their figures on a split, and the chosen one where it is linear."""
     names = sorted({name for one in found for name in one.figures})
-    sink = io.StringIO()
-    table = csv.writer(sink, lineterminator="\n")
-    table.writerow([*asdict(best.candidate), *(f"{split}_{name}" for name in names), "chosen"])
+    rows: list[list[object]] = [[*asdict(best.candidate), *(f"{split}_{name}" for name in names), "chosen"]]
     for one in found:
         told = asdict(one.candidate).values()
-        table.writerow([*told, *(one.figures.get(name) for name in names), "*" if one is best else ""])
-    durable.write(folder.path / TABLE, sink.getvalue().encode())
+        rows.append([*told, *(one.figures.get(name) for name in names), "*" if one is best else ""])
+    durable.write(folder.path / TABLE, csv_lines(rows).encode())
     if best.linear is not None:
         tensors = {"weight": best.linear.weight.cpu().contiguous(), "bias": best.linear.bias.cpu().contiguous()}
         durable.write(folder.path / HEAD, save(tensors, {"pooling": best.candidate.pooling}))
