@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sar_data.sealed.leakage import UNSEEN
+from sar_data.split.cost import EQUAL, LOST, OFF
 
 CHINESE = {
     "Skip to the content": "跳到正文",
@@ -37,7 +38,13 @@ CHINESE = {
     "made from the build {name}": "由构建 {name} 转换而来",
     "policy {policy}, by published lists": "策略 {policy}，按公布的列表",
     "{n} records unused": "{n} 条记录未使用",
-    "of {of} test samples, against train: {shares}": "{of} 个测试样本，与训练集相比：{shares}",
+    "policy.random": "逐样本随机分配，不考虑相邻关系",
+    "policy.stratified": "随机分配，各类别比例相等",
+    "policy.group": "同一单元（如同次获取或同一地点）的样本归入同一划分",
+    "policy.blocks": "地面方块整体归入一个划分，划分之间的缓冲带不使用",
+    "published at {address}": "公布于 {address}",
+    "of {of} test samples: {shares}": "{of} 个测试样本中：{shares}",
+    "one of train": "某个训练样本",
     "1": "z 分数",
     "minmax": "取值范围的比例",
     "one": "某个样本",
@@ -106,7 +113,11 @@ CHINESE = {
     "share": "占比",
     "Policy": "策略",
     "Seed": "随机种子",
+    "Parameters": "参数",
     "Cost": "代价",
+    LOST: "{of} 个样本中有 {n} 个（{share}）位于缓冲带",
+    OFF: "类别比例最多相差 {points} 个百分点（{split} 中的 {label}）",
+    EQUAL: "各划分的类别比例相等",
     "Unused": "未使用",
     "Classes, as shares of samples": "各类别占样本的比例",
     "Classes, as shares of pixels": "各类别占像素的比例",
@@ -139,6 +150,10 @@ CHINESE = {
         "未检查：没有共同名称、地点或足迹的样本是否拍摄了同一地面；各划分共有的目标、传感器和季节；"
         "样本记录没有说明的一切。0 % 并不能证明独立。"
     ),
+    (
+        "An extent is the side of a usual sample. Group and place are what the records say, such as the acquisition, "
+        "and the city or the tile of the map."
+    ): "图幅指普通样本的边长。组与地点以样本记录为准，例如同次获取，以及城市或地图分幅。",
     "Not known:": "未知：",
     "the samples have no footprint": "样本没有足迹",
     "the samples have no group": "样本没有分组",
@@ -178,7 +193,7 @@ CHINESE = {
     "figure.p5": "5 %",
     "figure.p50": "中位数",
     "figure.p95": "95 %",
-    "figure.mean": "均值",
+    "figure.centre": "均值",
     "figure.std": "标准差",
     "figure.min": "最小",
     "figure.max": "最大",

@@ -11,7 +11,7 @@ from sar_data.errors import UsageError
 from sar_data.reports.page import percent
 from sar_data.reports.words import Words
 from sar_data.sealed.manifest import Manifest
-from sar_data.spec import EVIDENCE, UNCITED, Source, sample_shape
+from sar_data.spec import EVIDENCE, UNCITED, DatasetSpec, sample_shape
 from sar_data.split.cost import split_cost
 from sar_data.split.policy import SPLITS
 
@@ -24,7 +24,7 @@ LEAKS = ("touching", "identical", "acquisition", "place", "duplicate", "near_dup
 def in_short(manifest: Manifest, t: Words) -> list[Row]:
     """Return the five answers that a reader looks for first: what, from where, how split, how leaky, how normalized."""
     return [
-        (t("What"), f"{manifest.title} ({manifest.dataset} {manifest.version})"),
+        (t("What"), f"{manifest.title} ({manifest.dataset} {manifest.version}){_about(manifest)}"),
         (t("Tasks"), _tasks(manifest, t)),
         (t("Stored"), _stored(manifest, t)),
         (t("From where"), _origin(manifest, t)),
@@ -32,6 +32,24 @@ def in_short(manifest: Manifest, t: Words) -> list[Row]:
         (t("How leaky"), _leaky(manifest, t)),
         (t("How normalized"), normalized(manifest, t)),
     ]
+
+
+def _about(manifest: Manifest) -> str:
+    """Return what this version says of the data set in its first line, behind the title."""
+    if _declared(manifest) is None:
+        return ""
+    line, *_ = catalog.info(manifest.dataset)["layout"].splitlines()
+    about = line.partition(": ")[2].removesuffix(".")
+    return f": {about}" if about else ""
+
+
+def _declared(manifest: Manifest) -> DatasetSpec | None:
+    """Return what this version declares of the data set, None where it does not know it, or another version of it."""
+    try:
+        spec = catalog.pipeline(manifest.dataset, manifest.variant or None).spec
+    except UsageError:
+        return None
+    return spec if (spec.title, spec.version) == (manifest.title, manifest.version) else None
 
 
 def _tasks(manifest: Manifest, t: Words) -> str:
@@ -51,6 +69,7 @@ def _stored(manifest: Manifest, t: Words) -> str:
 def _origin(manifest: Manifest, t: Words) -> str:
     """Return who published the files, how many of their records are here, and what a baked build was made from."""
     parts = [manifest.citation] if manifest.citation != UNCITED else []
+    parts += [t("published at {address}", address=url) for _, url, _ in sources(manifest)[:1] if url]
     if published := _published(manifest):
         parts.append(t("{here} of {of} published records", here=published[0], of=published[1]))
     parts.append(t(EVIDENCE[manifest.evidence]))
@@ -71,20 +90,28 @@ def _split(manifest: Manifest, t: Words) -> str:
     parts = [t("policy {policy}, seed {seed}", policy=policy.policy, seed=policy.seed)]
     if policy.lists:
         parts = [t("policy {policy}, by published lists", policy=policy.policy)]
+    elif meaning := _meaning(manifest, t):
+        parts.append(meaning)
     return "; ".join([*parts, counts, *([t("{n} records unused", n=f"{unused:,}")] if unused else [])])
+
+
+def _meaning(manifest: Manifest, t: Words) -> str:
+    """Return what the policy of the split does, nothing of one whose name says it."""
+    name = f"policy.{manifest.split_policy.policy}"
+    return meaning if (meaning := t(name)) != name else ""
 
 
 def _leaky(manifest: Manifest, t: Words) -> str:
     """Return what test shares with train, as far as it is known."""
     shares = [
-        f"{percent(one.value)} {t(f'leak.{name}', other=t('one'))}"
+        f"{percent(one.value)} {t(f'leak.{name}', other=t('one of train'))}"
         for name in LEAKS
         if (one := manifest.leakage.get(name)) and one.value is not None
     ]
     if not shares:
         return t("not known")
     of = f"{manifest.splits['test'].count:,}"
-    return t("of {of} test samples, against train: {shares}", of=of, shares="; ".join(shares))
+    return t("of {of} test samples: {shares}", of=of, shares="; ".join(shares))
 
 
 def normalized(manifest: Manifest, t: Words) -> str:
@@ -96,10 +123,22 @@ def normalized(manifest: Manifest, t: Words) -> str:
     said = t("mean ± deviation of train alone: {figures}", figures=figures.replace("-", "−"))
     for step in manifest.applied:
         if step.step == "normalize":
-            given = {name: value for name, value in step.parameters.items() if name not in ("method", "warning")}
-            method = f"{step.parameters['method']} ({brief(given)})".replace("-", "−")
+            method = f"{step.parameters['method']}{_by_band(step.parameters, manifest)}"
             said = t("the stored values are normalized by {method}; {figures}", method=method, figures=said)
     return said
+
+
+def _by_band(parameters: Mapping[str, Any], manifest: Manifest) -> str:
+    """Return the parameters with a value a band, band by band, in brackets."""
+    names = [band.name for band in manifest.bands]
+    figures = {name: values for name, values in parameters.items() if isinstance(values, list)}
+    if not figures or any(len(values) != len(names) for values in figures.values()):
+        return ""
+    told = (
+        f"{band} {', '.join(f'{name} {values[i]:.4g}' for name, values in sorted(figures.items(), reverse=True))}"
+        for i, band in enumerate(names)
+    )
+    return f" ({'; '.join(told)})".replace("-", "−")
 
 
 def data(manifest: Manifest, t: Words) -> list[Row]:
@@ -134,7 +173,7 @@ def making(manifest: Manifest, t: Words) -> list[Row]:
         (t("Source fingerprint"), str(manifest.recipe.get("source", ""))),
         (t("Parent"), f"{parent.content_digest} ({t('recipe')} {parent.recipe_digest})" if parent else ""),
         (t("Imported from"), f"{imported.container} {imported.path}" if imported else ""),
-        *((t("Applied"), f"{step.step}: {brief(step.parameters)}") for step in manifest.applied),
+        *((t("Applied"), _step(step.step, step.parameters)) for step in manifest.applied),
         (t("Images that another reader read"), f"{manifest.fallback_reads:,}" if manifest.fallback_reads else ""),
         (
             t("Records narrowed to the declared type"),
@@ -143,17 +182,17 @@ def making(manifest: Manifest, t: Words) -> list[Row]:
     ]
 
 
+def _step(name: str, parameters: Mapping[str, Any]) -> str:
+    """Return a step of baking with its parameters, and then what it loses."""
+    given = brief({name: value for name, value in parameters.items() if name != "warning"})
+    lost = f". What it loses: {parameters['warning']}" if "warning" in parameters else ""
+    return f"{name}: {given}{lost}"
+
+
 def sources(manifest: Manifest) -> list[tuple[str, str, str]]:
     """Return name, address and published checksum of the data set's files, as this version knows them."""
-    try:
-        spec = catalog.pipeline(manifest.dataset, manifest.variant or None).spec
-    except UsageError:
-        return []
-    return [_source(one) for one in spec.sources] if spec.version == manifest.version else []
-
-
-def _source(one: Source) -> tuple[str, str, str]:
-    return one.name, one.url, one.checksum or ""
+    spec = _declared(manifest)
+    return [] if spec is None else [(one.name, one.url, one.checksum or "") for one in spec.sources]
 
 
 def hashes(manifest: Manifest) -> list[tuple[str, str]]:
@@ -177,10 +216,10 @@ def splitting(manifest: Manifest, t: Words) -> list[Row]:
     """Return the policy of the split, what it cost, and which records no split has."""
     policy = manifest.split_policy
     return [
-        (t("Policy"), policy.policy),
+        (t("Policy"), ": ".join(filter(None, (policy.policy, _meaning(manifest, t))))),
         (t("Seed"), str(policy.seed)),
-        *((name, brief(value)) for name, value in policy.parameters.items()),
-        (t("Cost"), split_cost(manifest.splits, manifest.unused).sentence()),
+        (t("Parameters"), brief(policy.parameters)),
+        (t("Cost"), split_cost(manifest.splits, manifest.unused).sentence(t)),
         *((t("Unused"), f"{count:,}: {reason}") for reason, count in sorted(manifest.unused.items())),
     ]
 

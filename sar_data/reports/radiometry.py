@@ -24,7 +24,7 @@ ENDS = (0.001, 0.999)  # shares of train's pixels between which an axis reaches
 MOST_POWER = 0.98  # share of train's pixels that the axis of power shows: its tail is long
 AXES = {"1": "z-score", "minmax": "fraction of a range", "DN": "asinh(DN)", "phase": "radians"}
 DECIBELS = ("dB", "power", "amplitude")  # units whose axis is dB
-FIGURES = ("mean", "std", "min", "p5", "p50", "p95", "max")
+FIGURES = ("centre", "std", "min", "p5", "p50", "p95", "max")
 
 
 @dataclass(frozen=True)

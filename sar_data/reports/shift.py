@@ -76,7 +76,7 @@ def _table(by: str, parts: dict[str, Stratum]) -> Strata:
         name: (
             part.images,
             {
-                band: (one.stored.mean, moved[name].get(band) if name in moved else None)
+                band: (one.stored.centre, moved[name].get(band) if name in moved else None)
                 for band, one in list(part.figures.bands.items())[:MOST_BANDS]
             },
         )

@@ -17,6 +17,10 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 TAGS = {"en": "en", "zh": "zh-Hans"}
 ENGLISH = {
     **{f"leak.{name}": meaning for name, meaning in MEANINGS.items()},
+    "policy.random": "each sample by chance, neighbours or not",
+    "policy.stratified": "by chance, with equal shares of classes",
+    "policy.group": "units of samples, such as acquisitions or places, go to one split each",
+    "policy.blocks": "square blocks of ground go to one split each, a buffer between the splits is left out",
     "pair.duplicate": "the same pixels",
     "pair.near_duplicate": "look alike",
     "pair.identical": "the same ground",
@@ -24,7 +28,7 @@ ENGLISH = {
     "figure.p5": "5 %",
     "figure.p50": "median",
     "figure.p95": "95 %",
-    "figure.mean": "mean",
+    "figure.centre": "mean",
     "figure.std": "deviation",
     "figure.min": "least",
     "figure.max": "largest",

@@ -108,6 +108,11 @@ class DomainStatistics(Document):
     max: float | None
     percentiles: dict[str, float | None]
 
+    @property
+    def centre(self) -> float | None:
+        """The mean, 0 where it is a rounding error of the std."""
+        return self.mean if self.mean is None or self.std is None else centre(self.mean, self.std)
+
 
 class Circular(Document):
     """Mean direction in radians and resultant length (0: all directions, 1: one) of a phase."""
@@ -186,8 +191,13 @@ class Normalization(Document):
 
     def digits(self, band: str) -> tuple[str, str]:
         """Return mean and std of a band in four digits; a mean that is a rounding error of the std is 0."""
-        mean, std = self.mean[band], self.std[band]
-        return f"{0 if abs(mean) < 1e-5 * std else mean:.4g}", f"{std:.4g}"
+        std = self.std[band]
+        return f"{centre(self.mean[band], std):.4g}", f"{std:.4g}"
+
+
+def centre(mean: float, std: float) -> float:
+    """Return a mean, 0 where it is a rounding error of the std."""
+    return 0.0 if abs(mean) < 1e-5 * std else mean
 
 
 class Storage(Document):

@@ -28,7 +28,7 @@ PAIRS = {"": ("test", "train"), "val-train.": ("val", "train"), "test-val.": ("t
 MEANINGS = {
     "touching": "touch {other} on the ground",
     "identical": "show the same ground as {other}",
-    **{f"within_{extents}": f"lie at most {extents} extents from {{other}}" for extents in EXTENTS},
+    **{f"within_{extents}": f"lie at most {extents} extent{'s' * (extents > 1)} from {{other}}" for extents in EXTENTS},
     "group": "belong to the group of {other}",
     "place": "belong to the place of {other}",
     "acquisition": "were taken at the same moment as {other}",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 BUFFER = "buffer: "
 """The prefix of the reason of samples that are too near to another split."""
+LOST = "{n} of {of} samples ({share}) lie in buffers"
+OFF = "class shares are up to {points} points off ({label} in {split})"
+EQUAL = "class shares are equal in all splits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,14 @@ class Cost:
     split: str = ""
     label: str = ""
 
-    def sentence(self) -> str:
-        """Return the cost of the split in words."""
-        lost = f"{self.buffered:,} of {self.of:,} samples ({self.buffered / max(self.of, 1):.1%}) lie in buffers"
-        parts = [lost] if self.buffered else []
-        if self.deviation is not None:
-            points = f"up to {100 * self.deviation:.1f} points off ({self.label} in {self.split})"
-            parts.append(f"class shares are {points if self.deviation else 'equal in all splits'}")
+    def sentence(self, words: Callable[..., str] = str.format) -> str:
+        """Return the cost of the split in words, which `words` may translate before it fills them in."""
+        share = f"{self.buffered / max(self.of, 1):.1%}"
+        parts = [words(LOST, n=f"{self.buffered:,}", of=f"{self.of:,}", share=share)] if self.buffered else []
+        if self.deviation:
+            parts.append(words(OFF, points=f"{100 * self.deviation:.1f}", label=self.label, split=self.split))
+        elif self.deviation is not None:
+            parts.append(words(EQUAL))
         return "; ".join(parts)
 
 
