@@ -12,7 +12,7 @@ from sar_data.formats.storage import physical
 from sar_data.radiometry import converted
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places_of
-from sar_data.statistics.looks import looks, measured, windows
+from sar_data.statistics.looks import looks, measure_windows, windows
 
 MOST_IMAGES = 256
 
@@ -34,6 +34,6 @@ def looks_of(parent: Build, bake: Bake, rows: pa.Table) -> dict[str, Any]:
                 band = number % len(bands)
                 power = converted(plane, bake.units[band][0], "power")
                 for kept, image in zip(found[bands[band]], (power, bake.speckle.apply(power)), strict=True):
-                    kept.append(measured(windows(image.astype(np.float64))))
+                    kept.append(measure_windows(windows(image.astype(np.float64))))
     enl = {name: [looks(np.concatenate(kept))[0] if kept else None for kept in both] for name, both in found.items()}
     return {"images": len(some), "enl": enl}

@@ -162,9 +162,9 @@ def _against(build: Build, other: str, split: str, as_json: bool) -> None:
     from rich.table import Table
 
     from sar_data.sealed.against import against
-    from sar_data.statistics.published import published
+    from sar_data.statistics.published import published_figures
 
-    found = against(build, other if other in published() else named(other) or other, split)
+    found = against(build, other if other in published_figures() else named(other) or other, split)
     if as_json:
         facts = found.document() | {"path": str(build.path), "split": split}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))

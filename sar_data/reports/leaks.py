@@ -14,7 +14,7 @@ from sar_data.sealed.leakage import INDEX_COLUMNS, MEANINGS, PAIRS, pair
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.pairs import Pair, worst_pairs
 from sar_data.sealed.samples import thumbs_of
-from sar_data.statistics.alike import alike
+from sar_data.statistics.alike import find_alike
 
 SHOWN = 6  # pairs
 MOST_JUDGED = 2000  # samples that pairs are looked for among: the rest of a large split would take seconds
@@ -75,6 +75,6 @@ def _pairs(judged: pa.Table, other: pa.Table, rows: Rows, *, looks: bool) -> lis
     if looks and rows.samples is not None and len(judged) + len(other) <= MOST_LOOKS:
         thumbs = thumbs_of(rows.samples, rows.bands)
         sides = (thumbs[pc.index_in(side["key"], rows.index["key"]).to_numpy()] for side in (judged, other))
-        found = alike(*sides)
+        found = find_alike(*sides)
         partner, beyond = found.partner, found.beyond
     return list(islice(worst_pairs(judged, other, partner, beyond), SHOWN))

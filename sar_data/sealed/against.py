@@ -17,7 +17,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
 from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.strata import Shift, shift, strata
-from sar_data.statistics.published import Published, published
+from sar_data.statistics.published import PublishedFigures, published_figures
 from sar_data.statistics.verdict import Difference, differences, verdict
 from sar_data.system import strict_json
 from sar_data.system.regular import read_regular
@@ -72,12 +72,12 @@ def against(build: Build, other: str | Path, split: str = "train") -> Comparison
     path = Path(other)
     if (path / NAME).is_file():
         return _beside(build, Build.open(path), split)
-    if str(other) in published():
-        theirs = published()[str(other)]
+    if str(other) in published_figures():
+        theirs = published_figures()[str(other)]
     elif path.is_file():
         theirs = _read(path)
     else:
-        raise unknown("figures", str(other), published())
+        raise unknown("figures", str(other), published_figures())
     return _compared(str(other), ours, theirs)
 
 
@@ -85,14 +85,14 @@ def _beside(build: Build, other: Build, split: str) -> Comparison:
     ours, theirs = (statistics(one, split)[split] for one in (build, other))
     units = {figures.stored.unit for one in (ours, theirs) for figures in one.bands.values()}
     unit = units.pop() if len(units) == 1 else "dB"  # power and amplitude are told in dB, too
-    found = _compared(str(other.path), ours, Published(unit, _figures(theirs, unit), f"{split} of {other.path}"))
+    found = _compared(str(other.path), ours, PublishedFigures(unit, _figures(theirs, unit), f"{split} of {other.path}"))
     tables = all((one.path / SAMPLES_NAME).is_file() for one in (build, other))
     parts = [strata(one, "split", split)[split] for one in (build, other)] if tables else []
     moved = shift(*parts) if parts else {}
     return Comparison(found.name, found.unit, found.source, found.bands, found.verdict, moved)
 
 
-def _compared(name: str, ours: SplitStatistics, theirs: Published) -> Comparison:
+def _compared(name: str, ours: SplitStatistics, theirs: PublishedFigures) -> Comparison:
     own = _figures(ours, theirs.unit)
     if not own:
         units = sorted({figures.stored.unit for figures in ours.bands.values()})
@@ -114,7 +114,7 @@ def _figures(statistics: SplitStatistics, unit: str) -> dict[str, tuple[float, f
     return found
 
 
-def _read(path: Path) -> Published:
+def _read(path: Path) -> PublishedFigures:
     """Read figures from a JSON file; raise UsageError for one that says something else."""
     try:
         document = _Document.model_validate(strict_json.loads(read_regular(path)))
@@ -124,4 +124,6 @@ def _read(path: Path) -> Published:
         raise UsageError(f"{path}: expected figures such as {SHOWN}, found others: {error}"[:600]) from error
     bands = {band: (mean, document.std[band]) for band, mean in document.mean.items()}
     guessed = "dB" if any(mean < 0 for mean in document.mean.values()) else "power"
-    return Published(document.unit or guessed, bands, f"{path}" + ("" if document.unit else f", read as {guessed}"))
+    return PublishedFigures(
+        document.unit or guessed, bands, f"{path}" + ("" if document.unit else f", read as {guessed}")
+    )

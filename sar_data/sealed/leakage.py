@@ -18,7 +18,7 @@ from sar_data.sealed.documents import LeakageFigure
 from sar_data.split.ground.footprints import Footprints
 from sar_data.split.ground.leakage import EXTENTS, Leakage, footprint_leakage, reason_unknown
 from sar_data.split.ground.neighbours import check_boxes
-from sar_data.statistics.alike import Alike, alike, has_structure
+from sar_data.statistics.alike import Matches, find_alike, has_structure
 from sar_data.statistics.thumbnail import CELLS, Thumbs
 
 Card = dict[str, LeakageFigure]
@@ -88,11 +88,11 @@ def pixels_share(queries: pa.Table, targets: pa.Table, *, most: int | None = Non
     return found | {"near_duplicate": near_share(queries, targets)[0]}
 
 
-def near_share(queries: pa.Table, targets: pa.Table, progress: Progress | None = None) -> tuple[LeakageFigure, Alike]:
+def near_share(queries: pa.Table, targets: pa.Table, progress: Progress | None = None) -> tuple[LeakageFigure, Matches]:
     """Return the share of rows with a thumbnail that look like one of the targets, and which looks like which."""
     ours, theirs = (thumbs_in(side) for side in (queries, targets))
     known = [has_structure(side) for side in (ours, theirs)]
-    found = alike(ours, theirs, progress)
+    found = find_alike(ours, theirs, progress)
     return _figure(_share("thumbnail", found.partner >= 0, *known)), found
 
 

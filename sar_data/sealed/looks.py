@@ -14,7 +14,7 @@ from sar_data.formats.storage import physical
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.places import places
 from sar_data.sealed.recorded import filled
-from sar_data.statistics.looks import looks, measured, windows
+from sar_data.statistics.looks import looks, measure_windows, windows
 from sar_data.statistics.units import DB_TO_NEPER
 
 Floats = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ class _Band:
         for value in {known.min(), known.max()} if len(known) else ():
             self._ends[float(value)] = self._ends.get(float(value), 0) + int(np.count_nonzero(known == value))
         if self._power is not None:
-            self._rows.append(measured(windows(self._power(np.where(np.isfinite(plane), plane, np.nan)))))
+            self._rows.append(measure_windows(windows(self._power(np.where(np.isfinite(plane), plane, np.nan)))))
 
     def told(self, images: int) -> Radiometry:
         rows = np.concatenate(self._rows) if self._rows else np.zeros((0, 3))

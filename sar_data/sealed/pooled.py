@@ -14,7 +14,7 @@ from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.documents import CoMoment, DomainStatistics, SplitStatistics
 from sar_data.sealed.strata import Stratum
 from sar_data.sealed.summary import PERCENTILES, TOLD
-from sar_data.statistics.sketch import together
+from sar_data.statistics.sketch import merge_sketches
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def pooled_percentiles(parts: Sequence[Stratum], band: str, unit: str) -> dict[s
             f"percentiles of {band}: expected builds of one stored unit, found {', '.join(stored) or 'none'}: "
             "`convert(unit=…)` bakes one"
         )
-    whole = together(known)
+    whole = merge_sketches(known)
     told = float if whole.unit == unit else TOLD[whole.unit, unit]
     return {f"p{percent}": told(whole.quantile(percent / 100)) for percent in PERCENTILES}
 

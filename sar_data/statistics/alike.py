@@ -1,10 +1,11 @@
 """Images that look alike, by their thumbnails: shifted by up to a cell, flipped, of another gain, quantization or look.
 
-Two steps. A signature that neither flips nor shifts change (magnitudes of low spatial frequencies) names for each image
-the CANDIDATES likeliest ones, by blocks of one matrix product. With these it is correlated at each shift and flip. A
-correlation alone says little: two coasts correlate by 0.9. So it is compared with what chance gives between pictures of
-so few independent parts (Bartlett 1935, doi:10.2307/2342284; here by the spectra of both, their bands' coherence, and
-where both are bright), as Fisher's z in standard deviations.
+There are two steps. First, a signature (magnitudes of low spatial frequencies), which flips and shifts hardly change,
+selects the CANDIDATES most similar images of each image, by blocks of one matrix product. Second, the image is
+correlated with each candidate at each shift and flip. A correlation alone says little: two coasts correlate by 0.9. So
+it is compared with the correlation that chance gives between images with so few independent parts (Bartlett 1935,
+doi:10.2307/2342284; here from the spectra of both, the coherence of their bands, and where both are bright). The result
+is Fisher's z in standard deviations.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.progress import Progress
-from sar_data.statistics.thumbnail import CELLS, SIDE, Thumbs, quantized
+from sar_data.statistics.thumbnail import CELLS, SIDE, Thumbs, quantize_cells
 
 CANDIDATES = 64
 LEAST = ((0.92, 4.8), (0.7, 6.4))
-"""Correlation → standard deviations beyond chance that make two images alike, among 1 image compared with."""
+"""Least correlation, and least standard deviations beyond chance, of images that look alike, for 1 compared image."""
 MORE = 0.8
-"""Standard deviations more for each ten times as many images. docs/leakage.md has what is found, and what wrongly."""
-JUDGED = 4  # of the candidates: those of the largest correlation
+"""Standard deviations to add for each ten times as many images; docs/leakage.md gives the rates of right and wrong."""
+JUDGED = 4  # the candidates with the largest correlations
 FREQUENCIES = 6  # along each axis, of a signature
 WINDOW = 13  # cells of a thumbnail's middle that are correlated
 SHIFTS = tuple(0.375 * step for step in range(-3, 4))  # cells: 8 pixels of 120 are 1.07
@@ -36,32 +37,35 @@ Rows = npt.NDArray[np.int64]
 
 
 def _both(weights: npt.NDArray[np.float64]) -> Floats:
-    """Return weights [out², in²] of a square by those [out, in] along each of its axes."""
+    """Return the weights [out², in²] of a square, given those [out, in] along each of its axes."""
     return np.kron(weights, weights).astype(np.float32)
 
 
 def _between(places: Sequence[float], count: int) -> npt.NDArray[np.float64]:
-    """Return the weights [place, cell] by which `count` cells give the values between two of them."""
+    """Return the weights [place, cell] that interpolate `count` cells at places between them."""
     start = (SIDE - WINDOW) / 2 + np.array(places)
     return np.asarray(np.maximum(1 - np.abs(start[:, None] - np.arange(count)), 0))
 
 
 def _waves() -> npt.NDArray[np.float64]:
-    """Return cosines and sines [wave, cell] of a window. Squared once more, each counts for its mirrors."""
+    """Return cosines and sines [wave, cell] of a window, weighted so that each also counts for its mirrors."""
     frequency = np.arange(HALF)[:, None]
     turns = 2 * np.pi / WINDOW * frequency * np.arange(WINDOW)
     weight = np.where(frequency, 2**0.25, 1.0) / np.sqrt(WINDOW)
     return np.concatenate([np.cos(turns) * weight, np.sin(turns) * weight])
 
 
-HALF = WINDOW // 2 + 1  # frequencies, of which the others are mirrors
+HALF = WINDOW // 2 + 1  # frequencies; the others are their mirrors
 MOVES = _both(_between(SHIFTS, SIDE - WINDOW + 1))  # [move, place]: of windows that begin at a cell
 MIDDLE = _both(_between(range(WINDOW), SIDE)).T  # [cell, cell of the window in the middle]
 WAVES = _both(_waves()).T
 
 
-class Alike(NamedTuple):
-    """Of each query the target that is alike, -1 where none is, its correlation, and how far beyond chance that is."""
+class Matches(NamedTuple):
+    """For each query: the row of the target that looks alike, or -1, its correlation, and how far that exceeds chance.
+
+    All are [query]; `beyond` is in standard deviations.
+    """
 
     partner: Rows
     correlation: Floats
@@ -69,35 +73,35 @@ class Alike(NamedTuple):
 
 
 def has_structure(thumbs: Thumbs) -> npt.NDArray[np.bool_]:
-    """Say of thumbnails [image, band, CELLS] which can be compared: those that there are in every band."""
+    """Say which thumbnails [image, band, CELLS] can be compared: those that have values in every band."""
     return np.asarray(np.all(thumbs.any(axis=2), axis=1))
 
 
-def alike(queries: Thumbs, targets: Thumbs, progress: Progress | None = None) -> Alike:
-    """Return for each query [image, band, CELLS] the target that is most alike, of the same bands.
+def find_alike(queries: Thumbs, targets: Thumbs, progress: Progress | None = None) -> Matches:
+    """Return for each query [image, band, CELLS] the target that looks most alike; both have the same bands.
 
-    Memory is that of both sides' thumbnails twice and 100 MB. `progress` is called with ("compare", done, total).
+    It needs the memory of all thumbnails twice, and 100 MB. `progress` is called with ("compare", done, total).
     """
-    found = Alike(np.full(len(queries), -1), *np.zeros((2, len(queries)), np.float32))
-    asked, others = (np.flatnonzero(has_structure(side)) for side in (queries, targets))
-    if not len(asked) or not len(others):
-        return found
-    sharp = [sharpened(side[rows]) for side, rows in ((queries, asked), (targets, others))]
+    matches = Matches(np.full(len(queries), -1), *np.zeros((2, len(queries)), np.float32))
+    query_rows, target_rows = (np.flatnonzero(has_structure(side)) for side in (queries, targets))
+    if not len(query_rows) or not len(target_rows):
+        return matches
+    sharp = [sharpen(side[rows]) for side, rows in ((queries, query_rows), (targets, target_rows))]
     signatures = signature(sharp[1])
-    for start in range(0, len(asked), QUERIES):
+    for start in range(0, len(query_rows), QUERIES):
         block = slice(start, start + QUERIES)
-        rows = asked[block]
+        rows = query_rows[block]
         names, likeliest = np.unique(_likeliest(signature(sharp[0][block]), signatures), return_inverse=True)
         middles = _middles(sharp[1][names])
         for first in range(0, len(rows), COMPARED):
             part = slice(first, first + COMPARED)
-            best, correlation, beyond = _compared(sharp[0][block][part], middles, likeliest[part])
-            sure = _is_sure(correlation, beyond - MORE * np.log10(len(others)))
-            found.partner[rows[part]] = np.where(sure, others[names[best]], -1)
-            found.correlation[rows[part]], found.beyond[rows[part]] = correlation, beyond
+            best, correlation, beyond = _compare_candidates(sharp[0][block][part], middles, likeliest[part])
+            sure = _is_sure(correlation, beyond - MORE * np.log10(len(target_rows)))
+            matches.partner[rows[part]] = np.where(sure, target_rows[names[best]], -1)
+            matches.correlation[rows[part]], matches.beyond[rows[part]] = correlation, beyond
         if progress:
-            progress("compare", start + len(rows), len(asked))
-    return found
+            progress("compare", start + len(rows), len(query_rows))
+    return matches
 
 
 def _is_sure(correlation: Floats, beyond: Floats) -> npt.NDArray[np.bool_]:
@@ -105,26 +109,26 @@ def _is_sure(correlation: Floats, beyond: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(np.logical_or.reduce(rules))
 
 
-def sharpened(thumbs: Thumbs) -> Thumbs:
-    """Return thumbnails whose coarse and fine frequencies weigh alike, but for the finest, which shifts spoil."""
+def sharpen(thumbs: Thumbs) -> Thumbs:
+    """Return thumbnails whose coarse and fine frequencies have equal weight, except the finest, which shifts change."""
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE))
     weight = frequency * np.exp(-((frequency / 0.35) ** 2))
     out = np.empty_like(thumbs)
     for start in range(0, len(thumbs), TARGETS):
         cells = thumbs[start : start + TARGETS].reshape(-1, SIDE, SIDE)
         filtered = np.fft.irfft2(np.fft.rfft2(cells) * weight, s=(SIDE, SIDE)).reshape(-1, CELLS)
-        out[start : start + TARGETS] = quantized(filtered).reshape(-1, *thumbs.shape[1:])
+        out[start : start + TARGETS] = quantize_cells(filtered).reshape(-1, *thumbs.shape[1:])
     return out
 
 
 def signature(sharp: Thumbs) -> Floats:
-    """Return unit vectors [image, feature] of sharpened thumbnails, which flips do not change and shifts hardly."""
+    """Return unit vectors [image, feature] of sharpened thumbnails; flips do not change them, shifts hardly do."""
     window = np.sqrt(np.hanning(SIDE + 2)[1:-1])
     out = np.empty((len(sharp), sharp.shape[1] * (FREQUENCIES**2 - 1)), np.float32)
     for start in range(0, len(sharp), TARGETS):
         cells = sharp[start : start + TARGETS].reshape(-1, sharp.shape[1], SIDE, SIDE)
         power = np.abs(np.fft.fft2(cells * np.outer(window, window))) ** 2
-        turned = np.roll(power[..., ::-1], 1, axis=-1)  # of the flipped picture
+        turned = np.roll(power[..., ::-1], 1, axis=-1)  # of the flipped image
         features = ((power + turned)[..., :FREQUENCIES, :FREQUENCIES]).reshape(len(cells), sharp.shape[1], -1)
         features = features[..., 1:].reshape(len(cells), -1) ** 0.25
         out[start : start + TARGETS] = features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -154,19 +158,19 @@ def _likeliest(queries: Floats, targets: Floats) -> Rows:
     return rows
 
 
-def _compared(queries: Thumbs, middles: Floats, candidates: Rows) -> tuple[Rows, Floats, Floats]:
-    """Return the candidate of each query that is farthest beyond chance, its correlation, and how far that is.
+def _compare_candidates(queries: Thumbs, middles: Floats, candidates: Rows) -> tuple[Rows, Floats, Floats]:
+    """Return for each query the candidate farthest beyond chance, its correlation, and the distance from chance.
 
     Candidates [query, candidate] are rows of the middles [image, band * WINDOW²].
     """
     bands, row = queries.shape[1], np.arange(len(queries))[:, None]
-    placed = _placed(queries)
-    moved = MOVES @ placed
+    windows = _place_windows(queries)
+    moved = MOVES @ windows
     length = np.maximum(np.sqrt(np.einsum("qmd,qmd->qm", moved, moved))[..., None], 1e-6)
     moved /= length
     others = middles[candidates]
-    # A shifted window is a mean of unshifted ones: so is what it has in common with another image.
-    every = MOVES @ (_flipped(placed, bands) @ others.swapaxes(1, 2)[:, None])
+    # A shifted window is a weighted mean of unshifted windows, so its product with another image is that mean too.
+    every = MOVES @ (_flip_windows(windows, bands) @ others.swapaxes(1, 2)[:, None])
     every /= length[:, None]  # [query, flip, move, candidate]
     correlation = every.max(axis=(1, 2))
     top = np.argsort(-correlation, axis=1, kind="stable")[:, :JUDGED]
@@ -177,24 +181,26 @@ def _compared(queries: Thumbs, middles: Floats, candidates: Rows) -> tuple[Rows,
         energy = np.where((flip >> side & 1)[..., None, None], np.flip(energy, side - 2), energy)
     bright = np.einsum("qcyx,qcyx->qc", energy, _energy(others, bands))
     spread = np.einsum("qf,qcf->qc", _spectra(moved[:, len(MOVES) // 2], bands), _spectra(others, bands))
-    parts = 1 / np.maximum(np.maximum(bright, spread), 1e-6)  # independent ones
+    parts = 1 / np.maximum(np.maximum(bright, spread), 1e-6)  # the number of independent parts
     beyond = np.arctanh(np.minimum(correlation, 0.9999)) * np.sqrt(np.maximum(parts - 3, 0))
     best = beyond.argmax(axis=1)[:, None]
-    found = (values[row, best][:, 0] for values in (candidates[row, top], correlation, beyond.astype(np.float32)))
-    partner, likeness, far = found
-    return partner, likeness, far
+    return (
+        candidates[row, top][row, best][:, 0],
+        correlation[row, best][:, 0],
+        beyond.astype(np.float32)[row, best][:, 0],
+    )
 
 
-def _placed(sharp: Thumbs) -> Floats:
+def _place_windows(sharp: Thumbs) -> Floats:
     """Return the windows [image, place, band * WINDOW²] of whole cells, less the mean of each band."""
     cells = sharp.reshape(*sharp.shape[:2], SIDE, SIDE).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(cells, (WINDOW, WINDOW), axis=(2, 3))
-    found = windows.transpose(0, 2, 3, 1, 4, 5).reshape(len(sharp), len(MOVES[0]), -1, WINDOW * WINDOW)
-    found -= found.mean(axis=3, keepdims=True)
-    return found.reshape(len(sharp), len(MOVES[0]), -1)
+    flat = windows.transpose(0, 2, 3, 1, 4, 5).reshape(len(sharp), len(MOVES[0]), -1, WINDOW * WINDOW)
+    flat -= flat.mean(axis=3, keepdims=True)
+    return flat.reshape(len(sharp), len(MOVES[0]), -1)
 
 
-def _flipped(windows: Floats, bands: int) -> Floats:
+def _flip_windows(windows: Floats, bands: int) -> Floats:
     """Return all four flips [image, flip, place, band * cell] of windows [image, place, band * cell]."""
     cells = windows.reshape(*windows.shape[:2], bands, WINDOW, WINDOW)
     turns = (cells, cells[..., ::-1, :], cells[..., ::-1], cells[..., ::-1, ::-1])
@@ -203,20 +209,20 @@ def _flipped(windows: Floats, bands: int) -> Floats:
 
 def _middles(sharp: Thumbs) -> Floats:
     """Return unit vectors [image, band * WINDOW²] of the middles of thumbnails."""
-    found = sharp.astype(np.float32) @ MIDDLE
-    found = (found - found.mean(axis=2, keepdims=True)).reshape(len(sharp), -1)
-    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6))
+    cells = sharp.astype(np.float32) @ MIDDLE
+    cells = (cells - cells.mean(axis=2, keepdims=True)).reshape(len(sharp), -1)
+    return np.asarray(cells / np.maximum(np.linalg.norm(cells, axis=1, keepdims=True), 1e-6))
 
 
 def _energy(windows: Floats, bands: int) -> Floats:
-    """Return the share [..., y, x] of each cell in the square of a window [..., band * cell], all bands together."""
+    """Return the share [..., y, x] of each cell in the energy of a window [..., band * cell], all bands together."""
     return np.asarray((windows.reshape(*windows.shape[:-1], bands, WINDOW, WINDOW) ** 2).sum(axis=-3))
 
 
 def _spectra(windows: Floats, bands: int) -> Floats:
-    """Return vectors [..., feature] of windows: the product of two is the variance of a correlation by chance.
+    """Return power and cross spectra [..., feature] of the bands of windows, averaged over flips.
 
-    They are power spectra and cross spectra of bands, averaged over flips.
+    The product of two such vectors is the variance that a correlation has by chance.
     """
     waves = windows.reshape(*windows.shape[:-1], bands, -1) @ WAVES
     parts = []

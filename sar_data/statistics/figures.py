@@ -1,4 +1,4 @@
-"""The figures of one image and band, which those of a split, a class or a season are merged from."""
+"""The statistical figures of one image and band, from which those of a split, a class or a season are merged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Figures = npt.NDArray[np.float64]
 DOMAINS = ("power", "dB", "cos", "sin")  # beside the stored unit, which has no name
 MOMENTS = ("count", "mean", "variance")
 QUANTILE_NAMES = tuple(f"p{100 * fraction:02.0f}" for fraction in FRACTIONS)
-ENDS = ("at_min", "at_max")  # pixels that have the least, the largest value; builds before these have none
+ENDS = ("at_min", "at_max")  # pixels that have the least, the largest value; older builds do not have these columns
 FIGURES = (
     *MOMENTS,
     *("min", "max", "zeros", *REASONS, *QUANTILE_NAMES),

@@ -1,7 +1,7 @@
 """The compiled statistics: moments, power moments, histogram and quantiles of an image whose pixels are all valid.
 
-numpy needs a dozen passes over memory for these sums; compiled, they take less than half the time, which is the largest
-single gain a build has had (docs/performance.md). Compiled once a machine.
+numpy needs a dozen passes over memory for these sums; the compiled loops take less than half the time
+(docs/performance.md). They are compiled once on each machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Bins(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What images give: sums [..., band] and [..., band, band], those of power for dB, pixels that are 0, quantiles."""
+    """The sums of images [..., band] and [..., band, band], those of power for dB, pixels that are 0, quantiles."""
 
     linear: Floats
     zeros: Floats
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
 
     @classmethod
     def of(cls, measured: Floats) -> Measured:
-        """Take apart what `measure` gave of an image, or a stack or a sum of such (without quantiles of meaning)."""
+        """Divide the array that `measure` returns, or a stack or sum of such arrays; a sum has no valid quantiles."""
         end = SUMS + measured.shape[-1]
         linear, zeros, *power = (measured[..., i, :] for i in range(SUMS))
         return cls(
@@ -138,7 +138,7 @@ def _sort(values: Any) -> None:
 def _histogram(
     flat: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, quantiles: Any, zeros: Any
 ) -> None:
-    # A bin holds few pixels: those of the bins in which the ranks lie are collected and sorted, no others.
+    # A bin has few pixels: only those of the bins in which the ranks lie are collected and sorted.
     bands, pixels = flat.shape
     first, per_bin = np.float32(axis[0]), np.float32(axis[1])
     last = np.uint32(histogram.shape[1] - 1)
@@ -150,7 +150,7 @@ def _histogram(
         a, row = flat[i], histogram[i]
         low, high, nothing = last, np.uint32(0), np.int64(0)
         for p in range(pixels):
-            # What is below the range, or NaN, is a large number without a sign.
+            # A value below the range, and NaN, become a large unsigned number.
             b = min(np.uint32(np.int32((a[p] - first) * per_bin) + 1), last)
             bins[p] = b
             low, high = min(low, b), max(high, b)
@@ -160,14 +160,14 @@ def _histogram(
         tags[low : high + 1] = 0
         for p in range(pixels):
             counts[bins[p]] += 1
-        rank, seen, groups, held = 0, 0, 0, 0
+        rank, seen, groups, pool_size = 0, 0, 0, 0
         for place in range(low, high + 1):
             count = counts[place]
             row[place] += count
             seen += count
             if rank < len(ranks) and ranks[rank] < seen:
-                below[groups], begin[groups], end[groups] = seen - count, held, held
-                held += count
+                below[groups], begin[groups], end[groups] = seen - count, pool_size, pool_size
+                pool_size += count
                 while rank < len(ranks) and ranks[rank] < seen:
                     group_of[rank] = groups
                     rank += 1
@@ -190,7 +190,7 @@ def _histogram(
 
 @compile_loop(numba.void(PIXELS, F8, F8, I8_2, I8, I8_2, F8, F8_2), reorder=True)
 def _measure(flat: Any, centre: Any, axis: Any, histogram: Any, ranks: Any, ends: Any, weight: Any, out: Any) -> None:
-    # One call of compiled code an image: each one costs the interpreter some microseconds.
+    # One call of compiled code for each image, because a call costs some microseconds.
     end = SUMS + len(flat)
     _moments(flat, centre, out[0], out[SUMS:end])
     if axis[2]:

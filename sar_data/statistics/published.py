@@ -1,4 +1,4 @@
-"""Published means and standard deviations of bands, which published.toml lists with their sources."""
+"""Published means and standard deviations of bands, from published.toml, which lists their sources."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Figures = Mapping[str, tuple[float, float]]
 """Band → mean and standard deviation."""
 
 
-class Published(NamedTuple):
-    """Figures of bands in one unit, where they are published, and what is known to be wrong with them."""
+class PublishedFigures(NamedTuple):
+    """Figures of bands in one unit, the publication that gives them, and their known errors."""
 
     unit: str
     bands: Figures
@@ -22,11 +22,11 @@ class Published(NamedTuple):
 
 
 @cache
-def published() -> dict[str, Published]:
+def published_figures() -> dict[str, PublishedFigures]:
     """Return the figures of published.toml by name."""
     rows = tomllib.loads((files("sar_data.statistics") / "published.toml").read_text("utf-8"))
     return {
-        name: Published(
+        name: PublishedFigures(
             row["unit"],
             {band: (float(pair[0]), float(pair[1])) for band, pair in row.items() if isinstance(pair, list)},
             row["source"],

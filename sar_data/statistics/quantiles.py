@@ -1,4 +1,4 @@
-"""Quantiles of an image: which of its ordered pixels they lie between, and where."""
+"""Quantiles of an image, interpolated between its ordered pixels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Places = npt.NDArray[np.int64]
 
 
 class Ranks(NamedTuple):
-    """The ranks that FRACTIONS of so many pixels need, ascending.
+    """The ascending ranks of the ordered pixels that the quantiles at FRACTIONS need.
 
-    A quantile lies between the pixels at the two `ends` [end, fraction] of them, `weight` of the way to the second.
+    A quantile lies between the pixels at two of these ranks, `ends` [end, fraction], at `weight` of the way to the
+    second.
     """
 
     distinct: Places
@@ -26,7 +27,7 @@ class Ranks(NamedTuple):
 
 @lru_cache(maxsize=256)
 def ranks_of(pixels: int) -> Ranks:
-    """Return the ranks that the quantiles of so many pixels need, at least one."""
+    """Return the ranks that the quantiles of an image of `pixels` pixels need; `pixels` is at least 1."""
     place = np.array(FRACTIONS) * (pixels - 1)
     left = np.floor(place).astype(np.int64)
     right = np.minimum(left + 1, pixels - 1)
@@ -35,7 +36,7 @@ def ranks_of(pixels: int) -> Ranks:
 
 
 def quantiles(values: npt.NDArray[Any]) -> Floats:
-    """Return the quantiles [fraction] of a row of values; NaN where there is none."""
+    """Return the quantiles [fraction] of a row of values; NaN for a row without values."""
     if not len(values):
         return np.full(len(FRACTIONS), np.nan)
     ranks = ranks_of(len(values))

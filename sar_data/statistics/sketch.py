@@ -1,8 +1,8 @@
-"""The distribution of many images together, from the quantiles that each of them is known by.
+"""The common distribution of many images, estimated from the quantiles of each.
 
-Between two of its quantiles an image counts as a piece of a normal distribution, on the axis of its unit, dB for power:
-speckle is near to one there. The sum over images is exact for that reading, up to a step of the common grid; the
-reading itself is approximate.
+Between two quantiles, the values of an image are taken as a piece of a normal distribution on the axis of its unit. For
+power that axis is dB, on which speckle is nearly normal. This assumption is approximate; under it, the sum over images
+is exact up to one step of the common grid.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sar_data.statistics.units import HISTOGRAMS, axis, off_axis
 
 Floats = npt.NDArray[np.float64]
 LEVELS = np.array([0.0, *FRACTIONS, 1.0])
-FURTHEST = 1e-4  # share of an image's pixels that its extremes count as: one of 10,000
-PIECES = 4  # that the values between two quantiles are taken apart to
+FURTHEST = 1e-4  # share of an image's pixels that its least and its largest value stand for
+PIECES = 4  # pieces between two quantiles
 CHUNK = 1 << 15  # images
-STEPS = 4096  # of the grid, from the least value to the largest
-BINS = 10  # of the population stability index: the tenths of the reference
+STEPS = 4096  # steps of the grid, from the least value to the largest
+BINS = 10  # bins of the population stability index: the tenths of the reference
 LEAST = 1e-4  # share of a bin, so that an empty one does not make the index infinite
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """Shares [node] of pixels that are at most each of the `nodes`, which lie on the unit's axis, ascending."""
+    """A distribution: for each of the ascending `nodes` on the axis of `unit`, the share [node] of pixels up to it."""
 
     unit: str
     nodes: Floats
@@ -45,18 +45,18 @@ class Sketch:
 
 
 def sketch(counts: Floats, quantiles: Floats, unit: str) -> Sketch | None:
-    """Return the distribution of images with `counts` [image] pixels; None of no pixel.
+    """Return the distribution of images with `counts` [image] pixels; None if they have no pixel.
 
-    `quantiles` [image, LEVELS] are least value, FRACTIONS and largest value, in the unit.
+    `quantiles` [image, LEVELS] are the least value, the quantiles at FRACTIONS and the largest value, in the unit.
     """
-    there = counts > 0
-    placed = axis(quantiles[there], unit).astype(np.float64)
-    knots = np.maximum(placed, HISTOGRAMS[unit][0])  # the dB of 0 has no place
+    has_pixels = counts > 0
+    positions = axis(quantiles[has_pixels], unit).astype(np.float64)
+    knots = np.maximum(positions, HISTOGRAMS[unit][0])  # 0 has no value in dB
     if not len(knots):
         return None
     low, high = float(knots.min()), float(knots.max())
     width = max((high - low) / STEPS, 1e-9 * max(abs(low), 1.0))
-    shares: Floats = counts[there] / counts.sum()
+    shares: Floats = counts[has_pixels] / counts.sum()
     bends: Floats = np.zeros(STEPS + 4)
     for start in range(0, len(knots), CHUNK):
         part = slice(start, start + CHUNK)
@@ -70,18 +70,19 @@ def sketch(counts: Floats, quantiles: Floats, unit: str) -> Sketch | None:
     )
 
 
-def together(parts: Sequence[tuple[Sketch, float]]) -> Sketch:
-    """Return the distribution of all pixels of some sketches of one unit, each with its number of pixels."""
-    nodes = np.unique(np.concatenate([one.nodes for one, _ in parts]))
+def merge_sketches(parts: Sequence[tuple[Sketch, float]]) -> Sketch:
+    """Return the distribution of all pixels of sketches of one unit; each part is a sketch and its number of pixels."""
+    nodes = np.unique(np.concatenate([part.nodes for part, _ in parts]))
     total = sum(count for _, count in parts)
-    shares = sum((count / total * _share(one, nodes) for one, count in parts), np.zeros(len(nodes)))
+    shares = sum((count / total * _share(part, nodes) for part, count in parts), np.zeros(len(nodes)))
     return Sketch(parts[0][0].unit, nodes, shares)
 
 
 def _bends(knots: Floats, shares: Floats, length: int) -> Floats:
-    """Return by how much the sum of the images' distributions bends at each step, for knots in steps.
+    """Return the change of slope of the sum of the images' distributions at each step; `knots` are in steps.
 
-    Each piece is a ramp: it bends up where it begins and down where it ends, each shared out to the two steps beside.
+    Each piece is a ramp. Its slope begins at one place and ends at another; each such change is divided between the two
+    nearest steps.
     """
     finer = knots @ FINER
     starts, ends = finer[:, :-1], np.maximum(finer[:, 1:], finer[:, :-1] + 1)
@@ -96,7 +97,7 @@ def _bends(knots: Floats, shares: Floats, length: int) -> Floats:
 
 
 def _pieces() -> tuple[Floats, Floats]:
-    """Return how finer quantiles follow from those at LEVELS, [level, finer], and the share of each piece."""
+    """Return the weights [level, finer] that interpolate the quantiles at LEVELS, and the share of each piece."""
     normal = NormalDist()
     scores = np.array([normal.inv_cdf(min(max(level, FURTHEST), 1 - FURTHEST)) for level in LEVELS])
     steps = np.arange(PIECES * (len(LEVELS) - 1) + 1) / PIECES
@@ -119,9 +120,9 @@ def kolmogorov_smirnov(reference: Sketch, other: Sketch) -> float:
 def stability(reference: Sketch, other: Sketch) -> float:
     """Return the population stability index Σ (q - p) ln(q / p) over the tenths of the reference."""
     edges = np.unique(np.interp(np.arange(1, BINS) / BINS, reference.shares, reference.nodes))
-    p, q = (np.maximum(np.diff([0.0, *_share(one, edges), 1.0]), LEAST) for one in (reference, other))
+    p, q = (np.maximum(np.diff([0.0, *_share(side, edges), 1.0]), LEAST) for side in (reference, other))
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def _share(one: Sketch, nodes: Floats) -> Floats:
-    return np.interp(nodes, one.nodes, one.shares, left=0.0, right=1.0)
+def _share(sketch: Sketch, nodes: Floats) -> Floats:
+    return np.interp(nodes, sketch.nodes, sketch.shares, left=0.0, right=1.0)

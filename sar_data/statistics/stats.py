@@ -22,12 +22,12 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 REASONS = ("nodata", "nan", "inf")
-"""Why a pixel is masked: the source marks it as no data, it is NaN in the source, it is infinite."""
+"""Reasons why a pixel is masked: the source marks it as no data, it is NaN in the source, or it is infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Count, mean, centred square and centred co-moment of every pair of bands, over the pixels valid in both.
+    """Count, mean, centred square and centred co-moment of every pair of bands, over the pixels that are valid in both.
 
     All are [band, band]; mean[i, j] and square[i, j] are of band i where band j is valid too, so the diagonals are
     the bands' own figures.
@@ -65,11 +65,11 @@ class Moments:
 class BandStats:
     """Mergeable statistics of some samples of bands in `units`.
 
-    `domains` has the moments (their diagonals) of the bands that have that domain, such as power for dB.
-    `low` and `high` are [band], `zeros` counts the pixels of a band that are exactly 0, `least` is its least value
-    above 0 where dB is one of its domains, infinite elsewhere. `histogram` is [band, 1 + bins + 1] on the unit's axis,
-    with under- and overflow at its ends, as wide as the unit with most bins needs; `masked[reason]` counts pixels
-    [band].
+    `domains` has for each further domain, such as power for dB, the moments of its bands (only the diagonals). `low`
+    and `high` are [band]. `zeros` [band] counts the pixels that are exactly 0. `least` [band] is the least value above
+    0 of a band with the domain dB, and infinite for other bands. `histogram` is [band, 1 + bins + 1] on the axis of the
+    unit, with underflow and overflow at its ends; the unit with most bins decides its width. `masked[reason]` counts
+    pixels [band].
     """
 
     units: tuple[str, ...]
@@ -117,9 +117,9 @@ class BandStats:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON document; floats survive exactly, the histogram is stored by its occupied bins.
+        """Return a JSON document with exact floats; of the histogram it has the bins that are not empty.
 
-        Their numbers are base64 of int64: as digits they would take most of the time that a proof takes.
+        These are base64 of int64, because writing and reading them as digits would be slow.
         """
         bins = np.flatnonzero(self.histogram)
         return {
@@ -127,7 +127,7 @@ class BandStats:
             "samples": self.samples,
             "moments": self.moments.to_json(),
             "domains": {name: moments.to_json() for name, moments in self.domains.items()},
-            # JSON has no infinity, which is what a band without any valid pixel has for its extremes.
+            # The extremes of a band without a valid pixel are infinite; JSON has no infinity.
             **{
                 name: [float(value) if np.isfinite(value) else None for value in extreme]
                 for name, extreme in (("low", self.low), ("high", self.high), ("least", self.least))
@@ -139,7 +139,7 @@ class BandStats:
 
     @classmethod
     def from_json(cls, parts: dict[str, Any]) -> BandStats:
-        """Return what `to_json` was called on, to the last bit."""
+        """Return the statistics that `to_json` wrote, to the last bit."""
         histogram = empty_histogram(parts["units"])
         bins, counts = (np.frombuffer(b64decode(part), np.int64) for part in parts["histogram"])
         histogram.ravel()[bins] = counts
@@ -167,5 +167,5 @@ def empty_histogram(units: Sequence[str]) -> Counts:
 
 
 def merge(parts: Iterable[BandStats], units: Sequence[str]) -> BandStats:
-    """Return the statistics of all parts, merged from first to last; of none, those of no sample."""
+    """Return the statistics of all parts, merged from first to last; without parts, those of no sample."""
     return reduce(lambda a, b: a + b, parts, BandStats.none(units))

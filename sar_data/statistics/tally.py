@@ -1,7 +1,7 @@
-"""Band statistics in the same pass that packs the pixels: one tally a shard.
+"""Band statistics, computed while a build writes the pixels: one tally for each shard.
 
-Values are centred on the first sample's mean, a float32, and accumulated in float64, so that a shard's sums depend
-on its pixels alone. BLAS is avoided on purpose: its order of summation depends on its threads.
+Values are centred on the mean of the first sample, a float32, and summed in float64, so that the sums of a shard depend
+only on its pixels. BLAS is not used, because its order of summation depends on its threads.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ Valid = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The first look at an image: [band, pixel] values, the bands' extremes, and what is masked.
+    """An image as values [band, pixel], with the extremes [band] and the masked pixels of its bands.
 
-    `valid` and `masked` (reason → pixels [band]) are empty where every pixel is valid, which costs two passes.
+    Where every pixel is valid, `valid` is None and `masked` (reason → pixels [band]) is empty.
     """
 
     flat: Image
@@ -52,13 +52,16 @@ class Survey:
 
 
 def survey(image: Image, nodata: Sequence[int] = ()) -> Survey:
-    """Look at one [band, y, x] or [frame, band, y, x] image; `nodata` [band] of its NaN are the source's own fill."""
+    """Return the survey of an image [band, y, x] or [frame, band, y, x].
+
+    `nodata` [band] is how many of its NaN are pixels that the source marks as no data.
+    """
     if image.ndim == 4:
         image = image.swapaxes(0, 1)
     flat = np.ascontiguousarray(image, np.float32).reshape(len(image), -1)
     low, high = flat.min(axis=1), flat.max(axis=1)
     lows, highs = low.tolist(), high.tolist()
-    if all(map(math.isfinite, lows)) and all(map(math.isfinite, highs)):  # one NaN would be both of a band's
+    if all(map(math.isfinite, lows)) and all(map(math.isfinite, highs)):  # a band with NaN has NaN extremes
         return Survey(flat, low, high, min(lows), max(highs))
     valid = np.isfinite(flat)
     low, high = np.where(valid, flat, np.inf).min(axis=1), np.where(valid, flat, -np.inf).max(axis=1)
@@ -68,7 +71,7 @@ def survey(image: Image, nodata: Sequence[int] = ()) -> Survey:
 
 
 def figures_of(survey: Survey) -> Figures:
-    """Return the figures [band, FIGURES] of an image that the first look knows; the others are NaN."""
+    """Return the figures [band, FIGURES] that a survey has; the others are NaN."""
     figures = np.full((len(survey.flat), len(FIGURES)), np.nan)
     figures[:, MIN], figures[:, MAX], figures[:, MASKED] = survey.low, survey.high, 0
     for place, reason in enumerate(REASONS if survey.masked else (), MASKED.start):
@@ -77,7 +80,7 @@ def figures_of(survey: Survey) -> Figures:
 
 
 class _Whole(NamedTuple):
-    """What is kept of an image whose pixels are all valid, until its figures are asked for."""
+    """The sums of an image whose pixels are all valid, kept until `figures` needs them."""
 
     place: int
     pixels: int
@@ -87,7 +90,7 @@ class _Whole(NamedTuple):
 
 
 class _Domain:
-    """Sums of the bands that have one further domain, of (value - centre) / scale."""
+    """Sums of (value - centre) / scale of the bands that have one further domain."""
 
     def __init__(self, bands: int) -> None:
         self.centre, self.scale = np.zeros(bands), np.ones(bands)
@@ -124,10 +127,10 @@ class Tally:
         self._rest: list[tuple[int, Figures]] = []  # place and figures of the images that are not whole
         self._ends: list[Counts] = []  # [band, 2] of each image
         self._measure: Callable[[Image, Floats], Floats] | None = None
-        # The compiled loops take bands of one unit whose values are their own axis.
+        # The compiled loops take only bands of one unit that is its own axis.
         first, width, bins = HISTOGRAMS[self._units[0]]
-        one = len(set(units)) == 1 and units[0] in LINEAR and not DOMAINS.get(units[0])
-        self._range = (first, first + width * bins) if one else (math.inf, -math.inf)
+        compiled = len(set(units)) == 1 and units[0] in LINEAR and not DOMAINS.get(units[0])
+        self._range = (first, first + width * bins) if compiled else (math.inf, -math.inf)
 
     def add(self, survey: Survey) -> None:
         """Add one surveyed image."""
@@ -150,7 +153,7 @@ class Tally:
             np.maximum(self._high, survey.high, out=self._high)
 
     def _begin(self, survey: Survey) -> Floats:
-        """Return the centres of the bands, of the first sample; its further domains get theirs."""
+        """Return the centres of the bands from the first sample, and set those of the further domains."""
         valid = np.True_ if survey.valid is None else survey.valid
         count = np.maximum(np.broadcast_to(valid, survey.flat.shape).sum(axis=1), 1)
         mean = np.where(valid, survey.flat, 0).sum(axis=1, dtype=np.float64) / count
@@ -160,14 +163,14 @@ class Tally:
                 power = self._domains["power"]
                 power.centre[i] = power.scale[i] = np.exp(centre[i] * DB_TO_NEPER)
             for name, convert in DOMAINS.get(unit, {}).items():
-                told = convert(survey.flat[i].astype(np.float64))
-                known = told[np.isfinite(told)]
+                converted = convert(survey.flat[i].astype(np.float64))
+                known = converted[np.isfinite(converted)]
                 self._domains[name].centre[i] = known.mean() if len(known) else 0.0
         return np.asarray(centre)
 
     def _add_whole(self, survey: Survey, centre: Floats) -> None:
         if self._measure is None:
-            from sar_data.statistics import kernel  # numba takes 0.3 s to import, which reading a manifest need not pay
+            from sar_data.statistics import kernel  # importing numba takes 0.3 s; reading a manifest does not need it
 
             first, width, _ = HISTOGRAMS[self._units[0]]
             bins = kernel.Bins(first, 1 / width, self._histogram)
@@ -176,7 +179,7 @@ class Tally:
         self._whole.append(_Whole(self._samples - 1, survey.flat.shape[1], survey.low, survey.high, measured))
 
     def _add_masked(self, flat: Image, centre: Floats, valid: Valid, figures: Figures) -> None:
-        """Add an image of another unit, or with masked or extreme pixels: plain numpy."""
+        """Add an image that the compiled loops do not take: of another unit, or with masked or extreme pixels."""
         centred = np.where(valid, flat, centre[:, None]) - centre[:, None]
         weight = valid.astype(np.float64)
         self._count += np.einsum("ip,jp->ij", weight, weight).astype(np.int64)
@@ -209,7 +212,7 @@ class Tally:
         self._domains[name].square[band] += np.einsum("p,p->", values, values)
 
     def figures(self) -> Figures:
-        """Return the figures [sample, band, FIGURES] of what was added, one image after the other."""
+        """Return the figures [sample, band, FIGURES] of the images, in the order in which they were added."""
         figures = np.full((self._samples, len(self._units), len(FIGURES)), np.nan)
         for place, rest in self._rest:
             figures[place] = rest
@@ -254,14 +257,14 @@ class Tally:
             power.square += total.power[1]
 
     def finish(self) -> BandStats:
-        """Return the statistics of what was added."""
+        """Return the statistics of the images that were added."""
         if len(self._whole) > self._summed:
             self._add_sums(self._whole[self._summed :])
             self._summed = len(self._whole)
         centre = np.zeros(len(self._units)) if self._centre is None else self._centre
         counted, linear = self._count + self._pixels, self._sum
         shift = linear / np.maximum(counted, 1)
-        # Where no pixel was valid in both bands, the centre is no mean of anything.
+        # Where no pixel is valid in both bands there is no mean: it is 0 and not the centre.
         mean = np.where(counted, centre[:, None] + shift, 0.0)
         in_db = np.array([unit == "dB" for unit in self._units])
         return BandStats(

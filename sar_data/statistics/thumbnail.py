@@ -1,7 +1,7 @@
-"""Thumbnails: 16 x 16 cells of an image and band, by which images that look alike are found (statistics/alike.py).
+"""Thumbnails: 16 x 16 cells of each band of an image; statistics/alike.py compares images by them.
 
-A cell is the mean of its pixels on the axis of their unit, so that a gain is an offset; mean and spread of the cells
-are taken out. So a thumbnail keeps the picture, whatever its calibration, quantization or speckle.
+A cell is the mean of its pixels on the axis of their unit, so that a gain becomes an offset. The mean of the cells is
+subtracted, and they are divided by their spread. So calibration, quantization and speckle hardly change a thumbnail.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from sar_data.system.native import compile_loop
 
 SIDE = 16  # cells; images with fewer pixels along a side have no thumbnail
 CELLS = SIDE * SIDE
-STEPS = 32  # to the spread of the cells; the range ends at four times that
-LEAST_CELLS = CELLS // 2  # that have a value: of less there is no thumbnail
-FLAT = 1e-6  # spread of the cells, of their largest value: what varies less is of one value
+STEPS = 32  # steps in one spread of the cells; the range ends at four spreads
+LEAST_CELLS = CELLS // 2  # cells with a value that a thumbnail needs
+FLAT = 1e-6  # least spread of the cells in relation to their largest value; below it the image counts as constant
 
 Thumbs = npt.NDArray[np.int8]
-"""int8 [image, band, CELLS]: (cell - mean) / spread in STEPS, 0 without a value; all 0 where there is no thumbnail."""
+"""int8 [image, band, CELLS]: (cell - mean) / spread in STEPS, 0 for a cell without a value; all 0 for no thumbnail."""
 Floats = npt.NDArray[np.float64]
 
 
 class Thumbnails:
-    """Collects the cells of one shard's images, and makes thumbnails of them at once."""
+    """Collects the cells of the images of one shard and makes their thumbnails."""
 
     def __init__(self, units: Sequence[str]) -> None:
         self._units = tuple(units)
         self._means: list[Floats] = []
 
     def add(self, survey: Survey, size: tuple[int, int]) -> None:
-        """Add one surveyed image of a size (height, width); of several frames the cells are means of all."""
+        """Add one surveyed image of a size (height, width); the cells are means over all frames."""
         means = np.empty((len(survey.flat), CELLS))
         if min(size) < SIDE:
             means[:] = np.nan
@@ -51,15 +51,17 @@ class Thumbnails:
         self._means.append(means)
 
     def finish(self) -> Thumbs:
-        """Return the thumbnails of what was added, one image after the other."""
+        """Return the thumbnails of the images, in the order in which they were added."""
         means = np.array(self._means, np.float64).reshape(len(self._means), len(self._units), CELLS)
         for i, unit in enumerate(self._units):
-            means[:, i] = np.nan if unit == "phase" else axis(means[:, i], unit)  # a phase has no mean like this
-        return quantized(means.reshape(-1, CELLS)).reshape(means.shape)
+            means[:, i] = (
+                np.nan if unit == "phase" else axis(means[:, i], unit)
+            )  # phases are cyclic: they have no such mean
+        return quantize_cells(means.reshape(-1, CELLS)).reshape(means.shape)
 
 
-def quantized(values: npt.NDArray[np.floating]) -> Thumbs:
-    """Return int8 [image, CELLS] of the values of cells, not finite where there is none."""
+def quantize_cells(values: npt.NDArray[np.floating]) -> Thumbs:
+    """Return the thumbnails int8 [image, CELLS] of the values of cells; a cell without a value is not finite."""
     out = np.zeros(values.shape, np.int8)
     _quantize(np.ascontiguousarray(values, np.float64), out)
     return out
@@ -69,7 +71,7 @@ def quantized(values: npt.NDArray[np.floating]) -> Thumbs:
     numba.void(numba.types.Array(numba.f4, 2, "C", readonly=True), numba.i8, numba.i8, numba.f8[:, ::1]), reorder=True
 )
 def _cells(flat: Any, height: Any, width: Any, out: Any) -> None:
-    # Rows are added up first, which the processor does for many columns at once, then columns.
+    # Rows are summed first, because the processor sums many columns at once; then columns are.
     frames = flat.shape[1] // (height * width)
     strip = np.empty(width)
     for band in range(len(flat)):

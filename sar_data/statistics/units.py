@@ -1,7 +1,7 @@
-"""What a unit means: on which axis its values are binned, and in which other domains its figures are told.
+"""Units: the axis of a unit's histogram, and the further domains in which its figures are given.
 
-Calibrated units are told in dB and in power, since the mean of dB is not the dB of the mean; a stretched picture has
-figures in its own unit only, a phase those of its direction (Mardia and Jupp 2000: mean direction, resultant length).
+Calibrated units have figures in dB and in power, since the mean of dB is not the dB of the mean. A stretched image has
+figures in its own unit only. A phase has those of a direction (Mardia and Jupp 2000: mean direction, resultant length).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINEAR = frozenset({"dB", "1", "minmax", "8-bit", "phase"})  # units that are th
 
 
 def axis(values: Values, unit: str) -> Values:
-    """Return values on the axis of their unit's histogram; what has no place there, such as the dB of 0, is -inf."""
+    """Return values on the axis of their unit's histogram; a value outside the axis, such as the dB of 0, is -inf."""
     if unit in ("power", "amplitude"):
         with np.errstate(divide="ignore", invalid="ignore"):
             db = (10 if unit == "power" else 20) * np.log10(values)
@@ -53,7 +53,7 @@ def _decibels(factor: float) -> Callable[[Values], Values]:
     return convert
 
 
-# Unit → domain → values in it, NaN for those that have none. The power of dB is tallied apart, by a compiled loop.
+# Unit → domain → function that returns values in it, NaN where there is none. A compiled loop sums the power of dB.
 DOMAINS: dict[str, dict[str, Callable[[Values], Values]]] = {
     "power": {"dB": _decibels(10)},
     "amplitude": {"dB": _decibels(20), "power": np.square},

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from sar_data.statistics.alike import alike
-from sar_data.statistics.thumbnail import CELLS, SIDE, Thumbs, quantized
+from sar_data.statistics.alike import find_alike
+from sar_data.statistics.thumbnail import CELLS, SIDE, Thumbs, quantize_cells
 
 COUNT, PLANTED = 590_326, 1_000
 NOISE = 0.3  # of the spread of a thumbnail
@@ -29,7 +29,7 @@ def fields(count: int, random: np.random.Generator) -> Thumbs:
         white = random.normal(size=(min(8192, count - start), 3, SIDE, SIDE))
         land = np.fft.irfft2(np.fft.rfft2(white) * weight, s=(SIDE, SIDE))
         bands = land[:, :1] + 0.7 * land[:, 1:]
-        out[start : start + 8192] = quantized(bands.reshape(-1, CELLS)).reshape(-1, 2, CELLS)
+        out[start : start + 8192] = quantize_cells(bands.reshape(-1, CELLS)).reshape(-1, 2, CELLS)
     return out
 
 
@@ -42,7 +42,7 @@ def changed(thumbs: Thumbs, random: np.random.Generator) -> Thumbs:
     moved = np.fft.irfft2(np.fft.rfft2(cells) * turned, s=(SIDE, SIDE))
     moved[::2] = moved[::2, :, :, ::-1]
     moved += random.normal(0, NOISE * 32, moved.shape)
-    return quantized(moved.reshape(-1, CELLS)).reshape(-1, 2, CELLS)
+    return quantize_cells(moved.reshape(-1, CELLS)).reshape(-1, 2, CELLS)
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
     places = random.choice(len(queries), PLANTED, replace=False)
     queries[places] = changed(targets[sources], random)
     wall, used = time.perf_counter(), time.process_time()
-    found = alike(queries, targets)
+    found = find_alike(queries, targets)
     wall, used = time.perf_counter() - wall, time.process_time() - used
     right = found.partner[places] == sources
     others = np.delete(found.partner, places)

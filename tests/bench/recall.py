@@ -128,7 +128,7 @@ def searched(images: list[Image], unit: str, distractors: Sequence[Image] = ()) 
 def named(queries: Thumbs, targets: Thumbs) -> Found:
     least, alike.LEAST = alike.LEAST, ((-1.0, -np.inf),)
     try:
-        partner, correlation, beyond = alike.alike(queries, targets)
+        partner, correlation, beyond = alike.find_alike(queries, targets)
     finally:
         alike.LEAST = least
     return Found(partner, correlation, beyond - np.float32(alike.MORE * np.log10(len(targets))))

@@ -14,7 +14,7 @@ from sar_data.builder.bake import Bake
 from sar_data.builder.speckle import Filter, parse
 from sar_data.errors import UsageError
 from sar_data.sealed.opened import Build
-from sar_data.statistics.looks import looks, measured, windows
+from sar_data.statistics.looks import looks, measure_windows, windows
 
 Floats = npt.NDArray[np.float32]
 Power = npt.NDArray[np.float64]
@@ -95,7 +95,7 @@ def test_a_filter_keeps_the_mean_and_raises_the_looks(name: str) -> None:
     power = np.random.default_rng(2).gamma(4.4, 0.1 / 4.4, (200, 200)).astype(np.float32)
     found = parse(f"{name}:looks=4.4").apply(power)
     assert found.mean() == pytest.approx(power.mean(), rel=0.01)
-    before, after = (looks(measured(windows(image.astype(np.float64))))[0] for image in (power, found))
+    before, after = (looks(measure_windows(windows(image.astype(np.float64))))[0] for image in (power, found))
     assert before == pytest.approx(4.4, rel=0.1)
     assert after is not None
     assert after > 5 * before

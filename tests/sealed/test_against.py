@@ -14,11 +14,11 @@ from sar_data.cli import main
 from sar_data.errors import UsageError
 from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import statistics
-from sar_data.statistics.published import published
+from sar_data.statistics.published import published_figures
 from sar_data.statistics.verdict import differences, verdict
 from tests.mini import invented
 
-PUBLISHED = published()
+PUBLISHED = published_figures()
 V2 = PUBLISHED["bigearthnet-v2"].bands
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sar_data.statistics.alike import SHIFTS, WINDOW, alike, has_structure, sharpened
+from sar_data.statistics.alike import SHIFTS, WINDOW, find_alike, has_structure, sharpen
 from sar_data.statistics.tally import survey
 from sar_data.statistics.thumbnail import CELLS, SIDE, Thumbnails, Thumbs
 
@@ -112,7 +112,7 @@ def test_five_planted_near_duplicates_of_each_kind_are_found_and_no_other(
     queries, planted = others.copy(), {7 * i: 11 * i for i in range(5)}
     for place, source in planted.items():
         queries[place] = thumbs([CHANGES[change](fields[source], source)])[0]
-    found = alike(queries, targets)
+    found = find_alike(queries, targets)
     assert {i: found.partner[i] for i in np.flatnonzero(found.partner >= 0)} == planted
 
 
@@ -132,9 +132,9 @@ def test_the_correlation_is_the_largest_of_all_flips_and_shifts(
     queries, targets = others[:3], train[1][:4]
     moves = [(flips, shifts) for flips in product((1, -1), repeat=2) for shifts in product(SHIFTS, repeat=2)]
     for target in targets[:, None]:
-        still = window(sharpened(target)[0])
-        best = [max((window(query, *move) * still).sum() for move in moves) for query in sharpened(queries)]
-        np.testing.assert_allclose(alike(queries, target).correlation, best, atol=1e-5)
+        still = window(sharpen(target)[0])
+        best = [max((window(query, *move) * still).sum() for move in moves) for query in sharpen(queries)]
+        np.testing.assert_allclose(find_alike(queries, target).correlation, best, atol=1e-5)
 
 
 def test_the_sea_is_alike_to_no_other_sea_and_the_order_of_blocks_does_not_matter(
@@ -142,12 +142,12 @@ def test_the_sea_is_alike_to_no_other_sea_and_the_order_of_blocks_does_not_matte
 ) -> None:
     targets = train[1]
     sea = thumbs([seen(np.full((2, PATCH + 2 * EDGE, PATCH + 2 * EDGE), -18, np.float32), i) for i in range(40)])
-    assert (alike(sea[:20], np.concatenate([targets, sea[20:]])).partner == -1).all()
-    whole = alike(targets[:20], targets)
+    assert (find_alike(sea[:20], np.concatenate([targets, sea[20:]])).partner == -1).all()
+    whole = find_alike(targets[:20], targets)
     monkeypatch.setattr("sar_data.statistics.alike.TARGETS", 7)
     monkeypatch.setattr("sar_data.statistics.alike.QUERIES", 9)
     monkeypatch.setattr("sar_data.statistics.alike.COMPARED", 4)
     monkeypatch.setattr("sar_data.statistics.alike.CANDIDATES", 5)
-    assert (alike(targets[:20], targets).partner == whole.partner).all()
+    assert (find_alike(targets[:20], targets).partner == whole.partner).all()
     assert whole.partner.tolist() == list(range(20))
-    assert alike(targets[:3], targets[:0]).partner.tolist() == [-1, -1, -1]
+    assert find_alike(targets[:3], targets[:0]).partner.tolist() == [-1, -1, -1]

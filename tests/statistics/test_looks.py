@@ -13,13 +13,13 @@ import sar_data
 from sar_data import catalog
 from sar_data.cli import main
 from sar_data.sealed.places import places
-from sar_data.statistics.looks import looks, measured, windows
+from sar_data.statistics.looks import looks, measure_windows, windows
 from tests.mini import invented
 from tests.mini.builds import make
 
 
 def estimated(images: list[np.ndarray]) -> float:
-    found, _ = looks(np.concatenate([measured(windows(image)) for image in images]))
+    found, _ = looks(np.concatenate([measure_windows(windows(image)) for image in images]))
     assert found is not None
     return found
 
@@ -39,7 +39,7 @@ def test_correlated_pixels_are_told_and_make_the_estimate_too_large() -> None:
     random = np.random.default_rng(1)
     raw = [random.gamma(2, 1 / 2, (118, 118)) for _ in range(60)]
     smooth = [(a[:-1, :-1] + a[1:, :-1] + a[:-1, 1:] + a[1:, 1:]) / 4 for a in raw]  # of 8 looks
-    found, correlation = looks(np.concatenate([measured(windows(image)) for image in smooth]))
+    found, correlation = looks(np.concatenate([measure_windows(windows(image)) for image in smooth]))
     assert correlation == pytest.approx(0.45, abs=0.05)  # truly 0.5; a window's own mean takes some of it
     assert found is not None
     assert 8 < found < 9.2
@@ -49,7 +49,7 @@ def test_masked_and_constant_windows_count_nowhere() -> None:
     image = np.random.default_rng(0).gamma(4, 1 / 4, (27, 30))
     image[3, 3], image[9:18, 9:18] = np.nan, 0
     assert windows(image).shape == (7, 9, 9)
-    assert looks(measured(windows(image))) == (None, None)
+    assert looks(measure_windows(windows(image))) == (None, None)
 
 
 def test_a_build_tells_its_looks_zeros_and_saturated_values(tmp_path: Path) -> None:
