@@ -54,6 +54,11 @@ def pixels(counts: npt.NDArray[np.int64], confidence: npt.NDArray[np.float64]) -
     return {"pixels": _lists(flat, np.int64), "confidence": _lists(confidence, np.float64)}
 
 
+def lost(sums: Array) -> dict[str, pa.Array]:
+    """Return the column loss of a batch, of the sums [B, K] of each sample's loss, which add up over samples."""
+    return {"loss": _lists(sums, np.float64)}
+
+
 def rows(
     keys: Sequence[str],
     columns: Mapping[str, pa.Array],
@@ -126,6 +131,11 @@ def confidences(table: pa.Table) -> npt.NDArray[np.float64]:
     if "confidence" not in table.column_names:
         raise RunError("predictions: expected the confidence of pixels, found those of a version that did not keep it")
     return _matrix(table["confidence"])
+
+
+def loss_sums(table: pa.Table) -> npt.NDArray[np.float64] | None:
+    """Return the sums [K] of the loss over all samples; None of no sample, and of a version that did not keep them."""
+    return _matrix(table["loss"]).sum(axis=0) if len(table) and "loss" in table.column_names else None
 
 
 def kind_of(table: pa.Table) -> str:

@@ -111,13 +111,14 @@ def test_what_a_model_sees_is_told_in_pixels_as_stored(few: Build, chosen: dict[
     made, data = job(few, **chosen)
     seen = 0.5 if "image_size" in chosen else 1.0
 
-    def bright(images: Tensor) -> list[dict[str, Tensor]]:
-        """Find the one pixel that is set."""
+    def bright(images: Tensor, targets: Any) -> list[dict[str, Tensor]]:
+        """Find the one pixel that is set, at no loss."""
         found = []
         for image in images:
             y, x = divmod(int(image[0].argmax()), image.shape[-1])
             box = torch.tensor([[x, y, x + 1, y + 1]], dtype=torch.float32)[: int(image[0].max() == 99)]
-            found.append({"boxes": box, "scores": torch.ones(len(box)), "labels": torch.zeros(len(box)).long()})
+            one = {"boxes": box, "scores": torch.ones(len(box)), "labels": torch.zeros(len(box)).long()}
+            found.append({**one, "sums": torch.zeros(4)})
         return found
 
     for batch in data.evaluation("test"):
@@ -151,7 +152,9 @@ def test_images_that_are_not_square_are_not_resized(tmp_path: Path) -> None:
 def test_a_build_without_boxes_is_refused(tmp_path: Path) -> None:
     build = invented.sealed(invented.pipeline(), invented.archive(tmp_path / "raw", 24), tmp_path / "out")
     for size in (4, 1000):  # of a batch: more than there are samples is not the complaint
-        with pytest.raises(UsageError, match=r"task cover is of kind multiclass: detect takes boxes; `finetune` takes"):
+        with pytest.raises(
+            UsageError, match=r"of kind multiclass: detect takes boxes; there is `probe` and `finetune`"
+        ):
             job(build, crop=4, batch_size=size)
 
 

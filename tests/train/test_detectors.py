@@ -195,6 +195,26 @@ def test_knowing_the_positives_leaves_the_batch_statistics_as_they_are() -> None
     assert model.training
 
 
+@pytest.mark.parametrize("name", DETECTORS)
+def test_evaluation_gives_the_sums_of_training_image_by_image(name: str) -> None:
+    side = 160  # whose coarsest map has more than one pixel: of one alone there is no norm
+    model = steady(detector(name, side=side, threshold=0.4))
+    images, targets = batch(2, side=side)
+    expected = []
+    for image, target in zip(images, targets, strict=True):
+        torch.manual_seed(0)
+        expected.append(model(image[None], [target]).detach())
+    model.eval()
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    with torch.no_grad():
+        alone, found = model(images), model(images, targets)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not any(part.training for part in model.modules())
+    torch.testing.assert_close(torch.stack([one.pop("sums") for one in found]), torch.stack(expected))
+    assert all(torch.equal(one[part], other[part]) for one, other in zip(alone, found, strict=True) for part in one)
+
+
 def test_background_is_class_0_inside_faster_rcnn_only() -> None:
     # A head that is certain of its last class: of two classes of ours, the second.
     model = detector("faster-rcnn").eval()

@@ -18,7 +18,7 @@ import torch
 import sar_data.train
 from sar_data.sealed.opened import Build
 from sar_data.train.builds import Together
-from sar_data.train.predictions import confusions, read, scores
+from sar_data.train.predictions import confusions, loss_sums, read, scores
 from sar_data.train.run import checkpoint
 from sar_data.train.settings import JOBS
 from sar_data.train.training import run
@@ -167,6 +167,7 @@ def test_two_ranks_with_ragged_boxes_and_empty_windows_train_to_the_weights_of_o
     assert one["true_boxes"].to_pylist() == two["true_boxes"].to_pylist()
     for first, second in zip(one["box_scores"].to_pylist(), two["box_scores"].to_pylist(), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
+    np.testing.assert_allclose(loss_sums(one), loss_sums(two), rtol=1e-4)
     metrics = [json.loads((out / "metrics.json").read_text())["test"] for out in outs]
     assert metrics[0]["ap50"] == pytest.approx(metrics[1]["ap50"], abs=1e-3)
 
@@ -181,6 +182,7 @@ def test_what_two_ranks_trained_is_answered_alike_by_one(ran: Ran, squares: str)
     for split in one:
         assert one[split]["key"].to_pylist() == two[split]["key"].to_pylist()
         apart = np.abs(confusions(one[split]) - confusions(two[split])).sum(axis=(1, 2))
+        np.testing.assert_allclose(loss_sums(one[split]), loss_sums(two[split]), rtol=1e-5)
         assert (apart <= 4).all()  # near ties of 1,024 pixels; one that changes counts twice
 
 

@@ -26,6 +26,7 @@ from sar_data.train.models import backbone
 from sar_data.train.predictions import confusions, read
 from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
+from sar_data.train.run.evaluate import evaluated
 from sar_data.train.run.halt import Halted
 from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Finetune, Segment
@@ -187,6 +188,29 @@ def test_the_loss_is_torchs_and_the_auxiliary_one_counts_by_its_weight(squares: 
     )
     torch.testing.assert_close(found.float(), main + 0.4 * auxiliary)
     assert main != auxiliary
+
+
+@pytest.mark.parametrize(("loss", "tile"), [("ce", None), ("dice+0.4ce", None), ("ce", 32)])
+def test_the_loss_of_a_split_is_that_of_all_its_logits_at_once(
+    squares: str, opened: list[Data], loss: str, tile: int | None
+) -> None:
+    """Of 4 images in batches of 3: the last is filled with copies that do not count."""
+    made, data = job(squares, loss=loss, auxiliary=0.4, tile=tile, batch_size=3)
+    opened.append(data)
+    made.model.eval()
+    table = evaluated(made, data, "val", ALONE, lambda: None)
+    whole = job(squares, batch_size=4)[1]
+    opened.append(whole)
+    (batch,) = whole.evaluation("val")
+    with torch.no_grad():
+        logits, target = made.model(batch["image"])[0], batch["target"]
+    assert (target == IGNORE).any()
+    expected = torch.nn.functional.cross_entropy(logits, target, ignore_index=IGNORE)
+    if "dice" in loss:
+        dice = losses.loss("dice", 4, "segmentation")
+        expected = dice.value(dice.sums(logits, target)) + 0.4 * expected
+    assert made.loss(table) == pytest.approx(float(expected), rel=1e-5)
+    assert made.loss(table.slice(0, 0)) is None
 
 
 def test_images_of_several_sizes_are_evaluated_whole_and_keep_their_size(tmp_path: Path) -> None:

@@ -114,6 +114,29 @@ def test_an_image_s_boxes_do_not_depend_on_the_others_in_the_batch() -> None:
     assert all(torch.equal(alone[name], together[name]) for name in alone)
 
 
+def test_the_sums_of_an_image_are_those_of_its_tiles_with_the_boxes_of_each() -> None:
+    """One image has a tile, the other two by two; what fills the batch is not added again."""
+    images = torch.cat([drawn([]), drawn([])])
+    boxes = torch.tensor([[20.0, 20, 30, 30], [28.0, 4, 50, 12]])
+    targets = [{"boxes": boxes, "labels": torch.tensor([1, 0])} for _ in images]
+    there = []
+
+    def counting(part: Tensor, own: list[Found]) -> list[Found]:
+        there.extend(own)
+        return [
+            {**one, "sums": torch.tensor([1.0, len(two["boxes"])])} for one, two in zip(oracle(part), own, strict=True)
+        ]
+
+    found = tiled(
+        counting, images, [(TILE, TILE), (TILE + 8, TILE + 8)], targets, tile=TILE, overlap=OVERLAP, nms=NMS, most=9
+    )
+    assert found[0]["sums"].tolist() == [1, 1]
+    assert found[1]["sums"].tolist() == [4, 6]
+    assert there[0]["boxes"].tolist() == [[20, 20, 30, 30]]
+    assert there[0]["labels"].tolist() == [1]
+    assert there[3]["boxes"].tolist() == [[12, 20, 22, 30], [20, 4, 32, 12]]
+
+
 def test_an_image_smaller_than_a_tile_is_extended() -> None:
     (found,) = looked(drawn([(2, 3, 9, 10)], height=20, width=25))
     assert found["boxes"].tolist() == [[2, 3, 9, 10]]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import torch
 from torch import Tensor, nn
 
 from sar_data.errors import UsageError
@@ -21,6 +22,7 @@ from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import reliability
 from sar_data.train.pictures.detections import sheet
 from sar_data.train.pictures.drawing import Drawing
+from sar_data.train.predictions import loss_sums, lost
 from sar_data.train.settings import Detect
 
 LEARNT = ("boxes", "labels")
@@ -71,22 +73,28 @@ class Detection:
         found: Tensor = self._detector.value(sums)
         return found
 
-    def loss(self, predictions: pa.Table) -> None:
-        return None  # boxes are kept, the values at anchors and pixels are not
+    def loss(self, predictions: pa.Table) -> float | None:
+        sums = loss_sums(predictions)
+        return None if sums is None else float(self._detector.value(torch.tensor(sums)))
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
-        """Return each image's boxes, best first, with scores and labels, and what the index says is there."""
+        """Return each image's boxes, best first, with scores and labels, and what the index says is there.
+
+        The sums of the loss are those of an image's tiles, where it is seen in tiles.
+        """
         images, most = batch["image"], self._settings.max_detections
         sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * len(images)
         if "window" in batch:
             windows = batch["window"].tolist()
             sizes = [(round(height * self._zoom), round(width * self._zoom)) for *_, height, width in windows]
+        targets = _targets(batch)
         if self._tile:
             overlap, nms = self._settings.overlap, self._detector.overlap
-            found = tiled(model, images, sizes, tile=self._tile, overlap=overlap, nms=nms, most=most)
+            found = tiled(model, images, sizes, targets, tile=self._tile, overlap=overlap, nms=nms, most=most)
         else:
-            found = [within(one, size, most) for one, size in zip(model(images), sizes, strict=True)]
+            found = [within(one, size, most) for one, size in zip(model(images, targets), sizes, strict=True)]
         return {
+            **lost(torch.stack([one["sums"] for one in found]).double().cpu().numpy()),
             "boxes": pa.array([(one["boxes"] / self._zoom).tolist() for one in found], BOXES),
             "box_scores": pa.array([one["scores"].tolist() for one in found], pa.list_(pa.float64())),
             "labels": pa.array([one["labels"].tolist() for one in found], pa.list_(pa.int64())),

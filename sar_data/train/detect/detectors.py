@@ -3,7 +3,8 @@
 torchvision's detectors normalize and resize what they are given, read strides off the sizes of padded maps, and divide
 their losses by counts of their own batch. Here the batch is the encoder's input to the bit, strides are the encoder's,
 and the counts come out beside the sums, so that they may be added up over micro-batches and ranks before anything is
-divided. In training a detector returns sums [K], otherwise a list of {"boxes" [n, 4], "scores" [n], "labels" [n]}.
+divided. In training a detector returns sums [K], otherwise a list of {"boxes" [n, 4], "scores" [n], "labels" [n]}, and
+of images with targets "sums" [K] of each, too, from the same maps.
 """
 
 from __future__ import annotations
@@ -58,8 +59,18 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
         self.transform = Untouched()
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
-        found = super().forward(images, targets)
-        return found["sums"] if self.training else found
+        if self.training:
+            return super().forward(images, targets)["sums"]
+        maps = list(self.backbone(images).values())
+        outputs, counts = self.head(maps), [one.shape[2] * one.shape[3] for one in maps]
+        listed = _listed(images)
+        anchors = self.anchor_generator(listed, maps)
+        parts = {name: list(values.split(counts, dim=1)) for name, values in outputs.items()}
+        found = self.postprocess_detections(parts, [list(one.split(counts)) for one in anchors], listed.image_sizes)
+        for i, target in enumerate(targets or ()):
+            own = {name: values[i : i + 1] for name, values in outputs.items()}
+            found[i] |= self.compute_loss([target], own, anchors[i : i + 1], counts)
+        return found
 
     def known(self, images: Tensor, targets: Targets) -> Tensor:
         """Return the sums [4] that targets alone decide: no loss, and the number of positive places."""
@@ -124,10 +135,32 @@ class FasterRcnn(FasterRCNN):  # type: ignore[misc]
         self.roi_heads.fg_bg_sampler = Counted(*ROI_SAMPLES)
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
-        if not self.training:  # background is class 0 inside
-            return [{**found, "labels": found["labels"] - 1} for found in super().forward(images)]
         inside = [{"boxes": one["boxes"], "labels": one["labels"] + 1} for one in targets or ()]
-        means = super().forward(images, inside)
+        if self.training:
+            return self._sums(super().forward(images, inside))
+        maps, listed = self.backbone(images), _listed(images)
+        found, _ = self.roi_heads(maps, self.rpn(listed, maps)[0], listed.image_sizes)
+        for i, target in enumerate(inside):
+            own = {name: values[i : i + 1] for name, values in maps.items()}
+            found[i]["sums"] = self._evaluated(images[i : i + 1], own, [target])
+        return [{**one, "labels": one["labels"] - 1} for one in found]  # background is class 0 inside
+
+    def _evaluated(self, image: Tensor, maps: dict[str, Tensor], targets: Targets) -> Tensor:
+        """Return the sums [6] of one image in evaluation; its samples are drawn alike wherever it is evaluated."""
+        heads, listed = (self.rpn, self.roi_heads), _listed(image)
+        with torch.random.fork_rng([image.device] if image.is_cuda else []):
+            torch.manual_seed(0)
+            try:
+                for head in heads:  # alone: their parts stay in evaluation mode
+                    head.training = True
+                proposals, means = self.rpn(listed, maps, targets)
+                _, more = self.roi_heads(maps, proposals, listed.image_sizes, targets)
+            finally:
+                for head in heads:
+                    head.training = False
+        return self._sums(means | more)
+
+    def _sums(self, means: dict[str, Tensor]) -> Tensor:
         sums: list[Tensor] = []
         for names, head in (
             (("loss_objectness", "loss_rpn_box_reg"), self.rpn),
@@ -187,7 +220,7 @@ class Untouched(nn.Module):
     """What torchvision's detectors call to normalize, resize and pad: a batch as it is."""
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> tuple[ImageList, Targets | None]:
-        return ImageList(images, [(images.shape[-2], images.shape[-1])] * len(images)), targets
+        return _listed(images), targets
 
     def postprocess(self, found: Any, sizes: Any, original: Any) -> Any:
         """Return what was found as it is."""
@@ -195,6 +228,11 @@ class Untouched(nn.Module):
 
 
 DETECTORS: dict[str, type[Fcos | FasterRcnn]] = {"fcos": Fcos, "faster-rcnn": FasterRcnn}
+
+
+def _listed(images: Tensor) -> ImageList:
+    """Return images as torchvision's heads take them."""
+    return ImageList(images, [(images.shape[-2], images.shape[-1])] * len(images))
 
 
 def _full(values: Tensor) -> Tensor:

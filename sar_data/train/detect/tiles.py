@@ -12,14 +12,16 @@ from torchvision.ops import batched_nms, box_area, clip_boxes_to_image
 from sar_data.train.segment.windows import starts
 
 Found = dict[str, Tensor]
+SUMS = "sums"  # of a detector's loss, beside its boxes
 TOUCH = 2.0  # pixels from a border within which a box counts as cut by it
 HELD = 0.5  # share of a cut box that a whole one holds, from which on both are of one object
 
 
 def tiled(
-    detect: Callable[[Tensor], Sequence[Found]],
+    detect: Callable[..., Sequence[Found]],
     images: Tensor,
     sizes: Sequence[tuple[int, int]],
+    targets: Sequence[Found] | None = None,
     *,
     tile: int,
     overlap: float,
@@ -32,7 +34,8 @@ def tiled(
     padding is looked at but that of images smaller than a tile, and an image's answers do not depend on the others. A
     box that an inner border cuts yields to a whole one that holds at least half of it, and of boxes of one class that
     overlap by more than `nms` the best stays. Objects should be smaller than the overlap, a share of the tile: one that
-    no tile sees whole is found in pieces.
+    no tile sees whole is found in pieces. Where there are `targets`, the detector is given those of each tile, too, and
+    the sums of its loss are added over an image's tiles.
     """
     room = [max(tile - length, 0) for length in images.shape[-2:]]
     images = F.pad(images, (0, room[1], 0, room[0]))
@@ -45,7 +48,8 @@ def tiled(
         # An image that has no tile left shows its last again, so that all batches have one shape.
         corners = [own[min(number, len(own) - 1)] for own in places]
         seen = [image[:, y : y + tile, x : x + tile] for image, (y, x) in zip(images, corners, strict=True)]
-        for i, found in enumerate(detect(torch.stack(seen))):
+        there = () if targets is None else ([inside(*pair, tile) for pair in zip(targets, corners, strict=True)],)
+        for i, found in enumerate(detect(torch.stack(seen), *there)):
             if number < len(places[i]):
                 parts[i].append(_placed(found, corners[i], sizes[i], tile))
     return [_merged(one, nms, most) for one in parts]
@@ -72,7 +76,16 @@ def within(found: Found, size: tuple[int, int], most: int) -> Found:
     """Return the boxes of an image cut to its (height, width), without those that lie beyond it."""
     boxes = clip_boxes_to_image(found["boxes"], size)
     kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
-    return {name: values[kept][:most] for name, values in {**found, "boxes": boxes}.items()}
+    return {name: values if name == SUMS else values[kept][:most] for name, values in {**found, "boxes": boxes}.items()}
+
+
+def inside(target: Found, corner: tuple[int, int], tile: int) -> Found:
+    """Return the boxes, and their labels, whose centres lie in a tile, clipped to it: what a crop in training has."""
+    top, left = corner
+    boxes = target["boxes"] - target["boxes"].new_tensor([left, top, left, top])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    kept = ((centres >= 0) & (centres <= tile)).all(dim=1)
+    return {"boxes": boxes[kept].clamp(0, tile), "labels": target["labels"][kept]}
 
 
 def _placed(found: Found, corner: tuple[int, int], size: tuple[int, int], tile: int) -> Found:
@@ -89,10 +102,11 @@ def _placed(found: Found, corner: tuple[int, int], size: tuple[int, int], tile: 
 def _merged(parts: Sequence[Found], nms: float, most: int) -> Found:
     """Return the boxes of all tiles of an image, every object once as far as can be told, best first."""
     found = {name: torch.cat([part[name] for part in parts]) for name in ("boxes", "scores", "labels", "cut")}
+    sums = {SUMS: torch.stack([part[SUMS] for part in parts]).sum(dim=0)} if SUMS in parts[0] else {}
     kept = ~(found["cut"] & _held(found))
     found = {name: values[kept] for name, values in found.items() if name != "cut"}
     best = batched_nms(found["boxes"], found["scores"], found["labels"], nms)[:most]
-    return {name: values[best] for name, values in found.items()}
+    return {name: values[best] for name, values in found.items()} | sums
 
 
 def _held(found: Found) -> Tensor:

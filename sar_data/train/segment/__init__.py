@@ -23,7 +23,7 @@ from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion, masks, reliability
 from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.pictures.sheets import segments, spread
-from sar_data.train.predictions import confusions, pixels
+from sar_data.train.predictions import confusions, loss_sums, lost, pixels
 from sar_data.train.segment.decoders import segmenter
 from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Segment
@@ -61,11 +61,13 @@ class Segmentation:
         values = [self._loss.value(part) for part in sums.chunk(len(self._weights))]
         return torch.stack([weight * value for weight, value in zip(self._weights, values, strict=True)]).sum()
 
-    def loss(self, predictions: pa.Table) -> None:
-        return None  # counts of pixels are kept, logits are not
+    def loss(self, predictions: pa.Table) -> float | None:
+        """Return the loss of the main logits: in evaluation there are no auxiliary ones."""
+        sums = loss_sums(predictions)
+        return None if sums is None else float(self._loss.value(torch.tensor(sums)))
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
-        """Return confusion counts [target, predicted], confidence and mask of each sample."""
+        """Return confusion counts [target, predicted], confidence, mask and the sums of the loss of each sample."""
         logits, target = self._logits(model, batch["image"]), batch["target"]
         predicted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         count, shape = len(self._classes), predicted.shape[1:]
@@ -73,7 +75,9 @@ class Segmentation:
         padded = "window" in batch and not self._resized
         sizes = batch["window"][:, 2:].tolist() if padded else [shape] * len(predicted)
         pictures = [masks.encoded(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
-        return {**pixels(counts, confidence(logits, target)), "mask": pa.array(pictures, pa.binary())}
+        sums = torch.stack([self._loss.sums(one[None], true[None]) for one, true in zip(logits, target, strict=True)])
+        columns = pixels(counts, confidence(logits, target)) | lost(sums.cpu().numpy())
+        return {**columns, "mask": pa.array(pictures, pa.binary())}
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
         return figures(predictions, self._classes) | {"calibration": calibration.figures(predictions, self._classes)}
