@@ -14,6 +14,7 @@ from sar_data.errors import SarDataError
 # Of a flow that builds nothing: the parameters that say what it is about.
 SUBJECTS = {
     "convert": ("parent", "format"),
+    "export-build": ("target", "path"),
     "verify": ("path",),
     "leakage": ("path", "against"),
     "report": ("path",),

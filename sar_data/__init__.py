@@ -21,7 +21,21 @@ if TYPE_CHECKING:
     from sar_data.checkup import doctor
     from sar_data.inventory import builds
     from sar_data.methods import cite
-    from sar_data.public import against, build, convert, fetch, leakage, looks, open, plan, report, shift, stats, verify
+    from sar_data.public import (
+        against,
+        build,
+        convert,
+        export,
+        fetch,
+        leakage,
+        looks,
+        open,
+        plan,
+        report,
+        shift,
+        stats,
+        verify,
+    )
     from sar_data.stream.dataset import Stream
 
 __version__ = "0.2.0"
@@ -34,6 +48,7 @@ __all__ = [
     "convert",
     "datasets",
     "doctor",
+    "export",
     "fetch",
     "info",
     "leakage",

@@ -30,6 +30,8 @@ from sar_data.builder.request import (
 from sar_data.builder.splits import SplitOutlook, outlooks
 from sar_data.download.fetch import check_licence, check_results, fetch_as_user, folder_of, select_sources
 from sar_data.download.transfer import TransferProgress
+from sar_data.exporters import Target
+from sar_data.exporters import export as write_documents
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
@@ -358,6 +360,15 @@ def report(path: str | Path, *, out: str | Path | None = None, language: str = "
     from sar_data.reports.build import report as written
 
     return written(Build.open(Path(path)), _path(out), language)
+
+
+def export(target: Target, path: str | Path, out: str | Path) -> list[Path]:
+    """Write what the sealed build at `path` says as documents of another tool, below `out`, and return their paths.
+
+    `target` is coco: the detections as COCO JSON, one file a split. Raises UsageError for another target and for a
+    build without a detection task, TargetError where `out` cannot be written.
+    """
+    return write_documents(target, Build.open(Path(path)), Path(out))
 
 
 def fetch(

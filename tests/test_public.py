@@ -20,7 +20,7 @@ from sar_data.sealed.opened import Build
 from tests.mini import invented
 from tests.places import ROOT
 
-LATER = {"diff", "export", "report"}
+LATER = {"diff"}
 CREW = {"workers", "runner", "dask_address", "progress", "say"}
 ONLY_REQUEST = {"statistics"}  # for benchmarks
 ONLY_CLI = {"help", "as_json", "plan"}

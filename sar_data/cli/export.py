@@ -25,8 +25,7 @@ def coco(path: Path, out: Path) -> None:
 
     Images are named as they lie below the source; rotated boxes are in the field `rotated` of an annotation.
     """
-    from sar_data.exporters.coco import export
-    from sar_data.sealed.opened import Build
+    from sar_data.public import export
 
-    for made in export(Build.open(path), out):
-        click.echo(str(made.absolute()))
+    for document in export("coco", path, out):
+        click.echo(str(document.absolute()))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import sar_data
 from sar_data import catalog
 from sar_data.cli import main
 from sar_data.errors import UsageError
@@ -159,3 +160,13 @@ def test_a_flow_bakes_and_says_of_what(server: str, archive: Archive, tmp_path: 
     page = _artifacts(found["path"])["bigearthnet-s1-build"]
     for fact in (found["content_digest"], found["recipe_digest"], *list(found["parent"].values()), "resize, dtype"):
         assert fact in page.data
+
+
+def test_an_export_is_that_of_python(server: str, tmp_path: Path) -> None:
+    from flows.export import export
+
+    catalog.synthesise("ssdd")(tmp_path / "raw", count=6, seed=0)
+    build = sar_data.build("ssdd", source=tmp_path / "raw", out=tmp_path, runner="serial")
+    paths = export(target="coco", path=build.path, out=tmp_path / "flow")
+    expected = sar_data.export("coco", build.path, tmp_path / "python")
+    assert [Path(path).read_bytes() for path in paths] == [path.read_bytes() for path in expected] != []

@@ -45,6 +45,7 @@ from tests.builder.test_request import WRONG, WRONG_BUILDS
 CREW = {"workers", "runner", "dask_address"}
 NOT_SAID = {(BuildRequest, "statistics")}  # only a benchmark leaves them out
 HEARD = {"progress", "say"}  # how Python is told what the others print
+IN_WORDS = {"target"}  # a parameter that the words of a command say
 NONE = inspect.Parameter.empty
 DATASET = "eurosat-sar"
 
@@ -81,7 +82,7 @@ class Operation:
 
     def options(self) -> set[str]:
         """Return the names that the command needs for it."""
-        given = {self.spelled.get(name, name) for name in self.parameters()}
+        given = {self.spelled.get(name, name) for name in self.parameters()} - IN_WORDS
         if "settings" in given:  # each is an option of its own
             given = given - {"settings"} | {*WEIGHTED}
         return given if self.own else given | {self.words.rpartition("--")[2]}
@@ -91,6 +92,7 @@ OPERATIONS = [
     Operation("build", "build", "build.build_dataset", BuildRequest),
     Operation("build --plan", "plan", "plan.plan"),
     Operation("convert", "convert", "convert.convert", ConvertRequest),
+    Operation("export coco", "export", "export.export"),
     Operation("verify", "verify", "verify.verify"),
     Operation("stats", "stats", "stats.stats", StatsRequest),
     Operation("stats --by", "shift", "stats.shift"),
@@ -106,12 +108,13 @@ OPERATIONS = [
     Operation("train compare", "train.compare", "train.compare", CompareRequest),
     Operation("train report", "train.report", "train.train_report"),
 ]
-# Neither makes nor checks a build or a run: sources, lists of what there is, pictures, documents of other tools.
+# Neither makes nor checks a build or a run: sources, lists of what there is, pictures.
 OTHER_COMMANDS = {
-    *("datasets", "info", "fetch", "synth", "init", "scenes find", "scenes download", "builds", "export coco", "show"),
+    *("datasets", "info", "fetch", "synth", "init", "scenes find", "scenes download", "builds", "show"),
     *("cite", "train presets", "flow run", "doctor", "bench"),
 }
 OTHER_VERBS = {"Stream", "builds", "cite", "datasets", "doctor", "fetch", "info", "open", "train.load"}
+FLOW_NAMES = {"export": "export-build", "train.report": "train-report"}  # two verbs of one name
 OTHER_FLOWS = {"build-and-train", "scenes"}  # several operations in one, and what is asked of catalogues
 
 
@@ -123,9 +126,8 @@ def test_every_operation_exists_at_the_command_line_in_python_and_as_a_flow() ->
     flows = {name for name in CHECKS if not name.startswith("build-") or name == "build-dataset"}
     assert {_flow(one).name for one in OPERATIONS} == flows - OTHER_FLOWS
     for one in OPERATIONS:
-        assert (
-            _flow(one).name.removesuffix("-dataset") == one.verb.replace("train.report", "train-report").split(".")[-1]
-        )
+        verb = FLOW_NAMES.get(one.verb, one.verb.split(".")[-1])
+        assert _flow(one).name.removesuffix("-dataset") == verb
 
 
 def _leaves(command: click.Command, path: str = "") -> set[str]:
@@ -166,7 +168,7 @@ def test_names_and_defaults_are_the_same(operation: Operation) -> None:
     typed = _typed(_command(operation.leaf))
     assert set(typed) == {name for one in OPERATIONS if one.leaf == operation.leaf for name in one.options()}
     for name, default in python.items():
-        if name == "settings":
+        if name in {"settings", *IN_WORDS}:
             continue
         given = typed[operation.spelled.get(name, name)]
         unsaid = given in (None, ()) and (default is NONE or not operation.own)
@@ -215,6 +217,20 @@ def test_checks_and_messages_of_a_report_are_the_same(
         link_report(sealed["zarr"], **choices)
     assert str(run.value) == str(python.value)
     _assert_said(CliRunner().invoke(main, ["report", str(path), *_words(choices)]), python.value)
+
+
+def test_checks_and_messages_of_an_export_are_the_same(sealed: dict[str, Build], tmp_path: Path) -> None:
+    from flows.export import export as flow
+
+    path, voc = sealed["zarr"].path, "voc"
+    with pytest.raises(UsageError, match="expected a build with a detection task") as python:
+        sar_data.export("coco", path, tmp_path)
+    _assert_said(CliRunner().invoke(main, ["export", "coco", str(path), "--out", str(tmp_path)]), python.value)
+    with pytest.raises(UsageError, match="unknown target 'voc'") as python:
+        sar_data.export(voc, path, tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(UsageError) as run:
+        flow.fn(target=voc, path=path, out=tmp_path)
+    assert str(run.value) == str(python.value)
 
 
 @pytest.mark.parametrize(
