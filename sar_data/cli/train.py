@@ -7,7 +7,8 @@ import os
 import re
 import signal
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -136,24 +137,32 @@ def _runs(job: str) -> Callable[..., None]:
     def callback(note: Note, /, build: tuple[str, ...], out: str, preset: str | None, **options: Any) -> None:
         limit_spinning(os.environ)
         from sar_data.train.request import TrainRequest
-        from sar_data.train.run.halt import Halted
         from sar_data.train.verbs import carry_out
 
         together = {name: options.pop(name) for name in ("mix", "statistics", "drop_duplicates")}
         given = {name: value for name, value in options.items() if value is not None}
         request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=given, **together)
         kept = "was encoded" if job == "probe" else "the last checkpoint holds"
-        note.kept = lambda: f"what {kept} is kept in {out}; the same command goes on from there"
-        try:
+        with _going_on(note, f"what {kept} is kept in {out}"):
             metrics = carry_out(request, say)
-        except Halted as halted:
-            text = str(halted)
-            note.kept = lambda: text
-            signal.raise_signal(halted.number)
-            raise
         _show(metrics, request.options.select)
 
     return callback
+
+
+@contextmanager
+def _going_on(note: Note, kept: str) -> Iterator[None]:
+    """Say what is kept where a signal stops the block, which the same command goes on from."""
+    from sar_data.train.run.halt import Halted
+
+    note.kept = lambda: f"{kept}; the same command goes on from there"
+    try:
+        yield
+    except Halted as halted:
+        text = str(halted)
+        note.kept = lambda: text
+        signal.raise_signal(halted.number)
+        raise
 
 
 def _show(metrics: dict[str, Any], select: str) -> None:
@@ -218,15 +227,9 @@ def predict(note: Note, /, **asked: Any) -> None:
     """
     limit_spinning(os.environ)
     from sar_data.train import predict as say_of
-    from sar_data.train.run.halt import Halted
 
-    try:
+    with _going_on(note, f"what was finished is kept in {asked['out']}"):
         said = say_of(**asked, say=say)
-    except Halted as halted:
-        text = str(halted)
-        note.kept = lambda: text
-        signal.raise_signal(halted.number)
-        raise
     width = max(map(len, said))
     for name, count in said.items():
         click.echo(f"{name:<{width}}  {count:>12,}")
@@ -235,7 +238,7 @@ def predict(note: Note, /, **asked: Any) -> None:
 @command.command("embed", short_help="Write the features of a build's images, one vector a key.")
 @click.argument("source", metavar="RUN|WEIGHTS", callback=_run_or_other)
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
-@click.option("--out", required=True, metavar="FILE", help="Parquet file; one of the same features is left as it is.")
+@click.option("--out", required=True, metavar="FILE", help="Parquet file; an unfinished one goes on.")
 @click.option("--split", type=SplitName(), metavar="NAME", help="train, val or test; by default all.")
 @click.option("--pooling", metavar="NAME", help="cls, mean, last4, or grid: all tokens; by default the run's.")
 @click.option("--dtype", default="float16", show_default=True, metavar="NAME", help="float16 or float32.")
@@ -251,7 +254,8 @@ def predict(note: Note, /, **asked: Any) -> None:
 @click.option("--crop", type=int, metavar="N", help="Of weights: central windows of this side.")
 @click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side.")
 @click.option("--batch-size", type=int, metavar="N", help="Of weights: images a step.")
-def embed(**asked: Any) -> None:
+@click.pass_obj
+def embed(note: Note, /, **asked: Any) -> None:
     """Write the features of a build's images to a Parquet file: key, split and a vector or a grid, with what made them.
 
     RUN is the folder of a finished run; WEIGHTS are a file, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG.
@@ -261,7 +265,9 @@ def embed(**asked: Any) -> None:
     from sar_data.train.request import WEIGHTED
 
     settings = {name: value for name in WEIGHTED if (value := asked.pop(name)) is not None}
-    click.echo(encode(**asked, settings=settings or None, say=say))
+    with _going_on(note, f"what was encoded is kept beside {asked['out']}"):
+        path = encode(**asked, settings=settings or None, say=say)
+    click.echo(path)
 
 
 @command.command("export", short_help="Write a finished run's model as ONNX or TorchScript, with a card.")

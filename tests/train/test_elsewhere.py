@@ -7,7 +7,11 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +27,16 @@ from pycocotools.coco import COCO
 import sar_data.train
 from sar_data.cli import main
 from sar_data.cli.stop import Stopped
+from sar_data.errors import RunError
 from sar_data.sealed.opened import Build
 from sar_data.train.documents import read as read_json
 from sar_data.train.inference import evaluation, overview, parts, prediction
+from sar_data.train.inference import features as feature_file
 from sar_data.train.inference.embedding import Encoding
 from sar_data.train.inference.overview import BRIGHT
 from sar_data.train.pictures.masks import palette
 from sar_data.train.run.folder import write as write_json
+from sar_data.train.run.halt import Halted
 from tests.mini import invented
 from tests.train.conftest import Finished, sizes
 from tests.train.test_inference import answers, features, images, judged
@@ -151,26 +158,72 @@ def test_progress_says_how_much_is_left(
     assert [prediction._duration(seconds) for seconds in (0.4, 61, 3 * 3600 + 125)] == ["0 s", "1 min 1 s", "3 h 2 min"]
 
 
-def test_a_stopped_embedding_leaves_nothing_and_begins_anew(
+STOPPED = """
+import os, signal, sys
+from sar_data.cli import main
+from sar_data.train.inference.embedding import Encoding
+
+vectors, calls = Encoding.vectors, []
+
+def stopped(*given):
+    calls.append(1)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return vectors(*given)
+
+Encoding.vectors = stopped
+main(sys.argv[1:])
+"""
+
+
+def test_a_stopped_embedding_goes_on_to_the_same_bytes(
     finished: Finished, classes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, vectors, calls = tmp_path / "f.parquet", Encoding.vectors, list[int]()
+    path, vectors = tmp_path / "f.parquet", Encoding.vectors
+    steps, halts = list[int](), list[int]()
+    chosen: dict[str, Any] = {"source": finished.out, "build": classes, "device": "cpu"}
 
-    def stopped(self: Encoding, *given: Any) -> torch.Tensor:
-        calls.append(1)
-        if len(calls) == 3:
-            raise Stopped("SIGTERM")
+    def counted(self: Encoding, images: torch.Tensor, pooling: str) -> torch.Tensor:
+        steps.append(len(images))
+        if halts:
+            os.kill(os.getpid(), halts.pop())
+        return vectors(self, images, pooling)
+
+    monkeypatch.setattr(Encoding, "vectors", counted)
+    monkeypatch.setattr(feature_file, "GROUP", 1 << 12)  # so that the file has several groups of rows
+    plain = sar_data.train.embed(**chosen, out=tmp_path / "plain.parquet").read_bytes()
+    whole = len(steps)
+    (tmp_path / "f.parquet.999999.0123456789abcdef.partial").write_bytes(b"of a killed process")
+    typed = ["train", "embed", str(finished.out), classes, "--out", str(path), "--device", "cpu"]
+    ended = subprocess.run([sys.executable, "-c", STOPPED, *typed], capture_output=True, text=True, check=False)
+    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
+    assert "what was encoded is kept; the same command goes on from there" in ended.stderr
+    assert not path.exists()
+    halts.append(signal.SIGTERM)
+    with pytest.raises(Halted):  # other features, whose parts are their own
+        sar_data.train.embed(**chosen, out=path, dtype="float32")
+    steps.clear()
+    lines: list[str] = []
+    sar_data.train.embed(**chosen, out=path, say=lines.append)
+    assert len(steps) == whole - 3
+    assert f"{3 * steps[0]} images are there already" in lines
+    assert path.read_bytes() == plain
+    assert {one.name for one in tmp_path.iterdir()} == {"f.parquet", "plain.parquet"}
+
+
+def test_features_at_work_are_left_to_one_process(
+    finished: Finished, classes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, vectors = tmp_path / "f.parquet", Encoding.vectors
+
+    def twice(self: Encoding, *given: Any) -> torch.Tensor:
+        with pytest.raises(RunError, match=r"another process is at work on it"):
+            sar_data.train.embed(finished.out, classes, out=path, device="cpu")
         return vectors(self, *given)
 
-    (tmp_path / "f.parquet.999999.0123456789abcdef.partial").write_bytes(b"of a killed process")
-    monkeypatch.setattr(Encoding, "vectors", stopped)
-    with pytest.raises(Stopped):
-        sar_data.train.embed(finished.out, classes, out=path, device="cpu")
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(Encoding, "vectors", twice)
     sar_data.train.embed(finished.out, classes, out=path, device="cpu")
-    keys, found, _ = features(path)
-    assert len(set(keys)) == len(found) == 103
-    assert [one.name for one in tmp_path.iterdir()] == ["f.parquet"]
+    assert len(features(path)[0]) == 103
 
 
 @pytest.mark.usefixtures("unrendered")

@@ -27,7 +27,8 @@ from sar_data.stream.collection import open_collection
 from sar_data.stream.storage.files import open_files
 from sar_data.train import comparison, predictions
 from sar_data.train.detect.truth import Truth
-from sar_data.train.inference import agreement, embedding, leakage
+from sar_data.train.inference import agreement, leakage
+from sar_data.train.inference import features as feature_file
 from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import draw, nearest
 from sar_data.train.matching import Matching
@@ -517,7 +518,7 @@ def test_features_that_no_run_wrote_are_refused_in_a_sentence(finished: Finished
 def test_a_grid_has_the_features_of_every_place(
     job: str, finished: Finished, classes: str, segmented: Path, squares: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(embedding, "GROUP", 1 << 12)  # so that the file has several groups of rows
+    monkeypatch.setattr(feature_file, "GROUP", 1 << 12)  # so that the file has several groups of rows
     source, build, pooling = (finished.out, classes, "mean") if job == "finetune" else (segmented, squares, "levels")
     chosen: dict[str, Any] = {"dtype": "float32", "device": "cpu"}
     grid = sar_data.train.embed(source, build, out=tmp_path / "grid.parquet", pooling="grid", **chosen)

@@ -119,7 +119,7 @@ def test_a_link_in_the_place_of_the_parts_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / FOLDER).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(TargetError, match=rf"{FOLDER}: expected a folder of our own, found a link"):
-        Parts(tmp_path).keep(0, np.zeros((2, 2), np.uint8))
+        Parts(tmp_path / FOLDER).keep(0, np.zeros((2, 2), np.uint8))
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 

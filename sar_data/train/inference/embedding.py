@@ -6,11 +6,10 @@ FILE.parquet    key, split, features (float16 or float32 [width]); its metadata 
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,12 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from sar_data import __version__
-from sar_data.errors import BuildError, RunError, UsageError
+from sar_data.errors import RunError, UsageError
 from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
@@ -32,27 +30,25 @@ from sar_data.stream.measured import measured_figures
 from sar_data.stream.normalize import Figures, in_unit, of_channels, units_of
 from sar_data.stream.rows import largest
 from sar_data.stream.storage.files import Files, open_files
-from sar_data.system import durable
-from sar_data.system.regular import open_regular
 from sar_data.torch import loader
 from sar_data.train import weights
 from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation
 from sar_data.train.augment.steps import parsed, physical
 from sar_data.train.inference import agreement
+from sar_data.train.inference.features import Unfinished, is_there
 from sar_data.train.inference.finished import opened
 from sar_data.train.inference.neighbours import draw
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import LEVELS, Backbone
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import GRID, SPLITS, EmbedRequest
+from sar_data.train.run.halt import halting
 from sar_data.train.run.precision import settle
 from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import Settings
 from sar_data.train.sizes import sized
 
-METADATA = b"sar-data"
-GROUP = 1 << 26  # bytes of features in memory, and in a group of rows of the file
 COLUMNS = {"key": "of the sample", "split": "of the build", "features": "[width]"}
 OF_GRID = {
     "features": "[rows × columns, width], row by row from the upper left",
@@ -122,13 +118,19 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
         raise UsageError(f"{build}: expected samples of the split {request.split}, found those of {', '.join(there)}")
     encoding = (_of_run if Path(request.source).is_dir() else _of_weights)(request, manifest, files, splits, say)
     made = _made(request, encoding, manifest, splits)
-    if not ranks.gather(ranks.first and _there(out, made))[0]:
-        encoding.encoder.to(ranks.device)
-        tables = (table for split in splits for table in _encoded(encoding, made, build, split, files, ranks, threads))
-        if ranks.first:
-            say(f"{out}: {made['pooling']} of {_write(out, tables, made):,} images")
-        else:
-            deque(tables, maxlen=0)  # takes its part
+    if not ranks.gather(ranks.first and is_there(out, made))[0]:
+        how = {"batch": encoding.settings.batch_size, "world": ranks.world, "device": ranks.device.type}
+        unfinished = Unfinished(out, made | how) if ranks.first else None
+        with closing(unfinished) if unfinished else nullcontext():
+            start = ranks.gather(Counter(unfinished.counts) if unfinished else None)[0]
+            if count := start.total():
+                say(f"{count:,} images are there already")
+            encoding.encoder.to(ranks.device)
+            parts = (_encoded(encoding, made, build, split, files, ranks, threads, start[split]) for split in splits)
+            _keep(chain.from_iterable(parts), unfinished, ranks)
+            if unfinished:
+                unfinished.seal(made)
+                say(f"{out}: {made['pooling']} of {unfinished.counts.total():,} images")
     elif ranks.first:
         say(f"{out} has these features already")
     if request.like is not None and ranks.first:
@@ -191,27 +193,32 @@ def _made(request: EmbedRequest, encoding: Encoding, manifest: Manifest, splits:
     }
 
 
-def _there(out: Path, made: dict[str, Any]) -> bool:
-    """Say whether a file holds these features; raise UsageError where it holds anything else."""
-    if not out.exists():
-        return False
-    try:
-        with os.fdopen(open_regular(out), "rb") as source, pq.ParquetFile(source) as file:
-            before = json.loads((file.schema_arrow.metadata or {})[METADATA])
-        if not isinstance(before, dict):
-            raise ValueError("no object")
-    except (BuildError, OSError, pa.ArrowException, KeyError, ValueError, RecursionError):
-        raise UsageError(f"`out={out}`: expected no file or one of features, found another one") from None
-    other = [f"{name} was {before.get(name)}, now {value}" for name, value in made.items() if before.get(name) != value]
-    if other:
-        raise UsageError(f"`out={out}` holds other features: {'; '.join(other)}. Take another `out=…`")
-    return True
+def _keep(tables: Iterator[pa.Table], unfinished: Unfinished | None, ranks: Ranks) -> None:
+    """Encode what is missing, which the first rank keeps; raise Halted at a signal to any rank once that is done."""
+    with halting() as halt:
+        for table in tables:
+            if unfinished:
+                unfinished.add(table)
+            if any(ranks.gather(halt.asked)):
+                if unfinished:
+                    unfinished.keep()
+                halt.leave("what was encoded is kept")
 
 
 def _encoded(
-    encoding: Encoding, made: Mapping[str, Any], build: str, split: str, files: Files, ranks: Ranks, threads: int
+    encoding: Encoding,
+    made: Mapping[str, Any],
+    build: str,
+    split: str,
+    files: Files,
+    ranks: Ranks,
+    threads: int,
+    start: int,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a split's samples step by step, in stored order; raise RunError for what is no number."""
+    """Yield the rows of a split's samples from `start` on, a step at once, in stored order.
+
+    Raises RunError for what is no number.
+    """
     settings = encoding.settings
     tone = [step for step in settings.augment if step.startswith("drae")]
     later = physical(tone, settings.normalize)
@@ -236,14 +243,16 @@ def _encoded(
         world=ranks.world,
     )
     with stream, torch.inference_mode():
+        if start == len(stream.rows):
+            return
+        stream.load_state_dict({**stream.state_dict(), "position": start})
         for batch in stream:
             real = int((batch["weight"] > 0).sum())
             image = prepare({"image": batch["image"]}, settings.centre)["image"]
             vectors = encoding.vectors(image, made["pooling"])[:real].float().cpu().numpy().astype(made["dtype"])
             # A step's samples are shared out to the ranks in their order.
-            for keys, own in ranks.gather((batch["key"][:real], vectors)):
-                if len(keys):
-                    yield _table(keys, split, own)
+            shares = ranks.gather((batch["key"][:real], vectors))
+            yield pa.concat_tables(_table(keys, split, own) for keys, own in shares if len(keys))
 
 
 def _table(keys: Sequence[str], split: str, vectors: npt.NDArray[Any]) -> pa.Table:
@@ -271,27 +280,3 @@ def _fit(encoding: Encoding, files: Files, split: str) -> dict[str, Any]:
         return {"crop": settings.crop, "pad": settings.pad}
     manifest = Manifest.load(files.folder)
     return {"crop": None, "pad": largest(files, manifest, [split]) if layout_of(manifest).shape is None else None}
-
-
-def _write(out: Path, tables: Iterator[pa.Table], made: dict[str, Any]) -> int:
-    """Write the rows, GROUP bytes of them in memory, and return how many they are."""
-    with durable.explain_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        durable.sweep(out.parent, out.name)
-    first = next(tables)
-    schema, count = first.schema.with_metadata({METADATA: json.dumps(made)}), 0
-    with (
-        durable.publish(out) as file,
-        open(file.descriptor, "wb", closefd=False) as sink,
-        pq.ParquetWriter(sink, schema, compression="zstd") as writer,
-    ):
-        kept: list[pa.Table] = []
-        for table in chain([first], tables):
-            count += len(table)
-            kept.append(table)
-            if sum(one.nbytes for one in kept) >= GROUP:
-                writer.write_table(pa.concat_tables(kept))
-                kept = []
-        if kept:
-            writer.write_table(pa.concat_tables(kept))
-    return count

@@ -7,6 +7,7 @@ goes on with the parts that are missing.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sar_data.errors import RunError
 from sar_data.record import Mask
-from sar_data.system import durable
+from sar_data.system import durable, locks
 from sar_data.system.private import private_folder
 from sar_data.train.inference.images import Image
 from sar_data.train.segment.windows import Span, spans
@@ -73,11 +75,11 @@ def _blocks(number: int, image: Image, kind: str, tile: int, overlap: float) -> 
 
 
 class Parts:
-    """The finished parts of a prediction, files by their number in a folder of our own; TargetError for a link."""
+    """The finished parts of some work, files by their number in a folder of our own; TargetError for a link."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / FOLDER
-        private_folder(self.folder)
+        self.folder = folder
+        private_folder(folder)
 
     def has(self, number: int, *, mask: bool) -> bool:
         return self._path(number, mask=mask).is_file()
@@ -96,9 +98,26 @@ class Parts:
         found: Mask = np.load(self._path(number, mask=True), mmap_mode="r", allow_pickle=False)
         return found
 
-    def table(self, number: int) -> pa.Table:
+    def table(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """Return the table of a part, or some of its columns."""
         with pq.ParquetFile(self._path(number, mask=False)) as file:  # read_table would import pandas
-            return file.read()
+            return file.read(columns)
 
     def _path(self, number: int, *, mask: bool) -> Path:
         return self.folder / f"{number:07d}{'.npy' if mask else '.parquet'}"
+
+
+def locked(folder: Path, out: Path) -> int:
+    """Keep other processes out of a folder until the number that this returns is closed; RunError where one is at work.
+
+    `out` is what the work was asked for by.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        free = locks.try_lock(lock)
+    except OSError:
+        return lock  # some shared file systems have no locks
+    if not free:
+        os.close(lock)
+        raise RunError(f"`out={out}`: another process is at work on it: wait for it")
+    return lock

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from sar_data import __version__
-from sar_data.errors import RunError, UsageError
+from sar_data.errors import UsageError
 from sar_data.progress import Say
-from sar_data.system import durable, locks
+from sar_data.system import durable
 from sar_data.train.documents import CONFIG, counts_said, read
 from sar_data.train.inference import boxes, documents, overview
 from sar_data.train.inference.answers import Answering, tile_of
@@ -26,7 +26,7 @@ from sar_data.train.inference.documents import Answers
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.inference.images import Image, Images, Stored, images_of
 from sar_data.train.inference.model import Model
-from sar_data.train.inference.parts import FOLDER, Part, Parts, parts_of
+from sar_data.train.inference.parts import FOLDER, Part, Parts, locked, parts_of
 from sar_data.train.ranks import started
 from sar_data.train.request import PredictRequest
 from sar_data.train.run.folder import EVERY_S, write
@@ -85,14 +85,14 @@ def _predicted(
         out.mkdir(parents=True, exist_ok=True)
     if finished.caution:
         say(finished.caution)
-    lock = _locked(out)
+    lock = locked(out, out)
     try:
         limits = _limits(finished, request)
         _begin(out, _config(finished, request, images.images, answering) | {"thresholds": limits})
         if (out / RESULT).is_file():
             say(f"{out} is finished; to predict anew take another `out=…`")
             return counts_said(out / RESULT)
-        kept = Parts(out)
+        kept = Parts(out / FOLDER)
         _answer(parts, kept, images, answering, halt, say)
         answers = Answers(images.images, parts, kept, answering.model.classes, limits)
         said = _write(out, finished, answers, answering.model.kind)
@@ -182,16 +182,3 @@ def _begin(out: Path, config: Mapping[str, Any]) -> None:
     if other:
         raise UsageError(f"`out={out}` holds another prediction: {', '.join(other)} differ. Take another `out=…`")
     durable.sweep(out / FOLDER)
-
-
-def _locked(out: Path) -> int:
-    """Keep other processes out until the number that this returns is closed."""
-    lock = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        free = locks.try_lock(lock)
-    except OSError:
-        return lock  # some shared file systems have no locks
-    if not free:
-        os.close(lock)
-        raise RunError(f"`out={out}`: another process is at work on this prediction: wait for it")
-    return lock
