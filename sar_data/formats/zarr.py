@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sar_data.errors import BuildError
 from sar_data.formats import zarr_documents as documents
 from sar_data.formats.container import Entry, Fault, Format, Grid, Layout, Place, Reader, Shard, What, Written
 from sar_data.formats.raw import read_at
@@ -159,7 +160,16 @@ class Zarr(Format):
         return layout.image_bytes() if what == "image" else math.prod(documents.shape_of(what, layout))
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
-        return list(documents.Split(build / split, layout, slots, shards, self.compression).faults())
+        found = list(documents.Split(build / split, layout, slots, shards, self.compression).faults())
+        if self.compression and layout.mask:  # whose bytes no manifest has
+            own = Shards(slots, self._sample_bytes(layout, "mask"))
+            for number in range(shards):
+                path = documents.chunk(build / split, "mask", number, layout)
+                try:
+                    own.check(path)
+                except BuildError as error:
+                    found.append(Fault(str(path.relative_to(build)), "whole inner chunks", str(error)))
+        return found
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Compressed(build, layout, slots) if self.compression else _Raw(build, layout)

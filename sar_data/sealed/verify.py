@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.errors import BuildError, OtherVersion
-from sar_data.formats.container import Fault
+from sar_data.formats.container import Fault, Shard
 from sar_data.progress import Progress
 from sar_data.record import IGNORE
 from sar_data.runners import Runner, Serial
@@ -48,7 +48,6 @@ from sar_data.system.regular import read_regular
 
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
 RECIPE = re.compile("[0-9a-f]{8}")  # how a digest is cut in a folder's name
-DOCUMENTS = (".json", ".parquet")  # how files end that are small and hashed by a quick look
 LISTED = f"a line in {SUMS_NAME}"
 CLOSE = 1e-9  # relative: another machine's exp and log may differ in the last bits
 
@@ -73,8 +72,9 @@ def verify(
 ) -> list[Problem]:
     """Return all that is wrong with the build at `path`, an empty list if nothing is.
 
-    Quick looks at documents and their hashes, at names and sizes; `full` reads every byte: hashes of files and images,
-    the content digest, the statistics. Those of a split with a damaged image are not compared, since they follow.
+    Quick looks at names and sizes, and at the hashes of all files without pixels; `full` reads every byte: hashes of
+    files and images, the content digest, the statistics. Those of a split with a damaged image are not compared, since
+    they follow.
     """
     try:
         written = read_bytes(path)
@@ -92,13 +92,14 @@ def verify(
     except BuildError as error:
         problems.append(Problem(None, None, SUMS_NAME, "lines of sha256sum", str(error)))
     owners = {shard.file: shard.name for split in build.manifest.splits.values() for shard in split.shards}
+    pixels = {*owners, *_masks(build)}
     if build.manifest.container.spooled:
         owners = {}  # all shards of a split share its file
     problems += _files(build, sums, owners)
     if full:
         problems += _hashes(build, sums, owners, runner, progress)
     else:
-        documents = {name: digest for name, digest in sums.items() if name.endswith(DOCUMENTS)}
+        documents = {name: digest for name, digest in sums.items() if name not in pixels}
         problems += _hashes(build, documents, owners, Serial(), None)
     try:
         index = build.index()
@@ -157,12 +158,31 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
             if shard.file in owners and shard.file in there.sizes:
                 size = there.sizes[shard.file]
                 problems += _differ(shard.file, f"{shard.bytes} bytes", f"{size} bytes", shard.name)
+    for name, (least, most) in _masks(build).items():
+        if not least <= (size := there.sizes.get(name, least)) <= (size if most is None else most):
+            problems += _differ(name, f"{most} bytes", f"{size} bytes")
     return problems + [
         Problem(None, None, *fault)
         for faults in _faults(build).values()
         for fault in faults
         if fault.what.partition(": ")[0] not in absent
     ]
+
+
+def _masks(build: Build) -> dict[str, tuple[int, int | None]]:
+    """Return the least and the most bytes of the files of masks alone."""
+    container, layout = build.manifest.container, layout_of(build.manifest)
+    shards = [
+        Shard(name, number, shard.count, split.shard_length, number)
+        for name, split in build.manifest.splits.items()
+        for number, shard in enumerate(split.shards)
+    ]
+    files = {container.mask_file(shard, layout): shard for shard in shards} if layout.mask else {}
+    return {
+        name: container.size(layout, shard, "mask")
+        for name, shard in files.items()
+        if name != container.file(shard, layout)
+    }
 
 
 def _faults(build: Build) -> dict[str, list[Fault]]:

@@ -79,6 +79,17 @@ def test_a_damaged_build_is_set_aside_and_built_again(source: Path, tmp_path: Pa
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("name", ["mask/c/0/0/0", "key/c/0", "valid/c/0", "band/c/0"])
+def test_any_other_file_that_was_cut_is_seen_too(source: Path, tmp_path: Path, name: str, compression: str) -> None:
+    masks = {"dataset": invented.pipeline("segmentation"), "compression": compression}
+    first = made(source, tmp_path, **masks)
+    _halve(first.path / "train" / name)
+    said: list[str] = []
+    assert verify(made(source, tmp_path, said, **masks).path, full=True) == []
+    assert f"train/{name}" in said[0]
+
+
 def test_a_build_is_whole_with_a_file_more_and_nothing_is_written(source: Path, tmp_path: Path) -> None:
     first = made(source, tmp_path)
     (first.path / "notes.txt").write_text("mine")
