@@ -39,7 +39,8 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
     shards, rows = shards_of(plan.scanned, plan.split, plan.shard_length, plan.container.multiple)
     target, job = _target(out, plan)
     draft = Draft(target, job, plan, plan.splits(), shards)
-    draft.sealed = _sealed(draft)
+    with durable.explain_errors(target.place):
+        draft.sealed = _sealed(draft)
     try:
         if not draft.sealed:
             target.hold(job.recipe)

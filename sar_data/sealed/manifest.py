@@ -192,14 +192,18 @@ class Manifest(Identity, Decisions, Outcome):
 
 def read_bytes(build: Path) -> bytes:
     """Return the bytes of a build's manifest; raise BuildError where there is none."""
-    if not os.path.lexists(build / NAME):
-        raise BuildError(f"{build}: expected a sealed build, found no {NAME}; {whereabouts(build)}")
+    try:
+        os.lstat(build / NAME)
+    except (FileNotFoundError, NotADirectoryError):
+        raise BuildError(f"{build}: expected a sealed build, found no {NAME}; {whereabouts(build)}") from None
+    except (OSError, ValueError):
+        pass  # which is said where it is opened
     return read_regular(build / NAME)
 
 
 def whereabouts(folder: Path) -> str:
     """Return where the builds are of a folder that is none."""
-    if above := next((one for one in folder.parents if (one / NAME).is_file()), None):
+    if above := next((one for one in folder.parents if os.path.isfile(one / NAME)), None):
         return f"it is a part of the build {above}"
     depths = (f"{'*/' * depth}{NAME}" for depth in (1, 2, 3))
     found = (made.parent for depth in depths for made in folder.glob(depth))

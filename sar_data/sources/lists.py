@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ class ListFinder:
         They may also lie in a folder `lists` beside the source; beside an archive, and in `lists` a folder above it.
         """
         if lists is not None:
-            if not lists.is_dir():
-                raise SourceError(f"`lists={lists}`: expected a folder of list files, found none")
+            if not os.path.isdir(lists):
+                raise SourceError(f"`lists={lists}`: expected a folder of list files that you may read, found none")
             return cls(((Filtered(Folder.at(lists)), "", str(lists)),))
         places = []
         for tree in dict.fromkeys(trees):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sar_data.sources.archives.index import Mount, index_archives
 from sar_data.sources.archives.tar import IS_FOLDER, walk
 from sar_data.sources.archives.tree import FolderWithArchives
 from sar_data.sources.filter import Filtered
-from sar_data.sources.tree import Folder
+from sar_data.sources.tree import Folder, is_litter
 from sar_data.spec import Tree
 
 MAX_FOLDERS = 64  # a folder with more subfolders contains samples, not archives
@@ -43,17 +43,29 @@ def open_tree(
     unusable.
     """
     progress, tell = progress or _ignore, tell or _ignore
-    if source.is_dir():
-        folder, mounts = Folder.at(source), _find_mounts(source, named, tell)
-        if not mounts:
-            return Filtered(folder)
-        hidden = frozenset(p.relative_to(folder.root).as_posix() for mount in mounts for p in mount.packed.files)
-        archive = index_archives(mounts, Path(folder.root).name, work or source, progress, tell)
-        return Filtered(FolderWithArchives(archive, folder, hidden))
-    if not source.exists():
-        raise SourceError(f"source {source}: expected a folder or an archive, found nothing")
-    packed = packing.archive_at(source)
-    return Filtered(index_archives([Mount("", packed)], packed.name, work or source.parent, progress, tell))
+    with _explain_errors(source):
+        if source.is_dir():
+            folder, mounts = Folder.at(source), _find_mounts(source, named, tell)
+            if not mounts:
+                return Filtered(folder)
+            hidden = frozenset(p.relative_to(folder.root).as_posix() for mount in mounts for p in mount.packed.files)
+            archive = index_archives(mounts, Path(folder.root).name, work or source, progress, tell)
+            return Filtered(FolderWithArchives(archive, folder, hidden))
+        if not source.exists():
+            raise SourceError(f"source {source}: expected a folder or an archive, found nothing")
+        packed = packing.archive_at(source)
+        return Filtered(index_archives([Mount("", packed)], packed.name, work or source.parent, progress, tell))
+
+
+@contextmanager
+def _explain_errors(source: Path) -> Iterator[None]:
+    """Turn an OSError, such as that of a folder that only others may read, into a SourceError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"source {source}: cannot read {error.filename or source}: {error.strerror or error}"
+        ) from error
 
 
 def _ignore(*_: object) -> None:
@@ -63,7 +75,9 @@ def _ignore(*_: object) -> None:
 def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]:
     """Return the archives in a folder and directly below it, except for those that are also unpacked there."""
     with os.scandir(source) as entries:
-        below = sorted(islice((entry.name for entry in entries if entry.is_dir()), MAX_FOLDERS + 1))
+        below = sorted(
+            islice((entry.name for entry in entries if entry.is_dir() and not is_litter(entry.name)), MAX_FOLDERS + 1)
+        )
     folders = ["", *below] if len(below) <= MAX_FOLDERS else [""]
     archives = [(folder, packed) for folder in folders for packed in packing.archives_in(source / folder)]
     stems = {packing.stem(name) for name in named if packing.NAME.fullmatch(name)}
