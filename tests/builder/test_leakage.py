@@ -194,8 +194,8 @@ def test_a_figure_above_its_limit_or_not_known_ends_with_1_and_is_named(build: B
         sar_data.leakage(build.path, fail_above="touching=0", workers=1)
 
 
-def name(tile: str, column: int, row: int, day: int = 13) -> str:
-    return f"S1A_IW_GRDH_1SDV_201706{day:02d}T165043_{tile}_{column}_{row}"
+def name(tile: str, column: int, row: int, day: int = 13, time: str = "165043") -> str:
+    return f"S1A_IW_GRDH_1SDV_201706{day:02d}T{time}_{tile}_{column}_{row}"
 
 
 def test_planted_leaks_of_a_list_of_names_are_found(tmp_path: Path) -> None:
@@ -204,14 +204,19 @@ def test_planted_leaks_of_a_list_of_names_are_found(tmp_path: Path) -> None:
     test = [name("29SND", 3 * i, 3 * j, day=20) for i in range(8) for j in range(8)]
     for i in range(PLANTED):
         test[i] = name("33UUP", 3 * i + 1, 3 * i, day=21)  # touches, in the tile
-        test[20 + i] = name("33UUP", 3 * i, 0, day=22)  # the very ground, in the tile
-        test[40 + i] = name("33UUP", 50 + 3 * i, 50, day=23)  # the tile alone
-        test[55 + i] = name("35VPK", 3 * i, 3)  # the acquisition alone
+        test[10 + i] = name("33UUP", 3 * i, 0, day=22)  # the very ground, in the tile
+        test[20 + i] = name("33UUP", 50 + 3 * i, 50, day=23)  # the tile alone
+        test[30 + i] = name("35VPK", 3 * i, 3)  # the acquisition, and so its moment and its pass
+        test[40 + i] = name("35VPK", 3 * i, 9).replace("S1A", "S1B")  # the moment alone, and so the pass
+        test[50 + i] = name("35VPK", 3 * i, 15, time="165932")  # the pass alone, within a quarter of an hour
+        test[55 + i] = name("35VPK", 3 * i, 21, time="173943")  # nothing: the twin comes 49 minutes later
     for stem, names in (("train", train), ("test", test)):
         (tmp_path / f"{stem}.csv").write_text("\n".join(f"{one},x" for one in names))
     found = sar_data.leakage(tmp_path / "test.csv", tmp_path / "train.csv", dataset="bigearthnet-s1", workers=1)
-    told = {name: round(found[name].value * 64) for name in ("touching", "identical", "place", "group")}  # type: ignore[operator]
-    assert told == {"touching": 2 * PLANTED, "identical": PLANTED, "place": 3 * PLANTED, "group": PLANTED}
+    planted = {"touching": 2, "identical": 1, "place": 3, "group": 1, "acquisition": 2, "pass": 3, "key": 0}
+    assert {name: round(found[name].value * 64) for name in planted} == {  # type: ignore[operator]
+        name: kinds * PLANTED for name, kinds in planted.items()
+    }
     table = pa.table({"s1_name": [*train, *test, "none"], "split": ["train"] * 64 + ["validation"] * 64 + ["test"]})
     pq.write_table(table, tmp_path / "metadata.parquet")
     whole = leakage(LeakageRequest(path=tmp_path / "metadata.parquet"), Serial())
