@@ -26,7 +26,7 @@ from tests.places import SAMPLES
 from tests.split import Shelf
 
 TABLES = ("metadata.parquet", "metadata_for_patches_with_snow_cloud_or_shadow.parquet")
-FIGURES = ("touching", "identical", "within_8", "place", "group")
+FIGURES = ("touching", "identical", "within_8", "place", "group", "pass")
 THIRDS: dict[str, float] = {"train": 0.8, "val": 0.0, "test": 0.2}
 POLICIES: dict[str, SplitPolicy] = {
     "random, 80/20": Random(**THIRDS),
