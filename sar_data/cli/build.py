@@ -14,6 +14,7 @@ from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
 from sar_data.errors import UsageError
 from sar_data.formats import FORMATS, compressions, names
+from sar_data.naming import few
 from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     """Return the source, which is there unless it is fetched."""
     return value if value is None or ctx.params["fetch"] else Existing(file=True).convert(value, param, ctx)
+
+
+def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the splits as one list, of which a build has one and a plan any number."""
+    if len(values) > 1 and not ctx.params["plan"]:
+        raise UsageError(f"--split: expected one, found {few(list(values))}: --plan compares several")
+    return ",".join(values) or None
 
 
 @click.command("build", cls=DeclaringCommand, short_help="Build a dataset from its raw files into a sealed folder.")
@@ -46,8 +54,17 @@ def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     help=f"{', '.join(FORMATS)}; repeatable. Without it zarr, or webdataset where images differ in size.",
 )
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
-@click.option("--split", type=PolicyName(), metavar="POLICY", help="NAME or NAME:parameter=value,…; `info` lists them.")
-@click.option("--plan", is_flag=True, help="Build nothing: show what --split A,B,… (or all splits) would come to.")
+@click.option(
+    "--split",
+    multiple=True,
+    type=PolicyName(),
+    callback=_splits,
+    metavar="POLICY",
+    help="NAME or NAME:parameter=value,…; `info` lists them; repeatable with --plan.",
+)
+@click.option(
+    "--plan", is_flag=True, is_eager=True, help="Build nothing: show what --split A,B,… (or all splits) would come to."
+)
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of splits that draw.")
 @click.option("--keep", type=BuildFolder(), metavar="BUILD", help="Sealed build whose records stay in their splits.")
 @click.option("--limit", type=int, metavar="N", help="Take this many records, in hash order.")

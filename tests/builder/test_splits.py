@@ -68,6 +68,13 @@ def test_the_command_builds_nothing_and_prints_a_line_a_split(bigearthnet_source
     assert not out.exists()
     rows = json.loads(CliRunner().invoke(main, [*words, "--split", "random", "--json"]).stdout)
     assert [row["split"] for row in rows] == ["random"]
+    repeated = ["--split", "random:val=0.2,test=0.1,train=0.7", "--split", "group"]
+    found = json.loads(CliRunner().invoke(main, [*words, *repeated, "--json"]).stdout)
+    assert [row["split"] for row in found] == [repeated[1], "group"]
+    refused = CliRunner().invoke(main, [*(word for word in words if word != "--plan"), *repeated])
+    assert refused.exit_code == 2
+    assert "--split: expected one, found random:val=0.2" in refused.stderr
+    assert not out.exists()
     assert sum(rows[0]["counts"].values()) == 60
 
 
