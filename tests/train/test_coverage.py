@@ -204,7 +204,7 @@ def test_equal_models_differ_in_one_of_twenty_comparisons() -> None:
 
 
 def found_of_two_points(places: int, changed: float, draws: int) -> Array:
-    """Return how often a model that is 2 points better is found: by intervals that lie apart, and by each of both tests.
+    """Return how often a model that is 2 points better is found: by intervals that lie apart, and by both tests.
 
     Both models find the same places hard. `changed` of the samples are right for one of them alone, 2 points more of
     these for the second.
