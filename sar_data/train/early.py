@@ -12,24 +12,29 @@ from sar_data.stream.fit import Fit
 from sar_data.stream.normalize import normalizer
 from sar_data.stream.targets import task_of
 from sar_data.train.kinds import check_kind
-from sar_data.train.networks import check_model
-from sar_data.train.settings import Settings
+from sar_data.train.networks import check_model, local
+from sar_data.train.settings import Finetune, Segment, Settings
+from sar_data.train.terms import terms
 
 UNSIZED = np.empty((0, 2), np.int64)  # the sizes of images are in the index, which is not read here
 
 
 def check(build: str | Path, settings: Settings) -> None:
-    """Raise UsageError for an unknown model, and where task, unit, bands, normalization or size do not fit a build.
+    """Raise UsageError for an unknown model, missing weights, and where task, loss, unit, bands or size do not fit a build.
 
     A build behind a URL is looked at once it is opened.
     """
     check_model(settings.model)
+    if settings.weights is not None:
+        local(settings.weights)
     if "://" in str(build):
         return
     manifest = Manifest.load(Path(build))
     task = task_of(manifest, settings.task)
     if task is not None:
         check_kind(settings, task.name, task.kind)
+        if isinstance(settings, Finetune | Segment) and settings.loss is not None:
+            terms(settings.loss, task.kind)
     bands, names = settings.bands or (), [band.name for band in manifest.bands]
     # The figures of formulas are measured once the build is open: any will do here.
     figures = dict.fromkeys(bands, (0.0, 1.0)) if by_formula(bands, names) else None

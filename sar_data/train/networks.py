@@ -1,4 +1,4 @@
-"""The names of networks, which are looked up before torch and timm are imported, for that takes seconds."""
+"""Names of networks and files of weights, looked up before torch and timm are imported, for that takes seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sar_data.errors import unknown
+from sar_data.errors import UsageError, unknown
 
 MODELS = {
     "vit-s": "vit_small_patch16_224",
@@ -33,6 +33,9 @@ MODELS = {
     "convnext-b": "convnext_base",
 }
 """Short name → timm's. Any other name of timm is taken as it is."""
+CHECKPOINT = Path("checkpoints", "best.pt")  # of a run's folder
+SPECS = "PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG"
+ELSEWHERE = ("hf", "torchgeo", "timm")
 _NO_CLASS_TOKEN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "vit-b-gap": ("vit_base_patch16_224", _NO_CLASS_TOKEN),
@@ -43,6 +46,20 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mobilenetv3-small-sarhub": ("mobilenetv3_small_100", {}),
 }
 """Network that published weights need and timm does not have → the network of timm that it is made of, options."""
+
+
+def local(spec: str) -> Path | None:
+    """Return the file of weights that a specification names, None for one from elsewhere; raise UsageError for none."""
+    kind, colon, _ = spec.partition(":")
+    if colon and kind in ELSEWHERE:
+        return None
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        found = "a folder: name the file in it" if path.is_dir() else "no file of that name"
+        if (best := path / CHECKPOINT).is_file():
+            found = f"the folder of a run: its weights are {best}"
+        raise UsageError(f"`weights={spec}`: expected {SPECS}, found {found}")
+    return path
 
 
 def check_model(name: str) -> None:

@@ -360,6 +360,8 @@ EARLY = [
     (("--model", "resnet18", "--bands", "VV,HH"), "unknown band 'HH'"),
     (("--model", "resnet18", "--crop", "999"), "--crop 999: all images of"),
     (("--model", "resnet18", "--normalize", "zscor"), "Did you mean 'zscore'?"),
+    (("--model", "resnet18", "--loss", "fokal"), "unknown loss 'fokal'. Did you mean 'focal'?"),
+    (("--model", "resnet18", "--weights", "none.pt"), "--weights none.pt: expected PATH, hf:"),
     (("--preset", "nope"), "unknown preset 'nope'"),
     (("--model", "vit_small_patch14_reg4_dinov2", "--epochs", "0"), "epochs: Input should be"),
 ]

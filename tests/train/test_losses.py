@@ -15,7 +15,8 @@ import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torchvision.ops import sigmoid_focal_loss  # noqa: E402
 
-from sar_data.train.losses import Loss, backward, loss  # noqa: E402
+from sar_data.train.losses import LOSSES, Loss, backward, loss  # noqa: E402
+from sar_data.train.terms import FITTING  # noqa: E402
 
 CLASSES = 5
 CASES = [
@@ -215,6 +216,10 @@ def test_a_class_numbered_255_is_learnt_where_there_are_so_many() -> None:
 def test_a_loss_that_does_not_fit_is_refused_with_those_that_do(name: str, kind: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         loss(name, CLASSES, kind)
+
+
+def test_each_loss_that_is_looked_up_early_can_be_made() -> None:
+    assert {(name, kind) for name, kinds in FITTING.items() for kind in kinds} == set(LOSSES)
 
 
 def test_weights_of_a_sum_are_as_written() -> None:

@@ -8,17 +8,16 @@ the order in which they are added makes no difference worth a name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sar_data.errors import UsageError, unknown
 from sar_data.train.losses.dice import Dice
 from sar_data.train.losses.sigmoid import BinaryCrossEntropy
 from sar_data.train.losses.softmax import ClassBalanced, CrossEntropy
+from sar_data.train.terms import terms
 
 FOCUS = 2.0  # gamma of the focal forms: Lin et al. 2017, SAR-HUB
 
@@ -66,21 +65,19 @@ class Weighted:
         return torch.stack(values).sum()
 
 
-# name → kind of task → how it is made of the number of classes
-LOSSES: dict[str, dict[str, Callable[[int], Loss]]] = {
-    "ce": {"multiclass": CrossEntropy, "segmentation": CrossEntropy},
-    "focal": {
-        "multiclass": lambda classes: CrossEntropy(classes, FOCUS),
-        "segmentation": lambda classes: CrossEntropy(classes, FOCUS),
-        "multilabel": lambda classes: BinaryCrossEntropy(FOCUS),
-    },
-    "mini-cbl": {"multiclass": ClassBalanced},
-    "mini-cbl-focal": {"multiclass": lambda classes: ClassBalanced(classes, FOCUS)},
-    "dice": {"segmentation": Dice},
-    "soft-margin": {"multilabel": lambda classes: BinaryCrossEntropy()},
-    "bce": {"multilabel": lambda classes: BinaryCrossEntropy()},
+LOSSES: dict[tuple[str, str], Callable[[int], Loss]] = {
+    ("ce", "multiclass"): CrossEntropy,
+    ("ce", "segmentation"): CrossEntropy,
+    ("focal", "multiclass"): lambda classes: CrossEntropy(classes, FOCUS),
+    ("focal", "segmentation"): lambda classes: CrossEntropy(classes, FOCUS),
+    ("focal", "multilabel"): lambda classes: BinaryCrossEntropy(FOCUS),
+    ("mini-cbl", "multiclass"): ClassBalanced,
+    ("mini-cbl-focal", "multiclass"): lambda classes: ClassBalanced(classes, FOCUS),
+    ("dice", "segmentation"): Dice,
+    ("soft-margin", "multilabel"): lambda classes: BinaryCrossEntropy(),
+    ("bce", "multilabel"): lambda classes: BinaryCrossEntropy(),
 }
-PART = re.compile(r"(?P<weight>\d+(?:\.\d+)?|\.\d+)?(?P<name>[a-z].*)")
+"""Name and kind of task → how the loss is made of the number of classes."""
 
 
 def loss(name: str, classes: int, task_kind: str) -> Loss:
@@ -89,22 +86,7 @@ def loss(name: str, classes: int, task_kind: str) -> Loss:
     "focal" is by softmax for one class out of several and by sigmoid for any number. UsageError for a name that does
     not exist or does not fit the kind of task: mini-CBL weighs a sample by its one class; detectors bring their own.
     """
-    parts = []
-    for text in name.split("+"):
-        match = PART.fullmatch(text.strip())
-        wanted = match["name"] if match else text
-        fitting = [known for known, made in LOSSES.items() if task_kind in made]
-        if wanted not in LOSSES:
-            raise unknown("loss", wanted[:80], fitting)
-        if task_kind not in LOSSES[wanted]:
-            raise UsageError(
-                f"loss {wanted!r}: expected one for a {task_kind} task, found one for {', '.join(LOSSES[wanted])}. "
-                f"There are: {', '.join(sorted(fitting)) or 'none'}"
-            )
-        weight = float((match and match["weight"]) or 1)
-        if not weight:
-            raise UsageError(f"loss {name!r}: expected weights above 0, found {text!r}")
-        parts.append((weight, LOSSES[wanted][task_kind](classes)))
+    parts = [(weight, LOSSES[one, task_kind](classes)) for weight, one in terms(name, task_kind)]
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Weighted(parts)
 
 

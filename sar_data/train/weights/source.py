@@ -9,11 +9,10 @@ import timm
 import torch
 
 from sar_data.errors import FetchError, MissingExtra, UsageError
+from sar_data.train.networks import local
 from sar_data.train.weights.known import OPTICAL, Known, known
 
 _RGB = ("B4", "B3", "B2")  # Sentinel-2's, as torchgeo names them
-CHECKPOINT = Path("checkpoints", "best.pt")  # of a run's folder
-SPECS = "PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG"
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,9 @@ def find(spec: str) -> Found:
     Raises UsageError for one that names nothing, MissingExtra where a library is missing, and FetchError where a server
     did not answer; a file that was fetched before needs no network.
     """
-    kind, colon, rest = spec.partition(":")
-    if not colon or kind not in ("hf", "torchgeo", "timm"):
-        path = Path(spec).expanduser()
-        if not path.is_file():
-            found = "a folder: name the file in it" if path.is_dir() else "no file of that name"
-            if (best := path / CHECKPOINT).is_file():
-                found = f"the folder of a run: its weights are {best}"
-            raise UsageError(f"`weights={spec}`: expected {SPECS}, found {found}")
+    if path := local(spec):
         return Found(path, known(path.name))
+    kind, _, rest = spec.partition(":")
     return {"hf": _hub, "torchgeo": _torchgeo, "timm": _timm}[kind](rest)
 
 
