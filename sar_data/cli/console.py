@@ -38,11 +38,11 @@ def paragraph(head: str, text: str) -> str:
         text, NARROW, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join(lines) or head.rstrip()
 
 
 def line(head: str, text: str, *, err: bool = False) -> None:
     """Print a sentence of the library behind a head: as a paragraph on a terminal, elsewhere as one line."""
     text = rendered(text)
     at_terminal = (sys.stderr if err else sys.stdout).isatty()
-    click.echo(paragraph(head, text) if at_terminal else head + text, err=err)
+    click.echo(paragraph(head, text) if at_terminal else (head + text).rstrip(), err=err)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from sar_data.cli.console import console, say
+from sar_data.cli.console import console, line, say
 from sar_data.errors import unknown
 
 FILTERS = {"task": "tasks", "band": "bands", "unit": "units", "split": "splits", "source": "source"}
 """Option → the field of a row that it looks at."""
+LONG = 160  # columns that a table of all cells needs
+LONGEST = len("segmentation,")  # word of a task, which is never cut
 
 
 @click.command("datasets", short_help="List the datasets that can be built.")
@@ -21,14 +23,14 @@ FILTERS = {"task": "tasks", "band": "bands", "unit": "units", "split": "splits",
 @click.option("--unit", metavar="NAME", help="In this unit alone, such as dB.")
 @click.option("--split", metavar="POLICY", help="With this split alone, such as official.")
 @click.option("--source", metavar="HOW", help="Got so alone: automatic, manual (by hand), both.")
-@click.option("--long", "long", is_flag=True, help="Show all columns, on a terminal of 160.")
+@click.option("--long", "long", is_flag=True, help="Show all there is; as a list on a terminal below 160 columns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(long: bool, as_json: bool, **asked: str | None) -> None:
     """List the datasets that can be built; --long adds licence, sample, evidence and splits."""
     from sar_data import catalog
 
-    for line in catalog.sound()[1]:
-        say(f"left out: {line}")
+    for left_out in catalog.sound()[1]:
+        say(f"left out: {left_out}")
     rows = catalog.datasets()
     for name, value in asked.items():
         if value is not None:
@@ -36,11 +38,27 @@ def command(long: bool, as_json: bool, **asked: str | None) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
+    if long and console().width < LONG:
+        _paragraphs(rows)
+    else:
+        _table(rows, long)
+
+
+def _paragraphs(rows: list[dict[str, Any]]) -> None:
+    """Print all cells of each row below its name."""
+    for row in rows:
+        for column, cell in _cells(row, long=True).items():
+            line("" if column == "name" else f"  {column:8} ", cell)
+
+
+def _table(rows: list[dict[str, Any]], long: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for column in _cells(rows[0], long):
-        table.add_column(column, no_wrap=column == "name", justify="right" if column == "samples" else "left")
+        justify: Literal["left", "right"] = "right" if column == "samples" else "left"
+        least = LONGEST if column == "task" else None
+        table.add_column(column, no_wrap=column == "name", justify=justify, min_width=least)
     for row in rows:
         table.add_row(*_cells(row, long).values())
     console().print(table)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from sar_data.cli.choices import DatasetName
-from sar_data.cli.words import rendered
+from sar_data.cli.console import line
 from sar_data.spec import EVIDENCE, sample_shape
 
+Line = tuple[str, str]
+"""A head, and a text that goes on below its own beginning."""
 CORRECTED = {True: ", terrain-corrected", False: ", not terrain-corrected", None: ""}
 
 
@@ -28,20 +31,32 @@ def command(name: str, tree: bool, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     for part in (_tree,) if tree else (_head, _sources, _tasks, _choices):
-        for line in part(facts):
-            click.echo(rendered(line))
+        for head, text in part(facts):
+            line(head, text)
 
 
-def _tree(facts: dict[str, Any]) -> Iterator[str]:
-    yield "as published, in a miniature"
-    yield from (f"  {line}" for line in facts["tree"])
+def _tree(facts: dict[str, Any]) -> Iterator[Line]:
+    yield "as published, in a miniature", ""
+    yield from ((f"  {name}", "") for name in facts["tree"])
     for layout, paths in facts["layouts"].items():
-        yield f"\nas {layout}"
-        yield from (f"  {path}" for path in paths)
+        yield f"\nas {layout}", ""
+        yield from ((f"  {path}", "") for path in paths)
 
 
-def _head(facts: dict[str, Any]) -> Iterator[str]:
-    yield f"{facts['title']}  ({facts['name']} {facts['version']})\n\n{facts['layout']}\n"
+def _about(text: str) -> Iterator[Line]:
+    """Yield the paragraphs and the items of what a pipeline says of its data, each as one line."""
+    for part in re.split(r"\n(?=- |\n)", text):
+        if part.startswith("\n"):
+            yield "", ""
+        words = " ".join(part.split())
+        yield ("- ", words[2:]) if words.startswith("- ") else ("", words)
+
+
+def _head(facts: dict[str, Any]) -> Iterator[Line]:
+    yield "", f"{facts['title']}  ({facts['name']} {facts['version']})"
+    yield "", ""
+    yield from _about(facts["layout"])
+    yield "", ""
     shape = sample_shape(facts["frames"], len(facts["bands"]), facts["shape"])
     pixel = f", pixels of {facts['pixel_size_m']:g} m" if facts["pixel_size_m"] else ""
     bands = (f"{band['name']} ({band['description']}, {band['unit']})" for band in facts["bands"])
@@ -57,7 +72,7 @@ def _head(facts: dict[str, Any]) -> Iterator[str]:
         "licence": facts["licence"],
         "citation": facts["citation"],
     }.items():
-        yield f"{title:10} {value}"
+        yield f"{title:10} ", value
 
 
 def _processing(stated: dict[str, Any]) -> str:
@@ -69,29 +84,31 @@ def _processing(stated: dict[str, Any]) -> str:
     return "; ".join(filter(None, parts)) if stated else "not stated"
 
 
-def _sources(facts: dict[str, Any]) -> Iterator[str]:
-    yield "\nsources"
+def _sources(facts: dict[str, Any]) -> Iterator[Line]:
+    yield "\nsources", ""
     for source in facts["sources"]:
-        yield f"  {source['name']}{'  (official list)' if source['name'] in facts['lists'] else ''}"
+        yield f"  {source['name']}{'  (official list)' if source['name'] in facts['lists'] else ''}", ""
         manual = source["manual"] and f"by hand: {source['manual']}"
-        yield from (f"    {line}" for line in (source["url"], source["checksum"], manual, source["note"]) if line)
+        yield from (("    ", text) for text in (source["url"], source["checksum"], manual, source["note"]) if text)
 
 
-def _tasks(facts: dict[str, Any]) -> Iterator[str]:
+def _tasks(facts: dict[str, Any]) -> Iterator[Line]:
     for task in facts["tasks"]:
-        yield f"\n{task['name']}: {task['kind']}, {len(task['classes'])} classes"
-        yield from (f"  {i:3} {label}" for i, label in enumerate(task["classes"]))
+        yield f"\n{task['name']}: {task['kind']}, {len(task['classes'])} classes", ""
+        yield from ((f"  {i:3} ", label) for i, label in enumerate(task["classes"]))
 
 
-def _choices(facts: dict[str, Any]) -> Iterator[str]:
+def _choices(facts: dict[str, Any]) -> Iterator[Line]:
     for variant, title in facts["variants"].items():
-        yield f"\nvariant {variant}: {title}"
+        yield "", ""
+        yield f"variant {variant}: ", title
+    yield "", ""
     if facts["evidence"] == "declared":
-        yield "\nsplits: folders, lists or column, where the data declare one; stratified, random, group and blocks"
+        yield "splits: ", "folders, lists or column, where the data declare one; stratified, random, group and blocks"
         return
-    yield "\nsplits (the first is the default; --split NAME:parameter=value,… changes parameters)"
+    yield "splits ", "(the first is the default; --split NAME:parameter=value,… changes parameters)"
     for split, parameters in facts["splits"].items():
-        yield f"  {split:11} {', '.join(f'{key}={_brief(value)}' for key, value in parameters.items())}".rstrip()
+        yield f"  {split:11} ", ", ".join(f"{key}={_brief(value)}" for key, value in parameters.items())
 
 
 def _brief(value: Any) -> str:

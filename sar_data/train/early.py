@@ -20,7 +20,7 @@ UNSIZED = np.empty((0, 2), np.int64)  # the sizes of images are in the index, wh
 
 
 def check(build: str | Path, settings: Settings) -> None:
-    """Raise UsageError for an unknown model, missing weights, and where task, loss, unit, bands or size do not fit a build.
+    """Raise UsageError for an unknown model, missing weights, and a task, loss, unit, band or size that does not fit.
 
     A build behind a URL is looked at once it is opened.
     """

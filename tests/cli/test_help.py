@@ -147,6 +147,14 @@ def test_a_terminal_gets_80_columns_and_no_colour_where_none_is_asked_for() -> N
     assert "\x1b" not in CliRunner().invoke(main, ["datasets"]).stdout
 
 
+@pytest.mark.parametrize("words", [("info", "bigearthnet-s1"), ("datasets", "--long")])
+def test_only_a_word_without_a_space_is_wider_than_a_terminal(words: tuple[str, ...]) -> None:
+    lines = at_terminal(*words, NO_COLOR="1").splitlines()
+    assert len(lines) > 100
+    wide = [line for line in lines if len(line) > 80 and len(line.split()) > 1]
+    assert not wide
+
+
 def test_a_paragraph_stands_behind_its_head() -> None:
     assert paragraph("head ", "word " * 20) == "head " + " ".join(["word"] * 15) + "\n     " + " ".join(["word"] * 5)
     assert paragraph("  ", "/" + "x" * 100) == "  /" + "x" * 100  # a path is not broken
