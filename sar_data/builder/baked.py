@@ -5,17 +5,17 @@ from __future__ import annotations
 from sar_data.builder.draft import Draft
 from sar_data.builder.request import BuildRequest
 from sar_data.errors import BuildError
-from sar_data.sealed.documents import ASKED, Applied
+from sar_data.sealed.documents import REQUIRED, Applied
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build
-from sar_data.sealed.verify import lost
+from sar_data.sealed.verify import find_damage
 
 
 def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
     """Return the sealed build that was baked as `request` asks from the build that `draft` would become, or None."""
     conversion = request.converted(draft.target.place)
     container = conversion.format or draft.job.format
-    changes = {name: [value, value] if ASKED[name] == "size" else value for name, value in conversion.baked.items()}
+    changes = {name: [value, value] if REQUIRED[name] == "size" else value for name, value in conversion.baked.items()}
     for path in sorted(draft.target.place.parent.glob(f"{container}-*/{NAME}")):
         try:
             build = Build.open(path.parent)
@@ -27,11 +27,11 @@ def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
             and manifest.parent.recipe_digest == draft.job.recipe
             and manifest.compression == request.packing
             and _asked(manifest.applied) == changes
-            and not lost(build.path)
+            and not find_damage(build.path)
         ):
             return build
     return None
 
 
 def _asked(applied: list[Applied]) -> dict[str, object]:
-    return {step.step: step.parameters.get(ASKED.get(step.step, "")) for step in applied if step.step != "scale"}
+    return {step.step: step.parameters.get(REQUIRED.get(step.step, "")) for step in applied if step.step != "scale"}

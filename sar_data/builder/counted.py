@@ -14,7 +14,7 @@ from sar_data.runners import Runner
 from sar_data.sealed.documents import SplitStatistics
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build, layout_of
-from sar_data.sealed.recorded import filled
+from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.recount import recount
 from sar_data.sealed.summary import summarise
 from sar_data.statistics.stats import BandStats
@@ -93,7 +93,7 @@ def counted(request: StatsRequest, runner: Runner, progress: Progress | None = N
     split = request.split
     if build := request.open():
         manifest = build.manifest
-        found = recount(build, filled(manifest, split), runner, progress)
+        found = recount(build, nonempty_splits(manifest, split), runner, progress)
         return Counted(manifest.title, layout_of(manifest).bands, found)
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])

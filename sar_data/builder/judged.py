@@ -30,7 +30,7 @@ from sar_data.sealed.leakage import COLUMNS, INDEX_COLUMNS
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.records import to_table
-from sar_data.sealed.recount import Counted, counted, shards
+from sar_data.sealed.recount import ShardCounts, count_shards, shards
 from sar_data.sealed.samples import THUMBNAIL, read_samples, thumbs_of
 from sar_data.sources.lists import ListFinder
 from sar_data.spec import Pipeline
@@ -90,7 +90,7 @@ def _of_build(build: Build, choice: Choice, runner: Runner, progress: Progress |
     if samples is not None and samples[THUMBNAIL].null_count < len(samples):
         thumbs = thumbs_of(samples, len(layout.bands))
     elif choice.full:
-        parts = counted(build, shards(build, index, SPLITS), runner, progress)
+        parts = count_shards(build, shards(build, index, SPLITS), runner, progress)
         thumbs = _in_order(packed["key"].to_pylist(), parts, len(layout.bands))
     else:
         thumbs = np.zeros((len(packed), len(layout.bands), CELLS), np.int8)
@@ -100,7 +100,7 @@ def _of_build(build: Build, choice: Choice, runner: Runner, progress: Progress |
     return Judged(manifest.title, packed.select(INDEX_COLUMNS), by_band, bits, build, notes)
 
 
-def _in_order(keys: Sequence[str], parts: Iterable[Counted], bands: int) -> Thumbs:
+def _in_order(keys: Sequence[str], parts: Iterable[ShardCounts], bands: int) -> Thumbs:
     """Return thumbnails in the order of `keys`; raise BuildError for the first image that is not sound."""
     row = {key: i for i, key in enumerate(keys)}
     thumbs = np.zeros((len(keys), bands, CELLS), np.int8)

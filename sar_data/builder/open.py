@@ -19,7 +19,7 @@ from sar_data.progress import Say
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Identity, Manifest
 from sar_data.sealed.opened import SUMS_NAME, layout_of
-from sar_data.sealed.verify import lost
+from sar_data.sealed.verify import find_damage
 from sar_data.system import durable
 
 SCAN_NAME = "scan.parquet"
@@ -102,7 +102,7 @@ def _sealed(draft: Draft) -> bool:
         return False
     if found.recipe_digest != digest:
         raise BuildError(f"{place / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
-    if lost(place):
+    if find_damage(place):
         return False
     left_out = found.quarantine[len(draft.plan.quarantine) :]  # beyond what this run's scan or parent left out
     if left_out and draft.job.bad_records == "stop":
@@ -116,7 +116,7 @@ def _sealed(draft: Draft) -> bool:
 
 def _set_aside(target: Target, say: Say | None) -> None:
     """Give a damaged build another name, under which it stays until somebody removes it."""
-    problems = lost(target.place)
+    problems = find_damage(target.place)
     aside = target.set_aside()
     if say:
         more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""

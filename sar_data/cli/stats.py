@@ -76,8 +76,8 @@ def command(
     values is not the dB value of the mean power.
     """
     from sar_data.builder.counted import StatsRequest
-    from sar_data.sealed.recorded import filled, statistics
-    from sar_data.sealed.strata import completed
+    from sar_data.sealed.recorded import nonempty_splits, statistics
+    from sar_data.sealed.strata import add_row_figures
 
     request = StatsRequest(
         path=path, split=split, by=by, recompute=recompute, dataset=dataset, variant=variant, plot=plot
@@ -106,10 +106,10 @@ def command(
         return
     bands = None
     if build and not request.reads:
-        bands, figures = build.manifest.bands, completed(build, figures)
+        bands, figures = build.manifest.bands, add_row_figures(build, figures)
     for name, document in figures.items():
         console().print(_table(f"{title} · {name}", document, bands))
-    if build and split is None and (empty := build.manifest.splits.keys() - filled(build.manifest)):
+    if build and split is None and (empty := build.manifest.splits.keys() - nonempty_splits(build.manifest)):
         click.echo(f"empty: {', '.join(sorted(empty))}")
 
 

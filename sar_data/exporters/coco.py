@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from sar_data.errors import TargetError, UsageError
 from sar_data.record import Object
 from sar_data.sealed.opened import Build
-from sar_data.sealed.recorded import filled
+from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.records import to_object
 from sar_data.system import durable
 
@@ -37,7 +37,7 @@ def export(build: Build, out: Path) -> list[Path]:
     except OSError as error:
         raise TargetError(f"{out}: cannot make the folder: {error.strerror}") from error
     made = []
-    for split in filled(build.manifest):
+    for split in nonempty_splits(build.manifest):
         text = json.dumps(document(build, split, task.classes), ensure_ascii=False, separators=(",", ":"))
         durable.write(out / f"{split}.json", text.encode())
         made.append(out / f"{split}.json")

@@ -241,7 +241,7 @@ class Format(ABC):
         """Return what contradicts the manifest in the files that the shards of a split share; none of it is decoded."""
         return []
 
-    def walked(
+    def sequential_faults(
         self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
     ) -> list[tuple[str | None, Fault]]:
         """Return what a reader that walks a shard's file meets otherwise than its places and records say, with the key.

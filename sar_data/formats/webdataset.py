@@ -217,7 +217,7 @@ class WebDataset(Format):
     def grid(self, layout: Layout, what: What) -> Grid:
         return Grid(step=STEP)
 
-    def walked(
+    def sequential_faults(
         self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
     ) -> list[tuple[str | None, Fault]]:
         expected = [

@@ -9,7 +9,7 @@ from sar_data.errors import UsageError
 from sar_data.reports.radiometry import MOST_BANDS
 from sar_data.reports.rows import Rows
 from sar_data.sealed.manifest import Manifest
-from sar_data.sealed.strata import BY, Shift, Stratum, divided, shifts
+from sar_data.sealed.strata import BY, Shift, Stratum, divide, shifts
 
 MOST_PARTS = 10  # of one table
 MOST_ATTRIBUTES = 4
@@ -30,7 +30,7 @@ def by_split(manifest: Manifest, rows: Rows) -> dict[str, Stratum]:
     """Return the figures of a draw of each split; none without samples.parquet."""
     if rows.drawn_samples is None or not len(rows.drawn):
         return {}
-    return divided(rows.drawn, rows.drawn_samples, manifest, "split")
+    return divide(rows.drawn, rows.drawn_samples, manifest, "split")
 
 
 def strata(manifest: Manifest, rows: Rows) -> list[Strata]:
@@ -41,7 +41,7 @@ def strata(manifest: Manifest, rows: Rows) -> list[Strata]:
     found = []
     for by in (*names, *_attributes(rows)):
         try:
-            parts = divided(rows.drawn, rows.drawn_samples, manifest, by)
+            parts = divide(rows.drawn, rows.drawn_samples, manifest, by)
         except UsageError:  # nothing known of any image
             continue
         if len(parts) > 1:

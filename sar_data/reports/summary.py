@@ -10,7 +10,7 @@ from sar_data.reports.page import rendered
 from sar_data.reports.rows import read
 from sar_data.reports.words import Words
 from sar_data.sealed.opened import Build
-from sar_data.sealed.recorded import filled
+from sar_data.sealed.recorded import nonempty_splits
 from sar_data.text import markdown
 from sar_data.views import contact_sheet
 from sar_data.views.figure import encoded
@@ -50,7 +50,7 @@ def pictures(build: Build) -> str:
         for one in charts:
             svg = rendered("histogram.svg", "en", one=one, size=size, colours=COLOURS)
             found.append(_image(f"Histogram of {one.band} in {one.unit}", "svg+xml", svg))
-        sheet, _ = contact_sheet.draw(build, split=next(iter(filled(build.manifest))), count=SAMPLES)
+        sheet, _ = contact_sheet.draw(build, split=next(iter(nonempty_splits(build.manifest))), count=SAMPLES)
         jpeg = encoded(sheet, ".jpg", dpi=DOTS, pil_kwargs={"quality": QUALITY})
         found.append(_image("\n\nSamples", "jpeg", jpeg))
     except SarDataError:  # a build without samples.parquet, or whose shards are gone

@@ -1,9 +1,9 @@
-"""A build's figures beside published ones, those of a file, or those of another build, with a verdict."""
+"""Comparison of a build's figures with published figures, those of a file, or those of another build."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -27,7 +27,7 @@ SHOWN = '{"unit": "dB", "mean": {"VV": -12.6}, "std": {"VV": 5.1}}'
 
 
 class _Document(pydantic.BaseModel):
-    """A file of figures. Other fields may stand beside them."""
+    """A JSON file of figures; it may have other fields too."""
 
     model_config = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -36,7 +36,7 @@ class _Document(pydantic.BaseModel):
     std: dict[str, Annotated[float, pydantic.Field(gt=1 / LARGEST, le=LARGEST)]]
 
     @pydantic.model_validator(mode="after")
-    def _both(self) -> Self:
+    def _check_bands(self) -> Self:
         if not self.mean or self.mean.keys() != self.std.keys():
             raise ValueError("mean and std: expected both of each band")
         return self
@@ -44,10 +44,11 @@ class _Document(pydantic.BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How the figures of a build's split lie beside others.
+    """The figures of a build's split compared with other figures.
 
-    `name` is what they are of, `unit` the unit that both are told in, `source` where they come from, `bands` the
-    differences, `shifts` the distances of the distributions where the others are of a build, `verdict` sentences.
+    `name` says what the other figures describe and `source` where they come from. `unit` is the unit of both sides,
+    `bands` has the differences and `verdict` sentences about them. `shifts` has the distances of the distributions
+    where the other figures are those of a build.
     """
 
     name: str
@@ -58,64 +59,65 @@ class Comparison:
     shifts: Mapping[str, Shift] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Return the comparison as JSON has it."""
-        return asdict(self) | {"bands": {band: one._asdict() for band, one in self.bands.items()}}
+        """Return the comparison as a JSON document."""
+        return asdict(self) | {"bands": {band: difference._asdict() for band, difference in self.bands.items()}}
 
 
 def against(build: Build, other: str | Path, split: str = "train") -> Comparison:
-    """Set the figures of a build's split beside `other`: a name of published.toml, a JSON file, or another build.
+    """Compare the figures of a build's split with `other`: a name of published.toml, a JSON file, or another build.
 
-    A file has {"unit": …, "mean": {band: …}, "std": {band: …}}; without a unit, means below 0 are read as dB. Of
-    another build it is the same split. Raises UsageError for another `other`, BuildError for a build without figures.
+    A file has {"unit": …, "mean": {band: …}, "std": {band: …}}; without a unit, means below 0 are read as dB. Another
+    build is compared by the same split. Raises UsageError for another `other`, BuildError for a build without figures.
     """
-    ours = statistics(build, split)[split]
+    own = statistics(build, split)[split]
     path = Path(other)
     if (path / NAME).is_file():
-        return _beside(build, Build.open(path), split)
+        return _compare_builds(build, Build.open(path), split)
     if str(other) in published_figures():
-        theirs = published_figures()[str(other)]
+        figures = published_figures()[str(other)]
     elif path.is_file():
-        theirs = _read(path)
+        figures = _read(path)
     else:
         raise unknown("figures", str(other), published_figures())
-    return _compared(str(other), ours, theirs)
+    return _compare(str(other), own, figures)
 
 
-def _beside(build: Build, other: Build, split: str) -> Comparison:
-    ours, theirs = (statistics(one, split)[split] for one in (build, other))
-    units = {figures.stored.unit for one in (ours, theirs) for figures in one.bands.values()}
-    unit = units.pop() if len(units) == 1 else "dB"  # power and amplitude are told in dB, too
-    found = _compared(str(other.path), ours, PublishedFigures(unit, _figures(theirs, unit), f"{split} of {other.path}"))
-    tables = all((one.path / SAMPLES_NAME).is_file() for one in (build, other))
-    parts = [strata(one, "split", split)[split] for one in (build, other)] if tables else []
-    moved = shift(*parts) if parts else {}
-    return Comparison(found.name, found.unit, found.source, found.bands, found.verdict, moved)
+def _compare_builds(build: Build, other: Build, split: str) -> Comparison:
+    own_figures, other_figures = (statistics(side, split)[split] for side in (build, other))
+    units = {band.stored.unit for figures in (own_figures, other_figures) for band in figures.bands.values()}
+    unit = units.pop() if len(units) == 1 else "dB"  # power and amplitude have figures in dB, too
+    source = f"{split} of {other.path}"
+    comparison = _compare(str(other.path), own_figures, PublishedFigures(unit, _figures(other_figures, unit), source))
+    if not all((side.path / SAMPLES_NAME).is_file() for side in (build, other)):
+        return comparison
+    reference, part = (strata(side, "split", split)[split] for side in (build, other))
+    return replace(comparison, shifts=shift(reference, part))
 
 
-def _compared(name: str, ours: SplitStatistics, theirs: PublishedFigures) -> Comparison:
-    own = _figures(ours, theirs.unit)
+def _compare(name: str, statistics: SplitStatistics, other: PublishedFigures) -> Comparison:
+    own = _figures(statistics, other.unit)
     if not own:
-        units = sorted({figures.stored.unit for figures in ours.bands.values()})
-        told = [f"another unit: this build has figures in {', '.join(units)}, those are in {theirs.unit}"]
+        units = sorted({figures.stored.unit for figures in statistics.bands.values()})
+        sentences = [f"another unit: this build has figures in {', '.join(units)}, those are in {other.unit}"]
     else:
-        told = verdict(own, theirs.bands, theirs.unit)
-    known = [f"known to be wrong: {theirs.wrong}"] if theirs.wrong else []
-    return Comparison(name, theirs.unit, theirs.source, differences(own, theirs.bands), (*known, *told))
+        sentences = verdict(own, other.bands, other.unit)
+    known = [f"known to be wrong: {other.wrong}"] if other.wrong else []
+    return Comparison(name, other.unit, other.source, differences(own, other.bands), (*known, *sentences))
 
 
 def _figures(statistics: SplitStatistics, unit: str) -> dict[str, tuple[float, float]]:
     """Return mean and deviation of the bands that have figures in a unit."""
-    found = {}
+    bands = {}
     for band, figures in statistics.bands.items():
         domains = (figures.stored, figures.db, figures.power)
-        told = next((one for one in domains if one is not None and one.unit == unit), None)
-        if told is not None and told.mean is not None and told.std is not None:
-            found[band] = (told.mean, told.std)
-    return found
+        domain = next((domain for domain in domains if domain is not None and domain.unit == unit), None)
+        if domain is not None and domain.mean is not None and domain.std is not None:
+            bands[band] = (domain.mean, domain.std)
+    return bands
 
 
 def _read(path: Path) -> PublishedFigures:
-    """Read figures from a JSON file; raise UsageError for one that says something else."""
+    """Read figures from a JSON file; raise UsageError for a file without them."""
     try:
         document = _Document.model_validate(strict_json.loads(read_regular(path)))
     except pydantic.ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the sections of a manifest must agree in: each may be sound alone, and still no build has them together."""
+"""Contradictions between the sections of a manifest: each section may be valid, and the whole still be impossible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
-    """Yield what no build can be, by field: whoever reads a manifest may take the rest as agreed."""
+    """Yield the contradictions of a manifest, each with its field; without them its sections agree."""
     container = formats.get(manifest.format)
     if container.one_shape and manifest.shape is None:
         yield f"shape: expected the one size that all images of {manifest.format} have, found none"
@@ -25,8 +25,8 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     if manifest.splits.keys() != set(SPLITS):
         yield f"splits: expected {', '.join(SPLITS)}, found {', '.join(manifest.splits) or 'none'}"
         return
-    filled = [split for split in manifest.splits.values() if split.count]
-    if len({frozenset(split.class_shares) for split in filled}) > 1:
+    nonempty = [split for split in manifest.splits.values() if split.count]
+    if len({frozenset(split.class_shares) for split in nonempty}) > 1:
         yield "splits: expected shares of the same classes in each, found others"
     yield from _statistics(manifest)
     yield from _normalization(manifest)
@@ -44,8 +44,8 @@ def _statistics(manifest: Manifest) -> Iterator[str]:
             continue
         if figures.bands.keys() != set(bands):
             yield f"statistics.{name}.bands: expected {few(bands)}, found {few([*figures.bands])}"
-        if strange := [band for pair in figures.co_moments for band in pair.bands if band not in bands]:
-            yield f"statistics.{name}.co_moments: expected pairs of {few(bands)}, found {few(strange)}"
+        if unknown_bands := [band for pair in figures.co_moments for band in pair.bands if band not in bands]:
+            yield f"statistics.{name}.co_moments: expected pairs of {few(bands)}, found {few(unknown_bands)}"
 
 
 def _normalization(manifest: Manifest) -> Iterator[str]:

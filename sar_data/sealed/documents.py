@@ -1,4 +1,4 @@
-"""The parts of a manifest: bands, tasks, splits, statistics, leakage, what was applied."""
+"""The parts of a manifest: bands, tasks, splits, statistics, leakage, applied steps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sar_data.spec import Noise, TaskKind
 from sar_data.statistics.units import HISTOGRAMS
 
 MOST_CLASSES = 1 << 15  # an index of a class is an int16
-# The parameter of a step that the user names.
-ASKED = {"unit": "to", "crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
+# Step → the parameter that the user gave.
+REQUIRED = {"unit": "to", "crop": "size", "pad": "size", "resize": "size", "normalize": "method", "dtype": "dtype"}
 
 
 def _unit(name: str) -> str:
@@ -32,13 +32,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Document(pydantic.BaseModel):
-    """A part of the manifest: frozen, and closed to fields it does not know."""
+    """A part of the manifest: frozen, and without unknown fields."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ProcessingDocument(Document):
-    """What the publisher did to the values of a band, "unknown" where no source tells (spec.Processing)."""
+    """What the publisher did to the values of a band, "unknown" where no source says it (spec.Processing)."""
 
     processor: str
     thermal_noise: Noise
@@ -124,11 +124,11 @@ class Circular(Document):
 class BandStatistics(Document):
     """Figures of one band of one split, masked pixels excluded; std divides by the count.
 
-    `zeros` counts the pixels that are exactly 0, null in builds of schema 2. The rows of samples.parquet tell of the
-    next three, which are null in the manifest: `at_min` and `at_max` count the pixels that have the least and the
-    largest value of all, `below_noise` is the share at or under the band's `noise_floor`, approximate, null where none
-    is stated. `power` and `db` are there for calibrated
-    units, `circular` for a phase. The dB of power and amplitude has no value for pixels of 0 and below.
+    `zeros` counts the pixels that are exactly 0, null in builds of schema 2. The next three come from the rows of
+    samples.parquet and are null in the manifest: `at_min` and `at_max` count the pixels that have the least and the
+    largest value of all; `below_noise` is the approximate share of pixels up to the band's `noise_floor`, null where
+    no noise floor is stated. Calibrated units have `power` and `db`, a phase has `circular`. Pixels of power or
+    amplitude that are 0 or less have no value in dB.
     """
 
     count: Count
@@ -157,10 +157,10 @@ class CoMoment(Document):
 
 
 class SuspectPixels(Document):
-    """Pixels of one band, of `pixels` in all images, that nobody declares to be none and that may be none.
+    """Pixels of one band that may be no data although nothing declares it, of `pixels` in all images.
 
-    `zero` are exact zeros in dB, `fill` -9999 and -32768, `infinite` those without a bound, `border` edges of one
-    single value. Floats of `fill` are stored as NaN; they and the infinite ones are masked.
+    `zero` counts exact zeros in dB, `fill` the values -9999 and -32768, `infinite` infinite values, `border` edges of
+    one single value. Floats of `fill` are stored as NaN; they and infinite values are masked.
     """
 
     pixels: Count
@@ -217,12 +217,12 @@ class SplitPolicyDocument(Document):
     @property
     def lists(self) -> tuple[str, ...]:
         """The names of the published lists that placed the samples, if any did."""
-        found = self.notes.get("lists")
-        return tuple(found) if isinstance(found, Mapping) else ()
+        lists = self.notes.get("lists")
+        return tuple(lists) if isinstance(lists, Mapping) else ()
 
 
 class LeakageFigure(Document):
-    """A share of `of` samples, null where it is not known; `reason` says why, or what was not looked at."""
+    """A share of `of` samples, null where it is not known; `reason` says why, or what was not compared."""
 
     value: Share | None
     of: Count
@@ -238,15 +238,15 @@ class Quarantined(Document):
 class Applied(Document):
     """One step that changed the stored values since the lossless build, with its parameters.
 
-    `scale` is a step of the lossless build itself: from what files hold to values in the unit.
+    `scale` is a step of the lossless build itself: from the values of files to values in the unit.
     """
 
     step: Literal["scale", "crop", "pad", "resize", "resample", "unit", "speckle-filter", "normalize", "dtype"]
     parameters: dict[str, Any]
 
     @pydantic.model_validator(mode="after")
-    def _says_what_was_asked(self) -> Self:
-        name = ASKED.get(self.step)
+    def _has_its_parameter(self) -> Self:
+        name = REQUIRED.get(self.step)
         kind = list if name == "size" else str
         if name is not None and not isinstance(self.parameters.get(name), kind):
             raise ValueError(f"parameters: expected {name} of {self.step}, found {self.parameters.get(name)!r}")
@@ -262,7 +262,7 @@ class Parent(Document):
 
 
 class ImportedFrom(Document):
-    """The container of another program that this build was made from; `sha256` has its files by path."""
+    """The container of another program from which this build was made; `sha256` has its files by path."""
 
     path: str
     container: str

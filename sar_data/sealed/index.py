@@ -1,4 +1,4 @@
-"""index.parquet, one row a record, and scan.parquet, the same before the pixels are read: their columns."""
+"""Columns of index.parquet, one row a record, and of scan.parquet, the same table before the pixels are read."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ MASKED = pa.struct([("band", pa.string()), ("reason", pa.string()), ("count", pa
 
 
 def _list(kind: pa.DataType) -> pa.DataType:
-    """Return a list type whose child has the name that Parquet gives it, so that what is written is what is read."""
+    """Return a list type whose child has Parquet's own name, so that a table has the same type when it is read."""
     return pa.list_(pa.field("element", kind))
 
 
-def _named(name: str, value: str, kind: pa.DataType) -> pa.DataType:
-    """Return the type of a list of named values: maps are not read by every library of tables."""
+def _pairs_type(name: str, value: str, kind: pa.DataType) -> pa.DataType:
+    """Return the type of a list of named values; not every table library reads maps."""
     return _list(pa.struct([pa.field(name, pa.string()), pa.field(value, kind)]))
 
 
-TARGETS = _named("task", "labels", _list(pa.int16()))
-ATTRS = _named("name", "value", pa.string())
-DROPPED = _named("reason", "count", pa.int32())
+TARGETS = _pairs_type("task", "labels", _list(pa.int16()))
+ATTRS = _pairs_type("name", "value", pa.string())
+DROPPED = _pairs_type("reason", "count", pa.int32())
 DATE = pa.struct(
     [
         pa.field("role", pa.string()),
@@ -105,21 +105,21 @@ LEAST = {"shard": 0, "position": 0, "offset": 0, "mask_offset": 0, "height": 1, 
 
 
 def check(table: pa.Table, where: object) -> None:
-    """Raise BuildError where a column that is there holds what no build has: names that are paths, places below zero.
+    """Raise BuildError where a column has values that no build has, such as names that are paths, or negative offsets.
 
-    `where` is the file, for the message. Whoever reads an index may join its names to paths and its places to addresses
-    only after this.
+    `where` is the file, for the message. Only after this check is it safe to make paths of the names and addresses of
+    the numbers of an index.
     """
     try:
         for name in set(table.column_names) & {"key", "split", "files", *LEAST}:
             wrong = _wrong(name, table[name])
             if len(wrong):
-                raise BuildError(f"{where}: column {name}: expected {_expected(name)}, found {wrong[0].as_py()!r}")
+                raise BuildError(f"{where}: column {name}: expected {_expectation(name)}, found {wrong[0].as_py()!r}")
     except (pa.ArrowException, AttributeError, TypeError) as error:
         raise BuildError(f"{where}: expected the columns of an index, found others: {error}") from error
 
 
-def _expected(name: str) -> str:
+def _expectation(name: str) -> str:
     if name in LEAST:
         return f"numbers of at least {LEAST[name]}"
     words = {
@@ -135,8 +135,8 @@ def _wrong(name: str, column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     if name in LEAST:
         return column.filter(pc.less(column, LEAST[name]))
     if name == "split":
-        found = column.unique().cast(pa.string())
-        return found.filter(pc.invert(pc.is_in(found, pa.array([*SPLITS, UNUSED]))))
+        splits = column.unique().cast(pa.string())
+        return splits.filter(pc.invert(pc.is_in(splits, pa.array([*SPLITS, UNUSED]))))
     if name == "key":
         if not _suspicious(column):
             return column.slice(0, 0)
@@ -146,21 +146,21 @@ def _wrong(name: str, column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def _suspicious(keys: pa.ChunkedArray) -> bool:
-    """Say whether a column may hold a bad key: a look at its bytes, since there may be half a million of them."""
+    """Say whether a column may have a bad key, by its bytes: a regular expression for each key would be slow."""
     shortest = pc.min(pc.binary_length(keys)).as_py()
     if keys.null_count or (shortest is not None and shortest < 3):
         return True
     for part in keys.chunks:
         _, edges, text = part.buffers()
         ends = np.frombuffer(edges, np.int32)[[part.offset, part.offset + len(part)]] if len(part) else (0, 0)
-        found = np.frombuffer(text or b"", np.uint8)[ends[0] : ends[1]]
-        if found.min(initial=255) < ord(" ") or any((found == ord(sign)).any() for sign in "/\\\x7f"):
+        characters = np.frombuffer(text or b"", np.uint8)[ends[0] : ends[1]]
+        if characters.min(initial=255) < ord(" ") or any((characters == ord(sign)).any() for sign in "/\\\x7f"):
             return True
     return False
 
 
-def named(column: pa.ChunkedArray | pa.Array, name: str) -> pa.Array:
-    """Return the value of one name in each row of a column such as `targets` or `attrs`, null where there is none."""
+def value_of(column: pa.ChunkedArray | pa.Array, name: str) -> pa.Array:
+    """Return each row's value of one name in a column such as `targets` or `attrs`, null where a row has none."""
     lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     flat = lists.flatten()
     mine = pc.equal(flat.field(0), name)
@@ -169,7 +169,7 @@ def named(column: pa.ChunkedArray | pa.Array, name: str) -> pa.Array:
 
 
 def _numbers(count: int) -> pa.Array:
-    # From a buffer: pa.array of a numpy array imports pandas, where it is installed.
+    # From a buffer, because pa.array of a numpy array imports pandas if it is installed.
     return pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(np.arange(count, dtype=np.int64))])
 
 
@@ -179,7 +179,7 @@ def label_columns(targets: pa.ChunkedArray, task: str | None, classes: Sequence[
         nothing = list_offsets([0] * len(targets))
         empty = pa.array([], pa.string()), pa.array([], pa.int16())
         return pa.ListArray.from_arrays(nothing, empty[0]), pa.ListArray.from_arrays(nothing, empty[1])
-    lists = named(targets, task)
+    lists = value_of(targets, task)
     indices = lists.flatten()
     offsets = list_offsets(pc.fill_null(lists.value_lengths(), 0).to_pylist())
     names = pa.array(classes, pa.string()).take(indices)
@@ -187,7 +187,7 @@ def label_columns(targets: pa.ChunkedArray, task: str | None, classes: Sequence[
 
 
 def list_offsets(lengths: Iterable[int]) -> pa.Array:
-    """Return the offsets of lists of so many elements."""
+    """Return the offsets of lists of these lengths."""
     return pa.array([0, *accumulate(lengths)], pa.int32())
 
 
@@ -201,11 +201,11 @@ def document() -> dict[str, Any]:
     return {
         "title": INDEX_NAME,
         "description": "One row a record, packed rows in shard order.",
-        "fields": described(INDEX),
+        "fields": describe_columns(INDEX),
     }
 
 
-def described(schema: pa.Schema) -> list[dict[str, Any]]:
+def describe_columns(schema: pa.Schema) -> list[dict[str, Any]]:
     """Return the columns of a table as JSON."""
     return [
         {

@@ -1,6 +1,6 @@
-"""What an index says of places, sizes and labels, held against the manifest: nothing leads out of a shard or a list.
+"""Checks of an index against its manifest: no offset, size or label leads out of a shard or a list.
 
-Whoever reads pixels by an index turns its numbers into addresses. They are looked at once, a column at a time.
+Readers of pixels turn the numbers of an index into addresses, so all of them are checked first, a column at a time.
 """
 
 from __future__ import annotations
@@ -18,59 +18,60 @@ import pyarrow.compute as pc
 from sar_data.errors import BuildError
 from sar_data.formats.container import Grid, Layout, Shard
 from sar_data.record import FARTHEST, Record
-from sar_data.sealed.index import named
+from sar_data.sealed.index import value_of
 from sar_data.sealed.manifest import Manifest
 
-FARTHEST_BYTE = 1 << 62  # of a file whose size nobody says
-FAR = 1 << 24  # pixels from an image's corner: what is rotated or outlined may leave the image
+FARTHEST_BYTE = 1 << 62  # largest offset in a file of unknown size
+FAR = 1 << 24  # pixels from an image's corner; rotated boxes and polygons may leave the image
 PIXELS = f"objects within {FAR} pixels"
 FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def check_bounds(rows: pa.Table, manifest: Manifest, layout: Layout, split: str, where: object) -> None:
-    """Raise BuildError where rows of one split, or their shards, are not what a build of this manifest has.
+    """Raise BuildError where rows of one split, or their shards, contradict the manifest.
 
-    `rows` has any columns of the index, `key` among them; those that are missing are not looked at.
+    `rows` has any columns of the index, with `key`; missing columns are not checked.
     """
     _check_shards(manifest, layout, split, where)
     _check(rows, chain(_places(rows, manifest, layout, split), _lists(rows), _records(rows, manifest)), where)
 
 
 def check_unused(rows: pa.Table, manifest: Manifest, where: object) -> None:
-    """Raise BuildError where rows that no shard has do not say what a record of this manifest may."""
+    """Raise BuildError where the records of rows without a shard contradict the manifest."""
     _check(rows, _records(rows, manifest), where)
 
 
 def record_flaw(record: Record) -> str | None:
-    """Return what no build may say of a record, by the bounds that its index is held to; None where all is sound."""
+    """Return the first value of a record that is out of the bounds of an index, as text; None where there is none."""
     times = [time for time in (record.time, *(date.time for date in record.dates)) if time is not None]
     if late := next((time for time in times if time.tzinfo and not FIRST <= time < LAST), None):
         return f"expected a time of {FIRST.year} to {LAST.year}, found {late}"
     for name, numbers in (("transform", record.transform), ("footprint", record.footprint)):
-        # The sum first, which is fast: none is farther where it is not.
+        # The sum is a fast first test: if it is in the bounds, each number is.
         if numbers and not sum(map(abs, numbers)) <= FARTHEST and not all(abs(n) <= FARTHEST for n in numbers):
             return f"expected a {name} of numbers up to {FARTHEST:g}, found {numbers}"
-    drawn = ((*thing.box, *(thing.rotated or ()), *chain(*thing.polygons)) for thing in record.objects)
-    return None if all(abs(number) <= FAR for numbers in drawn for number in numbers) else f"expected {PIXELS}"
+    outlines = ((*item.box, *(item.rotated or ()), *chain(*item.polygons)) for item in record.objects)
+    return None if all(abs(number) <= FAR for numbers in outlines for number in numbers) else f"expected {PIXELS}"
 
 
-def _check(rows: pa.Table, judged: Iterable[tuple[str, Any, str]], where: object) -> None:
-    for name, right, expected in judged:
+def _check(rows: pa.Table, rules: Iterable[tuple[str, Any, str]], where: object) -> None:
+    """Raise BuildError for the first row that breaks a rule (column, whether each row is right, what is expected)."""
+    for name, right, expected in rules:
         wrong = pc.invert(pc.fill_null(right, False))
         if pc.any(wrong).as_py():
-            key, found = (_shown(rows[column].filter(wrong)[0]) for column in ("key", name))
-            raise BuildError(f"{where}: {key}: expected {expected}, found {name} {found}")
+            key, value = (_shown(rows[column].filter(wrong)[0]) for column in ("key", name))
+            raise BuildError(f"{where}: {key}: expected {expected}, found {name} {value}")
 
 
 def _shown(value: pa.Scalar) -> str:
     try:
         return str(value.as_py())[:200]
-    except (ValueError, OverflowError):  # a time that Python has no date for
+    except (ValueError, OverflowError):  # a time outside of Python's range of dates
         return f"a {value.type} out of range"
 
 
 def _check_shards(manifest: Manifest, layout: Layout, split: str, where: object) -> None:
-    """Raise BuildError where a shard is not called, or not as long, as the container has it."""
+    """Raise BuildError where a shard has another name, file or size than its container gives it."""
     container, document = manifest.container, manifest.splits[split]
     for number, shard in enumerate(document.shards):
         own = Shard(split, number, shard.count, document.shard_length, 0)
@@ -82,12 +83,12 @@ def _check_shards(manifest: Manifest, layout: Layout, split: str, where: object)
 
 
 def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> Iterator[tuple[str, Any, str]]:
-    """Yield column, whether each row is right, and what is expected."""
+    """Yield column, whether each row is right, and what is expected, for shards, offsets and sizes."""
     document, there = manifest.splits[split], set(rows.column_names)
     shards = len(document.shards)
     yield "shard", pc.less(rows["shard"], shards), f"one of {shards} shards of {split}"
     if not pc.all(pc.fill_null(pc.less(rows["shard"], shards), False)).as_py():
-        return  # the rest asks for the shard's size
+        return  # the other rules need the size of the shard
     if "position" in there:
         yield "position", pc.less(rows["position"], document.shard_length), f"a slot below {document.shard_length}"
     if "xxh3" in there:
@@ -136,7 +137,7 @@ def _sizes(rows: pa.Table, layout: Layout, room: Any) -> Iterator[tuple[str, Any
 
 
 def _offsets(name: str, rows: pa.Table, size: Any, room: Any, grid: Grid) -> Iterator[tuple[str, Any, str]]:
-    """Yield what is wrong with the places of payloads of `size` bytes in shards of `room` bytes."""
+    """Yield the rules for the offsets of payloads of `size` bytes in shards of `room` bytes."""
     last = pc.subtract(room, size)
     yield name, pc.less_equal(rows[name], last), "a payload inside of its shard"
     beyond = pc.subtract(rows[name], grid.first)
@@ -144,8 +145,8 @@ def _offsets(name: str, rows: pa.Table, size: Any, room: Any, grid: Grid) -> Ite
     right = pc.and_(pc.greater_equal(beyond, 0), pc.equal(whole, beyond))
     yield name, right, f"{grid.first} and a multiple of {grid.step}" if grid.first else f"a multiple of {grid.step}"
     if grid.slotted and "position" in rows.column_names:
-        there = pc.multiply(rows["position"].cast(pa.int64()), grid.step)
-        yield name, pc.equal(there, beyond), "the place of its position"
+        offset = pc.multiply(rows["position"].cast(pa.int64()), grid.step)
+        yield name, pc.equal(offset, beyond), "the place of its position"
 
 
 def _lists(rows: pa.Table) -> Iterator[tuple[str, Any, str]]:
@@ -154,7 +155,7 @@ def _lists(rows: pa.Table) -> Iterator[tuple[str, Any, str]]:
 
 
 def _records(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str]]:
-    """Yield column, whether each row is right, and what is expected, for all that a record says."""
+    """Yield column, whether each row is right, and what is expected, for the fields of records."""
     there = set(rows.column_names)
     if "files" in there:
         yield "files", pc.greater(pc.list_value_length(rows["files"]), 0), "one file at least"
@@ -165,8 +166,8 @@ def _records(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str
         classes = len(manifest.tasks[0].classes) if manifest.tasks else 0
         yield "label_indices", _each(_whole(rows["label_indices"]), 0, classes), f"classes below {classes}"
     for task in manifest.tasks if "targets" in there else ():
-        found = named(rows["targets"], task.name)
-        yield "targets", _each(found, 0, len(task.classes)), f"classes of {task.name} below {len(task.classes)}"
+        labels = value_of(rows["targets"], task.name)
+        yield "targets", _each(labels, 0, len(task.classes)), f"classes of {task.name} below {len(task.classes)}"
     if "objects" in there:
         yield from _objects(_whole(rows["objects"]), manifest)
     if "time" in there:
@@ -178,13 +179,13 @@ def _records(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str
 
 
 def _in_time(times: Any) -> Any:
-    """Say of each time whether a satellite may have been there; null may."""
+    """Say of each time whether it is null or from FIRST to LAST."""
     first, last = (pa.scalar(time, pa.timestamp("us", "UTC")) for time in (FIRST, LAST))
     return pc.fill_null(pc.and_(pc.greater_equal(times, first), pc.less(times, last)), True)
 
 
 def _numbers(lists: pa.Array, length: int) -> Any:
-    """Say of each row whether its list is null, or of so many numbers of a place on Earth."""
+    """Say of each row whether its list is null, or has `length` numbers that are not out of range on Earth."""
     right = pc.fill_null(pc.equal(pc.list_value_length(lists), length), True)
     return pc.and_(right, _none_of(lists, pc.invert(pc.less_equal(pc.abs(pc.list_flatten(lists)), FARTHEST))))
 
@@ -194,7 +195,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _each(lists: Any, low: int, high: int) -> pa.Array:
-    """Say of each row whether all elements of its list are at least `low` and below `high`; a null list has none."""
+    """Say of each row whether all elements of its list are at least `low` and below `high`; true for a null list."""
     flat = pc.list_flatten(lists)
     return _none_of(lists, pc.or_(pc.less(flat, low), pc.greater_equal(flat, high)))
 
@@ -207,8 +208,8 @@ def _none_of(lists: Any, wrong: Any) -> pa.Array:
 
 def _objects(lists: pa.Array, manifest: Manifest) -> Iterator[tuple[str, Any, str]]:
     classes = next((len(task.classes) for task in manifest.tasks if task.kind == "detection"), 0)
-    things = pc.list_flatten(lists)
-    label, box, rotated, rings = (pc.struct_field(things, f) for f in ("label", "box", "rotated", "polygons"))
+    items = pc.list_flatten(lists)
+    label, box, rotated, rings = (pc.struct_field(items, f) for f in ("label", "box", "rotated", "polygons"))
     outlines = pc.list_flatten(rings)
     odd = pc.not_equal(pc.bit_wise_and(pc.list_value_length(outlines), 1), 0)
     for wrong, expected in (
@@ -224,5 +225,5 @@ def _objects(lists: pa.Array, manifest: Manifest) -> Iterator[tuple[str, Any, st
 
 
 def _far(lists: Any) -> Any:
-    """Say of each number of some lists whether no image has such a pixel."""
+    """Say of each number of lists whether it is too far from an image, or no number."""
     return pc.invert(pc.less_equal(pc.abs(pc.list_flatten(lists)), FAR))

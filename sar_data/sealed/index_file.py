@@ -1,4 +1,4 @@
-"""index.parquet from disk: whole, of the schema's own types, and nothing null where the writer writes a value."""
+"""Reading of index.parquet, with checks of its types and of values that may not be null."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from sar_data.sealed.index import INDEX, check
 from sar_data.sealed.parquet_file import read_columns
 from sar_data.sealed.schema2 import ADDED, current_index
 
-MAY_BE_NULL = {  # of what lies in a column
+MAY_BE_NULL = {  # fields inside of a column
     *("files.xxh3", "objects.rotated", "objects.polygons"),
     *("dates.time", "dates.platform", "dates.relative_orbit"),
 }
 
-WHOLE = ("files", "targets", "objects", "attrs")  # lists of every record; one that has none has an empty list
+WHOLE = ("files", "targets", "objects", "attrs")  # every record has these lists, which may be empty
 
 
 def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dictionary: bool = False) -> pa.Table:
-    """Return the columns of an index, all by default; raise BuildError for a file that no build has.
+    """Return the columns of an index, all by default; raise BuildError for a file that is no index of a build.
 
-    An index of schema 2 is converted; what it did not have yet is null.
-
-    Extension types, which could bring code of their own, are no types of the schema. pandas is not imported.
+    An index of schema 2 is converted; the columns that it does not have are null. Extension types are refused, because
+    they could run code. pandas is not imported.
     """
     names = INDEX.names if columns is None else list(columns)
 
@@ -55,14 +54,14 @@ def _check_types(path: Path, schema: pa.Schema) -> None:
     for name in schema.names:
         if schema.names.count(name) != 1:
             raise BuildError(f"{path}: expected one column {name}, found {schema.names.count(name)}")
-        found = schema.field(name).type
-        found = found.value_type if pa.types.is_dictionary(found) else found
-        if name in INDEX.names and found != INDEX.field(name).type:
-            raise BuildError(f"{path}: {name}: expected {INDEX.field(name).type}, found {str(found)[:200]}")
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if name in INDEX.names and kind != INDEX.field(name).type:
+            raise BuildError(f"{path}: {name}: expected {INDEX.field(name).type}, found {str(kind)[:200]}")
 
 
 def _holes(name: str, column: pa.Array) -> Iterator[str]:
-    """Yield what is null inside of a column's lists and structs; a row itself may be."""
+    """Yield the fields that are null inside of a column's lists and structs; a whole row may be null."""
     parts: dict[str, pa.Array] = {}
     if pa.types.is_list(column.type):
         parts = {"": column.flatten()}

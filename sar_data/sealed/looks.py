@@ -1,4 +1,4 @@
-"""What a draw of a build's images tells of its radiometry: number of looks, exact zeros, values at the ends."""
+"""Radiometry of a build, from a sample of its images: number of looks, exact zeros, extreme values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sar_data.formats.storage import physical
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.places import places
-from sar_data.sealed.recorded import filled
+from sar_data.sealed.recorded import nonempty_splits
 from sar_data.statistics.looks import looks, measure_windows, windows
 from sar_data.statistics.units import DB_TO_NEPER
 
@@ -29,10 +29,10 @@ POWERS: dict[str, Callable[[Floats], Floats]] = {
 class Radiometry:
     """Figures of one band over the images that were read.
 
-    `enl` is the equivalent number of looks (sar_data/statistics/looks.py), `windows` how many it follows from,
-    `correlation` that of neighbouring pixels in them: None where the unit is no dB, power or amplitude, and of too
-    few windows. `zeros` are exact zeros among the valid `pixels`; `at_min` and `at_max` have the least and the largest
-    value of all, as saturated and clipped ones do.
+    `enl` is the equivalent number of looks (sar_data/statistics/looks.py), from `windows` windows, and `correlation`
+    that of neighbouring pixels in them. Both are None where the unit is not dB, power or amplitude, and where there are
+    too few windows. `zeros` counts exact zeros among the valid `pixels`; `at_min` and `at_max` count the pixels that
+    have the least and the largest value of all, as saturated and clipped pixels have.
     """
 
     images: int
@@ -46,7 +46,7 @@ class Radiometry:
 
 
 class _Band:
-    """Adds up one band, an image at a time."""
+    """Collects the figures of one band, an image at a time."""
 
     def __init__(self, unit: str) -> None:
         self._power = POWERS.get(unit)
@@ -63,7 +63,7 @@ class _Band:
         if self._power is not None:
             self._rows.append(measure_windows(windows(self._power(np.where(np.isfinite(plane), plane, np.nan)))))
 
-    def told(self, images: int) -> Radiometry:
+    def radiometry(self, images: int) -> Radiometry:
         rows = np.concatenate(self._rows) if self._rows else np.zeros((0, 3))
         enl, correlation = looks(rows)
         least, most = (self._ends[end(self._ends)] if self._ends else 0 for end in (min, max))
@@ -71,12 +71,12 @@ class _Band:
 
 
 def radiometry(build: Build, split: str = "train", images: int = 1000) -> dict[str, Radiometry]:
-    """Return the figures of each band, of the first `images` of a split, which are a fair draw of it.
+    """Return the figures of each band over the first `images` of a split; their order in a split is random.
 
     Raises UsageError for a split without samples.
     """
     layout = layout_of(build.manifest)
-    (name,) = filled(build.manifest, split)
+    (name,) = nonempty_splits(build.manifest, split)
     index = build.index()
     bands = {band: _Band(unit) for band, unit in zip(layout.bands, layout.units, strict=True)}
     read = 0
@@ -88,4 +88,4 @@ def radiometry(build: Build, split: str = "train", images: int = 1000) -> dict[s
                 for band, plane in zip(bands.values(), frame, strict=True):
                     band.add(plane)
             read += 1
-    return {name: band.told(read) for name, band in bands.items()}
+    return {name: band.radiometry(read) for name, band in bands.items()}

@@ -1,7 +1,7 @@
-"""manifest.json: the sealed document that says what a build holds and how it was made.
+"""manifest.json: the sealed document that says what a build contains and how it was made.
 
-It is the sum of three parts: the identity of the data, known from a declaration or a parent; the decisions of a plan,
-made before the first pixel; the outcome, which the pixels tell.
+It has three parts: the identity of the data, from a declaration or a parent; the decisions of a plan, made before the
+first pixel is read; the outcome, which follows from the pixels.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ DIGEST = "digest"  # the manifest's own, over all its other fields
 class Identity(Document):
     """What the data are. `shape` is (height, width), null where images differ in size.
 
-    `discovered` is what the source itself told of a layout that documents leave open; `layout` says what was found of a
-    copy in another layout than the published one, and is empty for that; `records_published` is the number of records
-    that the publisher has, null where it is not known.
+    `discovered` has the facts that only the source itself shows. `layout` describes a copy whose layout differs from
+    the published one, and is empty otherwise. `records_published` is the number of records that the publisher has, null
+    where it is not known.
     """
 
     dataset: Name
@@ -78,7 +78,7 @@ class Identity(Document):
 
     @pydantic.field_validator("bands")
     @classmethod
-    def _named_once(cls, bands: list[BandDocument]) -> list[BandDocument]:
+    def _check_names(cls, bands: list[BandDocument]) -> list[BandDocument]:
         names = [band.name for band in bands]
         if len(set(names)) != len(names):
             raise ValueError(f"expected a name for each band, found {names}"[:200])
@@ -86,9 +86,9 @@ class Identity(Document):
 
 
 class Decisions(Document):
-    """What was decided before the first pixel; `unused` counts records by reason.
+    """What was decided before the first pixel was read; `unused` counts records by reason.
 
-    `leakage` is a card of named shares (sealed/leakage.py); `seal` adds what pixels tell.
+    `leakage` is a card of named shares (sealed/leakage.py); `seal` adds the shares that follow from pixels.
     """
 
     sar_data_version: str
@@ -105,11 +105,11 @@ class Decisions(Document):
 
 
 class Outcome(Document):
-    """What the pixels told; `clipped` counts pixels a band, `dropped_objects` objects by reason.
+    """What follows from the pixels; `clipped` counts pixels by band, `dropped_objects` objects by reason.
 
-    `unvalued` counts pixels a band that are masked because they have no value in a unit they were converted to, as zero
-    power has no dB; a band without any is not in it.
-    `suspect_pixels` has the bands in which some pixels may be none although nobody says so.
+    `unvalued` counts, by band, pixels that are masked because they have no value in the unit of a conversion, such as
+    zero power in dB; it has no band without such pixels.
+    `suspect_pixels` has the bands in which some pixels may be no data although nothing declares it.
     """
 
     splits: dict[Split, SplitDocument]
@@ -126,7 +126,7 @@ class Outcome(Document):
 
 
 class Manifest(Identity, Decisions, Outcome):
-    """The whole document; `sums` is the sha256 of SHA256SUMS, which in turn covers the shards and the tables.
+    """The whole document; `sums` is the sha256 of SHA256SUMS, which covers the shards and the tables.
 
     `digest` is the sha256 of the document's other fields, empty in builds of schema 2.
     """
@@ -148,7 +148,7 @@ class Manifest(Identity, Decisions, Outcome):
 
     @classmethod
     def seal(cls, identity: Identity, decisions: Decisions, outcome: Outcome, sums: str) -> Manifest:
-        """Return the sum of the parts with its own digest; raise BuildError where it could not be opened again."""
+        """Return the manifest of the parts with its own digest; raise BuildError where it could not be opened again."""
         parts = {name: value for part in (identity, decisions, outcome) for name, value in part}
         try:
             manifest = cls(**parts, sums=sums)
@@ -163,7 +163,7 @@ class Manifest(Identity, Decisions, Outcome):
 
     @classmethod
     def decode(cls, data: bytes, where: object) -> Manifest:
-        """Return the manifest that these bytes are; raise BuildError naming `where` they are from."""
+        """Return the manifest in `data`; raise BuildError, which names `where` the bytes are from."""
         document = read_document(data, where)
         if flaw := digest_flaw(document):
             raise BuildError(f"{where}: {flaw}: it was changed since the build was sealed")
@@ -171,7 +171,7 @@ class Manifest(Identity, Decisions, Outcome):
 
     @classmethod
     def parse(cls, document: dict[str, Any], where: object) -> Manifest:
-        """Return the manifest of a document; raise BuildError naming `where` it is and the fields that are wrong."""
+        """Return the manifest of a document; raise BuildError, which names `where` it is and the wrong fields."""
         try:
             if document["schema_version"] == 2:
                 from sar_data.sealed.schema2 import current_manifest
@@ -202,17 +202,17 @@ def read_bytes(build: Path) -> bytes:
 
 
 def whereabouts(folder: Path) -> str:
-    """Return where the builds are of a folder that is none."""
-    if above := next((one for one in folder.parents if os.path.isfile(one / NAME)), None):
+    """Return in words which builds are near a folder that is not a build."""
+    if above := next((parent for parent in folder.parents if os.path.isfile(parent / NAME)), None):
         return f"it is a part of the build {above}"
     depths = (f"{'*/' * depth}{NAME}" for depth in (1, 2, 3))
-    found = (made.parent for depth in depths for made in folder.glob(depth))
-    below = sorted(str(path) for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    builds = (manifest.parent for depth in depths for manifest in folder.glob(depth))
+    below = sorted(str(path) for path in builds if not any(part[0] == "." for part in path.relative_to(folder).parts))
     return f"builds below it are {few(below)}" if below else "name the folder that `build` printed"
 
 
 def read_document(data: bytes, where: object) -> dict[str, Any]:
-    """Return a manifest's bytes as a document; raise BuildError where it is none of a known version."""
+    """Return a manifest's bytes as a document; raise BuildError where it is not JSON or of an unknown version."""
     try:
         document = strict_json.loads(data)
     except ValueError as error:
@@ -221,13 +221,13 @@ def read_document(data: bytes, where: object) -> dict[str, Any]:
     if version not in VERSIONS:
         raise OtherVersion(
             f"{where}: expected schema_version {' or '.join(map(str, VERSIONS))}, found {version!r}: it is of another "
-            "version of sar-data. Build anew, or read it with that version"
+            "version of sar-data. Build again, or read it with that version"
         )
     return dict(document)
 
 
 def digest_flaw(document: dict[str, Any]) -> str | None:
-    """Return what is wrong with a manifest's own digest, None where nothing is; schema 2 has none."""
+    """Return why a manifest's own digest is wrong, None where it is right; schema 2 has none."""
     expected, computed = document.get(DIGEST), document_digest(document)
     if document["schema_version"] == 2 or computed == expected:
         return None
@@ -235,14 +235,14 @@ def digest_flaw(document: dict[str, Any]) -> str | None:
 
 
 def canonical(document: dict[str, Any]) -> bytes:
-    """Return a manifest document as it is written."""
+    """Return the bytes of a manifest document as a build has them."""
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def document_digest(document: dict[str, Any]) -> str:
     """Return the sha256 of a manifest document without its own digest.
 
-    Of the document as it is read, not of the model: fields that a later version adds change no older digest.
+    It is of the document and not of the model, so that fields of later versions change no older digest.
     """
     others = {name: value for name, value in document.items() if name != DIGEST}
     return hashlib.sha256(json.dumps(others, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -256,13 +256,13 @@ def recipe_digest(recipe: dict[str, Any]) -> str:
 def content_digest(packed: pa.Table) -> str:
     """Return the sha256 over (key, split, targets, objects, hashes of image and mask) of packed rows, sorted by key.
 
-    It depends on what is stored alone: not on container, shards, order, workers or interruptions.
+    It depends only on what is stored, not on container, shards, order, workers or interruptions.
     """
     digest = hashlib.sha256()
     encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, sort_keys=True).encode
     columns = (packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3", "mask_xxh3", "objects"))
     for key, split, targets, image, mask, objects in sorted(zip(*columns, strict=True), key=itemgetter(0)):
-        # Pairs, sorted by name: what schema 2 had as maps has the same digest as what schema 3 has as lists.
+        # Pairs sorted by name, so that the maps of schema 2 have the same digest as the lists of schema 3.
         row: list[Any] = [key, split, sorted([item["task"], item["labels"]] for item in targets), image]
         if mask or objects:
             row += [mask, [_object_row(item) for item in objects or ()]]

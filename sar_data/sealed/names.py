@@ -1,7 +1,7 @@
-"""The names that become files, folders and keys: one type each, checked wherever a document is read.
+"""Types of the names that become files, folders and keys, checked whenever a document is read.
 
-A build may come from a stranger. What its documents call a dataset, a split, a shard or a sample is joined to paths, so
-that a name is one plain part of a path, and a path stays below its folder.
+A build may come from an unknown source, and the names in its documents become parts of paths. So a name must be one
+plain part of a path, and a path must stay below its folder.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def key_flaw(key: str) -> str | None:
 
 
 def label_flaw(label: str) -> str | None:
-    """Return why a class cannot be called so, None where it can: a class is a key in documents and never a path."""
+    """Return why a class cannot have this name, None where it can; a class name is never part of a path."""
     return "expected a name on one line" if not label or UNPRINTABLE.search(label) else None
 
 
@@ -56,9 +56,9 @@ def dtype_flaw(name: str) -> str | None:
     return None if name in STORED else f"expected {', '.join(STORED)}"
 
 
-def _checked(of: Callable[[str], str | None]) -> AfterValidator:
+def _validator(flaw_of: Callable[[str], str | None]) -> AfterValidator:
     def check(value: str) -> str:
-        if reason := of(value):
+        if reason := flaw_of(value):
             raise ValueError(f"{reason}: {value[:200]!r}")
         return value
 
@@ -68,23 +68,23 @@ def _checked(of: Callable[[str], str | None]) -> AfterValidator:
 _NAME_SCHEMA = {"pattern": r"^[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$", "maxLength": 255}
 _PATH_SCHEMA = {"pattern": r"^[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*$"}
 
-Name = Annotated[str, _checked(name_flaw), Field(json_schema_extra=_NAME_SCHEMA)]
+Name = Annotated[str, _validator(name_flaw), Field(json_schema_extra=_NAME_SCHEMA)]
 """A dataset, a version, a variant, a band, a task, a downloaded file: one part of a path."""
-Optional = Annotated[str, _checked(lambda name: name_flaw(name) if name else None)]
+Optional = Annotated[str, _validator(lambda name: name_flaw(name) if name else None)]
 """A name, or an empty string where there is none."""
-RelativePath = Annotated[str, _checked(flaw), Field(json_schema_extra=_PATH_SCHEMA)]
+RelativePath = Annotated[str, _validator(flaw), Field(json_schema_extra=_PATH_SCHEMA)]
 """A file below the folder of the document that names it."""
-Label = Annotated[str, _checked(label_flaw), Field(json_schema_extra={"minLength": 1})]
+Label = Annotated[str, _validator(label_flaw), Field(json_schema_extra={"minLength": 1})]
 """A class."""
 Split = Annotated[str, StringConstraints(pattern=f"^({SPLIT})$")]
 ShardName = Annotated[str, StringConstraints(pattern=f"^({SPLIT})/[0-9]{{6,9}}$")]
-Container = Annotated[str, _checked(format_flaw), Field(json_schema_extra={"enum": list(FORMATS)})]
+Container = Annotated[str, _validator(format_flaw), Field(json_schema_extra={"enum": list(FORMATS)})]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Checksum = Annotated[str, StringConstraints(pattern="^(md5|sha1|sha256|sha512):[0-9a-f]{32,128}$")]
-Dtype = Annotated[str, _checked(dtype_flaw), Field(json_schema_extra={"enum": list(STORED)})]
-# What readers of JSON in any language keep exactly, and what two of them make together still fits a column of int64.
+Dtype = Annotated[str, _validator(dtype_flaw), Field(json_schema_extra={"enum": list(STORED)})]
+# Readers of JSON in any language keep these numbers exactly, and the sum of two fits a column of int64.
 Count = Annotated[int, Field(ge=0, le=(1 << 53) - 1)]
-# Of a shard: a position is an int32.
+# Slots of a shard; a position is an int32.
 Slots = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 # Bounded, so that the bytes of an image can be counted.
 Side = Annotated[int, Field(ge=1, le=1 << 20)]
@@ -95,18 +95,18 @@ def first_flaw(error: pydantic.ValidationError) -> str:
     """Return the field that is wrong first, what was expected, and how many others are wrong."""
     flaws = error.errors(include_url=False)
     field = ".".join(map(str, flaws[0]["loc"]))[:200]  # none where whole sections contradict each other
-    said = flaws[0]["msg"].removeprefix("Value error, ")[:300]
+    message = flaws[0]["msg"].removeprefix("Value error, ")[:300]
     others = f" (and {len(flaws) - 1} more)" if len(flaws) > 1 else ""
-    found = flaws[0]["input"]
-    shown = f", found {found!r}" if isinstance(found, str | int | float) and repr(found) not in said else ""
-    return f"{field}{': ' if field else ''}{said}{shown[:200]}{others}"
+    value = flaws[0]["input"]
+    shown = f", found {value!r}" if isinstance(value, str | int | float) and repr(value) not in message else ""
+    return f"{field}{': ' if field else ''}{message}{shown[:200]}{others}"
 
 
 def check_spec(spec: DatasetSpec) -> None:
     """Raise UsageError where a declaration has a name with which a build could not be opened again."""
-    named = [("dataset", spec.name), ("version", spec.version), *[("variant", spec.variant)] * bool(spec.variant)]
-    named += [("band", band.name) for band in spec.bands] + [("task", task.name) for task in spec.tasks]
-    flaws = [(what, name, name_flaw(name)) for what, name in named]
+    names = [("dataset", spec.name), ("version", spec.version), *[("variant", spec.variant)] * bool(spec.variant)]
+    names += [("band", band.name) for band in spec.bands] + [("task", task.name) for task in spec.tasks]
+    flaws = [(what, name, name_flaw(name)) for what, name in names]
     flaws += [("class", label, label_flaw(label)) for task in spec.tasks for label in task.classes]
     for what, name, reason in flaws:
         if reason:

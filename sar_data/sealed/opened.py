@@ -1,4 +1,4 @@
-"""A sealed build, opened for reading: its manifest, its index, its pixels. Nothing here knows any dataset."""
+"""A sealed build, opened for reading: its manifest, its index, its pixels. This module knows no dataset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUMS_NAME = "SHA256SUMS"
 
 
 def layout_of(manifest: Identity) -> Layout:
-    """Return what a container must know, from a manifest or its identity alone."""
+    """Return the layout that a container needs, from a manifest or from its identity."""
     return Layout(
         title=manifest.title,
         bands=tuple(band.name for band in manifest.bands),
@@ -44,7 +44,7 @@ def layout_of(manifest: Identity) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """What it takes to read the images of a build: little, where a manifest has a list of all shards."""
+    """What a worker needs to read the images of a build; a manifest, with its list of shards, is large to send."""
 
     path: Path
     format: str
@@ -75,7 +75,7 @@ class Build:
         return cls(path, Manifest.load(path))
 
     def index(self) -> pa.Table:
-        """Return index.parquet, packed rows first, in shard order; raise BuildError for one that no build has."""
+        """Return index.parquet, packed rows first, in shard order; raise BuildError where it is not that of a build."""
         path = self.path / INDEX_NAME
         table, layout = read_index(path), layout_of(self.manifest)
         for split in self.manifest.splits:
@@ -89,9 +89,9 @@ class Build:
     def dataset(self, split: str) -> xarray.Dataset:
         """Open one split of a Zarr build lazily in xarray: `image` (sample, band, y, x), `key`, `valid`, `band`.
 
-        Scaled integers arrive decoded, in the declared unit; keys are those of the index. Raises UsageError for a split
-        that does not exist, BuildError for the other containers and where a document or a chunk is not what the
-        manifest says: the zarr library opens nothing else.
+        Scaled integers are decoded to the declared unit; keys are those of the index. Raises UsageError for a split
+        that does not exist, BuildError for other containers and where a document or a chunk contradicts the manifest,
+        before the zarr library opens it.
         """
         manifest, layout = self.manifest, layout_of(self.manifest)
         if split not in manifest.splits:

@@ -1,4 +1,4 @@
-"""Pairs of samples that leak, one of each split, the worst first."""
+"""Pairs of samples that leak, one sample of each split, the worst pairs first."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def worst_pairs(
     partner: np.ndarray[Any, np.dtype[np.int64]] | None = None,
     beyond: np.ndarray[Any, np.dtype[np.float32]] | None = None,
 ) -> Iterator[Pair]:
-    """Yield pairs of rows that leak, the worst first, each judged sample once, and some of each kind only.
+    """Yield pairs of rows that leak, the worst first: each judged sample once, and at most MOST_PAIRS of each kind.
 
-    `partner` and `beyond` say which looks like which (statistics/alike.py); without them no looks are compared. Rows
-    have the columns of the leakage card; those without `xxh3` are not compared by their pixels.
+    `partner` and `beyond` say which target each query looks like (statistics/alike.py); without them there are no such
+    pairs. Rows have the columns of the leakage card; without `xxh3` there are no pairs of equal pixels.
     """
-    ours, theirs = (side["key"].to_pylist() for side in (queries, targets))
+    query_keys, target_keys = (side["key"].to_pylist() for side in (queries, targets))
     seen: set[int] = set()
     for kind, query, target in _leaking(queries, targets, partner, beyond):
         if query not in seen:
             seen.add(query)
-            yield Pair(kind, ours[query], theirs[target])
+            yield Pair(kind, query_keys[query], target_keys[target])
 
 
 def _leaking(queries: pa.Table, targets: pa.Table, partner: Any, beyond: Any) -> Iterator[tuple[str, int, int]]:
@@ -53,6 +53,6 @@ def _leaking(queries: pa.Table, targets: pa.Table, partner: Any, beyond: Any) ->
     ground, others = ground_of(queries), ground_of(targets)
     for kind, near in (("identical", find_identical), ("touching", find_touching)):
         for row in np.flatnonzero(near(ground, others))[:MOST_PAIRS].tolist():
-            one = ground.take(np.array([row]))
-            hits = np.flatnonzero(near(others, one))
+            footprint = ground.take(np.array([row]))
+            hits = np.flatnonzero(near(others, footprint))
             yield kind, row, int(hits[0])

@@ -1,4 +1,4 @@
-"""A sealed table from disk: whatever a Parquet file of a stranger holds, it is a table of its columns or refused."""
+"""Reading of sealed tables: a Parquet file from an unknown source gives a table of its columns or an error."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def read_columns(
     may_miss: Collection[str] = (),
     dictionaries: Sequence[str] = (),
 ) -> pa.Table:
-    """Return what `current` makes of some columns of a file; raise BuildError where that cannot be done.
+    """Return columns of a file, converted by `current`; raise BuildError where that is not possible.
 
-    Columns in `may_miss` may be missing; `dictionaries` are read as such. Text is valid UTF-8. A table that would take
-    far more memory than its file is refused. pandas is not imported.
+    Columns in `may_miss` may be missing; those in `dictionaries` are read as dictionaries. Text is valid UTF-8. A table
+    that would take far more memory than its file is refused. pandas is not imported.
     """
     try:
         with os.fdopen(open_regular(path), "rb") as source:
@@ -42,7 +42,7 @@ def read_columns(
         raise
     except TooLarge as error:
         raise BuildError(f"{path}: {error}") from error
-    except Exception as error:  # of a decoder that is not ours, on bytes of anyone: it raises what it likes
+    except Exception as error:  # damaged bytes can make the decoder raise any exception
         raise BuildError(f"{path}: cannot read: {type(error).__name__}: {error}"[:500]) from error
 
 
@@ -56,7 +56,7 @@ def check_columns(path: Path) -> None:
 
 
 def _read(parquet: pq.ParquetFile, names: list[str], most: int) -> pa.Table:
-    """Return some columns, read group by group: a file whose own list of its parts is false ends where it shows."""
+    """Return columns, read group by group: a file that takes more memory than it says is refused early."""
     parts, taken = [], 0
     for group in range(parquet.num_row_groups):
         parts.append(parquet.read_row_group(group, columns=names))

@@ -1,4 +1,4 @@
-"""Where the samples of a sealed build lie: from its index, and as a column of a plan that is made from it."""
+"""The places of the samples of a sealed build: from its index, and as a column of a plan that is made from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLACE = pa.struct(
         ("nodata", pa.list_(pa.int64())),
     ]
 )
-"""A place as a row of a plan has it; `nodata` counts the pixels [band] that the source marks so."""
+"""The type of a place in a plan; `nodata` counts the pixels [band] that the source marks as no data."""
 
 
 def place_column(index: pa.Table, bands: Sequence[str]) -> pa.StructArray:
@@ -44,7 +44,7 @@ def places_of(column: pa.StructArray) -> list[Place]:
 
 
 def places(index: pa.Table, bands: Sequence[str] = ()) -> list[Place]:
-    """Return where the packed rows of an index lie, in its order; without `bands` none of their no data is counted."""
+    """Return the places of the packed rows of an index, in its order; without `bands`, `nodata` is empty."""
     return places_of(place_column(index.filter(pc.is_valid(index["shard"])), bands))
 
 

@@ -1,4 +1,4 @@
-"""What lies in the folder of a build, whoever made it: a walk that follows no link to a folder and ends."""
+"""The files in the folder of a build from an unknown source; no link to a folder is followed, so that the walk ends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ EMPTY = "an empty folder"
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """The bytes of each regular file, or of what a link to one leads to; and in words what else is there, by name."""
+class Contents:
+    """The contents of a folder: the size of each regular file or of the target of a link, and in words all others."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
 
 
-def present(build: Path) -> Present:
-    """Return what lies in a folder. Names are below it; bytes that are no UTF-8 are shown as \\xNN."""
-    found = Present()
+def list_contents(build: Path) -> Contents:
+    """Return the contents of a folder, by paths below it; bytes that are not UTF-8 are shown as \\xNN."""
+    contents = Contents()
     todo = [("", 0)]
     while todo:
         folder, depth = todo.pop()
@@ -30,31 +30,31 @@ def present(build: Path) -> Present:
             with os.scandir(build / folder) as entries:
                 there = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            found.others[_shown(folder) or "."] = f"a folder that cannot be read ({error.strerror})"
+            contents.others[_shown(folder) or "."] = f"a folder that cannot be read ({error.strerror})"
             continue
         if not there:
-            found.others[_shown(folder)] = EMPTY
+            contents.others[_shown(folder)] = EMPTY
         for entry in there:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if not entry.is_dir(follow_symlinks=False):
-                _file(found, _shown(name), entry)
+                _file(contents, _shown(name), entry)
             elif depth + 1 < DEPTH:
                 todo.append((name, depth + 1))
             else:
-                found.others[_shown(name)] = f"a folder below {DEPTH} others"
-    return found
+                contents.others[_shown(name)] = f"a folder below {DEPTH} others"
+    return contents
 
 
-def _file(found: Present, name: str, entry: os.DirEntry[str]) -> None:
+def _file(contents: Contents, name: str, entry: os.DirEntry[str]) -> None:
     try:
         facts = entry.stat()
     except OSError as error:
-        found.others[name] = f"a link that leads nowhere ({error.strerror})"
+        contents.others[name] = f"a link that leads nowhere ({error.strerror})"
         return
     if stat.S_ISREG(facts.st_mode):
-        found.sizes[name] = facts.st_size
+        contents.sizes[name] = facts.st_size
     else:
-        found.others[name] = "a link to a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe, a socket or a device"
+        contents.others[name] = "a link to a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe, a socket or a device"
 
 
 def _shown(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The statistics that a sealed build has recorded."""
+"""The statistics in the manifest of a sealed build."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from sar_data.split.policy import SPLITS
 
 
 def statistics(build: Build, split: str | None = None) -> dict[str, SplitStatistics]:
-    """Return the figures of one split, or of all that hold samples, bands in the build's order.
+    """Return the figures of one split, or of all splits that have samples, with the bands in the build's order.
 
-    Raises UsageError for a split that does not exist or holds no sample, BuildError where none are recorded.
+    Raises UsageError for a split that does not exist or has no sample, BuildError for a build without statistics.
     """
     manifest = build.manifest
-    names = filled(manifest, split)
+    names = nonempty_splits(manifest, split)
     if manifest.statistics is None:
         raise BuildError(f"{build.path}: this build has no statistics recorded. `recompute=True` reads its pixels.")
     bands = layout_of(manifest).bands
-    found = {name: manifest.statistics[name] for name in names}
-    # JSON objects have no order, the bands do.
+    splits = {name: manifest.statistics[name] for name in names}
+    # The objects of JSON have no order, but the bands have.
     return {
         name: figures.model_copy(update={"bands": {band: figures.bands[band] for band in bands}})
-        for name, figures in found.items()
+        for name, figures in splits.items()
     }
 
 
-def filled(manifest: Manifest, split: str | None = None) -> list[str]:
-    """Return the splits that hold samples, or the one that is named; raise UsageError where that has none."""
+def nonempty_splits(manifest: Manifest, split: str | None = None) -> list[str]:
+    """Return the splits that have samples, or only `split`; raise UsageError where it has none or does not exist."""
     if split is not None and split not in manifest.splits:
         raise unknown("split", split, manifest.splits)
     names = [name for name in SPLITS if name in manifest.splits and manifest.splits[name].count]

@@ -36,13 +36,13 @@ PLAIN = (
 def to_table(records: Sequence[Record]) -> pa.Table:
     """Return a table in the SCAN schema, one row a record.
 
-    Nested columns are built from flat ones: Arrow's own conversion of nested Python values takes three times as long.
+    Nested columns are built from flat columns, because Arrow's own conversion takes three times as long.
     """
     columns = {
         "files": _structs([r.files for r in records], FILE),
-        "targets": _named([r.labels for r in records], TARGETS),
-        "attrs": _named([r.attrs for r in records], ATTRS),
-        "dropped": _named([r.dropped for r in records], DROPPED),
+        "targets": _pairs([r.labels for r in records], TARGETS),
+        "attrs": _pairs([r.attrs for r in records], ATTRS),
+        "dropped": _pairs([r.dropped for r in records], DROPPED),
         "dates": _dates(records),
         "objects": _objects(records),
         "height": pa.array([r.shape and r.shape[0] for r in records], pa.int32()),
@@ -63,7 +63,7 @@ def _structs(rows: Sequence[Sequence[Any]], kind: pa.StructType) -> pa.ListArray
     return pa.ListArray.from_arrays(list_offsets(len(row) for row in rows), flat)
 
 
-def _named(rows: Sequence[Mapping[str, Any]], kind: pa.ListType) -> pa.ListArray:
+def _pairs(rows: Sequence[Mapping[str, Any]], kind: pa.ListType) -> pa.ListArray:
     """Return lists of named values."""
     items = [item for row in rows for item in row.items()]
     names, values = (f.type for f in kind.value_type)
@@ -92,13 +92,13 @@ def _dates(records: Sequence[Record]) -> pa.ListArray:
 
 
 def _objects(records: Sequence[Record]) -> pa.ListArray:
-    """Return the column of objects; most datasets have none, which costs nothing."""
-    things = [thing for r in records for thing in r.objects]
+    """Return the column of objects."""
+    items = [item for r in records for item in r.objects]
     columns = [
-        pa.array([getattr(thing, name) for thing in things], OBJECT.field(name).type)
+        pa.array([getattr(item, name) for item in items], OBJECT.field(name).type)
         for name in ("label", "box", "rotated", "polygons")
     ]
-    flat = pa.StructArray.from_arrays([*columns, _named([thing.attrs for thing in things], ATTRS)], fields=list(OBJECT))
+    flat = pa.StructArray.from_arrays([*columns, _pairs([item.attrs for item in items], ATTRS)], fields=list(OBJECT))
     return pa.ListArray.from_arrays(list_offsets(len(r.objects) for r in records), flat)
 
 
@@ -116,7 +116,7 @@ def to_records(table: pa.Table) -> list[Record]:
     values: dict[str, Iterable[Any]] = {
         **{name: columns[name].to_pylist() for name in PLAIN if name not in ("transform", "footprint")},
         **{name: [row and tuple(row) for row in columns[name].to_pylist()] for name in ("transform", "footprint")},
-        "files": map(tuple, _grouped([SourceFile(*row) for row in _rows(files.flatten())], files)),
+        "files": map(tuple, _cut_lists([SourceFile(*row) for row in _rows(files.flatten())], files)),
         "labels": _mappings(columns["targets"], tuple),
         "attrs": _mappings(columns["attrs"]),
         "dropped": _mappings(columns["dropped"]),
@@ -158,11 +158,11 @@ def _mappings(lists: pa.ListArray, convert: Any = None) -> Iterator[dict[str, An
     """Yield the named values of each row."""
     names, values = (column.to_pylist() for column in lists.flatten().flatten())
     items = list(zip(names, map(convert, values) if convert else values, strict=True))
-    return map(dict, _grouped(items, lists))
+    return map(dict, _cut_lists(items, lists))
 
 
-def _grouped(values: list[T], lists: pa.ListArray) -> Iterator[list[T]]:
-    """Cut `values` into the lists they came from; an array that was sliced begins at its first offset."""
+def _cut_lists(values: list[T], lists: pa.ListArray) -> Iterator[list[T]]:
+    """Cut `values` into the lists that they came from; a sliced array begins at its first offset."""
     offsets = lists.offsets.to_pylist()
     return (values[a - offsets[0] : b - offsets[0]] for a, b in pairwise(offsets))
 
@@ -170,7 +170,7 @@ def _grouped(values: list[T], lists: pa.ListArray) -> Iterator[list[T]]:
 def fingerprint(records: Sequence[Record], *, whole: bool = False) -> str:
     """Return the digest of a source: sorted member paths, sizes, known hashes and labels; no absolute path.
 
-    `whole` covers all that records say, since the owner of a set may change its dates, places and groups.
+    With `whole` it covers all fields of records, since a user may change dates, places and groups of a dataset.
     """
     digest = xxhash.xxh3_128()
     for r in sorted(records, key=lambda r: r.key):
@@ -181,6 +181,6 @@ def fingerprint(records: Sequence[Record], *, whole: bool = False) -> str:
 
 
 def _others(record: Record) -> list[tuple[str, Any]]:
-    """Return what a record says beside key, files, labels and objects; what it leaves out is no part of a digest."""
+    """Return the fields of a record other than key, files, labels and objects; empty fields are no part of a digest."""
     names = [field.name for field in fields(Record) if field.name not in ("key", "files", "labels", "objects")]
     return [(name, value) for name in names if (value := getattr(record, name))]

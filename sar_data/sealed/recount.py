@@ -1,4 +1,4 @@
-"""Count a sealed build anew: every stored image read once, hashed and tallied, shard by shard as when it was packed."""
+"""Compute hashes and statistics of a sealed build again: each stored image is read once, shard by shard."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sar_data.statistics.thumbnail import Thumbnails, Thumbs
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The index rows of one shard: where its samples lie, what they should hash to, and what they say."""
+    """The index rows of one shard: places with expected hashes, and records where the container stores them."""
 
     split: str
     name: str
@@ -40,11 +40,11 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What one shard's samples gave; `faults` maps a key to why its image could not be read or differs.
+class ShardCounts:
+    """What was computed from one shard; `faults` maps a key to why its image could not be read or differs.
 
     `mask_pixels` counts each value of the masks; `figures` [sample, band, FIGURES] and `thumbs` [sample, band, CELLS]
-    are of the images that were read. `walked` is what a reader of the whole file meets otherwise than the rows say.
+    are of the images that were read. `sequential_faults` are those of `Format.sequential_faults`.
     """
 
     rows: Rows
@@ -53,7 +53,7 @@ class Counted:
     figures: Figures
     thumbs: Thumbs
     faults: dict[str, tuple[str, str]]
-    walked: list[tuple[str | None, Fault]]
+    sequential_faults: list[tuple[str | None, Fault]]
 
 
 def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
@@ -64,16 +64,17 @@ def shards(build: Build, index: pa.Table, splits: Iterable[str]) -> list[Rows]:
         for shard in build.manifest.splits[split].shards:
             by_shard[shard.name] = Rows(split, shard.name, [], [])
     records = to_records(packed.select(SCAN.names)) if build.manifest.container.described else []
-    found = places(packed, [band.name for band in build.manifest.bands])
-    for place, record in zip_longest(found, records):
+    for place, record in zip_longest(places(packed, [band.name for band in build.manifest.bands]), records):
         if rows := by_shard.get(f"{place.split}/{place.shard:06d}"):
             rows.places.append(place)
             rows.records.extend([record] if record else ())
     return [rows for rows in by_shard.values() if rows.places]
 
 
-def counted(build: Build, todo: list[Rows], runner: Runner, progress: Progress | None = None) -> Iterator[Counted]:
-    """Yield what each shard's images give, in order; faults are collected, not raised."""
+def count_shards(
+    build: Build, todo: list[Rows], runner: Runner, progress: Progress | None = None
+) -> Iterator[ShardCounts]:
+    """Yield the counts of each shard, in order; faults are collected, not raised."""
     done, total = 0, sum(len(rows.places) for rows in todo)
     for shard in runner.map(partial(_count, build.pixels), todo):
         done += len(shard.rows.places)
@@ -88,25 +89,25 @@ def recount(
     """Return the statistics of each split, from its pixels; raise BuildError for the first image that is not sound."""
     units = layout_of(build.manifest).units
     totals = {split: BandStats.none(units) for split in splits}
-    for shard in counted(build, shards(build, build.index(), totals), runner, progress):
-        for key, (expected, found) in shard.faults.items():
+    for shard in count_shards(build, shards(build, build.index(), totals), runner, progress):
+        for key, (expected, actual) in shard.faults.items():
             raise BuildError(
-                f"{shard.rows.name}, {key}: expected {expected}, found {found}. `verify(full=True)` lists all."
+                f"{shard.rows.name}, {key}: expected {expected}, found {actual}. `verify(full=True)` lists all."
             )
         totals[shard.rows.split] += shard.statistics
     return totals
 
 
-def _count(pixels: Pixels, rows: Rows) -> Counted:
+def _count(pixels: Pixels, rows: Rows) -> ShardCounts:
     layout = pixels.layout
     tally, thumbnails, hidden = Tally(layout.units), Thumbnails(layout.units), np.zeros(IGNORE + 1, np.int64)
     faults: dict[str, tuple[str, str]] = {}
     for place, image, mask in _images(pixels, rows, faults):
         for what, array, expected in (("image", image, place.xxh3), ("mask", mask, place.mask_xxh3)):
-            if array is not None and (found := xxhash.xxh3_128_hexdigest(array.data)) != expected:
-                faults[place.key] = f"an {what} of xxh3 {expected}".replace("an m", "a m"), found
+            if array is not None and (digest := xxhash.xxh3_128_hexdigest(array.data)) != expected:
+                faults[place.key] = f"an {what} of xxh3 {expected}".replace("an m", "a m"), digest
         if place.key in faults:
-            continue  # its figures would be those of damage, and are compared with nothing
+            continue  # the figures of a damaged image are not compared
         if mask is not None:
             hidden += np.bincount(mask.ravel(), minlength=IGNORE + 1)
         height, width = place.shape
@@ -116,22 +117,24 @@ def _count(pixels: Pixels, rows: Rows) -> Counted:
     container = formats.get(pixels.format, pixels.compression)
     first = rows.places[0]
     file = container.file(Shard(first.split, first.shard, 0, 0, 0), layout)
-    walked = container.walked(pixels.path / file, layout, rows.places, rows.records)
-    return Counted(rows, tally.finish(), hidden.tolist(), tally.figures(), thumbnails.finish(), faults, walked)
+    sequential_faults = container.sequential_faults(pixels.path / file, layout, rows.places, rows.records)
+    return ShardCounts(
+        rows, tally.finish(), hidden.tolist(), tally.figures(), thumbnails.finish(), faults, sequential_faults
+    )
 
 
 def _images(
     pixels: Pixels, rows: Rows, faults: dict[str, tuple[str, str]]
 ) -> Iterator[tuple[Place, Image, Mask | None]]:
-    """Yield what can be read of a shard; why the rest cannot goes to `faults`."""
+    """Yield the readable samples of a shard; `faults` gets the reason for each other one."""
     try:
         with pixels.reader() as reader:
             for place in rows.places:
                 try:
-                    found = reader.read(place), reader.mask(place) if place.mask_xxh3 else None
+                    image, mask = reader.read(place), reader.mask(place) if place.mask_xxh3 else None
                 except BuildError as error:
                     faults[place.key] = "an image", str(error)
                     continue
-                yield place, *found
+                yield place, image, mask
     except BuildError as error:  # the container does not open
         faults |= {place.key: ("an image", str(error)) for place in rows.places}

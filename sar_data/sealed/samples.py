@@ -1,6 +1,6 @@
-"""samples.parquet: what the pixels of every image and band tell, a row each, in the order of the packed index rows.
+"""samples.parquet: the statistics of every image and band, a row each, in the order of the packed index rows.
 
-Statistics of a split, a class, a pass or a season are merges of these rows: counts add up, means and variances combine.
+Statistics of a split, a class, a pass or a season are merged from these rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.sealed.index import described
+from sar_data.sealed.index import describe_columns
 from sar_data.sealed.parquet_file import read_columns
 from sar_data.statistics.figures import DOMAINS, ENDS, FIGURES, QUANTILE_NAMES
 from sar_data.statistics.stats import REASONS
@@ -93,12 +93,12 @@ def samples_table(packed: pa.Table, bands: Sequence[str], figures: npt.NDArray[n
         known = ~np.isnan(values)
         values = np.where(known, np.maximum(values, 0) if field.name.endswith("variance") else values, 0)
         columns.append(pa.array(values, pa.float64(), mask=~known).cast(field.type, safe=False))
-    columns.append(_pictures(thumbs))
+    columns.append(_thumbnail_column(thumbs))
     columns = [column.cast(field.type) for column, field in zip(columns, SAMPLES, strict=True)]
     return pa.Table.from_arrays(columns, schema=SAMPLES)
 
 
-def _pictures(thumbs: Thumbs) -> pa.Array:
+def _thumbnail_column(thumbs: Thumbs) -> pa.Array:
     """Return the column of thumbnails [row, band, CELLS], null where there is none."""
     flat = np.ascontiguousarray(thumbs).reshape(-1, CELLS)
     whole = pa.FixedSizeBinaryArray.from_buffers(pa.binary(CELLS), len(flat), [None, pa.py_buffer(flat.tobytes())])
@@ -112,7 +112,9 @@ def thumbs_of(rows: pa.Table, bands: int) -> Thumbs:
     return flat.reshape(-1, bands, CELLS)
 
 
-def differing(recorded: pa.Table, keys: Sequence[str], figures: npt.NDArray[np.float64], thumbs: Thumbs) -> list[str]:
+def differing_keys(
+    recorded: pa.Table, keys: Sequence[str], figures: npt.NDArray[np.float64], thumbs: Thumbs
+) -> list[str]:
     """Return the keys whose figures [sample, band, FIGURES] and thumbnails are not those of their recorded rows."""
     bands = figures.shape[1]
     if len(recorded) != len(keys) * bands or recorded["key"].to_pylist() != [k for k in keys for _ in range(bands)]:
@@ -124,7 +126,7 @@ def differing(recorded: pa.Table, keys: Sequence[str], figures: npt.NDArray[np.f
         column = recorded[name].cast(pa.float64(), safe=False).to_numpy()
         close = 1e-6 if recorded.schema.field(name).type == pa.float32() else CLOSE
         same &= np.isclose(column, values, rtol=close, atol=close, equal_nan=True)
-    if recorded[THUMBNAIL].null_count < len(recorded):  # of a build that has them
+    if recorded[THUMBNAIL].null_count < len(recorded):  # older builds have none
         steps = np.abs(thumbs_of(recorded, bands).astype(np.int16) - thumbs).max(axis=2)
         same &= steps.ravel() <= 1  # another machine's last bits may round to the next step
     wrong = np.flatnonzero(~same.reshape(-1, bands).all(axis=1))
@@ -134,16 +136,14 @@ def differing(recorded: pa.Table, keys: Sequence[str], figures: npt.NDArray[np.f
 def read_samples(build: Path, *, thumbnails: bool = True) -> pa.Table | None:
     """Return the table of a build, None where it has none; raise BuildError where it cannot be read.
 
-    Without `thumbnails` the others are read, in a small part of the time.
+    Without `thumbnails` only the other columns are read, which is much faster.
     """
     path = build / SAMPLES_NAME
     if not os.path.lexists(path):
         return None
 
     def current(table: pa.Table) -> pa.Table:
-        for name in set(LATER).intersection(names) - set(
-            table.column_names
-        ):  # of a build that was sealed before there were any
+        for name in set(LATER).intersection(names) - set(table.column_names):  # an older build
             table = table.append_column(name, pa.nulls(len(table), SAMPLES.field(name).type))
         return table.select(names).cast(pa.schema([SAMPLES.field(name) for name in names]))
 
@@ -156,5 +156,5 @@ def document() -> dict[str, Any]:
     return {
         "title": SAMPLES_NAME,
         "description": "One row an image and band, in the order of the packed rows of index.parquet.",
-        "fields": described(SAMPLES),
+        "fields": describe_columns(SAMPLES),
     }

@@ -1,4 +1,4 @@
-"""Documents of schema 2 in the form of schema 3, so that builds of the first releases open for ever."""
+"""Conversion of documents of schema 2 to schema 3, so that builds of the first releases still open."""
 
 from __future__ import annotations
 

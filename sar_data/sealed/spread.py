@@ -1,4 +1,4 @@
-"""By which figures a normalization shifts and scales a band: those of the train split, or published ones."""
+"""The figures by which a normalization shifts and scales a band: those of the train split, or published figures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def spread(manifest: Manifest, band: str, how: str) -> tuple[float, float]:
     """Return what to subtract from the values of a band and what to divide them by, in the manifest's unit.
 
     A band that is constant in train has a divisor of 0. Raises UsageError where published figures are of other bands
-    or of another unit, BuildError where none are recorded.
+    or of another unit, BuildError where the manifest has no figures.
     """
-    preset, unit = presets()[how], next(one.unit for one in manifest.bands if one.name == band)
+    preset, unit = presets()[how], next(item.unit for item in manifest.bands if item.name == band)
     if preset.bands:
         return preset.published(band, unit)
     train = manifest.normalization
@@ -36,7 +36,7 @@ def _between(manifest: Manifest, band: str, unit: str, how: str) -> tuple[float,
     low, high, width = QUANTILES[how]
     figures = manifest.statistics["train"].bands[band] if manifest.statistics else None
     domains = (figures.stored, figures.db, figures.power) if figures else ()
-    recorded = next((one.percentiles for one in domains if one is not None and one.unit == unit), {})
+    recorded = next((domain.percentiles for domain in domains if domain is not None and domain.unit == unit), {})
     first, last, middle = (recorded.get(name) for name in (low, high, "p50"))
     if first is None or last is None or middle is None:
         raise BuildError(f"`normalize={how}`: no percentiles of {band} in {unit} are recorded: bake the unit")

@@ -1,6 +1,6 @@
-"""Statistics of parts of a build: merges of the rows of samples.parquet, without a look at the pixels.
+"""Statistics of parts of a build, merged from the rows of samples.parquet; pixels are not read.
 
-Counts, means, deviations and extremes are exact; percentiles follow from each image's quantiles and are approximate.
+Counts, means, deviations and extremes are exact; percentiles are estimated from the quantiles of each image.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build, layout_of
-from sar_data.sealed.recorded import filled
+from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.samples import SAMPLES_NAME, read_samples
-from sar_data.sealed.summary import PERCENTILES, TOLD
+from sar_data.sealed.summary import CONVERSIONS, PERCENTILES
 from sar_data.split.policy import SPLITS
 from sar_data.statistics.figures import DOMAINS, QUANTILE_NAMES
 from sar_data.statistics.sketch import Sketch, kolmogorov_smirnov, sketch, stability
@@ -67,21 +67,20 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
     """Return the parts of a build, or of one split, that differ in `by`: the largest first, splits and times in order.
 
     `by` is one of BY or an attribute of the index. An image of several classes is in the part of each of them. Raises
-    UsageError for a `by` that does not exist or that the build knows of no image, BuildError without samples.parquet.
+    UsageError for a `by` that does not exist or that no image has, BuildError without samples.parquet.
     """
     samples = read_samples(build.path, thumbnails=False)
     if samples is None:
         raise BuildError(f"{build.path}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
     index = read_index(build.path / INDEX_NAME)
-    index = index.filter(pc.is_in(index["split"], pa.array(filled(build.manifest, split))))
-    return divided(index, samples, build.manifest, by)
+    index = index.filter(pc.is_in(index["split"], pa.array(nonempty_splits(build.manifest, split))))
+    return divide(index, samples, build.manifest, by)
 
 
-def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> dict[str, Stratum]:
-    """Return the parts of some packed rows of an index, as `strata`, given the samples of these rows at least.
+def divide(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> dict[str, Stratum]:
+    """Return the parts of packed rows of an index, as `strata` does; `samples` has the rows of these samples at least.
 
-    Raises UsageError for a `by` that does not exist or that the index knows of no image, BuildError for figures that no
-    image has.
+    Raises UsageError for a `by` that does not exist or that no image has, BuildError for impossible figures.
     """
     values = [_plain(value) for value in _values(index, by)]
     if all(value == [UNKNOWN] for value in values):
@@ -104,23 +103,23 @@ def divided(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> 
         raise BuildError(f"{SAMPLES_NAME}: expected figures of images, found others: {error}"[:500]) from error
 
 
-def completed(build: Build, figures: Mapping[str, SplitStatistics]) -> dict[str, SplitStatistics]:
-    """Return the figures of splits with what the rows of samples.parquet alone tell, as they are where there is none.
+def add_row_figures(build: Build, figures: Mapping[str, SplitStatistics]) -> dict[str, SplitStatistics]:
+    """Return the figures of splits with those that only the rows of samples.parquet have.
 
-    These are the pixels at the ends and those under the noise floor.
+    These are the pixels with extreme values and those below the noise floor. Without samples.parquet nothing is added.
     """
     if not (build.path / SAMPLES_NAME).is_file():
         return dict(figures)
     parts = strata(build, "split")
-    found = {}
-    for name, own in figures.items():
+    splits = {}
+    for name, split in figures.items():
         rows = parts[name].figures.bands
         bands = {
-            band: one.model_copy(update={field: getattr(rows[band], field) for field in OF_ROWS})
-            for band, one in own.bands.items()
+            name: band.model_copy(update={field: getattr(rows[name], field) for field in OF_ROWS})
+            for name, band in split.bands.items()
         }
-        found[name] = own.model_copy(update={"bands": bands})
-    return found
+        splits[name] = split.model_copy(update={"bands": bands})
+    return splits
 
 
 def shifts(parts: Mapping[str, Stratum], reference: str | None = None) -> dict[str, dict[str, Shift]]:
@@ -135,20 +134,20 @@ def shifts(parts: Mapping[str, Stratum], reference: str | None = None) -> dict[s
 
 
 def shift(reference: Stratum, other: Stratum) -> dict[str, Shift]:
-    """Return how far each band that both have valid pixels of is from that of the reference."""
-    found = {}
-    for band, own in reference.sketches.items():
-        theirs = other.sketches.get(band)
-        if own is None or theirs is None or own.unit != theirs.unit:
+    """Return the shift of each band that has valid pixels on both sides."""
+    shifts = {}
+    for band, known in reference.sketches.items():
+        sketch = other.sketches.get(band)
+        if known is None or sketch is None or known.unit != sketch.unit:
             continue
         a, b = (part.figures.bands[band].stored for part in (reference, other))
         sigma = (b.mean - a.mean) / a.std if a.std and a.mean is not None and b.mean is not None else None
-        found[band] = Shift(sigma, kolmogorov_smirnov(own, theirs), stability(own, theirs))
-    return found
+        shifts[band] = Shift(sigma, kolmogorov_smirnov(known, sketch), stability(known, sketch))
+    return shifts
 
 
 def _values(index: pa.Table, by: str) -> list[Any]:
-    """Return of each row the value, or the values, of what strata differ in."""
+    """Return each row's value, or list of values, of `by`."""
     if by in COLUMNS:
         return list(index[COLUMNS[by]].to_pylist())
     if by == "class":
@@ -173,17 +172,17 @@ def _period(time: datetime | None, by: str) -> str | None:
 
 
 def _platform(dates: Sequence[Mapping[str, Any]], group: str | None, key: str) -> str | None:
-    """Return the one platform of an image's dates, or the Sentinel-1 that its group or key is named after."""
+    """Return the only platform of an image's dates, or the Sentinel-1 satellite in the name of its group or key."""
     known = {date["platform"] for date in dates or () if date["platform"]}
     if len(known) == 1:
         return str(known.pop())
-    found = next((match for name in (group, key) if name and (match := SENTINEL1.search(name))), None)
-    return found[1] if found else None
+    matches = (SENTINEL1.search(name) for name in (group, key) if name)
+    return next((match[1] for match in matches if match), None)
 
 
 def _plain(value: Any) -> list[str]:
     if isinstance(value, list):
-        return [str(one) for one in value] or [UNKNOWN]
+        return [str(item) for item in value] or [UNKNOWN]
     return [UNKNOWN if value is None else str(value)]
 
 
@@ -206,7 +205,7 @@ def _stratum(tables: Mapping[str, pa.Table], known: Mapping[str, BandDocument], 
 
 
 def noise_floor(band: BandDocument) -> float | None:
-    """Return the noise floor that is stated of a band, in its unit; None where none is, or it is no sigma0 any more."""
+    """Return the stated noise floor of a band, in its unit; None where none is stated or the band is not sigma0."""
     stated = band.processing.noise_floor if band.processing and band.calibration == "sigma0" else None
     if stated is None or band.unit not in CONVERTIBLE:
         return None
@@ -222,41 +221,41 @@ def _at(part: pa.Table, name: str) -> int | None:
     return int(pc.sum(counts.filter(pc.equal(values, extreme))).as_py() or 0)
 
 
-def _band(part: pa.Table, band: BandDocument, found: Sketch | None) -> BandStatistics:
+def _band(part: pa.Table, band: BandDocument, sketch: Sketch | None) -> BandStatistics:
     unit, floor = band.unit, noise_floor(band)
-    told = domains(unit)
+    names = domains(unit)
     extremes = [
         float(value) if value is not None else None
         for value in (pc.min(part["min"]).as_py(), pc.max(part["max"]).as_py())
     ]
-    percentiles = {f"p{p}": found.quantile(p / 100) for p in PERCENTILES} if found else {}
-    other = {name: _domain(part, name, unit, extremes, percentiles) for name in DOMAINS[:2] if name in told}
+    percentiles = {f"p{p}": sketch.quantile(p / 100) for p in PERCENTILES} if sketch else {}
+    other = {name: _domain(part, name, unit, extremes, percentiles) for name in DOMAINS[:2] if name in names}
     return BandStatistics(
         count=int(pc.sum(part["count"]).as_py() or 0),
         masked={reason: int(pc.sum(part[reason]).as_py() or 0) for reason in REASONS},
         zeros=int(pc.sum(part["zeros"]).as_py() or 0),
         at_min=_at(part, "min"),
         at_max=_at(part, "max"),
-        below_noise=None if floor is None or found is None else found.below(floor),
+        below_noise=None if floor is None or sketch is None else sketch.below(floor),
         stored=_domain(part, "", unit, extremes, percentiles),
         power=other.get("power"),
         db=other.get("dB"),
-        circular=_circular(part) if "cos" in told else None,
+        circular=_circular(part) if "cos" in names else None,
     )
 
 
 def _domain(
     part: pa.Table, domain: str, unit: str, extremes: Sequence[float | None], percentiles: Mapping[str, float]
 ) -> DomainStatistics:
-    """Return the figures of a domain, "" for the stored unit; what has no value there has no percentile."""
+    """Return the figures of a domain, "" for the stored unit; a percentile without a value there is None."""
     prefix = f"{domain.lower()}_" if domain else ""
     counts, means, variances = (_column(part, f"{prefix}{name}") for name in ("count", "mean", "variance"))
     count = float(counts.sum())
     if not count:
         return DomainStatistics(unit=domain or unit, count=0, mean=None, std=None, min=None, max=None, percentiles={})
-    told = TOLD[unit, domain] if domain else float
+    convert = CONVERSIONS[unit, domain] if domain else float
     mean = float((counts * means).sum() / count)
-    low, high = (None if value is None else told(value) for value in extremes)
+    low, high = (None if value is None else convert(value) for value in extremes)
     return DomainStatistics(
         unit=domain or unit,
         count=int(count),
@@ -264,7 +263,7 @@ def _domain(
         std=float(np.sqrt((counts * (variances + (means - mean) ** 2)).sum() / count)),
         min=low,
         max=high,
-        percentiles={name: told(value) for name, value in percentiles.items()},
+        percentiles={name: convert(value) for name, value in percentiles.items()},
     )
 
 
@@ -277,5 +276,5 @@ def _circular(part: pa.Table) -> Circular | None:
 
 
 def _column(part: pa.Table, name: str) -> Floats:
-    """Return a column as floats, 0 where there is nothing to count."""
+    """Return a column as floats, 0 for null."""
     return np.asarray(pc.fill_null(part[name], 0).to_numpy(zero_copy_only=False), np.float64)

@@ -1,4 +1,4 @@
-"""From mergeable sums to the figures people read: the manifest's statistics and its normalization."""
+"""The manifest's statistics and normalization, computed from mergeable sums."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from sar_data.statistics.stats import BandStats, Moments
 from sar_data.statistics.units import DB_TO_NEPER, HISTOGRAMS, domains, off_axis
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
-# Extremes and percentiles map from a unit to another domain, since both grow together.
-TOLD: dict[tuple[str, str], Callable[[float], float | None]] = {
+# Extremes and percentiles can be converted, because values in both units have the same order.
+CONVERSIONS: dict[tuple[str, str], Callable[[float], float | None]] = {
     ("dB", "power"): lambda x: math.exp(x * DB_TO_NEPER),
     ("power", "dB"): lambda x: 10 * math.log10(x) if x > 0 else None,
     ("amplitude", "dB"): lambda x: 20 * math.log10(x) if x > 0 else None,
@@ -58,10 +58,10 @@ def _variances(moments: Moments, i: int, j: int) -> tuple[float, float]:
 
 
 def normalization(stats: BandStats, bands: tuple[str, ...]) -> Normalization | None:
-    """Return what a loader needs to normalize, from the train split; None where a band has no valid pixel."""
+    """Return the figures that a loader needs to normalize, of the train split; None where a band has no valid pixel."""
     if not np.diag(stats.moments.count).all():
         return None
-    figures = {name: _stored(stats, i) for i, name in enumerate(bands)}
+    figures = {name: _unit_figures(stats, i) for i, name in enumerate(bands)}
     columns: dict[str, Any] = {
         column: {name: getattr(figure, column) for name, figure in figures.items()}
         for column in ("mean", "std", "min", "max")
@@ -76,36 +76,36 @@ def mask_pixels(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> dict
 
 
 def _band(stats: BandStats, i: int, schema: int) -> BandStatistics:
-    told = domains(stats.units[i])
+    names = domains(stats.units[i])
     return BandStatistics(
         count=int(stats.moments.count[i, i]),
         masked={reason: int(counts[i]) for reason, counts in stats.masked.items()},
         zeros=None if schema == 2 else int(stats.zeros[i]),
-        stored=_stored(stats, i, schema),
-        power=_told(stats, i, "power", schema) if "power" in told else None,
-        db=_told(stats, i, "dB", schema) if "dB" in told else None,
-        circular=_circular(stats, i) if "cos" in told else None,
+        stored=_unit_figures(stats, i, schema),
+        power=_domain_figures(stats, i, "power", schema) if "power" in names else None,
+        db=_domain_figures(stats, i, "dB", schema) if "dB" in names else None,
+        circular=_circular(stats, i) if "cos" in names else None,
     )
 
 
-def _stored(stats: BandStats, i: int, schema: int = 3) -> DomainStatistics:
+def _unit_figures(stats: BandStats, i: int, schema: int = 3) -> DomainStatistics:
     figures = [float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i, schema)]
     return _figures(stats.units[i], stats.moments, figures, i)
 
 
-def _told(stats: BandStats, i: int, domain: str, schema: int) -> DomainStatistics:
+def _domain_figures(stats: BandStats, i: int, domain: str, schema: int) -> DomainStatistics:
     """Return the figures of a band in another domain, of the pixels that have a value there."""
-    told = TOLD[stats.units[i], domain]
+    convert = CONVERSIONS[stats.units[i], domain]
     if not stats.domains[domain].count[i, i]:
         return _figures(domain, stats.domains[domain], [], i)
     if domain == "dB" and schema > 2:
         stats = _positive(stats, i)
-    figures = [told(value) for value in (float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i))]
+    figures = [convert(value) for value in (float(stats.low[i]), float(stats.high[i]), *_percentiles(stats, i))]
     return _figures(domain, stats.domains[domain], figures, i)
 
 
 def _positive(stats: BandStats, i: int) -> BandStats:
-    """Return the statistics of a band's pixels above 0, the others taken from below the histogram's range."""
+    """Return the statistics of a band's pixels above 0; the others are subtracted from the histogram's underflow."""
     low, histogram = stats.low.copy(), stats.histogram.copy()
     low[i] = stats.least[i]
     histogram[i, 0] -= stats.moments.count[i, i] - stats.domains["dB"].count[i, i]
@@ -136,9 +136,9 @@ def _circular(stats: BandStats, i: int) -> Circular | None:
 
 
 def _percentiles(stats: BandStats, i: int, schema: int = 3) -> list[float]:
-    """Interpolate inside the histogram's bins, on the unit's axis; never outside the band's extremes.
+    """Return percentiles, interpolated inside the histogram's bins on the unit's axis, and inside the band's extremes.
 
-    A stretched picture has whole numbers only: the percentile is the least that so many of its pixels do not exceed.
+    A stretched image has only whole numbers: there the percentile is the least value that so many pixels do not exceed.
     """
     unit, low, high = stats.units[i], float(stats.low[i]), float(stats.high[i])
     if not math.isfinite(low):

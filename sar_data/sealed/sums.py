@@ -1,4 +1,4 @@
-"""SHA256SUMS: the sha256 of every file of a build but the manifest and itself, in the form of sha256sum."""
+"""SHA256SUMS: the sha256 of every file of a build except the manifest and itself, in the format of sha256sum."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sar_data.system.paths import flaw
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
-def listed(data: bytes, where: str) -> dict[str, str]:
-    """Return name → sha256 of the lines read from `where`; raise BuildError for one that names no file of a build."""
+def parse_build_sums(data: bytes, where: str) -> dict[str, str]:
+    """Return name → sha256 of the lines in `data`, read from `where`; raise BuildError for an invalid line."""
     sums: dict[str, str] = {}
     for number, line in enumerate(data.decode(errors="replace").removesuffix("\n").split("\n"), 1):
-        found = LINE.fullmatch(line)
-        if found is None:
+        match = LINE.fullmatch(line)
+        if match is None:
             raise BuildError(f"{where}, line {number}: expected a sha256, two spaces and a name, found {line[:200]!r}")
-        digest, name = found.groups()
+        digest, name = match.groups()
         if flaw(name) or name in (NAME, SUMS_NAME):
             raise BuildError(f"{where}, line {number}: expected names below the build, found {name[:200]!r}")
         if name in sums:

@@ -1,4 +1,4 @@
-"""Verify: compare a sealed build with what its manifest, its sums and its index say, and list every difference."""
+"""Verify: compare a sealed build with its manifest, its SHA256SUMS and its index, and list every difference."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ from sar_data.sealed.manifest import (
     recipe_digest,
 )
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
-from sar_data.sealed.present import EMPTY, present
-from sar_data.sealed.recount import Counted, counted, shards
-from sar_data.sealed.samples import SAMPLES_NAME, differing, read_samples
+from sar_data.sealed.present import EMPTY, list_contents
+from sar_data.sealed.recount import ShardCounts, count_shards, shards
+from sar_data.sealed.samples import SAMPLES_NAME, differing_keys, read_samples
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
-from sar_data.sealed.sums import listed
+from sar_data.sealed.sums import parse_build_sums
 from sar_data.split.policy import SPLITS, UNUSED
 from sar_data.statistics.stats import BandStats
 from sar_data.system.checksum import sha256
 from sar_data.system.regular import read_regular
 
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
-RECIPE = re.compile("[0-9a-f]{8}")  # how a digest is cut in a folder's name
+RECIPE = re.compile("[0-9a-f]{8}")  # the part of a digest in a folder's name
 LISTED = f"a line in {SUMS_NAME}"
 CLOSE = 1e-9  # relative: another machine's exp and log may differ in the last bits
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One difference: in which shard, of which record, where these are known."""
+    """One difference, with its shard and the key of its record where these are known."""
 
     shard: str | None
     key: str | None
@@ -70,11 +70,11 @@ class Problem:
 def verify(
     path: Path, *, full: bool = False, runner: Runner | None = None, progress: Progress | None = None
 ) -> list[Problem]:
-    """Return all that is wrong with the build at `path`, an empty list if nothing is.
+    """Return all differences of the build at `path`, an empty list if there are none.
 
-    Quick looks at names and sizes, and at the hashes of all files without pixels; `full` reads every byte: hashes of
-    files and images, the content digest, the statistics. Those of a split with a damaged image are not compared, since
-    they follow.
+    By default the names and sizes of all files are compared, and the hashes of files without pixels. `full` reads every
+    byte: it compares the hashes of files and images, the content digest and the statistics. The statistics of a split
+    with a damaged image are not compared, because they must differ.
     """
     try:
         written = read_bytes(path)
@@ -88,7 +88,7 @@ def verify(
     try:
         data = read_regular(path / SUMS_NAME)
         problems += _differ(SUMS_NAME, build.manifest.sums, hashlib.sha256(data).hexdigest())
-        sums = listed(data, SUMS_NAME)
+        sums = parse_build_sums(data, SUMS_NAME)
     except BuildError as error:
         problems.append(Problem(None, None, SUMS_NAME, "lines of sha256sum", str(error)))
     owners = {shard.file: shard.name for split in build.manifest.splits.values() for shard in split.shards}
@@ -109,10 +109,10 @@ def verify(
     return problems + (_pixels(build, index, runner, progress) if full else [])
 
 
-def lost(path: Path) -> list[Problem]:
-    """Return what is gone, cut or altered of the build at `path`, as far as a quick look tells; extra files are not.
+def find_damage(path: Path) -> list[Problem]:
+    """Return the missing, short or changed files of the build at `path`, as the quick `verify` does; no extra files.
 
-    Raises OtherVersion for a build that this version cannot judge.
+    Raises OtherVersion for a build that this version cannot read.
     """
     try:
         read_document(read_bytes(path), path / NAME)
@@ -137,18 +137,18 @@ def _document(path: Path, written: bytes, document: dict[str, Any]) -> list[Prob
     return problems
 
 
-def _differ(what: str, expected: Any, found: Any, shard: str | None = None) -> list[Problem]:
-    return [] if expected == found else [Problem(shard, None, what, str(expected), str(found))]
+def _differ(what: str, expected: Any, actual: Any, shard: str | None = None) -> list[Problem]:
+    return [] if expected == actual else [Problem(shard, None, what, str(expected), str(actual))]
 
 
 def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[Problem]:
-    """Compare the files that are there with those listed, and the shards' sizes with those recorded."""
-    there = present(build.path)
+    """Compare the files of the folder with those in SHA256SUMS, and the sizes of shards with the manifest."""
+    there = list_contents(build.path)
     absent = sorted({*sums, *owners} - there.sizes.keys())
     problems = [Problem(owners.get(name), None, name, "a file", there.others.get(name, "none")) for name in absent]
     left = {f"{split}/{name}" for split in build.manifest.splits for name in build.manifest.container.left_by_readers}
     extra = dict.fromkeys(there.sizes.keys() - sums.keys() - left - {*UNCOVERED}, "none")
-    # The folder of a lost file may be empty, and that of a split without samples.
+    # The folder of a missing file may be empty, and that of a split without samples.
     homes = {*map(os.path.dirname, absent), *SPLITS}
     known = {*absent, *(name for name in homes if there.others.get(name) == EMPTY)}
     extra |= {name: what for name, what in there.others.items() if name not in known}
@@ -186,7 +186,7 @@ def _masks(build: Build) -> dict[str, tuple[int, int | None]]:
 
 
 def _faults(build: Build) -> dict[str, list[Fault]]:
-    """Return by split what contradicts the manifest in the files that its shards share."""
+    """Return for each split the faults of the files that its shards share."""
     manifest, layout = build.manifest, layout_of(build.manifest)
     return {
         name: manifest.container.faults(build.path, layout, name, split.shard_length, len(split.shards))
@@ -197,13 +197,13 @@ def _faults(build: Build) -> dict[str, list[Fault]]:
 def _hashes(
     build: Build, sums: dict[str, str], owners: dict[str, str], runner: Runner, progress: Progress | None
 ) -> list[Problem]:
-    """Compare the sha256 of every listed file that is there."""
+    """Compare the sha256 of every file that exists."""
     names = [name for name in sums if os.path.isfile(build.path / name)]
     problems = []
-    for done, (name, found) in enumerate(
+    for done, (name, actual) in enumerate(
         zip(names, runner.map(_sha256, [str(build.path / name) for name in names]), strict=True), 1
     ):
-        problems += _differ(f"sha256 of {name}", sums[name], found, owners.get(name))
+        problems += _differ(f"sha256 of {name}", sums[name], actual, owners.get(name))
         if progress:
             progress("sums", done, len(names))
     return problems
@@ -242,7 +242,7 @@ def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:
 def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | None) -> list[Problem]:
     """Read every image: compare its hash, then the content digest and the statistics."""
     manifest, layout = build.manifest, layout_of(build.manifest)
-    # A file of all shards that is not whole is one problem, and not one for each of its records.
+    # If one file has all shards and is damaged, that is one problem, and not one for each record.
     broken = [split for split, faults in _faults(build).items() if faults] if manifest.container.spooled else []
     totals = {split: BandStats.none(layout.units) for split in manifest.splits if split not in broken}
     hidden = {split: np.zeros(IGNORE + 1, np.int64) for split in totals}
@@ -257,15 +257,15 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     in_order = sorted(todo, key=lambda rows: SPLITS.index(rows.split))  # as packed rows lie in the tables
     starts = accumulate((len(rows.places) for rows in in_order), initial=0)
     first = {rows.name: start for rows, start in zip(in_order, starts, strict=False)}
-    for shard in counted(build, todo, runner, progress):
+    for shard in count_shards(build, todo, runner, progress):
         totals[shard.rows.split] += shard.statistics
         hidden[shard.rows.split] += shard.mask_pixels
         if recorded_samples is not None and not shard.faults and not broken:
             problems += _samples(recorded_samples, first[shard.rows.name], shard, len(layout.bands))
-        problems += [Problem(shard.rows.name, key, *fault) for key, fault in shard.walked]
-        for key, (expected, found) in shard.faults.items():
+        problems += [Problem(shard.rows.name, key, *fault) for key, fault in shard.sequential_faults]
+        for key, (expected, actual) in shard.faults.items():
             damaged.add(shard.rows.split)
-            problems.append(Problem(shard.rows.name, key, "pixels", expected, found))
+            problems.append(Problem(shard.rows.name, key, "pixels", expected, actual))
     packed = index.filter(pc.is_valid(index["shard"]))
     problems += _differ("content digest", manifest.content_digest, content_digest(packed))
     for split in totals.keys() - damaged if layout.mask else ():
@@ -282,19 +282,19 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     return problems
 
 
-def _samples(recorded: pa.Table, first: int, shard: Counted, bands: int) -> list[Problem]:
-    """Compare the recorded figures of a shard's images with those counted anew; `first` is its first sample."""
+def _samples(recorded: pa.Table, first: int, shard: ShardCounts, bands: int) -> list[Problem]:
+    """Compare the recorded figures of a shard's images with computed ones; `first` is its first sample's number."""
     keys = [place.key for place in shard.rows.places]
     rows = recorded.slice(first * bands, len(keys) * bands)
     return [
         Problem(shard.rows.name, key, SAMPLES_NAME, "the figures of the stored image", "others")
-        for key in differing(rows, keys, shard.figures, shard.thumbs)
+        for key in differing_keys(rows, keys, shard.figures, shard.thumbs)
     ]
 
 
-def _figures(what: str, expected: Document | None, found: Document | None) -> list[Problem]:
-    """Compare two documents figure by figure, floats to CLOSE."""
-    first, second = (dict(_leaves(document.model_dump() if document else {})) for document in (expected, found))
+def _figures(what: str, expected: Document | None, actual: Document | None) -> list[Problem]:
+    """Compare two documents figure by figure, floats up to CLOSE."""
+    first, second = (dict(_leaves(document.model_dump() if document else {})) for document in (expected, actual))
     return [
         Problem(None, None, f"{what}: {name}", str(first.get(name)), str(second.get(name)))
         for name in sorted(first.keys() | second.keys())

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sar_data.crop import clip_polygon
 from sar_data.errors import BuildError, unknown
 from sar_data.sealed.documents import TaskDocument
-from sar_data.sealed.index import named
+from sar_data.sealed.index import value_of
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.member import Member
 from sar_data.stream.rows import Integers, Rows, numbers, ragged
@@ -58,7 +58,7 @@ class Classes:
         if "label_indices" in rows.table.column_names:
             lists = rows.column("label_indices")
         else:
-            lists = named(rows.column("targets"), task.name)
+            lists = value_of(rows.column("targets"), task.name)
         self._edges, flat = ragged(lists)
         self._values = numbers(flat) if member is None else member.table[numbers(flat)]
         self._order: Integers | None = None

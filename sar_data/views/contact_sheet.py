@@ -18,7 +18,7 @@ from sar_data.record import IGNORE, Mask, Object
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
-from sar_data.sealed.recorded import filled
+from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.records import to_object
 from sar_data.system.suffixes import PICTURES, check_suffix
 from sar_data.views.figure import save
@@ -55,7 +55,7 @@ def draw(
     names = list(units)
     if band is not None and band not in units:
         raise unknown("band", band, names)
-    filled(manifest, split)
+    nonempty_splits(manifest, split)
     rows = build.index()
     rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
     if not len(rows):

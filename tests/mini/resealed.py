@@ -9,7 +9,7 @@ from typing import Any
 
 from sar_data.sealed.manifest import DIGEST, NAME, canonical, document_digest
 from sar_data.sealed.opened import SUMS_NAME
-from sar_data.sealed.sums import listed
+from sar_data.sealed.sums import parse_build_sums
 from sar_data.system.checksum import sha256
 
 
@@ -24,7 +24,7 @@ def edit(build: Path, change: Callable[[dict[str, Any]], object], *, digest: boo
 
 def resealed(build: Path) -> None:
     """Let the sums, the shards' sizes and the manifest say what the files are: nothing but their contents is wrong."""
-    names = listed((build / SUMS_NAME).read_bytes(), SUMS_NAME)
+    names = parse_build_sums((build / SUMS_NAME).read_bytes(), SUMS_NAME)
     lines = [f"{sha256(str(build / name))}  {name}\n" for name in names if (build / name).is_file()]
     (build / SUMS_NAME).write_text("".join(lines))
 

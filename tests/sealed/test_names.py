@@ -30,7 +30,7 @@ from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.names import Name, first_flaw, key_flaw, name_flaw
 from sar_data.sealed.opened import SUMS_NAME, Build
-from sar_data.sealed.sums import listed
+from sar_data.sealed.sums import parse_build_sums
 from sar_data.sealed.verify import verify
 from sar_data.statistics.stats import merge
 from sar_data.stream.dataset import Stream
@@ -73,7 +73,7 @@ def copy(sound: Build, tmp_path: Path) -> Path:
 def reindexed(build: Path, table: pa.Table) -> None:
     """Put another index into a build, with the sums that it asks for: nothing but its contents is wrong."""
     pq.write_table(table, build / INDEX_NAME)
-    lines = listed((build / SUMS_NAME).read_bytes(), SUMS_NAME)
+    lines = parse_build_sums((build / SUMS_NAME).read_bytes(), SUMS_NAME)
     lines[INDEX_NAME] = hashlib.sha256((build / INDEX_NAME).read_bytes()).hexdigest()
     sums = "".join(f"{digest}  {name}\n" for name, digest in lines.items()).encode()
     (build / SUMS_NAME).write_bytes(sums)
@@ -221,12 +221,12 @@ def test_sums_that_lead_out_of_a_build_are_a_problem(copy: Path, name: str) -> N
     assert len(found) == 1
     assert "expected names below the build" in found[0].found
     with pytest.raises(BuildError, match="expected names below the build"):
-        listed(sums, "sums")
+        parse_build_sums(sums, "sums")
 
 
 def test_a_line_that_is_none_is_named() -> None:
     with pytest.raises(BuildError, match="sums, line 2: expected a sha256, two spaces and a name, found 'nonsense'"):
-        listed(f"{'0' * 64}  a\nnonsense\n".encode(), "sums")
+        parse_build_sums(f"{'0' * 64}  a\nnonsense\n".encode(), "sums")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sar_data.runners import Serial
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.sealed.samples import SAMPLES_NAME
-from sar_data.sealed.verify import LISTED, Problem, lost, verify
+from sar_data.sealed.verify import LISTED, Problem, find_damage, verify
 from sar_data.system.checksum import sha256
 from sar_data.system.paths import DEPTH
 from tests.mini import invented
@@ -66,7 +66,7 @@ def test_what_has_no_place_in_a_build_is_named(path: Path, name: str, where: str
     (path / where).mkdir(exist_ok=True)
     put(path / where / name)
     assert verify(path, full=True) == [Problem(None, None, f"{where}{name}", LISTED, found)]
-    assert lost(path) == []
+    assert find_damage(path) == []
 
 
 def test_folders_without_end_are_named_once(path: Path) -> None:

@@ -16,7 +16,7 @@ from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.sealed.places import places
 from sar_data.sealed.recorded import statistics
 from sar_data.sealed.samples import SAMPLES, SAMPLES_NAME, read_samples
-from sar_data.sealed.strata import completed
+from sar_data.sealed.strata import add_row_figures
 from sar_data.sealed.verify import verify
 from sar_data.statistics.figures import ENDS, QUANTILE_NAMES
 from sar_data.statistics.quantiles import FRACTIONS
@@ -118,7 +118,7 @@ def test_a_build_that_was_sealed_before_ends_were_counted_is_sound_and_its_are_n
     resealed(path)
     assert verify(path, full=True) == []
     assert rows(Build.open(path))["at_max"].null_count == 60
-    (figures,) = completed(Build.open(path), statistics(Build.open(path), "train")).values()
+    (figures,) = add_row_figures(Build.open(path), statistics(Build.open(path), "train")).values()
     assert (figures.bands["VV"].at_max, figures.bands["VV"].below_noise) == (None, None)
 
 

@@ -21,7 +21,7 @@ from sar_data.errors import BuildError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME
-from sar_data.sealed.sums import listed
+from sar_data.sealed.sums import parse_build_sums
 from sar_data.stream.remote.cache import PATIENCE, Cache, Hold, Identity
 from sar_data.stream.remote.folder import Depot
 from sar_data.stream.remote.prefetch import Prefetch
@@ -70,7 +70,7 @@ class Remote:
                 sizes[shard.file] += shard.bytes
         remote = cls(url, cache, cache.root / digest, {NAME: digest, SUMS_NAME: manifest.sums}, dict(sizes))
         try:
-            remote._sums |= listed(remote.path(SUMS_NAME).read_bytes(), f"{url}/{SUMS_NAME}")
+            remote._sums |= parse_build_sums(remote.path(SUMS_NAME).read_bytes(), f"{url}/{SUMS_NAME}")
             remote._hold_documents(remote._here())
         except BaseException:
             remote.close()

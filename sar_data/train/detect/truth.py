@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sar_data.sealed.index import named
+from sar_data.sealed.index import value_of
 from sar_data.sealed.index_file import read_index
 
 BOXES = pa.list_(pa.list_(pa.float64()))
@@ -32,7 +32,7 @@ class Truth:
         self.attribute, self._numbers = attribute, numbers
         self._rows = {key: row for row, key in enumerate(table["key"].to_pylist())}
         self._objects = table["objects"].combine_chunks()
-        self._attributes = named(table["attrs"], attribute).to_pylist()
+        self._attributes = value_of(table["attrs"], attribute).to_pylist()
         flat = self._objects.flatten()
         self.rotated = len(flat) - flat.field("rotated").null_count if len(flat) else 0
 
