@@ -116,7 +116,7 @@ def _datasets() -> Iterator[Finding]:
 
 
 def _disk(path: Path) -> Iterator[Finding]:
-    folder = next(one for one in (path.absolute(), *path.absolute().parents) if one.is_dir())
+    folder = next(one for one in (path.absolute(), *path.absolute().parents) if os.path.isdir(one))
     free = shutil.disk_usage(folder).free
     text = f"{free / GIB:,.1f} GiB free at {folder}"
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -168,8 +168,9 @@ def _gpu() -> Iterator[Finding]:
 
 def _asked_torch() -> Finding:
     """Return what torch says of the GPUs, asked in a process of its own."""
+    command = [sys.executable, "-P", "-c", ASKS_TORCH]  # -P: there may be a stranger's torch.py in the current folder
     try:
-        done = subprocess.run([sys.executable, "-c", ASKS_TORCH], capture_output=True, text=True, timeout=TORCH_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TORCH_S)
     except subprocess.TimeoutExpired:
         return Finding("GPU", "fault", f"torch did not answer in {TORCH_S:.0f} s", "restart the GPU's driver")
     if done.returncode:

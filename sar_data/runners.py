@@ -156,9 +156,10 @@ class Processes:
         self.workers = workers
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["sar_data.builder.pack", "sar_data.builder.scan", "sar_data.statistics.kernel"])
-        self._pools = [ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers)]
         self._alone = not main_module.is_importable()
-        with main_module.hide_main() if self._alone else nullcontext():
+        with main_module.safe_path(), main_module.hide_main() if self._alone else nullcontext():
+            pools = (ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers))
+            self._pools = list(pools)
             self._warm = [pool.submit(os.getpid) for pool in self._pools]  # which starts the processes
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
@@ -208,7 +209,8 @@ class Dask:
         self._cluster: Any = None
         try:
             if address is None:
-                with nullcontext() if main_module.is_importable() else main_module.hide_main():
+                hidden = nullcontext() if main_module.is_importable() else main_module.hide_main()
+                with main_module.safe_path(), hidden:
                     # A page on a free port: the usual one may be another cluster's.
                     self._cluster = module.LocalCluster(
                         n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"

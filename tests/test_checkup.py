@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 from pathlib import Path
 
 import click
+import pytest
 from click.testing import CliRunner
 
+from sar_data import checkup
 from sar_data.checkup import Finding, doctor
 from sar_data.cli import main
+from tests.mini.strangers import without_privileges
 
 SECRET = "xyzzy-of-the-test"
 
@@ -33,6 +37,20 @@ def test_every_finding_but_a_sound_one_has_a_remedy(tmp_path: Path) -> None:
     }
     assert all(one.text and bool(one.remedy) == (one.state != "ok") for one in findings)
     assert not [one for one in findings if one.state == "fault"]
+
+
+def test_no_module_of_the_current_folder_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("open('mark', 'w')")
+    monkeypatch.chdir(tmp_path)
+    checkup._asked_torch()
+    assert not (tmp_path / "mark").exists()
+
+
+def test_the_disk_of_a_closed_folder_is_a_fault() -> None:
+    with tempfile.TemporaryDirectory() as home, without_privileges(Path(home)):
+        (Path(home) / "closed").mkdir(mode=0)
+        (one,) = checkup._disk(Path(home) / "closed" / "builds" / "mine")
+        assert (one.state, one.text) == ("fault", f"{home}/closed is not yours to write to")
 
 
 def test_credentials_are_named_and_never_said(tmp_path: Path) -> None:

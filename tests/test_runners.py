@@ -78,6 +78,16 @@ with Processes(2) as runner:
 """
 
 
+SAFE = """
+import os
+from sar_data.runners import RUNNER
+
+if __name__ == "__main__":
+    with RUNNER(1) as runner:
+        print(list(runner.map(abs, [-1, 2, -3])), os.environ.get("PYTHONSAFEPATH"), sep="\\n")
+"""
+
+
 @pytest.mark.parametrize("start", ["script", "stdin", "-c"])
 def test_a_script_without_a_guard_works_but_for_what_it_defines_itself(start: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
@@ -111,6 +121,25 @@ def test_a_guarded_script_may_map_what_it_defines(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("[1, 2, 3]\n8\n", "")
+
+
+@pytest.mark.parametrize("runner", ["Processes", pytest.param("Dask", marks=pytest.mark.dask)])
+def test_workers_import_nothing_of_the_current_folder(runner: str, tmp_path: Path) -> None:
+    """A stranger's folder of data may have modules that are called as those which Python starts a process with."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("pickle", "selectors", "signal", "socket", "struct", "tempfile", "threading"):
+        (data / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'a').write(__name__)")
+    (tmp_path / "script.py").write_text(SAFE.replace("RUNNER", runner))
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        cwd=data,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert not (tmp_path / "mark").exists()
+    assert done.stdout == "[1, 2, 3]\nNone\n", done.stderr
 
 
 def test_workers_end_with_the_block_that_opened_them(tmp_path: Path) -> None:

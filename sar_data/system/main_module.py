@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import pickletools
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 MAIN = "__main__"
+SAFE_PATH = "PYTHONSAFEPATH"
 
 
 def is_importable() -> bool:
@@ -52,6 +54,24 @@ def hide_main() -> Iterator[None]:
         yield
     finally:
         main.update(before)
+
+
+@contextmanager
+def safe_path() -> Iterator[None]:
+    """Let Python processes that start inside this block begin without the current folder in their path.
+
+    Multiprocessing starts them by `python -c`, which looks for the first modules in the current folder: that may be a
+    stranger's, with a socket.py in it. Afterwards they get the path of this process.
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 def needs_main(value: object) -> bool:

@@ -67,10 +67,11 @@ def _compile_cached(function: Callable[..., Any], options: dict[str, Any]) -> An
 def cache_folder() -> Path | None:
     """Return the folder of compiled functions, private to this user; None where it cannot be created.
 
-    It lies in `sar-data` below NUMBA_CACHE_DIR, XDG_CACHE_HOME or ~/.cache.
+    It lies in `sar-data` below NUMBA_CACHE_DIR, XDG_CACHE_HOME or ~/.cache. numba's own configuration does not count:
+    it has what .numba_config.yaml of the current folder says, which may be a stranger's.
     """
     try:
-        home = config.CACHE_DIR or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(home).absolute() / "sar-data" / "numba"
         folder.parent.mkdir(parents=True, exist_ok=True)
         private.private_folder(folder)

@@ -13,9 +13,10 @@ from matplotlib.text import Text
 from sar_data.system import durable
 from sar_data.system.suffixes import PICTURES, check_suffix
 
-# Without these a file holds the date, and SVG random names of its parts. Texts stay texts, in SVG and in PDF.
+# Without these a file holds the date, and SVG random names of its parts. Texts stay texts, in SVG and in PDF, and
+# are no input of LaTeX, which a matplotlibrc in the current folder could ask for.
 METADATA: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-FIXED: Any = {"svg.hashsalt": "sar-data", "svg.fonttype": "none", "pdf.fonttype": 42}
+FIXED: Any = {"text.usetex": False, "svg.hashsalt": "sar-data", "svg.fonttype": "none", "pdf.fonttype": 42}
 PRINTED = 300  # dots an inch of the images inside of PDF and SVG
 
 
@@ -31,9 +32,10 @@ def save(figure: Figure, out: Path, **options: Any) -> None:
 
 def encoded(figure: Figure, suffix: str, **options: Any) -> bytes:
     """Return a figure as a file of this suffix has it."""
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
     buffer = io.BytesIO()
     with rc_context(FIXED):
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)
+            text.set_usetex(False)
         figure.savefig(buffer, format=suffix[1:], metadata=METADATA.get(suffix), **options)
     return buffer.getvalue()

@@ -33,8 +33,8 @@ def without_privileges(home: Path) -> Iterator[None]:
     for folder, names, files in os.walk(home):
         for path in (folder, *(os.path.join(folder, name) for name in (*names, *files))):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    os.seteuid(NOBODY)
+    os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield
     finally:
-        os.seteuid(0)
+        os.setresuid(0, 0, 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from sar_data.system import native
 from tests.mini.strangers import given_away
+from tests.places import ROOT
 
 SOURCE = """
 from sar_data.system.native import compile_loop
@@ -37,7 +40,7 @@ class Payload:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of caches of its own, asked for anew."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
-    monkeypatch.setattr(native.config, "CACHE_DIR", "")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     native.cache_folder.cache_clear()
     yield tmp_path / "caches" / "sar-data" / "numba"
     native.cache_folder.cache_clear()
@@ -144,11 +147,29 @@ def test_functions_compile_without_a_writable_folder(home: Path, module: Path, m
 def test_the_variable_of_numba_sets_the_folder_and_other_code_keeps_its_cache(
     home: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native.config, "CACHE_DIR", str(tmp_path / "fast"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "fast"))
     loaded(module)
     assert list((tmp_path / "fast" / "sar-data" / "numba").rglob("*.nbi"))
     assert not home.exists()
     assert str(tmp_path / "fast") == native.config.CACHE_DIR
+
+
+def test_a_configuration_in_the_current_folder_sets_no_folder(home: Path, module: Path, tmp_path: Path) -> None:
+    """Somebody who unpacks a stranger's folder owns all in it, also a cache that runs its payload."""
+    pytest.importorskip("yaml", reason="numba reads its configuration by PyYAML")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / ".numba_config.yaml").write_text("cache_dir: planted\n")
+    code = f"import sys; sys.path.insert(0, {str(module.parent)!r}); import doubling; print(doubling.double(21))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path / "data",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "42\n", done.stderr
+    assert list(home.rglob("*.nbi"))
+    assert not (tmp_path / "data" / "planted").exists()
 
 
 def test_every_compiled_loop_uses_the_one_decorator() -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from matplotlib import rc_context
 
 from sar_data.cli import main
 from sar_data.errors import BuildError
@@ -49,6 +50,13 @@ def test_a_title_and_classes_are_texts(path: Path, tmp_path: Path, name: str) ->
     assert answer.exit_code == 0, answer.output
     assert name[:100] in answer.output.replace("\n", "")
     assert contact_sheet(Build.open(path), tmp_path / "sheet.png", count=3) == 3
+
+
+def test_no_text_is_given_to_latex(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matplotlibrc in the current folder could ask for that."""
+    monkeypatch.setenv("PATH", "")  # where LaTeX could be
+    with rc_context({"text.usetex": True}):
+        assert contact_sheet(Build.open(path), tmp_path / "sheet.pdf", count=3) == 3
 
 
 def test_names_of_bands_are_texts(tmp_path: Path) -> None:
