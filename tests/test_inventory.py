@@ -149,4 +149,4 @@ def test_a_path_that_the_system_refuses_is_answered_in_a_sentence(command: str) 
     result = cli(command, "x" * 5000)
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code == 1
-    assert "cannot be looked at: File name too long" in " ".join(result.output.split())
+    assert "cannot be read: File name too long" in " ".join(result.output.split())

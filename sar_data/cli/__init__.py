@@ -1,4 +1,4 @@
-"""The command `sar-data`: what starts it, stops it and says its failures. sar_data.cli.tree has the commands."""
+"""The command `sar-data`: how it starts, stops and reports failures. sar_data.cli.tree has the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sar_data import __version__
 from sar_data.cli.console import say
 from sar_data.cli.stop import Note, Stopped, stoppable
 from sar_data.cli.tree import Tree
-from sar_data.cli.words import spelled
+from sar_data.cli.words import spell
 from sar_data.errors import SarDataError, UsageError, unknown
 
 USAGE, FAILURE = 2, 1  # exit codes
@@ -22,7 +22,7 @@ LONGEST = 200  # characters of a path in an error that the system raised
 
 
 class Program(Tree):
-    """The tree, run as a program: it says every failure in one line."""
+    """The tree, run as a program: it prints every failure in one line."""
 
     def main(
         self,
@@ -33,13 +33,13 @@ class Program(Tree):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> NoReturn:
-        """Run and exit: 0 on success alone, 1 failure, 2 wrong usage, 130 and 143 when stopped by a signal."""
+        """Run and exit: 0 for success, 1 for a failure, 2 for wrong usage, 130 or 143 after a signal."""
         note = Note()
         if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
             sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
         try:
             with stoppable(note):
-                # Not standalone: click's own reports differ from ours, and it takes Ctrl-C for a failure.
+                # Not standalone: click's own reports differ from ours, and it treats Ctrl-C as a failure.
                 name = prog_name or "sar-data"
                 code = super().main(args, name, complete_var, standalone_mode=False, obj=note, **extra)
         except (Exception, Stopped) as error:
@@ -51,9 +51,9 @@ class Program(Tree):
 
 
 def _report(error: BaseException, note: Note) -> int | None:
-    """Say an error in one line and return its exit code; None for one that nobody foresaw."""
-    if note.code is not None:  # whatever it is: a stop in the middle of an import may come as another error
-        _say(f"stopped: {note.kept()}")
+    """Print an error in one line and return its exit code; None for an unexpected error."""
+    if note.code is not None:  # any error: a stop in the middle of an import may raise another one
+        _say(f"stopped: {note.describe_kept()}")
         return note.code
     if isinstance(error, click.Abort):
         _say("expected an answer to the question, found none: nothing was changed")
@@ -68,14 +68,14 @@ def _report(error: BaseException, note: Note) -> int | None:
     if isinstance(error, SarDataError):
         _say(str(error))
         return USAGE if isinstance(error, UsageError) else FAILURE
-    if isinstance(error, OSError) and error.filename is not None:  # of a path that this machine does not open
-        _say(f"{os.fsdecode(error.filename)[:LONGEST]}: cannot be looked at: {error.strerror}")
+    if isinstance(error, OSError) and error.filename is not None:  # a path that this machine cannot open
+        _say(f"{os.fsdecode(error.filename)[:LONGEST]}: cannot be read: {error.strerror}")
         return FAILURE
     return None
 
 
 def _reason(error: click.ClickException) -> str:
-    """Return what click found wrong; an option that does not exist with the nearest ones that do."""
+    """Return the reason of an error of click; for an unknown option with the nearest existing ones."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         options = [option for param in error.ctx.command.get_params(error.ctx) for option in param.opts]
         return str(unknown("option", error.option_name, [option for option in options if option.startswith("--")]))
@@ -86,7 +86,7 @@ def _say(message: str) -> None:
     say(f"sar-data: {message}")
 
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "token_normalize_func": spelled}
+SETTINGS = {"help_option_names": ["-h", "--help"], "token_normalize_func": spell}
 
 
 @click.command(cls=Program, context_settings=SETTINGS)

@@ -24,7 +24,7 @@ from sar_data.cli.choices import BuildPlace, SplitName
     default=10.0,
     show_default=True,
     metavar="MS",
-    help="How long a training step takes, for the share of time waiting.",
+    help="Duration of a training step, for the share of time waiting.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(path: str, split: str, batch_size: int, threads: int, rounds: int, step_ms: float, as_json: bool) -> None:
@@ -35,18 +35,18 @@ def command(path: str, split: str, batch_size: int, threads: int, rounds: int, s
     from sar_data.stream.dataset import Stream
     from sar_data.stream.throughput import gauge
 
-    def opened() -> Stream:
+    def open_stream() -> Stream:
         return Stream(path, split=split, batch_size=batch_size, shuffle=True, threads=threads)
 
-    found = gauge(opened, rounds=rounds, step_s=step_ms / 1000)
-    ratio, rate = found.rate / found.reference, found.rate * found.sample_bytes / 1e6
+    speed = gauge(open_stream, rounds=rounds, step_s=step_ms / 1000)
+    ratio, rate = speed.rate / speed.reference, speed.rate * speed.sample_bytes / 1e6
     if as_json:
-        click.echo(json.dumps({"path": path, **dataclasses.asdict(found), "ratio": ratio}, indent=1))
+        click.echo(json.dumps({"path": path, **dataclasses.asdict(speed), "ratio": ratio}, indent=1))
         return
     for line in (
-        f"{found.rate:11,.0f} samples/s, {rate:,.0f} MB/s as stored; {threads} threads, batches of {batch_size}",
-        f"{ratio:11.2f} of the reference in this run, {found.reference:,.0f} samples/s",
-        f"{found.first_batch_s:11.3f} s to the first batch, opening included",
-        f"{found.waiting:11.1%} of the time waiting, if a step takes {step_ms:g} ms",
+        f"{speed.rate:11,.0f} samples/s, {rate:,.0f} MB/s as stored; {threads} threads, batches of {batch_size}",
+        f"{ratio:11.2f} of the reference in this run, {speed.reference:,.0f} samples/s",
+        f"{speed.first_batch_s:11.3f} s to the first batch, opening included",
+        f"{speed.waiting:11.1%} of the time waiting, if a step takes {step_ms:g} ms",
     ):
         click.echo(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
-from sar_data.cli.choices import BuildFolder, DatasetOrFolder, Existing, OneOf, PolicyName
+from sar_data.cli.choices import BuildFolder, DatasetOrFolder, ExistingPath, OneOf, PolicyName
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    """Return the source, which is there unless it is fetched."""
-    return value if value is None or ctx.params["fetch"] else Existing(file=True).convert(value, param, ctx)
+    """Return the source; it must exist unless it is fetched."""
+    return value if value is None or ctx.params["fetch"] else ExistingPath(file=True).convert(value, param, ctx)
 
 
 def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """Return the splits as one list, of which a build has one and a plan any number."""
+    """Return the splits as one text; a build has one split, a plan any number."""
     if len(values) > 1 and not ctx.params["plan"]:
         raise UsageError(f"--split: expected one, found {few(list(values))}: --plan compares several")
     return ",".join(values) or None
@@ -44,9 +44,9 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where what reading an archive needs is kept; without it beside the archive.",
+    help="Folder for the work files of an archive; by default beside the archive.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where builds are kept.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of builds.")
 @click.option(
     "--format",
     multiple=True,
@@ -63,9 +63,12 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     help="NAME or NAME:parameter=value,…; `info` lists them; repeatable with --plan.",
 )
 @click.option(
-    "--plan", is_flag=True, is_eager=True, help="Build nothing: show what --split A,B,… (or all splits) would come to."
+    "--plan",
+    is_flag=True,
+    is_eager=True,
+    help="Build nothing: show counts, leakage and cost of --split A,B,… (or all splits).",
 )
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of splits that draw.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of random splits.")
 @click.option("--keep", type=BuildFolder(), metavar="BUILD", help="Sealed build whose records stay in their splits.")
 @click.option("--limit", type=int, metavar="N", help="Take this many records, in hash order.")
 @click.option(
@@ -78,14 +81,14 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option(
     "--bad-objects",
     type=OneOf("bad objects", lambda: get_args(BadObjects)),
-    help="Objects that no image can have: drop them alone, stop, or quarantine their records. Without it drop where "
-    "the dataset is published so, else stop.",
+    help="Impossible objects: drop them, stop, or quarantine their records. By default drop where the dataset is "
+    "published with such objects, else stop.",
 )
 @click.option("--complete", is_flag=True, help="Stop where published records are missing.")
 @click.option(
     "--complex-as",
     type=OneOf("complex as", lambda: get_args(ComplexAs)),
-    help="Bands that complex pixels, or bands of I and Q, become: iq, or amplitude-phase.",
+    help="Bands made of complex pixels, or of I and Q: iq, or amplitude-phase.",
 )
 @click.option(
     "--suspect-limit",
@@ -93,9 +96,9 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     default=0.5,
     show_default=True,
     metavar="SHARE",
-    help="Stop where a larger share of a band's pixels may hold no data, undeclared.",
+    help="Stop where a larger share of a band's pixels looks like undeclared no data.",
 )
-@click.option("--lists", type=Existing(), help="Folder of official lists; without it they are sought beside the data.")
+@click.option("--lists", type=ExistingPath(), help="Folder of official lists; by default beside the data.")
 @click.option(
     "--compression",
     type=OneOf("compression", compressions),
@@ -112,14 +115,14 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option("--speckle", metavar="FILTER", help="Bake: lee:looks=4.4 or refined-lee:looks=4.4, on power.")
 @click.option(
     "--unit",
-    metavar="NAME",  # in any case, which is the request's to spell
-    help="Bake: dB, power or amplitude, from another of the three; of data of your own, what they are in.",
+    metavar="NAME",  # in any case; the request normalizes it
+    help="Bake: dB, power or amplitude, from another of the three; for your own data, the unit of its values.",
 )
 @click.option("--crop", type=int, metavar="N", help="Bake: N×N pixels, the centre of each image.")
 @click.option("--pad", type=int, metavar="N", help="Bake: N×N pixels, padded below and on the right.")
 @click.option("--resize", type=int, metavar="N", help="Bake: N×N pixels, cubic.")
 @click.option(
-    "--resample", type=OneOf("resample", lambda: get_args(Domain)), help="Bake: dB or power, what resizing averages."
+    "--resample", type=OneOf("resample", lambda: get_args(Domain)), help="Bake: resizing averages dB or power."
 )
 @click.option(
     "--normalize",
@@ -127,9 +130,9 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     help="Bake: zscore, minmax, percentile or robust, by train; or a published one (docs/normalization.md).",
 )
 @click.option("--drop-parent", is_flag=True, help="Remove the lossless build once the baked one is sealed.")
-@click.option("--fetch", is_flag=True, is_eager=True, help="Download into the source first what it lacks.")
-@click.option("--mirror", metavar="URL", help="Folder on the web that has the files, to be asked instead.")
-@click.option("--accept-licence", is_flag=True, help="Agree to the dataset's licence, where fetching needs that.")
+@click.option("--fetch", is_flag=True, is_eager=True, help="Download missing files into the source first.")
+@click.option("--mirror", metavar="URL", help="URL of a folder that has the files, used instead of the publisher.")
+@click.option("--accept-licence", is_flag=True, help="Accept the dataset's licence, where a download requires it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the path.")
 @declaration_options
 @click.pass_obj
@@ -151,39 +154,39 @@ def command(
     NAME is a dataset that `datasets` lists. DIR is a folder of your own with a dataset.toml, which `init DIR` writes.
     `build custom --source DIR` builds one without the file: its fields are options, too.
 
-    A build of the same recipe is made once: run again, the command finds it, or goes on where it was stopped. The
-    build is lossless; --speckle, --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it. Of
-    several formats each is a build. With --plan nothing is built: one line a split says its leakage and cost.
+    A build of the same recipe is made once: run again, the command returns it, or continues where it was stopped. The
+    build is lossless; --speckle, --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it.
+    Several formats give several builds. --plan builds nothing: it prints leakage and cost of each split, one a line.
     """
     from sar_data import catalog
-    from sar_data.cli.outcome import carried_out
-    from sar_data.cli.planned import planned
+    from sar_data.cli.outcome import carry_out
+    from sar_data.cli.outlook import print_outlooks
 
     if isinstance(dataset, Path):
         if source is not None:
             raise UsageError(f"{dataset}: expected a folder or --source, found both")
         source = dataset
-        dataset = _recognised(source)
+        dataset = _recognise(source)
     splits = choices.pop("split") if plan else None  # several, where a build has one
     request = BuildRequest(dataset=dataset, variant=variant, source=source or Path(), **choices)
     if source is None:
-        raise UsageError(_needs(catalog.pipeline(dataset, variant)))
-    with crew(workers, runner, dask_address) as opened:
+        raise UsageError(_missing_source(catalog.pipeline(dataset, variant)))
+    with crew(workers, runner, dask_address) as open_runner:
         if plan:
-            planned(request, splits, opened, as_json=as_json)
+            print_outlooks(request, splits, open_runner, as_json=as_json)
             return
-        carried_out(request, opened, note, request.out, as_json=as_json)
+        carry_out(request, open_runner, note, request.out, as_json=as_json)
 
 
-def _recognised(folder: Path) -> str:
-    """Return the dataset that finds samples in a folder."""
+def _recognise(folder: Path) -> str:
+    """Return the name of the dataset that has samples in a folder."""
     from sar_data.builder.raw_statistics import recognise
 
     return recognise(folder).spec.name
 
 
-def _needs(pipeline: Pipeline) -> str:
-    """Return what to fetch, in the words of `fetch`, for who has not said where it is."""
+def _missing_source(pipeline: Pipeline) -> str:
+    """Return the files to fetch, as `fetch` lists them, for a user who named no source."""
     from sar_data.cli.listing import listing
 
     spec = pipeline.spec
@@ -191,7 +194,7 @@ def _needs(pipeline: Pipeline) -> str:
     lines = [
         f"{spec.name} needs --source, the folder of its raw files or their archive",
         *listing(spec, spec.sources, "a folder of your choice"),
-        f"The command that does so: sar-data fetch {spec.name}{form} --to DIR",
-        f"To try things without the data: sar-data synth {spec.name} --out DIR",
+        f"To download them: sar-data fetch {spec.name}{form} --to DIR",
+        f"To try the commands without the data: sar-data synth {spec.name} --out DIR",
     ]
     return "\n".join(lines)

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sar_data.cli.choices import Existing
+from sar_data.cli.choices import ExistingPath
 from sar_data.cli.console import paragraph
 
 if TYPE_CHECKING:
     from sar_data.inventory import Entry
 
 
-@click.command("builds", short_help="List builds and runs; remove what stopped builders left.")
-@click.argument("folder", metavar="[DIR]", required=False, type=Existing())
+@click.command("builds", short_help="List builds and runs; remove the rest of stopped builds.")
+@click.argument("folder", metavar="[DIR]", required=False, type=ExistingPath())
 @click.option("--clean", is_flag=True, help="Remove the hidden folders of builds that were stopped, after asking.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(folder: Path | None, clean: bool, yes: bool, as_json: bool) -> None:
-    """List the builds and runs below DIR, without it those of `builds` and `runs` here.
+    """List the builds and runs below DIR, by default those below ./builds and ./runs.
 
-    SAR_DATA_BUILDS and SAR_DATA_RUNS name other folders. Wherever a build or a run is asked for, `latest` or the
-    beginning of a name that is listed here will do, such as `zarr-3f`.
+    SAR_DATA_BUILDS and SAR_DATA_RUNS name other folders. Every command that takes a build or a run
+    also takes `latest`, or the beginning of a name in this list, such as `zarr-3f`.
     """
     from sar_data import inventory
 
@@ -50,7 +50,7 @@ def _show(entry: Entry) -> None:
 
     name = entry.path.name
     about = f"{entry.samples:,} samples" if entry.samples is not None else entry.dataset
-    # A long name is that of a folder that no command takes: what it holds matters less.
+    # A long name is that of a folder that no command accepts, so its contents matter less.
     left = f"{name:<19} {entry.what:<10} {about:.15}" if len(name) <= 19 else name
     click.echo(f"  {left:<46} {decimal(entry.bytes):>8} {entry.date[:10]} {entry.state}")
     if entry.reason:
@@ -58,17 +58,18 @@ def _show(entry: Entry) -> None:
 
 
 def _clean(left: list[Entry], yes: bool) -> None:
-    """Remove what builders left; the same command would have gone on with it."""
+    """Remove unfinished builds, from which the same command could have continued."""
     from rich.filesize import decimal
 
     from sar_data.inventory import remove
 
     for entry in left:
-        question = f"Remove {entry.path} ({decimal(entry.bytes)})? Its build would begin anew"
+        question = f"Remove {entry.path} ({decimal(entry.bytes)})? Its build would start again"
         if yes or click.confirm(question, err=True):
-            gone = remove(entry)
+            is_removed = remove(entry)
             click.echo(
-                f"removed {entry.path}" if gone else f"{entry.path}: a builder has it, or it is not yours", err=True
+                f"removed {entry.path}" if is_removed else f"{entry.path}: another process uses it, or it is not yours",
+                err=True,
             )
     if not left:
-        click.echo("nothing to clean: no build was stopped on its way", err=True)
+        click.echo("nothing to clean: there is no unfinished build", err=True)

@@ -1,4 +1,4 @@
-"""Parameter types that know what exists, so that a wrong name is answered with the nearest right one."""
+"""Parameter types that know the existing names, so that the error for a wrong name suggests the nearest one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return beginning(incomplete, self._choices())
+        return completions(incomplete, self._choices())
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "NAME"
@@ -52,14 +52,14 @@ class DatasetName(click.ParamType):  # type: ignore[type-arg]
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from sar_data import catalog
 
-        return beginning(incomplete, catalog.names())
+        return completions(incomplete, catalog.names())
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "NAME"
 
 
 class DatasetOrFolder(DatasetName):
-    """A dataset, by any of its names; or a folder, where no dataset is called so."""
+    """A dataset, by any of its names; or a folder, where no dataset has that name."""
 
     def convert(  # type: ignore[override]  # a folder is no name
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
@@ -71,22 +71,22 @@ class DatasetOrFolder(DatasetName):
                 return path
             if "/" in value:
                 raise UsageError(f"{path}: expected a dataset or a folder, found nothing.{_nearest(path)}") from None
-            raise UsageError(f"{error}. No folder here is called so either") from None
+            raise UsageError(f"{error}. No folder here has that name either") from None
 
 
 class SplitName(click.ParamType):  # type: ignore[type-arg]
-    """The name of a split, which whoever opens the build looks for."""
+    """The name of a split, which is checked when the build is opened."""
 
     name = "split"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from sar_data.split.policy import SPLITS
 
-        return beginning(incomplete, SPLITS)
+        return completions(incomplete, SPLITS)
 
 
 class PolicyName(click.ParamType):  # type: ignore[type-arg]
-    """A split policy with its parameters, which the request reads."""
+    """A split policy with its parameters, which the request parses."""
 
     name = "policy"
 
@@ -94,12 +94,12 @@ class PolicyName(click.ParamType):  # type: ignore[type-arg]
         from sar_data import catalog
 
         # Where the line ends with the option, click has not given the words before it to their arguments.
-        named = [word for word in (ctx.params.get("dataset"), *ctx.args) if word in catalog.names()]
-        return beginning(incomplete, catalog.pipeline(named[0]).splits if named else ())
+        datasets = [word for word in (ctx.params.get("dataset"), *ctx.args) if word in catalog.names()]
+        return completions(incomplete, catalog.pipeline(datasets[0]).splits if datasets else ())
 
 
-class Existing(click.ParamType):  # type: ignore[type-arg]
-    """A folder that exists; or, where `file` is said, a file."""
+class ExistingPath(click.ParamType):  # type: ignore[type-arg]
+    """A folder that exists; with `file` also a file."""
 
     name = "folder"
 
@@ -122,25 +122,25 @@ class Existing(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(incomplete, type="file" if self._file else "dir")]
 
 
-class Named(Existing):
-    """A folder that exists, or a word that means one of the builds or runs here; a path is taken first."""
+class PathOrWord(ExistingPath):
+    """A folder that exists, or a word for a build or run here; an existing path has priority."""
 
     kind: Kind = "build"
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        if not Path(value).exists() and (found := named(value, self.kind)):
-            return found
+        if not Path(value).exists() and (match := resolve_word(value, self.kind)):
+            return match
         return super().convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from sar_data.inventory import LATEST, names
 
-        words = beginning(incomplete, [LATEST, *names(self.kind)])
+        words = completions(incomplete, [LATEST, *names(self.kind)])
         return [*words, *super().shell_complete(ctx, param, incomplete)]
 
 
-class BuildFolder(Named):
-    """A folder that holds a sealed build, or what is left of one."""
+class BuildFolder(PathOrWord):
+    """A folder with a sealed build, or with the rest of a damaged one."""
 
     name = "build"
 
@@ -154,7 +154,7 @@ class BuildFolder(Named):
 
 
 class BuildPlace(BuildFolder):
-    """A folder that holds a sealed build, or a URL, which is left to what opens it; as it was typed."""
+    """A folder with a sealed build, or a URL, as it was typed; a URL is checked when it is opened."""
 
     def convert(  # type: ignore[override]  # a URL is no path
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
@@ -162,32 +162,32 @@ class BuildPlace(BuildFolder):
         return str(value) if "://" in str(value) else str(super().convert(value, param, ctx))
 
 
-class RunFolder(Named):
+class RunFolder(PathOrWord):
     """The folder of a training run."""
 
     name, kind = "run", "run"
 
 
-class BuildOrRun(Named):
+class BuildOrRun(PathOrWord):
     """The folder of a sealed build, or of a training run."""
 
     name = "build or run"
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        if not Path(value).exists() and named(value) is None and (found := named(value, "run")):
-            return found
+        if not Path(value).exists() and resolve_word(value) is None and (match := resolve_word(value, "run")):
+            return match
         return super().convert(value, param, ctx)
 
 
-def named(word: str | Path, kind: Kind = "build") -> Path | None:
-    """Return the build or run that a word means: `latest`, or the beginning of a name; None where it means none."""
+def resolve_word(word: str | Path, kind: Kind = "build") -> Path | None:
+    """Return the path of a build or run: `latest`, or the beginning of its name; None for no match."""
     from sar_data.inventory import find
 
     return find(word, kind)
 
 
-def beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
-    """Return the names that a word may become, as a shell completes it."""
+def completions(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
+    """Return the names that begin with an incomplete word, for the completion of a shell."""
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -199,7 +199,7 @@ def formats() -> list[str]:
 
 
 def _nearest(path: Path) -> str:
-    """Return what to try instead of a missing path: the nearest name in the deepest folder that exists."""
+    """Return a hint for a missing path: the nearest name in the deepest folder that exists."""
     missing = Path(os.path.abspath(path))
     while not missing.parent.is_dir():
         missing = missing.parent

@@ -11,21 +11,26 @@ from sar_data.cli.choices import BuildOrRun
 from sar_data.cli.console import paragraph
 
 
-@click.command("cite", short_help="Say what a paper says of a build or a run: methods and BibTeX.")
+@click.command("cite", short_help="Print the paragraph of methods and the BibTeX for a build or a run.")
 @click.argument("path", metavar="BUILD|RUN", type=BuildOrRun())
-@click.option("--latex", is_flag=True, help="Print the paragraph as LaTeX sets it.")
+@click.option("--latex", is_flag=True, help="Print the paragraph as LaTeX.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(path: Path, latex: bool, as_json: bool) -> None:
-    """Say what a paper says of a build or a run: a paragraph of methods, and BibTeX.
+    """Print the paragraph of methods and the BibTeX entries for a paper that uses a build or a run.
 
     Data, version, split, leakage, statistics and digest of a build; of a run also model, weights, options, seed and
-    figures. All of it is read from the sealed documents.
+    figures. All facts come from the sealed documents.
     """
     from sar_data.methods import cite
 
-    found = cite(path)
+    citation = cite(path)
     if as_json:
-        facts = {"path": str(path.absolute()), "methods": found.plain, "latex": found.latex, "bibtex": found.bibtex}
+        facts = {
+            "path": str(path.absolute()),
+            "methods": citation.plain,
+            "latex": citation.latex,
+            "bibtex": citation.bibtex,
+        }
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    click.echo(f"{paragraph('', found.latex if latex else found.plain)}\n\n{found.bibtex}")
+    click.echo(f"{paragraph('', citation.latex if latex else citation.plain)}\n\n{citation.bibtex}")

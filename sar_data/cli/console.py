@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sar_data.cli.words import rendered
+from sar_data.cli.words import render
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDE = 200  # columns, where no terminal limits them
+WIDE = 200  # columns, without a terminal
 NARROW = 80  # columns that a paragraph needs at most
 
 
 def console() -> Console:
     """Return a console on stdout, as wide as the terminal, or wide enough for any table in a pipe.
 
-    Text is printed as it is: what a stranger calls something is no markup.
+    Text is printed as it is: names from outside are no markup.
     """
     from rich.console import Console
 
@@ -28,7 +28,7 @@ def console() -> Console:
 
 
 def say(text: str) -> None:
-    """Print a sentence of the library on stderr, what is to change as options."""
+    """Print a sentence of the library on stderr, with its changes as options."""
     line("", text, err=True)
 
 
@@ -43,6 +43,6 @@ def paragraph(head: str, text: str) -> str:
 
 def line(head: str, text: str, *, err: bool = False) -> None:
     """Print a sentence of the library behind a head: as a paragraph on a terminal, elsewhere as one line."""
-    text = rendered(text)
+    text = render(text)
     at_terminal = (sys.stderr if err else sys.stdout).isatty()
     click.echo(paragraph(head, text) if at_terminal else (head + text).rstrip(), err=err)

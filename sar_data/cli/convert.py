@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 @click.option(
     "--compression",
     type=OneOf("compression", compressions),
-    help="none, or zstd (zarr only); without it as the parent.",
+    help="none, or zstd (zarr only); by default as the parent.",
 )
 @click.option("--dtype", type=OneOf("dtype", lambda: get_args(Dtype)), help="float16, or int16 (steps of 0.002 dB).")
 @click.option("--speckle", metavar="FILTER", help="lee:looks=4.4 or refined-lee:looks=4.4, on power.")
 @click.option(
     "--unit",
-    metavar="NAME",  # in any case, which is the request's to spell
+    metavar="NAME",  # in any case; the request normalizes it
     help="dB, power or amplitude, from another of the three.",
 )
 @click.option("--crop", type=int, metavar="N", help="N×N pixels, the centre of each image.")
 @click.option("--pad", type=int, metavar="N", help="N×N pixels, padded below and on the right.")
 @click.option("--resize", type=int, metavar="N", help="N×N pixels, cubic.")
-@click.option(
-    "--resample", type=OneOf("resample", lambda: get_args(Domain)), help="dB or power, what resizing averages."
-)
+@click.option("--resample", type=OneOf("resample", lambda: get_args(Domain)), help="Resizing averages dB or power.")
 @click.option(
     "--normalize",
     type=OneOf("normalize", presets),
     help="zscore, minmax, percentile or robust, of the train split; or a published one (docs/normalization.md).",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where builds are kept; the parent's.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of builds; by default the parent's."
+)
 @click.option("--drop-parent", is_flag=True, help="Remove the parent once the new build is sealed.")
 @runner_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the path.")
@@ -63,8 +63,8 @@ def command(
 
     The new build's path is the last line on stdout.
     """
-    from sar_data.cli.outcome import carried_out
+    from sar_data.cli.outcome import carry_out
 
     request = ConvertRequest(parent=parent.absolute(), **choices)
-    with crew(workers, runner, dask_address) as opened:
-        carried_out(request, opened, note, request.out or request.parent.parents[2], as_json=as_json)
+    with crew(workers, runner, dask_address) as open_runner:
+        carry_out(request, open_runner, note, request.out or request.parent.parents[2], as_json=as_json)

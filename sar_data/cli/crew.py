@@ -1,4 +1,4 @@
-"""Who computes, as chosen on the command line."""
+"""The runner that the command line chooses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 
 from sar_data.cli.choices import OneOf
-from sar_data.cli.stop import sheltered
+from sar_data.cli.stop import shield_children
 
 if TYPE_CHECKING:
     from sar_data.runners import Kind, Runner
@@ -26,7 +26,7 @@ def _runners() -> tuple[str, ...]:
 
 def workers_option(function: F) -> F:
     """Add --workers."""
-    text = "Worker processes; without it one a core."
+    text = "Worker processes; by default one a core."
     return click.option("--workers", type=int, metavar="N", help=text)(function)
 
 
@@ -51,7 +51,7 @@ def runner_options(function: F) -> F:
 def crew(
     workers: int | None, runner: Kind | None = None, dask_address: str | None = None, *, needed: bool = True
 ) -> Iterator[Runner]:
-    """Open the runner that was asked for; one worker needs no pool, and what is not `needed` is not opened."""
+    """Open the chosen runner; one worker needs no pool, and without `needed` nothing is opened."""
     from sar_data.runners import Crew, Serial
 
     chosen = Crew(workers=workers, runner=runner, dask_address=dask_address)
@@ -59,6 +59,6 @@ def crew(
         yield Serial()
         return
     with ExitStack() as stack:
-        with sheltered() if chosen.kind == "processes" else nullcontext():
-            opened = stack.enter_context(chosen.open_chosen())
-        yield opened
+        with shield_children() if chosen.kind == "processes" else nullcontext():
+            open_runner = stack.enter_context(chosen.open_chosen())
+        yield open_runner

@@ -12,29 +12,29 @@ from sar_data.cli.console import console, line, say
 from sar_data.errors import unknown
 
 FILTERS = {"task": "tasks", "band": "bands", "unit": "units", "split": "splits", "source": "source"}
-"""Option → the field of a row that it looks at."""
+"""Option → the field of a row that it filters."""
 LONG = 160  # columns that a table of all cells needs
 LONGEST = len("segmentation,")  # word of a task, which is never cut
 
 
 @click.command("datasets", short_help="List the datasets that can be built.")
-@click.option("--task", metavar="KIND", help="Of this kind alone: multiclass, multilabel, segmentation, detection.")
-@click.option("--band", metavar="NAME", help="With this band alone, such as VH.")
-@click.option("--unit", metavar="NAME", help="In this unit alone, such as dB.")
-@click.option("--split", metavar="POLICY", help="With this split alone, such as official.")
-@click.option("--source", metavar="HOW", help="Got so alone: automatic, manual (by hand), both.")
-@click.option("--long", "long", is_flag=True, help="Show all there is; as a list on a terminal below 160 columns.")
+@click.option("--task", metavar="KIND", help="Only of this kind: multiclass, multilabel, segmentation, detection.")
+@click.option("--band", metavar="NAME", help="Only with this band, such as VH.")
+@click.option("--unit", metavar="NAME", help="Only in this unit, such as dB.")
+@click.option("--split", metavar="POLICY", help="Only with this split, such as official.")
+@click.option("--source", metavar="HOW", help="Only with this way of download: automatic, manual (by hand), both.")
+@click.option("--long", "long", is_flag=True, help="Show all fields; as a list on a terminal below 160 columns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(long: bool, as_json: bool, **asked: str | None) -> None:
+def command(long: bool, as_json: bool, **filters: str | None) -> None:
     """List the datasets that can be built; --long adds licence, sample, evidence and splits."""
     from sar_data import catalog
 
     for left_out in catalog.sound()[1]:
         say(f"left out: {left_out}")
     rows = catalog.datasets()
-    for name, value in asked.items():
+    for name, value in filters.items():
         if value is not None:
-            rows = _with(rows, name, value)
+            rows = _select(rows, name, value)
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
@@ -64,13 +64,13 @@ def _table(rows: list[dict[str, Any]], long: bool) -> None:
     console().print(table)
 
 
-def _with(rows: list[dict[str, Any]], name: str, value: str) -> list[dict[str, Any]]:
-    """Return the rows whose field has a value, in any case; raise UsageError for a value that none has."""
+def _select(rows: list[dict[str, Any]], name: str, value: str) -> list[dict[str, Any]]:
+    """Return the rows whose field has a value, in any case; raise UsageError for a value of no row."""
     field = FILTERS[name]
-    found = [row for row in rows if value.casefold() in {one.casefold() for one in _values(row, field)}]
-    if not found:
-        raise unknown(name, value, {one for row in rows for one in _values(row, field)})
-    return found
+    selected = [row for row in rows if value.casefold() in {known.casefold() for known in _values(row, field)}]
+    if not selected:
+        raise unknown(name, value, {known for row in rows for known in _values(row, field)})
+    return selected
 
 
 def _values(row: Mapping[str, Any], field: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The fields of a declaration as options: each of dataset.toml, for who builds without one."""
+"""The fields of a declaration as options, for a build without a dataset.toml."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GROUP = "Fields of dataset.toml, for data of your own"
 
 
 class Field(click.Option):
-    """An option that is a field of dataset.toml, and is called so."""
+    """An option that is a field of dataset.toml, with the same name."""
 
 
 class DeclaringCommand(click.Command):
-    """A command whose help shows the fields apart from its own options."""
+    """A command whose help lists the fields in a section of their own."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write two sections of options."""
@@ -30,7 +30,7 @@ class DeclaringCommand(click.Command):
 
 
 def declaration_options(function: F) -> F:
-    """Give a command an option for each field; what is given comes as `declare`, None where nothing is."""
+    """Give a command an option for each field; their values become `declare`, None without a value."""
     for name, text in reversed(FIELDS.items()):
         if name not in ELSEWHERE:
             several = name in SEVERAL
@@ -40,17 +40,17 @@ def declaration_options(function: F) -> F:
                 metavar="A,B" if several else "TEXT",
                 help=text,
                 expose_value=False,
-                callback=_several if several else _one,
+                callback=_add_list if several else _add_text,
             )
             function = option(function)
     return function
 
 
-def _one(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+def _add_text(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     declared = {} if value is None else {str(param.name): value}
     ctx.params["declare"] = {**(ctx.params.get("declare") or {}), **declared} or None
 
 
-def _several(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+def _add_list(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     declared = {} if value is None else {str(param.name): [word.strip() for word in value.split(",")]}
     ctx.params["declare"] = {**(ctx.params.get("declare") or {}), **declared} or None

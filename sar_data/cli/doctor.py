@@ -9,18 +9,18 @@ from pathlib import Path
 import click
 
 from sar_data.cli.console import paragraph
-from sar_data.cli.words import rendered
+from sar_data.cli.words import render
 
 
-@click.command("doctor", short_help="Look at this machine, and say what is missing and how to get it.")
-@click.option("--out", type=click.Path(path_type=Path), default=".", help="Where builds are to be kept.")
+@click.command("doctor", short_help="Check this machine; list what is missing and how to get it.")
+@click.option("--out", type=click.Path(path_type=Path), default=".", help="Folder for builds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, out: Path, as_json: bool) -> None:
-    """Look at this machine, and say what is missing and how to get it; exit with 1 if anything is at fault.
+    """Check this machine; list what is missing and how to get it; exit with 1 if there is a fault.
 
-    Versions, disk, memory, limits, threads, GPU, servers, caches; of credentials only whether they are there. A note
-    may be as you want it.
+    Versions, disk, memory, limits, threads, GPU, servers, caches; of credentials only whether they exist. A note
+    needs no action.
     """
     from sar_data.checkup import doctor
 
@@ -34,5 +34,5 @@ def command(ctx: click.Context, /, out: Path, as_json: bool) -> None:
         for finding in findings:
             click.echo(paragraph(f"{finding.state:<5}  {finding.what:<{width}}  ", finding.text))
             if finding.remedy:
-                click.echo(paragraph(" " * (width + 9) + "→ ", rendered(finding.remedy)))
+                click.echo(paragraph(" " * (width + 9) + "→ ", render(finding.remedy)))
     ctx.exit(1 if faults else 0)

@@ -1,4 +1,4 @@
-"""Examples below each command's help: lines that work, in the order in which one comes to need them."""
+"""Examples below each command's help: lines that work, in the order of a first session."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def with_examples(command: click.Command, ctx: click.Context, name: str) -> click.Command:
-    """Give a command that is called `name` in a context its examples."""
+    """Add the examples of the command `name` of a context to its help."""
     words = [name]
     while ctx.parent is not None and ctx.info_name is not None:  # the last one is the program
         words.insert(0, ctx.info_name)

@@ -10,9 +10,9 @@ from sar_data.cli.choices import BuildFolder
 from sar_data.cli.tree import Group
 
 
-@click.group("export", cls=Group, short_help="Write what a build says as a document of another tool.")
+@click.group("export", cls=Group, short_help="Write a build as a document for another tool.")
 def command() -> None:
-    """Write what a sealed build says as a document of another tool."""
+    """Write a sealed build as a document for another tool."""
 
 
 @command.command("coco", short_help="Detections as COCO JSON.")
@@ -23,7 +23,7 @@ def command() -> None:
 def coco(path: Path, out: Path) -> None:
     """Write the detections of a build as COCO JSON, one file a split.
 
-    Images are named as they lie below the source; rotated boxes are in the field `rotated` of an annotation.
+    Images have their paths below the source; rotated boxes are in the field `rotated` of an annotation.
     """
     from sar_data.public import export
 

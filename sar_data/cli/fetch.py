@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from sar_data.download.fetch import FetchResult
     from sar_data.spec import DatasetSpec
 
-FAILED, BY_HAND = 1, 3  # exit codes: something went wrong; all went well, but files are missing that no program gets
+FAILED, BY_HAND = 1, 3  # exit codes: a download failed; no failure, but files are missing that a person must get
 
 
-@click.command("fetch", short_help="Download a dataset's sources, verify them, say what is to be got by hand.")
+@click.command("fetch", short_help="Download a dataset's sources, verify them, list files to get by hand.")
 @click.argument("name", type=DatasetName())
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
 @click.option(
@@ -31,9 +31,9 @@ FAILED, BY_HAND = 1, 3  # exit codes: something went wrong; all went well, but f
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder.  [default: raw/NAME, raw/NAME-VARIANT]",
 )
-@click.option("--mirror", metavar="URL", help="Folder on the web that has the files, to be asked instead.")
-@click.option("--only", multiple=True, metavar="PART", help="Sources whose name is PART or fits it (*); repeatable.")
-@click.option("--accept-licence", "--accept-license", is_flag=True, help="Agree to the dataset's licence.")
+@click.option("--mirror", metavar="URL", help="URL of a folder that has the files, used instead of the publisher.")
+@click.option("--only", multiple=True, metavar="PART", help="Sources whose name is PART or matches it (*); repeatable.")
+@click.option("--accept-licence", "--accept-license", is_flag=True, help="Accept the dataset's licence.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the next command.")
 @click.pass_context
 def command(
@@ -48,15 +48,15 @@ def command(
 ) -> None:
     """Download a dataset's sources and verify them; print the command that builds from them.
 
-    A download that was cut or stopped goes on where it ended, also after days. What has to be got by hand is listed
-    with where to get it and where to put it, and verified once it is there. sources.json records every checksum.
+    A download that was interrupted continues where it ended, also days later. Files that you must get by hand are
+    listed with their address and their place here, and verified once they are there. sources.json has all checksums.
 
-    A server that gives fewer than 1,000 bytes a second over a minute is asked again, from where it stands. A file of
-    another checksum than the published one is kept as NAME.rejected, and used by nothing.
+    If a server sends fewer than 1,000 bytes a second for a minute, the download connects again and continues. A file
+    whose checksum differs from the published one is kept as NAME.rejected, and never used.
 
-    Exits with 0 if every file is there and right, 1 if one failed, 3 if only files to be got by hand are missing.
+    The exit code is 0 if all files are there and verified, 1 if one failed, 3 if only files to get by hand are missing.
 
-    Where a host wants a login, it is taken from ~/.netrc (or $NETRC), from SAR_DATA_TOKEN_HOST, from SAR_DATA_USER_HOST
+    A login that a host requires comes from ~/.netrc (or $NETRC), from SAR_DATA_TOKEN_HOST, from SAR_DATA_USER_HOST
     and SAR_DATA_PASSWORD_HOST (HOST in capitals with _ for dots), or from the system's keyring.
     """
     from sar_data import catalog
@@ -70,24 +70,24 @@ def command(
     for line in listing(spec, sources, folder):
         say(line)
     if needs_acceptance(spec, sources):
-        check_licence(spec, sources, accept_licence or _accepted(spec))
+        check_licence(spec, sources, accept_licence or _ask_acceptance(spec))
     note: Note = ctx.obj
-    note.kept = lambda: f"what came is kept in {folder}; the same command goes on from there"
+    note.describe_kept = lambda: f"the part that has arrived is kept in {folder}; the same command continues from there"
     with Transfers() as meter:
         outcomes = fetch_as_user(sources, folder, mirror=mirror, progress=meter, say=meter.say)
     _report(outcomes, folder)
     form = ["--variant", spec.variant] if spec.variant else []
-    following = shlex.join(["sar-data", "build", spec.name, *form, "--source", str(folder), "--out", "builds"])
+    next_command = shlex.join(["sar-data", "build", spec.name, *form, "--source", str(folder), "--out", "builds"])
     if as_json:
-        click.echo(json.dumps(_facts(spec, folder, outcomes, following), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(_facts(spec, folder, outcomes, next_command), indent=1, ensure_ascii=False))
     elif all(outcome.there for outcome in outcomes):
-        click.echo(following)
+        click.echo(next_command)
     states = {outcome.state for outcome in outcomes}
     ctx.exit(FAILED if "failed" in states else BY_HAND if "missing" in states else 0)
 
 
-def _accepted(spec: DatasetSpec) -> bool:
-    """Ask whether the licence is accepted, where somebody is there to answer."""
+def _ask_acceptance(spec: DatasetSpec) -> bool:
+    """Ask whether the user accepts the licence, where stdin is a terminal."""
     question = f"The data come under {spec.licence or 'no stated licence'}. Do you accept this?"
     return sys.stdin.isatty() and click.confirm(question, err=True)
 
@@ -108,7 +108,7 @@ def _report(outcomes: Iterable[FetchResult], folder: Path) -> None:
             say(f"{name}: failed. {outcome.message}")
 
 
-def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[FetchResult], following: str) -> dict[str, Any]:
+def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[FetchResult], next_command: str) -> dict[str, Any]:
     rows = [
         {
             "name": outcome.source.file,
@@ -127,5 +127,5 @@ def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[FetchResult], fol
         "folder": str(folder),
         "licence": spec.licence,
         "sources": rows,
-        "next": following if whole else None,
+        "next": next_command if whole else None,
     }

@@ -7,13 +7,13 @@ import click
 from sar_data.cli.console import say
 from sar_data.cli.stop import Note
 from sar_data.cli.tree import Group
-from sar_data.cli.words import spelled
+from sar_data.cli.words import spell
 from sar_data.errors import missing_extra
 
 
 @click.group("flow", cls=Group, short_help="Start a deployed Prefect flow by its bare name.")
 def command() -> None:
-    """Start what is deployed on a Prefect server."""
+    """Start deployed flows on a Prefect server."""
 
 
 @command.command("run", short_help="Start a deployed flow by its bare name.")
@@ -24,7 +24,7 @@ def command() -> None:
 def run(note: Note, name: str, parameters: tuple[str, ...], watch: bool) -> None:
     """Start the deployed flow NAME (or FLOW/NAME) on a Prefect server.
 
-    With --watch the last line is the sealed build's path, otherwise where to look at the run.
+    With --watch the last line is the sealed build's path, otherwise the address of the run.
     """
     try:
         from flows.run import run as start
@@ -32,11 +32,11 @@ def run(note: Note, name: str, parameters: tuple[str, ...], watch: bool) -> None
         if (error.name or "").partition(".")[0] != "prefect":
             raise
         raise missing_extra("prefect", "flows") from error
-    note.kept = lambda: "a run that was started goes on; prefect flow-run cancel ends it"
-    click.echo(start(name, [_spelled(text) for text in parameters], watch=watch, say=say))
+    note.describe_kept = lambda: "a started run continues; prefect flow-run cancel ends it"
+    click.echo(start(name, [_spell_key(text) for text in parameters], watch=watch, say=say))
 
 
-def _spelled(parameter: str) -> str:
+def _spell_key(parameter: str) -> str:
     """Return KEY=VALUE with a key as this version spells it."""
     key, equals, value = parameter.partition("=")
-    return f"{spelled(key).replace('-', '_')}{equals}{value}"
+    return f"{spell(key).replace('-', '_')}{equals}{value}"

@@ -18,12 +18,12 @@ Line = tuple[str, str]
 CORRECTED = {True: ", terrain-corrected", False: ", not terrain-corrected", None: ""}
 
 
-@click.command("info", short_help="Show all that is known of a dataset.")
+@click.command("info", short_help="Show the facts of a dataset.")
 @click.argument("name", type=DatasetName())
-@click.option("--tree", is_flag=True, help="Print the published tree alone, and the known layouts of copies.")
+@click.option("--tree", is_flag=True, help="Print only the published tree and the known layouts of copies.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, tree: bool, as_json: bool) -> None:
-    """Show all that is known of a dataset: sources, licence, layout, classes, splits."""
+    """Show the facts of a dataset: sources, licence, layout, classes, splits."""
     from sar_data import catalog
 
     facts = catalog.info(name, tree=tree)
@@ -44,7 +44,7 @@ def _tree(facts: dict[str, Any]) -> Iterator[Line]:
 
 
 def _about(text: str) -> Iterator[Line]:
-    """Yield the paragraphs and the items of what a pipeline says of its data, each as one line."""
+    """Yield the paragraphs and list items of a layout text, each as one line."""
     for part in re.split(r"\n(?=- |\n)", text):
         if part.startswith("\n"):
             yield "", ""
@@ -76,7 +76,7 @@ def _head(facts: dict[str, Any]) -> Iterator[Line]:
 
 
 def _processing(stated: dict[str, Any]) -> str:
-    """Return what is known of what the publisher did, and what is not."""
+    """Return the known steps of the publisher's processing, and the unknown ones."""
     words = {name.replace("_", " "): value for name, value in stated.items() if name != "source"}
     known = ", ".join(f"{name} {value}" for name, value in words.items() if value not in ("unknown", None))
     unknown = ", ".join(name for name, value in words.items() if value in ("unknown", None))

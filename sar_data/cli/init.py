@@ -6,23 +6,23 @@ from pathlib import Path
 
 import click
 
-from sar_data.cli.choices import Existing
+from sar_data.cli.choices import ExistingPath
 from sar_data.cli.console import say
 from sar_data.errors import UsageError
 
 
-@click.command("init", short_help="Look at a folder of your own and begin its dataset.toml.")
+@click.command("init", short_help="Survey a folder of your own images and write its dataset.toml.")
 @click.argument("folder", metavar="DIR", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--code", metavar="NAME", help="Write a pipeline in Python instead, into DIR or ./NAME-sar.")
 @click.pass_context
 def command(ctx: click.Context, folder: Path | None, code: str | None) -> None:
-    """Look at a folder of your own images and write DIR/dataset.toml: what is seen, guessed and asked; print its path.
+    """Survey a folder of your own images and write DIR/dataset.toml: facts, guesses and questions; print its path.
 
-    Counts, sizes, values and places are shown as evidence. What would be a silent guess, as the unit, is left to you. A
-    dataset.toml that is there is never overwritten.
+    Counts, sizes, values and places are the evidence. The file asks you for each fact that cannot be seen, such as
+    the unit. An existing dataset.toml is never overwritten.
 
-    With --code it writes a package with the pipeline of a dataset NAME, its generator and its test, which pass before
-    the first edit. Once the package is installed, `build NAME` finds it.
+    With --code it writes a package with the pipeline of a dataset NAME, its generator and its test. The test
+    passes before the first edit. Once the package is installed, `build NAME` finds it.
     """
     from sar_data import catalog
 
@@ -39,9 +39,9 @@ def command(ctx: click.Context, folder: Path | None, code: str | None) -> None:
         raise UsageError("expected the folder of your images, or --code NAME")
     from sar_data.own.template import init_declaration
 
-    path = init_declaration(Existing().convert(folder, None, ctx), catalog.names())
-    asked = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ASK")]
-    for line in asked:
+    path = init_declaration(ExistingPath().convert(folder, None, ctx), catalog.names())
+    questions = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ASK")]
+    for line in questions:
         say(line.removeprefix("# "))
-    say(f"{len(asked)} questions wait in {path}; then: sar-data build {folder} --out builds")
+    say(f"{len(questions)} questions to answer in {path}; then: sar-data build {folder} --out builds")
     click.echo(str(path))

@@ -1,4 +1,4 @@
-"""A dataset's sources in words: what `fetch` says before it starts, and `build` where it has no source."""
+"""A dataset's sources in words: printed by `fetch` before it starts, and by `build` without a source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def listing(spec: DatasetSpec, sources: Iterable[Source], folder: Path | str) ->
         for source in part:
             yield f"  {source.file}  ({'official list, ' if source.name in spec.lists else ''}{_size(source)})"
             yield from (f"    {url}" for url in (source.url, *source.mirrors))
-            yield f"    {source.checksum or 'no checksum is published: that of first sight is recorded and kept to'}"
+            yield f"    {source.checksum or 'no checksum is published: that of the first download is recorded'}"
             yield from (f"    {line}" for line in (source.manual, source.note) if line)
 
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live bar on a terminal, one line a stage elsewhere. Also knows what a stopped build kept."""
+"""Progress on stderr: a live bar on a terminal, one line a stage elsewhere. It knows what a stopped build keeps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sar_data.cli.console import say
-from sar_data.cli.words import rendered
+from sar_data.cli.words import render
 
 
 class Meter:
     """Called with (stage, done, total).
 
-    `sample_bytes` of pixels a sample give MB/s while packing and reading; `shard_length` tells how much of the
-    first report was packed by an earlier run.
+    `sample_bytes` of pixels a sample give MB/s while packing and reading; `shard_length` shows how much of the
+    first report an earlier run packed.
     """
 
     PIXELS = ("pack", "read")
@@ -28,8 +28,8 @@ class Meter:
         self.stage, self.done, self.total = "", 0, 0
         self.stages: set[str] = set()
         self._sample_bytes, self._shard_length = sample_bytes, shard_length
-        self._began = self._last = time.monotonic()
-        self._before = 0  # samples that an earlier run packed, as near as can be told
+        self._start_s = self._last = time.monotonic()
+        self._before = 0  # samples that an earlier run packed, approximately
         self._live: Progress | None = None
         self._task: Any = None
         if sys.stderr.isatty():
@@ -50,41 +50,41 @@ class Meter:
         if self._live:
             self._live.update(self._task, completed=done, total=total, rate=rate)
         elif done >= total:
-            seconds = self._last - self._began
+            seconds = self._last - self._start_s
             click.echo(f"{stage}: {done - self._before:,} in {seconds:.1f} s, {rate}", err=True)
 
-    def of(self, sample_bytes: int, shard_length: int) -> None:
-        """Say what is metered, once it is known."""
+    def set_sizes(self, sample_bytes: int, shard_length: int) -> None:
+        """Set the size of a sample and of a shard, once they are known."""
         self._sample_bytes, self._shard_length = sample_bytes, shard_length
 
     def say(self, text: str) -> None:
         """Print a remark, above the bar where there is one."""
         if self._live:
-            self._live.console.print(rendered(text), markup=False, highlight=False)
+            self._live.console.print(render(text), markup=False, highlight=False)
         else:
             say(text)
 
     def _enter(self, stage: str, done: int, total: int) -> None:
-        self.stage, self._began = stage, self._last
+        self.stage, self._start_s = stage, self._last
         self._before = max(done - self._shard_length, 0) if stage == "pack" else 0
         self.stages.add(stage)
         if self._live:
             self._task = self._live.add_task(stage, total=total, rate="")
 
     def _rate(self) -> str:
-        speed = (self.done - self._before) / max(self._last - self._began, 1e-3)
+        speed = (self.done - self._before) / max(self._last - self._start_s, 1e-3)
         if self.stage not in self.PIXELS:
             return f"{speed:,.0f}/s"
         return f"{speed:,.0f} samples/s, {speed * self._sample_bytes / 1e6:,.1f} MB/s"
 
-    def kept(self, out: object) -> str:
-        """Say what a build below `out` keeps if it is stopped now."""
-        again = "the same command goes on from there"
+    def describe_kept(self, out: object) -> str:
+        """Return a sentence about what a build below `out` keeps if it is stopped now."""
+        again = "the same command continues from there"
         if self.stage == "pack":
             return f"{self.done} of {self.total} samples are packed and kept below {out}; {again}"
         if self.stage == "sums":
             return f"all samples are packed and kept below {out}; the same command seals them"
-        return f"nothing new was packed yet, and what an earlier run packed below {out} is kept; {again}"
+        return f"no new sample is packed yet, and samples of an earlier run below {out} are kept; {again}"
 
     def __enter__(self) -> Self:
         if self._live:

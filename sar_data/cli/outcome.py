@@ -1,4 +1,4 @@
-"""Carry out a request under a meter, and say what came of it: a summary on stderr, path or JSON on stdout."""
+"""Carry out a request with a meter and print the result: a summary on stderr, path or JSON on stdout."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from sar_data.sealed.manifest import Manifest
 
 OF_BAKING = ("stored", "baked", "clipped", "masked", "train")
-MASKED = {"nodata": "no data by the source's own word", "nan": "NaN", "inf": "infinite"}
+MASKED = {"nodata": "no data, declared by the source", "nan": "NaN", "inf": "infinite"}
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
-def carried_out(
+def carry_out(
     request: BuildRequest | ConvertRequest, runner: Runner, note: Note, out: Path, *, as_json: bool = False
 ) -> None:
-    """Run the steps of a request whose builds are kept below `out`, and say what each build is."""
+    """Run the steps of a request whose builds are kept below `out`, and print a summary of each build."""
     from sar_data.builder.itinerary import Itinerary
     from sar_data.cli.meter import Meter
     from sar_data.cli.transfers import Transfers
 
     itinerary, meter = Itinerary(request), Meter()
-    note.kept = lambda: meter.kept(out)
+    note.describe_kept = lambda: meter.describe_kept(out)
     shown: list[BuildResult] = []
     with ExitStack() as live, closing(itinerary.steps()) as steps:
         for step in steps:
@@ -52,7 +52,7 @@ def carried_out(
                 continue
             result = step.run(runner, meter, meter.say)
             if step.name == "prepare":
-                meter.of(result.job.layout.image_bytes(), max(shard.slots for shard in result.shards))
+                meter.set_sizes(result.job.layout.image_bytes(), max(shard.slots for shard in result.shards))
             elif step.name == "seal":
                 live.close()
                 summary(result, brief=step.baking)
@@ -72,7 +72,7 @@ def carried_out(
 
 
 def _report(result: BuildResult) -> None:
-    """Write the report of a new build beside it; a build without one is as good."""
+    """Write the report of a new build beside it; a build is complete without one."""
     from sar_data.reports.build import report
 
     try:
@@ -82,7 +82,7 @@ def _report(result: BuildResult) -> None:
 
 
 def summary(result: BuildResult, *, brief: bool = False) -> None:
-    """Say what a build is; `brief` says what baking changed."""
+    """Print a summary of a build; `brief` prints only what baking changed."""
     build = result.build
     click.echo(f"\n{build.path}: {'sealed already, nothing to do' if result.reused else 'sealed'}", err=True)
     for name, value in _lines(build.manifest, result.reused):
@@ -91,7 +91,7 @@ def summary(result: BuildResult, *, brief: bool = False) -> None:
 
 
 def facts(result: BuildResult) -> dict[str, Any]:
-    """Return what a build is, as JSON has it."""
+    """Return the facts of a build for JSON."""
     manifest = result.build.manifest
     return {
         "path": str(result.build.path),
@@ -117,7 +117,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
 
     counts = {split: manifest.splits[split].count for split in SPLITS}
     unused, bad = sum(manifest.unused.values()), len(manifest.quarantine)
-    found = ", ".join(f"{name} {n:,}" for name, n in {**counts, "unused": unused, "quarantined": bad}.items())
+    records = ", ".join(f"{name} {n:,}" for name, n in {**counts, "unused": unused, "quarantined": bad}.items())
     dtype = manifest.storage.dtype
     shape = sample_shape(manifest.frames, len(manifest.bands), manifest.shape)
     variant = f", {manifest.variant}" if manifest.variant else ""
@@ -126,7 +126,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     yield "stored", f"{manifest.format}{packing}, {shape} {dtype}, {', '.join(band.name for band in manifest.bands)}"
     for text in filter(None, (manifest.layout, *manifest.discovered)):
         yield ("warning", text.removeprefix(WARNING)) if text.startswith(WARNING) else ("found", text)
-    yield "records", f"{sum(counts.values()) + unused + bad:,}: {found}"
+    yield "records", f"{sum(counts.values()) + unused + bad:,}: {records}"
     here, published = sum(counts.values()) + unused, manifest.records_published
     if published is not None and here < published:
         yield "incomplete", f"{here:,} of {published:,} published records"
@@ -141,7 +141,7 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
     if cost := split_cost(manifest.splits, manifest.unused).sentence():
         yield "cost", cost
     if empty := [split for split in SPLITS if not counts[split]]:
-        yield "empty", f"{' and '.join(empty)}: no record lies there"
+        yield "empty", f"{' and '.join(empty)}: no record is there"
     yield from (("leakage", text) for text in sentences(pair(manifest.leakage)))
     if bad:
         yield "quarantined", f"{bad:,} bad records are {'missing from this build' if reused else 'left out'}:"
@@ -150,14 +150,16 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         if bad > MOST:
             yield "", f"and {bad - MOST:,} more: see `quarantine` in manifest.json"
     for step in manifest.applied:
-        said = ", ".join(f"{name} {_brief(value)}" for name, value in step.parameters.items() if name != "warning")
-        yield "scaled" if step.step == "scale" else "baked", f"{step.step}: {said}"
+        parameters = ", ".join(
+            f"{name} {_brief(value)}" for name, value in step.parameters.items() if name != "warning"
+        )
+        yield "scaled" if step.step == "scale" else "baked", f"{step.step}: {parameters}"
     if clipped := {band: n for band, n in manifest.clipped.items() if n}:
         yield "clipped", ", ".join(f"{band} {n:,} pixels" for band, n in clipped.items())
     if manifest.unvalued:
-        told = ", ".join(f"{band} {n:,}" for band, n in manifest.unvalued.items())
-        yield "masked", f"{told} pixels without a value in the new unit"
-    if masked := _masked(manifest):
+        unvalued = ", ".join(f"{band} {n:,}" for band, n in manifest.unvalued.items())
+        yield "masked", f"{unvalued} pixels without a value in the new unit"
+    if masked := _masked_share(manifest):
         yield "masked", masked
     if normal := manifest.normalization:
         figures = ("{} mean {}, std {}".format(band.name, *normal.digits(band.name)) for band in manifest.bands)
@@ -165,16 +167,16 @@ def _lines(manifest: Manifest, reused: bool) -> Iterator[tuple[str, str]]:
         yield "train", f"{'; '.join(figures)}  ({units})"
 
 
-def _masked(manifest: Manifest) -> str:
-    """Return how many pixels of all bands and splits are masked, by reason; nothing where none is."""
+def _masked_share(manifest: Manifest) -> str:
+    """Return how many pixels of all bands and splits are masked, by reason; an empty text where none is."""
     bands = [band for split in (manifest.statistics or {}).values() for band in split.bands.values()]
     counts = Counter[str]()
     for band in bands:
         counts.update(band.masked)
     total = sum(counts.values())
     share = total / max(total + sum(band.count for band in bands), 1)
-    told = ", ".join(f"{n:,} {MASKED[reason]}" for reason, n in counts.items() if n)
-    return f"{share:.2%} of the pixels: {told}" if told else ""
+    reasons = ", ".join(f"{n:,} {MASKED[reason]}" for reason, n in counts.items() if n)
+    return f"{share:.2%} of the pixels: {reasons}" if reasons else ""
 
 
 def _brief(value: object) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sar_data.cli.choices import DatasetName, Existing, OneOf
+from sar_data.cli.choices import DatasetName, ExistingPath, OneOf
 from sar_data.cli.crew import crew, workers_option
 from sar_data.cli.stop import Note
 from sar_data.cli.tree import Group
@@ -42,19 +42,21 @@ def _catalogues() -> list[str]:
 
 @command.command("find", short_help="Look up the distinct scenes of a dataset's records; write a CSV.")
 @click.argument("name", type=DatasetName())
-@click.option("--source", type=Existing(file=True), required=True, help="Folder of the raw files, or their archive.")
+@click.option(
+    "--source", type=ExistingPath(file=True), required=True, help="Folder of the raw files, or their archive."
+)
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where what reading an archive needs is kept; without it beside the archive.",
+    help="Folder for the work files of an archive; by default beside the archive.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE.csv",
-    help="The CSV; a JSON with all that is known of each scene is put beside it.",
+    help="The CSV; a JSON with all facts of each scene is written beside it.",
 )
 @click.option(
     "--catalogue",
@@ -79,46 +81,48 @@ def find(
 ) -> None:
     """Look up the distinct scenes of a dataset's records; write a row a patch: patch, scene file, link.
 
-    Each scene is asked for once, and what was answered is kept beside the CSV: the same command goes on where it was
+    Each scene is looked up once, and the answers are kept beside the CSV: the same command continues where it was
     stopped. Scenes without a product are listed with the reason; their patches have no link, and the exit code is 1.
     """
     from sar_data import catalog
     from sar_data.builder.scenes import find_scenes, kept
     from sar_data.cli.meter import Meter
     from sar_data.download.credentials import Credentials
-    from sar_data.sources.scenes.catalogue import catalogue as chosen
+    from sar_data.sources.scenes.catalogue import catalogue as open_catalogue
     from sar_data.sources.scenes.listing import beside, scenes_without_product
     from sar_data.sources.scenes.product import HOW
 
-    asked = chosen(catalogue, url, authorise=Credentials.of(os.environ))
-    note.kept = lambda: f"what was answered is kept in {kept(out)}; the same command goes on from there"
+    searched = open_catalogue(catalogue, url, authorise=Credentials.of(os.environ))
+    note.describe_kept = lambda: f"the answers are kept in {kept(out)}; the same command continues from there"
     with crew(workers) as runner, Meter() as meter:
-        found = find_scenes(
+        listing = find_scenes(
             catalog.pipeline(name),
             source=source,
             out=out,
-            catalogue=asked,
+            catalogue=searched,
             runner=runner,
             work=work,
             progress=meter,
             tell=meter.say,
         )
-    ways = Counter(match.how for match in found.scenes if match.how)
-    twins = sum(bool(match.twins) for match in found.scenes)
-    click.echo(f"{len(found.scenes)} scenes, {ways['name']} found by their whole name, {twins} with twins", err=True)
+    ways = Counter(match.how for match in listing.scenes if match.how)
+    twins = sum(bool(match.twins) for match in listing.scenes)
+    click.echo(
+        f"{len(listing.scenes)} scenes, {ways['name']} matched by their whole name, {twins} with twins", err=True
+    )
     for how, count in sorted(ways.items()):
         if how != "name":
             click.echo(f"  {count} as {HOW[how]}", err=True)
-    if found.nameless:
-        click.echo(f"{found.nameless} patches name no scene: they have neither scene file nor link", err=True)
-    missing = scenes_without_product(found)
+    if listing.nameless:
+        click.echo(f"{listing.nameless} patches name no scene: they have neither scene file nor link", err=True)
+    missing = scenes_without_product(listing)
     for match in missing[:MOST_SHOWN]:
         click.echo(f"  {match.scene}: {match.reason}", err=True)
     if len(missing) > MOST_SHOWN:
         click.echo(f"  and {len(missing) - MOST_SHOWN} more in {beside(out)}", err=True)
     click.echo(str(out.absolute()))
     if missing:
-        raise SourceError(f"{len(missing)} of {len(found.scenes)} scenes have no product: {out} has no link for them")
+        raise SourceError(f"{len(missing)} of {len(listing.scenes)} scenes have no product: {out} has no link for them")
 
 
 @command.command("download", short_help="Fetch the products of a CSV that `scenes` wrote.")
@@ -129,23 +133,23 @@ def find(
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="Where the archives are put, about 1 GB each.",
+    help="Folder of the archives, about 1 GB each.",
 )
 @click.option(
     "--identity",
     envvar="SAR_DATA_IDENTITY_URL",
     show_envvar=True,
     metavar="URL",
-    help="Where tokens are had, for another hub than the Data Space.",
+    help="Address that issues tokens, for another hub than the Data Space.",
 )
 @click.pass_obj
 def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     """Fetch the products of a CSV that `scenes` wrote, and verify them; print their folder.
 
-    A download that was cut or stopped goes on where it ended. Sizes and checksums are those of the JSON beside the CSV.
+    A download that was interrupted continues where it ended. Sizes and checksums are those of the JSON beside the CSV.
 
-    The Data Space wants a free account: put `machine identity.dataspace.copernicus.eu login USER password PASSWORD`
-    into ~/.netrc; its tokens are renewed as they end. For other hosts see `sar-data fetch --help`.
+    The Data Space requires a free account: put `machine identity.dataspace.copernicus.eu login USER password PASSWORD`
+    into ~/.netrc; its tokens are renewed when they expire. For other hosts see `sar-data fetch --help`.
     """
     from datetime import UTC, datetime
 
@@ -167,8 +171,8 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
     click.echo(f"{len(products)} products, {size / 1e9:,.1f} GB, {checked}, into {folder}", err=True)
     for product in products:
         if not product.online:
-            click.echo(f"{product.name} is in its hub's archive: asked for, it is there after hours", err=True)
-    note.kept = lambda: f"what came is kept in {folder}; the same command goes on from there"
+            click.echo(f"{product.name} is in its hub's archive: once requested, it is available after hours", err=True)
+    note.describe_kept = lambda: f"the part that has arrived is kept in {folder}; the same command continues from there"
     with Web(authorise=login) as web, Transfers() as meter:
         outcomes = fetch(
             sources,
@@ -183,4 +187,4 @@ def download(note: Note, csv: Path, folder: Path, identity: str | None) -> None:
         click.echo(f"{outcome.source.name}: {outcome.message}", err=True)
     click.echo(str(folder.absolute()))
     if failed:
-        raise SarDataError(f"{len(failed)} of {len(outcomes)} products failed; the same command goes on with them")
+        raise SarDataError(f"{len(failed)} of {len(outcomes)} products failed; the same command continues with them")

@@ -22,10 +22,12 @@ from sar_data.cli.choices import BuildFolder, SplitName
     "--split", type=SplitName(), default="train", show_default=True, metavar="NAME", help="train, val or test."
 )
 @click.option("--count", type=click.IntRange(1, 100), default=16, show_default=True, metavar="N", help="Patches.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the choice.")
-@click.option("--band", metavar="NAME", help="One band alone, a phase in colours; without it VV and VH, or the first.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Seed of the choice."
+)
+@click.option("--band", metavar="NAME", help="Only this band, a phase in colours; by default VV and VH, or the first.")
 def command(path: Path, out: Path, split: str, count: int, seed: int, band: str | None) -> None:
-    """Draw a contact sheet of a build: some patches, stretched for the eye, with their labels."""
+    """Draw a contact sheet of a build: some patches with a visible contrast and their labels."""
     from sar_data.sealed.opened import Build
     from sar_data.views.contact_sheet import contact_sheet
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a command unwinds and says what it kept; one that cannot is ended after a few seconds."""
+"""Ctrl-C and SIGTERM: a command ends and reports what it keeps; one that does not is killed after a few seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-GRACE_S = 4.0  # a shard under way is waited for this long; what has a proof is safe either way
+GRACE_S = 4.0  # time for a shard in progress; shards with a proof are safe in any case
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -19,17 +19,17 @@ class Stopped(BaseException):
 
 
 def _nothing() -> str:
-    return "nothing was begun that could be kept; the same command starts anew"
+    return "there is nothing to keep yet; the same command starts again"
 
 
 @dataclass(slots=True)
 class Note:
-    """What is kept should the command be stopped now; a command that keeps something replaces `kept`.
+    """What is kept if the command is stopped now; a command that keeps something replaces `describe_kept`.
 
     `code` is the exit code once a signal has come.
     """
 
-    kept: Callable[[], str] = _nothing
+    describe_kept: Callable[[], str] = _nothing
     code: int | None = None
 
 
@@ -57,28 +57,28 @@ def stoppable(note: Note) -> Iterator[None]:
     try:
         yield
     finally:
-        # Once stopped they stay: a second signal while the workers end must not show a traceback.
+        # After a stop the handlers stay: a second signal while the workers end must not show a traceback.
         for number, handler in before.items() if note.code is None else ():
             signal.signal(number, handler)
 
 
 def _end(note: Note) -> None:
-    os.write(2, f"sar-data: stopped: {note.kept()}\n".encode())
+    os.write(2, f"sar-data: stopped: {note.describe_kept()}\n".encode())
     os._exit(note.code or 1)
 
 
 @contextmanager
-def sheltered() -> Iterator[None]:
-    """Start child processes that no stop signal reaches: a terminal sends it to all, and the parent ends its own.
+def shield_children() -> Iterator[None]:
+    """Shield child processes from stop signals: a terminal sends them to all, and the parent ends its children.
 
-    Children inherit the mask. The parent's other threads may still take a signal, which is kept until the block ends:
-    a pool torn down while its workers start makes them complain.
+    Children inherit the mask. Another thread of the parent may still receive a signal, which is kept until the block
+    ends: a pool that is closed while its workers start prints errors of the workers.
     """
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # its start would clear the mask (CPython 3.11)
-    came: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in SIGNALS}
+    received: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in SIGNALS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -86,5 +86,5 @@ def sheltered() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])

@@ -10,7 +10,7 @@ from sar_data.cli.choices import DatasetName
 from sar_data.errors import UsageError
 
 
-@click.command("synth", short_help="Write a miniature archive of a dataset, to try things on.")
+@click.command("synth", short_help="Write a miniature archive of a dataset, to try the commands.")
 @click.argument("name", type=DatasetName())
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="New or empty folder.")
 @click.option("--count", type=click.IntRange(min=1), default=240, show_default=True, metavar="N", help="Samples.")
@@ -18,12 +18,12 @@ from sar_data.errors import UsageError
 def command(name: str, out: Path, count: int, seed: int) -> None:
     """Write a miniature archive of a dataset in its published layout; print its folder.
 
-    Its pixels are invented: good for trying the commands, worthless for science.
+    Its pixels are synthetic: useful to try the commands, useless for science.
     """
     from sar_data import catalog
 
     make = catalog.synthesise(name)
-    # Among real files, invented ones could never be told apart again.
+    # Among real files, nobody could tell the synthetic ones apart again.
     if out.is_dir() and next(out.iterdir(), None) is not None:
         raise UsageError(f"--out {out}: expected a new or an empty folder, found one with files in it")
     make(out, count=count, seed=seed)

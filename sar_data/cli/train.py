@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, SplitName, named
+from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, SplitName, resolve_word
 from sar_data.cli.console import line, say
 from sar_data.cli.examples import with_examples
 from sar_data.cli.stop import Note
@@ -32,19 +32,19 @@ def _jobs() -> dict[str, str]:
 
 
 class Jobs(click.Group):
-    """The jobs, whose options are the fields of their settings, and what looks at finished runs."""
+    """The jobs, whose options are the fields of their settings, and the commands for finished runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*_jobs(), *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = super().get_command(ctx, cmd_name) or _job(cmd_name)
-        if found is None and not ctx.resilient_parsing:
+        command = super().get_command(ctx, cmd_name) or _job(cmd_name)
+        if command is None and not ctx.resilient_parsing:
             raise unknown("job", cmd_name, self.list_commands(ctx))
-        return found and with_examples(found, ctx, cmd_name)
+        return command and with_examples(command, ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        others = {name: found.get_short_help_str() for name, found in self.commands.items()}
+        others = {name: command.get_short_help_str() for name, command in self.commands.items()}
         with formatter.section("Commands"):
             formatter.write_dl(list({**_jobs(), **others}.items()))
 
@@ -58,7 +58,7 @@ def command() -> None:
 
 
 def _job(name: str) -> click.Command | None:
-    """Return a job's command, one option for each field of its settings; None for what is no job.
+    """Return a job's command, one option for each field of its settings; None for an unknown job.
 
     Raises MissingExtra where the extra `train` is not installed.
     """
@@ -68,31 +68,37 @@ def _job(name: str) -> click.Command | None:
         return None
     options: list[click.Parameter] = [
         click.Argument(["build"], type=BuildPlace(), nargs=-1, required=True, metavar="BUILD…"),
-        click.Option(["--out"], required=True, metavar="RUN", help="Folder of this run; an unfinished one goes on."),
-        click.Option(["--preset"], metavar="NAME", help="Options under a name, or from a .toml file (train presets)."),
-        click.Option(["--mix"], callback=_shares, metavar="X,Y,…", help="Of several builds: shares that are drawn."),
-        click.Option(["--statistics"], metavar="own|joint", help="Of several builds: what normalizes them.  [own]"),
+        click.Option(["--out"], required=True, metavar="RUN", help="Folder of this run; an unfinished one continues."),
+        click.Option(["--preset"], metavar="NAME", help="A named set of options, or a .toml file (train presets)."),
+        click.Option(
+            ["--mix"], callback=_parse_shares, metavar="X,Y,…", help="Of several builds: their shares of the samples."
+        ),
+        click.Option(
+            ["--statistics"], metavar="own|joint", help="Of several builds: whose figures normalize them.  [own]"
+        ),
         click.Option(
             ["--drop-duplicates/--no-drop-duplicates"],
             default=None,
-            help="Leave out train samples that val or test of a build has, or train has twice.",
+            help="Leave out train samples that are also in val or test, or twice in train.",
         ),
     ]
     for field, info in JOBS[name].model_fields.items():
         options.append(_option(field, info.annotation, info.default, info.description or ""))
-    return click.Command(name, params=options, callback=_runs(name), help=_jobs()[name], short_help=_jobs()[name])
+    return click.Command(
+        name, params=options, callback=_job_callback(name), help=_jobs()[name], short_help=_jobs()[name]
+    )
 
 
 def _option(field: str, annotation: Any, default: Any, text: str) -> click.Option:
-    """Return the option of a field; what is not given is left to the preset and to the field's default."""
+    """Return the option of a field; without a value the preset or the field's default holds."""
     flag = f"--{field.replace('_', '-')}"
     kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not types.NoneType]
     if get_origin(annotation) is tuple:
         shown = ",".join(map(str, default)) or "none"
-        return click.Option([flag], callback=_listed, metavar="A,B,…", help=f"{text}  [{shown}]")
+        return click.Option([flag], callback=_parse_list, metavar="A,B,…", help=f"{text}  [{shown}]")
     tuples = [kind for kind in kinds if get_origin(kind) is tuple]
     if tuples:
-        return click.Option([flag], callback=_listed, metavar="A,B,…", help=text)
+        return click.Option([flag], callback=_parse_list, metavar="A,B,…", help=text)
     if annotation is bool:
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
     if get_origin(annotation) is Literal:
@@ -105,34 +111,34 @@ def _option(field: str, annotation: Any, default: Any, text: str) -> click.Optio
     return click.Option([flag], type=kind, metavar=metavar, help=text + shown)
 
 
-def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+def _parse_list(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     if value is None:
         return None
     return () if value in ("", "none") else tuple(part.strip() for part in value.split(","))
 
 
 def _build_or_other(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    return _known(value, "build")
+    return _resolve(value, "build")
 
 
 def _run_or_other(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    return _known(value, "run")
+    return _resolve(value, "run")
 
 
-def _known(value: str, kind: Literal["build", "run"]) -> str:
-    """Return the path of a build or run that a word means; what is a file, an address or a tag stays as it is."""
-    other = ":" in value or Path(value).exists()
-    return value if other else str(named(value, kind) or value)
+def _resolve(value: str, kind: Literal["build", "run"]) -> str:
+    """Return the path of a build or run that a word means; a file, an address or a tag stays as it is."""
+    is_place = ":" in value or Path(value).exists()
+    return value if is_place else str(resolve_word(value, kind) or value)
 
 
-def _shares(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+def _parse_shares(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     try:
         return None if value is None else tuple(map(float, value.split(",")))
     except ValueError:
         raise UsageError(f"--mix {value}: expected a number for each build, such as 1,3") from None
 
 
-def _runs(job: str) -> Callable[..., None]:
+def _job_callback(job: str) -> Callable[..., None]:
     @click.pass_obj
     def callback(note: Note, /, build: tuple[str, ...], out: str, preset: str | None, **options: Any) -> None:
         limit_spinning(os.environ)
@@ -140,10 +146,10 @@ def _runs(job: str) -> Callable[..., None]:
         from sar_data.train.verbs import carry_out
 
         together = {name: options.pop(name) for name in ("mix", "statistics", "drop_duplicates")}
-        given = {name: value for name, value in options.items() if value is not None}
-        request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=given, **together)
-        kept = "was encoded" if job == "probe" else "the last checkpoint holds"
-        with _going_on(note, f"what {kept} is kept in {out}"):
+        settings = {name: value for name, value in options.items() if value is not None}
+        request = TrainRequest(job=job, build=build, out=out, preset=preset, settings=settings, **together)
+        kept = "the features are" if job == "probe" else "the last checkpoint is"
+        with _report_halt(note, f"{kept} kept in {out}"):
             metrics = carry_out(request, say)
         _show(metrics, request.options.select)
 
@@ -151,24 +157,24 @@ def _runs(job: str) -> Callable[..., None]:
 
 
 @contextmanager
-def _going_on(note: Note, kept: str) -> Iterator[None]:
-    """Say what is kept where a signal stops the block, which the same command goes on from."""
+def _report_halt(note: Note, kept: str) -> Iterator[None]:
+    """Report what is kept where a signal stops the block; the same command continues from there."""
     from sar_data.train.run.halt import Halted
 
-    note.kept = lambda: f"{kept}; the same command goes on from there"
+    note.describe_kept = lambda: f"{kept}; the same command continues from there"
     try:
         yield
     except Halted as halted:
         text = str(halted)
-        note.kept = lambda: text
+        note.describe_kept = lambda: text
         signal.raise_signal(halted.number)
         raise
 
 
 def _show(metrics: dict[str, Any], select: str) -> None:
-    """Print each split's figures, one a line, with the label of a test that was chosen on."""
+    """Print each split's figures, one a line; the label says where the test split chose the checkpoint."""
     for split, figures in metrics.items():
-        if "count" not in figures:  # what is told of the run as a whole
+        if "count" not in figures:  # a figure of the run as a whole
             continue
         chosen = split == "test" and (select == "test" or "chosen_on" in figures)
         label = f"{split} (chosen on, as published)" if chosen else split
@@ -191,23 +197,23 @@ def _show(metrics: dict[str, Any], select: str) -> None:
     help="Whose train split normalizes the images: the run's, or the build's own.",
 )
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
-def evaluate(**asked: Any) -> None:
+def evaluate(**options: Any) -> None:
     """Judge a finished run on one split of a build, on one process, or under torchrun on many.
 
-    Bands, units and classes are matched by name; what does not match is said, or refused.
+    Bands, units and classes are matched by name; a mismatch is reported, or refused.
     """
     limit_spinning(os.environ)
-    from sar_data.train import evaluate as judge
+    from sar_data.train import evaluate as run_evaluation
 
-    _show(judge(**asked, say=say), "")
+    _show(run_evaluation(**options, say=say), "")
 
 
-@command.command("predict", short_help="Write what a finished run says of images: maps, tables, boxes.")
+@command.command("predict", short_help="Write a finished run's predictions for images: maps, tables, boxes.")
 @click.argument("run", type=RunFolder(), metavar="RUN")
 @click.argument("source", metavar="SOURCE", callback=_build_or_other)
-@click.option("--out", required=True, metavar="DIR", help="Folder of the answers; an unfinished prediction goes on.")
+@click.option("--out", required=True, metavar="DIR", help="Folder of the predictions; an unfinished one continues.")
 @click.option("--split", type=SplitName(), metavar="NAME", help="Of a build: train, val or test; by default all.")
-@click.option("--bands", callback=_listed, metavar="A,B,…", help="Of images: bands of a file, as they lie in it.")
+@click.option("--bands", callback=_parse_list, metavar="A,B,…", help="Of images: the bands of a file, in their order.")
 @click.option("--unit", metavar="NAME", help="Of images: dB, power or amplitude; by default the model's unit.")
 @click.option("--tile", type=int, metavar="N", help="Of images: side of windows; by default as in training.")
 @click.option(
@@ -215,58 +221,58 @@ def evaluate(**asked: Any) -> None:
     default="fixed",
     show_default=True,
     metavar="fixed|run",
-    help="Of several labels: say those above 0.5, or above what the run has chosen on val.",
+    help="Of several labels: predict those above 0.5, or above the thresholds that the run chose on val.",
 )
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
 @click.pass_obj
-def predict(note: Note, /, **asked: Any) -> None:
-    """Let a finished run's model say what it sees in images it was not trained on.
+def predict(note: Note, /, **options: Any) -> None:
+    """Predict on images with a finished run's model.
 
     SOURCE is a sealed build, a folder of images, or one image of any size, on disk or behind a URL. Masks become
     GeoTIFFs in the image's own grid, boxes COCO, GeoJSON and Parquet, classes CSV and Parquet.
     """
     limit_spinning(os.environ)
-    from sar_data.train import predict as say_of
+    from sar_data.train import predict as write_predictions
 
-    with _going_on(note, f"what was finished is kept in {asked['out']}"):
-        said = say_of(**asked, say=say)
-    width = max(map(len, said))
-    for name, count in said.items():
+    with _report_halt(note, f"finished predictions are kept in {options['out']}"):
+        counts = write_predictions(**options, say=say)
+    width = max(map(len, counts))
+    for name, count in counts.items():
         click.echo(f"{name:<{width}}  {count:>12,}")
 
 
 @command.command("embed", short_help="Write the features of a build's images, one vector a key.")
 @click.argument("source", metavar="RUN|WEIGHTS", callback=_run_or_other)
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
-@click.option("--out", required=True, metavar="FILE", help="Parquet file; an unfinished one goes on.")
+@click.option("--out", required=True, metavar="FILE", help="Parquet file; an unfinished one continues.")
 @click.option("--split", type=SplitName(), metavar="NAME", help="train, val or test; by default all.")
 @click.option("--pooling", metavar="NAME", help="cls, mean, last4, or grid: all tokens; by default the run's.")
 @click.option("--dtype", default="float16", show_default=True, metavar="NAME", help="float16 or float32.")
 @click.option("--like", metavar="KEY", help="Draw the nearest neighbours of a key beside the file.")
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
 @click.option("--model", metavar="NAME", help="Of weights: encoder.")
-@click.option("--stem", metavar="TEXT", help="Of weights: bands of the first layer, where nothing tells.")
-@click.option("--bands", callback=_listed, metavar="A,B,…", help="Of weights: bands by name; by default all.")
+@click.option("--stem", metavar="TEXT", help="Of weights: bands of the first layer, where the file does not say.")
+@click.option("--bands", callback=_parse_list, metavar="A,B,…", help="Of weights: bands by name; by default all.")
 @click.option("--unit", metavar="NAME", help="Of weights: dB, power or amplitude; by default the build's.")
 @click.option("--normalize", metavar="NAME", help="Of weights: zscore, minmax, fgmae-uint8, sarhub, …")
 @click.option("--image-size", type=int, metavar="N", help="Of weights: side that images are resized to.")
-@click.option("--resample", metavar="dB|power", help="Of weights: what resizing averages.")
+@click.option("--resample", metavar="dB|power", help="Of weights: resizing averages dB or power.")
 @click.option("--crop", type=int, metavar="N", help="Of weights: central windows of this side.")
 @click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side.")
 @click.option("--batch-size", type=int, metavar="N", help="Of weights: images a step.")
 @click.pass_obj
-def embed(note: Note, /, **asked: Any) -> None:
-    """Write the features of a build's images to a Parquet file: key, split and a vector or a grid, with what made them.
+def embed(note: Note, /, **options: Any) -> None:
+    """Write the features of a build's images to a Parquet file: key, split and a vector or a grid, with their origin.
 
     RUN is the folder of a finished run; WEIGHTS are a file, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG.
     """
     limit_spinning(os.environ)
-    from sar_data.train import embed as encode
+    from sar_data.train import embed as write_features
     from sar_data.train.request import WEIGHTED
 
-    settings = {name: value for name in WEIGHTED if (value := asked.pop(name)) is not None}
-    with _going_on(note, f"what was encoded is kept beside {asked['out']}"):
-        path = encode(**asked, settings=settings or None, say=say)
+    settings = {name: value for name in WEIGHTED if (value := options.pop(name)) is not None}
+    with _report_halt(note, f"finished features are kept beside {options['out']}"):
+        path = write_features(**options, settings=settings or None, say=say)
     click.echo(path)
 
 
@@ -274,7 +280,7 @@ def embed(note: Note, /, **asked: Any) -> None:
 @click.argument("run", type=RunFolder(), metavar="RUN")
 @click.option("--to", required=True, metavar="onnx|torchscript", help="Form of the file.")
 @click.option("--out", required=True, metavar="DIR", help="Folder of the file, its description and its card.")
-def export(**asked: Any) -> None:
+def export(**options: Any) -> None:
     """Write a finished run's model as one file, checked against the run, with a model card.
 
     The file takes images in physical units: normalization and size are inside.
@@ -282,13 +288,13 @@ def export(**asked: Any) -> None:
     limit_spinning(os.environ)
     from sar_data.train import export as write
 
-    click.echo(write(**asked, say=say))
+    click.echo(write(**options, say=say))
 
 
 @command.command("presets", short_help="List the presets, or show one.")
 @click.argument("name", required=False)
 def presets(name: str | None) -> None:
-    """List the presets, or show what one sets and what it repeats."""
+    """List the presets, or show the settings and the source of one."""
     from sar_data.train.preset import find, names
 
     if name is not None:
@@ -303,20 +309,20 @@ def presets(name: str | None) -> None:
         line(f"{preset.name:<{width}}{preset.job:<10}", title)
 
 
-@command.command("compare", short_help="Set finished runs beside each other.")
+@command.command("compare", short_help="Compare finished runs.")
 @click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN…")
 @click.option("--split", type=SplitName(), default="test", show_default=True, metavar="NAME")
-@click.option("--over", metavar="seed", help="Mean and deviation of runs that differ in this alone.")
+@click.option("--over", metavar="seed", help="Mean and deviation of runs that differ only in this.")
 @click.option("--csv", is_flag=True, help="Print CSV instead of Markdown.")
 @click.option("--latex", is_flag=True, help="Print LaTeX (booktabs) instead of Markdown.")
-def compare(**asked: Any) -> None:
-    """Print a table of finished runs: what they were asked for where that differs, and what came out.
+def compare(**options: Any) -> None:
+    """Print a table of finished runs: the options that differ, and the results.
 
-    Differences to the first run are tested on the samples that both were tested on, resampled in pairs.
+    Differences to the first run are tested on the samples of both, resampled in pairs.
     """
-    from sar_data.train import compare as table
+    from sar_data.train import compare as comparison_table
 
-    click.echo(table(**asked), nl=False)
+    click.echo(comparison_table(**options), nl=False)
 
 
 @command.command("report", short_help="Write finished runs as one HTML page.")
@@ -324,7 +330,7 @@ def compare(**asked: Any) -> None:
 @click.option("--out", metavar="FILE.html", help="By default RUN.report.html, beside the first run.")
 @click.option("--language", default="en", show_default=True, metavar="en|zh", help="Of the page.")
 def report(runs: tuple[Path, ...], out: str | None, language: str) -> None:
-    """Write what finished runs were asked for and what came out as one HTML page that needs no network and no script.
+    """Write the options and the results of finished runs as one HTML page, without network and scripts.
 
     Curves, figures with intervals, confusion, calibration, worst and best samples, and paired differences to the first.
     """

@@ -1,4 +1,4 @@
-"""Progress of downloads on stderr: a bar a file with rate and time left on a terminal, every tenth of it elsewhere."""
+"""Progress of downloads on stderr: a bar a file with rate and time left on a terminal, a line a tenth elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 import click
 
 from sar_data.cli.console import say
-from sar_data.cli.words import rendered
+from sar_data.cli.words import render
 
 TENTH = 10
 
@@ -40,7 +40,7 @@ class Transfers:
         with self._lock:
             if self._live:
                 if name not in self._tasks:
-                    # What an earlier run left came at no rate of this one.
+                    # Bytes of an earlier run are not part of the rate of this one.
                     self._tasks[name] = self._live.add_task(name, total=total, completed=have)
                 self._live.update(self._tasks[name], completed=have, total=total)
             elif total and (tenth := TENTH * have // total) != self._tenths.get(name, 0):
@@ -51,7 +51,7 @@ class Transfers:
         """Print a line above the bars."""
         with self._lock:
             if self._live:
-                self._live.console.print(rendered(line), highlight=False, markup=False)
+                self._live.console.print(render(line), highlight=False, markup=False)
             else:
                 say(line)
 

@@ -15,52 +15,52 @@ from sar_data.errors import unknown
 GROUPS: dict[str, dict[str, str]] = {
     "Datasets": {
         "datasets": "List the datasets that can be built.",
-        "info": "Show all that is known of a dataset: sources, licence, layout, classes, splits.",
-        "fetch": "Download a dataset's sources, verify them, say what is to be got by hand.",
-        "synth": "Write a miniature archive of a dataset, to try things on.",
-        "init": "Look at a folder of your own and begin its dataset.toml.",
+        "info": "Show the facts of a dataset: sources, licence, layout, classes, splits.",
+        "fetch": "Download a dataset's sources, verify them, list files to get by hand.",
+        "synth": "Write a miniature archive of a dataset, to try the commands.",
+        "init": "Survey a folder of your own images and write its dataset.toml.",
         "scenes": "Find the satellite products a dataset was cut from, and fetch them.",
     },
     "Builds": {
         "build": "Build a dataset from its raw files into a sealed folder.",
         "convert": "Bake a sealed build into another container, size, dtype or normalization.",
-        "builds": "List builds and runs; remove what stopped builders left.",
-        "export": "Write what a build says as a document of another tool, such as COCO JSON.",
+        "builds": "List builds and runs; remove the rest of stopped builds.",
+        "export": "Write a build as a document for another tool, such as COCO JSON.",
     },
     "Check": {
-        "verify": "Check a sealed build against its manifest; list all that is wrong.",
+        "verify": "Check a sealed build against its manifest; list all problems.",
         "stats": "Show the band statistics of a build or of a raw folder.",
         "leakage": "Show what a split, or a set of samples, shares with another.",
     },
     "Look": {
-        "report": "Write what a build holds and how it was made as one HTML page.",
+        "report": "Write the contents and the history of a build as one HTML page.",
         "show": "Draw a contact sheet of a build.",
-        "cite": "Say what a paper says of a build or a run: methods and BibTeX.",
+        "cite": "Print the paragraph of methods and the BibTeX for a build or a run.",
     },
     "Train": {"train": "Train on a build: probe, finetune, segment, detect."},
     "Operate": {
         "flow": "Start a deployed Prefect flow by its bare name.",
-        "doctor": "Look at this machine, and say what is missing and how to get it.",
+        "doctor": "Check this machine; list what is missing and how to get it.",
         "bench": "Measure how fast a build streams on this machine.",
     },
 }
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 FORMER = {"repack": ("convert",), "run": ("flow", "run"), "bench-loader": ("bench",)}
-"""Names of earlier versions, which go on working without a word."""
+"""Names of earlier versions, which still work without a message."""
 
 
 class Group(click.Group):
-    """A command with several leaves; a wrong one is answered with the nearest right one."""
+    """A command with several leaves; the error for a wrong one suggests the nearest one."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = super().get_command(ctx, cmd_name)
-        if found is None and not ctx.resilient_parsing:
+        command = super().get_command(ctx, cmd_name)
+        if command is None and not ctx.resilient_parsing:
             raise unknown("command", cmd_name, self.list_commands(ctx))
-        return found and with_examples(found, ctx, cmd_name)
+        return command and with_examples(command, ctx, cmd_name)
 
 
 class Tree(Group):
-    """The tree's root, which imports a command when it is named, so that help costs nothing."""
+    """The tree's root, which imports a command only when it is used, so that help is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -14,14 +14,14 @@ from sar_data.cli.crew import crew, runner_options
 from sar_data.errors import BuildError
 
 
-@click.command("verify", short_help="Check a sealed build against its manifest; list all that is wrong.")
+@click.command("verify", short_help="Check a sealed build against its manifest; list all problems.")
 @click.argument("path", metavar="BUILD", type=BuildFolder())
 @click.option("--full", is_flag=True, help="Read every byte: hashes of files and images, digest, statistics.")
 @runner_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, path: Path, full: bool, as_json: bool, **computing: Any) -> None:
-    """Check a sealed build against its manifest; list all that is wrong and exit with 1 if anything is.
+    """Check a sealed build against its manifest; list all problems and exit with 1 if there is one.
 
     Quick by default: documents, names and sizes.
     """
@@ -32,12 +32,12 @@ def command(ctx: click.Context, /, path: Path, full: bool, as_json: bool, **comp
     try:
         size = layout_of(Build.open(path).manifest).image_bytes()
     except BuildError:
-        size = 0  # which verify finds, too
+        size = 0  # verify reports the same error
     with crew(**computing, needed=full) as runner, Meter(size) as meter:
         problems = verify(path, full=full, runner=runner, progress=meter)
     if as_json:
-        found = [dataclasses.asdict(problem) for problem in problems]
-        facts = {"path": str(path.absolute()), "full": full, "sound": not problems, "problems": found}
+        rows = [dataclasses.asdict(problem) for problem in problems]
+        facts = {"path": str(path.absolute()), "full": full, "sound": not problems, "problems": rows}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
     else:
         for problem in problems:

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from sar_data import catalog
 from sar_data.cli import main
 from sar_data.cli.tree import COMMANDS, FORMER, GROUPS
-from sar_data.cli.words import rendered
+from sar_data.cli.words import render
 from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import verify
 
@@ -143,7 +143,7 @@ def test_datasets_and_info_tell_all_of_the_spec() -> None:
         assert all(word in text for word in (name, spec.evidence, *splits))
         info = cli("info", name.replace("-", "_")).stdout
         facts = json.loads(cli("info", name, "--json").stdout)
-        assert " ".join(rendered(facts["layout"]).split()) in " ".join(info.split())
+        assert " ".join(render(facts["layout"]).split()) in " ".join(info.split())
         for source in spec.sources:
             assert source.url in info
             assert (source.checksum or "") in info

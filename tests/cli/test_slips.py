@@ -51,7 +51,7 @@ SLIPS = [
     # names
     ("info bigearthnet-s2", "unknown dataset 'bigearthnet-s2'. Did you mean 'bigearthnet-s1'?"),
     ("fetch euro-sat", "Did you mean 'eurosat'?"),
-    ("build ssd --out made", "Did you mean 'ssdd'? .* No folder here is called so either"),
+    ("build ssd --out made", "Did you mean 'ssdd'? .* No folder here has that name either"),
     ("vaildate latest", "unknown command 'vaildate'. Did you mean 'verify'?"),
     ("download ssdd", "Did you mean 'fetch'?"),
     ("train finetun latest --out runs/new", "Did you mean 'finetune'?"),

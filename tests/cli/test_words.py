@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from sar_data.cli import SETTINGS
-from sar_data.cli.words import rendered, spelled
+from sar_data.cli.words import render, spell
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from sar_data.cli.words import rendered, spelled
     ],
 )
 def test_the_other_spelling_is_taken(typed: str, name: str) -> None:
-    assert spelled(typed) == name
+    assert spell(typed) == name
 
 
 def test_every_command_takes_the_other_spelling_and_shows_one() -> None:
@@ -62,4 +62,4 @@ def test_every_command_takes_the_other_spelling_and_shows_one() -> None:
     ],
 )
 def test_what_is_to_change_is_rendered_as_its_option(message: str, read: str) -> None:
-    assert rendered(message) == read
+    assert render(message) == read

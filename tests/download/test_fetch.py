@@ -534,7 +534,7 @@ def test_a_stopped_command_keeps_its_bytes_and_resumes(here: Site, tmp_path: Pat
         os.close(ending)
     go_on.set()
     assert running.returncode == code
-    assert said.splitlines()[-1].endswith("the same command goes on from there")
+    assert said.splitlines()[-1].endswith("the same command continues from there")
     assert "Traceback" not in said
     assert part.stat().st_size == 200_000
     assert subprocess.run(args, capture_output=True).returncode == 0

@@ -26,7 +26,7 @@ from sar_data.cli.build import command as build
 from sar_data.cli.declaration import Field
 from sar_data.cli.fetch import command as fetch
 from sar_data.cli.train import command as train
-from sar_data.cli.words import rendered
+from sar_data.cli.words import render
 from sar_data.errors import UsageError
 from sar_data.own.fields import FIELDS
 from sar_data.sealed.opened import Build
@@ -443,4 +443,4 @@ def _words(choices: dict[str, Any]) -> list[str]:
 def _assert_said(result: Result, error: UsageError) -> None:
     """See that a command ended with the library's error, in its own spelling."""
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == f"sar-data: {rendered(str(error))}\n"
+    assert result.stderr == f"sar-data: {render(str(error))}\n"

@@ -71,7 +71,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["build", "nodir", "--out", str(tmp_path)])
     assert done.exit_code == 2
     assert "unknown dataset 'nodir'" in done.stderr
-    assert "No folder here is called so either" in done.stderr
+    assert "No folder here has that name either" in done.stderr
 
 
 def test_a_build_of_masks_says_no_shares_is_the_owners_word_and_has_a_plain_path(chips: Path) -> None:

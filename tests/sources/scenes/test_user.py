@@ -54,7 +54,7 @@ def test_every_patch_of_a_synthetic_archive_finds_its_product(bigearthnet_source
         assert len(site.requests) == asked
     assert (result.exit_code, again.exit_code) == (0, 0)
     assert result.stdout.strip() == str(out)
-    assert f"{len(names)} scenes, {len(names)} found by their whole name, 0 with twins" in result.stderr
+    assert f"{len(names)} scenes, {len(names)} matched by their whole name, 0 with twins" in result.stderr
     assert asked == -(-len(names) // 10)
     head, *body = rows(out)
     assert head == ["patch", "scene file", "link"]
@@ -73,7 +73,7 @@ def test_twins_and_missing_scenes_are_reported_and_saved(bigearthnet_source: Pat
     with OData([Stored(f"{name}.SAFE") for name in stored]) as site:
         result = scenes(bigearthnet_source, out, site.url)
     assert result.exit_code == 1
-    assert f"{len(rest) + 1} found by their whole name, 2 with twins" in result.stderr
+    assert f"{len(rest) + 1} matched by their whole name, 2 with twins" in result.stderr
     assert "1 as the cloud-optimised twin of that name" in result.stderr
     assert "1 as the same acquisition, processed again" in result.stderr
     assert f"{gone}: cdse has no product of this name" in result.stderr
@@ -131,7 +131,7 @@ def test_a_stopped_or_killed_search_resumes(small_source: Path, tmp_path: Path, 
         site.going_on.set()
         if number == signal.SIGINT:
             assert running.returncode == 128 + number
-            assert said.splitlines()[-1].startswith("sar-data: stopped: what was answered is kept in ")
+            assert said.splitlines()[-1].startswith("sar-data: stopped: the answers are kept in ")
         assert not out.exists()
         assert scenes(source, out, site.url).exit_code == 0
         queries = [request.query["$filter"] for request in site.requests]
