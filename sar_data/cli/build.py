@@ -62,12 +62,7 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     metavar="POLICY",
     help="NAME or NAME:parameter=value,…; `info` lists them; repeatable with --plan.",
 )
-@click.option(
-    "--plan",
-    is_flag=True,
-    is_eager=True,
-    help="Build nothing: show counts, leakage and cost of --split A,B,… (or all splits).",
-)
+@click.option("--plan", is_flag=True, is_eager=True, help="Build nothing: compare --split A,B,…, or all splits.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of random splits.")
 @click.option("--keep", type=BuildFolder(), metavar="BUILD", help="Sealed build whose records stay in their splits.")
 @click.option("--limit", type=int, metavar="N", help="Take this many records, in hash order.")
