@@ -122,12 +122,17 @@ def _open_dataset(file: str) -> AbstractContextManager[Any]:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    if not file.startswith(REMOTE) and (file.lower().endswith(".npy") or is_phoenix(Path(file))):
+    remote = file.startswith(REMOTE)
+    suffix = PurePath(file.partition("?")[0] if remote else file).suffix.lower()
+    if remote and suffix == ".npy":
+        raise SourceError(
+            f"{file}: expected a GeoTIFF, PNG or JPEG at an address, found a .npy file: download it first"
+        )
+    if not remote and (suffix == ".npy" or is_phoenix(Path(file))):
         arrays = Arrays(Path(file))
         _check_real(file, arrays.dtypes)
         return nullcontext(arrays)
-    driver = DRIVERS.get(PurePath(file.partition("?")[0]).suffix.lower(), "GTiff")
-    remote = file.startswith(REMOTE)
+    driver = DRIVERS.get(suffix, "GTiff")
     if driver != "GTiff" and not remote:
         image.read(Path(file).read_bytes(), file)  # whether all of it is there, which GDAL does not say of a window
     try:
@@ -136,7 +141,11 @@ def _open_dataset(file: str) -> AbstractContextManager[Any]:
             # A relative path could begin as an address does.
             source = rasterio.open(_gdal_path(file) if remote else Path(file).absolute(), driver=driver, sharing=False)
     except Exception as error:
-        kinds = "a GeoTIFF, PNG or JPEG" if remote else "a GeoTIFF, PNG, JPEG, .npy or Phoenix file"
+        kinds = (
+            "a GeoTIFF, PNG or JPEG (download a Phoenix file first)"
+            if remote
+            else "a GeoTIFF, PNG, JPEG, .npy or Phoenix file"
+        )
         raise SourceError(f"{file}: expected {kinds}, GDAL says: {_reason(error)}") from error
     try:
         _check_pixels(file, source, None if remote else Path(file).stat().st_size)

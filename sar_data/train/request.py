@@ -199,7 +199,7 @@ class PredictRequest:
         """Say whether the source is a sealed build."""
         source = str(self.source)
         if "://" in source:
-            return not source.lower().partition("?")[0].endswith((".tif", ".tiff", ".png", ".jpg", ".jpeg"))
+            return not source.lower().partition("?")[0].endswith((".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy"))
         return (Path(source) / manifest.NAME).is_file()
 
 

@@ -163,7 +163,7 @@ def test_rotated_boxes_are_reported_as_not_trained_yet(few: Build, caplog: pytes
         job(few)[1].close()
     told = [line for line in caplog.messages if "rotated" in line]
     assert len(told) == 1
-    assert told[0].endswith("objects of this build have a rotated box: not trained yet, their horizontal boxes are")
+    assert told[0].endswith("have a rotated box: no job trains on them yet, this one takes their horizontal boxes")
 
 
 def test_bands_classes_and_images_of_any_kind_are_trained(tmp_path: Path) -> None:

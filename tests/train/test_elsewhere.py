@@ -30,9 +30,10 @@ from sar_data.cli.stop import Stopped
 from sar_data.errors import RunError
 from sar_data.sealed.opened import Build
 from sar_data.train.documents import read as read_json
-from sar_data.train.inference import evaluation, overview, parts, prediction
+from sar_data.train.inference import card, evaluation, overview, parts, prediction
 from sar_data.train.inference import features as feature_file
 from sar_data.train.inference.embedding import Encoding
+from sar_data.train.inference.finished import opened
 from sar_data.train.inference.overview import BRIGHT
 from sar_data.train.pictures.masks import palette
 from sar_data.train.run.folder import write as write_json
@@ -257,11 +258,18 @@ def test_figures_of_another_unit_are_warned_of(
 def test_a_card_names_the_weights_that_a_run_began_from(finished: Finished, tmp_path: Path) -> None:
     run = finished.copied(tmp_path / "run")
     config = read_json(run / "config.json")
-    write_json(run / "config.json", config | {"weights": {"source": "hf:a/b/c.pth@1", "sha256": "ab" * 32}})
-    sar_data.train.export(run, to="torchscript", out=tmp_path / "file")
-    card = (tmp_path / "file" / "README.md").read_text()
-    told = f"It began from weights whose licence holds on: hf:a/b/c.pth@1 (SHA-256 `{'ab' * 32}`)."
-    assert told in card.partition("## Licence")[2].partition("## ")[0]
+    for more, licence in (
+        ({}, "unknown, ask their publisher."),
+        ({"licence": "CC-BY-4.0"}, "CC-BY-4.0."),
+        ({"licence": "CC-BY-NC-4.0"}, "CC-BY-NC-4.0.\n- That licence allows no commercial use."),
+    ):
+        weights = {"source": "hf:a/b/c.pth@1", "sha256": "ab" * 32, **more}
+        write_json(run / "config.json", config | {"weights": weights})
+        described = {"input": {"shape": [1]}, "output": [], "checked": {"samples": "noise", "furthest": 0.0}}
+        told = card.text(opened(run), described).partition("## Licence\n")[2].partition("\n\n## ")[0]
+        source = f"hf:a/b/c.pth@1 (SHA-256 `{'ab' * 32}`)"
+        data = f"- {config['build']['title']}: {config['build']['licence']}."
+        assert told == f"{data}\n- It began from weights whose licence holds on: {source}: {licence}"
 
 
 @pytest.mark.usefixtures("unrendered")

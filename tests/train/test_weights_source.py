@@ -313,6 +313,36 @@ def test_published_files_are_known_by_their_names(
     assert (row.family, row.channels, row.normalize) == (family, channels, normalize)
 
 
+@pytest.mark.parametrize(
+    ("name", "licence"),
+    [
+        ("ViTSmall16_Weights.SENTINEL1_GRD_FGMAE", "CC-BY-4.0"),
+        ("B2_vitl16_mae_ep99.pth", "CC-BY-4.0"),
+        ("ResNet50_Weights.SENTINEL1_GRD_MOCO", "CC-BY-4.0"),
+        ("ViTBase14_DINOv2_Weights.SENTINEL1_GRD_SOFTCON", "CC-BY-4.0"),
+        ("ResNet50_Weights.SENTINEL1_GRD_DECUR", "Apache-2.0"),
+        ("Swin_V2_B_Weights.SENTINEL1_MI_SATLAS", "ODC-BY"),
+        ("sentinel1_swinb_si-3981c153.pth", "ODC-BY"),
+        ("scalemae-vitlarge-800.pth", "CC-BY-NC-4.0"),
+        ("ResNet101_OSU.pth", "unknown"),
+        ("rsp-resnet-50-ckpt.pth", "unknown"),
+    ],
+)
+def test_weights_have_the_licence_of_their_publisher(name: str, licence: str) -> None:
+    row = known(name)
+    assert row is not None
+    assert row.licence == licence
+
+
+def test_weights_that_allow_no_commercial_use_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, licence in (("scalemae.safetensors", "CC-BY-NC-4.0"), ("mine.safetensors", "unknown")):
+        caplog.clear()
+        save_file(state(3), tmp_path / name)
+        assert loaded(str(tmp_path / name), stem="rgb").licence == licence
+        warned = f"the licence of these weights, {licence}, allows no commercial use" in caplog.text
+        assert warned == (licence != "unknown")
+
+
 @pytest.mark.parametrize("name", ["best.pt", "resnet50-19c8e357.pth", "crispy.pth", "tempt.pth", "B13_rn50_moco.pth"])
 def test_other_files_are_not_taken_for_published_ones(name: str) -> None:
     assert known(name) is None

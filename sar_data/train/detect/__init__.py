@@ -52,7 +52,7 @@ class Detection:
         self._truth = _truth(data, settings.by)
         if self._truth.rotated:
             logging.getLogger("sar_data.train").warning(
-                "%d objects of %s have a rotated box: not trained yet, their horizontal boxes are",
+                "%d objects of %s have a rotated box: no job trains on them yet, this one takes their horizontal boxes",
                 self._truth.rotated,
                 "this build" if len(data.builds) == 1 else "these builds",
             )

@@ -13,6 +13,7 @@ from sar_data.text import markdown
 from sar_data.train import documents
 from sar_data.train.inference.finished import Finished
 from sar_data.train.request import SPLITS
+from sar_data.train.weights.known import UNKNOWN, is_non_commercial
 
 ASIDE = ("count", "intervals", "per_class", "confusion", "without_support")  # of a split's figures
 KINDS = {
@@ -134,7 +135,13 @@ def _licence(finished: Finished) -> Iterator[str]:
         yield f"- {build.get('title', build['dataset'])}: {build.get('licence') or 'not recorded by the run'}."
     weights = finished.config.get("weights")
     if weights:
-        yield f"- It began from weights whose licence holds on: {weights['source']} (SHA-256 `{weights['sha256']}`)."
+        licence = weights.get("licence", UNKNOWN)
+        yield (
+            f"- It began from weights whose licence holds on: {weights['source']} (SHA-256 `{weights['sha256']}`): "
+            f"{licence}{', ask their publisher' if licence == UNKNOWN else ''}."
+        )
+        if is_non_commercial(licence):
+            yield "- That licence allows no commercial use."
     else:
         yield "- It began from no other weights."
 

@@ -264,7 +264,13 @@ class Stored:
     """
 
     def __init__(self, build: str, finished: Finished, split: str | None, say: Say) -> None:
-        files = open_files(build)
+        try:
+            files = open_files(build)
+        except BuildError as error:  # of an address alone
+            raise BuildError(
+                f"{build}: expected a build, or an image whose address ends in .tif, .png or .jpg, found neither: "
+                f"{error} Download a Phoenix file first"
+            ) from error
         try:
             manifest = Manifest.load(files.folder)
             self.content_digest = manifest.content_digest

@@ -23,7 +23,7 @@ from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.finite import not_finite
 from sar_data.train.weights import stem as stems
 from sar_data.train.weights.fit import Fit, fit, stem_of
-from sar_data.train.weights.known import Known
+from sar_data.train.weights.known import UNKNOWN, Known, is_non_commercial
 from sar_data.train.weights.layout import layout_of
 from sar_data.train.weights.reading import Contents, read
 from sar_data.train.weights.source import find
@@ -38,7 +38,8 @@ class Provenance:
     `part` is the entry of the file that they lay under, `family` what the file is known as (None where it is not),
     `layout` how it names its tensors. `channels` is the run's band → what of the checkpoint it was made of. `normalize`
     are the normalizations that the weights expect, the family's own first (() where nobody knows), `figures` band →
-    mean and std of theirs. `dropped`, `fresh` and `resized` tell every tensor that was not simply copied.
+    mean and std of theirs. `dropped`, `fresh` and `resized` tell every tensor that was not simply copied. `licence` is
+    that of the weights, "unknown" where nobody here knows it.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Provenance:
     dropped: tuple[str, ...]
     fresh: tuple[str, ...]
     resized: Mapping[str, str]
+    licence: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -98,6 +100,8 @@ def load(
         _warn(spec, f"images normalized by {' or '.join(expected)}, this run normalizes by {normalize}")
     if row and row.figures and (others := set(units) - {"dB"}):
         _warn(spec, f"images in dB, this build's are in {' and '.join(sorted(others))}")
+    if row and is_non_commercial(row.licence):
+        log.warning("%s: the licence of these weights, %s, allows no commercial use", spec, row.licence)
     return Provenance(
         source=spec,
         file=found.path.name,
@@ -112,6 +116,7 @@ def load(
         dropped=tuple(sorted((*contents.dropped, *taken.fit.dropped))),
         fresh=tuple(taken.fit.fresh),
         resized=dict(sorted(taken.fit.resized.items())),
+        licence=row.licence if row else UNKNOWN,
     )
 
 

@@ -10,7 +10,7 @@ import torch
 
 from sar_data.errors import FetchError, MissingExtra, UsageError
 from sar_data.train.networks import local
-from sar_data.train.weights.known import OPTICAL, Known, known
+from sar_data.train.weights.known import OPTICAL, UNKNOWN, Known, known
 
 _RGB = ("B4", "B3", "B2")  # Sentinel-2's, as torchgeo names them
 
@@ -110,4 +110,5 @@ def _timm(tag: str) -> Found:
             "timm.list_pretrained() lists them"
         )
     path = _downloaded(config.hf_hub_id, config.hf_hub_filename or "model.safetensors", None)
-    return Found(path, Known(tag, f"timm:{tag}", OPTICAL if config.input_size[0] == 3 else ()))
+    channels = OPTICAL if config.input_size[0] == 3 else ()
+    return Found(path, Known(tag, f"timm:{tag}", channels, licence=config.license or UNKNOWN))
