@@ -92,6 +92,19 @@ def _datasets() -> Iterator[str]:
         yield f"| [{row['name']}](datasets/{row['name']}.md) | {row['title']} | {tasks} | {row['evidence']} |"
 
 
+def _given(parameters: dict[str, Any]) -> str:
+    """Return the parameters of a policy, as one types them."""
+    return ", ".join(f"`{key}={value}`" for key, value in parameters.items() if isinstance(value, str | int | float))
+
+
+def _leakage(name: str) -> Iterator[str]:
+    """Yield the tables of the page of leakage, of their rows those that name the dataset."""
+    for table in re.findall(r"(?:^\|.*\n)+", (ROOT / "docs" / "leakage.md").read_text(), re.MULTILINE):
+        head, rule, *rows = table.splitlines()
+        if own := [row for row in rows if f"`{name}`" in row.split("|")[1]]:
+            yield "\n".join([head, rule, *own, ""])
+
+
 def _dataset(name: str) -> Iterator[str]:
     """Yield the page of a dataset: what `info` says, its splits and its published tree."""
     facts = catalog.info(name)
@@ -99,10 +112,14 @@ def _dataset(name: str) -> Iterator[str]:
     yield "| | |\n|---|---|"
     for field in ("licence", "citation", "evidence", "calibration", "range_axis"):
         yield f"| {field.replace('_', ' ')} | {str(facts[field]).replace('|', ' ')} |"
-    yield f"| bands | {', '.join(band['name'] for band in facts['bands'])} |\n"
-    yield "## Splits\n\n" + "\n".join(
-        f"- `{split}` {parameters or ''}" for split, parameters in facts["splits"].items()
+    yield "\n| band | unit | what it is |\n|---|---|---|"
+    yield from (f"| {band['name']} | {band['unit']} | {band['description']} |" for band in facts["bands"])
+    yield "\n## Splits\n\nThe first is the default.\n\n" + "\n".join(
+        f"- `{split}` {_given(parameters)}" for split, parameters in facts["splits"].items()
     )
+    yield "\n### What they leak\n"
+    yield from _leakage(name)
+    yield "\n[Leakage](../../leakage.md) says what the figures mean, and has those of other splits."
     for task in facts["tasks"]:
         yield f"\n## {task['name']}: {task['kind']}, {len(task['classes'])} classes\n\n{', '.join(task['classes'])}\n"
     if facts["sources"]:

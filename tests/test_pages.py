@@ -83,6 +83,12 @@ def test_a_link_of_a_page_leads_to_a_file_that_is_there(page: Path) -> None:
     assert not [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
 
 
+def test_the_page_of_leakage_says_of_each_published_dataset_what_its_split_leaks_or_what_would_tell() -> None:
+    rows = re.findall(r"^\|(.*?)\|", (ROOT / "docs" / "leakage.md").read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
+    assert not [name for name in catalog.names() if catalog.pipeline(name).spec.sources and name not in named]
+
+
 def test_every_picture_is_on_a_page_and_small() -> None:
     shown = {(page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text())}
     for picture in (ROOT / "docs" / "pictures").iterdir():

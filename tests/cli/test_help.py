@@ -98,6 +98,13 @@ def strange_options(line: str, found: dict[str, click.Command]) -> set[str]:
     return {word for word in typed if re.match("--?[a-z]", word)} - options
 
 
+def test_each_command_is_on_a_page() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    found = leaves(main, click.Context(main, info_name="sar-data"))
+    plain = [words for words, command in found.items() if not isinstance(command, click.Group)]
+    assert not [words for words in plain if not re.search(rf"\bsar-data {words}\b", text)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_options_of_a_line_in_a_page_exist(page: Path) -> None:
     found = leaves(main, click.Context(main, info_name="sar-data"))
