@@ -92,6 +92,11 @@ def _datasets() -> Iterator[str]:
         yield f"| [{row['name']}](datasets/{row['name']}.md) | {row['title']} | {tasks} | {row['evidence']} |"
 
 
+def _plain(text: str) -> str:
+    """Return a text in which <name> is no tag, and * and _ are no emphasis."""
+    return re.sub(r"([*_`])", r"\\\1", text).replace("<", "&lt;")
+
+
 def _given(parameters: dict[str, Any]) -> str:
     """Return the parameters of a policy, as one types them."""
     return ", ".join(f"`{key}={value}`" for key, value in parameters.items() if isinstance(value, str | int | float))
@@ -108,8 +113,8 @@ def _leakage(name: str) -> Iterator[str]:
 def _dataset(name: str) -> Iterator[str]:
     """Yield the page of a dataset: what `info` says, its splits and its published tree."""
     facts = catalog.info(name)
-    yield f"# {facts['title']}\n\n`{name}` {facts['version']}\n\n{facts['layout']}\n"
-    yield "| | |\n|---|---|"
+    yield f"# {facts['title']}\n\n`{name}` {facts['version']}\n\n{_plain(facts['layout'])}\n"
+    yield "| property | value |\n|---|---|"
     for field in ("licence", "citation", "evidence", "calibration", "range_axis"):
         yield f"| {field.replace('_', ' ')} | {str(facts[field]).replace('|', ' ')} |"
     yield "\n| band | unit | what it is |\n|---|---|---|"
