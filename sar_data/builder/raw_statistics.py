@@ -53,8 +53,14 @@ def fitting(pipeline: Pipeline, source: Path, progress: Progress | None = None) 
 
 
 def raw_statistics(fit: Fitted, runner: Runner, progress: Progress | None = None) -> BandStats:
-    """Return the statistics of all records of a source; raise BadRecord for the first that is wrong."""
-    records = scan(fit.pipeline, fit.tree, runner=runner, progress=progress).records
+    """Return the statistics of all records that a split may take: not those of another form or without a label.
+
+    Raises BadRecord for the first that is wrong, SourceError where all are unused.
+    """
+    scanned = scan(fit.pipeline, fit.tree, runner=runner, progress=progress).records
+    records = [record for record in scanned if record.unused is None]
+    if not records:
+        raise SourceError(f"expected records to count, found only unused ones: {scanned[0].unused}")
     pipeline, _ = with_absence(fit.pipeline, fit.tree, records)
     chunks = [records[i : i + CHUNK] for i in range(0, len(records), CHUNK)]
     spec = pipeline.spec

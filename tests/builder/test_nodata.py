@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from sar_data import catalog
-from sar_data.builder.counted import counted
+from sar_data.builder.counted import StatsRequest, counted
 from sar_data.builder.fit import fitted
 from sar_data.builder.itinerary import build
 from sar_data.builder.raw_statistics import ALL
@@ -157,7 +157,7 @@ def test_a_declared_border_moves_no_mean(tmp_path: Path) -> None:
         with rasterio.open(path) as file:
             expected.append(file.read()[sides])
     means = np.mean(expected, axis=(0, 2, 3), dtype=np.float64)
-    figures = counted(source, ALL, Serial(), dataset="eurosat-sar").figures()[ALL]
+    figures = counted(StatsRequest(path=source, dataset="eurosat-sar"), Serial()).figures()[ALL]
     assert [band.stored.mean for band in figures.bands.values()] == pytest.approx(means.tolist(), rel=1e-6)
     sealed, _ = of_eurosat(source, tmp_path / "out")
     assert sealed.manifest.suspect_pixels == {}

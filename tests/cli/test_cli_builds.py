@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.bigearthnet_s1 import PIPELINE
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
+from sar_data.sources.tree import Folder
 from tests.cli.test_cli import BUILD, cli
 from tests.download import site as web
 from tests.download.site import good
@@ -182,7 +184,7 @@ def test_a_raw_folder_is_recognised_and_counted_without_a_build(archive: Path, b
     png = tmp_path / "histogram.png"
     result = cli("stats", archive, "--json", "--plot", png, "--workers", 1)
     found = json.loads(result.stdout)["splits"]["all"]["bands"]
-    assert found["VV"]["count"] == 60 * 120 * 120
+    assert found["VV"]["count"] == 59 * 120 * 120  # of 60 patches one has no label, so that no split takes it
     assert png.read_bytes()[:4] == b"\x89PNG"
     named = cli("stats", archive, "--json", "--dataset", "bigearthnet-s1", "--workers", 1)
     assert json.loads(named.stdout)["splits"]["all"]["bands"] == found
@@ -191,6 +193,13 @@ def test_a_raw_folder_is_recognised_and_counted_without_a_build(archive: Path, b
     wrong = cli("stats", archive, "--variant", "none")
     assert wrong.exit_code == 2
     assert "unknown variant of bigearthnet-s1 'none'" in wrong.stderr
+    tree = Folder.at(archive)
+    unused = [unit for unit in PIPELINE.units(tree) if next(iter(PIPELINE.scan(tree, unit))).unused]
+    shutil.copytree(archive / unused[0], tmp_path / "raw" / Path(unused[0]).name)
+    alone = cli("stats", tmp_path / "raw", "--workers", 1)
+    assert alone.exit_code == 1
+    assert "expected records to count, found only unused ones: no label in the 19-class" in alone.stderr
+    shutil.rmtree(tmp_path / "raw")
     nothing = cli("stats", tmp_path)
     assert nothing.exit_code == 1
     assert "found neither" in nothing.stderr

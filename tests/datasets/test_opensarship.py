@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pytest
 import rasterio
 
+import sar_data
 from pipelines.opensarship_1 import PIPELINE as FIRST
 from pipelines.opensarship_2 import PIPELINE as SECOND
 from pipelines.synth import _opensarship as mini
@@ -554,3 +555,16 @@ def test_a_chip_is_a_window_of_its_product_and_its_place_the_ship(real_first: Pa
         assert record.shape == (south - north, east - west)
         assert record.reference_frame == f"pixels of {record.group}"
         assert record.place == record.attrs["mmsi"]
+
+
+@pytest.mark.parametrize("form", ["", "grd-sv", "slc-dv", "grd-sv-uint8"])
+def test_statistics_of_raw_files_are_of_the_chips_of_one_kind(second: Path, form: str) -> None:
+    chosen = variant(SECOND, form)
+    tree = Folder.at(second)
+    values = [chosen.read(tree, record).image for record in scanned(chosen, second) if record.unused is None]
+    found = sar_data.stats(second, dataset="opensarship-2", variant=form or None, runner="serial")["all"].bands
+    assert list(found) == [band.name for band in chosen.spec.bands]
+    for number, figures in enumerate(found.values()):
+        pixels = np.concatenate([value[number].ravel() for value in values]).astype(np.float64)
+        assert figures.count == len(pixels)
+        assert figures.stored.mean == pytest.approx(pixels.mean(), rel=1e-9, abs=1e-9)
