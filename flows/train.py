@@ -117,6 +117,7 @@ def evaluate(
     split: str = "test",
     out: Absolute | None = None,
     normalize_by: str = "run",
+    picture_format: str = "png",
     device: str | None = None,
 ) -> dict[str, Any]:
     """Judge a finished run on one split of any build of its task; return the run's folder and the metrics.
@@ -127,6 +128,7 @@ def evaluate(
         split: train, val or test.
         out: Folder of the figures, absolute; by default one in the run's.
         normalize_by: Whose train split normalizes the images, the run's or the build's.
+        picture_format: png, pdf or svg; a finished evaluation is drawn again in another one.
         device: cpu or cuda; by default a GPU where there is one.
     """
     asked = locals()
@@ -152,6 +154,7 @@ def predict(
     unit: str | None = None,
     tile: int | None = None,
     thresholds: str = "fixed",
+    picture_format: str = "png",
     device: str | None = None,
 ) -> dict[str, Any]:
     """Write what a finished run's model says of images; return the folder and the counts of each class.
@@ -165,6 +168,7 @@ def predict(
         unit: Of images, dB, power or amplitude; by default the model's unit.
         tile: Of images, the side of windows in pixels; by default as in training.
         thresholds: Of several labels, say those above 0.5 (fixed), or above what the run has chosen on val (run).
+        picture_format: Of the sheet: png, pdf or svg.
         device: cpu or cuda; by default a GPU where there is one.
     """
     asked = locals()
@@ -184,6 +188,7 @@ def embed(
     pooling: str | None = None,
     dtype: str = "float16",
     like: str | None = None,
+    picture_format: str = "png",
     device: str | None = None,
     settings: dict[str, Any] | None = None,
 ) -> str:
@@ -197,6 +202,7 @@ def embed(
         pooling: cls, mean or last4; by default the run's, or the encoder's first.
         dtype: float16 or float32.
         like: A key, whose nearest neighbours are drawn beside the file.
+        picture_format: Of the neighbours: png, pdf or svg.
         device: cpu or cuda; by default a GPU where there is one.
         settings: Of weights: model, stem, bands, unit, normalize, image_size, crop, pad or batch_size.
     """

@@ -196,6 +196,13 @@ def _show(metrics: dict[str, Any], select: str) -> None:
     metavar="run|build",
     help="Whose train split normalizes the images: the run's, or the build's own.",
 )
+@click.option(
+    "--picture-format",
+    default="png",
+    show_default=True,
+    metavar="png|pdf|svg",
+    help="Of pictures; drawn again in another one.",
+)
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
 def evaluate(**options: Any) -> None:
     """Judge a finished run on one split of a build, on one process, or under torchrun on many.
@@ -223,6 +230,7 @@ def evaluate(**options: Any) -> None:
     metavar="fixed|run",
     help="Of several labels: predict those above 0.5, or above the thresholds that the run chose on val.",
 )
+@click.option("--picture-format", default="png", show_default=True, metavar="png|pdf|svg", help="Of the sheet.")
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
 @click.pass_obj
 def predict(note: Note, /, **options: Any) -> None:
@@ -249,6 +257,7 @@ def predict(note: Note, /, **options: Any) -> None:
 @click.option("--pooling", metavar="NAME", help="cls, mean, last4, or grid: all tokens; by default the run's.")
 @click.option("--dtype", default="float16", show_default=True, metavar="NAME", help="float16 or float32.")
 @click.option("--like", metavar="KEY", help="Draw the nearest neighbours of a key beside the file.")
+@click.option("--picture-format", default="png", show_default=True, metavar="png|pdf|svg", help="Of the neighbours.")
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
 @click.option("--model", metavar="NAME", help="Of weights: encoder.")
 @click.option("--stem", metavar="TEXT", help="Of weights: bands of the first layer, where the file does not say.")

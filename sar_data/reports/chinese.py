@@ -283,6 +283,10 @@ CHINESE = {
     "Share of right answers by confidence": "各置信度下的正确率",
     "confidence": "置信度",
     "Share of right answers by confidence; on the dashed line both agree.": ("各置信度下的正确率；虚线上两者一致。"),
+    "true, and found": "真实目标，已检出",
+    "found (score ≥ 0.3, overlap ≥ 0.5)": "检出（得分 ≥ 0.3，重叠 ≥ 0.5）",
+    "false": "误检",
+    "true, and missed": "真实目标，漏检",
     "The worst answers": "最差的回答",
     "The best answers": "最好的回答",
     (

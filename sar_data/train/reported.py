@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from sar_data.errors import SarDataError
 from sar_data.reports.build import beside, check_name
-from sar_data.reports.page import rendered
+from sar_data.reports.page import drawn, rendered
 from sar_data.reports.pictures import Picture, pictures
 from sar_data.reports.rows import read as rows_of
 from sar_data.reports.words import language_of
@@ -24,9 +24,11 @@ from sar_data.train.comparison import Run
 from sar_data.train.hardest import rightness, said
 from sar_data.train.metrics import confusion
 from sar_data.train.metrics.calibration import reliability_of
+from sar_data.train.pictures import detections
 
 MOST_RUNS = 8  # whose charts and samples are shown; tables have all
 MOST_CLASSES = 30  # of a confusion matrix
+MOST_BOXES = 250  # of a picture
 SHOWN = 6  # samples, of the worst and of the best
 
 
@@ -41,6 +43,7 @@ class Answers:
     sheets: dict[str, dict[str, str]] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     note: str = ""
+    legend: Mapping[str, str] = field(default_factory=dict)
 
 
 def report(runs: Path | str | Iterable[Path | str], *, out: Path | str | None = None, language: str = "en") -> Path:
@@ -87,6 +90,10 @@ def answers(run: Run, split: str) -> Answers | None:
     calibration = documents.figures(run.metrics).get(split, {}).get("calibration")
     sheets = _sheets(table, classes)
     shown, note = _pictures(run, [key for sheet in sheets.values() for key in sheet])
+    boxes = predictions.kind_of(table) == "detection"
+    if boxes:
+        rows = table.filter(pc.is_in(table["key"], pa.array(sorted(shown), pa.string()))).to_pylist()
+        shown = {row["key"]: replace(shown[row["key"]], outlines=_outlines(row)) for row in rows}
     return Answers(
         classes=classes,
         matrix=_matrix(table, len(classes)),
@@ -95,7 +102,18 @@ def answers(run: Run, split: str) -> Answers | None:
         sheets=sheets,
         pictures=shown,
         note=note,
+        legend={text: detections.COLOURS[name] for name, text in detections.LEGEND.items()} if boxes else {},
     )
+
+
+def _outlines(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a path and a colour for each box that is true or said of an image, as many as a picture has room for."""
+    found = list[tuple[str, str]]()
+    for name, prefix, number in detections.outlined(row)[:MOST_BOXES]:
+        left, top, right, bottom = map(float, row[f"{prefix}boxes"][number])
+        line = f"M{left:.1f} {top:.1f}H{right:.1f}V{bottom:.1f}H{left:.1f}z"
+        found.append((drawn(line), detections.COLOURS[name]))
+    return found
 
 
 def _matrix(table: pa.Table, classes: int) -> list[list[int]]:

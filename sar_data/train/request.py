@@ -11,6 +11,7 @@ from typing import Any
 from sar_data.errors import UsageError, unknown
 from sar_data.radiometry import CONVERTIBLE, spelled
 from sar_data.sealed import manifest
+from sar_data.system.suffixes import PICTURES
 from sar_data.train.builds import STATISTICS, Together
 from sar_data.train.preset import Preset, find, resolved
 from sar_data.train.settings import JOBS, Settings
@@ -77,6 +78,7 @@ class TrainRequest:
 
 
 WHOSE = ("run", "build")
+FORMATS = tuple(suffix[1:] for suffix in PICTURES)
 LIMITS = ("fixed", "run")
 
 
@@ -86,7 +88,8 @@ class EvaluateRequest:
 
     `run` is its folder; `build` the folder of a sealed build of the same task, or its URL; `out` where the figures go,
     by default a folder in the run's. `normalize_by` says whose figures normalize the images: the run's own, of its
-    train split, or the build's. `device` is cpu or cuda, by default a GPU where there is one.
+    train split, or the build's. `picture_format` is png, pdf or svg; a finished evaluation is drawn again in another
+    one. `device` is cpu or cuda, by default a GPU where there is one.
 
     Raises UsageError for a name that does not exist.
     """
@@ -96,9 +99,11 @@ class EvaluateRequest:
     split: str = "test"
     out: str | Path | None = None
     normalize_by: str = "run"
+    picture_format: str = "png"
     device: str | None = None
 
     def __post_init__(self) -> None:
+        _check_format(self.picture_format)
         if self.normalize_by not in WHOSE:
             raise unknown("normalize_by", self.normalize_by, WHOSE)
         if self.split not in SPLITS:
@@ -119,7 +124,7 @@ class EmbedRequest:
     torchgeo:ENUM or timm:TAG, of which `settings` say the rest (WEIGHTED). `build` is the folder of a sealed build, or
     its URL; `out` the Parquet file. `split` is one of the build's, all by default; `pooling` cls, mean or last4, by
     default the run's or the encoder's first, or grid: every token of a ViT or place of the coarsest feature map. `like`
-    is a key whose nearest neighbours are drawn beside the file.
+    is a key whose nearest neighbours are drawn beside the file, in `picture_format` png, pdf or svg.
 
     Raises UsageError for a name that does not exist.
     """
@@ -131,10 +136,12 @@ class EmbedRequest:
     pooling: str | None = None
     dtype: str = "float16"
     like: str | None = None
+    picture_format: str = "png"
     device: str | None = None
     settings: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        _check_format(self.picture_format)
         if self.split is not None and self.split not in SPLITS:
             raise unknown("split", self.split, SPLITS)
         if self.dtype not in DTYPES:
@@ -165,7 +172,8 @@ class PredictRequest:
     as the files describe them, and `unit` is what their values are, by default the model's: dB, power or amplitude.
     `tile` is the side in pixels of the windows of images larger than that, by default what the model was trained on.
     A model of several labels says those whose share is above 0.5 (`thresholds` fixed), or above the thresholds that the
-    run has chosen on its val (run). `device` is cpu or cuda, by default a GPU where there is one.
+    run has chosen on its val (run).
+    `picture_format` of the sheet is png, pdf or svg. `device` is cpu or cuda, by default a GPU where there is one.
 
     Raises UsageError for a name that does not exist and for options that the source does not have.
     """
@@ -178,9 +186,11 @@ class PredictRequest:
     unit: str | None = None
     tile: int | None = None
     thresholds: str = "fixed"
+    picture_format: str = "png"
     device: str | None = None
 
     def __post_init__(self) -> None:
+        _check_format(self.picture_format)
         if self.split is not None and self.split not in SPLITS:
             raise unknown("split", self.split, SPLITS)
         if self.thresholds not in LIMITS:
@@ -256,3 +266,9 @@ class CompareRequest:
     def folders(self) -> list[Path]:
         """The folders, of one run or several."""
         return [Path(one) for one in ([self.runs] if isinstance(self.runs, str | Path) else self.runs)]
+
+
+def _check_format(name: str) -> None:
+    """Raise UsageError for a format that pictures do not have."""
+    if name not in FORMATS:
+        raise unknown("picture_format", name, FORMATS)

@@ -79,6 +79,7 @@ def evaluate(
     split: str = "test",
     out: str | Path | None = None,
     normalize_by: str = "run",
+    picture_format: str = "png",
     device: str | None = None,
     say: Say | None = None,
 ) -> dict[str, Any]:
@@ -87,7 +88,15 @@ def evaluate(
     What the parameters mean stands in EvaluateRequest (sar_data/train/request.py). Raises RunError for a folder that
     is no finished run with a network, UsageError for a build of other bands, units, sizes or another task.
     """
-    request = EvaluateRequest(run=run, build=build, split=split, out=out, normalize_by=normalize_by, device=device)
+    request = EvaluateRequest(
+        run=run,
+        build=build,
+        split=split,
+        out=out,
+        normalize_by=normalize_by,
+        picture_format=picture_format,
+        device=device,
+    )
     metrics: dict[str, Any] = carry_out(request, say)
     return metrics
 
@@ -101,6 +110,7 @@ def embed(
     pooling: str | None = None,
     dtype: str = "float16",
     like: str | None = None,
+    picture_format: str = "png",
     device: str | None = None,
     settings: Mapping[str, Any] | None = None,
     say: Say | None = None,
@@ -118,6 +128,7 @@ def embed(
         pooling=pooling,
         dtype=dtype,
         like=like,
+        picture_format=picture_format,
         device=device,
         settings=settings,
     )
@@ -135,6 +146,7 @@ def predict(
     unit: str | None = None,
     tile: int | None = None,
     thresholds: str = "fixed",
+    picture_format: str = "png",
     device: str | None = None,
     say: Say | None = None,
 ) -> dict[str, Any]:
@@ -153,6 +165,7 @@ def predict(
         unit=unit,
         tile=tile,
         thresholds=thresholds,
+        picture_format=picture_format,
         device=device,
     )
     counts: dict[str, Any] = carry_out(request, say)

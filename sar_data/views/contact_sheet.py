@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.storage import physical
-from sar_data.record import IGNORE, Mask, Object
+from sar_data.record import Object
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
@@ -22,11 +22,13 @@ from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.records import to_object
 from sar_data.system.suffixes import PICTURES, check_suffix
 from sar_data.views.figure import save
-from sar_data.views.heading import Heading
-from sar_data.views.overlay import draw_mask, draw_objects, legend
+from sar_data.views.heading import Entry, Heading
+from sar_data.views.overlay import draw_objects, legend
+from sar_data.views.palette import legend as of_masks
+from sar_data.views.palette import palette
 from sar_data.views.stretch import Floats, stretched, units_of
 
-CELL, GAP, LINE, SIDE = 2.1, 0.16, 0.115, 0.2  # inches
+CELL, BETWEEN, GAP, LINE, SIDE = 2.1, 0.05, 0.16, 0.115, 0.2  # inches
 MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
 CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
 MOST_LABEL = 500  # characters of a label that are drawn
@@ -63,8 +65,11 @@ def draw(
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))
     found, steps = places(rows), []
+    classes = next((task.classes for task in manifest.tasks if task.kind == "segmentation"), ())
+    colours = (palette(len(classes)) / 255).astype(np.float32)
     images: list[Floats] = []
-    masks: list[Mask | None] = []
+    masks: list[Floats | None] = []
+    drawn = set[int]()
     with build.reader() as reader:
         for place in found:
             image = physical(reader.read(place), manifest.storage.scale)
@@ -72,7 +77,9 @@ def draw(
             thin = np.s_[..., :: steps[-1], :: steps[-1]]
             # Of several frames the first is shown.
             images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
-            masks.append(None if place.mask_xxh3 is None else reader.mask(place)[thin])
+            mask = None if place.mask_xxh3 is None else reader.mask(place)[thin]
+            drawn |= set() if mask is None else set(np.unique(mask).tolist())
+            masks.append(None if mask is None else colours[mask])
     if band is not None:
         images, units = [image[names.index(band)][None] for image in images], {band: units[band]}
     pictures, note = stretched(images, units)
@@ -81,23 +88,19 @@ def draw(
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
     keys = rows["key"].to_pylist()
     cells = [Cell(*cell) for cell in zip(keys, pictures, steps, masks, objects, labels, strict=True)]
-    return _sheet(cells, head, note, manifest), len(rows)
+    entries = of_masks(classes, drawn) + legend(manifest, {one.label for row in objects for one in row})
+    return _sheet(cells, head, note, entries), len(rows)
 
 
 class Cell(NamedTuple):
-    """One patch: every `step`-th pixel of the picture and the mask, what is in it, lines below its key."""
+    """One patch: every `step`-th pixel of picture and coloured mask, what is in it, lines below its key."""
 
     key: str
     picture: Floats
     step: int
-    mask: Mask | None
+    mask: Floats | None
     objects: list[Object]
     lines: list[str]
-
-    def drawn(self) -> set[int]:
-        """Return the classes that its mask or its objects show."""
-        of_mask = set() if self.mask is None else set(np.unique(self.mask).tolist()) - {IGNORE}
-        return of_mask | {one.label for one in self.objects}
 
 
 def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) -> list[str]:
@@ -121,13 +124,14 @@ def _wrapped(labels: list[str]) -> list[str]:
     return lines
 
 
-def _sheet(cells: list[Cell], head: str, note: str, manifest: Manifest) -> Figure:
-    """Lay patches out in a near-square, every row as high as its longest labels need."""
-    entries = legend(manifest, set[int]().union(*(cell.drawn() for cell in cells)))
-    columns = min(max(math.ceil(math.sqrt(len(cells))), 3), 8)
+def _sheet(cells: list[Cell], head: str, note: str, entries: list[Entry]) -> Figure:
+    """Lay patches out in a near-square, masks beside them, every row as high as its longest labels need."""
+    sides = 2 if any(cell.mask is not None for cell in cells) else 1
+    columns = min(max(math.ceil(math.sqrt(len(cells) / sides)), 4 - sides), 8 // sides)
+    across = sides * CELL + (sides - 1) * BETWEEN
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     heights = [CELL + GAP + LINE * (2 + max(len(cell.lines) for cell in row)) for row in rows]
-    width = 2 * SIDE + columns * (CELL + GAP) - GAP
+    width = 2 * SIDE + columns * (across + GAP) - GAP
     heading = Heading(head, note, entries, width - 2 * SIDE)
     height = heading.height + sum(heights)
     figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
@@ -136,9 +140,11 @@ def _sheet(cells: list[Cell], head: str, note: str, manifest: Manifest) -> Figur
     top = height - heading.height
     for row, tall in zip(rows, heights, strict=True):
         for column, cell in enumerate(row):
-            left = SIDE + column * (CELL + GAP)
-            axes = figure.add_axes((left / width, (top - CELL) / height, CELL / width, CELL / height), anchor="SW")
-            _draw(axes, cell)
+            left = SIDE + column * (across + GAP)
+            for place, picture in enumerate((cell.picture,) if cell.mask is None else (cell.picture, cell.mask)):
+                corner = left + place * (CELL + BETWEEN)
+                box = (corner / width, (top - CELL) / height, CELL / width, CELL / height)
+                _draw(figure.add_axes(box, anchor="SW"), picture, cell)
             key = cell.key if len(cell.key) <= CHARACTERS else f"…{cell.key[1 - CHARACTERS :]}"
             figure.text(left / width, (top - CELL - 0.05) / height, key, color="0.45", **style)
             below = (top - CELL - 0.05 - LINE) / height
@@ -147,14 +153,12 @@ def _sheet(cells: list[Cell], head: str, note: str, manifest: Manifest) -> Figur
     return figure
 
 
-def _draw(axes: Axes, cell: Cell) -> None:
-    """Draw one patch in the pixels of the stored image, and what is in it."""
-    rows, columns, channels = cell.picture.shape
-    picture = cell.picture if channels == 3 else cell.picture[..., 0]
+def _draw(axes: Axes, picture: Floats, cell: Cell) -> None:
+    """Draw a picture of a patch in the pixels of the stored image, and the objects in it."""
+    rows, columns, channels = picture.shape
     extent = (0, columns * cell.step, rows * cell.step, 0)
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
-    if cell.mask is not None:
-        draw_mask(axes, cell.mask, cell.step)
+    shown = picture if channels == 3 else picture[..., 0]
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
     draw_objects(axes, cell.objects)
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.set_axis_off()

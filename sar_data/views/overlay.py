@@ -1,4 +1,4 @@
-"""What is drawn over a picture: the objects in it and the borders of its mask's classes, a colour a class."""
+"""What is drawn over a picture: the objects in it, a colour a class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
 from sar_data.labels.boxes import corners
-from sar_data.record import IGNORE, Mask, Object
+from sar_data.record import Object
 from sar_data.sealed.manifest import Manifest
 from sar_data.views.heading import Entry
 
@@ -34,25 +34,11 @@ def draw_objects(axes: Axes, objects: Sequence[Object]) -> None:
             axes.add_patch(Polygon(points, fill=False, edgecolor=colour(found.label), linewidth=width))
 
 
-def draw_mask(axes: Axes, mask: Mask, step: int) -> None:
-    """Draw the borders of a mask's classes; `mask` has every `step`-th pixel of the picture."""
-    present = np.unique(mask[mask != IGNORE]).tolist()
-    x, y = ((np.arange(size) + 0.5) * step for size in mask.shape[::-1])
-    for label in present if min(mask.shape) > 1 else ():
-        inside = mask == label
-        if not inside.all() and label != 0:  # around what is not class 0 there is class 0
-            axes.contour(x, y, inside, levels=[0.5], colors=[colour(label)], linewidths=LINE)
-
-
 def legend(manifest: Manifest, drawn: Collection[int]) -> list[Entry]:
-    """Return name and colour of those classes of masks or objects that are drawn; none where labels are of images."""
-    task = next((task for task in manifest.tasks if task.kind in ("segmentation", "detection")), None)
-    if task is None:
-        return []
-    named = [(label, name) for label, name in enumerate(task.classes) if label in drawn]
-    if task.kind == "detection":
-        return [(name, colour(label)) for label, name in named]
-    return [(name, colour(label)) if label else (f"{name} (without a border)", "none") for label, name in named]
+    """Return name and colour of the classes of those objects that are drawn; none where there is no such task."""
+    task = next((task for task in manifest.tasks if task.kind == "detection"), None)
+    classes = () if task is None else task.classes
+    return [(name, colour(label)) for label, name in enumerate(classes) if label in drawn]
 
 
 def colour(label: int) -> str:

@@ -282,6 +282,7 @@ def test_names_and_defaults_of_a_training_are_the_same(job: str) -> None:
         ({"unit": "dn"}, "unknown unit 'dn'"),
         ({"tile": 3}, "expected 32 pixels or more"),
         ({"thresholds": "best"}, "unknown thresholds 'best'"),
+        ({"picture_format": "gif"}, "unknown picture_format 'gif'"),
     ],
 )
 def test_checks_and_messages_of_a_prediction_are_the_same(
@@ -302,7 +303,11 @@ def test_checks_and_messages_of_a_prediction_are_the_same(
 
 @pytest.mark.parametrize(
     ("choices", "message"),
-    [({"split": "tset"}, "unknown split 'tset'"), ({"normalize_by": "me"}, "unknown normalize_by 'me'")],
+    [
+        ({"split": "tset"}, "unknown split 'tset'"),
+        ({"normalize_by": "me"}, "unknown normalize_by 'me'"),
+        ({"picture_format": "gif"}, "unknown picture_format 'gif'"),
+    ],
 )
 def test_checks_and_messages_of_an_evaluation_are_the_same(
     choices: dict[str, Any], message: str, tmp_path: Path

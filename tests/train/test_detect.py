@@ -20,9 +20,10 @@ from sar_data.train import training as run
 from sar_data.train.data import Data
 from sar_data.train.detect import Detection
 from sar_data.train.models import backbone
-from sar_data.train.pictures.detections import sorted_out
+from sar_data.train.pictures.detections import COLOURS, outlined, sorted_out
 from sar_data.train.predictions import read
 from sar_data.train.ranks import Ranks
+from sar_data.train.reported import report
 from sar_data.train.run import checkpoint
 from sar_data.train.run.halt import Halted
 from sar_data.train.settings import Detect
@@ -93,6 +94,16 @@ def test_a_sheet_shows_what_was_found(trained: Path) -> None:
     assert len(data) > 50_000
 
 
+def test_a_report_draws_each_kind_of_box_in_its_colour_with_a_legend(few: Build, trained: Path, tmp_path: Path) -> None:
+    text = report(trained, out=tmp_path / "run.html").read_text()
+    rows = read(trained / "predictions.parquet")[0]["test"].to_pylist()
+    kinds = {name for row in rows for name, _, _ in outlined(row)}
+    assert "missed" in kinds
+    for name, colour in COLOURS.items():
+        assert (f'stroke="{colour}"' in text) == (name in kinds)
+        assert f"background:{colour}" in text
+
+
 def test_boxes_are_sorted_into_found_wrong_and_missed() -> None:
     row = {
         "boxes": [[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [20, 20, 30, 30]],
@@ -102,6 +113,8 @@ def test_boxes_are_sorted_into_found_wrong_and_missed() -> None:
         "true_labels": [0, 0, 1],
     }
     assert sorted_out(row) == {"found": [0], "wrong": [1, 2], "missed": [1, 2]}
+    assert outlined(row)[:3] == [("true", "true_", 0), ("found", "", 0), ("wrong", "", 1)]
+    assert outlined(row)[3:] == [("wrong", "", 2), ("missed", "true_", 1), ("missed", "true_", 2)]
     nothing: dict[str, Any] = {name: [] for name in row}
     assert sorted_out(nothing) == {"found": [], "wrong": [], "missed": []}
 

@@ -35,9 +35,9 @@ from sar_data.train.inference import features as feature_file
 from sar_data.train.inference.embedding import Encoding
 from sar_data.train.inference.finished import opened
 from sar_data.train.inference.overview import BRIGHT
-from sar_data.train.pictures.masks import palette
 from sar_data.train.run.folder import write as write_json
 from sar_data.train.run.halt import Halted
+from sar_data.views.palette import palette
 from tests.mini import invented
 from tests.train.conftest import Finished, sizes
 from tests.train.test_inference import answers, features, images, judged

@@ -222,8 +222,9 @@ def test_the_own_test_split_has_the_runs_own_figures(
     assert printed.startswith(f"test  oa {metrics['test']['oa']:.4f}")
     assert "leakage: 0.0 % of 8 samples have the key of a sample of the model's train split" in said
     assert "model test_vit" in comparison.markdown(comparison.opened([out, folder]))  # as of both
-    again, lines = judged(out, classes, folder)
+    again, lines = judged(out, classes, folder, picture_format="svg")
     assert again == metrics
+    assert (folder / "confusion-test.svg").is_file()
     assert "is finished" in lines[-1]
     with pytest.raises(UsageError, match="split was test, now val"):
         judged(out, classes, folder, split="val")
@@ -448,7 +449,7 @@ def test_features_are_those_of_the_runs_encoder_by_key(
     path = tmp_path / "features.parquet"
     typed = ["train", "embed", str(finished.out), classes, "--out", str(path), "--device", "cpu", "--dtype", "float32"]
     with pytest.raises(SystemExit) as ended:
-        main([*typed, "--like", "s0003"])
+        main([*typed, "--like", "s0003", "--picture-format", "svg"])
     assert not ended.value.code
     assert capsys.readouterr().out == f"{path}\n"
     keys, vectors, made = features(path)
@@ -461,7 +462,7 @@ def test_features_are_those_of_the_runs_encoder_by_key(
             np.testing.assert_allclose(logits, said[key]["scores"], atol=1e-4)
     assert (made["pooling"], made["normalize"], made["splits"]) == ("cls", "zscore", ["train", "val", "test"])
     assert made["build"]["content_digest"] == Build.open(Path(classes)).manifest.content_digest
-    assert (tmp_path / "features-like-s0003.png").is_file()
+    assert (tmp_path / "features-like-s0003.svg").is_file()
     before = path.stat().st_mtime_ns
     assert sar_data.train.embed(finished.out, classes, out=path, dtype="float32", device="cpu") == path
     assert path.stat().st_mtime_ns == before
@@ -507,7 +508,7 @@ def test_features_that_no_run_wrote_are_refused_in_a_sentence(finished: Finished
     ):
         pq.write_table(pa.table(wrong), path)
         with pytest.raises(BuildError, match=rf"{path}: "):
-            draw(path, "a", "Invented", classes, Finetune(**TINY), {"VV": "dB"})
+            draw(path.with_suffix(".png"), path, "a", "Invented", classes, Finetune(**TINY), {"VV": "dB"})
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(UsageError, match="expected no file or one of features"):

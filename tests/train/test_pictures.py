@@ -16,7 +16,7 @@ import pytest
 from sar_data.errors import TargetError
 from sar_data.train import pictures, predictions
 from sar_data.train.pictures import mosaic, sheets, stretch
-from sar_data.train.pictures.masks import palette
+from sar_data.views.palette import palette
 from tests.train import predicted
 from tests.views.figures import texts
 

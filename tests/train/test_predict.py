@@ -44,6 +44,7 @@ from sar_data.train.run.halt import Halted
 from sar_data.train.segment.windows import blended, joined, spans, starts
 from sar_data.train.settings import Finetune, Segment
 from sar_data.train.training import run
+from sar_data.views.palette import palette
 from tests.mini import invented
 from tests.mini.builds import make
 from tests.train.conftest import SEGMENT, TINY, WINDOWS, Finished
@@ -156,7 +157,7 @@ def test_a_scene_becomes_a_map_in_its_own_grid(segmented: Path, scene: Path, tmp
         assert (file.count, file.dtypes, file.nodata) == (1, ("uint8",), IGNORE)
         assert file.tags(1)["class_0"] == sar_data.train.load(segmented).classes[0]
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
-        assert file.colormap(1)[1][:3] == tuple(masks.palette(3)[1])
+        assert file.colormap(1)[1][:3] == tuple(palette(3)[1])
         mask = file.read(1)
     model, image = sar_data.train.load(segmented), of_scene(scene)
     with torch.inference_mode():

@@ -41,7 +41,8 @@ def test_maps_of_any_file_are_the_same(segmented: Path, tmp_path: Path) -> None:
     np.save(folder / "fortran.npy", np.asfortranarray(pixels))
     (folder / "readme.txt").write_text("no image")
     (folder / "empty").touch()
-    sar_data.train.predict(segmented, folder, out=tmp_path / "all", bands=("VV", "VH"))
+    sar_data.train.predict(segmented, folder, out=tmp_path / "all", bands=("VV", "VH"), picture_format="pdf")
+    assert (tmp_path / "all" / "sheet.pdf").is_file()
     found = {path.stem: read(path) for path in (tmp_path / "all" / "masks").iterdir()}
     assert len(found) == 6
     for mask in found.values():

@@ -30,6 +30,7 @@ from sar_data.train.run.evaluate import evaluated
 from sar_data.train.run.halt import Halted
 from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Finetune, Segment
+from sar_data.views.palette import palette
 from tests.mini import invented
 from tests.train import cut
 from tests.train.conftest import SEGMENT as TINY
@@ -114,9 +115,9 @@ def test_a_mask_is_shown_in_its_classes_colours_and_read_back_as_their_numbers(t
     assert np.array_equal(masks.decoded(png), mask)
     (tmp_path / "mask.png").write_bytes(png)
     shown = (imread(tmp_path / "mask.png")[..., :3] * 255).round().astype(np.uint8)
-    assert np.array_equal(shown, masks.palette(8)[mask])
+    assert np.array_equal(shown, palette(8)[mask])
     for classes in (8, 20, 43):
-        assert len(np.unique(masks.palette(classes)[:classes], axis=0)) == classes
+        assert len(np.unique(palette(classes)[:classes], axis=0)) == classes
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (3, 4), (20, 10)])

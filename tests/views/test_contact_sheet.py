@@ -17,10 +17,12 @@ from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.errors import TargetError, UsageError
 from sar_data.sealed.opened import Build
+from sar_data.sealed.places import places
 from sar_data.statistics.tally import Tally, survey
 from sar_data.views import contact_sheet as show
 from sar_data.views import overlay
 from sar_data.views.histograms import histograms
+from sar_data.views.palette import palette
 from sar_data.views.stretch import stretched
 
 
@@ -164,8 +166,17 @@ def test_a_scene_larger_than_the_sheet_is_thinned_and_its_boxes_stay_in_place(
     assert coloured(whole) == pytest.approx(coloured(thin), rel=0.1)
 
 
-def test_masks_are_outlined(tmp_path: Path) -> None:
-    assert coloured(sheet("hephaestus", 4, tmp_path, split="random")) > 300
+def test_masks_lie_beside_their_patches_in_the_colours_of_their_classes(tmp_path: Path) -> None:
+    picture = sheet("hephaestus", 4, tmp_path, split="random")
+    made = Build.open(next(tmp_path.glob("hephaestus/*/webdataset-*")))
+    rows = made.index().filter(np.asarray(made.index()["split"]) == "train")
+    with made.reader() as reader:
+        masks = [reader.mask(place) for place in places(rows)]
+    background, deformed = (np.concatenate([mask.ravel() == label for mask in masks]).sum() for label in (0, 2))
+    seen = (picture * 255).round().astype(np.uint8)
+    colours = palette(7)
+    first, second = ((seen == colours[label]).all(axis=-1).sum() for label in (0, 2))
+    assert second / first == pytest.approx(deformed / background, rel=0.1)
 
 
 def test_each_class_has_its_colour_and_counts_are_told_below() -> None:

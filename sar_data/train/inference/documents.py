@@ -28,7 +28,7 @@ from sar_data.system import durable
 from sar_data.text import csv_lines
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
-from sar_data.train.pictures.masks import palette
+from sar_data.views.palette import palette
 
 AT_ONCE = 8192  # rows of a table in memory
 NO_DATA = "no data"  # what is counted beside the classes

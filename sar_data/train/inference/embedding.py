@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -134,7 +135,9 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
     elif ranks.first:
         say(f"{out} has these features already")
     if request.like is not None and ranks.first:
-        say(f"{draw(out, request.like, manifest.title, build, encoding.settings, encoding.units)}: the neighbours")
+        sheet = out.with_name(f"{out.stem}-like-{quote(request.like, safe='')}.{request.picture_format}")
+        draw(sheet, out, request.like, manifest.title, build, encoding.settings, encoding.units)
+        say(f"{sheet}: the neighbours")
 
 
 def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say) -> Encoding:

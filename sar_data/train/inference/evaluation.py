@@ -28,7 +28,7 @@ from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EvaluateRequest
 from sar_data.train.run.evaluate import evaluated
 from sar_data.train.run.folder import Folder, described, environment, write
-from sar_data.train.run.outcome import scored
+from sar_data.train.run.outcome import again, scored
 from sar_data.train.run.precision import precision, settle
 from sar_data.train.run.threads import shared_out
 from sar_data.train.training import job_of
@@ -82,6 +82,7 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
         "unit": unit_for(found, manifest, build, own=own, say=say),
         "task": task_for(found, manifest, build, settings.task),
         "threads": threads,
+        "picture_format": request.picture_format,
         "batch_size": batch,
         "select": settings.select if trained_on else "last",  # another build's test chose nothing
         "augment": tuple(step for step in settings.augment if step.startswith("drae")),
@@ -119,7 +120,7 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
         folder.begin(_configuration(finished, request, data))
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to evaluate anew take another `out=…`")
-        return documents.metrics(folder.path) if ranks.first else {}
+        return again(folder, job, data) if ranks.first else {}
     count = len(data.keys(request.split))
     folder.say(f"{finished.path} on {request.split} of {data.build}: {count:,} samples")
     amp = "none" if ranks.device.type == "cpu" and finished.settings.amp == "fp16" else finished.settings.amp

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,10 @@ from sar_data.train.settings import Settings
 SHOWN = 12  # the sample itself among them
 
 
-def draw(features: Path, key: str, title: str, build: str, settings: Settings, units: Mapping[str, str]) -> Path:
-    """Draw a sample and those whose features have the highest cosine to its own, best first; return the PNG's path.
+def draw(
+    path: Path, features: Path, key: str, title: str, build: str, settings: Settings, units: Mapping[str, str]
+) -> None:
+    """Draw a sample and those whose features have the highest cosine to its own, best first, to the file `path`.
 
     `title` is that of the build, `units` are channel → unit.
 
@@ -39,9 +40,7 @@ def draw(features: Path, key: str, title: str, build: str, settings: Settings, u
         mosaic.Cell([picture], [("key", keys[row]), ("key", f"{splits[row]}, cosine {share:.3f}")])
         for picture, (row, share) in zip(pictures, found, strict=True)
     ]
-    path = features.with_name(f"{features.stem}-like-{quote(key, safe='')}.png")
     mosaic.draw(path, cells, f"{title} · {settings.model} · {key} and its nearest of {len(keys):,}", note)
-    return path
 
 
 def nearest(vectors: npt.NDArray[Any], row: int, count: int) -> list[tuple[int, float]]:

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from sar_data.record import IGNORE
 from sar_data.train.inference.documents import NO_DATA, Answers, Rows, by_image
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
-from sar_data.train.pictures.masks import palette, resized
+from sar_data.train.pictures.masks import resized
 from sar_data.train.pictures.mosaic import Cell, Line
 from sar_data.train.pictures.mosaic import draw as draw_cells
 from sar_data.train.pictures.sheets import spread
 from sar_data.train.pictures.stretch import MOST_PIXELS, Floats, stretched
 from sar_data.views.heading import Entry
+from sar_data.views.palette import legend as named
+from sar_data.views.palette import palette
 
 MOST_IMAGES = 12
 SHOWN = 0.3  # lowest score of a box that is drawn
@@ -51,8 +52,7 @@ def _masks(chosen: Sequence[int], pictures: Sequence[Floats], answers: Answers) 
         mask = resized(thin, picture.shape[:2])
         present |= set(np.unique(mask).tolist())
         cells.append(Cell([picture, colours[mask]], [_key(answers, number)]))
-    names = {IGNORE: NO_DATA} | dict(enumerate(answers.classes))
-    return cells, [(names[label], tuple(map(float, colours[label]))) for label in sorted(present)]
+    return cells, named(answers.classes, present, NO_DATA)
 
 
 def _boxes(number: int, picture: Floats, answers: Answers) -> Cell:

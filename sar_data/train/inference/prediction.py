@@ -2,7 +2,7 @@
 
 DIR/config.json      the run and its weights, the source, what was asked for
     prediction.json  what was said, counted; written last
-    sheet.png        some of the images with what was said
+    sheet.png        some of the images with what was said (or .pdf, .svg)
 and the files of documents.py. `.parts/` holds what is finished while the prediction is at work.
 """
 
@@ -96,7 +96,8 @@ def _predicted(
         _answer(parts, kept, images, answering, halt, say)
         answers = Answers(images.images, parts, kept, answering.model.classes, limits)
         said = _write(out, finished, answers, answering.model.kind)
-        overview.draw(out / "sheet.png", images, answers, answering.model, title=f"{finished.path.name}: {out.name}")
+        sheet = out / f"sheet.{request.picture_format}"
+        overview.draw(sheet, images, answers, answering.model, title=f"{finished.path.name}: {out.name}")
         write(out / RESULT, {"said": said, "images": len(images.images), "kind": answering.model.kind})
         shutil.rmtree(out / FOLDER, ignore_errors=True)
         say(f"{out} has what {finished.path} says of {len(images.images):,} images")

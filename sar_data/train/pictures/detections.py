@@ -13,6 +13,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from sar_data.train.pictures.images import Images
 from sar_data.train.pictures.sheets import spread
@@ -22,14 +23,17 @@ from sar_data.views.heading import Heading
 
 Floats = npt.NDArray[np.float64]
 # Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008).
-COLOURS = {"found": "#2ee6a8", "wrong": "#ff7847", "missed": "#f0e442"}
+COLOURS = {"true": "#56b4e9", "found": "#2ee6a8", "wrong": "#ff7847", "missed": "#f0e442"}
 SHOWN, ENOUGH = 0.3, 0.5  # lowest score that is drawn; overlap from which a box is right
 MOST_IMAGES = 12
 CELL, GAP, SIDE, LINE = 2.6, 0.14, 0.2, 0.2  # inches
+LINES = {"true": ("-", 2.2), "found": ("-", 0.9), "wrong": ("-", 0.9), "missed": ("--", 0.9)}  # style, points
+DARK = withStroke(linewidth=1.2, foreground="0.1")  # around words, which stand on speckle
 LEGEND = {
+    "true": "true, and found",
     "found": f"found (score ≥ {SHOWN:g}, overlap ≥ {ENOUGH:g})",
-    "wrong": "found wrongly",
-    "missed": "there, not found",
+    "wrong": "false",
+    "missed": "true, and missed",
 }
 
 
@@ -76,6 +80,14 @@ def sorted_out(row: dict[str, Any]) -> dict[str, list[int]]:
     return {"found": found, "wrong": [i for i in shown if i not in found], "missed": missed}
 
 
+def outlined(row: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Return what is drawn of an image: a name of COLOURS, the prefix of the columns that have the box, its number."""
+    kinds = sorted_out(row)
+    there = [i for i in range(len(row["true_boxes"])) if i not in kinds["missed"]]
+    prefixes = {"true": "true_", "missed": "true_"}
+    return [(name, prefixes.get(name, ""), i) for name, own in {"true": there, **kinds}.items() for i in own]
+
+
 def _overlaps(boxes: Floats, others: Floats) -> Floats:
     """Return intersection over union [box, other]."""
     lower = np.maximum(boxes[:, None, :2], others[None, :, :2])
@@ -102,14 +114,15 @@ def _draw(
     """Draw one image in its own pixels, and its boxes."""
     height, width = size
     axes.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
-    for name, numbers in sorted_out(row).items():
-        kind = "true_" if name == "missed" else ""
-        for i in numbers:
-            left, top, right, bottom = row[f"{kind}boxes"][i]
-            style: dict[str, Any] = {"edgecolor": COLOURS[name], "linestyle": "--" if name == "missed" else "-"}
-            axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, linewidth=0.9, **style))
-            words = [classes[row[f"{kind}labels"][i]]] if len(classes) > 1 else []
-            words += [] if kind else [f"{row['box_scores'][i]:.2f}"]
-            axes.text(left, top - 0.01 * height, " ".join(words), fontsize=4.5, color=COLOURS[name], clip_on=True)
+    for name, prefix, i in outlined(row):
+        left, top, right, bottom = row[f"{prefix}boxes"][i]
+        style, points = LINES[name]
+        box = Rectangle((left, top), right - left, bottom - top, fill=False, lw=points, ls=style, ec=COLOURS[name])
+        axes.add_patch(box)
+        words = [classes[row[f"{prefix}labels"][i]]] if len(classes) > 1 and name != "true" else []
+        words += [] if prefix else [f"{row['box_scores'][i]:.2f}"]
+        y, side = (bottom, "top") if prefix else (top, "bottom")
+        text = axes.text(left, y, " ".join(words), va=side, fontsize=5, color=COLOURS[name], clip_on=True)
+        text.set_path_effects([DARK])
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()

@@ -7,24 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
 from PIL import Image
 
-from sar_data.record import IGNORE
+from sar_data.views.palette import palette
 
 Array = npt.NDArray[Any]
 FAST = 1  # zlib's level: a mask of 256 × 256 takes a fraction of a millisecond, and some per cent more bytes
-
-
-def palette(classes: int) -> npt.NDArray[np.uint8]:
-    """Return the colours uint8 [256, 3] of class numbers: matplotlib's tab10 or tab20, or a wheel's; 255 is black."""
-    colours = np.zeros((256, 3))
-    if classes <= 20:
-        colours[:classes] = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes))[:, :3]
-    else:
-        colours[:classes] = colormaps["hsv"](np.arange(classes) / classes)[:, :3]
-    colours[IGNORE] = 0
-    return (colours * 255).round().astype(np.uint8)
 
 
 def encoded(mask: Array, classes: int) -> bytes:

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from sar_data.record import IGNORE
 from sar_data.train.pictures.images import Images
-from sar_data.train.pictures.masks import palette
 from sar_data.train.pictures.mosaic import CHARACTERS, Cell, Line, draw
 from sar_data.train.pictures.stretch import Floats, stretched, thinned
 from sar_data.train.predictions import multilabel, scores, targets
+from sar_data.views.palette import legend, palette
 
 Mask = npt.NDArray[Any]
 MOST_CELLS = 24
@@ -73,11 +73,8 @@ def segments(
         drawn = [picture, *(colours[thinned(mask).astype(np.uint8)] for mask in (truth, said))]
         lines = [("key", _end(key, 2 * CHARACTERS)), ("key", f"image · truth · prediction: {right}")]
         cells.append(Cell(drawn, lines))
-    present = sorted({int(label) for mask in (*true, *predicted) for label in np.unique(mask)})
-    legend = [
-        ("ignored" if label == IGNORE else classes[label], tuple(map(float, colours[label]))) for label in present
-    ]
-    draw(path, cells, title, note, legend)
+    present = {int(label) for mask in (*true, *predicted) for label in np.unique(mask)}
+    draw(path, cells, title, note, legend(classes, present))
 
 
 def _end(key: str, most: int) -> str:
