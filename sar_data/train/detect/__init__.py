@@ -49,7 +49,7 @@ class Detection:
                 f"tile: {encoder.name} takes images of the size it is trained on only: expected `tile={data.side}`, "
                 f"found {self._tile}"
             )
-        self._truth = _truth(data, settings.by)
+        self._truth, self._numbers = _truth(data, settings.by), data.matching.numbers
         if self._truth.rotated:
             logging.getLogger("sar_data.train").warning(
                 "%d objects of %s have a rotated box: no job trains on them yet, this one takes their horizontal boxes",
@@ -87,7 +87,7 @@ class Detection:
         if "window" in batch:
             windows = batch["window"].tolist()
             sizes = [(round(height * self._zoom), round(width * self._zoom)) for *_, height, width in windows]
-        targets = _targets(batch)
+        targets = [_matched(one, self._numbers) for one in _targets(batch)]
         if self._tile:
             overlap, nms = self._settings.overlap, self._detector.overlap
             found = tiled(model, images, sizes, targets, tile=self._tile, overlap=overlap, nms=nms, most=most)
@@ -151,3 +151,9 @@ def _zoom(stored: Sequence[int], settings: Detect) -> float:
 
 def _targets(batch: Batch) -> list[dict[str, Tensor]]:
     return [{name: one[name] for name in LEARNT} for one in batch["target"]]
+
+
+def _matched(target: dict[str, Tensor], numbers: Sequence[int | None]) -> dict[str, Tensor]:
+    """Return the boxes of the classes that the model has, by its numbers."""
+    own = target["labels"].new_tensor([-1 if number is None else number for number in numbers])[target["labels"]]
+    return {"boxes": target["boxes"][own >= 0], "labels": own[own >= 0]}

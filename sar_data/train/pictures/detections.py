@@ -28,7 +28,7 @@ SHOWN, ENOUGH = 0.3, 0.5  # lowest score that is drawn; overlap from which a box
 MOST_IMAGES = 12
 CELL, GAP, SIDE, LINE = 2.6, 0.14, 0.2, 0.2  # inches
 LINES = {"true": ("-", 2.2), "found": ("-", 0.9), "wrong": ("-", 0.9), "missed": ("--", 0.9)}  # style, points
-DARK = withStroke(linewidth=1.2, foreground="0.1")  # around words, which stand on speckle
+DARK = withStroke(linewidth=0.7, foreground="0.1")  # around words, which stand on speckle
 LEGEND = {
     "true": "true, and found",
     "found": f"found (score ≥ {SHOWN:g}, overlap ≥ {ENOUGH:g})",
@@ -122,7 +122,7 @@ def _draw(
         words = [classes[row[f"{prefix}labels"][i]]] if len(classes) > 1 and name != "true" else []
         words += [] if prefix else [f"{row['box_scores'][i]:.2f}"]
         y, side = (bottom, "top") if prefix else (top, "bottom")
-        text = axes.text(left, y, " ".join(words), va=side, fontsize=5, color=COLOURS[name], clip_on=True)
+        text = axes.text(left, y, " ".join(words), va=side, fontsize=5.5, color=COLOURS[name], clip_on=True)
         text.set_path_effects([DARK])
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
