@@ -14,6 +14,7 @@ from safetensors import safe_open
 
 from sar_data import catalog
 from sar_data.errors import RunError, UsageError
+from sar_data.sealed.opened import Build
 from sar_data.train.predictions import read, scores, targets
 from sar_data.train.probe.finer import edges, finer
 from sar_data.train.probe.selection import Candidate, groups
@@ -69,6 +70,9 @@ def learnt(urban: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_probe_leaves_what_every_run_leaves_and_a_row_for_every_candidate(classes: str, out: Path) -> None:
     metrics = probed(classes, out)
     assert json.loads((out / "metrics.json").read_text()) == metrics
+    card = Build.open(Path(classes)).manifest.leakage
+    assert metrics["leakage"] == {name: figure.model_dump() for name, figure in card.items()}
+    assert {"duplicate", "acquisition", "val-train.pass", "test-val.place"} <= card.keys()
     assert json.loads((out / "config.json").read_text())["job"] == "probe"
     rows = table(out)
     assert len(rows) == metrics["probe"]["candidates"] == 3 * EACH
