@@ -116,6 +116,8 @@ class Folder:
                 os.close(descriptor)
         except OSError as error:
             raise BadRecord(path, self._reason(path, error)) from error
+        except MemoryError as error:  # a file with holes may have any length
+            raise BadRecord(path, f"expected a file that the memory holds, found {size} bytes") from error
 
     def _reason(self, path: str, error: OSError) -> str:
         """Return why a file cannot be read; for a broken link with its target."""

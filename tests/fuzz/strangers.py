@@ -26,6 +26,8 @@ from sar_data.builder.request import ConvertRequest
 from sar_data.cli import main as main_command
 from sar_data.errors import SarDataError
 from sar_data.exporters.coco import export
+from sar_data.methods import cite
+from sar_data.reports.build import report
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.opened import Build
 from sar_data.sealed.samples import SAMPLES_NAME
@@ -260,8 +262,8 @@ def shown(path: Path) -> None:
     contact_sheet(Build.open(path), path.parent / "sheet.png", count=2)
 
 
-def told(path: Path) -> None:
-    answer = CliRunner().invoke(main_command, ["stats", str(path)])
+def answered(*words: str) -> None:
+    answer = CliRunner().invoke(main_command, words)
     if answer.exception is not None and not isinstance(answer.exception, SystemExit):
         raise answer.exception
 
@@ -291,7 +293,17 @@ def uses(path: Path, draw: random.Random) -> dict[str, Callable[[], object]]:
     if path.name.startswith("zarr"):
         found["xarray"] = lambda: in_xarray(path)
     if draw.random() < 0.2:
-        found |= {"stats": lambda: told(path), "export": lambda: exported(path)}
+        found |= {"stats": lambda: answered("stats", str(path)), "export": lambda: exported(path)}
+    if draw.random() < 0.2:
+        by = draw.choice(("class", "pass", "month", "place", "split"))
+        found |= {
+            f"stats by {by}": lambda: answered("stats", str(path), "--by", by),
+            "leakage": lambda: answered("leakage", str(path)),
+            "cite": lambda: cite(path),
+            "builds": lambda: answered("builds", str(path.parent)),
+        }
+    if draw.random() < 0.1:
+        found["report"] = lambda: report(Build.open(path), path.parent / "report.html")
     if draw.random() < 0.1:
         found["show"] = lambda: shown(path)
     if draw.random() < 0.2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.sealed.opened import Build
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.placeholder import detect_placeholder
+from sar_data.sources.tree import Folder
 from tests.contract.trees import walked
 from tests.mini.archives import Files, files_of, folder, spanned_bytes, tar_bytes, zip_bytes
 
@@ -99,6 +101,13 @@ def test_a_placeholder_is_named_with_a_remedy(head: bytes, size: int, said: str)
 @pytest.mark.parametrize("head", [b"II*\0", b"\x89PNG", b"<annotation>", b"{}", b"version 1", b"outs: none"])
 def test_a_real_file_is_no_placeholder(head: bytes) -> None:
     assert detect_placeholder(head, 5000) is None
+
+
+def test_a_file_that_no_memory_holds_is_a_bad_record(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").touch()
+    os.truncate(tmp_path / "a.tif", 1 << 42)  # of holes alone
+    with pytest.raises(BadRecord, match=r"a\.tif: expected a file that the memory holds, found 4398046511104 bytes"):
+        Folder.at(tmp_path).read("a.tif")
 
 
 def test_a_broken_link_stops_and_shows_its_target(tmp_path: Path) -> None:

@@ -41,3 +41,11 @@ def test_every_snippet_of_the_page_runs_from_top_to_bottom(
     assert names["seen"] == demo["zarr"].manifest.splits["val"].count
     assert names["resumed"].epoch == 3
     assert names["image"].shape == (2, 120, 120)
+
+
+def test_the_first_paragraph_on_trust_says_what_is_not_verified_and_what_it_costs_to_do_so() -> None:
+    trust = PAGE.read_text().partition("\n## Trust\n")[2].partition("\n\n")[0]
+    assert 'without `verify="first"` damaged pixels come out silently' in trust
+    (share,) = re.findall(r"([\d.]+) % of an epoch of ResNet-18", trust)
+    assert float(share) <= 3
+    assert "Training jobs of `sar-data train` do so" in trust

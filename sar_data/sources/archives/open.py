@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
-from sar_data.errors import SourceError
+from sar_data.errors import SarDataError, SourceError
 from sar_data.naming import few
 from sar_data.progress import Progress, Say
 from sar_data.sources.archives import detect as packing
@@ -62,6 +62,8 @@ def _explain_errors(source: Path) -> Iterator[None]:
     """Turn an OSError, such as that of a folder that only others may read, into a SourceError that names it."""
     try:
         yield
+    except SarDataError:
+        raise
     except OSError as error:
         raise SourceError(
             f"source {source}: cannot read {error.filename or source}: {error.strerror or error}"
