@@ -1,7 +1,8 @@
 """Most memory and processor time of a prediction of synthetic scenes, each in a process of its own.
 
-A small UPerNet is trained for an epoch on miniature DFC2020; the scenes are written window by window.
-BENCH_SIDES=6000,12000,25000 python -m tests.bench.scenes takes up to 9 GB of disk in TMPDIR.
+Small networks are trained for an epoch: a UPerNet on miniature DFC2020, FCOS and a classifier on invented images. All
+see windows of 256 pixels. The scenes are written window by window; 25,000 pixels take up to 9 GB of disk in TMPDIR.
+BENCH_JOBS=segment,detect,finetune BENCH_SIDES=6000,12000,25000 python -m tests.bench.scenes
 """
 
 from __future__ import annotations
@@ -18,23 +19,34 @@ from rasterio import Affine
 from rasterio.windows import Window
 
 from sar_data import catalog
-from sar_data.train.settings import Segment
+from sar_data.train.settings import JOBS
 from sar_data.train.training import run
+from tests.mini import invented
 from tests.mini.builds import make
-from tests.train.conftest import SEGMENT
+from tests.train.conftest import DETECT, SEGMENT, sizes
 
 SIDES = [int(side) for side in os.environ.get("BENCH_SIDES", "6000,12000,25000").split(",")]
-BLOCK = 512
+NAMES = os.environ.get("BENCH_JOBS", "segment,detect,finetune").split(",")
+KINDS = {"detect": "detection", "finetune": "multiclass"}
+BLOCK, TILE = 512, 256
 GRID = Affine(10, 0, 600_000, 0, -10, 5_300_000)
 
 
-def trained(folder: Path) -> Path:
-    """Return a run of one epoch on a few patches, which sees windows of 256 pixels."""
-    catalog.synthesise("dfc2020")(folder / "raw", count=12, seed=0)
+def trained(job: str, folder: Path) -> Path:
+    """Return a run of one epoch on a few images, which sees windows of TILE pixels."""
     split = "random:train=0.8,val=0.1,test=0.1"
-    build = make(catalog.pipeline("dfc2020"), folder / "raw", folder / "builds", split=split)
-    settings = {**SEGMENT, "crop": 64, "tile": 256, "overlap": 0.0, "epochs": 1, "select": "last"}
-    run("segment", str(build.path), folder / "run", Segment(**settings), say=lambda line: None)
+    if job == "segment":
+        catalog.synthesise("dfc2020")(folder / "raw", count=12, seed=0)
+        made, source = catalog.pipeline("dfc2020"), folder / "raw"
+        chosen = {**SEGMENT, "crop": 64, "tile": TILE, "overlap": 0.0}
+    else:
+        made = invented.pipeline(KINDS[job], shape=(TILE, TILE))
+        source = sizes(folder / "raw", [(TILE, TILE)] * 20)
+        small = {"model": "test_resnet", "batch_size": 4, "threads": 1, "device": "cpu", "augment": ()}
+        chosen = {**DETECT, "crop": TILE} if job == "detect" else small
+    build = make(made, source, folder / "builds", split=split)
+    settings = JOBS[job](**{**chosen, "epochs": 1, "select": "last"})
+    run(job, str(build.path), folder / "run", settings, say=lambda line: None)
     return folder / "run"
 
 
@@ -64,9 +76,11 @@ def predicted(model: Path, source: Path, out: Path) -> tuple[float, float]:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        model = trained(home)
+        models = {job: trained(job, home / job) for job in NAMES}
         for side in SIDES:
             source = scene(home / "scene.tif", side)
-            memory, seconds = predicted(model, source, home / str(side))
-            print(f"{side:,} × {side:,} pixels: {memory:,.0f} MiB, {seconds:,.0f} s of processor time", flush=True)
+            for job, model in models.items():
+                memory, seconds = predicted(model, source, home / f"{job}-{side}")
+                figures = f"{memory:,.0f} MiB, {seconds:,.0f} s of processor time"
+                print(f"{job}, {side:,} × {side:,} pixels: {figures}", flush=True)
             source.unlink()
