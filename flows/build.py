@@ -1,4 +1,4 @@
-"""The flows that build datasets: one line a dataset, one signature for all."""
+"""The flows that build datasets: one line a dataset, the same parameters for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domai
 from sar_data.runners import Kind
 from sar_data.spec import ComplexAs, Unit
 
-Built = dict[str, Any] | list[dict[str, Any]]
+BuildDigests = dict[str, Any] | list[dict[str, Any]]
 
 
 def build(
@@ -59,59 +59,59 @@ def build(
     fetch: bool = False,
     mirror: str | None = None,
     accept_licence: bool = False,
-) -> Built:
+) -> BuildDigests:
     """Build a dataset from its raw files; return the sealed build's path, its two digests and those of its parent.
 
     With `crop`, `pad`, `resize`, `normalize` or `dtype` the build is baked from a lossless one, its parent. Where
-    `format` is a list, so is what is returned.
+    `format` is a list, the result is a list.
 
     Args:
         dataset: Its name, as `sar-data datasets` lists it.
         source: Folder of the raw files or their archive, absolute.
-        out: Folder below which the sealed build is placed, absolute.
-        variant: Another form of the dataset, as `sar-data info` lists it; none for the usual one.
-        declare: Fields of dataset.toml for a set of one's own, such as {"unit": "power"}; none for what it says itself.
-        format: zarr, webdataset or lmdb, or a list of them; none for what suits the dataset.
+        out: Folder for the sealed build, absolute.
+        variant: Another form of the dataset, as `sar-data info` lists it; none for the default.
+        declare: Fields of dataset.toml for your own data, such as {"unit": "power"}; none for those of the file.
+        format: zarr, webdataset or lmdb, or a list of them; none for the default of the dataset.
         compression: none, or zstd (zarr only).
         split: NAME or NAME:FIELD=VALUE,…; none for the dataset's default.
-        seed: Seed of split policies that draw.
-        keep: A sealed build of the dataset, absolute, whose records stay in their splits; none to draw all anew.
-        limit: Take that many records, in hash order; none for all.
+        seed: Seed of random split policies.
+        keep: A sealed build of the dataset, absolute, whose records stay in their splits; none to draw all again.
+        limit: Number of records to take, in hash order; none for all.
         lists: Folder of the official lists, absolute; none to look beside the source.
-        work: Folder for what reading an archive needs, absolute; none to keep it beside the archive.
+        work: Folder for the work files of an archive, absolute; none for beside the archive.
         shard_length: Samples a shard, at most.
         rehash: Let the recipe cover the files' contents, not only names and sizes.
-        bad_records: stop, or quarantine to go on without bad records.
-        speckle: Filter speckle on power, such as lee:looks=4.4 or refined-lee:looks=4.4; none to leave it.
-        unit: Bake dB, power or amplitude, from another of the three; of a set of one's own, what its values are in.
-        bad_objects: drop each object that no image can have, alone; stop; or quarantine its record. None drops them
-            where the dataset is published so, else stops.
+        bad_records: stop, or quarantine to continue without bad records.
+        speckle: Filter speckle on power, such as lee:looks=4.4 or refined-lee:looks=4.4; none to apply no filter.
+        unit: Bake dB, power or amplitude, from another of the three; for your own data, the unit of its values.
+        bad_objects: drop impossible objects, stop, or quarantine their records. None drops them where the dataset is
+            published with such objects, else stops.
         complete: Stop where published records are missing.
-        complex_as: iq or amplitude-phase, the two bands that a band of complex numbers becomes.
-        suspect_limit: Share of a band's pixels that may be none, undeclared, above which the build stops.
+        complex_as: iq or amplitude-phase, the two bands made of a band of complex numbers.
+        suspect_limit: The build stops where a larger share of a band's pixels looks like undeclared no data.
         crop: Bake N×N pixels, the centre of each image.
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
-        resample: What resizing averages, dB or power; dB by default.
+        resample: Resizing averages dB or power; dB by default.
         normalize: Bake zscore, minmax, percentile or robust, by the train split; or a published one, such as ssl4eo.
         dtype: Bake float16, or int16 (steps of 0.002 dB).
         drop_parent: Remove the lossless build once the baked one is sealed.
         workers: Worker processes; none for one a core.
         runner: serial, processes or dask; none for processes, or dask with an address.
-        dask_address: Scheduler of a running Dask cluster; none for a local one.
-        fetch: Download into source first what it lacks.
-        mirror: Address of a folder that has the files, to be asked instead of their publishers.
-        accept_licence: Agree to the dataset's licence, where fetching needs that.
+        dask_address: Scheduler of a running Dask cluster; none for a local cluster.
+        fetch: Download missing files into source first.
+        mirror: Address of a folder that has the files, in place of the publishers.
+        accept_licence: Accept the dataset's licence, where a download requires it.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    request, crew = request_of(BuildRequest, asked), crew_of(asked)
-    built = []
+    request, crew = request_of(BuildRequest, parameters), crew_of(parameters)
+    results = []
     for result in carry_out(request, crew):
-        unseen: Any = quote(result.build)
-        publish(unseen)
-        built.append(report.digests(result.build))
-    return built if isinstance(format, list) else built[0]
+        quoted: Any = quote(result.build)
+        publish(quoted)
+        results.append(report.digests(result.build))
+    return results if isinstance(format, list) else results[0]
 
 
 check = partial(check_request, BuildRequest)
@@ -124,11 +124,11 @@ build_dataset = flow(
 )(build)
 
 
-def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
+def build_flow(name: str, dataset: str, description: str) -> Flow[..., BuildDigests]:
     """Return the flow `build-NAME`, which builds `dataset`; its parameters are the others of `build`."""
 
     @like(build, but={"dataset"})
-    def of_one(**parameters: Any) -> Built:
+    def build_one_dataset(**parameters: Any) -> BuildDigests:
         return build(dataset=dataset, **parameters)
 
     CHECKS[f"build-{name}"] = lambda parameters: check({"dataset": dataset, **parameters})
@@ -137,7 +137,7 @@ def build_flow(name: str, dataset: str, description: str) -> Flow[..., Built]:
         description=description,
         flow_run_name=partial(run_name, dataset=dataset),
         persist_result=False,
-    )(of_one)
+    )(build_one_dataset)
 
 
 build_bigearthnet = build_flow("bigearthnet", "bigearthnet-s1", "Build BigEarthNet-S1: patches with CORINE labels.")

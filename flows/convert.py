@@ -1,4 +1,4 @@
-"""The flow that makes another build of a sealed one: in another container, size, dtype or normalization."""
+"""The flow that bakes a sealed build into another container, size, dtype or normalization."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ def convert(
 
     Args:
         parent: Folder of the sealed build, absolute.
-        out: Folder below which the new build is placed, absolute; none for the parent's.
+        out: Folder for the new build, absolute; none for the parent's.
         format: zarr, webdataset or lmdb; none for the parent's.
-        compression: none, or zstd (zarr only); none said, the parent's where the container stays.
-        speckle: Filter speckle on power, such as lee:looks=4.4 or refined-lee:looks=4.4; none to leave it.
-        unit: dB, power or amplitude, from another of the three; none to leave it.
+        compression: none, or zstd (zarr only); none for the parent's where the container stays.
+        speckle: Filter speckle on power, such as lee:looks=4.4 or refined-lee:looks=4.4; none for no change.
+        unit: dB, power or amplitude, from another of the three; none for no change.
         crop: Bake N×N pixels, the centre of each image.
         pad: Bake N×N pixels, padded below and on the right.
         resize: Bake N×N pixels, cubic.
-        resample: What resizing averages, dB or power; dB by default.
+        resample: Resizing averages dB or power; dB by default.
         normalize: Bake zscore, minmax, percentile or robust, by the train split; or a published one, such as ssl4eo.
         dtype: Bake float16, or int16 (steps of 0.002 dB).
         drop_parent: Remove the parent once the new build is sealed.
         workers: Worker processes; none for one a core.
         runner: serial, processes or dask; none for processes, or dask with an address.
-        dask_address: Scheduler of a running Dask cluster; none for a local one.
+        dask_address: Scheduler of a running Dask cluster; none for a local cluster.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    (result,) = carry_out(request_of(ConvertRequest, asked), crew_of(asked))
-    unseen: Any = quote(result.build)
-    publish(unseen)
+    (result,) = carry_out(request_of(ConvertRequest, parameters), crew_of(parameters))
+    quoted: Any = quote(result.build)
+    publish(quoted)
     return report.digests(result.build)
 
 

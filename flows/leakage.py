@@ -1,4 +1,4 @@
-"""The flow that says what a split, or a set of samples, shares with another."""
+"""The flow that measures what a split, or a set of samples, shares with another."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from flows.sentence import explain
 from flows.tasks import once, progress
 from flows.types import Absolute, Dataset, Positive
 from sar_data.builder.leakage import LeakageRequest
-from sar_data.builder.leakage import leakage as leaking
+from sar_data.builder.leakage import leakage as measure_leakage
 from sar_data.runners import Crew, Kind
 
 
 def judge(request: LeakageRequest, crew: Crew) -> dict[str, Any]:
-    """Log what the figures say, draw where that is asked for, and return them; raise LeakageError above a limit."""
+    """Log the figures, draw them where the request asks for it, and return them; raise LeakageError above a limit."""
     with crew.open_chosen() as runner:
-        report = leaking(request, runner, progress())
+        report = measure_leakage(request, runner, progress())
     for line in report.lines():
         get_run_logger().info("%s", line)
     if request.plot:
@@ -33,7 +33,7 @@ def judge(request: LeakageRequest, crew: Crew) -> dict[str, Any]:
 
 @flow(
     name="leakage",
-    description="Say what a split, or a set of samples, shares with another.",
+    description="Measure what a split, or a set of samples, shares with another.",
     flow_run_name=run_name,
     persist_result=False,
 )
@@ -52,14 +52,14 @@ def leakage(
     runner: Kind | None = None,
     dask_address: str | None = None,
 ) -> dict[str, Any]:
-    """Return the figures of leakage, the pairs that leak most, and what was not looked at; docs/leakage.md explains.
+    """Return the figures of leakage, the pairs that leak most, and the checks not made; see docs/leakage.md.
 
     Args:
         path: Sealed build, raw files or their archive, or a list of names, absolute.
-        against: Another one, all samples of which those of `path` are judged against; none for the splits of `path`.
-        dataset: Of raw files and lists, where it cannot be told.
+        against: Another one, compared with all samples of `path`; none to compare the splits of `path`.
+        dataset: Of raw files and lists, where it is not recognised.
         variant: Another form of the dataset.
-        split: Of raw files: how they are placed, as in a build; none for the dataset's default.
+        split: Of raw files: their split policy, as in a build; none for the dataset's default.
         seed: Of the split.
         lists: Folder of official lists, absolute.
         full: Read all pixels, of raw files and of builds without thumbnails.
@@ -67,11 +67,11 @@ def leakage(
         plot: PNG of the pairs that leak most, absolute.
         workers: Worker processes; none for one a core.
         runner: serial, processes or dask; none for processes, or dask with an address.
-        dask_address: Scheduler of a running Dask cluster; none for a local one.
+        dask_address: Scheduler of a running Dask cluster; none for a local cluster.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    return once(name="leakage")(judge)(request_of(LeakageRequest, asked), crew_of(asked))
+    return once(name="leakage")(judge)(request_of(LeakageRequest, parameters), crew_of(parameters))
 
 
 CHECKS = {"leakage": partial(check_request, LeakageRequest)}

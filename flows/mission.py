@@ -1,4 +1,4 @@
-"""The whole mission as one flow: fetch, build, verify, train, report. Run again, it does what is missing."""
+"""The whole mission as one flow: fetch, build, verify, train, report. A second run does what is missing."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ JOBS: dict[str, Job] = {
 """Kind of a dataset's first task → the job that learns it."""
 
 
-def _as_sealed(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """Return the key of what was found of a build: where it is, and its manifest, which covers all of it."""
+def _manifest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """Return the cache key of a verification: the path of the build and its manifest, which covers all its bytes."""
     path = parameters["path"]
-    told = f"{path}\n".encode() + (path / NAME).read_bytes()
-    return f"verified-{hashlib.sha256(told).hexdigest()}"
+    identity = f"{path}\n".encode() + (path / NAME).read_bytes()
+    return f"verified-{hashlib.sha256(identity).hexdigest()}"
 
 
-verify_once = task(name="verify", cache_key_fn=_as_sealed, persist_result=True, result_serializer="json")(compare)
+verify_once = task(name="verify", cache_key_fn=_manifest_key, persist_result=True, result_serializer="json")(compare)
 
 
 @like(build)
@@ -55,20 +55,20 @@ def mission(
     settings: dict[str, Any] | None = None,
     **parameters: Any,
 ) -> dict[str, Any]:
-    """Fetch what is missing, build a dataset, verify it, train on it and show what came out.
+    """Fetch what is missing, build a dataset, verify it, train on it and show the results.
 
-    Returns the build's path and digests, the run's folder and its metrics. Run again with the same parameters, it takes
-    up what was stopped, and what is done stays: downloads, shards, the verification, epochs.
+    Returns the build's path and digests, the run's folder and its metrics. A second run with the
+    same parameters continues where the first stopped, and keeps its downloads, shards, verification and epochs.
 
     Args:
-        run: Folder of the training run, absolute; an unfinished one goes on.
+        run: Folder of the training run, absolute; an unfinished one continues.
         preset: Published options under a name, or an absolute path of a .toml file; none for the job's defaults.
-        job: probe, finetune, segment or detect; none for the preset's, or for what the dataset's first task asks for.
+        job: probe, finetune, segment or detect; none for the preset's, or for that of the dataset's first task.
         settings: Options of the job that differ from the preset, such as {"epochs": 5}.
     """
-    request = _requested(run, preset, job, settings, parameters)
+    request = _training_request(run, preset, job, settings, parameters)
     sealed = build(**parameters)
-    if isinstance(sealed, list):  # of one, which was asked for as a list
+    if isinstance(sealed, list):  # a list of one format
         (sealed,) = sealed
     verify_once(Path(sealed["path"]), True, crew_of(parameters))
     metrics = training.carry_out(dataclasses.replace(request, build=sealed["path"]))
@@ -76,12 +76,12 @@ def mission(
     return {"build": sealed, "run": str(run), "metrics": metrics}
 
 
-def _requested(
+def _training_request(
     run: Path, preset: str | None, job: Job | None, settings: Mapping[str, Any] | None, parameters: Mapping[str, Any]
 ) -> TrainRequest:
-    """Return the training that is asked for; raise UsageError for what contradicts itself, before anything starts.
+    """Return the request of the training; raise UsageError for contradictory parameters, before anything starts.
 
-    Its build is not there yet: what stands for it is the folder of all builds.
+    The build does not exist yet, so the request has the folder of all builds in its place.
     """
     from sar_data.train.preset import find  # which needs the extra `train`
 
@@ -89,14 +89,14 @@ def _requested(
     format = parameters.get("format")
     if isinstance(format, list) and len(format) != 1:
         raise UsageError(f"`format={','.join(format)}`: expected one container to train on, found {len(format)}")
-    named: str | None = job or (find(preset).job if preset else None)
-    if named is None:
+    job_name: str | None = job or (find(preset).job if preset else None)
+    if job_name is None:
         tasks = catalog.pipeline(parameters["dataset"], parameters.get("variant")).spec.tasks
         if not tasks:
             raise UsageError(f"{parameters['dataset']} has no task to learn: expected `job=…` or `preset=…`")
-        named = JOBS[tasks[0].kind]
-    asked = {"job": named, "build": str(parameters["out"]), "out": run, "preset": preset, "settings": settings}
-    request: TrainRequest = training.requested(asked)
+        job_name = JOBS[tasks[0].kind]
+    fields = {"job": job_name, "build": str(parameters["out"]), "out": run, "preset": preset, "settings": settings}
+    request: TrainRequest = training.make_request(fields)
     return request
 
 
@@ -104,7 +104,7 @@ def check(parameters: Mapping[str, Any]) -> None:
     """Raise UsageError for parameters that `mission` would refuse before it opens a file."""
     names = set(inspect.signature(build).parameters)
     building.check({name: value for name, value in parameters.items() if name in names})
-    _requested(parameters["run"], parameters["preset"], parameters["job"], parameters["settings"], parameters)
+    _training_request(parameters["run"], parameters["preset"], parameters["job"], parameters["settings"], parameters)
 
 
 CHECKS = {"build-and-train": check}

@@ -1,4 +1,4 @@
-"""What a run is called: what it does, and to what, such as `ssdd-lmdb-official` or `verify-ssdd-lmdb-3fa91c07`."""
+"""The name of a run: its action and its subject, such as `ssdd-lmdb-official` or `verify-ssdd-lmdb-3fa91c07`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from sar_data import catalog
 from sar_data.errors import SarDataError
 
-# Of a flow that builds nothing: the parameters that say what it is about.
+# Of a flow that builds nothing: the parameters that name its subject.
 SUBJECTS = {
     "convert": ("parent", "format"),
     "export-build": ("target", "path"),
@@ -36,7 +36,7 @@ DEPTH = 3  # a build is DATASET/VERSION/FORMAT-RECIPE
 
 
 def run_name(**fixed: str) -> str:
-    """Return the name of the run that begins now; `fixed` are parameters that its flow does not have."""
+    """Return the name of the run that begins now; `fixed` has parameters that its flow lacks."""
     return name_of(str(flow_run.flow_name), {**flow_run.parameters, **fixed})
 
 
@@ -49,13 +49,13 @@ def name_of(flow: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _build(parameters: Mapping[str, Any]) -> str:
-    """Return dataset, variant, container and split of a build; what is not said is as the dataset has it."""
+    """Return dataset, variant, container and split of a build; the defaults of the dataset fill the gaps."""
     dataset, variant = str(parameters["dataset"]), parameters.get("variant")
     format, split = parameters.get("format"), parameters.get("split")
     try:
         pipeline = catalog.pipeline(dataset, variant)
         format, split = format or pipeline.spec.container, split or next(iter(pipeline.splits), None)
-    except SarDataError:  # the run itself says what is wrong
+    except SarDataError:  # the run itself raises this error
         pass
     split = None if split is None else str(split).partition(":")[0]
     return "-".join(_word(value) for value in (dataset, variant, format, split) if value is not None)
@@ -64,7 +64,7 @@ def _build(parameters: Mapping[str, Any]) -> str:
 def _word(value: Any) -> str:
     """Return a parameter in a name: a build by dataset, container and recipe, another path by its last part."""
     if isinstance(value, list | tuple):
-        return "+".join(_word(one) for one in value[:3]) + ("+…" if len(value) > 3 else "")
+        return "+".join(_word(item) for item in value[:3]) + ("+…" if len(value) > 3 else "")
     parts = PurePath(str(value)).parts
     build = len(parts) > DEPTH and parts[-1].partition("-")[0] in ("zarr", "webdataset", "lmdb")
     return f"{parts[-DEPTH]}-{parts[-1]}" if build else parts[-1] if parts else ""

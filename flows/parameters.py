@@ -1,4 +1,4 @@
-"""From `KEY=VALUE` as it was typed to values that fit the schema of a deployment."""
+"""From typed `KEY=VALUE` texts to values that fit the schema of a deployment."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def parse(
 ) -> dict[str, Any]:
     """Return the values of `KEY=VALUE` texts: JSON where it is JSON and the parameter is not text, else as typed.
 
-    Paths become absolute here, since the worker that reads them has a folder of its own. `given` are parameters that
-    the deployment has values of. Raises UsageError for a parameter that does not exist, lacks or does not fit its type.
+    Paths become absolute here, since the worker that reads them has a folder of its own. `given` names the parameters
+    that have a value in the deployment. Raises UsageError for a parameter that does not exist, is missing or does not
+    fit its type.
     """
     known: Mapping[str, Any] = schema.get("properties", {})
     values: dict[str, Any] = {}
@@ -45,8 +46,8 @@ def parse(
     return values
 
 
-def typed(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON values as a flow gets them: what is a path by its schema as a Path."""
+def as_flow_values(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON values as a flow gets them: a text whose schema is a path becomes a Path."""
     return {
         name: _each(Path, value) if "path" in _forms(fields.get(name, {})) else value for name, value in values.items()
     }
@@ -59,7 +60,7 @@ def _value(text: str, field: Mapping[str, Any]) -> Any:
     except ValueError:
         value = text
     if not isinstance(value, str | list | None) and any(kind.get("type") == "string" for kind in kinds):
-        value = text  # a folder called 2017 is no number
+        value = text  # a folder with the name 2017 is no number
     choices = {fold(choice): choice for choice in _choices(field)}
     if _forms(field) & {"path", "path-or-url"}:
         return _each(lambda path: path if "://" in path else str(Path(path).expanduser().absolute()), value)
@@ -67,7 +68,7 @@ def _value(text: str, field: Mapping[str, Any]) -> Any:
 
 
 def _each(change: Callable[[str], Any], value: Any) -> Any:
-    """Return a text, or a list with each text in it, changed; anything else as it is."""
+    """Apply `change` to a text, or to each text of a list; return other values unchanged."""
     if isinstance(value, list):
         return [_each(change, item) for item in value]
     return change(value) if isinstance(value, str) else value
@@ -104,9 +105,9 @@ def _forms(field: Mapping[str, Any]) -> set[str | None]:
 
 
 def _choices(field: Mapping[str, Any]) -> list[str]:
-    """Return the words that the field, or an item of it, may be; none where it may be any."""
-    found: list[str] = []
+    """Return the allowed words of the field, or of its items; an empty list where all are allowed."""
+    words: list[str] = []
     for kind in _kinds(field):
         item = kind.get("items", kind)
-        found += [choice for choice in [*item.get("enum", []), item.get("const")] if isinstance(choice, str)]
-    return list(dict.fromkeys(found))
+        words += [choice for choice in [*item.get("enum", []), item.get("const")] if isinstance(choice, str)]
+    return list(dict.fromkeys(words))

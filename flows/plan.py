@@ -1,4 +1,4 @@
-"""The flow that says what several splits of a source would come to, before one is chosen and built."""
+"""The flow that compares several splits of a source before a build."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sar_data.builder.splits import SplitOutlook
 OTHERS = inspect.signature(build).parameters.keys() - inspect.signature(sar_data.plan).parameters.keys()
 
 
-def look_ahead(asked: Mapping[str, Any]) -> list[SplitOutlook]:
-    """Return what each split would come to; log how far the scan is."""
-    return sar_data.plan(**asked, progress=progress())
+def compare_splits(parameters: Mapping[str, Any]) -> list[SplitOutlook]:
+    """Return counts, leakage and cost of each split; log the progress of the scan."""
+    return sar_data.plan(**parameters, progress=progress())
 
 
 @like(build, but={*OTHERS, "split"})
-def planned(split: str | list[str] | None = None, **parameters: Any) -> list[dict[str, Any]]:
-    """Return what each of some splits would come to: samples, leakage, samples lost, shares of classes.
+def tabulate_splits(split: str | list[str] | None = None, **parameters: Any) -> list[dict[str, Any]]:
+    """Return samples, leakage, lost samples and class shares of several splits.
 
     Nothing is built, and no pixel is read.
 
@@ -38,24 +38,30 @@ def planned(split: str | list[str] | None = None, **parameters: Any) -> list[dic
     """
     explain()
     check(parameters)
-    found = [one.document() for one in once(name="plan")(look_ahead)({"split": split, **parameters})]
+    documents = [outlook.document() for outlook in once(name="plan")(compare_splits)({"split": split, **parameters})]
     rows = [
-        {"split": one["split"], **one["counts"], **{name: figure["value"] for name, figure in one["leakage"].items()}}
-        for one in found
+        {
+            "split": document["split"],
+            **document["counts"],
+            **{name: figure["value"] for name, figure in document["leakage"].items()},
+        }
+        for document in documents
     ]
     create_table_artifact(rows, key="plan", description=f"Splits of `{parameters['source']}`")
-    return found
+    return documents
 
 
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise UsageError for parameters that `plan` would refuse before it opens a file."""
-    building.check({**parameters, "split": None, "out": Path("/")})  # several splits are no policy; nothing is written
+    building.check(
+        {**parameters, "split": None, "out": Path("/")}
+    )  # one policy only can be checked; nothing is written
 
 
 CHECKS = {"plan": check}
 plan = flow(
     name="plan",
-    description="Say what several splits of a source would come to.",
+    description="Compare several splits of a source before a build.",
     flow_run_name=run_name,
     persist_result=False,
-)(planned)
+)(tabulate_splits)

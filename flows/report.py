@@ -1,4 +1,4 @@
-"""What a flow shows of a build or a run: a table of its figures, and a page of its facts."""
+"""The artifacts of a build or a run: a table of its figures and a page of its facts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.text import markdown
 
-CONFIG = "config.json"  # of a run: what was asked
+CONFIG = "config.json"  # of a run: its options
 FIGURES = ("mean", "std", "min", "max")
 DIGITS = 5  # of a figure in a table; the manifest has all
 
@@ -43,7 +43,7 @@ def page(build: Build) -> str:
 
 
 def verification_page(build: Build, full: bool) -> str:
-    """Return what was read of a sound build, as Markdown."""
+    """Return the facts of a successful verification, as Markdown."""
     facts = {
         "verdict": "sound",
         "read": "every byte" if full else "documents, names and sizes",
@@ -54,7 +54,7 @@ def verification_page(build: Build, full: bool) -> str:
 
 
 def digests(build: Build) -> dict[str, Any]:
-    """Return what a flow ends with: the build's path, its digests, and its parent's name and digests."""
+    """Return the result of a flow: the build's path, its digests, and its parent's name and digests."""
     manifest = build.manifest
     return {
         "path": str(build.path),
@@ -64,8 +64,8 @@ def digests(build: Build) -> dict[str, Any]:
     }
 
 
-def sealed(build: Build) -> list[tuple[str, dict[str, Any]]]:
-    """Return "parent" and "sealed" with their path and digests, the build that was asked for last."""
+def build_documents(build: Build) -> list[tuple[str, dict[str, Any]]]:
+    """Return "parent" and "sealed" with path and digests of these builds; the requested build comes last."""
     document = digests(build)
     parent = document.pop("parent")
     return [*([("parent", parent)] if parent else []), ("sealed", document)]
@@ -75,7 +75,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one row a split and metric of a run, with its 95 % interval where there is one."""
     rows = []
     for split, figures in metrics.items():
-        if not isinstance(figures, Mapping):  # what is told of the run as a whole
+        if not isinstance(figures, Mapping):  # a figure of the run as a whole
             continue
         intervals = figures.get("intervals", {})
         for name, value in figures.items():
@@ -86,13 +86,13 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def configuration(run: Path) -> dict[str, Any]:
-    """Return what a run was asked for."""
+    """Return the options of a run."""
     document: dict[str, Any] = json.loads((run / CONFIG).read_bytes())
     return document
 
 
 def run_page(run: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """Return what a run was asked for and what came out, as Markdown."""
+    """Return the options and the results of a run, as Markdown."""
     facts = {
         "job": config["job"],
         "preset": config["preset"] or "none",
@@ -119,8 +119,8 @@ def _place(build: Build) -> str:
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:
-    found = {name: getattr(domain, name) for name in FIGURES}
-    return {name: None if value is None else float(f"{value:.{DIGITS}g}") for name, value in found.items()}
+    figures = {name: getattr(domain, name) for name in FIGURES}
+    return {name: None if value is None else float(f"{value:.{DIGITS}g}") for name, value in figures.items()}
 
 
 def _parent(manifest: Manifest) -> dict[str, str]:

@@ -20,23 +20,23 @@ from sar_data.sealed.opened import Build
 
 @flow(
     name="report",
-    description="Write what a build holds and how it was made as a page.",
+    description="Write the contents and the history of a build as a page.",
     flow_run_name=run_name,
     persist_result=False,
 )
 def report(path: Absolute, out: Absolute | None = None, language: Language = "en") -> str:
-    """Write what a sealed build holds and how it was made as one HTML page; return its path.
+    """Write the contents and the history of a sealed build as one HTML page; return its path.
 
     Args:
         path: Folder of the sealed build, absolute.
         out: File that ends in .html, absolute; none for PATH.report.html beside the build.
         language: en or zh.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    check(asked)
-    unseen: Any = quote(Build.open(path))
-    return str(once(name="report")(link_report)(unseen, out, language))
+    check(parameters)
+    quoted: Any = quote(Build.open(path))
+    return str(once(name="report")(link_report)(quoted, out, language))
 
 
 def check(parameters: Mapping[str, Any]) -> None:

@@ -15,11 +15,12 @@ PLACES = ("build", "source")  # parameters of text that are a path or an address
 
 
 def request_of(kind: type[R], parameters: Mapping[str, Any]) -> R:
-    """Return a request; raise UsageError for a path of another folder and for what contradicts itself."""
+    """Return a request; raise UsageError for a relative path and for contradictory parameters."""
     fields: Any = kind
-    asked = {one.name: parameters[one.name] for one in dataclasses.fields(fields) if one.name in parameters}
-    check_absolute(**{name: given for name, given in asked.items() if name in PLACES or _paths(given)})
-    return kind(**asked)
+    names = [field.name for field in dataclasses.fields(fields)]
+    values = {name: parameters[name] for name in names if name in parameters}
+    check_absolute(**{name: value for name, value in values.items() if name in PLACES or _has_paths(value)})
+    return kind(**values)
 
 
 def check_request(kind: type[Any], parameters: Mapping[str, Any]) -> None:
@@ -29,21 +30,21 @@ def check_request(kind: type[Any], parameters: Mapping[str, Any]) -> None:
 
 
 def check_absolute(**places: Path | str | Sequence[Path | str] | None) -> None:
-    """Raise UsageError for a relative path: a worker runs where it likes, and would silently take another folder.
+    """Raise UsageError for a relative path: a worker runs in another folder, and would silently use a wrong path.
 
     A text with a colon is an address, or names weights.
     """
-    for name, given in places.items():
-        for place in [given] if isinstance(given, Path | str) else given or ():
+    for name, value in places.items():
+        for place in [value] if isinstance(value, Path | str) else value or ():
             if (isinstance(place, Path) or ":" not in place) and not Path(place).is_absolute():
                 raise UsageError(f"`{name}={place}`: expected an absolute path, since a worker has a folder of its own")
 
 
 def crew_of(parameters: Mapping[str, Any]) -> Crew:
-    """Return who computes, as a flow's parameters say."""
+    """Return the workers that a flow's parameters choose."""
     return Crew(**{field.name: parameters.get(field.name) for field in dataclasses.fields(Crew)})
 
 
-def _paths(given: Any) -> bool:
-    """Say whether a parameter is a path or several."""
-    return isinstance(given, Path) or (isinstance(given, list) and any(isinstance(one, Path) for one in given))
+def _has_paths(value: Any) -> bool:
+    """Return whether a parameter is a path or a list of paths."""
+    return isinstance(value, Path) or (isinstance(value, list) and any(isinstance(item, Path) for item in value))

@@ -19,7 +19,7 @@ from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
 from flows import build, convert, export, leakage, mission, plan, reports, scenes, stats, train, verify
-from flows.parameters import parse, typed
+from flows.parameters import as_flow_values, parse
 from flows.tasks import PAGE
 from flows.train import RUN_PAGE
 from flows.verify import VERIFICATION_PAGE
@@ -31,20 +31,20 @@ MODULES = (build, plan, convert, export, verify, stats, leakage, reports, train,
 CHECKS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     flow: check for module in MODULES for flow, check in module.CHECKS.items()
 }
-"""Flow → what it says of its parameters, defaults included, before a run begins."""
+"""Flow → the check of its parameters, with defaults, before a run begins."""
 POLL_S = 1.0
-SETTLE_S = 5.0  # a run sends its logs every two seconds, the last of them after it has said that it ended
-PAGE_LOGS = 200  # the most a server gives at once
-CHANGE = re.compile(r"`([a-z][a-z0-9_]*=[^`]*)`")  # what is to change, as errors write it
-OVERLAP_LOGS = 50  # logs of two processes may arrive out of order, so the last ones are asked for again
+SETTLE_S = 5.0  # a run sends its logs every two seconds, the last ones after its final state
+PAGE_LOGS = 200  # the most that a server returns at once
+CHANGE = re.compile(r"`([a-z][a-z0-9_]*=[^`]*)`")  # a change, as errors write it
+OVERLAP_LOGS = 50  # logs of two processes may arrive out of order, so the last ones are read again
 
 
 def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
     """Start the deployment `name` (or `flow/deployment`) with `KEY=VALUE` parameters.
 
-    Return the path of the sealed build, or of the training run, once a watched run has ended, else where to look at the
-    run. Raises UsageError for a name or a parameter that does not fit, SarDataError for a server out of reach and a run
-    that failed.
+    Return the path of the sealed build, or of the training run, once a watched run has ended, else the address of
+    the run. Raises UsageError for a name or a parameter that does not fit, SarDataError for a server out of reach and
+    for a run that failed.
     """
     with _server() as client:
         label, deployment = _resolve(client, name)
@@ -69,7 +69,7 @@ def run(name: str, parameters: Sequence[str], *, watch: bool, say: Say) -> str:
 
 @contextmanager
 def _server() -> Iterator[SyncPrefectClient]:
-    """Connect to the configured server; never start one, which would end with this command."""
+    """Connect to the configured server; never start a server, because it would end with this command."""
     url = get_current_settings().api.url
     remedy = "Start one (prefect server start) and name it (prefect config set PREFECT_API_URL=http://HOST:4200/api)"
     if not url:
@@ -85,19 +85,19 @@ def _server() -> Iterator[SyncPrefectClient]:
 def _resolve(client: SyncPrefectClient, name: str) -> tuple[str, DeploymentResponse]:
     """Return the one deployment of that name, labelled flow/deployment."""
     flow, slash, deployment = name.rpartition("/")
-    found = client.read_deployments(
+    matches = client.read_deployments(
         flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=[flow])) if slash else None,
         deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[deployment])),
     )
-    if len(found) == 1:
-        return _label(client, found[0]), found[0]
-    if found:
-        choices = ", ".join(sorted(_label(client, one) for one in found))
-        raise UsageError(f"{name} names {len(found)} deployments, expected one: say which of {choices}")
+    if len(matches) == 1:
+        return _label(client, matches[0]), matches[0]
+    if matches:
+        choices = ", ".join(sorted(_label(client, match) for match in matches))
+        raise UsageError(f"{name} names {len(matches)} deployments, expected one: say which of {choices}")
     existing = client.read_deployments()
     if not existing:
         raise UsageError(f"unknown deployment {name!r}: the server has none: prefect deploy --all makes them")
-    raise unknown("deployment", name, [_label(client, one) if slash else one.name for one in existing])
+    raise unknown("deployment", name, [_label(client, known) if slash else known.name for known in existing])
 
 
 def _label(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
@@ -105,20 +105,20 @@ def _label(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
 
 
 def _check(label: str, deployment: DeploymentResponse, values: Mapping[str, Any]) -> None:
-    """Raise UsageError for values that fit their types, and that a flow of ours would refuse a minute later."""
+    """Raise UsageError for values of the right type that a flow of ours would refuse a minute later."""
     check = CHECKS.get(label.partition("/")[0])
     if check is None:
         return
     fields = (deployment.parameter_openapi_schema or {}).get("properties", {})
     defaults = {name: field.get("default") for name, field in fields.items()}
     try:
-        check(typed({**defaults, **(deployment.parameters or {}), **values}, fields))
+        check(as_flow_values({**defaults, **(deployment.parameters or {}), **values}, fields))
     except UsageError as error:
         raise UsageError(CHANGE.sub(r"-p \1", str(error))) from error
 
 
 def _idle(client: SyncPrefectClient, deployment: DeploymentResponse) -> str | None:
-    """Return a sentence where nobody is there to take a run."""
+    """Return a sentence where no worker can start the run."""
     name = deployment.work_pool_name
     if name is None:
         return None
@@ -131,7 +131,7 @@ def _idle(client: SyncPrefectClient, deployment: DeploymentResponse) -> str | No
 
 
 def _follow(client: SyncPrefectClient, run_id: UUID, say: Say) -> FlowRun:
-    """Say a run's states and logs until it has ended."""
+    """Print a run's states and logs until it has ended."""
     seen: set[UUID] = set()
     state: str | None = None
     latest = time.monotonic()
@@ -152,9 +152,9 @@ def _follow(client: SyncPrefectClient, run_id: UUID, say: Say) -> FlowRun:
 
 
 def _new_logs(client: SyncPrefectClient, run_id: UUID, seen: set[UUID]) -> Iterator[Log]:
-    wanted = filters.LogFilter(flow_run_id=filters.LogFilterFlowRunId(any_=[run_id]))
+    log_filter = filters.LogFilter(flow_run_id=filters.LogFilterFlowRunId(any_=[run_id]))
     while True:
-        logs = client.read_logs(wanted, limit=PAGE_LOGS, offset=max(0, len(seen) - OVERLAP_LOGS))
+        logs = client.read_logs(log_filter, limit=PAGE_LOGS, offset=max(0, len(seen) - OVERLAP_LOGS))
         fresh = [log for log in logs if log.id not in seen]
         if not fresh:
             return
@@ -163,13 +163,13 @@ def _new_logs(client: SyncPrefectClient, run_id: UUID, seen: set[UUID]) -> Itera
 
 
 def folder_of(client: SyncPrefectClient, run_id: UUID) -> str | None:
-    """Return the folder of the run or build that a flow ended with, which is its page's description."""
+    """Return the folder of the run or build of a finished flow, from the description of its page."""
     for page in (RUN_PAGE, PAGE, VERIFICATION_PAGE):
-        wanted = filters.ArtifactFilter(
+        artifact_filter = filters.ArtifactFilter(
             flow_run_id=filters.ArtifactFilterFlowRunId(any_=[run_id]), key=filters.ArtifactFilterKey(like_=page)
         )
-        for artifact in client.read_artifacts(artifact_filter=wanted):
-            if artifact.key and artifact.key.endswith(page):  # the server looks for it anywhere in the key
+        for artifact in client.read_artifacts(artifact_filter=artifact_filter):
+            if artifact.key and artifact.key.endswith(page):  # the server matches it anywhere in the key
                 return artifact.description
     return None
 

@@ -1,4 +1,4 @@
-"""A failure that sar-data explains is one sentence in a run's log, where Prefect would print its traceback thrice."""
+"""An error of sar-data is one sentence in a run's log; Prefect would print its traceback three times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOGGERS = ("prefect.task_runs", "prefect.flow_runs", "prefect.engine")
 
 
 class Sentence(logging.Filter):
-    """Lets the first record of an explained error through as its sentence, and none of the others."""
+    """Passes the first record of an error of sar-data as its sentence, and drops the others."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
@@ -27,6 +27,6 @@ SENTENCE = Sentence()
 
 
 def explain() -> None:
-    """Let this process log explained errors as sentences from now on."""
+    """Log errors of sar-data as sentences from now on."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(SENTENCE)

@@ -1,4 +1,4 @@
-"""A flow whose parameters are those of another function, so that they are written down once."""
+"""A flow whose parameters are those of another function, so that they are written once."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ T = TypeVar("T")
 
 
 def like(other: Callable[..., Any], *, but: Collection[str] = ()) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Let a function of `**parameters` show its own named parameters and then those of `other`, `but` some.
+    """Give a function of `**parameters` the named parameters of `other`, except those of `but`, after its own.
 
-    So do their descriptions: the lines of `other`'s Args follow the function's own.
+    Its docstring gets their descriptions: the lines of `other`'s Args follow its own.
     """
 
     def decorate(function: Callable[..., T]) -> Callable[..., T]:
         named = inspect.Parameter.KEYWORD_ONLY
-        own = inspect.signature(function, eval_str=True)
-        mine = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        theirs = inspect.signature(other, eval_str=True).parameters.values()
-        together = [*mine, *(one for one in theirs if one.name not in but)]
-        ordered = sorted(together, key=lambda one: one.default is not inspect.Parameter.empty)
-        vars(function)["__signature__"] = own.replace(parameters=[one.replace(kind=named) for one in ordered])
-        function.__doc__ = _documented(function, other)
+        signature = inspect.signature(function, eval_str=True)
+        first = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        others = inspect.signature(other, eval_str=True).parameters.values()
+        parameters = [*first, *(parameter for parameter in others if parameter.name not in but)]
+        ordered = sorted(parameters, key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+        vars(function)["__signature__"] = signature.replace(
+            parameters=[parameter.replace(kind=named) for parameter in ordered]
+        )
+        function.__doc__ = _join_docstrings(function, other)
         return function
 
     return decorate
 
 
-def _documented(function: Callable[..., Any], other: Callable[..., Any]) -> str:
+def _join_docstrings(function: Callable[..., Any], other: Callable[..., Any]) -> str:
     """Return a function's docstring with the Args of both; that of `other` where it has none."""
-    intro, _, own = (inspect.getdoc(function) or "").partition("Args:\n")
-    its_intro, _, its_own = (inspect.getdoc(other) or "").partition("Args:\n")
-    return "\n".join(part.rstrip() for part in (f"{intro or its_intro}Args:", own, its_own) if part)
+    intro, _, arguments = (inspect.getdoc(function) or "").partition("Args:\n")
+    other_intro, _, other_arguments = (inspect.getdoc(other) or "").partition("Args:\n")
+    return "\n".join(part.rstrip() for part in (f"{intro or other_intro}Args:", arguments, other_arguments) if part)

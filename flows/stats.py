@@ -1,4 +1,4 @@
-"""The flows that tell figures of a build: of its bands, of its parts, beside others, and of its radiometry."""
+"""The flows for figures of a build: of its bands, of its parts, beside others, and of its radiometry."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sar_data.runners import Kind
 from sar_data.sealed.documents import SplitStatistics
 
 
-def count(asked: Mapping[str, Any]) -> dict[str, SplitStatistics]:
-    """Return figures by split or part; log how far reading pixels is."""
-    return sar_data.stats(**asked, progress=progress())
+def count(parameters: Mapping[str, Any]) -> dict[str, SplitStatistics]:
+    """Return figures by split or part; log the progress of reading pixels."""
+    return sar_data.stats(**parameters, progress=progress())
 
 
 @flow(
     name="stats",
-    description="Tell the band statistics of a build or of raw files.",
+    description="Show the band statistics of a build or of raw files.",
     flow_run_name=run_name,
     persist_result=False,
 )
@@ -52,24 +52,26 @@ def stats(
         split: One split; none for all of them.
         by: Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split or an attribute.
         recompute: Of a build: read the pixels again.
-        dataset: Of raw files, where it cannot be told.
+        dataset: Of raw files, where it is not recognised.
         variant: Of raw files: another form of the dataset.
         plot: Picture of histograms, absolute.
         workers: Worker processes that read pixels; none for one a core.
         runner: serial, processes or dask; none for processes, or dask with an address.
-        dask_address: Scheduler of a running Dask cluster; none for a local one.
+        dask_address: Scheduler of a running Dask cluster; none for a local cluster.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    check_request(StatsRequest, asked)
-    found = once(name="stats")(count)(asked)
-    create_table_artifact(report.statistics_rows(found), key="statistics", description=f"Band statistics of `{path}`")
-    return {name: one.model_dump(mode="json") for name, one in found.items()}
+    check_request(StatsRequest, parameters)
+    statistics = once(name="stats")(count)(parameters)
+    create_table_artifact(
+        report.statistics_rows(statistics), key="statistics", description=f"Band statistics of `{path}`"
+    )
+    return {name: split.model_dump(mode="json") for name, split in statistics.items()}
 
 
 @flow(
     name="shift",
-    description="Tell how far the parts of a build are from each other.",
+    description="Show the shifts between the parts of a build.",
     flow_run_name=run_name,
     persist_result=False,
 )
@@ -82,45 +84,50 @@ def shift(
         path: Folder of the sealed build, absolute.
         by: What the parts differ in: split, class, pass, orbit, season, month, year, platform, place, group, …
         split: Within one split; none for all.
-        reference: The part that shifts are from; none for the first.
+        reference: The reference part of shifts; none for the first.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    check(asked)
-    found = {
-        part: {band: asdict(one) for band, one in bands.items()} for part, bands in sar_data.shift(**asked).items()
+    check(parameters)
+    shifts = {
+        part: {band: asdict(figures) for band, figures in bands.items()}
+        for part, bands in sar_data.shift(**parameters).items()
     }
-    rows = [{"part": part, "band": band, **one} for part, bands in found.items() for band, one in bands.items()]
+    rows = [
+        {"part": part, "band": band, **figures} for part, bands in shifts.items() for band, figures in bands.items()
+    ]
     create_table_artifact(rows, key="shift", description=f"Parts of `{path}` by {by}")
-    return found
+    return shifts
 
 
 @flow(
     name="against",
-    description="Set a build's figures beside published ones.",
+    description="Compare a build's figures with published ones.",
     flow_run_name=run_name,
     persist_result=False,
 )
 def against(path: Absolute, other: str, split: str = "train") -> dict[str, Any]:
-    """Return how the figures of a build's split lie beside others, with a verdict.
+    """Return a comparison of the figures of a build's split with others, with a verdict.
 
     Args:
         path: Folder of the sealed build, absolute.
         other: Name of published figures; a JSON file or another sealed build, absolute.
         split: train, val or test.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    check(asked)
-    found: dict[str, Any] = sar_data.against(**asked).document()
-    rows = [{"band": band, **one} for band, one in found["bands"].items()]
-    create_table_artifact(rows, key="against", description=f"`{path}` beside {other}: {'; '.join(found['verdict'])}")
-    return found
+    check(parameters)
+    comparison: dict[str, Any] = sar_data.against(**parameters).document()
+    rows = [{"band": band, **figures} for band, figures in comparison["bands"].items()]
+    create_table_artifact(
+        rows, key="against", description=f"`{path}` beside {other}: {'; '.join(comparison['verdict'])}"
+    )
+    return comparison
 
 
 @flow(
     name="looks",
-    description="Read a draw of a build's images for looks, zeros and saturation.",
+    description="Read a random sample of a build's images for looks, zeros and saturation.",
     flow_run_name=run_name,
     persist_result=False,
 )
@@ -130,18 +137,20 @@ def looks(path: Absolute, split: str = "train", images: Positive = 1000) -> dict
     Args:
         path: Folder of the sealed build, absolute.
         split: train, val or test.
-        images: How many are read.
+        images: Number of images to read.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    check(asked)
-    found = {band: asdict(one) for band, one in once(name="looks")(sar_data.looks)(**asked).items()}
-    create_table_artifact([{"band": band, **one} for band, one in found.items()], key="looks", description=f"`{path}`")
-    return found
+    check(parameters)
+    by_band = {band: asdict(figures) for band, figures in once(name="looks")(sar_data.looks)(**parameters).items()}
+    create_table_artifact(
+        [{"band": band, **figures} for band, figures in by_band.items()], key="looks", description=f"`{path}`"
+    )
+    return by_band
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Raise UsageError for a path of another folder."""
+    """Raise UsageError for a relative path."""
     other = parameters.get("other") or ""
     check_absolute(path=parameters["path"], other=other if "/" in other or other.endswith(".json") else None)
 

@@ -1,7 +1,7 @@
-"""The coarse tasks of a build: each step of its itinerary, publish; a few runs however many records there are.
+"""The coarse tasks of a build: each step of its itinerary, and publish; few, for any number of records.
 
-A draft holds its target's lock, so tasks hand it on within one process: nothing here is cached or persisted.
-What makes a second attempt go on where the first one stopped is the evidence beside the shards.
+A draft has its target's lock, so tasks pass it on within one process: nothing here is cached or persisted.
+The evidence beside the shards lets a second attempt continue where the first one stopped.
 """
 
 from __future__ import annotations
@@ -34,22 +34,25 @@ from sar_data.builder.itinerary import BuildResult, Itinerary, Step
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.errors import SarDataError, TargetError, Unreachable, WorkerDied
 from sar_data.progress import Progress
-from sar_data.reports.build import report as written
+from sar_data.reports.build import report as write_report
 from sar_data.runners import Crew, Runner, Serial
 from sar_data.sealed.opened import Build
 
 F = TypeVar("F", bound=Callable[..., Any])
-RETRY_AFTER_S = [10.0, 60.0]  # a killed worker's memory is back at once, a neighbour's scratch files a little later
-SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer has been patient for minutes itself
-PAGE, LINK = "-build", "-report"  # how the keys of a build's page and of its report's link end
-EVERY_S = 2.0  # between two looks at a stage's artifact
-STEPS = 10  # log lines a stage: a build of 590,000 records says no more than one of six
+RETRY_AFTER_S = [
+    10.0,
+    60.0,
+]  # the memory of a killed worker is free at once, scratch files of other jobs a little later
+SERVERS_AFTER_S = [60.0, 600.0, 3600.0]  # a transfer itself retries for minutes
+PAGE, LINK = "-build", "-report"  # ends of the keys of a build's page and of its report's link
+EVERY_S = 2.0  # between two updates of a stage's artifact
+STEPS = 10  # log lines a stage, for a build of 590,000 records as for one of six
 
 
-def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    """Say whether a failed attempt may go better the next time: the disk or a worker failed, not the data.
+def may_be_retried(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """Return whether a second attempt may succeed: the disk or a worker failed, not the data.
 
-    A missing source is an OSError too, but one that waiting does not mend.
+    A missing source is an OSError too, but waiting does not help there.
     """
     error = state.result(raise_on_failure=False)
     if isinstance(error, SarDataError):
@@ -58,17 +61,17 @@ def transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
 
 
 def run_step(step: Step[Any], crew: Crew) -> None:
-    """Run one step of an itinerary: over pixels on the workers that were chosen, others on this machine.
+    """Run one step of an itinerary: steps that read pixels on the chosen workers, others on this machine.
 
-    Credentials for the web are those of the worker's user, and no parameter.
+    Credentials for the web are those of the worker's user, never a parameter.
     """
     say: Callable[..., None] = get_run_logger().info
     if crew.kind == "dask":
-        _hush()
-    # Nothing to do is no reason to start a cluster.
-    opened: dict[str, Callable[[], AbstractContextManager[Runner]]]
-    opened = {"files": crew.open_local, "pixels": crew.open_chosen}
-    with opened.get(step.reads, lambda: nullcontext(Serial()))() as runner:
+        _silence_dask()
+    # A step without such work starts no cluster.
+    runners: dict[str, Callable[[], AbstractContextManager[Runner]]]
+    runners = {"files": crew.open_local, "pixels": crew.open_chosen}
+    with runners.get(step.reads, lambda: nullcontext(Serial()))() as runner:
         result = step.run(runner, progress(), say)
     if step.name != "prepare":
         return
@@ -80,36 +83,36 @@ def run_step(step: Step[Any], crew: Crew) -> None:
 
 
 def once(**options: Any) -> Callable[[F], F]:
-    """Return what makes a task of a function, whose result stays in this process."""
+    """Return a decorator that makes a task of a function; the result stays in this process."""
 
     def decorate(function: F) -> F:
-        made: Any = task(cache_policy=NO_CACHE, persist_result=False, **options)(function)
-        return cast(F, made)
+        decorated: Any = task(cache_policy=NO_CACHE, persist_result=False, **options)(function)
+        return cast(F, decorated)
 
     return decorate
 
 
-def _again(after_s: list[float]) -> dict[str, Any]:
+def _retry_options(after_s: list[float]) -> dict[str, Any]:
     return {
         "retries": len(after_s),
         "retry_delay_seconds": after_s,
         "retry_jitter_factor": 0.5,
-        "retry_condition_fn": transient,
+        "retry_condition_fn": may_be_retried,
     }
 
 
-OVER_DISK, OVER_WEB = _again(RETRY_AFTER_S), _again(SERVERS_AFTER_S)
-"""Options of a task that is tried again, where waiting may help."""
+OVER_DISK, OVER_WEB = _retry_options(RETRY_AFTER_S), _retry_options(SERVERS_AFTER_S)
+"""Options of a task that is retried after a wait."""
 
 
 def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[BuildResult]:
-    """Run each step of a request as a task; return what became of each container that it asks for."""
+    """Run each step of a request as a task; return the result of each of its containers."""
     itinerary = Itinerary(request)
     with closing(itinerary.steps()) as steps:
         for step in steps:
-            unseen: Any = quote(step)  # else Prefect looks for futures in every planned record: 9 s for 590,000
+            quoted: Any = quote(step)  # else Prefect looks for futures in every planned record: 9 s for 590,000
             retries = {"pixels": OVER_DISK, "web": OVER_WEB}.get(step.reads, {})
-            once(name=step.title, **retries)(run_step)(unseen, crew)
+            once(name=step.title, **retries)(run_step)(quoted, crew)
     return itinerary.results
 
 
@@ -120,7 +123,7 @@ def publish(build: Build) -> None:
     The page's description is the build's path. `prefect deployment run --watch` prints the events' names.
     """
     name = build.manifest.dataset
-    for what, document in report.sealed(build):
+    for what, document in report.build_documents(build):
         digests = f"content digest {document['content_digest']}, recipe digest {document['recipe_digest']}"
         resource = {
             "prefect.resource.id": f"sar-data.build.{document['recipe_digest']}",
@@ -138,22 +141,22 @@ def publish(build: Build) -> None:
 
 def link_report(build: Build, out: Path | None = None, language: str = "en") -> Path:
     """Write the report of a build, beside it by default, link it as an artifact and return its path."""
-    path = written(build, out, language).absolute()
+    path = write_report(build, out, language).absolute()
     key, text = f"{build.manifest.dataset}{LINK}", f"Report of {build.path}"
     create_link_artifact(path.as_uri(), link_text=path.name, key=key, description=text)
     return path
 
 
-def _hush() -> None:
-    """Keep a cluster's chatter about connections out of the log, which Prefect's root handler would print."""
-    with suppress(ImportError):  # which the runner explains
+def _silence_dask() -> None:
+    """Keep a cluster's messages about connections out of the log; Prefect's root handler would print them."""
+    with suppress(ImportError):  # the runner raises an error with the remedy
         import distributed  # noqa: F401  # sets its loggers' levels when it is imported
 
         logging.getLogger("distributed").setLevel(logging.WARNING)
 
 
 def progress() -> Progress:
-    """Return a progress that logs every tenth of a stage, and shows each stage as an artifact that moves."""
+    """Return a progress that logs every tenth of a stage, and shows each stage as a progress artifact."""
     info: Callable[..., None] = get_run_logger().info
     reached: dict[str, int] = {}
     shown: dict[str, tuple[UUID, float]] = {}
@@ -164,19 +167,19 @@ def progress() -> Progress:
         if step > reached.get(stage, 0):
             reached[stage] = step
             info("%s: %d of %d (%d %%)", stage, done, total, int(100 * share))
-        with suppress(httpx.HTTPError):  # the work goes on where a server does not answer
-            _move(shown, stage, share, f"{stage}: {done:,} of {total:,}")
+        with suppress(httpx.HTTPError):  # the work continues where a server does not answer
+            _show_progress(shown, stage, share, f"{stage}: {done:,} of {total:,}")
 
     return tell
 
 
-def _move(shown: dict[str, tuple[UUID, float]], stage: str, share: float, text: str) -> None:
-    """Show how far a stage is: at its beginning, at its end, and every few seconds between them."""
+def _show_progress(shown: dict[str, tuple[UUID, float]], stage: str, share: float, text: str) -> None:
+    """Show the progress of a stage: at its beginning, at its end, and every few seconds between them."""
     now = time.monotonic()
     if stage not in shown:
         shown[stage] = cast(UUID, create_progress_artifact(100 * share, description=text)), now
         return
-    artifact, told = shown[stage]
-    if share >= 1 or now - told >= EVERY_S:
+    artifact, shown_at = shown[stage]
+    if share >= 1 or now - shown_at >= EVERY_S:
         update_progress_artifact(artifact, 100 * share, description=text)
         shown[stage] = artifact, now

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sar_data.train.verbs import Request
 
 Job = Literal["probe", "finetune", "segment", "detect"]
-EPOCH = re.compile(r"epoch (?P<done>\d+) of (?P<epochs>\d+): ")  # as a run says that one has ended
-RUN_PAGE, RUN_REPORT = "-run", "-run-report"  # how the keys of a run's page and of its report's link end
+EPOCH = re.compile(r"epoch (?P<done>\d+) of (?P<epochs>\d+): ")  # the line of a run at the end of an epoch
+RUN_PAGE, RUN_REPORT = "-run", "-run-report"  # ends of the keys of a run's page and of its report's link
 
 
 def answer(request: Request) -> Any:
@@ -48,7 +48,7 @@ def answer(request: Request) -> Any:
 
 
 carry_out = once(name="train", **OVER_DISK)(answer)
-"""Train, or go on from the last checkpoint; a finished run is left as it is."""
+"""Train, or continue from the last checkpoint; a finished run stays as it is."""
 
 
 @once()
@@ -86,7 +86,7 @@ def train(
 ) -> dict[str, Any]:
     """Train on a sealed build, or on several as one set; return the run's folder and its metrics.
 
-    An unfinished run goes on, a finished one is left as it is.
+    An unfinished run continues, a finished one stays as it is.
 
     Args:
         job: probe, finetune, segment or detect.
@@ -98,9 +98,9 @@ def train(
         statistics: Of several builds, whose figures normalize the images: own or joint; by default each build's own.
         drop_duplicates: Leave out train samples that a val or test split has, or train has twice.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    metrics = carry_out(requested(asked))
+    metrics = carry_out(make_request(parameters))
     publish_run(out, metrics)
     return {"run": str(out), "metrics": metrics}
 
@@ -131,17 +131,17 @@ def evaluate(
         picture_format: png, pdf or svg; a finished evaluation is drawn again in another one.
         device: cpu or cuda; by default a GPU where there is one.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    metrics = once(name="evaluate")(answer)(requested(asked, "EvaluateRequest"))
-    told = f"`{run}` on {split} of `{build}`"
-    create_table_artifact(report.metric_rows(metrics), key=f"{_dataset(run)}-evaluation", description=told)
+    metrics = once(name="evaluate")(answer)(make_request(parameters, "EvaluateRequest"))
+    text = f"`{run}` on {split} of `{build}`"
+    create_table_artifact(report.metric_rows(metrics), key=f"{_dataset(run)}-evaluation", description=text)
     return {"run": str(run), "metrics": metrics}
 
 
 @flow(
     name="predict",
-    description="Write what a finished run says of images.",
+    description="Write a finished run's predictions for images.",
     flow_run_name=run_name,
     persist_result=False,
 )
@@ -157,26 +157,26 @@ def predict(
     picture_format: str = "png",
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Write what a finished run's model says of images; return the folder and the counts of each class.
+    """Write a finished run's predictions for images; return the folder and the counts of each class.
 
     Args:
         run: Folder of the finished run, absolute.
         source: Sealed build, folder of images or one image, absolute, or its URL.
-        out: Folder of the answers, absolute; an unfinished prediction goes on.
+        out: Folder of the answers, absolute; an unfinished prediction continues.
         split: Of a build, one of its splits; by default all.
         bands: Of images, the bands of a file in their order; by default as the files describe them.
         unit: Of images, dB, power or amplitude; by default the model's unit.
         tile: Of images, the side of windows in pixels; by default as in training.
-        thresholds: Of several labels, say those above 0.5 (fixed), or above what the run has chosen on val (run).
+        thresholds: Of several labels, predict those above 0.5 (fixed), or above thresholds chosen on val (run).
         picture_format: Of the sheet: png, pdf or svg.
         device: cpu or cuda; by default a GPU where there is one.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    said = once(name="predict")(answer)(requested(asked, "PredictRequest"))
-    rows = [{"class": name, "count": count} for name, count in said.items()]
+    counts = once(name="predict")(answer)(make_request(parameters, "PredictRequest"))
+    rows = [{"class": name, "count": count} for name, count in counts.items()]
     create_table_artifact(rows, key="prediction", description=f"What `{run}` says of `{source}`")
-    return {"out": str(out), "said": said}
+    return {"out": str(out), "said": counts}
 
 
 @flow(name="embed", description="Write the features of a build's images.", flow_run_name=run_name, persist_result=False)
@@ -206,9 +206,9 @@ def embed(
         device: cpu or cuda; by default a GPU where there is one.
         settings: Of weights: model, stem, bands, unit, normalize, image_size, crop, pad or batch_size.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    return str(once(name="embed")(answer)(requested(asked, "EmbedRequest")))
+    return str(once(name="embed")(answer)(make_request(parameters, "EmbedRequest")))
 
 
 @flow(
@@ -225,12 +225,12 @@ def export(run: Absolute, to: str, out: Absolute) -> str:
         to: onnx or torchscript.
         out: Folder of the file, its description and its card, absolute.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    return str(once(name="export")(answer)(requested(asked, "ExportRequest")))
+    return str(once(name="export")(answer)(make_request(parameters, "ExportRequest")))
 
 
-@flow(name="compare", description="Set finished runs beside each other.", flow_run_name=run_name, persist_result=False)
+@flow(name="compare", description="Compare finished runs.", flow_run_name=run_name, persist_result=False)
 def compare(
     runs: Absolute | list[Absolute],
     split: str = "test",
@@ -238,18 +238,18 @@ def compare(
     csv: bool = False,
     latex: bool = False,
 ) -> str:
-    """Return a table of finished runs: what they were asked for where that differs, and what came out.
+    """Return a table of finished runs: the options that differ, and the results.
 
     Args:
         runs: Folder of a run, absolute, or a list of them; the others are tested against the first.
         split: train, val or test.
-        over: seed, for mean and deviation of the runs that differ in this alone.
+        over: seed, for mean and deviation of the runs that differ only in this.
         csv: CSV instead of Markdown.
         latex: LaTeX (booktabs) instead of Markdown.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    request = requested(asked, "CompareRequest")
+    request = make_request(parameters, "CompareRequest")
     from sar_data.train.comparison import compared
 
     table = once(name="compare")(compared)(request)
@@ -265,21 +265,21 @@ def compare(
     persist_result=False,
 )
 def train_report(runs: Absolute | list[Absolute], out: Absolute | None = None, language: Language = "en") -> str:
-    """Write what finished runs were asked for and what came out as one HTML page; return its path.
+    """Write the options and the results of finished runs as one HTML page; return its path.
 
     Args:
         runs: Folder of a run, absolute, or a list of them.
         out: File that ends in .html, absolute; none for RUN.report.html beside the first run.
         language: en or zh.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    check_report(asked)
+    check_report(parameters)
     return str(once(name="train-report")(link_report)(runs, out, language))
 
 
-def requested(parameters: Mapping[str, Any], kind: str = "TrainRequest") -> Any:
-    """Return what is asked for; raise UsageError for a path of another folder and for what contradicts itself."""
+def make_request(parameters: Mapping[str, Any], kind: str = "TrainRequest") -> Any:
+    """Return the request; raise UsageError for a relative path and for contradictory parameters."""
     from sar_data.train import request  # which needs the extra `train`
 
     check_absolute(preset=preset_file(parameters.get("preset")))
@@ -287,21 +287,21 @@ def requested(parameters: Mapping[str, Any], kind: str = "TrainRequest") -> Any:
 
 
 def preset_file(preset: str | None) -> Path | None:
-    """Return the path of a preset that is a file of one's own."""
+    """Return the path of a preset that is a user's own file."""
     return Path(preset) if preset and preset.endswith(".toml") else None
 
 
 def _dataset(run: Path) -> str:
-    """Return the dataset that a run learnt, as keys of artifacts may have it."""
+    """Return the dataset of a run, in the characters that keys of artifacts allow."""
     return str(report.configuration(run)["build"]["dataset"]).replace("+", "-")  # of several builds
 
 
 CHECKS: dict[str, Callable[[Mapping[str, Any]], object]] = {
-    "train": requested,
-    "evaluate": partial(requested, kind="EvaluateRequest"),
-    "predict": partial(requested, kind="PredictRequest"),
-    "embed": partial(requested, kind="EmbedRequest"),
-    "export": partial(requested, kind="ExportRequest"),
-    "compare": partial(requested, kind="CompareRequest"),
+    "train": make_request,
+    "evaluate": partial(make_request, kind="EvaluateRequest"),
+    "predict": partial(make_request, kind="PredictRequest"),
+    "embed": partial(make_request, kind="EmbedRequest"),
+    "export": partial(make_request, kind="ExportRequest"),
+    "compare": partial(make_request, kind="CompareRequest"),
     "train-report": check_report,
 }

@@ -1,6 +1,6 @@
-"""The types of a flow's parameters: their schemas say what a server can refuse before a run begins.
+"""The types of a flow's parameters: a server checks values against their schemas before a run begins.
 
-The schemas bind the server alone. Whoever calls a flow in Python is answered by the library's own checks.
+Only the server uses the schemas. A flow that is called in Python uses the checks of the library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Container = Annotated[str, WithJsonSchema({"type": "string", "enum": [*FORMATS]}
 Compression = Annotated[str, WithJsonSchema({"type": "string", "enum": formats.compressions()})]
 """A compression that some container has."""
 Absolute = Annotated[Path, WithJsonSchema({"type": "string", "format": "path", "pattern": "^/"})]
-"""A path that means the same in every folder: a worker has one of its own."""
+"""An absolute path: a worker runs in a folder of its own."""
 Place = Annotated[
     str, WithJsonSchema({"type": "string", "format": "path-or-url", "pattern": "^(/|[a-z][a-z0-9+.-]*://)"})
 ]

@@ -19,16 +19,16 @@ from flows.types import Absolute, Positive
 from sar_data.errors import BuildError
 from sar_data.runners import Crew, Kind, Serial
 from sar_data.sealed.opened import Build
-from sar_data.sealed.verify import verify as verified
+from sar_data.sealed.verify import verify as find_problems
 
-VERIFICATION_PAGE = "-verification"  # how the key of its page ends
+VERIFICATION_PAGE = "-verification"  # end of the key of its page
 LINES = 100  # of a damaged build; `sar-data verify` lists everything
 
 
 def compare(path: Path, full: bool, crew: Crew) -> int:
-    """Log all that is wrong with a build and raise BuildError for it; return the number of samples of a sound one."""
+    """Log all problems of a build and raise BuildError; return the number of samples of a sound build."""
     with crew.open_chosen() if full else nullcontext(Serial()) as runner:
-        problems = verified(path, full=full, runner=runner, progress=progress())
+        problems = find_problems(path, full=full, runner=runner, progress=progress())
     for problem in problems[:LINES]:
         get_run_logger().error("%s", problem)
     if problems:
@@ -52,19 +52,19 @@ def verify(
 ) -> dict[str, Any]:
     """Check a sealed build against its manifest; return its path, its two digests and those of its parent.
 
-    All that is wrong is logged, a line each, and fails the run.
+    The flow logs each problem in one line, and fails where there is one.
 
     Args:
         path: Folder of the sealed build, absolute.
         full: Read every byte; without it documents, names and sizes.
         workers: Worker processes that read the bytes; none for one a core.
         runner: serial, processes or dask; none for processes, or dask with an address.
-        dask_address: Scheduler of a running Dask cluster; none for a local one.
+        dask_address: Scheduler of a running Dask cluster; none for a local cluster.
     """
-    asked = locals()
+    parameters = locals()
     explain()
-    check(asked)
-    once(name="verify")(compare)(path, full, crew_of(asked))
+    check(parameters)
+    once(name="verify")(compare)(path, full, crew_of(parameters))
     build = Build.open(path)
     create_markdown_artifact(
         report.verification_page(build, full), key=f"{build.manifest.dataset}{VERIFICATION_PAGE}", description=str(path)

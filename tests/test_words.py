@@ -16,6 +16,7 @@ ROOMS = ("cli", "download", "labels", "own", "raster", "sources", "sealed", "spl
 MODULES = ("crop.py", "naming.py", "progress.py", "record.py", "runners.py", "spec.py", "text.py")
 FILES = [path for room in ROOMS for path in sorted((ROOT / "sar_data" / room).rglob("*.py"))]
 FILES += [ROOT / "sar_data" / name for name in MODULES]
+FILES += sorted((ROOT / "flows").glob("*.py"))
 FIELDS = {"found"}
 """A field may have this name: an error says what was expected and what was found."""
 NAMES = {"abreast", "found", "held", "made", "mend", "nought", "one", "ours", "said", "theirs", "told", "wanted"}

@@ -62,13 +62,13 @@ def test_a_deployment_has_the_name_of_its_flow_and_no_flow_has_none() -> None:
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_the_defaults_of_a_deployment_fit_what_a_server_and_the_library_check(name: str) -> None:
-    from flows.parameters import parse, typed
+    from flows.parameters import as_flow_values, parse
     from flows.run import CHECKS
 
     schema = _flow(name).parameters.model_dump_for_openapi()
     fields = schema["properties"]
-    asked = {"dataset": "ssdd", "job": "probe", "to": "onnx"}
+    asked = {"dataset": "ssdd", "job": "probe", "to": "onnx", "target": "coco"}
     given = [f"{key}={asked.get(key, '/a/folder')}" for key in schema["required"]]
     values = parse(given, schema, name)
     defaults = {key: field.get("default") for key, field in fields.items()}
-    CHECKS[name](typed({**defaults, **values}, fields))
+    CHECKS[name](as_flow_values({**defaults, **values}, fields))

@@ -43,7 +43,7 @@ def test_a_server_that_is_down_is_asked_again_and_a_wrong_file_is_not(
     verdicts: list[bool] = []
 
     def judge(task: Any, run: Any, state: Any) -> bool:
-        verdicts.append(tasks.transient(task, run, state))
+        verdicts.append(tasks.may_be_retried(task, run, state))
         return verdicts[-1] and len(verdicts) < 2
 
     monkeypatch.setattr(tasks, "OVER_WEB", tasks.OVER_WEB | {"retry_delay_seconds": 0, "retry_condition_fn": judge})

@@ -43,8 +43,7 @@ def test_values_are_json_or_text_as_the_parameter_asks(texts: list[str], values:
 
 
 def test_a_relative_path_is_relative_to_where_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.parameters import parse
-    from flows.parameters import typed as as_given
+    from flows.parameters import as_flow_values, parse
 
     monkeypatch.chdir(tmp_path)
     assert parse(["source=raw"], SCHEMA, "x") == {"source": str(tmp_path / "raw")}
@@ -55,7 +54,7 @@ def test_a_relative_path_is_relative_to_where_it_was_typed(tmp_path: Path, monke
         assert parse(["source=/raw", f"build={typed}"], SCHEMA, "x")["build"] == build
     runs = parse(["source=/raw", 'runs=["a", "/b"]'], SCHEMA, "x")["runs"]
     assert runs == [str(tmp_path / "a"), "/b"]
-    assert as_given({"runs": runs}, SCHEMA["properties"]) == {"runs": [tmp_path / "a", Path("/b")]}
+    assert as_flow_values({"runs": runs}, SCHEMA["properties"]) == {"runs": [tmp_path / "a", Path("/b")]}
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def _packed(
     from sar_data.builder import itinerary
 
     def judge(task: Any, run: Any, state: Any) -> bool:
-        verdict = tasks.transient(task, run, state)
+        verdict = tasks.may_be_retried(task, run, state)
         failed(verdict)
         return verdict
 
@@ -121,10 +121,10 @@ def test_a_held_target_ends_the_flow_and_names_who_holds_it(server: str, archive
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_only_what_waiting_may_mend_is_transient(error: Exception, verdict: bool) -> None:
+def test_only_what_may_end_by_waiting_is_retried(error: Exception, verdict: bool) -> None:
     from prefect.states import Failed
 
-    from flows.tasks import transient
+    from flows.tasks import may_be_retried
 
     nothing: Any = None
-    assert transient(nothing, nothing, Failed(data=error)) is verdict
+    assert may_be_retried(nothing, nothing, Failed(data=error)) is verdict
