@@ -5,9 +5,11 @@ The pages themselves are plain Markdown that a repository's viewer shows as well
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -15,8 +17,14 @@ from mkdocs.structure.files import File, Files
 
 import sar_data
 from sar_data import catalog
+from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
 from sar_data.cli import main
+from sar_data.errors import SarDataError
+from sar_data.views.contact_sheet import contact_sheet
 
+LOG = logging.getLogger("mkdocs.hooks")
+SAMPLES, SHOWN = 16, 4  # of a miniature; of its contact sheet
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "README.zh.md": "index.zh.md"}
 PAGES |= {name: name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")}
@@ -29,10 +37,35 @@ def on_files(files: Files, config: Any) -> Files:
     made["reference/commands.md"] = "\n".join(_commands())
     made["reference/python.md"] = "\n".join(_python())
     made["reference/datasets.md"] = "\n".join(_datasets())
-    made |= {f"reference/datasets/{name}.md": "\n".join(_dataset(name)) for name in catalog.names()}
+    for name in catalog.names():
+        try:
+            sheet = _sheet(name)
+        except SarDataError as error:
+            sheet = None
+            LOG.info("%s: no contact sheet of a miniature: %s", name, error)
+        if sheet is not None:
+            files.append(File.generated(config, f"reference/datasets/{name}.png", content=sheet))
+        made[f"reference/datasets/{name}.md"] = "\n".join([*_dataset(name), *([] if sheet is None else [_shown(name)])])
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def _sheet(name: str) -> bytes:
+    """Return the contact sheet of a miniature of a dataset as PNG; raise SarDataError where it cannot be built."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder)
+        catalog.synthesise(name)(out / "raw", count=SAMPLES, seed=0)
+        request = BuildRequest(dataset=catalog.pipeline(name), source=out / "raw", out=out, format="webdataset")
+        made = build(request)
+        split = next(split for split, part in made.manifest.splits.items() if part.count)
+        contact_sheet(made, out / "sheet.png", split=split, count=SHOWN)
+        return (out / "sheet.png").read_bytes()
+
+
+def _shown(name: str) -> str:
+    told = "Invented images in the published layout: none is of the dataset."
+    return f"\n## A miniature\n\n{told}\n\n![Contact sheet]({name}.png)\n"
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
