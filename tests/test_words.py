@@ -11,7 +11,20 @@ import pytest
 
 from tests.places import ROOT
 
-ROOMS = ("cli", "download", "labels", "own", "raster", "sources", "sealed", "split", "statistics", "system")
+ROOMS = (
+    "cli",
+    "download",
+    "exporters",
+    "formats",
+    "labels",
+    "own",
+    "raster",
+    "sealed",
+    "sources",
+    "split",
+    "statistics",
+    "system",
+)
 """The list grows: a room is added once all of it is clean."""
 MODULES = ("crop.py", "naming.py", "progress.py", "record.py", "runners.py", "spec.py", "text.py")
 FILES = [path for room in ROOMS for path in sorted((ROOT / "sar_data" / room).rglob("*.py"))]

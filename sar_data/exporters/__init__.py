@@ -1,4 +1,4 @@
-"""What a sealed build says, in the documents of other tools."""
+"""Export of sealed builds to the formats of other tools."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A detection build as COCO JSON, one file a split, as pycocotools loads it.
+"""Export of a detection build as COCO JSON, one file for each split, in the form that pycocotools loads.
 
-Ids begin at 1, since pycocotools takes an annotation of id 0 for no match; boxes are [x, y, width, height]. What COCO
-does not know goes to fields of our own: `rotated` (centre x, centre y, width, height, degrees) and `key`.
+Ids begin at 1, because pycocotools reads an annotation of id 0 as no match; boxes are [x, y, width, height]. Two fields
+are additions to COCO: `rotated` (centre x, centre y, width, height, degrees) and `key`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLUMNS = ["key", "height", "width", "files", "objects"]
 
 
 def export(build: Build, out: Path) -> list[Path]:
-    """Write OUT/SPLIT.json of every split that has samples, and return their paths.
+    """Write OUT/SPLIT.json for every split that has samples, and return the paths.
 
     Raises UsageError for a build without a detection task, TargetError where `out` cannot be written.
     """
@@ -36,16 +36,16 @@ def export(build: Build, out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TargetError(f"{out}: cannot make the folder: {error.strerror}") from error
-    made = []
+    paths = []
     for split in nonempty_splits(build.manifest):
         text = json.dumps(document(build, split, task.classes), ensure_ascii=False, separators=(",", ":"))
-        durable.write(out / f"{split}.json", text.encode())
-        made.append(out / f"{split}.json")
-    return made
+        paths.append(out / f"{split}.json")
+        durable.write(paths[-1], text.encode())
+    return paths
 
 
 def document(build: Build, split: str, classes: Sequence[str]) -> dict[str, Any]:
-    """Return one split; images are in the order of their keys, and named as they lie below the source."""
+    """Return the COCO document of one split; images are in the order of their keys, with paths below the source."""
     manifest, index = build.manifest, build.index()
     rows = index.filter(pc.equal(index["split"], split)).select(COLUMNS).sort_by("key")
     images: list[dict[str, Any]] = []
@@ -54,8 +54,8 @@ def document(build: Build, split: str, classes: Sequence[str]) -> dict[str, Any]
         name = row["files"][0]["path"]
         size = {"height": row["height"], "width": row["width"]}
         images.append({"id": number, "file_name": name, **size, "key": row["key"]})
-        for found in map(to_object, row["objects"] or ()):
-            annotations.append({"id": len(annotations) + 1, "image_id": number, **_annotation(found)})
+        for item in map(to_object, row["objects"] or ()):
+            annotations.append({"id": len(annotations) + 1, "image_id": number, **_annotation(item)})
     return {
         "info": {
             "description": f"{manifest.title}, {split}",
@@ -70,27 +70,27 @@ def document(build: Build, split: str, classes: Sequence[str]) -> dict[str, Any]
     }
 
 
-def _annotation(found: Object) -> dict[str, Any]:
-    left, top, right, bottom = found.box
+def _annotation(item: Object) -> dict[str, Any]:
+    left, top, right, bottom = item.box
     body: dict[str, Any] = {
-        "category_id": found.label + 1,
+        "category_id": item.label + 1,
         "bbox": [left, top, right - left, bottom - top],
-        "area": _area(found),
-        "iscrowd": int(found.attrs.get("crowd", "0") == "1"),
-        "segmentation": [list(ring) for ring in found.polygons],
+        "area": _area(item),
+        "iscrowd": int(item.attrs.get("crowd", "0") == "1"),
+        "segmentation": [list(ring) for ring in item.polygons],
     }
-    if found.rotated is not None:
-        body["rotated"] = list(found.rotated)
-    return body | ({"attributes": dict(found.attrs)} if found.attrs else {})
+    if item.rotated is not None:
+        body["rotated"] = list(item.rotated)
+    return body | ({"attributes": dict(item.attrs)} if item.attrs else {})
 
 
-def _area(found: Object) -> float:
-    """Return the area in pixels of what is drawn most exactly: polygons (by the shoelace), rotated box, box."""
-    if found.polygons:
-        return sum(map(_shoelace, found.polygons))
-    if found.rotated is not None:
-        return found.rotated[2] * found.rotated[3]
-    left, top, right, bottom = found.box
+def _area(item: Object) -> float:
+    """Return the area in pixels of the most exact outline: polygons (shoelace formula), else rotated box, else box."""
+    if item.polygons:
+        return sum(map(_shoelace, item.polygons))
+    if item.rotated is not None:
+        return item.rotated[2] * item.rotated[3]
+    left, top, right, bottom = item.box
     return (right - left) * (bottom - top)
 
 

@@ -1,4 +1,4 @@
-"""The walls between a container format and the rest of the house."""
+"""The interface between a container format and the rest of the library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ What = Literal["image", "mask"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What a container must know of the samples: bands, their units, (height, width), how they are stored.
+    """What a container needs to know about the samples: bands, units, (height, width), and how numbers are stored.
 
     `shape` is None where images differ in size; `frames` above 1 gives images an axis before the bands; with
     `mask_classes` each sample has a mask, uint8 [y, x].
@@ -49,7 +49,7 @@ class Layout:
 
     @property
     def unit(self) -> str:
-        """The bands' unit, or all of them in words."""
+        """The unit of the bands, or all their units in words."""
         return ", ".join(dict.fromkeys(self.units))
 
     def image_shape(self, shape: tuple[int, int] | None = None) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """`count` records of one split; `batch` is its place in plan.arrow, `slots` the split's shard length."""
+    """A shard: `count` records of one split; `batch` is its place in plan.arrow, `slots` the split's shard length."""
 
     split: str
     number: int
@@ -89,7 +89,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One slot of a shard: a record with what is stored of it, or None where the record was quarantined."""
+    """One slot of a shard: a record with its image and mask; `image` is None where the record was quarantined."""
 
     record: Record
     image: Image | None
@@ -98,7 +98,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a shard became: bytes of its file, and the offset of each slot's payloads where the container has one."""
+    """The outcome of a written shard: bytes of its file, and the offset of each slot's payloads, None without one."""
 
     bytes: int
     offsets: list[int | None]
@@ -107,9 +107,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one sample lies, and its own (height, width).
+    """Where one sample is stored, and its own (height, width).
 
-    The hashes are of what is stored; `nodata` [band] counts the pixels that the source marks so.
+    The hashes are of the stored bytes; `nodata` [band] counts the pixels that the source marks as no data.
     """
 
     split: str
@@ -125,7 +125,7 @@ class Place:
 
 
 class Fault(NamedTuple):
-    """What is wrong with a file of a split: its name below the build, with the field where one is known."""
+    """A difference in a file of a split: `what` is its name below the build, with the field where it is known."""
 
     what: str
     expected: str
@@ -134,13 +134,13 @@ class Fault(NamedTuple):
 
 class Reader(Protocol):
     def read(self, place: Place) -> Image:
-        """Return the stored image; raise BuildError where it is not there or not whole."""
+        """Return the stored image; raise BuildError where it is missing or not complete."""
 
     def mask(self, place: Place) -> Mask:
-        """Return the stored uint8 [y, x] mask; raise BuildError where it is not there or not whole."""
+        """Return the stored uint8 [y, x] mask; raise BuildError where it is missing or not complete."""
 
     def close(self) -> None:
-        """Give back files and maps."""
+        """Close files and memory maps."""
 
 
 class Blocks(Protocol):
@@ -154,8 +154,8 @@ class Blocks(Protocol):
     def sample(self) -> int:
         """The bytes of a sample once its block is decoded."""
 
-    def decoded(self, path: Path, number: int) -> npt.NDArray[np.uint8]:
-        """Return the bytes of one block's samples; raise BuildError where they are not there in full."""
+    def decode(self, path: Path, number: int) -> npt.NDArray[np.uint8]:
+        """Return the bytes of one block's samples; raise BuildError where they are missing or not complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,16 +168,16 @@ class Grid:
 
 
 class Format(ABC):
-    """One container. Law: what is read is what was written, bit for bit, NaN included.
+    """One container. Its law: the bits that are read are the bits that were written, NaN included.
 
-    A subclass has a `name` and says where a shard's file is, how it is written and how it is read. All else is, unless
-    it says otherwise, that of a container with a file a shard, in which raw payloads begin at the index's offsets.
+    A subclass has a `name` and says where the file of a shard is, how it is written and how it is read. The defaults
+    are those of a container with one file a shard, in which raw payloads begin at the offsets in the index.
     """
 
     name: str
     version: int = 1
     compression: str | None = None
-    compressions: tuple[str | None, ...] = (None,)  # those that `make` takes
+    compressions: tuple[str | None, ...] = (None,)  # the values that `make` accepts
     multiple: int = 1  # shard lengths are multiples of this
     one_shape: bool = False  # images must have one size
     spooled: bool = False  # a split is one file, which one process writes: `write` makes a spool file for `commit`
@@ -190,16 +190,16 @@ class Format(ABC):
         return None
 
     def start(self, build: Path, split: str) -> None:
-        """Prepare a split's folder; harmless when done twice."""
+        """Prepare a split's folder; a second call changes nothing."""
         with explain_errors(build / split):
             (build / split).mkdir(parents=True, exist_ok=True)
 
     @abstractmethod
     def file(self, shard: Shard, layout: Layout) -> str:
-        """Return the path below the build of the file that holds a shard's images."""
+        """Return the path below the build of the file that has a shard's images."""
 
     def mask_file(self, shard: Shard, layout: Layout) -> str:
-        """Return the path below the build of the file that holds a shard's masks, which may be the same."""
+        """Return the path below the build of the file that has a shard's masks, which may be the same file."""
         return self.file(shard, layout)
 
     @abstractmethod
@@ -215,11 +215,11 @@ class Format(ABC):
         return None
 
     def planes(self, layout: Layout) -> Integers:
-        """Return int64 [frame, band]: which plane of a stored image each band of the layout is."""
+        """Return int64 [frame, band]: the plane of each band of the layout in a stored image."""
         return np.arange(layout.frames * len(layout.bands)).reshape(layout.frames, len(layout.bands))
 
     def size(self, layout: Layout, shard: Shard, what: What) -> tuple[int, int | None]:
-        """Return the least and the most bytes of the file that holds a shard's images or masks, None for any."""
+        """Return the least and the most bytes of the file with a shard's images or masks; None means no limit."""
         return (shard.count * layout.image_bytes() if what == "image" else 0), None
 
     def grid(self, layout: Layout, what: What) -> Grid:
@@ -233,21 +233,21 @@ class Format(ABC):
     def locate(self, file: Path, layout: Layout, keys: Sequence[str], sizes: Integers, what: What) -> Integers:
         """Return int64 [sample]: where the images or masks of these keys begin, for `addressing` by key.
 
-        `sizes` [sample, 2] are height and width. Raises BuildError for a key that is not there, or not whole.
+        `sizes` [sample, 2] are height and width. Raises BuildError where a value is missing or not complete.
         """
         raise NotImplementedError(self.name)
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
-        """Return what contradicts the manifest in the files that the shards of a split share; none of it is decoded."""
+        """Return the faults of the files that the shards of a split share; pixels are not decoded."""
         return []
 
     def sequential_faults(
         self, file: Path, layout: Layout, places: Sequence[Place], records: Sequence[Record]
     ) -> list[tuple[str | None, Fault]]:
-        """Return what a reader that walks a shard's file meets otherwise than its places and records say, with the key.
+        """Return the faults that a sequential reader of a shard's file would meet, each with the key of its sample.
 
-        Only a container that other libraries read without an index has such readers. There are records where samples
-        are `described`.
+        The file is compared with `places` and, where samples are `described`, with `records`. Only containers that
+        other libraries read without the index need this.
         """
         return []
 
@@ -258,8 +258,8 @@ class Format(ABC):
     def dataset(
         self, folder: Path, layout: Layout, slots: int, sizes: Sequence[int], keys: Mapping[int, str]
     ) -> xarray.Dataset:
-        """Return the split in `folder` in xarray, lazily, where the container has arrays that xarray opens.
+        """Return the split in `folder` lazily in xarray, if the container has arrays that xarray opens.
 
-        `sizes` are the bytes of its shards, `keys` the key of each slot that holds a sample. Raises BuildError.
+        `sizes` are the bytes of its shards, `keys` the key of each slot that has a sample. Raises BuildError.
         """
         raise BuildError(f"{folder.parent}: xarray opens zarr, this is {self.name}: `convert(format=zarr)`")

@@ -1,9 +1,9 @@
 """LMDB: one environment a split, key = sample key, value = safetensors {band: (H, W)} with bands in name order.
 
-Several frames make it (frame, H, W); a mask is the last tensor, "mask", uint8 (H, W).
-The values are byte-equal to those rico-hdl writes: an 8-byte length, a JSON header padded with spaces to a
-multiple of 8, then the tensors (source: the safetensors format description). LMDB has one writer: workers spool
-finished values to a scratch file, and the builder puts a whole shard in one transaction, in plan order.
+Images of several frames are (frame, H, W); a mask is the last tensor, "mask", uint8 (H, W).
+The values equal those of rico-hdl byte for byte: an 8-byte length, a JSON header padded with spaces to a multiple of 8,
+then the tensors (source: the safetensors format description). LMDB has one writer: workers write finished values to a
+spool file, and the builder puts a whole shard into one transaction, in plan order.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def value_header(layout: Layout, shape: tuple[int, int] | None = None) -> bytes:
 
 
 def _length(values: memoryview) -> int:
-    """Return the bytes of the first value: its header says where the last tensor ends."""
+    """Return the length in bytes of the first value; its header says where the last tensor ends."""
     size = 8 + int.from_bytes(values[:8], "little")
     return size + _tensor_bytes(bytes(values[8:size]))
 
@@ -85,7 +85,7 @@ class Lmdb(Format):
     name = "lmdb"
     spooled = True
     addressing = "key"
-    left_by_readers = ("lock.mdb",)  # of an environment that is opened with locks
+    left_by_readers = ("lock.mdb",)  # LMDB writes it where others open the environment with locks
 
     def refuse(self, key: str) -> str | None:
         size = len(key.encode())
@@ -129,7 +129,7 @@ class Lmdb(Format):
         path = build / self.file(shard, layout)
         with explain_errors(path), open(spool / shard.name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            # Twice the need of this shard on top of what is there: a sparse promise, not disk space.
+            # Room for twice this shard after the current contents; it reserves addresses, not disk space.
             room = path.stat().st_size + 2 * (size + shard.count * 2 * PAGE) + (64 << 20)
             env = None
             try:
@@ -159,7 +159,7 @@ class Lmdb(Format):
                 at = end
 
     def planes(self, layout: Layout) -> Integers:
-        order = np.argsort(np.argsort(layout.bands))  # bands lie in name order, all frames of a band together
+        order = np.argsort(np.argsort(layout.bands))  # bands are in name order, all frames of a band together
         return order * layout.frames + np.arange(layout.frames)[:, None]
 
     def locate(self, file: Path, layout: Layout, keys: Sequence[str], sizes: Integers, what: What) -> Integers:
@@ -170,15 +170,15 @@ class Lmdb(Format):
         try:
             edges = np.cumsum([0, *(len(key.encode()) for key in keys)])
             text = np.frombuffer("".join(keys).encode(), np.uint8)
-            found = lmdb_pages.find(descriptor, lmdb_pages.tree(file), text, edges)
-            at = found[:, 0].copy()
+            values = lmdb_pages.find(descriptor, lmdb_pages.read_tree(file), text, edges)
+            at = values[:, 0].copy()
             stored = np.empty(int(length.sum()), np.uint8)
             lost = read(np.full(len(heads), descriptor, np.int32), np.maximum(at, 0), length, stored)
         finally:
             os.close(descriptor)
         ends = np.cumsum(length)
         for i, (head, shape) in enumerate(zip(heads, shapes, strict=True)):
-            whole = at[i] >= 0 and found[i, 1] == length[i] + layout.sample_bytes(shape) and i != lost
+            whole = at[i] >= 0 and values[i, 1] == length[i] + layout.sample_bytes(shape) and i != lost
             if not whole or stored[ends[i] - length[i] : ends[i]].tobytes() != head:
                 raise _wrong(file, keys[i], int(at[i]))
         skip = [layout.image_bytes(shape) if what == "mask" else 0 for shape in shapes]
@@ -187,7 +187,7 @@ class Lmdb(Format):
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         name = f"{split}/data.mdb"
         try:
-            lmdb_pages.tree(build / name)
+            lmdb_pages.read_tree(build / name)
         except BuildError as error:
             return [Fault(name, "a whole environment", str(error))]
         return []
@@ -205,17 +205,17 @@ def _wrong(path: Path, key: str, at: int) -> BuildError:
 
 
 class _Values:
-    """Reads samples by key, through the file's own pages; a file is opened once a split."""
+    """Reads samples by key, through the pages of the file; each split's file is opened once."""
 
     def __init__(self, build: Path, layout: Layout) -> None:
         self._build, self._layout = build, layout
         self._open: dict[str, tuple[lmdb_pages.Tree, int]] = {}
 
     def _part(self, place: Place, skip: int, size: int) -> bytes:
-        """Return `size` bytes of a value, `skip` bytes behind its header, which is compared with the expected one."""
+        """Return `size` bytes of a value, `skip` bytes after its header; check the header."""
         path = self._build / place.split / "data.mdb"
         if place.split not in self._open:
-            self._open[place.split] = lmdb_pages.tree(path), open_regular(path)
+            self._open[place.split] = lmdb_pages.read_tree(path), open_regular(path)
         tree, file = self._open[place.split]
         key, head = place.key.encode(), value_header(self._layout, place.shape)
         ((at, length),) = lmdb_pages.find(file, tree, np.frombuffer(key, np.uint8), np.array([0, len(key)])).tolist()
@@ -223,8 +223,8 @@ class _Values:
             raise BuildError(f"{path}: the page that leads to {place.key} is damaged")
         whole = len(head) + self._layout.sample_bytes(place.shape)
         if at == lmdb_pages.ABSENT or length != whole or os.pread(file, len(head), at) != head:
-            found = "none" if at == lmdb_pages.ABSENT else "one with another header or size"
-            raise BuildError(f"{path}: expected a value under {place.key}, found {found}")
+            flaw = "none" if at == lmdb_pages.ABSENT else "one with another header or size"
+            raise BuildError(f"{path}: expected a value under {place.key}, found {flaw}")
         data = os.pread(file, size, at + len(head) + skip)
         if len(data) != size:
             raise BuildError(f"{path}: expected {size} bytes of {place.key}, found {len(data)}: it was cut off")

@@ -1,10 +1,10 @@
-"""Find values in a sealed LMDB file: their byte offsets, so that they are read like any other raw payload.
+"""Byte offsets of values in a sealed LMDB file, so that they are read like other raw payloads.
 
-LMDB's own library believes a file: one that was cut off or made by hand ends the process. It also opens a file once a
-process, must not be carried over a fork, and takes the interpreter's lock for every value. A sealed file never
-changes, and finding a key in it is a walk down a few pages. The layout is that of LMDB 0.9 (data version 1): mdb.c,
-the structures MDB_page, MDB_node, MDB_db and MDB_meta. Pages are read, not mapped, and every number in them is checked
-before it is followed: whatever a file holds, nothing outside of it is touched.
+LMDB's own library does not check a file: a short or manipulated file ends the process. The library also opens a file
+only once a process, does not survive a fork, and takes the interpreter's lock for every value. A sealed file never
+changes, and a key is at the end of a path of few pages. The layout is that of LMDB 0.9 (data version 1): mdb.c, the
+structures MDB_page, MDB_node, MDB_db and MDB_meta. Pages are read, not mapped, and every number in them is checked
+before it is used, so that no file can cause an access outside of it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from sar_data.system.regular import open_regular
 
 Integers = npt.NDArray[np.int64]
 MAGIC, VERSION = 0xBEEFC0DE, 1
-# A page's header, then MDB_meta, of whose two databases the second is the main one.
+# The header of a page, then MDB_meta, which has two databases; the second is the main one.
 META = struct.Struct("<16x II QQ 48x IHHQQQQQ QQ")
 HEAD = 16  # bytes of a page's header
-BRANCH, LEAF, BIG = 0x01, 0x02, 0x01  # flags of pages, and of a node whose value has pages of its own
+BRANCH, LEAF, BIG = 0x01, 0x02, 0x01  # flags of pages; BIG of a node whose value has its own pages
 DEEPEST = 32
 ABSENT, DAMAGED = -1, -2
-SMALLEST, LARGEST = 512, 1 << 16  # bytes a page may have
+SMALLEST, LARGEST = 512, 1 << 16  # bytes of a page
 NO_ROOT = (1 << 64) - 1
 
 
@@ -43,8 +43,8 @@ class Tree:
     root: int
 
 
-def tree(path: Path) -> Tree:
-    """Read a file's newest meta page; raise BuildError where it is no LMDB file, or shorter than it says."""
+def read_tree(path: Path) -> Tree:
+    """Return the tree of a file's newest meta page; raise BuildError where it is not an LMDB file, or too short."""
     file = open_regular(path)
     try:
         size = os.fstat(file).st_size
@@ -66,15 +66,15 @@ def tree(path: Path) -> Tree:
 def find(file: int, tree: Tree, text: npt.NDArray[np.uint8], edges: Integers) -> Integers:
     """Return int64 [key, 2]: offset (or ABSENT, DAMAGED) and length of the value of each key.
 
-    Keys are text[edges[i] : edges[i + 1]]; `file` is the open file that `tree` is of. A value that is found lies in the
-    file's pages as a whole. Raises BuildError for keys that do not lie in `text`.
+    Keys are text[edges[i] : edges[i + 1]]; `file` is the open file of `tree`. No offset and length lead out of the
+    file's pages. Raises BuildError for keys that are not in `text`.
     """
     text, edges = np.array(text, np.uint8), np.array(edges, np.int64)  # copies: the loop takes no read-only arrays
     if len(edges) < 1 or edges[0] < 0 or edges[-1] > len(text) or (np.diff(edges) < 0).any():
         raise BuildError(f"keys: expected edges that ascend from 0 to {len(text)}, found others")
-    found = np.empty((len(edges) - 1, 2), np.int64)
-    _find(file, np.array([tree.page, tree.pages, tree.root], np.int64), text, edges, found)
-    return found
+    values = np.empty((len(edges) - 1, 2), np.int64)
+    _find(file, np.array([tree.page, tree.pages, tree.root], np.int64), text, edges, values)
+    return values
 
 
 @inline
@@ -92,8 +92,8 @@ def _compare(data: Any, at: Any, size: Any, key: Any) -> Any:
 
 
 @inline
-def _loaded(file: Any, number: Any, data: Any) -> Any:
-    """Read a whole page; return whether it is there."""
+def _load(file: Any, number: Any, data: Any) -> Any:
+    """Read a whole page; return whether the file has it."""
     done = 0
     while done < len(data):
         got = pread(file, data.ctypes.data + done, len(data) - done, number * len(data) + done)
@@ -105,9 +105,9 @@ def _loaded(file: Any, number: Any, data: Any) -> Any:
 
 @inline
 def _search(data: Any, count: Any, leaf: Any, key: Any) -> Any:
-    """Return which node of a page to follow, or ABSENT, DAMAGED: the last whose key is not above the wanted one.
+    """Return the node of a page to follow, or ABSENT, DAMAGED: the last node whose key is not above `key`.
 
-    A branch's first key counts as below all; in a leaf the node has the very key.
+    The first key of a branch counts as below all keys; in a leaf the node must have this key.
     """
     page = len(data)
     low, high, equal = (0 if leaf else 1), count, False
@@ -130,7 +130,7 @@ def _search(data: Any, count: Any, leaf: Any, key: Any) -> Any:
 
 @inline
 def _value(data: Any, start: Any, pages: Any, at: Any) -> Any:
-    """Return offset and length in the file of the value of the node at `at` of the page that begins at `start`."""
+    """Return offset and length in the file of a value; its node is at `at` in the page that begins at `start`."""
     page = len(data)
     length = _u16(data, at) | _u16(data, at + 2) << 16
     inside = at + 8 + _u16(data, at + 6)
@@ -147,18 +147,18 @@ def _value(data: Any, start: Any, pages: Any, at: Any) -> Any:
 
 
 @inline
-def _descend(file: Any, tree: Any, levels: Any, held: Any, key: Any) -> Any:
-    """Return offset and length of a key's value; `levels` are the pages read last, `held` their numbers."""
+def _descend(file: Any, tree: Any, levels: Any, numbers: Any, key: Any) -> Any:
+    """Return offset and length of a key's value; `levels` are the pages read last, `numbers` their numbers."""
     page, pages, number = tree[0], tree[1], tree[2]
     if number < 0:
         return ABSENT, 0
-    for level in range(len(held)):
+    for level in range(len(numbers)):
         if number < 0 or number >= pages:
             return DAMAGED, 0
         data = levels[level]
-        if held[level] != number:
-            held[level] = number if _loaded(file, number, data) else -1
-            if held[level] < 0:
+        if numbers[level] != number:
+            numbers[level] = number if _load(file, number, data) else -1
+            if numbers[level] < 0:
                 return DAMAGED, 0
         flags, count = _u16(data, 10), (_u16(data, 12) - HEAD) >> 1
         leaf = flags & LEAF != 0
@@ -177,7 +177,7 @@ def _descend(file: Any, tree: Any, levels: Any, held: Any, key: Any) -> Any:
 
 
 @compile_loop("void(i4, i8[::1], u1[::1], i8[::1], i8[:, ::1])")
-def _find(file: Any, tree: Any, text: Any, edges: Any, found: Any) -> None:
-    levels, held = np.empty((DEEPEST, tree[0]), np.uint8), np.full(DEEPEST, -1)
-    for i in range(len(found)):
-        found[i, 0], found[i, 1] = _descend(file, tree, levels, held, text[edges[i] : edges[i + 1]])
+def _find(file: Any, tree: Any, text: Any, edges: Any, values: Any) -> None:
+    levels, numbers = np.empty((DEEPEST, tree[0]), np.uint8), np.full(DEEPEST, -1)
+    for i in range(len(values)):
+        values[i, 0], values[i, 1] = _descend(file, tree, levels, numbers, text[edges[i] : edges[i + 1]])

@@ -1,4 +1,4 @@
-"""Read one image or mask that lies uncompressed in a shard file, at an offset the index gives."""
+"""Reading of one uncompressed image or mask in a shard file, at its offset in the index."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def read_at(path: Path, offset: int | None, shape: tuple[int, ...], dtype: str) 
 
 
 def read_bytes(path: Path, offset: int | None, size: int) -> bytes:
-    """Return `size` bytes of a regular file; raise BuildError where they do not all lie in it."""
+    """Return `size` bytes of a regular file; raise BuildError where the file does not have all of them."""
     file = open_regular(path)
     try:
         room = os.fstat(file).st_size
-        if offset is None or not 0 <= offset <= room - size:  # before anything of that size is asked for
+        if offset is None or not 0 <= offset <= room - size:  # before memory of that size is allocated
             raise BuildError(f"{path}: expected {size} bytes at offset {offset}, found a file of {room}")
         data = os.pread(file, size, offset)
     except OSError as error:

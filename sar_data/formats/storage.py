@@ -1,4 +1,4 @@
-"""How numbers are stored: floats as they are, or dB as scaled integers."""
+"""Storage of numbers: floats without a change, or dB as scaled integers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MISSING = -32768
 
 
 def physical(image: Image, scale: float | None) -> Image | Floats:
-    """Return values in the declared unit: floats as they are, scaled integers divided out with NaN where missing."""
+    """Return values in the declared unit: floats without a change, scaled integers divided, with NaN where missing."""
     if scale is None:
         return image
     return np.where(image == MISSING, np.float32(np.nan), image.astype(np.float32) / np.float32(scale))

@@ -1,7 +1,7 @@
 """WebDataset: reproducible ustar shards, KEY.image.npy, KEY.mask.npy where there are masks, and KEY.json a sample.
 
-The tar is written by hand (headers from a template, one pass, no copies), because its members' offsets must be
-known: 512-byte aligned payloads let a loader map the shard and never parse a tar. mtime, uid and gid are 0.
+This module writes the tar itself, because the offsets of its members must be known: the index has them, so that a
+loader reads payloads without parsing a tar. mtime, uid and gid are 0.
 Source: POSIX.1-1988 ustar; the npy format, version 1.0 (NumPy Enhancement Proposal 1).
 """
 
@@ -49,16 +49,16 @@ def header(name: str, size: int) -> bytes:
 
 
 def members(path: Path, size: int) -> Iterator[tuple[str, int, bytes]]:
-    """Yield name, offset and contents of a shard's members, in order; raise BuildError for a tar that is none of ours.
+    """Yield name, offset and contents of a shard's members, in order; raise BuildError for any other tar.
 
-    `size` is the shard's. A header is the writer's own or refused: no links, no sparse or compressed members, nothing
-    that is longer than the file.
+    `size` is that of the shard. Each header must be as `header` writes it: no links, no sparse or compressed members,
+    no member that is longer than the file.
     """
     descriptor = open_regular(path, size)
     with os.fdopen(descriptor, "rb", buffering=1 << 20) as file:
         at = 0
         while (block := file.read(BLOCK)) != bytes(BLOCK):
-            name, length = _parsed(path, at, block)
+            name, length = _parse_header(path, at, block)
             at += BLOCK
             if length > size - at:
                 raise BuildError(f"{path}: {name}: expected {length} bytes at {at}, found a file of {size}")
@@ -68,7 +68,7 @@ def members(path: Path, size: int) -> Iterator[tuple[str, int, bytes]]:
             at += length + -length % BLOCK
 
 
-def _parsed(path: Path, at: int, block: bytes) -> tuple[str, int]:
+def _parse_header(path: Path, at: int, block: bytes) -> tuple[str, int]:
     """Return name and size of the member that a header block describes."""
     try:
         name, length = block[:NAME_BYTES].rstrip(b"\0").decode(), int(block[124:135], 8)
@@ -80,9 +80,9 @@ def _parsed(path: Path, at: int, block: bytes) -> tuple[str, int]:
 
 
 def member_array(name: str, data: bytes, shape: tuple[int, ...] | None, axes: int, dtype: str) -> Image:
-    """Return the array of an .npy member, whose header must be the writer's own for this shape and type.
+    """Return the array of an .npy member, whose header must be as `npy_header` writes it for this shape and type.
 
-    Without `shape` any of so many `axes` will do. Nothing is unpickled. Raises BuildError for any other array.
+    Without `shape`, any shape of `axes` axes is accepted. Nothing is unpickled. Raises BuildError for other arrays.
     """
     if shape is None:
         shape = _npy_shape(data)
@@ -97,16 +97,16 @@ def _bytes(shape: tuple[int, ...], dtype: str) -> int:
 
 
 def _npy_shape(data: bytes) -> tuple[int, ...]:
-    """Return the shape that an npy header of the writer tells, () where there is none: the rest is compared with it."""
-    found = SHAPE.search(data, 0, 1 << 10)
-    return tuple(int(side) for side in found[1].split(b", ")) if found else ()
+    """Return the shape in an npy header, () where there is none; the caller compares the whole header."""
+    match = SHAPE.search(data, 0, 1 << 10)
+    return tuple(int(side) for side in match[1].split(b", ")) if match else ()
 
 
 @lru_cache(maxsize=256)
 def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
     """Return the npy header of a stored array, as numpy 2 writes it: padded to a multiple of 64 bytes.
 
-    Written here, since what is sealed is compared with it: an older numpy left less room for the first axis to grow.
+    numpy does not write it, because sealed headers are compared with it and an older numpy pads differently.
     """
     text = f"{{'descr': {np.dtype(dtype).str!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
     text += " " * (NPY_ROOM - len(repr(shape[0])))
@@ -116,10 +116,10 @@ def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
 
 
 def card(record: Record, layout: Layout) -> bytes:
-    """Return KEY.json: labels and everything else that must travel with a tar."""
+    """Return KEY.json: labels and all other fields that readers of a tar need."""
     task, classes = next(iter(layout.classes.items()), ("", ()))
     indices = record.labels.get(task, ())
-    objects = {"objects": [asdict(found) for found in record.objects]} if record.objects else {}
+    objects = {"objects": [asdict(item) for item in record.objects]} if record.objects else {}
     return json.dumps(
         {
             "key": record.key,
@@ -141,8 +141,8 @@ def card(record: Record, layout: Layout) -> bytes:
     ).encode()
 
 
-def _expected(place: Place, layout: Layout) -> dict[str, int | None]:
-    """Return the members of a sample in their order, and where the contents of each begin, None where nobody says."""
+def _members_of(place: Place, layout: Layout) -> dict[str, int | None]:
+    """Return the members of a sample in their order, with the offset of the contents of each, None where unknown."""
     shape = layout.image_shape(place.shape)
     begins = {"image.npy": (place.offset, npy_header(shape, layout.dtype))}
     if place.mask_xxh3:
@@ -151,26 +151,26 @@ def _expected(place: Place, layout: Layout) -> dict[str, int | None]:
     return {f"{place.key}.{name}": begin for name, begin in (known | {"json": None}).items()}
 
 
-def _compared(name: str, offset: int | None, other: str, begin: int) -> tuple[str, str] | None:
-    """Return what is expected and what is found instead, where a member is another one or lies elsewhere."""
+def _compare_member(name: str, offset: int | None, other: str, begin: int) -> tuple[str, str] | None:
+    """Return what is expected and what is found, where a member has another name or offset."""
     if name != other:
         return name or "no more members", other or "the end of the archive"
     return None if offset in (None, begin) else (f"{name} at byte {offset}", f"it at byte {begin}")
 
 
-def _told(name: str, data: bytes, record: Record | None, layout: Layout) -> tuple[str, str] | None:
-    """Return what a card says otherwise than the index; what only one of the two knows is not compared."""
+def _compare_card(name: str, data: bytes, record: Record | None, layout: Layout) -> tuple[str, str] | None:
+    """Return the first field of a card that differs from the index; a field that only one has is not compared."""
     if record is None or not name.endswith(".json"):
         return None
     try:
-        found = strict_json.loads(data)
+        document = strict_json.loads(data)
     except ValueError as error:
         return f"{name}, a card in JSON", str(error)
     known = json.loads(card(record, layout))
-    if not isinstance(found, dict) or found.get("key") != record.key:
+    if not isinstance(document, dict) or document.get("key") != record.key:
         return f"{name} of this key", f"{data[:80]!r}"
-    other = next((field for field, value in found.items() if field in known and value != known[field]), None)
-    return None if other is None else (f"{name}: {other} {known[other]!r:.120}", f"{found[other]!r:.120}")
+    other = next((field for field, value in document.items() if field in known and value != known[field]), None)
+    return None if other is None else (f"{name}: {other} {known[other]!r:.120}", f"{document[other]!r:.120}")
 
 
 def _padding(size: int) -> bytes:
@@ -223,34 +223,33 @@ class WebDataset(Format):
         expected = [
             (place.key, name, offset, record)
             for place, record in sorted(zip(places, records, strict=True), key=lambda pair: pair[0].position)
-            for name, offset in _expected(place, layout).items()
+            for name, offset in _members_of(place, layout).items()
         ]
-        at, found = 0, list[tuple[str | None, Fault]]()
+        at, faults = 0, list[tuple[str | None, Fault]]()
         try:
             size = file.stat().st_size
-            walk = members(file, size)
-            for one, other in zip_longest(expected, walk):
-                (key, name, offset, record), (found_name, begin, data) = one or NO_MEMBER, other or ("", at, b"")
+            for member, other in zip_longest(expected, members(file, size)):
+                (key, name, offset, record), (other_name, begin, data) = member or NO_MEMBER, other or ("", at, b"")
                 at = begin + len(data) + -len(data) % BLOCK
-                fault = _compared(name, offset, found_name, begin) or _told(name, data, record, layout)
+                fault = _compare_member(name, offset, other_name, begin) or _compare_card(name, data, record, layout)
                 if fault:
-                    found.append((key, Fault("members", *fault)))
-                if fault and name != found_name:
-                    return found  # all that follow it are others, too
+                    faults.append((key, Fault("members", *fault)))
+                if fault and name != other_name:
+                    return faults  # all later members differ too
         except (BuildError, OSError) as error:
-            return [*found, (None, Fault("members", "headers that a reader of tars can follow", str(error)))]
+            return [*faults, (None, Fault("members", "headers that a reader of tars can follow", str(error)))]
         if size != at + 2 * BLOCK:
-            found.append(
+            faults.append(
                 (None, Fault("members", f"the end of the archive at byte {at}", f"{size - at} bytes behind it"))
             )
-        return found
+        return faults
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Tar(build, layout)
 
 
 class _Tar:
-    """Reads samples by the offset the index gives, behind the headers that must be there."""
+    """Reads samples by their offset in the index, and checks the headers before it."""
 
     def __init__(self, build: Path, layout: Layout) -> None:
         self._build, self._layout = build, layout

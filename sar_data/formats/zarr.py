@@ -1,7 +1,7 @@
 """Zarr v3: a group a split, `image` (sample, [frame,] band, y, x) and `mask` (sample, y, x), one chunk a shard.
 
-Uncompressed chunks are raw C-contiguous arrays, so they are written and read as plain files; zarr-python writes
-the metadata, and the chunks too where zstd was asked for (the sharding codec, inner chunks of 16 samples).
+Uncompressed chunks are raw C-contiguous arrays, so they are written and read as plain files. zarr-python writes the
+metadata and, with `compression=zstd`, the chunks (sharding codec, inner chunks of 16 samples).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Zarr(Format):
         return size
 
     def _encode(self, name: str, layout: Layout, shard: Shard, arrays: Image) -> bytes:
-        """Return the bytes zarr itself gives a shard, by way of a one-shard array in memory."""
+        """Return the bytes of a shard as zarr encodes it, from an array of one shard in memory."""
         import zarr
 
         stored: dict[str, Any] = {}
@@ -141,7 +141,7 @@ class Zarr(Format):
             )
             array[:] = np.array(values, dtype=object if kind is str else kind)
         with warnings.catch_warnings():
-            # zarr warns that v3 does not specify consolidation yet; xarray warns where it is missing.
+            # zarr warns that v3 does not specify consolidation yet; without it, xarray warns.
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(folder)
 
@@ -160,16 +160,16 @@ class Zarr(Format):
         return layout.image_bytes() if what == "image" else math.prod(documents.shape_of(what, layout))
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
-        found = list(documents.Split(build / split, layout, slots, shards, self.compression).faults())
-        if self.compression and layout.mask:  # whose bytes no manifest has
-            own = Shards(slots, self._sample_bytes(layout, "mask"))
+        faults = list(documents.Split(build / split, layout, slots, shards, self.compression).faults())
+        if self.compression and layout.mask:  # the manifest has no size of these files
+            masks = Shards(slots, self._sample_bytes(layout, "mask"))
             for number in range(shards):
                 path = documents.chunk(build / split, "mask", number, layout)
                 try:
-                    own.check(path)
+                    masks.check(path)
                 except BuildError as error:
-                    found.append(Fault(str(path.relative_to(build)), "whole inner chunks", str(error)))
-        return found
+                    faults.append(Fault(str(path.relative_to(build)), "whole inner chunks", str(error)))
+        return faults
 
     def open(self, build: Path, layout: Layout, slots: dict[str, int]) -> Reader:
         return _Compressed(build, layout, slots) if self.compression else _Raw(build, layout)
@@ -177,9 +177,9 @@ class Zarr(Format):
     def dataset(
         self, folder: Path, layout: Layout, slots: int, sizes: Sequence[int], keys: Mapping[int, str]
     ) -> xarray.Dataset:
-        from sar_data.formats.zarr_dataset import opened
+        from sar_data.formats.zarr_dataset import open_split
 
-        return opened(documents.Split(folder, layout, slots, len(sizes), self.compression), sizes, keys)
+        return open_split(documents.Split(folder, layout, slots, len(sizes), self.compression), sizes, keys)
 
 
 class _Raw:
@@ -201,7 +201,7 @@ class _Raw:
 
 
 class _Compressed:
-    """Reads samples of zstd shards; the inner chunk that was decoded last is kept, since samples come in order."""
+    """Reads samples of zstd shards; keeps the last decoded inner chunk, because samples are mostly read in order."""
 
     def __init__(self, build: Path, layout: Layout, slots: dict[str, int]) -> None:
         self._build, self._layout, self._slots = build, layout, slots
@@ -216,7 +216,7 @@ class _Compressed:
         number, at = divmod(place.position, INNER)
         if name not in self._decoded or self._decoded[name][:2] != (path, number):
             shards = Shards(self._slots[place.split], math.prod(shape) * kind.itemsize)
-            self._decoded[name] = path, number, shards.decoded(path, number)
+            self._decoded[name] = path, number, shards.decode(path, number)
         image: Image = self._decoded[name][2].view(kind).reshape(INNER, *shape)[at].copy()
         return image
 

@@ -1,7 +1,7 @@
 """A split of a Zarr build in xarray, after its documents and chunks were compared with the manifest.
 
-Only images and masks are left to the zarr library: what has text in it needs a decoder that believes its input, and is
-known from the manifest and the index.
+The zarr library reads only images and masks. Its decoder of text does not check its input, so texts come from the
+manifest and the index.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ TEXT = ("band", "key", "valid")
 
 
 class BoundedZstd(ZstdCodec):
-    """zarr's own codec, but for what a frame decodes to: no more than its chunk, whatever the frame says."""
+    """zarr's own codec, except that a frame cannot decode to more than its chunk, even if the frame says so."""
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        found = np.empty(math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize, np.uint8)
-        with _refused():
-            await asyncio.to_thread(decompress, np.ascontiguousarray(chunk_bytes.as_numpy_array()), found)
-        return chunk_spec.prototype.buffer.from_bytes(found.tobytes())
+        out = np.empty(math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize, np.uint8)
+        with _convert_errors():
+            await asyncio.to_thread(decompress, np.ascontiguousarray(chunk_bytes.as_numpy_array()), out)
+        return chunk_spec.prototype.buffer.from_bytes(out.tobytes())
 
 
 class CheckedCrc32c(Crc32cCodec):
-    """zarr's own codec of a shard's index, but for the error of a wrong one."""
+    """zarr's own codec of a shard's index, except that a wrong checksum raises BuildError."""
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        with _refused():
+        with _convert_errors():
             return await super()._decode_single(chunk_bytes, chunk_spec)
 
 
 @contextmanager
-def _refused() -> Iterator[None]:
+def _convert_errors() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
@@ -57,17 +57,17 @@ def _refused() -> Iterator[None]:
         ) from error
 
 
-OURS = {"zstd": BoundedZstd, "crc32c": CheckedCrc32c}
-for name, codec in OURS.items():
+CODECS = {"zstd": BoundedZstd, "crc32c": CheckedCrc32c}
+for name, codec in CODECS.items():
     zarr.registry.register_codec(name, codec)
-BOUNDED = {f"codecs.{name}": f"{codec.__module__}.{codec.__qualname__}" for name, codec in OURS.items()}
+BOUNDED = {f"codecs.{name}": f"{codec.__module__}.{codec.__qualname__}" for name, codec in CODECS.items()}
 
 
-def opened(split: Split, sizes: Sequence[int], keys: Mapping[int, str]) -> xarray.Dataset:
-    """Return a split lazily: `image`, `mask` if any, and of each sample `key` and whether it is `valid`.
+def open_split(split: Split, sizes: Sequence[int], keys: Mapping[int, str]) -> xarray.Dataset:
+    """Return a split lazily: `image`, `mask` if any, and for each sample `key` and `valid`.
 
-    `sizes` are the bytes of the image's chunks, `keys` the key of each slot that holds a sample. Raises BuildError
-    where a document, or the form of a chunk, is not what the manifest says.
+    `sizes` are the bytes of the image's chunks, `keys` the key of each slot that has a sample. Raises BuildError where
+    a document, or the form of a chunk, contradicts the manifest.
     """
     import xarray
 
@@ -82,13 +82,13 @@ def opened(split: Split, sizes: Sequence[int], keys: Mapping[int, str]) -> xarra
     if len(slots) and slots.max() >= samples:
         raise BuildError(f"{split.folder}: expected {slots.max() + 1} samples or more, found {samples}")
     names[slots], valid[slots] = list(keys.values()), True
-    named = data.assign_coords(band=("band", np.array(split.layout.bands, object)))
-    found: xarray.Dataset = named.assign(key=("sample", names), valid=("sample", valid))
-    return found
+    data = data.assign_coords(band=("band", np.array(split.layout.bands, object)))
+    named: xarray.Dataset = data.assign(key=("sample", names), valid=("sample", valid))
+    return named
 
 
 def _check_chunk(split: Split, name: str, number: int, size: int) -> None:
-    """Raise BuildError where a chunk is no regular file, has another size, or would decode to another one."""
+    """Raise BuildError where a chunk is not a regular file, has another size, or would decode to another size."""
     path = chunk(split.folder, name, number, split.layout)
     sample = split.layout.image_bytes() if name == "image" else math.prod(shape_of(name, split.layout))
     if split.compression:

@@ -1,7 +1,7 @@
-"""The zarr.json of a split as the writer writes them: whatever else one says is refused before a library reads it.
+"""The zarr.json documents of a split: any difference from those of the writer is refused before a library reads them.
 
-A document decides which codecs a library runs, how much memory it takes, and where it looks for chunks. So it is no
-list of what is forbidden that is kept here, but the documents themselves, from the manifest alone.
+A document decides which codecs a library runs, how much memory it takes, and where it looks for chunks. So documents
+are not searched for dangerous fields: they are compared with the only valid ones, which follow from the manifest.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def shape_of(name: str, layout: Layout) -> tuple[int, ...]:
 
 
 def chunk(folder: Path, name: str, shard: int, layout: Layout) -> Path:
-    """Return the path of the chunk that holds a shard's images, or its masks, below a split's folder."""
+    """Return the path of the chunk with a shard's images or masks, below a split's folder."""
     return folder / f"{name}/c/{shard}{'/0' * len(shape_of(name, layout))}"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What a split's documents must agree with: its folder, and from the manifest its layout and shards."""
+    """A split whose documents are checked: its folder, and its layout and shards from the manifest."""
 
     folder: Path
     layout: Layout
@@ -70,7 +70,7 @@ class Split:
     compression: str | None
 
     def faults(self) -> Iterator[Fault]:
-        """Yield what is wrong with the documents, the group's first."""
+        """Yield the faults of the documents, those of the group first."""
         try:
             group = _read(self.folder / NAME)
         except BuildError as error:
@@ -87,22 +87,22 @@ class Split:
             "attributes": group_attributes(self.layout),
             "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
         }
-        yield from _compared(f"{self.folder.name}/{NAME}", expected, group)
+        yield from _compare(f"{self.folder.name}/{NAME}", expected, group)
         for name, array in arrays.items():
             try:
-                yield from _compared(f"{self.folder.name}/{name}/{NAME}", array, _read(self.folder / name / NAME))
+                yield from _compare(f"{self.folder.name}/{name}/{NAME}", array, _read(self.folder / name / NAME))
             except BuildError as error:
                 yield self._unreadable(f"{name}/{NAME}", error)
 
     def check(self) -> int:
-        """Return the number of samples, with those that are lost; raise BuildError for the first fault."""
+        """Return the number of samples, with the quarantined; raise BuildError for the first fault."""
         for fault in self.faults():
             raise BuildError(f"{self.folder.parent / fault.what}: expected {fault.expected}, found {fault.found}")
         return int(_samples(_read(self.folder / NAME)))
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        """The least and the most samples that fill the shards, but for a part of the last."""
+        """The least and the most samples of the shards; the last shard may have fewer samples than slots."""
         return max((self.shards - 1) * self.slots + 1, 0), self.shards * self.slots
 
     def _unreadable(self, name: str, error: BuildError) -> Fault:
@@ -114,7 +114,7 @@ class Split:
         kind = BYTES if layout.dtype == "uint8" else ENDIAN
         fill = "NaN" if "float" in layout.dtype else int(layout.fill)
         text = [{"name": "vlen-utf8", "configuration": {}}, _zstd(0)]
-        found = {
+        arrays = {
             "image": _array(
                 (samples, *shape),
                 (self.slots, *shape),
@@ -135,9 +135,9 @@ class Split:
             ),
         }
         bands = len(layout.bands)
-        found["band"] = _array((bands,), (bands,), ("band",), data_type="string", fill_value="", codecs=text)
+        arrays["band"] = _array((bands,), (bands,), ("band",), data_type="string", fill_value="", codecs=text)
         if layout.mask:
-            found["mask"] = _array(
+            arrays["mask"] = _array(
                 (samples, *shape[-2:]),
                 (self.slots, *shape[-2:]),
                 ("sample", "y", "x"),
@@ -146,7 +146,7 @@ class Split:
                 codecs=self._codecs(BYTES, shape[-2:]),
                 attributes=mask_attributes(layout),
             )
-        return found
+        return arrays
 
     def _codecs(self, kind: dict[str, Any], shape: tuple[int, ...]) -> list[dict[str, Any]]:
         if self.compression is None:
@@ -161,7 +161,7 @@ class Split:
 
 
 def _samples(group: dict[str, Any]) -> Any:
-    """Return what a group's document says is the length of its image array, None where it does not."""
+    """Return the length of the image array in a group's document, None where it is missing."""
     try:
         return group["consolidated_metadata"]["metadata"]["image"]["shape"][0]
     except (KeyError, TypeError, IndexError):
@@ -187,7 +187,7 @@ def _array(shape: tuple[int, ...], chunk: tuple[int, ...], names: tuple[str, ...
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return a document; raise BuildError where it is none."""
+    """Return a document; raise BuildError where it is not a JSON object."""
     file = open_regular(path)
     size = os.fstat(file).st_size
     os.close(file)
@@ -195,7 +195,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise BuildError(f"{path}: expected a document of at most {MOST_BYTES} bytes, found {size}")
     try:
         document = json.loads(read_bytes(path, 0, size))
-        json.dumps(document)  # what is nested too deep for this is refused here, too
+        json.dumps(document)  # also refuses a document that is nested too deep
     except (ValueError, RecursionError) as error:
         if isinstance(error, BuildError):
             raise
@@ -205,28 +205,28 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _compared(what: str, expected: Any, found: Any) -> Iterator[Fault]:
-    """Yield where two values differ, by the name of the field."""
-    if isinstance(expected, dict) and isinstance(found, dict):
+def _compare(what: str, expected: Any, actual: Any) -> Iterator[Fault]:
+    """Yield the differences of two values, each with the name of its field."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
         if "configuration" in expected:  # a codec without settings may be written without the field
-            found = {"configuration": {}, **found}
-        for field in sorted(expected.keys() | found.keys()):
+            actual = {"configuration": {}, **actual}
+        for field in sorted(expected.keys() | actual.keys()):
             inner = f"{what}{': ' if what.endswith(NAME) else '.'}{_short(field)[1:-1]}"
             if field not in expected:
-                yield Fault(inner, "no such field", _short(found[field]))
-            elif field not in found:
+                yield Fault(inner, "no such field", _short(actual[field]))
+            elif field not in actual:
                 yield Fault(inner, _short(expected[field]), "nothing")
             else:
-                yield from _compared(inner, expected[field], found[field])
-    elif isinstance(expected, list) and isinstance(found, list):
-        for i, pair in enumerate(zip(expected, found, strict=False)):
-            yield from _compared(f"{what}[{i}]", *pair)
-        for i in range(len(expected), len(found)):
-            yield Fault(f"{what}[{i}]", "no such item", _short(found[i]))
-        for i in range(len(found), len(expected)):
+                yield from _compare(inner, expected[field], actual[field])
+    elif isinstance(expected, list) and isinstance(actual, list):
+        for i, pair in enumerate(zip(expected, actual, strict=False)):
+            yield from _compare(f"{what}[{i}]", *pair)
+        for i in range(len(expected), len(actual)):
+            yield Fault(f"{what}[{i}]", "no such item", _short(actual[i]))
+        for i in range(len(actual), len(expected)):
             yield Fault(f"{what}[{i}]", _short(expected[i]), "nothing")
-    elif json.dumps(expected) != json.dumps(found):  # 1, 1.0 and true are equal in Python
-        yield Fault(what, _short(expected), _short(found))
+    elif json.dumps(expected) != json.dumps(actual):  # 1, 1.0 and true are equal in Python
+        yield Fault(what, _short(expected), _short(actual))
 
 
 def _short(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""Shards of a compressed Zarr array: inner chunks in zstd, found and decoded without the zarr library.
+"""Shards of a compressed Zarr array: inner chunks in zstd, located and decoded without the zarr library.
 
-Source: Zarr v3 specification, sharding codec 1.0: an index at the shard's end holds offset and length of every inner
-chunk as little-endian uint64, all ones for an empty one, and a crc32c of 4 bytes.
+Source: Zarr v3 specification, sharding codec 1.0: an index at the end of a shard has offset and length of every inner
+chunk as little-endian uint64, all ones for an empty chunk, and a crc32c of 4 bytes.
 """
 
 from __future__ import annotations
@@ -25,33 +25,34 @@ INNER = 16  # samples of an inner chunk
 EMPTY = (1 << 64) - 1
 ENTRY = struct.Struct("<QQ")
 CHECKSUM = 4
-FREE, BYTES_A_BYTE = 1 << 30, 256  # that a chunk may decode to: pixels shrink to a half, only empty images to nothing
+# A chunk may decode to FREE bytes, and to BYTES_A_BYTE more for each compressed byte; only empty images shrink so much.
+FREE, BYTES_A_BYTE = 1 << 30, 256
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """How a split's shards are cut: `slots` samples a shard, of `sample` bytes each."""
+    """The shards of a split: `slots` samples a shard, of `sample` bytes each."""
 
     slots: int
     sample: int
     samples: ClassVar[int] = INNER
 
-    def decoded(self, path: Path, number: int) -> Bytes:
-        """Return the bytes of one inner chunk's samples; raise BuildError where they are not there in full."""
+    def decode(self, path: Path, number: int) -> Bytes:
+        """Return the bytes of one inner chunk's samples; raise BuildError where they are missing or not complete."""
         file = open_regular(path)
         try:
             offset, length = self._entry(path, file, number)
             data = os.pread(file, length, offset)
             self._check_frame(path, number, data, length)
-            found = np.empty(INNER * self.sample, np.uint8)  # given, so that a frame cannot decode to more
-            decompress(data, found)
+            out = np.empty(INNER * self.sample, np.uint8)  # of a fixed size, so that a frame cannot decode to more
+            decompress(data, out)
         except (OSError, ValueError, RuntimeError) as error:
             if isinstance(error, BuildError):
                 raise
             raise BuildError(f"{path}: inner chunk {number} does not decode: {error}") from error
         finally:
             os.close(file)
-        return found
+        return out
 
     def check(self, path: Path) -> None:
         """Raise BuildError where an inner chunk would decode to more or less than its samples."""
@@ -70,14 +71,14 @@ class Shards:
         """Raise BuildError where a shard that is about to be written has an inner chunk that no reader would decode."""
         index = data[len(data) - self.slots // INNER * ENTRY.size - CHECKSUM : -CHECKSUM]
         for number, (_, length) in enumerate(ENTRY.iter_unpack(index)):
-            if flaw := self._swollen(length):
+            if flaw := self._size_flaw(length):
                 raise BuildError(
                     f"{path}: inner chunk {number}: {flaw}: images that are so large and nearly constant are packed "
                     "with `compression=none`"
                 )
 
     def _entry(self, path: Path, file: int, number: int, *, empty: bool = False) -> tuple[int, int]:
-        """Return offset and length of an inner chunk, which lies before the index; (0, 0) for one that may be empty."""
+        """Return offset and length of an inner chunk; (0, 0) for an empty chunk where `empty` allows it."""
         count = self.slots // INNER
         end = os.fstat(file).st_size - count * ENTRY.size - CHECKSUM
         if self.slots % INNER or not 0 <= number < count or end < 0:
@@ -92,17 +93,17 @@ class Shards:
         return offset, length
 
     def _check_frame(self, path: Path, number: int, data: bytes, length: int) -> None:
-        """Raise BuildError where a frame of so many bytes, which begins with `data`, is not one of our samples."""
-        if flaw := self._swollen(length):
+        """Raise BuildError where a frame of `length` bytes, which begins with `data`, decodes to a wrong size."""
+        if flaw := self._size_flaw(length):
             raise BuildError(f"{path}: inner chunk {number}: {flaw}")
         try:
-            found = zstandard.frame_content_size(data)
+            size = zstandard.frame_content_size(data)
         except zstandard.ZstdError as error:
             raise BuildError(f"{path}: inner chunk {number} is no frame of zstd: {error}") from error
-        if found != INNER * self.sample:
-            raise BuildError(f"{path}: inner chunk {number}: expected {INNER * self.sample} bytes, found {found}")
+        if size != INNER * self.sample:
+            raise BuildError(f"{path}: inner chunk {number}: expected {INNER * self.sample} bytes, found {size}")
 
-    def _swollen(self, length: int) -> str | None:
-        """Return why an inner chunk of so many compressed bytes takes more memory than they may ask for, or None."""
+    def _size_flaw(self, length: int) -> str | None:
+        """Return why an inner chunk of `length` compressed bytes takes too much memory, or None."""
         size, most = INNER * self.sample, FREE + BYTES_A_BYTE * length
         return f"expected at most {most} bytes in {length} compressed ones, found {size}" if size > most else None

@@ -28,7 +28,7 @@ def written(folder: Path, items: dict[bytes, bytes], commits: int = 1) -> Path:
 
 def found(path: Path, keys: Iterable[bytes]) -> list[bytes | int]:
     """Return each key's value, or ABSENT or DAMAGED."""
-    tree, names = btree.tree(path), list(keys)
+    tree, names = btree.read_tree(path), list(keys)
     edges = np.cumsum([0, *map(len, names)])
     with open(path, "rb") as file:
         values = btree.find(file.fileno(), tree, np.frombuffer(b"".join(names) + b"\0", np.uint8), edges).tolist()
@@ -83,7 +83,7 @@ def test_a_file_that_is_no_lmdb_is_refused(tmp_path: Path, damage: bytes) -> Non
     path = tmp_path / "data.mdb"
     path.write_bytes(damage)
     with pytest.raises(BuildError, match=r"data.mdb: expected"):
-        btree.tree(path)
+        btree.read_tree(path)
 
 
 def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     with open(path, "r+b") as file:
         file.truncate(path.stat().st_size - mmap.PAGESIZE)
     with pytest.raises(BuildError, match="cut off, copy it again"):
-        btree.tree(path)
+        btree.read_tree(path)

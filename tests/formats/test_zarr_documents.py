@@ -240,7 +240,7 @@ def test_a_frame_behind_a_frame_is_not_decoded(tmp_path: Path) -> None:
     )
     chunk = build.path / "train/image/c/0/0/0/0"
     shards = Shards(16, 240)
-    first = compress(shards.decoded(chunk, 0).tobytes(), 3)
+    first = compress(shards.decode(chunk, 0).tobytes(), 3)
     bomb = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1 << 28))
     chunk.write_bytes(first + bomb + struct.pack("<QQ", 0, len(first) + len(bomb)))
     with open(chunk, "ab") as file:

@@ -34,7 +34,7 @@ def streamed(data: bytes) -> bytes:
 
 def test_an_inner_chunk_is_decoded(tmp_path: Path) -> None:
     path = shard(tmp_path / "0", compress(DATA[::-1], 3), compress(DATA, 3))
-    assert SHARDS.decoded(path, 1).tobytes() == DATA
+    assert SHARDS.decode(path, 1).tobytes() == DATA
     SHARDS.check(path)
 
 
@@ -53,14 +53,14 @@ def test_an_inner_chunk_is_decoded(tmp_path: Path) -> None:
 def test_a_chunk_that_would_decode_to_anything_else_is_refused(tmp_path: Path, chunk: bytes) -> None:
     path = shard(tmp_path / "0", compress(DATA, 3), chunk)
     with pytest.raises(BuildError, match=f"{path}: inner chunk 1"):
-        SHARDS.decoded(path, 1)
+        SHARDS.decode(path, 1)
 
 
 def test_a_few_bytes_do_not_ask_for_gigabytes(tmp_path: Path) -> None:
     sample = (FREE + BYTES_A_BYTE * 1000) // INNER  # of nothing but zeros, which take some 50 bytes a megabyte
     frame = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", INNER * sample) + bytes(900)
     path, shards = shard(tmp_path / "0", frame, frame), Shards(slots=2 * INNER, sample=sample)
-    for use in (shards.check, lambda file: shards.decoded(file, 0)):
+    for use in (shards.check, lambda file: shards.decode(file, 0)):
         with pytest.raises(BuildError, match=rf"inner chunk 0: expected at most \d+ bytes in {len(frame)} compressed"):
             use(path)
 
@@ -71,7 +71,7 @@ def test_a_few_bytes_do_not_ask_for_gigabytes(tmp_path: Path) -> None:
 def test_an_index_that_leads_elsewhere_is_refused(tmp_path: Path, entry: tuple[int, int]) -> None:
     path = shard(tmp_path / "0", compress(DATA, 3), compress(DATA, 3), entries=[entry, entry])
     with pytest.raises(BuildError, match=f"{path}: inner chunk 1"):
-        SHARDS.decoded(path, 1)
+        SHARDS.decode(path, 1)
     if entry != (EMPTY, EMPTY):
         with pytest.raises(BuildError, match=f"{path}: inner chunk 0"):
             SHARDS.check(path)
@@ -81,10 +81,10 @@ def test_a_chunk_that_no_shard_has_is_refused(tmp_path: Path) -> None:
     path = shard(tmp_path / "0", compress(DATA, 3), compress(DATA, 3))
     for number in (-1, 2, 1 << 62):
         with pytest.raises(BuildError, match="expected a shard of 2 inner chunks"):
-            SHARDS.decoded(path, number)
+            SHARDS.decode(path, number)
     with pytest.raises(BuildError, match="expected a shard"):
-        Shards(slots=17, sample=60).decoded(path, 0)
+        Shards(slots=17, sample=60).decode(path, 0)
     for size in (0, 3, 35):
         os.truncate(path, size)
         with pytest.raises(BuildError, match="expected a shard of 2 inner chunks"):
-            SHARDS.decoded(path, 0)
+            SHARDS.decode(path, 0)

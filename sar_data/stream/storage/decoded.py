@@ -28,7 +28,7 @@ class Decoded:
         starts = np.flatnonzero(np.r_[True, (np.diff(shard) != 0) | (np.diff(block) != 0)])
         for low, high in zip(starts, [*starts[1:], len(rows)], strict=True):
             path = self._files.path(self.name(int(rows[low])))
-            data = self._blocks.decoded(path, int(block[low]))
+            data = self._blocks.decode(path, int(block[low]))
             yield slice(int(low), int(high)), inside(data, within[low:high] * self._blocks.sample)
 
     def close(self) -> None:
