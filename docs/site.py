@@ -46,6 +46,7 @@ def on_files(files: Files, config: Any) -> Files:
         if sheet is not None:
             files.append(File.generated(config, f"reference/datasets/{name}.png", content=sheet))
         made[f"reference/datasets/{name}.md"] = "\n".join([*_dataset(name), *([] if sheet is None else [_shown(name)])])
+    made |= {f"examples/{path.name}": path.read_text() for path in (ROOT / "examples").glob("[!_]*.py")}
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     return files

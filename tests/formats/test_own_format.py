@@ -120,11 +120,11 @@ def test_an_installed_package_brings_its_format_by_an_entry_point(
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1\n")
     (package / "entry_points.txt").write_text("[sar_data.formats]\nmaps = examples.own_format\n")
     monkeypatch.syspath_prepend(tmp_path)
-    formats._installed.cache_clear()
+    formats._find_installed.cache_clear()
     assert formats.get("maps").name == "npy"
     assert formats.names() == ["lmdb", "webdataset", "zarr", "npy", "maps"]
     monkeypatch.undo()
-    formats._installed.cache_clear()
+    formats._find_installed.cache_clear()
 
 
 def test_what_the_format_does_not_admit_is_refused(build: Build, tmp_path: Path) -> None:
