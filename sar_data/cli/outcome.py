@@ -107,7 +107,7 @@ def facts(result: BuildResult) -> dict[str, Any]:
         "quarantined": len(manifest.quarantine),
         "split": manifest.split_policy.policy,
         "seed": manifest.split_policy.seed,
-        "price": dataclasses.asdict(split_cost(manifest.splits, manifest.unused)),
+        "cost": dataclasses.asdict(split_cost(manifest.splits, manifest.unused)),
         "leakage": {name: figure.value for name, figure in manifest.leakage.items()},
     }
 

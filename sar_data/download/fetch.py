@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -196,9 +197,9 @@ def fetch_as_user(
 
 
 def _run_jobs(jobs: Iterable[Callable[[], FetchResult]], web: Web) -> list[FetchResult]:
-    """Run jobs in threads; raise what one of them raises, once all have ended."""
+    """Run jobs in threads, in the context of the caller; raise what one of them raises, once all have ended."""
     with ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="fetch") as pool:
-        futures = [pool.submit(job) for job in jobs]
+        futures = [pool.submit(copy_context().run, job) for job in jobs]
         try:
             # Raise the error that caused the stop, not those of the stopped jobs.
             failed = [error for future in futures if (error := future.exception())]

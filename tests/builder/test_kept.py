@@ -80,7 +80,7 @@ def test_a_build_of_another_dataset_is_refused(before: Build, grown: Path, tmp_p
         make(other, grown, tmp_path, split="stratified", keep=before.path)
 
 
-def test_the_command_line_keeps_a_split_and_says_the_price(eurosat_source: Path, tmp_path: Path) -> None:
+def test_the_command_line_keeps_a_split_and_says_the_cost(eurosat_source: Path, tmp_path: Path) -> None:
     def run(*more: str) -> tuple[str, str]:
         given = ("build", "eurosat-sar", "--source", str(eurosat_source), "--out", str(tmp_path), *more)
         result = CliRunner().invoke(main, given)
@@ -88,7 +88,7 @@ def test_the_command_line_keeps_a_split_and_says_the_price(eurosat_source: Path,
         return result.stdout.strip(), result.stderr
 
     first, said = run("--split", "stratified", "--limit", "30")
-    assert "price        class shares are up to" in said
+    assert "cost         class shares are up to" in said
     second, said = run("--split", "stratified", "--keep", first)
     new = len(splits(Build.open(Path(second)))) - 30
     assert f"kept         30 records of a build, {new} new, 0 gone" in said

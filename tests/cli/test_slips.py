@@ -104,7 +104,7 @@ SLIPS = [
     # builds that are not what they were
     (
         "show old --out sheet.png",
-        "expected schema_version 2 or 3, found 1: .* Build anew, or read it with that version",
+        "expected schema_version 2 or 3, found 1: .* Build again, or read it with that version",
     ),
     ("show edited --out sheet.png", "expected the digest .*, found .*: it was changed"),
     ("show holed --out sheet.png", "holed/train/image/c/.*: cannot read: No such file.* deleted, or is not copied yet"),

@@ -85,7 +85,7 @@ def test_a_mission_shows_what_came_out(tmp_path: Path) -> None:
     build = {"path": "/builds/zarr-1", "content_digest": "c0ffee"}
     config = {"job": "finetune", "preset": None, "settings": {"model": "resnet18"}, "build": build}
     page = report.run_page(tmp_path, config, metrics)
-    for fact in ("`/builds/zarr-1`", "`c0ffee`", "| val oa | 0.5000 (0.2500 to 0.7500) |", "| test f1 | 0.9000 |"):
+    for fact in ("`/builds/zarr-1`", "`c0ffee`", "- **val oa**: 0.5000 (0.2500 to 0.7500)\n", "- **test f1**: 0.9000\n"):
         assert fact in page
 
 
@@ -99,8 +99,8 @@ def test_a_page_takes_no_text_of_a_build_for_markup(sealed: dict[str, Build], tm
     page = report.page(Build.open(path))
     shown = r"\<b>!\[p\](https://evil.example/p.png)\`x\` # y \| z"
     assert page.startswith(f"# {shown}\n")
-    assert f"| unused | {shown} 1 |" in page
-    assert f"| split policy | {shown}, seed 0" in page
+    assert f"- **Unused**: 1: {shown}\n" in page
+    assert f"- **How split**: policy {shown}, seed 0;" in page
 
 
 def test_what_is_damaged_is_not_trained_on(server: str, sealed: dict[str, Build], tmp_path: Path) -> None:
