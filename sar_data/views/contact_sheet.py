@@ -31,6 +31,7 @@ from sar_data.views.stretch import Floats, stretched, units_of
 CELL, BETWEEN, GAP, LINE, SIDE = 2.1, 0.05, 0.16, 0.115, 0.2  # inches
 MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
 CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
+FONT, CAPITALS = 6.5, 35  # points; the characters of a key, mostly capitals and digits, that fit a patch's width
 MOST_LABEL = 500  # characters of a label that are drawn
 
 
@@ -136,7 +137,7 @@ def _sheet(cells: list[Cell], head: str, note: str, entries: list[Entry]) -> Fig
     height = heading.height + sum(heights)
     figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
     heading.draw(figure, SIDE)
-    style: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 6.5, "linespacing": 1.2}
+    style: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": FONT, "linespacing": 1.2}
     top = height - heading.height
     for row, tall in zip(rows, heights, strict=True):
         for column, cell in enumerate(row):
@@ -146,7 +147,8 @@ def _sheet(cells: list[Cell], head: str, note: str, entries: list[Entry]) -> Fig
                 box = (corner / width, (top - CELL) / height, CELL / width, CELL / height)
                 _draw(figure.add_axes(box, anchor="SW"), picture, cell)
             key = cell.key if len(cell.key) <= CHARACTERS else f"…{cell.key[1 - CHARACTERS :]}"
-            figure.text(left / width, (top - CELL - 0.05) / height, key, color="0.45", **style)
+            small = {**style, "fontsize": FONT * min(1, CAPITALS / len(key)), "color": "0.45"}
+            figure.text(left / width, (top - CELL - 0.05) / height, key, **small)
             below = (top - CELL - 0.05 - LINE) / height
             figure.text(left / width, below, "\n".join(cell.lines), color="0.1", **style)
         top -= tall

@@ -10,6 +10,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from sar_data import catalog
 from sar_data.builder.itinerary import build, convert
@@ -101,6 +102,16 @@ def test_long_and_many_labels_are_wrapped_and_what_has_no_room_is_counted() -> N
     assert len(many) == show.MOST_LINES
     assert many[-1] == "· and 14 more"
     assert show._wrapped([f"class {i}" for i in range(7)])[-1] == "· class 6"
+
+
+def test_a_long_key_is_whole_and_stays_below_its_patch() -> None:
+    key = "S1A_IW_GRDH_1SDV_20170613T170000_33UUP_55_13"
+    cell = show.Cell(key, np.zeros((4, 4, 1), np.float32), 1, None, [], [])
+    figure = show._sheet([cell, cell], "BigEarthNet-S1", "grey VV", [])
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    widths = [text.get_window_extent(renderer).width for text in figure.texts if text.get_text() == key]
+    assert len(widths) == 2
+    assert 0.8 < max(widths) / (show.CELL * figure.dpi) <= 1
 
 
 def test_one_band_alone_is_drawn_and_a_phase_in_colours_that_end_where_they_begin(
