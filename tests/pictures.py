@@ -61,7 +61,7 @@ def readme(work: Path) -> None:
     subprocess.run([browser, *shot, where, page.as_uri()], check=True, capture_output=True, timeout=HANG_S)
     parts = [Image.open(work / name).convert("RGB") for name in ("sheet.png", "page.png")]
     parts = [part.resize((part.width * SIDE // part.height, SIDE), Image.Resampling.LANCZOS) for part in parts]
-    _beside(parts).save(OUT / "readme.jpg", quality=72, optimize=True, progressive=True)
+    _beside(parts).save(OUT / "readme.jpg", quality=66, optimize=True, progressive=True)
 
 
 TILE, TILES = 9, 4  # patches along a tile, tiles along the map
