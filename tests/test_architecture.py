@@ -67,9 +67,14 @@ LAWS: list[tuple[str, str]] = [
         "sar_data.raster sar_data.labels sar_data.sources.tree sar_data.system.strict_json sar_data.system.parquet",
     ),
     (
+        r"sar_data\.containers",
+        "sar_data.containers sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree "
+        "sar_data.formats.lmdb_pages sar_data.system",
+    ),
+    (
         r"sar_data\.own",
-        "sar_data.own sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree sar_data.sources.filter "
-        "sar_data.system.strict_json sar_data.system.parquet",
+        "sar_data.own sar_data.containers sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree "
+        "sar_data.sources.filter sar_data.system.strict_json sar_data.system.parquet",
     ),
     # A container knows no other one.
     (
@@ -87,8 +92,8 @@ LAWS: list[tuple[str, str]] = [
     ),
     (
         r"sar_data\.(views|exporters)",
-        "sar_data.views sar_data.exporters sar_data.sealed sar_data.formats sar_data.statistics sar_data.split.policy "
-        "sar_data.labels.boxes sar_data.system",
+        "sar_data.views sar_data.exporters sar_data.containers.layouts sar_data.sealed sar_data.formats "
+        "sar_data.statistics sar_data.split.policy sar_data.labels.boxes sar_data.system",
     ),
     (
         r"sar_data\.reports",
@@ -99,7 +104,7 @@ LAWS: list[tuple[str, str]] = [
         r"sar_data\.builder",
         "sar_data.builder sar_data.sealed sar_data.formats sar_data.statistics sar_data.split sar_data.sources "
         "sar_data.crop sar_data.radiometry sar_data.normalization sar_data.system sar_data.runners sar_data.catalog "
-        "sar_data.download sar_data.own.declaration sar_data.raster.tiff",
+        "sar_data.download sar_data.own.declaration sar_data.containers sar_data.raster.tiff",
     ),
     # Streaming and training know a build on disk or behind a URL, never what makes one.
     (r"sar_data\.stream\.kernels", "sar_data.stream.kernels sar_data.system.native"),
