@@ -40,6 +40,8 @@ _NO_CLASS_TOKEN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "vit-b-gap": ("vit_base_patch16_224", _NO_CLASS_TOKEN),
     "vit-l-gap": ("vit_large_patch16_224", _NO_CLASS_TOKEN),
+    "vit-b-rvsa": ("vit_base_patch16_224", _NO_CLASS_TOKEN),
+    "vit-l-rvsa": ("vit_large_patch16_224", _NO_CLASS_TOKEN),
     "swin-t-window4": ("swin_tiny_patch4_window7_224", {"window_size": 4}),
     "swin-b-window4": ("swin_base_patch4_window7_224", {"window_size": 4}),
     "se-resnet50-sarhub": ("seresnet50", {}),

@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from sar_data.errors import UsageError, unknown
 from sar_data.train.models.encoder import Backbone
+from sar_data.train.models.rvsa import rotate_windows
 from sar_data.train.models.variants import squeeze_first, stride_first
 from sar_data.train.networks import MODELS, VARIANTS
 
 CHANGES: Mapping[str, Callable[[Any], None]] = {
     "se-resnet50-sarhub": stride_first,
     "mobilenetv3-small-sarhub": squeeze_first,
+    "vit-b-rvsa": rotate_windows,
+    "vit-l-rvsa": rotate_windows,
 }
 """What is changed in a network of VARIANTS once timm has made it."""
 HEADS = ("linear", "bn-linear")

@@ -99,7 +99,9 @@ class Backbone(nn.Module):
             self.net.prune_intermediate_layers(list(self._taps), prune_norm=True, prune_head=True)
             self.settled, self.poolings = use, ()
         elif use == "mean" and self.kind == "vit":
-            self.net.fc_norm, self.net.norm = self.net.norm, nn.Identity()
+            own = not isinstance(self.net.norm, nn.Identity)  # RVSA has no final norm
+            self.net.fc_norm = self.net.norm if own else nn.LayerNorm(self.width, eps=1e-6)
+            self.net.norm = nn.Identity()
             self.net.fc_norm.reset_parameters()
             self.settled, self.poolings = use, (use,)
 

@@ -3,7 +3,8 @@
 Position embeddings are interpolated bicubically without anti-aliasing, as MAE's authors do, the class token's kept.
 Scale-MAE computes them from the grid and the size of a pixel (util/pos_embed.py of its repository); here they are
 computed afresh for the encoder's grid, with a relative pixel size of 1. A Swin's tables of relative positions are
-interpolated bicubically to another window, as Microsoft's code and SAR-HUB's do.
+interpolated bicubically to another window, as Microsoft's code and SAR-HUB's do, and RVSA's relative positions of a
+whole map to another side.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.train.models.encoder import FINAL, Backbone
 
-# What lies beside an encoder: decoders and heads, what is computed anyhow, and RVSA's rotated windows (MTP).
+# What lies beside an encoder: decoders and heads, what is computed anyhow, and of RVSA what a plain ViT does not have.
 BESIDE = re.compile(
     r"(decoder|mask_token|hog|heads?[._]|fc\.|classifier\.|fpn|fcn|pos_emb_projection|intermediates\.|upsample|queue)"
     r"|.*(relative_position_index|relative_coords_table|attn_mask|attn\.k_bias)$"
-    r"|blocks\.\d+\.attn\.(sampling_\w+|(full_attn_)?rel_pos_[hw])"
+    r"|blocks\.\d+\.attn\.(sampling_\w+|(full_attn_)?rel_pos_[hw]|relative_position_bias_table)"
 )
 COMPUTED = "mask_token_decoder"  # only Scale-MAE's files have it
 FRESH = ("fc_norm.weight", "fc_norm.bias")
@@ -80,17 +81,26 @@ def _shaped(name: str, value: Tensor, like: Tensor, net: Any, done: Fit) -> Tens
     before = tuple(value.shape)
     if name == "pos_embed" and value.ndim == 3 and value.shape[2] == like.shape[2]:
         prefix = like.shape[1] - math.prod(net.patch_embed.grid_size)
-        if math.isqrt(value.shape[1] - prefix) ** 2 == value.shape[1] - prefix:
+        if not prefix and _is_square(value.shape[1] - 1):
+            value = value[:, 1:]  # the class token's, which the network does not have
+        if _is_square(value.shape[1] - prefix):
             value = resample_abs_pos_embed(value, net.patch_embed.grid_size, None, prefix, antialias=False)
     elif name.endswith("relative_position_bias_table") and value.shape[1:] == like.shape[1:]:
         before_side, side = math.isqrt(len(value)), math.isqrt(len(like))
         table = value.T.reshape(1, -1, before_side, before_side).float()
         value = interpolate(table, size=(side, side), mode="bicubic").reshape(-1, side * side).T.contiguous()
+    elif re.search(r"full_attn_rel_pos_[hw]$", name) and value.shape[1:] == like.shape[1:]:
+        row = value.T[None, :, :, None].float()
+        value = interpolate(row, size=(len(like), 1), mode="bicubic")[0, :, :, 0].T.contiguous()
     elif value.numel() == like.numel() and value.shape == like.shape[: value.ndim]:
         return value.reshape(like.shape)  # a linear layer where timm has a 1 × 1 convolution
     if value.shape == like.shape:
         done.resized[name] = f"{before} → {tuple(like.shape)}"
     return value
+
+
+def _is_square(number: int) -> bool:
+    return math.isqrt(number) ** 2 == number
 
 
 def _computed(like: Tensor, net: Any) -> Tensor:

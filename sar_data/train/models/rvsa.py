@@ -1,0 +1,155 @@
+"""RVSA: a plain ViT whose windows move, stretch and turn (Wang et al. 2022, arXiv:2208.03987), as MTP trains it.
+
+From github.com/ViTAE-Transformer/MTP at d5e84ff, vit_rvsa_mtp.py; parameters have its names. Every fourth part of the
+blocks ends with one that attends to the whole map (2, 5, 8, 11 of twelve); all others attend in windows of 7 × 7. There
+each head says, from the mean of a window, where the window's keys and values are taken: moved, scaled and turned. Both
+kinds add the decomposed relative positions of MViTv2, windows a Swin's table of biases as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WINDOW = 7
+
+
+class Heads(nn.Module):
+    """What both kinds of attention share: a timm attention's query, key, value and projection on a grid of tokens."""
+
+    def __init__(self, attention: Any, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.qkv, self.proj = attention.qkv, attention.proj
+        self.heads, self.size, self.grid = attention.num_heads, attention.head_dim, grid
+
+    def _parted(self, tokens: Tensor) -> Tensor:
+        """Return query, key and value [3, B, heads, h·w, size] of tokens [B, h·w, C]."""
+        parted: Tensor = self.qkv(tokens).unflatten(2, (3, self.heads, self.size)).permute(2, 0, 3, 1, 4)
+        return parted
+
+    def _positions(self, side: int) -> nn.Parameter:
+        return nn.Parameter(torch.zeros(2 * side - 1, self.size))
+
+
+class FullAttention(Heads):
+    """Attend to the whole map, with decomposed relative positions."""
+
+    def __init__(self, attention: Any, grid: tuple[int, int]) -> None:
+        super().__init__(attention, grid)
+        self.full_attn_rel_pos_h, self.full_attn_rel_pos_w = map(self._positions, grid)
+
+    def forward(self, tokens: Tensor, **_masks: object) -> Tensor:
+        """Return tokens [B, h·w, C] of such tokens; timm's masks have no use here."""
+        query, key, value = self._parted(tokens)
+        scores = query @ key.transpose(-2, -1) * self.size**-0.5
+        scores = scores + relative(query, self.grid, self.full_attn_rel_pos_h, self.full_attn_rel_pos_w)
+        found: Tensor = self.proj((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
+        return found
+
+
+class RotatedWindows(Heads):
+    """Attend in windows, whose keys and values each head takes where it moves, scales and turns the window to.
+
+    The branches that say where begin at zero: a fresh network has plain windows.
+    """
+
+    def __init__(self, attention: Any, grid: tuple[int, int]) -> None:
+        super().__init__(attention, grid)
+        self.rel_pos_h, self.rel_pos_w = self._positions(WINDOW), self._positions(WINDOW)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * WINDOW - 1) ** 2, self.heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.sampling_offsets, self.sampling_scales = self._branch(2), self._branch(2)
+        self.sampling_angles = self._branch(1)
+
+    def _branch(self, numbers: int) -> nn.Sequential:
+        last = nn.Conv2d(self.heads * self.size, self.heads * numbers, 1)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        return nn.Sequential(nn.AvgPool2d(WINDOW), nn.LeakyReLU(), last)
+
+    def forward(self, tokens: Tensor, **_masks: object) -> Tensor:
+        """Return tokens [B, h·w, C] of such tokens; timm's masks have no use here."""
+        (height, width), batch = self.grid, len(tokens)
+        down, along = -height % WINDOW, -width % WINDOW
+        top, left = down // 2, along // 2
+        padding = (left, along - left, top, down - top)
+        maps = F.pad(tokens.transpose(1, 2).unflatten(2, self.grid), padding)
+        tall, wide = maps.shape[-2:]
+        rows, columns = tall // WINDOW, wide // WINDOW
+        # Padding has neither key nor value, not even the bias.
+        parted = self._parted(tokens).transpose(-2, -1).reshape(3 * batch * self.heads, self.size, height, width)
+        query, key, value = F.pad(parted, padding).chunk(3)
+        places = self._places(maps, rows, columns)
+        seen = F.grid_sample(torch.cat([key, value], dim=1).float(), places, align_corners=True).to(query.dtype)
+        query, key, value = (_windows(part, batch, rows, columns) for part in (query, *seen.chunk(2, dim=1)))
+        side = (WINDOW, WINDOW)
+        scores = query @ key.transpose(-2, -1) * self.size**-0.5
+        scores = scores + relative(query, side, self.rel_pos_h, self.rel_pos_w) + self._bias()
+        found = (scores.softmax(-1) @ value).reshape(batch, rows, columns, self.heads, WINDOW, WINDOW, self.size)
+        found = found.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, tall, wide, -1)
+        found = found[:, top : top + height, left : left + width]
+        projected: Tensor = self.proj(found.flatten(1, 2))
+        return projected
+
+    def _bias(self) -> Tensor:
+        apart = _apart(WINDOW, self.relative_position_bias_table.device)
+        index = apart[:, None, :, None] * (2 * WINDOW - 1) + apart[None, :, None, :]
+        return self.relative_position_bias_table[index.flatten()].T.reshape(-1, WINDOW**2, WINDOW**2)
+
+    def _places(self, maps: Tensor, rows: int, columns: int) -> Tensor:
+        """Return where keys and values are taken, [B · heads, rows · 7, columns · 7, (x, y)], from -1 to 1."""
+        tall, wide = maps.shape[-2:]
+        shape = (len(maps) * self.heads, -1, rows, 1, columns, 1)
+        offset, scale, angle = (
+            branch(maps).float().reshape(shape)
+            for branch in (self.sampling_offsets, self.sampling_scales, self.sampling_angles)
+        )
+        # x is divided by the number of windows that lie below each other, and y by that beside each other, as MTP does.
+        shares = [max(1, side // WINDOW) for side in self.grid]
+        local = torch.arange(WINDOW, device=maps.device) - (WINDOW - 1) / 2
+        middle = [torch.arange(n, device=maps.device) * WINDOW + (WINDOW - 1) / 2 for n in (columns, rows)]
+        x = 2 / (wide - 1) * local.reshape(1, 1, 1, 1, WINDOW) * (1 + scale[:, 0])
+        y = 2 / (tall - 1) * local.reshape(1, 1, WINDOW, 1, 1) * (1 + scale[:, 1])
+        cosine, sine = angle[:, 0].cos(), angle[:, 0].sin()
+        along = x * cosine - y * sine + offset[:, 0] / shares[0] + _spread(middle[0], wide)[None, None, None, :, None]
+        down = y * cosine + x * sine + offset[:, 1] / shares[1] + _spread(middle[1], tall)[None, :, None, None, None]
+        return torch.stack([along, down], dim=-1).reshape(len(maps) * self.heads, tall, wide, 2)
+
+
+def rotate_windows(net: Any) -> None:
+    """Give timm's ViT without a class token the attention of RVSA, and no final norm."""
+    every = len(net.blocks) // 4
+    for place, block in enumerate(net.blocks, start=1):
+        kind = RotatedWindows if place % every else FullAttention
+        block.attn = kind(block.attn, net.patch_embed.grid_size)
+    net.norm = nn.Identity()
+
+
+def relative(query: Tensor, sides: tuple[int, int], down: Tensor, along: Tensor) -> Tensor:
+    """Return scores [..., h·w, h·w] of relative rows and columns for queries [..., h·w, size] on a map of `sides`."""
+    height, width = sides
+    query = query.unflatten(-2, sides)
+    rows = torch.einsum("...yxc,ykc->...yxk", query, down[_apart(height, down.device)])
+    columns = torch.einsum("...yxc,xkc->...yxk", query, along[_apart(width, along.device)])
+    scores: Tensor = rows[..., :, None] + columns[..., None, :]
+    return scores.flatten(-2).flatten(-3, -2)
+
+
+def _apart(side: int, device: torch.device) -> Tensor:
+    """Return how far each place of a side is from each other, from 0 to twice the side."""
+    place = torch.arange(side, device=device)
+    return place[:, None] - place[None, :] + side - 1
+
+
+def _spread(places: Tensor, side: int) -> Tensor:
+    """Return pixels of a side as grid_sample counts them, from -1 to 1."""
+    return places * (2 / (side - 1)) - 1
+
+
+def _windows(maps: Tensor, batch: int, rows: int, columns: int) -> Tensor:
+    """Return tokens [B · windows, heads, 49, size] of maps [B · heads, size, tall, wide]."""
+    parted = maps.reshape(batch, -1, maps.shape[1], rows, WINDOW, columns, WINDOW)
+    return parted.permute(0, 3, 5, 1, 4, 6, 2).reshape(batch * rows * columns, -1, WINDOW**2, maps.shape[1])
