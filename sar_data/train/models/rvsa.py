@@ -27,7 +27,7 @@ class Heads(nn.Module):
 
     def _parted(self, tokens: Tensor) -> Tensor:
         """Return query, key and value [3, B, heads, h·w, size] of tokens [B, h·w, C]."""
-        parted: Tensor = self.qkv(tokens).unflatten(2, (3, self.heads, self.size)).permute(2, 0, 3, 1, 4)
+        parted: Tensor = self.qkv(tokens).reshape(*tokens.shape[:2], 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
         return parted
 
     def _positions(self, side: int) -> nn.Parameter:
@@ -76,7 +76,7 @@ class RotatedWindows(Heads):
         down, along = -height % WINDOW, -width % WINDOW
         top, left = down // 2, along // 2
         padding = (left, along - left, top, down - top)
-        maps = F.pad(tokens.transpose(1, 2).unflatten(2, self.grid), padding)
+        maps = F.pad(tokens.transpose(1, 2).reshape(batch, -1, height, width), padding)
         tall, wide = maps.shape[-2:]
         rows, columns = tall // WINDOW, wide // WINDOW
         # Padding has neither key nor value, not even the bias.
@@ -131,7 +131,7 @@ def rotate_windows(net: Any) -> None:
 def relative(query: Tensor, sides: tuple[int, int], down: Tensor, along: Tensor) -> Tensor:
     """Return scores [..., h·w, h·w] of relative rows and columns for queries [..., h·w, size] on a map of `sides`."""
     height, width = sides
-    query = query.unflatten(-2, sides)
+    query = query.reshape(*query.shape[:-2], *sides, query.shape[-1])
     rows = torch.einsum("...yxc,ykc->...yxk", query, down[_apart(height, down.device)])
     columns = torch.einsum("...yxc,xkc->...yxk", query, along[_apart(width, along.device)])
     scores: Tensor = rows[..., :, None] + columns[..., None, :]
