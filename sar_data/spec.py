@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -23,6 +23,8 @@ TaskKind = Literal["multiclass", "multilabel", "segmentation", "detection", "cha
 Unit = Literal["dB", "power", "amplitude", "DN", "8-bit", "phase"]
 """Units of stored values. `power` is linear sigma0 or gamma0, `amplitude` its root or a detected DN, `DN` any number
 without a radiometric meaning (I and Q, an undocumented scale), `8-bit` a stretched picture, `phase` radians."""
+MASKED: tuple[TaskKind, ...] = ("segmentation", "change")
+"""Kinds of tasks whose classes are the values of a mask."""
 PACKED = ".bz2"
 ComplexAs = Literal["iq", "amplitude-phase"]
 Noise = Literal["removed", "kept", "none", "unknown"]
@@ -93,13 +95,27 @@ class Band:
 class Task:
     """What can be learnt: a name, a kind and the classes in canonical order.
 
-    A segmentation's classes are the values 0, 1, … of the stored mask, in which 255 is ignored. A detection's are the
-    labels of the record's objects.
+    The classes of a segmentation, and of a change between the dates of a record, are the values 0, 1, … of the stored
+    mask, in which 255 is ignored. A detection's are the labels of the record's objects.
     """
 
     name: str
     kind: TaskKind
     classes: tuple[str, ...]
+
+
+class Learnt(Protocol):
+    """A task, of a declaration or of a manifest."""
+
+    @property
+    def kind(self) -> TaskKind: ...
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+
+def mask_classes(tasks: Iterable[Learnt]) -> tuple[str, ...]:
+    """Return the classes of the masks of a dataset with these tasks, none where it has no masks."""
+    return next((tuple(task.classes) for task in tasks if task.kind in MASKED), ())
 
 
 def suitable_container(shape: tuple[int, int] | None) -> Literal["webdataset", "zarr"]:
@@ -114,12 +130,13 @@ class DatasetSpec:
     `aliases` are other names that people type; no two datasets have the same one.
 
     `shape` is (height, width) in pixels, None where images differ in size; `frames` is the number of images of one
-    place and shape that make a sample (seasons). `tasks[0]` is the default nomenclature; without any task the dataset
-    is for self-supervised learning. `lists` are the file names of official lists; `wider` names floats that files may
-    hold besides `dtype`, to which they are then narrowed, counted in the manifest; `samples` is the published count,
-    `published` that of each official split and of each class, as far as the publisher gives them; `may_be_empty` says
-    that a whole sample may be no data, as a tile at a scene's edge is; `bad_objects` says why objects that no image can
-    have are expected in the published annotations, so that they are dropped alone; if it is empty, they stop a build.
+    place and shape that make a sample (seasons, dates before and after a change). `tasks[0]` is the default
+    nomenclature; without any task the dataset is for self-supervised learning. `lists` are the file names of official
+    lists; `wider` names floats that files may hold besides `dtype`, to which they are then narrowed, counted in the
+    manifest; `samples` is the published count, `published` that of each official split and of each class, as far as the
+    publisher gives them; `may_be_empty` says that a whole sample may be no data, as a tile at a scene's edge may;
+    `bad_objects` says why objects that no image can have are expected in the published annotations, so that they are
+    dropped alone; if it is empty, they stop a build.
 
     `nodata` is a value that stands for no pixel in every band, where files do not declare it themselves. Files of
     complex numbers have a complex `dtype`, and `complex_as` says which two bands each of theirs becomes: "iq" or
@@ -178,7 +195,7 @@ class DatasetSpec:
     @property
     def mask(self) -> bool:
         """Say whether samples have a mask."""
-        return any(task.kind == "segmentation" for task in self.tasks)
+        return bool(mask_classes(self.tasks))
 
 
 class Tree(Protocol):

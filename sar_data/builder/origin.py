@@ -16,7 +16,7 @@ from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
 from sar_data.sources.placeholder import explain
 from sar_data.sources.tree import RecordingTree
-from sar_data.spec import DatasetSpec, Pipeline, Tree
+from sar_data.spec import DatasetSpec, Pipeline, Tree, mask_classes
 
 if TYPE_CHECKING:
     from sar_data.builder.bake import Bake
@@ -115,7 +115,7 @@ class _RawOpened:
 
 
 def _check_mask(mask: Mask | None, size: tuple[int, int], spec: DatasetSpec, path: str) -> None:
-    classes = next(len(task.classes) for task in spec.tasks if task.kind == "segmentation")
+    classes = len(mask_classes(spec.tasks))
     if mask is None or (mask.shape, mask.dtype) != (size, np.dtype(np.uint8)):
         found = "none" if mask is None else f"{mask.shape} {mask.dtype}"
         raise BadRecord(path, f"expected a mask of {size} uint8, found {found}")

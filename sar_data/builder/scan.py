@@ -196,9 +196,13 @@ def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
     """Return a record that keeps what every pipeline promises of records; else the fault is the pipeline's."""
     if reason := key_flaw(record.key):
         raise BadRecord(record.files[0].path, f"{reason}: {record.key!r}")
-    if record.time is not None and record.time.tzinfo is None:
-        raise ValueError(f"{record.key}: expected a time with a time zone, found {record.time}")
-    if missing := [task.name for task in pipeline.spec.tasks if task.name not in record.labels]:
+    for time in (record.time, *(date.time for date in record.dates)):
+        if time is not None and time.tzinfo is None:
+            raise ValueError(f"{record.key}: expected a time with a time zone, found {time}")
+    spec = pipeline.spec
+    if any(task.kind == "change" for task in spec.tasks) and len(record.dates) != spec.frames:
+        raise ValueError(f"{record.key}: expected a date of each of {spec.frames} images, found {len(record.dates)}")
+    if missing := [task.name for task in spec.tasks if task.name not in record.labels]:
         raise ValueError(f"{record.key}: expected labels of each task, found none of {', '.join(missing)}")
     if reason := record_flaw(record):
         raise BadRecord(record.files[0].path, reason)

@@ -18,7 +18,9 @@ LONGEST = len("segmentation,")  # word of a task, which is never cut
 
 
 @click.command("datasets", short_help="List the datasets that can be built.")
-@click.option("--task", metavar="KIND", help="Only of this kind: multiclass, multilabel, segmentation, detection.")
+@click.option(
+    "--task", metavar="KIND", help="Only of this kind: multiclass, multilabel, segmentation, detection, change."
+)
 @click.option("--band", metavar="NAME", help="Only with this band, such as VH.")
 @click.option("--unit", metavar="NAME", help="Only in this unit, such as dB.")
 @click.option("--split", metavar="POLICY", help="Only with this split, such as official.")

@@ -21,6 +21,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.records import to_object
+from sar_data.spec import MASKED
 from sar_data.views.stretch import stretched, units_of
 
 Floats = npt.NDArray[np.float32]
@@ -138,6 +139,6 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 def legend(manifest: Manifest) -> list[tuple[str, str]]:
     """Return colour and name of each class that masks or outlines show."""
     for task in manifest.tasks:
-        if task.kind in ("segmentation", "detection"):
-            return list(zip(cycle(MASKS if task.kind == "segmentation" else OUTLINES), task.classes, strict=False))
+        if task.kind in (*MASKED, "detection"):
+            return list(zip(cycle(MASKS if task.kind in MASKED else OUTLINES), task.classes, strict=False))
     return []

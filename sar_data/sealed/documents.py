@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from sar_data.record import IGNORE
 from sar_data.sealed.names import Count, Dtype, Label, Name, RelativePath, Sha256, ShardName, Slots
-from sar_data.spec import Noise, TaskKind
+from sar_data.spec import MASKED, Noise, TaskKind
 from sar_data.statistics.units import HISTOGRAMS
 
 MOST_CLASSES = 1 << 15  # an index of a class is an int16
@@ -68,7 +68,7 @@ class TaskDocument(Document):
 
     @pydantic.model_validator(mode="after")
     def _fit_a_mask(self) -> Self:
-        if self.kind == "segmentation" and len(self.classes) > IGNORE:
+        if self.kind in MASKED and len(self.classes) > IGNORE:
             raise ValueError(f"classes: expected at most {IGNORE} in a mask of bytes, found {len(self.classes)}")
         return self
 

@@ -176,6 +176,8 @@ def _records(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str
         dates = _whole(rows["dates"])
         late = pc.invert(_in_time(pc.struct_field(pc.list_flatten(dates), "time")))
         yield "dates", _none_of(dates, late), f"times of {FIRST.year} to {LAST.year}"
+        if any(task.kind == "change" for task in manifest.tasks):
+            yield "dates", pc.equal(pc.list_value_length(dates), manifest.frames), f"{manifest.frames} dates"
 
 
 def _in_time(times: Any) -> Any:

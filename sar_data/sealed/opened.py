@@ -18,6 +18,7 @@ from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_bounds import check_bounds, check_unused
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Identity, Manifest
+from sar_data.spec import mask_classes
 
 if TYPE_CHECKING:
     import xarray
@@ -34,7 +35,7 @@ def layout_of(manifest: Identity) -> Layout:
         units=tuple(band.unit for band in manifest.bands),
         shape=manifest.shape,
         frames=manifest.frames,
-        mask_classes=next((tuple(t.classes) for t in manifest.tasks if t.kind == "segmentation"), ()),
+        mask_classes=mask_classes(manifest.tasks),
         dtype=manifest.storage.dtype,
         scale=manifest.storage.scale,
         missing=manifest.storage.missing,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sar_data.record import IGNORE
 from sar_data.sealed.documents import TaskDocument
+from sar_data.spec import MASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,6 @@ class Member:
     @property
     def table(self) -> npt.NDArray[np.int64]:
         """The joint number of every number of the build, for masks those that no class has, too."""
-        found = np.arange(IGNORE + 1 if self.task.kind == "segmentation" else len(self.numbers))
+        found = np.arange(IGNORE + 1 if self.task.kind in MASKED else len(self.numbers))
         found[: len(self.numbers)] = self.numbers
         return found

@@ -13,6 +13,7 @@ from sar_data.errors import BuildError, unknown
 from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.index import value_of
 from sar_data.sealed.manifest import Manifest
+from sar_data.spec import MASKED
 from sar_data.stream.member import Member
 from sar_data.stream.rows import Integers, Rows, numbers, ragged
 
@@ -34,7 +35,7 @@ def task_of(manifest: Manifest, name: str | None) -> TaskDocument | None:
 
 def columns(manifest: Manifest, task: TaskDocument | None) -> list[str]:
     """Return the columns of the index that a task's targets are made of."""
-    if task is None or task.kind == "segmentation":
+    if task is None or task.kind in MASKED:
         return []
     if task.kind == "detection":
         return ["objects"]
@@ -44,9 +45,9 @@ def columns(manifest: Manifest, task: TaskDocument | None) -> list[str]:
 def of(task: TaskDocument | None, rows: Rows, member: Member | None = None) -> Classes | Boxes | None:
     """Return the targets of a split that the index holds, those of a `member` by the joint numbers.
 
-    A segmentation's are in the shards.
+    Masks are in the shards.
     """
-    if task is None or task.kind == "segmentation":
+    if task is None or task.kind in MASKED:
         return None
     return Boxes(rows.column("objects"), member) if task.kind == "detection" else Classes(task, rows, member)
 

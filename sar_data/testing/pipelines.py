@@ -24,7 +24,7 @@ from sar_data.record import Record
 from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import verify
 from sar_data.sources.tree import Folder, RecordingTree
-from sar_data.spec import Pipeline, Tree
+from sar_data.spec import MASKED, Pipeline, Tree, mask_classes
 from sar_data.split.policy import SPLITS, UNUSED
 
 HEAD = 4096  # bytes: a small image may lie in its file's head as a whole
@@ -195,7 +195,14 @@ class PipelineContract:
             assert list(found) == sorted(set(found))
             assert set(found) <= set(range(len(task.classes)))
             assert len(found) == 1 or task.kind != "multiclass" or (record.unused and not found)
-            assert found or record.unused or task.kind in ("segmentation", "detection") or task is not spec.tasks[0]
+            assert found or record.unused or task.kind in (*MASKED, "detection") or task is not spec.tasks[0]
+
+    def test_a_change_has_a_date_for_each_of_its_images_in_an_order_of_roles(self, records: list[Record]) -> None:
+        spec = self.pipeline.spec
+        if any(task.kind == "change" for task in spec.tasks):
+            assert spec.frames > 1
+            assert len({tuple(date.role for date in record.dates) for record in records}) == 1
+            assert {len(record.dates) for record in records} == {spec.frames}
 
     def test_objects_lie_in_their_images_and_carry_the_labels(self, records: list[Record]) -> None:
         spec = self.pipeline.spec
@@ -238,7 +245,7 @@ class PipelineContract:
     def test_read_gives_canonical_pixels_of_a_plausible_unit(self, tree: Folder, records: list[Record]) -> None:
         spec = self.pipeline.spec
         frames = (spec.frames,) if spec.frames > 1 else ()
-        masks = [len(task.classes) for task in spec.tasks if task.kind == "segmentation"]
+        classes = len(mask_classes(spec.tasks))
         for record in self.some([record for record in records if record.unused is None]):
             sample = self.pipeline.read(tree, record)
             image, shape = sample.image, record.shape or spec.shape
@@ -249,10 +256,10 @@ class PipelineContract:
             for i, band in enumerate(spec.bands):
                 low, high = PLAUSIBLE[band.unit]
                 assert low <= np.nanmean(image[..., i, :, :].astype(np.float64)) <= high
-            assert (sample.mask is not None) == bool(masks)
+            assert (sample.mask is not None) == spec.mask
             if sample.mask is not None:
                 assert (sample.mask.shape, sample.mask.dtype) == (shape, np.dtype(np.uint8))
-                assert set(np.unique(sample.mask).tolist()) <= {*range(masks[0]), 255}
+                assert set(np.unique(sample.mask).tolist()) <= {*range(classes), 255}
 
     def test_read_gives_to_the_bit_what_rasterio_gives(self, tree: Folder, records: list[Record]) -> None:
         """Where a record's files are its bands, in their order; a dataset whose files are not overrides `raw_bands`."""

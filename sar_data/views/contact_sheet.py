@@ -20,6 +20,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.records import to_object
+from sar_data.spec import mask_classes
 from sar_data.system.suffixes import PICTURES, check_suffix
 from sar_data.views.figure import save
 from sar_data.views.heading import Entry, Heading
@@ -66,7 +67,7 @@ def draw(
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))
     found, steps = places(rows), []
-    classes = next((task.classes for task in manifest.tasks if task.kind == "segmentation"), ())
+    classes = mask_classes(manifest.tasks)
     colours = (palette(len(classes)) / 255).astype(np.float32)
     images: list[Floats] = []
     masks: list[Floats | None] = []
