@@ -1,4 +1,4 @@
-"""The flow that writes what a sealed build says as documents of another tool."""
+"""The flow that writes a sealed build as files of another tool."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from sar_data.exporters import Target, check_target
 
 @flow(
     name="export-build",
-    description="Write what a build says as documents of another tool.",
+    description="Write a build as files that another tool reads.",
     flow_run_name=run_name,
     persist_result=False,
 )
-def export(target: Target, path: Absolute, out: Absolute) -> list[str]:
-    """Write what a sealed build says as documents of another tool; return their paths.
+def export(target: Target, path: Absolute, out: Absolute) -> dict[str, Any]:
+    """Write a sealed build as files that another tool reads; return folder, number of samples and lost parts.
 
     Args:
-        target: coco, for the detections as COCO JSON, one file a split.
+        target: coco, for the detections as COCO JSON; other names are in docs/export.md.
         path: Folder of the sealed build, absolute.
-        out: Folder for the documents, absolute.
+        out: New folder for the files, absolute.
     """
     parameters = locals()
     explain()
     check(parameters)
-    return [str(document) for document in once(name="export")(sar_data.export)(**parameters)]
+    exported = once(name="export")(sar_data.export)(**parameters)
+    return {"folder": str(exported.folder), "samples": exported.samples, "lost": list(exported.lost)}
 
 
 def check(parameters: Mapping[str, Any]) -> None:

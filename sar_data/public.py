@@ -30,8 +30,8 @@ from sar_data.builder.request import (
 from sar_data.builder.splits import SplitOutlook, outlooks
 from sar_data.download.fetch import check_licence, check_results, fetch_as_user, folder_of, select_sources
 from sar_data.download.transfer import TransferProgress
-from sar_data.exporters import Target
-from sar_data.exporters import export as write_documents
+from sar_data.exporters import Exported, Target
+from sar_data.exporters import export as write_export
 from sar_data.progress import Progress, Say
 from sar_data.runners import Crew, Kind, Runner, Serial
 from sar_data.sealed.against import Comparison
@@ -362,13 +362,14 @@ def report(path: str | Path, *, out: str | Path | None = None, language: str = "
     return written(Build.open(Path(path)), _path(out), language)
 
 
-def export(target: Target, path: str | Path, out: str | Path) -> list[Path]:
-    """Write what the sealed build at `path` says as documents of another tool, below `out`, and return their paths.
+def export(target: Target, path: str | Path, out: str | Path, *, progress: Progress | None = None) -> Exported:
+    """Write the sealed build at `path` as another tool reads it, to the new folder `out`, and return what it lost.
 
-    `target` is coco: the detections as COCO JSON, one file a split. Raises UsageError for another target and for a
-    build without a detection task, TargetError where `out` cannot be written.
+    `target` is a name of sar_data.exporters.TARGETS, which docs/export.md lists. Raises UsageError for another target
+    and for a build that the target does not fit, BuildError for an image that is damaged, TargetError where `out` has
+    files already or cannot be written.
     """
-    return write_documents(target, Build.open(Path(path)), Path(out))
+    return write_export(target, Build.open(Path(path)), Path(out), progress)
 
 
 def fetch(

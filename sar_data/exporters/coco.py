@@ -1,4 +1,4 @@
-"""Export of a detection build as COCO JSON, one file for each split, in the form that pycocotools loads.
+"""Detections as COCO JSON, SPLIT.json in the form that pycocotools loads, and the images in images/SPLIT.
 
 Ids begin at 1, because pycocotools reads an annotation of id 0 as no match; boxes are [x, y, width, height]. Two fields
 are additions to COCO: `rotated` (centre x, centre y, width, height, degrees) and `key`.
@@ -11,49 +11,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-
-from sar_data.errors import TargetError, UsageError
+from sar_data.exporters import files
+from sar_data.exporters.source import Source
 from sar_data.record import Object
-from sar_data.sealed.opened import Build
-from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.records import to_object
-from sar_data.system import durable
 
-COLUMNS = ["key", "height", "width", "files", "objects"]
-
-
-def export(build: Build, out: Path) -> list[Path]:
-    """Write OUT/SPLIT.json for every split that has samples, and return the paths.
-
-    Raises UsageError for a build without a detection task, TargetError where `out` cannot be written.
-    """
-    task = next((task for task in build.manifest.tasks if task.kind == "detection"), None)
-    if task is None:
-        kinds = ", ".join(sorted({task.kind for task in build.manifest.tasks})) or "none"
-        raise UsageError(f"{build.path}: expected a build with a detection task, found tasks of kind: {kinds}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TargetError(f"{out}: cannot make the folder: {error.strerror}") from error
-    paths = []
-    for split in nonempty_splits(build.manifest):
-        text = json.dumps(document(build, split, task.classes), ensure_ascii=False, separators=(",", ":"))
-        paths.append(out / f"{split}.json")
-        durable.write(paths[-1], text.encode())
-    return paths
+COLUMNS = ["key", "height", "width", "objects"]
 
 
-def document(build: Build, split: str, classes: Sequence[str]) -> dict[str, Any]:
-    """Return the COCO document of one split; images are in the order of their keys, with paths below the source."""
-    manifest, index = build.manifest, build.index()
-    rows = index.filter(pc.equal(index["split"], split)).select(COLUMNS).sort_by("key")
+def write(source: Source, folder: Path) -> None:
+    """Write the images and a document a split; raise UsageError for a build without a detection task."""
+    classes = source.task("detection").classes
+    suffix = files.suffix(source)
+    for split in source.splits:
+        files.write_images(source, split, folder / "images" / split, suffix)
+        text = json.dumps(document(source, split, classes, suffix), ensure_ascii=False, separators=(",", ":"))
+        (folder / f"{split}.json").write_text(text, encoding="utf-8")
+
+
+def document(source: Source, split: str, classes: Sequence[str], suffix: str) -> dict[str, Any]:
+    """Return the COCO document of one split; images are in the order of their keys, with paths below the folder."""
+    manifest = source.manifest
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, row in enumerate(rows.to_pylist(), 1):
-        name = row["files"][0]["path"]
-        size = {"height": row["height"], "width": row["width"]}
-        images.append({"id": number, "file_name": name, **size, "key": row["key"]})
+    for number, row in enumerate(source.rows(split).select(COLUMNS).sort_by("key").to_pylist(), 1):
+        height, width = manifest.shape or (row["height"], row["width"])
+        name = f"images/{split}/{row['key']}{suffix}"
+        images.append({"id": number, "file_name": name, "height": height, "width": width, "key": row["key"]})
         for item in map(to_object, row["objects"] or ()):
             annotations.append({"id": len(annotations) + 1, "image_id": number, **_annotation(item)})
     return {

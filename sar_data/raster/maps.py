@@ -1,4 +1,4 @@
-"""Class maps as cloud-optimized GeoTIFFs, and pixel positions in map coordinates."""
+"""Class maps as cloud-optimized GeoTIFFs, images as GeoTIFFs, and pixel positions in map coordinates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sar_data.errors import SourceError, TargetError
 from sar_data.raster.scene import OPTIONS, Place
-from sar_data.record import IGNORE, Mask
+from sar_data.record import IGNORE, Image, Mask
 from sar_data.system import durable
 
 BLOCK = 512  # pixels of a side of the file's blocks, and rows that are in memory at once
@@ -61,6 +61,31 @@ def write(
     finally:
         for temporary in (plain, partial):
             temporary.unlink(missing_ok=True)
+
+
+def encode_geotiff(
+    image: Image, crs: str | None, transform: Sequence[float] | None, names: Sequence[str] = ()
+) -> bytes:
+    """Return an image [band, y, x] as the bytes of a GeoTIFF, bit for bit, uncompressed.
+
+    `transform` has the six affine terms; `names` describe the bands. Floats declare NaN as no data. Raises SourceError
+    for a `crs` that is none.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    count, height, width = image.shape
+    profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": image.dtype.name}
+    profile |= {"nodata": float("nan")} if image.dtype.kind == "f" else {}
+    place = Place(crs=crs, transform=None if transform is None else tuple(transform))
+    with warnings.catch_warnings(), rasterio.MemoryFile() as memory:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with memory.open(**profile, interleave="band", **_place_options(place)) as file:
+            file.write(image)
+            for number, name in enumerate(names, 1):
+                file.set_band_description(number, name)
+        data: bytes = memory.read()
+        return data
 
 
 def _place_options(place: Place) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -19,7 +21,8 @@ from pipelines.synth import ssdd as ssdd_synthetic
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.cli import main
-from sar_data.exporters.coco import export
+from sar_data.exporters import export
+from sar_data.exporters.source import Source
 from sar_data.record import Object
 from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
@@ -62,9 +65,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
 def test_perfect_predictions_are_found_perfect_and_others_are_not(
     built: dict[str, Build], name: str, tmp_path: Path
 ) -> None:
-    made = export(built[name], tmp_path)
-    assert [path.name for path in made] == ["train.json", "test.json"]
-    for path in made:
+    made = export("coco", built[name], tmp_path / "coco")
+    assert made.samples == sum(split.count for split in built[name].manifest.splits.values())
+    for path in (made.folder / "train.json", made.folder / "test.json"):
         assert average_precision(path, "bbox") == pytest.approx((1, 1))
         assert average_precision(path, "segm") == pytest.approx((1, 1))
         assert average_precision(path, "bbox", shift=4)[0] < 0.9
@@ -73,13 +76,14 @@ def test_perfect_predictions_are_found_perfect_and_others_are_not(
 @needs_samples
 def test_the_real_ships_go_from_the_release_through_a_build_to_a_perfect_evaluation(tmp_path: Path) -> None:
     made = build(BuildRequest(dataset=ssdd.PIPELINE, source=REAL, out=tmp_path, format="lmdb"))
-    for path in export(made, tmp_path / "coco"):
+    out = export("coco", made, tmp_path / "coco").folder
+    for path in (out / "train.json", out / "test.json"):
         assert average_precision(path, "bbox") == pytest.approx((1, 1))
         assert average_precision(path, "segm") == pytest.approx((1, 1))
         document = json.loads(path.read_text())
         release = REAL / "Official-SSDD-OPEN/BBox_SSDD/coco_style/annotations" / path.name
         (image,), (ship,) = document["images"], document["annotations"]
-        assert (REAL / image["file_name"]).is_file()
+        assert (out / image["file_name"]).is_file()
         known = json.loads(release.read_text())
         (theirs,) = (one for one in known["annotations"] if one["image_id"] == int(image["key"]))
         assert ship["bbox"] == pytest.approx(theirs["bbox"], abs=1)
@@ -88,8 +92,8 @@ def test_the_real_ships_go_from_the_release_through_a_build_to_a_perfect_evaluat
 
 
 def test_every_number_is_as_coco_wants_it(built: dict[str, Build], tmp_path: Path) -> None:
-    export(built["ssdd"], tmp_path)
-    document = json.loads((tmp_path / "train.json").read_text())
+    out = export("coco", built["ssdd"], tmp_path / "coco").folder
+    document = json.loads((out / "train.json").read_text())
     assert [image["id"] for image in document["images"]] == list(range(1, 10))
     assert [one["id"] for one in document["annotations"]] == list(range(1, len(document["annotations"]) + 1))
     assert document["categories"] == [{"id": 1, "name": "ship", "supercategory": ""}]
@@ -112,16 +116,30 @@ def test_the_area_is_that_of_the_most_exact_drawing() -> None:
     assert _annotation(Object(**box, attrs={"crowd": "1"}))["iscrowd"] == 1
 
 
+def test_the_images_are_the_stored_ones_where_the_file_names_say(built: dict[str, Build], tmp_path: Path) -> None:
+    build = built["ssdd"]
+    out = export("coco", build, tmp_path / "coco").folder
+    stored = {row["key"]: image for row, image, _ in Source.of(build).samples("test")}
+    images = json.loads((out / "test.json").read_text())["images"]
+    assert {image["key"] for image in images} == stored.keys()
+    for image in images:
+        with Image.open(out / image["file_name"]) as file:
+            assert file.size == (image["width"], image["height"])
+            pixels = np.asarray(file)
+        assert (pixels.reshape(pixels.shape[0], pixels.shape[1], -1).transpose(2, 0, 1) == stored[image["key"]]).all()
+
+
 def test_the_command_says_what_it_wrote_and_what_it_cannot(
     built: dict[str, Build], sealed: dict[str, Build], tmp_path: Path
 ) -> None:
     run = CliRunner().invoke
     done = run(main, ["export", "coco", str(built["ssdd"].path), "--out", str(tmp_path / "a")])
-    assert (done.exit_code, done.stdout.split()) == (0, [str(tmp_path / f"a/{s}.json") for s in ("train", "test")])
+    assert (done.exit_code, done.stdout.split()) == (0, [str(tmp_path / "a")])
+    assert "lost: " in done.stderr
     other = run(main, ["export", "coco", str(sealed["lmdb"].path), "--out", str(tmp_path / "b")])
     assert (other.exit_code, (tmp_path / "b").exists()) == (2, False)
     assert "expected a build with a detection task, found tasks of kind: multilabel" in other.stderr
     (tmp_path / "file").write_text("")
     bad = run(main, ["export", "coco", str(built["ssdd"].path), "--out", str(tmp_path / "file" / "x")])
     assert bad.exit_code == 1
-    assert "cannot make the folder" in bad.stderr
+    assert "cannot write" in bad.stderr

@@ -28,6 +28,7 @@ from sar_data.cli.fetch import command as fetch
 from sar_data.cli.train import command as train
 from sar_data.cli.words import render
 from sar_data.errors import UsageError
+from sar_data.exporters import TARGETS
 from sar_data.own.fields import FIELDS
 from sar_data.sealed.opened import Build
 from sar_data.train.request import (
@@ -92,7 +93,7 @@ OPERATIONS = [
     Operation("build", "build", "build.build_dataset", BuildRequest),
     Operation("build --plan", "plan", "plan.plan"),
     Operation("convert", "convert", "convert.convert", ConvertRequest),
-    Operation("export coco", "export", "export.export"),
+    *(Operation(f"export {target}", "export", "export.export") for target in TARGETS),
     Operation("verify", "verify", "verify.verify"),
     Operation("stats", "stats", "stats.stats", StatsRequest),
     Operation("stats --by", "shift", "stats.shift"),
