@@ -1,6 +1,6 @@
 """Export: a sealed build as files that other tools read. `TARGETS` describes each kind once, for all interfaces.
 
-A module of the target's name has `write(source, folder)`. It is imported when it is used, so that the table is cheap.
+A function of a module writes it from a Source into a folder. It is imported when it is used: the table is cheap.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sar_data.progress import Progress
 if TYPE_CHECKING:
     from sar_data.sealed.opened import Build
 
-Target = Literal["coco"]
+Target = Literal["coco", "yolo", "fgmae-lmdb", "seco-lmdb", "configilm", "npy", "hf", "geotiff"]
 Part = Literal[
     "pixels",
     "keys",
@@ -55,7 +55,7 @@ PARTS: Mapping[Part, str] = {
 class Exporter:
     """A kind of export: `title` says what it is, `reader` which package reads it, `keeps` the parts that it holds.
 
-    `note` says what is particular, such as what a build must be. `module` is the module of this package that writes it.
+    `note` says what is particular, such as what a build must be. `function` of a `module` of this package writes it.
     """
 
     title: str
@@ -63,15 +63,70 @@ class Exporter:
     keeps: tuple[Part, ...]
     note: str
     module: str
+    function: str = "write"
 
 
+_OBJECTS: tuple[Part, ...] = ("boxes", "rotated boxes", "polygons", "attributes of objects")
+_FOLDER: tuple[Part, ...] = ("pixels", "keys", "splits", "labels", "other labels", "masks", *_OBJECTS)
 TARGETS: Mapping[Target, Exporter] = {
     "coco": Exporter(
         title="Detections as COCO JSON, one file a split, with the images.",
         reader="pycocotools, torchvision, MMDetection",
-        keeps=("pixels", "keys", "splits", "boxes", "rotated boxes", "polygons", "attributes of objects"),
+        keeps=("pixels", "keys", "splits", *_OBJECTS),
         note="8-bit images of one or three bands are PNG, others GeoTIFF; rotated boxes are in the field `rotated`",
         module="coco",
+    ),
+    "yolo": Exporter(
+        title="Upright boxes in YOLO's text, with 8-bit images.",
+        reader="Ultralytics",
+        keeps=("keys", "splits", "boxes"),
+        note="three bands at most, stretched from 1 to 99 % of train unless they are 8-bit; boxes are fractions of the "
+        "image; Ultralytics asks for a split val",
+        module="yolo",
+    ),
+    "fgmae-lmdb": Exporter(
+        title="LMDBs of pickled tuples, for FG-MAE's official loader.",
+        reader="FG-MAE, bigearthnet_dataset_official_lmdb_s1_float32.py",
+        keeps=("pixels", "keys", "splits", "labels"),
+        note="images of 128×128 pixels with VV and VH in dB, in that order; keys are numbers, SPLIT.keys.txt has the others",
+        module="pickle_lmdb",
+    ),
+    "seco-lmdb": Exporter(
+        title="LMDBs of pickled tuples, for FG-MAE's loader of SeCo's split.",
+        reader="FG-MAE, bigearthnet_dataset_seco_lmdb_s1_float32.py",
+        keeps=("pixels", "keys", "splits", "labels"),
+        note="images of 128×128 pixels with VH and VV in dB, in that order; keys are numbers, SPLIT.keys.txt has the others",
+        module="pickle_lmdb",
+        function="write_seco",
+    ),
+    "configilm": Exporter(
+        title="One LMDB of safetensors and a table, for ConfigILM.",
+        reader="ConfigILM 0.7.1 (BENv2), rico-hdl's readers",
+        keeps=("pixels", "keys", "splits", "labels", "masks"),
+        note="one image a sample; the split val is called validation; labels are in the order of the alphabet; flags of "
+        "snow and cloud are not set",
+        module="configilm",
+    ),
+    "npy": Exporter(
+        title="npy files with lists, tables and a dataset.toml.",
+        reader="numpy",
+        keeps=(*_FOLDER, "time", "attributes"),
+        note="labels in SPLIT.txt are numbers, in samples.csv names; objects are in SPLIT.json, as COCO has them",
+        module="npy",
+    ),
+    "hf": Exporter(
+        title="Parquet with a preview and a card, for the Hugging Face hub.",
+        reader="datasets, pandas, duckdb, polars",
+        keeps=(*_FOLDER, "ground", "time", "attributes"),
+        note="the split val is called validation; images are nested lists, which `datasets` gives as arrays",
+        module="hf",
+    ),
+    "geotiff": Exporter(
+        title="GeoTIFFs with their place, tables and a dataset.toml.",
+        reader="GDAL, rasterio, QGIS",
+        keeps=(*_FOLDER, "ground", "time", "attributes"),
+        note="all bands in one file; labels are in samples.csv, objects in SPLIT.json, as COCO has them",
+        module="geotiff",
     ),
 }
 
@@ -106,6 +161,6 @@ def export(target: Target, build: Build, out: Path, progress: Progress | None = 
     exporter, source = TARGETS[target], Source.of(build, progress)
     lost = lost_parts(source, exporter.keeps)
     with new_folder(out) as folder:
-        import_module(f"{__name__}.{exporter.module}").write(source, folder)
+        getattr(import_module(f"{__name__}.{exporter.module}"), exporter.function)(source, folder)
         durable.write(folder / "sar-data.json", document(build.manifest, target, lost), sync=False)
     return Exported(out, len(source.index), lost)

@@ -25,19 +25,20 @@ def write(source: Source, folder: Path) -> None:
     suffix = files.suffix(source)
     for split in source.splits:
         files.write_images(source, split, folder / "images" / split, suffix)
-        text = json.dumps(document(source, split, classes, suffix), ensure_ascii=False, separators=(",", ":"))
+        name = f"images/{split}/{{key}}{suffix}"
+        text = json.dumps(document(source, split, classes, name), ensure_ascii=False, separators=(",", ":"))
         (folder / f"{split}.json").write_text(text, encoding="utf-8")
 
 
-def document(source: Source, split: str, classes: Sequence[str], suffix: str) -> dict[str, Any]:
-    """Return the COCO document of one split; images are in the order of their keys, with paths below the folder."""
+def document(source: Source, split: str, classes: Sequence[str], name: str) -> dict[str, Any]:
+    """Return the COCO document of one split, images in the order of their keys; `name` is their path, with {key}."""
     manifest = source.manifest
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, row in enumerate(source.rows(split).select(COLUMNS).sort_by("key").to_pylist(), 1):
         height, width = manifest.shape or (row["height"], row["width"])
-        name = f"images/{split}/{row['key']}{suffix}"
-        images.append({"id": number, "file_name": name, "height": height, "width": width, "key": row["key"]})
+        path = name.format(key=row["key"])
+        images.append({"id": number, "file_name": path, "height": height, "width": width, "key": row["key"]})
         for item in map(to_object, row["objects"] or ()):
             annotations.append({"id": len(annotations) + 1, "image_id": number, **_annotation(item)})
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -54,6 +54,13 @@ class Source:
         return self.layout.dtype if self.layout.scale is None else "float32"
 
     @property
+    def largest_bytes(self) -> int:
+        """The bytes of the largest image and its mask, as `samples` gives them."""
+        sides = (pc.max(self.index[name]).as_py() for name in ("height", "width"))
+        height, width = (side or 0 for side in sides)
+        return replace(self.layout, dtype=self.dtype).sample_bytes((height, width))
+
+    @property
     def splits(self) -> list[str]:
         """The splits that have samples: train, val, test."""
         return nonempty_splits(self.manifest)
@@ -94,5 +101,19 @@ class Source:
         task = next((task for task in tasks if task.kind in kinds), None)
         if task is None:
             others = ", ".join(task.kind for task in tasks) or "none"
-            raise UsageError(f"expected a build with a {' or '.join(kinds)} task, found tasks of kind: {others}")
+            raise self.refusal(f"expected a build with a {' or '.join(kinds)} task, found tasks of kind: {others}")
         return task
+
+    def refusal(self, text: str) -> UsageError:
+        """Return the error for a build that a target does not fit, which names the build."""
+        return UsageError(f"{self.build.path}: {text}")
+
+    def check_single(self) -> None:
+        """Raise UsageError for a build with several frames a sample."""
+        if self.manifest.frames > 1:
+            raise self.refusal(f"expected one image a sample, found {self.manifest.frames} frames")
+
+
+def labels_of(row: Row, task: TaskDocument) -> list[int]:
+    """Return the class indices of a row in a task."""
+    return next((item["labels"] for item in row["targets"] or () if item["task"] == task.name), [])
