@@ -86,16 +86,16 @@ TARGETS: Mapping[Target, Exporter] = {
     ),
     "fgmae-lmdb": Exporter(
         title="LMDBs of pickled tuples, for FG-MAE's official loader.",
-        reader="FG-MAE, bigearthnet_dataset_official_lmdb_s1_float32.py",
+        reader="FG-MAE (…_official_lmdb_s1_float32.py)",
         keeps=("pixels", "keys", "splits", "labels"),
-        note="images of 128×128 pixels with VV and VH in dB, in that order; keys are numbers, SPLIT.keys.txt has the others",
+        note="images of 128×128 pixels with VV and VH in dB, in that order; keys are numbers, listed in SPLIT.keys.txt",
         module="pickle_lmdb",
     ),
     "seco-lmdb": Exporter(
         title="LMDBs of pickled tuples, for FG-MAE's loader of SeCo's split.",
-        reader="FG-MAE, bigearthnet_dataset_seco_lmdb_s1_float32.py",
+        reader="FG-MAE (…_seco_lmdb_s1_float32.py)",
         keeps=("pixels", "keys", "splits", "labels"),
-        note="images of 128×128 pixels with VH and VV in dB, in that order; keys are numbers, SPLIT.keys.txt has the others",
+        note="images of 128×128 pixels with VH and VV in dB, in that order; keys are numbers, listed in SPLIT.keys.txt",
         module="pickle_lmdb",
         function="write_seco",
     ),
@@ -103,8 +103,8 @@ TARGETS: Mapping[Target, Exporter] = {
         title="One LMDB of safetensors and a table, for ConfigILM.",
         reader="ConfigILM 0.7.1 (BENv2), rico-hdl's readers",
         keeps=("pixels", "keys", "splits", "labels", "masks"),
-        note="one image a sample; the split val is called validation; labels are in the order of the alphabet; flags of "
-        "snow and cloud are not set",
+        note="one image a sample; the split val is called validation; labels are in the order of the alphabet; flags "
+        "of snow and cloud are not set",
         module="configilm",
     ),
     "npy": Exporter(

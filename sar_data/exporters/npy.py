@@ -1,7 +1,7 @@
 """Arrays as npy files and lists: images/KEY.npy [(frame,) band, y, x], masks/KEY.npy [y, x], SPLIT.txt.
 
-A line of a list is a path and, where the first task has labels of images, the numbers of the classes, with commas. Tables
-and a declaration say the rest, as those of the GeoTIFF export do.
+A line of a list is a path and, where the first task has labels of images, the numbers of the classes with commas
+between them. Tables and a declaration say the rest, as those of the GeoTIFF export do.
 """
 
 from __future__ import annotations

@@ -37,6 +37,11 @@ def _lines(row: Row, shape: tuple[int, int]) -> str:
     lines = []
     for item in row["objects"] or ():
         left, top, right, bottom = item["box"]
-        values = (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
+        values = (
+            (left + right) / 2 / width,
+            (top + bottom) / 2 / height,
+            (right - left) / width,
+            (bottom - top) / height,
+        )
         lines.append(f"{item['label']} {' '.join(map(repr, values))}\n")
     return "".join(lines)

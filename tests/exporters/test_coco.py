@@ -15,9 +15,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipelines import hrsid, ssdd
-from pipelines.synth import hrsid as hrsid_synthetic
-from pipelines.synth import ssdd as ssdd_synthetic
+from pipelines import ssdd
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.cli import main
@@ -25,7 +23,6 @@ from sar_data.exporters import export
 from sar_data.exporters.source import Source
 from sar_data.record import Object
 from sar_data.sealed.opened import Build
-from sar_data.spec import Pipeline
 from tests.datasets.test_real_sample import SAMPLES
 
 REAL = SAMPLES / "ssdd"
@@ -46,19 +43,6 @@ def average_precision(truth: Path, kind: str, shift: float = 0.0) -> tuple[float
         evaluated.accumulate()
         evaluated.summarize()
     return float(evaluated.stats[0]), float(evaluated.stats[8])
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
-    out = tmp_path_factory.mktemp("export")
-    ssdd_synthetic.synthesise(out / "ssdd", count=12, seed=0)
-    hrsid_synthetic.synthesise(out / "hrsid", count=9, seed=0)
-    options: dict[str, Any] = {"format": "webdataset"}
-    pairs: dict[str, Pipeline] = {"ssdd": ssdd.PIPELINE, "hrsid": hrsid.PIPELINE}
-    return {
-        name: build(BuildRequest(dataset=pipeline, source=out / name, out=out, **options))
-        for name, pipeline in pairs.items()
-    }
 
 
 @pytest.mark.parametrize("name", ["ssdd", "hrsid"])

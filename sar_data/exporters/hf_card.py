@@ -1,0 +1,64 @@
+"""The dataset card, README.md: what the Hugging Face hub and `datasets` read, then a page for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sar_data.exporters.hf_columns import features_of
+from sar_data.exporters.source import Source
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+# Licences that the hub knows by these names; others get a name of their own.
+LICENCES = re.compile(r"cc-by(-nc)?(-sa|-nd)?-\d\.\d|cc0-1\.0|mit|apache-2\.0|cdla-permissive-\d\.\d")
+TASKS = {
+    "multiclass": "image-classification",
+    "multilabel": "image-classification",
+    "segmentation": "image-segmentation",
+    "detection": "object-detection",
+}
+
+
+def card(source: Source) -> str:
+    """Return the text of the card."""
+    # A value in JSON is one in YAML, too.
+    head = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in _fields(source).items()]
+    return "\n".join(["---", *head, "---", "", *_page(source)]) + "\n"
+
+
+def _fields(source: Source) -> dict[str, Any]:
+    """Return the fields that programs read."""
+    manifest = source.manifest
+    licence = re.sub(r"[^a-z0-9.]+", "-", manifest.licence.lower()).strip("-")
+    known = LICENCES.fullmatch(licence) is not None
+    files = [{"split": SPLITS[split], "path": f"data/{SPLITS[split]}-*.parquet"} for split in source.splits]
+    return {
+        "pretty_name": manifest.title,
+        **({"license": licence} if known else {"license": "other", "license_name": licence}),
+        "task_categories": list(dict.fromkeys(TASKS[task.kind] for task in manifest.tasks if task.kind in TASKS)),
+        "tags": ["SAR", "remote sensing"],
+        "configs": [{"config_name": "default", "data_files": files}],
+        "dataset_info": {"features": features_of(source)},
+    }
+
+
+def _page(source: Source) -> Iterator[str]:
+    """Yield the lines for people."""
+    manifest = source.manifest
+    yield from (f"# {manifest.title}", "", "| split | samples |", "|---|---|")
+    for split in source.splits:
+        yield f"| {SPLITS[split]} | {manifest.splits[split].count:,} |"
+    yield from ("", "| band | unit | calibration | mean of train | std of train |", "|---|---|---|---|---|")
+    for band in manifest.bands:
+        figures = manifest.normalization
+        mean, std = figures.digits(band.name) if figures and band.name in figures.mean else ("", "")
+        yield f"| {band.name} | {band.unit} | {band.calibration} | {mean} | {std} |"
+    yield from (
+        "",
+        "`image` has the bands in this order and these units; missing pixels are NaN. `preview` is a picture",
+    )
+    yield from ("of it for the eye.", "", f"Licence: {manifest.licence}", "", f"Citation: {manifest.citation}", "")
+    yield f"Exported by sar-data from a build of {manifest.dataset} {manifest.version}, whose content digest is"
+    yield f"`{manifest.content_digest}`."
