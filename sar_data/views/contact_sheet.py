@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
+from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.storage import physical
-from sar_data.record import Object
+from sar_data.record import Mask, Object
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
@@ -24,7 +27,7 @@ from sar_data.spec import mask_classes
 from sar_data.system.suffixes import PICTURES, check_suffix
 from sar_data.views.figure import save
 from sar_data.views.heading import Entry, Heading
-from sar_data.views.overlay import draw_objects, legend
+from sar_data.views.overlay import draw_borders, draw_objects, legend, outlined
 from sar_data.views.palette import legend as of_masks
 from sar_data.views.palette import palette
 from sar_data.views.stretch import Floats, stretched, units_of
@@ -34,6 +37,7 @@ MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
 CHARACTERS, MOST_LINES = 46, 7  # of a label's line; of a patch's labels
 FONT, CAPITALS = 6.5, 35  # points; the characters of a key, mostly capitals and digits, that fit a patch's width
 MOST_LABEL = 500  # characters of a label that are drawn
+BEHIND = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.0}  # of the text in a picture
 
 
 def contact_sheet(
@@ -68,20 +72,20 @@ def draw(
     rows = rows.take(np.sort(chosen))
     found, steps = places(rows), []
     classes = mask_classes(manifest.tasks)
-    colours = (palette(len(classes)) / 255).astype(np.float32)
+    changing = any(task.kind == "change" for task in manifest.tasks)
+    frames = manifest.frames if changing else 1  # of other sets the first is shown
     images: list[Floats] = []
-    masks: list[Floats | None] = []
+    masks: list[Mask | None] = []
     drawn = set[int]()
     with build.reader() as reader:
         for place in found:
             image = physical(reader.read(place), manifest.storage.scale)
             steps.append(max(1, -(-max(image.shape[-2:]) // MOST_PIXELS)))
             thin = np.s_[..., :: steps[-1], :: steps[-1]]
-            # Of several frames the first is shown.
-            images.append(image.reshape(-1, *image.shape[-3:])[0][thin].astype(np.float32))
+            images += list(image.reshape(-1, *image.shape[-3:])[:frames][thin].astype(np.float32))
             mask = None if place.mask_xxh3 is None else reader.mask(place)[thin]
             drawn |= set() if mask is None else set(np.unique(mask).tolist())
-            masks.append(None if mask is None else colours[mask])
+            masks.append(mask)
     if band is not None:
         images, units = [image[names.index(band)][None] for image in images], {band: units[band]}
     pictures, note = stretched(images, units)
@@ -89,20 +93,42 @@ def draw(
     objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
     keys = rows["key"].to_pylist()
-    cells = [Cell(*cell) for cell in zip(keys, pictures, steps, masks, objects, labels, strict=True)]
-    entries = of_masks(classes, drawn) + legend(manifest, {one.label for row in objects for one in row})
+    dates = [tuple(map(_date, row)) if changing else () for row in rows["dates"].to_pylist()]
+    taken = zip(*(pictures[i::frames] for i in range(frames)), strict=True)
+    cells = [Cell(*cell) for cell in zip(keys, taken, steps, dates, masks, objects, labels, strict=True)]
+    if not changing:
+        cells = [cell.beside_mask(palette(len(classes))) for cell in cells]
+    entries = outlined(classes, drawn) if changing else of_masks(classes, drawn)
+    entries += legend(manifest, {one.label for row in objects for one in row})
     return _sheet(cells, head, note, entries), len(rows)
 
 
 class Cell(NamedTuple):
-    """One patch: every `step`-th pixel of picture and coloured mask, what is in it, lines below its key."""
+    """One patch: every `step`-th pixel of its pictures, their `dates`, what is in them, lines below its key.
+
+    The borders of the classes of a `mask` are drawn into them.
+    """
 
     key: str
-    picture: Floats
+    pictures: tuple[Floats, ...]
     step: int
-    mask: Floats | None
+    dates: tuple[str, ...]
+    mask: Mask | None
     objects: list[Object]
     lines: list[str]
+
+    def beside_mask(self, colours: npt.NDArray[np.uint8]) -> Cell:
+        """Return the cell with its mask, if it has one, as a picture of its own."""
+        if self.mask is None:
+            return self
+        mask = (colours[self.mask] / 255).astype(np.float32)
+        return self._replace(pictures=(*self.pictures, mask), mask=None)
+
+
+def _date(row: Mapping[str, Any]) -> str:
+    """Return role, day, platform and relative orbit of a date, as far as they are known."""
+    day = row["time"] and f"{row['time']:%Y-%m-%d}"
+    return " ".join(str(part) for part in (row["role"], day, row["platform"], row["relative_orbit"]) if part)
 
 
 def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) -> list[str]:
@@ -127,8 +153,8 @@ def _wrapped(labels: list[str]) -> list[str]:
 
 
 def _sheet(cells: list[Cell], head: str, note: str, entries: list[Entry]) -> Figure:
-    """Lay patches out in a near-square, masks beside them, every row as high as its longest labels need."""
-    sides = 2 if any(cell.mask is not None for cell in cells) else 1
+    """Lay patches out in a near-square, dates or masks side by side, every row as high as its longest labels need."""
+    sides = max(len(cell.pictures) for cell in cells)
     columns = min(max(math.ceil(math.sqrt(len(cells) / sides)), 4 - sides), 8 // sides)
     across = sides * CELL + (sides - 1) * BETWEEN
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
@@ -143,10 +169,13 @@ def _sheet(cells: list[Cell], head: str, note: str, entries: list[Entry]) -> Fig
     for row, tall in zip(rows, heights, strict=True):
         for column, cell in enumerate(row):
             left = SIDE + column * (across + GAP)
-            for place, picture in enumerate((cell.picture,) if cell.mask is None else (cell.picture, cell.mask)):
+            for place, (picture, date) in enumerate(zip_longest(cell.pictures, cell.dates)):
                 corner = left + place * (CELL + BETWEEN)
                 box = (corner / width, (top - CELL) / height, CELL / width, CELL / height)
-                _draw(figure.add_axes(box, anchor="SW"), picture, cell)
+                axes = figure.add_axes(box, anchor="SW")
+                _draw(axes, picture, cell)
+                if date:
+                    axes.text(0.02, 0.98, date, transform=axes.transAxes, **style, color="white", bbox=BEHIND)
             key = cell.key if len(cell.key) <= CHARACTERS else f"…{cell.key[1 - CHARACTERS :]}"
             small = {**style, "fontsize": FONT * min(1, CAPITALS / len(key)), "color": "0.45"}
             figure.text(left / width, (top - CELL - 0.05) / height, key, **small)
@@ -157,11 +186,13 @@ def _sheet(cells: list[Cell], head: str, note: str, entries: list[Entry]) -> Fig
 
 
 def _draw(axes: Axes, picture: Floats, cell: Cell) -> None:
-    """Draw a picture of a patch in the pixels of the stored image, and the objects in it."""
+    """Draw a picture of a patch in the pixels of the stored image, and the objects and borders in it."""
     rows, columns, channels = picture.shape
     extent = (0, columns * cell.step, rows * cell.step, 0)
     shown = picture if channels == 3 else picture[..., 0]
     axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
     draw_objects(axes, cell.objects)
+    if cell.mask is not None:
+        draw_borders(axes, cell.mask, extent)
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.set_axis_off()

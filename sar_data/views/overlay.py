@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
 from sar_data.labels.boxes import corners
-from sar_data.record import Object
+from sar_data.record import IGNORE, Mask, Object
 from sar_data.sealed.manifest import Manifest
 from sar_data.views.heading import Entry
 
@@ -32,6 +32,19 @@ def draw_objects(axes: Axes, objects: Sequence[Object]) -> None:
         for ring, width in ((box, FAINT), *((ring, LINE) for ring in outlines)):
             points = np.reshape(ring, (-1, 2))
             axes.add_patch(Polygon(points, fill=False, edgecolor=colour(found.label), linewidth=width))
+
+
+def draw_borders(axes: Axes, mask: Mask, extent: tuple[float, ...]) -> None:
+    """Draw the borders of each class of a mask [y, x] but the first, which is where nothing changed."""
+    left, right, bottom, top = extent
+    for label in set(np.unique(mask).tolist()) - {0, IGNORE}:
+        border = axes.contour(mask == label, levels=[0.5], origin="lower", extent=(left, right, top, bottom))
+        border.set(edgecolor=colour(label), linewidth=LINE)  # rows run downwards, as in the picture
+
+
+def outlined(classes: Sequence[str], drawn: Collection[int]) -> list[Entry]:
+    """Return name and colour of the classes whose borders are drawn."""
+    return [(name, colour(label)) for label, name in enumerate(classes) if label and label in drawn]
 
 
 def legend(manifest: Manifest, drawn: Collection[int]) -> list[Entry]:

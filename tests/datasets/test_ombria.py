@@ -26,6 +26,7 @@ from sar_data.sources.tree import Folder
 from sar_data.split.ground.leakage import touching_share
 from sar_data.stream.dataset import Stream
 from sar_data.testing.pipelines import ListsIn
+from sar_data.views import contact_sheet
 from tests.contract.pipelines import PipelineContract
 from tests.places import SAMPLES
 
@@ -180,3 +181,16 @@ def test_a_missing_date_and_one_of_another_size_end_in_a_sentence(
     damage(before, mask)
     with pytest.raises(BadRecord, match=reason):
         PIPELINE.read(Folder.at(root), records(root)[FIRST])
+
+
+def test_show_draws_both_dates_with_the_border_of_the_flood(ombria_archive: Path, tmp_path: Path) -> None:
+    made = itinerary.build(BuildRequest(dataset=PIPELINE, source=ombria_archive, out=tmp_path))
+    figure, shown = contact_sheet.draw(made, count=2)
+    assert shown == 2
+    pictures = [axes for axes in figure.axes if axes.images]
+    assert [axes.texts[0].get_text() for axes in pictures] == ["pre", "post"] * 2
+    for before, after in zip(pictures[::2], pictures[1::2], strict=True):
+        first, second = (path for axes in (before, after) for path in axes.collections[0].get_paths())
+        assert np.array_equal(first.vertices, second.vertices)
+        assert not np.array_equal(before.images[0].get_array(), after.images[0].get_array())
+    assert "flood" in {text.get_text() for text in figure.texts} | {t.get_text() for a in figure.axes for t in a.texts}

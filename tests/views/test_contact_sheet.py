@@ -106,7 +106,7 @@ def test_long_and_many_labels_are_wrapped_and_what_has_no_room_is_counted() -> N
 
 def test_a_long_key_is_whole_and_stays_below_its_patch() -> None:
     key = "S1A_IW_GRDH_1SDV_20170613T170000_33UUP_55_13"
-    cell = show.Cell(key, np.zeros((4, 4, 1), np.float32), 1, None, [], [])
+    cell = show.Cell(key, (np.zeros((4, 4, 1), np.float32),), 1, (), None, [], [])
     figure = show._sheet([cell, cell], "BigEarthNet-S1", "grey VV", [])
     renderer = FigureCanvasAgg(figure).get_renderer()
     widths = [text.get_window_extent(renderer).width for text in figure.texts if text.get_text() == key]
