@@ -91,6 +91,7 @@ class Proof:
             document: dict[str, Any] = json.loads(table.schema.metadata[b"proof"])
             told = document.pop("statistics")
             facts = Facts.model_validate(document)
+            table.validate(full=True)  # a digest finds damage, and no lengths and offsets that somebody made up
             if not table.schema.equals(SLOTS):
                 return None
             return cls(**dict(facts), statistics=told and BandStats.from_json(told), slots=table)

@@ -73,8 +73,8 @@ class FolderTarget:
         """Create and lock the working folder; raise TargetError naming the process that has it.
 
         The lock is on the folder itself, so the system drops it with the process and nothing is left behind. It is a
-        real folder of our own; one of another recipe under the same short name, or in which others could write, is
-        emptied.
+        real folder of our own; one of another recipe under the same short name, in which others could write, or with
+        links or pipes in it, is emptied.
         """
 
         def opened() -> int:
@@ -89,7 +89,7 @@ class FolderTarget:
         with durable.explain_errors(self.work):
             lock = locks.acquire(self.work, opened, busy)
             try:
-                _clear(self.work, recipe, believed=not private.make_private(lock))
+                _clear(self.work, recipe, believed=not private.make_private(lock) and private.is_plain(self.work))
             except BaseException:
                 locks.release(lock)
                 raise
@@ -136,7 +136,7 @@ def discard(folder: Path) -> None:
 def _clear(work: Path, recipe: str, *, believed: bool) -> None:
     """Sign a folder that is ours now; remove what is of another recipe, of somebody else or was never finished."""
     marker = work / "recipe"
-    if not believed or (marker.exists() and marker.read_text() != recipe):
+    if not believed or (marker.exists() and marker.read_bytes() != recipe.encode()):
         private.clear_folder(work)
     for stale in work.rglob(f"*{durable.PARTIAL}"):
         stale.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from sar_data.errors import BadRecord, SourceError
 from sar_data.naming import few
 from sar_data.record import SourceFile
 from sar_data.spec import Tree
+from sar_data.system.regular import read_range
 
 LITTER = frozenset(
     {"__macosx", ".ds_store", ".appledouble", ".spotlight-v100", ".fseventsd", ".trashes", "thumbs.db", "desktop.ini"}
@@ -108,10 +109,7 @@ class Folder:
                 if not stat.S_ISREG(facts.st_mode):
                     raise BadRecord(path, NOT_A_FILE)
                 size = facts.st_size if size is None else size
-                data = os.pread(descriptor, size, offset)
-                while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
-                    data += more
-                return data
+                return read_range(descriptor, offset, size)
             finally:
                 os.close(descriptor)
         except OSError as error:

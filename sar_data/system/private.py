@@ -12,6 +12,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from sar_data.errors import TargetError
@@ -63,6 +64,38 @@ def make_private(descriptor: int) -> bool:
     return not os.fstat(descriptor).st_mode & OTHERS
 
 
+def is_plain(folder: Path) -> bool:
+    """Say whether a folder contains only real folders and regular files with one name, all of its own owner.
+
+    A folder of ours may have come out of an archive, with links and pipes in it.
+    """
+    owner = os.lstat(folder).st_uid
+    for path in folder.rglob("*"):
+        try:
+            facts = os.lstat(path)
+        except FileNotFoundError:
+            continue  # the last file of a worker that outlives its builder
+        regular = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+        if facts.st_uid != owner or not (regular or stat.S_ISDIR(facts.st_mode)):
+            return False
+    return True
+
+
+def make_folders(home: Path, path: Path) -> None:
+    """Create the folders below `home` down to `path` where they are missing; raise TargetError for a link among them.
+
+    `home` itself was chosen by the user, and may be a link.
+    """
+    with suppress(FileExistsError):
+        home.mkdir(parents=True)
+    for part in path.relative_to(home).parts:
+        home = home / part
+        with suppress(FileExistsError):
+            home.mkdir()
+        if not stat.S_ISDIR(os.lstat(home).st_mode):
+            raise TargetError(f"{home}: expected a folder of our own, found a link or a file. {REMEDY}")
+
+
 def clear_folder(folder: Path) -> None:
     """Remove everything in a folder; links are removed, not followed."""
     for child in folder.iterdir():
@@ -70,13 +103,14 @@ def clear_folder(folder: Path) -> None:
 
 
 def private_folder(path: Path) -> None:
-    """Create a folder of our own, or use the existing one, cleared where others could write to it until now.
+    """Create a folder of our own, or use the existing one.
 
-    Raises TargetError as `open_folder` does.
+    It is cleared where others could write to it until now, or where it contains links or pipes. Raises TargetError as
+    `open_folder` does.
     """
     descriptor = open_folder(path)
     try:
-        if make_private(descriptor):
+        if make_private(descriptor) or not is_plain(path):
             clear_folder(path)
     finally:
         os.close(descriptor)

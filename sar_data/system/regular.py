@@ -9,6 +9,7 @@ from pathlib import Path
 from sar_data.errors import BuildError
 
 MOST_BYTES = 1 << 28  # of a document that is read into memory
+AT_ONCE = 1 << 30  # bytes; Linux gives at most 2 GiB
 
 
 def open_regular(path: Path | str, size: int | None = None) -> int:
@@ -42,3 +43,15 @@ def read_regular(path: Path) -> bytes:
         if size > MOST_BYTES:
             raise BuildError(f"{path}: expected at most {MOST_BYTES} bytes, found {size}")
         return file.read(size)
+
+
+def read_range(descriptor: int, offset: int, size: int) -> bytes:
+    """Return `size` bytes of an open file from `offset` on, fewer where it ends. They are in memory once."""
+    if size > AT_ONCE:  # to join what several calls give would take the memory twice
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            file.seek(offset)
+            return file.read(size)
+    data = os.pread(descriptor, size, offset)
+    while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
+        data += more
+    return data

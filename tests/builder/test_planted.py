@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,28 @@ def test_a_hidden_folder_that_others_could_write_to_is_begun_anew(
     (work / "proofs").symlink_to(precious)
     (work / "started").write_text("")
     work.chmod(0o777)
+    before = contents(precious)
+    assert contents(sealed(source, tmp_path / "out").path) == contents(known.path)
+    assert contents(precious) == before
+
+
+@pytest.mark.parametrize("name", ["recipe", "build", "build/train", "proofs", "proofs/train-000000.arrow"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_hidden_folder_with_links_or_pipes_in_it_is_begun_anew(
+    source: Path, known: Build, tmp_path: Path, work: Path, precious: Path, name: str, kind: str
+) -> None:
+    for folder in ("build/train", "build/test", "proofs"):  # of our own, as it comes out of a stranger's archive
+        (work / folder).mkdir(parents=True)
+    (work / "recipe").write_text(known.manifest.recipe_digest)
+    (work / "started").write_text("")
+    plant = work / name
+    if plant.is_dir():
+        shutil.rmtree(plant)
+    plant.unlink(missing_ok=True)
+    if kind == "link":
+        plant.symlink_to(precious / "recipe" if name == "recipe" else precious)
+    else:
+        os.mkfifo(plant)
     before = contents(precious)
     assert contents(sealed(source, tmp_path / "out").path) == contents(known.path)
     assert contents(precious) == before

@@ -135,3 +135,33 @@ def test_a_folder_open_to_others_is_cleared_once_and_links_are_not_followed(tmp_
     private.private_folder(work)
     assert list(work.iterdir()) == []
     assert (precious / "file").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "second name"])
+def test_a_folder_of_ours_with_links_or_pipes_in_it_is_cleared(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "precious").write_text("years of work")
+    work, plant = tmp_path / "work", tmp_path / "work" / "folder" / "plant"
+    private.private_folder(work)
+    plant.parent.mkdir()
+    assert private.is_plain(work)
+    if kind == "pipe":
+        os.mkfifo(plant)
+    else:
+        (plant.symlink_to if kind == "link" else plant.hardlink_to)(tmp_path / "precious")
+    assert not private.is_plain(work)
+    private.private_folder(work)
+    assert list(work.iterdir()) == []
+    assert (tmp_path / "precious").read_text() == "years of work"
+
+
+def test_folders_are_made_behind_no_link_but_that_of_their_home(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    for _ in range(2):
+        private.make_folders(tmp_path / "home", tmp_path / "home" / "a" / "b")
+    assert (tmp_path / "disk" / "a" / "b").is_dir()
+    private.make_folders(tmp_path / "new" / "home", tmp_path / "new" / "home")
+    (tmp_path / "home" / "c").symlink_to(tmp_path / "new")
+    with pytest.raises(TargetError, match="c: expected a folder of our own, found a link or a file"):
+        private.make_folders(tmp_path / "home", tmp_path / "home" / "c" / "d")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["home"]

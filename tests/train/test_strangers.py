@@ -28,6 +28,7 @@ from sar_data.train.inference.finished import opened
 from sar_data.train.inference.images import Files
 from sar_data.train.input import Input
 from sar_data.train.models import backbone
+from sar_data.train.run.folder import Folder
 from sar_data.train.weights import load
 from tests.mini.resealed import resealed
 from tests.mini.servers import web
@@ -131,6 +132,21 @@ def test_an_evaluation_leaves_nothing_behind_a_link_of_the_run(
     with pytest.raises(UsageError, match="evaluations: expected a folder of the run, found a link"):
         sar_data.train.evaluate(out, classes, device="cpu")
     assert not list(outside.iterdir())
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "tensorboard", "masks", "features"])
+def test_a_run_does_not_go_on_behind_a_link_in_it(tmp_path: Path, name: str) -> None:
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    outside.mkdir()
+    run.mkdir()
+    (outside / "a.partial").write_text("precious")
+    (run / name).symlink_to(outside)
+    folder = Folder(run, print)
+    with pytest.raises(RunError, match=f"{name}: expected a folder of the run, found a link"):
+        folder.begin({})
+    folder.close()
+    assert [path.name for path in run.iterdir()] == [name]
+    assert [path.name for path in outside.iterdir()] == ["a.partial"]
 
 
 def test_a_prediction_whose_document_is_another_says_so(finished: Finished, classes: str, tmp_path: Path) -> None:

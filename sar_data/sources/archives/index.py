@@ -48,11 +48,11 @@ def index_archives(mounts: Sequence[Mount], name: str, work: Path, progress: Pro
         packed.check()
         files.append(make_plain_archive(packed, work, progress, tell) if packed.compressed else packed.files[0])
     parts = tuple(ArchiveFile.of(path) for path in files)
-    facts = [[m.folder, m.packed.name, m.packed.hash, p.size, p.mtime_ns] for m, p in zip(mounts, parts, strict=True)]
+    facts = [(m.folder, m.packed.name, m.packed.hash, p.size, p.mtime_ns) for m, p in zip(mounts, parts, strict=True)]
     table = work / f".{name}.{xxhash.xxh3_64_hexdigest(json.dumps(facts).encode())}{TABLE}"
     archives = [str(path) for mount in mounts for path in mount.packed.files]
-    verified = verify_table(table, archives)
-    if verified is None or verified[1] != facts:
+    digest = verify_table(table, facts, archives)
+    if digest is None:
         collector = MemberCollector()
         for mount, part in zip(mounts, parts, strict=True):
             collector.open(part.path)
@@ -60,10 +60,10 @@ def index_archives(mounts: Sequence[Mount], name: str, work: Path, progress: Pro
         make_work_folder(work)
         durable.sweep(work, table.name)
         collector.save(table, facts)
-        verified = verify_table(table, archives)
-    if verified is None:
+        digest = verify_table(table, facts, archives)
+    if digest is None:
         raise TargetError(f"{table}: expected the table just written, found it damaged. Choose another `work=…`.")
-    return Archive(str(table.absolute()), verified[0], parts)
+    return Archive(str(table.absolute()), digest, parts)
 
 
 def _index_archive(collector: MemberCollector, mount: Mount, part: ArchiveFile, progress: Progress) -> None:

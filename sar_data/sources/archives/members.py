@@ -10,7 +10,7 @@ import json
 import mmap
 import string
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
@@ -18,15 +18,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from xxhash import xxh3_64_intdigest
 
 from sar_data.errors import SourceError
-from sar_data.sources.archives.rules import MEMBERS, fold_name, member_error
+from sar_data.sources.archives.rules import MEMBERS, RATIO, SMALL, fold_name, member_error
 from sar_data.system import durable, private
-from sar_data.system.paths import PART, flaw
+from sar_data.system.paths import PART, PATH, flaw
 
-VERSION = 1
+VERSION = 2
 FOLDER, BARE, STORED, DEFLATED = 0, 1, 2, 3  # bare: in a tar, which has no checksum of contents
 DIGEST = 16  # bytes of xxh3_128, the file's end
 PLAIN = (string.ascii_letters + string.digits + "-_./").encode()
@@ -42,7 +43,17 @@ COLUMNS = (
     ("part", "<u4"),  # which archive
     ("kind", "u1"),
 )
-STORED_COLUMNS = {"offset": "Q", "size": "Q", "packed": "Q", "crc": "I", "part": "I", "kind": "B"}
+STORED_COLUMNS = (
+    ("end", "<u8"),  # of each path among all paths, behind a 0
+    ("key", "<u8"),  # sorted
+    ("row", "<u4"),  # of a key
+    *((name, code) for name, code in COLUMNS if name in ("offset", "size", "packed", "crc", "part", "kind")),
+)
+"""The columns of a table's file, one behind the other; before them a head in JSON, behind them all paths."""
+WIDTH, MOST_HEAD = 8, 1 << 24  # bytes of the length of the head, and of that
+FLAWED = r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f\\]|^[A-Za-z]:"  # what system.paths.flaw refuses, for millions of names
+ArchiveFacts = tuple[str, str, str, int, int]
+"""Of an archive: its folder in the tree, its name, the hash of its start and end, its size and time in ns."""
 
 
 class MemberCollector:
@@ -98,8 +109,8 @@ class MemberCollector:
             raise member_error(self.archive, path, f"expected at most {MEMBERS} members, found more")
         return self._count - 1
 
-    def save(self, path: Path, facts: Any) -> None:
-        """Write the table, with JSON facts that identify it; raise SourceError for members of one name."""
+    def save(self, path: Path, facts: Sequence[ArchiveFacts]) -> None:
+        """Write the table, with the archives that it is of; raise SourceError for members of one name."""
         rows = np.frombuffer(self._rows, np.dtype(list(COLUMNS)))
         order = np.concatenate([[0], 1 + np.argsort(rows["parent"][1:], kind="stable")])
         parents = rows["parent"][order[1:]]
@@ -113,15 +124,20 @@ class MemberCollector:
         keys = rows["key"][order]
         by_key = np.argsort(keys)
         self._check_unique(paths, keys, by_key, rows["part"][order])
-        columns = {"path": paths, "key": pa.array(keys[by_key]), "row": pa.array(by_key.astype(np.uint32))}
-        columns |= {name: pa.array(rows[name][order]) for name in STORED_COLUMNS}
-        facts = {"sar-data": json.dumps({"version": VERSION, "of": facts})}
-        batch = pa.record_batch(columns).replace_schema_metadata(facts)
+        columns = {name: rows[name][order] for name, _ in COLUMNS}
+        columns |= {"end": np.frombuffer(paths.buffers()[1], np.int64), "key": keys[by_key], "row": by_key}
+        head = json.dumps({"version": VERSION, "of": facts, "rows": len(rows)}).encode()
+        head += b" " * (-len(head) % WIDTH)  # so that the numbers behind it are aligned
+        digest = xxhash.xxh3_128()
         with durable.publish(path, sync=False) as file:  # its digest is checked when it is opened
-            sink = _HashingWriter(file)
-            with pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema) as writer:
-                writer.write_batch(batch)
-            file.write(sink.hash.digest())
+            for part in (
+                len(head).to_bytes(WIDTH, "little") + head,
+                *(columns[name].astype(code).tobytes() for name, code in STORED_COLUMNS),
+                memoryview(paths.buffers()[2]),
+            ):
+                digest.update(part)
+                file.write(part)
+            file.write(digest.digest())
 
     def _check_unique(self, paths: pa.Array, keys: Any, by_key: Any, part: Any) -> None:
         alike = keys[by_key]
@@ -134,37 +150,40 @@ class MemberCollector:
                 raise member_error(" and ".join(where), name, reason)
 
 
-class _HashingWriter:
-    """Writes to a file and hashes the bytes."""
-
-    closed = False
-
-    def __init__(self, file: durable.Partial) -> None:
-        self.hash = xxhash.xxh3_128()
-        self._file = file
-
-    def write(self, data: Any) -> int:
-        self.hash.update(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        """Do nothing: writes are not buffered."""
-
-
 class Table:
-    """A mapped table of members; numbers are plain integers."""
+    """A mapped table of members; numbers are plain integers. Raises ValueError for what is no table."""
 
     def __init__(self, data: memoryview) -> None:
-        with pa.ipc.open_file(pa.py_buffer(data[:-DIGEST])) as reader:
-            batch = reader.get_batch(0)
-            self.facts = json.loads(reader.schema.metadata[b"sar-data"])
-        self._paths = batch["path"]
-        _, ends, text = self._paths.buffers()
-        self._ends, self._text = memoryview(ends).cast("B").cast("Q"), memoryview(text)
-        self._keys, self._rows = _numbers(batch["key"], "Q"), _numbers(batch["row"], "I")
-        self.offset, self.size, self.packed, self.crc, self.part, self.kind = (
-            _numbers(batch[name], code) for name, code in STORED_COLUMNS.items()
+        at = WIDTH + int.from_bytes(data[:WIDTH], "little")
+        self.head = json.loads(bytes(data[WIDTH : min(at, MOST_HEAD)]))
+        count, columns = self.head["rows"], dict[str, Any]()
+        for name, code in STORED_COLUMNS:
+            size = np.dtype(code).itemsize * (count + (name == "end"))
+            columns[name], at = np.frombuffer(data[at : at + size], code), at + size
+        text = data[at:-DIGEST]
+        if len(columns["kind"]) != count or not count or columns["end"][-1] != len(text):
+            raise ValueError("expected a table of members, found another file")
+        ends, self._text = pa.py_buffer(columns["end"]), text
+        self.paths = pa.LargeStringArray.from_buffers(count, ends, pa.py_buffer(text))
+        self._ends, self._keys, self._rows, self.offset, self.size, self.packed, self.crc, self.part, self.kind = (
+            memoryview(column).cast("B").cast(column.dtype.char) for column in columns.values()
         )
+
+    def is_sound(self, sizes: Sequence[int]) -> bool:
+        """Say whether all rows lie inside of the table, and all members inside of archives of these sizes."""
+        count, names = len(self.kind), self.paths
+        names.validate(full=True)
+        odd = pc.or_(pc.match_substring_regex(names, FLAWED), pc.greater(pc.binary_length(names), PATH))
+        kind, part, offset, size, packed = map(np.asarray, (self.kind, self.part, self.offset, self.size, self.packed))
+        if names[0].as_py() or pc.any(odd.slice(1)).as_py() or (np.asarray(self._rows) >= count).any():
+            return False
+        if kind[0] != FOLDER or (kind > DEFLATED).any() or (part >= len(sizes)).any():
+            return False
+        room = np.where(kind == FOLDER, count, np.array(sizes)[part]).astype(np.uint64)
+        length = np.where(kind == DEFLATED, packed, size)
+        outside = (offset > room) | (length > room - np.minimum(offset, room))
+        bomb = (kind == DEFLATED) & (size > np.maximum(SMALL, RATIO * packed))
+        return not (outside | bomb).any()
 
     def find(self, path: str) -> int | None:
         """Return the row of a path, None where there is none."""
@@ -185,30 +204,28 @@ class Table:
         """Yield the name and the kind of everything directly below a folder."""
         first, count = self.offset[row], self.size[row]
         kinds = self.kind[first : first + count]
-        for path, kind in zip(self._paths.slice(first, count).to_pylist(), kinds, strict=True):
+        for path, kind in zip(self.paths.slice(first, count).to_pylist(), kinds, strict=True):
             yield path.rpartition("/")[2], kind
 
 
-def _numbers(column: pa.Array, code: str) -> Any:
-    view: Any = memoryview(column.buffers()[1]).cast("B")
-    return view.cast(code)[: len(column)]
+def verify_table(path: Path, archives: Sequence[ArchiveFacts], origins: Iterable[str]) -> str | None:
+    """Return the digest of the table of some archives; None where it is missing, damaged or of others.
 
-
-def verify_table(path: Path, archives: Iterable[str]) -> tuple[str, Any] | None:
-    """Return the digest and the facts of a table, None where it is missing, damaged or of another version.
-
-    A table is trusted if it belongs to us, or to the owner of one of its archives.
+    It is trusted if it belongs to us, or to the owner of one of its `origins`. It may have come with the archives all
+    the same, so every number in it is compared with them: a wrong one would lead out of a file, or of memory.
     """
-    if not private.is_trusted(path, archives):
+    if not private.is_trusted(path, origins):
         return None
     try:
         data = _map_file(path)
-    except (OSError, ValueError):
+        if xxhash.xxh3_128_digest(data[:-DIGEST]) != data[-DIGEST:]:
+            return None
+        table = Table(data)
+        if table.head != {"version": VERSION, "of": [list(facts) for facts in archives], "rows": len(table.kind)}:
+            return None
+        return data[-DIGEST:].hex() if table.is_sound([size for *_, size, _ in archives]) else None
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError, pa.ArrowException):
         return None
-    if xxhash.xxh3_128_digest(data[:-DIGEST]) != data[-DIGEST:]:
-        return None
-    facts = Table(data).facts
-    return (data[-DIGEST:].hex(), facts["of"]) if facts["version"] == VERSION else None
 
 
 @lru_cache(maxsize=8)

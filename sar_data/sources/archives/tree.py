@@ -11,6 +11,7 @@ from sar_data.sources.archives.detect import is_own_file
 from sar_data.sources.archives.members import BARE, DEFLATED, FOLDER, Table, open_table
 from sar_data.sources.tree import Folder, is_litter
 from sar_data.spec import Tree
+from sar_data.system.regular import read_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,7 @@ class ArchiveFile:
             facts = os.fstat(descriptor)
             if facts.st_size != self.size or facts.st_mtime_ns != self.mtime_ns:
                 raise SourceError(f"{self.path}: the archive changed since it was indexed. Run the same command again.")
-            data = os.pread(descriptor, size, offset)
-            while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
-                data += more
-            return data
+            return read_range(descriptor, offset, size)
         finally:
             os.close(descriptor)
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from sar_data.errors import SourceError
 from sar_data.raster import maps
-from sar_data.system import durable
+from sar_data.system import durable, private
 from sar_data.train.inference.documents import AT_ONCE, Answers, Row, map_corners, parquet
 
 LONGEST = 48  # letters of a class in the name of a file
@@ -43,7 +43,7 @@ def write(folder: Path, answers: Answers, run: str) -> dict[str, int]:
     found = pa.concat_tables([answers.kept.table(number) for number in range(len(answers.parts))])
     found = found.sort_by([("image", "ascending"), ("score", "descending")])
     said, dota = Counter[int](), folder / "dota"
-    dota.mkdir(exist_ok=True)
+    private.make_folders(folder, dota)
     with ExitStack() as files:
         forms = [
             files.enter_context(form)

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from sar_data.raster import maps
 from sar_data.record import IGNORE, Mask
-from sar_data.system import durable
+from sar_data.system import durable, private
 from sar_data.text import csv_lines
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
@@ -57,7 +57,7 @@ def write_masks(folder: Path, answers: Answers) -> dict[str, int]:
     for number, own in enumerate(by_image(answers)):
         image = answers.images[number]
         path = folder / "masks" / f"{image.key}.tif"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folders(folder, path.parent)
         rows = Rows(answers, own, image)
         for top in range(0, image.height, maps.BLOCK):
             counts += np.bincount(rows(top, min(top + maps.BLOCK, image.height)).ravel(), minlength=256)

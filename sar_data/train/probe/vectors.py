@@ -56,10 +56,12 @@ class Shelf:
         return {pooling: width for pooling, width in widths.items() if not self._whole(pooling, width)}
 
     def _whole(self, pooling: str, width: int) -> bool:
+        if not self.file(pooling).is_file():
+            return False  # not there, or a pipe, which would block its reader
         try:
             found: Vectors = np.load(self.file(pooling), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
-            return False  # not there, or cut short: either is made anew
+            return False  # cut short: it is made anew
         return found.shape == (self.count, width) and found.dtype == self.dtype
 
     @contextmanager

@@ -66,12 +66,16 @@ class Folder:
         """Write config.json, or check that the run that is there was asked for the same; raise UsageError otherwise.
 
         A run that was refused before its first checkpoint has left config.json alone, and begins anew. Raises RunError
-        while another process is at work in the folder.
+        while another process is at work in the folder, and for a link in it to a folder: what is written there would
+        be elsewhere.
         """
         with durable.explain_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
-            there = {entry.name for entry in self.path.iterdir() if not entry.name.endswith(durable.PARTIAL)}
+            entries = list(self.path.iterdir())
+        if linked := next((entry for entry in entries if entry.is_symlink() and entry.is_dir()), None):
+            raise RunError(f"{linked}: expected a folder of the run, found a link: put the folder itself in its place")
+        there = {entry.name for entry in entries if not entry.name.endswith(durable.PARTIAL)}
         if there and CONFIG not in there:
             raise UsageError(f"`out={self.path}`: expected a run or an empty folder, found other files")
         if len(there) > 1:

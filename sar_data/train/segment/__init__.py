@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
-from sar_data.system import durable
+from sar_data.system import durable, private
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
@@ -85,7 +85,7 @@ class Segmentation:
     def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
         """Write every mask to masks/SPLIT/KEY.png, a sheet of some of them with image and truth, and the confusions."""
         where = drawing.folder / FOLDER / drawing.split
-        where.mkdir(parents=True, exist_ok=True)
+        private.make_folders(drawing.folder, where)
         for key, png in zip(predictions["key"].to_pylist(), predictions["mask"].to_pylist(), strict=True):
             durable.write(where / f"{quote(key, safe='')}.png", png, sync=False)
         title = drawing.title(headline(drawing.split, self.chosen_by, metrics))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xxhash
 
 from sar_data.errors import BadRecord, SourceError
-from sar_data.sources.archives import detect
+from sar_data.sources.archives import detect, members
 from sar_data.sources.archives.open import open_tree
 from tests.contract.trees import walked
 from tests.mini.archives import KINDS, zip_bytes
@@ -90,6 +93,42 @@ def test_a_table_that_is_a_link_is_replaced(tmp_path: Path) -> None:
     assert walked(open_tree(archive, work=work)) == {"a.txt": b"right"}
     assert not table.is_symlink()
     assert (tmp_path / "elsewhere").read_bytes() == before
+
+
+def forged(table: Path, column: str, row: int, value: int) -> None:
+    """Change a number of a table, with a digest that fits."""
+    data = bytearray(table.read_bytes()[: -members.DIGEST])
+    at = members.WIDTH + int.from_bytes(data[: members.WIDTH], "little")
+    count = json.loads(data[members.WIDTH : at])["rows"]
+    for name, code in members.STORED_COLUMNS:
+        size = np.dtype(code).itemsize
+        if name == column:
+            data[at + row * size : at + (row + 1) * size] = value.to_bytes(size, "little")
+            break
+        at += size * (count + (name == "end"))
+    table.unlink()  # this process has mapped the sound one
+    table.write_bytes(data + xxhash.xxh3_128_digest(bytes(data)))
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value"),
+    [
+        *(("end", 1, 1), ("end", 2, 1 << 40), ("row", 0, 9), ("kind", 0, 1), ("kind", 2, 4), ("part", 1, 7)),
+        *(("offset", 0, 1 << 40), ("size", 0, 1 << 63), ("offset", 2, 1 << 20), ("size", 2, 1 << 62)),
+        *(("packed", 1, 1 << 62), ("size", 1, 65 << 20)),
+    ],
+)
+def test_a_table_that_came_with_its_archive_leads_out_of_nothing(
+    tmp_path: Path, column: str, row: int, value: int
+) -> None:
+    archive = KINDS["zip, deflated"]({"a.txt": b"right" * 99, "folder/b.txt": b"x"}, tmp_path)
+    known = walked(open_tree(archive))
+    (table,) = tmp_path.glob(".*.members")
+    whole = table.read_bytes()
+    forged(table, column, row, value)
+    assert table.read_bytes() != whole
+    assert walked(open_tree(archive)) == known
+    assert table.read_bytes() == whole
 
 
 def test_partial_tables_of_dead_processes_are_removed(tmp_path: Path) -> None:
