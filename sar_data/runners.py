@@ -33,6 +33,7 @@ UNGUARDED = (
     "worker processes cannot import what this script, prompt or notebook defines: move that into a module of its own, "
     'or, in a script, start the work below `if __name__ == "__main__":`, or take `runner=serial`'
 )
+PRELOADED = ("builder.pack", "builder.scan", "statistics.kernel", "statistics.cells")  # which workers inherit
 AHEAD = 3  # items under way or waiting, a worker: enough to keep all busy, few enough to keep memory flat
 
 
@@ -155,7 +156,7 @@ class Processes:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["sar_data.builder.pack", "sar_data.builder.scan", "sar_data.statistics.kernel"])
+        context.set_forkserver_preload([f"sar_data.{name}" for name in PRELOADED])
         self._alone = not main_module.is_importable()
         with main_module.safe_path(), main_module.hide_main() if self._alone else nullcontext():
             pools = (ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) for _ in range(workers))

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sar_data.reports.chart import Axis, path
 from sar_data.reports.coast import land
 from sar_data.reports.page import drawn
+from sar_data.reports.rows import places_of
 from sar_data.sealed.leakage import ground_of
 from sar_data.split.ground import frames
 from sar_data.split.ground.footprints import Footprints
@@ -55,8 +56,10 @@ def mapped(index: pa.Table) -> Map | None:
     if not known.any():
         return None
     x, y = _axes(boxes[known])
-    split = np.asarray(index["split"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False))
-    marks = {name: _marks(boxes[known & (split == name)], (x, y), LEAST[name], exact) for name in SPLITS}
+    marks = {}
+    for name in SPLITS:
+        rows = places_of(index, name)
+        marks[name] = _marks(boxes[rows[known[rows]]], (x, y), LEAST[name], exact)
     narrow = min(x.high - x.low, y.high - y.low) < COARSE
     return Map(
         height=round(y.start),

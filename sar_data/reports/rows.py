@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sar_data.errors import BuildError
 from sar_data.sealed.index import INDEX_NAME
@@ -15,7 +14,7 @@ from sar_data.sealed.index_bounds import check_bounds
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.leakage import INDEX_COLUMNS
 from sar_data.sealed.opened import Build, layout_of
-from sar_data.sealed.samples import read_samples
+from sar_data.sealed.samples import THUMBNAIL, read_samples
 from sar_data.split.policy import SPLITS
 
 Floats = npt.NDArray[np.float64]
@@ -59,18 +58,28 @@ def read(build: Build) -> Rows:
     for name in manifest.splits:
         check_bounds(splits[name], manifest, layout, name, path)
     step = max(1, -(-len(index) // MOST_DRAWN))  # samples lie in the order of a hash: every n-th is a fair draw
-    chosen = range(0, len(index), step)
-    samples, bands = read_samples(build.path, thumbnails=count <= MOST_WHOLE), len(layout.bands)
+    drawn, bands = index.take(list(range(0, len(index), step))), len(layout.bands)
+    samples = read_samples(build.path, without=["key", *([THUMBNAIL] if count > MOST_WHOLE else [])])
     if samples is not None and len(samples) != len(index) * bands:
         samples = None  # `verify` says so
-    drawn = None if samples is None else samples.take([row * bands + band for row in chosen for band in range(bands)])
-    return Rows(index, splits, samples, index.take(list(chosen)), drawn, bands)
+    drawn_samples = None
+    if samples is not None:  # a row an image and band, in the order of the index, which has the keys
+        rows = np.arange(len(drawn) * bands)
+        drawn_samples = samples.take(rows // bands * step * bands + rows % bands)
+        drawn_samples = drawn_samples.append_column("key", drawn["key"].take(rows // bands))
+    return Rows(index, splits, samples, drawn, drawn_samples, bands)
+
+
+def places_of(index: pa.Table, split: str) -> npt.NDArray[np.int64]:
+    """Return where the rows of a split are in an index."""
+    names = index["split"].combine_chunks().dictionary_encode()  # numbers are compared much faster than words
+    return np.flatnonzero(np.isin(names.indices, np.flatnonzero(np.array(names.dictionary) == split)))
 
 
 def _rows_of(index: pa.Table, split: str) -> pa.Table:
     """Return the rows of a split; as a rule they lie together, and are not copied."""
-    rows = np.flatnonzero(pc.equal(index["split"], split).to_numpy(zero_copy_only=False))
+    rows = places_of(index, split)
     first, count = (int(rows[0]), len(rows)) if len(rows) else (0, 0)
     if count and rows[-1] - rows[0] + 1 != count:
-        return index.filter(pc.equal(index["split"], split))
+        return index.take(rows)
     return index.slice(first, count)

@@ -6,7 +6,7 @@ Statistics of a split, a class, a pass or a season are merged from these rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +133,10 @@ def differing_keys(
     return [keys[place] for place in wrong.tolist()]
 
 
-def read_samples(build: Path, *, thumbnails: bool = True) -> pa.Table | None:
+def read_samples(build: Path, *, without: Collection[str] = ()) -> pa.Table | None:
     """Return the table of a build, None where it has none; raise BuildError where it cannot be read.
 
-    Without `thumbnails` only the other columns are read, which is much faster.
+    Columns in `without` are not read: without thumbnails and keys it is much faster.
     """
     path = build / SAMPLES_NAME
     if not os.path.lexists(path):
@@ -147,7 +147,7 @@ def read_samples(build: Path, *, thumbnails: bool = True) -> pa.Table | None:
             table = table.append_column(name, pa.nulls(len(table), SAMPLES.field(name).type))
         return table.select(names).cast(pa.schema([SAMPLES.field(name) for name in names]))
 
-    names = SAMPLES.names if thumbnails else SAMPLES.names[:-1]
+    names = [name for name in SAMPLES.names if name not in without]
     return read_columns(path, names, current, may_miss=LATER, dictionaries=["split", "band"])
 
 

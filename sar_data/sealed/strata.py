@@ -24,7 +24,7 @@ from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.recorded import nonempty_splits
-from sar_data.sealed.samples import SAMPLES_NAME, read_samples
+from sar_data.sealed.samples import SAMPLES_NAME, THUMBNAIL, read_samples
 from sar_data.sealed.summary import CONVERSIONS, PERCENTILES
 from sar_data.split.policy import SPLITS
 from sar_data.statistics.figures import DOMAINS, QUANTILE_NAMES
@@ -69,7 +69,7 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
     `by` is one of BY or an attribute of the index. An image of several classes is in the part of each of them. Raises
     UsageError for a `by` that does not exist or that no image has, BuildError without samples.parquet.
     """
-    samples = read_samples(build.path, thumbnails=False)
+    samples = read_samples(build.path, without=[THUMBNAIL])
     if samples is None:
         raise BuildError(f"{build.path}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
     index = read_index(build.path / INDEX_NAME)

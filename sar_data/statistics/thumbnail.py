@@ -6,17 +6,13 @@ subtracted, and they are divided by their spread. So calibration, quantization a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from sar_data.statistics.tally import Survey
 from sar_data.statistics.units import axis
-from sar_data.system.native import compile_loop
 
 SIDE = 16  # cells; images with fewer pixels along a side have no thumbnail
 CELLS = SIDE * SIDE
@@ -38,15 +34,17 @@ class Thumbnails:
 
     def add(self, survey: Survey, size: tuple[int, int]) -> None:
         """Add one surveyed image of a size (height, width); the cells are means over all frames."""
+        from sar_data.statistics.cells import average  # numba, which takes half a second to start
+
         means = np.empty((len(survey.flat), CELLS))
         if min(size) < SIDE:
             means[:] = np.nan
         elif survey.valid is None:
-            _cells(survey.flat, *size, means)
+            average(survey.flat, *size, means)
         else:
             shares = np.empty_like(means)  # of valid pixels
-            _cells(np.where(survey.valid, survey.flat, np.float32(0)), *size, means)
-            _cells(survey.valid.astype(np.float32), *size, shares)
+            average(np.where(survey.valid, survey.flat, np.float32(0)), *size, means)
+            average(survey.valid.astype(np.float32), *size, shares)
             means = np.divide(means, shares, out=np.full_like(means, np.nan), where=shares > 0)
         self._means.append(means)
 
@@ -62,54 +60,8 @@ class Thumbnails:
 
 def quantize_cells(values: npt.NDArray[np.floating]) -> Thumbs:
     """Return the thumbnails int8 [image, CELLS] of the values of cells; a cell without a value is not finite."""
+    from sar_data.statistics.cells import quantize  # numba, as above
+
     out = np.zeros(values.shape, np.int8)
-    _quantize(np.ascontiguousarray(values, np.float64), out)
+    quantize(np.ascontiguousarray(values, np.float64), out)
     return out
-
-
-@compile_loop(
-    numba.void(numba.types.Array(numba.f4, 2, "C", readonly=True), numba.i8, numba.i8, numba.f8[:, ::1]), reorder=True
-)
-def _cells(flat: Any, height: Any, width: Any, out: Any) -> None:
-    # Rows are summed first, because the processor sums many columns at once; then columns are.
-    frames = flat.shape[1] // (height * width)
-    strip = np.empty(width)
-    for band in range(len(flat)):
-        for i in range(SIDE):
-            strip[:] = 0.0
-            top, bottom = -(-i * height // SIDE), -(-(i + 1) * height // SIDE)
-            for frame in range(frames):
-                for row in range(top, bottom):
-                    start = (frame * height + row) * width
-                    line = flat[band, start : start + width]
-                    for x in range(width):
-                        strip[x] += line[x]
-            for j in range(SIDE):
-                total = 0.0
-                left, right = -(-j * width // SIDE), -(-(j + 1) * width // SIDE)
-                for x in range(left, right):
-                    total += strip[x]
-                out[band, i * SIDE + j] = total / (frames * (bottom - top) * (right - left))
-
-
-@compile_loop(numba.void(numba.f8[:, ::1], numba.i1[:, ::1]), reorder=True)
-def _quantize(values: Any, out: Any) -> None:
-    for image in range(len(values)):
-        cells = values[image]
-        count, total, largest = 0, 0.0, 0.0
-        for value in cells:
-            if math.isfinite(value):
-                count += 1
-                total += value
-                largest = max(largest, abs(value))
-        if count < LEAST_CELLS:
-            continue
-        mean, square = total / count, 0.0
-        for value in cells:
-            if math.isfinite(value):
-                square += (value - mean) * (value - mean)
-        spread = math.sqrt(square / count)
-        if spread > FLAT * largest:
-            for i in range(CELLS):
-                if math.isfinite(cells[i]):
-                    out[image, i] = max(-127, min(127, round(STEPS * (cells[i] - mean) / spread)))

@@ -290,13 +290,18 @@ class Data:
             first = train.state_dict()["position"] - batch_size * (world - rank)
             yield self._augment(batch, draws(self.settings.seed, epoch, first, batch_size))
 
-    def evaluation(self, split: str) -> Iterator[Batch]:
+    def evaluation(self, split: str, start: int = 0) -> Iterator[Batch]:
         """Yield a split's batches in stored order, all of the full batch size: the last is filled up with weight 0.
+
+        `start` is the number of the first sample, which is in the share of the first rank.
 
         One shape for every batch and world size, so that kernels choose alike and a sample's answer does not depend on
         how many processes share the work.
         """
-        for batch in self.loader(split):
+        stream = self.loader(split)
+        if start:
+            stream.load_state_dict({**stream.state_dict(), "position": start})
+        for batch in stream:
             own = batch | {"target": self.matching.targets(batch["target"])}
             yield _filled(self._augment.fitted(own, self.settings.centre), self.settings.batch_size)
 

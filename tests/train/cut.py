@@ -33,8 +33,8 @@ def judging(number: int, act: Callable[[Batch], None]) -> type[Data]:
     class Cut(Data):
         count = 0
 
-        def evaluation(self, split: str) -> Iterator[Batch]:
-            for place, batch in enumerate(super().evaluation(split)):
+        def evaluation(self, split: str, start: int = 0) -> Iterator[Batch]:
+            for place, batch in enumerate(super().evaluation(split, start)):
                 if Cut.count == number and not place:
                     act(batch)
                 Cut.count += not place

@@ -26,9 +26,9 @@ from pycocotools.coco import COCO
 
 import sar_data.train
 from sar_data.cli import main
-from sar_data.cli.stop import Stopped
-from sar_data.errors import RunError
+from sar_data.errors import RunError, UsageError
 from sar_data.sealed.opened import Build
+from sar_data.train import predictions
 from sar_data.train.documents import read as read_json
 from sar_data.train.inference import card, evaluation, overview, parts, prediction
 from sar_data.train.inference import features as feature_file
@@ -39,6 +39,7 @@ from sar_data.train.run.folder import write as write_json
 from sar_data.train.run.halt import Halted
 from sar_data.views.palette import palette
 from tests.mini import invented
+from tests.train import cut
 from tests.train.conftest import Finished, sizes
 from tests.train.test_inference import answers, features, images, judged
 from tests.train.test_predict import GRID, read, write
@@ -228,19 +229,28 @@ def test_features_at_work_are_left_to_one_process(
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_a_stopped_evaluation_is_done_by_the_same_command(
-    finished: Finished, classes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("job", ["finetune", "segment"])
+def test_a_stopped_evaluation_goes_on_to_the_same_result(
+    job: str, finished: Finished, classes: str, segmented: Path, squares: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    def stopped(*given: Any) -> Any:
-        raise Stopped("SIGTERM")
-
+    run, build = (finished.out, classes) if job == "finetune" else (segmented, squares)
+    count = Build.open(Path(build)).manifest.splits["train"].count
+    plain, _ = judged(run, build, tmp_path / "plain", split="train")
     with monkeypatch.context() as patched:
-        patched.setattr(evaluation, "evaluated", stopped)
-        with pytest.raises(Stopped):
-            judged(finished.out, classes, tmp_path / "out")
+        patched.setattr(evaluation, "Data", cut.judging(0, cut.stop))
+        with pytest.raises(Halted, match="what was evaluated is kept; the same command goes on from there"):
+            judged(run, build, tmp_path / "out", split="train")
     assert not (tmp_path / "out" / "metrics.json").exists()
-    found, _ = judged(finished.out, classes, tmp_path / "out")
-    assert found["test"]["oa"] == finished.metrics["test"]["oa"]
+    with pytest.raises(UsageError, match="holds another run: split was train, now test"):
+        judged(run, build, tmp_path / "out", split="test")
+    found, lines = judged(run, build, tmp_path / "out", split="train")
+    (there,) = (int(line.split()[0]) for line in lines if "samples are there already" in line)
+    assert 0 < there < count == found["train"]["count"]
+    assert found == plain
+    one, other = (tmp_path / name / predictions.NAME for name in ("out", "plain"))
+    assert one.read_bytes() == other.read_bytes()
+    assert predictions.read(one)[0]["train"].schema == predictions.read(run / predictions.NAME)[0]["test"].schema
+    assert not (tmp_path / "out" / evaluation.PARTS).exists()
 
 
 def test_figures_of_another_unit_are_warned_of(

@@ -3,13 +3,17 @@
 DIR/config.json          the run's options, the build, the split, whose figures normalize it
     metrics.json         split → metric → value, leakage, the run, what does not match
     predictions.parquet  one row a sample; pictures as a run leaves them
+`.parts/` holds the predictions while the evaluation is at work.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from sar_data.errors import UsageError
 from sar_data.naming import few
@@ -23,11 +27,15 @@ from sar_data.train.documents import METRICS
 from sar_data.train.inference import leakage
 from sar_data.train.inference.agreement import batch_for, sized, task_for, unit_for
 from sar_data.train.inference.finished import Finished, opened
+from sar_data.train.inference.parts import FOLDER as PARTS
+from sar_data.train.inference.steps import Steps
 from sar_data.train.jobs import Job
+from sar_data.train.predictions import gathered
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EvaluateRequest
-from sar_data.train.run.evaluate import evaluated
+from sar_data.train.run.evaluate import answered
 from sar_data.train.run.folder import Folder, described, environment, write
+from sar_data.train.run.halt import halting
 from sar_data.train.run.outcome import again, scored
 from sar_data.train.run.precision import precision, settle
 from sar_data.train.run.threads import shared_out
@@ -39,8 +47,8 @@ FOLDER = "evaluations"  # in a run's folder
 def carry_out(request: EvaluateRequest, *, say: Say) -> dict[str, Any]:
     """Judge a finished run on one split of a build and return the metrics (on the first rank, nothing elsewhere).
 
-    What was evaluated before in the same folder is left as it is. Raises RunError for a run that has no network and a
-    folder at work, UsageError for a build or a split that the model cannot be judged on.
+    An evaluation that was stopped goes on; a finished one is left as it is. Raises RunError for a run without a network
+    and a folder at work, UsageError for a build or a split that the model cannot be judged on.
     """
     with started(request.device) as ranks:
         settle(ranks.device)
@@ -125,9 +133,10 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
     folder.say(f"{finished.path} on {request.split} of {data.build}: {count:,} samples")
     amp = "none" if ranks.device.type == "cpu" and finished.settings.amp == "fp16" else finished.settings.amp
     with precision(amp, ranks.device):
-        table = evaluated(job, data, request.split, ranks, lambda: None)
+        parts = _answers(job, data, request.split, folder, ranks)
     if not ranks.first:
         return {}
+    table = gathered(parts, data.keys(request.split))
     keys, named = table["key"].to_pylist(), str(request.build)
     leaking: Card = {}
     for one in documents.builds(finished.config):
@@ -141,8 +150,30 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
         "run": str(finished.path),
     }
     write(folder.path / METRICS, found)
+    shutil.rmtree(folder.path / PARTS, ignore_errors=True)
     folder.say(f"{folder.path} has the figures, pictures and predictions")
     return found
+
+
+def _answers(job: Job, data: Data, split: str, folder: Folder, ranks: Ranks) -> list[pa.Table]:
+    """Return a split's predictions, on the first rank, which keeps them; raise Halted at a signal to any rank."""
+    steps = Steps(folder.path / PARTS) if ranks.first else None
+    there = ranks.gather(sum(map(len, steps.tables(["key"]))) if steps else 0)[0]
+    if there:
+        folder.say(f"{there:,} samples are there already")
+    with halting() as halt:
+        for own in answered(job, data, split, there) if there < len(data.keys(split)) else ():
+            shares = ranks.gather((own, halt.asked))
+            if steps:
+                steps.add(pa.concat_tables(table for table, _ in shares))
+            if any(asked for _, asked in shares):
+                if steps:
+                    steps.keep()
+                halt.leave("what was evaluated is kept")
+    if steps is None:
+        return []
+    steps.keep()
+    return list(steps.tables())
 
 
 def _check(finished: Finished, data: Data, job: Job) -> None:

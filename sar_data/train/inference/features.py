@@ -10,12 +10,10 @@ import glob
 import json
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import partial
-from itertools import chain, count, takewhile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +23,14 @@ import xxhash
 
 from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.system import durable
+from sar_data.system.private import private_folder
 from sar_data.system.regular import open_regular
-from sar_data.train.inference.parts import Parts, locked
+from sar_data.train.inference.parts import locked
+from sar_data.train.inference.steps import Steps
 
 METADATA = b"sar-data"
-GROUP = 1 << 26  # bytes of features in memory, and in a group of rows of the file
+GROUP = 1 << 26  # bytes of features in a group of rows of the file
 SUFFIX = ".parts"
-KEEP_S = 30.0  # between parts: what a machine that loses its power takes away
 
 
 def is_there(out: Path, made: Mapping[str, Any]) -> bool:
@@ -65,35 +64,26 @@ class Unfinished:
             durable.sweep(out.parent, out.name)
         digest = xxhash.xxh3_64_hexdigest(json.dumps(identity, sort_keys=True).encode())
         folder = out.with_name(f".{out.name}.{digest}{SUFFIX}")
-        self._parts = Parts(folder)
+        private_folder(folder)
         self._lock: int | None = locked(folder, out)
-        durable.sweep(folder)
+        self._steps = Steps(folder)
         self.counts: Counter[str] = Counter()
-        self._number = 0
-        for table in self._kept(["split"]):
+        for table in self._steps.tables(["split"]):
             self.counts.update(table["split"].to_pylist())
-            self._number += 1
-        self._fresh: list[pa.Table] = []
-        self._since = time.monotonic()
 
     def add(self, table: pa.Table) -> None:
         """Take the features of a step; now and then they are written."""
-        self._fresh.append(table)
+        self._steps.add(table)
         self.counts.update(table["split"].to_pylist())
-        if time.monotonic() - self._since >= KEEP_S or sum(one.nbytes for one in self._fresh) >= GROUP:
-            self.keep()
 
     def keep(self) -> None:
-        """Write what was added since the last part."""
-        if self._fresh:
-            self._parts.keep(self._number, pa.concat_tables(self._fresh))
-            self._fresh, self._number = [], self._number + 1
-        self._since = time.monotonic()
+        """Write what was added since it was written last."""
+        self._steps.keep()
 
     def seal(self, made: Mapping[str, Any]) -> None:
         """Write the file and what made it, and remove the parts, those of other features with the same name, too."""
         self.keep()
-        first = self._parts.table(0)
+        first = next(self._steps.tables())
         rows = max(1, GROUP // first.slice(0, 1).nbytes)
         schema = first.schema.with_metadata({METADATA: json.dumps(made)})
         with (
@@ -101,7 +91,7 @@ class Unfinished:
             open(file.descriptor, "wb", closefd=False) as sink,
             pq.ParquetWriter(sink, schema, compression="zstd") as writer,
         ):
-            for group in _grouped(self._kept(), rows):
+            for group in _grouped(self._steps.tables(), rows):
                 writer.write_table(group)
         self.close()
         for folder in self._out.parent.glob(f".{glob.escape(self._out.name)}.*{SUFFIX}"):
@@ -115,10 +105,6 @@ class Unfinished:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def _kept(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        for number in takewhile(partial(self._parts.has, mask=False), count()):
-            yield self._parts.table(number, columns)
 
 
 def _grouped(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
