@@ -37,7 +37,7 @@ CHINESE = {
     "{here} of {of} published records": "已发布的 {of} 条记录中的 {here} 条",
     "made from the build {name}": "由构建 {name} 转换而来",
     "policy {policy}, by published lists": "策略 {policy}，按公布的列表",
-    "{n} records unused": "{n} 条记录未使用",
+    "unused": "未使用",
     "policy.random": "逐样本随机分配，不考虑相邻关系",
     "policy.stratified": "随机分配，各类别比例相等",
     "policy.group": "同一单元（如同次获取或同一地点）的样本归入同一划分",

@@ -86,13 +86,14 @@ def _published(manifest: Manifest) -> tuple[str, str] | None:
 
 def _split(manifest: Manifest, t: Words) -> str:
     policy, unused = manifest.split_policy, sum(manifest.unused.values())
-    counts = ", ".join(f"{t(name)} {manifest.splits[name].count:,}" for name in SPLITS if name in manifest.splits)
+    counts = [f"{t(name)} {manifest.splits[name].count:,}" for name in SPLITS if name in manifest.splits]
+    counts += [f"{t('unused')} {unused:,}"] if unused else []
     parts = [t("policy {policy}, seed {seed}", policy=policy.policy, seed=policy.seed)]
     if policy.lists:
         parts = [t("policy {policy}, by published lists", policy=policy.policy)]
     elif meaning := _meaning(manifest, t):
         parts.append(meaning)
-    return "; ".join([*parts, counts, *([t("{n} records unused", n=f"{unused:,}")] if unused else [])])
+    return "; ".join([*parts, ", ".join(counts)])
 
 
 def _meaning(manifest: Manifest, t: Words) -> str:

@@ -58,8 +58,8 @@ def mapped(index: pa.Table) -> Map | None:
     x, y = _axes(boxes[known])
     marks = {}
     for name in SPLITS:
-        rows = places_of(index, name)
-        marks[name] = _marks(boxes[rows[known[rows]]], (x, y), LEAST[name], exact)
+        own = boxes[places_of(index, name)]
+        marks[name] = _marks(own[np.isfinite(own).all(axis=1)], (x, y), LEAST[name], exact)
     narrow = min(x.high - x.low, y.high - y.low) < COARSE
     return Map(
         height=round(y.start),
