@@ -222,6 +222,14 @@ class Tree(Protocol):
         """Return up to `size` bytes of a file from `offset` on; raise BadRecord where they cannot be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The container of another program that a pipeline reads: a word for its kind, and its files in the tree."""
+
+    container: str
+    files: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """One dataset: its declaration and the three functions that know its files.
@@ -246,6 +254,9 @@ class Pipeline:
 
     `withheld` are splits that this source does not admit, with what they need.
 
+    `asked` has what a user says of a container of another program, by field (`bands`, `classes`), where it is one;
+    `imported` is the container that the pipeline reads, None for files as they are published.
+
     `declare(fields, unit)` returns the pipeline of a set of one's own with fields of a declaration (sar_data.own) that
     go before those of its dataset.toml; `unit` is that of the values where neither says one. None where all is known.
     """
@@ -263,6 +274,8 @@ class Pipeline:
     named: Callable[[str], Record | None] | None = None
     rehash: bool = False
     withheld: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    imported: Imported | None = None
     declare: Callable[[Mapping[str, object], str | None], Pipeline] | None = None
 
     @property

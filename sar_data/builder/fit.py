@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,7 +11,8 @@ from pathlib import Path
 from sar_data.builder.gate import gated
 from sar_data.builder.scan import blaming
 from sar_data.builder.unfit import unfit
-from sar_data.errors import BadRecord, SarDataError, SourceError
+from sar_data.containers.dataset import ASKED, imported
+from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME
 from sar_data.sources.filter import Filtered
@@ -41,6 +42,8 @@ def fitted(pipeline: Pipeline, tree: Tree, source: Path, complex_as: ComplexAs |
     folders fit, or files hold complex numbers without `complex_as`, BadRecord for a file that says what it means.
     """
     found = _fitted(pipeline, tree, source)
+    if pipeline.asked and found.pipeline.imported is None:
+        raise known(pipeline, pipeline.asked)
     made, changed = gated(found.pipeline, complex_as)
     return replace(found, pipeline=made, discovered=(*found.discovered, *changed))
 
@@ -78,7 +81,19 @@ def _as_it_is(pipeline: Pipeline, tree: Tree) -> Fitted | None:
             return Fitted(fit, tree, discovered)
         if pipeline.copies and (copy := pipeline.copies(tree)):
             return Fitted(copy[0], tree, (), copy[1])
+        if pipeline.declare is None and (container := imported(tree, pipeline)):
+            return Fitted(container[0], tree, container[2], container[1])
     return None
+
+
+def known(pipeline: Pipeline, fields: Mapping[str, object]) -> UsageError:
+    """Return the error for what is said of files that are published, and so are known."""
+    field, value = next(iter(fields.items()))
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return UsageError(
+        f"`{field}={text}`: {pipeline.spec.name} is published, and its files are known: fields of dataset.toml are for "
+        f"sets of one's own, and {' and '.join(ASKED)} for containers of other programs"
+    )
 
 
 def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:

@@ -16,6 +16,7 @@ from sar_data.builder import published
 from sar_data.builder.draft import Draft
 from sar_data.builder.fit import Fitted, fitted
 from sar_data.builder.gate import with_absence
+from sar_data.builder.imported import imported_from
 from sar_data.builder.kept import kept
 from sar_data.builder.newer import newer_than
 from sar_data.builder.open import open_draft
@@ -84,6 +85,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     if say and request.limit is None and (left := _left_out(request, fit.pipeline, records, assignment)):
         say(f"{WARNING}{left}")
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
+    source_container = imported_from(request.source, fit, progress)
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
         **_discovered(request.pipeline, fit),
@@ -93,12 +95,15 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         "statistics": request.statistics,
         "split": {**chosen, "outcome": _outcome(records, assignment)},
         "source": fingerprint(records, whole=request.pipeline.declare is not None),
+        **({"imported": [source_container.sha256, dict(pipeline.asked)]} if source_container else {}),
     }
     table = scanned.table
     reasons = pa.array(assignment.reason, pa.string())
     plan = Plan(
         identity=_identity(spec, fit),
-        decisions=_decisions(spec, container, assignment, chosen, recipe, leakage_of(table, assignment)),
+        decisions=_decisions(spec, container, assignment, chosen, recipe, leakage_of(table, assignment)).model_copy(
+            update={"imported_from": source_container}
+        ),
         origin=Raw(fit.pipeline, tree),
         scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
         split=list(assignment.split),

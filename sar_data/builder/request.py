@@ -218,11 +218,15 @@ class BuildRequest(Changes):
             found = catalog.pipeline(self.dataset, self.variant)
         if found.declare is not None and (self.declare or self.unit):
             return found.declare(self.declare or {}, self.unit)
-        if self.declare:
-            field, value = next(iter(self.declare.items()))
-            known = f"{found.spec.name} is published, and its files are known"
-            raise UsageError(f"`{field}={value}`: {known}: fields of dataset.toml are for sets of one's own")
-        return found
+        if not self.declare:
+            return found
+        from sar_data.builder.fit import known  # whoever declares nothing needs no reader of containers
+        from sar_data.containers.dataset import ASKED
+
+        if others := {name: value for name, value in self.declare.items() if name not in ASKED}:
+            raise known(found, others)
+        said = {name: (value,) if isinstance(value, str) else tuple(value) for name, value in self.declare.items()}
+        return dataclasses.replace(found, asked=said)
 
     @property
     def formats(self) -> tuple[Format | None, ...]:

@@ -43,6 +43,7 @@ SECO = PickleLayout(
 SSL4EO = PickleLayout(name="ssl4eo", parts=("image", "shape"), axes="fbyx", bands=("VV", "VH"), file="{split}.lmdb")
 PICKLES: Mapping[int, PickleLayout] = {len(layout.parts): layout for layout in (OFFICIAL, SECO, SSL4EO)}
 """Number of parts of a tuple → its layout."""
+KEYS_FILE = "{split}.keys.txt"  # beside the environments that our export writes: line n is the name of key n
 PICKLE_DTYPE, TARGET_DTYPE = "<f4", "<f4"
 
 # ConfigILM 0.7 and rico-hdl: one LMDB over all splits, key = the name of the Sentinel-1 patch, value = safetensors of

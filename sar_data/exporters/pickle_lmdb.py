@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sar_data.containers.layouts import OFFICIAL, PICKLE_DTYPE, SECO, TARGET_DTYPE, PickleLayout
+from sar_data.containers.layouts import KEYS_FILE, OFFICIAL, PICKLE_DTYPE, SECO, TARGET_DTYPE, PickleLayout
 from sar_data.exporters.lmdb_file import write_environment
 from sar_data.exporters.source import Source, labels_of
 from sar_data.record import Image
@@ -41,7 +41,7 @@ def _write(source: Source, folder: Path, layout: PickleLayout) -> None:
         keys = source.rows(split)["key"].to_pylist()
         environment = folder / layout.file.format(split=split)
         write_environment(environment, _records(source, split, layout), len(keys), size)
-        (folder / f"{split}.keys.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
+        (folder / KEYS_FILE.format(split=split)).write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
 
 
 def _check(source: Source, layout: PickleLayout) -> None:

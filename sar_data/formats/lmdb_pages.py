@@ -31,6 +31,7 @@ BRANCH, LEAF, BIG = 0x01, 0x02, 0x01  # flags of pages; BIG of a node whose valu
 DEEPEST = 32
 ABSENT, DAMAGED = -1, -2
 SMALLEST, LARGEST = 512, 1 << 16  # bytes of a page
+BEGINNING = LARGEST + META.size  # bytes that have both meta pages, of the largest size, too
 NO_ROOT = (1 << 64) - 1
 
 
@@ -47,14 +48,20 @@ def read_tree(path: Path) -> Tree:
     """Return the tree of a file's newest meta page; raise BuildError where it is not an LMDB file, or too short."""
     file = open_regular(path)
     try:
-        size = os.fstat(file).st_size
-        start = os.pread(file, LARGEST + META.size, 0)
-        page = struct.unpack_from("<I", start, 40)[0]  # the first database's md_pad is the page size
-        metas = [META.unpack_from(start, at) for at in (0, page)]
-    except (OSError, struct.error) as error:
+        return tree_of(os.pread(file, BEGINNING, 0), os.fstat(file).st_size, str(path))
+    except OSError as error:
         raise BuildError(f"{path}: expected an LMDB file, cannot read it: {error}") from error
     finally:
         os.close(file)
+
+
+def tree_of(start: bytes, size: int, path: str) -> Tree:
+    """Return the tree of a file of `size` bytes by its first BEGINNING ones; raise BuildError as `read_tree` does."""
+    try:
+        page = struct.unpack_from("<I", start, 40)[0]  # the first database's md_pad is the page size
+        metas = [META.unpack_from(start, at) for at in (0, page)]
+    except struct.error as error:
+        raise BuildError(f"{path}: expected an LMDB file, cannot read it: {error}") from error
     magic, version, *_, root, last, _ = max(metas, key=lambda meta: meta[-1])
     if (magic, version) != (MAGIC, VERSION) or page < SMALLEST:
         raise BuildError(f"{path}: expected LMDB's data version {VERSION}, found another file: was it damaged?")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sar_data.errors import SourceError
+from sar_data.labels.classes import index_of
 from sar_data.naming import few
 from sar_data.own.declaration import Declaration
 from sar_data.own.survey import Survey
@@ -60,15 +61,6 @@ def labels_of(declaration: Declaration, survey: Survey, unit: str) -> tuple[str,
         return () if label is None else (label,)
     row = survey.rows.get(unit)
     return () if row is None else row.labels or ()
-
-
-def index_of(label: str, classes: Sequence[str]) -> int | None:
-    """Return which class a label means, None for none: its name, or its number where no class is called by one."""
-    if label in classes:
-        return classes.index(label)
-    if label.isdecimal() and label.isascii() and not any(name.isdecimal() for name in classes):
-        return int(label[:9]) if int(label[:9]) < len(classes) else None
-    return None
 
 
 def _read_class_file(tree: Tree) -> tuple[str, ...]:

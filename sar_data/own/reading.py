@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sar_data.errors import BadRecord, SourceError
+from sar_data.labels.classes import index_of
 from sar_data.labels.discovery import ImageObjects
 from sar_data.naming import few
-from sar_data.own.classes import index_of, labels_of
+from sar_data.own.classes import labels_of
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import Chip
 from sar_data.own.rows import Row, split_of, time_of

@@ -1,0 +1,178 @@
+"""A published dataset in the container of another program: its classes, bands and splits are known by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+
+from sar_data.containers.entry import Container, Labels
+from sar_data.containers.find import find_container
+from sar_data.containers.looked import Looked, by_means, is_normalized, look
+from sar_data.containers.reading import Keyed, Plan, class_of, keyed, read, scan, units
+from sar_data.containers.targets import TargetForm, target_form
+from sar_data.errors import SourceError
+from sar_data.naming import few
+from sar_data.spec import DatasetSpec, Imported, Pipeline, Task, Tree
+from sar_data.split.declared import Declared
+from sar_data.split.policy import SPLITS, ByLists, SplitPolicy
+
+SPLIT = "container"
+ASKED = ("bands", "classes")
+"""Fields of a declaration that say what a container of a published dataset leaves open."""
+
+
+def imported(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple[str, ...]] | None:
+    """Return the pipeline that reads a dataset from a container, what was found, and sentences; None without one.
+
+    Raises SourceError where the container holds something else, or where only its owner can say what it means: then
+    `pipeline.asked` decides.
+    """
+    if (container := find_container(tree)) is None:
+        return None
+    spec, classes = pipeline.spec, pipeline.asked.get("classes", ())
+    names = tuple(band.name for band in spec.bands)
+    looked = look(tree, container, names, len(names))
+    if looked.axes.frames != spec.frames:
+        raise SourceError(f"expected {spec.frames} frames a sample of {spec.name}, found {looked.axes.frames}")
+    bands, said = order_of(looked, container, pipeline.asked.get("bands", ()), spec)
+    found = keyed(tree, container, names)
+    made, changed = _with_pixels(spec, looked)
+    task, form, told = _task(spec.tasks, looked, (*looked.labels, *_of_table(found, looked)), classes)
+    plan = Plan(
+        container=container,
+        asked=names,
+        axes=looked.axes,
+        order=tuple(bands.index(name) for name in names),
+        dtype=looked.dtype,
+        size=made.shape,
+        first=looked.entries[0].where,
+        task=task,
+        form=form,
+        numbered=classes,
+        named=pipeline.named,
+    )
+    fitted = dataclasses.replace(
+        pipeline,
+        spec=dataclasses.replace(made, tasks=(task,) if task else ()),
+        units=partial(units, plan=plan),
+        scan=partial(scan, plan=plan),
+        read=partial(read, plan=plan),
+        splits=splits_of(found, pipeline),
+        fit=None,
+        copies=None,
+        copy_splits={},
+        imported=Imported(container.kind, container.files),
+    )
+    return fitted, counted(container, found), tuple(filter(None, (said, *changed, told, *about(found))))
+
+
+def counted(container: Container, found: Keyed) -> str:
+    """Return what was found, with the number of samples of each split."""
+    of_table = found.table if found.table and found.table.split else None
+    counts = Counter(of_table.split_of(one.name) if of_table else one.split for one in found.entries.values())
+    parts = [f"{counts[name]:,} {name}" for name in SPLITS if counts[name]]
+    if counts[None]:
+        parts.append(f"{counts[None]:,} in no split")
+    return f"{container.sentence()}: {', '.join(parts)}"
+
+
+def about(found: Keyed) -> list[str]:
+    """Return sentences about keys and about the tables beside a container."""
+    others = f"left out: the tables {few(found.others)}, which name fewer of the samples" if found.others else ""
+    return [found.said, found.table.sentence() if found.table else "", others]
+
+
+def order_of(
+    looked: Looked, container: Container, asked: tuple[str, ...], spec: DatasetSpec
+) -> tuple[tuple[str, ...], str]:
+    """Return the order of the bands in a container, and how it is known; raise SourceError where it must be asked."""
+    names = tuple(band.name for band in spec.bands)
+    if looked.bands:
+        return looked.bands, f"bands by name: {few(looked.bands)}"
+    if asked:
+        if sorted(asked) != sorted(names):
+            raise SourceError(f"`bands={','.join(asked)}`: expected {few(names)} in the container's order")
+        return asked, f"bands as given: {few(asked)}"
+    if len(names) == 1:
+        return names, ""
+    usual = f", the usual order of the layout is {few(container.expected)}" if container.expected else ""
+    if (measured := by_means(looked, names, spec.units[0])) is None:
+        raise SourceError(
+            f"bands: expected to know which is which of {few(names)}, found that neither names nor means tell it"
+            f"{usual}. Give their order in the container: `bands={','.join(container.expected or names)}`"
+        )
+    order, means = measured
+    against = f", against the usual order {few(container.expected)}" if container.expected not in ((), order) else ""
+    return order, f"bands {few(order)} by their {means}{against}; `bands=…` says another order"
+
+
+def _with_pixels(spec: DatasetSpec, looked: Looked) -> tuple[DatasetSpec, list[str]]:
+    """Return a dataset's declaration with the size and the type of the container's pixels, and what they lost."""
+    said = []
+    size = next(iter(looked.sizes)) if len(looked.sizes) == 1 else None
+    if spec.shape is not None and size != spec.shape:
+        now = f"{size[0]}x{size[1]}" if size else f"{len(looked.sizes)} sizes"
+        said.append(
+            f"images are {now}, published ones {spec.shape[0]}x{spec.shape[1]}: resized before, how is unknown, and so "
+            "is the size of a pixel"
+        )
+        spec = dataclasses.replace(spec, shape=size, pixel_size_m=None)
+    stretched = looked.dtype == "uint8" and spec.dtype != "uint8"
+    if "dB" in spec.units and not stretched and is_normalized(looked.images):
+        raise SourceError(
+            f"expected values in dB, as {spec.name} has, found values around 0 with a spread below 2, as after a "
+            "normalization, which cannot be undone. Build them as data of your own: `unit=DN`, `bands=…` and `name=…`"
+        )
+    if stretched:
+        bands = tuple(dataclasses.replace(band, unit="8-bit", calibration="stretched") for band in spec.bands)
+        said.append(
+            f"pixels are 8-bit, published ones {spec.dtype} in {spec.units[0]}: stretched before, how is unknown"
+        )
+        spec = dataclasses.replace(spec, bands=bands, dtype="uint8", calibration="stretched", wider=())
+    return spec, said
+
+
+def _of_table(found: Keyed, looked: Looked) -> list[Labels]:
+    if found.table is None or found.table.labels is None:
+        return []
+    return [found.table.labels_of(key) for key in looked.keys]
+
+
+def _task(
+    tasks: Sequence[Task], looked: Looked, labels: Sequence[Labels], classes: tuple[str, ...]
+) -> tuple[Task | None, TargetForm | None, str]:
+    """Return the task whose labels a container has, the form of its targets, and a sentence."""
+    if looked.masks and (mask := next((one for one in tasks if one.kind == "segmentation"), None)):
+        return mask, None, f"masks of {mask.name}"
+    known = [one for one in tasks if one.kind in ("multiclass", "multilabel")]
+    targets = [label for label in labels if label is not None]
+    if not targets or not known:
+        return None, None, f"no labels of {few([one.name for one in tasks])} in the container" if tasks else ""
+    form, task = None, known[0]
+    if raw := [label for label in targets if isinstance(label, bytes)]:
+        form = target_form(raw, (len(classes or task.classes),), task.kind == "multilabel")
+        words = {word for label in raw for word in form.labels(label) or ()}
+    else:
+        words = {word for label in targets if not isinstance(label, bytes) for word in label}
+        task = next((one for one in known if _means(words, one, classes)), task)
+    order = f", numbers in the order of {few(classes or task.classes)}; `classes=…` says another order"
+    others = few([one.name for one in tasks if one is not task])
+    left = f"; no labels of {others} in the container" if len(tasks) > 1 else ""
+    return task, form, f"labels of {task.name}{order if all(map(str.isdecimal, words)) else ''}{left}"
+
+
+def _means(words: set[str], task: Task, classes: tuple[str, ...]) -> bool:
+    return all(class_of(word, task.classes, classes) is not None for word in words)
+
+
+def splits_of(found: Keyed, pipeline: Pipeline) -> dict[str, SplitPolicy]:
+    """Return the splits of a container, then those of the dataset; lists of names place no samples without names."""
+    told = found.table is not None and found.table.split is not None
+    splits: dict[str, SplitPolicy] = {}
+    if told or any(entry.split for entry in found.entries.values()):
+        splits[SPLIT] = Declared(otherwise="in no split of the container")
+    nameless = bool(found.said) or all(key.isdecimal() for key in found.entries)
+    own = pipeline.splits.items()
+    return splits | {name: policy for name, policy in own if not (nameless and isinstance(policy, ByLists))}

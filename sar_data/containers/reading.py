@@ -1,0 +1,200 @@
+"""Scan and read the samples of a container, as the pipelines of datasets do."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+
+from sar_data.containers.axes import Axes, axes_of, same
+from sar_data.containers.entry import Container, Entry, Labels, below
+from sar_data.containers.looked import arranged
+from sar_data.containers.side_table import SideTable, side_table
+from sar_data.containers.targets import TargetForm, labels_of
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels.classes import fold, index_of
+from sar_data.naming import few
+from sar_data.record import IGNORE, Mask, Record, Sample, SourceFile
+from sar_data.spec import Task, Tree
+
+UNLABELLED = "without a label"
+ATTR = "container_key"
+_ODD = re.compile(r"[^\w-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What scan and read need. `bands` are those of the build, `order` their places in the container.
+
+    `size` is (height, width) of all images, None where they differ. `task` is the one whose labels are there; `form`
+    is that of targets that are bytes, `numbered` the classes by which labels are numbered there. `named` is the
+    function of a dataset that knows what a key tells.
+    """
+
+    container: Container
+    asked: tuple[str, ...]
+    axes: Axes
+    order: tuple[int, ...]
+    dtype: str
+    size: tuple[int, int] | None
+    first: str
+    task: Task | None = None
+    form: TargetForm | None = None
+    numbered: tuple[str, ...] = ()
+    named: Callable[[str], Record | None] | None = None
+
+
+def key_of(name: str) -> str:
+    """Return the key of a build for one of a container: what stands in a path or a suffix becomes a line."""
+    return _ODD.sub("_", name).strip("_") or "_"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keyed:
+    """The samples by their keys in the build, words about these where they are not the container's, and the table."""
+
+    entries: Mapping[str, Entry]
+    said: str
+    table: SideTable | None
+    others: tuple[str, ...]
+
+
+@lru_cache(maxsize=4)
+def keyed(tree: Tree, container: Container, asked: tuple[str, ...]) -> Keyed:
+    """Return the samples of a container by their keys, listed once a process."""
+    entries = container.entries(tree, asked)
+    made, said = _keys(entries)
+    names = [entry.name for entry in entries if entry.name]
+    table, others = side_table(tree, names, container.files) if names else (None, ())
+    return Keyed(MappingProxyType(dict(zip(made, entries, strict=True))), said, table, others)
+
+
+def _keys(entries: Sequence[Entry]) -> tuple[list[str], str]:
+    """Return a key for each sample, and words about them where they are not those of the container.
+
+    Keys that stand in several files get the split or the file before them; samples without a key their number there.
+    """
+    names = [key_of(entry.name) if entry.name else "" for entry in entries]
+    if len(set(names)) == len(names) and "" not in names:
+        changed = [entry.name for entry, name in zip(entries, names, strict=True) if entry.name != name]
+        odd = f"keys: {len(changed):,} such as {changed[0]!r:.60} became {key_of(changed[0])!r:.60}" if changed else ""
+        return names, odd
+    splits = [entry.split or "row" for entry in entries]
+    files = [key_of(entry.files[0].rpartition(".")[0] or entry.files[0]) for entry in entries]
+    rows = [f"{row:06d}" for row in _rows(entries)]
+    ways = {
+        "the same in several splits: each has its split before it": (splits, names),
+        "the same in several files: each has its file before it": (files, names),
+        "missing or not unique: each sample has its number in its split": (splits, rows),
+    }
+    for said, (before, after) in ways.items():
+        made = [f"{one}_{two}" for one, two in zip(before, after, strict=True)]
+        if "" not in after and len(set(made)) == len(made):
+            return made, f"keys: {said}, such as {made[0]}"
+    raise SourceError(f"expected samples with different keys, found {few(made)}")
+
+
+def _rows(entries: Sequence[Entry]) -> Iterator[int]:
+    counts = Counter[str | None]()
+    for entry in entries:
+        yield counts[entry.split]
+        counts[entry.split] += 1
+
+
+def units(tree: Tree, plan: Plan) -> list[str]:
+    """Return the keys of the samples."""
+    return list(keyed(tree, plan.container, plan.asked).entries)
+
+
+def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
+    """Yield the record of one sample, by its head and its row of the table beside the container."""
+    found = keyed(tree, plan.container, plan.asked)
+    entry, table = found.entries[unit], found.table
+    head = plan.container.head(tree, entry)
+    axes = axes_of(head, plan.axes.bands, entry.where)
+    same(axes, plan.axes, entry.where, plan.first)
+    if head.dtype != plan.dtype:
+        raise BadRecord(entry.where, f"expected {plan.dtype} pixels, as {plan.first} has, found {head.dtype}")
+    if plan.size not in (None, axes.size):
+        height, width = axes.size
+        raise BadRecord(entry.where, f"expected {plan.size} pixels, as {plan.first} has, found {(height, width)}")
+    split, stored = entry.split, head.labels if entry.labels is None else entry.labels
+    if table is not None:
+        split = table.split_of(entry.name) if table.split else split
+        stored = stored if stored is not None or table.labels is None else table.labels_of(entry.name)
+    labels, unused = indices(plan, stored, entry.where)
+    if table is not None and entry.name not in table.rows:
+        unused = f"not in {table.path}"
+    known = (plan.named(unit) if plan.named else None) or Record(key=unit, files=())
+    yield replace(
+        known,
+        key=unit,
+        files=tuple(SourceFile(path, tree.size(path)) for path in entry.files),
+        labels=labels,
+        official=split,
+        shape=None if plan.size else axes.size,
+        unused=unused or known.unused,
+        attrs={**known.attrs, **({ATTR: entry.name} if entry.name not in ("", unit) else {})},
+        crs=head.crs or known.crs,
+        transform=head.transform or known.transform,
+    )
+
+
+def indices(plan: Plan, stored: Labels, where: str) -> tuple[dict[str, tuple[int, ...]], str | None]:
+    """Return the labels of the task by their places among its classes, and why a sample without any is unused."""
+    if plan.task is None:
+        return {}, None
+    if plan.task.kind == "segmentation":
+        return {plan.task.name: ()}, None
+    words = labels_of(plan.form, stored, where) if isinstance(stored, bytes) else stored
+    if words is None:
+        return {plan.task.name: ()}, UNLABELLED
+    found = []
+    for word in words:
+        if (index := class_of(word, plan.task.classes, plan.numbered)) is None:
+            classes = plan.task.classes
+            raise BadRecord(where, f"expected one of {len(classes)} classes, {few(classes)}, found {word!r:.80}")
+        found.append(index)
+    if plan.task.kind == "multiclass" and len(found) != 1:
+        if not found:
+            return {plan.task.name: ()}, UNLABELLED
+        raise BadRecord(where, f"expected one label, found {len(found)}: {few(words)}")
+    return {plan.task.name: tuple(sorted(set(found)))}, None
+
+
+def class_of(word: str, classes: Sequence[str], numbered: Sequence[str]) -> int | None:
+    """Return which class a word means: by name, in another spelling too, or by its number among `numbered`."""
+    if (place := index_of(word, classes)) is not None and not (word.isdecimal() and numbered):
+        return place
+    if numbered and (number := index_of(word, numbered)) is not None:
+        word = numbered[number]
+    return {fold(name): i for i, name in enumerate(classes)}.get(fold(word))
+
+
+def read(tree: Tree, record: Record, plan: Plan) -> Sample:
+    """Return the image [band, y, x], or [frame, band, y, x] of several frames, with the bands in the build's order."""
+    entry = keyed(below(tree), plan.container, plan.asked).entries[record.key]
+    sample = plan.container.read(tree, entry)
+    image = arranged(sample.image, plan.axes)[:, list(plan.order)]
+    mask = _mask(sample.mask, entry.where, plan.task) if plan.task and plan.task.kind == "segmentation" else None
+    nodata = tuple(sample.nodata[band] for band in plan.order) if sample.nodata else ()
+    image = np.ascontiguousarray(image if plan.axes.frames > 1 else image[0])
+    return replace(sample, image=image, mask=mask, nodata=nodata)
+
+
+def _mask(mask: Mask | None, where: str, task: Task) -> Mask:
+    if mask is None:
+        raise BadRecord(where, "expected a mask with the image, found none")
+    if mask.ndim == 3 and 1 in (mask.shape[0], mask.shape[-1]):
+        mask = mask[0] if mask.shape[0] == 1 else mask[..., 0]
+    strange = set(np.unique(mask).tolist()) - {*range(len(task.classes)), IGNORE}
+    if strange:
+        raise BadRecord(
+            where, f"expected mask values below {len(task.classes)} or {IGNORE}, found {few(sorted(strange))}"
+        )
+    return np.ascontiguousarray(mask.astype(np.uint8))

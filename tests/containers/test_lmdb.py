@@ -1,0 +1,279 @@
+"""LMDBs of other programs become the builds that their raw files became, and nothing in them is executed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import pickletools
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
+from sar_data.containers import dataset
+from sar_data.containers.find import find_container
+from sar_data.containers.layouts import KEYS_FILE, OFFICIAL, SECO, PickleLayout
+from sar_data.containers.pickled import parse
+from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
+from sar_data.record import Record
+from sar_data.sealed.manifest import content_digest
+from sar_data.sealed.opened import Build
+from sar_data.sources.tree import Folder
+from sar_data.spec import Pipeline
+from tests.containers.writers import Written, bits, environment, pickled, pickles, safetensors, samples
+from tests.mini.builds import make
+
+
+@pytest.fixture(scope="module")
+def eurosat_build(eurosat: Pipeline, eurosat_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    return make(eurosat, eurosat_source, tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(scope="module")
+def ben_build(bigearthnet: Pipeline, small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    return make(bigearthnet, small_source, tmp_path_factory.mktemp("raw"))
+
+
+def imported(name: str, source: Path, out: Path, **chosen: Any) -> Build:
+    return build(BuildRequest(dataset=name, source=source, out=out, **chosen))
+
+
+def scanned(pipeline: Pipeline, source: Path, **asked: tuple[str, ...]) -> list[Record]:
+    """Return the records of a container, without a build."""
+    tree = Folder.at(source)
+    found = dataset.imported(tree, replace(pipeline, asked=asked))
+    assert found
+    return [record for unit in sorted(found[0].units(tree)) for record in found[0].scan(tree, unit)]
+
+
+def rows(of: Build, keys: dict[str, str] | None = None) -> list[tuple[object, ...]]:
+    """Return (key, split, labels of the first task, hash of the image) of each sample, with other keys."""
+    columns = (of.index()[name].to_pylist() for name in ("key", "split", "label_indices", "xxh3"))
+    return sorted(((keys or {}).get(key, key), *others) for key, *others in zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("layout", [OFFICIAL, SECO], ids=lambda layout: layout.name)
+@pytest.mark.parametrize("name", ["eurosat-sar", "bigearthnet-s1"])
+def test_a_pickle_lmdb_becomes_the_build_of_its_raw_files_but_for_their_names(
+    name: str, layout: PickleLayout, eurosat_build: Build, ben_build: Build, tmp_path: Path
+) -> None:
+    raw = eurosat_build if name == "eurosat-sar" else ben_build
+    keys = pickles(tmp_path / "lmdb", raw, layout)
+    made = imported(name, tmp_path / "lmdb", tmp_path / "out")
+    assert rows(made) == rows(raw, keys)
+    manifest = made.manifest
+    assert manifest.imported_from
+    assert manifest.imported_from.container == "lmdb-pickle"
+    assert manifest.split_policy.policy == "container"
+    assert any(f"bands {', '.join(layout.bands)} by their means of" in line for line in manifest.discovered)
+    assert [task.name for task in manifest.tasks] == [raw.manifest.tasks[0].name]
+
+
+def test_a_safetensors_lmdb_with_its_table_has_the_content_digest_of_the_raw_files(
+    eurosat_build: Build, tmp_path: Path
+) -> None:
+    safetensors(tmp_path / "lmdb", eurosat_build)
+    made = imported("eurosat-sar", tmp_path / "lmdb", tmp_path / "out")
+    assert made.manifest.content_digest == eurosat_build.manifest.content_digest
+    assert content_digest(made.index()) == eurosat_build.manifest.content_digest
+    assert "metadata.parquet: s1_name is the key, labels is the label, split is the split" in made.manifest.discovered
+
+
+@pytest.fixture(scope="module")
+def one(eurosat_build: Build) -> Written:
+    return samples(eurosat_build)[0]
+
+
+def test_bands_that_neither_names_nor_means_tell_are_asked_for(
+    eurosat: Pipeline, eurosat_build: Build, tmp_path: Path
+) -> None:
+    equal = [one._replace(image=one.image[[0, 0]]) for one in samples(eurosat_build)[:4]]
+    values = ((str(i).encode(), pickled(one, SECO, b"\1")) for i, one in enumerate(equal))
+    environment(tmp_path / "train.lmdb", values)
+    with pytest.raises(SourceError, match=r"bands: expected to know which is which of VV, VH.*`bands=VH,VV`"):
+        scanned(eurosat, tmp_path)
+    made = imported("eurosat-sar", tmp_path, tmp_path / "out", declare={"bands": ["VH", "VV"]})
+    assert "bands as given: VH, VV" in made.manifest.discovered
+    other = imported("eurosat-sar", tmp_path, tmp_path / "out", declare={"bands": ["VV", "VH"]})
+    assert other.manifest.recipe_digest != made.manifest.recipe_digest
+
+
+def test_fields_of_a_container_are_refused_for_files_as_published(eurosat_source: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`bands=VH,VV`: eurosat-sar is published"):
+        imported("eurosat-sar", eurosat_source, tmp_path, declare={"bands": ["VH", "VV"]})
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (lambda image: (image - image.mean()) / image.std(), "expected values in dB"),
+        (lambda image: image[:1], r"expected an image .* of 2 bands, found the shape \(64, 64, 1\)"),
+    ],
+    ids=["normalized", "one band"],
+)
+def test_pixels_of_another_kind_are_refused(
+    image: Any, says: str, eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    stored = np.ascontiguousarray(image(one.image).transpose(1, 2, 0).astype("<f4"))
+    environment(tmp_path / "train", [(b"0", pickle.dumps((stored.tobytes(), stored.shape, b"\1")))])
+    with pytest.raises(SarDataError, match=says):
+        scanned(eurosat, tmp_path, bands=("VH", "VV"))
+
+
+def test_stretched_and_resized_images_are_built_as_what_they_are(one: Written, tmp_path: Path) -> None:
+    stored = (one.image[:, ::2, ::2] * 2 + 128).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    environment(tmp_path / "train", [(b"0", pickle.dumps((stored.tobytes(), stored.shape, b"\1")))])
+    manifest = imported("eurosat-sar", tmp_path, tmp_path / "out", declare={"bands": ["VV", "VH"]}).manifest
+    assert (manifest.shape, manifest.pixel_size_m) == ((32, 32), None)
+    assert [(band.unit, band.calibration) for band in manifest.bands] == [("8-bit", "stretched")] * 2
+    assert [line for line in manifest.discovered if "resized before" in line or "stretched before" in line]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (pickle.dumps((b"abc", (2, 2, 2), b"\1")), "expected 8 numbers of 1, 2, 4 or 8 bytes"),
+        (pickle.dumps((b"abc", (2, 2))), "expected 3 parts .* found 2"),
+        (pickle.dumps((b"abc", "2", b"\1")), "expected a shape of 2 to 4 numbers, found '2'"),
+        (pickle.dumps((b"", (0, 4, 2), b"")), "expected an image with pixels"),
+        (pickle.dumps((b"abcd", (1, 2, 2), 1.5)), "found a float in its pickle"),
+        (pickle.dumps([1, 2, 3]), "found a list in its pickle"),
+        (pickle.dumps((b"abcdefgh", (1, 4, 2), b"\1"))[:20], "the pickle is damaged, or none"),
+        (b"\x80\x04", "the pickle is damaged, or none"),
+        (b"no pickle", "expected an instruction of a pickle, found byte 0x6e"),
+        (pickle.dumps((bytes(64 * 64 * 8), (64, 64, 2), b"\x0f")), "expected one of 10 classes"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(
+    value: bytes, says: str, eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    good = [(str(i).encode(), pickled(one, SECO, b"\1")) for i in range(8)]
+    environment(tmp_path / "train.lmdb", [*good, (b"9", value)])
+    with pytest.raises(BadRecord, match=rf"train.lmdb/data.mdb, key 9: .*{says}"):
+        scanned(eurosat, tmp_path)
+
+
+def test_wrong_values_are_left_out_by_quarantine(one: Written, tmp_path: Path) -> None:
+    good = [(str(i).encode(), pickled(one, SECO, b"\1")) for i in range(8)]
+    environment(tmp_path / "train.lmdb", [*good, (b"9", pickle.dumps([1, 2, 3]))])
+    made = imported("eurosat-sar", tmp_path, tmp_path / "out", bad_records="quarantine")
+    assert len(made.index()) == 8
+    assert [bad.path for bad in made.manifest.quarantine] == ["train.lmdb/data.mdb, key 9"]
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<i8", "u1"])
+def test_targets_of_any_type_are_read_as_the_classes_they_mean(
+    dtype: str, bigearthnet: Pipeline, ben_build: Build, tmp_path: Path
+) -> None:
+    written = samples(ben_build)
+    values = ((str(i).encode(), pickled(one, SECO, bits(one.labels, 19, dtype))) for i, one in enumerate(written))
+    environment(tmp_path / "train", values)
+    labels = {record.key: list(record.labels["clc19"]) for record in scanned(bigearthnet, tmp_path)}
+    assert [labels[str(i)] for i in range(len(written))] == [one.labels for one in written]
+
+
+def test_damaged_environments_end_in_a_sentence(one: Written, tmp_path: Path) -> None:
+    environment(tmp_path / "train", [(str(i).encode(), pickled(one, SECO, b"\1")) for i in range(40)])
+    path = tmp_path / "train" / "data.mdb"
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for at in random.integers(0, 8192 * 2, 6):
+            damaged[at] = random.integers(256)
+        path.write_bytes(damaged[: random.integers(len(whole) // 2, len(whole))] if random.random() < 0.2 else damaged)
+        with suppress(SarDataError):
+            found = find_container(tree := Folder.at(tmp_path))
+            for entry in found.entries(tree, ("VV", "VH"))[:5] if found else ():
+                found and found.read(tree, entry)
+
+
+class Payload:
+    """What runs a command where it is unpickled."""
+
+    def __init__(self, call: Any, *arguments: Any) -> None:
+        self._call = call, arguments
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self._call
+
+
+def payloads() -> Iterator[tuple[str, bytes]]:
+    """Yield thirty pickles that run something where they are unpickled, in every protocol."""
+    calls = [
+        (os.system, "touch fired"),
+        (eval, "open('fired', 'w')"),
+        (exec, "open('fired', 'w')"),
+        (os.mkdir, "fired"),
+        (__import__, "this"),
+        (getattr, os, "system"),
+    ]
+    for protocol in range(5 + 1):
+        for call, *arguments in calls[: 5 if protocol else 3]:
+            yield f"{call.__name__} {protocol}", pickle.dumps((Payload(call, *arguments), (2, 2), b""), protocol)
+    yield "an array", pickle.dumps((np.zeros((2, 2)), (2, 2), b""))
+    yield "an instruction beside the tuple", b"\x80\x02cos\nsystem\nX\x0b\0\0\0touch fired\x85R."
+
+
+def test_thirty_payloads_fire_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: Written) -> None:
+    monkeypatch.chdir(tmp_path)
+    fired: list[str] = []
+    listening = True
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if listening and event in ("os.system", "exec", "compile", "pickle.find_class", "os.mkdir", "subprocess.Popen"):
+            fired.append(event)
+
+    bombs = list(payloads())
+    assert len(bombs) == 30
+    sys.addaudithook(hook)
+    try:
+        for name, bomb in bombs:
+            listening = True
+            with pytest.raises(BadRecord, match=r"Nothing of it was executed|a pickle of protocol|damaged"):
+                parse(lambda at, size, bomb=bomb: bomb[at : at + size], len(bomb), name)
+            listening = False
+    finally:
+        listening = False
+    assert not fired
+    assert not list(tmp_path.iterdir())
+    with suppress(Exception):  # the same bombs do fire where they are unpickled
+        listening = True
+        pickle.loads(bombs[0][1])  # noqa: S301
+    listening = False
+    assert fired
+
+
+def test_every_instruction_of_pickles_is_read_or_refused_in_words() -> None:
+    for code in pickletools.opcodes:
+        data = b"\x80\x04" + code.code.encode("latin-1") + bytes(16) + b"."
+        with suppress(BadRecord):
+            parse(lambda at, size, data=data: data[at : at + size], len(data), "a value")
+
+
+def test_a_value_of_another_program_says_what_it_is(eurosat: Pipeline, tmp_path: Path) -> None:
+    environment(tmp_path / "train", [(b"0", save({"VV": np.zeros((4, 4), "<f4")})[:20])])
+    with pytest.raises(BadRecord, match="expected safetensors, which begin with the length of their header"):
+        scanned(eurosat, tmp_path)
+    environment(tmp_path / "other" / "train", [(b"0", b"\x93NUMPY")])
+    with pytest.raises(BadRecord, match="expected a pickled tuple or safetensors, found a value that begins with"):
+        scanned(eurosat, tmp_path / "other")
+
+
+def test_the_names_beside_an_export_give_the_content_digest_of_the_raw_files(
+    eurosat_build: Build, tmp_path: Path
+) -> None:
+    keys = pickles(tmp_path / "lmdb", eurosat_build, SECO)
+    for split in ("train", "val", "test"):
+        names = {int(number.rpartition("_")[2]): key for key, number in keys.items() if number.startswith(split)}
+        path = tmp_path / "lmdb" / KEYS_FILE.format(split=split)
+        path.write_text("".join(f"{names[number]}\n" for number in sorted(names)))
+    made = imported("eurosat-sar", tmp_path / "lmdb", tmp_path / "out")
+    assert made.manifest.content_digest == eurosat_build.manifest.content_digest

@@ -1,0 +1,111 @@
+"""Write the samples of a sealed build as other programs write them, so that an import can be compared with it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save
+
+from sar_data.containers.layouts import CONFIGILM_SPLITS, PickleLayout
+from sar_data.record import Image
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.places import places
+
+BANDS = ("VV", "VH")
+
+
+class Written(NamedTuple):
+    """A sample of a build: its key, its split, the numbers of its classes, and its image [band, y, x] in dB."""
+
+    key: str
+    split: str
+    labels: list[int]
+    image: Image
+
+
+def samples(build: Build) -> list[Written]:
+    """Return the packed samples of a build, sorted by key."""
+    labels = dict(zip(*(build.index()[name].to_pylist() for name in ("key", "label_indices")), strict=True))
+    with build.reader() as reader:
+        found = [(place, reader.read(place).copy()) for place in places(build.index())]
+    return sorted(Written(place.key, place.split, labels[place.key], image) for place, image in found)
+
+
+def classes(build: Build) -> tuple[str, ...]:
+    """Return the classes of a build's first task."""
+    return next(iter(layout_of(build.manifest).classes.values()))
+
+
+def environment(path: Path, values: Iterable[tuple[bytes, bytes]]) -> None:
+    """Write an LMDB environment as its library does."""
+    path.mkdir(parents=True)
+    with lmdb.open(str(path), map_size=1 << 28) as env, env.begin(write=True) as transaction:
+        for key, value in values:
+            transaction.put(key, value)
+
+
+def bits(labels: list[int], count: int, dtype: str = "<f4") -> bytes:
+    """Return the bytes of 1 for each class of a sample, and 0 for the others."""
+    target = np.zeros(count, dtype)
+    target[labels] = 1
+    return target.tobytes()
+
+
+def pickled(one: Written, layout: PickleLayout, target: bytes) -> bytes:
+    """Return a value of a layout, its image [y, x, band] with the bands in the order of the layout's own writer."""
+    image = np.ascontiguousarray(one.image[[BANDS.index(band) for band in layout.bands]].transpose(1, 2, 0))
+    optical = np.zeros((4, 4, 12), "<f4")
+    parts = {
+        "image": image.tobytes(),
+        "shape": image.shape,
+        "optical": optical.tobytes(),
+        "optical_shape": optical.shape,
+        "target": target,
+    }
+    return pickle.dumps(tuple(parts[name] for name in layout.parts))
+
+
+def pickles(out: Path, build: Build, layout: PickleLayout) -> dict[str, str]:
+    """Write an environment a split, as FG-MAE's writers do; return the key of each sample in an import."""
+    count, keys = len(classes(build)), {}
+    multilabel = build.manifest.tasks[0].kind == "multilabel"
+    for split, part in by_split(samples(build)).items():
+        targets = [bits(one.labels, count) if multilabel else np.int64(one.labels[0]).tobytes() for one in part]
+        values = (pickled(one, layout, target) for one, target in zip(part, targets, strict=True))
+        environment(out / layout.file.format(split=split), zip(numbers(part), values, strict=True))
+        keys |= {one.key: f"{split}_{i}" for i, one in enumerate(part)}
+    return keys
+
+
+def by_split(written: list[Written]) -> dict[str, list[Written]]:
+    """Return the samples of each split."""
+    return {split: [one for one in written if one.split == split] for split in {one.split: None for one in written}}
+
+
+def numbers(part: list[Written]) -> Iterator[bytes]:
+    """Yield decimal keys from 0 on."""
+    yield from (str(i).encode() for i in range(len(part)))
+
+
+def safetensors(out: Path, build: Build) -> None:
+    """Write one environment and a table, as rico-hdl does and ConfigILM reads; the partner's patches lie among them."""
+    written, names = samples(build), classes(build)
+    partners = [(f"S2_{one.key}".encode(), save({"B02": np.zeros((4, 4), "<u2")})) for one in written]
+    environment(
+        out / "lmdb",
+        sorted([*((one.key.encode(), save(dict(zip(BANDS, one.image, strict=True)))) for one in written), *partners]),
+    )
+    table: Mapping[str, Any] = {
+        "patch_id": [f"S2_{one.key}" for one in written],
+        "labels": [sorted(names[i] for i in one.labels) for one in written],
+        "split": [CONFIGILM_SPLITS[one.split] for one in written],
+        "s1_name": [one.key for one in written],
+    }
+    pq.write_table(pa.table(table), out / "metadata.parquet")
