@@ -32,6 +32,7 @@ JOBS: dict[str, Job] = {
     "multiclass": "finetune",
     "multilabel": "finetune",
     "segmentation": "segment",
+    "change": "change",
     "detection": "detect",
 }
 """Kind of a dataset's first task → the job that learns it."""
@@ -63,7 +64,7 @@ def mission(
     Args:
         run: Folder of the training run, absolute; an unfinished one continues.
         preset: Published options under a name, or an absolute path of a .toml file; none for the job's defaults.
-        job: probe, finetune, segment or detect; none for the preset's, or for that of the dataset's first task.
+        job: probe, finetune, segment, change or detect; none for the preset's, or for that of the dataset's first task.
         settings: Options of the job that differ from the preset, such as {"epochs": 5}.
     """
     request = _training_request(run, preset, job, settings, parameters)

@@ -1,4 +1,4 @@
-"""The flows that train on a sealed build (probe, finetune, segment or detect), and use finished runs."""
+"""The flows that train on a sealed build (probe, finetune, segment, change or detect), and use finished runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sar_data.system.cores import limit_spinning
 if TYPE_CHECKING:
     from sar_data.train.verbs import Request
 
-Job = Literal["probe", "finetune", "segment", "detect"]
+Job = Literal["probe", "finetune", "segment", "change", "detect"]
 EPOCH = re.compile(r"epoch (?P<done>\d+) of (?P<epochs>\d+): ")  # the line of a run at the end of an epoch
 RUN_PAGE, RUN_REPORT = "-run", "-run-report"  # ends of the keys of a run's page and of its report's link
 
@@ -89,7 +89,7 @@ def train(
     An unfinished run continues, a finished one stays as it is.
 
     Args:
-        job: probe, finetune, segment or detect.
+        job: probe, finetune, segment, change or detect.
         build: Folder of the sealed build, absolute, or its URL; or a list of them.
         out: Folder of the training run, absolute.
         preset: Published options under a name, or an absolute path of a .toml file; none for the job's defaults.

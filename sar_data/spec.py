@@ -28,7 +28,7 @@ MASKED: tuple[TaskKind, ...] = ("segmentation", "change")
 PACKED = ".bz2"
 ComplexAs = Literal["iq", "amplitude-phase"]
 Noise = Literal["removed", "kept", "none", "unknown"]
-Symmetry = Literal["azimuth-flip", "range-flip", "quarter-turn"]
+Symmetry = Literal["azimuth-flip", "range-flip", "quarter-turn", "date-exchange"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class DatasetSpec:
     `calibration` (sigma0, gamma0, DN, stretched, …), `terrain_corrected` (None: not known) and `processing` (None: not
     stated; `Processing()` says that no source tells) describe the radiometry;
     `range_axis` is the image axis along which the radar looks, `symmetries` are the turns under which an image stays a
-    possible one. `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads the same
+    possible one; two dates may be exchanged under the same mask where a change has no direction. `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads the same
     files differently, and so makes another recipe; `variant` names another form of the same dataset.
     """
 

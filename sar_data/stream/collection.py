@@ -249,12 +249,10 @@ class Collection:
         found = [source.targets.whole() for source in self.sources if isinstance(source.targets, Classes)]
         return np.concatenate(found) if found else None
 
-    def permute_classes(self, seed: int) -> None:
-        """Give every sample the classes of another one of its build; raise UsageError where images have no classes."""
+    def permute_targets(self, seed: int) -> None:
+        """Give every sample the classes or the mask of another one of its build; UsageError where that cannot be."""
         for source in self.sources:
-            if not isinstance(source.targets, Classes):
-                raise UsageError("control shuffled-labels: expected a task of classes")
-            source.targets.permute(permutation(len(source), Purpose.CONTROL, seed))
+            source.permute(permutation(len(source), Purpose.CONTROL, seed))
 
     def prefetch(self, rows: Integers) -> None:
         """Say which rows come next, in order."""

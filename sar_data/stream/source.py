@@ -64,6 +64,7 @@ class Source:
         self.rows: Rows = load(self.files.path(INDEX_NAME), self.manifest, split, columns + hashes)
         self.targets = targets.of(own, self.rows, member)
         self.size = opening.sizes(self.layout, self.rows)
+        self._order: Integers | None = None  # of masks that are not their own samples'
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self.bytes = sum(shard.bytes for shard in self.manifest.splits[split].shards)
         # What is mapped stays on the disk although the cache may have dropped it.
@@ -127,10 +128,23 @@ class Source:
         for memory, order in self._chunks(rows):
             copy(memory, places[order], out)
 
+    def permute(self, order: Integers) -> None:
+        """Give each sample the target of sample order[i]: nothing is left to be learnt.
+
+        Raises UsageError for boxes, and for masks of several sizes.
+        """
+        if isinstance(self.targets, targets.Classes):
+            self.targets.permute(order)
+        elif self.targets is None and self._masks is not None and self.layout.shape is not None:
+            self._order = order
+        else:
+            raise UsageError("control shuffled-labels: expected a task of classes, or masks of one size")
+
     def mask(self, rows: Integers, places: Integers, out: npt.NDArray[np.uint8]) -> None:
         """Put the mask of rows[i] into out[places[i]], uint8 [y, x]."""
         if self._masks is None:
             raise BuildError(f"{self.build}: this build has no masks")
+        rows = rows if self._order is None else self._order[rows]
         self._check_room(rows, out, math.prod(out.shape[-2:]))
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]

@@ -15,6 +15,7 @@ from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
+from sar_data.spec import MASKED
 from sar_data.stream.channels import channel_of
 from sar_data.stream.collection import common_bands
 from sar_data.stream.member import Member
@@ -114,8 +115,6 @@ class Builds:
         files = open_files(path)
         self._files.append(files)
         manifest = Manifest.load(files.folder)
-        if (frames := layout_of(manifest).frames) > 1:
-            raise UsageError(f"{path}: has {frames} images a sample; training takes builds of one")
         if self.each:
             first = self.each[0].task
             expected = f"{path}: expected a {first.kind} task beside {self.each[0].path}"
@@ -127,6 +126,11 @@ class Builds:
             if checked:
                 check_kind(settings, found.name, found.kind)
             task = found
+        if (frames := layout_of(manifest).frames) > 1 and task.kind != "change":
+            raise UsageError(
+                f"{path}: expected one image a sample, found {frames}: only `change` takes several, with masks of what "
+                "changed between them"
+            )
         self.each.append(One(manifest.dataset, path, files, manifest, task))
 
     def __len__(self) -> int:
@@ -185,7 +189,7 @@ class Builds:
         what = {
             "multiclass": "it has no sample of them",
             "multilabel": "its samples count as without them",
-            "segmentation": "its masks never have them",
+            **dict.fromkeys(MASKED, "its masks never have them"),
             "detection": "such objects in its images count as background",
         }[self.task.kind]
         for member in self.members or ():
@@ -211,7 +215,7 @@ def _named(each: Sequence[One]) -> Iterator[One]:
 def _members(each: Sequence[One]) -> tuple[Member, ...]:
     classes, numbers = joined([one.task.classes for one in each])
     first = each[0].task
-    if first.kind == "segmentation" and len(classes) > IGNORE:
+    if first.kind in MASKED and len(classes) > IGNORE:
         raise UsageError(f"classes: expected at most {IGNORE} in the masks of all builds, found {len(classes)}")
     joint = TaskDocument(name=first.name, kind=first.kind, classes=list(classes))
     return tuple(Member(one.name, one.task, joint, own) for one, own in zip(each, numbers, strict=True))

@@ -23,7 +23,10 @@ from sar_data.train.request import CompareRequest
 if TYPE_CHECKING:
     from sar_data.train.metrics.paired import Paired
 
-SHOWN = ("oa", "aa", "map_micro", "map_macro", "f1_macro", "miou", "pixel_accuracy", "ap", "ap50", "ap75")
+SHOWN = (
+    *("oa", "aa", "map_micro", "map_macro", "f1_change", "iou_change", "precision_change", "recall_change"),
+    *("f1_macro", "miou", "image_miou", "pixel_accuracy", "ap", "ap50", "ap75"),
+)
 BATCHED = "fgmae_batched"  # figures that are means over batches, beside those of the whole split
 MARK, NOTE = "†", "† chosen on test (as published): biased upwards"
 FIXED = ("run", "job", "preset", "model", "weights", "build", "chosen on")

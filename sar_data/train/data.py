@@ -170,7 +170,13 @@ class Data:
             resized=self.settings.image_size is not None and self.samples.shape[-2:] != (self.side,) * 2,
             kind=self.task.kind,
             classes=self.classes,
+            dates=self.dates,
         )
+
+    @property
+    def dates(self) -> int:
+        """How many images of one place a sample has."""
+        return self.manifest.frames
 
     def loader(self, split: str) -> Loader:
         """Return the loader of a split, opened once; raise UsageError where the split does not exist or is empty."""
@@ -182,7 +188,7 @@ class Data:
         found = self._loader(split, self._kept if self._trains(split) else None)
         told, strange = self.settings, self.matching.strange and self.task.kind == "multiclass"
         if split in ("train", "val") and told.control == "shuffled-labels" and not self._trained:
-            found.collection.permute_classes(told.seed)  # val, too: the best of many by true labels is above chance
+            found.collection.permute_targets(told.seed)  # val, too: the best of many by true labels is above chance
         if not strange or (classes := found.collection.classes()) is None:
             return found
         known = np.array([number is not None for number in self.matching.numbers])[classes]
@@ -349,7 +355,7 @@ class Data:
         return found
 
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
-        """Return images float32 [C, H, W] of some keys in physical units, NaN where masked, and their targets."""
+        """Return images float32 [(date,) C, H, W] of some keys in physical units, NaN where masked, and their targets."""
         told, split = self.settings, "train" if split == CARVED else split
         stored = open_collection(
             self.builds.places,

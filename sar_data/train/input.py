@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 import pydantic
 
-from sar_data.sealed.names import Label
+from sar_data.sealed.names import Frames, Label
 from sar_data.spec import TaskKind
 from sar_data.stream.normalize import Normalizer, of_channels
 
@@ -20,8 +20,9 @@ class Input(pydantic.BaseModel):
                as of a build that is normalized already
     figures    channel → what the run subtracts and divides by; None where its normalization needs none
     resized    whether images are resized to the run's image size, or seen as they are
-    kind       of the task: multiclass, multilabel, segmentation or detection
+    kind       of the task: multiclass, multilabel, segmentation, change or detection
     classes    in the order of the model's answers
+    dates      images of one place in a sample, in their order
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,7 @@ class Input(pydantic.BaseModel):
     resized: bool
     kind: TaskKind
     classes: tuple[Label, ...] = pydantic.Field(min_length=1)
+    dates: Frames = 1
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> Self:

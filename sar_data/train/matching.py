@@ -13,6 +13,7 @@ from sar_data.naming import few, fold
 from sar_data.record import IGNORE
 from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.manifest import Manifest
+from sar_data.spec import MASKED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,7 +102,7 @@ class Matching:
         left = {
             "multiclass": "samples of these classes are left out",
             "multilabel": "these labels are not scored",
-            "segmentation": "their pixels are ignored",
+            **dict.fromkeys(MASKED, "their pixels are ignored"),
             "detection": "these objects do not count",
         }[self.kind]
         found = [f"classes that the model does not know: {few(self.strange)}; {left}"] if self.strange else []

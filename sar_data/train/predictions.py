@@ -54,6 +54,11 @@ def pixels(counts: npt.NDArray[np.int64], confidence: npt.NDArray[np.float64]) -
     return {"pixels": _lists(flat, np.int64), "confidence": _lists(confidence, np.float64)}
 
 
+def changing(changed: Sequence[bool], count: int) -> dict[str, pa.Array]:
+    """Return the column changed of a batch of `count` segmented images: whether each class is a change."""
+    return {"changed": _lists(np.tile(np.array(changed), (count, 1)), np.int8)}
+
+
 def lost(sums: Array) -> dict[str, pa.Array]:
     """Return the column loss of a batch, of the sums [B, K] of each sample's loss, which add up over samples."""
     return {"loss": _lists(sums, np.float64)}
@@ -133,6 +138,11 @@ def confidences(table: pa.Table) -> npt.NDArray[np.float64]:
     return _matrix(table["confidence"])
 
 
+def changes(table: pa.Table) -> npt.NDArray[np.bool_] | None:
+    """Return whether each class is a change [class]; None of masks that show no change, and of no sample."""
+    return _matrix(table["changed"].slice(0, 1))[0] > 0 if "changed" in table.column_names and len(table) else None
+
+
 def loss_sums(table: pa.Table) -> npt.NDArray[np.float64] | None:
     """Return the sums [K] of the loss over all samples; None of no sample, and of a version that did not keep them."""
     return _matrix(table["loss"]).sum(axis=0) if len(table) and "loss" in table.column_names else None
@@ -201,7 +211,7 @@ def _check_columns(table: pa.Table, classes: int) -> None:
         if name in table.column_names and table[name].type not in (pa.string(), pa.null()):
             raise ValueError(f"{name}: expected text in each row, found {str(table[name].type)[:80]}")
     lengths = {"key": 0, "split": 0, "target": classes, "scores": classes, "pixels": classes**2}
-    for name, length in (lengths | {"confidence": 3 * BINS + 1}).items():
+    for name, length in (lengths | {"confidence": 3 * BINS + 1, "changed": classes}).items():
         column = table[name] if name in table.column_names else None
         if column is None and name not in ("key", "split"):
             continue

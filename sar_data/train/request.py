@@ -23,7 +23,7 @@ SPLITS = ("train", "val", "test")
 class TrainRequest:
     """A training run on a sealed build, or on several as one set.
 
-    `job` is probe, finetune, segment or detect; `build` the folder of a sealed build, or its URL, or a list of them;
+    `job` is probe, finetune, segment, change or detect; `build` the folder of a sealed build, or its URL, or a list of them;
     `out` the folder of the run, in which an unfinished one goes on. `preset` is a published recipe by its name, or a
     .toml file; `settings` are the job's options that differ from it, by their names in sar_data/train/settings.py.
     Several builds are one set, whose classes are joined by name. `mix` has each one's share of what an epoch draws, by

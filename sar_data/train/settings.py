@@ -98,6 +98,10 @@ class Settings(pydantic.BaseModel):
             raise ValueError(f"draw {self.draw}, each_class {self.each_class}: expected `fraction=…` with them")
         return self
 
+    def seen(self, channels: Names, dates: int) -> Names:
+        """Return the channels of an image as an encoder sees it; `dates` is their number in a sample, usually 1."""
+        return channels
+
     @property
     def share(self) -> dict[str, Any]:
         """What is drawn of the train split, as a stream takes it."""
@@ -207,7 +211,7 @@ class Segment(Tuned):
 
     loss: str | None = pydantic.Field(None, description="ce, focal, dice, or a sum such as ce+0.5dice; by default ce.")
     head: str = pydantic.Field(
-        "upernet", description="Decoder: upernet (as mmseg has it), upernet-diary, upernet-smp, fpn or deeplabv3."
+        "upernet", description="Decoder: upernet (as mmseg has it), upernet-diary, upernet-smp, unet, fpn or deeplabv3."
     )
     channels: int = pydantic.Field(256, ge=16, le=MOST_CHANNELS, description="Channels of the decoder.")
     auxiliary: float = pydantic.Field(0.0, ge=0, description="Weight of the auxiliary head's loss; 0: no such head.")
@@ -223,6 +227,30 @@ class Segment(Tuned):
     def tiles(self) -> int | None:
         """Side of the sliding window of evaluation, None where images are seen whole."""
         return self.tile or self.crop
+
+
+class Change(Segment):
+    """Train on masks of what changed between dates of a place."""
+
+    takes = ("change",)
+    needs = "change takes several dates of a place and a mask of what changed"
+    maker = "sar_data.train.segment.change:ChangeDetection"
+
+    head: str = pydantic.Field(
+        "unet", description="Decoder: unet, upernet (as mmseg has it), upernet-diary, upernet-smp, fpn or deeplabv3."
+    )
+    fusion: Literal["early", "concat", "diff", "abs-diff"] = pydantic.Field(
+        "early",
+        description="early: all dates are bands of one image; concat, diff, abs-diff: of the encoder's levels of each "
+        "date.",
+    )
+    changed: Names | None = pydantic.Field(
+        None, description="Classes that are a change, whose F1 chooses the epoch; by default all but the first."
+    )
+
+    def seen(self, channels: Names, dates: int) -> Names:
+        """Return what the encoder sees at once: one date, or the bands of all dates one after the other."""
+        return channels * dates if self.fusion == "early" else channels
 
 
 class Detect(Tuned):
@@ -255,4 +283,10 @@ class Detect(Tuned):
         return self.tile or self.crop
 
 
-JOBS: dict[str, type[Settings]] = {"probe": Probe, "finetune": Finetune, "segment": Segment, "detect": Detect}
+JOBS: dict[str, type[Settings]] = {
+    "probe": Probe,
+    "finetune": Finetune,
+    "segment": Segment,
+    "change": Change,
+    "detect": Detect,
+}

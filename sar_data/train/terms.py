@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from sar_data.errors import UsageError, unknown
+from sar_data.spec import MASKED
 
 FITTING = {
-    "ce": ("multiclass", "segmentation"),
-    "focal": ("multiclass", "segmentation", "multilabel"),
+    "ce": ("multiclass", *MASKED),
+    "focal": ("multiclass", *MASKED, "multilabel"),
     "mini-cbl": ("multiclass",),
     "mini-cbl-focal": ("multiclass",),
-    "dice": ("segmentation",),
+    "dice": MASKED,
     "soft-margin": ("multilabel",),
     "bce": ("multilabel",),
 }

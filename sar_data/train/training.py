@@ -77,7 +77,8 @@ def _run(
 ) -> dict[str, Any]:
     torch.manual_seed(mixed(Purpose.WEIGHTS, settings.seed) >> 1)
     tuned = settings if isinstance(settings, Tuned) else None
-    encoder = backbone(settings.model, data.channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
+    channels = settings.seen(data.channels, data.dates)
+    encoder = backbone(settings.model, channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)
     made = None if tuned is None else job_of(job)(encoder, data, tuned)
     for split in filter(data.has, ("val", "test")):
         data.loader(split)  # what cannot be evaluated is told before the training, not after it

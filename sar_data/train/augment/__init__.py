@@ -1,8 +1,8 @@
 """Augmentation of whole batches on their device, by named steps, without any state.
 
 Every choice is a function of a sample's own random numbers (draws.py), but for mixup, which pairs neighbours. Steps are
-taken in one order, whatever the order of their names: speckle in physical units and of original pixels, tone mapping
-or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along. Pixels
+taken in one order, whatever the order of their names: speckle in physical units and of original pixels, the exchange of
+two dates, tone mapping or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along. Pixels
 without data are NaN, so that no step takes them for values, and become the fill before images are mixed.
 """
 
@@ -23,13 +23,14 @@ from sar_data.train.augment import objects, resample, steps, symmetry
 from sar_data.train.augment.draws import whole
 from sar_data.train.augment.mixup import Mixup, mixed
 from sar_data.train.augment.power import Power
-from sar_data.train.augment.preparation import Batch, Preparation, masks
+from sar_data.train.augment.preparation import Batch, Preparation, masks, side_by_side
 from sar_data.train.augment.rotation import rotated, rotated_masks
 from sar_data.train.augment.speckle import Speckle
 
 LOG = logging.getLogger(__name__)
 # Whose column of a sample's random numbers is whose: a step more or less changes no other's.
 TURNS, CROP, ROTATE, SPECKLE, TONE, MIXUP = slice(0, 3), slice(3, 25), 25, slice(26, 28), 28, slice(29, 31)
+EXCHANGE = 31
 CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest values frame Reinhard-Devlin's
 
 
@@ -73,6 +74,8 @@ class Augment:
         if "drae" in self.steps:
             _refuse_tone(manifest, channels, normalize)
         kind = "" if self._task is None else self._task.kind
+        if symmetry.EXCHANGE in self.steps:
+            symmetry.check_exchange(manifest, kind)
         if "mixup" in self.steps and kind not in ("multiclass", "multilabel"):
             raise UsageError(f"mixup: expected a task of classes, found {kind or 'none'}: leave mixup out")
         if "rotate" in self.steps:
@@ -87,13 +90,16 @@ class Augment:
     def __call__(self, batch: Batch, draws: Tensor) -> Batch:
         """Return a batch for training; `draws` float32 [B, columns] on the CPU are those of the batch's samples.
 
-        The image is normalized float32 [B, C, H, W]; with mixup, targets are float32 [B, classes].
+        The image is normalized float32 [B, C, H, W], of several dates those of one after the other; with mixup, targets
+        are float32 [B, classes].
         """
         chance = draws.cpu()
-        image = batch["image"]
+        image = side_by_side(batch["image"])
         if self._speckle is not None:
             upper, lower = whole(chance[:, SPECKLE]).unbind(1)
             image = self._speckle(image, (upper << 24) | lower)
+        if symmetry.EXCHANGE in self.steps:
+            image = symmetry.exchanged(image, chance[:, EXCHANGE] < 0.5)
         found = batch | {"image": self._prepared.toned(image, chance[:, TONE])}
         source = (image.shape[-2], image.shape[-1])
         if "crop" in self.steps:

@@ -24,14 +24,20 @@ class Power:
         self._terms = torch.tensor([figures[name] for name in units], dtype=torch.float32)[:, :, None, None]
 
     def __call__(self, images: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return what `act` makes of images [B, C, H, W] in power, normalized as they were; NaN stays NaN."""
-        offset, divisor = self._terms.to(images.device).unbind(1)
-        found = act(self._between(images * divisor + offset, to_power=True))
-        return (self._between(found, to_power=False) - offset) / divisor
+        """Return what `act` makes of images [B, C, H, W] in power, normalized as they were; NaN stays NaN.
 
-    def _between(self, images: Tensor, *, to_power: bool) -> Tensor:
+        C has the channels of one date, or of several.
+        """
+        offset, divisor = self._terms.to(images.device).unbind(1)
+        dates = images.unflatten(1, (-1, len(self._units)))
+        found = act(self._between(dates * divisor + offset, to_power=True).flatten(1, 2))
+        back = self._between(found.unflatten(1, (-1, len(self._units))), to_power=False)
+        return ((back - offset) / divisor).flatten(1, 2)
+
+    def _between(self, dates: Tensor, *, to_power: bool) -> Tensor:
+        """Return [B, date, channel, H, W] in power, or back in the channels' units."""
         ways = [(unit, "power") if to_power else ("power", unit) for unit in self._units]
-        return torch.stack([in_unit(images[:, i], *way) for i, way in enumerate(ways)], dim=1)
+        return torch.stack([in_unit(dates[:, :, i], *way) for i, way in enumerate(ways)], dim=2)
 
 
 def power_of(

@@ -45,7 +45,7 @@ class Preparation:
 
         The shorter side becomes size / centre, of which the central size × size stay.
         """
-        image = batch["image"]
+        image = side_by_side(batch["image"])
         toned = batch | {"image": self.toned(image, torch.full((image.shape[0],), 0.5))}
         return self.filled(self.fitted(toned, centre))
 
@@ -65,8 +65,9 @@ class Preparation:
         if self._how is None:
             return image
         if self._normalizing is None or self._normalizing.device != image.device:
-            self._normalizing = Normalizing(self._how, np.arange(image.shape[1])[None], image.device)
-        return self._normalizing(image)
+            planes = np.arange(image.shape[1]).reshape(-1, len(self._how.channels))  # of each date
+            self._normalizing = Normalizing(self._how, planes, image.device)
+        return side_by_side(self._normalizing(image))
 
     def fitted(self, batch: Batch, centre: float) -> Batch:
         """Return a batch of images of one size."""
@@ -101,6 +102,14 @@ class Preparation:
             places = zip(target, windows.start, windows.step, strict=True)
             found["target"] = [objects.windowed(one, start, step, windows.size) for one, start, step in places]
         return found
+
+
+def side_by_side(images: Tensor) -> Tensor:
+    """Return images [B, C, H, W] as they are, and those of several dates [B, date, C, H, W] as [B, date · C, H, W].
+
+    So what moves one band moves all bands of all dates.
+    """
+    return images.flatten(1, 2) if images.ndim == 5 else images
 
 
 def masks(batch: Batch) -> bool:

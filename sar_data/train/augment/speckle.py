@@ -46,7 +46,7 @@ class Speckle:
         self._figures = [figures[:, None, None] for figures in by_channel]
 
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
-        """Return speckled images [B, C, H, W]; NaN stays. `seeds` int64 [B] decide every factor."""
+        """Return speckled images [B, C, H, W], C of one date or of several; NaN stays. `seeds` int64 [B] decide all."""
         if self._table.device != images.device:
             self._table = self._table.to(images.device)
             self._figures = [figures.to(images.device) for figures in self._figures]
@@ -59,11 +59,12 @@ class Speckle:
 
     def _speckled(self, images: Tensor, seeds: Tensor) -> Tensor:
         decibel, slope, offset, factor = self._figures
-        logs = looked_up(self._table, uniform(seeds, images.shape[1:])).mul_(slope)
+        dates = images.unflatten(1, (-1, len(decibel)))  # each of which has its own speckle
+        logs = looked_up(self._table, uniform(seeds, dates.shape[1:])).mul_(slope)
         # (x - offset) * factor, x being what it was times exp(logs); in dB a sum, which no offset matters to.
-        added = images + logs * factor
-        raised = (images + offset * factor).mul_(logs.exp_()).sub_(offset * factor)
-        return torch.where(decibel, added, raised)
+        added = dates + logs * factor
+        raised = (dates + offset * factor).mul_(logs.exp_()).sub_(offset * factor)
+        return torch.where(decibel, added, raised).flatten(1, 2)
 
 
 def uniform(seeds: Tensor, shape: Sequence[int]) -> Tensor:

@@ -19,7 +19,8 @@ from sar_data.torch.pinned import sent
 FLIPS = ("azimuth-flip", "range-flip")
 PUBLISHED = {"hflip": "x", "vflip": "y"}  # by image axis, as optical recipes name them
 TURN = "quarter-turn"
-NAMES = (*FLIPS, TURN, "flips", *PUBLISHED)
+EXCHANGE = "date-exchange"
+NAMES = (*FLIPS, TURN, EXCHANGE, "flips", *PUBLISHED)
 
 
 def flipped_axes(names: Collection[str], manifest: Manifest) -> tuple[frozenset[str], list[str]]:
@@ -77,6 +78,26 @@ def turned(images: Tensor, how: Tensor) -> Tensor:
             chosen = sent(column, images.device).view(-1, *[1] * (images.ndim - 1))
             images = torch.where(chosen, images.flip(number - 3) if number else images.transpose(-1, -2), images)
     return images
+
+
+def exchanged(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return images [B, 2 · C, H, W] of two dates, of those that are `chosen` bool [B] the second date first."""
+    first, second = images.chunk(2, dim=1)
+    return torch.where(sent(chosen, images.device).view(-1, 1, 1, 1), torch.cat([second, first], dim=1), images)
+
+
+def check_exchange(manifest: Manifest, kind: str) -> None:
+    """Raise UsageError where dates are no two that may be exchanged."""
+    if kind != "change" or manifest.frames != 2:
+        raise UsageError(
+            f"{EXCHANGE}: expected a change between two dates, found {manifest.frames} of a {kind or 'missing'} task: "
+            "leave it out"
+        )
+    if EXCHANGE not in manifest.symmetries:
+        raise UsageError(
+            f"{EXCHANGE}: {_declaration(manifest)}: its change has a direction, as a flood has, and exchanged dates "
+            "show its opposite under the same mask: leave it out"
+        )
 
 
 def _axes(manifest: Manifest) -> dict[str, str]:

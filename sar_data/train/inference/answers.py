@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE, Mask
+from sar_data.spec import MASKED
 from sar_data.train.inference.finished import Finished
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
@@ -47,7 +48,7 @@ class Answering:
 
     @property
     def masks(self) -> bool:
-        return self.model.kind == "segmentation"
+        return self.model.kind in MASKED
 
     @torch.inference_mode()
     def answer(self, part: Part, images: Images) -> Mask | pa.Table:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from sar_data.errors import RunError
+from sar_data.spec import MASKED
 from sar_data.text import markdown
 from sar_data.train import documents
 from sar_data.train.inference.finished import Finished
@@ -20,6 +21,7 @@ KINDS = {
     "multiclass": "says one class of each image",
     "multilabel": "says which of several labels an image has",
     "segmentation": "says a class of each pixel",
+    "change": "says of each pixel what changed between the dates of a place",
     "detection": "finds objects as horizontal boxes",
 }
 
@@ -151,7 +153,7 @@ def _limits(finished: Finished) -> Iterator[str]:
     yield "- Places and seasons unlike those of the data: the figures above are of its own test split."
     if finished.caution:
         yield f"- Images unlike those of its builds: {finished.caution}."
-    if finished.input.kind in ("multiclass", "segmentation"):
+    if finished.input.kind in ("multiclass", *MASKED):
         yield f"- Classes that are not in the list: everything is answered by one of {len(finished.input.classes)}."
     else:
         yield "- Classes that are not in the list, of which nothing is said."

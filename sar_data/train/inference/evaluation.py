@@ -25,7 +25,7 @@ from sar_data.train import documents
 from sar_data.train.data import Data, Trained
 from sar_data.train.documents import METRICS
 from sar_data.train.inference import leakage
-from sar_data.train.inference.agreement import batch_for, sized, task_for, unit_for
+from sar_data.train.inference.agreement import batch_for, check_dates, sized, task_for, unit_for
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.inference.parts import FOLDER as PARTS
 from sar_data.train.inference.steps import Steps
@@ -80,6 +80,7 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
         if not count:
             there = [name for name, split in manifest.splits.items() if split.count]
             raise UsageError(f"{build}: expected samples of the split {request.split}, found those of {few(there)}")
+        check_dates(found, manifest, build)
         settings = sized(finished, manifest, files, request.split, say)
         batch = min(batch_for(settings, manifest, files, request.split), count)
     finally:

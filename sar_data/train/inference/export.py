@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float32]
 SAMPLES = 32  # that the file is checked on
 TOLERANCE = 1e-4  # between the file's answers and the run's
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
-OUTPUTS = {"detection": ("boxes", "scores", "labels"), "segmentation": ("logits",)}
+OUTPUTS = {"detection": ("boxes", "scores", "labels")}  # else logits
 
 
 class Exported(nn.Module):
@@ -86,7 +86,7 @@ def carry_out(request: ExportRequest, *, say: Say) -> Path:
         "run": str(finished.path),
         "input": {
             "name": "images",
-            "shape": [1 if batch == 1 else "batch", len(finished.input.units), height, width],
+            "shape": [1 if batch == 1 else "batch", *images.shape[1:]],
             "units": finished.input.units,
             "no data": "NaN",
         },
@@ -125,7 +125,8 @@ def _samples(finished: Finished) -> tuple[Floats, str]:
         side = tile or finished.side
         figures = finished.input.figures or dict.fromkeys(channels, (0.0, 1.0))
         mean, std = (np.array([figures[name][i] for name in channels])[:, None, None] for i in (0, 1))
-        drawn = np.random.default_rng(0).normal(size=(SAMPLES, len(channels), side, side))
+        dates = [finished.input.dates] if finished.input.dates > 1 else []
+        drawn = np.random.default_rng(0).normal(size=(SAMPLES, *dates, len(channels), side, side))
         return (drawn * std + mean).astype(np.float32), f"{SAMPLES} images of noise, for the run's build is not there"
 
 

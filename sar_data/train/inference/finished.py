@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,8 @@ class Finished:
 
     def encoder(self) -> Backbone:
         """Return a fresh encoder, as the run's was made."""
-        settings = self.settings
-        return backbone(settings.model, self.input.channels, image_size=self.side, drop_path=settings.drop_path)
+        settings, channels = self.settings, self.settings.seen(self.input.channels, self.input.dates)
+        return backbone(settings.model, channels, image_size=self.side, drop_path=settings.drop_path)
 
     def network(self) -> nn.Module:
         """Return the trained network on the processor, in evaluation mode."""
@@ -79,7 +80,11 @@ class Finished:
         return Thresholds(f"{found['chosen_on']} of the run's build", values)
 
     def _network(self, encoder: Backbone) -> nn.Module:
-        return self.filled(_network(self.job)(encoder, len(self.input.classes), self.settings))
+        return self.filled(self.fresh(encoder))
+
+    def fresh(self, encoder: Backbone) -> nn.Module:
+        """Return a network of the run's kind on an encoder, without the run's weights."""
+        return _network(self.job, self.input.dates)(encoder, len(self.input.classes), self.settings)
 
     def of_build(self, digest: str) -> Mapping[str, Any] | None:
         """Return what the run recorded of one of its builds, None for another one."""
@@ -167,8 +172,8 @@ def _check_room(finished: Finished) -> None:
     """Raise RunError for a network that is far larger than its weights, before it takes any memory."""
     settings = finished.settings.model_copy(update={"drop_path": 0.0})  # which has no weights
     with torch.device("meta"):
-        encoder = replace(finished, settings=settings).encoder()
-        network = _network(finished.job)(encoder, len(finished.input.classes), settings)
+        without = replace(finished, settings=settings)
+        network = without.fresh(without.encoder())
     parts = chain(network.parameters(), network.buffers())
     need, there = sum(part.numel() * part.element_size() for part in parts), finished.checkpoint.stat().st_size
     if need > LARGER * there:
@@ -210,16 +215,16 @@ def _of_build(path: Path, config: Mapping[str, Any], settings: Settings) -> Inpu
         data.close()
 
 
-def _network(job: str) -> Callable[[Backbone, int, Any], nn.Module]:
+def _network(job: str, dates: int) -> Callable[[Backbone, int, Any], nn.Module]:
     """Return what makes a job's network; only the one that is asked for is imported."""
     if job == "finetune":
         from sar_data.train.classification import network
 
         return network
-    if job == "segment":
+    if job in ("segment", "change"):
         from sar_data.train.segment import network as segmenter
 
-        return segmenter
+        return partial(segmenter, dates=dates)
     from sar_data.train.detect import network as detector
 
     return detector

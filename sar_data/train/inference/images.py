@@ -30,7 +30,7 @@ from sar_data.stream.collection import open_collection
 from sar_data.stream.normalize import derived
 from sar_data.stream.rows import Rows, largest, load
 from sar_data.stream.storage.files import open_files
-from sar_data.train.inference.agreement import sized, unit_for
+from sar_data.train.inference.agreement import check_dates, sized, unit_for
 from sar_data.train.inference.finished import Finished
 from sar_data.train.input import Input
 from sar_data.train.request import SPLITS, PredictRequest
@@ -278,6 +278,7 @@ class Stored:
             if split is not None and split not in there:
                 raise UsageError(f"{build}: expected samples of the split {split}, found those of {few(there)}")
             self.splits = there if split is None else [split]
+            check_dates(finished.input, manifest, build)
             unit = unit_for(finished.input, manifest, build, own=False, say=say)
             fitting = [sized(finished, manifest, files, name, say) for name in self.splits]
             mixed = layout_of(manifest).shape is None
@@ -299,12 +300,12 @@ class Stored:
         which = int(np.searchsorted(self._starts, number, side="right")) - 1
         row = np.array([number - self._starts[which]])
         image: Floats = self._collections[which].batch(row)["image"][0]
-        return image[:, top : top + height, left : left + width].copy()
+        return image[..., top : top + height, left : left + width].copy()
 
     def thinned(self, number: int, most: int) -> Floats:
         image = self.images[number]
         step = max(1, -(-max(image.height, image.width) // most))
-        return self.read(number, 0, 0, image.height, image.width)[:, ::step, ::step]
+        return self.read(number, 0, 0, image.height, image.width)[..., ::step, ::step]
 
     def close(self) -> None:
         for collection in self._collections:
@@ -326,4 +327,9 @@ def images_of(source: str, finished: Finished, asked: PredictRequest, say: Say) 
     """Return the images of a source, whatever it is."""
     if asked.of_build:
         return Stored(source, finished, asked.split, say)
+    if finished.input.dates > 1:
+        raise UsageError(
+            f"{source}: expected a sealed build, in which a sample has the {finished.input.dates} dates that the model "
+            "compares, found images: `build` makes one of files by the ends of their names (frame_suffixes)"
+        )
     return Files(source, finished.input, asked.bands, asked.unit)

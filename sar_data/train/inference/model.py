@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
+from sar_data.spec import MASKED
 from sar_data.train.augment.power import power_of
-from sar_data.train.augment.preparation import Preparation
+from sar_data.train.augment.preparation import Preparation, side_by_side
 from sar_data.train.augment.steps import parsed
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.segment.windows import blended
@@ -27,7 +28,8 @@ class Model(nn.Module):
     channels   what an image has along its axis C, in this order: bands, or derived of two such as VV-VH
     units      channel → the unit of its values, as the run's build has them
     classes    in the order of the answers
-    kind       of the task: multiclass, multilabel, segmentation or detection
+    kind       of the task: multiclass, multilabel, segmentation, change or detection
+    dates      images of one place that it takes at once, usually 1
 
     It computes in float32 on the device that it was sent to, whatever the run was trained in. A sample's answers are
     those of the run's own predictions.parquet, up to rounding.
@@ -36,6 +38,7 @@ class Model(nn.Module):
     def __init__(self, finished: Finished) -> None:
         super().__init__()
         found, settings = finished.input, finished.settings
+        self.dates = found.dates
         self.channels, self.units, self.classes, self.kind = found.channels, found.units, found.classes, found.kind
         self.network = finished.network()
         self._settings, self._resized = settings, found.resized
@@ -50,11 +53,14 @@ class Model(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Return the answers for images [B, C, H, W] in physical units; NaN and infinite values are no data.
 
+        Of several dates images are [B, date, C, H, W], in the order in which the model was trained on them.
+
         Of classes logits [B, classes]; of masks logits [B, classes, H, W]; of boxes a list of {"boxes": [n, 4] as x0,
         y0, x1, y1 in pixels of the image, "scores": [n], "labels": [n]}, best first. Raises UsageError for images of
         another shape than the model takes.
         """
         self._check(images)
+        images = side_by_side(images)
         prepared = self._prepare({"image": images.float()}, self._settings.centre)["image"]
         if isinstance(self._settings, Segment):
             return self._pixels(prepared, self._settings, images.shape[-2:])
@@ -71,22 +77,24 @@ class Model(nn.Module):
             raise UsageError("probabilities: expected a model of classes or masks, found one of boxes")
         logits: Tensor = self(images)
         shares = logits.sigmoid() if self.kind == "multilabel" else logits.softmax(dim=1)
-        there = torch.isfinite(images).any(dim=1, keepdim=True)
+        there = torch.isfinite(side_by_side(images)).any(dim=1, keepdim=True)
         return shares.where(there if shares.ndim == 4 else there.flatten(1).any(dim=1, keepdim=True), torch.nan)
 
     def masks(self, images: Tensor) -> Tensor:
         """Return the class of each pixel, uint8 [B, H, W]; 255 where no channel has data."""
-        if self.kind != "segmentation":
+        if self.kind not in MASKED:
             raise UsageError(f"masks: expected a model of masks, found one of {self.kind}")
         found: Tensor = self(images).argmax(dim=1).to(torch.uint8)
-        return found.masked_fill(~torch.isfinite(images).any(dim=1), IGNORE)
+        return found.masked_fill(~torch.isfinite(side_by_side(images)).any(dim=1), IGNORE)
 
     def _check(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != len(self.channels):
+        expected = [*([self.dates] if self.dates > 1 else []), len(self.channels)]
+        if list(images.shape[1:-2]) != expected:
             told = ", ".join(f"{name} in {unit or 'an unknown unit'}" for name, unit in self.units.items())
-            raise UsageError(f"images: expected [B, {len(self.channels)}, H, W] of {told}, found {list(images.shape)}")
+            shape = ", ".join(map(str, expected))
+            raise UsageError(f"images: expected [B, {shape}, H, W] of {told}, found {list(images.shape)}")
         height, width = images.shape[-2:]
-        if self._resized and self.kind in ("segmentation", "detection") and height != width:
+        if self._resized and self.kind in (*MASKED, "detection") and height != width:
             raise UsageError(f"images: expected square ones, which this model resizes, found {height} × {width}")
 
     def _pixels(self, images: Tensor, settings: Segment, size: torch.Size) -> Tensor:

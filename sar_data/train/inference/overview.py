@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from sar_data.spec import MASKED
 from sar_data.train.inference.documents import NO_DATA, Answers, Rows, by_image
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
@@ -29,9 +30,11 @@ BRIGHT = (0.18, 0.9, 0.65)  # of boxes, on grey
 def draw(path: Path, images: Images, answers: Answers, model: Model, *, title: str) -> None:
     """Draw up to twelve images to the file `path`, spread evenly over the keys, with masks, boxes or classes."""
     chosen = spread(len(images.images), MOST_IMAGES)
-    pictures, note = stretched([images.thinned(number, MOST_PIXELS) for number in chosen], model.units)
+    seen = [images.thinned(number, MOST_PIXELS) for number in chosen]
+    latest = [image[-1] if model.dates > 1 else image for image in seen]
+    pictures, note = stretched(latest, model.units)
     legend: list[Entry] = []
-    if model.kind == "segmentation":
+    if model.kind in MASKED:
         cells, legend = _masks(chosen, pictures, answers)
     elif model.kind == "detection":
         cells = [_boxes(number, picture, answers) for number, picture in zip(chosen, pictures, strict=True)]

@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 
 from sar_data.errors import RunError
 from sar_data.record import Mask
+from sar_data.spec import MASKED
 from sar_data.system import durable, locks
 from sar_data.system.private import private_folder
 from sar_data.train.inference.images import Image
 from sar_data.train.segment.windows import Span, spans
 
 FOLDER = ".parts"
-BLOCKS = {"segmentation": 2048, "detection": 4096}  # pixels of a side; logits of a block take more room than its boxes
+BLOCKS = {**dict.fromkeys(MASKED, 2048), "detection": 4096}  # pixels of a side; logits of a block take more room than its boxes
 PIXELS = 1 << 26  # of the images that are seen at once
 WINDOWS = 4096  # pixels of a side of the block whose windows are classified in one part
 

@@ -18,6 +18,7 @@ from typing import Any
 from sar_data import __version__
 from sar_data.errors import UsageError
 from sar_data.progress import Say
+from sar_data.spec import MASKED
 from sar_data.system import durable
 from sar_data.train.documents import CONFIG, counts_said, read
 from sar_data.train.inference import boxes, documents, overview
@@ -66,7 +67,7 @@ def _answering(model: Model, finished: Finished, request: PredictRequest, images
     tile = tile_of(finished, request.tile)
     if isinstance(images, Stored):
         return Answering(model, None, images.pad, overlap, device)
-    if tile is None and model.kind in ("segmentation", "detection"):
+    if tile is None and model.kind in (*MASKED, "detection"):
         raise UsageError(
             f"{request.run}: resizes images of a size that it does not say: `tile=…` is their side in pixels"
         )
@@ -130,7 +131,7 @@ def _duration(seconds: float) -> str:
 
 
 def _write(out: Path, finished: Finished, answers: Answers, kind: str) -> dict[str, int]:
-    if kind == "segmentation":
+    if kind in MASKED:
         return documents.write_masks(out, answers)
     if kind == "detection":
         return boxes.write(out, answers, str(finished.path))

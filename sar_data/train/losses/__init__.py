@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sar_data.spec import MASKED
 from sar_data.train.losses.dice import Dice
 from sar_data.train.losses.sigmoid import BinaryCrossEntropy
 from sar_data.train.losses.softmax import ClassBalanced, CrossEntropy
@@ -67,13 +68,13 @@ class Weighted:
 
 LOSSES: dict[tuple[str, str], Callable[[int], Loss]] = {
     ("ce", "multiclass"): CrossEntropy,
-    ("ce", "segmentation"): CrossEntropy,
+    **{("ce", kind): CrossEntropy for kind in MASKED},
     ("focal", "multiclass"): lambda classes: CrossEntropy(classes, FOCUS),
-    ("focal", "segmentation"): lambda classes: CrossEntropy(classes, FOCUS),
+    **{("focal", kind): lambda classes: CrossEntropy(classes, FOCUS) for kind in MASKED},
     ("focal", "multilabel"): lambda classes: BinaryCrossEntropy(FOCUS),
     ("mini-cbl", "multiclass"): ClassBalanced,
     ("mini-cbl-focal", "multiclass"): lambda classes: ClassBalanced(classes, FOCUS),
-    ("dice", "segmentation"): Dice,
+    **{("dice", kind): Dice for kind in MASKED},
     ("soft-margin", "multilabel"): lambda classes: BinaryCrossEntropy(),
     ("bce", "multilabel"): lambda classes: BinaryCrossEntropy(),
 }

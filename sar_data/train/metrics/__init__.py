@@ -18,11 +18,11 @@ from sar_data.train.metrics import areas
 from sar_data.train.metrics.counted import METRICS, metrics_of
 from sar_data.train.metrics.ranking import average_precision
 from sar_data.train.metrics.shares import absent, by_class, margins, mean, number, share
-from sar_data.train.predictions import confusions, multilabel, scores, targets
+from sar_data.train.predictions import changes, confusions, multilabel, scores, targets
 
 Integers = npt.NDArray[np.int64]
 Figures = dict[str, Any]
-RANKED = {"map_micro": "mAP micro", "map_macro": "mAP macro"}
+OTHERS = {"map_micro": "mAP micro", "map_macro": "mAP macro", areas.IMAGES: "mean of images' mIoU"}
 
 
 def headline(split: str, name: str, found: Figures) -> str:
@@ -38,14 +38,15 @@ def titled(name: str) -> str:
 
 def titles() -> dict[str, str]:
     """Return the titles of the figures of classes, labels and pixels, by name."""
-    return {name: metric.title for name, metric in METRICS.items()} | RANKED
+    return {name: metric.title for name, metric in METRICS.items()} | OTHERS
 
 
 def figures(table: pa.Table, classes: Sequence[str]) -> Figures:
     """Return the figures of a split's gathered predictions; which ones follows from its columns."""
     if "pixels" in table.column_names:
         counts = _fitting(confusions(table), len(classes)).reshape(-1, len(classes), len(classes))
-        return {"count": len(table), **areas.segmentation(counts.sum(axis=0), classes)}
+        more = areas.counted_figures(counts, changes(table))
+        return {"count": len(table), **areas.segmentation(counts.sum(axis=0), classes), **more}
     logits = _fitting(scores(table), len(classes)).reshape(-1, len(classes))
     if multilabel(table):
         return several(targets(table).reshape(-1, len(classes)), logits, classes)

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
-from sar_data.train.metrics.counted import metrics_of
-from sar_data.train.metrics.shares import absent, by_class, margins, number, share
+from sar_data.train.metrics.counted import METRICS, Counts, metrics_of
+from sar_data.train.metrics.shares import Floats, absent, by_class, margins, mean, number, share
 
 Integers = npt.NDArray[np.int64]
+Changes = npt.NDArray[np.bool_]
+IMAGES = "image_miou"  # the mean over images of each one's mIoU
 
 
 def counted(target: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: int) -> Integers:
@@ -40,12 +42,47 @@ def segmentation(counts: Integers, classes: Sequence[str]) -> dict[str, Any]:
     """Return the figures of confusion counts [target, predicted] of a whole split.
 
     `miou` is the mean intersection over union of the classes with support (pixels that are it), `f1_macro` their mean
-    F1, `pixel_accuracy` the share of right pixels; by class IoU, F1 and support in pixels.
+    F1, `pixel_accuracy` the share of right pixels; by class IoU, F1, precision, recall and support in pixels.
     """
     right, support, claimed = margins(counts)
-    iou, f1 = share(right, support + claimed - right), share(2 * right, support + claimed)
     return {
         **{name: number(value) for name, value in metrics_of("pixels", right, support, claimed).items()},
         "without_support": absent(support, classes),
-        "per_class": by_class(classes, iou=iou, f1=f1, support=support),
+        "per_class": by_class(classes, support=support, **each_class(right, support, claimed)),
     }
+
+
+def counted_figures(counts: Integers, changed: Changes | None) -> dict[str, float | None]:
+    """Return the figures of a split by name, of confusion counts [image, target, predicted]; see `totals`.
+
+    `image_miou` is the mean over the images of each one's mIoU, as some papers have it: a small lake in an image
+    without any other water weighs as much as a flood that fills the next image.
+    """
+    right, support, claimed = margins(counts.sum(axis=0))
+    own = image_mious(counts)
+    found = {**totals(right, support, claimed, changed), IMAGES: mean(own, np.isfinite(own))}
+    return {name: number(value) for name, value in found.items()}
+
+
+def totals(right: Counts, support: Counts, claimed: Counts, changed: Changes | None) -> dict[str, Any]:
+    """Return the metrics [...] of counts [..., class] of pixels, and those of the classes that are `changed` [class]."""
+    found = metrics_of("pixels", right, support, claimed)
+    if changed is None:
+        return found
+    return found | metrics_of("changes", *(part[..., changed] for part in (right, support, claimed)))
+
+
+def each_class(right: Counts, support: Counts, claimed: Counts) -> dict[str, Any]:
+    """Return IoU, F1, precision and recall [..., class]."""
+    return {
+        "iou": share(right, support + claimed - right),
+        "f1": share(2 * right, support + claimed),
+        "precision": share(right, claimed),
+        "recall": share(right, support),
+    }
+
+
+def image_mious(counts: Integers) -> Floats:
+    """Return the mIoU of each image [image], NaN of one without known pixels."""
+    found: Floats = METRICS["miou"].of(*margins(counts))
+    return found

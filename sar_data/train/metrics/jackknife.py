@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sar_data.train.metrics import box_intervals
-from sar_data.train.metrics.counted import metrics_of
+from sar_data.train.metrics import areas, box_intervals
+from sar_data.train.metrics.counted import metrics_of, names_of
 from sar_data.train.metrics.ranking import Ranking
 from sar_data.train.metrics.shares import margins, mean, share
 from sar_data.train.metrics.student import quantile
 from sar_data.train.metrics.units import Units, equal, unit_of
-from sar_data.train.predictions import confusions, multilabel, scores, targets
+from sar_data.train.predictions import changes, confusions, multilabel, scores, targets
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -123,7 +123,7 @@ def replicates(table: pa.Table, classes: int, units: Units) -> tuple[dict[str, A
 def measured(table: pa.Table, classes: int, units: Integers, count: int) -> Measured:
     """Return how the figures of a table follow from weights of units."""
     if "pixels" in table.column_names:
-        return _pixels(confusions(table), classes, units, count)
+        return _pixels(confusions(table), classes, units, count, changes(table))
     if "true_boxes" in table.column_names:
         return Measured(*box_intervals.measure(table, classes, units, count))
     if multilabel(table):
@@ -154,17 +154,22 @@ def _classes(counts: Floats) -> Measured:
     return Measured(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
 
 
-def _pixels(pixels: Integers, classes: int, units: Integers, count: int) -> Measured:
+def _pixels(pixels: Integers, classes: int, units: Integers, count: int, changed: areas.Changes | None) -> Measured:
     counts = summed(pixels.reshape(-1, classes**2), units, count).reshape(count, classes, classes)
+    own = areas.image_mious(pixels)
+    images = summed(np.stack([np.nan_to_num(own), np.isfinite(own)], axis=1), units, count)
 
     def measure(weights: Weights) -> dict[str, Any]:
         drawn = np.tensordot(weights, counts, 1)
         right, support, claimed = margins(drawn)
-        each = {"iou": share(right, support + claimed - right), "f1": share(2 * right, support + claimed)}
-        return metrics_of("pixels", right, support, claimed) | _by_class(**each)
+        each = _by_class(**areas.each_class(right, support, claimed))
+        return {**areas.totals(right, support, claimed, changed), areas.IMAGES: share(*(weights @ images).T), **each}
 
     support = counts.sum(axis=2)
-    return Measured(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
+    sizes = {"": support.sum(axis=1), BY_CLASS: support, areas.IMAGES: images[:, 1]}
+    if changed is not None:
+        sizes |= dict.fromkeys(names_of("changes"), support[:, changed].sum(axis=1))
+    return Measured(measure, counts[0].size, sizes)
 
 
 def _labels(target: Integers, logits: Array, units: Integers, count: int) -> Measured:

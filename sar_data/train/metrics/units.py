@@ -29,7 +29,8 @@ class Units(NamedTuple):
 def unit_of(table: pa.Table) -> Units:
     """Return the unit of each row: its place where it is known, else its group, else the row itself.
 
-    Where each place lies in one group, and some group has several, the group is taken: it is the larger of the two.
+    Where each place lies in one group, and some group has several, the group is taken: it is the larger of the two. Of
+    a single group its places are taken, and the sentence says that nothing follows for others.
     `kind` has the kinds that occur, such as "place" or "group, sample".
     """
     groups = table["group"].to_pylist()
@@ -45,6 +46,8 @@ def unit_of(table: pa.Table) -> Units:
     counts = Counter(kind for kind, _ in numbers)
     count = len(numbers)
     text = _told(counts)
+    if len(set(groups)) == 1 and groups[0] is not None and count > 1:
+        text += " of one group, and of that group alone"
     if count > MOST:
         of = (np.random.default_rng(0).permutation(count) % MOST)[of]
         text, count = f"{text}, put together at random to {MOST}", MOST
@@ -60,7 +63,7 @@ def equal(sizes: npt.NDArray[np.float64]) -> float:
 def _inside(places: list[str | None], groups: list[str | None]) -> bool:
     """Say whether every row has a group, each place is in one group, and some group has several places."""
     pairs = {(place, group) for place, group in zip(places, groups, strict=True) if place is not None}
-    return None not in groups and len(set(groups)) < len({place for place, _ in pairs}) == len(pairs)
+    return None not in groups and 1 < len(set(groups)) < len({place for place, _ in pairs}) == len(pairs)
 
 
 def _told(counts: Counter[int]) -> str:

@@ -21,7 +21,9 @@ from sar_data.views.figure import save
 
 Floats = npt.NDArray[np.float64]
 COLOURS = ("#1b6ca8", "#e08e0b", "#2a8f5b", "#c0392b", "#7b4fa3", "#5f6a72")
-FIGURES = ("oa", "aa", "map_micro", "map_macro", "miou", "ap", "ap50", "pixel_accuracy", "f1_macro")  # that are drawn
+FIGURES = (  # that are drawn
+    *("oa", "aa", "map_micro", "map_macro", "f1_change", "miou", "ap", "ap50", "pixel_accuracy", "f1_macro"),
+)
 MOST_CHARACTERS = 26  # of a class's name beside the matrix
 DPI = 130
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from matplotlib.colors import to_rgb
 
 from sar_data.record import IGNORE
 from sar_data.train.pictures.images import Images
@@ -19,6 +21,7 @@ from sar_data.views.palette import legend, palette
 
 Mask = npt.NDArray[Any]
 MOST_CELLS = 24
+OUTCOMES = {"hits": "#1f9e5a", "misses": "#e08a00", "false alarms": "#d1352b"}  # of a change
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -49,32 +52,65 @@ def answers(
     draw(path, cells, head, note)
 
 
+class Segments(NamedTuple):
+    """Keys of segmented samples, their images [(date,) C, H, W], and their true and predicted masks [H, W]."""
+
+    keys: Sequence[str]
+    images: Sequence[Floats]
+    true: Sequence[Mask]
+    predicted: Sequence[Mask]
+
+
 def segments(
     path: Path,
-    keys: Sequence[str],
-    images: Sequence[Floats],
-    true: Sequence[Mask],
-    predicted: Sequence[Mask],
+    shown: Segments,
     classes: Sequence[str],
+    changed: Sequence[bool] | None = None,
     *,
     units: Mapping[str, str],
     title: str = "",
 ) -> None:
-    """Draw images [C, H, W], true and predicted masks [H, W] side by side to the file `path`, with a legend.
+    """Draw images, all dates of each, true and predicted masks side by side to the file `path`, with a legend.
 
     Colours are those of the masks' files; what is ignored is black in the truth. `spread` chooses some ten images.
+    Where `changed` says which classes are a change, a last picture shows where it was found, missed, and found wrongly.
     """
-    pictures, note = stretched(images, units)
+    dates = [image if image.ndim == 4 else image[None] for image in shown.images]
+    pictures, note = stretched([date for image in dates for date in image], units)
+    remaining = iter(pictures)
     colours: Floats = (palette(len(classes)) / 255).astype(np.float32)
     cells = []
-    for key, picture, truth, said in zip(keys, pictures, true, predicted, strict=True):
+    for key, image, truth, said in zip(shown.keys, dates, shown.true, shown.predicted, strict=True):
         known = truth != IGNORE
         right = f"{(truth == said)[known].mean():.0%} of its pixels right" if known.any() else "no known pixel"
-        drawn = [picture, *(colours[thinned(mask).astype(np.uint8)] for mask in (truth, said))]
-        lines = [("key", _end(key, 2 * CHARACTERS)), ("key", f"image · truth · prediction: {right}")]
+        masks = [thinned(mask).astype(np.uint8) for mask in (truth, said)]
+        drawn = [*islice(remaining, len(image)), *(colours[mask] for mask in masks)]
+        told = [*_dates(len(image)), "truth", "prediction"]
+        if changed is not None:
+            drawn.append(_outcomes(drawn[len(image) - 1], *masks, changed))
+            told.append(", ".join(OUTCOMES))
+        lines = [("key", _end(key, 2 * CHARACTERS)), ("key", f"{' · '.join(told)}: {right}")]
         cells.append(Cell(drawn, lines))
-    present = {int(label) for mask in (*true, *predicted) for label in np.unique(mask)}
-    draw(path, cells, title, note, legend(classes, present))
+    present = {int(label) for mask in (*shown.true, *shown.predicted) for label in np.unique(mask)}
+    entries = [*OUTCOMES.items()] if changed is not None else []
+    draw(path, cells, title, note, [*legend(classes, present), *entries])
+
+
+def _dates(count: int) -> list[str]:
+    return {1: ["image"], 2: ["before", "after"]}.get(count) or [f"date {number + 1}" for number in range(count)]
+
+
+def _outcomes(picture: Floats, truth: Mask, said: Mask, changed: Sequence[bool]) -> Floats:
+    """Return a picture [y, x, 3], faded, in the colours of OUTCOMES where a change is true or said and truth is known."""
+    table = np.zeros(256, bool)
+    table[: len(changed)] = changed
+    is_true, is_said, known = table[truth], table[said], truth != IGNORE
+    found = 0.5 + picture / 2
+    for colour, where in zip(
+        OUTCOMES.values(), (is_true & is_said, is_true & ~is_said, ~is_true & is_said & known), strict=True
+    ):
+        found[where] = to_rgb(colour)
+    return found
 
 
 def _end(key: str, most: int) -> str:

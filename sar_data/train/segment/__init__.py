@@ -1,7 +1,8 @@
-"""A class for every pixel: the job behind `segment`."""
+"""A class for every pixel: the job behind `segment`, and behind `change`, which sees several dates."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -19,14 +20,16 @@ from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import calibration, figures, headline
 from sar_data.train.metrics.areas import counted
+from sar_data.train.metrics.events import by_event
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion, masks, reliability
 from sar_data.train.pictures.drawing import Drawing
-from sar_data.train.pictures.sheets import segments, spread
-from sar_data.train.predictions import confusions, loss_sums, lost, pixels
+from sar_data.train.pictures.sheets import Segments, segments, spread
+from sar_data.train.predictions import changing, confusions, loss_sums, lost, pixels
 from sar_data.train.segment.decoders import segmenter
+from sar_data.train.segment.fusion import Fusion
 from sar_data.train.segment.windows import blended
-from sar_data.train.settings import Segment
+from sar_data.train.settings import Change, Segment
 
 POOLED = ("upernet", "upernet-diary", "upernet-smp", "deeplabv3")  # they see the whole image as one pixel
 FOLDER, SHOWN = "masks", 12
@@ -40,12 +43,13 @@ class Segmentation:
     """
 
     chosen_by = "miou"
+    _changed: Sequence[bool] | None = None  # whether each class is a change between dates
 
     def __init__(self, encoder: Backbone, data: Data, settings: Segment) -> None:
         _check(encoder, data, settings)
         self.encoder, self._classes, self._settings = encoder, data.classes, settings
         self._resized = _resized(data, settings)
-        self.model: nn.Module = network(encoder, len(data.classes), settings)
+        self.model: nn.Module = network(encoder, len(data.classes), settings, data.dates)
         self.resolved: dict[str, Any] = {"loss": settings.loss or "ce", "tile": settings.tiles}
         self._loss = loss(self.resolved["loss"], len(data.classes), data.task.kind)
         self.linear = self._loss.linear
@@ -77,10 +81,14 @@ class Segmentation:
         pictures = [masks.encoded(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
         sums = torch.stack([self._loss.sums(one[None], true[None]) for one, true in zip(logits, target, strict=True)])
         columns = pixels(counts, confidence(logits, target)) | lost(sums.cpu().numpy())
+        if self._changed is not None:
+            columns |= changing(self._changed, len(counts))
         return {**columns, "mask": pa.array(pictures, pa.binary())}
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
-        return figures(predictions, self._classes) | {"calibration": calibration.figures(predictions, self._classes)}
+        found = figures(predictions, self._classes)
+        found["calibration"] = calibration.figures(predictions, self._classes)
+        return found | ({"by_event": events} if (events := by_event(predictions)) else {})
 
     def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
         """Write every mask to masks/SPLIT/KEY.png, a sheet of some of them with image and truth, and the confusions."""
@@ -99,10 +107,11 @@ class Segmentation:
             if self._resized:
                 mask = masks.resized(mask, (truth.shape[0], truth.shape[1]))
             height, width = mask.shape
-            rows.append((image[:, :height, :width], truth[:height, :width], mask))
-        pictures, truths, found = zip(*rows, strict=True)
-        path = drawing.file("predictions")
-        segments(path, keys, pictures, truths, found, self._classes, units=drawing.units, title=title)
+            rows.append((image[..., :height, :width], truth[:height, :width], mask))
+        shown = Segments(keys, *zip(*rows, strict=True))
+        segments(
+            drawing.file("predictions"), shown, self._classes, self._changed, units=drawing.units, title=title
+        )
 
     def _logits(self, model: Forward, images: Tensor) -> Tensor:
         tile = self._settings.tiles
@@ -123,10 +132,17 @@ def confidence(logits: Tensor, target: Tensor) -> npt.NDArray[np.float64]:
     return calibration.tallied(row.cpu().numpy(), len(target), *answers)
 
 
-def network(encoder: Backbone, classes: int, settings: Segment) -> nn.Module:
-    """Return a fresh decoder on an encoder."""
-    auxiliary = settings.auxiliary > 0
-    return segmenter(encoder, classes, head=settings.head, channels=settings.channels, auxiliary=auxiliary)
+def network(encoder: Backbone, classes: int, settings: Segment, dates: int) -> nn.Module:
+    """Return a fresh decoder on an encoder, for samples of so many dates."""
+    fusion = Fusion(settings.fusion, dates) if isinstance(settings, Change) else None
+    return segmenter(
+        encoder,
+        classes,
+        head=settings.head,
+        channels=settings.channels,
+        auxiliary=settings.auxiliary > 0,
+        fusion=fusion,
+    )
 
 
 def _check(encoder: Backbone, data: Data, settings: Segment) -> None:

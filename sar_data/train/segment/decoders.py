@@ -3,6 +3,7 @@
     upernet        UPerNet as mmseg has it (sar_data/train/segment/upernet.py)
     upernet-diary  UPerNet as the diary has it
     upernet-smp    UPerNet of segmentation_models_pytorch: mmseg's, with a LayerNorm on every level first
+    unet           a U-Net's, up to the size of the image (sar_data/train/segment/unet.py)
     fpn            its FPN (Kirillov et al. 2019): GroupNorm, half as many channels at the end
     deeplabv3      its DeepLabv3 (Chen et al. 2017): rates 12, 24, 36 on an encoder dilated to stride 8
 
@@ -20,7 +21,9 @@ from torch import Tensor, nn
 from sar_data.errors import UsageError, unknown
 from sar_data.train.models.encoder import LEVELS, Backbone
 from sar_data.train.segment.dilation import dilate
+from sar_data.train.segment.fusion import Fusion
 from sar_data.train.segment.pyramid import Feature2Pyramid
+from sar_data.train.segment.unet import UNet
 from sar_data.train.segment.upernet import DROPOUT, convolution, diary_form, mmseg_form, resized
 
 GROUPS = 32  # of channels, which smp's FPN normalizes together
@@ -67,30 +70,34 @@ DECODERS: dict[str, Callable[[Sequence[int], int], Any]] = {
     "upernet": mmseg_form,
     "upernet-diary": diary_form,
     "upernet-smp": _upernet,
+    "unet": UNet,
     "fpn": _fpn,
     "deeplabv3": _deeplab,
 }
 
 
 class Segmenter(nn.Module):
-    """Give logits [B, classes, H, W] of images [B, C, H, W]; in training those of the auxiliary head, too."""
+    """Give logits [B, classes, H, W] of images [B, C, H, W]; in training those of the auxiliary head, too.
 
-    def __init__(self, encoder: Backbone, decoder: Any, classes: int, *, auxiliary: bool) -> None:
+    Of several dates C has the bands of each date, one date after the other; a `fusion` makes one image's levels of them.
+    """
+
+    def __init__(self, encoder: Backbone, decoder: Any, classes: int, *, auxiliary: bool, fusion: Fusion) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.neck = Feature2Pyramid(encoder.width) if encoder.kind == "vit" else None
+        self.encoder, self.fusion = encoder, fusion
+        self.neck = Feature2Pyramid(fusion.factor * encoder.width) if encoder.kind == "vit" else None
         self.decoder = decoder
         self.classes = _classes(decoder.width, classes)
         self.auxiliary: nn.Module | None = None
         if auxiliary:
-            inputs = encoder.level_channels[AUXILIARY_LEVEL]
+            inputs = fusion.factor * encoder.level_channels[AUXILIARY_LEVEL]
             self.auxiliary = nn.Sequential(
                 convolution(inputs, AUXILIARY, 3), nn.Dropout2d(DROPOUT), _classes(AUXILIARY, classes)
             )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return [logits], or [logits, auxiliary logits] in training, float32, of the images' height and width."""
-        levels = self.encoder.levels(images)
+        levels = self.fusion.levels(self.encoder, images)
         if self.neck is not None:
             levels = self.neck(levels)
         found = [self.classes(self.decoder(levels))]
@@ -100,8 +107,10 @@ class Segmenter(nn.Module):
         return [resized(logits.float(), images.shape[-2:]) for logits in found]
 
 
-def segmenter(encoder: Backbone, classes: int, *, head: str, channels: int, auxiliary: bool = False) -> Segmenter:
-    """Put a fresh decoder on an encoder, which is settled on its levels.
+def segmenter(
+    encoder: Backbone, classes: int, *, head: str, channels: int, auxiliary: bool = False, fusion: Fusion | None = None
+) -> Segmenter:
+    """Put a fresh decoder on an encoder, which is settled on its levels; `fusion` is of several dates.
 
     `channels` is the decoder's width. Raises UsageError for an unknown head, one that does not fit the encoder, and
     images whose levels do not double in size where the head wants it.
@@ -113,7 +122,9 @@ def segmenter(encoder: Backbone, classes: int, *, head: str, channels: int, auxi
     encoder.settle(LEVELS)
     if head == "deeplabv3":
         dilate(encoder)
-    return Segmenter(encoder, DECODERS[head](encoder.level_channels, channels), classes, auxiliary=auxiliary)
+    fusion = fusion or Fusion()
+    decoder = DECODERS[head]([fusion.factor * width for width in encoder.level_channels], channels)
+    return Segmenter(encoder, decoder, classes, auxiliary=auxiliary, fusion=fusion)
 
 
 def _classes(width: int, classes: int) -> nn.Conv2d:

@@ -1,7 +1,8 @@
 """The first layer: from the bands that a checkpoint saw to those that a run has.
 
 - Bands with names are matched by name, in whatever order they lie. A band that the checkpoint did not see is an error;
-  what it saw more is left out, as if those pixels had their mean.
+  what it saw more is left out, as if those pixels had their mean. A run that sees the same bands of several dates at
+  once gives each date an equal share, so that equal dates give the response to one of them.
 - "adapt" asks for timm's way in spite of the names: the bands are repeated in order and scaled by their numbers, old
   over new, so that the response keeps its scale; for one band they are summed. Red, green and blue always go this way.
 - One polarization given three times is summed: with equal channels the network never saw three numbers, but the sum.
@@ -67,6 +68,9 @@ def fitted(weight: Tensor, seen: Sequence[str], wanted: Sequence[str], *, adapt:
             f"expected bands that the checkpoint saw ({', '.join(seen)}), found {', '.join(missing)} in the run: "
             "choose its bands, or `stem=adapt` to use what there is for any band"
         )
+    if len(set(wanted)) < len(wanted) and [name.upper() for name in wanted] == upper:
+        return weight, {name: f"{name} of each date" for name in wanted}
     places = [upper.index(name.upper()) for name in wanted]
     what = {name: f"{seen[place]} ({place})" for name, place in zip(wanted, places, strict=True)}
-    return weight[:, places].contiguous(), what
+    times = weight.new_tensor([wanted.count(name) for name in wanted])  # a date of several has an equal share
+    return (weight[:, places] / times[:, None, None]).contiguous(), what
