@@ -11,7 +11,7 @@ import numpy as np
 
 from sar_data.record import Image, Object, Record, Sample, SourceFile
 from sar_data.sealed.opened import Build
-from sar_data.spec import Band, DatasetSpec, Pipeline, Task, TaskKind, Tree
+from sar_data.spec import MASKED, Band, DatasetSpec, Pipeline, Task, TaskKind, Tree
 from sar_data.split.random import Random
 from tests.mini.builds import make
 
@@ -86,7 +86,7 @@ def image(spec: DatasetSpec, seed: int, size: tuple[int, int]) -> Image:
 
 
 def mask(kind: TaskKind, seed: int, size: tuple[int, int] | None) -> Any:
-    if kind != "segmentation":
+    if kind not in MASKED:
         return None
     return np.random.default_rng(2000 + seed).choice(np.array([0, 1, 2, 3, 255], np.uint8), size)
 
