@@ -146,8 +146,9 @@ class DatasetSpec:
     `calibration` (sigma0, gamma0, DN, stretched, …), `terrain_corrected` (None: not known) and `processing` (None: not
     stated; `Processing()` says that no source tells) describe the radiometry;
     `range_axis` is the image axis along which the radar looks, `symmetries` are the turns under which an image stays a
-    possible one; two dates may be exchanged under the same mask where a change has no direction. `evidence` says how well the layout is known; `revision` grows whenever the pipeline reads the same
-    files differently, and so makes another recipe; `variant` names another form of the same dataset.
+    possible one, "date-exchange" is of two dates whose change has no direction. `evidence` says how well the layout
+    is known; `revision` grows whenever the pipeline reads the same files differently, and so makes another recipe;
+    `variant` names another form of the same dataset.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Training jobs on sealed builds: probe, finetune, segment, change and detect, on one process or many; and what came out.
+"""Training jobs on sealed builds, on one process or many: probe, finetune, segment, change and detect; their results.
 
     sar-data train finetune BUILD --model resnet18 --out RUN
     torchrun --nproc-per-node 2 -m sar_data train finetune BUILD --model resnet18 --out RUN

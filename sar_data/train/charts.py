@@ -14,7 +14,15 @@ from sar_data.train.metrics.calibration import Reliability
 from sar_data.train.predictions import BINS
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 360, 180, 46, 34, 8  # units of a chart
-SCORES = ("oa", "map_micro", "f1_change", "miou", "ap", "aa", "f1_macro")  # of these the first two that a log has are drawn
+SCORES = (
+    "oa",
+    "map_micro",
+    "f1_change",
+    "miou",
+    "ap",
+    "aa",
+    "f1_macro",
+)  # of these the first two that a log has are drawn
 MOST = 1e12  # of a value that is drawn
 KINDS = ("train", "val", "test")  # colours of lines: one's own is that of its split
 

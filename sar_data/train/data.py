@@ -355,7 +355,7 @@ class Data:
         return found
 
     def images(self, split: str, keys: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Any]]:
-        """Return images float32 [(date,) C, H, W] of some keys in physical units, NaN where masked, and their targets."""
+        """Return images float32 [(date,) C, H, W] of some keys in physical units, NaN where masked, and targets."""
         told, split = self.settings, "train" if split == CARVED else split
         stored = open_collection(
             self.builds.places,

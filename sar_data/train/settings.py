@@ -99,8 +99,8 @@ class Settings(pydantic.BaseModel):
         return self
 
     def seen(self, channels: Names, dates: int) -> Names:
-        """Return the channels of an image as an encoder sees it; `dates` is their number in a sample, usually 1."""
-        return channels
+        """Return the channels of an image as an encoder sees it: those of all dates, one date after the other."""
+        return channels * dates
 
     @property
     def share(self) -> dict[str, Any]:
@@ -249,8 +249,8 @@ class Change(Segment):
     )
 
     def seen(self, channels: Names, dates: int) -> Names:
-        """Return what the encoder sees at once: one date, or the bands of all dates one after the other."""
-        return channels * dates if self.fusion == "early" else channels
+        """Return the channels of all dates where these are one image to the encoder, else those of each date."""
+        return super().seen(channels, dates) if self.fusion == "early" else channels
 
 
 class Detect(Tuned):

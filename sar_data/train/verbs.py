@@ -52,9 +52,9 @@ def train(
 ) -> dict[str, Any]:
     """Train on a sealed build, or several as one set, and return the metrics: split → metric → value.
 
-    `job` is probe, finetune, segment, change or detect. An unfinished run in `out` goes on, a finished one is left as it is.
-    What the parameters mean stands in TrainRequest (sar_data/train/request.py). Raises UsageError for names, options
-    and builds that do not fit, RunError for a loss that is no number.
+    `job` is probe, finetune, segment, change or detect. An unfinished run in `out` goes on, a finished one is left as
+    it is. What the parameters mean stands in TrainRequest (sar_data/train/request.py). Raises UsageError for names,
+    options and builds that do not fit, RunError for a loss that is no number.
     """
     metrics: dict[str, Any] = carry_out(
         TrainRequest(

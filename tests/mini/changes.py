@@ -48,7 +48,7 @@ def pipeline(*, dates: int = 2, symmetries: tuple[Symmetry, ...] = ("azimuth-fli
         mask[y : y + SIDE // 2, x : x + SIDE // 2] = 1
         image[-1, :, mask == 1] -= FALL
         mask[:, 0] = IGNORE
-        return Sample(image=image, mask=mask)
+        return Sample(image=image if dates > 1 else image[0], mask=mask)
 
     return dataclasses.replace(made, spec=spec, scan=scan, read=read, splits={"group": Group()})
 

@@ -2,8 +2,9 @@
 
 Every choice is a function of a sample's own random numbers (draws.py), but for mixup, which pairs neighbours. Steps are
 taken in one order, whatever the order of their names: speckle in physical units and of original pixels, the exchange of
-two dates, tone mapping or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks and boxes move along. Pixels
-without data are NaN, so that no step takes them for values, and become the fill before images are mixed.
+two dates, tone mapping or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks, boxes
+and all dates of a sample move alike. Pixels without data are NaN, so that no step takes them for values, and become the
+fill before images are mixed.
 """
 
 from __future__ import annotations

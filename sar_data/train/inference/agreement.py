@@ -49,7 +49,9 @@ def unit_for(found: Input, manifest: Manifest, build: str, *, own: bool, say: Sa
 def check_dates(found: Input, manifest: Manifest, build: str) -> None:
     """Raise UsageError for samples of another number of dates than a model takes."""
     if manifest.frames != found.dates:
-        raise UsageError(f"{build}: expected samples of {found.dates} dates, as the model takes, found {manifest.frames}")
+        raise UsageError(
+            f"{build}: expected samples of {found.dates} dates, as the model takes, found {manifest.frames}"
+        )
 
 
 def _check_normalized(found: Input, manifest: Manifest, build: str, *, own: bool) -> None:

@@ -143,7 +143,9 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
 def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say) -> Encoding:
     finished = opened(request.source)
     if finished.input.dates > 1:
-        raise UsageError(f"{request.source}: expected a model of single images, found one of {finished.input.dates} dates")
+        raise UsageError(
+            f"{request.source}: expected a model of single images, found one of {finished.input.dates} dates"
+        )
     fitting = [agreement.sized(finished, manifest, files, split, say) for split in splits]
     settings = max(fitting, key=lambda one: one.pad or 0)
     batch = min(agreement.batch_for(settings, manifest, files, split) for split in splits)

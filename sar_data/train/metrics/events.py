@@ -19,7 +19,9 @@ def by_event(table: pa.Table) -> dict[str, dict[str, Any]]:
     The event of a sample is its group, else its place. There are none where a sample has neither, where no event has
     two samples, and where there are more than 100.
     """
-    names = [group or place for group, place in zip(*(_column(table, name) for name in ("group", "place")), strict=True)]
+    names = [
+        group or place for group, place in zip(*(_column(table, name) for name in ("group", "place")), strict=True)
+    ]
     events = sorted({name for name in names if name is not None})
     if None in names or not 0 < len(events) <= min(MOST, len(names) - 1):
         return {}

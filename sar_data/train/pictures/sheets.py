@@ -101,7 +101,7 @@ def _dates(count: int) -> list[str]:
 
 
 def _outcomes(picture: Floats, truth: Mask, said: Mask, changed: Sequence[bool]) -> Floats:
-    """Return a picture [y, x, 3], faded, in the colours of OUTCOMES where a change is true or said and truth is known."""
+    """Return a picture [y, x, 3], faded, and in the colours of OUTCOMES where a change is true or is said."""
     table = np.zeros(256, bool)
     table[: len(changed)] = changed
     is_true, is_said, known = table[truth], table[said], truth != IGNORE

@@ -109,9 +109,7 @@ class Segmentation:
             height, width = mask.shape
             rows.append((image[..., :height, :width], truth[:height, :width], mask))
         shown = Segments(keys, *zip(*rows, strict=True))
-        segments(
-            drawing.file("predictions"), shown, self._classes, self._changed, units=drawing.units, title=title
-        )
+        segments(drawing.file("predictions"), shown, self._classes, self._changed, units=drawing.units, title=title)
 
     def _logits(self, model: Forward, images: Tensor) -> Tensor:
         tile = self._settings.tiles

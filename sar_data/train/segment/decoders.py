@@ -79,7 +79,7 @@ DECODERS: dict[str, Callable[[Sequence[int], int], Any]] = {
 class Segmenter(nn.Module):
     """Give logits [B, classes, H, W] of images [B, C, H, W]; in training those of the auxiliary head, too.
 
-    Of several dates C has the bands of each date, one date after the other; a `fusion` makes one image's levels of them.
+    Of several dates C has the bands of each date, one date after the other; a `fusion` makes one image of their levels.
     """
 
     def __init__(self, encoder: Backbone, decoder: Any, classes: int, *, auxiliary: bool, fusion: Fusion) -> None:

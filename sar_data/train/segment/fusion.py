@@ -1,10 +1,10 @@
 """Several dates of one place before one decoder: as bands of one image, or level by level behind a shared encoder.
 
-    early     all dates are bands of one image, in their order (FC-EF, Daudt et al. 2018): with a U-Net the plain
-              baseline that special networks rarely beat (Corley et al. 2024, arXiv:2402.06994)
-    concat    the encoder sees each date; the levels of all dates lie side by side, in their order (FC-Siam-conc)
-    diff      the levels of the last date, less those of each earlier one
-    abs-diff  the absolute values of these differences (FC-Siam-diff): of two dates it does not matter which is first
+early     all dates are bands of one image, in their order (FC-EF, Daudt et al. 2018): with a U-Net the plain
+          baseline that special networks rarely beat (Corley et al. 2024, arXiv:2402.06994)
+concat    the encoder sees each date; the levels of all dates lie side by side, in their order (FC-Siam-conc)
+diff      the levels of the last date, less those of each earlier one
+abs-diff  the absolute values of these differences (FC-Siam-diff): of two dates it does not matter which is first
 """
 
 from __future__ import annotations
