@@ -189,9 +189,8 @@ class Builds:
         what = {
             "multiclass": "it has no sample of them",
             "multilabel": "its samples count as without them",
-            **dict.fromkeys(MASKED, "its masks never have them"),
             "detection": "such objects in its images count as background",
-        }[self.task.kind]
+        }.get(self.task.kind, "its masks never have them")
         for member in self.members or ():
             known = set(member.numbers)
             if lacking := [name for number, name in enumerate(self.task.classes) if number not in known]:

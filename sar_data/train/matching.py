@@ -13,7 +13,6 @@ from sar_data.naming import few, fold
 from sar_data.record import IGNORE
 from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.manifest import Manifest
-from sar_data.spec import MASKED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,9 +101,8 @@ class Matching:
         left = {
             "multiclass": "samples of these classes are left out",
             "multilabel": "these labels are not scored",
-            **dict.fromkeys(MASKED, "their pixels are ignored"),
             "detection": "these objects do not count",
-        }[self.kind]
+        }.get(self.kind, "their pixels are ignored")
         found = [f"classes that the model does not know: {few(self.strange)}; {left}"] if self.strange else []
         if self.absent:
             found.append(f"classes of the model that the build does not have: {few(self.absent)}; they have no figures")

@@ -24,8 +24,8 @@ class TrainRequest:
     """A training run on a sealed build, or on several as one set.
 
     `job` is probe, finetune, segment, change or detect; `build` the folder of a sealed build, or its URL, or a list of
-    them; `out` the folder of the run, in which an unfinished one goes on. `preset` is a published recipe by its name, or
-    a .toml file; `settings` are the job's options that differ from it, by their names in sar_data/train/settings.py.
+    them; `out` the folder of the run, in which an unfinished one goes on. `preset` is a published recipe by its name,
+    or a .toml file; `settings` are the job's options that differ from it, by their names in sar_data/train/settings.py.
     Several builds are one set, whose classes are joined by name. `mix` has each one's share of what an epoch draws, by
     default each sample comes once; `statistics` says whose figures normalize the images: each build's own (the
     default), or joint ones. `drop_duplicates` leaves out train samples that a val or test split has, or train has

@@ -239,7 +239,7 @@ def test_names_may_carry_a_number() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("flip", "unknown augmentation 'flip'. Did you mean 'flips'\\? There are 11, such as azimuth-flip, flips"),
+        ("flip", "unknown augmentation 'flip'. Did you mean 'flips'\\? There are 12, such as azimuth-flip, flips"),
         ("speckle:0", "'speckle:0': expected speckle with a number above 0, found '0'"),
         ("speckle:nan", "found 'nan'"),
         ("mixup:much", "found 'much'"),

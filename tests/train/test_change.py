@@ -358,7 +358,7 @@ def test_images_that_are_constant_or_have_no_data_and_masks_without_truth_count_
     encoder = backbone(settings.model, settings.seen(data.channels, 2), image_size=data.side)
     job = ChangeDetection(encoder, data, settings)
     job.model.eval()
-    images = torch.stack([torch.zeros(4, 32, 32), torch.full((4, 32, 32), torch.nan)]).unflatten(1, (2, 2))
+    images = torch.unflatten(torch.stack([torch.zeros(4, 32, 32), torch.full((4, 32, 32), torch.nan)]), 1, (2, 2))
     batch = {"image": images, "target": torch.full((2, 32, 32), IGNORE), "key": ["a", "b"]}
     seen = data._augment.fitted(batch)
     assert torch.isfinite(seen["image"]).all()

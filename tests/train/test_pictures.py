@@ -205,8 +205,9 @@ def test_masks_have_the_colours_of_their_files_and_a_legend_of_what_is_there(tmp
     true = np.repeat([[0, 1], [1, 255]], 8, axis=0).repeat(8, axis=1).astype(np.uint8)
     said = np.where(true == 255, 0, true)
     pictures_, keys = [image for image, _ in invented(["a"], (2, 16, 16))], ["a"]
-    sheets.segments(tmp_path / "right.png", keys, pictures_, [true], [said], CLASSES, units=UNITS)
-    sheets.segments(tmp_path / "wrong.png", keys, pictures_, [true], [np.full_like(true, 2)], CLASSES, units=UNITS)
+    right, wrong = (sheets.Segments(keys, pictures_, [true], [mask]) for mask in (said, np.full_like(true, 2)))
+    sheets.segments(tmp_path / "right.png", right, CLASSES, units=UNITS)
+    sheets.segments(tmp_path / "wrong.png", wrong, CLASSES, units=UNITS)
     right, wrong = drawn(tmp_path / "right.png"), drawn(tmp_path / "wrong.png")
     colours = palette(3)
     for label in (0, 1):

@@ -277,7 +277,7 @@ def test_options_that_do_not_go_together_are_refused_with_a_way_out(squares: str
         ({"centre": 0.9}, r"evaluates whole images"),
         ({"image_size": 64, "tile": 32}, r"omit `image_size=…`"),
         ({"model": "test_vit", "tile": 64}, r"expected `tile=32`, found 64"),
-        ({"head": "unet"}, r"unknown head 'unet'"),
+        ({"head": "segnet"}, r"unknown head 'segnet'"),
         ({"loss": "mini-cbl"}, r"unknown loss|expected one for"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -29,9 +29,9 @@ class Power:
         C has the channels of one date, or of several.
         """
         offset, divisor = self._terms.to(images.device).unbind(1)
-        dates = images.unflatten(1, (-1, len(self._units)))
+        dates = torch.unflatten(images, 1, (-1, len(self._units)))
         found = act(self._between(dates * divisor + offset, to_power=True).flatten(1, 2))
-        back = self._between(found.unflatten(1, (-1, len(self._units))), to_power=False)
+        back = self._between(torch.unflatten(found, 1, (-1, len(self._units))), to_power=False)
         return ((back - offset) / divisor).flatten(1, 2)
 
     def _between(self, dates: Tensor, *, to_power: bool) -> Tensor:

@@ -59,7 +59,7 @@ class Speckle:
 
     def _speckled(self, images: Tensor, seeds: Tensor) -> Tensor:
         decibel, slope, offset, factor = self._figures
-        dates = images.unflatten(1, (-1, len(decibel)))  # each of which has its own speckle
+        dates = torch.unflatten(images, 1, (-1, len(decibel)))  # each of which has its own speckle
         logs = looked_up(self._table, uniform(seeds, dates.shape[1:])).mul_(slope)
         # (x - offset) * factor, x being what it was times exp(logs); in dB a sum, which no offset matters to.
         added = dates + logs * factor

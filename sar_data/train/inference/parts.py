@@ -25,10 +25,8 @@ from sar_data.train.inference.images import Image
 from sar_data.train.segment.windows import Span, spans
 
 FOLDER = ".parts"
-BLOCKS = {
-    **dict.fromkeys(MASKED, 2048),
-    "detection": 4096,
-}  # pixels of a side; logits of a block take more room than its boxes
+# Pixels of a side; logits of a block take more room than its boxes.
+BLOCKS: dict[str, int] = {**dict.fromkeys(MASKED, 2048), "detection": 4096}
 PIXELS = 1 << 26  # of the images that are seen at once
 WINDOWS = 4096  # pixels of a side of the block whose windows are classified in one part
 

@@ -65,7 +65,7 @@ def counted_figures(counts: Integers, changed: Changes | None) -> dict[str, floa
 
 
 def totals(right: Counts, support: Counts, claimed: Counts, changed: Changes | None) -> dict[str, Any]:
-    """Return the metrics [...] of counts [..., class] of pixels, and those of the classes that `changed` [class] has."""
+    """Return the metrics [...] of counts [..., class] of pixels, and of the classes that are `changed`, if any."""
     found = metrics_of("pixels", right, support, claimed)
     if changed is None:
         return found

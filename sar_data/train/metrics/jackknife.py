@@ -163,7 +163,9 @@ def _pixels(pixels: Integers, classes: int, units: Integers, count: int, changed
         drawn = np.tensordot(weights, counts, 1)
         right, support, claimed = margins(drawn)
         each = _by_class(**areas.each_class(right, support, claimed))
-        return {**areas.totals(right, support, claimed, changed), areas.IMAGES: share(*(weights @ images).T), **each}
+        # Matrix products of numbers that are no whole ones depend on how many rows there are.
+        of_images = share(*np.einsum("ru,uk->kr", weights, images))
+        return {**areas.totals(right, support, claimed, changed), areas.IMAGES: of_images, **each}
 
     support = counts.sum(axis=2)
     sizes = {"": support.sum(axis=1), BY_CLASS: support, areas.IMAGES: images[:, 1]}

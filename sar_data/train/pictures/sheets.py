@@ -87,7 +87,7 @@ def segments(
         drawn = [*islice(remaining, len(image)), *(colours[mask] for mask in masks)]
         told = [*_dates(len(image)), "truth", "prediction"]
         if changed is not None:
-            drawn.append(_outcomes(drawn[len(image) - 1], *masks, changed))
+            drawn.append(_outcomes(drawn[len(image) - 1], masks[0], masks[1], changed))
             told.append(", ".join(OUTCOMES))
         lines = [("key", _end(key, 2 * CHARACTERS)), ("key", f"{' · '.join(told)}: {right}")]
         cells.append(Cell(drawn, lines))
@@ -105,7 +105,7 @@ def _outcomes(picture: Floats, truth: Mask, said: Mask, changed: Sequence[bool])
     table = np.zeros(256, bool)
     table[: len(changed)] = changed
     is_true, is_said, known = table[truth], table[said], truth != IGNORE
-    found = 0.5 + picture / 2
+    found: Floats = (0.5 + picture / 2).astype(np.float32)
     for colour, where in zip(
         OUTCOMES.values(), (is_true & is_said, is_true & ~is_said, ~is_true & is_said & known), strict=True
     ):

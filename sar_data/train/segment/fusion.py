@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from sar_data.train.models.encoder import Backbone
@@ -37,8 +38,8 @@ class Fusion:
         """Return the fused levels, finest first, of images [B, dates · C, H, W]."""
         if self.how == "early":
             return encoder.levels(images)
-        each = images.unflatten(1, (self.dates, -1)).flatten(0, 1)
-        return [self._fused(level.unflatten(0, (-1, self.dates))) for level in encoder.levels(each)]
+        each = torch.unflatten(images, 1, (self.dates, -1)).flatten(0, 1)
+        return [self._fused(torch.unflatten(level, 0, (-1, self.dates))) for level in encoder.levels(each)]
 
     def _fused(self, level: Tensor) -> Tensor:
         """Return [B, factor · C, h, w] of the level of all dates [B, dates, C, h, w]."""

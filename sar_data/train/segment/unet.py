@@ -19,7 +19,7 @@ NARROWEST = 8  # channels of a step
 
 
 class UNet(nn.Module):
-    """Decode levels of `inputs` channels, finest first; the first step has `channels`, each further one half as many."""
+    """Decode levels of `inputs` channels, finest first; the first step has `channels`, each further half as many."""
 
     def __init__(self, inputs: Sequence[int], channels: int) -> None:
         super().__init__()
