@@ -18,6 +18,7 @@ import sar_data.train
 from sar_data.errors import UsageError
 from sar_data.record import IGNORE
 from sar_data.sealed.opened import Build
+from sar_data.train import preset
 from sar_data.train import training as runs
 from sar_data.train.augment import Augment
 from sar_data.train.augment.draws import draws
@@ -149,6 +150,17 @@ def test_a_file_of_a_model_takes_dates_as_the_run(learnt: Path, tmp_path: Path) 
     described = json.loads((tmp_path / "file" / "model.json").read_text())
     assert described["input"]["shape"] == ["batch", 2, 2, 32, 32]
     assert "says of each pixel what changed" in (tmp_path / "file" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["ombria-unet", "copernicus-bench-flood-s1", "sen1floods11-unet"])
+def test_presets_name_options_that_exist_and_networks_that_fit(name: str) -> None:
+    found = preset.find(name)
+    settings = preset.resolved(found.job, found, {})
+    assert isinstance(settings, Segment)
+    bands = settings.bands or ()
+    with torch.device("meta"):
+        made = network(backbone(settings.model, settings.seen(bands, 2), image_size=64), 3, settings, 2)
+        assert logits(made.eval(), torch.empty(1, 2 * len(bands), 64, 64)).shape == (1, 3, 64, 64)
 
 
 def fused(how: str, dates: int = 2, head: str = "unet", model: str = "test_resnet") -> nn.Module:

@@ -22,9 +22,10 @@ from sar_data.train.predictions import confusions, loss_sums, read, scores
 from sar_data.train.run import checkpoint
 from sar_data.train.settings import JOBS
 from sar_data.train.training import run
+from tests.mini import changes
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
-from tests.train import test_detect, test_probe, test_segment, test_together
+from tests.train import grouped, test_detect, test_probe, test_segment, test_together
 from tests.train.conftest import TINY
 
 pytestmark = pytest.mark.distributed
@@ -38,7 +39,7 @@ class Ran(NamedTuple):
     two: Path
 
 
-def plan(classes: str, other: str, squares: str, ships: str, out: Path) -> list[dict[str, Any]]:
+def plan(classes: str, other: str, masks: tuple[str, str], ships: str, out: Path) -> list[dict[str, Any]]:
     """Return jobs of two ranks whose steps are as large as those of one rank in `alone`."""
     probe = {name: test_probe.TINY[name] for name in ("model", "image_size", "epochs", "threads", "device", "knn")}
     probe |= {"poolings": ("cls", "mean"), "logistic": (1.0,), "lrs": (0.01, 0.3)}
@@ -51,7 +52,8 @@ def plan(classes: str, other: str, squares: str, ships: str, out: Path) -> list[
         {"name": "probe", "job": "probe", "build": classes, "settings": {**probe, "batch_size": 43}},
         {"name": "together", "job": "finetune", "build": [classes, other], "settings": halves, "together": TOGETHER},
         {"name": "detect", "job": "detect", "build": ships, "settings": {**test_detect.TINY, "batch_size": 2}},
-        {"name": "segment", "job": "segment", "build": squares, "settings": MASKS, "typed": True},
+        {"name": "segment", "job": "segment", "build": masks[0], "settings": MASKS, "typed": True},
+        {"name": "change", "job": "change", "build": masks[1], "settings": {**CHANGES, "batch_size": 4}},
         {"name": "judged", "job": "evaluate", "build": classes, "run": str(out / "finetune")},
         {"name": "features", "job": "embed", "build": classes, "run": str(out / "finetune")},
         {"name": "killed", "job": "finetune", "build": classes, "settings": TINY, "dies": True},
@@ -60,6 +62,7 @@ def plan(classes: str, other: str, squares: str, ships: str, out: Path) -> list[
 
 
 TOGETHER = {"mix": [1.0, 2.0], "statistics": "joint", "drop_duplicates": True}
+CHANGES = {**test_segment.TINY, "model": "test_convnext", "head": grouped.HEAD, "fusion": "concat", "optimiser": "sgd"}
 MASKS = {**test_segment.TINY, "batch_size": 4, "epochs": 1, "auxiliary": 0.4, "loss": "dice+ce", "tile": 32}
 
 
@@ -67,7 +70,9 @@ MASKS = {**test_segment.TINY, "batch_size": 4, "epochs": 1, "auxiliary": 0.4, "l
 def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("ranks")
     other = test_together.sealed(folder, "other", count=40, first=90)
-    jobs = plan(classes, other, squares, str(few.path), folder / "two")
+    grouped.register()
+    floods = str(changes.sealed(changes.pipeline(), folder / "floods", 48).path)
+    jobs = plan(classes, other, (squares, floods), str(few.path), folder / "two")
     (folder / "plan.json").write_text(json.dumps(jobs))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -80,7 +85,7 @@ def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPat
         timeout=HANG_S,
     )
     for one in jobs:
-        if one["name"] in ("finetune", "probe", "detect", "together"):
+        if one["name"] in ("finetune", "probe", "detect", "together", "change"):
             times = 1 if one["job"] == "probe" else 2  # a head is trained on one rank, however many there are
             settings = JOBS[one["job"]](**{**one["settings"], "batch_size": times * one["settings"]["batch_size"]})
             together, out = Together(**one.get("together", {})), folder / "one" / one["name"]
@@ -98,7 +103,8 @@ def assert_close(one: Path, other: Path) -> None:
 
 def test_every_job_ends_but_for_the_one_that_loses_a_rank(ran: Ran) -> None:
     ended = sorted(path.parent.name for path in ran.two.glob("*/metrics.json"))
-    assert ended == ["detect", "finetune", "judged", "probe", "quarters", "segment", "together"], ran.output.stderr
+    alone = ["finetune", "judged", "probe", "quarters", "segment", "together"]
+    assert ended == ["change", "detect", *alone], ran.output.stderr
 
 
 @pytest.mark.parametrize("parts", ["finetune", "quarters"])
@@ -170,6 +176,16 @@ def test_two_ranks_with_ragged_boxes_and_empty_windows_train_to_the_weights_of_o
     np.testing.assert_allclose(loss_sums(one), loss_sums(two), rtol=1e-4)
     metrics = [json.loads((out / "metrics.json").read_text())["test"] for out in outs]
     assert metrics[0]["ap50"] == pytest.approx(metrics[1]["ap50"], abs=1e-3)
+
+
+def test_two_ranks_see_changes_as_one(ran: Ran) -> None:
+    outs = ran.one / "change", ran.two / "change"
+    assert_close(*outs)
+    one, two = (read(out / "predictions.parquet")[0]["test"] for out in outs)
+    np.testing.assert_allclose(loss_sums(one), loss_sums(two), rtol=1e-5)
+    metrics = [json.loads((out / "metrics.json").read_text())["test"] for out in outs]
+    assert metrics[0]["f1_change"] == pytest.approx(metrics[1]["f1_change"], abs=1e-4)
+    assert [list(found["by_event"]) for found in metrics] == [list(metrics[0]["by_event"])] * 2
 
 
 def test_what_two_ranks_trained_is_answered_alike_by_one(ran: Ran, squares: str) -> None:

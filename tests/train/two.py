@@ -25,7 +25,7 @@ from sar_data.train.jobs import Batch
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EmbedRequest, EvaluateRequest
 from sar_data.train.settings import JOBS
-from tests.train import cut
+from tests.train import cut, grouped
 
 
 def options(settings: dict[str, Any]) -> list[str]:
@@ -63,5 +63,6 @@ def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
 
 if __name__ == "__main__":
     Figure.savefig = lambda *args, **options: None  # type: ignore[method-assign]  # nobody looks at these pictures
+    grouped.register()
     with started("cpu") as group:
         take(json.loads(Path(sys.argv[1]).read_text()), group)
