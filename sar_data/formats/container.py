@@ -228,14 +228,17 @@ class Format(ABC):
 
     def blocks(self, layout: Layout, slots: int, what: What) -> Blocks:
         """Return how shards of `slots` samples are cut, for `addressing` by position."""
-        raise NotImplementedError(self.name)
+        raise self._incomplete("position", "blocks")
 
     def locate(self, file: Path, layout: Layout, keys: Sequence[str], sizes: Integers, what: What) -> Integers:
         """Return int64 [sample]: where the images or masks of these keys begin, for `addressing` by key.
 
         `sizes` [sample, 2] are height and width. Raises BuildError where a value is missing or not complete.
         """
-        raise NotImplementedError(self.name)
+        raise self._incomplete("key", "locate")
+
+    def _incomplete(self, addressing: str, method: str) -> NotImplementedError:
+        return NotImplementedError(f"{type(self).__name__}: addressing={addressing!r} needs the method `{method}`")
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         """Return the faults of the files that the shards of a split share; pixels are not decoded."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from sar_data.errors import SourceError
+from sar_data.sources.view import TreeView
 from sar_data.spec import Tree
 
 MAX_LISTINGS = 4096  # of folders
@@ -37,11 +38,10 @@ class Subtree:
         return self.tree.pread(self.folder + path, offset, size)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # equal only to itself, and may key a cache
-class LimitedTree:
+@dataclass(frozen=True, slots=True, eq=False)
+class LimitedTree(TreeView):
     """A tree of which a limited number of folders can be listed; raises SourceError beyond that."""
 
-    tree: Tree
     listed: count[int] = field(default_factory=count)
 
     def _count_listing(self) -> Tree:
@@ -54,15 +54,3 @@ class LimitedTree:
 
     def files(self, path: str = "") -> list[str]:
         return self._count_listing().files(path)
-
-    def size(self, path: str) -> int:
-        return self.tree.size(path)
-
-    def read(self, path: str) -> bytes:
-        return self.tree.read(path)
-
-    def head(self, path: str, size: int) -> bytes:
-        return self.tree.head(path, size)
-
-    def pread(self, path: str, offset: int, size: int) -> bytes:
-        return self.tree.pread(path, offset, size)

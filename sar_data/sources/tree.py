@@ -16,6 +16,7 @@ import xxhash
 from sar_data.errors import BadRecord, SourceError
 from sar_data.naming import few
 from sar_data.record import SourceFile
+from sar_data.sources.view import TreeView
 from sar_data.spec import Tree
 from sar_data.system.regular import read_range
 
@@ -143,35 +144,22 @@ def _is_encodable(path: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # equal only to itself, and may key a cache
-class RecordingTree:
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingTree(TreeView):
     """A tree that records the xxh3_128 of every file read through it, in `seen`, and its size, in `sizes`.
 
     `parts` has the files that were read in part, such as a scene cut into tiles.
     """
 
-    tree: Tree
     seen: dict[str, str]
     sizes: dict[str, int] = field(default_factory=dict)
     parts: set[str] = field(default_factory=set)
-
-    def folders(self, path: str = "") -> list[str]:
-        return self.tree.folders(path)
-
-    def files(self, path: str = "") -> list[str]:
-        return self.tree.files(path)
-
-    def size(self, path: str) -> int:
-        return self.tree.size(path)
 
     def read(self, path: str) -> bytes:
         data = self.tree.read(path)
         self.seen[path] = xxhash.xxh3_128_hexdigest(data)
         self.sizes[path] = len(data)
         return data
-
-    def head(self, path: str, size: int) -> bytes:
-        return self.tree.head(path, size)
 
     def pread(self, path: str, offset: int, size: int) -> bytes:
         self.parts.add(path)

@@ -24,6 +24,7 @@ from sar_data.record import Record
 from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import verify
 from sar_data.sources.tree import Folder, RecordingTree
+from sar_data.sources.view import TreeView
 from sar_data.spec import MASKED, Pipeline, Tree, mask_classes
 from sar_data.split.policy import SPLITS, UNUSED
 
@@ -42,22 +43,12 @@ PLAUSIBLE = {
 _DIGESTS: dict[tuple[str, str, str, str], str] = {}  # by archive: every format must give the same
 
 
-@dataclass(frozen=True, eq=False)
-class Listening:
+@dataclass(frozen=True, slots=True, eq=False)
+class Listening(TreeView):
     """A tree that notes whose bytes were asked for, as a whole or in part: (path, first byte, end)."""
 
-    tree: Tree
     read_whole: list[str] = field(default_factory=list)
     parts: list[tuple[str, int, int]] = field(default_factory=list)
-
-    def folders(self, path: str = "") -> list[str]:
-        return self.tree.folders(path)
-
-    def files(self, path: str = "") -> list[str]:
-        return self.tree.files(path)
-
-    def size(self, path: str) -> int:
-        return self.tree.size(path)
 
     def read(self, path: str) -> bytes:
         self.read_whole.append(path)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from sar_data.sealed.index import INDEX
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sources.tree import Folder
+from sar_data.sources.view import TreeView
 from sar_data.spec import Pipeline, Tree
 from tests.mini.builds import CONTAINERS, contents, make, options, snapshot, visible
 from tests.mini.readers import flat, lmdb_items, read_build
@@ -364,20 +365,14 @@ class TestTrainOnly:
         assert build.manifest.normalization != sealed["zarr"].manifest.normalization
 
 
-@dataclass(frozen=True)
-class Forbidding:
+class Forbidding(TreeView):
     """A tree that refuses to open a GeoTIFF, and lists its names backwards."""
-
-    tree: Tree
 
     def folders(self, path: str = "") -> list[str]:
         return sorted(self.tree.folders(path), reverse=True)
 
     def files(self, path: str = "") -> list[str]:
         return sorted(self.tree.files(path), reverse=True)
-
-    def size(self, path: str) -> int:
-        return self.tree.size(path)
 
     def read(self, path: str) -> bytes:
         assert not path.endswith(".tif"), f"scan opened {path}"

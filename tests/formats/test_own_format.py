@@ -127,6 +127,14 @@ def test_an_installed_package_brings_its_format_by_an_entry_point(
     formats._find_installed.cache_clear()
 
 
+@pytest.mark.parametrize(("addressing", "method"), [("position", "blocks"), ("key", "locate")])
+def test_a_format_without_the_method_of_its_addressing_says_which(addressing: str, method: str) -> None:
+    incomplete = formats.get("npy")
+    arguments = {"blocks": (None, 8, "image"), "locate": (Path(), None, [], None, "image")}[method]
+    with pytest.raises(NotImplementedError, match=f"addressing='{addressing}' needs the method `{method}`"):
+        getattr(incomplete, method)(*arguments)
+
+
 def test_what_the_format_does_not_admit_is_refused(build: Build, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected none with `format=npy`, or `format=zarr`"):
         sar_data.convert(build.path, format="npy", compression="zstd")
