@@ -14,7 +14,7 @@ from typing import Any
 
 from sar_data import catalog
 from sar_data.builder import itinerary
-from sar_data.builder.counted import StatsRequest, counted
+from sar_data.builder.counted import StatsRequest, count
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.leakage import leakage as leaking
 from sar_data.builder.request import (
@@ -271,7 +271,7 @@ def stats(
     if sealed is not None and not request.reads:
         return statistics(sealed, split)
     with _crew(workers, runner, dask_address) as computing:
-        found = counted(request, computing, progress)
+        found = count(request, computing, progress)
     if request.plot is not None:
         from sar_data.views.histograms import histograms
 

@@ -12,6 +12,7 @@ import pytest
 from tests.places import ROOT
 
 ROOMS = (
+    "builder",
     "cli",
     "download",
     "exporters",

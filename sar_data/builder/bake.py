@@ -75,7 +75,7 @@ class Bake:
             mask = None if mask is None else cut(mask, self.cut, IGNORE)
         if self.resize is None and self.normalize is None and self.dtype is None and not self._converts:
             return Baked(image, mask, (0,) * bands, (0,) * bands)
-        values, unvalued = self._converted(physical(image, scale).astype(np.float32))
+        values, unvalued = self._convert(physical(image, scale).astype(np.float32))
         if self.resize is not None:
             side = self.resize
             if self.resample == "power":
@@ -86,13 +86,13 @@ class Bake:
                 rows, columns = (_taps(size, side)[2] for size in mask.shape)
                 mask = np.ascontiguousarray(mask[rows[:, None], columns])
         if self.normalize is not None:
-            values = self._normalized(values, presets()[self.normalize])
+            values = self._normalize(values, presets()[self.normalize])
         if self.dtype == "int16":
             stored, clipped = narrow(values)
             return Baked(stored, mask, clipped, unvalued)
         return Baked(np.ascontiguousarray(values, self.dtype or np.float32), mask, (0,) * bands, unvalued)
 
-    def _normalized(self, values: Floats, preset: Preset) -> Floats:
+    def _normalize(self, values: Floats, preset: Preset) -> Floats:
         """Return float32 [..., band, y, x] normalized; masked pixels are NaN where others are stretched or cut."""
         if preset.affine:
             offset, divisor = (np.array(v, np.float32)[:, None, None] for v in (self.offset, self.divisor))
@@ -118,52 +118,52 @@ class Bake:
     def _converts(self) -> bool:
         return self._before != self._after
 
-    def _converted(self, values: Floats) -> tuple[Floats, tuple[int, ...]]:
+    def _convert(self, values: Floats) -> tuple[Floats, tuple[int, ...]]:
         """Return values [..., band, y, x] in their new units, and the pixels [band] that have none there."""
-        found, unvalued = values, [0] * values.shape[-3]
-        for band, (unit, wanted) in enumerate(self.units):
-            if unit != wanted:
+        output, unvalued = values, [0] * values.shape[-3]
+        for band, (unit, target) in enumerate(self.units):
+            if unit != target:
                 before = values[..., band, :, :]
-                found = found.copy() if found is values else found
-                found[..., band, :, :] = converted(before, unit, wanted)
-                lost = np.isfinite(before) & ~np.isfinite(found[..., band, :, :])
+                output = output.copy() if output is values else output
+                output[..., band, :, :] = converted(before, unit, target)
+                lost = np.isfinite(before) & ~np.isfinite(output[..., band, :, :])
                 unvalued[band] = int(lost.sum())
-        return found, tuple(unvalued)
+        return output, tuple(unvalued)
 
 
 def in_power(values: Floats, units: Sequence[str], act: Callable[[Floats], Floats]) -> Floats:
     """Return values [..., band, y, x] in their units; each plane was handed to `act` in power and taken from it."""
 
-    def changed(plane: Floats, band: int) -> Floats:
+    def in_own_unit(plane: Floats, band: int) -> Floats:
         return converted(act(converted(plane, units[band], "power")), "power", units[band])
 
-    return _each(values, changed)
+    return _each(values, in_own_unit)
 
 
 def _each(values: Floats, act: Callable[[Floats, int], Floats]) -> Floats:
     """Return values [..., band, y, x] of which each plane is what `act` made of it and its band's number."""
     bands, planes = values.shape[-3], values.reshape(-1, *values.shape[-2:])
-    found = np.stack([act(plane, number % bands) for number, plane in enumerate(planes)])
-    return found.reshape(*values.shape[:-2], *found.shape[-2:])
+    results = np.stack([act(plane, number % bands) for number, plane in enumerate(planes)])
+    return results.reshape(*values.shape[:-2], *results.shape[-2:])
 
 
 @lru_cache(maxsize=8)
-def _taps(size: int, wanted: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+def _taps(size: int, target: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
     """Return for each wanted pixel its source pixels [wanted, tap], their weights, and the nearest one [wanted]."""
-    ratio = size / wanted
+    ratio = size / target
     widening = max(ratio, 1.0)
-    centre = (np.arange(wanted) + 0.5) * ratio - 0.5
+    centre = (np.arange(target) + 0.5) * ratio - 0.5
     reach = int(np.ceil(2 * widening))
     taps = np.floor(centre)[:, None].astype(np.intp) + np.arange(1 - reach, reach + 1)
     x = np.abs(taps - centre[:, None]) / widening
     weight = np.where(x <= 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0.0))
     weight[(taps < 0) | (taps >= size)] = 0
     weight /= weight.sum(axis=1, keepdims=True)
-    nearest = (2 * np.arange(wanted) + 1) * size // (2 * wanted)  # in integers, so that an edge goes one way
+    nearest = (2 * np.arange(target) + 1) * size // (2 * target)  # in integers, so that an edge goes one way
     return np.clip(taps, 0, size - 1), weight.astype(np.float32), nearest
 
 
-def _weighted(band: Floats, height: int, width: int) -> Floats:
+def _sum_taps(band: Floats, height: int, width: int) -> Floats:
     rows, row_weight, _ = _taps(band.shape[0], height)
     columns, column_weight, _ = _taps(band.shape[1], width)
     # Sums over a few taps, not a matrix product: BLAS may sum in another order on another machine.
@@ -180,9 +180,9 @@ def resize(band: Floats, height: int, width: int) -> Floats:
     """Return a [y, x] float32 band resampled by cubic convolution, NaN where the nearest source pixel is NaN."""
     valid = np.isfinite(band)
     if valid.all():
-        return _weighted(band, height, width)
-    total = _weighted(np.where(valid, band, np.float32(0)), height, width)
-    weight = _weighted(valid.astype(np.float32), height, width)
+        return _sum_taps(band, height, width)
+    total = _sum_taps(np.where(valid, band, np.float32(0)), height, width)
+    weight = _sum_taps(valid.astype(np.float32), height, width)
     nearest = band[_taps(band.shape[0], height)[2][:, None], _taps(band.shape[1], width)[2]]
     averaged = np.where(weight > LEAST_WEIGHT, total / np.maximum(weight, LEAST_WEIGHT), nearest)
     return np.where(np.isfinite(nearest), averaged, np.float32(np.nan)).astype(np.float32)

@@ -13,7 +13,7 @@ from sar_data.sealed.verify import find_damage
 
 def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
     """Return the sealed build that was baked as `request` asks from the build that `draft` would become, or None."""
-    conversion = request.converted(draft.target.place)
+    conversion = request.conversion(draft.target.place)
     container = conversion.format or draft.job.format
     changes = {name: [value, value] if REQUIRED[name] == "size" else value for name, value in conversion.baked.items()}
     for path in sorted(draft.target.place.parent.glob(f"{container}-*/{NAME}")):
@@ -26,12 +26,12 @@ def baked_from(draft: Draft, request: BuildRequest) -> Build | None:
             manifest.parent is not None
             and manifest.parent.recipe_digest == draft.job.recipe
             and manifest.compression == request.packing
-            and _asked(manifest.applied) == changes
+            and _parameters(manifest.applied) == changes
             and not find_damage(build.path)
         ):
             return build
     return None
 
 
-def _asked(applied: list[Applied]) -> dict[str, object]:
+def _parameters(applied: list[Applied]) -> dict[str, object]:
     return {step.step: step.parameters.get(REQUIRED.get(step.step, "")) for step in applied if step.step != "scale"}

@@ -53,7 +53,7 @@ class StatsRequest:
 
     def open(self) -> Build | None:
         """Return the sealed build, None for raw files; raise UsageError where one is needed, or another dataset's."""
-        build = opened(self.path, self.dataset, self.variant)
+        build = open_build(self.path, self.dataset, self.variant)
         if build is None and self.by is not None:
             raise UsageError(f"`by={self.by}`: expected a sealed build, whose recorded figures are merged")
         return build
@@ -72,7 +72,7 @@ class Counted:
         return {name: summarise(statistics, self.bands) for name, statistics in self.statistics.items()}
 
 
-def opened(path: Path, dataset: str | None = None, variant: str | None = None) -> Build | None:
+def open_build(path: Path, dataset: str | None = None, variant: str | None = None) -> Build | None:
     """Return the sealed build at `path`, None for raw files; raise UsageError for a build of another dataset."""
     if not (path / NAME).exists():
         return None
@@ -84,7 +84,7 @@ def opened(path: Path, dataset: str | None = None, variant: str | None = None) -
     return build
 
 
-def counted(request: StatsRequest, runner: Runner, progress: Progress | None = None) -> Counted:
+def count(request: StatsRequest, runner: Runner, progress: Progress | None = None) -> Counted:
     """Read every pixel of a build's split, or of all; or of a raw folder or archive, whose one split is "all".
 
     Raises UsageError for a split or a dataset that does not fit, SourceError for files of no dataset, BuildError and
@@ -93,12 +93,12 @@ def counted(request: StatsRequest, runner: Runner, progress: Progress | None = N
     split = request.split
     if build := request.open():
         manifest = build.manifest
-        found = recount(build, nonempty_splits(manifest, split), runner, progress)
-        return Counted(manifest.title, layout_of(manifest).bands, found)
+        figures = recount(build, nonempty_splits(manifest, split), runner, progress)
+        return Counted(manifest.title, layout_of(manifest).bands, figures)
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
     pipeline = catalog.pipeline(request.dataset) if request.dataset else recognise(request.path)
     fit = fitting(catalog.variant_of(pipeline, request.variant), request.path, progress)
     spec = fit.pipeline.spec
-    found = {ALL: raw_statistics(fit, runner, progress)}
-    return Counted(spec.title, tuple(band.name for band in spec.bands), found)
+    figures = {ALL: raw_statistics(fit, runner, progress)}
+    return Counted(spec.title, tuple(band.name for band in spec.bands), figures)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from sar_data.builder.gate import gated
+from sar_data.builder.gate import adapt
 from sar_data.builder.scan import blaming
 from sar_data.builder.unfit import unfit
 from sar_data.containers.dataset import ASKED, imported
@@ -35,30 +35,30 @@ class Fitted:
     layout: str = ""
 
 
-def fitted(pipeline: Pipeline, tree: Tree, source: Path, complex_as: ComplexAs | None = None) -> Fitted:
+def fit_source(pipeline: Pipeline, tree: Tree, source: Path, complex_as: ComplexAs | None = None) -> Fitted:
     """Return what fits a source: the tree as it is, or else one of its folders, or the folder that it lies in.
 
     Its pixels are of a type that a build can store. Raise SourceError where the source is of another layout, several
     folders fit, or files hold complex numbers without `complex_as`, BadRecord for a file that says what it means.
     """
-    found = _fitted(pipeline, tree, source)
-    if pipeline.asked and found.pipeline.imported is None:
+    match = _fit(pipeline, tree, source)
+    if pipeline.asked and match.pipeline.imported is None:
         raise known(pipeline, pipeline.asked)
-    made, changed = gated(found.pipeline, complex_as)
-    return replace(found, pipeline=made, discovered=(*found.discovered, *changed))
+    adapted, changed = adapt(match.pipeline, complex_as)
+    return replace(match, pipeline=adapted, discovered=(*match.discovered, *changed))
 
 
-def _fitted(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
+def _fit(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
     wrong = None
     try:
-        found = _as_it_is(pipeline, tree)
+        match = _as_it_is(pipeline, tree)
     except SourceError as error:
         if pipeline.declare:  # its owner says that this folder is one: no other is taken in its place
             raise
-        found, wrong = None, error
-    found = found or _further_down(pipeline, tree) or _further_up(pipeline, source)
-    if found:
-        return found
+        match, wrong = None, error
+    match = match or _further_down(pipeline, tree) or _further_up(pipeline, source)
+    if match:
+        return match
     if pipeline.fit and pipeline.declare:  # a set of one's own need not say that it is one
         with blaming(pipeline, "fit", "the source"):
             fit, discovered = pipeline.fit(tree)
@@ -99,16 +99,16 @@ def known(pipeline: Pipeline, fields: Mapping[str, object]) -> UsageError:
 def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     """Return what fits the one folder of the tree in which the dataset lies; raise SourceError for several."""
     names = sorted(islice(tree.folders(), MOST_FOLDERS + 1))
-    found = {}
+    matches = {}
     for name in names if len(names) <= MOST_FOLDERS else ():
         with suppress(SourceError):  # of another dataset, perhaps
-            if one := _as_it_is(pipeline, Subtree(tree, f"{name}/")):
-                found[name] = replace(one, layout=_joined(f"one folder down, in {name}", one.layout))
-    if len(found) > 1:
-        where = few(sorted(found))
+            if match := _as_it_is(pipeline, Subtree(tree, f"{name}/")):
+                matches[name] = replace(match, layout=_join(f"one folder down, in {name}", match.layout))
+    if len(matches) > 1:
+        where = few(sorted(matches))
         what = f"one {NAME}" if pipeline.declare else f"{pipeline.spec.name} once"
         raise SourceError(f"expected {what}, found it in the folders {where}: name one of them")
-    return next(iter(found.values()), None)
+    return next(iter(matches.values()), None)
 
 
 def _further_up(pipeline: Pipeline, source: Path) -> Fitted | None:
@@ -119,25 +119,25 @@ def _further_up(pipeline: Pipeline, source: Path) -> Fitted | None:
     with suppress(SarDataError, OSError):  # what lies around a source may be anything
         tree = Filtered(Folder.at(source.parent))
         glance = _as_it_is(pipeline, LimitedTree(tree))
-        if glance and _is_part(glance, source.name) and (one := _as_it_is(pipeline, tree)):
-            return replace(one, layout=_joined(f"one folder up, in {source.parent.name or '/'}", one.layout))
+        if glance and _is_part(glance, source.name) and (match := _as_it_is(pipeline, tree)):
+            return replace(match, layout=_join(f"one folder up, in {source.parent.name or '/'}", match.layout))
     return None
 
 
-def _is_part(one: Fitted, name: str) -> bool:
+def _is_part(match: Fitted, name: str) -> bool:
     """Say whether a unit lies in the folder `name`, by its own name or by the files of its records."""
     inside = f"{name}/"
-    if any(unit.startswith(inside) for unit in one.pipeline.units(one.tree)):
+    if any(unit.startswith(inside) for unit in match.pipeline.units(match.tree)):
         return True
-    units = islice(one.pipeline.units(one.tree), LOOKED_AT)
-    return any(path.startswith(inside) for unit in units for path in _files(one, unit))
+    units = islice(match.pipeline.units(match.tree), LOOKED_AT)
+    return any(path.startswith(inside) for unit in units for path in _files(match, unit))
 
 
-def _files(one: Fitted, unit: str) -> Iterator[str]:
+def _files(match: Fitted, unit: str) -> Iterator[str]:
     with suppress(BadRecord):
-        for record in one.pipeline.scan(one.tree, unit):
+        for record in match.pipeline.scan(match.tree, unit):
             yield from (file.path for file in record.files)
 
 
-def _joined(*parts: str) -> str:
+def _join(*parts: str) -> str:
     return "; ".join(filter(None, parts))

@@ -21,7 +21,7 @@ PARTS: dict[ComplexAs, tuple[tuple[str, Unit, str], ...]] = {
 TIFFS = (".tif", ".tiff")
 
 
-def gated(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipeline, tuple[str, ...]]:
+def adapt(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipeline, tuple[str, ...]]:
     """Return a pipeline whose pixels can be stored, with sentences of what that changes.
 
     Raises SourceError for complex numbers of which nobody says what they become, UsageError for a type that is none.
@@ -33,14 +33,16 @@ def gated(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipe
                 f"{spec.name}: the files hold complex numbers ({spec.dtype}), which no build stores as such: choose "
                 "`complex_as=iq` (bands I and Q) or `complex_as=amplitude-phase`"
             )
-        made = replace(spec, dtype="float32", bands=_bands(spec, how), complex_as=how)
-        return replace(pipeline, spec=made), (f"{spec.dtype} becomes the bands {few([b.name for b in made.bands])}",)
+        adapted = replace(spec, dtype="float32", bands=_bands(spec, how), complex_as=how)
+        return replace(pipeline, spec=adapted), (
+            f"{spec.dtype} becomes the bands {few([b.name for b in adapted.bands])}",
+        )
     if complex_as is not None and (whole := _of_pairs(spec)):
         if complex_as == "iq":
             return pipeline, ()
-        made = replace(spec, bands=_bands(replace(spec, bands=whole), complex_as), complex_as=complex_as)
-        names = f"{few([b.name for b in spec.bands])} become {few([b.name for b in made.bands])}"
-        return replace(pipeline, spec=made, read=partial(_polar, read=pipeline.read)), (names,)
+        adapted = replace(spec, bands=_bands(replace(spec, bands=whole), complex_as), complex_as=complex_as)
+        names = f"{few([b.name for b in spec.bands])} become {few([b.name for b in adapted.bands])}"
+        return replace(pipeline, spec=adapted, read=partial(_polar, read=pipeline.read)), (names,)
     if complex_as is not None:
         raise UsageError(f"`complex_as={complex_as}`: expected files of complex numbers, found {spec.dtype}")
     if spec.dtype not in TAKEN:
@@ -105,6 +107,6 @@ def with_absence(pipeline: Pipeline, tree: Tree, records: Sequence[Record]) -> t
         except BadRecord:
             continue
         if value is not None and holds(spec.dtype, value):
-            said = f"{path} declares {value:g} to be no data: {spec.dtype} is stored as float32, with NaN"
-            return replace(pipeline, spec=replace(spec, dtype=_with_nan(spec.dtype))), (said,)
+            sentence = f"{path} declares {value:g} to be no data: {spec.dtype} is stored as float32, with NaN"
+            return replace(pipeline, spec=replace(spec, dtype=_with_nan(spec.dtype))), (sentence,)
     return pipeline, ()

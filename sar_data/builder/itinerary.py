@@ -18,7 +18,7 @@ from sar_data.builder.prepare import prepare
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
-from sar_data.builder.suspects import told
+from sar_data.builder.suspects import describe
 from sar_data.builder.target import discard
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
@@ -115,14 +115,14 @@ def _build(request: BuildRequest) -> Steps[BuildResult]:
     preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request, runner, progress, say))
     yield preparing
     with preparing.result as draft:
-        request = request.settled([band.unit for band in draft.plan.identity.bands])
+        request = request.settle([band.unit for band in draft.plan.identity.bands])
         if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
             draft.target.discard()  # the plan of a build that is not needed
             return BuildResult(earlier, reused=True)
         result = yield from _seal(draft)
     if not request.baked:
         return result
-    return (yield from _convert(request.converted(result.build.path), result.build, baking=True))
+    return (yield from _convert(request.conversion(result.build.path), result.build, baking=True))
 
 
 def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[BuildResult]:
@@ -146,7 +146,7 @@ def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Ste
     def act(runner: Runner, progress: Progress | None, say: Say | None) -> BuildResult:
         sealed = seal(draft, runner, progress)
         if say and not reused and not baking:
-            for warning in filter(None, (told(sealed.manifest.suspect_pixels), implausible(sealed.manifest))):
+            for warning in filter(None, (describe(sealed.manifest.suspect_pixels), implausible(sealed.manifest))):
                 say(warning)
         return BuildResult(sealed, reused, parent)
 

@@ -50,7 +50,7 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         planned = pa.ipc.open_file(source).read_all()
     slots = pa.concat_tables([proof.slots for proof in proofs]).replace_schema_metadata(None)
     valid = slots["valid"]
-    packed = _packed(planned.filter(valid), slots.filter(valid))
+    packed = _join_slots(planned.filter(valid), slots.filter(valid))
     keys = _keys(planned, valid, list(draft.splits))
     bands = draft.job.layout.bands
     clipped = np.sum([proof.clipped for proof in proofs], axis=0).tolist()
@@ -64,8 +64,8 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         normalization=normalization(merged["train"], bands) if statistics else None,
         clipped={band: count + before.get(band, 0) for band, count in zip(bands, clipped, strict=True)},
         unvalued={band: n for band, n in without.items() if n},
-        quarantine=[*draft.plan.quarantine, *_quarantined(planned, slots)],
-        dropped_objects=_dropped(packed),
+        quarantine=[*draft.plan.quarantine, *_list_quarantined(planned, slots)],
+        dropped_objects=_count_dropped(packed),
         suspect_pixels=suspects.documents(
             np.sum([proof.suspects for proof in proofs], axis=0), sum(proof.pixels for proof in proofs), bands
         ),
@@ -78,7 +78,7 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
     samples = _samples(packed, slots, bands) if statistics else None
     pictured = packed.select(["split", "xxh3"]).append_column("thumbnail", slots["thumbnail"].filter(valid))
     duplicates = card(pictured, partial(pixels_share, most=MOST_COMPARED))
-    return Joined(_indexed([packed, unused], draft), samples, keys, outcome, duplicates)
+    return Joined(_make_index([packed, unused], draft), samples, keys, outcome, duplicates)
 
 
 def _samples(packed: pa.Table, slots: pa.Table, bands: Sequence[str]) -> pa.Table:
@@ -88,7 +88,7 @@ def _samples(packed: pa.Table, slots: pa.Table, bands: Sequence[str]) -> pa.Tabl
     return samples_table(packed, bands, flat.reshape(-1, len(bands), len(FIGURES)), thumbs)
 
 
-def _quarantined(planned: pa.Table, slots: pa.Table) -> list[Quarantined]:
+def _list_quarantined(planned: pa.Table, slots: pa.Table) -> list[Quarantined]:
     """Return the records that packing left out, with the reason."""
     lost = pc.invert(slots["valid"])
     rows = zip(*(slots[name].filter(lost).to_pylist() for name in ("path", "reason")), strict=True)
@@ -104,7 +104,7 @@ def _keys(planned: pa.Table, valid: pa.ChunkedArray, splits: Sequence[str]) -> K
     return keys
 
 
-def _dropped(packed: pa.Table) -> dict[str, int]:
+def _count_dropped(packed: pa.Table) -> dict[str, int]:
     """Return how many objects were left out, by reason."""
     counts: Counter[str] = Counter()
     for row in packed["dropped"].combine_chunks().flatten().to_pylist():
@@ -112,7 +112,7 @@ def _dropped(packed: pa.Table) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _packed(planned: pa.Table, slots: pa.Table) -> pa.Table:
+def _join_slots(planned: pa.Table, slots: pa.Table) -> pa.Table:
     """Return the valid rows with what the pass found: offset, hashes, masked counts."""
     files = planned["files"].combine_chunks()
     hashes = slots["files"].combine_chunks().flatten()
@@ -130,7 +130,7 @@ def _offsets(lists: pa.ListArray) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int32))
 
 
-def _indexed(parts: list[pa.Table], draft: Draft) -> pa.Table:
+def _make_index(parts: list[pa.Table], draft: Draft) -> pa.Table:
     """Return packed and unused rows in the INDEX schema; what an unused row cannot have is null."""
     layout = draft.job.layout
     default, classes = next(iter(layout.classes.items()), (None, ()))

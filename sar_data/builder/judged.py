@@ -20,7 +20,7 @@ from sar_data.builder.name_lists import SUFFIXES, columns_of, side_of
 from sar_data.builder.origin import Raw
 from sar_data.builder.raw_statistics import CHUNK, fitting, recognise
 from sar_data.builder.scan import scan
-from sar_data.builder.suspects import LOWEST_FILL, unfilled
+from sar_data.builder.suspects import LOWEST_FILL, remove_fill
 from sar_data.errors import BuildError, SourceError
 from sar_data.naming import few
 from sar_data.progress import Progress
@@ -40,7 +40,7 @@ from sar_data.statistics.tally import survey
 from sar_data.statistics.thumbnail import CELLS, Thumbnails, Thumbs
 
 SENTINEL1 = "S1"  # names of radar images come before those of their optical partners
-LOOKED = 100  # rows of a list in which the column of names is sought
+LOOKED = 100  # rows of a list in which the column of names is looked for
 Named = Callable[[str], Record | None]
 
 
@@ -72,7 +72,7 @@ class Choice:
     full: bool = False
 
 
-def judged(path: Path, choice: Choice, runner: Runner, progress: Progress | None = None) -> Judged:
+def open_judged(path: Path, choice: Choice, runner: Runner, progress: Progress | None = None) -> Judged:
     """Return the samples at `path`; raise SourceError, UsageError or BuildError where there are none to be compared."""
     if (path / NAME).exists():
         return _of_build(Build.open(path), choice, runner, progress)
@@ -105,8 +105,8 @@ def _in_order(keys: Sequence[str], parts: Iterable[ShardCounts], bands: int) -> 
     row = {key: i for i, key in enumerate(keys)}
     thumbs = np.zeros((len(keys), bands, CELLS), np.int8)
     for part in parts:
-        for key, (expected, found) in part.faults.items():
-            raise BuildError(f"{part.rows.name}, {key}: expected {expected}, found {found}. See `verify(full=True)`")
+        for key, (expected, actual) in part.faults.items():
+            raise BuildError(f"{part.rows.name}, {key}: expected {expected}, found {actual}. See `verify(full=True)`")
         thumbs[[row[place.key] for place in part.rows.places]] = part.thumbs
     return thumbs
 
@@ -145,9 +145,9 @@ def _read(
     chunks = [records[i : i + CHUNK] for i in range(0, len(records), CHUNK)]
     hashes: list[str] = []
     thumbs: list[Thumbs] = []
-    for found, made in runner.map(partial(_chunk, Raw(pipeline, fit.tree)), chunks):
-        hashes += found
-        thumbs.append(made)
+    for part_hashes, part_thumbs in runner.map(partial(_chunk, Raw(pipeline, fit.tree)), chunks):
+        hashes += part_hashes
+        thumbs.append(part_thumbs)
         if progress:
             progress("read", len(hashes), len(records))
     return hashes, np.concatenate(thumbs)
@@ -156,12 +156,12 @@ def _read(
 def _chunk(raw: Raw, records: Sequence[Record]) -> tuple[list[str], Thumbs]:
     units = raw.pipeline.spec.units
     hashes, thumbnails = [], Thumbnails(units)
-    with raw.opened() as opened:
+    with raw.open() as reader:
         for record in records:
-            pixels = opened.pixels(record, None)
+            pixels = reader.pixels(record, None)
             image, seen = pixels.image, survey(pixels.image, pixels.nodata)
             if seen.least <= LOWEST_FILL:
-                image = unfilled(image, units)[0]
+                image = remove_fill(image, units)[0]
                 seen = survey(image, pixels.nodata)
             hashes.append(xxhash.xxh3_128_hexdigest(image.data))
             thumbnails.add(seen, pixels.size)
@@ -213,14 +213,14 @@ def _telling(columns: Mapping[str, list[str]], choice: Choice) -> list[tuple[Pip
     tried = [
         (pipeline, names, named)
         for pipeline in known
-        if pipeline.named and (named := partial(_named, pipeline.named))
+        if pipeline.named and (named := partial(_look_up, pipeline.named))
         for names in columns.values()
         if any(map(named, names[:LOOKED]))
     ]
     return sorted(tried, key=lambda match: not any(name.startswith(SENTINEL1) for name in match[1][:LOOKED]))
 
 
-def _named(named: Named, text: str) -> Record | None:
+def _look_up(named: Named, text: str) -> Record | None:
     """Return the record of a name, which may be that of a file below folders."""
     return named(text) or named(PurePosixPath(text).stem)
 
@@ -231,17 +231,17 @@ def _key(text: str) -> Record | None:
 
 def _beside(columns: Mapping[str, list[str]], folder: Path) -> dict[str, list[str]]:
     """Return what the tables of a folder have beside the names of a list, by column; what they lack stays as it is."""
-    found: dict[str, dict[str, str]] = {}
+    partners: dict[str, dict[str, str]] = {}
     names = {name for column in columns.values() for name in column}
     for path in sorted(folder.glob("*.parquet")):
         table = columns_of(path)
         for key in (column for column, values in table.items() if not names.isdisjoint(values)):
             for other in sorted(table.keys() - {key, "split"}):
-                found.setdefault(other, {}).update(zip(table[key], table[other], strict=True))
+                partners.setdefault(other, {}).update(zip(table[key], table[other], strict=True))
     return {
         f"{own}, {other}": [beside.get(name, name) for name in column]
         for own, column in columns.items()
-        for other, beside in found.items()
+        for other, beside in partners.items()
     }
 
 

@@ -26,9 +26,9 @@ class Kept:
 
     def assign(self, records: Sequence[Record], seed: int) -> Assignment:
         """Place the records by the policy, those of the build where they were; note which build it is."""
-        made = self.policy.keep(records, kept=self.splits, seed=seed)
-        noted = {**made.notes["kept"], "content_digest": self.content_digest}
-        return dataclasses.replace(made, notes={**made.notes, "kept": noted})
+        assignment = self.policy.keep(records, kept=self.splits, seed=seed)
+        noted = {**assignment.notes["kept"], "content_digest": self.content_digest}
+        return dataclasses.replace(assignment, notes={**assignment.notes, "kept": noted})
 
 
 def kept(build: Path, dataset: str, name: str, policy: SplitPolicy) -> Kept:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sar_data.builder.judged import Choice, Judged, judged
+from sar_data.builder.judged import Choice, Judged, open_judged
 from sar_data.errors import LeakageError, UsageError, unknown
 from sar_data.progress import Progress
 from sar_data.runners import Runner
@@ -61,18 +61,18 @@ class LeakageRequest(Choice):
     @property
     def limits(self) -> dict[str, float]:
         """The limits by the name of a figure; raise UsageError where one is none."""
-        found = {}
+        documents = {}
         for part in filter(None, (self.fail_above or "").split(",")):
             name, _, value = (word.strip() for word in part.partition("="))
             if name not in (known := [prefix + name for prefix in PAIRS for name in MEANINGS]):
                 raise unknown("figure of leakage", name, known)
             try:
-                found[name] = float(value)
+                documents[name] = float(value)
             except ValueError:
                 raise UsageError(f"`fail_above={part}`: expected {name}=SHARE, a number from 0 to 1") from None
-            if not 0 <= found[name] <= 1:
-                raise UsageError(f"`fail_above={part}`: expected a share from 0 to 1, found {found[name]:g}")
-        return found
+            if not 0 <= documents[name] <= 1:
+                raise UsageError(f"`fail_above={part}`: expected a share from 0 to 1, found {documents[name]:g}")
+        return documents
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,15 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """Yield all that is known, sentence by sentence, and what was not looked at."""
-        for prefix, (ours, theirs) in self.sides.items():
-            yield from sentences(pair(self.figures, prefix), judged=ours, other=theirs)
+        for prefix, (judged_name, other_name) in self.sides.items():
+            yield from sentences(pair(self.figures, prefix), judged=judged_name, other=other_name)
         yield from self.notes
         yield UNSEEN
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
         figures = {name: figure.model_dump(mode="json") for name, figure in self.figures.items()}
-        pairs = [one._asdict() for one in self.pairs]
+        pairs = [pair._asdict() for pair in self.pairs]
         return {"title": self.title, "leakage": figures, "pairs": pairs, "notes": [*self.notes, UNSEEN]}
 
     def check(self, limits: dict[str, float]) -> None:
@@ -115,25 +115,25 @@ class Report:
 
 def leakage(request: LeakageRequest, runner: Runner, progress: Progress | None = None) -> Report:
     """Return the leakage that is asked about; limits are for `Report.check`."""
-    first = judged(request.path, request, runner, progress)
+    first = open_judged(request.path, request, runner, progress)
     if request.against is None:
         if "split" not in first.table.column_names:
             raise UsageError(f"{request.path}: expected a column `split`, found none: name the other list, `against=…`")
         side = np.array(first.table["split"].to_pylist(), object)
         rows = {name: np.flatnonzero(side == name) for name in ("train", "val", "test")}
         parts = {name: _Side(first, rows[name]) for name in rows}
-        found = [(prefix, parts[judge], parts[other]) for prefix, (judge, other) in PAIRS.items()]
+        compared = [(prefix, parts[judge], parts[other]) for prefix, (judge, other) in PAIRS.items()]
         sides = {prefix: (f"{judge} samples", other) for prefix, (judge, other) in PAIRS.items()}
         builds, notes = (first.build, first.build), first.notes
     else:
-        second = judged(request.against, request, runner, progress)
-        ours, theirs = (_Side(one, np.arange(len(one.table))) for one in (first, second))
-        found = [("", ours, theirs)]
+        second = open_judged(request.against, request, runner, progress)
+        queries, targets = (_Side(source, np.arange(len(source.table))) for source in (first, second))
+        compared = [("", queries, targets)]
         sides = {"": ("samples", second.title)}
         builds, notes = (first.build, second.build), tuple(dict.fromkeys((*first.notes, *second.notes)))
     figures: Card = {}
     pairs: list[Pair] = []
-    for prefix, left, right in found:
+    for prefix, left, right in compared:
         shares, leaking = _shares(left, right, progress)
         figures |= {prefix + name: figure for name, figure in shares.items()}
         pairs = pairs or leaking[:MOST_PAIRS]
@@ -148,30 +148,30 @@ class _Side:
         self.table = source.table.take(rows)
         self.thumbs = {band: thumbs[rows] for band, thumbs in source.thumbs.items()}
 
-    def pictured(self, bands: list[str]) -> pa.Table:
+    def thumbnail_rows(self, bands: list[str]) -> pa.Table:
         """Return the table with the thumbnails of these bands."""
         whole = np.stack([self.thumbs[band] for band in bands], axis=1)
         rows = [row.tobytes() for row in whole]
         return self.table.append_column("thumbnail", pa.array(rows, pa.binary()))
 
 
-def _shares(ours: _Side, theirs: _Side, progress: Progress | None) -> tuple[Card, list[Pair]]:
-    queries, targets = ours.table, theirs.table
-    within = ours.source is theirs.source
-    if ours.source.bits is None or theirs.source.bits is None:
-        found = records_share(queries, targets) | ({} if within else {"key": same(queries, targets, "key")})
-        found |= not_looked_at(["duplicate", "near_duplicate"], len(queries), "pixels were not read")
-        return found, list(worst_pairs(queries, targets))
-    found = index_share(queries, targets)
+def _shares(judged: _Side, other: _Side, progress: Progress | None) -> tuple[Card, list[Pair]]:
+    queries, targets = judged.table, other.table
+    within = judged.source is other.source
+    if judged.source.bits is None or other.source.bits is None:
+        card = records_share(queries, targets) | ({} if within else {"key": same(queries, targets, "key")})
+        card |= not_looked_at(["duplicate", "near_duplicate"], len(queries), "pixels were not read")
+        return card, list(worst_pairs(queries, targets))
+    card = index_share(queries, targets)
     if within:
-        del found["key"]  # which no two samples of a source share
-    if ours.source.bits != theirs.source.bits:
-        found |= not_looked_at(["duplicate"], len(queries), "bands, units or types of pixels differ")
+        del card["key"]  # which no two samples of a source share
+    if judged.source.bits != other.source.bits:
+        card |= not_looked_at(["duplicate"], len(queries), "bands, units or types of pixels differ")
     # A phase has no thumbnails, and the small images of some sets have none.
-    pictured = [band for band, thumbs in ours.source.thumbs.items() if thumbs.any()]
-    bands = [band for band in pictured if band in theirs.thumbs]
+    pictured = [band for band, thumbs in judged.source.thumbs.items() if thumbs.any()]
+    bands = [band for band in pictured if band in other.thumbs]
     if not bands:
-        found |= not_looked_at(["near_duplicate"], len(queries), "there is no common band with thumbnails")
-        return found, list(worst_pairs(queries, targets))
-    found["near_duplicate"], near = near_share(ours.pictured(bands), theirs.pictured(bands), progress)
-    return found, list(worst_pairs(queries, targets, near.partner, near.beyond))
+        card |= not_looked_at(["near_duplicate"], len(queries), "there is no common band with thumbnails")
+        return card, list(worst_pairs(queries, targets))
+    card["near_duplicate"], near = near_share(judged.thumbnail_rows(bands), other.thumbnail_rows(bands), progress)
+    return card, list(worst_pairs(queries, targets, near.partner, near.beyond))

@@ -25,7 +25,7 @@ def looks_of(parent: Build, bake: Bake, rows: pa.Table) -> dict[str, Any]:
     if bake.speckle is None:
         return {}
     bands = [band.name for band in parent.manifest.bands]
-    found: dict[str, tuple[list[Any], list[Any]]] = {name: ([], []) for name in bands}
+    windows_of: dict[str, tuple[list[Any], list[Any]]] = {name: ([], []) for name in bands}
     some = rows.slice(0, MOST_IMAGES)
     with parent.reader() as reader:
         for place in filter(None, places_of(some["parent"].combine_chunks())):
@@ -33,7 +33,9 @@ def looks_of(parent: Build, bake: Bake, rows: pa.Table) -> dict[str, Any]:
             for number, plane in enumerate(values.reshape(-1, *values.shape[-2:])):
                 band = number % len(bands)
                 power = converted(plane, bake.units[band][0], "power")
-                for kept, image in zip(found[bands[band]], (power, bake.speckle.apply(power)), strict=True):
+                for kept, image in zip(windows_of[bands[band]], (power, bake.speckle.apply(power)), strict=True):
                     kept.append(measure_windows(windows(image.astype(np.float64))))
-    enl = {name: [looks(np.concatenate(kept))[0] if kept else None for kept in both] for name, both in found.items()}
+    enl = {
+        name: [looks(np.concatenate(kept))[0] if kept else None for kept in both] for name, both in windows_of.items()
+    }
     return {"images": len(some), "enl": enl}

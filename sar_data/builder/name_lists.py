@@ -53,7 +53,7 @@ def _lines(path: Path) -> Columns:
         raise SourceError(f"{path}: expected names, found an empty list")
     if all(len(line) == 1 for line in lines):
         words = [line[0].split() for line in lines]
-        lines = words if words[0] and all(len(one) == len(words[0]) for one in words) else lines
+        lines = words if words[0] and all(len(row) == len(words[0]) for row in words) else lines
     head = lines[0]
     if odd := next((line for line in lines if len(line) != len(head)), None):
         shown = ",".join(odd)[:80]

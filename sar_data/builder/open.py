@@ -40,11 +40,11 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
     target, job = _target(out, plan)
     draft = Draft(target, job, plan, plan.splits(), shards)
     with durable.explain_errors(target.place):
-        draft.sealed = _sealed(draft)
+        draft.sealed = _is_sealed(draft)
     try:
         if not draft.sealed:
             target.hold(job.recipe)
-            draft.sealed = _sealed(draft)  # by another builder, between the first look and the lock
+            draft.sealed = _is_sealed(draft)  # by another builder, between the first look and the lock
         if draft.sealed:
             target.discard()  # left by a builder that was killed after the rename
             return draft
@@ -82,7 +82,7 @@ def _target(out: Path, plan: Plan) -> tuple[Target, Job]:
     )
 
 
-def _sealed(draft: Draft) -> bool:
+def _is_sealed(draft: Draft) -> bool:
     """Say whether the target stands and is whole, as far as a quick look tells.
 
     Raises BuildError where it is another build, or one that `stop` does not accept.
@@ -93,23 +93,23 @@ def _sealed(draft: Draft) -> bool:
     if not any((place / name).is_file() for name in (NAME, SUMS_NAME, INDEX_NAME)):
         raise BuildError(f"{place}: expected a build or nothing, found something without a {NAME}: move it away")
     try:
-        found, digest = Manifest.load(place), draft.job.recipe
+        manifest, digest = Manifest.load(place), draft.job.recipe
     except OtherVersion:
         raise
     except BuildError as error:
         if isinstance(error.__cause__, OSError):  # it may be whole, but cannot be read
             raise
         return False
-    if found.recipe_digest != digest:
-        raise BuildError(f"{place / NAME}: expected recipe {digest}, found {found.recipe_digest}: move it away")
+    if manifest.recipe_digest != digest:
+        raise BuildError(f"{place / NAME}: expected recipe {digest}, found {manifest.recipe_digest}: move it away")
     if find_damage(place):
         return False
-    left_out = found.quarantine[len(draft.plan.quarantine) :]  # beyond what this run's scan or parent left out
+    left_out = manifest.quarantine[len(draft.plan.quarantine) :]  # beyond what this run's scan or parent left out
     if left_out and draft.job.bad_records == "stop":
         raise BuildError(
             f"{place}: sealed without {len(left_out)} bad records, the first {left_out[0].path}: "
-            f"{left_out[0].reason}. Take it with `bad_records=quarantine`, or mend the source, move the build away and "
-            "build again."
+            f"{left_out[0].reason}. Take it with `bad_records=quarantine`, or repair the source, move the build away "
+            "and build again."
         )
     return True
 
@@ -128,7 +128,7 @@ def _write_plan(draft: Draft, rows: pa.Table) -> None:
     work = draft.job.work
     sink = pa.BufferOutputStream()
     pq.write_table(draft.plan.scanned, sink, compression="zstd")
-    # Both are written anew by every run, before any shard.
+    # Every run writes both again, before any shard.
     durable.write(work / SCAN_NAME, sink.getvalue(), sync=False)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, rows.schema) as writer:

@@ -44,13 +44,13 @@ class Pixels:
     unvalued: tuple[int, ...] = ()
 
 
-class Opened(Protocol):
+class PixelReader(Protocol):
     def pixels(self, record: Record, place: Place | None) -> Pixels:
         """Return one record's pixels; raise BadRecord where they are wrong."""
 
 
 class Origin(Protocol):
-    def opened(self) -> AbstractContextManager[Opened]:
+    def open(self) -> AbstractContextManager[PixelReader]:
         """Open what pixels are read from."""
 
 
@@ -62,12 +62,12 @@ class Raw:
     tree: Tree
 
     @contextmanager
-    def opened(self) -> Iterator[Opened]:
-        yield _RawOpened(self.pipeline, self.tree)
+    def open(self) -> Iterator[PixelReader]:
+        yield _RawReader(self.pipeline, self.tree)
 
 
 @dataclass(frozen=True, slots=True)
-class _RawOpened:
+class _RawReader:
     pipeline: Pipeline
     tree: Tree
 
@@ -98,8 +98,10 @@ class _RawOpened:
             image = scaled(image, spec.scale, spec.offset)
         narrowed = image.dtype != expected[1]
         if image.shape != expected[0] or (narrowed and image.dtype.name not in TAKEN):
-            found = f"{image.shape} {image.dtype}"
-            raise BadRecord(record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {found}")
+            image_form = f"{image.shape} {image.dtype}"
+            raise BadRecord(
+                record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {image_form}"
+            )
         if narrowed:
             image, narrowed = fitted(image, spec.dtype, record.files[0].path)
         if spec.mask:
@@ -117,8 +119,8 @@ class _RawOpened:
 def _check_mask(mask: Mask | None, size: tuple[int, int], spec: DatasetSpec, path: str) -> None:
     classes = len(mask_classes(spec.tasks))
     if mask is None or (mask.shape, mask.dtype) != (size, np.dtype(np.uint8)):
-        found = "none" if mask is None else f"{mask.shape} {mask.dtype}"
-        raise BadRecord(path, f"expected a mask of {size} uint8, found {found}")
+        mask_form = "none" if mask is None else f"{mask.shape} {mask.dtype}"
+        raise BadRecord(path, f"expected a mask of {size} uint8, found {mask_form}")
     if mask.size and (outside := int(mask[mask != IGNORE].max(initial=0))) >= classes:
         raise BadRecord(path, f"expected mask values below {classes} or {IGNORE}, found {outside}")
 
@@ -131,13 +133,13 @@ class Baked:
     bake: Bake
 
     @contextmanager
-    def opened(self) -> Iterator[Opened]:
+    def open(self) -> Iterator[PixelReader]:
         with self.build.reader() as reader:
-            yield _BakedOpened(reader, self.bake)
+            yield _BakedReader(reader, self.bake)
 
 
 @dataclass(frozen=True, slots=True)
-class _BakedOpened:
+class _BakedReader:
     reader: Reader
     bake: Bake
 
@@ -158,9 +160,9 @@ class _BakedOpened:
 
 
 def _check_hash(place: Place, what: str, stored: Image, expected: str | None) -> None:
-    found = xxhash.xxh3_128_hexdigest(stored.data)
-    if found != expected:
+    digest = xxhash.xxh3_128_hexdigest(stored.data)
+    if digest != expected:
         raise BuildError(
-            f"{place.split}/{place.shard:06d}, {place.key}: expected {what} of xxh3 {expected}, found {found}: "
-            "the parent build is damaged (`verify(full=True)` lists all). Build it anew, then convert it."
+            f"{place.split}/{place.shard:06d}, {place.key}: expected {what} of xxh3 {expected}, found {digest}: "
+            "the parent build is damaged (`verify(full=True)` lists all). Build it again, then convert it."
         )

@@ -17,11 +17,21 @@ import pyarrow.compute as pc
 import xxhash
 
 from sar_data.builder.draft import Draft, Job
-from sar_data.builder.origin import Opened, Pixels, Raw
+from sar_data.builder.origin import PixelReader, Pixels, Raw
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import SLOTS, Proof
 from sar_data.builder.scan import offering_quarantine
-from sar_data.builder.suspects import BORDER, FILL, INFINITE, LOWEST_FILL, REASONS, ZERO, Counts, bordered, unfilled
+from sar_data.builder.suspects import (
+    BORDER,
+    FILL,
+    INFINITE,
+    LOWEST_FILL,
+    REASONS,
+    ZERO,
+    Counts,
+    count_border,
+    remove_fill,
+)
 from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Place, Shard, Written
 from sar_data.formats.storage import physical
@@ -151,8 +161,8 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
         places = list(places_of(rows["parent"].combine_chunks()))
     pass_ = _Pass(job)
     root = job.spool if job.container.spooled else job.build
-    with job.origin.opened() as opened:
-        written = job.container.write(root, job.layout, shard, pass_.entries(opened, records, places))
+    with job.origin.open() as reader:
+        written = job.container.write(root, job.layout, shard, pass_.entries(reader, records, places))
     slots = pass_.table(written)
     proof = Proof(
         job.recipe,
@@ -190,19 +200,19 @@ class _Pass:
         self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
         self.slots: list[tuple[Any, ...]] = []  # SLOTS but for what is known at the end
 
-    def entries(self, opened: Opened, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
+    def entries(self, reader: PixelReader, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
         layout = self.job.layout
         for record, place in zip(records, places, strict=True):
             try:
                 if reason := self.refuse(record.key):
                     raise BadRecord(record.files[0].path, f"{record.key}: {reason}")
-                pixels = opened.pixels(record, place)
+                pixels = reader.pixels(record, place)
                 height, width = pixels.size
                 inside = pixels.image[..., :height, :width]
                 seen = survey(physical(inside, layout.scale), pixels.nodata)
                 filled = None
                 if seen.least <= LOWEST_FILL:
-                    image, filled = unfilled(pixels.image, layout.units)
+                    image, filled = remove_fill(pixels.image, layout.units)
                     pixels, inside = replace(pixels, image=image), image[..., :height, :width]
                     seen = survey(physical(inside, layout.scale), pixels.nodata)
                 marked = [n == height * width * layout.frames for n in pixels.nodata]
@@ -244,7 +254,7 @@ class _Pass:
             self.suspects[FILL] += filled
         if seen.masked:
             self.suspects[INFINITE] += seen.masked["inf"]
-        if (edges := bordered(image, self.job.layout.units)) is not None:
+        if (edges := count_border(image, self.job.layout.units)) is not None:
             self.suspects[BORDER] += edges
         self.pixels += seen.flat.shape[1]
 

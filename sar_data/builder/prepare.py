@@ -14,7 +14,7 @@ import sar_data
 from sar_data import formats
 from sar_data.builder import published
 from sar_data.builder.draft import Draft
-from sar_data.builder.fit import Fitted, fitted
+from sar_data.builder.fit import Fitted, fit_source
 from sar_data.builder.gate import with_absence
 from sar_data.builder.imported import imported_from
 from sar_data.builder.kept import kept
@@ -23,7 +23,7 @@ from sar_data.builder.open import open_draft
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
-from sar_data.builder.scan import Scanned, counted, offering_quarantine, scan
+from sar_data.builder.scan import Scanned, describe_dropped, offering_quarantine, scan
 from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
@@ -88,7 +88,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     source_container = imported_from(request.source, fit, progress)
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
-        **_discovered(request.pipeline, fit),
+        **_describe_discovery(request.pipeline, fit),
         "format": [container.name, container.version, container.compression],
         "shard_length": request.shard_length,
         "limit": request.limit,
@@ -112,12 +112,12 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         statistics=request.statistics,
         bad_records=request.bad_records,
         suspect_limit=request.suspect_limit,
-        quarantine=[*scanned.quarantined, *_misplaced(records, assignment, request.bad_records)],
+        quarantine=[*scanned.quarantined, *_list_misplaced(records, assignment, request.bad_records)],
     )
-    return _compared(open_draft(request.out, plan, say), request, fit, say)
+    return _compare(open_draft(request.out, plan, say), request, fit, say)
 
 
-def _compared(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None) -> Draft:
+def _compare(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None) -> Draft:
     """Warn where files of the source are newer than the build that stands sealed; return the draft."""
     if draft.sealed and say and not (request.rehash or fit.pipeline.rehash):
         warning = newer_than(draft.target.place / NAME, request.source, fit.tree, draft.plan.scanned)
@@ -127,11 +127,11 @@ def _compared(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None)
 
 
 def open_source(request: BuildRequest, progress: Progress | None, say: Say | None) -> tuple[Fitted, ListFinder]:
-    """Return what fits a request's source, which `say` is told, and where lists are sought."""
+    """Return what fits a request's source, which `say` is told, and where its lists are."""
     named = [file.name for file in request.pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
-    fit = fitted(request.pipeline, tree, request.source, request.complex_as)
-    _said((fit.layout, *fit.discovered), say)
+    fit = fit_source(request.pipeline, tree, request.source, request.complex_as)
+    _say_all((fit.layout, *fit.discovered), say)
     return fit, ListFinder.beside(request.source, request.lists, fit.tree, tree)
 
 
@@ -151,7 +151,7 @@ def scan_source(
             progress=progress,
         )
     pipeline, declared = with_absence(fit.pipeline, fit.tree, scanned.records)
-    _said(declared, say)
+    _say_all(declared, say)
     return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *declared))
 
 
@@ -163,12 +163,12 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
     dropped = Counter[str]()
     for record in scanned.records:
         dropped.update(record.dropped)
-    lines = [f"dropped: {counted(dropped)}"] if dropped else []
+    lines = [f"dropped: {describe_dropped(dropped)}"] if dropped else []
     if request.limit is None:
         claimed = {file.path for record in scanned.records for file in record.files} | scanned.read
-        claimed |= pop_read_paths(tree) | {one.path for one in scanned.quarantined}
+        claimed |= pop_read_paths(tree) | {quarantined.path for quarantined in scanned.quarantined}
         lines += find_unclaimed(tree, claimed, spec.lists).sentences() if say else []
-        lines.append(published.told(spec, len(scanned.records), counts))
+        lines.append(published.describe_counts(spec, len(scanned.records), counts))
     if say:
         for line in filter(None, lines):
             say(line)
@@ -189,10 +189,10 @@ def _left_out(request: BuildRequest, pipeline: Pipeline, records: Sequence[Recor
     return missing_classes.warning((name, policy), pipeline.all_splits, records, assignment, request.seed, classes)
 
 
-def _said(found: Sequence[str], say: Say | None) -> None:
+def _say_all(sentences: Sequence[str], say: Say | None) -> None:
     """Tell what was found of a source."""
     if say:
-        for line in filter(None, found):
+        for line in filter(None, sentences):
             say(line if line.startswith(WARNING) else f"found: {line}")
 
 
@@ -234,7 +234,7 @@ def check_shape(spec: DatasetSpec, container: Format) -> None:
         )
 
 
-def _misplaced(records: Sequence[Record], assignment: Assignment, bad_records: BadRecords) -> list[Quarantined]:
+def _list_misplaced(records: Sequence[Record], assignment: Assignment, bad_records: BadRecords) -> list[Quarantined]:
     """Return the records that the policy could not place; under `stop` the first of them is an error."""
     paths = {record.key: record.files[0].path for record in records if record.key in assignment.bad}
     bad = [Quarantined(key=key, path=paths[key], reason=assignment.bad[key]) for key in sorted(assignment.bad)]
@@ -272,15 +272,15 @@ def shares_of(records: Sequence[Record], assignment: Assignment, spec: DatasetSp
     return {split: dict(zip(classes, shares.get(split, [0.0] * len(classes)), strict=True)) for split in SPLITS}
 
 
-def _discovered(asked: Pipeline, fit: Fitted) -> dict[str, Any]:
+def _describe_discovery(asked: Pipeline, fit: Fitted) -> dict[str, Any]:
     """Return what a recipe covers beyond the source's files: what was fitted, and what their owner declares of them."""
     spec = fit.pipeline.spec
-    found: dict[str, Any] = {"fitted": [spec.dtype, spec.shape, spec.units]} if fit.discovered else {}
+    facts: dict[str, Any] = {"fitted": [spec.dtype, spec.shape, spec.units]} if fit.discovered else {}
     if asked.declare is None:
-        return found
+        return facts
     bands = [[band.name, band.polarization, band.unit] for band in spec.bands]
     tasks = [[task.name, task.kind, list(task.classes)] for task in spec.tasks]
-    facts = [
+    declared = [
         spec.title,
         spec.licence,
         spec.citation,
@@ -290,7 +290,7 @@ def _discovered(asked: Pipeline, fit: Fitted) -> dict[str, Any]:
         spec.nodata,
         *([spec.scale, spec.offset] if spec.scale else []),
     ]
-    return found | {"declared": [bands, tasks, spec.frames, facts]}
+    return facts | {"declared": [bands, tasks, spec.frames, declared]}
 
 
 def _identity(spec: DatasetSpec, fit: Fitted) -> Identity:

@@ -89,11 +89,11 @@ class Proof:
                 return None
             table = pa.ipc.open_file(data[DIGEST:]).read_all()
             document: dict[str, Any] = json.loads(table.schema.metadata[b"proof"])
-            told = document.pop("statistics")
+            statistics = document.pop("statistics")
             facts = Facts.model_validate(document)
             table.validate(full=True)  # a digest finds damage, and no lengths and offsets that somebody made up
             if not table.schema.equals(SLOTS):
                 return None
-            return cls(**dict(facts), statistics=told and BandStats.from_json(told), slots=table)
+            return cls(**dict(facts), statistics=statistics and BandStats.from_json(statistics), slots=table)
         except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
             return None

@@ -16,13 +16,13 @@ OFFICIAL = "official"  # the policy whose splits are those that were published
 
 def counts_of(spec: DatasetSpec, records: Sequence[Record], split: Sequence[str], policy: str) -> dict[str, int]:
     """Return how many records there are of each split and class of which the publisher says how many there are."""
-    found = Counter[str](split) if policy == OFFICIAL else Counter[str]()
+    counts = Counter[str](split) if policy == OFFICIAL else Counter[str]()
     if spec.tasks and (classes := spec.tasks[0].classes):
-        found.update(classes[label] for record in records for label in record.labels[spec.tasks[0].name])
-    return {name: found[name] for name in spec.published if policy == OFFICIAL or name not in SPLITS}
+        counts.update(classes[label] for record in records for label in record.labels[spec.tasks[0].name])
+    return {name: counts[name] for name in spec.published if policy == OFFICIAL or name not in SPLITS}
 
 
-def told(spec: DatasetSpec, count: int, counts: Mapping[str, int]) -> str:
+def describe_counts(spec: DatasetSpec, count: int, counts: Mapping[str, int]) -> str:
     """Return the sentence of how many records there are of those published; an empty one where nobody says."""
     if spec.samples is None:
         return ""
@@ -36,4 +36,6 @@ def check(spec: DatasetSpec, count: int, counts: Mapping[str, int]) -> None:
     if spec.samples is None:
         raise UsageError(f"`complete=True`: expected a dataset with a published count, found none of {spec.name}")
     if count < spec.samples or any(n < spec.published[name] for name, n in counts.items()):
-        raise SourceError(f"`complete=True`: expected all published records, found {told(spec, count, counts)}")
+        raise SourceError(
+            f"`complete=True`: expected all published records, found {describe_counts(spec, count, counts)}"
+        )

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from sar_data import catalog
-from sar_data.builder.fit import Fitted, fitted, holds
+from sar_data.builder.fit import Fitted, fit_source, holds
 from sar_data.builder.gate import with_absence
 from sar_data.builder.origin import Raw
 from sar_data.builder.scan import scan
-from sar_data.builder.suspects import LOWEST_FILL, unfilled
+from sar_data.builder.suspects import LOWEST_FILL, remove_fill
 from sar_data.errors import SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME as DECLARATION
@@ -31,8 +31,8 @@ def recognise(source: Path) -> Pipeline:
     """Return the one dataset that finds samples in `source`; raise SourceError for none, UsageError for several."""
     known = list(catalog.sound()[0].values())
     tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
-    found = [p for p in known if holds(p, tree)]
-    if not found:
+    matches = [p for p in known if holds(p, tree)]
+    if not matches:
         own = min(p.spec.name for p in known if p.declare is not None)
         raise SourceError(
             f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither. For "
@@ -40,16 +40,16 @@ def recognise(source: Path) -> Pipeline:
             f"`source={source}` and fields such as `unit=…`"
         )
     if DECLARATION in tree.files():
-        found = [p for p in found if p.declare is not None] or found
-    if len(found) > 1:
-        raise UsageError(f"{source}: may be {few([p.spec.name for p in found])}: say which by `dataset=…`")
-    return found[0]
+        matches = [p for p in matches if p.declare is not None] or matches
+    if len(matches) > 1:
+        raise UsageError(f"{source}: may be {few([p.spec.name for p in matches])}: say which by `dataset=…`")
+    return matches[0]
 
 
 def fitting(pipeline: Pipeline, source: Path, progress: Progress | None = None) -> Fitted:
     """Return the pipeline as it fits a source, and the tree of that."""
     tree = open_tree(source, named=[file.name for file in pipeline.spec.sources], progress=progress)
-    return fitted(pipeline, tree, source)
+    return fit_source(pipeline, tree, source)
 
 
 def raw_statistics(fit: Fitted, runner: Runner, progress: Progress | None = None) -> BandStats:
@@ -74,11 +74,11 @@ def raw_statistics(fit: Fitted, runner: Runner, progress: Progress | None = None
 
 def _tally(raw: Raw, records: Sequence[Record]) -> BandStats:
     tally = Tally(raw.pipeline.spec.units)
-    with raw.opened() as opened:
+    with raw.open() as reader:
         for record in records:
-            pixels = opened.pixels(record, None)
+            pixels = reader.pixels(record, None)
             seen = survey(pixels.image, pixels.nodata)
             if seen.least <= LOWEST_FILL:
-                seen = survey(unfilled(pixels.image, raw.pipeline.spec.units)[0], pixels.nodata)
+                seen = survey(remove_fill(pixels.image, raw.pipeline.spec.units)[0], pixels.nodata)
             tally.add(seen)
     return tally.finish()

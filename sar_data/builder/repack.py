@@ -1,4 +1,4 @@
-"""Repack: plan a sealed build anew in another container, size, dtype or normalization. The parent stays."""
+"""Repack: plan a sealed build in another container, size, dtype or normalization. The parent stays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sar_data.builder.plan import Plan
 from sar_data.builder.request import CHANGES, ConvertRequest
 from sar_data.builder.sizes import largest
 from sar_data.builder.speckle import parse
-from sar_data.builder.spread import changed, recorded_spread, stored_spread, with_spread
+from sar_data.builder.spread import describe_changes, recorded_spread, stored_spread, with_spread
 from sar_data.crop import refit_record
 from sar_data.errors import UsageError
 from sar_data.formats.container import Format
@@ -53,21 +53,21 @@ def prepare_repack(
     if manifest.shape is None and container.one_shape and changes.cut is None:
         raise UsageError(f"this build has images of several sizes, {container.name} needs one: add `crop=…` or `pad=…`")
     bake, identity = _bake(manifest, changes), _identity(manifest, changes)
-    scanned, out = _scanned(index, manifest, changes), changes.out or parent.path.parents[2]
+    scanned, out = _make_scan(index, manifest, changes), changes.out or parent.path.parents[2]
     recipe = {
         "parent": [manifest.recipe_digest, manifest.content_digest],
         "format": [container.name, container.version, container.compression],
-        "bake": [step.model_dump() for step in _applied(bake, changes)],
+        "bake": [step.model_dump() for step in _list_steps(bake, changes)],
     }
     train = scanned.filter(pc.equal(index["split"], "train"))
     if changes.counts:
         earlier = folder(out, identity, container, recipe_digest(recipe))
         bake = recorded_spread(bake, earlier) or stored_spread(parent, bake, train, runner, progress)
-    told: dict[str, Mapping[str, Any]] = {"speckle-filter": looks_of(parent, bake, train)}
+    looks: dict[str, Mapping[str, Any]] = {"speckle-filter": looks_of(parent, bake, train)}
     if changes.normalize is not None:
-        told["normalize"] = {"warning": presets()[changes.normalize].warning}
+        looks["normalize"] = {"warning": presets()[changes.normalize].warning}
         if say:
-            say(f"what normalize {changes.normalize} loses: {told['normalize']['warning']}")
+            say(f"what normalize {changes.normalize} loses: {looks['normalize']['warning']}")
     plan = Plan(
         identity=identity,
         decisions=Decisions(
@@ -77,7 +77,7 @@ def prepare_repack(
             split_policy=manifest.split_policy,
             leakage=manifest.leakage,
             unused=manifest.unused,
-            applied=[*manifest.applied, *_applied(bake, changes, told)],
+            applied=[*manifest.applied, *_list_steps(bake, changes, looks)],
             parent=Parent(
                 path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
             ),
@@ -144,46 +144,48 @@ def _bake(manifest: Manifest, changes: ConvertRequest) -> Bake:
     )
     if changes.normalize is None or changes.counts:
         return bake
-    return with_spread(bake, changed(manifest, bake))
+    return with_spread(bake, describe_changes(manifest, bake))
 
 
-def _applied(bake: Bake, changes: ConvertRequest, told: Mapping[str, Mapping[str, Any]] | None = None) -> list[Applied]:
-    """Return the steps of a conversion; `told` has by step what is recorded beside that and is in no recipe."""
-    found: dict[str, dict[str, Any]] = {}
+def _list_steps(
+    bake: Bake, changes: ConvertRequest, outcomes: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Applied]:
+    """Return the steps of a conversion; `outcomes` has by step what is recorded beside that and is in no recipe."""
+    steps: dict[str, dict[str, Any]] = {}
     if bake.speckle is not None:
-        found["speckle-filter"] = bake.speckle.parameters
+        steps["speckle-filter"] = bake.speckle.parameters
     if bake.cut is not None:
         window = {"size": [bake.cut, bake.cut], "window": "centre", "padding": "below and right"}
-        found["crop" if changes.pad is None else "pad"] = window
+        steps["crop" if changes.pad is None else "pad"] = window
     if changes.unit is not None:
-        found["unit"] = {"to": changes.unit, "from": [unit for unit, _ in bake.units]}
+        steps["unit"] = {"to": changes.unit, "from": [unit for unit, _ in bake.units]}
     if bake.resize is not None:
-        found["resize"] = {"size": [bake.resize, bake.resize], "kernel": "bicubic", "domain": bake.resample}
+        steps["resize"] = {"size": [bake.resize, bake.resize], "kernel": "bicubic", "domain": bake.resample}
     if bake.normalize is not None:
-        found["normalize"] = _normalized(bake, bake.normalize)
+        steps["normalize"] = _describe_normalization(bake, bake.normalize)
     if bake.dtype is not None:
-        steps = {"scale": SCALE, "missing": MISSING} if bake.dtype == "int16" else {}
-        found["dtype"] = {"dtype": bake.dtype} | steps
-    more = told or {}
+        integers = {"scale": SCALE, "missing": MISSING} if bake.dtype == "int16" else {}
+        steps["dtype"] = {"dtype": bake.dtype} | integers
+    more = outcomes or {}
     return [
         Applied.model_validate({"step": step, "parameters": {**own, **more.get(step, {})}})
-        for step, own in found.items()
+        for step, own in steps.items()
     ]
 
 
-def _normalized(bake: Bake, how: str) -> dict[str, Any]:
+def _describe_normalization(bake: Bake, how: str) -> dict[str, Any]:
     """Return what is recorded of a normalization: all that makes the stored values of physical ones."""
     preset = presets()[how]
-    found: dict[str, Any] = {"method": how}
+    parameters: dict[str, Any] = {"method": how}
     if preset.kind != "range":
-        found |= {"offset": list(bake.offset), "divisor": list(bake.divisor)}
+        parameters |= {"offset": list(bake.offset), "divisor": list(bake.divisor)}
     if preset.clip:
-        found["clip"] = [0, 1]
+        parameters["clip"] = [0, 1]
     if not preset.affine:
-        found["quantiles"] = [LOW, HIGH]
+        parameters["quantiles"] = [LOW, HIGH]
     if preset.kind == "grey":
-        found["levels"] = LEVELS
-    return found
+        parameters["levels"] = LEVELS
+    return parameters
 
 
 def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
@@ -215,7 +217,7 @@ def _identity(manifest: Manifest, changes: ConvertRequest) -> Identity:
         raise UsageError(f"expected a build that can be sealed, found {first_flaw(error)}") from error
 
 
-def _scanned(index: pa.Table, manifest: Manifest, changes: ConvertRequest) -> pa.Table:
+def _make_scan(index: pa.Table, manifest: Manifest, changes: ConvertRequest) -> pa.Table:
     """Return the parent's records with where their pixels lie; objects and places fit the new size."""
     table = index.select(SCAN.names)
     cut = changes.cut

@@ -83,7 +83,7 @@ class Changes:
 
     @property
     def counts(self) -> bool:
-        """Whether the train split is counted anew, since it is normalized by its figures after it was changed."""
+        """Whether the train split is counted again, after the changes and before the normalization."""
         return self.by_train and any((self.speckle, self.unit, self.cut, self.resize))
 
     @property
@@ -105,8 +105,8 @@ class Changes:
         for name, value in (("speckle", self.speckle), ("resample", self.resample)):
             if value not in (None, "dB") and not set(units) <= set(CONVERTIBLE):
                 known = ", ".join(CONVERTIBLE)
-                found = ", ".join(dict.fromkeys(units))
-                raise UsageError(f"`{name}={value}`: expected bands in {known}, found {found}")
+                present = ", ".join(dict.fromkeys(units))
+                raise UsageError(f"`{name}={value}`: expected bands in {known}, found {present}")
         resized = self.resize is not None and self.resample != "power"
         if (self.dtype or resized) and set(after) != {"dB"}:
             what = f"`dtype={self.dtype}`" if self.dtype else f"`resize={self.resize}`"
@@ -182,7 +182,7 @@ class BuildRequest(Changes):
     def __post_init__(self) -> None:
         Changes.__post_init__(self)
         for name in self.formats:
-            _packed(name, self.compression)
+            _check_packing(name, self.compression)
         _among("bad_records", self.bad_records, BadRecords)
         _among("bad_objects", self.bad_objects, BadObjects)
         if self.complete and self.limit is not None:
@@ -213,20 +213,20 @@ class BuildRequest(Changes):
     def pipeline(self) -> Pipeline:
         """The pipeline of the dataset and variant, with what is declared of it."""
         if isinstance(self.dataset, Pipeline):
-            found = catalog.variant_of(self.dataset, self.variant)
+            pipeline = catalog.variant_of(self.dataset, self.variant)
         else:
-            found = catalog.pipeline(self.dataset, self.variant)
-        if found.declare is not None and (self.declare or self.unit):
-            return found.declare(self.declare or {}, self.unit)
+            pipeline = catalog.pipeline(self.dataset, self.variant)
+        if pipeline.declare is not None and (self.declare or self.unit):
+            return pipeline.declare(self.declare or {}, self.unit)
         if not self.declare:
-            return found
+            return pipeline
         from sar_data.builder.fit import known  # whoever declares nothing needs no reader of containers
         from sar_data.containers.dataset import ASKED
 
         if others := {name: value for name, value in self.declare.items() if name not in ASKED}:
-            raise known(found, others)
-        said = {name: (value,) if isinstance(value, str) else tuple(value) for name, value in self.declare.items()}
-        return dataclasses.replace(found, asked=said)
+            raise known(pipeline, others)
+        asked = {name: (value,) if isinstance(value, str) else tuple(value) for name, value in self.declare.items()}
+        return dataclasses.replace(pipeline, asked=asked)
 
     @property
     def formats(self) -> tuple[Format | None, ...]:
@@ -256,14 +256,14 @@ class BuildRequest(Changes):
             other |= {"format": None, "compression": "none"}
         return dataclasses.replace(self, **other, drop_parent=False)
 
-    def settled(self, units: Sequence[str]) -> BuildRequest:
+    def settle(self, units: Sequence[str]) -> BuildRequest:
         """Return the request without a conversion that the lossless build, with bands in these units, does not need."""
         if self.unit is None or units_after(units, self.unit) != tuple(units):
             return self
         left = self.baked.keys() - {"unit"}
         return dataclasses.replace(self, unit=None, drop_parent=self.drop_parent and bool(left))
 
-    def converted(self, parent: Path) -> ConvertRequest:
+    def conversion(self, parent: Path) -> ConvertRequest:
         """Return the request that bakes the changes of a request for one container from its lossless build."""
         # What the dataset's own choice becomes.
         one_size = suitable_container((self.cut, self.cut)) if self.cut is not None else None
@@ -294,10 +294,10 @@ class ConvertRequest(Changes):
 
     def __post_init__(self) -> None:
         Changes.__post_init__(self)
-        _packed(self.format, self.compression or "none")
+        _check_packing(self.format, self.compression or "none")
 
 
-def _packed(name: Format | None, compression: Compression) -> None:
+def _check_packing(name: Format | None, compression: Compression) -> None:
     """Raise UsageError for a container or a compression that does not exist, or where they do not fit."""
     if name is not None:
         formats.check_name(name)

@@ -78,13 +78,13 @@ def scan(
     quarantined: list[Quarantined] = []
     read = pop_read_paths(tree)
     done = 0
-    for chunk, (found, bad, touched) in zip(
+    for chunk, (part, bad, touched) in zip(
         chunks,
         runner.map(partial(_scan_chunk, pipeline, tree, (bad_records, bad_objects), rehash), chunks),
         strict=True,
     ):
-        tables.append(found)
-        records += to_records(found)  # while the workers scan on
+        tables.append(part)
+        records += to_records(part)  # while the workers scan on
         quarantined += bad
         read |= touched
         done += len(chunk)
@@ -116,11 +116,11 @@ def _scan_chunk(
     with bulk():
         for unit in units:
             try:
-                found = _records(pipeline, tree, unit)
+                of_unit = _records(pipeline, tree, unit)
                 if bad_objects == "quarantine":
-                    found, lost = _with_sound_objects(found)
+                    of_unit, lost = _with_sound_objects(of_unit)
                     out += lost
-                records += [_rehashed(tree, record) for record in found] if rehash else found
+                records += [_rehash(tree, record) for record in of_unit] if rehash else of_unit
             except BadRecord as error:
                 if bad_records == "stop":
                     raise
@@ -146,7 +146,7 @@ def _check_objects(records: Sequence[Record]) -> None:
         total.update(record.dropped)
     raise BadRecord(
         bad[0].files[-1].path,
-        f"{bad[0].key}: expected objects that an image can have, found {counted(total)} in {len(bad):,} of "
+        f"{bad[0].key}: expected objects that an image can have, found {describe_dropped(total)} in {len(bad):,} of "
         f"{len(records):,} records. `bad_objects=drop` leaves those objects out alone, `bad_objects=quarantine` their "
         "records",
     )
@@ -157,14 +157,14 @@ def _with_sound_objects(records: Sequence[Record]) -> tuple[list[Record], list[Q
     sound, lost = [], []
     for record in records:
         if record.dropped:
-            reason = f"expected objects that an image can have, found {counted(record.dropped)}"
+            reason = f"expected objects that an image can have, found {describe_dropped(record.dropped)}"
             lost.append(Quarantined(key=record.key, path=record.files[-1].path, reason=reason))
         else:
             sound.append(record)
     return sound, lost
 
 
-def counted(dropped: Mapping[str, int]) -> str:
+def describe_dropped(dropped: Mapping[str, int]) -> str:
     """Return how many objects were left out, by reason."""
     return ", ".join(f"{n:,} {reason}" for reason, n in dropped.items())
 
@@ -208,14 +208,14 @@ def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
         raise BadRecord(record.files[0].path, reason)
     for file in record.files:
         # Whole files that scan reads have a hash, and are what they seem; of others a small one may be a pointer.
-        if file.size < HEAD and file.xxh3 is None and (found := placeholder_at(tree, file.path)):
-            raise BadRecord(file.path, found.reason)
+        if file.size < HEAD and file.xxh3 is None and (placeholder := placeholder_at(tree, file.path)):
+            raise BadRecord(file.path, placeholder.reason)
     if any(true_path(tree, file.path) != file.path for file in record.files):
         return replace(record, files=tuple(replace(file, path=true_path(tree, file.path)) for file in record.files))
     return record
 
 
-def _rehashed(tree: Tree, record: Record) -> Record:
+def _rehash(tree: Tree, record: Record) -> Record:
     seen = {file.path: file.xxh3 for file in record.files if file.xxh3 is not None}  # read by scan as a whole
     for file in record.files:
         if file.path not in seen:

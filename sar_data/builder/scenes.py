@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sar_data.builder.fit import fitted
+from sar_data.builder.fit import fit_source
 from sar_data.builder.scan import scan
 from sar_data.errors import SourceError
 from sar_data.progress import Progress, Say
@@ -40,7 +40,7 @@ def find_scenes(
         out.parent.mkdir(parents=True, exist_ok=True)
     named = [file.name for file in pipeline.spec.sources]
     tree = open_tree(source, work=work, named=named, progress=progress, tell=tell)
-    fit = fitted(pipeline, tree, source)
+    fit = fit_source(pipeline, tree, source)
     records = scan(fit.pipeline, fit.tree, runner=runner, progress=progress).records
     scenes = {record.key: listing.scene_of(record) for record in records}
     known = [scene for scene in scenes.values() if scene]
@@ -51,9 +51,9 @@ def find_scenes(
         )
     matches = look_up(known, catalogue, kept(out), progress=progress)
     nameless = len(scenes) - len(known)
-    found = Listing(catalogue=catalogue.name, url=catalogue.url, scenes=tuple(matches.values()), nameless=nameless)
-    listing.write(out, scenes, found)
-    return found
+    result = Listing(catalogue=catalogue.name, url=catalogue.url, scenes=tuple(matches.values()), nameless=nameless)
+    listing.write(out, scenes, result)
+    return result
 
 
 def kept(out: Path) -> Path:

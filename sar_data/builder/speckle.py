@@ -47,7 +47,7 @@ class Filter:
         if self.name == "lee":
             _lee(plane, self.window, self.looks, out)
         else:
-            _refined(plane, self.looks, out)
+            _filter_refined(plane, self.looks, out)
         return out
 
 
@@ -120,7 +120,7 @@ def _mean(plane: Any, y: Any, x: Any, otherwise: Any) -> Any:
 
 
 @compile_loop(numba.void(PLANE, numba.f8, numba.f4[:, ::1]))
-def _refined(plane: Any, looks: Any, out: Any) -> None:
+def _filter_refined(plane: Any, looks: Any, out: Any) -> None:
     height, width = plane.shape
     means = np.empty((3, 3))
     for y in range(height):

@@ -33,7 +33,7 @@ from sar_data.statistics.tally import Tally, survey
 CHUNK = 256  # records a task, as in a shard
 
 
-def changed(manifest: Manifest, bake: Bake) -> Manifest:
+def describe_changes(manifest: Manifest, bake: Bake) -> Manifest:
     """Return what a manifest would say of the bands once their units are converted, its figures left as they are."""
     bands = [band.model_copy(update={"unit": unit}) for band, (_, unit) in zip(manifest.bands, bake.units, strict=True)]
     return manifest.model_copy(update={"bands": bands})
@@ -76,7 +76,7 @@ def stored_spread(parent: Build, bake: Bake, train: pa.Table, runner: Runner, pr
     `train` has the planned rows of the train split. Raises UsageError for a band that has no valid pixel there, or one
     value.
     """
-    stored = changed(parent.manifest, bake)
+    stored = describe_changes(parent.manifest, bake)
     bands, units = (tuple(getattr(band, name) for band in stored.bands) for name in ("name", "unit"))
     before = Baked(parent, dataclasses.replace(bake, normalize=None, dtype=None))
     chunks = [train.slice(start, CHUNK) for start in range(0, len(train), CHUNK)]
@@ -89,15 +89,15 @@ def stored_spread(parent: Build, bake: Bake, train: pa.Table, runner: Runner, pr
     figures = normalization(counted, bands)
     if figures is None:
         raise UsageError(f"`normalize={bake.normalize}`: a band has no valid pixel in train")
-    told = {"normalization": figures, "statistics": {"train": summarise(counted, bands)}}
-    return with_spread(bake, stored.model_copy(update=told))
+    outcome = {"normalization": figures, "statistics": {"train": summarise(counted, bands)}}
+    return with_spread(bake, stored.model_copy(update=outcome))
 
 
 def _tally(origin: Baked, units: Sequence[str], rows: pa.Table) -> BandStats:
     tally = Tally(units)
-    with origin.opened() as opened:
+    with origin.open() as reader:
         for record, place in zip(to_records(rows), places_of(rows["parent"].combine_chunks()), strict=True):
-            pixels = opened.pixels(record, place)
+            pixels = reader.pixels(record, place)
             height, width = pixels.size
             image = pixels.image[..., :height, :width]
             tally.add(survey(physical(image, origin.bake.scale if image.dtype.kind == "i" else None), pixels.nodata))

@@ -25,7 +25,7 @@ Counts = npt.NDArray[np.int64]
 """int64 [reason, band]."""
 
 
-def unfilled(image: Image, units: Sequence[str]) -> tuple[Image, Counts]:
+def remove_fill(image: Image, units: Sequence[str]) -> tuple[Image, Counts]:
     """Return an image [..., band, y, x], NaN where floats have a fill, and how many [band] pixels have one."""
     absent = np.isin(image, np.array(FILLS, image.dtype)) & ~np.isin(units, FREE)[:, None, None]
     counts: Counts = absent.sum(axis=(-2, -1)).reshape(-1, len(units)).sum(axis=0)
@@ -34,7 +34,7 @@ def unfilled(image: Image, units: Sequence[str]) -> tuple[Image, Counts]:
     return image, counts
 
 
-def bordered(image: Image, units: Sequence[str]) -> Counts | None:
+def count_border(image: Image, units: Sequence[str]) -> Counts | None:
     """Return how many pixels [band] of an image [..., band, y, x] lie in edges that have one single value.
 
     Zeros in dB are counted as such, and not here. None is for an image no two of whose corners are equal.
@@ -84,10 +84,10 @@ def documents(counts: Counts, pixels: int, bands: Sequence[str]) -> dict[str, Su
     }
 
 
-def told(found: Mapping[str, SuspectPixels]) -> str:
+def describe(suspects: Mapping[str, SuspectPixels]) -> str:
     """Return the one sentence that tells of all bands; an empty one where there is nothing to tell."""
     parts = []
-    for band, document in found.items():
+    for band, document in suspects.items():
         known = ((getattr(document, reason), words) for reason, words in REASONS.items())
         parts.append(f"{band} {document.share:.2%}: {', '.join(f'{n:,} {words}' for n, words in known if n)}")
     return (
@@ -98,11 +98,11 @@ def told(found: Mapping[str, SuspectPixels]) -> str:
     )
 
 
-def check(found: Mapping[str, SuspectPixels], limit: float) -> None:
+def check(suspects: Mapping[str, SuspectPixels], limit: float) -> None:
     """Raise BuildError where the share of a band is above the limit."""
-    band = max(found, key=lambda name: found[name].share, default=None)
-    if band is not None and found[band].share > limit:
+    band = max(suspects, key=lambda name: suspects[name].share, default=None)
+    if band is not None and suspects[band].share > limit:
         raise BuildError(
-            f"{told({band: found[band]}).removeprefix('warning: ')}. Expected a share of at most "
+            f"{describe({band: suspects[band]}).removeprefix('warning: ')}. Expected a share of at most "
             f"`suspect_limit={limit:g}`: if these are values, choose a greater one; what is packed is kept"
         )

@@ -77,7 +77,7 @@ class FolderTarget:
         links or pipes in it, is emptied.
         """
 
-        def opened() -> int:
+        def open_lock() -> int:
             self.work.parent.mkdir(parents=True, exist_ok=True)
             return private.open_folder(self.work)
 
@@ -87,7 +87,7 @@ class FolderTarget:
             raise TargetError(f"{self.place}: another build is making it ({who}). Wait for it, or stop it.")
 
         with durable.explain_errors(self.work):
-            lock = locks.acquire(self.work, opened, busy)
+            lock = locks.acquire(self.work, open_lock, busy)
             try:
                 _clear(self.work, recipe, believed=not private.make_private(lock) and private.is_plain(self.work))
             except BaseException:

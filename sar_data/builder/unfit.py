@@ -19,12 +19,12 @@ MOST_LINES, MOST_NAMES = 24, 2
 
 def unfit(pipeline: Pipeline, tree: Tree) -> SourceError:
     """Return the error for a source in which nothing of a dataset is found."""
-    name, found = pipeline.spec.name, outline(tree)
-    parts = [f"no record of {name} found in the source. Found {_seen(found)}."]
+    name, tree_outline = pipeline.spec.name, outline(tree)
+    parts = [f"no record of {name} found in the source. Found {_seen(tree_outline)}."]
     if others := list(islice(_others(pipeline, tree), MOST_NAMES + 1)):
         parts.append(f"It looks like {' or '.join(others[:MOST_NAMES])}.")
-    expected = _expected(name)
-    if near := _nearest({"published": tuple(expected.files()) if expected else (), **pipeline.layouts}, found):
+    expected = _draw_expected(name)
+    if near := _nearest({"published": tuple(expected.files()) if expected else (), **pipeline.layouts}, tree_outline):
         parts.append(near)
     if expected:
         lines = list(expected.lines())
@@ -33,15 +33,15 @@ def unfit(pipeline: Pipeline, tree: Tree) -> SourceError:
     return SourceError(" ".join(parts))
 
 
-def _seen(found: Branch) -> str:
+def _seen(branch: Branch) -> str:
     """Return folders, endings, counts and a name of each."""
-    folders = f"{found.folders:,} folder{'s' * (found.folders != 1)}"
-    named = f" ({few([branch.name for branch in found.branches])})" if found.branches else ""
+    folders = f"{branch.folders:,} folder{'s' * (branch.folders != 1)}"
+    named = f" ({few([child.name for child in branch.branches])})" if branch.branches else ""
     samples: dict[str, str] = {}
-    for path in found.files():
+    for path in branch.files():
         samples.setdefault(path.rpartition(".")[2] if "." in path.rpartition("/")[2] else "", path)
     counts: dict[str, int] = {}
-    for ending, count in found.total().items():
+    for ending, count in branch.total().items():
         counts[ending.rpartition(".")[2]] = counts.get(ending.rpartition(".")[2], 0) + count
     kinds = [
         f"{count:,} {f'.{ending}' if ending else 'without an ending'}, such as {samples[ending]}"
@@ -50,7 +50,7 @@ def _seen(found: Branch) -> str:
     return f"{folders}{named} and {'; '.join(kinds[:4]) or 'no file'}"
 
 
-def _expected(name: str) -> Branch | None:
+def _draw_expected(name: str) -> Branch | None:
     """Return the published tree, as the dataset's miniature has it; None where it has none."""
     try:
         return catalog.published(name)
@@ -83,9 +83,9 @@ def _copies(pipeline: Pipeline, tree: Tree) -> bool:
     return False
 
 
-def _nearest(layouts: dict[str, Sequence[str]], found: Branch) -> str:
+def _nearest(layouts: dict[str, Sequence[str]], branch: Branch) -> str:
     """Say which layout has most of what was found, and what of it lacks first; empty where none has anything."""
-    paths = list(found.files())
+    paths = list(branch.files())
     matched = {name: [ends_like(pattern, paths) for pattern in patterns] for name, patterns in layouts.items()}
     near = max(matched, key=lambda name: sum(matched[name]) / max(1, len(matched[name])))
     if not any(matched[near]) or all(matched[near]):

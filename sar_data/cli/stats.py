@@ -121,14 +121,14 @@ def _read_figures(
     request: StatsRequest, build: Build | None, computing: Mapping[str, Any]
 ) -> tuple[str, dict[str, SplitStatistics]]:
     """Read pixels; return the title and the figures, and draw histograms where the request asks for them."""
-    from sar_data.builder.counted import counted
+    from sar_data.builder.counted import count
     from sar_data.cli.meter import Meter
     from sar_data.sealed.opened import layout_of
     from sar_data.views.histograms import histograms
 
     size = layout_of(build.manifest).image_bytes() if build else 0
     with crew(**computing) as runner, Meter(size) as meter:
-        figures_read = counted(request, runner, meter)
+        figures_read = count(request, runner, meter)
     figures = figures_read.figures()
     if request.plot:
         histograms(

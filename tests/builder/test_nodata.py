@@ -12,8 +12,8 @@ import pytest
 import rasterio
 
 from sar_data import catalog
-from sar_data.builder.counted import StatsRequest, counted
-from sar_data.builder.fit import fitted
+from sar_data.builder.counted import StatsRequest, count
+from sar_data.builder.fit import fit_source
 from sar_data.builder.itinerary import build
 from sar_data.builder.raw_statistics import ALL
 from sar_data.builder.request import BuildRequest
@@ -157,7 +157,7 @@ def test_a_declared_border_moves_no_mean(tmp_path: Path) -> None:
         with rasterio.open(path) as file:
             expected.append(file.read()[sides])
     means = np.mean(expected, axis=(0, 2, 3), dtype=np.float64)
-    figures = counted(StatsRequest(path=source, dataset="eurosat-sar"), Serial()).figures()[ALL]
+    figures = count(StatsRequest(path=source, dataset="eurosat-sar"), Serial()).figures()[ALL]
     assert [band.stored.mean for band in figures.bands.values()] == pytest.approx(means.tolist(), rel=1e-6)
     sealed, _ = of_eurosat(source, tmp_path / "out")
     assert sealed.manifest.suspect_pixels == {}
@@ -198,7 +198,7 @@ def test_the_share_that_stops_a_build_is_a_choice_and_what_was_packed_is_kept(tm
 
 def test_a_value_that_a_declaration_names_is_no_data_in_every_band(tmp_path: Path) -> None:
     source = chips(tmp_path / "raw", [bordered(image, 7) for image in images("uint8", 2)])
-    pipeline = fitted(PIPELINE, Folder.at(source), source).pipeline
+    pipeline = fit_source(PIPELINE, Folder.at(source), source).pipeline
     declared = dataclasses.replace(pipeline, spec=dataclasses.replace(pipeline.spec, nodata=7.0))
     sealed = build(BuildRequest(dataset=declared, source=source, out=tmp_path / "out"))
     assert sealed.manifest.storage.dtype == "float32"

@@ -87,7 +87,7 @@ def test_sizes_that_differ_get_one_on_the_way_into_what_needs_it(
 ) -> None:
     request = BuildRequest(dataset=invented.pipeline(shape=shape), source=Path("in"), out=Path("out"), **asked)
     assert (request.lossless.format, request.lossless.baked) == (lossless, {})
-    assert request.converted(Path("out/build")).format == baked
+    assert request.conversion(Path("out/build")).format == baked
 
 
 def test_a_licence_that_has_to_be_agreed_to_is_named_before_anything_is_fetched() -> None:

@@ -16,7 +16,7 @@ import rasterio
 
 from pipelines.bigearthnet_s1_v2 import COLUMNS, EXTRA, PATCH, PIPELINE, SPLITS, TABLE
 from pipelines.synth import bigearthnet_s1_v2
-from sar_data.builder.fit import fitted
+from sar_data.builder.fit import fit_source
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord, SourceError
@@ -133,7 +133,7 @@ def test_every_code_of_the_nomenclature_goes_where_the_papers_table_sends_it() -
 
 def test_the_folder_of_patches_is_taken_for_a_part_of_the_dataset_above_it(copy: Path) -> None:
     source = next(path for path in copy.iterdir() if path.name.startswith("BigEarthNet-S1"))
-    found = fitted(PIPELINE, Folder.at(source), source)
+    found = fit_source(PIPELINE, Folder.at(source), source)
     assert found.layout.startswith(f"one folder up, in {copy.name}")
 
 

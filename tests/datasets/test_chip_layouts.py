@@ -21,7 +21,7 @@ import pytest
 import sar_data
 from pipelines.synth import mstar as synthetic_mstar
 from sar_data import catalog, synth
-from sar_data.builder.fit import Fitted, fitted
+from sar_data.builder.fit import Fitted, fit_source
 from sar_data.errors import FetchError, SourceError
 from sar_data.raster import tiff
 from sar_data.record import Record
@@ -229,7 +229,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple
     def made(dataset: str) -> tuple[Path, Fitted, dict[str, Record]]:
         root = tmp_path_factory.mktemp(dataset)
         catalog.synthesise(dataset)(root, count=COUNTS.get(dataset, 6), seed=0)
-        fit = fitted(catalog.pipeline(dataset), Folder.at(root), root)
+        fit = fit_source(catalog.pipeline(dataset), Folder.at(root), root)
         return root, fit, records_of(fit)
 
     return made
@@ -260,7 +260,7 @@ def test_a_copy_gives_the_records_of_the_published_layout(
     raw, original, expected = published(layout.dataset)
     layout.write(raw, source := tmp_path / "raw")
     check_files(layout.dataset, layout.name, source)
-    fit = fitted(catalog.pipeline(layout.dataset), open_tree(source, work=tmp_path), source)
+    fit = fit_source(catalog.pipeline(layout.dataset), open_tree(source, work=tmp_path), source)
     assert fit.layout.startswith(layout.found)
     assert bool(fit.layout) == bool(layout.found)
     found = records_of(fit)
@@ -331,7 +331,7 @@ def test_parquet_of_images_without_a_place_says_so(
         data = synth.geotiff(image, epsg=None, transform=None, rows_per_strip=8)
         rows.append({"image": {"bytes": data, "path": None}, "label": path.parent.name})
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-00000-of-00001.parquet")
-    fit = fitted(original.pipeline, Folder.at(tmp_path), tmp_path)
+    fit = fit_source(original.pipeline, Folder.at(tmp_path), tmp_path)
     assert fit.layout == "Parquet, 1 files whose rows are patches without a georeference: no place is known"
     assert {record.footprint for record in records_of(fit).values()} == {None}
     assert fit.pipeline.splits.keys() == {"fgmae", "stratified", "random"}
@@ -343,7 +343,7 @@ def test_the_public_release_of_dfc2020_tells_city_and_place(
     raw, original, expected = published("dfc2020")
     dfc_public(raw, tmp_path / "raw")
     check_files("dfc2020", "public release", tmp_path / "raw")
-    fit = fitted(original.pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw")
+    fit = fit_source(original.pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw")
     found = records_of(fit)
     assert fit.layout.startswith(
         "the public release, 8 patches of CapeTown, Mumbai" if len(found) == 8 else "the public"
@@ -363,7 +363,7 @@ def test_crops_with_labels_of_modis_are_refused_with_the_reason(tmp_path: Path) 
     for kind in ("optical", "radar", "label"):
         put(tmp_path / "raw/DFC2020/train" / f"{kind}_0.tif", b"")
     with pytest.raises(SourceError, match="GFM-Bench: its labels are the MODIS maps"):
-        fitted(catalog.pipeline("dfc2020"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
+        fit_source(catalog.pipeline("dfc2020"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
 
 
 PICTURES = [
@@ -387,7 +387,7 @@ def test_mstar_as_pictures_in_folders_of_classes(name: str, form: str, split: st
     if "padded" in name:
         put(source / "Padded_imgs/SLICY/HB14931.JPG", next(source.rglob("*.JPG")).read_bytes())
     check_files("mstar", name, source)
-    fit = fitted(catalog.pipeline("mstar"), Folder.at(source), source)
+    fit = fit_source(catalog.pipeline("mstar"), Folder.at(source), source)
     assert fit.layout.startswith("JPEG or PNG in folders of classes")
     assert fit.pipeline.spec.variant == "jpeg"
     found = records_of(fit)
@@ -411,7 +411,7 @@ def test_mstar_as_phoenix_in_folders_of_classes(tmp_path: Path) -> None:
                     path.read_bytes(),
                 )
     check_files("mstar", "Phoenix, class folders", tmp_path / "raw")
-    found = records_of(fitted(pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw"))
-    expected = records_of(fitted(pipeline, Folder.at(tmp_path / "made"), tmp_path / "made"))
+    found = records_of(fit_source(pipeline, Folder.at(tmp_path / "raw"), tmp_path / "raw"))
+    expected = records_of(fit_source(pipeline, Folder.at(tmp_path / "made"), tmp_path / "made"))
     assert found
     assert all(record.labels == expected[key].labels for key, record in found.items())

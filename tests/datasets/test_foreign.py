@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sar_data import catalog
-from sar_data.builder.fit import fitted
+from sar_data.builder.fit import fit_source
 from sar_data.errors import SourceError
 from sar_data.sources.archives.open import open_tree
 from sar_data.sources.tree import Folder
@@ -48,12 +48,12 @@ def test_no_other_pipeline_finds_anything_in_it(name: str, archive_of: Callable[
 @pytest.mark.parametrize("name", catalog.names())
 def test_a_source_one_folder_too_high_or_too_low_is_taken(name: str, archive_of: Callable[[str], Path]) -> None:
     root, pipeline = archive_of(name), catalog.pipeline(name)
-    published = fitted(pipeline, open_tree(root), root)
+    published = fit_source(pipeline, open_tree(root), root)
     assert published.layout == ""
     units = sorted(published.pipeline.units(published.tree))
     record = next(record for unit in units for record in published.pipeline.scan(published.tree, unit))
     for source in (root.parent, root / record.files[0].path.partition("/")[0]):
-        fit = fitted(pipeline, open_tree(source), source)
+        fit = fit_source(pipeline, open_tree(source), source)
         found = {unit.rpartition("/")[2] for unit in fit.pipeline.units(fit.tree)}
         assert found <= {unit.rpartition("/")[2] for unit in units}
         assert found
@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_answered_with_what_would(
 ) -> None:
     root = archive_of(archive)
     with pytest.raises(SourceError, match=f"no record of {dataset} found") as caught:
-        fitted(catalog.pipeline(dataset), Folder.at(root), root)
+        fit_source(catalog.pipeline(dataset), Folder.at(root), root)
     assert all(reason in str(caught.value) for reason in reasons)
     assert "Expected, as published:\n" in str(caught.value)
 
@@ -83,14 +83,14 @@ def test_the_nearest_layout_is_named_with_what_it_lacks(archive_of: Callable[[st
     with pytest.raises(
         SourceError, match=r"nearest known layout is 'YOLO': expected labels/\{train,val\}/\*\.txt there"
     ):
-        fitted(catalog.pipeline("ssdd"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
+        fit_source(catalog.pipeline("ssdd"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
 
 
 def test_two_roots_are_asked_which(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
     for name in ("first", "second"):
         shutil.copytree(archive_of("hrsid"), tmp_path / "raw" / name)
     with pytest.raises(SourceError, match="in the folders first, second: name one of them"):
-        fitted(catalog.pipeline("hrsid"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
+        fit_source(catalog.pipeline("hrsid"), Folder.at(tmp_path / "raw"), tmp_path / "raw")
 
 
 def test_the_tree_of_every_dataset_is_printed() -> None:

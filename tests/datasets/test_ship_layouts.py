@@ -12,7 +12,7 @@ import pytest
 
 from pipelines import ssdd
 from sar_data import catalog
-from sar_data.builder.fit import fitted
+from sar_data.builder.fit import fit_source
 from sar_data.errors import SourceError
 from sar_data.record import Object, Record
 from sar_data.sources.archives.open import open_tree
@@ -282,7 +282,7 @@ def test_a_copy_gives_the_records_of_the_published_layout(
     layout.write(shots, tmp_path / "raw")
     files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
     assert all(ends_like(pattern, files) for pattern in pipeline.layouts[layout.name])
-    fit = fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
+    fit = fit_source(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
     assert fit.layout.startswith(layout.found)
     assert bool(fit.layout) == bool(layout.found)
     found = records_of(fit.pipeline, fit.tree)
@@ -311,7 +311,7 @@ def test_a_val_of_hrsid_is_the_copys_own_split(
         put(tmp_path / f"raw/annotations/instances_{split}2017.json", mini.coco(mine))
         for one in mine:
             put(tmp_path / "raw" / f"{split}2017" / one.file, one.data)
-    fit = fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
+    fit = fit_source(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
     assert next(iter(fit.pipeline.splits)) == "folders"
     found = records_of(fit.pipeline, fit.tree).values()
     assert {(record.official, record.attrs["folder_split"]) for record in found} == {(None, "train"), (None, "val")}
@@ -325,7 +325,7 @@ def test_two_different_images_of_one_name_are_refused(
         put(tmp_path / f"raw/train/images/000002_jpg.rf.{number:032x}.jpg", one.data)
         put(tmp_path / f"raw/train/labels/000002_jpg.rf.{number:032x}.txt", mini.yolo(shots[0]))
     with pytest.raises(SourceError, match=r"expected 000002 once, .* export the images again without augmentation"):
-        fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
+        fit_source(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
 
 
 def test_a_copy_of_the_old_ssdd_is_refused_too(
@@ -335,7 +335,7 @@ def test_a_copy_of_the_old_ssdd_is_refused_too(
     write_voc(shots, tmp_path / "raw")
     monkeypatch.setattr(ssdd, "IMAGES", len(shots))
     with pytest.raises(SourceError, match="perhaps the OLD SSDD"):
-        fitted(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
+        fit_source(pipeline, open_tree(tmp_path / "raw"), tmp_path / "raw")
 
 
 def test_the_copys_own_split_is_taken_when_asked_for(

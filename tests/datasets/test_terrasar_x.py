@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.synth import terrasar_x as synthetic
 from pipelines.terrasar_x import PIPELINE
-from sar_data.builder.fit import fitted
+from sar_data.builder.fit import fit_source
 from sar_data.sources.tree import Folder
 from tests.contract.pipelines import PipelineContract
 
@@ -29,7 +29,7 @@ class TestTerraSarX(PipelineContract):
 
 
 def test_a_label_is_its_number_whichever_classes_occur(terrasar: Path) -> None:
-    fit = fitted(PIPELINE, Folder.at(terrasar), terrasar)
+    fit = fit_source(PIPELINE, Folder.at(terrasar), terrasar)
     records = [record for unit in fit.pipeline.units(fit.tree) for record in fit.pipeline.scan(fit.tree, unit)]
     assert {record.labels["class"] for record in records} == {(label,) for label in synthetic.SHOWN}
     assert {record.official for record in records} == {"train", "test"}
@@ -43,7 +43,7 @@ def test_lists_beside_folders_of_other_names_are_a_copy(terrasar: Path, tmp_path
     for split in ("train", "test"):
         text = (terrasar / f"{split}.txt").read_text().replace("TSXdatasetOctavian", "chips")
         (tmp_path / "raw" / f"{split}.txt").write_text(text)
-    fit = fitted(PIPELINE, Folder.at(tmp_path / "raw"), tmp_path / "raw")
+    fit = fit_source(PIPELINE, Folder.at(tmp_path / "raw"), tmp_path / "raw")
     assert fit.layout.startswith("lists beside folders of other names")
     assert len(list(fit.pipeline.units(fit.tree))) > 0
     assert len(fit.pipeline.spec.tasks[0].classes) == 32
