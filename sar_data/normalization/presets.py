@@ -50,7 +50,7 @@ class Preset:
         """Whether its figures are those of a build's train split."""
         return self.affine and not self.bands
 
-    def published(self, band: str, unit: str | None) -> tuple[float, float]:
+    def published_figures(self, band: str, unit: str | None) -> tuple[float, float]:
         """Return the two figures of a band; raise UsageError for another band or unit."""
         if band not in self.bands or unit != self.unit:
             raise UsageError(
@@ -61,13 +61,13 @@ class Preset:
 
     def grey(self, band: str, unit: str | None) -> tuple[float, float]:
         """Return the value of grey level 0 and the span of all levels of a band; raise UsageError as `published`."""
-        mean, std = self.published(band, unit)
+        mean, std = self.published_figures(band, unit)
         return mean - 2 * std, 4 * std
 
     def check(self, units: Mapping[str, str]) -> None:
         """Raise UsageError where figures are published and not of these bands, name → unit."""
         for band, unit in units.items() if self.bands else ():
-            self.published(band, unit)
+            self.published_figures(band, unit)
 
 
 @cache

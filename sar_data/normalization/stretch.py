@@ -16,7 +16,7 @@ LEVELS = 255
 
 
 @inline
-def _ordered(bits: Any) -> Any:
+def _order(bits: Any) -> Any:
     """Return an integer that is ordered as the float32 of these bits is."""
     return ~bits if bits >> np.uint32(31) else bits | np.uint32(0x80000000)
 
@@ -33,14 +33,14 @@ def _select(keys: Any, histogram: Any, rank: Any) -> Any:
     while left >= histogram[bin]:
         left -= histogram[bin]
         bin += 1
-    found = np.empty(histogram[bin], np.uint32)
+    values = np.empty(histogram[bin], np.uint32)
     count = 0
     for p in range(len(keys)):
         if keys[p] >> np.uint32(SHIFT) == bin:
-            found[count] = keys[p]
+            values[count] = keys[p]
             count += 1
-    found.sort()
-    key = np.uint32(found[left])
+    values.sort()
+    key = np.uint32(values[left])
     return _value(np.uint32(key ^ np.uint32(0x80000000)) if key >> np.uint32(31) else np.uint32(~key))
 
 
@@ -62,7 +62,7 @@ def _stretch(values: Any, grey: Any, floor: Any, span: Any, fill: Any) -> None:
     count = 0
     for p in range(len(values)):
         if abs(values[p]) < np.float32(np.inf):
-            keys[count] = _ordered(bits[p])
+            keys[count] = _order(bits[p])
             histogram[keys[count] >> np.uint32(SHIFT)] += 1
             count += 1
     if count == 0:

@@ -22,7 +22,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.records import to_object
 from sar_data.spec import MASKED
-from sar_data.views.stretch import stretched, units_of
+from sar_data.views.stretch import stretch, units_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -65,7 +65,7 @@ def pictures(build: Build, rows: pa.Table) -> tuple[dict[str, Picture], str]:
             images.append(_shrunk(image.reshape(-1, *image.shape[-3:])[0], side))
             masked = place.mask_offset is not None
             masks.append(_mask(reader.mask(place)[:height, :width], side) if masked else "")
-    shown, note = stretched(images, units_of(build.manifest))
+    shown, note = stretch(images, units_of(build.manifest))
     found = {}
     for row, picture, mask in zip(rows.to_pylist(), shown, masks, strict=True):
         objects = [to_object(one) for one in row.get("objects") or ()]

@@ -13,7 +13,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.recorded import nonempty_splits
 from sar_data.text import markdown
 from sar_data.views import contact_sheet
-from sar_data.views.figure import encoded
+from sar_data.views.figure import encode
 
 SAMPLES, DOTS, QUALITY = 6, 100, 75  # of the contact sheet: patches, dots an inch, of JPEG
 COLOURS = {"train": "#1f6aa5", "val": "#a35c00", "test": "#b3322c"}  # as in the page
@@ -51,7 +51,7 @@ def pictures(build: Build) -> str:
             svg = rendered("histogram.svg", "en", one=one, size=size, colours=COLOURS)
             found.append(_image(f"Histogram of {one.band} in {one.unit}", "svg+xml", svg))
         sheet, _ = contact_sheet.draw(build, split=next(iter(nonempty_splits(build.manifest))), count=SAMPLES)
-        jpeg = encoded(sheet, ".jpg", dpi=DOTS, pil_kwargs={"quality": QUALITY})
+        jpeg = encode(sheet, ".jpg", dpi=DOTS, pil_kwargs={"quality": QUALITY})
         found.append(_image("\n\nSamples", "jpeg", jpeg))
     except SarDataError:  # a build without samples.parquet, or whose shards are gone
         pass

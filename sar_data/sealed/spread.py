@@ -15,7 +15,7 @@ def spread(manifest: Manifest, band: str, how: str) -> tuple[float, float]:
     """
     preset, unit = presets()[how], next(item.unit for item in manifest.bands if item.name == band)
     if preset.bands:
-        return preset.published(band, unit)
+        return preset.published_figures(band, unit)
     train = manifest.normalization
     if train is None:
         raise BuildError(

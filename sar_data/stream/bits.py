@@ -37,7 +37,7 @@ class Purpose(IntEnum):
     FEATURES = 106  # the order of a probe's features
 
 
-def mixed(*parts: int) -> int:
+def mix(*parts: int) -> int:
     """Return 64 well mixed bits of some integers."""
     state = 0
     for part in parts:

@@ -7,7 +7,7 @@
 | VV+VH | the sum of powers: the span of dual-polarized data | power |
 | RVI:VV:VH | 4 VH / (VV + VH) of powers: the radar vegetation index of two polarizations (Trudel et al. 2012) | ratio |
 
-Powers are linear, whatever the unit of the build. A pixel that one of the bands does not have, or that has no finite
+Powers are linear, in a build of any unit. A pixel that one of the bands does not have, or that has no finite
 value, is masked.
 """
 
@@ -71,13 +71,13 @@ def channel_of(name: str, bands: Sequence[str]) -> Channel:
 
 
 def operands(name: str) -> tuple[str, ...]:
-    """Return the bands that a channel's name speaks of, whatever bands there are."""
-    found = OPERANDS.fullmatch(name)
-    return tuple(part for part in found.groups() if part) if found else (name,)
+    """Return the bands that a channel's name contains, whether or not a build has them."""
+    match = OPERANDS.fullmatch(name)
+    return tuple(part for part in match.groups() if part) if match else (name,)
 
 
 def is_formula(name: str) -> bool:
-    """Say whether a name is written as a formula of powers is, whatever bands there are."""
+    """Say whether a name is written as a formula of powers; its bands may not exist."""
     return len(operands(name)) > 1 and (name.startswith("RVI:") or "-" not in name)
 
 

@@ -97,11 +97,11 @@ class Collection:
 
     @property
     def digest(self) -> str:
-        """What the builds hold, whatever their containers."""
+        """What the builds have in common, without their containers."""
         return "+".join(source.manifest.content_digest for source in self.sources)
 
     def _agree(self) -> None:
-        """Raise UsageError where the builds cannot make one batch; bands are matched by name, in whatever order."""
+        """Raise UsageError where the builds cannot make one batch; bands are matched by name, in any order."""
         first, size = self.sources[0], self._first_size()
         for source, how in zip(self.sources, self.hows, strict=True):
             own = size if self._fit.side or not len(source.size) else tuple(source.size[0].tolist())
@@ -191,7 +191,7 @@ class Collection:
             grey = np.tile(how.grey, (frames, 1))
             stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)
 
-    def stored(self, rows: Integers) -> Batch:
+    def read_stored(self, rows: Integers) -> Batch:
         """Return the stored images [sample, plane, y, x], the `parts` (source, count) they lie in, and their labels.
 
         Of several parts also `places`, where in the batch each image belongs.
@@ -209,21 +209,21 @@ class Collection:
 
     def labels(self, rows: Integers, windows: list[Window] | None = None) -> Batch:
         """Return target (where the build has a task), key and window of some rows."""
-        found: Batch = {}
+        batch: Batch = {}
         for number, own, places in self.parts(rows):
             source = self.sources[number]
             if isinstance(source.targets, Classes):
                 part = source.targets.take(own)
-                found.setdefault("target", np.empty((len(rows), *part.shape[1:]), part.dtype))[places] = part
+                batch.setdefault("target", np.empty((len(rows), *part.shape[1:]), part.dtype))[places] = part
             elif isinstance(source.targets, Boxes):
-                boxes = found.setdefault("target", [None] * len(rows))
+                boxes = batch.setdefault("target", [None] * len(rows))
                 for row, place in zip(own, places, strict=True):
                     boxes[place] = source.targets.take(int(row), windows[place] if windows else None)
             elif source.task is not None:
-                masks = found.setdefault("target", np.full((len(rows), *self.shape[-2:]), IGNORE, np.uint8))
+                masks = batch.setdefault("target", np.full((len(rows), *self.shape[-2:]), IGNORE, np.uint8))
                 self._masks(source, own, places, windows, masks)
-        found |= {} if windows is None else {"window": np.array(windows, np.int64)}
-        return found | {"key": self.keys(rows)}
+        batch |= {} if windows is None else {"window": np.array(windows, np.int64)}
+        return batch | {"key": self.keys(rows)}
 
     def _masks(
         self, source: Source, rows: Integers, places: Integers, windows: list[Window] | None, out: Array
@@ -239,15 +239,15 @@ class Collection:
 
     def keys(self, rows: Integers) -> list[str]:
         """Return the keys of some rows, as batches have them."""
-        found = np.empty(len(rows), object)
+        names = np.empty(len(rows), object)
         for number, own, places in self.parts(rows):
-            found[places] = self.sources[number].keys(own)
-        return list(found)
+            names[places] = self.sources[number].keys(own)
+        return list(names)
 
     def classes(self) -> Array | None:
         """Return the classes of all samples, int64 [sample] or uint8 [sample, class]; None where no image has any."""
-        found = [source.targets.whole() for source in self.sources if isinstance(source.targets, Classes)]
-        return np.concatenate(found) if found else None
+        targets = [source.targets.whole() for source in self.sources if isinstance(source.targets, Classes)]
+        return np.concatenate(targets) if targets else None
 
     def permute_targets(self, seed: int) -> None:
         """Give every sample the classes or the mask of another one of its build; UsageError where that cannot be."""
@@ -280,7 +280,7 @@ def common_bands(builds: Sequence[tuple[str, Sequence[str]]]) -> Sequence[str]:
 def _units(source: Source, how: Normalizer) -> list[str]:
     """Return the unit of each band of each channel, as a batch has it."""
     if how.conversions:
-        return [conversion.wanted for conversion in how.conversions]
+        return [conversion.target for conversion in how.conversions]
     return [source.layout.units[band] for band in (*how.first, *how.second) if band >= 0]
 
 
@@ -303,5 +303,5 @@ def open_collection(
         if name not in owner:
             raise unknown("option", name, [*owner, "split", "task", "members"])
         chosen[owner[name]][name] = value
-    made: dict[str, Any] = {name: kind(**chosen[name]) for name, kind in kinds.items()}
-    return Collection(builds, Reading(split=split, task=task, members=members, **made))
+    values: dict[str, Any] = {name: kind(**chosen[name]) for name, kind in kinds.items()}
+    return Collection(builds, Reading(split=split, task=task, members=members, **values))

@@ -13,7 +13,7 @@ import numpy as np
 
 from sar_data.errors import UsageError
 from sar_data.stream import fetch_order, selection
-from sar_data.stream.bits import Purpose, mixed
+from sar_data.stream.bits import Purpose, mix
 from sar_data.stream.collection import Batch, Builds, Collection, Reading
 from sar_data.stream.fit import Fit
 from sar_data.stream.measured import measured_figures
@@ -175,7 +175,7 @@ class Stream:
         return self._epoch + self._over()
 
     @staticmethod
-    def measured(
+    def measure(
         builds: str | Path | Sequence[str | Path], bands: Sequence[str], unit: str | None = None
     ) -> Mapping[str, tuple[float, float]]:
         """Return the `figures` of channels, mean and standard deviation over the pixels of all train splits.
@@ -264,10 +264,10 @@ class Stream:
                 fetch_order.announce(self.collection, self._order, order[start:])
                 pending.append((start, pool.submit(self._step, order, self._epoch, start)))
                 if len(pending) > self._ahead:
-                    yield self._handed(*pending.popleft())
+                    yield self._hand_out(*pending.popleft())
             while pending:
                 self._ask(turn)
-                yield self._handed(*pending.popleft())
+                yield self._hand_out(*pending.popleft())
             if turn == self._turn:
                 self._go(self._epoch + 1, 0)
         finally:
@@ -277,23 +277,23 @@ class Stream:
         rows, first, real = self.pace.share(order, start)
         draws = range(first, first + len(rows))
         drawing = self.collection.fixed is None and not self.pace.whole
-        seeds = [mixed(Purpose.CROP, self._order.seed, epoch, draw) for draw in draws] if drawing else None
-        batch = self._made(rows, seeds)
+        seeds = [mix(Purpose.CROP, self._order.seed, epoch, draw) for draw in draws] if drawing else None
+        batch = self._make_batch(rows, seeds)
         if self.pace.whole:
             batch["weight"] = (np.arange(len(rows)) < real).astype(np.float32)
         return batch
 
-    def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
+    def _make_batch(self, rows: Integers, seeds: list[int] | None) -> Batch:
         return self.collection.batch(rows, seeds)
 
     def _ask(self, turn: int) -> None:
         """Raise UsageError where an iteration is not the loader's own any more."""
         if turn != self._turn:
-            raise UsageError("this iteration ended: the loader was closed, iterated anew, or a state was loaded")
+            raise UsageError("this iteration ended: the loader was closed or iterated again, or a state was loaded")
 
-    def _handed(self, start: int, made: Future[Batch]) -> Batch:
+    def _hand_out(self, start: int, future: Future[Batch]) -> Batch:
         """Return a finished batch, from which on the position is behind it."""
-        batch = made.result()
+        batch = future.result()
         self._position = min(start + self.pace.step, len(self.rows))
         return batch
 
@@ -311,11 +311,11 @@ class Stream:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (type(self), self._opened, self._epoch, self._position)
+        return _reopen, (type(self), self._opened, self._epoch, self._position)
 
 
-def _reopened(kind: type[Stream], values: tuple[Any, ...], epoch: int, position: int) -> Stream:
-    made = kind.__new__(kind)
-    made._open(*values)
-    made._go(epoch, position)
-    return made
+def _reopen(kind: type[Stream], values: tuple[Any, ...], epoch: int, position: int) -> Stream:
+    stream = kind.__new__(kind)
+    stream._open(*values)
+    stream._go(epoch, position)
+    return stream

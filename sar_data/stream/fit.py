@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sar_data.errors import UsageError
-from sar_data.stream.bits import mixed
+from sar_data.stream.bits import mix
 from sar_data.stream.storage.store import Integers
 from sar_data.stream.targets import Window
 
@@ -52,15 +52,15 @@ class Fit:
         """Return the window of each image: drawn from one seed each, or in the centre."""
         if self.crop is None:
             return [(0, 0, int(height), int(width)) for height, width in size]
-        found = []
+        windows = []
         for i, (height, width) in enumerate(size.tolist()):
             room = max(height - self.crop, 0), max(width - self.crop, 0)
             y, x = room[0] // 2, room[1] // 2
             if seeds is not None:
-                bits = mixed(seeds[i])
+                bits = mix(seeds[i])
                 y, x = (bits >> 32) * (room[0] + 1) >> 32, (bits & 0xFFFFFFFF) * (room[1] + 1) >> 32
-            found.append((y, x, min(height, self.crop), min(width, self.crop)))
-        return found
+            windows.append((y, x, min(height, self.crop), min(width, self.crop)))
+        return windows
 
     @property
     def side(self) -> int | None:

@@ -33,20 +33,20 @@ def measured_figures(
     """
     files = [open_files(build) for build in builds]
     try:
-        parts = [(Manifest.load(one.folder), one) for one in files]
+        parts = [(Manifest.load(part.folder), part) for part in files]
         names = [band.name for band in parts[0][0].bands]
         derived = by_formula(bands, names) if how in AFFINE else []
         if derived and how != "zscore":
             raise UsageError(f"`normalize={how}`: no figures are measured of {derived[0]}; `normalize=zscore` has them")
-        recorded = _recorded(parts, [name for name in bands if name not in derived], how, unit)
-        found = dict(recorded or {}) | (_moments(builds, parts, derived) if derived else {})
+        recorded = _read_recorded(parts, [name for name in bands if name not in derived], how, unit)
+        figures = dict(recorded or {}) | (_moments(builds, parts, derived) if derived else {})
     finally:
-        for one in files:
-            one.close()
-    return {name: found[name] for name in bands} if how in AFFINE else None
+        for part in files:
+            part.close()
+    return {name: figures[name] for name in bands} if how in AFFINE else None
 
 
-def _recorded(parts: Sequence[tuple[Manifest, Files]], bands: Sequence[str], how: str, unit: str | None) -> Any:
+def _read_recorded(parts: Sequence[tuple[Manifest, Files]], bands: Sequence[str], how: str, unit: str | None) -> Any:
     if len(parts) == 1:
         return figures_of(in_unit(parts[0][0], unit), bands, how)
     return joint_figures(parts, bands, how, unit) if bands else None
@@ -64,14 +64,14 @@ def _moments(
             _add(stored, sums)
         finally:
             stored.close()
-    found = {}
+    moments = {}
     for name, pieces in sums.items():
         if not pieces:
             raise BuildError(f"{name}: expected pixels of the train split in which it has a value, found none")
         counts, means, variances = (np.array(column, np.float64) for column in zip(*pieces, strict=True))
         mean, variance = pooled_moments(counts, means[:, None], variances[:, None, None])
-        found[name] = float(mean[0]), float(np.sqrt(variance[0, 0])) or 1.0
-    return found
+        moments[name] = float(mean[0]), float(np.sqrt(variance[0, 0])) or 1.0
+    return moments
 
 
 def _add(stored: Collection, sums: dict[str, list[tuple[int, float, float]]]) -> None:

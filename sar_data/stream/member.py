@@ -36,6 +36,6 @@ class Member:
     @property
     def table(self) -> npt.NDArray[np.int64]:
         """The joint number of every number of the build, for masks those that no class has, too."""
-        found = np.arange(IGNORE + 1 if self.task.kind in MASKED else len(self.numbers))
-        found[: len(self.numbers)] = self.numbers
-        return found
+        table = np.arange(IGNORE + 1 if self.task.kind in MASKED else len(self.numbers))
+        table[: len(self.numbers)] = self.numbers
+        return table

@@ -42,7 +42,7 @@ class Conversion(NamedTuple):
     """How a channel in the unit `wanted` is made of a plane in `unit`, or by a formula of it and the plane `second`."""
 
     unit: str
-    wanted: str
+    target: str
     formula: Formula | None = None
     second: int = -1
     other: str = ""
@@ -50,18 +50,18 @@ class Conversion(NamedTuple):
     def of(self, plane: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the channel, float32 in the shape of its planes; NaN where there is no value."""
         if self.formula is None:
-            return converted(plane, self.unit, self.wanted)
-        return derived(self.formula, (plane, self.unit), (second, self.other))
+            return converted(plane, self.unit, self.target)
+        return derive(self.formula, (plane, self.unit), (second, self.other))
 
 
-def derived(
+def derive(
     formula: Formula, first: tuple[npt.NDArray[np.float32], str], second: tuple[npt.NDArray[np.float32], str]
 ) -> npt.NDArray[np.float32]:
     """Return what a formula makes of two bands and their units, float32; NaN where that is not finite."""
     powers = [converted(values, unit, "power") for values, unit in (first, second)]
     with np.errstate(all="ignore"):
-        found = formula.of(*powers)
-    return np.where(np.isfinite(found), found, np.float32(np.nan))
+        quotient = formula.of(*powers)
+    return np.where(np.isfinite(quotient), quotient, np.float32(np.nan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,9 @@ def in_unit(manifest: Manifest, unit: str | None) -> Manifest:
     train = (manifest.statistics or {}).get("train")
     columns: dict[str, dict[str, float]] = {name: {} for name in ("mean", "std", "min", "max")}
     for old, new in zip(manifest.bands, bands, strict=True):
-        told = _told(train.bands[old.name], old.unit, new.unit) if train else None
+        recorded = _figures_in(train.bands[old.name], old.unit, new.unit) if train else None
         for name, column in columns.items():
-            if told and (value := getattr(told, name)) is not None:
+            if recorded and (value := getattr(recorded, name)) is not None:
                 column[old.name] = value
     whole = len(columns["mean"]) == len(columns["std"]) == len(bands)  # zero power has no dB, and so no least value
     named = {band.name: band.unit for band in bands}
@@ -148,9 +148,9 @@ def in_unit(manifest: Manifest, unit: str | None) -> Manifest:
     return manifest.model_copy(update={"bands": bands, "normalization": figures})
 
 
-def _told(figures: BandStatistics, unit: str, wanted: str) -> DomainStatistics | None:
+def _figures_in(figures: BandStatistics, unit: str, target: str) -> DomainStatistics | None:
     """Return the figures of a band in a unit, None where they are not recorded."""
-    return figures.stored if unit == wanted else {"dB": figures.db, "power": figures.power}.get(wanted)
+    return figures.stored if unit == target else {"dB": figures.db, "power": figures.power}.get(target)
 
 
 def normalizer(
@@ -170,25 +170,25 @@ def normalizer(
     stored = manifest
     manifest = in_unit(stored, unit)
     names = [band.name for band in manifest.bands]
-    wanted = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
-    channels = [channel_of(name, names) for name in wanted]
+    chosen = tuple(names if bands is None else [bands] if isinstance(bands, str) else bands)
+    channels = [channel_of(name, names) for name in chosen]
     _check_derived(stored, channels)
     asked, how = how, _still_to_do(manifest, how)
     conversions = _conversions(stored, manifest, channels)
     scale = manifest.storage.scale or 1.0
     terms = [(0.0, 1.0)] * len(channels)
     if figures is not None and asked in AFFINE:
-        terms = [_given(manifest, name, figures) for name in wanted]
+        terms = [_given(manifest, name, figures) for name in chosen]
     elif how in AFFINE:
         terms = [_figures(manifest, channel, how) for channel in channels]
-    grey = _greys(wanted, {band.name: band.unit for band in manifest.bands}, how)
+    grey = _greys(chosen, {band.name: band.unit for band in manifest.bands}, how)
     missing = manifest.storage.missing
     after = _terms(terms, 1.0)
     planes = [(channel.first, None if channel.formula else channel.second) for channel in channels]
     planes += [(channel.second, None) for channel in channels if channel.formula and channel.second]
     terms = [(0.0, 1.0)] * len(planes) if conversions else terms
     return Normalizer(
-        wanted,
+        chosen,
         np.array([names.index(first) for first, _ in planes], np.int64),
         np.array([-1 if second is None else names.index(second) for _, second in planes], np.int64),
         _terms(terms, scale),
@@ -235,7 +235,7 @@ def figures_of(manifest: Manifest, bands: Sequence[str], how: str) -> Figures | 
     if how not in AFFINE:
         return None
     names = [band.name for band in manifest.bands]
-    if done := _normalized(manifest):
+    if done := _normalization_of(manifest):
         both = zip(done.parameters["offset"], done.parameters["divisor"], strict=True)
         known = dict(zip(names, both, strict=True))
         return {name: known[name] for name in bands}
@@ -246,31 +246,31 @@ def units_of(manifest: Manifest, bands: Sequence[str]) -> dict[str, str]:
     """Return channel → unit, of a difference that of its first band, of bands or derived ones that a build has."""
     units = {band.name: band.unit for band in manifest.bands}
     channels = {name: channel_of(name, list(units)) for name in bands}
-    return {name: one.formula.unit if one.formula else units[one.first] for name, one in channels.items()}
+    return {name: item.formula.unit if item.formula else units[item.first] for name, item in channels.items()}
 
 
-def _conversions(stored: Manifest, wanted: Manifest, channels: Sequence[Channel]) -> tuple[Conversion, ...]:
+def _conversions(stored: Manifest, target: Manifest, channels: Sequence[Channel]) -> tuple[Conversion, ...]:
     """Return how each channel is made of its planes, nothing where values stay as they are.
 
     Raise UsageError for a difference where units change, which is one of stored values.
     """
-    units = {a.name: (a.unit, b.unit) for a, b in zip(stored.bands, wanted.bands, strict=True)}
+    units = {a.name: (a.unit, b.unit) for a, b in zip(stored.bands, target.bands, strict=True)}
     changed = any(before != after for before, after in units.values())
     if not changed and not any(channel.formula for channel in channels):
         return ()
-    found, plane = list[Conversion](), len(channels)
+    conversions, plane = list[Conversion](), len(channels)
     for channel in channels:
         if channel.formula and channel.second:
-            told = (channel.formula.unit, channel.formula, plane, units[channel.second][0])
-            found.append(Conversion(units[channel.first][0], *told))
+            arguments = (channel.formula.unit, channel.formula, plane, units[channel.second][0])
+            conversions.append(Conversion(units[channel.first][0], *arguments))
             plane += 1
         elif channel.second and changed:
             raise UsageError(
-                f"unit={wanted.bands[0].unit!r}: {channel.name} is a difference of stored values: bake the unit first"
+                f"unit={target.bands[0].unit!r}: {channel.name} is a difference of stored values: bake the unit first"
             )
         else:
-            found.append(Conversion(*units[channel.first]))
-    return tuple(found)
+            conversions.append(Conversion(*units[channel.first]))
+    return tuple(conversions)
 
 
 def _terms(figures: Sequence[tuple[float, float]], scale: float) -> npt.NDArray[np.float32]:
@@ -287,7 +287,7 @@ def _check_derived(manifest: Manifest, channels: Sequence[Channel]) -> None:
     """Raise UsageError for what is derived of bands that were normalized one by one, or that have no linear power."""
     bands = {band.name: band for band in manifest.bands}
     for channel in (channel for channel in channels if channel.second):
-        if _normalized(manifest):
+        if _normalization_of(manifest):
             raise UsageError(
                 f"bands={channel.name!r}: expected a build in its physical unit, found one that is normalized band by "
                 "band: take its parent"
@@ -307,7 +307,7 @@ def _still_to_do(manifest: Manifest, how: str | None) -> str | None:
     """Return what is left to do: nothing is normalized twice."""
     if how is not None and how not in PRESETS:
         raise unknown("normalization", how, PRESETS)
-    done = _normalized(manifest)
+    done = _normalization_of(manifest)
     if done is None or how is None:
         return how
     if (method := done.parameters["method"]) != how:
@@ -315,7 +315,7 @@ def _still_to_do(manifest: Manifest, how: str | None) -> str | None:
     return None
 
 
-def _normalized(manifest: Manifest) -> Applied | None:
+def _normalization_of(manifest: Manifest) -> Applied | None:
     """Return the step that normalized what a build holds, None where its values are physical."""
     return next((step for step in manifest.applied if step.step == "normalize"), None)
 
@@ -329,7 +329,7 @@ def _given(manifest: Manifest, name: str, figures: Figures) -> tuple[float, floa
     if name not in figures:
         raise unknown("channel of the figures", name, figures)
     offset, divisor = figures[name]
-    if (done := _normalized(manifest)) is None:
+    if (done := _normalization_of(manifest)) is None:
         return offset, divisor
     method = done.parameters["method"]
     ((a, b),) = (figures_of(manifest, (name,), method) or {}).values()
@@ -345,7 +345,7 @@ def _figures(manifest: Manifest, channel: Channel, how: str) -> tuple[float, flo
     """Return what to subtract and what to divide by; a band that is constant in train is divided by 1."""
     first, second, formula = channel
     if second is not None and presets()[how].bands:
-        return presets()[how].published(channel.name, None)
+        return presets()[how].published_figures(channel.name, None)
     if formula and how == "zscore":
         raise UsageError(
             f"`normalize=zscore`: no figures are recorded for {channel.name}, which `Stream.measured` measures over "

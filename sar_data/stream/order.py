@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import UsageError
-from sar_data.stream.bits import GOLDEN, U64, Purpose, finish_one, mixed
+from sar_data.stream.bits import GOLDEN, U64, Purpose, finish_one, mix
 from sar_data.system.native import compile_loop
 
 Rows = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ def _shuffle(values: Any, state: Any) -> None:
 def permutation(count: int, *stream: int) -> Rows:
     """Return a random permutation of 0 … count - 1; another one for other integers in `stream`."""
     values = np.arange(count, dtype=np.int64)
-    _shuffle(values, np.uint64(mixed(*stream)))
+    _shuffle(values, np.uint64(mix(*stream)))
     return values
 
 
@@ -73,7 +73,7 @@ def drawn(weights: Floats, *stream: int) -> Rows:
     first = permutation(count, Purpose.DRAW, *stream)
     first = first[np.argsort(weights[first], kind="stable")]
     edges = np.cumsum(weights[first])
-    start = mixed(Purpose.OFFSET, *stream) / (U64 + 1)
+    start = mix(Purpose.OFFSET, *stream) / (U64 + 1)
     ticks = (np.arange(count) + start) * (edges[-1] / count)
     chosen: Rows = first[np.minimum(np.searchsorted(edges, ticks, side="right"), count - 1)]
     return chosen
@@ -105,15 +105,15 @@ class Mix:
         """Return what an epoch draws, as numbers through all parts: parts shuffled, each in its own order."""
         whose = np.repeat(np.arange(len(self.counts)), self.counts)
         whose = whose[permutation(len(whose), Purpose.SHUFFLE, seed, epoch)]
-        found, start = np.empty_like(whose), 0
+        order, start = np.empty_like(whose), 0
         for part, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
             if count:
                 turn, first = divmod(epoch * count, size)
                 turns = range(turn, turn + math.ceil((first + count) / size))
                 orders = np.concatenate([permutation(size, Purpose.TURN, seed, part, number) for number in turns])
-                found[whose == part] = start + orders[first : first + count]
+                order[whose == part] = start + orders[first : first + count]
             start += size
-        return found
+        return order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,28 +40,28 @@ def stores(
     pixels = _all(len(rows), math.prod(layout.shape)) if layout.shape else size[:, 0] * size[:, 1]
     images = _all(len(rows), layout.image_bytes()) if layout.shape else pixels * layout.image_bytes((1, 1))
     lengths: dict[What, Integers] = {"image": images, **({"mask": pixels} if layout.mask else {})}
-    found: dict[What, Store] = {}
+    stores: dict[What, Store] = {}
     for what, length in lengths.items():
         if container.addressing == "key":
             name = container.file(Shard(split, 0, 0, document.shard_length, 0), layout)
-            locate = partial(_located, container, layout, rows, size, what)
-            found[what] = Located(files, name, length, locate, mapped=mapped)
+            locate = partial(_locate, container, layout, rows, size, what)
+            stores[what] = Located(files, name, length, locate, mapped=mapped)
             continue
         names = [(container.file if what == "image" else container.mask_file)(shard, layout) for shard in shards]
         if container.addressing == "position":
             blocks = container.blocks(layout, document.shard_length, what)
-            found[what] = Decoded(files, names, blocks, rows.shard, rows.integers("position"))
+            stores[what] = Decoded(files, names, blocks, rows.shard, rows.integers("position"))
         else:
             sizes = [
                 recorded.bytes if name == recorded.file else container.size(layout, shard, what)[1] or -1
                 for name, recorded, shard in zip(names, document.shards, shards, strict=True)
             ]
             offset = rows.integers("offset" if what == "image" else "mask_offset")
-            found[what] = Raw(files, names, sizes, rows.shard, offset, length, mapped=mapped)
-    return found["image"], found.get("mask")
+            stores[what] = Raw(files, names, sizes, rows.shard, offset, length, mapped=mapped)
+    return stores["image"], stores.get("mask")
 
 
-def _located(
+def _locate(
     container: Format, layout: Layout, rows: Rows, size: Integers, what: What, path: Path, some: Integers
 ) -> Integers:
     return container.locate(path, layout, rows.keys(some), size[some], what)

@@ -56,16 +56,16 @@ class Rows:
 
     def find(self, keys: Iterable[str]) -> Integers:
         """Return the rows that have these keys, ascending; raise UsageError for a key that is not there."""
-        wanted = pa.array(list(dict.fromkeys(keys)), pa.string())
-        found = pc.index_in(wanted, value_set=self.key)
-        if found.null_count:
-            missing = wanted.filter(pc.is_null(found)).to_pylist()
+        unique = pa.array(list(dict.fromkeys(keys)), pa.string())
+        numbers_of_keys = pc.index_in(unique, value_set=self.key)
+        if numbers_of_keys.null_count:
+            missing = unique.filter(pc.is_null(numbers_of_keys)).to_pylist()
             names = ", ".join(missing[:MOST_NAMES])
             raise UsageError(
-                f"keys: {len(missing)} of {len(wanted)} are not in this split, such as {names}. "
+                f"keys: {len(missing)} of {len(unique)} are not in this split, such as {names}. "
                 "Keys are those of index.parquet."
             )
-        return np.sort(found.to_numpy().astype(np.int64))
+        return np.sort(numbers_of_keys.to_numpy().astype(np.int64))
 
 
 def load(index: Path, manifest: Manifest, split: str, columns: Iterable[str]) -> Rows:
@@ -88,12 +88,12 @@ def matching(index: Path, split: str, where: Any) -> list[str]:
     check_columns(index)  # all of them: a condition may ask for any
     try:
         condition = where if isinstance(where, pc.Expression) else pq.filters_to_expression(where)
-        found = pq.read_table(index, columns=["key"], filters=(pc.field("split") == split) & condition)
+        matches = pq.read_table(index, columns=["key"], filters=(pc.field("split") == split) & condition)
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         known = ", ".join(pq.read_schema(index).names)
         wrong = str(error).partition(" in ")[0]  # the schema follows, which is long
         raise UsageError(f"where: {wrong}. The index has the columns {known}") from error
-    keys: list[str] = found["key"].to_pylist()
+    keys: list[str] = matches["key"].to_pylist()
     return keys
 
 
@@ -114,7 +114,7 @@ def numbers(column: pa.Array) -> npt.NDArray[Any]:
     return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
 
 
-def ragged(column: pa.ListArray) -> tuple[Integers, pa.Array]:
+def flatten(column: pa.ListArray) -> tuple[Integers, pa.Array]:
     """Return the edges of a column's lists, one more than rows, and all their elements one after the other."""
     if not len(column):
         return np.zeros(1, np.int64), column.values.slice(0, 0)
@@ -129,11 +129,11 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def _integers(column: pa.Array) -> Integers:
     """Return int64, -1 where null."""
-    found: Integers = numbers(column).astype(np.int64, copy=bool(column.null_count))
+    values: Integers = numbers(column).astype(np.int64, copy=bool(column.null_count))
     if column.null_count:
         bits = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
-        found[bits[column.offset : column.offset + len(column)] == 0] = -1
-    return found
+        values[bits[column.offset : column.offset + len(column)] == 0] = -1
+    return values
 
 
 def _members(splits: pa.ChunkedArray, split: str) -> npt.NDArray[np.bool_]:
@@ -148,4 +148,6 @@ def largest(files: Files, manifest: Manifest, splits: Iterable[str]) -> int:
     """Return the largest height or width of the images of some splits, 0 where there are none."""
     path = files.path(INDEX_NAME)
     rows = [load(path, manifest, split, ["height", "width"]) for split in splits]
-    return max((int(one.integers(axis).max()) for one in rows for axis in ("height", "width") if len(one)), default=0)
+    return max(
+        (int(part.integers(axis).max()) for part in rows for axis in ("height", "width") if len(part)), default=0
+    )

@@ -56,21 +56,21 @@ def select(
     """
     if fraction is None and (draw or each_class):
         raise UsageError(f"draw={draw}, each_class={each_class}: expected a `fraction=…` that is drawn, found none")
-    found = np.arange(len(samples))
+    chosen = np.arange(len(samples))
     if where is not None:
         paths = [source.files.path(INDEX_NAME) for source in samples.sources]
         matched = [matching(path, samples.split, where) for path in paths]
-        found = _numbered(samples, [s.rows.find(own) for s, own in zip(samples.sources, matched, strict=True)])
+        chosen = _number(samples, [s.rows.find(own) for s, own in zip(samples.sources, matched, strict=True)])
     if keys is not None:
-        found = np.intersect1d(found, _with_keys(samples, list(keys)))
+        chosen = np.intersect1d(chosen, _with_keys(samples, list(keys)))
     if fraction is None:
-        return found
+        return chosen
     if draw < 0:
         raise UsageError(f"draw: expected 0 or more, found {draw}")
-    return found[subset(len(found), fraction, SUBSET_SEED + draw, _targets(samples)[found] if each_class else None)]
+    return chosen[subset(len(chosen), fraction, SUBSET_SEED + draw, _targets(samples)[chosen] if each_class else None)]
 
 
-def _numbered(samples: Collection, rows: Sequence[Integers]) -> Integers:
+def _number(samples: Collection, rows: Sequence[Integers]) -> Integers:
     """Return rows of each source as rows of the collection."""
     return np.concatenate([own + start for own, start in zip(rows, samples.starts, strict=False)])
 
@@ -82,18 +82,18 @@ def _with_keys(samples: Collection, keys: list[str]) -> Integers:
     if lost := asked.difference(*known):
         such = next(key for key in keys if key in lost)
         raise UsageError(f"keys: {len(lost)} are in none of the builds' {samples.split}, such as {such}")
-    return _numbered(samples, [np.flatnonzero([key in asked for key in names]) for names in known])
+    return _number(samples, [np.flatnonzero([key in asked for key in names]) for names in known])
 
 
 def shards(samples: Collection, rows: Integers) -> Integers:
     """Return the shard of each row, numbered through all builds."""
-    found = np.empty(len(rows), np.int64)
+    numbers = np.empty(len(rows), np.int64)
     before = 0
     for number, own, places in samples.parts(rows):
         source = samples.sources[number]
-        found[places] = source.rows.shard[own] + before
+        numbers[places] = source.rows.shard[own] + before
         before += len(source.manifest.splits[samples.split].shards)
-    return found
+    return numbers
 
 
 def draws(
@@ -104,13 +104,13 @@ def draws(
         raise UsageError(f"mix: expected {len(samples.sources)} shares, one a build, found {len(mix)}")
     if given is None:
         return None if mix is None else Mix.of(np.diff(np.searchsorted(rows, samples.starts)).tolist(), mix)
-    found = _given(samples, rows, given)
+    weights = _given(samples, rows, given)
     if mix is not None:
         for number, _, places in samples.parts(rows):
-            found[places] *= mix[number] / max(found[places].sum(), np.finfo(np.float64).tiny)
-    if not (np.isfinite(found).all() and (found >= 0).all() and found.sum() > 0):
+            weights[places] *= mix[number] / max(weights[places].sum(), np.finfo(np.float64).tiny)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
         raise UsageError("weights: expected finite numbers, none below 0 and one above it")
-    return found
+    return weights
 
 
 def _targets(samples: Collection) -> Array:
@@ -137,8 +137,8 @@ def _given(samples: Collection, rows: Integers, given: str | Mapping[str, float]
 
 def digest(rows: Integers, drawn: Weights | Mix | None, order: Order) -> str:
     """Return a digest of what is drawn and how it is shuffled: a position in one order says nothing of another."""
-    found = xxhash.xxh3_64(repr((order.shuffle, order.window)).encode())
-    found.update(np.ascontiguousarray(rows).data)
+    state = xxhash.xxh3_64(repr((order.shuffle, order.window)).encode())
+    state.update(np.ascontiguousarray(rows).data)
     if drawn is not None:
-        found.update(repr(drawn).encode() if isinstance(drawn, Mix) else drawn.data)
-    return found.hexdigest()
+        state.update(repr(drawn).encode() if isinstance(drawn, Mix) else drawn.data)
+    return state.hexdigest()

@@ -21,7 +21,7 @@ from sar_data.stream import placement as opening
 from sar_data.stream import targets
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather
-from sar_data.stream.kernels.memory import Memory, stored
+from sar_data.stream.kernels.memory import Memory, stored_bytes
 from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer
 from sar_data.stream.rows import Rows, load
@@ -100,8 +100,8 @@ class Source:
 
     def keys(self, rows: Integers) -> list[str]:
         """Return the keys of some rows, as batches have them."""
-        found = self.rows.keys(rows)
-        return found if self._member is None else [self._member.key(key) for key in found]
+        keys = self.rows.keys(rows)
+        return keys if self._member is None else [self._member.key(key) for key in keys]
 
     def gather(self, rows: Integers, places: Integers, how: Normalizer, out: Floats) -> None:
         """Put the image of rows[i] into out[places[i]], float32 [frame * channel, y, x]; stretching is left to do.
@@ -151,17 +151,17 @@ class Source:
         for part, memory in self._masks.chunks(ascending):
             own = ascending[part]
             for i in np.flatnonzero(self._unverified[1, own]):
-                self._compare(int(own[i]), "mask_xxh3", [stored(memory, int(i), out[0].nbytes)])
+                self._compare(int(own[i]), "mask_xxh3", [stored_bytes(memory, int(i), out[0].nbytes)])
             copy(memory, places[order[part]], out)
         if self._member is not None:
             out[places] = self._member.table.astype(np.uint8)[out[places]]
 
     def _check_room(self, rows: Integers, out: npt.NDArray[Any], expected: int) -> None:
         """Raise BuildError unless the images are of the height and width of `out`, each place of `expected` bytes."""
-        found = out.nbytes // max(len(out), 1)
-        if (self.size[rows] != out.shape[-2:]).any() or (len(out) and found != expected):
+        size = out.nbytes // max(len(out), 1)
+        if (self.size[rows] != out.shape[-2:]).any() or (len(out) and size != expected):
             raise BuildError(
-                f"{self.build}: expected room for images of one size, {expected} bytes each, found {found} bytes for "
+                f"{self.build}: expected room for images of one size, {expected} bytes each, found {size} bytes for "
                 f"{out.shape[-2]}×{out.shape[-1]} pixels"
             )
 
@@ -173,7 +173,7 @@ class Source:
             own = ascending[part]
             for i in np.flatnonzero(self._unverified[0, own]):
                 height, width = self.size[own[i]].tolist()
-                image = stored(memory, int(i), self.layout.image_bytes((height, width)))
+                image = stored_bytes(memory, int(i), self.layout.image_bytes((height, width)))
                 planes = image.reshape(self.plane.size, -1)  # hashed in the manifest's order
                 self._compare(
                     int(own[i]), "xxh3", [image] if self._in_order else (planes[plane] for plane in self.plane.ravel())

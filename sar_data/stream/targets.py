@@ -15,7 +15,7 @@ from sar_data.sealed.index import value_of
 from sar_data.sealed.manifest import Manifest
 from sar_data.spec import MASKED
 from sar_data.stream.member import Member
-from sar_data.stream.rows import Integers, Rows, numbers, ragged
+from sar_data.stream.rows import Integers, Rows, flatten, numbers
 
 Array = npt.NDArray[Any]
 Objects = dict[str, Any]
@@ -60,7 +60,7 @@ class Classes:
             lists = rows.column("label_indices")
         else:
             lists = value_of(rows.column("targets"), task.name)
-        self._edges, flat = ragged(lists)
+        self._edges, flat = flatten(lists)
         self._values = numbers(flat) if member is None else member.table[numbers(flat)]
         self._order: Integers | None = None
         self._width = len((member.joint if member else task).classes) if task.kind == "multilabel" else None
@@ -68,8 +68,8 @@ class Classes:
             counts = np.diff(self._edges)
             wrong = np.flatnonzero(counts != 1)
             if len(wrong):
-                key, found = rows.keys(wrong[:1])[0], counts[wrong[0]]
-                raise BuildError(f"{key}: expected one class of {task.name}, found {found}; {len(wrong)} are like it")
+                key, count = rows.keys(wrong[:1])[0], counts[wrong[0]]
+                raise BuildError(f"{key}: expected one class of {task.name}, found {count}; {len(wrong)} are like it")
 
     def permute(self, order: Integers) -> None:
         """Give each sample the classes of sample order[i], which is no other's, too: nothing is left to be learnt."""
@@ -77,13 +77,13 @@ class Classes:
 
     def take(self, rows: Integers) -> Array:
         """Return the targets of some rows: int64 [sample], or float32 [sample, class]."""
-        return self._found(rows, np.float32)
+        return self._gather(rows, np.float32)
 
     def whole(self) -> Array:
         """Return the targets of all rows: int64 [sample], or uint8 [sample, class]."""
-        return self._found(np.arange(len(self._edges) - 1), np.uint8)
+        return self._gather(np.arange(len(self._edges) - 1), np.uint8)
 
-    def _found(self, rows: Integers, kind: npt.DTypeLike) -> Array:
+    def _gather(self, rows: Integers, kind: npt.DTypeLike) -> Array:
         """Return int64 [sample] class numbers, or [sample, class] with 1 where a sample has the class."""
         rows = rows if self._order is None else self._order[rows]
         starts = self._edges[rows]
@@ -92,23 +92,23 @@ class Classes:
         counts = self._edges[rows + 1] - starts
         before = np.cumsum(counts) - counts  # of the labels of all rows, how many come before this row's
         labels = self._values[np.repeat(starts - before, counts) + np.arange(counts.sum())]
-        found = np.zeros((len(rows), self._width), kind)
-        found[np.repeat(np.arange(len(rows)), counts), labels] = 1
-        return found
+        targets = np.zeros((len(rows), self._width), kind)
+        targets[np.repeat(np.arange(len(rows)), counts), labels] = 1
+        return targets
 
     @staticmethod
-    def balance(found: Array) -> npt.NDArray[np.float64]:
+    def balance(targets: Array) -> npt.NDArray[np.float64]:
         """Return weights under which every class is drawn as often as any other; a sample of several gets their mean.
 
         A sample without any class is as likely as one of the most frequent class.
         """
-        if found.ndim == 1:
-            counts = np.bincount(found)
-            weights: npt.NDArray[np.float64] = 1.0 / counts[found]
+        if targets.ndim == 1:
+            counts = np.bincount(targets)
+            weights: npt.NDArray[np.float64] = 1.0 / counts[targets]
             return weights
-        counts = np.maximum(found.sum(axis=0, dtype=np.int64), 1)
-        several = found.sum(axis=1)
-        shares = (found / counts).sum(axis=1) / np.maximum(several, 1)
+        counts = np.maximum(targets.sum(axis=0, dtype=np.int64), 1)
+        several = targets.sum(axis=1)
+        shares = (targets / counts).sum(axis=1) / np.maximum(several, 1)
         balanced: npt.NDArray[np.float64] = np.where(several > 0, shares, 1.0 / counts.max())
         return balanced
 
@@ -120,14 +120,14 @@ class Boxes:
     """
 
     def __init__(self, column: pa.ListArray, member: Member | None = None) -> None:
-        self._edges, objects = ragged(column)
+        self._edges, objects = flatten(column)
         self._labels = numbers(objects.field("label")).astype(np.int64)
         if member is not None:
             self._labels = member.table[self._labels]
         self._boxes = _table(objects.field("box"), 4)
         self._rotated = _table(objects.field("rotated"), 5)
-        self._rings, rings = ragged(objects.field("polygons"))
-        self._ends, values = ragged(rings)
+        self._rings, rings = flatten(objects.field("polygons"))
+        self._ends, values = flatten(rings)
         self._points = numbers(values)
 
     def take(self, row: int, window: Window | None = None) -> Objects:
@@ -151,14 +151,14 @@ class Boxes:
         return {"boxes": boxes, "labels": labels.copy(), "rotated": rotated, "polygons": polygons}
 
     def _polygons(self, number: int, window: Window | None) -> list[npt.NDArray[np.float32]]:
-        found = []
+        sizes = []
         for ring in range(self._rings[number], self._rings[number + 1]):
             points = self._points[self._ends[ring] : self._ends[ring + 1]].reshape(-1, 2)
             if window is not None:
                 points = _within(points, window)
             if len(points):
-                found.append(points.astype(np.float32))
-        return found
+                sizes.append(points.astype(np.float32))
+        return sizes
 
 
 def _within(points: Array, window: Window) -> Array:
@@ -174,7 +174,7 @@ def _within(points: Array, window: Window) -> Array:
 
 def _table(lists: pa.ListArray, width: int) -> npt.NDArray[np.float32]:
     """Return float32 [row, width] of lists of that length, NaN where a list is null."""
-    edges, flat = ragged(lists)
+    edges, flat = flatten(lists)
     table = np.full((len(lists), width), np.nan, np.float32)
     table[np.diff(edges) == width] = numbers(flat).reshape(-1, width)
     return table

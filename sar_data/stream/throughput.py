@@ -47,7 +47,7 @@ def gauge(open_stream: Callable[[], Stream], *, rounds: int = 5, step_s: float =
             reference = Reference(stream.collection, file.fileno(), stream.pace.batch)
             for _ in range(rounds):
                 references.append(reference.rate())
-                rates.append(_timed(lambda: sum(len(batch["key"]) for batch in stream)))
+                rates.append(_measure_rate(lambda: sum(len(batch["key"]) for batch in stream)))
         return Gauge(
             rate=median(rates),
             reference=median(references),
@@ -58,7 +58,7 @@ def gauge(open_stream: Callable[[], Stream], *, rounds: int = 5, step_s: float =
         )
 
 
-def _timed(work: Callable[[], int]) -> float:
+def _measure_rate(work: Callable[[], int]) -> float:
     """Return the samples a second of some work, repeated until it took long enough to be measured."""
     done, began = 0, time.perf_counter()
     while (taken := time.perf_counter() - began) < LEAST_SECONDS or not done:
@@ -93,7 +93,7 @@ class Reference:
         images = np.memmap(path, layout.dtype, "w+", shape=(count, *shape))
         for low in range(0, count, batch):
             rows = np.arange(low, min(low + batch, count))
-            images[rows] = collection.stored(rows)["stored"]
+            images[rows] = collection.read_stored(rows)["stored"]
         images.flush()
         self._images = np.memmap(path, layout.dtype, "r", shape=images.shape)
         self._batch = min(batch, count)
@@ -103,7 +103,7 @@ class Reference:
 
     def rate(self) -> float:
         """Return samples a second."""
-        return _timed(self._epoch)
+        return _measure_rate(self._epoch)
 
     def _epoch(self) -> int:
         order = self._random.permutation(len(self._images))

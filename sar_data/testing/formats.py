@@ -44,12 +44,12 @@ class FormatContract:
         """Write a split, and compare what both readers find with what was written."""
         places = store(self.container, root, plan, "train", slots, length)
         expected = {slot.record.key: slot.image for slot in slots if slot.image is not None}
-        found = type(self).read(root / "build/train")
-        assert found.keys() == expected.keys() == places.keys()
+        images = type(self).read(root / "build/train")
+        assert images.keys() == expected.keys() == places.keys()
         reader = self.container.open(root / "build", plan, {"train": self.slots(length)})
         for key, image in expected.items():
             assert image is not None
-            for same in (found[key], reader.read(places[key])):
+            for same in (images[key], reader.read(places[key])):
                 assert (same.shape, same.dtype) == (image.shape, image.dtype)
                 assert same.tobytes() == image.tobytes()
         reader.close()
@@ -97,9 +97,9 @@ class FormatContract:
                 if slot.image is None:
                     assert slot.record.key not in places
                     continue
-                found = reader.read(places[slot.record.key])
-                assert (found.shape, found.dtype) == (slot.image.shape, slot.image.dtype)
-                assert found.tobytes() == slot.image.tobytes()
+                image = reader.read(places[slot.record.key])
+                assert (image.shape, image.dtype) == (slot.image.shape, slot.image.dtype)
+                assert image.tobytes() == slot.image.tobytes()
                 if slot.mask is not None:
                     hidden = reader.mask(places[slot.record.key])
                     assert (hidden.shape, hidden.dtype) == (slot.mask.shape, np.dtype(np.uint8))
@@ -110,11 +110,11 @@ class FormatContract:
         plan = layout(frames=3, masks=("water", "wood", "town"))
         slots = entries(plan, 4, lost=[1])
         store(self.container, tmp_path, plan, "train", slots, 3)
-        found = type(self).read_all(tmp_path / "build/train")
-        assert found.keys() == {slot.record.key for slot in slots if slot.image is not None}
+        samples = type(self).read_all(tmp_path / "build/train")
+        assert samples.keys() == {slot.record.key for slot in slots if slot.image is not None}
         for slot in slots:
             if slot.image is not None and slot.mask is not None:
-                image, mask = found[slot.record.key]
+                image, mask = samples[slot.record.key]
                 assert image.tobytes() == slot.image.tobytes()
                 assert mask.tobytes() == slot.mask.tobytes()
 
@@ -162,11 +162,11 @@ class FormatContract:
 
     def test_two_writes_give_the_same_bytes(self, tmp_path: Path) -> None:
         plan = layout()
-        found = []
+        contents = []
         for name in ("one", "two"):
             store(self.container, tmp_path / name, plan, "train", entries(plan, 7, lost=[5]), 3)
-            found.append(self.comparable(tmp_path / name / "build/train"))
-        assert found[0] == found[1]
+            contents.append(self.comparable(tmp_path / name / "build/train"))
+        assert contents[0] == contents[1]
 
     def comparable(self, split: Path) -> object:
         """Return what must be equal between two runs: here every file's bytes."""

@@ -73,7 +73,7 @@ class Listening(TreeView):
 
 def blocks_of(path: Path) -> list[tuple[int, int]]:
     """Return where the blocks of pixels of a TIFF begin and end, as GDAL says."""
-    found = []
+    intervals = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(path) as source:
@@ -82,8 +82,8 @@ def blocks_of(path: Path) -> list[tuple[int, int]]:
             for (x, y), band in itertools.product(grid, source.indexes):
                 tags = (source.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE"))
                 offset, size = map(int, tags)
-                found.append((offset, offset + size))
-    return found
+                intervals.append((offset, offset + size))
+    return intervals
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ class PipelineContract:
     fallbacks = 0  # files of a sample that the fast parser leaves to rasterio
 
     @pytest.fixture(autouse=True)
-    def fitted(self, archive: Path) -> None:
+    def fit(self, archive: Path) -> None:
         """Let a pipeline that adapts to its source do so, as a build does."""
         if self.pipeline.fit is not None:
-            self.pipeline, found = self.pipeline.fit(Folder.at(archive))
-            assert found
+            self.pipeline, sentences = self.pipeline.fit(Folder.at(archive))
+            assert sentences
 
     @pytest.fixture
     def lists(self, archive: Path) -> Path:
@@ -126,9 +126,9 @@ class PipelineContract:
 
     @pytest.fixture
     def records(self, tree: Folder) -> list[Record]:
-        return self.scanned(tree)
+        return self.scan(tree)
 
-    def scanned(self, tree: Tree) -> list[Record]:
+    def scan(self, tree: Tree) -> list[Record]:
         return [record for unit in self.pipeline.units(tree) for record in self.pipeline.scan(tree, unit)]
 
     def some(self, records: list[Record]) -> list[Record]:
@@ -167,16 +167,16 @@ class PipelineContract:
         by_key = {record.key: record for record in records}
         assert len(by_key) == len(records) > 0
         assert not [key for key in by_key if "." in key or "/" in key]
-        assert {record.key: record for record in self.scanned(tree)} == by_key
+        assert {record.key: record for record in self.scan(tree)} == by_key
 
     def test_scan_reads_no_pixels(self, tree: Folder) -> None:
         listening = Listening(tree)
-        self.scanned(listening)
+        self.scan(listening)
         listening.check(Path(tree.root))
 
     def test_every_file_of_a_record_has_its_size_and_what_scan_read_its_hash(self, tree: Folder) -> None:
         witness = RecordingTree(tree, {})
-        for record in self.scanned(witness):
+        for record in self.scan(witness):
             for file in record.files:
                 assert file.size == tree.size(file.path)
                 assert file.xxh3 == witness.seen.get(file.path)
@@ -184,11 +184,11 @@ class PipelineContract:
     def test_labels_are_ascending_indices_of_every_task(self, records: list[Record]) -> None:
         spec = self.pipeline.spec
         for record, task in itertools.product(records, spec.tasks):
-            found = record.labels[task.name]
-            assert list(found) == sorted(set(found))
-            assert set(found) <= set(range(len(task.classes)))
-            assert len(found) == 1 or task.kind != "multiclass" or (record.unused and not found)
-            assert found or record.unused or task.kind in (*MASKED, "detection") or task is not spec.tasks[0]
+            classes = record.labels[task.name]
+            assert list(classes) == sorted(set(classes))
+            assert set(classes) <= set(range(len(task.classes)))
+            assert len(classes) == 1 or task.kind != "multiclass" or (record.unused and not classes)
+            assert classes or record.unused or task.kind in (*MASKED, "detection") or task is not spec.tasks[0]
 
     def test_a_change_has_a_date_for_each_of_its_images_in_an_order_of_roles(self, records: list[Record]) -> None:
         spec = self.pipeline.spec
@@ -203,13 +203,13 @@ class PipelineContract:
         for record in records:
             assert detection or not record.objects
             height, width = record.shape or spec.shape or (0, 0)
-            for found in record.objects:
-                left, top, right, bottom = found.box
+            for obj in record.objects:
+                left, top, right, bottom = obj.box
                 assert 0 <= left < right <= width
                 assert 0 <= top < bottom <= height
-                assert all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in found.polygons)
+                assert all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in obj.polygons)
             if detection:
-                assert set(record.labels[detection.name]) == {found.label for found in record.objects}
+                assert set(record.labels[detection.name]) == {obj.label for obj in record.objects}
 
     def test_places_are_whole(self, records: list[Record]) -> None:
         for record in records:
@@ -227,8 +227,8 @@ class PipelineContract:
                 assert (south - north, east - west) == (height, width)
 
     def test_what_a_key_alone_tells_is_no_other_than_what_scan_says(self, records: list[Record]) -> None:
-        told = [(self.pipeline.named(record.key), record) for record in records] if self.pipeline.named else []
-        for known, record in told:
+        named = [(self.pipeline.named(record.key), record) for record in records] if self.pipeline.named else []
+        for known, record in named:
             assert known is not None
             for fact in ("group", "place", "time"):
                 assert getattr(known, fact) in (None, getattr(record, fact))
@@ -271,8 +271,8 @@ class PipelineContract:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                     with rasterio.open(root / file.path) as source:
-                        found = source.read()
-                        planes.append(found[:1] if file.path.lower().endswith((".jpg", ".jpeg", ".png")) else found)
+                        content = source.read()
+                        planes.append(content[:1] if file.path.lower().endswith((".jpg", ".jpeg", ".png")) else content)
                         if record.transform is not None and source.crs is not None:
                             assert tuple(source.transform)[:6] == pytest.approx(record.transform)
                             assert source.crs.to_string() == record.crs
@@ -287,10 +287,10 @@ class PipelineContract:
             with pytest.raises(UsageError, match="`crop=…`"):
                 build(BuildRequest(dataset=self.pipeline, source=archive, out=tmp_path, **options))
             return
-        made = build(BuildRequest(dataset=self.pipeline, source=archive, out=tmp_path, **options))
-        assert verify(made.path, full=True) == []
-        self.check_build(archive, made)
-        spec, digest = self.pipeline.spec, made.manifest.content_digest
+        sealed = build(BuildRequest(dataset=self.pipeline, source=archive, out=tmp_path, **options))
+        assert verify(sealed.path, full=True) == []
+        self.check_build(archive, sealed)
+        spec, digest = self.pipeline.spec, sealed.manifest.content_digest
         assert _DIGESTS.setdefault((spec.name, spec.version, spec.variant, str(archive)), digest) == digest
 
     def check_build(self, archive: Path, build: Build) -> None:
@@ -298,8 +298,8 @@ class PipelineContract:
 
     def test_every_split_places_every_record(self, lists: Path, records: list[Record]) -> None:
         for policy in self.pipeline.splits.values():
-            made = policy.assign(records, seed=0, lists=ListsIn(lists))
-            assert len(made.split) == len(records)
-            assert set(made.split) <= {*SPLITS, UNUSED}
-            assert "train" in made.split
-            assert not made.bad
+            assignment = policy.assign(records, seed=0, lists=ListsIn(lists))
+            assert len(assignment.split) == len(records)
+            assert set(assignment.split) <= {*SPLITS, UNUSED}
+            assert "train" in assignment.split
+            assert not assignment.bad

@@ -20,9 +20,9 @@ def tensors(batch: Mapping[str, Any], device: torch.device | None = None) -> Bat
 
 def _tensors(value: Any, device: torch.device | None) -> Any:
     if isinstance(value, np.ndarray):
-        found = sent(torch.from_numpy(value), device)
-        return found.long() if found.dtype == torch.uint8 else found
-    return _filled(value, iter(_sent([torch.from_numpy(array) for array in _arrays(value)], device)))
+        tensor = sent(torch.from_numpy(value), device)
+        return tensor.long() if tensor.dtype == torch.uint8 else tensor
+    return _fill(value, iter(_sent([torch.from_numpy(array) for array in _arrays(value)], device)))
 
 
 def _arrays(value: Any) -> Iterator[Any]:
@@ -34,23 +34,23 @@ def _arrays(value: Any) -> Iterator[Any]:
             yield from _arrays(part)
 
 
-def _filled(value: Any, found: Iterator[Tensor]) -> Any:
+def _fill(value: Any, tensors: Iterator[Tensor]) -> Any:
     """Return nested lists and dicts with the next of `found` for each of their arrays."""
     if isinstance(value, np.ndarray):
-        return next(found)
+        return next(tensors)
     if isinstance(value, dict):
-        return {name: _filled(part, found) for name, part in value.items()}
-    return [_filled(part, found) for part in value] if isinstance(value, list) else value
+        return {name: _fill(part, tensors) for name, part in value.items()}
+    return [_fill(part, tensors) for part in value] if isinstance(value, list) else value
 
 
 def _sent(parts: list[Tensor], device: torch.device | None) -> list[Tensor]:
     """Send many small tensors as one buffer a type: a transfer takes longer than what it carries."""
     if device is None:
         return parts
-    found = list(parts)
+    tensors = list(parts)
     for kind in {part.dtype for part in parts}:
         places = [i for i, part in enumerate(parts) if part.dtype == kind]
         there = sent(torch.cat([parts[i].ravel() for i in places]), device)
         for i, flat in zip(places, torch.split(there, [parts[i].numel() for i in places]), strict=True):
-            found[i] = flat.view(parts[i].shape)
-    return found
+            tensors[i] = flat.view(parts[i].shape)
+    return tensors

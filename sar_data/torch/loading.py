@@ -101,20 +101,20 @@ class Loader(Stream):
             self.collection.buffers, self._flights = Buffers(block), Flights(self._device)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _settled, (super().__reduce__(), self._device)
+        return _reopen_loader, (super().__reduce__(), self._device)
 
-    def _made(self, rows: Integers, seeds: list[int] | None) -> Batch:
+    def _make_batch(self, rows: Integers, seeds: list[int] | None) -> Batch:
         # Windows are cut on the CPU, which must not send what is thrown away.
         if self._device is None or not self.collection.stackable:
-            return super()._made(rows, seeds)
-        return self.collection.stored(rows)
+            return super()._make_batch(rows, seeds)
+        return self.collection.read_stored(rows)
 
-    def _handed(self, start: int, made: Future[Batch]) -> Batch:
-        batch = super()._handed(start, made)
-        found = {name: self._sent(batch.pop(name)) for name in ("image", "stored") if name in batch}
-        if "image" in found:
-            return found | tensors(batch, self._device)
-        there, parts = found["stored"], batch.pop("parts")
+    def _hand_out(self, start: int, future: Future[Batch]) -> Batch:
+        batch = super()._hand_out(start, future)
+        sent_tensors = {name: self._sent(batch.pop(name)) for name in ("image", "stored") if name in batch}
+        if "image" in sent_tensors:
+            return sent_tensors | tensors(batch, self._device)
+        there, parts = sent_tensors["stored"], batch.pop("parts")
         counts = [count for _, count in parts]
         images = [self._normalizing[n](part) for (n, _), part in zip(parts, torch.split(there, counts), strict=True)]
         image = images[0]
@@ -139,8 +139,8 @@ class Loader(Stream):
         return there
 
 
-def _settled(stream: tuple[Any, ...], device: torch.device | None) -> Loader:
+def _reopen_loader(stream: tuple[Any, ...], device: torch.device | None) -> Loader:
     reopen, values = stream
-    made: Loader = reopen(*values)
-    made._settle(device)
-    return made
+    loader: Loader = reopen(*values)
+    loader._settle(device)
+    return loader

@@ -63,32 +63,32 @@ class Normalizing:
         if hidden is not None:
             image.masked_fill_(torch.unflatten(hidden, 1, (self._frames, -1)), blank)
         if self._how.conversions:
-            image = self._converted(image)
+            image = self._convert(image)
         if self._how.stretch is not None:
-            image = self._stretched(image)
+            image = self._stretch(image)
         return image if self._frames > 1 else image[:, 0]
 
-    def _converted(self, image: Tensor) -> Tensor:
+    def _convert(self, image: Tensor) -> Tensor:
         """Return images [sample, frame, channel, y, x] in their new units, normalized; NaN where there is no value."""
         planes = [self._channel(image, i, conversion) for i, conversion in enumerate(self._how.conversions)]
-        found = torch.stack(planes, dim=2).sub_(self._shift).mul_(self._factor)
+        normalized = torch.stack(planes, dim=2).sub_(self._shift).mul_(self._factor)
         if self._how.stretch is None:
-            found.nan_to_num_(*(float(self._how.fill),) * 3)
-        return found
+            normalized.nan_to_num_(*(float(self._how.fill),) * 3)
+        return normalized
 
     @staticmethod
     def _channel(image: Tensor, number: int, how: Conversion) -> Tensor:
         """Return one channel [sample, frame, y, x] of planes [sample, frame, plane, y, x]."""
         if how.formula is None:
-            return in_unit(image[:, :, number], how.unit, how.wanted)
+            return in_unit(image[:, :, number], how.unit, how.target)
         first, second = (
             in_unit(image[:, :, number], how.unit, "power"),
             in_unit(image[:, :, how.second], how.other, "power"),
         )
-        found: Tensor = how.formula.of(first, second)
-        return torch.where(torch.isfinite(found), found, torch.nan)
+        derived: Tensor = how.formula.of(first, second)
+        return torch.where(torch.isfinite(derived), derived, torch.nan)
 
-    def _stretched(self, image: Tensor) -> Tensor:
+    def _stretch(self, image: Tensor) -> Tensor:
         """Stretch each channel of each image in place, clipped to its own two quantiles, or clip it to 0 … 1."""
         if self._how.stretch == "clip":
             return image.clamp_(0, 1).nan_to_num_(nan=float(self._how.fill))
@@ -102,17 +102,19 @@ class Normalizing:
         return image.nan_to_num_(nan=float(self._how.fill))
 
 
-def in_unit(values: Tensor, unit: str, wanted: str) -> Tensor:
+def in_unit(values: Tensor, unit: str, target: str) -> Tensor:
     """Return float32 values of one unit in another, as sar_data.radiometry does on the CPU; NaN where there is none."""
-    if unit == wanted:
+    if unit == target:
         return values
-    if wanted == "dB":
-        found = torch.where(values > 0, DECIBELS[unit] * torch.log10(values), torch.nan)
+    if target == "dB":
+        converted = torch.where(values > 0, DECIBELS[unit] * torch.log10(values), torch.nan)
     elif unit == "dB":
-        found = torch.pow(10.0, values / DECIBELS[wanted])
+        converted = torch.pow(10.0, values / DECIBELS[target])
     else:
-        found = torch.where(values >= 0, torch.square(values) if wanted == "power" else torch.sqrt(values), torch.nan)
-    return torch.where(torch.isfinite(found), found, torch.nan)
+        converted = torch.where(
+            values >= 0, torch.square(values) if target == "power" else torch.sqrt(values), torch.nan
+        )
+    return torch.where(torch.isfinite(converted), converted, torch.nan)
 
 
 def _quantiles(values: Tensor, shares: Tensor) -> Tensor:
@@ -126,5 +128,5 @@ def _quantiles(values: Tensor, shares: Tensor) -> Tensor:
     ascending = values.sort(dim=-1).values  # NaN come last
     low = ascending.gather(-1, rank).double()
     high = ascending.gather(-1, torch.minimum(rank + 1, last)).double()
-    found = low + (high - low) * (at - rank)
-    return found.float().movedim(-1, 0)[..., None, None]
+    quantiles = low + (high - low) * (at - rank)
+    return quantiles.float().movedim(-1, 0)[..., None, None]

@@ -36,7 +36,7 @@ class Flights:
     """
 
     def __init__(self, device: torch.device, mark: Callable[[], Any] | None = None) -> None:
-        self._mark = mark or partial(_marked, device)
+        self._mark = mark or partial(_mark, device)
         self._under_way: deque[tuple[Any, Any]] = deque()
 
     def hold(self, source: object) -> None:
@@ -47,7 +47,7 @@ class Flights:
             self._under_way.popleft()
 
 
-def _marked(device: torch.device) -> torch.cuda.Event:
+def _mark(device: torch.device) -> torch.cuda.Event:
     event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(device))
     return event

@@ -1,6 +1,6 @@
 """A pipeline of the webdataset library over a WebDataset build, with decoders that execute nothing.
 
-The library's own decoder unpickles members with certain endings, whatever its settings say, its URLs may name
+The library's own decoder unpickles members with certain endings under all settings, its URLs may name
 shell commands, and its tars may be compressed or sparse. Here the library shares out and shuffles; the shards are those
 of the manifest, each a tar as the writer writes it, and a member is an .npy of the manifest's shape and type, or JSON.
 """
@@ -67,7 +67,7 @@ def tars(
         webdataset.split_by_worker,
         partial(samples, known=known),
         *([webdataset.shuffle(shuffle, seed=seed)] if shuffle else []),
-        webdataset.map(partial(decoded, how=how, layout=layout_of(manifest))),
+        webdataset.map(partial(decode, how=how, layout=layout_of(manifest))),
     ]
     return webdataset.DataPipeline(*stages)
 
@@ -93,31 +93,31 @@ def samples(shards: Iterable[dict[str, Any]], known: Mapping[str, ShardDocument]
             raise BuildError(f"{path}: expected {document.count} samples, found {count}")
 
 
-def decoded(sample: dict[str, Any], how: Normalizer, layout: Layout) -> dict[str, Any]:
+def decode(sample: dict[str, Any], how: Normalizer, layout: Layout) -> dict[str, Any]:
     """Return a sample's members as values; raise BuildError for a member that no build of this manifest has."""
-    found: dict[str, Any] = {"key": sample["__key__"]}
+    fields: dict[str, Any] = {"key": sample["__key__"]}
     shape = layout.image_shape()
     for ending, data in sample.items():
         name = f"{sample.get('__url__')}: {sample['__key__']}.{ending}"
         if ending == "json":
-            found[ending] = _card(name, data)
+            fields[ending] = _card(name, data)
         elif ending == "image.npy":
             image = member_array(name, data, layout.shape and shape, len(shape), layout.dtype)
             if image.shape[:-2] != shape[:-2]:
                 raise BuildError(f"{name}: expected {shape[:-2]} frames and bands, found {image.shape[:-2]}")
-            found["image"] = torch.from_numpy(_normalized(image, how))
+            fields["image"] = torch.from_numpy(_normalize(image, how))
         elif ending == "mask.npy":
             mask = member_array(name, data, layout.shape, 2, "uint8")
-            found["mask"] = torch.from_numpy(mask.copy()).long()
+            fields["mask"] = torch.from_numpy(mask.copy()).long()
         elif ending not in ("__key__", "__url__"):
             raise BuildError(f"{name}: expected an image, a mask or JSON")
-    if "image" not in found or ("mask" in found) != layout.mask or "json" not in found:
+    if "image" not in fields or ("mask" in fields) != layout.mask or "json" not in fields:
         raise BuildError(
-            f"{sample.get('__url__')}: {found['key']}: expected image, JSON and mask if any, found {[*found]}"
+            f"{sample.get('__url__')}: {fields['key']}: expected image, JSON and mask if any, found {[*fields]}"
         )
-    if "mask" in found and found["mask"].shape != found["image"].shape[-2:]:
-        raise BuildError(f"{sample.get('__url__')}: {found['key']}: expected a mask of the image's height and width")
-    return found
+    if "mask" in fields and fields["mask"].shape != fields["image"].shape[-2:]:
+        raise BuildError(f"{sample.get('__url__')}: {fields['key']}: expected a mask of the image's height and width")
+    return fields
 
 
 def _card(name: str, data: bytes) -> Any:
@@ -127,7 +127,7 @@ def _card(name: str, data: bytes) -> Any:
         raise BuildError(f"{name}: expected JSON: {error}") from error
 
 
-def _normalized(image: Array, how: Normalizer) -> Array:
+def _normalize(image: Array, how: Normalizer) -> Array:
     """Return one stored image [(frame,) band, y, x] as float32 channels."""
     frames = image.reshape(-1, *image.shape[-3:])
     out = np.empty((len(frames), len(how.first), image.shape[-2] * image.shape[-1]), np.float32)

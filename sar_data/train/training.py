@@ -12,7 +12,7 @@ import torch
 
 from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
-from sar_data.stream.bits import Purpose, mixed
+from sar_data.stream.bits import Purpose, mix
 from sar_data.train.builds import Together
 from sar_data.train.classification import Verdict
 from sar_data.train.data import Data
@@ -75,7 +75,7 @@ def run(
 def _run(
     job: str, data: Data, folder: Folder, settings: Settings, ranks: Ranks, preset: Preset | None
 ) -> dict[str, Any]:
-    torch.manual_seed(mixed(Purpose.WEIGHTS, settings.seed) >> 1)
+    torch.manual_seed(mix(Purpose.WEIGHTS, settings.seed) >> 1)
     tuned = settings if isinstance(settings, Tuned) else None
     channels = settings.seen(data.channels, data.dates)
     encoder = backbone(settings.model, channels, image_size=data.side, drop_path=tuned.drop_path if tuned else 0.0)

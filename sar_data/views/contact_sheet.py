@@ -30,7 +30,7 @@ from sar_data.views.heading import Entry, Heading
 from sar_data.views.overlay import draw_borders, draw_objects, legend, outlined
 from sar_data.views.palette import legend as of_masks
 from sar_data.views.palette import palette
-from sar_data.views.stretch import Floats, stretched, units_of
+from sar_data.views.stretch import Floats, stretch, units_of
 
 CELL, BETWEEN, GAP, LINE, SIDE = 2.1, 0.05, 0.16, 0.115, 0.2  # inches
 MOST_PIXELS = 1024  # of a side as drawn: a whole scene is thinned
@@ -70,15 +70,21 @@ def draw(
         raise BuildError(f"{build.path}: expected rows of {split} in index.parquet, found none: see `verify()`")
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))
+<<<<<<< HEAD
     found, steps = places(rows), []
     classes = mask_classes(manifest.tasks)
     changing = any(task.kind == "change" for task in manifest.tasks)
     frames = manifest.frames if changing else 1  # of other sets the first is shown
+=======
+    drawn_places, steps = places(rows), []
+    classes = next((task.classes for task in manifest.tasks if task.kind == "segmentation"), ())
+    colours = (palette(len(classes)) / 255).astype(np.float32)
+>>>>>>> 4de3a85 (Say streams, loaders, views and contracts in plain words)
     images: list[Floats] = []
     masks: list[Mask | None] = []
     drawn = set[int]()
     with build.reader() as reader:
-        for place in found:
+        for place in drawn_places:
             image = physical(reader.read(place), manifest.storage.scale)
             steps.append(max(1, -(-max(image.shape[-2:]) // MOST_PIXELS)))
             thin = np.s_[..., :: steps[-1], :: steps[-1]]
@@ -88,11 +94,12 @@ def draw(
             masks.append(mask)
     if band is not None:
         images, units = [image[names.index(band)][None] for image in images], {band: units[band]}
-    pictures, note = stretched(images, units)
+    pictures, note = stretch(images, units)
     head = f"{manifest.title} · {split}, {len(rows)} of {manifest.splits[split].count} patches, seed {seed}"
-    objects = [[to_object(one) for one in row or ()] for row in rows["objects"].to_pylist()]
+    objects = [[to_object(item) for item in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
     keys = rows["key"].to_pylist()
+<<<<<<< HEAD
     dates = [tuple(map(_date, row)) if changing else () for row in rows["dates"].to_pylist()]
     taken = zip(*(pictures[i::frames] for i in range(frames)), strict=True)
     cells = [Cell(*cell) for cell in zip(keys, taken, steps, dates, masks, objects, labels, strict=True)]
@@ -100,6 +107,10 @@ def draw(
         cells = [cell.beside_mask(palette(len(classes))) for cell in cells]
     entries = outlined(classes, drawn) if changing else of_masks(classes, drawn)
     entries += legend(manifest, {one.label for row in objects for one in row})
+=======
+    cells = [Cell(*cell) for cell in zip(keys, pictures, steps, masks, objects, labels, strict=True)]
+    entries = of_masks(classes, drawn) + legend(manifest, {item.label for row in objects for item in row})
+>>>>>>> 4de3a85 (Say streams, loaders, views and contracts in plain words)
     return _sheet(cells, head, note, entries), len(rows)
 
 
@@ -135,13 +146,13 @@ def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) 
     """Return the lines under a patch: its labels, and how many objects of each class."""
     detection = next((task for task in manifest.tasks if task.kind == "detection"), None)
     if detection is None:
-        return _wrapped(labels or [])
-    counts = Counter(detection.classes[one.label] for one in objects)
+        return _wrap(labels or [])
+    counts = Counter(detection.classes[item.label] for item in objects)
     counted = [f"{n} × {name}" for name, n in counts.items()]
-    return _wrapped([*(labels or [] if detection is not manifest.tasks[0] else []), *counted])
+    return _wrap([*(labels or [] if detection is not manifest.tasks[0] else []), *counted])
 
 
-def _wrapped(labels: list[str]) -> list[str]:
+def _wrap(labels: list[str]) -> list[str]:
     """Return the lines under a patch, one label after the other; what has no room is counted."""
     lines: list[str] = []
     for i, label in enumerate(labels):

@@ -27,10 +27,10 @@ def save(figure: Figure, out: Path, **options: Any) -> None:
     `Figure.savefig`. Raises UsageError for another suffix, TargetError where `out` cannot be written.
     """
     suffix = check_suffix(out, PICTURES)
-    durable.write(out, encoded(figure, suffix, **options if suffix == ".png" else {"dpi": PRINTED, **options}))
+    durable.write(out, encode(figure, suffix, **options if suffix == ".png" else {"dpi": PRINTED, **options}))
 
 
-def encoded(figure: Figure, suffix: str, **options: Any) -> bytes:
+def encode(figure: Figure, suffix: str, **options: Any) -> bytes:
     """Return a figure as a file of this suffix has it."""
     buffer = io.BytesIO()
     with rc_context(FIXED):

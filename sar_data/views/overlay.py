@@ -13,7 +13,7 @@ from sar_data.record import IGNORE, Mask, Object
 from sar_data.sealed.manifest import Manifest
 from sar_data.views.heading import Entry
 
-# Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008); more classes begin anew.
+# Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008); more classes begin again.
 COLOURS = ("#56b4e9", "#e69f00", "#2ee6a8", "#f0e442", "#ff7847", "#e58ac3", "#8fb3ff", "#c8e05a")
 LINE, FAINT = 0.9, 0.4  # points
 MOST = 1000  # objects
@@ -24,14 +24,14 @@ def draw_objects(axes: Axes, objects: Sequence[Object]) -> None:
 
     Of very many the first are drawn: more cannot be told apart in a picture of this size.
     """
-    for found in objects[:MOST]:
-        left, top, right, bottom = found.box
+    for item in objects[:MOST]:
+        left, top, right, bottom = item.box
         box = (left, top, right, top, right, bottom, left, bottom)
-        turned = () if found.rotated is None else (corners(found.rotated),)
-        outlines = found.polygons or turned or (box,)
+        turned = () if item.rotated is None else (corners(item.rotated),)
+        outlines = item.polygons or turned or (box,)
         for ring, width in ((box, FAINT), *((ring, LINE) for ring in outlines)):
             points = np.reshape(ring, (-1, 2))
-            axes.add_patch(Polygon(points, fill=False, edgecolor=colour(found.label), linewidth=width))
+            axes.add_patch(Polygon(points, fill=False, edgecolor=colour(item.label), linewidth=width))
 
 
 def draw_borders(axes: Axes, mask: Mask, extent: tuple[float, ...]) -> None:

@@ -19,7 +19,7 @@ from sar_data.sealed.places import places
 from sar_data.system.suffixes import PICTURES, check_suffix
 from sar_data.views.figure import save
 from sar_data.views.heading import Heading
-from sar_data.views.stretch import stretched, units_of
+from sar_data.views.stretch import stretch, units_of
 
 COLUMNS, CELL, SIDE, LINE = 3, 1.75, 0.1, 0.32  # pairs in a row; inches
 MOST_NAME = 46  # characters of a key that are drawn
@@ -42,13 +42,16 @@ def draw(builds: tuple[Build | None, Build | None], pairs: Sequence[Leak], title
     Raises UsageError where a side is no sealed build, or there is no pair.
     """
     check_suffix(out, PICTURES, name="plot")
-    ours, theirs = builds
-    if ours is None or theirs is None:
+    judged_build, other_build = builds
+    if judged_build is None or other_build is None:
         raise UsageError("`plot=…`: expected sealed builds, found raw files or names: their pixels are not drawn")
     if not pairs:
         raise UsageError("`plot=…`: expected pairs that leak, found none: there is nothing to draw")
-    sides = [_samples(ours, [pair.judged for pair in pairs]), _samples(theirs, [pair.other for pair in pairs])]
-    images, note = stretched([sample.image for side in sides for sample in side], units_of(ours.manifest))
+    sides = [
+        _samples(judged_build, [pair.judged for pair in pairs]),
+        _samples(other_build, [pair.other for pair in pairs]),
+    ]
+    images, note = stretch([sample.image for side in sides for sample in side], units_of(judged_build.manifest))
     columns, rows = min(COLUMNS, len(pairs)), -(-len(pairs) // COLUMNS)
     width = columns * (2 * CELL + 0.3) + 2 * SIDE
     heading = Heading(f"{title} · pairs that leak", f"{note} · left judged, right the other", (), width - 2 * SIDE)
@@ -88,6 +91,6 @@ def _samples(build: Build, keys: Sequence[str]) -> list[Sample]:
     rows = index.filter(pc.is_in(index["key"], pa.array(sorted(set(keys)), pa.string())))
     with build.reader() as reader:
         scale = build.manifest.storage.scale
-        found = {place.key: physical(reader.read(place), scale) for place in places(rows)}
+        images = {place.key: physical(reader.read(place), scale) for place in places(rows)}
     splits = dict(zip(rows["key"].to_pylist(), rows["split"].to_pylist(), strict=True))
-    return [Sample(found[key].reshape(-1, *found[key].shape[-3:])[0].astype(np.float32), splits[key]) for key in keys]
+    return [Sample(images[key].reshape(-1, *images[key].shape[-3:])[0].astype(np.float32), splits[key]) for key in keys]

@@ -18,7 +18,7 @@ MASKED_GREY = 0.5
 WORDS = {"1": "σ", "minmax": "of a range", "8-bit": "(8 bit)"}  # of units that are not written as they are called
 
 
-def stretched(images: Sequence[Floats], units: Mapping[str, str]) -> tuple[list[Floats], str]:
+def stretch(images: Sequence[Floats], units: Mapping[str, str]) -> tuple[list[Floats], str]:
     """Return pictures [y, x, 1 or 3] in 0–1 of images [band, y, x], and what was done in words.
 
     `units` are band → unit, in the order of the images' bands. Shown are VV and VH or HH and HV where there are both,

@@ -61,7 +61,7 @@ class TestShards(PipelineContract):
 
     def test_scan_reads_no_pixels(self, tree: Folder) -> None:
         listening = Listening(tree)
-        self.scanned(listening)
+        self.scan(listening)
         assert not listening.read_whole
         assert (
             sum(stop - start for _, start, stop in listening.parts)

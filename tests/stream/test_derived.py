@@ -70,7 +70,7 @@ def test_figures_are_those_of_all_pixels_of_train_that_have_a_value(plain: Build
     for build, pad in ((plain, None), (ragged, 16)):
         values = np.moveaxis(oracle(images(build, normalize=None, pad=pad)), -3, 0).reshape(len(BANDS), -1)
         assert np.isnan(values).any() == (pad is not None)
-        figures = Stream.measured(build.path, BANDS)
+        figures = Stream.measure(build.path, BANDS)
         for name, own in zip(BANDS, values, strict=True):
             np.testing.assert_allclose(figures[name], (np.nanmean(own), np.nanstd(own)), rtol=2e-6)
         found = images(build, bands=BANDS, figures=figures, pad=pad)
@@ -104,7 +104,7 @@ def test_a_device_and_windows_of_tars_give_the_same(plain: Build, ragged: Build,
 
     for build, fit in ((plain.path, {}), (ragged.path, {"crop": 4})):
         options: dict[str, Any] = {"batch_size": 4, "bands": BANDS, "normalize": how, **fit}
-        options["figures"] = Stream.measured(build, BANDS) if how == "zscore" else None
+        options["figures"] = Stream.measure(build, BANDS) if how == "zscore" else None
         with loader(build, **options) as here, loader(build, device="cpu", **options) as there:
             for one, other in zip(here, there, strict=True):
                 torch.testing.assert_close(one["image"], other["image"], rtol=2e-5, atol=2e-6)

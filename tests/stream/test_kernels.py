@@ -15,7 +15,7 @@ from sar_data.errors import BuildError
 from sar_data.normalization.stretch import stretch
 from sar_data.stream.kernels.copy import copy
 from sar_data.stream.kernels.gather import Channels, gather
-from sar_data.stream.kernels.memory import Memory, inside, stored
+from sar_data.stream.kernels.memory import Memory, inside, stored_bytes
 from sar_data.system.positioned import read
 
 NUMBERS = st.one_of(st.integers(-3, 20), st.integers(-(2**63), 2**63 - 1))
@@ -130,10 +130,10 @@ def test_a_place_an_offset_and_a_block_are_wanted_for_each_sample() -> None:
 def test_bytes_are_looked_at_inside_of_a_block_alone(block: int, offset: int, size: int) -> None:
     memory = Memory(*inside(IMAGES, rows(offset))[:2], rows(block), rows(offset))
     if block == 0 and size >= 0 and 0 <= offset <= IMAGES.nbytes - size:
-        assert stored(memory, 0, size).tobytes() == IMAGES.tobytes()[offset : offset + size]
+        assert stored_bytes(memory, 0, size).tobytes() == IMAGES.tobytes()[offset : offset + size]
     else:
         with pytest.raises(BuildError, match="sample 0: expected"):
-            stored(memory, 0, size)
+            stored_bytes(memory, 0, size)
 
 
 def test_what_is_read_fits_or_is_refused(tmp_path: Path) -> None:

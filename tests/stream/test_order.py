@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sar_data.errors import UsageError
-from sar_data.stream.bits import mixed
+from sar_data.stream.bits import mix
 from sar_data.stream.order import Mix, Order, Pace, drawn, permutation, subset
 
 counts = st.integers(0, 400)
@@ -26,7 +26,7 @@ def test_a_permutation_has_every_number_once_and_is_the_same_twice(count: int, s
 
 def test_the_order_never_changes_between_versions() -> None:
     # States written by an older version must find the same order: these are frozen.
-    assert mixed(1, 2, 3) == 7702586659592502839
+    assert mix(1, 2, 3) == 7702586659592502839
     assert permutation(10, 0, 0).tolist() == FROZEN
 
 

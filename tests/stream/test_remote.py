@@ -374,7 +374,7 @@ def test_prefetch_keeps_the_order_and_never_runs_further_ahead_than_told(monkeyp
     for name in names:
         until(lambda name=name: name in fetched)
         asked.add(name)
-        prefetch.asked(name)
+        prefetch.note_request(name)
     prefetch.close()
     assert fetched == names
     assert furthest <= 30

@@ -243,12 +243,12 @@ def test_the_webdataset_library_reads_the_same_samples_with_safe_decoders_only(s
     assert [s["key"] for s in samples] != sorted(s["key"] for s in samples)
     from sar_data.sealed.opened import layout_of
     from sar_data.stream.normalize import normalizer
-    from sar_data.torch.tars import decoded
+    from sar_data.torch.tars import decode
 
     how = normalizer(build.manifest, None, "zscore")
     for name in ("pyd", "pkl", "pth", "cls", "image.pickle"):
         with pytest.raises(BuildError, match=f"k.{name}: expected an image, a mask or JSON"):
-            decoded({"__key__": "k", name: b"cos\nsystem\n(S'true'\ntR."}, how, layout_of(build.manifest))
+            decode({"__key__": "k", name: b"cos\nsystem\n(S'true'\ntR."}, how, layout_of(build.manifest))
     with pytest.raises(UsageError, match="expected a webdataset build, found zarr"):
         tars(small["zarr"].path)
 

@@ -11,7 +11,7 @@ import pytest
 from sar_data.errors import UsageError
 from sar_data.sealed.documents import Applied
 from sar_data.sealed.manifest import Manifest
-from sar_data.stream.bits import mixed
+from sar_data.stream.bits import mix
 from sar_data.stream.normalize import normalizer
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
@@ -49,7 +49,7 @@ def test_a_sample_s_numbers_are_splitmix64_of_its_seed_and_strictly_between_0_an
     seeds = [0, 5, 2**48 - 1]
     found = uniform(torch.tensor(seeds), (2, 3))
     golden = 0x9E3779B97F4A7C15
-    expected = [[(mixed(seed + n * golden) >> 41) / 2**23 + 2**-24 for n in range(6)] for seed in seeds]
+    expected = [[(mix(seed + n * golden) >> 41) / 2**23 + 2**-24 for n in range(6)] for seed in seeds]
     assert found.flatten(1).double().tolist() == expected
     many = uniform(torch.arange(40), (100, 250))
     assert many.min() > 0

@@ -24,7 +24,7 @@ from sar_data.views import contact_sheet as show
 from sar_data.views import overlay
 from sar_data.views.histograms import histograms
 from sar_data.views.palette import palette
-from sar_data.views.stretch import stretched
+from sar_data.views.stretch import stretch
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_baked_builds_look_as_their_parent_does(parent: Build, tmp_path: Path, c
 def test_vv_and_vh_become_colours_stretched_over_the_whole_sheet() -> None:
     ramp = np.linspace(-25, -5, 200, dtype=np.float32).reshape(2, 1, 10, 10)
     images = np.concatenate([ramp - 7, ramp], axis=1)
-    pictures, note = show.stretched(list(images), {"VH": "dB", "VV": "dB"})
+    pictures, note = show.stretch(list(images), {"VH": "dB", "VV": "dB"})
     assert [picture.shape for picture in pictures] == [(10, 10, 3)] * 2
     assert pictures[0][..., 0].mean() < pictures[1][..., 0].mean()  # not stretched each for itself
     assert note.startswith("R VV −24.6 to −5.4 dB · G VH −31.6 to −12.4 dB · B VV−VH 7.0 to 7.0 dB")
@@ -78,16 +78,16 @@ def test_vv_and_vh_become_colours_stretched_over_the_whole_sheet() -> None:
 def test_one_band_is_grey_and_masked_pixels_are_neither_dark_nor_bright() -> None:
     images = np.linspace(-25, -5, 100, dtype=np.float32).reshape(1, 1, 10, 10)
     images[0, 0, 0, 0] = np.nan
-    (picture,), note = show.stretched(list(images), {"HH": "dB"})
+    (picture,), note = show.stretch(list(images), {"HH": "dB"})
     assert picture.shape == (10, 10, 1)
     assert picture[0, 0] == 0.5
     assert note.startswith("grey HH")
-    assert np.isfinite(show.stretched([np.full((1, 4, 4), np.nan, np.float32)], {"VV": "dB"})[0]).all()
+    assert np.isfinite(show.stretch([np.full((1, 4, 4), np.nan, np.float32)], {"VV": "dB"})[0]).all()
 
 
 def test_images_of_different_sizes_share_one_stretch_and_power_is_shown_in_db() -> None:
     images = [np.full((1, 8, 9), 0.01, np.float32), np.full((1, 20, 5), 1.0, np.float32)]
-    pictures, note = show.stretched(images, {"VV": "power"})
+    pictures, note = show.stretch(images, {"VV": "power"})
     assert [picture.shape for picture in pictures] == [(8, 9, 1), (20, 5, 1)]
     assert (pictures[0].max(), pictures[1].min()) == (0, 1)
     assert note.startswith("grey VV −20.0 to 0.0 dB")
@@ -121,7 +121,7 @@ def test_one_band_alone_is_drawn_and_a_phase_in_colours_that_end_where_they_begi
         show.contact_sheet(parent, tmp_path / f"{band}.png", count=2, band=band)
     assert (tmp_path / "VV.png").read_bytes() != (tmp_path / "VH.png").read_bytes()
     phase = np.array([[[-np.pi, np.pi, 0, np.nan]]], np.float32)
-    (picture,), note = stretched([phase], {"HH_phase": "phase"})
+    (picture,), note = stretch([phase], {"HH_phase": "phase"})
     assert "HH_phase" in note
     first, last, middle, masked = picture[0]
     np.testing.assert_allclose(first, last, atol=0.02)

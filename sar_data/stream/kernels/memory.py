@@ -40,7 +40,7 @@ def inside(array: npt.NDArray[Any], offset: Integers) -> Memory:
     return Memory(base, size, np.zeros(len(offset), np.int64), offset)
 
 
-def stored(memory: Memory, sample: int, size: int) -> npt.NDArray[np.uint8]:
+def stored_bytes(memory: Memory, sample: int, size: int) -> npt.NDArray[np.uint8]:
     """Return `size` bytes of a sample where they are, read-only; raise BuildError where they leave its block."""
     block, offset = int(memory.block[sample]), int(memory.offset[sample])
     room = int(memory.size[block]) if 0 <= block < len(memory.size) else -1

@@ -2,7 +2,7 @@
 
 The manifest has the sha256 of SHA256SUMS, which has that of every other file; the manifest's own is the name of the
 build's folder in the cache. So nothing is used before it was verified, and a build that changed is another build. The
-cache is not believed either: a process hashes each file before it first uses it, and what is not right is fetched anew.
+cache is not believed either: a process hashes each file before it first uses it, and what is not right is fetched again.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ class Remote:
         life = self._here()
         if name not in self._sums:
             raise BuildError(f"{self.url}: expected a file that {SUMS_NAME} lists, found {name!r} asked for")
-        life.prefetch.asked(name)
+        life.prefetch.note_request(name)
         life.asked.pop(threading.current_thread(), None)
-        life.asked[threading.current_thread()] = self._held(life, name, PATIENCE)
+        life.asked[threading.current_thread()] = self._hold(life, name, PATIENCE)
         return self.folder / name
 
     def prefetch(self, names: Sequence[str]) -> None:
@@ -101,7 +101,7 @@ class Remote:
         self._here().prefetch.want([name for name in names if name in self._sums])
 
     def close(self) -> None:
-        """Stop fetching and let go of every file; whoever asks again begins anew. No other process notices."""
+        """Stop fetching and let go of every file; the next request begins again. Other processes go on."""
         life, self._life = self._life, None
         if life is not None and life.pid == os.getpid():
             life.end()
@@ -124,9 +124,9 @@ class Remote:
     def _hold_documents(self, life: _Life) -> None:
         for name in DOCUMENTS:
             if name in self._sums and name not in life.documents:
-                life.documents[name] = self._held(life, name, PATIENCE)
+                life.documents[name] = self._hold(life, name, PATIENCE)
 
-    def _held(self, life: _Life, name: str, patience: float) -> Hold:
+    def _hold(self, life: _Life, name: str, patience: float) -> Hold:
         """Hold a file in the cache, fetched where it is not there or not the right one."""
         while True:
             hold = self._cache.hold(self.folder / name)
@@ -140,16 +140,16 @@ class Remote:
     def _sound(self, life: _Life, name: str, hold: Hold) -> bool:
         """Say whether a file of the cache is the right one: hashed once a process, and again where it was changed."""
         with life.turns[name]:
-            found = hold.identity
-            if life.sound.get(name) != found:
+            identity = hold.identity
+            if life.sound.get(name) != identity:
                 if hold.sha256() != self._sums[name]:
                     return False
-                life.sound[name] = found
+                life.sound[name] = identity
             return True
 
     def _bring(self, life: _Life, name: str) -> None:
         """Fetch a file that nobody has asked for yet, if the cache has room."""
-        self._held(life, name, 0)
+        self._hold(life, name, 0)
 
     def _fetch(self, life: _Life, name: str, patience: float) -> None:
         """Bring a file into the cache, unless another thread or process does while this one waits."""
@@ -158,11 +158,11 @@ class Remote:
             if part is None:
                 return
             for _ in range(2):  # what came wrong once may have been cut short or be changing
-                found, length = life.depot.copy(name, part, patience)
-                if found == expected:
+                digest, length = life.depot.copy(name, part, patience)
+                if digest == expected:
                     life.sound[name] = part.keep(target)
                     return
         raise BuildError(
-            f"{self.url}/{name}: expected sha256 {expected}, found {found} in {length} bytes, twice. The remote file "
-            "is damaged or another build's: copy it anew from a build that `verify(full=True)` finds whole."
+            f"{self.url}/{name}: expected sha256 {expected}, found {digest} in {length} bytes, twice. The remote file "
+            "is damaged or another build's: copy it again from a build that `verify(full=True)` finds whole."
         )

@@ -239,6 +239,6 @@ def _drop(path: Path) -> bool:
 
 
 def _figure(room: int) -> int:
-    """Return the estimate in the file `room`; 0 where it holds none, for a clearance counts anew."""
+    """Return the estimate in the file `room`; 0 where it has none: a clearance counts again."""
     written = os.pread(room, 20, 0)
     return int(written) if FIGURE.fullmatch(written) else 0

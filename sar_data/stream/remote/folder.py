@@ -73,7 +73,7 @@ class Depot:
         with self._files.open(address, "rb", block_size=block, cache_type="none", size=size) as file:
             while length <= size and (data := file.read(BLOCK)):
                 if self._closed.is_set():
-                    raise self._ended()
+                    raise self._closed_error()
                 yield data
                 length += len(data)
 
@@ -89,20 +89,22 @@ class Depot:
                     f"{where}: expected a file of a sealed build, found none. Is the copy whole?"
                 ) from error
             except Exception as error:  # every backend has errors of its own
-                if _refused(error):
+                if _is_refusal(error):
                     raise RemoteError(
-                        f"{where}: expected leave to read, found {_said(error)}. Set credentials as the store's own "
-                        "tools know them (AWS_PROFILE, AWS_ACCESS_KEY_ID, …), or FSSPEC_S3_ANON=true for public data."
+                        f"{where}: expected leave to read, found {_describe(error)}. Set credentials as the store's "
+                        "own tools know them (AWS_PROFILE, AWS_ACCESS_KEY_ID, …), or FSSPEC_S3_ANON=true for public "
+                        "data."
                     ) from error
                 if pause is None:
                     raise RemoteError(
-                        f"{where}: expected an answer, found {_said(error)}, {len(PAUSES) + 1} times. Try again later."
+                        f"{where}: expected an answer, found {_describe(error)}, {len(PAUSES) + 1} times. "
+                        "Try again later."
                     ) from error
             if self._closed.wait(pause):
                 break
-        raise self._ended()
+        raise self._closed_error()
 
-    def _ended(self) -> UsageError:
+    def _closed_error(self) -> UsageError:
         return UsageError(f"{self.url}: closed while a file was being fetched")
 
 
@@ -125,11 +127,11 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return files, str(root).rstrip("/")
 
 
-def _refused(error: Exception) -> bool:
+def _is_refusal(error: Exception) -> bool:
     """Say whether trying again would get the same answer: no credentials, or not these."""
     status = getattr(error, "status", None)  # aiohttp's
     return isinstance(error, PermissionError) or status in (401, 403) or type(error).__name__ in STRANGERS
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -34,7 +34,7 @@ class Prefetch:
             self._todo = deque(name for name in dict.fromkeys(names) if name not in self._ahead)
             self._start()
 
-    def asked(self, name: str) -> None:
+    def note_request(self, name: str) -> None:
         """Note that a file is being asked for: it no longer lies ahead."""
         with self._lock:
             self._ahead.discard(name)
@@ -71,7 +71,7 @@ class Prefetch:
             try:
                 self._fetch(name)
             except SarDataError:
-                self.asked(name)  # whoever asks for the file meets the same, and is told
+                self.note_request(name)  # whoever asks for the file meets the same, and is told
             with self._lock:
                 name = self._begun()
                 if name is None:

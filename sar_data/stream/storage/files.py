@@ -52,7 +52,7 @@ class Files(Protocol):
         """Say which files come next, in order; replaces what was said before and returns at once."""
 
     def close(self) -> None:
-        """Stop fetching and let the cache drop what it likes: paths may vanish. Whoever asks again begins anew."""
+        """Stop fetching and let the cache drop what it likes: paths may vanish. The next request begins again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,6 @@ class Maps:
         _unmap(self._libc, self._held)
 
 
-def _unmap(libc: ctypes.CDLL, held: list[tuple[int, int]]) -> None:
-    while held:
-        libc.munmap(*held.pop())
+def _unmap(libc: ctypes.CDLL, maps: list[tuple[int, int]]) -> None:
+    while maps:
+        libc.munmap(*maps.pop())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sar_data.stream.bits import GOLDEN, Purpose, finish, mixed
+from sar_data.stream.bits import GOLDEN, Purpose, finish, mix
 
 COLUMNS = 32  # numbers a sample; sar_data/train/augment/__init__.py says which is whose
 
@@ -23,7 +23,7 @@ def draws(seed: int, epoch: int, position: int, count: int, columns: int = COLUM
     on seed, epoch, position and its column alone: not on `count`, nor on how many columns are asked for.
     """
     step = np.uint64(GOLDEN)
-    start = np.uint64(mixed(Purpose.AUGMENT, seed, epoch))
+    start = np.uint64(mix(Purpose.AUGMENT, seed, epoch))
     positions = np.arange(position + 1, position + count + 1, dtype=np.uint64)
     states = finish(start + step * positions)
     bits = finish(states[:, None] + step * np.arange(1, columns + 1, dtype=np.uint64))

@@ -27,7 +27,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.channels import channel_of, is_formula, operands
 from sar_data.stream.collection import open_collection
-from sar_data.stream.normalize import derived
+from sar_data.stream.normalize import derive
 from sar_data.stream.rows import Rows, largest, load
 from sar_data.stream.storage.files import open_files
 from sar_data.train.inference.agreement import check_dates, sized, unit_for
@@ -89,7 +89,7 @@ class Channels:
             channel = channel_of(name, self.bands)
             if channel.formula:
                 first, second = ((values[band], self._unit_of(band)) for band in channel.bands)
-                found.append(derived(channel.formula, first, second))
+                found.append(derive(channel.formula, first, second))
                 continue
             there = unit if self.unit is None else self.unit
             planes = [converted(values[band], there, unit) for band in channel.bands]

@@ -21,7 +21,7 @@ def stretched(images: Sequence[Floats], units: Mapping[str, str]) -> tuple[list[
     """
     if not images:
         return [], ""
-    pictures, note = stretch.stretched([np.stack([thinned(plane) for plane in image]) for image in images], units)
+    pictures, note = stretch.stretch([np.stack([thinned(plane) for plane in image]) for image in images], units)
     return [np.broadcast_to(one, (*one.shape[:2], 3)) for one in pictures], note
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sar_data.stream.bits import Purpose, mixed
+from sar_data.stream.bits import Purpose, mix
 
 MOMENTUM = 0.9
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as torch has them
@@ -44,7 +44,7 @@ class Linear(NamedTuple):
 
 def initial(features: int, classes: int, seed: int, device: torch.device | None = None) -> Tensor:
     """Return first weights [features, classes]."""
-    draw = torch.Generator().manual_seed(mixed(Purpose.HEADS, seed) >> 1)
+    draw = torch.Generator().manual_seed(mix(Purpose.HEADS, seed) >> 1)
     return nn.init.trunc_normal_(torch.empty(features, classes), std=0.01, generator=draw).to(device)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from sar_data.errors import UsageError
-from sar_data.stream.bits import Purpose, mixed
+from sar_data.stream.bits import Purpose, mix
 from sar_data.train.jobs import Batch, Job
 from sar_data.train.losses import backward
 from sar_data.train.ranks import Ranks
@@ -108,7 +108,7 @@ class Stepper:
         return self._ranks.total(sums)
 
     def _seed(self, number: int) -> None:
-        torch.manual_seed(mixed(Purpose.CHANCE, self._settings.seed, number, self._ranks.rank) >> 1)
+        torch.manual_seed(mix(Purpose.CHANCE, self._settings.seed, number, self._ranks.rank) >> 1)
 
 
 class Late:
