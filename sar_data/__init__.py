@@ -13,8 +13,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if sys.version_info < (3, 11):  # noqa: UP036 (a copy on the path of another Python was not asked by pip)
-    found = ".".join(map(str, sys.version_info[:2]))
-    raise ImportError(f"sar-data: expected Python 3.11 or later, found {found}: make an environment of a newer one")
+    version = ".".join(map(str, sys.version_info[:2]))
+    raise ImportError(f"sar-data: expected Python 3.11 or later, found {version}: make an environment of a newer one")
 
 if TYPE_CHECKING:
     from sar_data.catalog import datasets, info

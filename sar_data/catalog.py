@@ -32,9 +32,9 @@ class Synthesise(Protocol):
 
 
 @cache
-def _found() -> tuple[dict[str, str], list[str]]:
+def _find_modules() -> tuple[dict[str, str], list[str]]:
     """Return dataset file name → module, without importing any of them, and what is wrong with entry points."""
-    found: dict[str, str] = {}
+    modules: dict[str, str] = {}
     wrong: list[str] = []
     # Our own come first: a third party cannot take a name that is there.
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.value != OWN, point.name)):
@@ -47,19 +47,19 @@ def _found() -> tuple[dict[str, str], list[str]]:
             if module.ispkg or module.name.startswith("_"):
                 continue
             name = f"{point.value}.{module.name}"
-            if found.setdefault(module.name, name) != name:
-                wrong.append(f"{name}: there is a dataset of that name already, {found[module.name]}")
-    return found, wrong
+            if modules.setdefault(module.name, name) != name:
+                wrong.append(f"{name}: there is a dataset of that name already, {modules[module.name]}")
+    return modules, wrong
 
 
 def modules() -> dict[str, str]:
     """Return dataset file name → module, without importing any of them."""
-    return _found()[0]
+    return _find_modules()[0]
 
 
 def wrong() -> list[str]:
     """Return what is wrong with the entry points of the environment, in sentences."""
-    return _found()[1]
+    return _find_modules()[1]
 
 
 def names() -> list[str]:
@@ -70,15 +70,15 @@ def names() -> list[str]:
 @cache
 def aliases() -> dict[str, list[str]]:
     """Return alias → the datasets that declare it; more than one is ambiguous. Imports every pipeline."""
-    found: dict[str, list[str]] = {}
+    names_by_alias: dict[str, list[str]] = {}
     for name in names():
         with suppress(UsageError):  # a module that is no pipeline: `datasets` says so
             for alias in _pipeline(modules()[name.replace("-", "_")]).spec.aliases:
-                found.setdefault(fold(alias), []).append(name)
-    return found
+                names_by_alias.setdefault(fold(alias), []).append(name)
+    return names_by_alias
 
 
-def resolved(name: str) -> str:
+def resolve(name: str) -> str:
     """Return a dataset's own name; `name` may be an alias, in any case, with hyphens or underscores.
 
     It may also be that of the flow that builds it, such as build-ssdd. Raises UsageError for a name that is not there,
@@ -88,17 +88,17 @@ def resolved(name: str) -> str:
     short = fold(name).removeprefix("build-")
     if short in own:
         return own[short]
-    found = aliases().get(short, [])
-    if not found:
+    datasets = aliases().get(short, [])
+    if not datasets:
         raise unknown("dataset", name, own.values(), aliases())
-    if len(found) > 1:
-        raise UsageError(f"{name} may be {' or '.join(found)}: say which")
-    return found[0]
+    if len(datasets) > 1:
+        raise UsageError(f"{name} may be {' or '.join(datasets)}: say which")
+    return datasets[0]
 
 
 def module_of(name: str) -> str:
     """Return the module of a dataset, by any of its names. Raises UsageError."""
-    return modules()[resolved(name).replace("-", "_")]
+    return modules()[resolve(name).replace("-", "_")]
 
 
 def pipeline(name: str, variant: str | None = None) -> Pipeline:
@@ -109,38 +109,38 @@ def pipeline(name: str, variant: str | None = None) -> Pipeline:
     return variant_of(_pipeline(module_of(name)), variant)
 
 
-def variant_of(found: Pipeline, variant: str | None) -> Pipeline:
+def variant_of(original: Pipeline, variant: str | None) -> Pipeline:
     """Return a pipeline's variant, the pipeline itself for None; raise UsageError for one that it has not."""
     if variant is None:
-        return found
-    if variant not in found.variants:
-        raise unknown(f"variant of {found.spec.name}", variant, found.variants)
-    return found.variants[variant]
+        return original
+    if variant not in original.variants:
+        raise unknown(f"variant of {original.spec.name}", variant, original.variants)
+    return original.variants[variant]
 
 
 def _pipeline(module: str) -> Pipeline:
     try:
-        found = import_module(module).PIPELINE
+        loaded = import_module(module).PIPELINE
     except (ImportError, AttributeError) as error:
         raise UsageError(
             f"{module}: expected a module with PIPELINE, found none ({error}). Helpers begin with _"
         ) from error
-    if not isinstance(found, Pipeline) or found.spec.name.replace("-", "_") != module.rpartition(".")[2]:
-        kind = found.spec.name if isinstance(found, Pipeline) else type(found).__name__
+    if not isinstance(loaded, Pipeline) or loaded.spec.name.replace("-", "_") != module.rpartition(".")[2]:
+        kind = loaded.spec.name if isinstance(loaded, Pipeline) else type(loaded).__name__
         raise UsageError(f"{module}: expected the pipeline of a dataset of that name, found {kind}")
-    return found
+    return loaded
 
 
 def sound() -> tuple[dict[str, Pipeline], list[str]]:
     """Return every dataset's pipeline by name, and in sentences what is left out and why."""
-    found: dict[str, Pipeline] = {}
+    pipelines: dict[str, Pipeline] = {}
     out = list(wrong())
     for name in names():
         try:
-            found[name] = pipeline(name)
+            pipelines[name] = pipeline(name)
         except UsageError as error:
             out.append(str(error))
-    return found, out
+    return pipelines, out
 
 
 def datasets() -> list[dict[str, Any]]:
@@ -172,18 +172,18 @@ def info(name: str, *, tree: bool = False) -> dict[str, Any]:
     copies: name → paths) and `layout`, which says what is odd about its files; with `tree`, the lines of the published
     tree as well. Raises UsageError for a name that is not there.
     """
-    found = pipeline(name)
+    dataset = pipeline(name)
     return {
-        **({"tree": list(published(name).lines())} if tree else {}),
-        **dataclasses.asdict(found.spec),
+        **({"tree": list(published_tree(name).lines())} if tree else {}),
+        **dataclasses.asdict(dataset.spec),
         "splits": {
             split: dataclasses.asdict(policy)
             if dataclasses.is_dataclass(policy) and not isinstance(policy, type)
             else {}
-            for split, policy in found.splits.items()
+            for split, policy in dataset.splits.items()
         },
-        "variants": {variant: other.spec.title for variant, other in found.variants.items()},
-        "layouts": {layout: list(paths) for layout, paths in found.layouts.items()},
+        "variants": {variant: other.spec.title for variant, other in dataset.variants.items()},
+        "layouts": {layout: list(paths) for layout, paths in dataset.layouts.items()},
         "layout": inspect.cleandoc(import_module(module_of(name)).__doc__ or ""),
     }
 
@@ -196,7 +196,7 @@ def _by_hand(spec: DatasetSpec) -> str:
     return "manual" if all(manual) else "both" if any(manual) else "automatic"
 
 
-def published(name: str) -> Branch:
+def published_tree(name: str) -> Branch:
     """Return the outline of the published tree, as the dataset's generator writes it; raise UsageError without one."""
     from sar_data.sources.outline import outline
     from sar_data.sources.tree import Folder

@@ -69,16 +69,18 @@ def doctor(out: str | Path = ".", *, environment: Mapping[str, str] | None = Non
         _prefect(environ),
         _dask(environ),
         _credentials(environ),
-        _compiled(),
+        _check_compiled(),
     )
     return [finding for check in checks for finding in check]
 
 
 def _python() -> Iterator[Finding]:
-    found = {name: _version(name) for name in _required("")}
-    if missing := [name for name, what in found.items() if what is None]:
+    versions = {name: _version(name) for name in _list_required("")}
+    if missing := [name for name, what in versions.items() if what is None]:
         yield Finding("packages", "fault", f"not installed: {few(missing)}", f"pip install {PACKAGE}")
-    named = ", ".join(f"{name} {found[name]}" for name in ("numpy", "pyarrow", "numba", "zarr") if found.get(name))
+    named = ", ".join(
+        f"{name} {versions[name]}" for name in ("numpy", "pyarrow", "numba", "zarr") if versions.get(name)
+    )
     yield Finding("versions", "ok", f"{PACKAGE} {__version__}, Python {sys.version.split()[0]}, {named}")
 
 
@@ -87,14 +89,14 @@ def _extras() -> Iterator[Finding]:
     for extra in metadata(PACKAGE).get_all("Provides-Extra") or ():
         if extra in ("dev", "bench", "docs"):
             continue
-        if missing := [name for name in _required(extra) if _version(name) is None]:
+        if missing := [name for name in _list_required(extra) if _version(name) is None]:
             text = f"not installed: {few(missing)}"
             yield Finding(f"extra {extra}", "note", text, f"if you need it: pip install '{PACKAGE}[{extra}]'")
         else:
             yield Finding(f"extra {extra}", "ok", "installed")
 
 
-def _required(extra: str) -> list[str]:
+def _list_required(extra: str) -> list[str]:
     """Return the packages that an extra requires, or the core for no extra."""
     lines = [line.partition(";") for line in requires(PACKAGE) or ()]
     names = ((re.split(r"[^\w.-]", line, maxsplit=1)[0], marker) for line, _, marker in lines)
@@ -109,14 +111,14 @@ def _version(package: str) -> str | None:
 
 
 def _datasets() -> Iterator[Finding]:
-    found, wrong = catalog.sound()
-    yield Finding("datasets", "ok", f"{len(found)} can be built")
+    known, wrong = catalog.sound()
+    yield Finding("datasets", "ok", f"{len(known)} can be built")
     for line in wrong:
         yield Finding("datasets", "fault", line, "correct or uninstall the package that declares it")
 
 
 def _disk(path: Path) -> Iterator[Finding]:
-    folder = next(one for one in (path.absolute(), *path.absolute().parents) if os.path.isdir(one))
+    folder = next(parent for parent in (path.absolute(), *path.absolute().parents) if os.path.isdir(parent))
     free = shutil.disk_usage(folder).free
     text = f"{free / GIB:,.1f} GiB free at {folder}"
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -147,12 +149,12 @@ def _memory() -> Iterator[Finding]:
 
 
 def _threads(environ: Mapping[str, str]) -> Iterator[Finding]:
-    found = cores.threads(environ, computing=cores.available_cores(), gpu=False)
-    if found.warning:
-        text, _, remedy = found.warning.rpartition(": ")
-        yield Finding("threads", "note", text or found.warning, remedy if text else "wait, or take another machine")
+    threads = cores.threads(environ, computing=cores.available_cores(), gpu=False)
+    if threads.warning:
+        text, _, remedy = threads.warning.rpartition(": ")
+        yield Finding("threads", "note", text or threads.warning, remedy if text else "wait, or take another machine")
     else:
-        yield Finding("threads", "ok", str(found))
+        yield Finding("threads", "ok", str(threads))
 
 
 def _gpu() -> Iterator[Finding]:
@@ -227,7 +229,7 @@ def _credentials(environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         places = Credentials.of(environ).places()
     except SarDataError as error:
-        yield Finding("credentials", "fault", *_parted(str(error)))
+        yield Finding("credentials", "fault", *_split_remedy(str(error)))
         return
     if places:
         yield Finding("credentials", "ok", f"present: {few(places)}")
@@ -236,13 +238,13 @@ def _credentials(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("credentials", "note", text, "if you need one: machine HOST login NAME password … in ~/.netrc")
 
 
-def _parted(message: str) -> tuple[str, str]:
+def _split_remedy(message: str) -> tuple[str, str]:
     """Return what is wrong and the remedy, which the last colon parts."""
     text, _, remedy = message.rpartition(": ")
     return text, remedy
 
 
-def _compiled() -> Iterator[Finding]:
+def _check_compiled() -> Iterator[Finding]:
     from sar_data.system.native import cache_folder
 
     folder = cache_folder()

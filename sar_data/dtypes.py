@@ -32,17 +32,17 @@ def holds(dtype: str, value: float) -> bool:
     return float(value).is_integer() and limits.min <= value <= limits.max
 
 
-def fitted(image: Image, dtype: str, path: str) -> tuple[Image, bool]:
+def fit_dtype(image: Image, dtype: str, path: str) -> tuple[Image, bool]:
     """Return pixels in the type of a build, and whether that is another one; NaN stays NaN.
 
     Raise BadRecord, naming `path`, for a type that does not become it, and for values that it cannot hold.
     """
-    found = image.dtype.name
-    if found == dtype:
+    type_name = image.dtype.name
+    if type_name == dtype:
         return image, False
     # Pixels without a value have been NaN before they come here: what remains must all be kept.
-    if dtype not in (TAKEN.get(found), "float32") or found not in TAKEN:
-        raise BadRecord(path, f"expected {dtype} pixels, found {found}")
+    if dtype not in (TAKEN.get(type_name), "float32") or type_name not in TAKEN:
+        raise BadRecord(path, f"expected {dtype} pixels, found {type_name}")
     with np.errstate(over="ignore", invalid="ignore"):
         changed = image.astype(dtype)
     if image.dtype.kind in "iu" and dtype == "float32" and image.size:
@@ -76,23 +76,23 @@ def without(pixels: Image, value: float) -> tuple[Image, tuple[int, ...]]:
     counts = absent.sum(axis=(-2, -1)).reshape(-1, pixels.shape[-3]).sum(axis=0)
     if counts.any():
         if whole:  # what is no data need not fit
-            pixels = fitted(np.where(absent, pixels.dtype.type(0), pixels), "float32", "an image with no data")[0]
+            pixels = fit_dtype(np.where(absent, pixels.dtype.type(0), pixels), "float32", "an image with no data")[0]
         pixels = np.where(absent, np.array(np.nan, pixels.dtype), pixels)
     return pixels, tuple(int(n) for n in counts)
 
 
-def scaled(image: Image, scale: Sequence[float], offset: Sequence[float]) -> Image:
+def apply_scale(image: Image, scale: Sequence[float], offset: Sequence[float]) -> Image:
     """Return an image [..., band, y, x] times scale [band] plus offset [band], as float32; NaN stays NaN."""
     factor, summand = (np.array(numbers, np.float64)[:, None, None] for numbers in (scale, offset))
     with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, which is counted
         return np.ascontiguousarray(image.astype(np.float64) * factor + summand, np.float32)
 
 
-def paired(image: Image) -> Image:
+def pair(image: Image) -> Image:
     """Return an image [..., 2 × band, y, x] of I and Q, side by side, as complex64 [..., band, y, x]."""
-    found = np.empty((*image.shape[:-3], image.shape[-3] // 2, *image.shape[-2:]), np.complex64)
-    found.real, found.imag = image[..., 0::2, :, :], image[..., 1::2, :, :]
-    return found
+    pairs = np.empty((*image.shape[:-3], image.shape[-3] // 2, *image.shape[-2:]), np.complex64)
+    pairs.real, pairs.imag = image[..., 0::2, :, :], image[..., 1::2, :, :]
+    return pairs
 
 
 def parts(image: Image, how: str) -> Image:

@@ -43,7 +43,7 @@ class BadObject(BadRecord):
 
 
 class Reading:
-    """Context of the code that reads a file's bytes: whatever they provoke there becomes BadRecord, naming the file.
+    """Context of the code that reads a file's bytes: an exception there becomes BadRecord and names the file.
 
     `expected` says what the file should be, as in "a .npy array". Errors that are explained already pass.
     """
@@ -59,9 +59,9 @@ class Reading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, SarDataError):
-            found = f"{type(error).__name__}: {str(error) or 'no reason'}"
+            cause = f"{type(error).__name__}: {str(error) or 'no reason'}"
             raise BadRecord(
-                self._path, f"expected {self._expected}, found one that fails to be read ({found:.160})"
+                self._path, f"expected {self._expected}, found one that fails to be read ({cause:.160})"
             ) from error
 
 
@@ -85,7 +85,7 @@ class MissingList(SourceError):
 
 
 class FetchError(SarDataError, OSError):
-    """A source cannot be fetched as asked, or is not what was published; trying again alone mends nothing."""
+    """A source cannot be fetched as asked, or is not what was published; trying again does not help."""
 
 
 class Unreachable(FetchError):

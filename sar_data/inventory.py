@@ -26,7 +26,7 @@ LATEST = "latest"
 DEEPEST = 4  # folders below the one that is searched
 MOST_LOOKED_AT = 20_000  # entries of folders: a folder of raw files is not walked to its end
 HOMES: Mapping[Kind, tuple[str, str]] = {"build": ("SAR_DATA_BUILDS", "builds"), "run": ("SAR_DATA_RUNS", "runs")}
-"""Where builds and runs are sought that are named by a word: a variable of the environment, else a folder here."""
+"""Where builds and runs lie that are named by a word: a variable of the environment, else a folder here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ def builds(folder: str | Path | None = None) -> list[Entry]:
     folders = [Path(folder)] if folder is not None else [home(kind) for kind in HOMES]
     if folder is not None and not folders[0].is_dir():
         raise UsageError(f"{folder}: expected a folder, found nothing")
-    found = (_entry(path) for one in folders for path in sorted(_below(one)))
-    return [entry for entry in found if entry is not None]
+    entries = (_entry(path) for place in folders for path in sorted(_below(place)))
+    return [entry for entry in entries if entry is not None]
 
 
 def home(kind: Kind) -> Path:
-    """Return the folder in which builds, or runs, are sought by name."""
+    """Return the folder in which builds, or runs, are looked up by name."""
     variable, usual = HOMES[kind]
     return Path(os.environ.get(variable) or usual)
 
@@ -74,13 +74,13 @@ def find(name: str | Path, kind: Kind = "build") -> Path | None:
     The word is `latest`, or the beginning of a path below `home`, of a folder's name or of its recipe digest; or such a
     word behind the path of a folder that exists. Raises UsageError where it means several.
     """
-    root, rest = _parted(Path(name), kind)
+    root, rest = _split_path(Path(name), kind)
     there = [path for path in _below(root) if _is(path, kind)]
     if rest == LATEST:
         return max(there, key=lambda path: (path / MARKS[kind]).stat().st_mtime_ns, default=None)
     names = {path: (path.relative_to(root).as_posix(), path.name, path.name.rpartition("-")[2]) for path in there}
     exact = [path for path, known in names.items() if rest in known]
-    begun = [path for path, known in names.items() if any(one.startswith(rest) for one in known)]
+    begun = [path for path, known in names.items() if any(word.startswith(rest) for word in known)]
     meant = exact if len(exact) == 1 else sorted(begun)
     if len(meant) > 1:
         raise UsageError(f"{name}: expected one {kind}, found {len(meant)}: {few(meant)}. Type more of its name")
@@ -99,14 +99,14 @@ def remove(entry: Entry) -> bool:
     """
     if entry.kind != "build" or entry.state != "unfinished":
         raise UsageError(f"{entry.path}: expected an unfinished build, found one that is {entry.state}")
-    with _locked(entry.path) as free:
+    with _try_lock(entry.path) as free:
         if free:
             discard(entry.path)
     return not entry.path.exists()
 
 
-def _parted(path: Path, kind: Kind) -> tuple[Path, str]:
-    """Return the folder to search, and the word that is sought in it."""
+def _split_path(path: Path, kind: Kind) -> tuple[Path, str]:
+    """Return the folder to search, and the word to look up in it."""
     if len(path.parts) > 1:
         for folder in path.parents:
             if os.path.isdir(folder) and folder != Path():
@@ -149,7 +149,7 @@ def _entry(path: Path) -> Entry | None:
     date = _date(mark.stat().st_mtime)
     size = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
     if path.name.endswith(BUILDING):
-        with _locked(path) as free:
+        with _try_lock(path) as free:
             return Entry(path, "build", "unfinished" if free else "being made", date, size)
     if mark.name != NAME:
         if (about := _about(path)) is None:
@@ -192,7 +192,7 @@ def _about(run: Path) -> tuple[str, str, str] | None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
+def _try_lock(path: Path) -> Iterator[bool]:
     """Lock the hidden folder of a builder for as long as the block lasts; give False where a builder has it.
 
     What cannot be opened or locked is not free either: nobody can say that it is abandoned.

@@ -73,7 +73,7 @@ def cite(path: str | Path) -> Citation:
             f"{path}: expected the build of this run at {about['path']}, with the content digest "
             f"{about['content_digest'][:8]}…, found none: move it back, or cite both apart"
         )
-    return _citation(manifest, *_trained(config, metrics))
+    return _citation(manifest, *_describe_training(config, metrics))
 
 
 def _citation(manifest: Manifest, *more: str) -> Citation:
@@ -106,8 +106,8 @@ def _built(manifest: Manifest) -> Iterator[str]:
     if leaking := list(sentences(shares)):
         yield f"Leakage: {'; '.join(leaking)}."
     steps = [
-        f"{one.step} ({', '.join(f'{k} {_shown(v)}' for k, v in one.parameters.items() if k != 'warning')})"
-        for one in manifest.applied
+        f"{step.step} ({', '.join(f'{k} {_shown(v)}' for k, v in step.parameters.items() if k != 'warning')})"
+        for step in manifest.applied
     ]
     yield (
         f"Changed since the published files: {'; '.join(steps)}."
@@ -122,7 +122,7 @@ def _built(manifest: Manifest) -> Iterator[str]:
     yield f"The content digest is {manifest.content_digest}."
 
 
-def _trained(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
+def _describe_training(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
     """Yield the sentences of a run: model, weights, options, normalization, seed, choice, figures."""
     from sar_data.train import documents
     from sar_data.train.metrics import titled
@@ -133,20 +133,20 @@ def _trained(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[
     digest = f" (sha256 {weights['sha256'][:16]}…)" if weights.get("sha256") else ""
     start = f"starting from {given['weights']}{digest}" if given.get("weights") else "starting from random numbers"
     yield f"We train {given.get('model')} (job {config['job']}{preset}), {start}, with seed {given.get('seed')}."
-    told = [f"{name.replace('_', ' ')} {_shown(given[name])}" for name in SETTINGS if given.get(name) is not None]
-    yield f"Options: {', '.join(told)}; images are normalized by {given.get('normalize')}."
+    settings = [f"{name.replace('_', ' ')} {_shown(given[name])}" for name in SETTINGS if given.get(name) is not None]
+    yield f"Options: {', '.join(settings)}; images are normalized by {given.get('normalize')}."
     if chosen := (metrics.get("selection") or {}).get("on"):
         yield CHOSEN.get(chosen, f"The model is chosen on {chosen}.")
-    for split, found in documents.figures(metrics).items():
+    for split, values in documents.figures(metrics).items():
         if split != "test":
             continue
-        intervals = found.get("intervals") or {}
+        intervals = values.get("intervals") or {}
         figures = [
             _figure(titled(name), value, intervals.get(name))
-            for name, value in found.items()
+            for name, value in values.items()
             if isinstance(value, float)
         ]
-        yield f"On {found['count']:,} {split} samples: {', '.join(figures)}."
+        yield f"On {values['count']:,} {split} samples: {', '.join(figures)}."
         if method := intervals.get("method"):
             yield f"Brackets are intervals of 95 %, {method}."
 
@@ -160,12 +160,12 @@ def _entries(manifest: Manifest) -> Iterator[str]:
     """Yield the entries of the data and of the tool."""
     fields = {"title": manifest.title, "version": manifest.version}
     citation = manifest.citation
-    if found := re.match(r"(?P<author>[^,]+?) et al\. (?P<year>\d{4}), ", citation):
-        fields = {"author": f"{found['author']} and others", **fields, "year": found["year"]}
-    if found := re.search(r"\bdoi:(10\.[\d.]+/[\w.;()/:+-]+)", citation):
-        fields["doi"] = found[1]
-    if found := re.search(r"\barXiv:(\d{4}\.\d{4,5})", citation):
-        fields |= {"eprint": found[1], "archiveprefix": "arXiv"}
+    if match := re.match(r"(?P<author>[^,]+?) et al\. (?P<year>\d{4}), ", citation):
+        fields = {"author": f"{match['author']} and others", **fields, "year": match["year"]}
+    if match := re.search(r"\bdoi:(10\.[\d.]+/[\w.;()/:+-]+)", citation):
+        fields["doi"] = match[1]
+    if match := re.search(r"\barXiv:(\d{4}\.\d{4,5})", citation):
+        fields |= {"eprint": match[1], "archiveprefix": "arXiv"}
     fields["note"] = f"Licence: {manifest.licence}"
     if citation != UNCITED:
         fields["note"] = f"{citation}. {fields['note']}"

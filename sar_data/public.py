@@ -271,12 +271,12 @@ def stats(
     if sealed is not None and not request.reads:
         return statistics(sealed, split)
     with _crew(workers, runner, dask_address) as computing:
-        found = count(request, computing, progress)
+        counts = count(request, computing, progress)
     if request.plot is not None:
         from sar_data.views.histograms import histograms
 
-        histograms(found.statistics, found.bands, f"{found.title} · {', '.join(found.statistics)}", request.plot)
-    return found.figures()
+        histograms(counts.statistics, counts.bands, f"{counts.title} · {', '.join(counts.statistics)}", request.plot)
+    return counts.figures()
 
 
 def shift(

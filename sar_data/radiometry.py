@@ -21,38 +21,38 @@ DECIBELS = {"power": 10.0, "amplitude": 20.0}
 """Unit → what its logarithm to base 10 is multiplied by."""
 
 
-def spelled(unit: str) -> str:
-    """Return a unit as it is spelled here, whatever its case; one that is none stays as it is."""
+def spell_unit(unit: str) -> str:
+    """Return a unit in the project's spelling, given any case; a word that is no unit stays as it is."""
     return SPELLED.get(unit.casefold(), unit)
 
 
-def units_after(units: Sequence[str], wanted: str | None) -> tuple[str, ...]:
+def units_after(units: Sequence[str], target: str | None) -> tuple[str, ...]:
     """Return the bands' units once those that can be are converted; raise UsageError where none of them can be."""
-    if wanted is None or set(units) == {wanted}:
+    if target is None or set(units) == {target}:
         return tuple(units)
-    if wanted not in CONVERTIBLE or not set(units) & set(CONVERTIBLE):
+    if target not in CONVERTIBLE or not set(units) & set(CONVERTIBLE):
         known = ", ".join(CONVERTIBLE)
-        found = few(list(dict.fromkeys(units)))
-        raise UsageError(f"`unit={wanted}`: expected a conversion among {known}, found values in {found}")
-    return tuple(wanted if unit in CONVERTIBLE else unit for unit in units)
+        present = few(list(dict.fromkeys(units)))
+        raise UsageError(f"`unit={target}`: expected a conversion among {known}, found values in {present}")
+    return tuple(target if unit in CONVERTIBLE else unit for unit in units)
 
 
-def converted(values: Floats, unit: str, wanted: str) -> Floats:
+def convert_unit(values: Floats, unit: str, target: str) -> Floats:
     """Return float32 values of one unit in another; NaN where there is none.
 
     Zero and less have no dB, less than zero no root, and what is infinite is no value in any unit.
     """
     import numpy as np  # whoever names a unit, as a request does, needs no arrays
 
-    if unit == wanted:
+    if unit == target:
         return values
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if wanted == "dB":
-            found = np.where(values > 0, np.float32(DECIBELS[unit]) * np.log10(values), np.float32(np.nan))
+        if target == "dB":
+            values_after = np.where(values > 0, np.float32(DECIBELS[unit]) * np.log10(values), np.float32(np.nan))
         elif unit == "dB":
-            found = np.power(np.float32(10), values / np.float32(DECIBELS[wanted]))
-        elif wanted == "power":
-            found = np.where(values >= 0, np.square(values), np.float32(np.nan))
+            values_after = np.power(np.float32(10), values / np.float32(DECIBELS[target]))
+        elif target == "power":
+            values_after = np.where(values >= 0, np.square(values), np.float32(np.nan))
         else:
-            found = np.where(values >= 0, np.sqrt(values), np.float32(np.nan))
-        return np.where(np.isfinite(found), found, np.float32(np.nan)).astype(np.float32)
+            values_after = np.where(values >= 0, np.sqrt(values), np.float32(np.nan))
+        return np.where(np.isfinite(values_after), values_after, np.float32(np.nan)).astype(np.float32)

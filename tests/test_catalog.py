@@ -47,7 +47,7 @@ def test_no_alias_is_ambiguous_or_the_name_of_a_dataset() -> None:
 
 @pytest.mark.parametrize("name", ["bigearthnet-s1", "BigEarthNet_S1", "bigearthnet", "BigEarthNet", "BEN_S1"])
 def test_a_dataset_has_many_names_in_any_case_with_hyphens_or_underscores(name: str) -> None:
-    assert catalog.resolved(name) == "bigearthnet-s1"
+    assert catalog.resolve(name) == "bigearthnet-s1"
     assert catalog.pipeline(name) is catalog.pipeline("bigearthnet-s1")
     assert catalog.synthesise(name) is catalog.synthesise("bigearthnet-s1")
 

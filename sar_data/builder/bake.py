@@ -21,7 +21,7 @@ from sar_data.crop import cut
 from sar_data.formats.storage import narrow, physical
 from sar_data.normalization.presets import Preset, presets
 from sar_data.normalization.stretch import stretch
-from sar_data.radiometry import converted
+from sar_data.radiometry import convert_unit
 from sar_data.record import IGNORE, Image, Mask
 
 Floats = npt.NDArray[np.float32]
@@ -125,7 +125,7 @@ class Bake:
             if unit != target:
                 before = values[..., band, :, :]
                 output = output.copy() if output is values else output
-                output[..., band, :, :] = converted(before, unit, target)
+                output[..., band, :, :] = convert_unit(before, unit, target)
                 lost = np.isfinite(before) & ~np.isfinite(output[..., band, :, :])
                 unvalued[band] = int(lost.sum())
         return output, tuple(unvalued)
@@ -135,7 +135,7 @@ def in_power(values: Floats, units: Sequence[str], act: Callable[[Floats], Float
     """Return values [..., band, y, x] in their units; each plane was handed to `act` in power and taken from it."""
 
     def in_own_unit(plane: Floats, band: int) -> Floats:
-        return converted(act(converted(plane, units[band], "power")), "power", units[band])
+        return convert_unit(act(convert_unit(plane, units[band], "power")), "power", units[band])
 
     return _each(values, in_own_unit)
 

@@ -79,7 +79,7 @@ def open_build(path: Path, dataset: str | None = None, variant: str | None = Non
     build = Build.open(path)
     if variant is not None and variant != build.manifest.variant:
         raise UsageError(f"`variant={variant}`: expected {build.manifest.variant or 'none'}, of which this is a build")
-    if dataset is not None and catalog.resolved(dataset) != build.manifest.dataset:
+    if dataset is not None and catalog.resolve(dataset) != build.manifest.dataset:
         raise UsageError(f"`dataset={dataset}`: expected {build.manifest.dataset}, of which this is a build")
     return build
 

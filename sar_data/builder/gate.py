@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from sar_data.dtypes import COMPLEX, TAKEN, holds, paired, parts
+from sar_data.dtypes import COMPLEX, TAKEN, holds, pair, parts
 from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.raster import tiff
@@ -71,7 +71,7 @@ def _polar(tree: Tree, record: Record, read: Callable[[Tree, Record], Sample]) -
     sample = read(tree, record)
     both = [max(two) for two in zip(sample.nodata[0::2], sample.nodata[1::2], strict=True)]
     nodata = tuple(count for count in both for _ in range(2))
-    return replace(sample, image=parts(paired(sample.image), "amplitude-phase"), nodata=nodata)
+    return replace(sample, image=parts(pair(sample.image), "amplitude-phase"), nodata=nodata)
 
 
 def _bands(spec: DatasetSpec, how: ComplexAs) -> tuple[Band, ...]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sar_data.builder.bake import Bake
 from sar_data.formats.storage import physical
-from sar_data.radiometry import converted
+from sar_data.radiometry import convert_unit
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places_of
 from sar_data.statistics.looks import looks, measure_windows, windows
@@ -32,7 +32,7 @@ def looks_of(parent: Build, bake: Bake, rows: pa.Table) -> dict[str, Any]:
             values = physical(reader.read(place), bake.scale).astype(np.float32)
             for number, plane in enumerate(values.reshape(-1, *values.shape[-2:])):
                 band = number % len(bands)
-                power = converted(plane, bake.units[band][0], "power")
+                power = convert_unit(plane, bake.units[band][0], "power")
                 for kept, image in zip(windows_of[bands[band]], (power, bake.speckle.apply(power)), strict=True):
                     kept.append(measure_windows(windows(image.astype(np.float64))))
     enl = {

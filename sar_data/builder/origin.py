@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import xxhash
 
-from sar_data.dtypes import TAKEN, fitted, parts, scaled, without
+from sar_data.dtypes import TAKEN, apply_scale, fit_dtype, parts, without
 from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
@@ -95,7 +95,7 @@ class _RawReader:
         frames = (spec.frames,) if spec.frames > 1 else ()
         expected = (*frames, len(spec.bands), *size), np.dtype(spec.dtype)
         if spec.scale and image.shape == expected[0] and image.dtype.name in TAKEN:
-            image = scaled(image, spec.scale, spec.offset)
+            image = apply_scale(image, spec.scale, spec.offset)
         narrowed = image.dtype != expected[1]
         if image.shape != expected[0] or (narrowed and image.dtype.name not in TAKEN):
             image_form = f"{image.shape} {image.dtype}"
@@ -103,7 +103,7 @@ class _RawReader:
                 record.files[0].path, f"expected an image of {expected[0]} {expected[1]}, found {image_form}"
             )
         if narrowed:
-            image, narrowed = fitted(image, spec.dtype, record.files[0].path)
+            image, narrowed = fit_dtype(image, spec.dtype, record.files[0].path)
         if spec.mask:
             _check_mask(sample.mask, size, spec, record.files[-1].path)
         for file in record.files:

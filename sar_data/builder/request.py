@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from sar_data import catalog, formats
 from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
-from sar_data.radiometry import CONVERTIBLE, spelled, units_after
+from sar_data.radiometry import CONVERTIBLE, spell_unit, units_after
 from sar_data.spec import ComplexAs, Pipeline, Unit, suitable_container
 
 Format = str
@@ -63,7 +63,7 @@ class Changes:
         for name in ("crop", "pad", "resize"):
             _at_least_one(name, getattr(self, name), "pixel")
         if self.unit is not None:
-            object.__setattr__(self, "unit", spelled(self.unit))  # the one field that is not kept as it was said
+            object.__setattr__(self, "unit", spell_unit(self.unit))  # the one field that is not kept as it was said
         _among("unit", self.unit, Unit)
         if self.normalize is not None and self.normalize not in presets():
             raise unknown("normalize", self.normalize, presets())

@@ -53,7 +53,7 @@ def _seen(branch: Branch) -> str:
 def _draw_expected(name: str) -> Branch | None:
     """Return the published tree, as the dataset's miniature has it; None where it has none."""
     try:
-        return catalog.published(name)
+        return catalog.published_tree(name)
     except UsageError:
         return None
 

@@ -47,7 +47,7 @@ class DatasetName(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from sar_data import catalog
 
-        return catalog.resolved(value)
+        return catalog.resolve(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from sar_data import catalog

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from sar_data.dtypes import scaled, without
+from sar_data.dtypes import apply_scale, without
 from sar_data.errors import SarDataError
 from sar_data.naming import few
 from sar_data.own.band_metadata import BandMetadata, read_band_metadata
@@ -120,7 +120,7 @@ def _check_values(images: Sequence[Image], spec: DatasetSpec) -> Iterator[str]:
     if spec.nodata is not None:
         images = [without(image, spec.nodata)[0] for image in images]
     if spec.scale:
-        images = [scaled(image, spec.scale, spec.offset) for image in images]
+        images = [apply_scale(image, spec.scale, spec.offset) for image in images]
     for unit in dict.fromkeys(spec.units):
         of_unit = [i for i, other in enumerate(spec.units) if other == unit]
         values = Values.of(*(image[..., of_unit, :, :] for image in images))

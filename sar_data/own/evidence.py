@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sar_data.dtypes import scaled
+from sar_data.dtypes import apply_scale
 from sar_data.errors import BadRecord, SarDataError
 from sar_data.own.band_metadata import BandMetadata, read_band_metadata
 from sar_data.own.classes import labels_of
@@ -182,7 +182,7 @@ def _scaled_values(images: Sequence[Image], notes: BandMetadata) -> Values | Non
     """Return the statistics of images after the scaling of their metadata, None without one."""
     if notes.scaling is None:
         return None
-    return Values.of(*(scaled(image, *notes.scaling) for image in images if len(image) == len(notes.scaling[0])))
+    return Values.of(*(apply_scale(image, *notes.scaling) for image in images if len(image) == len(notes.scaling[0])))
 
 
 def _touching_share(placed: Sequence[Record]) -> float | None:

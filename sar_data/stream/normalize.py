@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.normalization.presets import presets
-from sar_data.radiometry import CONVERTIBLE, converted, spelled, units_after
+from sar_data.radiometry import CONVERTIBLE, convert_unit, spell_unit, units_after
 from sar_data.sealed.documents import Applied, BandStatistics, DomainStatistics, Normalization
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.spread import spread
@@ -50,7 +50,7 @@ class Conversion(NamedTuple):
     def of(self, plane: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the channel, float32 in the shape of its planes; NaN where there is no value."""
         if self.formula is None:
-            return converted(plane, self.unit, self.target)
+            return convert_unit(plane, self.unit, self.target)
         return derive(self.formula, (plane, self.unit), (second, self.other))
 
 
@@ -58,7 +58,7 @@ def derive(
     formula: Formula, first: tuple[npt.NDArray[np.float32], str], second: tuple[npt.NDArray[np.float32], str]
 ) -> npt.NDArray[np.float32]:
     """Return what a formula makes of two bands and their units, float32; NaN where that is not finite."""
-    powers = [converted(values, unit, "power") for values, unit in (first, second)]
+    powers = [convert_unit(values, unit, "power") for values, unit in (first, second)]
     with np.errstate(all="ignore"):
         quotient = formula.of(*powers)
     return np.where(np.isfinite(quotient), quotient, np.float32(np.nan))
@@ -132,7 +132,7 @@ def in_unit(manifest: Manifest, unit: str | None) -> Manifest:
     """
     if unit is None:
         return manifest
-    units = units_after([band.unit for band in manifest.bands], spelled(unit))
+    units = units_after([band.unit for band in manifest.bands], spell_unit(unit))
     bands = [band.model_copy(update={"unit": after}) for band, after in zip(manifest.bands, units, strict=True)]
     train = (manifest.statistics or {}).get("train")
     columns: dict[str, dict[str, float]] = {name: {} for name in ("mean", "std", "min", "max")}

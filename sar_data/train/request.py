@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sar_data.errors import UsageError, unknown
-from sar_data.radiometry import CONVERTIBLE, spelled
+from sar_data.radiometry import CONVERTIBLE, spell_unit
 from sar_data.sealed import manifest
 from sar_data.system.suffixes import PICTURES
 from sar_data.train.builds import STATISTICS, Together
@@ -195,7 +195,7 @@ class PredictRequest:
             raise unknown("split", self.split, SPLITS)
         if self.thresholds not in LIMITS:
             raise unknown("thresholds", self.thresholds, LIMITS)
-        if self.unit is not None and spelled(self.unit) not in CONVERTIBLE:
+        if self.unit is not None and spell_unit(self.unit) not in CONVERTIBLE:
             raise unknown("unit", self.unit, CONVERTIBLE)
         if self.tile is not None and self.tile < 32:
             raise UsageError(f"`tile={self.tile}`: expected 32 pixels or more")

@@ -206,4 +206,4 @@ def test_a_signalling_nan_and_numbers_too_large_are_converted_without_a_warning(
     assert np.isnan(found[..., 0]).all()
     assert np.isinf(found[..., 1]).all()
     assert np.isnan(dtypes.parts(image, "amplitude-phase")[0, 0, 0])
-    assert np.isnan(dtypes.fitted(odd[..., :1], "float32", "a.npy")[0]).all()
+    assert np.isnan(dtypes.fit_dtype(odd[..., :1], "float32", "a.npy")[0]).all()

@@ -43,7 +43,7 @@ def test_a_deployment_builds_its_miniature_by_its_defaults(
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_the_name_of_a_deployment_with_or_without_build_is_one_of_its_dataset(name: str) -> None:
-    assert catalog.resolved(name.removeprefix("build-")) == catalog.resolved(name) == DATASETS[name]
+    assert catalog.resolve(name.removeprefix("build-")) == catalog.resolve(name) == DATASETS[name]
 
 
 def test_a_deployment_has_the_name_of_its_flow_and_no_flow_has_none() -> None:

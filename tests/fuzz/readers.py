@@ -110,7 +110,7 @@ def stored(image: Any) -> None:
     if image.dtype.kind == "c":
         image = dtypes.parts(image, "amplitude-phase")
     if image.dtype.name in dtypes.TAKEN:
-        dtypes.fitted(dtypes.without(image, -9999.0)[0], "float32", "a.bin")
+        dtypes.fit_dtype(dtypes.without(image, -9999.0)[0], "float32", "a.bin")
 
 
 def read_heads(data: bytes) -> None:

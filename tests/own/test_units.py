@@ -12,7 +12,7 @@ import pytest
 
 import sar_data
 from sar_data.errors import UsageError
-from sar_data.radiometry import converted
+from sar_data.radiometry import convert_unit
 from sar_data.sealed.opened import Build
 from tests.own.trees import tif, values
 
@@ -135,8 +135,8 @@ UNITS = ("dB", "power", "amplitude")
 @pytest.mark.parametrize("wanted", UNITS)
 def test_every_unit_becomes_every_other_and_comes_back(unit: str, wanted: str) -> None:
     first = np.array([-25.0, -3.0, 0.5, 12.0] if unit == "dB" else [1e-6, 0.1, 1.0, 300.0], np.float32)
-    there = converted(first, unit, wanted)
-    assert np.allclose(converted(there, wanted, unit), first, rtol=1e-5)
+    there = convert_unit(first, unit, wanted)
+    assert np.allclose(convert_unit(there, wanted, unit), first, rtol=1e-5)
     power = {"dB": 10 ** (first.astype(np.float64) / 10), "power": first, "amplitude": first.astype(np.float64) ** 2}
     expected = {"dB": 10 * np.log10(power[unit]), "power": power[unit], "amplitude": np.sqrt(power[unit])}
     assert np.allclose(there, expected[wanted], rtol=1e-5, atol=1e-5)
@@ -145,7 +145,7 @@ def test_every_unit_becomes_every_other_and_comes_back(unit: str, wanted: str) -
 def test_no_conversion_gives_an_infinite_value() -> None:
     odd = np.array([0, -0.0, -1, np.nan, np.inf, -np.inf, 1e38], np.float32)
     for unit in ("power", "amplitude"):
-        found = converted(odd, unit, "dB")
+        found = convert_unit(odd, unit, "dB")
         assert np.isnan(found[:4]).all()
         assert not np.isneginf(found).any()
 

@@ -2,7 +2,7 @@
 
 The manifest has the sha256 of SHA256SUMS, which has that of every other file; the manifest's own is the name of the
 build's folder in the cache. So nothing is used before it was verified, and a build that changed is another build. The
-cache is not believed either: a process hashes each file before it first uses it, and what is not right is fetched again.
+cache is not trusted either: a process hashes each file before its first use, and fetches a wrong one again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sar_data.errors import BuildError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
-from sar_data.radiometry import CONVERTIBLE, converted, spelled
+from sar_data.radiometry import CONVERTIBLE, convert_unit, spell_unit
 from sar_data.raster import maps
 from sar_data.raster.scene import ENDINGS, REMOTE, Place, Scene, is_image
 from sar_data.sealed.index import INDEX_NAME
@@ -92,7 +92,7 @@ class Channels:
                 found.append(derive(channel.formula, first, second))
                 continue
             there = unit if self.unit is None else self.unit
-            planes = [converted(values[band], there, unit) for band in channel.bands]
+            planes = [convert_unit(values[band], there, unit) for band in channel.bands]
             found.append(planes[0] if len(planes) == 1 else planes[0] - planes[1])
         return np.stack(found)
 
@@ -122,7 +122,7 @@ class Files:
             )
         self._open: tuple[int, Scene] | None = None
         self._channels: dict[tuple[str, ...], Channels] = {}
-        self._model, self._unit = model, None if unit is None else spelled(unit)
+        self._model, self._unit = model, None if unit is None else spell_unit(unit)
         self._check_unit()
         self.images = [self._image(number) for number in range(len(self._files))]
         self._check_values(source)
