@@ -11,6 +11,7 @@ from sar_data import catalog
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.builder.target import BUILDING
+from sar_data.reports.build import ENDING as REPORT
 from sar_data.sealed.opened import Build
 from tests.kill.builders import Builder
 from tests.kill.evidence import Evidence, Undisturbed, stamps
@@ -69,10 +70,12 @@ class Rig:
         return out / self.former.relative_to(self.root / "former").parent
 
     def check_left(self, out: Path, variant: str) -> None:
-        """Check that a killed builder left nothing to be seen but whole builds."""
+        """Check that a killed builder left nothing to be seen but whole builds and the report of one."""
         known, home = self.known[variant], self.home(out)
         names = {path.name for path in home.iterdir()}
-        assert names <= {self.former.name, known.path.name, f".{known.path.name}{BUILDING}"}
+        report = {f"{known.path.name}{REPORT}"} if known.path.name in names else set()
+        left = names - {self.former.name, known.path.name, f".{known.path.name}{BUILDING}"} - report
+        assert not left
         assert stamps(home / self.former.name) == stamps(self.former)
         if known.path.name in names:
             known.check(home / known.path.name)
