@@ -20,7 +20,7 @@ from sar_data.exporters.hf_columns import KEPT, label_columns, schema_of
 from sar_data.exporters.source import Row, Source, labels_of
 from sar_data.raster.gdal import encode
 from sar_data.record import Image, Mask
-from sar_data.views.stretch import stretched, units_of
+from sar_data.views.stretch import stretch, units_of
 
 FILE_BYTES, GROUP_BYTES, GROUP_ROWS = 400 << 20, 32 << 20, 1000  # of a file, of a row group: what a viewer loads
 
@@ -74,7 +74,7 @@ def nest(arrays: Sequence[Image]) -> pa.Array:
 
 
 def _preview(source: Source, image: Image) -> bytes:
-    """Return a picture of an image, of the first of several frames, stretched by its own values, as PNG."""
+    """Return a picture of an image, of the first of several frames, stretch by its own values, as PNG."""
     first = image.reshape(-1, *image.shape[-3:])[0].astype(np.float32)
-    (picture,), _ = stretched([first], units_of(source.manifest))
+    (picture,), _ = stretch([first], units_of(source.manifest))
     return encode((picture.transpose(2, 0, 1) * 255).round().astype(np.uint8), "PNG")

@@ -27,7 +27,7 @@ from sar_data.spec import mask_classes
 from sar_data.system.suffixes import PICTURES, check_suffix
 from sar_data.views.figure import save
 from sar_data.views.heading import Entry, Heading
-from sar_data.views.overlay import draw_borders, draw_objects, legend, outlined
+from sar_data.views.overlay import draw_borders, draw_objects, legend, outline_entries
 from sar_data.views.palette import legend as of_masks
 from sar_data.views.palette import palette
 from sar_data.views.stretch import Floats, stretch, units_of
@@ -70,16 +70,10 @@ def draw(
         raise BuildError(f"{build.path}: expected rows of {split} in index.parquet, found none: see `verify()`")
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))
-<<<<<<< HEAD
-    found, steps = places(rows), []
+    drawn_places, steps = places(rows), []
     classes = mask_classes(manifest.tasks)
     changing = any(task.kind == "change" for task in manifest.tasks)
     frames = manifest.frames if changing else 1  # of other sets the first is shown
-=======
-    drawn_places, steps = places(rows), []
-    classes = next((task.classes for task in manifest.tasks if task.kind == "segmentation"), ())
-    colours = (palette(len(classes)) / 255).astype(np.float32)
->>>>>>> 4de3a85 (Say streams, loaders, views and contracts in plain words)
     images: list[Floats] = []
     masks: list[Mask | None] = []
     drawn = set[int]()
@@ -99,18 +93,13 @@ def draw(
     objects = [[to_object(item) for item in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
     keys = rows["key"].to_pylist()
-<<<<<<< HEAD
     dates = [tuple(map(_date, row)) if changing else () for row in rows["dates"].to_pylist()]
     taken = zip(*(pictures[i::frames] for i in range(frames)), strict=True)
     cells = [Cell(*cell) for cell in zip(keys, taken, steps, dates, masks, objects, labels, strict=True)]
     if not changing:
         cells = [cell.beside_mask(palette(len(classes))) for cell in cells]
-    entries = outlined(classes, drawn) if changing else of_masks(classes, drawn)
-    entries += legend(manifest, {one.label for row in objects for one in row})
-=======
-    cells = [Cell(*cell) for cell in zip(keys, pictures, steps, masks, objects, labels, strict=True)]
-    entries = of_masks(classes, drawn) + legend(manifest, {item.label for row in objects for item in row})
->>>>>>> 4de3a85 (Say streams, loaders, views and contracts in plain words)
+    entries = outline_entries(classes, drawn) if changing else of_masks(classes, drawn)
+    entries += legend(manifest, {item.label for row in objects for item in row})
     return _sheet(cells, head, note, entries), len(rows)
 
 

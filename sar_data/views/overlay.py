@@ -42,7 +42,7 @@ def draw_borders(axes: Axes, mask: Mask, extent: tuple[float, ...]) -> None:
         border.set(edgecolor=colour(label), linewidth=LINE)  # rows run downwards, as in the picture
 
 
-def outlined(classes: Sequence[str], drawn: Collection[int]) -> list[Entry]:
+def outline_entries(classes: Sequence[str], drawn: Collection[int]) -> list[Entry]:
     """Return name and colour of the classes whose borders are drawn."""
     return [(name, colour(label)) for label, name in enumerate(classes) if label and label in drawn]
 
