@@ -153,4 +153,7 @@ build_air_sarship = build_flow("air-sarship", "air-sarship", "Build AIR-SARShip:
 build_opensarship_1 = build_flow("opensarship-1", "opensarship-1", "Build OpenSARShip 1.0: chips of ships by type.")
 build_opensarship_2 = build_flow("opensarship-2", "opensarship-2", "Build OpenSARShip 2.0: chips of ships by type.")
 build_fusar_ship = build_flow("fusar-ship", "fusar-ship", "Build FUSAR-Ship: chips of ships by type.")
+build_ombria = build_flow("ombria", "ombria", "Build OMBRIA: places before and after floods, with masks.")
+build_kuro_siwo = build_flow("kuro-siwo", "kuro-siwo", "Build Kuro Siwo: dates before and after floods, with masks.")
+build_sen1floods11 = build_flow("sen1floods11", "sen1floods11", "Build Sen1Floods11: chips with masks of water.")
 build_mstar = build_flow("mstar", "mstar", "Build MSTAR: chips of vehicles by type.")

@@ -91,7 +91,7 @@ def geotiff(
     """Return an uncompressed little-endian GeoTIFF of `image` [band, y, x], laid out as GDAL wrote them in 2018.
 
     For 1x120x120 float32 in strips of 17 rows it is, byte for byte, the file that BigEarthNet-S1 v1.0 publishes
-    (58,024 bytes). `epsg` is a WGS 84 / UTM zone (326xx, 327xx), 4326 or None; `transform` has no rotation.
+    (58,024 bytes). `epsg` is a WGS 84 / UTM zone (326xx, 327xx), 3857, 4326 or None; `transform` has no rotation.
     Raise ValueError for another one.
     """
     bands, height, width = image.shape
@@ -179,19 +179,20 @@ def _head(
 
 
 def _keys(epsg: int) -> tuple[list[int], bytes]:
-    """Return the GeoKey directory and its text for a UTM zone or for geographic coordinates."""
+    """Return the GeoKey directory and its text for a UTM zone, for Web Mercator or for geographic coordinates."""
     degrees = (2049, 34737, 7), (2054, 0, 9102)
     if epsg == 4326:
         text = b"WGS 84|\0"
         keys = [(1024, 0, 2), (1025, 0, 1), (2048, 0, 4326), (2049, 34737, 7), (2054, 0, 9102)]
         starts = {2049: 0}
-    elif epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60:
-        name = f"WGS 84 / UTM zone {epsg % 100}{'N' if epsg // 100 == 326 else 'S'}|"
+    elif epsg == 3857 or (epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60):
+        zone = f"UTM zone {epsg % 100}{'N' if epsg // 100 == 326 else 'S'}"
+        name = f"WGS 84 / {'Pseudo-Mercator' if epsg == 3857 else zone}|"
         text = f"{name}WGS 84|\0".encode()
         keys = [(1024, 0, 1), (1025, 0, 1), (1026, 34737, len(name)), *degrees, (3072, 0, epsg), (3076, 0, 9001)]
         starts = {1026: 0, 2049: len(name)}
     else:
-        raise ValueError(f"expected EPSG:4326 or a WGS 84 UTM zone (326xx, 327xx), found EPSG:{epsg}")
+        raise ValueError(f"expected EPSG:4326, 3857 or a WGS 84 UTM zone (326xx, 327xx), found EPSG:{epsg}")
     flat = [1, 1, 0, len(keys)]
     for key, where, value in keys:
         # Text is counted and found by its place; a short lies here and now, one of it.
