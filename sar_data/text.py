@@ -1,6 +1,6 @@
 """Decode text by one rule for every list, table and annotation: annotators use many encodings and declare none.
 
-And text as LaTeX, Markdown and CSV show it.
+And text as LaTeX, Markdown, CSV, YAML and TOML take it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -29,6 +30,7 @@ SPECIAL = {
     **{"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "–": "--", "σ": r"$\sigma$", "†": r"\dag{}", "≤": r"$\leq$"},
 }
 """Sign → what LaTeX sets as that sign."""
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # control characters, and what ends a line in YAML
 COMPUTED = tuple("=+-@\t\n")  # a spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection)
 
 
@@ -71,6 +73,11 @@ def markdown(text: str) -> str:
 def tex(text: str) -> str:
     """Return a text as LaTeX sets it; signs that nobody sees are left out."""
     return "".join(SPECIAL.get(sign, sign) for sign in text if sign.isprintable())
+
+
+def literal(value: Any) -> str:
+    """Return text, numbers, and lists and dicts of them in JSON, on a line that means the same in YAML and TOML."""
+    return UNPRINTABLE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def csv_lines(rows: Iterable[Iterable[object]]) -> str:

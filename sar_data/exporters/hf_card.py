@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from sar_data.exporters.hf_columns import features_of
 from sar_data.exporters.source import Source
+from sar_data.text import literal, markdown
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 # Licences that the hub knows by these names; others get a name of their own.
@@ -23,8 +23,7 @@ TASKS = {
 
 def card(source: Source) -> str:
     """Return the text of the card."""
-    # A value in JSON is one in YAML, too.
-    head = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in _fields(source).items()]
+    head = [f"{name}: {literal(value)}" for name, value in _fields(source).items()]
     return "\n".join(["---", *head, "---", "", *_page(source)]) + "\n"
 
 
@@ -47,18 +46,20 @@ def _fields(source: Source) -> dict[str, Any]:
 def _page(source: Source) -> Iterator[str]:
     """Yield the lines for people."""
     manifest = source.manifest
-    yield from (f"# {manifest.title}", "", "| split | samples |", "|---|---|")
+    yield from (f"# {markdown(manifest.title)}", "", "| split | samples |", "|---|---|")
     for split in source.splits:
         yield f"| {SPLITS[split]} | {manifest.splits[split].count:,} |"
     yield from ("", "| band | unit | calibration | mean of train | std of train |", "|---|---|---|---|---|")
     for band in manifest.bands:
         figures = manifest.normalization
         mean, std = figures.digits(band.name) if figures and band.name in figures.mean else ("", "")
-        yield f"| {band.name} | {band.unit} | {band.calibration} | {mean} | {std} |"
+        yield f"| {markdown(band.name)} | {band.unit} | {band.calibration} | {mean} | {std} |"
     yield from (
         "",
         "`image` has the bands in this order and these units; missing pixels are NaN. `preview` is a picture",
     )
-    yield from ("of it for the eye.", "", f"Licence: {manifest.licence}", "", f"Citation: {manifest.citation}", "")
-    yield f"Exported by sar-data from a build of {manifest.dataset} {manifest.version}, whose content digest is"
+    licence, citation = markdown(manifest.licence), markdown(manifest.citation)
+    yield from ("of it for the eye.", "", f"Licence: {licence}", "", f"Citation: {citation}", "")
+    build = markdown(f"{manifest.dataset} {manifest.version}")
+    yield f"Exported by sar-data from a build of {build}, whose content digest is"
     yield f"`{manifest.content_digest}`."

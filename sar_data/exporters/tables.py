@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sar_data.exporters import coco
 from sar_data.exporters.source import Row, Source, labels_of
 from sar_data.sealed.documents import TaskDocument
+from sar_data.text import csv_lines, literal
 
 TABLE = "samples.csv"
 PLAIN = ("group", "place", "orbit_pass", "relative_orbit", "crs")
@@ -22,11 +23,7 @@ UNITS = ("dB", "power", "amplitude", "DN", "8-bit", "phase")
 def write(source: Source, folder: Path, suffix: str) -> None:
     """Write the tables of images that lie in images/KEY`suffix`."""
     tasks = [task for task in source.manifest.tasks if task.kind in KINDS]
-    with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["image", "key", "split", *(task.name for task in tasks), "date", *PLAIN])
-        for row in source.index.select(COLUMNS).to_pylist():
-            lines.writerow(_line(row, f"images/{row['key']}{suffix}", tasks))
+    (folder / TABLE).write_text(csv_lines(_lines(source, suffix, tasks)), encoding="utf-8")
     detection = next((task for task in source.manifest.tasks if task.kind == "detection"), None)
     if detection is not None:
         for split in source.splits:
@@ -34,6 +31,12 @@ def write(source: Source, folder: Path, suffix: str) -> None:
             (folder / f"{split}.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     if source.manifest.frames == 1:
         (folder / "dataset.toml").write_text(_declaration(source), encoding="utf-8")
+
+
+def _lines(source: Source, suffix: str, tasks: list[TaskDocument]) -> Iterator[list[Any]]:
+    yield ["image", "key", "split", *(task.name for task in tasks), "date", *PLAIN]
+    for row in source.index.select(COLUMNS).to_pylist():
+        yield _line(row, f"images/{row['key']}{suffix}", tasks)
 
 
 def _line(row: Row, image: str, tasks: list[TaskDocument]) -> list[Any]:
@@ -63,5 +66,4 @@ def _declaration(source: Source) -> str:
             fields |= {"labels": "table", "label_column": task.name}
         else:
             fields |= {"masks": "masks"} if task.kind == "segmentation" else {"boxes": "coco"}
-    # In TOML text, numbers and their lists are written as in JSON.
-    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
+    return "".join(f"{name} = {literal(value)}\n" for name, value in fields.items())

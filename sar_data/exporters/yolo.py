@@ -6,12 +6,12 @@ A line is a class and centre x, centre y, width and height, in fractions of the 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from sar_data.exporters.eight_bit import Stretch
 from sar_data.exporters.source import Row, Source
 from sar_data.raster.gdal import encode
+from sar_data.text import literal
 
 
 def write(source: Source, folder: Path) -> None:
@@ -25,10 +25,11 @@ def write(source: Source, folder: Path) -> None:
         for row, image, _ in source.samples(split):
             (images / f"{row['key']}.png").write_bytes(encode(stretch(image), "PNG"))
             (labels / f"{row['key']}.txt").write_text(_lines(row, (image.shape[-2], image.shape[-1])))
-    # Text in JSON is text in YAML, too. Without `path` folders are those beside the file.
+    # Ultralytics runs what this file names as `download`: no text of a build may begin a line. Without `path` folders
+    # are those beside the file.
     paths = [f"{split}: images/{split}" for split in source.splits]
-    names = [f"  {number}: {json.dumps(name, ensure_ascii=False)}" for number, name in enumerate(classes)]
-    text = "\n".join([f"# {stretch.words}", *paths, "names:", *names]) + "\n"
+    names = [f"  {number}: {literal(name)}" for number, name in enumerate(classes)]
+    text = "\n".join([f"# {literal(stretch.words)[1:-1]}", *paths, "names:", *names]) + "\n"
     (folder / "data.yaml").write_text(text, encoding="utf-8")
 
 

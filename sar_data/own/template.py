@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tomllib
@@ -26,6 +25,7 @@ from sar_data.sources.tree import Folder
 from sar_data.spec import Tree
 from sar_data.split.blocks import Blocks
 from sar_data.split.missing_classes import find_better_split
+from sar_data.text import literal
 
 UNITS = "dB, power, amplitude, DN (no radiometric meaning), 8-bit (a stretched picture) or phase"
 LINE = 118
@@ -108,8 +108,7 @@ def _toml(value: object) -> str:
     """Return a value in TOML, which for text, numbers and their lists equals JSON."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml, value))}]"
-    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return text.encode("utf-8", "replace").decode()  # for names that are not Unicode
+    return literal(value).encode("utf-8", "replace").decode()  # for names that are not Unicode
 
 
 def _line(field: str, value: object, comment: str = "") -> str:

@@ -6,7 +6,6 @@ plain part of a path, and a path must stay below its folder.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -20,9 +19,9 @@ from sar_data.formats import FORMATS
 from sar_data.spec import DatasetSpec
 from sar_data.split.policy import SPLITS
 from sar_data.system.paths import CONTROL, flaw
+from sar_data.text import UNPRINTABLE
 
 SPLIT = "|".join(SPLITS)
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def name_flaw(name: str) -> str | None:
@@ -31,6 +30,8 @@ def name_flaw(name: str) -> str | None:
         return "expected a plain name, found a path"
     if name.startswith(".") and not flaw(name):
         return "expected a name that is seen, found a hidden one"
+    if UNPRINTABLE.search(name) and not flaw(name):
+        return "expected a name on one line, found a control character"
     return flaw(name)
 
 
@@ -65,7 +66,10 @@ def _validator(flaw_of: Callable[[str], str | None]) -> AfterValidator:
     return AfterValidator(check)
 
 
-_NAME_SCHEMA = {"pattern": r"^[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$", "maxLength": 255}
+_NAME_SCHEMA = {
+    "pattern": r"^[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029.][^/\\\x00-\x1f\x7f-\x9f\u2028\u2029]*$",
+    "maxLength": 255,
+}
 _PATH_SCHEMA = {"pattern": r"^[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*$"}
 
 Name = Annotated[str, _validator(name_flaw), Field(json_schema_extra=_NAME_SCHEMA)]

@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +26,7 @@ from sar_data.exporters.source import Source
 from sar_data.labels import yolo
 from sar_data.record import Image
 from sar_data.sealed.opened import Build
+from tests.mini.resealed import edit
 from tests.places import ROOT
 
 OF_PATCHES: tuple[Target, ...] = ("fgmae-lmdb", "seco-lmdb", "configilm", "npy", "hf", "geotiff")
@@ -284,3 +286,32 @@ def test_every_target_is_in_the_type_the_page_and_the_examples() -> None:
             in page
         )
         assert f"export {name}" in EXAMPLES
+
+
+def test_no_text_of_a_build_begins_a_line_or_a_formula(built: dict[str, Build], tmp_path: Path) -> None:
+    path = shutil.copytree(built["hrsid"].path, tmp_path / "build")
+    evil = "=x\u2028download: exec\x85![x](http://x) <img>"
+
+    def change(document: dict[str, Any]) -> None:
+        document |= {"title": evil, "licence": f"{evil}\n---", "citation": evil}
+        document["tasks"][0]["name"] = "=1+1"
+
+    edit(path, change)
+    build = Build.open(path)
+    for target in ("yolo", "hf", "npy"):
+        export(target, build, tmp_path / target)
+    texts = [(tmp_path / name).read_text() for name in ("yolo/data.yaml", "hf/README.md", "npy/dataset.toml")]
+    lines = [line for text in texts for line in text.splitlines()]
+    assert not [line for line in lines if line.startswith(("download", "---\n", "!"))]
+    assert [line for line in lines if line == "---"] == ["---"] * 2
+    page = texts[1].rpartition("\n---\n")[2]
+    assert page.count("![") == page.replace("\\<", "").count("<") == 0
+    assert tomllib.loads(texts[2])["title"] == evil
+
+
+@pytest.mark.parametrize("sign", ["\n", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"])
+def test_names_that_a_line_ends_in_are_none_of_a_build(built: dict[str, Build], tmp_path: Path, sign: str) -> None:
+    path = shutil.copytree(built["hrsid"].path, tmp_path / "build")
+    edit(path, lambda document: document["tasks"][0]["classes"].__setitem__(0, f"ship{sign}download: x"))
+    with pytest.raises(BuildError, match="expected a name on one line"):
+        Build.open(path)

@@ -25,7 +25,7 @@ from sar_data.builder.itinerary import convert
 from sar_data.builder.request import ConvertRequest
 from sar_data.cli import main as main_command
 from sar_data.errors import SarDataError
-from sar_data.exporters.coco import export
+from sar_data.exporters import TARGETS, Target, export
 from sar_data.methods import cite
 from sar_data.reports.build import report
 from sar_data.sealed.index import INDEX_NAME
@@ -268,9 +268,9 @@ def answered(*words: str) -> None:
         raise answer.exception
 
 
-def exported(path: Path) -> None:
+def exported(path: Path, target: Target) -> None:
     with tempfile.TemporaryDirectory() as out:
-        export(Build.open(path), Path(out))
+        export(target, Build.open(path), Path(out))
 
 
 def repacked(path: Path, **changes: Any) -> None:
@@ -288,12 +288,13 @@ def uses(path: Path, draw: random.Random) -> dict[str, Callable[[], object]]:
     }
     how = draw.choice(("minmax", "fgmae-uint8", "sarhub", None))
     baked: dict[str, Any] = draw.choice(({}, {}, {"crop": 4}, {"crop": 4, "resize": 2}, {"normalize": "zscore"}))
+    target = draw.choice([*TARGETS])
     if path.name.startswith("webdataset"):
         found["tars"] = lambda: through_the_library(path)
     if path.name.startswith("zarr"):
         found["xarray"] = lambda: in_xarray(path)
     if draw.random() < 0.2:
-        found |= {"stats": lambda: answered("stats", str(path)), "export": lambda: exported(path)}
+        found |= {"stats": lambda: answered("stats", str(path)), f"export {target}": lambda: exported(path, target)}
     if draw.random() < 0.2:
         by = draw.choice(("class", "pass", "month", "place", "split"))
         found |= {

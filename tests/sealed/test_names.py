@@ -24,7 +24,7 @@ from sar_data.builder.proof import SLOTS, Proof
 from sar_data.builder.request import ConvertRequest
 from sar_data.download import ledger
 from sar_data.errors import BadRecord, BuildError, FetchError, UsageError
-from sar_data.exporters import coco
+from sar_data.exporters import export
 from sar_data.sealed import index
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
@@ -195,7 +195,7 @@ def test_an_index_whose_places_are_none_is_refused_by_column(copy: Path, name: s
     with pytest.raises(BuildError, match=rf"column {name}"):
         convert(ConvertRequest(parent=copy, format="zarr", out=copy.parents[3] / "out"))
     with pytest.raises(BuildError, match=rf"column {name}"):
-        coco.export(Build.open(copy), copy.parents[3] / "out")
+        export("coco", Build.open(copy), copy.parents[3] / "out")
     with pytest.raises(BuildError, match=rf"column {name}"):
         contact_sheet.contact_sheet(Build.open(copy), copy.parents[3] / "sheet.png")
     assert any(f"column {name}" in problem.found for problem in verify(copy, full=True))

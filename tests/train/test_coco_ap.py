@@ -17,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from sar_data import catalog
 from sar_data.errors import BuildError
-from sar_data.exporters import coco
+from sar_data.exporters import export
 from sar_data.sealed.opened import Build
 from sar_data.train.detect.truth import BOXES, COLUMNS, Truth
 from sar_data.train.metrics.box_intervals import measure
@@ -208,7 +208,7 @@ def test_the_truth_is_that_of_the_coco_export_image_by_image(tmp_path: Path) -> 
 
 def _equals_export(build: Build, split: str, out: Path) -> dict[str, Any]:
     """Check that perfect predictions have AP 1, by our truth and by an export that pycocotools itself has loaded."""
-    coco.export(build, out)
+    export("coco", build, out)
     document = json.loads((out / f"{split}.json").read_text())
     keys = [image["key"] for image in document["images"]]
     truth = Truth(build.path / "index.parquet", "scene")

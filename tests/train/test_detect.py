@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.exporters import coco
+from sar_data.exporters import export
 from sar_data.sealed.opened import Build
 from sar_data.train import preset
 from sar_data.train import training as run
@@ -68,7 +68,7 @@ def test_ships_are_learnt_in_a_short_run_and_not_found_without_any(tmp_path: Pat
 
 def test_evaluation_is_of_whole_images_as_the_coco_export_has_them(few: Build, trained: Path, tmp_path: Path) -> None:
     tables, names = read(trained / "predictions.parquet")
-    coco.export(few, tmp_path / "coco")
+    export("coco", few, tmp_path / "coco")
     document = json.loads((tmp_path / "coco" / "test.json").read_text())
     assert names == tuple(one["name"] for one in document["categories"])
     rows = {row["key"]: row for row in tables["test"].to_pylist()}
