@@ -74,7 +74,7 @@ def nest(arrays: Sequence[Image]) -> pa.Array:
 
 
 def _preview(source: Source, image: Image) -> bytes:
-    """Return a picture of an image, of the first of several frames, stretch by its own values, as PNG."""
+    """Return a picture of an image, of the first of several frames, stretched by its own values, as PNG."""
     first = image.reshape(-1, *image.shape[-3:])[0].astype(np.float32)
     (picture,), _ = stretch([first], units_of(source.manifest))
     return encode((picture.transpose(2, 0, 1) * 255).round().astype(np.uint8), "PNG")
