@@ -162,5 +162,5 @@ def _dataset(name: str) -> Iterator[str]:
     for task in facts["tasks"]:
         yield f"\n## {task['name']}: {task['kind']}, {len(task['classes'])} classes\n\n{', '.join(task['classes'])}\n"
     if facts["sources"]:
-        tree = "\n".join(catalog.published(name).lines())
+        tree = "\n".join(catalog.published_tree(name).lines())
         yield f"\n## Published tree, in a miniature\n\n```\n{tree}\n```\n"
